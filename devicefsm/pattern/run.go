@@ -1,0 +1,258 @@
+package pattern
+
+import "math/bits"
+
+// Step gives the matcher an event. What is due before or at the time of the
+// event happens first, as in Advance. The same State comes back if nothing
+// changed; that costs no allocation.
+func (m *Matcher) Step(s State, ev Event) (State, Result) {
+	var res Result
+	now := millis(ev.Time)
+	if s.d != nil && s.d.due <= now {
+		s = m.expire(s, now, &res)
+	}
+	r := run{m: m, ev: ev, now: now}
+	var held []track
+	if s.d != nil {
+		r.old, r.seq, held = s.d.parts, s.d.next, s.d.held
+	}
+	for i := range r.old {
+		r.follow(i)
+	}
+	r.begin()
+	if !r.changed {
+		return s, res
+	}
+	if r.took {
+		r.seq++
+	}
+	return m.settle(r.out, held, r.found, moment{r.seq, now}, &res), res
+}
+
+// run is the work of one event.
+type run struct {
+	m   *Matcher
+	ev  Event
+	now int64
+	seq int64 // the number of the event, if anything takes it
+
+	// What is known about conditions that read only the event, by step and by
+	// negation.
+	known, holds       uint64
+	knownNot, holdsNot uint64
+
+	old     []partial
+	out     []partial // once changed
+	changed bool
+	took    bool
+	found   []track
+	kept    []*kept // of this event, by step
+}
+
+// takes reports whether the condition of step j holds.
+func (r *run) takes(j int, matched []*kept) bool {
+	s := &r.m.steps[j]
+	if s.refs {
+		return s.match(r.ev, Bindings{r.m, matched})
+	}
+	bit := uint64(1) << j
+	if r.known&bit == 0 {
+		r.known |= bit
+		if s.match(r.ev, Bindings{m: r.m}) {
+			r.holds |= bit
+		}
+	}
+	return r.holds&bit != 0
+}
+
+// broken reports whether one of the negations holds.
+func (r *run) broken(nots []int, matched []*kept) bool {
+	for _, n := range nots {
+		neg := &r.m.nots[n]
+		if neg.refs {
+			if neg.match(r.ev, Bindings{r.m, matched}) {
+				return true
+			}
+			continue
+		}
+		bit := uint64(1) << n
+		if r.knownNot&bit == 0 {
+			r.knownNot |= bit
+			if neg.match(r.ev, Bindings{m: r.m}) {
+				r.holdsNot |= bit
+			}
+		}
+		if r.holdsNot&bit != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// outgrown reports whether a greedy step from from on, before j, would take the
+// event, so that j may neither take it nor pass over it.
+func (r *run) outgrown(from, j int, matched []*kept) bool {
+	for g := max(from, 0); g < j; g++ {
+		if r.m.steps[g].greedy && r.takes(g, matched) {
+			return true
+		}
+	}
+	return false
+}
+
+// change makes out hold the partial matches before the i-th.
+func (r *run) change(i int) {
+	if !r.changed {
+		r.changed = true
+		r.out = append(make([]partial, 0, len(r.old)+2), r.old[:i]...)
+	}
+}
+
+// follow gives the event to the i-th partial match: each step that it waits for
+// takes the event, passes over it, or is out. What takes it goes on as a partial
+// match of its own, in the order of the steps; what waits stays together as far
+// as no other comes between.
+func (r *run) follow(i int) {
+	p := &r.old[i]
+	if !r.m.fits(p) {
+		r.change(i)
+		return
+	}
+	s := &r.m.steps[p.step]
+	if r.broken(s.notFollow, p.kept) || p.fresh && r.broken(s.notNext, p.kept) {
+		r.change(i)
+		return
+	}
+	var waiting uint64
+	for rest := p.wait; rest != 0; rest &= rest - 1 {
+		bit := rest & -rest
+		stays, takes := r.decide(p, bits.TrailingZeros64(rest))
+		if takes {
+			r.change(i)
+			r.keep(p, waiting)
+			waiting = 0
+			r.take(p, bits.TrailingZeros64(rest))
+		}
+		if stays {
+			waiting |= bit
+		}
+	}
+	if waiting != p.wait || p.fresh {
+		r.change(i)
+	}
+	if r.changed {
+		r.keep(p, waiting)
+	}
+}
+
+// decide says whether step j, which p waits for, takes the event, and whether p
+// goes on waiting for it.
+func (r *run) decide(p *partial, j int) (stays, takes bool) {
+	if j == len(r.m.steps) {
+		// The end: an absence is certain by time only, NotNext with any event.
+		return r.m.absence, !r.m.absence
+	}
+	s := &r.m.steps[j]
+	if s.gap > 0 && r.now-p.tl >= s.gap || r.outgrown(p.step, j, p.kept) {
+		return false, false
+	}
+	contiguity := s.enter
+	if j == p.step {
+		contiguity = s.inner
+	}
+	takes = r.takes(j, p.kept)
+	return contiguity == RelaxedAny || contiguity == Relaxed && !takes, takes
+}
+
+// keep keeps p open for the given steps.
+func (r *run) keep(p *partial, waiting uint64) {
+	if waiting != 0 {
+		q := *p
+		q.wait, q.fresh = waiting, false
+		r.out = append(r.out, q)
+	}
+}
+
+// take appends the event to p as one of step j.
+func (r *run) take(p *partial, j int) {
+	if j == len(r.m.steps) {
+		r.found = append(r.found, p.track)
+		return
+	}
+	count := 1
+	if p.step == j {
+		count += p.count
+	}
+	r.open(p.track, j, count)
+}
+
+// begin lets the event begin matches.
+func (r *run) begin() {
+	for rest := r.m.entry; rest != 0; rest &= rest - 1 {
+		j := bits.TrailingZeros64(rest)
+		if r.takes(j, nil) && !r.outgrown(0, j, nil) {
+			r.change(len(r.old))
+			r.open(track{start: r.seq, mark: -1, t0: r.now, tl: r.now}, j, 1)
+		}
+	}
+}
+
+// open adds the event to a track as the count-th one of step j: a match, a
+// partial match, or both.
+func (r *run) open(t track, j, count int) {
+	s := &r.m.steps[j]
+	r.took = true
+	t.last, t.tl = r.seq, max(t.tl, r.now)
+	t.renewed = t.tl
+	t.events++
+	if j == r.m.skipTo && (r.m.skip == SkipToLast || t.mark < 0) {
+		t.mark = r.seq
+	}
+	if s.keep != nil {
+		t.kept = r.remember(t.kept, j)
+	}
+	p := partial{track: t, step: j, count: count}
+	if s.max == Unbounded {
+		p.count = min(count, s.min)
+	}
+	if s.max == Unbounded || count < s.max {
+		p.wait = 1 << j
+	}
+	if count >= s.min {
+		p.wait |= s.after
+		p.fresh = len(s.notNext) > 0
+		if s.complete {
+			r.found = append(r.found, t)
+		}
+	}
+	if p.wait != 0 {
+		r.out = append(r.out, p)
+	}
+}
+
+// remember appends what step j keeps of the event. Beyond MaxKept the latest
+// value takes the place of the one before.
+func (r *run) remember(list []*kept, j int) []*kept {
+	var k *kept
+	for _, have := range r.kept {
+		if have.step == j {
+			k = have
+		}
+	}
+	if k == nil {
+		k = &kept{step: j, value: r.m.steps[j].keep(r.ev)}
+		r.kept = append(r.kept, k)
+	}
+	n, latest := 0, 0
+	for i := range list {
+		if list[i].step == j {
+			n, latest = n+1, i
+		}
+	}
+	if n < r.m.maxKept {
+		return append(list[:len(list):len(list)], k)
+	}
+	list = append([]*kept(nil), list...)
+	list[latest] = k
+	return list
+}

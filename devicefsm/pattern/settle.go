@@ -1,0 +1,169 @@
+package pattern
+
+import (
+	"cmp"
+	"slices"
+)
+
+// moment is when something happens: the number that the next event taken will
+// have, and the time.
+type moment struct{ next, at int64 }
+
+// settle ends a moment: it reports the complete matches as the skip strategy
+// allows, merges and bounds what is open, and makes the new state of it. It owns
+// parts and found, but not held.
+func (m *Matcher) settle(parts []partial, held, found []track, now moment, res *Result) State {
+	parts, held = m.emit(parts, held, found, now.at, res)
+	parts = m.merge(parts)
+	for len(parts) > 0 && len(parts)+len(held) > m.maxParts {
+		n := min(len(parts), len(parts)+len(held)-m.maxParts)
+		parts = drop(parts, n)
+		res.Dropped += n
+		parts, held = m.emit(parts, held, nil, now.at, res)
+	}
+	if len(parts) == 0 {
+		// Nothing is left that held could wait for, either.
+		return State{}
+	}
+	return State{&data{next: now.next, parts: parts, held: held, due: m.due(parts)}}
+}
+
+// emit reports matches in the order of their first events. With a skip strategy
+// a match waits for the partial matches that began before it, and each one that
+// is reported discards others, open and complete alike.
+func (m *Matcher) emit(parts []partial, held, found []track, at int64, res *Result) ([]partial, []track) {
+	if m.skip == SkipNone {
+		for i := range found {
+			res.Matches = append(res.Matches, m.match(&found[i], at))
+		}
+		return parts, nil
+	}
+	if len(held)+len(found) == 0 {
+		return parts, nil
+	}
+	all := slices.Concat(held, found)
+	slices.SortStableFunc(all, func(a, b track) int { return cmp.Compare(a.start, b.start) })
+	for len(all) > 0 && (len(parts) == 0 || all[0].start <= parts[0].start) {
+		first := all[0]
+		res.Matches = append(res.Matches, m.match(&first, at))
+		limit := m.limit(&first)
+		all = slices.DeleteFunc(all[1:], func(t track) bool { return t.start <= limit })
+		parts = slices.DeleteFunc(parts, func(p partial) bool { return p.start <= limit })
+	}
+	if len(all) == 0 {
+		all = nil
+	}
+	return parts, all
+}
+
+// limit is the last first event that a match discards.
+func (m *Matcher) limit(t *track) int64 {
+	switch m.skip {
+	case SkipToNext:
+		return t.start
+	case SkipToFirst, SkipToLast:
+		return t.mark - 1 // below any number if the step took nothing
+	}
+	return t.last
+}
+
+// merge takes away what can no longer make a difference. Where conditions read
+// only the event, two partial matches that stand at the same step and wait for
+// the same thing complete at the same event. If they have the same first event,
+// the second is then discarded by the first, which is preferred (past last
+// event, to next). If nothing expires, this holds for any later first event, too
+// (past last event).
+func (m *Matcher) merge(parts []partial) []partial {
+	if !m.mergeSameStart {
+		return parts
+	}
+	out := parts[:0]
+	for _, p := range parts {
+		for i := len(out) - 1; i >= 0; i-- {
+			q := &out[i]
+			if q.start != p.start && !m.mergeAnyStart {
+				break
+			}
+			if q.step != p.step || q.fresh != p.fresh || m.hasGap && q.last != p.last {
+				continue
+			}
+			common := p.wait & q.wait
+			if p.count != q.count {
+				common &^= 1 << p.step
+			}
+			if common != 0 {
+				p.wait &^= common
+				q.renewed = max(q.renewed, p.renewed)
+			}
+		}
+		if p.wait != 0 {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// place is where partial matches stand that wait for the same thing.
+type place struct {
+	step, count int
+	wait        uint64
+	size        int
+}
+
+// before orders places by how far a partial match has come there.
+func (a *place) before(b *place) bool {
+	return cmp.Or(cmp.Compare(a.step, b.step), cmp.Compare(a.count, b.count)) < 0
+}
+
+// drop takes away n partial matches: one after the other the oldest of those at
+// the most crowded place; among equally crowded ones, at the one that is the
+// least far. It changes parts.
+func drop(parts []partial, n int) []partial {
+	var places []place
+	at := make([]int, len(parts))
+	for i := range parts {
+		p := &parts[i]
+		j := slices.IndexFunc(places, func(q place) bool {
+			return q.step == p.step && q.count == p.count && q.wait == p.wait
+		})
+		if j < 0 {
+			j = len(places)
+			places = append(places, place{p.step, p.count, p.wait, 0})
+		}
+		places[j].size++
+		at[i] = j
+	}
+	excess := make([]int, len(places))
+	for range n {
+		best := 0
+		for j := range places {
+			if d := places[j].size - places[best].size; d > 0 || d == 0 && places[j].before(&places[best]) {
+				best = j
+			}
+		}
+		places[best].size--
+		excess[best]++
+	}
+	out := parts[:0]
+	for i, p := range parts {
+		if excess[at[i]] > 0 {
+			excess[at[i]]--
+			continue
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// match is the public form of a complete or expired match.
+func (m *Matcher) match(t *track, at int64) Match {
+	out := Match{Start: fromMillis(t.t0), End: fromMillis(t.tl), At: fromMillis(at), Events: t.events}
+	if len(t.kept) > 0 {
+		out.Matched = make(map[string][]any)
+		for _, k := range t.kept {
+			name := m.nameOf(k.step)
+			out.Matched[name] = append(out.Matched[name], k.value)
+		}
+	}
+	return out
+}

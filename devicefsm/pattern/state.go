@@ -1,0 +1,97 @@
+package pattern
+
+import "math"
+
+// State is what is open of one pattern for one device: an immutable value that
+// may be copied, compared with == for identity, and written as JSON. Its zero
+// value has nothing open; giving a device the zero State resets its pattern.
+type State struct{ d *data }
+
+// IsZero reports whether nothing is open.
+func (s State) IsZero() bool { return s.d == nil }
+
+// Partials is the number of partial matches, and of matches that wait for an
+// earlier one to be decided.
+func (s State) Partials() int {
+	if s.d == nil {
+		return 0
+	}
+	return len(s.d.parts) + len(s.d.held)
+}
+
+// data is never changed once a State refers to it.
+type data struct {
+	next  int64     // sequence number of the next event that is taken
+	parts []partial // in the order of their first events, then of preference
+	held  []track   // complete, waiting for an earlier partial match
+	due   int64     // no part is due before; dueUnknown: look
+}
+
+const (
+	never      = math.MaxInt64
+	dueUnknown = math.MinInt64
+)
+
+// track is what partial and complete matches have in common. Sequence numbers
+// count the events that were taken by anything.
+type track struct {
+	start, last int64 // sequence numbers of the first and the last event
+	mark        int64 // that of the event that SkipTo means; -1: none
+	t0, tl      int64 // times of the first and the last event, unix ms
+	renewed     int64 // tl, or that of a later partial match merged into this one
+	events      int   // number of events
+	kept        []*kept
+}
+
+// kept is what Keep returned for one event. Tracks share it.
+type kept struct {
+	step  int
+	value any
+}
+
+// partial is a sequence of events that were taken, with the steps that may take
+// the next: a set, since what may follow "a b1" in "a b+ c? d" is b, c or d.
+type partial struct {
+	track
+	step  int    // that took the last event
+	count int    // events that it took; counts no further than Min without a Max
+	wait  uint64 // steps that may take the next event; bit len(steps): the end
+	fresh bool   // no event since the last one, and NotNext has to judge it
+}
+
+// Bindings gives conditions what was kept of the events taken so far.
+type Bindings struct {
+	m    *Matcher
+	kept []*kept
+}
+
+// Step returns what was kept of the events that the named step took, in order.
+func (b Bindings) Step(name string) []any {
+	var values []any
+	for _, k := range b.kept {
+		if b.m.nameOf(k.step) == name {
+			values = append(values, k.value)
+		}
+	}
+	return values
+}
+
+// Map returns what was kept by step: every step that keeps anything is in it,
+// as a []any that is empty as long as the step took nothing.
+func (b Bindings) Map() map[string]any {
+	if b.m == nil {
+		return map[string]any{}
+	}
+	values := make(map[string]any, len(b.m.steps))
+	for i := range b.m.steps {
+		if b.m.steps[i].keep != nil {
+			values[b.m.steps[i].name] = []any{}
+		}
+	}
+	for _, k := range b.kept {
+		name := b.m.nameOf(k.step)
+		list, _ := values[name].([]any)
+		values[name] = append(list, k.value)
+	}
+	return values
+}

@@ -1,0 +1,590 @@
+package devicefsm
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A chart case sends events and looks at the state and at the log, which says
+// in which order actions ran. "+5s" lets time pass.
+type chartCase struct {
+	name  string
+	model string
+	start string // expected at the start: "state | log log"
+	steps []string
+}
+
+func (c chartCase) run(t *testing.T) {
+	d := start(t, load(t, c.model))
+	d.check(c.start)
+	for _, s := range c.steps {
+		event, want, _ := strings.Cut(s, " => ")
+		if by, err := time.ParseDuration(strings.TrimPrefix(event, "+")); err == nil {
+			d.advance(by)
+		} else {
+			d.send(event, nil)
+		}
+		d.check(want)
+	}
+}
+
+func (d *device) check(want string) {
+	d.t.Helper()
+	var log []string
+	for _, a := range d.out.Actions {
+		switch a.Type {
+		case ActionLog:
+			log = append(log, a.Data["message"].(string))
+		default:
+			log = append(log, a.Type+":"+a.Name)
+		}
+	}
+	got := d.m.StateName(d.s)
+	if len(log) > 0 {
+		got += " | " + strings.Join(log, " ")
+	}
+	if got != want || len(d.out.Faults) > 0 {
+		d.t.Fatalf("got  %s\nwant %s\nfaults %q", got, want, d.out.Faults)
+	}
+}
+
+var chartCases = []chartCase{
+	{
+		name: "entry and exit order",
+		model: `
+initial: a
+states:
+  a:
+    entry: {log: "'>a'"}
+    exit: {log: "'<a'"}
+    initial: a1
+    states:
+      a1: {entry: {log: "'>a1'"}, exit: {log: "'<a1'"}}
+    on: {go: {target: b.b1, actions: {log: "'go'"}}}
+  b:
+    entry: {log: "'>b'"}
+    initial: b2
+    states:
+      b1: {entry: {log: "'>b1'"}}
+      b2: {entry: {log: "'>b2'"}}
+`,
+		start: "a.a1 | >a >a1",
+		steps: []string{"go => b.b1 | <a1 <a go >b >b1", "go => b.b1"},
+	},
+	{
+		name: "descendants before ancestors, document order",
+		model: `
+initial: a
+states:
+  a:
+    on: {e: out, "*": wild, f: out}
+    initial: a1
+    states:
+      a1: {on: {e: a2}}
+      a2: {}
+  out: {}
+  wild: {}
+`,
+		start: "a.a1",
+		steps: []string{"e => a.a2", "f => wild"},
+	},
+	{
+		name: "wildcards",
+		model: `
+initial: a
+states:
+  a: {on: {fault.*: {actions: {log: "'prefix'"}}, "*": {actions: {log: "'any'"}}}}
+`,
+		start: "a",
+		steps: []string{"fault => a | prefix", "fault.x.y => a | prefix", "faulty => a | any", "x => a | any"},
+	},
+	{
+		name: "forbidden transition hides the ancestor's",
+		model: `
+initial: a
+states:
+  a:
+    on: {e: b}
+    initial: a1
+    states:
+      a1: {on: {e: null, f: a2}}
+      a2: {}
+  b: {}
+`,
+		start: "a.a1",
+		steps: []string{"e => a.a1", "f => a.a2", "e => b"},
+	},
+	{
+		name: "internal, external and self transitions",
+		model: `
+initial: a
+states:
+  a:
+    entry: {log: "'>a'"}
+    exit: {log: "'<a'"}
+    initial: a1
+    on:
+      internal: .a2
+      external: {target: .a2, reenter: true}
+      self: a
+      selfagain: {target: a, reenter: true}
+      none: {actions: {log: "'none'"}}
+    states:
+      a1: {entry: {log: "'>a1'"}, exit: {log: "'<a1'"}}
+      a2: {entry: {log: "'>a2'"}, exit: {log: "'<a2'"}, on: {me: a2, meagain: {target: a2, reenter: true}}}
+`,
+		start: "a.a1 | >a >a1",
+		steps: []string{
+			"none => a.a1 | none", "internal => a.a2 | <a1 >a2", "external => a.a2 | <a2 <a >a >a2",
+			"me => a.a2", "meagain => a.a2 | <a2 >a2", "self => a.a1 | <a2 >a1", "selfagain => a.a1 | <a1 <a >a >a1",
+		},
+	},
+	{
+		name: "parallel regions, several targets, done",
+		model: `
+initial: p
+states:
+  p:
+    type: parallel
+    onDone: end
+    on: {both: {target: [p.x.x2, p.y.y2]}, one: .y.y2}
+    states:
+      x: {initial: x1, states: {x1: {on: {e: x2}}, x2: {on: {f: x3}}, x3: {type: final}}}
+      y:
+        initial: y1
+        onDone: {actions: {log: "'y done'"}}
+        states: {y1: {on: {e: y2}}, y2: {on: {f: y3}}, y3: {type: final}}
+  end: {type: final}
+`,
+		start: "p.x.x1,p.y.y1",
+		steps: []string{"one => p.x.x1,p.y.y2", "both => p.x.x2,p.y.y2", "f => end | y done", "both => end"},
+	},
+	{
+		name: "conflict: the earlier region wins, the descendant preempts",
+		model: `
+initial: p
+states:
+  p:
+    type: parallel
+    on: {e: away, g: away}
+    states:
+      x: {initial: x1, states: {x1: {on: {e: x2, f: '#away'}}, x2: {}}}
+      y: {initial: y1, states: {y1: {on: {f: '#other'}}, y2: {}}}
+  away: {id: away}
+  other: {id: other}
+`,
+		start: "p.x.x1,p.y.y1",
+		// e: x1 takes its own; for y the parent's is enabled, too, and preempted.
+		steps: []string{"e => p.x.x2,p.y.y1", "g => away"},
+	},
+	{
+		name: "conflict between regions",
+		model: `
+initial: p
+states:
+  p:
+    type: parallel
+    states:
+      x: {initial: x1, states: {x1: {on: {f: '#away'}}}}
+      y: {initial: y1, states: {y1: {on: {f: '#other'}}}}
+  away: {id: away}
+  other: {id: other}
+`,
+		start: "p.x.x1,p.y.y1",
+		steps: []string{"f => away"},
+	},
+	{
+		name: "shallow and deep history",
+		model: `
+initial: a
+states:
+  a:
+    initial: b
+    on: {leave: out}
+    states:
+      b:
+        initial: b1
+        states: {b1: {on: {next: b2}}, b2: {on: {over: c}}}
+      c: {initial: c1, states: {c1: {on: {next: c2}}, c2: {}}}
+      h: {type: history, target: c}
+      d: {type: history, history: deep}
+  out: {on: {shallow: a.h, deep: a.d}}
+  never: {on: {x: a}}
+`,
+		start: "a.b.b1",
+		steps: []string{
+			"next => a.b.b2", "leave => out", "deep => a.b.b2", "leave => out", "shallow => a.b.b1",
+			"next => a.b.b2", "over => a.c.c1", "next => a.c.c2", "leave => out", "deep => a.c.c2",
+		},
+	},
+	{
+		name: "history without memory takes its default",
+		model: `
+initial: out
+states:
+  a:
+    initial: b
+    states:
+      b: {}
+      c: {initial: c1, states: {c1: {}}}
+      h: {type: history, target: c}
+      i: {type: history}
+  out: {on: {go: a.h, plain: a.i}}
+`,
+		start: "out",
+		steps: []string{"go => a.c.c1"},
+	},
+	{
+		name: "always and raise run to completion, in order",
+		model: `
+context: {n: 0}
+initial: a
+states:
+  a:
+    on:
+      go:
+        target: b
+        actions: [{raise: one}, {raise: two}]
+  b:
+    always: {guard: "context.n == 0", actions: [{log: "'always'"}, {assign: {n: 1}}, {raise: three}]}
+    on:
+      one: {actions: {log: "'one'"}}
+      two: {actions: {log: "'two'"}}
+      three: {target: c}
+  c: {on: {go: a}}
+`,
+		start: "a",
+		steps: []string{"go => c | always one two"},
+	},
+	{
+		name: "choices by if",
+		model: `
+context: {n: 0}
+initial: a
+states:
+  a:
+    on:
+      e:
+        actions:
+          - assign: {n: "context.n + 1"}
+          - if: "context.n % 2 == 0"
+            then: {log: "'even'"}
+            else: [{log: "'odd'"}, {if: "context.n > 2", then: [{log: "'large'"}]}]
+`,
+		start: "a",
+		steps: []string{"e => a | odd", "e => a | even", "e => a | odd large"},
+	},
+	{
+		name: "delays",
+		model: `
+context: {wait: 2000, text: 3s}
+initial: a
+states:
+  a: {after: {1500: b, 1h: c}, on: {reset: {target: a, reenter: true}}}
+  b: {after: {"context.wait": c}}
+  c: {after: {"context.text": d}}
+  d: {after: {"duration('1m')": e}}
+  e: {after: {1d12h: {target: f, actions: {log: "'late'"}}}}
+  f: {}
+`,
+		start: "a",
+		steps: []string{
+			"+1s => a", "reset => a", "+1s => a", "+500ms => b", "+1999ms => b", "+1ms => c", "+3s => d",
+			"+1m => e", "+35h => e", "+1h => f | late",
+		},
+	},
+	{
+		name: "many delays fire in one step, each at its time",
+		model: `
+initial: a
+states:
+  a: {after: {1s: b}, exit: {log: "'<a'"}}
+  b: {after: {1s: {target: a, actions: {log: "'tick'"}}}}
+`,
+		start: "a",
+		steps: []string{"+5s => b | <a tick <a tick <a"},
+	},
+	{
+		name: "delayed raise and cancel",
+		model: `
+initial: a
+states:
+  a:
+    entry: [{raise: {event: ring, delay: 5s, id: bell, data: {n: "1 + 1"}}}, {raise: {event: other, delay: "duration('6s')"}}]
+    on:
+      ring: {actions: {log: "'ring ' + string(event.n)"}}
+      other: {actions: {log: "'other'"}}
+      stop: {actions: {cancel: bell}}
+`,
+		start: "a",
+		steps: []string{"+4s => a", "stop => a", "+10s => a | other"},
+	},
+	{
+		name: "invoke is cancelled when its state is left, and not started in passing",
+		model: `
+initial: a
+states:
+  a: {invoke: {src: work, input: {n: "1"}}, on: {leave: b, pass: c}}
+  b: {on: {pass: c}}
+  c: {invoke: {src: never}, always: b}
+`,
+		start: "a | invoke:work",
+		steps: []string{"leave => b | cancel:work", "pass => b"},
+	},
+	{
+		name: "targets by id, path and from the root",
+		model: `
+initial: a
+states:
+  a:
+    initial: x
+    states:
+      x: {on: {id: '#deep', path: b.c.d, up: b, deepchild: '#bee.c.d'}}
+  b:
+    id: bee
+    initial: c
+    states:
+      c: {initial: e, states: {d: {id: deep, on: {back: a}}, e: {on: {back: a}}}}
+`,
+		start: "a.x",
+		steps: []string{"id => b.c.d", "back => a.x", "path => b.c.d", "back => a.x", "up => b.c.e", "back => a.x", "deepchild => b.c.d"},
+	},
+	{
+		name: "stateIn",
+		model: `
+type: parallel
+states:
+  x: {initial: off, states: {off: {on: {flip: on}}, on: {id: lit, on: {flip: off}}}}
+  y:
+    initial: idle
+    states:
+      idle: {on: {go: [{guard: "stateIn('x.on')", target: busy}]}}
+      busy: {always: {guard: "!stateIn('#lit')", target: idle}}
+`,
+		start: "x.off,y.idle",
+		steps: []string{"go => x.off,y.idle", "flip => x.on,y.idle", "go => x.on,y.busy", "flip => x.off,y.idle"},
+	},
+	{
+		name: "a region's transition to another region exits the parallel state",
+		model: `
+initial: p
+states:
+  p:
+    type: parallel
+    entry: {log: "'>p'"}
+    exit: {log: "'<p'"}
+    states:
+      x: {initial: x1, states: {x1: {on: {e: '#y2'}}, x2: {}}}
+      y: {initial: y1, states: {y1: {}, y2: {id: y2}}}
+`,
+		start: "p.x.x1,p.y.y1 | >p",
+		steps: []string{"e => p.x.x1,p.y.y2 | <p >p"},
+	},
+	{
+		name: "done data, initial with actions",
+		model: `
+initial: {target: a, actions: {log: "'begin'"}}
+states:
+  a:
+    initial: {target: a1, actions: [{log: "'init'"}]}
+    entry: {log: "'>a'"}
+    states:
+      a1: {entry: {log: "'>a1'"}, on: {e: end}}
+      end: {type: final, output: {n: "40 + 2"}}
+    onDone: {target: b, actions: {log: "'done ' + string(event.n)"}}
+  b: {}
+`,
+		start: "a.a1 | begin >a init >a1",
+		steps: []string{"e => b | done 42"},
+	},
+	{
+		name: "nested parallel states are done together",
+		model: `
+initial: p
+states:
+  p:
+    type: parallel
+    onDone: {target: end}
+    states:
+      q:
+        type: parallel
+        onDone: {actions: {log: "'q'"}}
+        states:
+          m: {initial: m1, states: {m1: {on: {m: m2}}, m2: {type: final}}}
+          n: {initial: n1, states: {n1: {on: {n: n2}}, n2: {type: final}}}
+      r: {initial: r1, states: {r1: {on: {r: r2}}, r2: {type: final}}}
+  end: {}
+`,
+		start: "p.q.m.m1,p.q.n.n1,p.r.r1",
+		steps: []string{"r => p.q.m.m1,p.q.n.n1,p.r.r2", "m => p.q.m.m2,p.q.n.n1,p.r.r2", "n => end | q"},
+	},
+	{
+		name: "exit actions run when the chart is done",
+		model: `
+exit: {log: "'<root'"}
+initial: a
+states:
+  a: {on: {e: end}}
+  end: {type: final, exit: {log: "'<end'"}}
+`,
+		start: "a",
+		steps: []string{"e => end | <end <root", "e => end"},
+	},
+}
+
+func TestCharts(t *testing.T) {
+	for _, c := range chartCases {
+		t.Run(c.name, c.run)
+	}
+}
+
+func TestValue(t *testing.T) {
+	d := start(t, load(t, `
+type: parallel
+states:
+  a: {initial: x, states: {x: {initial: y, states: {y: {}}}}}
+  b: {}
+  c: {initial: z, states: {z: {}}}
+`))
+	got, _ := json.Marshal(d.m.Value(d.s))
+	if want := `{"a":{"x":"y"},"b":{},"c":"z"}`; string(got) != want {
+		t.Fatalf("value %s, want %s", got, want)
+	}
+	if got, want := strings.Join(d.m.States(), " "), "a.x.y b c.z"; got != want {
+		t.Fatalf("states %s, want %s", got, want)
+	}
+}
+
+func TestEndlessLoopIsTakenBack(t *testing.T) {
+	d := start(t, load(t, `
+context: {n: 0}
+initial: a
+states:
+  a: {on: {go: {target: b, actions: [{assign: {n: "context.n + 1"}}, {command: stop}]}}}
+  b: {always: c}
+  c: {always: b}
+`))
+	d.send("go", nil).in("a").actions()
+	if len(d.out.Faults) != 1 || !strings.Contains(d.out.Faults[0], "endless") {
+		t.Fatalf("faults %q", d.out.Faults)
+	}
+	if d.s.Context()["n"] != 0.0 {
+		t.Fatal("the assignment stayed")
+	}
+}
+
+func TestEndlessLoopAtStart(t *testing.T) {
+	d := start(t, load(t, "initial: a\nstates: {a: {always: b}, b: {always: a, on: {x: c}}, c: {}}"))
+	if len(d.out.Faults) != 1 {
+		t.Fatalf("faults %q", d.out.Faults)
+	}
+	d.in("a")
+}
+
+func TestRuntimeErrors(t *testing.T) {
+	d := start(t, load(t, `
+context: {n: 1}
+initial: a
+states:
+  a:
+    on:
+      e: [{guard: "event.x > 1", target: b}, {target: c}]
+      f: {actions: [{assign: {n: "2", m: "event.missing"}}, {log: "'not reached'"}]}
+      g: {actions: [{assign: {n: "1.0 / 0"}}]}
+  b: {}
+  c: {}
+`))
+	d.send("f", nil).in("a").actions()
+	if len(d.out.Faults) != 1 || !strings.Contains(d.out.Faults[0], "no such key: missing") {
+		t.Fatalf("faults %q", d.out.Faults)
+	}
+	d.send("g", nil)
+	if len(d.out.Faults) != 1 || d.s.Context()["n"] != 1.0 {
+		t.Fatalf("faults %q", d.out.Faults)
+	}
+	d.send("e", nil).in("c")
+	if len(d.out.Faults) != 1 {
+		t.Fatalf("faults %q", d.out.Faults)
+	}
+}
+
+func TestInvokeErrors(t *testing.T) {
+	m := load(t, `
+initial: a
+states:
+  a: {invoke: {src: work, input: {x: "event.x"}, onDone: b, onError: {target: c, actions: {log: "event.message"}}}}
+  b: {}
+  c: {on: {again: d}}
+  d: {invoke: {src: work, onDone: b, onError: c}}
+`)
+	d := start(t, m).in("c") // the input fails at the start, and so does the invocation
+	if len(d.out.Faults) != 1 {
+		t.Fatalf("faults %q", d.out.Faults)
+	}
+	d.send("again", nil).in("d")
+	first := d.out.Actions[0].ID
+	d.step(ErrorEvent(first, "no", d.now)).in("c")
+	d.send("again", nil).in("d")
+	second := d.out.Actions[0].ID
+	if first == second {
+		t.Fatalf("two invocations have the id %s", first)
+	}
+	d.step(DoneEvent(first, nil, d.now)).in("d") // late
+	d.step(DoneEvent(second, nil, d.now)).in("b").actions()
+}
+
+func TestClockNeverRunsBack(t *testing.T) {
+	d := start(t, load(t, "initial: a\nstates: {a: {on: {go: b}}, b: {after: {10s: c}}, c: {}}"))
+	d.advance(time.Minute)
+	d.step(Event{Name: "go", Time: t0}).in("b")
+	at, _ := d.m.NextDeadline(d.s)
+	if want := t0.Add(70 * time.Second); !at.Equal(want) {
+		t.Fatalf("deadline %v, want %v", at, want)
+	}
+}
+
+func TestTicksOfAYearAreBounded(t *testing.T) {
+	d := start(t, load(t, "context: {n: 0}\ninitial: a\nstates: {a: {after: {1s: {target: a, reenter: true, actions: {assign: {n: context.n + 1}}}}}}"))
+	d.advance(365 * 24 * time.Hour)
+	if n := d.s.Context()["n"].(float64); n < maxFirings || n > maxFirings+10 {
+		t.Fatalf("%v ticks", n)
+	}
+	at, _ := d.m.NextDeadline(d.s)
+	if !at.After(d.now) {
+		t.Fatalf("deadline %v is not after %v", at, d.now)
+	}
+}
+
+func TestCommand(t *testing.T) {
+	d := start(t, load(t, `
+initial: a
+states: {a: {on: {e: {actions: [{command: {name: open, data: {n: "event.n", list: ["1", true, {x: "'y'"}]}, ttl: 30s}}, {command: stop}]}}}}
+`))
+	d.send("e", obj{"n": 7.0})
+	got, _ := json.Marshal(d.out.Actions)
+	want := `[{"type":"command","id":"open-1","name":"open","data":{"list":[1,true,{"x":"y"}],"n":7},"ttl":30000000000},{"type":"command","id":"stop-2","name":"stop"}]`
+	if string(got) != want {
+		t.Fatalf("actions %s", got)
+	}
+}
+
+func TestTransitionsAreReported(t *testing.T) {
+	d := start(t, load(t, "initial: a\nstates: {a: {on: {go: b}}, b: {always: c}, c: {after: {10s: a}, on: {stay: {actions: {log: \"'x'\"}}}}}"))
+	if d.out.Transitions != nil {
+		t.Fatalf("transitions at the start: %+v", d.out.Transitions)
+	}
+	d.send("go", nil)
+	if want := (Transition{From: "a", To: "c", Event: "go", Time: t0}); len(d.out.Transitions) != 1 || d.out.Transitions[0] != want {
+		t.Fatalf("transitions %+v", d.out.Transitions)
+	}
+	d.send("stay", nil)
+	if d.out.Transitions != nil {
+		t.Fatalf("transitions %+v", d.out.Transitions)
+	}
+	d.advance(time.Minute)
+	if want := (Transition{From: "c", To: "a", Event: "after", Time: t0.Add(10 * time.Second)}); len(d.out.Transitions) != 1 || d.out.Transitions[0] != want {
+		t.Fatalf("transitions %+v", d.out.Transitions)
+	}
+}

@@ -1,0 +1,329 @@
+package devicefsm
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/interpreter"
+)
+
+// expr is a compiled expression. Most expressions of a model are comparisons of
+// fields, so those are compiled to closures (see fast.go), which never allocate
+// for a test; everything else, and every error text, comes from cel-go.
+type expr struct {
+	source string
+	place  place
+	reads  map[string]bool // the variables that it reads; "stateIn" counts as one
+	bool   bool            // the type check says that it gives true or false, or can't say
+	fast   node            // nil where cel-go has to do it
+	// readsMatch says that it may read event.matched, of an event that a pattern
+	// raised.
+	readsMatch bool
+	// conjuncts are the parts of a && b && c, or the expression itself.
+	conjuncts []conjunct
+	states    []*stateRef // arguments of stateIn, resolved when the chart is complete
+	program   func() (cel.Program, error)
+}
+
+// conjunct is a part of an expression that makes the whole false by being so.
+type conjunct struct {
+	fast  node
+	reads map[string]bool
+}
+
+// stateRef is the argument of stateIn('…').
+type stateRef struct {
+	name  string
+	index int
+}
+
+// scope holds the variables of an evaluation. It is the activation that cel-go
+// asks, so that no map is built for an expression.
+type scope struct {
+	event, context, twin, msg, matched map[string]any
+	active                             stateSet
+}
+
+// ResolveName implements interpreter.Activation.
+func (s *scope) ResolveName(name string) (any, bool) {
+	switch name {
+	case "event":
+		return s.event, true
+	case "context":
+		return s.context, true
+	case "twin":
+		return s.twin, true
+	case "msg":
+		return s.msg, true
+	case "matched":
+		return s.matched, true
+	case "@active":
+		return s.active, true
+	}
+	return nil, false
+}
+
+// Parent implements interpreter.Activation.
+func (s *scope) Parent() interpreter.Activation { return nil }
+
+// exprFault is a compile error: offset counts the characters before it.
+type exprFault struct {
+	line, column int // line from 1, column from 0, within the expression
+	message      string
+}
+
+// compileExpr parses and type-checks an expression for its place.
+func compileExpr(at place, source string) (*expr, []exprFault) {
+	envs, err := environments()
+	if err != nil {
+		return nil, []exprFault{{line: 1, message: err.Error()}}
+	}
+	parsed, issues := envs[at].Parse(source)
+	if err := issues.Err(); err != nil {
+		return nil, exprFaults(issues)
+	}
+	e := &expr{source: source, place: at}
+	if faults := e.rewrite(parsed.NativeRep()); faults != nil {
+		return nil, faults
+	}
+	checked, issues := envs[at].Check(parsed)
+	if err := issues.Err(); err != nil {
+		return nil, exprFaults(issues)
+	}
+	kind := checked.OutputType().Kind()
+	e.bool = kind == types.BoolKind || kind == types.DynKind
+	root := checked.NativeRep().Expr()
+	e.reads = e.readsOf(root)
+	e.readsMatch = readsField(root, "event", "matched")
+	e.fast = e.compileFast(root)
+	for _, part := range conjunctsOf(root) {
+		e.conjuncts = append(e.conjuncts, conjunct{fast: e.compileFast(part), reads: e.readsOf(part)})
+	}
+	// Planning is put off: for most expressions the closures do all the work.
+	e.program = sync.OnceValues(func() (cel.Program, error) {
+		return envs[at].Program(checked, cel.CostLimit(costLimit), cel.EvalOptions(cel.OptOptimize), cel.CustomDecorator(e.decorate))
+	})
+	if e.fast == nil {
+		if _, err := e.program(); err != nil {
+			return nil, []exprFault{{line: 1, message: err.Error()}}
+		}
+	}
+	return e, nil
+}
+
+func exprFaults(issues *cel.Issues) []exprFault {
+	var faults []exprFault
+	for _, i := range issues.Errors() {
+		message := strings.TrimPrefix(i.Message, "Syntax error: ")
+		faults = append(faults, exprFault{line: i.Location.Line(), column: i.Location.Column(), message: message})
+	}
+	return faults
+}
+
+// rewrite turns integer literals into doubles, makes macros iterate over maps
+// in the order of their keys, and collects the arguments of stateIn.
+func (e *expr) rewrite(a *ast.AST) []exprFault {
+	var faults []exprFault
+	factory := ast.NewExprFactory()
+	ids := ast.MaxID(a)
+	ast.PostOrderVisit(a.Expr(), ast.NewExprVisitor(func(x ast.Expr) {
+		switch x.Kind() {
+		case ast.LiteralKind:
+			switch v := x.AsLiteral().(type) {
+			case types.Int:
+				x.SetKindCase(factory.NewLiteral(x.ID(), types.Double(v)))
+			case types.Uint:
+				x.SetKindCase(factory.NewLiteral(x.ID(), types.Double(v)))
+			}
+		case ast.ComprehensionKind:
+			c := x.AsComprehension()
+			ids++
+			over := factory.NewCall(ids, fnOrdered, c.IterRange())
+			x.SetKindCase(factory.NewComprehensionTwoVar(x.ID(), over, c.IterVar(), c.IterVar2(), c.AccuVar(),
+				c.AccuInit(), c.LoopCondition(), c.LoopStep(), c.Result()))
+		case ast.CallKind:
+			call := x.AsCall()
+			if call.FunctionName() != fnStateIn || call.IsMemberFunction() || len(call.Args()) != 1 {
+				return
+			}
+			name, ok := literalText(call.Args()[0])
+			if !ok {
+				loc := a.SourceInfo().GetStartLocation(x.ID())
+				faults = append(faults, exprFault{loc.Line(), loc.Column(), "stateIn takes the path of a state as a literal text, such as stateIn('connector.charging')"})
+				return
+			}
+			if e.state(name) == nil {
+				e.states = append(e.states, &stateRef{name: name, index: -1})
+			}
+		}
+	}))
+	return faults
+}
+
+func literalText(x ast.Expr) (string, bool) {
+	if x.Kind() != ast.LiteralKind {
+		return "", false
+	}
+	s, ok := x.AsLiteral().(types.String)
+	return string(s), ok
+}
+
+func (e *expr) state(name string) *stateRef {
+	for _, s := range e.states {
+		if s.name == name {
+			return s
+		}
+	}
+	return nil
+}
+
+func (e *expr) readsOf(x ast.Expr) map[string]bool {
+	reads := map[string]bool{}
+	ast.PostOrderVisit(x, ast.NewExprVisitor(func(x ast.Expr) {
+		switch {
+		case x.Kind() == ast.IdentKind && slices.Contains(variables[e.place], x.AsIdent()):
+			reads[x.AsIdent()] = true
+		case x.Kind() == ast.CallKind && x.AsCall().FunctionName() == fnStateIn:
+			reads[fnStateIn] = true
+		}
+	}))
+	return reads
+}
+
+// readsField reports whether a variable is read other than by fields of other
+// names.
+func readsField(x ast.Expr, variable, field string) bool {
+	all, others := 0, 0
+	isVariable := func(x ast.Expr) bool { return x.Kind() == ast.IdentKind && x.AsIdent() == variable }
+	ast.PostOrderVisit(x, ast.NewExprVisitor(func(x ast.Expr) {
+		switch {
+		case isVariable(x):
+			all++
+		case x.Kind() == ast.SelectKind && isVariable(x.AsSelect().Operand()) && x.AsSelect().FieldName() != field:
+			others++
+		}
+	}))
+	return all > others
+}
+
+func conjunctsOf(x ast.Expr) []ast.Expr {
+	if x.Kind() == ast.CallKind && x.AsCall().FunctionName() == operators.LogicalAnd {
+		var parts []ast.Expr
+		for _, arg := range x.AsCall().Args() {
+			parts = append(parts, conjunctsOf(arg)...)
+		}
+		return parts
+	}
+	return []ast.Expr{x}
+}
+
+// decorate puts the configuration behind stateIn, which cel-go can't know.
+func (e *expr) decorate(i interpreter.Interpretable) (interpreter.Interpretable, error) {
+	call, ok := i.(interpreter.InterpretableCall)
+	if !ok || call.Function() != fnStateIn {
+		return i, nil
+	}
+	name, ok := call.Args()[0].(interpreter.InterpretableConst)
+	if !ok {
+		return nil, errors.New("stateIn takes a literal text")
+	}
+	text, _ := name.Value().(types.String)
+	return stateInCall{id: call.ID(), state: e.state(string(text))}, nil
+}
+
+type stateInCall struct {
+	id    int64
+	state *stateRef
+}
+
+func (c stateInCall) ID() int64 { return c.id }
+
+func (c stateInCall) Eval(vars interpreter.Activation) ref.Val {
+	active, _ := vars.ResolveName("@active")
+	set, _ := active.(stateSet)
+	return types.Bool(set.has(c.state.index))
+}
+
+// errNotBool is the run-time fault of a guard that gives something else.
+var errNotBool = errors.New("the result is not true or false")
+
+// test evaluates a condition. An error counts as false.
+func (e *expr) test(s *scope) (bool, error) {
+	if e.fast != nil {
+		v, st := e.fast(s)
+		if b, ok := v.(bool); st == done && ok {
+			return b, nil
+		}
+	}
+	v, err := e.slow(s)
+	if err != nil {
+		return false, err
+	}
+	b, ok := v.(types.Bool)
+	if !ok {
+		return false, errNotBool
+	}
+	return bool(b), nil
+}
+
+// holds is test without the reason for an error, which costs more than the
+// rest.
+func (e *expr) holds(s *scope) bool {
+	if e.fast != nil {
+		v, st := e.fast(s)
+		if st != punt {
+			b, ok := v.(bool)
+			return st == done && ok && b
+		}
+	}
+	v, err := e.slow(s)
+	return err == nil && v == types.True
+}
+
+// eval gives the JSON value of the expression: nil, bool, float64, string,
+// []any or map[string]any. Anything else, NaN and infinities are errors.
+func (e *expr) eval(s *scope) (any, error) {
+	if e.fast != nil {
+		if v, st := e.fast(s); st == done {
+			switch x := v.(type) {
+			case float64:
+				if !math.IsNaN(x) && !math.IsInf(x, 0) {
+					return x, nil
+				}
+			case nil, bool, string:
+				return x, nil
+			}
+		}
+	}
+	v, err := e.slow(s)
+	if err != nil {
+		return nil, err
+	}
+	size := 0
+	return toJSON(v, &size, 0)
+}
+
+func (e *expr) slow(s *scope) (ref.Val, error) {
+	p, err := e.program()
+	if err != nil {
+		return nil, fmt.Errorf("plan expression: %w", err)
+	}
+	v, _, err := p.Eval(s)
+	return v, err
+}
+
+// readsOnly reports whether the expression reads nothing but the variable.
+func (e *expr) readsOnly(name string) bool { return readsOnly(e.reads, name) }
+
+func readsOnly(reads map[string]bool, name string) bool {
+	return len(reads) == 0 || len(reads) == 1 && reads[name]
+}

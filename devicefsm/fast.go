@@ -1,0 +1,469 @@
+package devicefsm
+
+import (
+	"math"
+	"strings"
+	"unicode/utf8"
+
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/overloads"
+	"cel.dev/cel-go/common/types"
+)
+
+// A node is a part of an expression, compiled to a closure over plain JSON
+// values. It computes what cel-go computes, or punts: a test compares the two
+// on random expressions.
+type node func(s *scope) (any, status)
+
+type status uint8
+
+const (
+	done   status = iota // the value is right
+	failed               // cel-go gives an error
+	punt                 // this code does not know: ask cel-go
+)
+
+// compileFast compiles an expression, or gives nil where it holds something
+// that only cel-go does.
+func (e *expr) compileFast(x ast.Expr) node {
+	switch x.Kind() {
+	case ast.LiteralKind:
+		return fastLiteral(x)
+	case ast.IdentKind:
+		return fastVariable(x.AsIdent())
+	case ast.SelectKind:
+		return e.fastSelect(x.AsSelect())
+	case ast.ListKind:
+		return e.fastList(x.AsList())
+	case ast.CallKind:
+		return e.fastCall(x.AsCall())
+	}
+	return nil
+}
+
+func fastLiteral(x ast.Expr) node {
+	var value any
+	switch v := x.AsLiteral().(type) {
+	case types.Bool:
+		value = bool(v)
+	case types.Double:
+		value = float64(v)
+	case types.String:
+		value = string(v)
+	case types.Null:
+	default:
+		return nil
+	}
+	return func(*scope) (any, status) { return value, done }
+}
+
+func fastVariable(name string) node {
+	switch name {
+	case "event":
+		return func(s *scope) (any, status) { return s.event, done }
+	case "context":
+		return func(s *scope) (any, status) { return s.context, done }
+	case "twin":
+		return func(s *scope) (any, status) { return s.twin, done }
+	case "msg":
+		return func(s *scope) (any, status) { return s.msg, done }
+	case "matched":
+		return func(s *scope) (any, status) { return s.matched, done }
+	}
+	return nil // a variable of a macro
+}
+
+func (e *expr) fastSelect(sel ast.SelectExpr) node {
+	of, field := e.compileFast(sel.Operand()), sel.FieldName()
+	if of == nil {
+		return nil
+	}
+	if sel.IsTestOnly() {
+		return func(s *scope) (any, status) {
+			v, st := of(s)
+			if st != done {
+				return nil, st
+			}
+			m, ok := v.(map[string]any)
+			if !ok {
+				return nil, punt
+			}
+			_, ok = m[field]
+			return ok, done
+		}
+	}
+	return func(s *scope) (any, status) {
+		v, st := of(s)
+		if st != done {
+			return nil, st
+		}
+		if m, ok := v.(map[string]any); ok {
+			if v, ok = m[field]; ok {
+				return v, done
+			}
+			return nil, failed
+		}
+		return nil, failUnlessForeign(v)
+	}
+}
+
+// failUnlessForeign is failed for a JSON value that does not fit the operation
+// and punt for a Go value of any other type.
+func failUnlessForeign(v any) status {
+	switch v.(type) {
+	case nil, bool, float64, string, []any, map[string]any:
+		return failed
+	}
+	return punt
+}
+
+func failUnlessForeign2(a, b any) status { return max(failUnlessForeign(a), failUnlessForeign(b)) }
+
+func (e *expr) fastList(list ast.ListExpr) node {
+	if len(list.OptionalIndices()) > 0 {
+		return nil
+	}
+	elements := make([]any, 0, list.Size())
+	for _, x := range list.Elements() {
+		if x.Kind() != ast.LiteralKind {
+			return nil
+		}
+		n := fastLiteral(x)
+		if n == nil {
+			return nil
+		}
+		v, _ := n(nil)
+		elements = append(elements, v)
+	}
+	return func(*scope) (any, status) { return elements, done }
+}
+
+func (e *expr) fastCall(call ast.CallExpr) node {
+	name := call.FunctionName()
+	if name == fnStateIn && !call.IsMemberFunction() {
+		text, ok := literalText(call.Args()[0])
+		if !ok {
+			return nil
+		}
+		state := e.state(text)
+		return func(s *scope) (any, status) { return s.active.has(state.index), done }
+	}
+	var args []node
+	if call.IsMemberFunction() {
+		args = append(args, e.compileFast(call.Target()))
+	}
+	for _, a := range call.Args() {
+		args = append(args, e.compileFast(a))
+	}
+	for _, a := range args {
+		if a == nil {
+			return nil
+		}
+	}
+	switch len(args) {
+	case 1:
+		return fastUnary(name, args[0])
+	case 2:
+		return fastBinary(name, args[0], args[1])
+	case 3:
+		if name == operators.Conditional {
+			return fastConditional(args[0], args[1], args[2])
+		}
+	}
+	return nil
+}
+
+func fastUnary(name string, arg node) node {
+	var f func(v any) (any, status)
+	switch name {
+	case operators.LogicalNot:
+		f = func(v any) (any, status) {
+			if b, ok := v.(bool); ok {
+				return !b, done
+			}
+			return nil, failUnlessForeign(v)
+		}
+	case operators.Negate:
+		f = func(v any) (any, status) {
+			if n, ok := v.(float64); ok {
+				return -n, done
+			}
+			return nil, failUnlessForeign(v)
+		}
+	case overloads.Size:
+		f = fastSize
+	case overloads.TypeConvertDyn:
+		return arg
+	default:
+		return nil
+	}
+	return func(s *scope) (any, status) {
+		v, st := arg(s)
+		if st != done {
+			return nil, st
+		}
+		return f(v)
+	}
+}
+
+func fastSize(v any) (any, status) {
+	switch x := v.(type) {
+	case string:
+		return float64(utf8.RuneCountInString(x)), done
+	case []any:
+		return float64(len(x)), done
+	case map[string]any:
+		return float64(len(x)), done
+	}
+	return nil, failUnlessForeign(v)
+}
+
+func fastConditional(cond, yes, no node) node {
+	return func(s *scope) (any, status) {
+		v, st := cond(s)
+		if st != done {
+			return nil, st
+		}
+		b, ok := v.(bool)
+		switch {
+		case !ok:
+			return nil, failUnlessForeign(v)
+		case b:
+			return yes(s)
+		}
+		return no(s)
+	}
+}
+
+func fastBinary(name string, a, b node) node {
+	switch name {
+	case operators.LogicalAnd:
+		return fastLogic(a, b, false)
+	case operators.LogicalOr:
+		return fastLogic(a, b, true)
+	}
+	f := fastOperator(name)
+	if f == nil {
+		return nil
+	}
+	return func(s *scope) (any, status) {
+		x, st := a(s)
+		if st == punt {
+			return nil, punt
+		}
+		y, st2 := b(s)
+		if st = max(st, st2); st != done {
+			return nil, st
+		}
+		return f(x, y)
+	}
+}
+
+// fastLogic is && or ||: the absorbing value of either side wins over an error
+// of the other.
+func fastLogic(a, b node, absorbing bool) node {
+	return func(s *scope) (any, status) {
+		x, st := a(s)
+		if st == punt {
+			return nil, punt
+		}
+		left, leftOK := x.(bool)
+		leftOK = leftOK && st == done
+		if leftOK && left == absorbing {
+			return absorbing, done
+		}
+		y, st := b(s)
+		if st == punt {
+			return nil, punt
+		}
+		right, rightOK := y.(bool)
+		rightOK = rightOK && st == done
+		if rightOK && right == absorbing || leftOK && rightOK {
+			return right, done
+		}
+		return nil, failed
+	}
+}
+
+func fastOperator(name string) func(a, b any) (any, status) {
+	switch name {
+	case operators.Equals:
+		return fastEqual
+	case operators.NotEquals:
+		return func(a, b any) (any, status) {
+			v, st := fastEqual(a, b)
+			eq, _ := v.(bool)
+			return !eq, st
+		}
+	case operators.Less:
+		return fastCompare(func(c int) bool { return c < 0 })
+	case operators.LessEquals:
+		return fastCompare(func(c int) bool { return c <= 0 })
+	case operators.Greater:
+		return fastCompare(func(c int) bool { return c > 0 })
+	case operators.GreaterEquals:
+		return fastCompare(func(c int) bool { return c >= 0 })
+	case operators.Add:
+		return fastAdd
+	case operators.Subtract:
+		return fastArithmetic(func(a, b float64) float64 { return a - b })
+	case operators.Multiply:
+		return fastArithmetic(func(a, b float64) float64 { return a * b })
+	case operators.Divide:
+		return fastArithmetic(func(a, b float64) float64 { return a / b })
+	case operators.Modulo:
+		return fastArithmetic(math.Mod)
+	case "min":
+		return fastArithmetic(math.Min)
+	case "max":
+		return fastArithmetic(math.Max)
+	case operators.In:
+		return fastIn
+	case operators.Index:
+		return fastIndex
+	case overloads.Contains:
+		return fastText(strings.Contains)
+	case overloads.StartsWith:
+		return fastText(strings.HasPrefix)
+	case overloads.EndsWith:
+		return fastText(strings.HasSuffix)
+	}
+	return nil
+}
+
+func fastEqual(a, b any) (any, status) {
+	switch x := a.(type) {
+	case float64:
+		if y, ok := b.(float64); ok {
+			return x == y, done
+		}
+	case string:
+		if y, ok := b.(string); ok {
+			return x == y, done
+		}
+	case bool:
+		if y, ok := b.(bool); ok {
+			return x == y, done
+		}
+	case nil:
+		if b == nil {
+			return true, done
+		}
+	default:
+		return nil, punt
+	}
+	switch b.(type) {
+	case nil, bool, float64, string, []any, map[string]any:
+		return false, done // of different kinds
+	}
+	return nil, punt
+}
+
+func fastCompare(holds func(c int) bool) func(a, b any) (any, status) {
+	return func(a, b any) (any, status) {
+		switch x := a.(type) {
+		case float64:
+			if y, ok := b.(float64); ok {
+				switch {
+				case x < y:
+					return holds(-1), done
+				case x > y:
+					return holds(1), done
+				case x == y:
+					return holds(0), done
+				}
+				return nil, failed // NaN can't be ordered
+			}
+		case string:
+			if y, ok := b.(string); ok {
+				return holds(strings.Compare(x, y)), done
+			}
+		case bool:
+			if _, ok := b.(bool); ok {
+				return nil, punt
+			}
+		}
+		return nil, failUnlessForeign2(a, b)
+	}
+}
+
+func fastAdd(a, b any) (any, status) {
+	switch x := a.(type) {
+	case float64:
+		if y, ok := b.(float64); ok {
+			return x + y, done
+		}
+	case string:
+		if y, ok := b.(string); ok {
+			return x + y, done
+		}
+	case []any:
+		return nil, punt
+	}
+	return nil, failUnlessForeign2(a, b)
+}
+
+func fastArithmetic(f func(a, b float64) float64) func(a, b any) (any, status) {
+	return func(a, b any) (any, status) {
+		x, ok := a.(float64)
+		y, ok2 := b.(float64)
+		if !ok || !ok2 {
+			return nil, failUnlessForeign2(a, b)
+		}
+		return f(x, y), done
+	}
+}
+
+func fastText(f func(s, t string) bool) func(a, b any) (any, status) {
+	return func(a, b any) (any, status) {
+		x, ok := a.(string)
+		y, ok2 := b.(string)
+		if !ok || !ok2 {
+			return nil, failUnlessForeign2(a, b)
+		}
+		return f(x, y), done
+	}
+}
+
+func fastIn(a, b any) (any, status) {
+	switch x := b.(type) {
+	case []any:
+		for _, e := range x {
+			eq, st := fastEqual(a, e)
+			if st != done {
+				return nil, punt
+			}
+			if eq == true {
+				return true, done
+			}
+		}
+		return false, done
+	case map[string]any:
+		if key, ok := a.(string); ok {
+			_, found := x[key]
+			return found, done
+		}
+	}
+	return nil, punt
+}
+
+func fastIndex(a, b any) (any, status) {
+	switch x := a.(type) {
+	case map[string]any:
+		if key, ok := b.(string); ok {
+			if v, ok := x[key]; ok {
+				return v, done
+			}
+			return nil, failed
+		}
+	case []any:
+		if n, ok := b.(float64); ok {
+			if i := int(n); n >= 0 && n < float64(len(x)) && float64(i) == n {
+				return x[i], done
+			}
+			return nil, failed
+		}
+	}
+	return nil, punt
+}

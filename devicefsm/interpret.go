@@ -1,0 +1,456 @@
+package devicefsm
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// This file follows "Algorithm for SCXML Interpretation" (W3C SCXML 1.0,
+// appendix D); the names of its procedures stand in the comments. What differs:
+// the end of a macrostep is a value instead of a wait, a transition that does
+// not reenter stays inside its source (domainOf), and a macrostep that does not
+// end is taken back.
+
+// maxMicrosteps bounds a macrostep. It also bounds the actions of one event.
+const maxMicrosteps = 1000
+
+// run is the working state of one Step.
+type run struct {
+	m       *Model
+	s       Snapshot // a copy; slices and maps are replaced, never changed
+	scope   scope
+	out     Outcome
+	queue   []trigger // internal events
+	micro   int       // microsteps of this macrostep
+	moved   bool      // a state was exited or entered in this macrostep
+	owned   bool      // s.active is this macrostep's own copy
+	changed bool      // the snapshot will differ from the one given
+	start   []int     // states entered in this macrostep whose invocations are to start
+	buf     [4]*transition
+}
+
+// trigger is an event inside the interpreter. A delay that is over, and the end
+// of an activity, belong to one state, which has transitions for just that.
+type trigger struct {
+	name string
+	data map[string]any
+	of   *state
+	only []*transition
+}
+
+// candidates are the transitions of an atomic state and its ancestors, in the
+// order of choice. A delay has no name that `on` could match.
+func (t *trigger) candidates(leaf *state) []*transition {
+	if t.of == nil {
+		return leaf.candidates(t.name)
+	}
+	var list []*transition
+	for s := leaf; s != nil; s = s.parent {
+		for _, c := range s.on {
+			if t.name != triggerAfter && c.event.matches(t.name) {
+				list = append(list, c)
+			}
+		}
+		if s == t.of {
+			list = append(list, t.only...)
+		}
+	}
+	return list
+}
+
+// triggerAfter is the event name that a Transition gives for a delay.
+const triggerAfter = "after"
+
+func (r *run) fault(format string, args ...any) {
+	if len(r.out.Faults) < maxFaults {
+		r.out.Faults = append(r.out.Faults, fmt.Sprintf(format, args...))
+	}
+}
+
+// maxFaults is how many faults one step tells.
+const maxFaults = 100
+
+func (r *run) emit(a Action) { r.out.Actions = append(r.out.Actions, a) }
+
+func (r *run) nextID(name string) string {
+	r.s.counter++
+	return name + "-" + strconv.FormatUint(r.s.counter, 10)
+}
+
+// macrostep is one turn of mainEventLoop: an external event, then eventless
+// transitions and internal events until nothing is left to do.
+func (r *run) macrostep(t trigger) {
+	if r.s.done {
+		return
+	}
+	enabled := r.selectTransitions(t)
+	if len(enabled) == 0 && !r.anyAlways() {
+		return
+	}
+	before := r.s
+	actions := len(r.out.Actions)
+	r.begin()
+	ok := true
+	if len(enabled) > 0 {
+		ok = r.microstep(enabled)
+	}
+	if !(ok && r.complete()) {
+		r.s, r.out.Actions = before, r.out.Actions[:actions]
+		r.scope.context, r.scope.active = r.s.context, r.s.active
+		r.fault("event %q: more than %d transitions without coming to rest: is there an endless loop of always or raise? The event was left out", t.name, maxMicrosteps)
+		return
+	}
+	r.finish(before.leaves, t.name)
+}
+
+func (r *run) begin() {
+	r.queue, r.start = r.queue[:0], r.start[:0]
+	r.micro, r.moved, r.owned = 0, false, false
+}
+
+// settle runs eventless transitions and internal events to completion. It
+// reports false if there is no end to them.
+func (r *run) settle() bool {
+	for !r.s.done {
+		enabled := r.selectEventless()
+		if len(enabled) == 0 {
+			if len(r.queue) == 0 {
+				return true
+			}
+			t := r.queue[0]
+			r.queue = r.queue[1:]
+			if r.micro++; r.micro > maxMicrosteps {
+				return false
+			}
+			enabled = r.selectTransitions(t)
+		}
+		if len(enabled) > 0 && !r.microstep(enabled) {
+			return false
+		}
+	}
+	return true
+}
+
+// complete settles and then starts invocations, whose inputs may fail and so
+// raise events in turn.
+func (r *run) complete() bool {
+	for {
+		if !r.settle() {
+			return false
+		}
+		if r.s.done || len(r.start) == 0 {
+			return true
+		}
+		r.startPending()
+	}
+}
+
+// finish ends what is done, and notes the change.
+func (r *run) finish(before []*state, event string) {
+	if r.s.done {
+		r.exitInterpreter()
+	}
+	if r.moved {
+		r.out.Transitions = append(r.out.Transitions, Transition{
+			From: nameOf(before), To: nameOf(r.s.leaves), Event: event, Time: r.s.Time(),
+		})
+	}
+}
+
+func (r *run) anyAlways() bool {
+	for _, l := range r.s.leaves {
+		if len(l.alwaysHere) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// selectTransitions is the optimal transition set for an event: for each atomic
+// state, the first candidate whose guard holds, descendants before ancestors.
+func (r *run) selectTransitions(t trigger) []*transition {
+	r.scope.event = t.data
+	enabled := r.buf[:0]
+	for _, leaf := range r.s.leaves {
+		enabled = r.choose(enabled, t.candidates(leaf))
+	}
+	return r.removeConflicting(enabled)
+}
+
+func (r *run) selectEventless() []*transition {
+	enabled := r.buf[:0]
+	for _, leaf := range r.s.leaves {
+		enabled = r.choose(enabled, leaf.alwaysHere)
+	}
+	return r.removeConflicting(enabled)
+}
+
+func (r *run) choose(enabled, candidates []*transition) []*transition {
+	for _, t := range candidates {
+		if t.guard != nil {
+			ok, err := t.guard.test(&r.scope)
+			if err != nil {
+				r.fault("guard %q of state %q: %v", t.guard.source, t.source.path, err)
+			}
+			if !ok {
+				continue
+			}
+		}
+		if !slices.Contains(enabled, t) {
+			enabled = append(enabled, t)
+		}
+		break
+	}
+	return enabled
+}
+
+// removeConflicting is removeConflictingTransitions: where exit sets overlap,
+// the transition of the descendant wins, then the one of the earlier state.
+func (r *run) removeConflicting(enabled []*transition) []*transition {
+	if len(enabled) < 2 {
+		return enabled
+	}
+	exits := map[*transition]stateSet{}
+	for _, t := range enabled {
+		exits[t] = r.exitSet(t)
+	}
+	var filtered []*transition
+	for _, t1 := range enabled {
+		preempted := false
+		var remove []*transition
+		for _, t2 := range filtered {
+			if !exits[t1].intersects(exits[t2]) {
+				continue
+			}
+			if !t1.source.within(t2.source) {
+				preempted = true
+				break
+			}
+			remove = append(remove, t2)
+		}
+		if !preempted {
+			filtered = slices.DeleteFunc(filtered, func(t *transition) bool { return slices.Contains(remove, t) })
+			filtered = append(filtered, t1)
+		}
+	}
+	return filtered
+}
+
+// exitSet is computeExitSet for one transition.
+func (r *run) exitSet(t *transition) stateSet {
+	if len(t.targets) == 0 {
+		return nil
+	}
+	domain := r.domain(t)
+	if domain == nil {
+		return r.s.active
+	}
+	return r.s.active.intersection(domain.descendants)
+}
+
+func (r *run) domain(t *transition) *state {
+	if !t.hasHistory {
+		return t.domain
+	}
+	return domainOf(t, r.effectiveTargets(t.targets))
+}
+
+// effectiveTargets is getEffectiveTargetStates: history replaced by what it
+// remembers, or by its default.
+func (r *run) effectiveTargets(targets []*state) []*state {
+	var list []*state
+	for _, s := range targets {
+		switch {
+		case !s.isHistory():
+			list = append(list, s)
+		case r.s.history[s.index] != nil:
+			for _, i := range r.s.history[s.index] {
+				list = append(list, r.m.states[i])
+			}
+		default:
+			list = append(list, r.effectiveTargets(s.initial.targets)...)
+		}
+	}
+	return list
+}
+
+// microstep takes a set of transitions. It reports false beyond the bound.
+func (r *run) microstep(enabled []*transition) bool {
+	if r.micro++; r.micro > maxMicrosteps {
+		return false
+	}
+	r.changed = true
+	e := entry{r: r}
+	var exits stateSet
+	for _, t := range enabled {
+		if len(t.targets) == 0 {
+			continue
+		}
+		if exits == nil {
+			exits, e.enter, e.byDefault = newStateSet(len(r.m.states)), newStateSet(len(r.m.states)), newStateSet(len(r.m.states))
+		}
+		exits.union(r.exitSet(t))
+	}
+	if exits != nil {
+		// What is entered depends on the history before this step for the
+		// domain, and on the history after it for the targets.
+		domains := make([]*state, len(enabled))
+		for i, t := range enabled {
+			domains[i] = r.domain(t)
+		}
+		r.exitStates(exits)
+		for i, t := range enabled {
+			e.addTransition(t, domains[i])
+		}
+	}
+	for _, t := range enabled {
+		r.block(t.actions, "a transition of state", t.source)
+	}
+	if exits != nil {
+		r.enterStates(&e)
+	}
+	return true
+}
+
+// block runs a block of actions; an error ends it and is told.
+func (r *run) block(actions []action, what string, s *state) {
+	for _, a := range actions {
+		if err := a.run(r); err != nil {
+			r.fault("action in %s %q: %v", what, s.path, err)
+			return
+		}
+	}
+}
+
+// own makes the configuration changeable.
+func (r *run) own() {
+	if !r.owned {
+		r.s.active = r.s.active.clone()
+		r.owned = true
+	}
+	r.moved = true
+	r.scope.active = r.s.active
+}
+
+// exitStates leaves states, descendants and later ones first.
+func (r *run) exitStates(exits stateSet) {
+	if exits.empty() {
+		return
+	}
+	r.own()
+	for i := range exits.backward() {
+		r.recordHistory(r.m.states[i])
+	}
+	for i := range exits.backward() {
+		s := r.m.states[i]
+		r.block(s.exit, "the exit of state", s)
+		r.stopTimers(s)
+		r.cancelInvocations(s)
+		r.resetPatterns(s)
+		r.s.active.remove(i)
+	}
+	r.s.leaves = r.m.leavesOf(r.s.active)
+}
+
+func (r *run) recordHistory(s *state) {
+	for _, h := range s.history {
+		var remembered []int
+		for i := range r.s.active.intersection(s.descendants).all() {
+			c := r.m.states[i]
+			if h.kind == deepHistory && c.isAtomic() || h.kind == shallowHistory && c.parent == s {
+				remembered = append(remembered, i)
+			}
+		}
+		next := make(map[int][]int, len(r.s.history)+1)
+		for k, v := range r.s.history {
+			next[k] = v
+		}
+		next[h.index] = remembered
+		r.s.history = next
+	}
+}
+
+// enterStates enters states, ancestors and earlier ones first.
+func (r *run) enterStates(e *entry) {
+	if e.enter.empty() {
+		return
+	}
+	r.own()
+	completed := map[*state]bool{}
+	for i := range e.enter.all() {
+		s := r.m.states[i]
+		r.s.active.add(i)
+		if s.isAtomic() {
+			r.s.leaves = r.m.leavesOf(r.s.active)
+		}
+		r.block(s.entry, "the entry of state", s)
+		if len(s.invokes) > 0 {
+			r.start = append(r.start, i)
+		}
+		if e.byDefault.has(i) && s.kind == compound {
+			r.block(s.initial.actions, "the initial of state", s)
+		}
+		if h := e.historyDefaults[s]; h != nil {
+			r.block(h.actions, "the history of state", s)
+		}
+		r.startTimers(s)
+		if s.kind == final {
+			r.enteredFinal(s, completed)
+		}
+	}
+}
+
+// enteredFinal raises done.state events, for the parent and for each parallel
+// state above all of whose regions are done now. At the root, the chart is done.
+func (r *run) enteredFinal(s *state, completed map[*state]bool) {
+	above := s.parent
+	if above.kind == compound {
+		data, err := s.output.object(&r.scope)
+		if err != nil {
+			r.fault("output of state %q: %v", s.path, err)
+		}
+		r.raiseDone(above, data)
+		above = above.parent
+	}
+	for above != nil && above.kind == parallel && !completed[above] && r.isInFinalState(above) {
+		completed[above] = true
+		r.raiseDone(above, nil)
+		above = above.parent
+	}
+	if above == nil {
+		r.s.done = true
+	}
+}
+
+func (r *run) raiseDone(s *state, data map[string]any) {
+	r.queue = append(r.queue, trigger{name: doneState + s.path, data: data})
+}
+
+// doneState begins the name of the event that a compound or parallel state is
+// done, as in SCXML.
+const doneState = "done.state."
+
+func (r *run) isInFinalState(s *state) bool {
+	switch s.kind {
+	case final:
+		return r.s.active.has(s.index)
+	case compound:
+		return slices.ContainsFunc(s.children, func(c *state) bool { return c.kind == final && r.s.active.has(c.index) })
+	case parallel:
+		return !slices.ContainsFunc(s.children, func(c *state) bool { return !c.isHistory() && !r.isInFinalState(c) })
+	}
+	return false
+}
+
+// exitInterpreter runs the exit actions of what is active when the chart is
+// done. The configuration stays, so that it can be read.
+func (r *run) exitInterpreter() {
+	for i := range r.s.active.backward() {
+		s := r.m.states[i]
+		r.block(s.exit, "the exit of state", s)
+		r.cancelInvocations(s)
+	}
+	r.s.timers = nil
+	r.queue = r.queue[:0]
+}

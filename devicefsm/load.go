@@ -1,0 +1,200 @@
+package devicefsm
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"devicetwin/internal/source"
+)
+
+// The keys of a model file. A state has chartKeys, and so has the whole file,
+// which is the root state.
+var (
+	modelKeys = []string{"model", "description", "liveness", "events", "patterns", "context", "config"}
+	chartKeys = []string{
+		"id", "type", "description", "initial", "states", "on", "always", "after",
+		"entry", "exit", "invoke", "onDone", "output", "history", "target", "tags", "meta",
+	}
+)
+
+// loader compiles one file. Whatever is wrong is noted on the file, and loading
+// goes on to find the rest.
+type loader struct {
+	f     *source.File
+	m     *Model
+	nodes []map[string]source.Node // the fields of each state, by its index
+	at    []source.Node            // where each state stands
+	ids   map[string]*state
+	exprs map[exprKey]*compiled
+	refs  []exprRef
+	// raised are the event names that the chart itself raises, or takes.
+	raised map[string]bool
+	taken  map[string]bool
+}
+
+type exprKey struct {
+	at     place
+	source string
+}
+
+type compiled struct {
+	expr   *expr
+	faults []exprFault
+}
+
+// exprRef is an expression at its place in the file, for checks that need the
+// complete chart.
+type exprRef struct {
+	expr *expr
+	node source.Node
+}
+
+// Load compiles a model file, YAML or JSON. The error is source.Faults:
+// everything that is wrong with the file, each with line and column.
+//
+// A file that holds only a statechart is a model, too. It is then named after
+// its `id` or else after the file.
+func Load(file string, src []byte) (*Model, error) {
+	l := &loader{
+		f: source.Parse(file, src), m: &Model{byPath: map[string]*state{}, events: map[string]bool{}},
+		ids: map[string]*state{}, exprs: map[exprKey]*compiled{}, raised: map[string]bool{}, taken: map[string]bool{},
+	}
+	root := l.f.Root()
+	switch {
+	case !root.Exists():
+		if l.f.Err() == nil {
+			root.Faultf("the file is empty; expected a model, such as model: pump, initial: online, states: …")
+		}
+		return nil, l.f.Err()
+	case !root.IsMap():
+		root.Faultf("expected a model, found %s", root.Kind())
+		return nil, l.f.Err()
+	}
+	l.model(root, file)
+	if err := l.f.Err(); err != nil {
+		return nil, err
+	}
+	l.m.hash = canonicalHash(root)
+	return l.m, nil
+}
+
+func (l *loader) model(root source.Node, file string) {
+	fields := root.Fields(slices.Concat(modelKeys, chartKeys)...)
+	l.name(fields, file)
+	l.liveness(fields["liveness"])
+	l.m.context = l.object(fields["context"])
+	l.m.config = l.object(fields["config"])
+	l.rules(fields["events"])
+	l.declareStates(root, fields)
+	l.completeStates()
+	if l.f.Err() == nil {
+		l.m.finish()
+	}
+	l.patternRules(fields["patterns"])
+	l.resolveStateIn()
+	if l.f.Err() == nil {
+		l.m.analyse()
+	}
+}
+
+func (l *loader) name(fields map[string]source.Node, file string) {
+	base := filepath.Base(file)
+	l.m.name = strings.TrimSuffix(base, filepath.Ext(base))
+	for _, key := range []string{"id", "model"} {
+		if fields[key].Exists() {
+			l.m.name = fields[key].String()
+		}
+	}
+	if n := fields["model"]; n.IsText() && !validModelName(l.m.name) {
+		n.Faultf("model name %q: expected 1 to 64 letters, digits, and any of _ . -", l.m.name)
+	}
+}
+
+func validModelName(name string) bool {
+	return name != "" && len(name) <= 64 && !strings.ContainsFunc(name, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_.-", r))
+	})
+}
+
+func (l *loader) liveness(n source.Node) {
+	if !n.Exists() {
+		return
+	}
+	fields := n.Fields("silent_after", "tolerance")
+	n.Require(fields, "silent_after")
+	l.m.silentAfter = fields["silent_after"].Duration()
+	l.m.tolerance = fields["tolerance"].Duration()
+	if fields["silent_after"].Exists() && l.m.silentAfter <= 0 {
+		fields["silent_after"].Faultf("expected a time longer than 0, such as 5m")
+	}
+}
+
+// object is a mapping of plain JSON values.
+func (l *loader) object(n source.Node) map[string]any {
+	if !n.Exists() || n.IsNull() {
+		return map[string]any{}
+	}
+	if !n.IsMap() {
+		n.Faultf("expected a mapping, found %s", n.Kind())
+		return nil
+	}
+	m, _ := n.Any().(map[string]any)
+	if jsonSize(m, maxValueSize) > maxValueSize {
+		n.Faultf("larger than %d bytes", maxValueSize)
+	}
+	return m
+}
+
+var channels = []string{
+	string(ChannelTelemetry), string(ChannelStatus), string(ChannelEvents), string(ChannelAck), string(ChannelSystem),
+}
+
+func (l *loader) rules(n source.Node) {
+	for _, name := range []string{EventSilent, EventAlive, EventSequenceGap, EventSequenceLate} {
+		l.m.events[name] = true
+	}
+	if !n.Exists() {
+		return
+	}
+	for _, e := range n.Entries() {
+		fields := e.Value.Fields("channel", "name", "when", "description")
+		e.Value.Require(fields, "channel")
+		r := rule{event: e.Key}
+		switch {
+		case !validEventName(e.Key):
+			e.KeyAt.Faultf("event name %q: expected a name without * and without a dot at either end", e.Key)
+		case ReservedName(e.Key):
+			e.KeyAt.Faultf("event name %q: names that begin with done., error., device., sequence. or twin. belong to the service", e.Key)
+		}
+		if c := fields["channel"]; c.Exists() {
+			r.channel = Channel(l.oneOf(c, channels...))
+		}
+		if w := fields["when"]; w.Exists() {
+			r.when = l.condition(w, placeMessage)
+		}
+		if c := fields["name"]; c.Exists() {
+			r.name = c.String()
+			if r.channel == ChannelTelemetry || r.channel == ChannelStatus {
+				c.Faultf("messages on channel %s have no name", r.channel)
+			}
+		} else if (r.channel == ChannelEvents || r.channel == ChannelAck || r.channel == ChannelSystem) && !fields["when"].Exists() {
+			e.Value.FaultHint("for example name: "+e.Key, "without name or when, this takes every message of channel %s", r.channel)
+		}
+		l.m.rules = append(l.m.rules, r)
+		l.m.events[e.Key] = true
+	}
+}
+
+// oneOf is a text out of a few.
+func (l *loader) oneOf(n source.Node, words ...string) string {
+	text := n.String() // notes the fault if it is no text
+	if !n.IsText() {
+		return ""
+	}
+	if !slices.Contains(words, text) {
+		n.FaultHint(source.DidYouMean(text, words), "expected one of %s, found %q", strings.Join(words, ", "), text)
+		return ""
+	}
+	return text
+}

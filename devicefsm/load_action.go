@@ -1,0 +1,138 @@
+package devicefsm
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"devicetwin/internal/source"
+)
+
+// actionKeys are the words that an action can begin with.
+var actionKeys = []string{"assign", "raise", "cancel", "command", "log", "if"}
+
+const maxActionDepth = 32
+
+// actions reads one action or a list.
+func (l *loader) actions(n source.Node) []action { return l.actionsAt(n, 0) }
+
+func (l *loader) actionsAt(n source.Node, depth int) []action {
+	if !n.Exists() || n.IsNull() {
+		return nil
+	}
+	if depth > maxActionDepth {
+		n.Faultf("actions are nested deeper than %d", maxActionDepth)
+		return nil
+	}
+	var list []action
+	for _, a := range n.OneOrList() {
+		if a := l.action(a, depth); a != nil {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+func (l *loader) action(n source.Node, depth int) action {
+	if !n.IsMap() {
+		n.Faultf("expected an action such as {log: \"'text'\"}, found %s; the actions are %s", n.Kind(), strings.Join(actionKeys, ", "))
+		return nil
+	}
+	entries := n.Entries()
+	if len(entries) == 0 {
+		n.Faultf("an action is missing; expected one of %s", strings.Join(actionKeys, ", "))
+		return nil
+	}
+	fields := map[string]source.Node{}
+	word := ""
+	for _, e := range entries {
+		fields[e.Key] = e.Value
+		switch {
+		case slices.Contains(actionKeys, e.Key):
+			if word != "" {
+				e.KeyAt.Faultf("two actions in one: %s and %s; write them as two elements of the list", word, e.Key)
+				return nil
+			}
+			word = e.Key
+		case (e.Key == "then" || e.Key == "else") && slices.ContainsFunc(entries, func(e source.Entry) bool { return e.Key == "if" }):
+		default:
+			e.KeyAt.FaultHint(source.DidYouMean(e.Key, actionKeys), "unknown action %q; expected one of %s", e.Key, strings.Join(actionKeys, ", "))
+			return nil
+		}
+	}
+	v := fields[word]
+	switch word {
+	case "assign":
+		return assignAction{values: l.assigned(v)}
+	case "raise":
+		return l.raise(v)
+	case "cancel":
+		return cancelAction{id: v.String()}
+	case "command":
+		return l.command(v)
+	case "log":
+		return logAction{message: l.template(v)}
+	}
+	n.Require(fields, "then")
+	return ifAction{cond: l.condition(v, placeChart), yes: l.actionsAt(fields["then"], depth+1), no: l.actionsAt(fields["else"], depth+1)}
+}
+
+func (l *loader) assigned(n source.Node) *template {
+	if !n.IsMap() {
+		n.FaultHint("for example assign: {attempts: \"context.attempts + 1\"}", "expected a mapping of keys of the context, found %s", n.Kind())
+		return nil
+	}
+	return l.objectTemplate(n)
+}
+
+func (l *loader) raise(n source.Node) action {
+	a := raiseAction{}
+	at := n
+	if n.IsMap() {
+		fields := n.Fields("event", "data", "delay", "id")
+		n.Require(fields, "event")
+		at = fields["event"]
+		a.data = l.objectTemplate(fields["data"])
+		if d := fields["delay"]; d.Exists() {
+			if read, ok := l.delay(d.Scalar(), d); ok {
+				a.delay = &read
+			}
+		}
+		if id := fields["id"]; id.Exists() {
+			a.id = id.String()
+			if a.delay == nil {
+				id.Faultf("only a raise with a delay has an id, for cancel")
+			}
+		}
+	}
+	a.event = at.String()
+	if at.IsText() && (!validEventName(a.event) || isAnswer(a.event)) {
+		at.Faultf("event name %q: expected a name without *, and not one of the service's", a.event)
+	}
+	l.raised[a.event] = true
+	return a
+}
+
+// maxTTL is the longest time that a command may wait for its device.
+const maxTTL = 30 * 24 * time.Hour
+
+func (l *loader) command(n source.Node) action {
+	a := effectAction{kind: ActionCommand}
+	at := n
+	if n.IsMap() {
+		fields := n.Fields("name", "data", "ttl")
+		n.Require(fields, "name")
+		at = fields["name"]
+		a.data = l.objectTemplate(fields["data"])
+		if t := fields["ttl"]; t.Exists() {
+			if a.ttl = t.Duration(); a.ttl > maxTTL {
+				t.Faultf("expected at most %d days", maxTTL/(24*time.Hour))
+			}
+		}
+	}
+	a.name = at.String()
+	if at.IsText() && !validModelName(a.name) {
+		at.Faultf("command name %q: expected 1 to 64 letters, digits, and any of _ . -", a.name)
+	}
+	return a
+}

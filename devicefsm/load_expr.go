@@ -1,0 +1,137 @@
+package devicefsm
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"devicetwin/internal/source"
+)
+
+// expression compiles the text that stands at a node, or notes its faults there.
+// Equal texts at the same kind of place are compiled once.
+func (l *loader) expression(n source.Node, at place) *expr {
+	text := ""
+	switch {
+	case n.IsText():
+		text = n.String()
+	case n.Kind() == "a number" || n.Kind() == "true or false":
+		text = n.Scalar()
+	default:
+		n.Faultf("expected an expression, found %s", n.Kind())
+		return nil
+	}
+	key := exprKey{at, text}
+	c := l.exprs[key]
+	if c == nil {
+		c = &compiled{}
+		if strings.TrimSpace(text) == "" {
+			c.faults = []exprFault{{line: 1, message: "the expression is empty"}}
+		} else {
+			c.expr, c.faults = compileExpr(at, text)
+		}
+		l.exprs[key] = c
+	}
+	for _, f := range c.faults {
+		n.FaultInside(offsetOf(text, f), l.exprHint(f, at), "expression: %s", f.message)
+	}
+	if c.expr == nil {
+		return nil
+	}
+	l.refs = append(l.refs, exprRef{c.expr, n})
+	return c.expr
+}
+
+// condition is an expression that gives true or false.
+func (l *loader) condition(n source.Node, at place) *expr {
+	e := l.expression(n, at)
+	if e != nil && !e.bool {
+		n.Faultf("expression: %q does not give true or false", e.source)
+		return nil
+	}
+	return e
+}
+
+// offsetOf counts the characters before a fault; lines are those of the text.
+func offsetOf(text string, f exprFault) int {
+	offset := f.column
+	for i, line := range strings.Split(text, "\n") {
+		if i+1 >= f.line {
+			break
+		}
+		offset += utf8.RuneCountInString(line) + 1
+	}
+	return offset
+}
+
+const undeclared = "undeclared reference to '"
+
+func (l *loader) exprHint(f exprFault, at place) string {
+	rest, found := strings.CutPrefix(f.message, undeclared)
+	if !found {
+		return ""
+	}
+	name, _, _ := strings.Cut(rest, "'")
+	if hint := source.DidYouMean(name, variables[at]); hint != "" {
+		return hint
+	}
+	return "here there are " + strings.Join(variables[at], ", ")
+}
+
+// template is a JSON value whose texts are expressions.
+func (l *loader) template(n source.Node) *template {
+	switch {
+	case !n.Exists() || n.IsNull():
+		return &template{}
+	case n.IsText():
+		return &template{expr: l.expression(n, placeChart)}
+	case n.IsList():
+		t := &template{list: []*template{}}
+		for _, e := range n.List() {
+			t.list = append(t.list, l.template(e))
+		}
+		return t
+	case n.IsMap():
+		return l.objectTemplate(n)
+	}
+	return &template{value: n.Any()}
+}
+
+// objectTemplate is a template that gives a JSON object: a mapping of
+// expressions, or one expression that gives a mapping. Absent is nil.
+func (l *loader) objectTemplate(n source.Node) *template {
+	switch {
+	case !n.Exists() || n.IsNull():
+		return nil
+	case n.IsText():
+		return l.template(n)
+	case !n.IsMap():
+		n.Faultf("expected a mapping of expressions, found %s", n.Kind())
+		return nil
+	}
+	t := &template{isMap: true}
+	for _, e := range n.Entries() {
+		t.keys = append(t.keys, e.Key)
+		t.of = append(t.of, l.template(e.Value))
+	}
+	return t
+}
+
+// resolveStateIn finds the states that stateIn('…') names.
+func (l *loader) resolveStateIn() {
+	for _, ref := range l.refs {
+		for _, s := range ref.expr.states {
+			found := l.m.byPath[s.name]
+			if id, ok := strings.CutPrefix(s.name, "#"); ok {
+				found = l.ids[id]
+			}
+			if found == nil {
+				hint := source.DidYouMean(s.name, slices.Sorted(maps.Keys(l.m.byPath)))
+				ref.node.FaultHint(hint, "stateIn: unknown state %q; expected a path from the root such as 'a.b', or '#id'", s.name)
+				continue
+			}
+			s.index = found.index
+		}
+	}
+}

@@ -1,0 +1,294 @@
+package devicefsm
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"devicetwin/devicefsm/pattern"
+	"devicetwin/internal/source"
+)
+
+var (
+	patternKeys = []string{
+		"sequence", "contiguity", "within", "skip", "timeout", "while", "description", "max_partials", "max_kept", "max_idle",
+	}
+	stepKeys = []string{
+		"event", "where", "name", "times", "oneOrMore", "optional", "consecutive", "combinations", "greedy",
+		"contiguity", "gap", "notNext", "notFollowedBy", "description",
+	}
+	contiguities = map[string]pattern.Contiguity{"strict": pattern.Strict, "relaxed": pattern.Relaxed, "any": pattern.RelaxedAny}
+	skips        = map[string]pattern.Skip{
+		"past_last_event": pattern.SkipPastLastEvent, "none": pattern.SkipNone, "to_next": pattern.SkipToNext,
+		"to_first": pattern.SkipToFirst, "to_last": pattern.SkipToLast,
+	}
+)
+
+const maxPatterns = 64
+
+func (l *loader) patternRules(n source.Node) {
+	if !n.Exists() {
+		return
+	}
+	known := l.knownEvents()
+	for _, e := range n.Entries() {
+		if len(l.m.patterns) >= maxPatterns {
+			e.KeyAt.Faultf("more than %d patterns", maxPatterns)
+			return
+		}
+		if !validEventName(e.Key) || ReservedName(e.Key) {
+			e.KeyAt.Faultf("pattern name %q: expected an event name without *, and not one of the service's", e.Key)
+		} else if l.m.events[e.Key] {
+			e.KeyAt.Faultf("pattern %q has the name of an event under `events:`; a match is raised as an event with the pattern's name", e.Key)
+		}
+		l.m.patterns = append(l.m.patterns, l.pattern(e, known))
+	}
+	for _, p := range l.m.patterns {
+		l.m.events[p.name] = true
+		if p.timeout != "" {
+			l.m.events[p.timeout] = true
+		}
+	}
+}
+
+func (l *loader) pattern(e source.Entry, known []string) *patternRule {
+	n := e.Value
+	fields := n.Fields(patternKeys...)
+	n.Require(fields, "sequence")
+	p := &patternRule{name: e.Key}
+	spec := pattern.Spec{Name: e.Key, Within: fields["within"].Duration()}
+	if c := fields["contiguity"]; c.Exists() {
+		spec.Contiguity = contiguities[l.oneOf(c, slices.Sorted(maps.Keys(contiguities))...)]
+	}
+	l.skip(&spec, fields["skip"])
+	if t := fields["timeout"]; t.Exists() {
+		if t.Kind() != "true or false" {
+			p.timeout = t.String()
+		} else if t.Bool() {
+			p.timeout = e.Key + ".timeout"
+		}
+		spec.Timeouts = p.timeout != ""
+	}
+	if w := fields["while"]; w.Exists() {
+		p.while = l.target(l.m.root, w)
+	}
+	if x := fields["max_partials"]; x.Exists() {
+		spec.MaxPartials = int(x.Int(1, 1024))
+	}
+	if x := fields["max_kept"]; x.Exists() {
+		spec.MaxKept = int(x.Int(1, 64))
+	}
+	spec.MaxIdle = fields["max_idle"].Duration()
+	if s := fields["sequence"]; s.Exists() {
+		l.sequence(p, &spec, s, known)
+	}
+	if l.f.Err() != nil {
+		return p
+	}
+	m, err := pattern.Compile(spec)
+	if err != nil {
+		l.patternErrors(n, err)
+	}
+	p.matcher = m
+	return p
+}
+
+// patternErrors places each fault that the compiler of the pattern found.
+func (l *loader) patternErrors(n source.Node, err error) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			n.Faultf("%v", e)
+		}
+		return
+	}
+	n.Faultf("%v", err)
+}
+
+func (l *loader) skip(spec *pattern.Spec, n source.Node) {
+	if !n.Exists() {
+		return
+	}
+	if n.IsMap() {
+		for _, e := range n.Fields("to_first", "to_last") {
+			spec.SkipTo = e.String()
+		}
+		spec.Skip = pattern.SkipToFirst
+		if slices.ContainsFunc(n.Entries(), func(e source.Entry) bool { return e.Key == "to_last" }) {
+			spec.Skip = pattern.SkipToLast
+		}
+		return
+	}
+	spec.Skip = skips[l.oneOf(n, "past_last_event", "none", "to_next")]
+}
+
+func (l *loader) sequence(p *patternRule, spec *pattern.Spec, n source.Node, known []string) {
+	list := n.List()
+	if n.IsList() && len(list) == 0 {
+		n.Faultf("the sequence has no steps")
+	}
+	if len(list) > pattern.MaxSteps {
+		n.Faultf("more than %d steps", pattern.MaxSteps)
+		return
+	}
+	p.steps = make([]patternStep, len(list)) // the matcher keeps pointers to them
+	names := map[string]bool{}
+	for i, at := range list {
+		s := l.step(&p.steps[i], at, known)
+		if names[s.Name] && !slices.ContainsFunc(at.Entries(), func(e source.Entry) bool { return e.Key == "name" }) {
+			s.Name += "_" + strconv.Itoa(i+1)
+		}
+		if names[s.Name] {
+			at.Faultf("two steps are named %q", s.Name)
+		}
+		names[s.Name] = true
+		spec.Steps = append(spec.Steps, s)
+	}
+	// What nothing reads is not kept.
+	if l.readsMatched(p) {
+		for i := range spec.Steps {
+			if spec.Steps[i].Not == pattern.NotNegated {
+				spec.Steps[i].Keep = keep
+			}
+		}
+	}
+}
+
+// readsMatched reports whether anything reads the events of a match.
+func (l *loader) readsMatched(p *patternRule) bool {
+	for _, s := range p.steps {
+		if s.where != nil && s.where.reads["matched"] {
+			return true
+		}
+	}
+	return slices.ContainsFunc(l.refs, func(r exprRef) bool { return r.expr.place == placeChart && r.expr.readsMatch })
+}
+
+func (l *loader) step(s *patternStep, n source.Node, known []string) pattern.Step {
+	out := pattern.Step{Times: pattern.Times{Min: 1, Max: 1}}
+	if n.IsText() {
+		out.Name = n.String()
+		s.event = l.stepEvent(n, known)
+		out.Match = s.matches
+		return out
+	}
+	fields := n.Fields(stepKeys...)
+	word := ""
+	for _, w := range []string{"event", "notNext", "notFollowedBy"} {
+		if !fields[w].Exists() {
+			continue
+		}
+		if word != "" {
+			fields[w].Faultf("a step has one of event, notNext and notFollowedBy")
+			continue
+		}
+		word = w
+	}
+	if word == "" {
+		n.Faultf("key \"event\" is missing")
+		return out
+	}
+	out.Name = fields[word].String()
+	s.event = l.stepEvent(fields[word], known)
+	switch word {
+	case "notNext":
+		out.Not = pattern.NotNext
+	case "notFollowedBy":
+		out.Not = pattern.NotFollowedBy
+	}
+	if w := fields["where"]; w.Exists() {
+		s.where = l.condition(w, placePattern)
+		out.Refs = s.where != nil && s.where.reads["matched"]
+	}
+	if x := fields["name"]; x.Exists() {
+		out.Name = x.String()
+	}
+	l.quantifier(&out, fields)
+	if c := fields["contiguity"]; c.Exists() {
+		out.Contiguity = contiguities[l.oneOf(c, slices.Sorted(maps.Keys(contiguities))...)]
+	}
+	out.Gap = fields["gap"].Duration()
+	if g := fields["gap"]; g.Exists() && out.Gap < time.Millisecond {
+		g.Faultf("expected a time of at least 1ms")
+	}
+	out.Match = s.matches
+	return out
+}
+
+func (l *loader) quantifier(s *pattern.Step, fields map[string]source.Node) {
+	flag := func(key string) bool { return fields[key].Exists() && fields[key].Bool() }
+	s.Optional, s.Consecutive = flag("optional"), flag("consecutive")
+	s.Combinations, s.Greedy = flag("combinations"), flag("greedy")
+	t := fields["times"]
+	switch {
+	case s.Not != pattern.NotNegated:
+		s.Times = pattern.Times{}
+		if t.Exists() {
+			t.Faultf("a negated step has no times")
+		}
+	case flag("oneOrMore"):
+		s.Times = pattern.OneOrMore
+		if t.Exists() {
+			t.Faultf("a step has one of times and oneOrMore")
+		}
+	case t.IsMap():
+		f := t.Fields("min", "max")
+		s.Times = pattern.Times{Min: 0, Max: pattern.Unbounded}
+		if f["min"].Exists() {
+			s.Times.Min = int(f["min"].Int(0, 10_000))
+		}
+		if f["max"].Exists() {
+			s.Times.Max = int(f["max"].Int(1, 10_000))
+		}
+		if s.Times.Max != pattern.Unbounded && s.Times.Max < s.Times.Min {
+			t.Faultf("times: max is less than min")
+		}
+	case t.Exists():
+		n := int(t.Int(1, 10_000))
+		s.Times = pattern.Times{Min: n, Max: n}
+	}
+}
+
+// stepEvent reads the event of a step, which some message or action has to
+// make: a misspelled one would wait for ever.
+func (l *loader) stepEvent(n source.Node, known []string) descriptor {
+	text := n.String() // notes the fault if it is no text
+	if !n.IsText() {
+		return descriptor{}
+	}
+	d, ok := parseDescriptor(text)
+	if !ok {
+		n.Faultf("event %q: expected a name, * for every event, or a name and .* for all that begin with it", text)
+		return d
+	}
+	if known == nil || text == "*" || slices.ContainsFunc(known, d.matches) {
+		return d
+	}
+	if command, status, found := strings.Cut(d.name, "."); found && command != "" && slices.Contains(ackStatuses, status) {
+		return d
+	}
+	if strings.HasPrefix(d.name, "twin.") || d.name == "twin" {
+		return d
+	}
+	hint := source.DidYouMean(text, known)
+	if hint == "" {
+		hint = "what a device publishes under its events topic is named there too: " + text + ": {channel: events, name: " + text + "}"
+	}
+	n.FaultHint(hint, "unknown event %q; nothing under `events:` makes it", text)
+	return d
+}
+
+// ackStatuses are what a device answers to a command.
+var ackStatuses = []string{"accepted", "succeeded", "failed", "rejected"}
+
+// knownEvents are the names that a pattern may wait for; nil is any, where the
+// model does not say which messages are which events.
+func (l *loader) knownEvents() []string {
+	if len(l.m.rules) == 0 {
+		return nil
+	}
+	names := maps.Clone(l.m.events)
+	maps.Copy(names, l.taken)
+	return slices.Sorted(maps.Keys(names))
+}

@@ -1,0 +1,105 @@
+package devicefsm
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"devicetwin/devicefsm/pattern"
+)
+
+// Start enters the initial states at a time. The device counts as seen then.
+func (m *Model) Start(at time.Time) (*Snapshot, Outcome) {
+	r := &run{m: m}
+	clock := clampMillis(at)
+	r.s = Snapshot{
+		model: m, clock: clock, context: maps.Clone(m.context),
+		active: newStateSet(len(m.states)), patterns: make([]pattern.State, len(m.patterns)),
+	}
+	if m.silentAfter > 0 {
+		r.s.aliveAt = clock
+	}
+	r.scope.context, r.scope.active = r.s.context, r.s.active
+	r.begin()
+	e := entry{r: r, enter: newStateSet(len(m.states)), byDefault: newStateSet(len(m.states))}
+	e.addDescendants(m.root)
+	r.enterStates(&e)
+	entered, actions := r.s, len(r.out.Actions)
+	if !r.complete() {
+		r.s, r.out.Actions = entered, r.out.Actions[:actions]
+		r.fault("more than %d transitions at the start without coming to rest: is there an endless loop of always or raise?", maxMicrosteps)
+	}
+	r.moved = false // there is nothing that it came from
+	r.finish(nil, "")
+	return r.result(nil)
+}
+
+// Step is what an event does to a device. Timers that are due before the event
+// fire first, each at its own time. A snapshot is never changed; the given one
+// comes back if nothing in it changed. A snapshot of another model comes back
+// with a fault.
+func (m *Model) Step(s *Snapshot, ev Event) (*Snapshot, Outcome) {
+	bound, err := m.bind(s)
+	if err != nil {
+		return s, Outcome{Faults: []string{err.Error()}}
+	}
+	if bound.done {
+		return s, Outcome{}
+	}
+	r := &run{m: m, s: *bound}
+	r.scope.context, r.scope.active = bound.context, bound.active
+	if !ev.Time.IsZero() {
+		r.advance(clampMillis(ev.Time))
+	}
+	if ev.Alive && m.silentAfter > 0 {
+		r.s.aliveAt = r.s.clock
+		if r.s.silent {
+			r.s.silent = false
+			r.external(EventAlive, nil)
+		}
+	}
+	switch {
+	case ev.Name == "":
+	case isAnswer(ev.Name):
+		if t, ok := r.answer(ev); ok {
+			r.macrostep(t)
+		}
+	default:
+		r.external(ev.Name, ev.Data)
+	}
+	return r.result(bound)
+}
+
+// external is an event from outside: patterns see it first, then the chart,
+// then the chart sees what the patterns found.
+func (r *run) external(name string, data map[string]any) {
+	if r.s.done {
+		return
+	}
+	found := r.matchPatterns(name, data)
+	r.macrostep(trigger{name: name, data: data})
+	r.raiseFound(found)
+}
+
+// result gives the given snapshot back if nothing happened to it.
+func (r *run) result(given *Snapshot) (*Snapshot, Outcome) {
+	if given != nil && r.s.clock == given.clock && r.s.aliveAt == given.aliveAt && r.s.silent == given.silent &&
+		r.s.counter == given.counter && !r.changed && slices.Equal(r.s.patterns, given.patterns) {
+		return given, r.out
+	}
+	s := r.s
+	return &s, r.out
+}
+
+// clampMillis is unix milliseconds, bounded to years that a sum of delays can't
+// overflow: about 4,000 BC to 8,000 AD.
+func clampMillis(t time.Time) int64 {
+	const limit = 190_000_000_000 // seconds
+	switch s := t.Unix(); {
+	case s > limit:
+		return limit * 1000
+	case s < -limit:
+		return -limit * 1000
+	}
+	return t.UnixMilli()
+}

@@ -1,0 +1,84 @@
+package devicefsm
+
+import (
+	"strings"
+	"time"
+)
+
+// Channel says on which road a message came in.
+type Channel string
+
+// The channels of a device's topics, and ChannelSystem for what the service
+// itself observed about the device.
+const (
+	ChannelTelemetry Channel = "telemetry" // devices/{id}/telemetry
+	ChannelStatus    Channel = "status"    // devices/{id}/status: birth and last will
+	ChannelEvents    Channel = "events"    // devices/{id}/events/{name}
+	ChannelAck       Channel = "ack"       // devices/{id}/commands/{name}/ack
+	ChannelSystem    Channel = "system"    // sequence.gap, device.seen, ...: made by the service
+)
+
+// Names of the events that the service itself makes. Every model knows them.
+const (
+	EventSilent       = "device.silent" // nothing heard for liveness.silent_after
+	EventAlive        = "device.alive"  // heard again after device.silent
+	EventSequenceGap  = "sequence.gap"  // numbers were skipped: data {epoch, from, to, missing}
+	EventSequenceLate = "sequence.late" // a number arrived after a higher one: data {epoch, seq}
+
+	// MessageSeen is the name of a system message that only renews liveness;
+	// it becomes no event.
+	MessageSeen = "device.seen"
+)
+
+// Message is one JSON object that a device published, or that the service made
+// about it, before the model gives it an event name. An MQTT payload that is an
+// array of objects becomes one Message for each object.
+type Message struct {
+	Channel Channel `json:"ch"`
+	// Name is the event name on ChannelEvents and ChannelSystem, the command
+	// name on ChannelAck, and empty elsewhere.
+	Name string         `json:"name,omitempty"`
+	Data map[string]any `json:"data,omitempty"`
+	// Time is when the service received the message, UTC, milliseconds.
+	Time time.Time `json:"t"`
+
+	// Epoch and Seq are the device's own numbering: Epoch rises when the device
+	// starts numbering anew, Seq rises by one for each message, from 1. Seq 0
+	// means that the device does not number its messages.
+	Epoch int64  `json:"epoch,omitempty"`
+	Seq   uint64 `json:"seq,omitempty"`
+	// Digest identifies the payload of an unnumbered message, and Redelivered is
+	// its MQTT DUP flag; together they stand in for a number.
+	Digest      string `json:"digest,omitempty"`
+	Redelivered bool   `json:"dup,omitempty"`
+}
+
+// Batch is what one Temporal signal carries: messages of one device, in the
+// order of their arrival.
+type Batch struct {
+	Messages []Message `json:"m"`
+}
+
+// Alive reports whether the message shows that the device itself is up. A last
+// will (status "offline") is published by the broker, not by the device, and a
+// sequence observation is only made beside a message that counts by itself.
+func (m Message) Alive() bool {
+	switch m.Channel {
+	case ChannelStatus:
+		return m.Data["status"] != "offline"
+	case ChannelSystem:
+		return m.Name == MessageSeen
+	}
+	return true
+}
+
+// ReservedName reports whether an event name belongs to the service, so that a
+// device may not publish it: done.*, error.*, device.*, sequence.*, twin.*.
+func ReservedName(name string) bool {
+	head, _, _ := strings.Cut(name, ".")
+	switch head {
+	case "done", "error", "device", "sequence", "twin":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,164 @@
+package devicefsm
+
+import (
+	"maps"
+	"strings"
+	"time"
+)
+
+// Model is a compiled model file. It never changes, and any number of
+// goroutines may use it at once.
+type Model struct {
+	name    string
+	hash    string
+	config  map[string]any
+	context map[string]any
+
+	silentAfter, tolerance time.Duration
+
+	rules    []rule
+	events   map[string]bool // names that the model knows: of rules, patterns and the service
+	patterns []*patternRule
+
+	root        *state
+	states      []*state // in document order
+	byPath      map[string]*state
+	transitions []*transition
+	chartExprs  []*expr
+	relevance   relevance
+}
+
+// Name is the model's name, as in `model:`, or the base of the file's name.
+func (m *Model) Name() string { return m.name }
+
+// Hash identifies the model: hex SHA-256 of its canonical form. Comments, white
+// space, the order of keys where it means nothing, and the way a duration is
+// written do not change it.
+func (m *Model) Hash() string { return m.hash }
+
+// Config is the model's `config:` section, which a device gets when it is
+// reprovisioned. The caller may keep and change the copy.
+func (m *Model) Config() map[string]any { return copyJSON(m.config).(map[string]any) }
+
+// States are the dotted paths of all atomic and final states, in document order.
+func (m *Model) States() []string {
+	var paths []string
+	for _, s := range m.states {
+		if s.isAtomic() {
+			paths = append(paths, s.path)
+		}
+	}
+	return paths
+}
+
+// Liveness is how long a device may be silent before device.silent, and how
+// much later than that it may be noticed; zeros if the model has none.
+func (m *Model) Liveness() (silentAfter, tolerance time.Duration) {
+	return m.silentAfter, m.tolerance
+}
+
+// rule says which messages are an event.
+type rule struct {
+	event   string
+	channel Channel
+	name    string // of the message, on the channels where it has one; "" is any
+	when    *expr
+}
+
+// Classify gives the event that a message is: the first rule of `events:` that
+// fits; else, on the events and system channels, the message's own name, and
+// for an acknowledgement "<command>.<status>", such as "reprovision.rejected".
+// Otherwise ok is false, and the message is no event.
+func (m *Model) Classify(msg Message) (name string, ok bool) {
+	var s *scope
+	for i := range m.rules {
+		r := &m.rules[i]
+		if r.channel != msg.Channel || r.name != "" && r.name != msg.Name {
+			continue
+		}
+		if r.when == nil {
+			return r.event, true
+		}
+		if s == nil {
+			s = &scope{msg: msg.Data}
+		}
+		if r.when.holds(s) {
+			return r.event, true
+		}
+	}
+	switch msg.Channel {
+	case ChannelEvents:
+		return msg.Name, msg.Name != ""
+	case ChannelSystem:
+		return msg.Name, msg.Name != "" && msg.Name != MessageSeen
+	case ChannelAck:
+		status, _ := msg.Data["status"].(string)
+		return msg.Name + "." + status, msg.Name != "" && status != ""
+	}
+	return "", false
+}
+
+// StateName is the dotted path of the active atomic state; those of parallel
+// regions are joined with commas, in document order.
+func (m *Model) StateName(s *Snapshot) string {
+	s, err := m.bind(s)
+	if err != nil {
+		return ""
+	}
+	return nameOf(s.leaves)
+}
+
+func nameOf(leaves []*state) string {
+	if len(leaves) == 1 {
+		return leaves[0].path
+	}
+	paths := make([]string, len(leaves))
+	for i, l := range leaves {
+		paths[i] = l.path
+	}
+	return strings.Join(paths, ",")
+}
+
+// Value is the state value as XState v5 writes it: "online",
+// {"connector": "charging"}, with one key for each region of a parallel state.
+func (m *Model) Value(s *Snapshot) any {
+	s, err := m.bind(s)
+	if err != nil {
+		return nil
+	}
+	return valueOf(m.root, s.active)
+}
+
+func valueOf(s *state, active stateSet) any {
+	value := map[string]any{}
+	for _, c := range s.children {
+		if !active.has(c.index) {
+			continue
+		}
+		if s.kind == compound && c.isAtomic() {
+			return c.key
+		}
+		value[c.key] = valueOf(c, active)
+	}
+	return value
+}
+
+// copyJSON is a deep copy of a JSON value; nil maps become empty ones.
+func copyJSON(v any) any {
+	switch x := v.(type) {
+	case map[string]any:
+		m := make(map[string]any, len(x))
+		maps.Copy(m, x)
+		for k, e := range m {
+			m[k] = copyJSON(e)
+		}
+		return m
+	case []any:
+		list := make([]any, len(x))
+		for i, e := range x {
+			list[i] = copyJSON(e)
+		}
+		return list
+	}
+	return v
+}

@@ -1,0 +1,167 @@
+package devicefsm
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"devicetwin/devicefsm/pattern"
+)
+
+// maxKeptSize is about how many bytes of an event a pattern remembers for
+// conditions on `matched` and for the event that it raises.
+const maxKeptSize = 256
+
+// patternRule is one entry of `patterns:`.
+type patternRule struct {
+	name    string // also of the event that a match raises
+	timeout string // event that an expired partial match raises; "" is none
+	while   *state // it sees events only in this state, and is reset by leaving it
+	matcher *pattern.Matcher
+	steps   []patternStep
+}
+
+// patternStep is what a step of a sequence asks of an event.
+type patternStep struct {
+	event descriptor
+	where *expr
+}
+
+// scopes spares the conditions of patterns an allocation each.
+var scopes = sync.Pool{New: func() any { return new(scope) }}
+
+func (p *patternStep) matches(ev pattern.Event, matched pattern.Bindings) bool {
+	if !p.event.matches(ev.Name) {
+		return false
+	}
+	if p.where == nil {
+		return true
+	}
+	s := scopes.Get().(*scope)
+	s.event = ev.Data
+	if p.where.reads["matched"] {
+		s.matched = matched.Map()
+	}
+	ok := p.where.holds(s)
+	*s = scope{}
+	scopes.Put(s)
+	return ok
+}
+
+// keep is what a pattern remembers of an event: all of a small one, and of a
+// large one the single values of its first keys.
+func keep(ev pattern.Event) any {
+	if ev.Data == nil {
+		return map[string]any{}
+	}
+	if jsonSize(ev.Data, maxKeptSize) <= maxKeptSize {
+		return ev.Data
+	}
+	kept, size := map[string]any{}, 0
+	for _, k := range slices.Sorted(maps.Keys(ev.Data)) {
+		v := ev.Data[k]
+		if size += len(k) + jsonSize(v, maxKeptSize); size > maxKeptSize {
+			break
+		}
+		kept[k] = v
+	}
+	return kept
+}
+
+// sees reports whether an event can do anything to the pattern.
+func (p *patternRule) sees(event string) bool {
+	return p.matcher.Breakable() || slices.ContainsFunc(p.steps, func(s patternStep) bool { return s.event.matches(event) })
+}
+
+// found is an event that a pattern raises.
+type found struct {
+	pattern *patternRule
+	event   string
+	data    map[string]any
+}
+
+// matchPatterns shows an event to the patterns that it can do something to.
+func (r *run) matchPatterns(name string, data map[string]any) []found {
+	var all []found
+	for i, p := range r.m.patterns {
+		if p.while != nil && !r.s.active.has(p.while.index) || !p.sees(name) {
+			continue
+		}
+		r.conditionFaults(p, name, data)
+		next, result := p.matcher.Step(r.s.patterns[i], pattern.Event{Name: name, Data: data, Time: r.s.Time()})
+		r.setPattern(i, next)
+		all = append(all, p.found(result)...)
+	}
+	return all
+}
+
+// conditionFaults tells which conditions fail on the event: inside the matcher
+// a failure just counts as false.
+func (r *run) conditionFaults(p *patternRule, name string, data map[string]any) {
+	r.scope.event = data
+	for i := range p.steps {
+		where := p.steps[i].where
+		if where == nil || where.reads["matched"] || !p.steps[i].event.matches(name) {
+			continue
+		}
+		if _, err := where.test(&r.scope); err != nil {
+			r.fault("where %q of pattern %q: %v", where.source, p.name, err)
+		}
+	}
+}
+
+// expirePattern lets the time pass for a pattern.
+func (r *run) expirePattern(i int) {
+	p := r.m.patterns[i]
+	next, result := p.matcher.Advance(r.s.patterns[i], time.UnixMilli(r.s.clock).UTC())
+	r.setPattern(i, next)
+	r.raiseFound(p.found(result))
+}
+
+func (r *run) setPattern(i int, next pattern.State) {
+	if next != r.s.patterns[i] {
+		r.s.patterns = slices.Clone(r.s.patterns)
+		r.s.patterns[i] = next
+	}
+}
+
+// resetPatterns forgets what was open of the patterns of a state that is left.
+func (r *run) resetPatterns(s *state) {
+	for i, p := range r.m.patterns {
+		if p.while == s {
+			r.setPattern(i, pattern.State{})
+		}
+	}
+}
+
+func (p *patternRule) found(result pattern.Result) []found {
+	var all []found
+	for _, m := range result.Matches {
+		all = append(all, found{p, p.name, matchData(m)})
+	}
+	if p.timeout != "" {
+		for _, m := range result.Timeouts {
+			all = append(all, found{nil, p.timeout, matchData(m)})
+		}
+	}
+	return all
+}
+
+// matchData is the data of the event that a match raises.
+func matchData(m pattern.Match) map[string]any {
+	matched := make(map[string]any, len(m.Matched))
+	for step, events := range m.Matched {
+		matched[step] = events
+	}
+	return map[string]any{"matched": matched, "events": float64(m.Events)}
+}
+
+func (r *run) raiseFound(all []found) {
+	for _, f := range all {
+		if f.pattern != nil {
+			r.out.Matched = append(r.out.Matched, f.pattern.name)
+		}
+		r.macrostep(trigger{name: f.event, data: f.data})
+	}
+}

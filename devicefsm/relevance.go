@@ -1,0 +1,148 @@
+package devicefsm
+
+import "slices"
+
+// relevance answers, for one message, whether it could do anything in any
+// state. It is worked out once from the model, in effects: one for each
+// transition, pattern step or eventless transition that an event could make
+// happen. What depends on the context, the twin, the configuration or matched
+// events counts as possible.
+type relevance struct {
+	byName map[string]effects // for every name that the model knows
+	model  *Model             // for all other names
+}
+
+// effects is what an event can do: always something, or something if all the
+// conditions of one of these hold.
+type effects struct {
+	certain bool
+	if_     [][]condition
+}
+
+// condition is the part of a guard that only reads the event.
+type condition struct {
+	expr *expr // the whole guard, or nil:
+	fast node  // a part of a conjunction
+}
+
+func (m *Model) analyse() {
+	m.relevance = relevance{byName: map[string]effects{}, model: m}
+	names := map[string]bool{}
+	for name := range m.events {
+		names[name] = true
+	}
+	for _, s := range m.states {
+		for _, t := range s.on {
+			names[t.event.name] = true
+		}
+	}
+	for name := range names {
+		m.relevance.byName[name] = m.effectsOf(name)
+	}
+}
+
+// effectsOf collects what an event of this name could do in any state.
+func (m *Model) effectsOf(name string) effects {
+	var all effects
+	for _, p := range m.patterns {
+		if p.matcher.Breakable() {
+			all.certain = true
+		}
+		for i := range p.steps {
+			if p.steps[i].event.matches(name) {
+				all.add(p.steps[i].where)
+			}
+		}
+	}
+	for _, s := range m.states {
+		for _, t := range s.on {
+			// A transition that does nothing only hides others; those count
+			// by themselves.
+			if t.event.matches(name) && t.acts() {
+				all.add(t.guard)
+			}
+		}
+		for _, t := range s.always {
+			// After an event, always is looked at again. Nothing but the event
+			// is new to it: what reads only the context was false before. The
+			// twin is not the chart's own, so it counts as new.
+			if t.guard != nil && (t.guard.reads["event"] || t.guard.reads["twin"]) {
+				all.add(t.guard)
+			}
+		}
+	}
+	if all.certain {
+		all.if_ = nil
+	}
+	return all
+}
+
+// add notes an effect under a guard.
+func (e *effects) add(guard *expr) {
+	if e.certain {
+		return
+	}
+	var conditions []condition
+	if guard != nil {
+		if guard.readsOnly("event") {
+			conditions = append(conditions, condition{expr: guard})
+		} else {
+			for _, c := range guard.conjuncts {
+				if c.fast != nil && readsOnly(c.reads, "event") {
+					conditions = append(conditions, condition{fast: c.fast})
+				}
+			}
+		}
+	}
+	if len(conditions) == 0 {
+		e.certain = true
+		return
+	}
+	e.if_ = append(e.if_, conditions)
+}
+
+// possible reports whether a condition does not rule its effect out. An error
+// counts as false, in a conjunction as alone: the whole is then false or an
+// error itself.
+func (c condition) possible(s *scope) bool {
+	if c.expr != nil {
+		return c.expr.holds(s)
+	}
+	v, st := c.fast(s)
+	if st == punt {
+		return true
+	}
+	b, ok := v.(bool)
+	return st == done && ok && b
+}
+
+func (e effects) possible(s *scope) bool {
+	return e.certain || slices.ContainsFunc(e.if_, func(all []condition) bool {
+		return !slices.ContainsFunc(all, func(c condition) bool { return !c.possible(s) })
+	})
+}
+
+// Relevant reports whether the message could cause a transition, an action, or
+// a step or a break of a pattern in any state; if not, stepping it changes
+// nothing but the clock. Status messages are always relevant: they carry what
+// the device says about itself. A message that only renews liveness is not.
+func (m *Model) Relevant(msg Message) bool {
+	if msg.Channel == ChannelStatus {
+		return true
+	}
+	name, ok := m.Classify(msg)
+	if !ok {
+		return false
+	}
+	e, known := m.relevance.byName[name]
+	if !known {
+		e = m.effectsOf(name)
+	}
+	if e.certain {
+		return true
+	}
+	if len(e.if_) == 0 {
+		return false
+	}
+	return e.possible(&scope{event: msg.Data})
+}

@@ -1,0 +1,64 @@
+package devicefsm
+
+import "time"
+
+// Event is the input of a step. Its zero Name only advances the clock, which
+// fires the timers that are due.
+type Event struct {
+	Name string
+	// Data is a JSON object: nil, bool, float64, string, []any, map[string]any.
+	Data map[string]any
+	// Time is when the event happened. It never moves a snapshot's clock back.
+	Time time.Time
+	// Alive marks an event that shows that the device itself is up: it renews
+	// liveness, and raises device.alive first if the device was silent.
+	Alive bool
+}
+
+// DoneEvent reports that the invocation with the given id returned data.
+func DoneEvent(invocation string, data map[string]any, at time.Time) Event {
+	return Event{Name: "done.invoke." + invocation, Data: data, Time: at}
+}
+
+// ErrorEvent reports that the invocation with the given id failed for good.
+func ErrorEvent(invocation, message string, at time.Time) Event {
+	return Event{Name: "error.invoke." + invocation, Data: map[string]any{"message": message}, Time: at}
+}
+
+// Action types: what the caller of Step has to carry out, in order.
+const (
+	ActionCommand = "command" // publish a command to the device: Name, Data, TTL
+	ActionInvoke  = "invoke"  // start an activity: ID is the invocation id, Name the src, Data the input
+	ActionCancel  = "cancel"  // cancel the invocation with this ID; its state was left
+	ActionLog     = "log"     // Data {"message": …}
+)
+
+// Action is an effect that a step asks for. It is a value: nothing has happened
+// yet, and carrying out the same Action twice must be harmless, by its ID.
+type Action struct {
+	Type string `json:"type"`
+	// ID is unique among all actions of one device, forever: it is counted in
+	// the snapshot, so that a replay or a retry gives the same ID.
+	ID   string         `json:"id"`
+	Name string         `json:"name,omitempty"`
+	Data map[string]any `json:"data,omitempty"`
+	TTL  time.Duration  `json:"ttl,omitempty"`
+}
+
+// Transition is a change of the active states, for points and for reading.
+type Transition struct {
+	From  string    `json:"from"`  // StateName before
+	To    string    `json:"to"`    // StateName after
+	Event string    `json:"event"` // the event that caused it; after a timer, "after"
+	Time  time.Time `json:"time"`
+}
+
+// Outcome is what a step did beside the new snapshot.
+type Outcome struct {
+	Actions     []Action
+	Transitions []Transition
+	Matched     []string // patterns that matched, in order
+	// Faults are run-time errors of expressions (which then count as false) and
+	// of endless always loops, as text for people.
+	Faults []string
+}

@@ -1,0 +1,170 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"devicetwin/devicefsm"
+)
+
+// Model is what the bridge asks of a model; *devicefsm.Model has it.
+type Model interface {
+	// Name becomes the measurement of the telemetry and its tag model.
+	Name() string
+	// Relevant reports whether a message can matter to a device in any state.
+	Relevant(devicefsm.Message) bool
+	// Liveness is zeros if the model does not watch for silence.
+	Liveness() (silentAfter, tolerance time.Duration)
+}
+
+// Signaller makes a batch durable for one device's workflow, starting the
+// workflow if there is none.
+type Signaller interface {
+	// Signal returns nil once the batch is durable. It is called from many
+	// goroutines, though never twice at once for one device. After an error the
+	// same batch is given again, unchanged, until it is accepted; what it holds
+	// therefore identifies it. An error that has a method Permanent() bool which
+	// returns true ends that: the batch becomes dead letters.
+	Signal(ctx context.Context, device string, batch devicefsm.Batch) error
+}
+
+// PointWriter takes points of time series; *InfluxWriter is one. WritePoint
+// never blocks, and may read fields until the point is written.
+type PointWriter interface {
+	WritePoint(measurement string, tags map[string]string, fields map[string]any, at time.Time)
+}
+
+// MessagePublisher publishes an MQTT message and returns nil once the broker
+// has taken it over; *Publisher is one.
+type MessagePublisher interface {
+	Publish(ctx context.Context, topic string, qos byte, retained bool, payload []byte) error
+}
+
+// Deps is what a bridge works with. Model and Signaller are needed.
+type Deps struct {
+	Model     Model
+	Signaller Signaller
+	// Points takes telemetry and the bridge's own figures. Nil: there are none.
+	Points PointWriter
+	// DeadLetters publishes refused messages. Nil: they are counted, logged and
+	// kept in memory only.
+	DeadLetters MessagePublisher
+	Metrics     prometheus.Registerer // nil: none are registered
+	Log         *slog.Logger          // nil: slog.Default()
+}
+
+// Bridge carries messages from MQTT to device workflows. Its methods may be
+// called from any goroutine.
+type Bridge struct {
+	cfg     Config
+	deps    Deps
+	log     *slog.Logger
+	dial    dialer
+	probe   dialer // a clean session under a name of its own
+	counts  *counters
+	letters *deadLetters
+	loop    *loop
+}
+
+// New checks the configuration and prepares a bridge; Run makes it work.
+func New(cfg Config, deps Deps) (*Bridge, error) {
+	if cfg.MQTT.ClientID == "" {
+		cfg.MQTT.ClientID = "devicetwin-bridge-" + cfg.ID
+	}
+	if len(cfg.Subscribe) == 0 {
+		cfg.Subscribe = []string{cfg.Prefix + "/#"}
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("bridge configuration: %w", err)
+	}
+	if deps.Model == nil || deps.Signaller == nil {
+		return nil, errors.New("bridge: a model and a signaller are needed")
+	}
+	tlsConfig, err := cfg.MQTT.tlsConfig()
+	if err != nil {
+		return nil, fmt.Errorf("bridge configuration: %w", err)
+	}
+	if deps.Log == nil {
+		deps.Log = slog.Default()
+	}
+	b := &Bridge{cfg: cfg, deps: deps, log: deps.Log.With("bridge", cfg.ID), counts: newCounters(), loop: newLoop(cfg.DrainTimeout)}
+	b.letters = newDeadLetters(cfg, deps.DeadLetters, b.counts, b.log)
+	if deps.Metrics != nil {
+		if err := b.counts.register(deps.Metrics); err != nil {
+			return nil, fmt.Errorf("registering the metrics of bridge %s: %w", cfg.ID, err)
+		}
+	}
+	b.dial = pahoDialer(cfg.MQTT, tlsConfig, keepSession)
+	b.probe = pahoDialer(cfg.MQTT.named(cfg.MQTT.ClientID+"-probe"), tlsConfig, cleanSession)
+	return b, nil
+}
+
+// Run works until ctx ends, and then stops in order: no message is taken any
+// more, signals in flight are waited for (at most Config.DrainTimeout), what
+// was accepted is acknowledged, and the session is left in the broker. Nil is
+// the end of ctx; an error means that the bridge cannot work as configured.
+// Run is called once.
+func (b *Bridge) Run(ctx context.Context) error {
+	if err := b.probeShared(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("bridge %s: %w", b.cfg.ID, err)
+	}
+
+	work, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	w := &world{ctx: work, loop: b.loop, deps: b.deps, timeout: b.cfg.SignalTimeout, letters: b.letters}
+	b.loop.core = newCore(b.cfg, b.deps.Model, w, b.counts, b.log, backoff(b.cfg.RetryMin, b.cfg.RetryMax))
+	var background sync.WaitGroup
+	background.Go(func() { b.letters.run(work) })
+	background.Go(func() { b.figures(ctx) })
+	background.Go(func() { b.connector().run(ctx) })
+
+	b.loop.run(ctx)
+
+	abandon()
+	w.running.Wait()
+	background.Wait()
+	return nil
+}
+
+func (b *Bridge) connector() *connector {
+	return &connector{
+		log:    b.log.With("connection", b.cfg.MQTT.ClientID),
+		wait:   backoff(b.cfg.MQTT.BackoffMin, b.cfg.MQTT.BackoffMax),
+		stable: b.cfg.MQTT.BackoffMax,
+		hooks: &session{
+			filters: b.cfg.Subscribe,
+			dialer:  b.dial,
+			loop:    b.loop,
+			counts:  b.counts,
+			log:     b.log,
+			drainIn: b.cfg.DrainTimeout + time.Second,
+		},
+	}
+}
+
+// Stats tells what the bridge has done and where it stands.
+func (b *Bridge) Stats() Stats { return b.counts.stats() }
+
+// DeadLetters returns the last refused messages, at most
+// Config.DeadLettersKept, oldest first.
+func (b *Bridge) DeadLetters() []DeadLetter { return b.letters.recent() }
+
+// Ready is nil while messages flow: the broker is connected and subscribed to,
+// and Temporal takes signals.
+func (b *Bridge) Ready() error {
+	switch {
+	case !b.counts.connected.Load():
+		return errors.New("not connected to the broker")
+	case b.counts.outage.Load():
+		return errors.New("temporal does not take signals")
+	}
+	return nil
+}

@@ -1,0 +1,221 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Config is everything about a bridge that can be set. Begin with
+// DefaultConfig; New refuses what Validate refuses.
+type Config struct {
+	// ID names this bridge in its topics (bridge/{ID}/deadletter) and figures:
+	// [a-zA-Z0-9_-]{1,64}. Two bridges never share one.
+	ID   string
+	MQTT MQTTConfig
+
+	// Prefix is the first level, or levels, of every device topic: "devices".
+	Prefix string
+	// Subscribe lists the topic filters to subscribe to. Empty means
+	// "{Prefix}/#", which also brings in the topics that nobody planned, so that
+	// they are seen as dead letters. "$share/{group}/…" filters are probed at
+	// start, because some brokers accept them and never deliver.
+	Subscribe []string
+
+	MaxPayload int // bytes of one MQTT payload; at most 256 KiB
+	MaxDepth   int // of nested objects and arrays in a payload
+	MaxObjects int // objects in one payload that is an array
+
+	// MaxDevices bounds the devices that are remembered between their messages.
+	// One that was forgotten is treated as seen for the first time: a gap in its
+	// numbers across that moment goes unnoticed, and its liveness is renewed.
+	MaxDevices int
+
+	Window      int // MQTT messages received and not yet acknowledged
+	WindowBytes int // the same, in bytes of payload
+
+	BatchMessages   int           // messages in one signal
+	BatchBytes      int           // of one signal's JSON, by a bound that is never too low
+	SignalsInFlight int           // over all devices; each device has at most one
+	SignalTimeout   time.Duration // of one attempt
+	RetryMin        time.Duration // wait before the first repetition of a signal, doubled each time
+	RetryMax        time.Duration
+
+	DeadLettersKept   int           // the last ones, kept in memory to be looked up
+	DeadLetterTimeout time.Duration // a refused message is acknowledged after this, published or not
+
+	DrainTimeout time.Duration // how long Run waits for signals in flight when it is told to stop
+	FiguresEvery time.Duration // between points of the bridge's own figures
+}
+
+// MQTTConfig is how one client reaches the broker.
+type MQTTConfig struct {
+	// Brokers are tried in order at each connection attempt: mqtt://, tcp://,
+	// mqtts://, ssl://, tls://, ws://, wss:// or unix://.
+	Brokers []string
+	// ClientID must stay the same over restarts: the broker keeps the session,
+	// and with it what was published meanwhile, under this name.
+	ClientID string
+	Username string
+	Password string
+	// CAFile, CertFile and KeyFile are PEM files. CAFile replaces the system's
+	// authorities; CertFile and KeyFile go together.
+	CAFile   string
+	CertFile string
+	KeyFile  string
+
+	KeepAlive      time.Duration // whole seconds; a dead link is noticed within twice this
+	ConnectTimeout time.Duration // for each broker of the list
+	BackoffMin     time.Duration // wait after the first failed connection, doubled each time
+	BackoffMax     time.Duration
+}
+
+// DefaultMQTTConfig is for a broker on this machine. ClientID is left empty.
+func DefaultMQTTConfig() MQTTConfig {
+	return MQTTConfig{
+		Brokers:        []string{"mqtt://127.0.0.1:1883"},
+		KeepAlive:      15 * time.Second,
+		ConnectTimeout: 10 * time.Second,
+		BackoffMin:     250 * time.Millisecond,
+		BackoffMax:     15 * time.Second,
+	}
+}
+
+// DefaultConfig is a bridge named "bridge" for a broker on this machine. New
+// fills an empty MQTT.ClientID with "devicetwin-bridge-{ID}".
+func DefaultConfig() Config {
+	return Config{
+		ID:     "bridge",
+		MQTT:   DefaultMQTTConfig(),
+		Prefix: "devices",
+
+		MaxPayload: 128 << 10,
+		MaxDepth:   32,
+		MaxObjects: 1000,
+		MaxDevices: 250_000,
+
+		Window:      4096,
+		WindowBytes: 32 << 20,
+
+		BatchMessages:   500,
+		BatchBytes:      480 << 10,
+		SignalsInFlight: 64,
+		SignalTimeout:   10 * time.Second,
+		RetryMin:        100 * time.Millisecond,
+		RetryMax:        5 * time.Second,
+
+		DeadLettersKept:   100,
+		DeadLetterTimeout: 5 * time.Second,
+
+		DrainTimeout: 10 * time.Second,
+		FiguresEvery: 10 * time.Second,
+	}
+}
+
+func (c Config) deadLetterTopic() string { return "bridge/" + c.ID + "/deadletter" }
+
+// Bounds that no setting may pass. Escaping in JSON makes a payload at most six
+// times longer, and Temporal refuses a signal of 2 MiB.
+const (
+	maxPayloadLimit = 256 << 10
+	maxBatchBytes   = 1 << 20
+	// A packet id has 16 bits, so no broker has more QoS 1 messages in flight.
+	maxWindow = 65535
+)
+
+var (
+	idPattern     = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
+	brokerSchemes = []string{"mqtt", "tcp", "mqtts", "ssl", "tls", "ws", "wss", "unix"}
+)
+
+// Validate reports everything that is wrong, as one error with a line for each
+// fault.
+func (c Config) Validate() error {
+	var f faults
+	f.check(idPattern.MatchString(c.ID), "bridge id %q: expected %s", c.ID, idPattern)
+	f.add(c.MQTT.Validate())
+	f.check(validPrefix(c.Prefix), "topic prefix %q: expected topic levels without wildcards, such as devices", c.Prefix)
+	for _, filter := range c.Subscribe {
+		if err := checkFilter(filter); err != nil {
+			f.add(fmt.Errorf("subscription %q: %w", filter, err))
+		}
+		// Else every dead letter would come back and make another one.
+		f.check(!filterMatches(filter, c.deadLetterTopic()), "subscription %q: it matches the dead letters, %s", filter, c.deadLetterTopic())
+	}
+	f.between("largest payload", c.MaxPayload, 1, maxPayloadLimit)
+	f.between("depth of a payload", c.MaxDepth, 1, 1000)
+	f.between("objects in a payload", c.MaxObjects, 1, 100_000)
+	f.between("devices remembered", c.MaxDevices, 1, 1<<30)
+	f.between("window", c.Window, 1, maxWindow)
+	f.check(c.WindowBytes >= c.MaxPayload, "window of %d bytes: expected at least the largest payload, %d", c.WindowBytes, c.MaxPayload)
+	f.between("messages in a batch", c.BatchMessages, 1, 10_000)
+	f.between("bytes in a batch", c.BatchBytes, 1, maxBatchBytes)
+	f.between("signals in flight", c.SignalsInFlight, 1, 10_000)
+	f.positive("signal timeout", c.SignalTimeout)
+	f.ordered("wait before a signal is repeated", c.RetryMin, c.RetryMax)
+	f.between("dead letters kept", c.DeadLettersKept, 0, 100_000)
+	f.positive("dead letter timeout", c.DeadLetterTimeout)
+	f.positive("drain timeout", c.DrainTimeout)
+	f.positive("interval of figures", c.FiguresEvery)
+	return f.err()
+}
+
+// Validate reports everything that is wrong, as one error with a line for each
+// fault. An empty ClientID is no fault here: New and NewPublisher ask for it.
+func (c MQTTConfig) Validate() error {
+	var f faults
+	f.check(len(c.Brokers) > 0, "no broker: expected a URL such as mqtt://127.0.0.1:1883")
+	for _, b := range c.Brokers {
+		u, err := url.Parse(b)
+		switch {
+		case err != nil:
+			f.add(fmt.Errorf("broker: %w", err))
+		case !slices.Contains(brokerSchemes, u.Scheme):
+			f.add(fmt.Errorf("broker %s: scheme %q: expected one of %s", u.Redacted(), u.Scheme, strings.Join(brokerSchemes, ", ")))
+		case u.Host == "" && u.Scheme != "unix":
+			f.add(fmt.Errorf("broker %s: expected scheme://host:port", u.Redacted()))
+		}
+	}
+	f.check(len(c.ClientID) <= 128 && utf8.ValidString(c.ClientID), "mqtt client id %q: expected at most 128 bytes of UTF-8", c.ClientID)
+	f.check(c.Password == "" || c.Username != "", "mqtt password without a username")
+	f.check((c.CertFile == "") == (c.KeyFile == ""), "mqtt certificate and key: expected both or neither")
+	f.check(c.KeepAlive >= time.Second && c.KeepAlive <= time.Hour && c.KeepAlive%time.Second == 0,
+		"mqtt keep alive %v: expected whole seconds, from 1s to 1h", c.KeepAlive)
+	f.positive("mqtt connect timeout", c.ConnectTimeout)
+	f.ordered("mqtt reconnect wait", c.BackoffMin, c.BackoffMax)
+	return f.err()
+}
+
+// faults gathers what is wrong with a configuration.
+type faults []error
+
+func (f *faults) add(err error) {
+	if err != nil {
+		*f = append(*f, err)
+	}
+}
+
+func (f *faults) check(ok bool, format string, args ...any) {
+	if !ok {
+		f.add(fmt.Errorf(format, args...))
+	}
+}
+
+func (f *faults) between(what string, got, low, high int) {
+	f.check(low <= got && got <= high, "%s %d: expected %d to %d", what, got, low, high)
+}
+
+func (f *faults) positive(what string, got time.Duration) {
+	f.check(got > 0, "%s %v: expected a positive duration", what, got)
+}
+
+func (f *faults) ordered(what string, low, high time.Duration) {
+	f.check(low > 0 && low <= high, "%s from %v to %v: expected positive durations, the first not above the second", what, low, high)
+}
+
+func (f faults) err() error { return errors.Join(f...) }

@@ -1,0 +1,357 @@
+package bridge
+
+import (
+	"container/heap"
+	"errors"
+	"log/slog"
+	"time"
+
+	"devicetwin/devicefsm"
+)
+
+// effects is what the core asks of the world. None of them blocks.
+type effects interface {
+	// signal starts an attempt; its result comes back through core.signalled.
+	signal(device string, batch devicefsm.Batch)
+	// letter takes a dead letter and reports whether core.lettered will follow.
+	letter(l DeadLetter, e *entry) bool
+	// point takes the telemetry of one message.
+	point(device string, data map[string]any, at time.Time)
+}
+
+// core decides everything between the session and Temporal: what a delivery
+// means, which messages are signalled and in which batches, when a delivery is
+// done. It has no goroutine, no clock and no lock: its inputs are the methods
+// called by loop, one at a time, and time comes in with them.
+type core struct {
+	cfg    Config
+	limits payloadLimits
+	model  Model
+	out    effects
+	counts *counters
+	log    *slog.Logger
+	wait   func(attempt int) time.Duration // backoff of signals
+
+	silentAfter, tolerance time.Duration
+
+	devices *deviceTable
+	orphans orphans
+
+	live      *window // of the current connection, or nil
+	held      int     // deliveries whose memory is in use
+	heldBytes int
+
+	ready    fifo[*device] // something pending, nothing in flight
+	retries  retryHeap     // a batch that waits to be tried again
+	inFlight int
+	outage   outage
+}
+
+func newCore(cfg Config, model Model, out effects, counts *counters, log *slog.Logger, wait func(int) time.Duration) *core {
+	c := &core{
+		cfg:     cfg,
+		limits:  payloadLimits{cfg.MaxPayload, cfg.MaxDepth, cfg.MaxObjects},
+		model:   model,
+		out:     out,
+		counts:  counts,
+		log:     log,
+		wait:    wait,
+		devices: newDeviceTable(cfg.MaxDevices),
+		orphans: orphans{},
+	}
+	c.silentAfter, c.tolerance = model.Liveness()
+	return c
+}
+
+// opened begins a connection.
+func (c *core) opened(w *window) { c.live = w }
+
+// closed ends a connection. Its acknowledgements are void: the broker delivers
+// again what it has none for. What is on its way to Temporal stays so.
+func (c *core) closed(w *window) {
+	w.lost = true
+	w.outbox = nil
+	if c.live == w {
+		c.live = nil
+	}
+	before := c.orphans
+	c.orphans = orphans{}
+	for _, same := range before {
+		for same.len() > 0 {
+			// What was accepted and not delivered again by now will not be.
+			if e := same.pop(); !e.done() {
+				c.orphans.add(e)
+			}
+		}
+	}
+	for w.entries.len() > 0 {
+		e := w.entries.pop()
+		if e.done() {
+			c.letGo(e)
+		}
+		c.orphans.add(e)
+	}
+}
+
+// full reports that no delivery may be taken: the back-pressure. Each
+// connection has a window of its own, so that what lost ones left behind does
+// not keep out the repetitions that complete it; all together are bounded too.
+func (c *core) full() bool {
+	return c.live != nil && c.live.entries.len() >= c.cfg.Window ||
+		c.held >= 4*c.cfg.Window ||
+		c.heldBytes >= c.cfg.WindowBytes
+}
+
+// receive takes one delivery.
+func (c *core) receive(d delivery, now time.Time) {
+	c.counts.received.Add(1)
+	if e := c.orphans.take(d); e != nil {
+		c.adopt(e, d)
+		return
+	}
+	e := &entry{delivery: d, held: true}
+	c.held++
+	c.heldBytes += len(d.payload)
+	e.open++ // until it is interpreted
+	if d.from.lost {
+		c.orphans.add(e)
+	} else {
+		d.from.entries.push(e)
+	}
+	c.interpret(e)
+	c.settle(e)
+	c.dispatch(now)
+}
+
+// adopt gives an orphan the acknowledgement of its repetition.
+func (c *core) adopt(e *entry, d delivery) {
+	c.counts.repeated.Add(1)
+	if d.from.lost {
+		c.orphans.add(e)
+		return
+	}
+	if !e.held {
+		e.held = true
+		c.held++
+		c.heldBytes += len(e.payload)
+	}
+	e.from, e.ack = d.from, d.ack
+	d.from.entries.push(e)
+	d.from.release(c.letGo)
+}
+
+// settle notes that one thing that e waited for is over.
+func (c *core) settle(e *entry) {
+	e.open--
+	if !e.done() {
+		return
+	}
+	if e.from.lost {
+		c.letGo(e)
+		return
+	}
+	e.from.release(c.letGo)
+}
+
+func (c *core) letGo(e *entry) {
+	if e.held {
+		e.held = false
+		c.held--
+		c.heldBytes -= len(e.payload)
+	}
+}
+
+// interpret finds out what a delivery is and queues what has to be signalled.
+func (c *core) interpret(e *entry) {
+	if e.retained {
+		// The broker's copy of an old message, sent because of our subscription:
+		// nothing that happens now.
+		c.counts.ignored.Add(1)
+		return
+	}
+	a, ref := parseTopic(c.cfg.Prefix, e.topic)
+	if ref == nil && a.command {
+		c.counts.ignored.Add(1)
+		return
+	}
+	var objects []decoded
+	if ref == nil {
+		objects, ref = decode(a, e.payload, e.dup, e.at, c.limits)
+	}
+	if ref != nil {
+		c.refuse(e, ref)
+		return
+	}
+	d := c.devices.get(a.device)
+	for i, o := range objects {
+		c.counts.messages.Add(1)
+		if a.channel == devicefsm.ChannelTelemetry {
+			c.out.point(a.device, o.message.Data, pointTime(o, i))
+		}
+		c.admit(d, o.message, e)
+	}
+}
+
+// admit queues a message if it can matter, and what the bridge itself has to
+// say about it.
+func (c *core) admit(d *device, m devicefsm.Message, e *entry) {
+	if gap, ok := d.gap(m); ok {
+		c.counts.gaps.Add(1)
+		if c.model.Relevant(gap) {
+			c.enqueue(d, gap, e)
+		}
+	}
+	alive := m.Alive()
+	switch {
+	case c.model.Relevant(m):
+		c.counts.relevant.Add(1)
+		c.enqueue(d, m, e)
+		if alive {
+			d.renewed = m.Time
+		}
+	case alive && c.silentAfter > 0 && d.needsRenewal(m.Time, c.silentAfter, c.tolerance):
+		c.enqueue(d, devicefsm.Message{Channel: devicefsm.ChannelSystem, Name: devicefsm.MessageSeen, Time: m.Time}, e)
+		d.renewed = m.Time
+	}
+	if alive {
+		d.heard = m.Time
+	}
+}
+
+func (c *core) enqueue(d *device, m devicefsm.Message, e *entry) {
+	e.open++
+	if d.work == nil {
+		d.work = new(backlog)
+	}
+	d.work.pending.push(item{m, e, messageSize(m)})
+	if len(d.work.batch) == 0 && d.work.pending.len() == 1 {
+		c.ready.push(d)
+	}
+}
+
+// refuse makes a dead letter of a delivery, once.
+func (c *core) refuse(e *entry, ref *refusal) {
+	if e.letter {
+		return
+	}
+	e.letter = true
+	if c.out.letter(newDeadLetter(e.delivery, ref), e) {
+		e.open++
+	}
+}
+
+// lettered notes that a dead letter is published or given up.
+func (c *core) lettered(e *entry) { c.settle(e) }
+
+// dispatch starts signals while it may. Devices take turns: one that has more
+// to say after its batch joins the end of the line.
+func (c *core) dispatch(now time.Time) {
+	for c.ready.len() > 0 && c.inFlight < c.outage.limit(c.cfg.SignalsInFlight) && !c.outage.closed(now) {
+		d := c.ready.pop()
+		w := d.work
+		if len(w.batch) == 0 {
+			w.load(c.cfg.BatchMessages, c.cfg.BatchBytes)
+		}
+		batch := devicefsm.Batch{Messages: make([]devicefsm.Message, len(w.batch))}
+		for i, it := range w.batch {
+			batch.Messages[i] = it.message
+		}
+		w.started = now
+		c.inFlight++
+		c.out.signal(d.id, batch)
+	}
+}
+
+// signalled takes the result of an attempt.
+func (c *core) signalled(id string, err error, now time.Time) {
+	c.inFlight--
+	d := c.devices.byID[id] // busy, therefore not forgotten
+	w := d.work
+	c.counts.signalSeconds.Observe(now.Sub(w.started).Seconds())
+	switch {
+	case err == nil:
+		c.counts.signals.Add(1)
+		c.counts.batchMessages.Observe(float64(len(w.batch)))
+		c.recovered(now)
+		c.finish(d, nil)
+	case permanent(err):
+		c.log.Error("batch refused for good", "device", id, "messages", len(w.batch), "err", err)
+		c.finish(d, refuse(ReasonRefused, "%v", err))
+	default:
+		c.counts.signalFailures.Add(1)
+		w.retryAt = now.Add(c.wait(w.attempt))
+		w.attempt++
+		heap.Push(&c.retries, d)
+		if c.outage.failed(now, c.wait) {
+			c.log.Warn("temporal does not take signals; messages stay unacknowledged until it does", "device", id, "err", err)
+		} else {
+			c.log.Debug("signal failed, to be tried again", "device", id, "attempt", w.attempt, "err", err)
+		}
+	}
+	c.dispatch(now)
+}
+
+func (c *core) recovered(now time.Time) {
+	if lasted, was := c.outage.over(now); was {
+		c.log.Info("temporal takes signals again", "after", lasted)
+	}
+}
+
+// finish ends a device's batch: accepted, or refused for good.
+func (c *core) finish(d *device, ref *refusal) {
+	w := d.work
+	batch := w.batch
+	w.batch, w.size, w.attempt = nil, 0, 0
+	if w.pending.len() > 0 {
+		c.ready.push(d)
+	} else {
+		d.work = nil
+	}
+	for _, it := range batch {
+		if ref != nil {
+			c.refuse(it.entry, ref)
+		} else if it.message.Channel != devicefsm.ChannelSystem {
+			c.counts.events.Add(1)
+		}
+		c.settle(it.entry)
+	}
+}
+
+// elapsed makes batches ready again whose wait is over.
+func (c *core) elapsed(now time.Time) {
+	for len(c.retries) > 0 && !c.retries[0].work.retryAt.After(now) {
+		c.ready.push(heap.Pop(&c.retries).(*device))
+	}
+	c.dispatch(now)
+}
+
+// next is when elapsed has something to do; ok is false if never.
+func (c *core) next() (at time.Time, ok bool) {
+	if len(c.retries) > 0 {
+		at, ok = c.retries[0].work.retryAt, true
+	}
+	if c.ready.len() > 0 && c.outage.on && c.inFlight == 0 && (!ok || c.outage.until.Before(at)) {
+		at, ok = c.outage.until, true
+	}
+	return at, ok
+}
+
+// idle reports that nothing waits for acceptance.
+func (c *core) idle() bool {
+	return c.inFlight == 0 && c.ready.len() == 0 && len(c.retries) == 0
+}
+
+// oldest is when the oldest unacknowledged delivery of the connection was
+// received; ok is false if there is none.
+func (c *core) oldest() (at time.Time, ok bool) {
+	if c.live == nil || c.live.entries.len() == 0 {
+		return time.Time{}, false
+	}
+	return c.live.entries.head().at, true
+}
+
+// permanent reports whether trying again is pointless, as the signaller says.
+func permanent(err error) bool {
+	var p interface{ Permanent() bool }
+	return errors.As(err, &p) && p.Permanent()
+}

@@ -1,0 +1,174 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// Reason says why a message was refused.
+type Reason string
+
+// The reasons for which a message becomes a dead letter.
+const (
+	ReasonBadTopic    Reason = "bad_topic"     // not a topic of a device, or a bad or reserved name in it
+	ReasonBadDeviceID Reason = "bad_device_id" // not [a-zA-Z0-9:_-]{1,128}
+	ReasonTooLarge    Reason = "too_large"     // more bytes than Config.MaxPayload
+	ReasonBadPayload  Reason = "bad_payload"   // not a JSON object or an array of them, or bad reserved keys
+	ReasonRefused     Reason = "refused"       // the signaller refused it for good
+)
+
+// Reasons lists every Reason there is.
+func Reasons() []Reason {
+	return []Reason{ReasonBadTopic, ReasonBadDeviceID, ReasonTooLarge, ReasonBadPayload, ReasonRefused}
+}
+
+// refusal is why a message cannot be taken.
+type refusal struct {
+	reason Reason
+	detail string
+}
+
+func refuse(reason Reason, format string, args ...any) *refusal {
+	return &refusal{reason, fmt.Sprintf(format, args...)}
+}
+
+// DeadLetter is a message that was refused, as it is published on
+// bridge/{bridge id}/deadletter.
+type DeadLetter struct {
+	Topic   string    `json:"topic"`
+	Reason  Reason    `json:"reason"`
+	Detail  string    `json:"detail"`
+	Payload []byte    `json:"payload_base64"`
+	At      time.Time `json:"at"` // when it was received, UTC
+	// Truncated is the length of the payload if not all of it is here: what was
+	// refused as too large is not carried on.
+	Truncated int `json:"payload_bytes,omitempty"`
+}
+
+// keptPayload bounds what of a payload that is itself too large goes into its
+// dead letter.
+const keptPayload = 4 << 10
+
+func newDeadLetter(d delivery, ref *refusal) DeadLetter {
+	l := DeadLetter{
+		Topic: clip(d.topic, 1024), Reason: ref.reason, Detail: clip(ref.detail, 1024), Payload: d.payload, At: d.at,
+	}
+	if ref.reason == ReasonTooLarge && len(d.payload) > keptPayload {
+		l.Payload, l.Truncated = d.payload[:keptPayload], len(d.payload)
+	}
+	return l
+}
+
+// deadLetterPublishers is how many dead letters are on their way at once.
+const deadLetterPublishers = 8
+
+// deadLetters counts refused messages, keeps the last ones to be looked up, and
+// publishes them. Its queue is bounded: a flood of refused messages must not
+// hold up the good ones, so beyond the bound they are counted and kept, but not
+// published.
+type deadLetters struct {
+	topic   string
+	timeout time.Duration
+	pub     MessagePublisher
+	counts  *counters
+	log     *slog.Logger
+	queue   chan queuedLetter
+
+	mu   sync.Mutex
+	last []DeadLetter // a ring
+	next int
+}
+
+type queuedLetter struct {
+	letter DeadLetter
+	done   func()
+}
+
+func newDeadLetters(cfg Config, pub MessagePublisher, counts *counters, log *slog.Logger) *deadLetters {
+	return &deadLetters{
+		topic:   cfg.deadLetterTopic(),
+		timeout: cfg.DeadLetterTimeout,
+		pub:     pub,
+		counts:  counts,
+		log:     log,
+		queue:   make(chan queuedLetter, 256),
+		last:    make([]DeadLetter, 0, cfg.DeadLettersKept),
+	}
+}
+
+// add takes a letter and reports whether it will be published; then done is
+// called, from another goroutine, once it is, or once that has been given up.
+func (q *deadLetters) add(l DeadLetter, done func()) bool {
+	q.counts.deadLetters[l.Reason].Add(1)
+	q.keep(l)
+	q.log.Debug("message refused", "topic", l.Topic, "reason", l.Reason, "detail", l.Detail)
+	if q.pub == nil {
+		return false
+	}
+	select {
+	case q.queue <- queuedLetter{l, done}:
+		return true
+	default:
+		q.counts.deadLettersUnpublished.Add(1)
+		return false
+	}
+}
+
+func (q *deadLetters) keep(l DeadLetter) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case cap(q.last) == 0:
+	case len(q.last) < cap(q.last):
+		q.last = append(q.last, l)
+	default:
+		q.last[q.next] = l
+		q.next = (q.next + 1) % len(q.last)
+	}
+}
+
+// recent returns the letters that are kept, oldest first.
+func (q *deadLetters) recent() []DeadLetter {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return append(append(make([]DeadLetter, 0, len(q.last)), q.last[q.next:]...), q.last[:q.next]...)
+}
+
+// run publishes until ctx ends.
+func (q *deadLetters) run(ctx context.Context) {
+	var publishers sync.WaitGroup
+	for range deadLetterPublishers {
+		publishers.Go(func() {
+			for {
+				select {
+				case l := <-q.queue:
+					q.publish(ctx, l.letter)
+					l.done()
+				case <-ctx.Done():
+					return
+				}
+			}
+		})
+	}
+	publishers.Wait()
+}
+
+func (q *deadLetters) publish(ctx context.Context, l DeadLetter) {
+	ctx, cancel := context.WithTimeout(ctx, q.timeout)
+	defer cancel()
+	payload, err := json.Marshal(l)
+	if err == nil {
+		err = q.pub.Publish(ctx, q.topic, 1, false, payload)
+	}
+	if err != nil {
+		q.counts.deadLettersUnpublished.Add(1)
+		if !errors.Is(err, context.Canceled) {
+			q.log.Warn("dead letter could not be published; it is kept in memory only", "topic", l.Topic, "reason", l.Reason, "err", err)
+		}
+	}
+}

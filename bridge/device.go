@@ -1,0 +1,140 @@
+package bridge
+
+import (
+	"container/list"
+	"time"
+
+	"devicetwin/devicefsm"
+)
+
+// device is what the bridge remembers of one device. Most are idle, and there
+// are many of them: what only a busy one needs stands apart.
+type device struct {
+	id    string
+	place *list.Element
+
+	// The highest number seen, to judge gaps. lastSeq 0: none yet.
+	epoch   int64
+	lastSeq uint64
+
+	heard   time.Time // its last message that shows that it is up
+	renewed time.Time // the last such message that was signalled
+
+	work *backlog // nil when idle
+}
+
+// backlog is what waits to be signalled for one device.
+type backlog struct {
+	pending fifo[item]
+	// batch is what is being signalled. It stays the same until it is accepted
+	// or refused, also when it has to be tried again.
+	batch   []item
+	size    int // bound of the batch's bytes in JSON
+	started time.Time
+	attempt int
+	retryAt time.Time
+}
+
+// item is one message on its way to the workflow, and the delivery that waits
+// for it.
+type item struct {
+	message devicefsm.Message
+	entry   *entry
+	size    int
+}
+
+// load fills the batch from what waits, up to the given bounds, with at least
+// one message.
+func (b *backlog) load(messages, bytes int) {
+	for b.pending.len() > 0 && len(b.batch) < messages {
+		size := b.pending.head().size
+		if len(b.batch) > 0 && b.size+size > bytes {
+			return
+		}
+		b.batch = append(b.batch, b.pending.pop())
+		b.size += size
+	}
+}
+
+// gap compares a message's number with those before it and returns the
+// sequence.gap message that stands before it, if numbers are missing.
+// A number that is not higher than one seen is the workflow's business: only it
+// can tell late from repeated.
+func (d *device) gap(m devicefsm.Message) (devicefsm.Message, bool) {
+	if m.Seq == 0 {
+		return devicefsm.Message{}, false
+	}
+	from := d.lastSeq + 1
+	switch {
+	case d.lastSeq == 0: // never seen, or forgotten: there is nothing to compare with
+		from = m.Seq
+	case m.Epoch < d.epoch, m.Epoch == d.epoch && m.Seq <= d.lastSeq:
+		return devicefsm.Message{}, false
+	case m.Epoch > d.epoch:
+		from = 1
+	}
+	d.epoch, d.lastSeq = m.Epoch, m.Seq
+	if from == m.Seq {
+		return devicefsm.Message{}, false
+	}
+	return devicefsm.Message{
+		Channel: devicefsm.ChannelSystem,
+		Name:    devicefsm.EventSequenceGap,
+		Time:    m.Time,
+		Data: map[string]any{
+			"epoch":   float64(m.Epoch),
+			"from":    float64(from),
+			"to":      float64(m.Seq - 1),
+			"missing": float64(m.Seq - from),
+		},
+	}, true
+}
+
+// needsRenewal reports whether a message that shows that the device is up has
+// to be signalled only because of that. Once in a tolerance is enough, because
+// the workflow waits for silent_after and the tolerance; after a silence it
+// must be at once, because the workflow may have noticed it.
+func (d *device) needsRenewal(at time.Time, silentAfter, tolerance time.Duration) bool {
+	return d.renewed.IsZero() ||
+		at.Sub(d.renewed) >= tolerance ||
+		at.Sub(d.heard) >= silentAfter
+}
+
+// deviceTable remembers the devices that were heard last.
+type deviceTable struct {
+	limit int
+	byID  map[string]*device
+	order list.List // of *device, last heard first
+}
+
+func newDeviceTable(limit int) *deviceTable {
+	return &deviceTable{limit: limit, byID: make(map[string]*device)}
+}
+
+// get returns the device, which is new if it was not remembered.
+func (t *deviceTable) get(id string) *device {
+	if d, ok := t.byID[id]; ok {
+		t.order.MoveToFront(d.place)
+		return d
+	}
+	d := &device{id: id}
+	d.place = t.order.PushFront(d)
+	t.byID[id] = d
+	t.forget()
+	return d
+}
+
+// forget drops idle devices that were heard longest ago until the limit holds.
+// Busy ones are bounded by the window; they are passed over.
+func (t *deviceTable) forget() {
+	for tries := len(t.byID); len(t.byID) > t.limit && tries > 0; tries-- {
+		oldest := t.order.Back()
+		d := oldest.Value.(*device)
+		if d.work != nil {
+			t.order.MoveToFront(oldest)
+			continue
+		}
+		t.order.Remove(oldest)
+		delete(t.byID, d.id)
+	}
+}

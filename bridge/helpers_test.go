@@ -1,0 +1,250 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"devicetwin/devicefsm"
+)
+
+// testModel finds everything relevant but telemetry without a "hot" key and
+// what it is told to leave out.
+type testModel struct {
+	silentAfter, tolerance time.Duration
+	ignoreGaps             bool
+}
+
+func (testModel) Name() string { return "pump" }
+
+func (m testModel) Relevant(msg devicefsm.Message) bool {
+	switch msg.Channel {
+	case devicefsm.ChannelTelemetry:
+		_, hot := msg.Data["hot"]
+		return hot
+	case devicefsm.ChannelSystem:
+		return msg.Name == devicefsm.EventSequenceGap && !m.ignoreGaps
+	}
+	return true
+}
+
+func (m testModel) Liveness() (time.Duration, time.Duration) { return m.silentAfter, m.tolerance }
+
+// sentSignal is one attempt that the core started.
+type sentSignal struct {
+	device string
+	batch  devicefsm.Batch
+}
+
+// ids are the "id" values of a batch's messages, or their names.
+func (s sentSignal) ids() string {
+	var ids []string
+	for _, m := range s.batch.Messages {
+		if id, ok := m.Data["id"]; ok {
+			ids = append(ids, fmt.Sprint(id))
+		} else {
+			ids = append(ids, m.Name)
+		}
+	}
+	return strings.Join(ids, " ")
+}
+
+// recorder is the effects of a core under test.
+type recorder struct {
+	signals   []sentSignal
+	letters   []DeadLetter
+	points    []string
+	publishes bool // dead letters wait to be published
+	waiting   []*entry
+}
+
+func (r *recorder) signal(device string, b devicefsm.Batch) {
+	r.signals = append(r.signals, sentSignal{device, b})
+}
+
+func (r *recorder) letter(l DeadLetter, e *entry) bool {
+	r.letters = append(r.letters, l)
+	if r.publishes {
+		r.waiting = append(r.waiting, e)
+	}
+	return r.publishes
+}
+
+func (r *recorder) point(device string, data map[string]any, at time.Time) {
+	r.points = append(r.points, fmt.Sprintf("%s %v %d", device, data, at.UnixNano()))
+}
+
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// bench is a core with everything around it under control.
+type bench struct {
+	*core
+	out   *recorder
+	w     *window
+	now   time.Time
+	acked []string
+}
+
+func newBench(cfg Config, model testModel) *bench {
+	out := &recorder{}
+	wait := func(attempt int) time.Duration { return min(time.Second<<attempt, 8*time.Second) }
+	b := &bench{core: newCore(cfg, model, out, newCounters(), slog.New(slog.DiscardHandler), wait), out: out, now: epoch}
+	b.reconnect()
+	return b
+}
+
+// reconnect loses the connection, if there is one, and opens the next.
+func (b *bench) reconnect() {
+	if b.w != nil {
+		b.closed(b.w)
+	}
+	b.w = newWindow()
+	b.opened(b.w)
+}
+
+// deliver hands a payload to the core; name is what acks call it.
+func (b *bench) deliver(topic, payload, name string, dup bool) {
+	b.receive(delivery{
+		from: b.w, topic: topic, payload: []byte(payload), dup: dup, at: b.now,
+		ack: func() { b.acked = append(b.acked, name) },
+	}, b.now)
+}
+
+// hot delivers a relevant telemetry message that is its own name.
+func (b *bench) hot(device string, id int) {
+	b.deliver("devices/"+device+"/telemetry", fmt.Sprintf(`{"hot":1,"id":%d}`, id), fmt.Sprint(id), false)
+}
+
+// acks sends what was released and returns all acknowledgements so far.
+func (b *bench) acks() string {
+	if b.w != nil {
+		for _, ack := range b.w.outbox {
+			ack()
+		}
+		b.w.outbox = nil
+	}
+	return strings.Join(b.acked, " ")
+}
+
+func (b *bench) accept(device string)          { b.signalled(device, nil, b.now) }
+func (b *bench) fail(device string, err error) { b.signalled(device, err, b.now) }
+
+func (b *bench) advance(d time.Duration) {
+	b.now = b.now.Add(d)
+	b.elapsed(b.now)
+}
+
+var errDown = errors.New("temporal is down")
+
+type permanentError struct{}
+
+func (permanentError) Error() string   { return "no such namespace" }
+func (permanentError) Permanent() bool { return true }
+
+// fakeClient is a broker connection under control of a test.
+type fakeClient struct {
+	in         intake
+	present    bool
+	connectErr error
+	publishErr error
+
+	mu         sync.Mutex
+	subscribed []string
+	published  []string
+	closed     bool
+	lost       chan error
+	onPublish  func(topic string, payload []byte)
+}
+
+func (c *fakeClient) Connect(context.Context) (bool, error) { return c.present, c.connectErr }
+
+func (c *fakeClient) Subscribe(_ context.Context, filters []string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.subscribed = filters
+	return nil
+}
+
+func (c *fakeClient) Publish(_ context.Context, topic string, _ byte, _ bool, payload []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.publishErr != nil {
+		return c.publishErr
+	}
+	c.published = append(c.published, topic+" "+string(payload))
+	if c.onPublish != nil {
+		c.onPublish(topic, payload)
+	}
+	return nil
+}
+
+func (c *fakeClient) Lost() <-chan error { return c.lost }
+
+func (c *fakeClient) Close(time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+}
+
+// fakeBroker makes the clients of a dialer, each as its plan says; the last
+// plan is kept.
+type fakeBroker struct {
+	mu      sync.Mutex
+	plan    []fakeClient
+	clients []*fakeClient
+}
+
+func (b *fakeBroker) dial(in intake) client {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := &fakeClient{lost: make(chan error, 1), in: in}
+	if len(b.plan) > 0 {
+		p := &b.plan[min(len(b.clients), len(b.plan)-1)]
+		c.present, c.connectErr, c.publishErr, c.onPublish = p.present, p.connectErr, p.publishErr, p.onPublish
+	}
+	b.clients = append(b.clients, c)
+	return c
+}
+
+func (b *fakeBroker) count() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.clients)
+}
+
+func (b *fakeBroker) last() *fakeClient {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.clients[len(b.clients)-1]
+}
+
+// logLines is a log to be looked at.
+type logLines struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *logLines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, string(p))
+	return len(p), nil
+}
+
+func (l *logLines) count(part string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for _, line := range l.lines {
+		if strings.Contains(line, part) {
+			n++
+		}
+	}
+	return n
+}
+
+func (l *logLines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }

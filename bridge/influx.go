@@ -1,0 +1,138 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	influxdb2 "github.com/influxdata/influxdb-client-go/v2"
+	"github.com/influxdata/influxdb-client-go/v2/api"
+	influxhttp "github.com/influxdata/influxdb-client-go/v2/api/http"
+	influxlog "github.com/influxdata/influxdb-client-go/v2/log"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// InfluxWriter writes points to InfluxDB (1.8, 2 or 3) in the background.
+//
+// WritePoint may be called from any goroutine and never blocks. Points go out
+// in batches, in order. A batch that could not be written is tried again, with
+// growing pauses, until it is; meanwhile points wait in a queue that is bounded
+// in bytes, of which the oldest are dropped. What InfluxDB refuses for good is
+// not tried again. Both are counted and logged.
+type InfluxWriter struct {
+	cfg    InfluxConfig
+	log    *slog.Logger
+	client influxdb2.Client
+	api    api.WriteAPIBlocking
+	wait   func(attempt int) time.Duration
+
+	intake chan point
+	closed atomic.Bool
+	counts influxCounts
+}
+
+// NewInfluxWriter prepares a writer; Run makes it work. Metrics and log may be
+// nil.
+func NewInfluxWriter(cfg InfluxConfig, metrics prometheus.Registerer, log *slog.Logger) (*InfluxWriter, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("influxdb configuration: %w", err)
+	}
+	if log == nil {
+		log = slog.Default()
+	}
+	w := &InfluxWriter{
+		cfg:    cfg,
+		log:    log.With("influxdb", cfg.URL, "bucket", cfg.Bucket),
+		wait:   backoff(cfg.BackoffMin, cfg.BackoffMax),
+		intake: make(chan point, 8192),
+	}
+	if metrics != nil {
+		if err := w.counts.register(metrics); err != nil {
+			return nil, err
+		}
+	}
+	influxlog.Log = nil // it would repeat on standard error what is reported here
+	// Its own batching and repetitions are not used: both lose a failed batch.
+	w.client = influxdb2.NewClientWithOptions(cfg.URL, cfg.Token, influxdb2.DefaultOptions().
+		SetPrecision(time.Nanosecond).
+		SetUseGZip(true).
+		SetHTTPClient(&http.Client{Timeout: cfg.Timeout}))
+	w.api = w.client.WriteAPIBlocking(cfg.Org, cfg.Bucket)
+	return w, nil
+}
+
+// WritePoint takes a point. Values of fields may be numbers, booleans, strings
+// and objects of these, which are flattened with dots; others are left out. The
+// maps are read later, and must not be changed any more.
+func (w *InfluxWriter) WritePoint(measurement string, tags map[string]string, fields map[string]any, at time.Time) {
+	p := point{measurement, tags, fields, at, 64 + len(measurement) + valueSize(fields)}
+	for k, v := range tags {
+		p.size += len(k) + len(v) + 2
+	}
+	waiting := w.counts.intakeBytes.Add(int64(p.size))
+	if !w.closed.Load() && waiting <= int64(w.intakeLimit()) {
+		select {
+		case w.intake <- p:
+			return
+		default:
+		}
+	}
+	w.counts.intakeBytes.Add(int64(-p.size))
+	w.counts.dropped.Add(1)
+}
+
+// The queue's bytes are divided between points just taken and lines in batches.
+func (w *InfluxWriter) intakeLimit() int { return w.cfg.QueueBytes / 4 }
+func (w *InfluxWriter) linesLimit() int  { return w.cfg.QueueBytes - w.intakeLimit() }
+
+// Run writes until ctx ends, and then what is left, at most for
+// Config.CloseWithin; what is left after that counts as dropped. It is called
+// once.
+func (w *InfluxWriter) Run(ctx context.Context) {
+	defer w.client.Close()
+	c := &collector{w: w, results: make(chan error, 1)}
+	c.run(ctx)
+}
+
+// write sends one batch.
+func (w *InfluxWriter) write(ctx context.Context, b batch) error {
+	ctx, cancel := context.WithTimeout(ctx, w.cfg.Timeout)
+	defer cancel()
+	return w.api.WriteRecord(ctx, b.lines...)
+}
+
+// verdict is what an error of a write means for its batch.
+type verdict int
+
+const (
+	retry   verdict = iota // try again later
+	partial                // some points were refused, the others are written
+	divide                 // refused as a whole, maybe because of one line
+)
+
+func judge(err error) (verdict, *influxhttp.Error) {
+	var e *influxhttp.Error
+	if !errors.As(err, &e) {
+		return retry, nil
+	}
+	switch e.StatusCode {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
+		http.StatusRequestTimeout, http.StatusTooManyRequests:
+		// A token, a database or a quota can be put right while points wait.
+		return retry, e
+	case http.StatusRequestEntityTooLarge:
+		return divide, e
+	}
+	if e.StatusCode < 400 || e.StatusCode >= 500 {
+		return retry, e
+	}
+	if strings.Contains(e.Message, "partial write") || strings.Contains(e.Message, "beyond retention policy") {
+		return partial, e
+	}
+	return divide, e
+}

@@ -1,0 +1,59 @@
+package bridge
+
+import (
+	"net/url"
+	"time"
+)
+
+// InfluxConfig is how points are written. Begin with DefaultInfluxConfig.
+type InfluxConfig struct {
+	URL string // http://host:8086
+	// Token is "user:password" for InfluxDB 1.8, or empty if it asks for none.
+	Token string
+	Org   string // empty for InfluxDB 1.8
+	// Bucket is "database/retention-policy" or "database" for InfluxDB 1.8.
+	Bucket string
+
+	BatchPoints int           // points in one request
+	BatchBytes  int           // bytes of line protocol in one request
+	FlushEvery  time.Duration // a point waits no longer than this for others
+	QueueBytes  int           // of points not yet written; beyond it, the oldest are dropped
+	Timeout     time.Duration // of one request
+	BackoffMin  time.Duration // wait before the first repetition, doubled each time
+	BackoffMax  time.Duration
+	CloseWithin time.Duration // how long Run goes on writing when it is told to stop
+}
+
+// DefaultInfluxConfig is for an InfluxDB 1.8 on this machine with a database
+// devicetwin.
+func DefaultInfluxConfig() InfluxConfig {
+	return InfluxConfig{
+		URL:         "http://127.0.0.1:8086",
+		Bucket:      "devicetwin/autogen",
+		BatchPoints: 5000,
+		BatchBytes:  1 << 20,
+		FlushEvery:  time.Second,
+		QueueBytes:  64 << 20,
+		Timeout:     10 * time.Second,
+		BackoffMin:  500 * time.Millisecond,
+		BackoffMax:  30 * time.Second,
+		CloseWithin: 5 * time.Second,
+	}
+}
+
+// Validate reports everything that is wrong, as one error with a line for each
+// fault.
+func (c InfluxConfig) Validate() error {
+	var f faults
+	u, err := url.Parse(c.URL)
+	f.check(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "", "influxdb url %q: expected http://host:port", c.URL)
+	f.check(c.Bucket != "", "influxdb bucket: expected one, for InfluxDB 1.8 database/retention-policy")
+	f.between("points in an influxdb batch", c.BatchPoints, 1, 1_000_000)
+	f.between("bytes in an influxdb batch", c.BatchBytes, 1<<10, 100<<20)
+	f.positive("influxdb flush interval", c.FlushEvery)
+	f.check(c.QueueBytes >= 2*c.BatchBytes, "influxdb queue of %d bytes: expected at least two batches, %d", c.QueueBytes, 2*c.BatchBytes)
+	f.positive("influxdb timeout", c.Timeout)
+	f.ordered("influxdb retry wait", c.BackoffMin, c.BackoffMax)
+	f.positive("influxdb close timeout", c.CloseWithin)
+	return f.err()
+}

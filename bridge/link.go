@@ -1,0 +1,137 @@
+package bridge
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+)
+
+// link watches a connection. It gives up when a read has waited for longer
+// than silence, in which the answers to the library's pings must have come.
+// While nobody reads, because the bridge holds back, it does not judge.
+type link struct {
+	net.Conn
+	silence time.Duration
+	ended   func(error) // called when the established connection is over
+
+	established atomic.Bool
+	writing     sync.Mutex
+}
+
+// SetDeadline is called by the library with the end of the handshake, and with
+// no deadline when the handshake has succeeded.
+func (l *link) SetDeadline(t time.Time) error {
+	l.established.Store(t.IsZero())
+	return l.Conn.SetDeadline(t)
+}
+
+func (l *link) Read(b []byte) (int, error) {
+	if !l.established.Load() {
+		return l.Conn.Read(b)
+	}
+	if err := l.Conn.SetReadDeadline(time.Now().Add(l.silence)); err != nil {
+		return 0, err
+	}
+	n, err := l.Conn.Read(b)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = fmt.Errorf("nothing heard from the broker for %v: %w", l.silence, err)
+	}
+	l.judge(err)
+	return n, err
+}
+
+func (l *link) Write(b []byte) (int, error) {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	if !l.established.Load() {
+		return l.Conn.Write(b)
+	}
+	if err := l.Conn.SetWriteDeadline(time.Now().Add(l.silence)); err != nil {
+		return 0, err
+	}
+	n, err := l.Conn.Write(b)
+	l.judge(err)
+	return n, err
+}
+
+// SetWriteDeadline does nothing: Write sets its own.
+func (l *link) SetWriteDeadline(time.Time) error { return nil }
+
+func (l *link) Close() error {
+	l.judge(net.ErrClosed)
+	return l.Conn.Close()
+}
+
+// judge ends the connection at its first error: the library does not look at
+// every one.
+func (l *link) judge(err error) {
+	if err != nil && l.established.Load() {
+		l.ended(err)
+		_ = l.Conn.Close()
+	}
+}
+
+// ping sends a PINGREQ [MQTT-3.12]. A failure shows at the next read or write.
+func (l *link) ping() { _, _ = l.Write([]byte{0xc0, 0x00}) }
+
+// openConn opens the connection for a broker URL.
+func openConn(u *url.URL, tlsConfig *tls.Config, timeout time.Duration) (net.Conn, error) {
+	d := &net.Dialer{Timeout: timeout}
+	switch u.Scheme {
+	case "mqtt", "tcp":
+		return d.Dial("tcp", withPort(u, "1883"))
+	case "mqtts", "ssl", "tls":
+		return tls.DialWithDialer(d, "tcp", withPort(u, "8883"), tlsConfig)
+	case "ws", "wss":
+		plain := *u
+		plain.User = nil // the websocket library refuses it; the client sends it in CONNECT
+		return mqtt.NewWebsocket(plain.String(), tlsConfig, timeout, nil, nil)
+	case "unix":
+		return d.Dial("unix", u.Host+u.Path)
+	}
+	return nil, fmt.Errorf("unknown scheme %q", u.Scheme)
+}
+
+func withPort(u *url.URL, port string) string {
+	if u.Port() != "" {
+		return u.Host
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}
+
+// tlsConfig reads the files that the configuration names.
+func (c MQTTConfig) tlsConfig() (*tls.Config, error) {
+	t := &tls.Config{MinVersion: tls.VersionTLS12}
+	var f faults
+	if c.CAFile != "" {
+		pem, err := os.ReadFile(c.CAFile)
+		if err != nil {
+			f.add(fmt.Errorf("reading the mqtt certificate authority: %w", err))
+		} else {
+			t.RootCAs = x509.NewCertPool()
+			f.check(t.RootCAs.AppendCertsFromPEM(pem), "mqtt certificate authority %s: no PEM certificate in it", c.CAFile)
+		}
+	}
+	if c.CertFile != "" && c.KeyFile != "" {
+		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+		if err != nil {
+			f.add(fmt.Errorf("reading the mqtt client certificate: %w", err))
+		}
+		t.Certificates = []tls.Certificate{pair}
+	}
+	return t, f.err()
+}
+
+func (c MQTTConfig) named(clientID string) MQTTConfig {
+	c.ClientID = clientID
+	return c
+}

@@ -1,0 +1,151 @@
+package bridge
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"devicetwin/devicefsm"
+)
+
+// loop is the goroutine that owns the core, and the channels through which
+// everybody else talks to it.
+type loop struct {
+	core  *core
+	drain time.Duration
+
+	inbox    chan delivery
+	opened   chan *window
+	closed   chan *window
+	results  chan signalResult
+	lettered chan *entry
+	ended    chan struct{} // closed when nobody listens any more
+}
+
+type signalResult struct {
+	device string
+	err    error
+}
+
+func newLoop(drain time.Duration) *loop {
+	return &loop{
+		drain:    drain,
+		inbox:    make(chan delivery, 256),
+		opened:   make(chan *window),
+		closed:   make(chan *window),
+		results:  make(chan signalResult),
+		lettered: make(chan *entry),
+		ended:    make(chan struct{}),
+	}
+}
+
+// run works until ctx ends and what was in flight then is accepted and
+// acknowledged, or the time for that is over.
+func (l *loop) run(ctx context.Context) {
+	defer close(l.ended)
+	c := l.core
+	inbox, stop := l.inbox, ctx.Done()
+	var giveUp <-chan time.Time
+	alarm := time.NewTimer(0)
+	defer alarm.Stop()
+	for {
+		if giveUp != nil && l.drained() {
+			break
+		}
+		in := inbox
+		if c.full() {
+			in = nil
+		}
+		acks, released := l.released()
+		if at, ok := c.next(); ok {
+			alarm.Reset(time.Until(at))
+		} else {
+			alarm.Stop()
+		}
+		select {
+		case d := <-in:
+			c.receive(d, time.Now())
+		case acks <- released:
+			c.live.outbox = nil
+		case r := <-l.results:
+			c.signalled(r.device, r.err, time.Now())
+		case e := <-l.lettered:
+			c.lettered(e)
+		case w := <-l.opened:
+			c.opened(w)
+		case w := <-l.closed:
+			c.closed(w)
+		case <-alarm.C:
+			c.elapsed(time.Now())
+		case <-stop:
+			inbox, stop = nil, nil
+			giveUp = time.After(l.drain)
+		case <-giveUp:
+			c.log.Warn("stopping with signals not accepted; the broker will deliver them again", "messages", c.held)
+			if c.live != nil {
+				close(c.live.acks)
+			}
+			return
+		}
+		c.counts.observe(c)
+	}
+	if c.live != nil {
+		close(c.live.acks)
+	}
+}
+
+// released is what can be handed to the connection now; a nil channel if
+// nothing can.
+func (l *loop) released() (chan<- []func(), []func()) {
+	w := l.core.live
+	if w == nil || len(w.outbox) == 0 {
+		return nil, nil
+	}
+	return w.acks, w.outbox
+}
+
+// drained reports that everything received is accepted and its acknowledgement
+// handed over.
+func (l *loop) drained() bool {
+	w := l.core.live
+	return l.core.idle() && (w == nil || w.entries.len() == 0 && len(w.outbox) == 0)
+}
+
+// world carries out the core's effects.
+type world struct {
+	ctx     context.Context // ends when what is in flight is abandoned
+	loop    *loop
+	deps    Deps
+	timeout time.Duration
+	letters *deadLetters
+	running sync.WaitGroup
+}
+
+func (w *world) signal(device string, batch devicefsm.Batch) {
+	w.running.Go(func() {
+		ctx, cancel := context.WithTimeout(w.ctx, w.timeout)
+		defer cancel()
+		err := w.deps.Signaller.Signal(ctx, device, batch)
+		select {
+		case w.loop.results <- signalResult{device, err}:
+		case <-w.loop.ended:
+		}
+	})
+}
+
+func (w *world) letter(l DeadLetter, e *entry) bool {
+	return w.letters.add(l, func() {
+		select {
+		case w.loop.lettered <- e:
+		case <-w.loop.ended:
+		}
+	})
+}
+
+func (w *world) point(device string, data map[string]any, at time.Time) {
+	if w.deps.Points == nil {
+		return
+	}
+	model := w.deps.Model.Name()
+	w.deps.Points.WritePoint(model, map[string]string{"device": device, "model": model}, data, at)
+}

@@ -1,0 +1,206 @@
+package bridge
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// counters is what a bridge counts. The goroutines that do the work add to it,
+// anyone may read.
+type counters struct {
+	received       atomic.Uint64 // MQTT messages
+	repeated       atomic.Uint64 // of these, repetitions of what the bridge still knew
+	ignored        atomic.Uint64 // retained copies and commands to devices
+	messages       atomic.Uint64 // JSON objects in them
+	gaps           atomic.Uint64
+	relevant       atomic.Uint64
+	events         atomic.Uint64 // messages accepted by Temporal
+	signals        atomic.Uint64
+	signalFailures atomic.Uint64
+
+	deadLetters            map[Reason]*atomic.Uint64
+	deadLettersUnpublished atomic.Uint64
+
+	connects     atomic.Uint64
+	connectsLost atomic.Uint64
+	sessionsLost atomic.Uint64 // connections on which the broker had forgotten the session
+
+	connected atomic.Bool // and subscribed
+	outage    atomic.Bool // of Temporal
+	window    atomic.Int64
+	held      atomic.Int64
+	heldBytes atomic.Int64
+	inFlight  atomic.Int64
+	waiting   atomic.Int64 // devices whose batch waits for its turn or to be tried again
+	devices   atomic.Int64
+	oldest    atomic.Int64 // Unix ms; 0: nothing is unacknowledged
+
+	batchMessages prometheus.Histogram
+	signalSeconds prometheus.Histogram
+}
+
+func newCounters() *counters {
+	c := &counters{
+		deadLetters: make(map[Reason]*atomic.Uint64),
+		batchMessages: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "devicetwin_bridge_batch_messages",
+			Help:    "Messages in a signal that Temporal accepted.",
+			Buckets: []float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000},
+		}),
+		signalSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "devicetwin_bridge_signal_seconds",
+			Help:    "How long an attempt to signal a workflow took, failed ones included.",
+			Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10},
+		}),
+	}
+	for _, r := range Reasons() {
+		c.deadLetters[r] = new(atomic.Uint64)
+	}
+	return c
+}
+
+func (c *counters) register(to prometheus.Registerer) error {
+	all := []prometheus.Collector{
+		c.batchMessages,
+		c.signalSeconds,
+		counterOf("received_total", "MQTT messages received.", nil, &c.received),
+		counterOf("repeated_total", "MQTT messages delivered again that the bridge still knew.", nil, &c.repeated),
+		counterOf("ignored_total", "Retained copies and commands to devices, which are no input.", nil, &c.ignored),
+		counterOf("messages_total", "JSON objects received.", nil, &c.messages),
+		counterOf("gaps_total", "Gaps in the numbers of devices.", nil, &c.gaps),
+		counterOf("relevant_total", "Messages that can matter to the model.", nil, &c.relevant),
+		counterOf("events_total", "Messages accepted by Temporal.", nil, &c.events),
+		counterOf("signals_total", "Signals accepted by Temporal.", nil, &c.signals),
+		counterOf("signal_failures_total", "Attempts to signal that failed and are repeated.", nil, &c.signalFailures),
+		counterOf("dead_letters_unpublished_total", "Dead letters that could not be published.", nil, &c.deadLettersUnpublished),
+		counterOf("connects_total", "Connections to the broker.", nil, &c.connects),
+		counterOf("connections_lost_total", "Connections to the broker that were lost.", nil, &c.connectsLost),
+		counterOf("sessions_lost_total", "Reconnections on which the broker had forgotten the session.", nil, &c.sessionsLost),
+		gaugeOf("window_messages", "MQTT messages not yet acknowledged on this connection.", &c.window),
+		gaugeOf("held_messages", "MQTT messages in memory.", &c.held),
+		gaugeOf("held_bytes", "Bytes of payload in memory.", &c.heldBytes),
+		gaugeOf("signals_in_flight", "Signals on their way to Temporal.", &c.inFlight),
+		gaugeOf("devices_waiting", "Devices whose batch waits for its turn or to be repeated.", &c.waiting),
+		gaugeOf("devices_known", "Devices remembered.", &c.devices),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "devicetwin_bridge_oldest_unacknowledged_seconds",
+			Help: "Age of the oldest MQTT message that is not acknowledged.",
+		}, func() float64 { return c.oldestAge().Seconds() }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "devicetwin_bridge_connected",
+			Help: "1 while connected to the broker and subscribed.",
+		}, func() float64 {
+			if c.connected.Load() {
+				return 1
+			}
+			return 0
+		}),
+	}
+	for _, r := range Reasons() {
+		all = append(all, counterOf("dead_letters_total", "Messages refused, by reason.",
+			prometheus.Labels{"reason": string(r)}, c.deadLetters[r]))
+	}
+	return registerAll(to, all)
+}
+
+func registerAll(to prometheus.Registerer, all []prometheus.Collector) error {
+	for _, metric := range all {
+		if err := to.Register(metric); err != nil {
+			return fmt.Errorf("registering a metric: %w", err)
+		}
+	}
+	return nil
+}
+
+func counterOf(name, help string, labels prometheus.Labels, v *atomic.Uint64) prometheus.Collector {
+	return prometheus.NewCounterFunc(
+		prometheus.CounterOpts{Name: "devicetwin_bridge_" + name, Help: help, ConstLabels: labels},
+		func() float64 { return float64(v.Load()) })
+}
+
+func gaugeOf(name, help string, v *atomic.Int64) prometheus.Collector {
+	return prometheus.NewGaugeFunc(
+		prometheus.GaugeOpts{Name: "devicetwin_bridge_" + name, Help: help},
+		func() float64 { return float64(v.Load()) })
+}
+
+func (c *counters) oldestAge() time.Duration {
+	ms := c.oldest.Load()
+	if ms == 0 {
+		return 0
+	}
+	return max(0, time.Since(time.UnixMilli(ms)))
+}
+
+// observe takes over what can be read off the core.
+func (c *counters) observe(from *core) {
+	window := 0
+	if from.live != nil {
+		window = from.live.entries.len()
+	}
+	var oldest int64
+	if at, ok := from.oldest(); ok {
+		oldest = at.UnixMilli()
+	}
+	c.window.Store(int64(window))
+	c.oldest.Store(oldest)
+	c.held.Store(int64(from.held))
+	c.heldBytes.Store(int64(from.heldBytes))
+	c.inFlight.Store(int64(from.inFlight))
+	c.waiting.Store(int64(from.ready.len() + len(from.retries)))
+	c.devices.Store(int64(len(from.devices.byID)))
+	c.outage.Store(from.outage.on)
+}
+
+// Stats is what a bridge has done since it was made, and where it stands.
+type Stats struct {
+	Received       uint64 // MQTT messages
+	Repeated       uint64 // of these, repetitions of what the bridge still knew
+	Ignored        uint64 // of these, retained copies and commands to devices
+	Messages       uint64 // JSON objects in them
+	Gaps           uint64 // gaps in the numbers of devices
+	Relevant       uint64 // messages that can matter to the model
+	Events         uint64 // messages accepted by Temporal
+	Signals        uint64 // signals accepted by Temporal
+	SignalFailures uint64 // attempts that failed and were repeated
+
+	DeadLetters            uint64
+	DeadLettersByReason    map[Reason]uint64
+	DeadLettersUnpublished uint64
+
+	Connects        uint64
+	ConnectionsLost uint64
+	SessionsLost    uint64 // reconnections on which the broker had forgotten the session
+
+	Connected      bool          // to the broker, and subscribed
+	TemporalOutage bool          // signals are failing; one at a time tries
+	Window         int           // MQTT messages not yet acknowledged
+	Oldest         time.Duration // age of the oldest of them
+	Held           int           // MQTT messages in memory
+	InFlight       int           // signals on their way to Temporal
+	Waiting        int           // devices whose batch waits
+	Devices        int           // devices remembered
+}
+
+func (c *counters) stats() Stats {
+	s := Stats{
+		Received: c.received.Load(), Repeated: c.repeated.Load(), Ignored: c.ignored.Load(),
+		Messages: c.messages.Load(), Gaps: c.gaps.Load(), Relevant: c.relevant.Load(),
+		Events: c.events.Load(), Signals: c.signals.Load(), SignalFailures: c.signalFailures.Load(),
+		DeadLettersByReason:    make(map[Reason]uint64),
+		DeadLettersUnpublished: c.deadLettersUnpublished.Load(),
+		Connects:               c.connects.Load(), ConnectionsLost: c.connectsLost.Load(), SessionsLost: c.sessionsLost.Load(),
+		Connected: c.connected.Load(), TemporalOutage: c.outage.Load(),
+		Window: int(c.window.Load()), Oldest: c.oldestAge(), Held: int(c.held.Load()),
+		InFlight: int(c.inFlight.Load()), Waiting: int(c.waiting.Load()), Devices: int(c.devices.Load()),
+	}
+	for _, r := range Reasons() {
+		n := c.deadLetters[r].Load()
+		s.DeadLettersByReason[r] = n
+		s.DeadLetters += n
+	}
+	return s
+}

@@ -1,0 +1,85 @@
+package bridge
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// outageAfter is how many signals in a row must fail before it is taken for an
+// outage of Temporal and not for the trouble of some devices.
+const outageAfter = 3
+
+// outage notices that Temporal is away, by failures in a row with no success
+// between them. Then one signal at a time tries, with growing pauses, instead
+// of every device for itself.
+type outage struct {
+	failures int
+	on       bool
+	since    time.Time // of the first failure
+	until    time.Time // pause before the next try
+	tries    int
+}
+
+// failed notes a failure and reports whether with it an outage began.
+func (o *outage) failed(now time.Time, wait func(int) time.Duration) (began bool) {
+	if o.failures == 0 {
+		o.since = now
+	}
+	o.failures++
+	if o.failures < outageAfter {
+		return false
+	}
+	began = !o.on
+	o.on = true
+	if !now.Before(o.until) { // those that were in flight together count as one try
+		o.until = now.Add(wait(o.tries))
+		o.tries++
+	}
+	return began
+}
+
+// over notes a success and reports how long the outage lasted that it ended.
+func (o *outage) over(now time.Time) (lasted time.Duration, was bool) {
+	lasted, was = now.Sub(o.since), o.on
+	*o = outage{}
+	return lasted, was
+}
+
+// limit is how many signals may be in flight.
+func (o *outage) limit(usual int) int {
+	if o.on {
+		return 1
+	}
+	return usual
+}
+
+// closed reports that no signal may be tried now.
+func (o *outage) closed(now time.Time) bool { return o.on && now.Before(o.until) }
+
+// backoff returns the wait before repetition number attempt, from 0: low,
+// doubled each time up to high, of which a random half is taken off so that
+// many do not come back at once.
+func backoff(low, high time.Duration) func(attempt int) time.Duration {
+	return func(attempt int) time.Duration {
+		d := high
+		if attempt < 32 && low<<attempt > 0 && low<<attempt < high {
+			d = low << attempt
+		}
+		return d/2 + rand.N(d/2+1)
+	}
+}
+
+// retryHeap orders devices by when their batch is to be tried again.
+type retryHeap []*device
+
+func (h retryHeap) Len() int           { return len(h) }
+func (h retryHeap) Less(i, j int) bool { return h[i].work.retryAt.Before(h[j].work.retryAt) }
+func (h retryHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *retryHeap) Push(d any)        { *h = append(*h, d.(*device)) }
+func (h *retryHeap) Pop() any {
+	old := *h
+	last := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return last
+}

@@ -1,0 +1,122 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+)
+
+// Publisher publishes messages over a connection of its own, which it opens
+// again by itself. Its methods may be called from any goroutine.
+type Publisher struct {
+	dialer    dialer
+	connector *connector
+
+	mu      sync.Mutex
+	current client        // nil while there is no connection
+	changed chan struct{} // closed when current changes
+}
+
+// NewPublisher prepares a publisher; Run makes it work. ClientID must be set,
+// and be another one than that of any bridge.
+func NewPublisher(cfg MQTTConfig, log *slog.Logger) (*Publisher, error) {
+	var f faults
+	f.check(cfg.ClientID != "", "mqtt client id: expected one")
+	f.add(cfg.Validate())
+	if err := f.err(); err != nil {
+		return nil, fmt.Errorf("publisher configuration: %w", err)
+	}
+	tlsConfig, err := cfg.tlsConfig()
+	if err != nil {
+		return nil, fmt.Errorf("publisher configuration: %w", err)
+	}
+	if log == nil {
+		log = slog.Default()
+	}
+	// A clean session: the library forgets the tokens of a kept one when the
+	// connection is lost, and what was not confirmed is published again here.
+	return newPublisher(cfg, pahoDialer(cfg, tlsConfig, cleanSession), log), nil
+}
+
+func newPublisher(cfg MQTTConfig, d dialer, log *slog.Logger) *Publisher {
+	p := &Publisher{dialer: d, changed: make(chan struct{})}
+	p.connector = &connector{
+		log:    log.With("connection", cfg.ClientID),
+		wait:   backoff(cfg.BackoffMin, cfg.BackoffMax),
+		stable: cfg.BackoffMax,
+		hooks:  (*publisherHooks)(p),
+	}
+	return p
+}
+
+// Run keeps the connection until ctx ends. It is called once.
+func (p *Publisher) Run(ctx context.Context) { p.connector.run(ctx) }
+
+// Publish returns nil once the broker has confirmed the message (QoS 1), or
+// once it was sent (QoS 0). It waits for a connection, and publishes again
+// after a loss, until ctx ends: the broker may receive the message more than
+// once.
+func (p *Publisher) Publish(ctx context.Context, topic string, qos byte, retained bool, payload []byte) error {
+	if err := checkTopic(topic); err != nil {
+		return err
+	}
+	if qos > 1 {
+		return fmt.Errorf("publishing to topic %q: qos %d: expected 0 or 1", topic, qos)
+	}
+	var last error
+	for {
+		c, changed := p.connection()
+		if c != nil {
+			last = c.Publish(ctx, topic, qos, retained, payload)
+			if last == nil {
+				return nil
+			}
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			if last == nil || errors.Is(last, ctx.Err()) {
+				return fmt.Errorf("publishing to topic %q: %w", topic, ctx.Err())
+			}
+			return fmt.Errorf("publishing to topic %q: %w, last %w", topic, ctx.Err(), last)
+		}
+	}
+}
+
+// Connected reports whether there is a connection now.
+func (p *Publisher) Connected() bool {
+	c, _ := p.connection()
+	return c != nil
+}
+
+func (p *Publisher) connection() (client, <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.current, p.changed
+}
+
+func (p *Publisher) use(c client) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.current = c
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// publisherHooks keeps the hooks out of the publisher's methods.
+type publisherHooks Publisher
+
+func (h *publisherHooks) dial(ctx context.Context) client {
+	return h.dialer(intake{stop: ctx.Done()})
+}
+
+func (h *publisherHooks) up(_ context.Context, c client, _ bool) error {
+	(*Publisher)(h).use(c)
+	return nil
+}
+
+func (h *publisherHooks) drain(client) {}
+
+func (h *publisherHooks) down(client) { (*Publisher)(h).use(nil) }

@@ -1,0 +1,99 @@
+package bridge
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// session is the bridge's subscription to the broker over all its connections.
+// Each connection has a window in the core, which learns of its begin and end
+// in the same order as the session does.
+type session struct {
+	filters []string
+	dialer  dialer
+	loop    *loop
+	counts  *counters
+	log     *slog.Logger
+	drainIn time.Duration
+
+	window *window
+	acker  sync.WaitGroup
+	before bool // there was a connection
+}
+
+// dial opens a window and starts the goroutine that sends its
+// acknowledgements, which may take as long as the connection likes.
+func (s *session) dial(ctx context.Context) client {
+	w := newWindow()
+	select {
+	case s.loop.opened <- w:
+	case <-s.loop.ended:
+		return nil
+	}
+	s.window = w
+	s.acker.Go(func() { acknowledge(w) })
+	return s.dialer(intake{from: w, deliver: s.loop.inbox, stop: ctx.Done()})
+}
+
+// acknowledge sends what the core releases, in its order.
+func acknowledge(w *window) {
+	for {
+		select {
+		case acks, ok := <-w.acks:
+			if !ok {
+				return
+			}
+			for _, ack := range acks {
+				ack()
+			}
+		case <-w.gone:
+			return
+		}
+	}
+}
+
+func (s *session) up(ctx context.Context, c client, present bool) error {
+	s.counts.connects.Add(1)
+	if s.before && !present {
+		s.counts.sessionsLost.Add(1)
+		s.log.Warn("the broker has forgotten the session; what was published while it was away is lost, unless the device repeats it")
+	}
+	s.before = true
+	if err := c.Subscribe(ctx, s.filters); err != nil {
+		return err
+	}
+	s.counts.connected.Store(true)
+	s.log.Debug("subscribed", "filters", s.filters, "session_present", present)
+	return nil
+}
+
+// drain waits for the last acknowledgement, or the loss of the connection. The
+// core ends the acknowledgements when it is drained.
+func (s *session) drain(c client) {
+	sent := make(chan struct{})
+	go func() {
+		s.acker.Wait()
+		close(sent)
+	}()
+	limit := time.NewTimer(s.drainIn)
+	defer limit.Stop()
+	select {
+	case <-sent:
+	case <-c.Lost():
+	case <-limit.C:
+	}
+}
+
+func (s *session) down(client) {
+	if s.counts.connected.Swap(false) {
+		s.counts.connectsLost.Add(1)
+	}
+	close(s.window.gone)
+	s.acker.Wait()
+	select {
+	case s.loop.closed <- s.window:
+	case <-s.loop.ended:
+	}
+}

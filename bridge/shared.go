@@ -1,0 +1,77 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// probeTimeout is how long the probe of shared subscriptions waits for its own
+// message, and probeEvery how often it publishes it.
+const (
+	probeTimeout = 10 * time.Second
+	probeEvery   = time.Second
+)
+
+// probeShared finds out whether the broker delivers on shared subscriptions, if
+// the configuration has one. NATS accepts them and never delivers; no answer in
+// the MQTT protocol tells the two kinds of broker apart, so it is tried out.
+// An unreachable broker is waited for.
+func (b *Bridge) probeShared(ctx context.Context) error {
+	if !slices.ContainsFunc(b.cfg.Subscribe, sharedFilter) {
+		return nil
+	}
+	wait := backoff(b.cfg.MQTT.BackoffMin, b.cfg.MQTT.BackoffMax)
+	for attempt := 0; ; attempt++ {
+		err := b.probeOnce(ctx)
+		if err == nil || errors.Is(err, errNotShared) {
+			return err
+		}
+		if attempt == 0 {
+			b.log.Warn("shared subscriptions could not be probed yet", "err", err)
+		}
+		select {
+		case <-time.After(wait(attempt)):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+var errNotShared = errors.New("the broker accepts shared subscriptions ($share/…) and delivers nothing on them, as NATS does; " +
+	"subscribe without $share/, or use a broker that has them")
+
+func (b *Bridge) probeOnce(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	name := fmt.Sprintf("probe-%08x", rand.Uint32())
+	topic := "bridge/" + b.cfg.ID + "/" + name
+	heard := make(chan delivery, 1)
+	c := b.probe(intake{from: newWindow(), deliver: heard, stop: ctx.Done()})
+	defer c.Close(0)
+	if _, err := c.Connect(ctx); err != nil {
+		return err
+	}
+	if err := c.Subscribe(ctx, []string{"$share/" + name + "/" + topic}); err != nil {
+		return err
+	}
+	again := time.NewTicker(probeEvery)
+	defer again.Stop()
+	for {
+		if err := c.Publish(ctx, topic, 1, false, []byte(name)); err != nil && ctx.Err() == nil {
+			return err
+		}
+		select {
+		case <-heard:
+			return nil
+		case <-again.C:
+		case err := <-c.Lost():
+			return err
+		case <-ctx.Done():
+			return errNotShared
+		}
+	}
+}

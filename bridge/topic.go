@@ -1,0 +1,138 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"devicetwin/devicefsm"
+)
+
+var (
+	devicePattern = regexp.MustCompile(`^[a-zA-Z0-9:_-]{1,128}$`)
+	namePattern   = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,64}$`)
+)
+
+// address is what a topic says: whose message it is, on which channel, and, on
+// the channels events and ack, its name.
+type address struct {
+	device  string
+	channel devicefsm.Channel
+	name    string
+	// command marks a message on its way to the device. A subscription to
+	// {prefix}/# brings it in; it is no input.
+	command bool
+}
+
+const topicShapes = "expected {id}/telemetry, {id}/status, {id}/events/{name} or {id}/commands/{name}/ack"
+
+// parseTopic reads a topic below prefix. The refusal is nil if the topic is one
+// of those that a device may use, or a command to a device.
+func parseTopic(prefix, topic string) (address, *refusal) {
+	rest, ok := strings.CutPrefix(topic, prefix+"/")
+	if !ok {
+		return address{}, refuse(ReasonBadTopic, "not below %s/", prefix)
+	}
+	levels := strings.Split(rest, "/")
+	a := address{device: levels[0]}
+	switch {
+	case len(levels) == 2 && levels[1] == "telemetry":
+		a.channel = devicefsm.ChannelTelemetry
+	case len(levels) == 2 && levels[1] == "status":
+		a.channel = devicefsm.ChannelStatus
+	case len(levels) == 3 && levels[1] == "events":
+		a.channel, a.name = devicefsm.ChannelEvents, levels[2]
+	case len(levels) == 4 && levels[1] == "commands" && levels[3] == "ack":
+		a.channel, a.name = devicefsm.ChannelAck, levels[2]
+	case len(levels) == 3 && levels[1] == "commands":
+		a.command, a.name = true, levels[2]
+	default:
+		return address{}, refuse(ReasonBadTopic, "%s", topicShapes)
+	}
+	if !devicePattern.MatchString(a.device) {
+		return address{}, refuse(ReasonBadDeviceID, "device id %q: expected %s", clip(a.device, 200), devicePattern)
+	}
+	if a.channel == devicefsm.ChannelEvents || a.channel == devicefsm.ChannelAck {
+		if !namePattern.MatchString(a.name) {
+			return address{}, refuse(ReasonBadTopic, "name %q: expected %s", clip(a.name, 200), namePattern)
+		}
+	}
+	if a.channel == devicefsm.ChannelEvents && devicefsm.ReservedName(a.name) {
+		return address{}, refuse(ReasonBadTopic, "event name %q belongs to the service", a.name)
+	}
+	return a, nil
+}
+
+// clip shortens text that came from outside before it goes into a log or a
+// detail, and keeps it valid UTF-8.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return strings.ToValidUTF8(s, "\uFFFD")
+	}
+	return strings.ToValidUTF8(s[:n], "") + "…"
+}
+
+func validPrefix(prefix string) bool {
+	return prefix != "" && len(prefix) <= 1024 && utf8.ValidString(prefix) &&
+		!strings.ContainsAny(prefix, "+#\x00") && !strings.HasPrefix(prefix, "$") &&
+		!strings.HasPrefix(prefix, "/") && !strings.HasSuffix(prefix, "/")
+}
+
+// checkFilter judges a topic filter by MQTT 3.1.1, section 4.7.1, and a shared
+// one by MQTT 5, section 4.8.2.
+func checkFilter(filter string) error {
+	if sharedFilter(filter) {
+		group, rest, ok := strings.Cut(strings.TrimPrefix(filter, "$share/"), "/")
+		if !ok || group == "" || rest == "" || strings.ContainsAny(group, "+#") {
+			return errors.New("expected $share/{group}/{filter}")
+		}
+		filter = rest
+	}
+	if filter == "" || len(filter) > 65535 || !utf8.ValidString(filter) || strings.ContainsRune(filter, 0) {
+		return errors.New("expected 1 to 65535 bytes of UTF-8 without NUL")
+	}
+	levels := strings.Split(filter, "/")
+	for i, level := range levels {
+		switch {
+		case level == "+" || level == "#" && i == len(levels)-1:
+		case strings.ContainsAny(level, "+#"):
+			return fmt.Errorf("level %q: + stands alone in a level, # alone in the last one", level)
+		}
+	}
+	return nil
+}
+
+func sharedFilter(filter string) bool { return strings.HasPrefix(filter, "$share/") }
+
+// checkTopic judges a topic to publish to: MQTT 3.1.1, section 4.7.1.1. A
+// broker closes the connection of a client that gets this wrong, which would
+// take everyone else's messages with it.
+func checkTopic(topic string) error {
+	if topic == "" || len(topic) > 65535 || !utf8.ValidString(topic) || strings.ContainsAny(topic, "+#\x00") {
+		return fmt.Errorf("publishing to topic %q: expected 1 to 65535 bytes of UTF-8 without wildcards", clip(topic, 200))
+	}
+	return nil
+}
+
+// filterMatches reports whether a topic filter matches a topic: MQTT 3.1.1,
+// section 4.7.1.
+func filterMatches(filter, topic string) bool {
+	if sharedFilter(filter) {
+		_, filter, _ = strings.Cut(strings.TrimPrefix(filter, "$share/"), "/")
+	}
+	return levelsMatch(strings.Split(filter, "/"), strings.Split(topic, "/"))
+}
+
+func levelsMatch(filter, topic []string) bool {
+	switch {
+	case len(filter) == 0:
+		return len(topic) == 0
+	case filter[0] == "#":
+		return true // also the level above it
+	case len(topic) == 0:
+		return false
+	}
+	return (filter[0] == "+" || filter[0] == topic[0]) && levelsMatch(filter[1:], topic[1:])
+}

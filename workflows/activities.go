@@ -1,0 +1,148 @@
+package workflows
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+)
+
+// Names of the activities. A model's invoke names its activity by src.
+const (
+	ActivityEmit        = "emit"
+	ActivityReprovision = "reprovision"
+)
+
+// Publisher sends MQTT messages. A nil error means that the broker has taken
+// the message (PUBACK at QoS 1).
+type Publisher interface {
+	Publish(ctx context.Context, topic string, qos byte, retained bool, payload []byte) error
+}
+
+// PointWriter takes points for InfluxDB. It never blocks: what it cannot write
+// in the end, it counts.
+type PointWriter interface {
+	WritePoint(measurement string, tags map[string]string, fields map[string]any, at time.Time)
+}
+
+// Activities are what device workflows do to the world.
+type Activities struct {
+	// TopicPrefix stands before the device's id in its topics: "devices".
+	TopicPrefix string
+	Publisher   Publisher
+	Points      PointWriter
+	Provisioner Provisioner
+	Models      Models
+}
+
+// commandMessage is a command as the device reads it, on
+// devices/{id}/commands/{name}.
+type commandMessage struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	// TS is when the command was decided, and TTLMillis for how long it is
+	// meant; both in milliseconds, TS since 1970.
+	TS        int64 `json:"ts"`
+	TTLMillis int64 `json:"ttl_ms,omitempty"`
+	Data      any   `json:"data,omitempty"`
+}
+
+// Emit sends the commands and points of a batch. It may run twice: a command
+// keeps its id, a point its time and tags.
+func (a *Activities) Emit(ctx context.Context, e Emission) error {
+	for _, c := range e.Commands {
+		var data any
+		if len(c.Data) > 0 {
+			data = c.Data
+		}
+		if err := a.send(ctx, e.Device, commandMessage{
+			ID: c.ID, Name: c.Name, TS: c.At.UnixMilli(), TTLMillis: c.TTL.Milliseconds(), Data: data,
+		}); err != nil {
+			return err
+		}
+	}
+	for _, p := range e.Points {
+		a.Points.WritePoint(p.Measurement, p.Tags, integers(p.Fields), p.At)
+	}
+	return nil
+}
+
+// integers turns counts, which are float64 after their way through JSON, into
+// the integers that they are: InfluxDB keeps one type for each field.
+func integers(fields map[string]any) map[string]any {
+	out := maps.Clone(fields)
+	if n, ok := out["count"].(float64); ok {
+		out["count"] = int64(n)
+	}
+	return out
+}
+
+func (a *Activities) send(ctx context.Context, device string, m commandMessage) error {
+	payload, err := json.Marshal(m)
+	if err != nil {
+		return temporal.NewNonRetryableApplicationError(
+			fmt.Sprintf("encode command %s (%s) for device %s: %v", m.Name, m.ID, device, err), "encode", err)
+	}
+	topic := a.TopicPrefix + "/" + device + "/commands/" + m.Name
+	if err := a.Publisher.Publish(ctx, topic, 1, false, payload); err != nil {
+		return fmt.Errorf("publish command %s (%s) to device %s: %w", m.Name, m.ID, device, err)
+	}
+	return nil
+}
+
+// Credentials is what a device logs in with after it was reprovisioned.
+type Credentials struct {
+	// ID is the id of the command that brought them; the device names it in its
+	// next birth message.
+	ID       string `json:"id"`
+	Username string `json:"username"`
+	Password string `json:"password"`
+}
+
+type reprovisionData struct {
+	Credentials Credentials    `json:"credentials"`
+	Config      map[string]any `json:"config,omitempty"`
+	Reason      string         `json:"reason,omitempty"`
+}
+
+// Reprovisioned is the result of the activity reprovision: the data of the
+// invoke's done event.
+type Reprovisioned struct {
+	Credential string `json:"credential"` // id of the new credentials
+	Command    string `json:"command"`    // id of the command; the same text
+}
+
+// Reprovision gets new credentials for the device and sends them to it in the
+// command "reprovision", with the model's configuration. It returns when the
+// broker has taken the command; whether the device obeys is seen by the state
+// machine. An attempt that is repeated sends the same command id again, with
+// another secret that is as good as the first: whichever the device keeps.
+func (a *Activities) Reprovision(ctx context.Context, in Invocation) (Reprovisioned, error) {
+	model, ok := a.Models.ByHash(in.Model)
+	if !ok {
+		return Reprovisioned{}, fmt.Errorf("reprovision device %s: this worker has no model with hash %s", in.Device, in.Model)
+	}
+	secret, err := a.Provisioner.Issue(ctx, in.Device, in.ID)
+	if err != nil {
+		return Reprovisioned{}, fmt.Errorf("issue credentials %s for device %s: %w", in.ID, in.Device, err)
+	}
+	reason, _ := in.Input["reason"].(string)
+	now := time.Now()
+	err = a.send(ctx, in.Device, commandMessage{
+		ID: in.ID, Name: ActivityReprovision, TS: now.UnixMilli(),
+		Data: reprovisionData{
+			Credentials: Credentials{ID: in.ID, Username: in.Device, Password: secret},
+			Config:      model.Config(), Reason: reason,
+		},
+	})
+	if err != nil {
+		return Reprovisioned{}, err
+	}
+	a.Points.WritePoint("reprovisions",
+		map[string]string{"device": in.Device, "model": model.Name(), "reason": reason},
+		map[string]any{"command": in.ID, "count": int64(1)}, now)
+	return Reprovisioned{Credential: in.ID, Command: in.ID}, nil
+}

@@ -1,0 +1,202 @@
+package workflows
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+
+	"devicetwin/devicefsm"
+)
+
+// Client reaches the workflows of devices. Its methods may be called from any
+// goroutine.
+type Client struct {
+	temporal  client.Client
+	namespace string
+	taskQueue string
+	model     string
+}
+
+// NewClient makes a client that starts the workflow of a new device on the task
+// queue with the model of the given hash.
+func NewClient(c client.Client, namespace, taskQueue, model string) *Client {
+	return &Client{temporal: c, namespace: namespace, taskQueue: taskQueue, model: model}
+}
+
+// permanentError is one that no repetition mends.
+type permanentError struct{ error }
+
+func (permanentError) Permanent() bool { return true }
+func (e permanentError) Unwrap() error { return e.error }
+
+// Signal gives a batch to the device's workflow, and starts the workflow if
+// there is none. When it returns nil, the batch is durable. An error whose
+// Permanent method says true means that the server will never take this batch.
+func (c *Client) Signal(ctx context.Context, device string, batch devicefsm.Batch) error {
+	_, err := c.temporal.SignalWithStartWorkflow(ctx, WorkflowID(device), SignalEvents, batch,
+		client.StartWorkflowOptions{TaskQueue: c.taskQueue}, WorkflowType, Input{Device: device, Model: c.model})
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("signal workflow of device %s: %w", device, err)
+	// The server says InvalidArgument also of a run that is full of signals while
+	// its worker is away; only that of a payload too large is for good.
+	var invalid *serviceerror.InvalidArgument
+	if errors.As(err, &invalid) && strings.Contains(invalid.Message, "Blob data size exceeds limit") {
+		return permanentError{err}
+	}
+	return err
+}
+
+// Snapshot asks the device's workflow for its state. An unknown device is a
+// *serviceerror.NotFound.
+func (c *Client) Snapshot(ctx context.Context, device string) (View, error) {
+	var view View
+	value, err := c.temporal.QueryWorkflow(ctx, WorkflowID(device), "", QuerySnapshot)
+	if err == nil {
+		err = value.Get(&view)
+	}
+	if err != nil {
+		return View{}, fmt.Errorf("query state of device %s: %w", device, err)
+	}
+	return view, nil
+}
+
+// Applied is what a device's workflow says that it applied, over all its runs.
+type Applied struct {
+	Entries []AppliedEntry // numbered messages, in the order of application
+	Signals int            // signals that the workflow was sent
+	// State is the present state's name, "" of a device without a workflow.
+	State string
+}
+
+// AppliedEntry is one numbered message.
+type AppliedEntry struct {
+	Epoch int64
+	Seq   uint64
+	// Durable is when the server had stored the workflow task that applied it.
+	Durable time.Time
+	// Task is the ordinal of that workflow task among those that applied anything.
+	Task int
+}
+
+// Applied asks every run of the device's workflow what it applied. A device
+// without a workflow has applied nothing. Runs that the server has deleted
+// (retention) are an error.
+func (c *Client) Applied(ctx context.Context, device string) (Applied, error) {
+	desc, err := c.temporal.DescribeWorkflowExecution(ctx, WorkflowID(device), "")
+	var unknown *serviceerror.NotFound
+	if errors.As(err, &unknown) {
+		return Applied{}, nil
+	}
+	if err != nil {
+		return Applied{}, fmt.Errorf("describe workflow of device %s: %w", device, err)
+	}
+	var runs []runRecord
+	for id := desc.GetWorkflowExecutionInfo().GetExecution().GetRunId(); id != ""; {
+		run, err := c.readRun(ctx, device, id)
+		if err != nil {
+			return Applied{}, err
+		}
+		runs = append(runs, run)
+		id = run.previous
+	}
+	var all Applied
+	tasks := 0
+	for _, run := range slices.Backward(runs) {
+		all.Signals += run.signals
+		for _, task := range run.log.Tasks {
+			tasks++
+			for _, span := range task.Spans {
+				for seq := span.From; seq <= span.To; seq++ {
+					all.Entries = append(all.Entries, AppliedEntry{
+						Epoch: span.Epoch, Seq: seq, Durable: run.completedAfter(task.Started), Task: tasks,
+					})
+				}
+			}
+		}
+	}
+	view, err := c.Snapshot(ctx, device)
+	if err != nil {
+		return Applied{}, err
+	}
+	all.State = view.StateName
+	return all, nil
+}
+
+// runRecord is one run: its own word of what it applied, and its history's word
+// of when that became durable.
+type runRecord struct {
+	log       RunLog
+	signals   int
+	completed []taskTime // ascending
+	previous  string     // id of the run that this one continues
+}
+
+type taskTime struct {
+	event int64
+	at    time.Time
+}
+
+func (r *runRecord) completedAfter(started int) time.Time {
+	i, _ := slices.BinarySearchFunc(r.completed, int64(started), func(t taskTime, s int64) int { return int(t.event - s) })
+	if i == len(r.completed) {
+		return time.Time{}
+	}
+	return r.completed[i].at
+}
+
+func (c *Client) readRun(ctx context.Context, device, id string) (runRecord, error) {
+	var run runRecord
+	// The query goes first: what it tells is then surely in the history read after it.
+	value, err := c.temporal.QueryWorkflow(ctx, WorkflowID(device), id, QueryApplied)
+	if err == nil {
+		err = value.Get(&run.log)
+	}
+	if err != nil {
+		return run, fmt.Errorf("query run %s of device %s: %w", id, device, err)
+	}
+	events := c.temporal.GetWorkflowHistory(ctx, WorkflowID(device), id, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for events.HasNext() {
+		e, err := events.Next()
+		if err != nil {
+			return run, fmt.Errorf("read history of run %s of device %s: %w", id, device, err)
+		}
+		switch e.GetEventType() {
+		case enums.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+			run.previous = e.GetWorkflowExecutionStartedEventAttributes().GetContinuedExecutionRunId()
+		case enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+			run.signals++
+		case enums.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+			run.completed = append(run.completed, taskTime{e.GetEventId(), e.GetEventTime().AsTime()})
+		}
+	}
+	return run, nil
+}
+
+// CountStates counts the running devices in each of the given states, by search
+// attribute; the count trails the truth by some tens of milliseconds. A device
+// in parallel states counts in each of them.
+func (c *Client) CountStates(ctx context.Context, states []string) (map[string]int, error) {
+	counts := make(map[string]int, len(states))
+	for _, state := range states {
+		query := fmt.Sprintf("WorkflowType = '%s' AND ExecutionStatus = 'Running' AND %s = '%s'",
+			WorkflowType, AttributeState.GetName(), strings.ReplaceAll(state, "'", "''"))
+		answer, err := c.temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
+			Namespace: c.namespace, Query: query,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("count devices in state %s: %w", state, err)
+		}
+		counts[state] = int(answer.GetCount())
+	}
+	return counts, nil
+}

@@ -1,0 +1,270 @@
+package workflows
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"devicetwin/devicefsm"
+)
+
+// Names that workers, clients and people use.
+const (
+	WorkflowType  = "Device"
+	SignalEvents  = "events"
+	QuerySnapshot = "snapshot"
+	QueryApplied  = "applied"
+
+	workflowIDPrefix = "device/"
+)
+
+// WorkflowID is the id of a device's workflow.
+func WorkflowID(device string) string { return workflowIDPrefix + device }
+
+// The server takes 10,000 signals and 51,200 history events of one run.
+const (
+	defaultRunEvents = 10_000 // applied messages, after which a run is continued as new
+	softHistory      = 8_000  // history events, likewise
+	hardHistory      = 20_000 // history events, at which not even a running activity is waited for
+)
+
+// Models finds a model by its hash.
+type Models interface {
+	ByHash(hash string) (*devicefsm.Model, bool)
+}
+
+// Workflow is the device workflow's code with what it needs from its worker.
+type Workflow struct {
+	Models Models
+	// RunEvents is how many messages a run applies before it is continued as
+	// new; 0 means 10,000. A run keeps the bound that it began with.
+	RunEvents int
+}
+
+// Device is the workflow of one device. It ends only by continue-as-new, or
+// when it is cancelled or terminated.
+func (w *Workflow) Device(ctx workflow.Context, in Input) error {
+	d, err := w.begin(ctx, in)
+	if err != nil {
+		return err
+	}
+	for {
+		d.carryOut(ctx)
+		if d.runIsLong(ctx) && d.inboxIsEmpty() {
+			d.state.Runs++
+			return workflow.NewContinueAsNewError(ctx, WorkflowType, Input{Device: d.state.Device, Model: d.state.Model, State: d.state})
+		}
+		if err := d.wait(ctx); err != nil {
+			return err
+		}
+		d.takeSignals(ctx)
+		d.advance(ctx)
+	}
+}
+
+// device is a run in progress. Only the workflow's main coroutine touches it;
+// query handlers read it between its steps.
+type device struct {
+	model     *devicefsm.Model
+	state     *State
+	log       RunLog
+	inbox     workflow.ReceiveChannel
+	runEvents int
+	applied   int // in this run
+
+	pending []devicefsm.Action // decided, not yet carried out
+	points  []Point
+	running []*invocation
+	alarm   alarm
+}
+
+func (w *Workflow) begin(ctx workflow.Context, in Input) (*device, error) {
+	d := &device{state: in.State, inbox: workflow.GetSignalChannel(ctx, SignalEvents)}
+	if d.state == nil {
+		d.state = &State{Version: stateVersion, Device: in.Device, Model: in.Model, Instance: instance(ctx)}
+	}
+	model, ok := w.Models.ByHash(d.state.Model)
+	if !ok {
+		// A panic fails the workflow task, which the server tries again, on any
+		// worker: the device waits for one that has the model, and loses nothing.
+		panic(fmt.Sprintf("device %s: this worker has no model with hash %s", d.state.Device, d.state.Model))
+	}
+	d.model = model
+	if err := d.answerQueries(ctx); err != nil {
+		return nil, err
+	}
+	// The bound is recorded because a run must replay with the bound it had.
+	bound := workflow.SideEffect(ctx, func(workflow.Context) any { return w.RunEvents })
+	if err := bound.Get(&d.runEvents); err != nil {
+		return nil, fmt.Errorf("read bound of device %s: %w", d.state.Device, err)
+	}
+	if d.runEvents <= 0 {
+		d.runEvents = defaultRunEvents
+	}
+	if d.state.Snapshot == nil {
+		snapshot, outcome := model.Start(workflow.Now(ctx))
+		d.accept(snapshot, outcome)
+	}
+	for _, a := range d.state.Invocations {
+		d.invoke(ctx, a)
+	}
+	d.takeSignals(ctx)
+	d.advance(ctx)
+	return d, nil
+}
+
+// instance is taken from the first run's id: the server chose it at random, and
+// it stays the same over continue-as-new.
+func instance(ctx workflow.Context) string {
+	id := strings.ReplaceAll(workflow.GetInfo(ctx).FirstRunID, "-", "")
+	return id[max(0, len(id)-12):]
+}
+
+func (d *device) answerQueries(ctx workflow.Context) error {
+	err := workflow.SetQueryHandler(ctx, QuerySnapshot, func() (View, error) {
+		return View{
+			State: *d.state, ModelName: d.model.Name(),
+			Value: d.model.Value(d.state.Snapshot), StateName: d.model.StateName(d.state.Snapshot),
+		}, nil
+	})
+	if err != nil {
+		return fmt.Errorf("set query handler %s of device %s: %w", QuerySnapshot, d.state.Device, err)
+	}
+	err = workflow.SetQueryHandler(ctx, QueryApplied, func() (RunLog, error) { return d.log, nil })
+	if err != nil {
+		return fmt.Errorf("set query handler %s of device %s: %w", QueryApplied, d.state.Device, err)
+	}
+	return nil
+}
+
+// takeSignals applies everything that waits in the inbox.
+func (d *device) takeSignals(ctx workflow.Context) {
+	var batch devicefsm.Batch
+	for d.inbox.ReceiveAsync(&batch) {
+		d.apply(ctx, batch)
+		batch = devicefsm.Batch{}
+	}
+}
+
+func (d *device) inboxIsEmpty() bool { return d.inbox.Len() == 0 }
+
+// apply steps the statechart through a batch.
+func (d *device) apply(ctx workflow.Context, batch devicefsm.Batch) {
+	started := workflow.GetInfo(ctx).GetCurrentHistoryLength()
+	for _, m := range batch.Messages {
+		v := d.state.Delivery.Judge(m)
+		if v == duplicate {
+			continue
+		}
+		d.applied++
+		d.log.add(started, m)
+		if v == late {
+			d.step(devicefsm.Event{
+				Name: devicefsm.EventSequenceLate, Time: m.Time,
+				Data: map[string]any{"epoch": float64(m.Epoch), "seq": float64(m.Seq)},
+			})
+		}
+		d.identify(m)
+		name, _ := d.model.Classify(m) // a message that is no event still renews liveness
+		d.step(devicefsm.Event{Name: name, Data: m.Data, Time: m.Time, Alive: m.Alive()})
+	}
+}
+
+// identify takes over what a birth message says of the device.
+func (d *device) identify(m devicefsm.Message) {
+	if m.Channel != devicefsm.ChannelStatus {
+		return
+	}
+	if v, ok := m.Data["firmware"].(string); ok {
+		d.state.Firmware = bounded(v)
+	}
+	if v, ok := m.Data["site"].(string); ok {
+		d.state.Site = bounded(v)
+	}
+}
+
+func (d *device) step(ev devicefsm.Event) {
+	snapshot, outcome := d.model.Step(d.state.Snapshot, ev)
+	d.accept(snapshot, outcome)
+}
+
+func (d *device) accept(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) {
+	d.state.Snapshot = snapshot
+	d.state.noteFaults(outcome.Faults)
+	d.pending = append(d.pending, outcome.Actions...)
+	for _, t := range outcome.Transitions {
+		d.points = append(d.points, transitionPoint(d.state.Device, d.model.Name(), t, len(d.points)))
+	}
+}
+
+// advance fires the timers that are due.
+func (d *device) advance(ctx workflow.Context) {
+	now := workflow.Now(ctx)
+	if at, ok := d.model.NextDeadline(d.state.Snapshot); ok && !at.After(now) {
+		d.step(devicefsm.Event{Time: now})
+	}
+}
+
+// runIsLong reports whether the run should end now. While an activity runs it
+// should not, up to a last bound; the next run starts the activity again.
+func (d *device) runIsLong(ctx workflow.Context) bool {
+	info := workflow.GetInfo(ctx)
+	history := info.GetCurrentHistoryLength()
+	if len(d.running) > 0 {
+		return history >= hardHistory
+	}
+	return info.GetContinueAsNewSuggested() || history >= softHistory || d.applied >= d.runEvents
+}
+
+// wait blocks until there is a signal, the alarm rings, or an invocation ends,
+// and takes that one thing in.
+func (d *device) wait(ctx workflow.Context) error {
+	d.alarm.set(ctx, d.model, d.state.Snapshot)
+	selector := workflow.NewSelector(ctx)
+	selector.AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {})
+	selector.AddReceive(d.inbox, func(c workflow.ReceiveChannel, _ bool) {
+		var batch devicefsm.Batch
+		if c.ReceiveAsync(&batch) {
+			d.apply(ctx, batch)
+		}
+	})
+	if d.alarm.future != nil {
+		selector.AddFuture(d.alarm.future, func(workflow.Future) { d.alarm.clear() })
+	}
+	for _, inv := range d.running {
+		selector.AddFuture(inv.future, func(f workflow.Future) { d.finish(ctx, inv, f) })
+	}
+	selector.Select(ctx)
+	return ctx.Err()
+}
+
+// alarm is the one Temporal timer of a run. A deadline that moves to later, as
+// that of liveness does with every message, leaves it standing: it rings early
+// once, finds nothing due, and is set anew. That saves two history events for
+// each signal.
+type alarm struct {
+	at     time.Time
+	future workflow.Future
+	cancel workflow.CancelFunc
+}
+
+func (a *alarm) set(ctx workflow.Context, model *devicefsm.Model, snapshot *devicefsm.Snapshot) {
+	at, ok := model.NextDeadline(snapshot)
+	if !ok || a.future != nil && !at.Before(a.at) {
+		return
+	}
+	if a.future != nil {
+		a.cancel()
+	}
+	timerCtx, cancel := workflow.WithCancel(ctx)
+	wait := max(at.Sub(workflow.Now(ctx)), time.Millisecond)
+	*a = alarm{at: at, cancel: cancel, future: workflow.NewTimer(timerCtx, wait)}
+}
+
+func (a *alarm) clear() { *a = alarm{} }
+
+const maxIdentity = 128
+
+func bounded(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxIdentity)], "") }

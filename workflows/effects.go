@@ -1,0 +1,224 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"devicetwin/devicefsm"
+)
+
+// Command is a command to a device, as the workflow decided it.
+type Command struct {
+	// ID is derived from the workflow's state, so that the same command always
+	// has the same id, however often it is sent.
+	ID   string         `json:"id"`
+	Name string         `json:"name"`
+	Data map[string]any `json:"data,omitempty"`
+	At   time.Time      `json:"at"`
+	TTL  time.Duration  `json:"ttl,omitempty"`
+}
+
+// Point is one point for InfluxDB.
+type Point struct {
+	Measurement string            `json:"measurement"`
+	Tags        map[string]string `json:"tags,omitempty"`
+	Fields      map[string]any    `json:"fields"`
+	At          time.Time         `json:"at"`
+}
+
+// Emission is what leaves in one local activity.
+type Emission struct {
+	Device   string    `json:"device"`
+	Commands []Command `json:"commands,omitempty"`
+	Points   []Point   `json:"points,omitempty"`
+}
+
+// Invocation is the argument of every activity that a model can invoke. The
+// activity's name is the invoke's src; its result is a JSON object, the data of
+// the done event.
+type Invocation struct {
+	Device string `json:"device"`
+	// Model is the hash of the device's model.
+	Model string `json:"model"`
+	// ID is the same for every attempt of this invocation.
+	ID    string         `json:"id"`
+	Input map[string]any `json:"input,omitempty"`
+}
+
+// invocation is an activity that runs.
+type invocation struct {
+	id     string
+	future workflow.Future
+	cancel workflow.CancelFunc
+}
+
+// carryOut does what the steps decided, in their order. Commands are sent
+// before a later invoke starts; points need no order and go last.
+func (d *device) carryOut(ctx workflow.Context) {
+	var commands []Command
+	actions := d.pending
+	d.pending = nil
+	for _, a := range actions {
+		switch a.Type {
+		case devicefsm.ActionCommand:
+			commands = append(commands, Command{
+				ID: d.effectID(a.ID), Name: a.Name, Data: a.Data, At: workflow.Now(ctx), TTL: a.TTL,
+			})
+		case devicefsm.ActionInvoke:
+			d.emit(ctx, commands, nil)
+			commands = nil
+			d.state.Invocations = append(d.state.Invocations, a)
+			d.invoke(ctx, a)
+		case devicefsm.ActionCancel:
+			d.cancelInvocation(a.ID)
+		case devicefsm.ActionLog:
+			workflow.GetLogger(ctx).Info("model log", "device", d.state.Device, "message", a.Data["message"])
+		}
+	}
+	points := d.points
+	d.points = nil
+	d.emit(ctx, commands, points)
+	d.writeAttributes(ctx)
+}
+
+// effectID makes an action's id, unique for one device, unique for all.
+func (d *device) effectID(id string) string { return d.state.Instance + "-" + id }
+
+// emit sends commands and points in a local activity, which costs next to
+// nothing. Where that keeps failing, because the broker is away, an ordinary
+// activity takes over: it is tried for as long as it takes, and blocks no worker.
+func (d *device) emit(ctx workflow.Context, commands []Command, points []Point) {
+	if len(commands) == 0 && len(points) == 0 {
+		return
+	}
+	// What was decided is sent also when the workflow is being cancelled.
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	e := Emission{Device: d.state.Device, Commands: commands, Points: points}
+	local := workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
+		ScheduleToCloseTimeout: 4 * time.Second,
+		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: 100 * time.Millisecond, MaximumAttempts: 3},
+	})
+	if workflow.ExecuteLocalActivity(local, ActivityEmit, e).Get(ctx, nil) == nil {
+		return
+	}
+	patient := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout: 30 * time.Second,
+		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, MaximumInterval: 30 * time.Second},
+	})
+	if err := workflow.ExecuteActivity(patient, ActivityEmit, e).Get(ctx, nil); err != nil {
+		d.state.noteFaults([]string{fmt.Sprintf("emit: %v", cause(err))})
+	}
+}
+
+// invoke starts an activity for the model.
+func (d *device) invoke(ctx workflow.Context, a devicefsm.Action) {
+	ctx, cancel := workflow.WithCancel(ctx)
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		ScheduleToCloseTimeout: time.Hour,
+		StartToCloseTimeout:    30 * time.Second,
+		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: 500 * time.Millisecond, MaximumInterval: 30 * time.Second},
+	})
+	future := workflow.ExecuteActivity(ctx, a.Name, Invocation{
+		Device: d.state.Device, Model: d.state.Model, ID: d.effectID(a.ID), Input: a.Data,
+	})
+	d.running = append(d.running, &invocation{id: a.ID, future: future, cancel: cancel})
+}
+
+// finish gives the end of an invocation to the statechart.
+func (d *device) finish(ctx workflow.Context, inv *invocation, f workflow.Future) {
+	d.forget(inv.id)
+	var data map[string]any
+	if err := f.Get(ctx, &data); err != nil {
+		d.step(devicefsm.ErrorEvent(inv.id, cause(err), workflow.Now(ctx)))
+		return
+	}
+	d.step(devicefsm.DoneEvent(inv.id, data, workflow.Now(ctx)))
+}
+
+// cancelInvocation drops an invocation whose state was left; nobody waits for
+// its end.
+func (d *device) cancelInvocation(id string) {
+	for _, inv := range d.running {
+		if inv.id == id {
+			inv.cancel()
+		}
+	}
+	d.forget(id)
+}
+
+func (d *device) forget(id string) {
+	d.running = slices.DeleteFunc(d.running, func(inv *invocation) bool { return inv.id == id })
+	d.state.Invocations = slices.DeleteFunc(d.state.Invocations, func(a devicefsm.Action) bool { return a.ID == id })
+}
+
+// cause is the innermost message of an activity's error, without the ids and
+// host names that Temporal wraps around it.
+func cause(err error) string {
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) {
+		return app.Message()
+	}
+	var timeout *temporal.TimeoutError
+	if errors.As(err, &timeout) {
+		return "timed out: " + timeout.TimeoutType().String()
+	}
+	return err.Error()
+}
+
+// Search attributes of a device's workflow.
+var (
+	AttributeState    = temporal.NewSearchAttributeKeyKeywordList("DeviceState")
+	AttributeModel    = temporal.NewSearchAttributeKeyKeyword("DeviceModel")
+	AttributeFirmware = temporal.NewSearchAttributeKeyKeyword("DeviceFirmware")
+	AttributeSite     = temporal.NewSearchAttributeKeyKeyword("DeviceSite")
+)
+
+// writeAttributes writes the search attributes when one of them changed: an
+// upsert costs the server a third of a signal.
+func (d *device) writeAttributes(ctx workflow.Context) {
+	want := Attributes{
+		States:   strings.Split(d.model.StateName(d.state.Snapshot), ","),
+		Model:    d.model.Name(),
+		Firmware: d.state.Firmware,
+		Site:     d.state.Site,
+	}
+	have := d.state.Attributes
+	if want.equal(have) {
+		return
+	}
+	var updates []temporal.SearchAttributeUpdate
+	if !slices.Equal(want.States, have.States) {
+		updates = append(updates, AttributeState.ValueSet(want.States))
+	}
+	if want.Model != have.Model {
+		updates = append(updates, AttributeModel.ValueSet(want.Model))
+	}
+	if want.Firmware != have.Firmware {
+		updates = append(updates, AttributeFirmware.ValueSet(want.Firmware))
+	}
+	if want.Site != have.Site {
+		updates = append(updates, AttributeSite.ValueSet(want.Site))
+	}
+	if err := workflow.UpsertTypedSearchAttributes(ctx, updates...); err != nil {
+		d.state.noteFaults([]string{fmt.Sprintf("write search attributes: %v", err)})
+		return
+	}
+	d.state.Attributes = want
+}
+
+// transitionPoint is the point of one change of state. Index keeps points of
+// one batch apart that happened in the same millisecond.
+func transitionPoint(device, model string, t devicefsm.Transition, index int) Point {
+	return Point{
+		Measurement: "transitions",
+		Tags:        map[string]string{"device": device, "model": model, "from": t.From, "to": t.To},
+		Fields:      map[string]any{"event": t.Event, "count": int64(1)},
+		At:          t.Time.Add(time.Duration(index) * time.Nanosecond),
+	}
+}

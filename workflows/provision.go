@@ -1,0 +1,157 @@
+package workflows
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Provisioner makes new credentials for devices.
+type Provisioner interface {
+	// Issue makes a new secret for the device under the given credential id and
+	// returns it. Called again with the same id, as a retry does, it makes one
+	// more secret that is valid beside the first: nobody knows which of the two
+	// will have reached the device.
+	Issue(ctx context.Context, device, credential string) (secret string, err error)
+}
+
+const (
+	secretBytes     = 32 // 256 bits
+	keptCredentials = 2  // the newest, and the one that the device may still hold
+	keptSecrets     = 16 // of one credential, one for each attempt to deliver it
+)
+
+// CredentialStore is the built-in Provisioner: random 256-bit secrets, of which
+// only SHA-256 hashes are kept, one small file a device in one directory that
+// workers and the broker's authentication share. The hash needs no salt and no
+// stretching, because the secret is random and long.
+//
+// It may be used from several goroutines; from several processes, as long as one
+// device is provisioned by one process at a time, which the device's workflow
+// sees to.
+type CredentialStore struct {
+	dir string
+	mu  sync.Mutex // serialises writers of this process
+}
+
+// OpenCredentials opens or makes the store in a directory.
+func OpenCredentials(dir string) (*CredentialStore, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open credential store: %w", err)
+	}
+	return &CredentialStore{dir: dir}, nil
+}
+
+// issued is one credential on disk, newest first in its file.
+type issued struct {
+	ID     string    `json:"id"`
+	At     time.Time `json:"at"`
+	Hashes []string  `json:"sha256"`
+}
+
+// Issue implements Provisioner.
+func (s *CredentialStore) Issue(_ context.Context, device, credential string) (string, error) {
+	raw := make([]byte, secretBytes)
+	rand.Read(raw) // never fails
+	secret := hex.EncodeToString(raw)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list, err := s.read(device)
+	if err != nil {
+		return "", err
+	}
+	at := slices.IndexFunc(list, func(c issued) bool { return c.ID == credential })
+	if at < 0 {
+		list = slices.Insert(list, 0, issued{ID: credential, At: time.Now().UTC()})
+		list = list[:min(len(list), keptCredentials)]
+		at = 0
+	}
+	hashes := append(list[at].Hashes, hashOf(secret))
+	list[at].Hashes = hashes[max(0, len(hashes)-keptSecrets):]
+	if err := s.write(device, list); err != nil {
+		return "", err
+	}
+	return secret, nil
+}
+
+// Check reports whether the password is one of the device's newest.
+func (s *CredentialStore) Check(device, password string) bool {
+	list, err := s.read(device)
+	if err != nil {
+		return false
+	}
+	got := []byte(hashOf(password))
+	for _, c := range list {
+		for _, h := range c.Hashes {
+			if subtle.ConstantTimeCompare(got, []byte(h)) == 1 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func hashOf(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
+}
+
+// path spreads devices over 256 directories, by hash, because a device id may
+// hold characters that a file name may not.
+func (s *CredentialStore) path(device string) string {
+	name := hashOf(device)
+	return filepath.Join(s.dir, name[:2], name+".json")
+}
+
+func (s *CredentialStore) read(device string) ([]issued, error) {
+	raw, err := os.ReadFile(s.path(device))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read credentials of device %s: %w", device, err)
+	}
+	var list []issued
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return nil, fmt.Errorf("decode credentials of device %s: %w", device, err)
+	}
+	return list, nil
+}
+
+// write replaces the device's file in one step, and only returns when it would
+// survive a crash: the device must never hold a secret that the broker forgot.
+func (s *CredentialStore) write(device string, list []issued) error {
+	raw, err := json.Marshal(list)
+	if err != nil {
+		return fmt.Errorf("encode credentials of device %s: %w", device, err)
+	}
+	path := s.path(device)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("write credentials of device %s: %w", device, err)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return fmt.Errorf("write credentials of device %s: %w", device, err)
+	}
+	defer os.Remove(f.Name()) // fails after the rename, as it should
+	_, err = f.Write(raw)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("write credentials of device %s: %w", device, err)
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return fmt.Errorf("write credentials of device %s: %w", device, err)
+	}
+	return nil
+}

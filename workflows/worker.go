@@ -1,0 +1,14 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+)
+
+// Register tells a worker of the device workflow and its activities.
+func Register(r worker.Registry, w *Workflow, a *Activities) {
+	r.RegisterWorkflowWithOptions(w.Device, workflow.RegisterOptions{Name: WorkflowType})
+	r.RegisterActivityWithOptions(a.Emit, activity.RegisterOptions{Name: ActivityEmit})
+	r.RegisterActivityWithOptions(a.Reprovision, activity.RegisterOptions{Name: ActivityReprovision})
+}

@@ -1,0 +1,510 @@
+package simulator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"devicetwin/devicefsm"
+)
+
+// Bounds of what a device keeps.
+const (
+	maxOutbox = 1000 // drafts; a full outbox holds the plan up
+	maxInbox  = 256  // commands not looked at yet
+	maxIDs    = 256  // of commands seen, to know a repeated delivery
+)
+
+// device is one simulated device. Its goroutine owns all but the fields below
+// the mutexes.
+type device struct {
+	id    string
+	fleet *fleet
+
+	plan     *Plan
+	next     Act // of the plan
+	planned  bool
+	started  time.Time
+	answers  answers
+	match    *matcher
+	jitter   *rand.Rand // of reconnects; no part of the plan
+	identity Identity
+
+	credentials credentials
+	subscribed  bool
+	greeting    draft // the first message over the next link
+	link        link
+
+	last     number   // the highest number given out
+	outbox   []draft  // in order
+	inflight []flight // published, in order, without PUBACK
+	later    []delayed
+	ids      []string // of the latest commands, oldest first
+	poisons  int
+	parted   bool      // the goodbye at the end of the run is on its way or sent
+	pending  time.Time // a sequence was completed then, and no command has come; for the display
+	waits    bool      // for a command or to obey it; for the display
+
+	inboxMutex sync.Mutex
+	inbox      []command
+	wake       chan struct{} // something is in the inbox, or the fleet wants something
+
+	mutex   sync.Mutex
+	account account
+	facts   []fact
+	busy    bool // has something to do besides waiting
+	part    bool // the fleet wants the goodbye
+	absent  bool // the run ended before the device started
+}
+
+// flight is a published payload whose PUBACK is awaited.
+type flight struct {
+	draft     draft
+	number    number // zero of a draftCopy
+	relevant  bool
+	topic     string
+	payload   []byte
+	token     token
+	published time.Time
+}
+
+// delayed is a draft whose time has not come.
+type delayed struct {
+	due    time.Time
+	drafts []draft
+}
+
+func newDevice(f *fleet, index int, start, length time.Duration) *device {
+	o := f.options
+	id := o.deviceID(index)
+	d := &device{
+		id: id, fleet: f,
+		plan:        NewPlan(o.Scenario, PlanOptions{Seed: o.Seed, Device: index, Rate: o.Rate, Length: length}),
+		answers:     newAnswers(o.Scenario, o.Seed, index),
+		match:       newMatcher(o.Scenario.Expect),
+		jitter:      stream(o.Seed, index, "reconnect"),
+		credentials: credentials{o.Username, o.Password},
+		started:     f.started.Add(start),
+		last:        number{epoch: f.started.Unix()},
+		wake:        make(chan struct{}, 1),
+		busy:        true,
+	}
+	d.identity = d.plan.Identity
+	d.greeting = d.birth("boot", "")
+	d.next, d.planned = d.plan.Next()
+	return d
+}
+
+// birth is the first message over a link. A credential makes it the birth that a
+// reprovisioning waits for.
+func (d *device) birth(status, credential string) draft {
+	data := map[string]any{"status": status}
+	for key, value := range map[string]string{"firmware": d.identity.Firmware, "site": d.identity.Site, "credential": credential} {
+		if value != "" {
+			data[key] = value
+		}
+	}
+	return draft{kind: draftGreeting, channel: devicefsm.ChannelStatus, data: data}
+}
+
+// parting is how an episode over a link ended.
+type parting struct {
+	kind draftKind // draftReconnect, draftLeave; draftGreeting: the link was lost or cut
+	down time.Duration
+	next *draft // the greeting over the next link; nil: back online
+	cut  bool   // by the device itself
+}
+
+// run plays the device until the context ends.
+func (d *device) run(ctx context.Context) {
+	if !pause(ctx, time.Until(d.started)) {
+		return
+	}
+	if d.fleet.over() {
+		d.mutex.Lock()
+		d.absent = true
+		d.mutex.Unlock()
+		return
+	}
+	for first := true; ; first = false {
+		if !d.connect(ctx) {
+			return
+		}
+		d.fleet.connected.Add(1)
+		if !first {
+			d.fleet.count.reconnects.Add(1)
+		}
+		end := d.serve(ctx)
+		d.fleet.connected.Add(-1)
+		if ctx.Err() != nil {
+			d.link.leave()
+			return
+		}
+		d.setBusy(true)
+		if !d.away(ctx, end) {
+			return
+		}
+	}
+}
+
+// away is the time between two links.
+func (d *device) away(ctx context.Context, end parting) bool {
+	greeting := d.birth("online", "")
+	if end.next != nil {
+		greeting = *end.next
+	}
+	// A greeting that did not get out is still due: it may be the birth that a
+	// reprovisioning waits for.
+	if len(d.outbox) > 0 && d.outbox[0].kind == draftGreeting {
+		if old := d.outbox[0]; end.next == nil || old.id != "" {
+			greeting = old
+		}
+		d.outbox = d.outbox[1:]
+	}
+	d.greeting = greeting
+	wait := end.down
+	switch {
+	case end.kind == draftReconnect || end.kind == draftLeave:
+		d.link.leave()
+	case end.cut:
+		d.link.cut()
+	default:
+		d.link.leave() // frees what the client holds of a lost connection
+		// Those that lose their connection together come back one after another.
+		lost := d.fleet.lost.Add(1)
+		defer d.fleet.lost.Add(-1)
+		spread := min(float64(lost)/d.fleet.options.ConnectRate, 60)
+		wait = time.Duration(d.jitter.Float64() * spread * float64(time.Second))
+	}
+	return pause(ctx, wait)
+}
+
+// connect makes a link, however long that takes; false: the run is over.
+func (d *device) connect(ctx context.Context) bool {
+	will := []byte(`{"status":"offline"}`)
+	for wait := 200 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
+		l, err := d.fleet.dial(ctx, call{
+			client: d.id, credentials: d.credentials,
+			willTopic: topicOf(d.id, devicefsm.ChannelStatus, ""), will: will,
+			filter: "devices/" + d.id + "/commands/+", subscribed: d.subscribed,
+			receive: d.receive,
+		})
+		if err == nil {
+			d.link, d.subscribed = l, true
+			d.fleet.reached()
+			break
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		d.fleet.unreachable(fmt.Errorf("device %s: %w", d.id, err))
+		if !pause(ctx, wait/2+time.Duration(d.jitter.Float64()*float64(wait))) {
+			return false
+		}
+	}
+	// First again what has no PUBACK, then the greeting, then what else waits.
+	for i := range d.inflight {
+		d.inflight[i].token = nil
+	}
+	d.outbox = slices.Insert(d.outbox, 0, d.greeting)
+	return true
+}
+
+// serve lives on one link until it ends.
+func (d *device) serve(ctx context.Context) parting {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		now := time.Now()
+		d.read(now)
+		if end, over := d.takeDue(now); over {
+			return end
+		}
+		if end, over := d.send(); over {
+			return end
+		}
+		d.summarize()
+		if due, ok := d.nextDue(); ok {
+			timer.Reset(max(0, time.Until(due)))
+		} else {
+			timer.Stop()
+		}
+		var acknowledged <-chan struct{}
+		if len(d.inflight) > 0 {
+			acknowledged = d.inflight[0].token.Done()
+		}
+		select {
+		case <-ctx.Done():
+			return parting{}
+		case <-d.link.lost():
+			return parting{kind: draftGreeting}
+		case <-acknowledged:
+			if err := d.acknowledge(); err != nil {
+				d.fleet.unreachable(fmt.Errorf("device %s: publish: %w", d.id, err))
+				return parting{kind: draftGreeting}
+			}
+		case <-timer.C:
+		case <-d.wake:
+		}
+	}
+}
+
+// nextDue is when the device has something to do by itself.
+func (d *device) nextDue() (time.Time, bool) {
+	var due time.Time
+	if len(d.later) > 0 {
+		due = d.later[0].due
+	}
+	if d.planned && len(d.outbox) < maxOutbox {
+		if at := d.started.Add(d.next.At); due.IsZero() || at.Before(due) {
+			due = at
+		}
+	}
+	return due, !due.IsZero()
+}
+
+// takeDue moves what is due into the outbox.
+func (d *device) takeDue(now time.Time) (parting, bool) {
+	for len(d.later) > 0 && !d.later[0].due.After(now) {
+		d.outbox = append(d.outbox, d.later[0].drafts...)
+		d.later = d.later[1:]
+	}
+	if d.fleet.over() {
+		d.planned = false
+	}
+	for d.planned && len(d.outbox) < maxOutbox && !d.started.Add(d.next.At).After(now) {
+		act := d.next
+		d.next, d.planned = d.plan.Next()
+		switch act.Kind {
+		case ActPoison:
+			d.poisons++
+			d.outbox = append(d.outbox, draft{
+				kind: draftCopy, topic: topicOf(d.id, devicefsm.ChannelTelemetry, ""),
+				payload: fmt.Appendf(nil, "%s%s %d", poisonMark, d.id, d.poisons),
+			})
+		case ActChurn:
+			if act.Clean {
+				d.outbox = append(d.outbox, d.birth("offline", ""), draft{kind: draftLeave, act: act})
+				d.outbox[len(d.outbox)-2].kind = draftMessage
+				continue
+			}
+			return d.depart(act, true), true
+		default:
+			d.outbox = append(d.outbox, draft{
+				kind: draftMessage, channel: act.Channel, name: act.Name, data: act.Data,
+				repeat: act.Repeat, after: act.RepeatAfter,
+			})
+		}
+	}
+	return parting{}, false
+}
+
+// depart is the device's going offline by its plan.
+func (d *device) depart(act Act, cut bool) parting {
+	if !d.pending.IsZero() {
+		d.pending = time.Time{}
+		d.mutex.Lock()
+		d.note(fact{kind: factOffline, at: time.Now()})
+		d.mutex.Unlock()
+	}
+	end := parting{kind: draftLeave, down: act.Down, cut: cut}
+	if cut {
+		end.kind = draftGreeting
+		// The time that the device itself loses is not the service's.
+		for i := range d.inflight {
+			d.inflight[i].published = time.Time{}
+		}
+	}
+	if act.LoseCounter {
+		d.last = number{epoch: d.last.epoch + 1}
+		boot := d.birth("boot", "")
+		end.next = &boot
+	}
+	return end
+}
+
+// send publishes as much as the window of unacknowledged messages allows.
+func (d *device) send() (parting, bool) {
+	for i := range d.inflight {
+		if d.inflight[i].token == nil {
+			d.publish(&d.inflight[i])
+		}
+	}
+	for len(d.outbox) > 0 {
+		next := d.outbox[0]
+		if !next.onWire() {
+			if len(d.inflight) > 0 {
+				return parting{}, false
+			}
+			d.outbox = d.outbox[1:]
+			if next.kind == draftLeave {
+				return d.depart(next.act, false), true
+			}
+			d.credentials = next.credentials
+			birth := d.birth("boot", next.credential)
+			birth.marks, birth.id = factBirth, next.id
+			return parting{kind: draftReconnect, next: &birth}, true
+		}
+		if len(d.inflight) >= d.fleet.options.InFlight {
+			return parting{}, false
+		}
+		d.outbox = d.outbox[1:]
+		f, err := d.prepare(next)
+		if err != nil {
+			d.fleet.fail(fmt.Errorf("device %s: %w", d.id, err))
+			continue
+		}
+		d.inflight = append(d.inflight, f)
+		d.publish(&d.inflight[len(d.inflight)-1])
+	}
+	return parting{}, false
+}
+
+// prepare gives a draft its number and its form, and tells the oracle.
+func (d *device) prepare(next draft) (flight, error) {
+	f := flight{draft: next, topic: next.topic, payload: next.payload}
+	if !next.numbered() {
+		return f, nil
+	}
+	now := time.Now()
+	d.last.seq++
+	f.number = d.last
+	f.topic = topicOf(d.id, next.channel, next.name)
+	payload, err := encode(next.data, f.number, now.Add(d.identity.Skew))
+	if err != nil {
+		return f, err
+	}
+	f.payload = payload
+	msg := devicefsm.Message{
+		Channel: next.channel, Name: next.name, Data: next.data,
+		Time: now, Epoch: f.number.epoch, Seq: f.number.seq,
+	}
+	completed := d.match.take(msg)
+	f.relevant = d.fleet.options.Model.Relevant(msg)
+	if f.relevant && !d.fleet.admit() {
+		f.relevant = false
+	}
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	d.account.noteIssued(f.number)
+	if completed {
+		d.note(fact{kind: factCompleted, at: now, number: f.number})
+		if !d.waits {
+			d.pending, d.waits = now, true
+		}
+	}
+	if next.id != "" {
+		d.note(fact{kind: next.marks, at: now, number: f.number, id: next.id})
+		if next.marks == factBirth {
+			d.waits = false
+			d.fleet.count.reprovisions.Add(1)
+		}
+	}
+	return f, nil
+}
+
+func (d *device) publish(f *flight) {
+	if f.published.IsZero() {
+		f.published = time.Now()
+	}
+	f.token = d.link.publish(f.topic, f.payload)
+}
+
+// acknowledge takes the PUBACK of the oldest message in flight.
+func (d *device) acknowledge() error {
+	f := d.inflight[0]
+	if err := f.token.Error(); err != nil {
+		return err
+	}
+	d.inflight = d.inflight[1:]
+	count := &d.fleet.count
+	if !f.draft.numbered() {
+		if f.draft.repeat {
+			count.repeated.Add(1)
+		}
+		return nil
+	}
+	count.sent.Add(1)
+	if f.relevant {
+		count.relevant.Add(1)
+	}
+	published := f.published
+	if f.draft.aside {
+		published = time.Time{}
+	}
+	d.mutex.Lock()
+	d.account.noteAcknowledged(f.number, f.relevant, published)
+	d.mutex.Unlock()
+	if f.draft.repeat {
+		d.delay(time.Now().Add(f.draft.after), draft{kind: draftCopy, topic: f.topic, payload: f.payload, repeat: true})
+	}
+	return nil
+}
+
+func (d *device) delay(due time.Time, drafts ...draft) {
+	i, _ := slices.BinarySearchFunc(d.later, due, func(l delayed, due time.Time) int {
+		if l.due.After(due) {
+			return 1
+		}
+		return -1
+	})
+	d.later = slices.Insert(d.later, i, delayed{due, drafts})
+}
+
+// note keeps a fact for the oracle. The caller holds the mutex.
+func (d *device) note(f fact) {
+	if d.fleet.admit() {
+		d.facts = append(d.facts, f)
+	}
+}
+
+func (d *device) setBusy(busy bool) {
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	d.busy = busy
+}
+
+// receive is the link's handler: it only enqueues.
+func (d *device) receive(topic string, payload []byte) {
+	c, err := parseCommand(topic, payload, time.Now())
+	if err == nil {
+		d.inboxMutex.Lock()
+		if len(d.inbox) < maxInbox {
+			d.inbox = append(d.inbox, c)
+		} else {
+			err = errors.New("more commands than the device can take")
+		}
+		d.inboxMutex.Unlock()
+	}
+	if err != nil {
+		d.fleet.fail(fmt.Errorf("device %s: %w", d.id, err))
+		return
+	}
+	d.nudge()
+}
+
+func (d *device) nudge() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// pause waits, and reports whether the context is still alive.
+func pause(ctx context.Context, wait time.Duration) bool {
+	if wait <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

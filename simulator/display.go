@@ -1,0 +1,99 @@
+package simulator
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Pace of the progress reports.
+const (
+	showEvery   = time.Second
+	statesEvery = 2 * time.Second
+)
+
+// display makes a Progress every second.
+type display struct {
+	fleet   *fleet
+	planned time.Duration
+	cancel  context.CancelFunc
+	done    sync.WaitGroup
+
+	mutex  sync.Mutex
+	phase  Phase
+	settle *settling
+	states map[string]int
+}
+
+func newDisplay(f *fleet) *display {
+	return &display{fleet: f, planned: f.ramp() + f.options.Duration, phase: PhaseConnecting, cancel: func() {}}
+}
+
+func (d *display) start(ctx context.Context) {
+	ctx, d.cancel = context.WithCancel(ctx)
+	d.done.Go(func() { d.show(ctx) })
+	d.done.Go(func() { d.askStates(ctx) })
+}
+
+func (d *display) stop() {
+	d.cancel()
+	d.done.Wait()
+}
+
+func (d *display) enter(p Phase) {
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	d.phase = p
+}
+
+func (d *display) waitFor(s *settling) {
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	d.phase, d.settle = PhaseSettling, s
+}
+
+func (d *display) show(ctx context.Context) {
+	f := d.fleet
+	last, sent, relevant := f.started, uint64(0), uint64(0)
+	for pause(ctx, showEvery) {
+		now := time.Now()
+		took := now.Sub(last).Seconds()
+		nowSent, nowRelevant := f.count.sent.Load(), f.count.relevant.Load()
+		p := Progress{
+			Elapsed: now.Sub(f.started), Planned: d.planned,
+			Devices: f.options.Devices, Connected: int(f.connected.Load()),
+			Sent:                 nowSent,
+			MessagesPerSecond:    float64(nowSent-sent) / took,
+			EventsPerSecond:      float64(nowRelevant-relevant) / took,
+			Reprovisions:         f.count.reprovisions.Load(),
+			SequenceToCommandP99: f.live.at(99),
+			Trouble:              f.trouble(),
+		}
+		p.DeadLetters, _ = f.letters.counts()
+		d.mutex.Lock()
+		p.Phase, p.States = d.phase, d.states
+		settle := d.settle
+		d.mutex.Unlock()
+		if settle != nil {
+			p.Waiting = settle.waitingFor()
+		}
+		last, sent, relevant = now, nowSent, nowRelevant
+		f.options.Progress(p)
+	}
+}
+
+// askStates keeps the latest count of devices by state. It is for the display
+// only, so a failure just leaves the old one.
+func (d *display) askStates(ctx context.Context) {
+	for pause(ctx, statesEvery) {
+		asking, cancel := context.WithTimeout(ctx, askTimeout)
+		states, err := d.fleet.options.Twins.States(asking)
+		cancel()
+		if err != nil {
+			continue
+		}
+		d.mutex.Lock()
+		d.states = states
+		d.mutex.Unlock()
+	}
+}

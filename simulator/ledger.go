@@ -1,0 +1,147 @@
+package simulator
+
+import (
+	"slices"
+	"time"
+)
+
+// sentMessage is a relevant message that has its PUBACK.
+type sentMessage struct {
+	number number
+	at     int64 // of the PUBLISH, Unix nanoseconds; 0: not to be measured
+}
+
+// account is what one device sent. It is written in the order of the numbers.
+type account struct {
+	relevant []sentMessage
+	// issued are the highest number given out in each epoch, in order; what is
+	// above the acknowledged ones was published but has no PUBACK.
+	issued       []number
+	acknowledged []number // the highest acknowledged of each epoch, in order
+	first        number   // the first number of the run
+}
+
+// noteIssued notes that a message with this number is about to be published.
+func (a *account) noteIssued(n number) {
+	if len(a.issued) == 0 {
+		a.first = n
+	}
+	a.issued = raise(a.issued, n)
+}
+
+// noteAcknowledged notes the PUBACK of a message. PUBACKs come in order. A zero
+// time keeps the message out of the latencies.
+func (a *account) noteAcknowledged(n number, relevant bool, published time.Time) {
+	a.acknowledged = raise(a.acknowledged, n)
+	if !relevant {
+		return
+	}
+	m := sentMessage{number: n}
+	if !published.IsZero() {
+		m.at = published.UnixNano()
+	}
+	a.relevant = append(a.relevant, m)
+}
+
+func raise(highest []number, n number) []number {
+	if last := len(highest) - 1; last >= 0 && highest[last].epoch == n.epoch {
+		highest[last] = n
+		return highest
+	}
+	return append(highest, n)
+}
+
+func reaches(highest []number, n number) bool {
+	for _, h := range highest {
+		if h.epoch == n.epoch {
+			return n.seq <= h.seq
+		}
+	}
+	return false
+}
+
+// sent reports whether the number was given out in this run.
+func (a *account) sent(n number) bool { return n.seq > 0 && reaches(a.issued, n) }
+
+// unacknowledged reports whether the message is without PUBACK.
+func (a *account) unacknowledged(n number) bool { return !reaches(a.acknowledged, n) }
+
+// open is how many published messages have no PUBACK.
+func (a *account) open() uint64 {
+	total := uint64(0)
+	for _, h := range a.issued {
+		total += h.seq
+	}
+	for _, h := range a.acknowledged {
+		total -= h.seq
+	}
+	return total
+}
+
+// tally is the outcome of the comparison for one device.
+type tally struct {
+	Relevant   uint64
+	Applied    uint64
+	Lost       uint64
+	Duplicated uint64
+	Reordered  uint64
+	Unexpected uint64
+	// Durable is when each message that was applied had become durable.
+	Durable map[number]time.Time
+}
+
+// compare holds what a device sent against what its workflow applied. Entries
+// of an earlier run, with lower epochs, and without a number are passed over.
+// The latencies of the relevant messages are given to observe.
+func (a *account) compare(log AppliedLog, observe func(time.Duration)) tally {
+	t := tally{Relevant: uint64(len(a.relevant)), Durable: make(map[number]time.Time, len(log.Entries))}
+	var highest number
+	for _, e := range log.Entries {
+		n := number{e.Epoch, e.Seq}
+		if e.Seq == 0 || e.Epoch < a.first.epoch {
+			continue
+		}
+		_, again := t.Durable[n]
+		switch {
+		case !a.sent(n):
+			t.Unexpected++
+			continue
+		case again:
+			t.Duplicated++
+			continue
+		case n.before(highest):
+			t.Reordered++
+		default:
+			highest = n
+		}
+		t.Durable[n] = e.Durable
+	}
+	for _, m := range a.relevant {
+		durable, ok := t.Durable[m.number]
+		if !ok {
+			t.Lost++
+			continue
+		}
+		t.Applied++
+		if m.at != 0 {
+			observe(max(0, durable.Sub(time.Unix(0, m.at))))
+		}
+	}
+	return t
+}
+
+// covered reports whether the log holds every relevant message, cheaply enough
+// to be asked again and again.
+func (a *account) covered(log AppliedLog) bool {
+	if len(log.Entries) < len(a.relevant) {
+		return false
+	}
+	have := make(map[number]struct{}, len(log.Entries))
+	for _, e := range log.Entries {
+		have[number{e.Epoch, e.Seq}] = struct{}{}
+	}
+	return !slices.ContainsFunc(a.relevant, func(m sentMessage) bool {
+		_, ok := have[m.number]
+		return !ok
+	})
+}

@@ -1,0 +1,121 @@
+package simulator
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+)
+
+// broker starts Mosquitto for a test, and returns its address.
+func broker(t *testing.T) string {
+	t.Helper()
+	program, err := exec.LookPath("mosquitto")
+	if err != nil {
+		if _, err := os.Stat("/usr/sbin/mosquitto"); err != nil {
+			t.Skip("mosquitto is not installed (Debian package mosquitto)")
+		}
+		program = "/usr/sbin/mosquitto"
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	_, port, _ := net.SplitHostPort(address)
+	config := filepath.Join(t.TempDir(), "mosquitto.conf")
+	text := fmt.Sprintf("listener %s 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n", port)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	listener.Close()
+	command := exec.Command(program, "-c", config)
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+	})
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			conn.Close()
+			return "tcp://" + address
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("mosquitto does not listen: %v", err)
+		}
+	}
+}
+
+// brokerWorld puts the world behind a real broker: it subscribes to what the
+// devices publish, and its links bring commands to them through the broker.
+func brokerWorld(t *testing.T, address string, w *world) {
+	t.Helper()
+	options := mqtt.NewClientOptions().AddBroker(address).SetClientID("world").SetOrderMatters(true)
+	client := mqtt.NewClient(options)
+	wait := func(token mqtt.Token) {
+		t.Helper()
+		if !token.WaitTimeout(10*time.Second) || token.Error() != nil {
+			t.Fatalf("world: %v", token.Error())
+		}
+	}
+	wait(client.Connect())
+	t.Cleanup(func() { client.Disconnect(100) })
+	var known sync.Map
+	wait(client.Subscribe("devices/#", 1, func(_ mqtt.Client, m mqtt.Message) {
+		parts := strings.Split(m.Topic(), "/")
+		if len(parts) == 4 && parts[2] == "commands" || strings.Contains(string(m.Payload()), `{"status":"offline"}`) {
+			return // a command of ours, or a last will, which has no number
+		}
+		if _, there := known.LoadOrStore(parts[1], true); !there {
+			w.mutex.Lock()
+			w.twin(parts[1]).link = &worldLink{receive: func(topic string, payload []byte) { client.Publish(topic, 1, false, payload) }}
+			w.mutex.Unlock()
+		}
+		w.arrive(parts[1], m.Topic(), m.Payload())
+	}))
+}
+
+// The devices with real connections: sessions, cuts, last wills and repetitions
+// through a broker that is not ours.
+func TestRunAgainstMosquitto(t *testing.T) {
+	address := broker(t)
+	w := newWorld(sabotage{})
+	brokerWorld(t, address, w)
+	o := testOptions(t, w)
+	o.Broker, o.Devices, o.Rate, o.Duration = address, 50, 10, 6*time.Second
+	o.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	o.Scenario.Answers = []Answer{{Kind: Obey, Weight: 9}, {Kind: ObeyLate, Weight: 1, Delay: Range{100 * time.Millisecond, 300 * time.Millisecond}}}
+	o.Scenario.Faults[0].PerMinute = 20
+	o.Scenario.Churn = Churn{PerMinute: 30, Down: Range{10 * time.Millisecond, 200 * time.Millisecond}, Clean: 0.3, LoseCounter: 0.2}
+	r, err := Run(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.Clean || r.ReprovisionsDone < 10 || r.Reconnects < 50 {
+		t.Errorf("not clean, or too little to show: %+v", r)
+	}
+}
+
+func TestRunWithoutBroker(t *testing.T) {
+	o := testOptions(t, newWorld(sabotage{}))
+	o.Broker = "tcp://127.0.0.1:1" // nothing listens on port 1
+	if _, err := Run(context.Background(), o); err == nil || !strings.Contains(err.Error(), "connect to broker tcp://127.0.0.1:1") {
+		t.Errorf("error is %v", err)
+	}
+	o.Broker = "amqp://localhost"
+	if _, err := Run(context.Background(), o); err == nil || !strings.Contains(err.Error(), "expected tcp://") {
+		t.Errorf("error is %v", err)
+	}
+}

@@ -1,0 +1,139 @@
+package simulator
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// lineEvery is how often progress is told where it cannot be redrawn.
+const lineEvery = 5 * time.Second
+
+// IsTerminal reports whether the file is one that progress can be redrawn on.
+func IsTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
+}
+
+// Renderer shows Progress to people: redrawn in place on a terminal, a line
+// every five seconds elsewhere. Its methods belong to one goroutine at a time;
+// Options.Progress may be its Show.
+type Renderer struct {
+	w        io.Writer
+	terminal bool
+	drawn    int // lines that stand on the terminal
+	told     time.Duration
+	phase    Phase
+}
+
+// NewRenderer writes to w. Failures to write are not reported: progress is a
+// courtesy.
+func NewRenderer(w io.Writer, terminal bool) *Renderer {
+	return &Renderer{w: w, terminal: terminal, told: -lineEvery}
+}
+
+// Show shows the progress.
+func (r *Renderer) Show(p Progress) {
+	if r.terminal {
+		r.redraw(p)
+		return
+	}
+	if p.Phase == r.phase && p.Elapsed-r.told < lineEvery {
+		return
+	}
+	r.phase, r.told = p.Phase, p.Elapsed
+	fmt.Fprintln(r.w, strings.Join(progressLines(p), "  "))
+}
+
+// Done leaves the last picture standing.
+func (r *Renderer) Done() { r.drawn = 0 }
+
+func (r *Renderer) redraw(p Progress) {
+	lines := progressLines(p)
+	var b strings.Builder
+	if r.drawn > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA", r.drawn) // up to the first line of the last picture
+	}
+	for _, line := range lines {
+		fmt.Fprintf(&b, "\r\x1b[K%s\n", line)
+	}
+	b.WriteString("\x1b[J") // what is left of a longer picture
+	r.drawn = len(lines)
+	io.WriteString(r.w, b.String())
+}
+
+// progressLines is the progress in a few short lines.
+func progressLines(p Progress) []string {
+	first := fmt.Sprintf("%-10s %s", p.Phase, clock(p.Elapsed))
+	switch p.Phase {
+	case PhaseConnecting, PhaseRunning:
+		first += " of " + clock(p.Planned)
+	case PhaseSettling:
+		first += fmt.Sprintf("  waiting for %d", p.Waiting)
+	}
+	first += fmt.Sprintf("  %d/%d connected", p.Connected, p.Devices)
+	lines := []string{
+		first,
+		fmt.Sprintf("%.0f messages/s  %.0f events/s  %d reprovisions  p99 %d ms",
+			p.MessagesPerSecond, p.EventsPerSecond, p.Reprovisions, p.SequenceToCommandP99.Milliseconds()),
+	}
+	if p.DeadLetters > 0 {
+		lines[1] += fmt.Sprintf("  %d dead letters", p.DeadLetters)
+	}
+	if len(p.States) > 0 {
+		lines = append(lines, statesLine(p.States))
+	}
+	if p.Trouble != "" {
+		lines = append(lines, "! "+shortened(p.Trouble, 100))
+	}
+	return lines
+}
+
+func clock(d time.Duration) string {
+	s := int(d.Seconds())
+	if s < 3600 {
+		return fmt.Sprintf("%d:%02d", s/60, s%60)
+	}
+	return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
+}
+
+// maxStatesShown keeps the picture small for models with many states.
+const maxStatesShown = 6
+
+// statesLine is the states with the most devices.
+func statesLine(states map[string]int) string {
+	type count struct {
+		name string
+		n    int
+	}
+	var counts []count
+	for name, n := range states {
+		if n > 0 {
+			counts = append(counts, count{name, n})
+		}
+	}
+	slices.SortFunc(counts, func(a, b count) int {
+		return cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(a.name, b.name))
+	})
+	var parts []string
+	for i, c := range counts {
+		if i == maxStatesShown {
+			parts = append(parts, fmt.Sprintf("+%d more states", len(counts)-i))
+			break
+		}
+		parts = append(parts, fmt.Sprintf("%s %d", c.name, c.n))
+	}
+	return strings.Join(parts, "  ")
+}
+
+func shortened(text string, most int) string {
+	text = strings.ReplaceAll(text, "\n", " ")
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return text
+}

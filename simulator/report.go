@@ -1,0 +1,148 @@
+package simulator
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// ReportVersion is the version of the report's shape; it rises when a name is
+// taken away or changes its meaning.
+const ReportVersion = 1
+
+// Report is the outcome of a run, and as JSON the file that --report writes.
+type Report struct {
+	Version   int     `json:"report_version"`
+	Scenario  string  `json:"scenario"`
+	Model     string  `json:"model"`
+	ModelHash string  `json:"model_hash"`
+	Seed      uint64  `json:"seed"`
+	Devices   int     `json:"devices"`
+	Rate      float64 `json:"rate"`       // readings per second and device, as asked for
+	DurationS float64 `json:"duration_s"` // from the first connection to the last planned message
+	DrainS    float64 `json:"drain_s"`    // from there until everything was applied
+
+	// The ledger. Only Sent counts messages of all kinds; the others count
+	// relevant ones.
+	Sent           uint64 `json:"sent"`           // acknowledged by the broker, each once
+	Relevant       uint64 `json:"relevant"`       // of these, those that the model calls relevant
+	Applied        uint64 `json:"applied"`        // of the relevant ones, those that were applied
+	Lost           uint64 `json:"lost"`           // of the relevant ones, those that were not
+	Duplicated     uint64 `json:"duplicated"`     // further applications of the same message
+	Reordered      uint64 `json:"reordered"`      // applied after a later message of the device
+	Unexpected     uint64 `json:"unexpected"`     // applied, but never sent
+	Unacknowledged uint64 `json:"unacknowledged"` // published, but without PUBACK at the end
+
+	DeadLetters      uint64 `json:"dead_letters"`       // seen on bridge/+/deadletter
+	DeadLettersMeant uint64 `json:"dead_letters_meant"` // of these, what the scenario sent to be refused
+	DuplicatesSent   uint64 `json:"duplicates_sent"`    // repetitions that the scenario asked for
+	Reconnects       uint64 `json:"reconnects"`         // connections beyond the first of each device
+	CommandsReceived uint64 `json:"commands_received"`  // distinct ids
+	CommandsRepeated uint64 `json:"commands_repeated"`  // further deliveries of the same id
+	DevicesUnsettled int    `json:"devices_unsettled"`  // not all applied, or an episode open, when the wait ended
+	EndedEarly       string `json:"ended_early"`        // why; empty: the run lasted as long as planned
+
+	SequencesCompleted    uint64 `json:"sequences_completed"`
+	ReprovisionsExpected  uint64 `json:"reprovisions_expected"`
+	ReprovisionsDone      uint64 `json:"reprovisions_done"`
+	ReprovisionsMissing   uint64 `json:"reprovisions_missing"`
+	ReprovisionsSpurious  uint64 `json:"reprovisions_spurious"`
+	ReprovisionRetries    uint64 `json:"reprovision_retries"`
+	ReprovisionsUncertain uint64 `json:"reprovisions_uncertain"` // left out of expected; see Verdict
+	Quarantined           int    `json:"quarantined"`            // devices that used up their attempts
+
+	MessagesPerSecond float64 `json:"messages_per_second"`
+	Signals           uint64  `json:"signals"`
+	EventsPerSignal   float64 `json:"events_per_signal"`
+
+	Latency Latencies `json:"latency_ms"`
+	Clean   bool      `json:"clean"`
+}
+
+// Latencies are the two that matter, in milliseconds.
+type Latencies struct {
+	// EventToState is from a device's PUBLISH of a relevant message until the
+	// signal that carries it is durable.
+	EventToState Quantiles `json:"event_to_state"`
+	// SequenceToCommand is from the PUBLISH that completes a sequence until the
+	// device has the command. Devices that went offline on purpose in between
+	// are left out.
+	SequenceToCommand Quantiles `json:"sequence_to_command"`
+}
+
+// Quantiles of a latency in milliseconds; zeros when Count is 0.
+type Quantiles struct {
+	Count uint64  `json:"count"`
+	P50   float64 `json:"p50"`
+	P95   float64 `json:"p95"`
+	P99   float64 `json:"p99"`
+	P999  float64 `json:"p999"`
+	Max   float64 `json:"max"`
+}
+
+// judge sets Clean: nothing lost, doubled, out of order or made up, every
+// reprovisioning that was due and no other, nothing refused that should not
+// have been, and something to show for it.
+func (r *Report) judge() {
+	r.Clean = r.Lost == 0 && r.Duplicated == 0 && r.Reordered == 0 && r.Unexpected == 0 &&
+		r.ReprovisionsMissing == 0 && r.ReprovisionsSpurious == 0 &&
+		r.DeadLetters == r.DeadLettersMeant &&
+		r.DevicesUnsettled == 0 && r.Applied > 0
+}
+
+// JSON is the report as an indented JSON object with a newline at its end.
+func (r Report) JSON() ([]byte, error) {
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode the report: %w", err)
+	}
+	return append(b, '\n'), nil
+}
+
+// WriteText writes the report for people.
+func (r Report) WriteText(w io.Writer) error {
+	var b strings.Builder
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(&b, "  %-22s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	verdict := "CLEAN"
+	if !r.Clean {
+		verdict = "NOT CLEAN"
+	}
+	fmt.Fprintf(&b, "%s  scenario %s, model %s, seed %d\n", verdict, r.Scenario, r.Model, r.Seed)
+	line("fleet", "%d devices for %.1f s, then %.1f s to settle", r.Devices, r.DurationS, r.DrainS)
+	line("messages", "%d sent (%.1f/s), %d relevant, %d applied", r.Sent, r.MessagesPerSecond, r.Relevant, r.Applied)
+	line("ledger", "%d lost, %d duplicated, %d reordered, %d unexpected", r.Lost, r.Duplicated, r.Reordered, r.Unexpected)
+	line("reprovisions", "%d of %d expected done, %d missing, %d spurious, %d retries",
+		r.ReprovisionsDone, r.ReprovisionsExpected, r.ReprovisionsMissing, r.ReprovisionsSpurious, r.ReprovisionRetries)
+	line("signals", "%d, %.2f events each", r.Signals, r.EventsPerSignal)
+	line("disturbances", "%d duplicates sent, %d reconnects, %d repeated commands", r.DuplicatesSent, r.Reconnects, r.CommandsRepeated)
+	line("dead letters", "%d, %d of them meant", r.DeadLetters, r.DeadLettersMeant)
+	fmt.Fprintf(&b, "  %-22s %8s %8s %8s %8s %8s\n", "latency in ms", "p50", "p95", "p99", "p99.9", "max")
+	for _, l := range []struct {
+		name string
+		q    Quantiles
+	}{{"  event to state", r.Latency.EventToState}, {"  sequence to command", r.Latency.SequenceToCommand}} {
+		fmt.Fprintf(&b, "  %-22s %8.1f %8.1f %8.1f %8.1f %8.1f\n", l.name, l.q.P50, l.q.P95, l.q.P99, l.q.P999, l.q.Max)
+	}
+	if r.Quarantined > 0 {
+		line("quarantined", "%d of the devices", r.Quarantined)
+	}
+	if r.ReprovisionsUncertain > 0 {
+		line("uncertain", "%d sequences that could rightly go either way", r.ReprovisionsUncertain)
+	}
+	if r.Unacknowledged > 0 {
+		line("unacknowledged", "%d messages", r.Unacknowledged)
+	}
+	if r.DevicesUnsettled > 0 {
+		line("not settled", "%d of the devices, when the wait ended", r.DevicesUnsettled)
+	}
+	if r.EndedEarly != "" {
+		line("ended early", "%s", r.EndedEarly)
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
+}

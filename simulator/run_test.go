@@ -1,0 +1,212 @@
+package simulator
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func pumpScenario(t *testing.T) *Scenario {
+	t.Helper()
+	const file = "../models/pump.scenario.yaml"
+	src, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := ReadScenario(file, src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func testOptions(t *testing.T, w *world) Options {
+	return Options{
+		Broker: "tcp://localhost:1883", Scenario: pumpScenario(t), Model: testModel{}, Twins: w,
+		Devices: 100, Rate: 1, Duration: time.Minute, Seed: 1, Prefix: "pump",
+		Log: slog.New(slog.DiscardHandler),
+	}
+}
+
+// play is a whole run in a bubble, where a minute takes no time.
+func play(t *testing.T, broken sabotage, change func(*Options, *world)) Report {
+	t.Helper()
+	var report Report
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(broken)
+		o := testOptions(t, w)
+		if change != nil {
+			change(&o, w)
+		}
+		start := time.Now()
+		o.setDefaults(start)
+		r, err := run(context.Background(), o, w.dial, w.watch, start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		report = r
+		for _, twin := range w.twins {
+			if twin.timer != nil {
+				twin.timer.Stop()
+			}
+		}
+	})
+	return report
+}
+
+func TestRunIsClean(t *testing.T) {
+	for seed := range uint64(5) {
+		r := play(t, sabotage{}, func(o *Options, _ *world) { o.Seed = seed })
+		if !r.Clean {
+			t.Errorf("seed %d: a run in a sound world is not clean: %+v", seed, r)
+		}
+		if r.ReprovisionsDone < 20 || r.Relevant*2 > r.Sent || r.DuplicatesSent == 0 || r.Reconnects == 0 {
+			t.Errorf("seed %d: the default scenario should give at least 20 reprovisions, some disturbances, and mostly irrelevant messages: %+v", seed, r)
+		}
+		if r.Latency.SequenceToCommand.Max > 20 || r.Latency.EventToState.Max > 20 {
+			t.Errorf("seed %d: latencies %+v, expected those of the world, below 20 ms", seed, r.Latency)
+		}
+	}
+}
+
+// A ledger that cannot fail proves nothing: each fault of the world has to show,
+// in its own figure and no other.
+func TestRunFindsFaults(t *testing.T) {
+	type figures struct{ lost, duplicated, reordered, unexpected, missing, spurious uint64 }
+	tests := []struct {
+		name   string
+		broken sabotage
+		want   figures
+	}{
+		{"a message is not applied", sabotage{lose: 300}, figures{lost: 1}},
+		{"a message is applied twice", sabotage{double: 300}, figures{duplicated: 1}},
+		{"two messages change places", sabotage{swap: 300}, figures{reordered: 1}},
+		{"a message comes from nowhere", sabotage{invent: 300}, figures{unexpected: 1}},
+		{"a match is followed by nothing", sabotage{mute: 7}, figures{missing: 1}},
+		{"a command comes from nowhere", sabotage{babble: 300}, figures{spurious: 1}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := play(t, tt.broken, nil)
+			got := figures{r.Lost, r.Duplicated, r.Reordered, r.Unexpected, r.ReprovisionsMissing, r.ReprovisionsSpurious}
+			if got != tt.want || r.Clean {
+				t.Errorf("got %+v, clean %t; want %+v, not clean", got, r.Clean, tt.want)
+			}
+		})
+	}
+}
+
+func TestRunFindsCommandsAfterTheBirth(t *testing.T) {
+	r := play(t, sabotage{resend: true}, nil)
+	if r.Clean || r.ReprovisionsSpurious < 20 || r.ReprovisionsMissing != 0 {
+		t.Errorf("one more command after each birth: got %d spurious, %d missing, clean %t", r.ReprovisionsSpurious, r.ReprovisionsMissing, r.Clean)
+	}
+}
+
+func TestRunTakesRepeatedCommandsAsOne(t *testing.T) {
+	r := play(t, sabotage{stutter: true}, nil)
+	if !r.Clean || r.CommandsRepeated < 20 {
+		t.Errorf("every command delivered twice: clean %t, %d repeated", r.Clean, r.CommandsRepeated)
+	}
+}
+
+// What the world may do to a fleet without being at fault.
+func TestRunForgivesOutages(t *testing.T) {
+	tests := []struct {
+		name   string
+		happen func(*world)
+	}{
+		{"births are slower than an attempt", func(w *world) { w.slowBirths(20 * time.Second) }},
+		{"births are slower than all attempts", func(w *world) { w.slowBirths(60 * time.Second) }},
+		{"the broker is away for 8 s", func(w *world) { w.outage(8 * time.Second) }},
+		{"the bridge is away for 5 s", func(w *world) { w.stall(5 * time.Second) }},
+		{"the bridge is away for longer than an attempt", func(w *world) { w.stall(20 * time.Second) }},
+		{"the bridge is away for longer than all attempts", func(w *world) { w.stall(50 * time.Second) }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for seed := range uint64(3) {
+				r := play(t, sabotage{}, func(o *Options, w *world) {
+					o.Seed, o.Duration = seed, 2*time.Minute
+					time.AfterFunc(30*time.Second, func() { tt.happen(w) })
+				})
+				if !r.Clean {
+					t.Errorf("seed %d: not clean: %+v", seed, r)
+				}
+			}
+		})
+	}
+}
+
+func TestRunWithAnswersOfOneKind(t *testing.T) {
+	for _, kind := range []AnswerKind{Obey, Refuse, Ignore} {
+		t.Run(string(kind), func(t *testing.T) {
+			r := play(t, sabotage{}, func(o *Options, _ *world) {
+				o.Scenario.Answers = []Answer{{Kind: kind, Weight: 1}}
+			})
+			if !r.Clean || r.ReprovisionsDone < 20 {
+				t.Errorf("not clean, or too little to show: %+v", r)
+			}
+			wantGone := kind != Obey
+			if (r.Quarantined > 0) != wantGone || (r.ReprovisionRetries == 2*r.ReprovisionsDone) != wantGone {
+				t.Errorf("%d devices quarantined after %d retries of %d reprovisions", r.Quarantined, r.ReprovisionRetries, r.ReprovisionsDone)
+			}
+		})
+	}
+}
+
+func TestRunWithMoreInFlight(t *testing.T) {
+	r := play(t, sabotage{}, func(o *Options, _ *world) { o.InFlight, o.Rate = 10, 20 })
+	if !r.Clean {
+		t.Errorf("not clean: %+v", r)
+	}
+}
+
+func TestRunCountsDeadLetters(t *testing.T) {
+	poison := func(o *Options, _ *world) { o.Scenario.Poison = 1 }
+	if r := play(t, sabotage{}, poison); !r.Clean || r.DeadLetters < 50 || r.DeadLetters != r.DeadLettersMeant {
+		t.Errorf("poison of the scenario: clean %t, %d dead letters, %d meant", r.Clean, r.DeadLetters, r.DeadLettersMeant)
+	}
+	r := play(t, sabotage{}, func(_ *Options, w *world) {
+		time.AfterFunc(10*time.Second, func() {
+			w.letter([]byte(`{"topic":"devices/pump-0001/telemetry","reason":"too_large","payload_base64":"eyJhIjoxfQ=="}`))
+			w.letter([]byte(`{"topic":"devices/other-0001/telemetry","reason":"too_large","payload_base64":"eyJhIjoxfQ=="}`))
+		})
+	})
+	if r.Clean || r.DeadLetters != 1 || r.DeadLettersMeant != 0 {
+		t.Errorf("a message of the fleet was refused: clean %t, %d dead letters, %d meant", r.Clean, r.DeadLetters, r.DeadLettersMeant)
+	}
+}
+
+func TestRunEndsWhenTheLedgerIsFull(t *testing.T) {
+	r := play(t, sabotage{}, func(o *Options, _ *world) { o.MaxLedger = 300 })
+	if r.EndedEarly == "" || r.DurationS > 30 || r.Lost > 0 {
+		t.Errorf("ended early %q after %g s, %d lost", r.EndedEarly, r.DurationS, r.Lost)
+	}
+}
+
+func TestRunSaysTheSameForTheSameSeed(t *testing.T) {
+	figures := func(r Report) [5]uint64 {
+		return [5]uint64{r.SequencesCompleted, r.ReprovisionsExpected, r.ReprovisionRetries, r.DuplicatesSent, r.Sent}
+	}
+	first, second := figures(play(t, sabotage{}, nil)), figures(play(t, sabotage{}, nil))
+	if first != second {
+		t.Errorf("two runs with the same seed: %v and %v", first, second)
+	}
+}
+
+func TestOptionsTellsAllFaults(t *testing.T) {
+	err := Options{Devices: 0, Rate: -1, Duration: time.Millisecond, InFlight: 1000}.Validate()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{"broker", "scenario", "model", "twins", "devices", "rate", "duration", "in flight"} {
+		if !strings.Contains(err.Error(), want+":") {
+			t.Errorf("%q is not among the faults:\n%v", want, err)
+		}
+	}
+}

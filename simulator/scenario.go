@@ -1,0 +1,121 @@
+package simulator
+
+import (
+	"time"
+
+	"devicetwin/devicefsm"
+)
+
+// Scenario says what kinds of devices a fleet has, what goes wrong with them,
+// and what the service is expected to do about it. ReadScenario makes one.
+type Scenario struct {
+	Name     string
+	Profiles []Profile
+	Faults   []FaultSequence
+	Clock    Clock
+	Jitter   float64 // how late readings come, as a part of the time between them: up to 1
+	Repeats  Repeats
+	Churn    Churn
+	Poison   float64 // undecodable messages per minute and device
+	Answers  []Answer
+	Expect   Expect
+}
+
+// Profile is a kind of device. Weights are relative to those of the others.
+type Profile struct {
+	Name      string
+	Weight    float64
+	Firmware  []string // one of these for each device, evenly
+	Site      []string
+	Telemetry []Field
+	// Faults, if not nil, scales the frequency of fault sequences by name for
+	// devices of this profile; those not named keep theirs.
+	Faults map[string]float64
+}
+
+// Field is one field of the telemetry and how its values come about.
+type Field struct {
+	Name      string
+	Generator Generator
+}
+
+// FaultSequence is a list of messages that a device sends when something goes
+// wrong with it, amid its other messages.
+type FaultSequence struct {
+	Name string
+	// How often it begins: PerMinute as a Poisson process, PerMessage with that
+	// probability at each reading. One of them is 0. It never begins while it is
+	// under way.
+	PerMinute  float64
+	PerMessage float64
+	Messages   []FaultMessage
+}
+
+// FaultMessage is a message of a fault sequence, Times over.
+type FaultMessage struct {
+	Channel devicefsm.Channel // telemetry, status or events
+	Name    string            // of the event, on ChannelEvents
+	Data    map[string]any
+	Times   int
+	Gap     Range // time before each of them
+}
+
+// Range is a span of durations, evenly distributed.
+type Range struct{ Min, Max time.Duration }
+
+// Clock says how far the clocks of devices are off: each by a fixed amount
+// within ±Skew.
+type Clock struct{ Skew time.Duration }
+
+// Repeats are messages that a device sends twice, with the same number.
+type Repeats struct {
+	PerMessage float64
+	Delay      Range // after the PUBACK of the first
+}
+
+// Churn is how devices leave and come back.
+type Churn struct {
+	PerMinute   float64
+	Down        Range
+	Clean       float64 // part of the disconnects that are proper ones, with a goodbye and DISCONNECT
+	LoseCounter float64 // part of the returns with a boot, a new epoch and numbering from 1
+}
+
+// AnswerKind is what a device does about the command of Expect.
+type AnswerKind string
+
+// The kinds of answers.
+const (
+	Obey     AnswerKind = "obey"      // acknowledge, reconnect with the new credentials, boot
+	ObeyLate AnswerKind = "obey_late" // the same after a delay
+	Refuse   AnswerKind = "refuse"    // acknowledge with status rejected
+	Ignore   AnswerKind = "ignore"    // nothing
+)
+
+// Answer is one of the ways to answer. Weights are relative.
+type Answer struct {
+	Kind   AnswerKind
+	Weight float64
+	Delay  Range  // of ObeyLate
+	Reason string // of Refuse
+}
+
+// Expect is the oracle's own configuration: the sequence of messages after which
+// the service has to send Command. It is written down apart from the model, so
+// that a mistake in the model shows.
+type Expect struct {
+	Command  string
+	Sequence []Step
+	Within   time.Duration // from the first message of the sequence to the last
+	Attempts int           // commands per episode before the device is given up
+	Timeout  time.Duration // how long an attempt may stay unanswered
+}
+
+// Step is one step of the expected sequence: Times messages on Channel whose
+// fields equal those given. Other messages may stand between.
+type Step struct {
+	Channel devicefsm.Channel
+	Name    string // of the event, on ChannelEvents
+	Equals  map[string]any
+	Times   int
+}

@@ -1,0 +1,68 @@
+package simulator
+
+import (
+	"time"
+
+	"devicetwin/devicefsm"
+)
+
+// matcher watches one device's messages for the expected sequence. Other
+// messages may stand between the steps, a match may not take longer than
+// within, and after a match all begins anew.
+//
+// It asks only whether a match exists, and that needs little: of all the ways to
+// have come through the first k messages of the sequence, the one that began
+// last is the best, because it has the most time left.
+type matcher struct {
+	steps  []Step // each with Times 1
+	within time.Duration
+	began  []time.Time // began[k]: start of the best way through steps 0 to k; zero: there is none
+}
+
+func newMatcher(e Expect) *matcher {
+	m := &matcher{within: e.Within}
+	for _, s := range e.Sequence {
+		for range s.Times {
+			m.steps = append(m.steps, s)
+		}
+	}
+	m.began = make([]time.Time, len(m.steps))
+	return m
+}
+
+// take reports whether the message completes the sequence.
+func (m *matcher) take(msg devicefsm.Message) bool {
+	last := len(m.steps) - 1
+	// From the end to the start, so that a message serves as one step only.
+	for k := last; k >= 0; k-- {
+		if !m.steps[k].is(msg) {
+			continue
+		}
+		if k == 0 {
+			m.began[0] = msg.Time
+		} else if !m.began[k-1].IsZero() {
+			m.began[k] = m.began[k-1]
+		}
+		if k == last && !m.began[last].IsZero() {
+			if msg.Time.Sub(m.began[last]) <= m.within {
+				clear(m.began)
+				return true
+			}
+			m.began[last] = time.Time{}
+		}
+	}
+	return false
+}
+
+// is reports whether the message can be this step.
+func (s Step) is(msg devicefsm.Message) bool {
+	if msg.Channel != s.Channel || msg.Name != s.Name {
+		return false
+	}
+	for key, want := range s.Equals {
+		if got, ok := msg.Data[key]; !ok || got != want {
+			return false
+		}
+	}
+	return true
+}

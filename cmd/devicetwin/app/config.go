@@ -1,0 +1,116 @@
+package app
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Config is every setting of every part, in groups. Each can be given as a
+// flag (--mqtt-url), in the environment (DEVICETWIN_MQTT_URL) or in the file
+// that --config names (mqtt: {url: …}), in that order of preference.
+type Config struct {
+	Log      LogConfig      `embed:"" prefix:"log-" group:"Logging"`
+	MQTT     MQTTConfig     `embed:"" prefix:"mqtt-" group:"MQTT broker"`
+	Temporal TemporalConfig `embed:"" prefix:"temporal-" group:"Temporal"`
+	Influx   InfluxConfig   `embed:"" prefix:"influx-" group:"InfluxDB"`
+	Model    ModelConfig    `embed:"" group:"Models"`
+	HTTP     HTTPConfig     `embed:"" prefix:"http-" group:"HTTP"`
+}
+
+// LogConfig says what is logged, to standard error.
+type LogConfig struct {
+	Level  string `help:"Least level that is logged: ${enum}." enum:"debug,info,warn,error" default:"info"`
+	Format string `help:"Form of a log line: ${enum}." enum:"text,json" default:"text"`
+}
+
+// Logger makes the logger of a process.
+func (c LogConfig) Logger(w *os.File) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.Level)) // kong has checked the word
+	options := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// MQTTConfig is how to reach the broker.
+type MQTTConfig struct {
+	URL         []string `help:"Broker addresses, tried in turn: tcp://host:1883, ssl://host:8883, ws://host/mqtt." default:"tcp://127.0.0.1:1883" placeholder:"URL"`
+	Username    string   `help:"User name at the broker."`
+	Password    string   `help:"Password at the broker; better given in the environment."`
+	CAFile      string   `name:"ca-file" help:"PEM file of authorities that the broker's certificate is checked against." placeholder:"FILE"`
+	CertFile    string   `help:"PEM file of this client's certificate." placeholder:"FILE"`
+	KeyFile     string   `help:"PEM file of this client's key." placeholder:"FILE"`
+	TopicPrefix string   `help:"First part of all device topics: PREFIX/{device}/telemetry." default:"devices"`
+}
+
+// TemporalConfig is how to reach Temporal.
+type TemporalConfig struct {
+	Address   string `help:"Address of Temporal's frontend." default:"127.0.0.1:7233" placeholder:"HOST:PORT"`
+	Namespace string `help:"Namespace." default:"default"`
+	TaskQueue string `help:"Task queue of the device workflows." default:"devices"`
+	APIKey    string `name:"api-key" help:"API key (Temporal Cloud); turns TLS on. Better given in the environment."`
+}
+
+// InfluxConfig is where points are written. An empty URL writes none.
+type InfluxConfig struct {
+	URL    string `help:"InfluxDB's address; empty to write no points." default:"http://127.0.0.1:8086"`
+	Token  string `help:"Token, or user:password for InfluxDB 1.8."`
+	Org    string `help:"Organisation; empty for InfluxDB 1.8."`
+	Bucket string `help:"Bucket; database/retention-policy for InfluxDB 1.8." default:"devicetwin/autogen"`
+}
+
+// ModelConfig names the models.
+type ModelConfig struct {
+	Model  string   `help:"Model file that new devices start with." default:"models/pump.yaml" placeholder:"FILE"`
+	Models []string `help:"More model files, or folders of them, that the worker can run: models that devices started with earlier." placeholder:"PATH"`
+}
+
+// HTTPConfig is the process's own listener, for metrics and health.
+type HTTPConfig struct {
+	Listen string `help:"Address for /metrics, /healthz and /readyz; empty for none." default:"127.0.0.1:8090" placeholder:"HOST:PORT"`
+}
+
+// modelFiles is all model files that are named, the default first. Folders stand
+// for the *.yaml, *.yml and *.json files in them that are no scenarios.
+func (c ModelConfig) modelFiles() ([]string, error) {
+	files := []string{c.Model}
+	for _, path := range c.Models {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("read models: %w", err)}
+		}
+		if !info.IsDir() {
+			files = append(files, path)
+			continue
+		}
+		entries, err := os.ReadDir(path)
+		if err != nil {
+			return nil, fmt.Errorf("read models: %w", err)
+		}
+		for _, e := range entries {
+			if isModelFile(e.Name()) {
+				files = append(files, filepath.Join(path, e.Name()))
+			}
+		}
+	}
+	return files, nil
+}
+
+func isModelFile(name string) bool {
+	stem, extension := strings.TrimSuffix(name, filepath.Ext(name)), filepath.Ext(name)
+	switch extension {
+	case ".yaml", ".yml", ".json":
+		return filepath.Ext(stem) == "" // pump.scenario.yaml and model.schema.json are other things
+	}
+	return false
+}
+
+// shutdownTimeout bounds a graceful end; after it, what is unacknowledged is
+// left to the broker, which delivers it again.
+const shutdownTimeout = 15 * time.Second

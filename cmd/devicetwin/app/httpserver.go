@@ -1,0 +1,78 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// httpServer is a process's own listener: metrics for Prometheus, and health.
+type httpServer struct {
+	server   http.Server
+	listener net.Listener
+	served   chan struct{}
+}
+
+// check tells why a part is not ready; nil means that it is.
+type check struct {
+	name  string
+	ready func(context.Context) error
+}
+
+// startHTTP listens. /healthz answers as soon as the process serves; /readyz
+// only when every check passes, with one line for each that does not.
+func startHTTP(listen string, metrics prometheus.Gatherer, checks []check, log *slog.Logger) (*httpServer, error) {
+	listener, err := net.Listen("tcp", listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen for metrics and health (--http-listen): %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answerReady(w, r, checks) })
+	s := &httpServer{
+		server:   http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second},
+		listener: listener,
+		served:   make(chan struct{}),
+	}
+	go func() {
+		defer close(s.served)
+		if err := s.server.Serve(listener); err != http.ErrServerClosed {
+			log.Error("metrics and health are no longer served", "error", err)
+		}
+	}()
+	return s, nil
+}
+
+func answerReady(w http.ResponseWriter, r *http.Request, checks []check) {
+	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
+	defer cancel()
+	var reasons []string
+	for _, c := range checks {
+		if err := c.ready(ctx); err != nil {
+			reasons = append(reasons, fmt.Sprintf("%s: %v", c.name, err))
+		}
+	}
+	if len(reasons) > 0 {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, strings.Join(reasons, "\n"))
+		return
+	}
+	fmt.Fprintln(w, "ready")
+}
+
+// Addr is the address listened on.
+func (s *httpServer) Addr() string { return s.listener.Addr().String() }
+
+func (s *httpServer) Close(ctx context.Context) error {
+	err := s.server.Shutdown(ctx)
+	<-s.served
+	return err
+}

@@ -1,0 +1,98 @@
+package app
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "devicetwin"
+
+// The second and third rule of the house: who may import whom of this module.
+// A package that is not named here may not exist without a decision.
+var mayImport = map[string][]string{
+	"internal/source":    {},
+	"devicefsm/pattern":  {},
+	"devicefsm":          {"devicefsm/pattern", "internal/source"},
+	"bridge":             {"devicefsm"},
+	"workflows":          {"devicefsm"},
+	"simulator":          {"devicefsm", "internal/source"},
+	"cmd/devicetwin/app": {"bridge", "devicefsm", "internal/source", "simulator", "workflows"},
+	"cmd/devicetwin":     {"cmd/devicetwin/app"},
+}
+
+// The first rule: the core does no I/O and knows no server. These packages may
+// not appear anywhere below it.
+var notInTheCore = []string{
+	"net/http", "os/exec", "go.temporal.io/", "github.com/eclipse/paho", "github.com/influxdata/", "math/rand",
+}
+
+// The root module stays slim: heavy servers live in deploy/devstack only.
+var notInTheRoot = []string{
+	module + "/deploy", "go.temporal.io/server", "github.com/nats-io/nats-server", "github.com/influxdata/influxdb/",
+	"github.com/temporalio/ui-server",
+}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+}
+
+func listPackages(t *testing.T) map[string]goPackage {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", module+"/...").Output()
+	if err != nil {
+		t.Fatalf("list packages: %v", err)
+	}
+	packages := map[string]goPackage{}
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p goPackage
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return packages
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		packages[strings.TrimPrefix(p.ImportPath, module+"/")] = p
+	}
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	packages := listPackages(t)
+	for name, p := range packages {
+		allowed, known := mayImport[name]
+		if !known {
+			t.Errorf("package %s has no place in the layout: add it to DESIGN and here", name)
+		}
+		for _, imported := range p.Imports {
+			short, ours := strings.CutPrefix(imported, module+"/")
+			if ours && !slices.Contains(allowed, short) {
+				t.Errorf("%s imports %s, and may only import %v", name, short, allowed)
+			}
+		}
+		refuse(t, name, p.Deps, notInTheRoot)
+	}
+	for _, core := range []string{"devicefsm", "devicefsm/pattern"} {
+		refuse(t, core, packages[core].Imports, notInTheCore)
+	}
+	for name := range mayImport {
+		if _, ok := packages[name]; !ok {
+			t.Errorf("package %s of the layout is gone", name)
+		}
+	}
+}
+
+func refuse(t *testing.T, name string, imports, forbidden []string) {
+	t.Helper()
+	for _, imported := range imports {
+		for _, f := range forbidden {
+			if strings.HasPrefix(imported, f) {
+				t.Errorf("%s depends on %s", name, imported)
+			}
+		}
+	}
+}

@@ -1,0 +1,124 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"devicetwin/internal/source"
+)
+
+// Exit statuses of the command.
+const (
+	ExitOK       = 0
+	ExitFailed   = 1 // the run failed
+	ExitUsage    = 2 // wrong flags, configuration, model or scenario; nothing was started
+	ExitNotClean = 3 // the simulator's ledger found a fault
+)
+
+// errNotClean ends a simulation whose report is not clean.
+var errNotClean = errors.New("the report is not clean")
+
+// usageError is a fault of the input, found before anything was started.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// commandLine is the grammar of the command.
+type commandLine struct {
+	Config kong.ConfigFlag `help:"YAML file with settings; flags and environment go before it." placeholder:"FILE"`
+
+	Run      runCommand      `cmd:"" help:"Run the bridge and the worker in one process."`
+	Bridge   bridgeCommand   `cmd:"" help:"Run the bridge: MQTT messages to InfluxDB points and workflow signals."`
+	Worker   workerCommand   `cmd:"" help:"Run the worker: device workflows and their activities."`
+	Simulate simulateCommand `cmd:"" help:"Play a fleet of devices and prove that nothing was lost, doubled or reordered."`
+	Model    modelCommand    `cmd:"" help:"Work with model files."`
+}
+
+const description = `A durable twin for every device on your MQTT broker: a state machine and event
+patterns for each device, in a Temporal workflow of its own.
+
+Settings can be given as flags, in the environment (DEVICETWIN_MQTT_URL for
+--mqtt-url) or in a YAML file (--config).`
+
+// Main runs the command and returns its exit status. It stops early, and
+// gracefully, on SIGINT and SIGTERM.
+func Main(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// A second signal ends the process at once.
+	context.AfterFunc(ctx, stop)
+	var cli commandLine
+	return Execute(ctx, &cli, "devicetwin", description, args, stdout, stderr)
+}
+
+// exitRequest carries kong's wish to exit (--help) out of the parser.
+type exitRequest int
+
+// Execute parses args into a kong grammar, runs the command chosen, and
+// translates its error into an exit status. The command's Run method may take a
+// context.Context and a Streams.
+func Execute(ctx context.Context, grammar any, name, description string, args []string, stdout, stderr io.Writer) (status int) {
+	defer func() {
+		if r := recover(); r != nil {
+			code, ok := r.(exitRequest)
+			if !ok {
+				panic(r)
+			}
+			status = int(code)
+		}
+	}()
+	var parser *kong.Kong
+	parser, err := kong.New(grammar,
+		kong.Name(name), kong.Description(description), kong.UsageOnError(),
+		kong.DefaultEnvars("DEVICETWIN"),
+		kong.Configuration(func(r io.Reader) (kong.Resolver, error) { return loadConfigFile(r, parser.Model) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { panic(exitRequest(code)) }),
+	)
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n", name, err)
+		return ExitFailed
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		complain(stderr, name, err)
+		fmt.Fprintf(stderr, "%s: run \"%s --help\" for usage\n", name, name)
+		return ExitUsage
+	}
+	command.BindTo(ctx, (*context.Context)(nil))
+	command.Bind(Streams{Out: stdout, Err: stderr})
+	err = command.Run()
+	var usage usageError
+	switch {
+	case err == nil:
+		return ExitOK
+	case errors.Is(err, errNotClean):
+		return ExitNotClean
+	case errors.As(err, &usage):
+		complain(stderr, name, err)
+		return ExitUsage
+	}
+	complain(stderr, name, err)
+	return ExitFailed
+}
+
+// Streams is where a command writes.
+type Streams struct{ Out, Err io.Writer }
+
+// complain prints an error; the faults of files with the lines at fault.
+func complain(w io.Writer, name string, err error) {
+	var faults source.Faults
+	if errors.As(err, &faults) {
+		fmt.Fprint(w, faults.Pretty())
+		return
+	}
+	fmt.Fprintf(w, "%s: %v\n", name, err)
+}

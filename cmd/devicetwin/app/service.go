@@ -1,0 +1,296 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+
+	"devicetwin/bridge"
+	"devicetwin/devicefsm"
+	"devicetwin/workflows"
+)
+
+// BridgeConfig is what only a bridge needs.
+type BridgeConfig struct {
+	ID              string   `help:"Name of this bridge, in its topics and as its session at the broker. Keep it over restarts; never give it twice." default:"bridge"`
+	Subscribe       []string `help:"Topic filters; by default everything below the topic prefix." placeholder:"FILTER"`
+	MaxPayload      int      `help:"Largest MQTT payload that is read, in bytes." default:"131072"`
+	Window          int      `help:"MQTT messages received and not yet acknowledged, at most." default:"4096"`
+	BatchMessages   int      `help:"Messages in one signal, at most." default:"500"`
+	SignalsInFlight int      `help:"Signals on their way to Temporal, at most; each device has at most one." default:"64"`
+}
+
+// WorkerConfig is what only a worker needs.
+type WorkerConfig struct {
+	ID          string `help:"Name of this worker at the broker, for the commands that it publishes; by default host and process." placeholder:"NAME"`
+	Credentials string `help:"Folder of the hashes of the credentials that devices were given; share it with the broker's authentication." default:"credentials" placeholder:"DIR"`
+	RunEvents   int    `help:"Messages that one run of a device's workflow applies before it is continued as new." default:"10000"`
+}
+
+type runCommand struct {
+	Config
+	Bridge BridgeConfig `embed:"" prefix:"bridge-" group:"Bridge"`
+	Worker WorkerConfig `embed:"" prefix:"worker-" group:"Worker"`
+}
+
+func (c *runCommand) Run(ctx context.Context) error {
+	return c.Config.serve(ctx, &c.Bridge, &c.Worker)
+}
+
+type bridgeCommand struct {
+	Config
+	Bridge BridgeConfig `embed:"" prefix:"bridge-" group:"Bridge"`
+}
+
+func (c *bridgeCommand) Run(ctx context.Context) error { return c.Config.serve(ctx, &c.Bridge, nil) }
+
+type workerCommand struct {
+	Config
+	Worker WorkerConfig `embed:"" prefix:"worker-" group:"Worker"`
+}
+
+func (c *workerCommand) Run(ctx context.Context) error { return c.Config.serve(ctx, nil, &c.Worker) }
+
+func (c Config) serve(ctx context.Context, b *BridgeConfig, w *WorkerConfig) error {
+	log := c.Log.Logger(os.Stderr)
+	service, err := c.StartService(b, w, log)
+	if err != nil {
+		return err
+	}
+	log.Info("running; Ctrl-C ends it", "http", service.HTTPAddr())
+	select {
+	case <-ctx.Done():
+		log.Info("stopping")
+		return service.Close()
+	case err := <-service.Failed():
+		return errors.Join(err, service.Close())
+	}
+}
+
+// Service is a bridge, a worker, or both, running in this process.
+type Service struct {
+	log    *slog.Logger
+	failed chan error
+	http   *httpServer
+	// closers end what was opened, in the order of opening.
+	closers []func(context.Context) error
+}
+
+// StartService starts a bridge and a worker; a nil configuration leaves that
+// part out. It does not wait for the servers: while one is away, the service
+// says so on /readyz, and works as soon as it is there.
+func (c Config) StartService(b *BridgeConfig, w *WorkerConfig, log *slog.Logger) (*Service, error) {
+	models, err := c.Model.LoadModels()
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{log: log, failed: make(chan error, 1)}
+	if err := s.start(c, b, w, models); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Service) start(c Config, b *BridgeConfig, w *WorkerConfig, models []*devicefsm.Model) error {
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	temporal, err := c.Temporal.dialTemporal(s.log)
+	if err != nil {
+		return err
+	}
+	s.onClose(func(context.Context) error { temporal.Close(); return nil })
+
+	points, err := s.startPoints(c.Influx, metrics)
+	if err != nil {
+		return err
+	}
+	publisher, err := s.startPublisher(c.MQTT, publisherID(b, w))
+	if err != nil {
+		return err
+	}
+	checks := []check{{"temporal", func(ctx context.Context) error {
+		_, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
+		return err
+	}}}
+	if w != nil {
+		ready, err := s.startWorker(c, *w, temporal, models, publisher, points)
+		if err != nil {
+			return err
+		}
+		checks = append(checks, check{"worker", ready})
+	}
+	if b != nil {
+		ready, err := s.startBridge(c, *b, bridge.Deps{
+			Model: models[0], Signaller: c.Temporal.newTwins(temporal, models[0]),
+			Points: points, DeadLetters: publisher, Metrics: metrics, Log: s.log,
+		})
+		if err != nil {
+			return err
+		}
+		checks = append(checks, check{"bridge", ready})
+	}
+	return s.serveHTTP(c.HTTP.Listen, metrics, checks)
+}
+
+func (s *Service) onClose(f func(context.Context) error) { s.closers = append(s.closers, f) }
+
+// background runs f until the service is closed, and then waits for it.
+func (s *Service) background(f func(context.Context)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { f(ctx) })
+	s.onClose(func(context.Context) error {
+		cancel()
+		running.Wait()
+		return nil
+	})
+}
+
+// fail ends the service with an error; the first one counts.
+func (s *Service) fail(err error) {
+	select {
+	case s.failed <- err:
+	default:
+	}
+}
+
+// discard takes the points of a service that writes none.
+type discard struct{}
+
+func (discard) WritePoint(string, map[string]string, map[string]any, time.Time) {}
+
+func (s *Service) startPoints(c InfluxConfig, metrics prometheus.Registerer) (workflows.PointWriter, error) {
+	if c.URL == "" {
+		return discard{}, nil
+	}
+	cfg := bridge.DefaultInfluxConfig()
+	cfg.URL, cfg.Token, cfg.Org, cfg.Bucket = c.URL, c.Token, c.Org, c.Bucket
+	writer, err := bridge.NewInfluxWriter(cfg, metrics, s.log)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	s.background(writer.Run)
+	return writer, nil
+}
+
+// publisherID is the client id of the connection for commands and dead letters.
+func publisherID(b *BridgeConfig, w *WorkerConfig) string {
+	switch {
+	case b != nil:
+		return "devicetwin-out-" + b.ID
+	case w.ID != "":
+		return "devicetwin-worker-" + w.ID
+	}
+	host, _ := os.Hostname()
+	return fmt.Sprintf("devicetwin-worker-%s-%d", host, os.Getpid())
+}
+
+func (s *Service) startPublisher(c MQTTConfig, clientID string) (*bridge.Publisher, error) {
+	cfg := c.bridgeConfig()
+	cfg.ClientID = clientID
+	publisher, err := bridge.NewPublisher(cfg, s.log)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	s.background(publisher.Run)
+	return publisher, nil
+}
+
+func (c MQTTConfig) bridgeConfig() bridge.MQTTConfig {
+	cfg := bridge.DefaultMQTTConfig()
+	cfg.Brokers, cfg.Username, cfg.Password = c.URL, c.Username, c.Password
+	cfg.CAFile, cfg.CertFile, cfg.KeyFile = c.CAFile, c.CertFile, c.KeyFile
+	return cfg
+}
+
+func (s *Service) startBridge(c Config, b BridgeConfig, deps bridge.Deps) (func(context.Context) error, error) {
+	cfg := bridge.DefaultConfig()
+	cfg.ID, cfg.MQTT, cfg.Prefix, cfg.Subscribe = b.ID, c.MQTT.bridgeConfig(), c.MQTT.TopicPrefix, b.Subscribe
+	cfg.MaxPayload, cfg.Window = b.MaxPayload, b.Window
+	cfg.BatchMessages, cfg.SignalsInFlight = b.BatchMessages, b.SignalsInFlight
+	br, err := bridge.New(cfg, deps)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	s.background(func(ctx context.Context) {
+		if err := br.Run(ctx); err != nil {
+			s.fail(err)
+		}
+	})
+	return func(context.Context) error { return br.Ready() }, nil
+}
+
+func (s *Service) startWorker(c Config, w WorkerConfig, temporal client.Client, models []*devicefsm.Model,
+	publisher workflows.Publisher, points workflows.PointWriter) (func(context.Context) error, error) {
+	if w.RunEvents < 1 {
+		return nil, usageError{fmt.Errorf("--worker-run-events %d: expected at least 1", w.RunEvents)}
+	}
+	store, err := workflows.OpenCredentials(w.Credentials)
+	if err != nil {
+		return nil, err
+	}
+	registry := workflows.NewRegistry(models...)
+	options := workerOptions()
+	options.OnFatalError = func(err error) { s.fail(fmt.Errorf("worker: %w", err)) }
+	worker.SetStickyWorkflowCacheSize(stickyWorkflows)
+	device := &workflows.Workflow{Models: registry, RunEvents: w.RunEvents}
+	activities := &workflows.Activities{
+		TopicPrefix: c.MQTT.TopicPrefix, Publisher: publisher, Points: points, Provisioner: store, Models: registry,
+	}
+	run := &workerRun{log: s.log, make: func() worker.Worker {
+		made := worker.New(temporal, c.Temporal.TaskQueue, options)
+		workflows.Register(made, device, activities)
+		return made
+	}}
+	s.background(run.run)
+	return run.ready, nil
+}
+
+func (s *Service) serveHTTP(listen string, metrics prometheus.Gatherer, checks []check) error {
+	if listen == "" {
+		return nil
+	}
+	server, err := startHTTP(listen, metrics, checks, s.log)
+	if err != nil {
+		return err
+	}
+	s.http = server
+	s.onClose(server.Close)
+	return nil
+}
+
+// HTTPAddr is the address of metrics and health, "" if there is none.
+func (s *Service) HTTPAddr() string {
+	if s.http == nil {
+		return ""
+	}
+	return s.http.Addr()
+}
+
+// Failed delivers the error that keeps the service from working on.
+func (s *Service) Failed() <-chan error { return s.failed }
+
+// Close stops gracefully, in reverse order of opening: the bridge takes no more
+// messages and acknowledges what was accepted, the worker ends its tasks, points
+// are flushed.
+func (s *Service) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	var failures []error
+	for _, closeIt := range slices.Backward(s.closers) {
+		failures = append(failures, closeIt(ctx))
+	}
+	s.closers = nil
+	return errors.Join(failures...)
+}

@@ -1,0 +1,158 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/client"
+
+	"devicetwin/devicefsm"
+	"devicetwin/simulator"
+	"devicetwin/workflows"
+)
+
+// FleetConfig says what fleet is played.
+type FleetConfig struct {
+	Devices     int           `help:"Devices, each with an MQTT connection of its own." default:"100"`
+	Rate        float64       `help:"Readings per second and device." default:"1"`
+	Duration    time.Duration `help:"How long the whole fleet plays; the wait for what is still open comes after." default:"60s"`
+	Seed        uint64        `help:"Seed of everything that is random: the same seed plays the same fleet." default:"1"`
+	Scenario    string        `help:"Scenario file; by default the one beside the model: pump.scenario.yaml for pump.yaml." placeholder:"FILE"`
+	Report      string        `help:"Write the report to this file, as JSON." placeholder:"FILE"`
+	Prefix      string        `help:"First part of the devices' ids; by default new for each run."`
+	ConnectRate float64       `help:"Devices that connect per second." default:"100"`
+	InFlight    int           `help:"Messages that a device sends before it waits for an acknowledgement." default:"1"`
+	Drain       time.Duration `help:"Longest wait at the end; by default as long as the scenario's last attempt can take, and a minute."`
+}
+
+// simulateCommand is "devicetwin simulate".
+type simulateCommand struct {
+	Config
+	FleetConfig
+}
+
+// Run plays the fleet against servers that run elsewhere.
+func (c *simulateCommand) Run(ctx context.Context, streams Streams) error {
+	log := c.Log.Logger(os.Stderr)
+	fleet, err := c.FleetConfig.Load(c.Config)
+	if err != nil {
+		return err
+	}
+	temporal, err := c.Temporal.dialTemporal(log)
+	if err != nil {
+		return err
+	}
+	defer temporal.Close()
+	return fleet.Play(ctx, temporal, streams.Out, log)
+}
+
+// Fleet is a fleet whose files were read and found right.
+type Fleet struct {
+	config   Config
+	settings FleetConfig
+	model    *devicefsm.Model
+	scenario *simulator.Scenario
+}
+
+// Load reads the model and the scenario. Its errors are usage errors.
+func (f FleetConfig) Load(c Config) (*Fleet, error) {
+	models, err := ModelConfig{Model: c.Model.Model}.LoadModels()
+	if err != nil {
+		return nil, err
+	}
+	file := f.Scenario
+	if file == "" {
+		extension := ".yaml"
+		file = strings.TrimSuffix(strings.TrimSuffix(c.Model.Model, extension), ".json") + ".scenario" + extension
+	}
+	src, err := os.ReadFile(file)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("read scenario: %w", err)}
+	}
+	scenario, err := simulator.ReadScenario(file, src)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	fleet := &Fleet{config: c, settings: f, model: models[0], scenario: scenario}
+	if err := fleet.options(nil, nil, nil).Validate(); err != nil {
+		return nil, usageError{err}
+	}
+	return fleet, nil
+}
+
+// Play runs the fleet, shows its progress, prints the report, and writes it if
+// asked to. A report that is not clean is an error of its own kind.
+func (f *Fleet) Play(ctx context.Context, temporal client.Client, out io.Writer, log *slog.Logger) error {
+	twins := fleetTwins{f.config.Temporal.newTwins(temporal, f.model), f.model.States()}
+	file, isFile := out.(*os.File)
+	progress := simulator.NewRenderer(out, isFile && simulator.IsTerminal(file))
+	report, err := simulator.Run(ctx, f.options(twins, progress.Show, log))
+	progress.Done()
+	if err != nil {
+		return fmt.Errorf("simulate fleet: %w", err)
+	}
+	if err := report.WriteText(out); err != nil {
+		return err
+	}
+	if f.settings.Report != "" {
+		if err := writeReport(f.settings.Report, report); err != nil {
+			return err
+		}
+	}
+	if !report.Clean {
+		return errNotClean
+	}
+	return nil
+}
+
+func writeReport(file string, report simulator.Report) error {
+	raw, err := report.JSON()
+	if err == nil {
+		err = os.WriteFile(file, raw, 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}
+
+func (f *Fleet) options(twins simulator.Twins, progress func(simulator.Progress), log *slog.Logger) simulator.Options {
+	if twins == nil {
+		twins = fleetTwins{} // only to be validated
+	}
+	return simulator.Options{
+		Broker:   f.config.MQTT.URL[0],
+		Username: f.config.MQTT.Username, Password: f.config.MQTT.Password,
+		Scenario: f.scenario, Model: f.model, Twins: twins,
+		Devices: f.settings.Devices, Rate: f.settings.Rate, Duration: f.settings.Duration, Seed: f.settings.Seed,
+		Prefix: f.settings.Prefix, ConnectRate: f.settings.ConnectRate, InFlight: f.settings.InFlight, Drain: f.settings.Drain,
+		Progress: progress, Log: log,
+	}
+}
+
+// fleetTwins shows the device workflows to the simulator.
+type fleetTwins struct {
+	client *workflows.Client
+	states []string
+}
+
+func (t fleetTwins) Applied(ctx context.Context, device string) (simulator.AppliedLog, error) {
+	applied, err := t.client.Applied(ctx, device)
+	if err != nil {
+		return simulator.AppliedLog{}, err
+	}
+	log := simulator.AppliedLog{Signals: applied.Signals, State: applied.State}
+	for _, e := range applied.Entries {
+		log.Entries = append(log.Entries, simulator.Applied{Epoch: e.Epoch, Seq: e.Seq, Durable: e.Durable, Signal: e.Task})
+	}
+	return log, nil
+}
+
+func (t fleetTwins) States(ctx context.Context) (map[string]int, error) {
+	return t.client.CountStates(ctx, t.states)
+}

@@ -1,0 +1,67 @@
+package app
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	tlog "go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/worker"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+
+	"devicetwin/devicefsm"
+	"devicetwin/workflows"
+)
+
+// dialTemporal makes a client that connects when it is first used, so that a
+// process starts, and says that it is not ready, while Temporal is away.
+func (c TemporalConfig) dialTemporal(log *slog.Logger) (client.Client, error) {
+	options := client.Options{
+		HostPort: c.Address, Namespace: c.Namespace, Logger: temporalLogger(log),
+		ConnectionOptions: client.ConnectionOptions{
+			DialOptions: []grpc.DialOption{grpc.WithKeepaliveParams(keepalive.ClientParameters{
+				Time: 15 * time.Second, Timeout: 10 * time.Second, PermitWithoutStream: true,
+			})},
+		},
+	}
+	if c.APIKey != "" {
+		options.Credentials = client.NewAPIKeyStaticCredentials(c.APIKey)
+		options.ConnectionOptions.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	temporal, err := client.NewLazyClient(options)
+	if err != nil {
+		return nil, fmt.Errorf("make client for Temporal at %s: %w", c.Address, err)
+	}
+	return temporal, nil
+}
+
+// temporalLogger lets the SDK's warnings through: its information is about
+// single workflow tasks.
+func temporalLogger(log *slog.Logger) tlog.Logger {
+	return tlog.NewStructuredLogger(slog.New(leastLevel{log.Handler(), slog.LevelWarn}))
+}
+
+// stickyWorkflows is how many device workflows a worker keeps in memory; any
+// other is rebuilt from its history when it gets a signal.
+const stickyWorkflows = 20_000
+
+// workerOptions have pollers that follow the load: with a fixed number, a burst
+// of new devices waits while the CPU idles.
+func workerOptions() worker.Options {
+	pollers := worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{})
+	return worker.Options{
+		WorkflowTaskPollerBehavior:             pollers,
+		ActivityTaskPollerBehavior:             pollers,
+		MaxConcurrentWorkflowTaskExecutionSize: 200,
+		MaxConcurrentActivityExecutionSize:     200,
+		WorkerStopTimeout:                      shutdownTimeout,
+	}
+}
+
+// newTwins makes the client of the device workflows.
+func (c TemporalConfig) newTwins(temporal client.Client, model *devicefsm.Model) *workflows.Client {
+	return workflows.NewClient(temporal, c.Namespace, c.TaskQueue, model.Hash())
+}

@@ -1,0 +1,13 @@
+// Command devicetwin runs the parts of the device twin service: the bridge, the
+// worker, both in one process, and the fleet simulator.
+package main
+
+import (
+	"os"
+
+	"devicetwin/cmd/devicetwin/app"
+)
+
+func main() {
+	os.Exit(app.Main(os.Args[1:], os.Stdout, os.Stderr))
+}

@@ -1,0 +1,105 @@
+// Package cli is the command line of devstack: it wires the servers of package
+// stack to the bridge, the worker and the simulator of devicetwin.
+//
+//	devstack demo    a whole fleet for a minute, with a report
+//	devstack dev     the same without a fleet, for devices of your own
+//	devstack serve   the servers alone, each by itself if wanted
+//
+// Exit statuses and flags follow devicetwin: 0 clean, 1 failed, 2 wrong usage,
+// 3 not clean; --data-dir is DEVICETWIN_DATA_DIR in the environment.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"devicetwin/cmd/devicetwin/app"
+	"devicetwin/deploy/devstack/stack"
+	"devicetwin/workflows"
+)
+
+type commandLine struct {
+	Demo  demoCommand  `cmd:"" help:"Run everything with a simulated fleet, and report what was lost, doubled or reordered."`
+	Dev   devCommand   `cmd:"" help:"Run everything and stay up, for devices of your own."`
+	Serve serveCommand `cmd:"" help:"Run the servers alone, without bridge and worker."`
+}
+
+const description = `devicetwin with the servers that it needs, in one process: an MQTT broker (NATS),
+Temporal with its web UI, and InfluxDB. For development, demonstrations and tests.`
+
+// Main runs the command and returns its exit status. It stops early, and
+// gracefully, on SIGINT and SIGTERM.
+func Main(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// A second signal ends the process at once.
+	context.AfterFunc(ctx, stop)
+	var grammar commandLine
+	return app.Execute(ctx, &grammar, "devstack", description, args, stdout, stderr)
+}
+
+// fixedPorts are the ports that each server has by itself; freePorts are any
+// that are free. The fields have to be the same.
+type fixedPorts struct {
+	MQTTPort       int `name:"mqtt-port" group:"Ports" help:"Port of the MQTT broker; 0 takes any free one." default:"1883" placeholder:"PORT"`
+	TemporalPort   int `group:"Ports" help:"Port of Temporal's frontend; 0 takes any free one." default:"7233" placeholder:"PORT"`
+	TemporalUIPort int `name:"temporal-ui-port" group:"Ports" help:"Port of Temporal's web UI; 0 takes any free one." default:"8233" placeholder:"PORT"`
+	InfluxPort     int `group:"Ports" help:"Port of InfluxDB; 0 takes any free one." default:"8086" placeholder:"PORT"`
+	GrafanaPort    int `group:"Ports" help:"Port of Grafana; 0 takes any free one." default:"3000" placeholder:"PORT"`
+}
+
+type freePorts struct {
+	MQTTPort       int `name:"mqtt-port" group:"Ports" help:"Port of the MQTT broker; 0 takes any free one." default:"0" placeholder:"PORT"`
+	TemporalPort   int `group:"Ports" help:"Port of Temporal's frontend; 0 takes any free one." default:"0" placeholder:"PORT"`
+	TemporalUIPort int `name:"temporal-ui-port" group:"Ports" help:"Port of Temporal's web UI; 0 takes any free one." default:"0" placeholder:"PORT"`
+	InfluxPort     int `group:"Ports" help:"Port of InfluxDB; 0 takes any free one." default:"0" placeholder:"PORT"`
+	GrafanaPort    int `hidden:"" default:"0"`
+}
+
+func (p fixedPorts) ports() stack.Ports {
+	return stack.Ports{MQTT: p.MQTTPort, Temporal: p.TemporalPort, UI: p.TemporalUIPort, InfluxDB: p.InfluxPort, Grafana: p.GrafanaPort}
+}
+
+func (p freePorts) ports() stack.Ports { return fixedPorts(p).ports() }
+
+var portFlags = map[stack.Part]string{
+	stack.PartMQTT:     "--mqtt-port",
+	stack.PartTemporal: "--temporal-port",
+	stack.PartUI:       "--temporal-ui-port",
+	stack.PartInfluxDB: "--influx-port",
+	stack.PartGrafana:  "--grafana-port",
+}
+
+// startStack starts the servers. Devices that were reprovisioned have to log in
+// with what the credential store in the data directory knows.
+func startStack(ctx context.Context, o stack.Options) (*stack.Stack, error) {
+	store, err := workflows.OpenCredentials(credentialsDir(o.DataDir))
+	if err != nil {
+		return nil, err
+	}
+	o.Credentials = store
+	s, err := stack.Start(ctx, o)
+	var taken *stack.PortError
+	if errors.As(err, &taken) {
+		return nil, fmt.Errorf("%w\nstop what uses it, or choose another port with %s (0 takes any free one)", err, portFlags[taken.Part])
+	}
+	return s, err
+}
+
+func credentialsDir(dataDir string) string { return filepath.Join(dataDir, "credentials") }
+
+// serviceConfig is the configuration of bridge and worker on a stack.
+func serviceConfig(s *stack.Stack, log app.LogConfig, model app.ModelConfig, http app.HTTPConfig) app.Config {
+	return app.Config{
+		Log: log, Model: model, HTTP: http,
+		MQTT:     app.MQTTConfig{URL: []string{s.MQTT.URL()}, TopicPrefix: "devices"},
+		Temporal: app.TemporalConfig{Address: s.Temporal.Addr(), Namespace: stack.Namespace, TaskQueue: "devices"},
+		Influx:   app.InfluxConfig{URL: s.InfluxDB.URL(), Bucket: stack.BucketName},
+	}
+}

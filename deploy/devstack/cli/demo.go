@@ -1,0 +1,91 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"go.temporal.io/sdk/client"
+	sdklog "go.temporal.io/sdk/log"
+
+	"devicetwin/cmd/devicetwin/app"
+	"devicetwin/deploy/devstack/stack"
+)
+
+// demoCommand is "devstack demo".
+type demoCommand struct {
+	app.FleetConfig
+	systemFlags
+	freePorts
+	DataDir  string `help:"Folder for the data of all servers; by default a temporary one." placeholder:"DIR"`
+	LogLevel string `help:"Least level that is logged, to standard error: ${enum}." enum:"debug,info,warn,error" default:"warn"`
+}
+
+// Run starts everything, plays the fleet, and reports.
+func (c *demoCommand) Run(ctx context.Context, streams app.Streams) (err error) {
+	logging := app.LogConfig{Level: c.LogLevel, Format: "text"}
+	log := logging.Logger(os.Stderr)
+	// Read once before anything is started, for the faults of the files.
+	if _, err := c.FleetConfig.Load(app.Config{Model: c.Model, MQTT: app.MQTTConfig{URL: []string{"tcp://127.0.0.1"}}}); err != nil {
+		return err
+	}
+	dataDir, remove, err := c.dataDir()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+
+	fmt.Fprintln(streams.Out, "Starting an MQTT broker, Temporal, InfluxDB, the bridge and the worker …")
+	s, err := startSystem(ctx, stack.Options{DataDir: dataDir, Ports: c.ports(), Logger: log}, c.systemFlags, logging, "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	s.printAddresses(streams.Out)
+	fmt.Fprintln(streams.Out)
+	return c.play(ctx, s, streams, log)
+}
+
+// dataDir makes a temporary folder, unless one was named.
+func (c *demoCommand) dataDir() (path string, remove func() error, err error) {
+	if c.DataDir != "" {
+		path, err = filepath.Abs(c.DataDir)
+		return path, func() error { return nil }, err
+	}
+	if path, err = os.MkdirTemp("", "devicetwin-demo-"); err != nil {
+		return "", nil, fmt.Errorf("make a temporary data directory: %w", err)
+	}
+	return path, func() error { return os.RemoveAll(path) }, nil
+}
+
+// play runs the fleet; it ends early if the bridge or the worker fails.
+func (c *demoCommand) play(ctx context.Context, s *system, streams app.Streams, log *slog.Logger) error {
+	fleet, err := c.FleetConfig.Load(s.config)
+	if err != nil {
+		return err
+	}
+	temporal, err := client.NewLazyClient(client.Options{
+		HostPort: s.stack.Temporal.Addr(), Namespace: stack.Namespace, Logger: sdklog.NewStructuredLogger(log),
+	})
+	if err != nil {
+		return fmt.Errorf("make a Temporal client: %w", err)
+	}
+	defer temporal.Close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case err := <-s.service.Failed():
+			cancel(err)
+		case <-ctx.Done():
+		}
+	}()
+	err = fleet.Play(ctx, temporal, streams.Out, log)
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		return errors.Join(cause, err)
+	}
+	return err
+}

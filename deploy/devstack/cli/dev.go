@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"devicetwin/cmd/devicetwin/app"
+	"devicetwin/deploy/devstack/stack"
+)
+
+// devCommand is "devstack dev".
+type devCommand struct {
+	systemFlags
+	fixedPorts
+	Log        app.LogConfig  `embed:"" prefix:"log-" group:"Logging"`
+	HTTP       app.HTTPConfig `embed:"" prefix:"http-" group:"HTTP"`
+	DataDir    string         `help:"Folder for the data of all servers; it is kept." default:".devstack" placeholder:"DIR"`
+	Grafana    bool           `help:"Start an installed Grafana as well, with data source and dashboards."`
+	GrafanaDir string         `help:"Folder with Grafana's provisioning and dashboards." default:"deploy/grafana" placeholder:"DIR"`
+}
+
+// Validate is called by the parser.
+func (c *devCommand) Validate() error {
+	if c.HTTP.Listen == "" {
+		return errors.New("--http-listen: expected an address, such as 127.0.0.1:8090")
+	}
+	return nil
+}
+
+// Run starts everything and waits for the end.
+func (c *devCommand) Run(ctx context.Context, streams app.Streams) (err error) {
+	log := c.Log.Logger(os.Stderr)
+	dataDir, err := filepath.Abs(c.DataDir)
+	if err != nil {
+		return fmt.Errorf("data directory %s: %w", c.DataDir, err)
+	}
+	o := stack.Options{DataDir: dataDir, Ports: c.ports(), GrafanaDir: c.GrafanaDir, Logger: log, Parts: stack.DefaultParts()}
+	if c.Grafana {
+		o.Parts = append(o.Parts, stack.PartGrafana)
+	}
+	s, err := startSystem(ctx, o, c.systemFlags, c.Log, c.HTTP.Listen)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	c.welcome(streams.Out, s)
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(streams.Out, "Stopping …")
+		return nil
+	case err := <-s.service.Failed():
+		return err
+	}
+}
+
+func (c *devCommand) welcome(w io.Writer, s *system) {
+	fmt.Fprintf(w, "devicetwin is up, with model %s. Ctrl-C stops it; its data stays in %s.\n\n", c.Model.Model, c.DataDir)
+	s.printAddresses(w)
+	fmt.Fprintf(w, `
+Be a device:
+  mosquitto_pub -h 127.0.0.1 -p %d -q 1 -t devices/pump-1/telemetry -m '{"temperature": 95.5}'
+and see its workflow: %s/namespaces/%s/workflows/device%%2Fpump-1
+`, s.stack.MQTT.Port(), s.stack.UI.URL(), stack.Namespace)
+}

@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"devicetwin/cmd/devicetwin/app"
+	"devicetwin/deploy/devstack/stack"
+)
+
+// serveCommand is "devstack serve".
+type serveCommand struct {
+	fixedPorts
+	Log        app.LogConfig `embed:"" prefix:"log-" group:"Logging"`
+	Only       partNames     `help:"Parts to run, separated by commas: mqtt, temporal, ui, influxdb, grafana. By default all but Grafana." placeholder:"PARTS"`
+	DataDir    string        `help:"Folder for the data of all servers; it is kept." default:".devstack" placeholder:"DIR"`
+	SyncAlways bool          `help:"Let the broker fsync every message before it acknowledges it, to survive the loss of power."`
+	GrafanaDir string        `help:"Folder with Grafana's provisioning and dashboards." default:"deploy/grafana" placeholder:"DIR"`
+}
+
+// partNames is a list of parts on the command line.
+type partNames []stack.Part
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (p *partNames) UnmarshalText(text []byte) error {
+	parts, err := stack.ParseParts(string(text))
+	*p = parts
+	return err
+}
+
+// Run starts the servers and waits for the end.
+func (c *serveCommand) Run(ctx context.Context, streams app.Streams) (err error) {
+	dataDir, err := filepath.Abs(c.DataDir)
+	if err != nil {
+		return fmt.Errorf("data directory %s: %w", c.DataDir, err)
+	}
+	s, err := startStack(ctx, stack.Options{
+		DataDir: dataDir, Parts: c.Only, Ports: c.ports(), SyncAlways: c.SyncAlways,
+		GrafanaDir: c.GrafanaDir, Logger: c.Log.Logger(os.Stderr),
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	printSettings(streams.Out, s)
+	<-ctx.Done()
+	return nil
+}
+
+// printSettings writes the addresses as settings of devicetwin, for a shell or
+// for a program that started this one; "# ready" is the last line.
+func printSettings(w io.Writer, s *stack.Stack) {
+	set := func(name, value string) { fmt.Fprintf(w, "DEVICETWIN_%s=%s\n", name, value) }
+	if s.MQTT != nil {
+		set("MQTT_URL", s.MQTT.URL())
+		set("WORKER_CREDENTIALS", credentialsDir(s.DataDir()))
+	}
+	if s.Temporal != nil {
+		set("TEMPORAL_ADDRESS", s.Temporal.Addr())
+		set("TEMPORAL_NAMESPACE", stack.Namespace)
+	}
+	if s.InfluxDB != nil {
+		set("INFLUX_URL", s.InfluxDB.URL())
+		set("INFLUX_BUCKET", stack.BucketName)
+	}
+	if s.UI != nil {
+		fmt.Fprintf(w, "# Temporal UI: %s\n", s.UI.URL())
+	}
+	if s.Grafana != nil {
+		fmt.Fprintf(w, "# Grafana: %s\n", s.Grafana.URL())
+	}
+	fmt.Fprintln(w, "# ready")
+}

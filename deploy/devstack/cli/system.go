@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"devicetwin/cmd/devicetwin/app"
+	"devicetwin/deploy/devstack/stack"
+)
+
+// systemFlags are what demo and dev have in common.
+type systemFlags struct {
+	Model  app.ModelConfig  `embed:"" group:"Models"`
+	Bridge app.BridgeConfig `embed:"" prefix:"bridge-" group:"Bridge"`
+	Worker workerFlags      `embed:"" prefix:"worker-" group:"Worker"`
+}
+
+// workerFlags are those of app.WorkerConfig that do not follow from the stack.
+type workerFlags struct {
+	RunEvents int `help:"Messages that one run of a device's workflow applies before it is continued as new." default:"10000"`
+}
+
+// system is a stack with the bridge and the worker on it, in one process.
+type system struct {
+	stack   *stack.Stack
+	service *app.Service
+	config  app.Config
+}
+
+func startSystem(ctx context.Context, o stack.Options, flags systemFlags, log app.LogConfig, listen string) (_ *system, err error) {
+	// A fault in a model is found before anything is started.
+	if _, err := flags.Model.LoadModels(); err != nil {
+		return nil, err
+	}
+	s := &system{}
+	if s.stack, err = startStack(ctx, o); err != nil {
+		return nil, err
+	}
+	s.config = serviceConfig(s.stack, log, flags.Model, app.HTTPConfig{Listen: listen})
+	worker := app.WorkerConfig{Credentials: credentialsDir(o.DataDir), RunEvents: flags.Worker.RunEvents}
+	if s.service, err = s.config.StartService(&flags.Bridge, &worker, o.Logger); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if err := s.awaitReady(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// awaitReady waits until the bridge is subscribed: what is published before
+// belongs to nobody.
+func (s *system) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		reason, err := notReady(ctx, s.service.HTTPAddr())
+		if err == nil && reason == "" {
+			return nil
+		}
+		select {
+		case err := <-s.service.Failed():
+			return err
+		case <-ctx.Done():
+			return fmt.Errorf("bridge and worker are not ready: %s %w", reason, context.Cause(ctx))
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// notReady asks /readyz for what is missing.
+func notReady(ctx context.Context, addr string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/readyz", nil)
+	if err != nil {
+		return "", err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err.Error(), err
+	}
+	defer response.Body.Close()
+	if response.StatusCode == http.StatusOK {
+		return "", nil
+	}
+	reason, _ := io.ReadAll(io.LimitReader(response.Body, 4096))
+	return strings.TrimSpace(string(reason)), nil
+}
+
+func (s *system) Close() error {
+	var faults []error
+	if s.service != nil {
+		faults = append(faults, s.service.Close())
+	}
+	return errors.Join(append(faults, s.stack.Close())...)
+}
+
+// printAddresses lists everything that can be looked at.
+func (s *system) printAddresses(w io.Writer) {
+	line := func(name, address, remark string) {
+		fmt.Fprintf(w, "  %-12s %-29s %s\n", name, address, remark)
+	}
+	line("MQTT", s.stack.MQTT.URL(), "anonymous, or with what a device was given")
+	line("metrics", "http://"+s.service.HTTPAddr()+"/metrics", "and /healthz, /readyz")
+	line("Temporal", s.stack.Temporal.Addr(), "namespace "+stack.Namespace)
+	if s.stack.UI != nil {
+		line("Temporal UI", s.stack.UI.URL(), "")
+	}
+	line("InfluxDB", s.stack.InfluxDB.URL(), "database "+stack.Database)
+	if s.stack.Grafana != nil {
+		line("Grafana", s.stack.Grafana.URL(), "")
+	}
+}

@@ -1,0 +1,72 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"testing"
+
+	influxdb "github.com/influxdata/influxdb-client-go/v2"
+
+	"devicetwin/deploy/devstack/stack"
+)
+
+// writeInflux writes a line through the version 2 API, as the bridge does.
+func writeInflux(t *testing.T, s *stack.Stack, lines ...string) {
+	t.Helper()
+	c := influxdb.NewClient(s.InfluxDB.URL(), "")
+	defer c.Close()
+	if err := c.WriteAPIBlocking("", stack.BucketName).WriteRecord(t.Context(), lines...); err != nil {
+		t.Fatalf("write to InfluxDB: %v", err)
+	}
+}
+
+// queryInflux runs InfluxQL, as Grafana does, and returns all rows.
+func queryInflux(t *testing.T, address, query string) [][]any {
+	t.Helper()
+	response, err := http.Get(address + "/query?" + url.Values{"db": {stack.Database}, "q": {query}}.Encode())
+	if err != nil {
+		t.Fatalf("query InfluxDB: %v", err)
+	}
+	defer response.Body.Close()
+	var answer struct {
+		Error   string
+		Results []struct {
+			Error  string
+			Series []struct{ Values [][]any }
+		}
+	}
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+		t.Fatalf("query InfluxDB: %s: %v", response.Status, err)
+	}
+	var rows [][]any
+	for _, r := range answer.Results {
+		answer.Error += r.Error
+		for _, s := range r.Series {
+			rows = append(rows, s.Values...)
+		}
+	}
+	if answer.Error != "" {
+		t.Fatalf("query InfluxDB: %s\n%s", answer.Error, query)
+	}
+	return rows
+}
+
+func TestInfluxDB(t *testing.T) {
+	s := start(t, stack.Options{Parts: []stack.Part{stack.PartInfluxDB}})
+	writeInflux(t, s,
+		`pump,device=p1,model=pump temperature=71.5,running=true 1764000000000000000`,
+		`pump,device=p2,model=pump temperature=60 1764000001000000000`)
+	rows := queryInflux(t, s.InfluxDB.URL(), `SELECT temperature FROM pump WHERE device = 'p1'`)
+	if got := fmt.Sprint(rows); got != "[[2025-11-24T16:00:00Z 71.5]]" {
+		t.Errorf("got %s", got)
+	}
+	if got := fmt.Sprint(queryInflux(t, s.InfluxDB.URL(), `SHOW DATABASES`)); got != "[[devicetwin]]" {
+		t.Errorf("databases: %s", got)
+	}
+	policies := queryInflux(t, s.InfluxDB.URL(), `SHOW RETENTION POLICIES ON `+stack.Database)
+	if len(policies) != 1 || policies[0][0] != stack.RetentionPolicy {
+		t.Errorf("retention policies: %v", policies)
+	}
+}

@@ -1,0 +1,67 @@
+package stack
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// dataDir is the locked folder that holds the data of all parts.
+type dataDir struct {
+	path      string
+	temporary bool
+}
+
+func openDataDir(path string) (*dataDir, error) {
+	d := &dataDir{path: path}
+	if path == "" {
+		d.temporary = true
+		made, err := os.MkdirTemp("", "devstack-")
+		if err != nil {
+			return nil, fmt.Errorf("make a temporary data directory: %w", err)
+		}
+		d.path = made
+		return d, nil
+	}
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("data directory %s: %w", path, err)
+	}
+	d.path = absolute
+	if err := os.MkdirAll(absolute, 0o755); err != nil {
+		return nil, fmt.Errorf("make data directory: %w", err)
+	}
+	return d, nil
+}
+
+// claim locks one part's folder for this process and returns its path. Separate
+// processes may run different parts on the same data directory.
+func (d *dataDir) claim(part Part) (string, func(), error) {
+	path := filepath.Join(d.path, string(part))
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return "", nil, fmt.Errorf("make data directory: %w", err)
+	}
+	file, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return "", nil, fmt.Errorf("lock data directory %s: %w", path, err)
+	}
+	if err := lockFile(file); err != nil {
+		file.Close()
+		if errors.Is(err, errLocked) {
+			return "", nil, fmt.Errorf("data directory %s is in use by another running stack", path)
+		}
+		return "", nil, fmt.Errorf("lock data directory %s: %w", path, err)
+	}
+	return path, func() { file.Close() }, nil
+}
+
+func (d *dataDir) close() error {
+	if !d.temporary {
+		return nil
+	}
+	if err := os.RemoveAll(d.path); err != nil {
+		return fmt.Errorf("remove temporary data directory: %w", err)
+	}
+	return nil
+}

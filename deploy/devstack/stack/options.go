@@ -1,0 +1,153 @@
+package stack
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+)
+
+// Part names one of the servers of the stack.
+type Part string
+
+// The parts. PartUI needs PartTemporal, and PartGrafana needs PartInfluxDB.
+const (
+	PartMQTT     Part = "mqtt"
+	PartTemporal Part = "temporal"
+	PartUI       Part = "ui"
+	PartInfluxDB Part = "influxdb"
+	PartGrafana  Part = "grafana"
+)
+
+// DefaultParts are the parts that run if Options.Parts is empty: all but
+// Grafana, which has to be installed.
+func DefaultParts() []Part { return []Part{PartMQTT, PartTemporal, PartUI, PartInfluxDB} }
+
+// ParseParts reads names separated by commas, for example "mqtt,temporal". An
+// empty string gives nil, which means DefaultParts.
+func ParseParts(names string) ([]Part, error) {
+	var parts []Part
+	for name := range strings.SplitSeq(names, ",") {
+		part := Part(strings.TrimSpace(name))
+		switch part {
+		case "":
+		case PartMQTT, PartTemporal, PartUI, PartInfluxDB, PartGrafana:
+			if !slices.Contains(parts, part) {
+				parts = append(parts, part)
+			}
+		default:
+			return nil, fmt.Errorf("unknown part %q: expected %s", part, "mqtt, temporal, ui, influxdb or grafana")
+		}
+	}
+	return parts, nil
+}
+
+// Credentials knows the user names and passwords of provisioned devices. Check
+// is called from many goroutines, once for each CONNECT with a user name.
+type Credentials interface {
+	Check(username, password string) bool
+}
+
+// Ports of the listeners; 0 takes any free port.
+type Ports struct {
+	MQTT     int
+	Temporal int // gRPC frontend
+	UI       int // Temporal web UI
+	InfluxDB int
+	Grafana  int
+}
+
+// DefaultPorts are the ports that each server uses by itself.
+func DefaultPorts() Ports {
+	return Ports{MQTT: 1883, Temporal: 7233, UI: 8233, InfluxDB: 8086, Grafana: 3000}
+}
+
+// Options of a stack. The zero value is usable: all of DefaultParts on free
+// loopback ports, with temporary data and no log.
+type Options struct {
+	// DataDir keeps the data of all parts between runs. It is made if it does
+	// not exist. Empty: a temporary directory, removed by Close.
+	DataDir string
+	// Parts to run; empty means DefaultParts.
+	Parts []Part
+	// Host is the IP address of all listeners; empty means 127.0.0.1. Anonymous
+	// clients are accepted, so keep it on loopback.
+	Host  string
+	Ports Ports
+	// Credentials checks MQTT clients that give a user name; clients without
+	// one are always accepted. nil accepts every user name: for a broker in a
+	// process of its own, which cannot see the store of the worker.
+	Credentials Credentials
+	// SyncAlways makes the broker fsync every message before its PUBACK.
+	SyncAlways bool
+	// GrafanaDir is the deploy/grafana folder; only for PartGrafana.
+	GrafanaDir string
+	// Logger receives what the servers log, with their own chatter one or two
+	// levels lower than they would have it. nil logs nothing.
+	Logger *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	if len(o.Parts) == 0 {
+		o.Parts = DefaultParts()
+	}
+	if o.Host == "" {
+		o.Host = "127.0.0.1"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Validate reports every fault of the options at once.
+func (o Options) Validate() error {
+	o = o.withDefaults()
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if net.ParseIP(o.Host) == nil {
+		fault("host %q: expected an IP address such as 127.0.0.1", o.Host)
+	}
+	if o.has(PartUI) && !o.has(PartTemporal) {
+		fault("part ui needs part temporal")
+	}
+	if o.has(PartGrafana) && !o.has(PartInfluxDB) {
+		fault("part grafana needs part influxdb")
+	}
+	if o.has(PartGrafana) && o.GrafanaDir == "" {
+		fault("part grafana needs the folder with its provisioning (deploy/grafana)")
+	}
+	users := map[int]Part{}
+	for _, part := range o.Parts {
+		port := o.port(part)
+		if port < 0 || port > 65535 {
+			fault("port %d of %s: expected 0 (any free port) to 65535", port, part)
+			continue
+		}
+		if other, taken := users[port]; taken && port != 0 {
+			fault("port %d is given to both %s and %s", port, other, part)
+		}
+		users[port] = part
+	}
+	return errors.Join(faults...)
+}
+
+func (o Options) has(part Part) bool { return slices.Contains(o.Parts, part) }
+
+func (o Options) port(part Part) int {
+	switch part {
+	case PartMQTT:
+		return o.Ports.MQTT
+	case PartTemporal:
+		return o.Ports.Temporal
+	case PartUI:
+		return o.Ports.UI
+	case PartInfluxDB:
+		return o.Ports.InfluxDB
+	case PartGrafana:
+		return o.Ports.Grafana
+	}
+	return 0
+}

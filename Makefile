@@ -1,0 +1,83 @@
+# devicetwin. `make help` lists the targets.
+
+DEVICES  ?= 100
+RATE     ?= 1
+DURATION ?= 60s
+SEED     ?= 1
+MODEL    ?= models/pump.yaml
+SCENARIO ?=
+REPORT   ?=
+GRAFANA  ?=
+
+STACK       := deploy/devstack
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+WORKFLOWCHECK := go run go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
+
+# Packages with goroutines, tested with the race detector.
+RACE := ./bridge/... ./simulator/... ./workflows/... ./cmd/...
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo dev test test-race check fmt bench fuzz histories clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  demo takes DEVICES=$(DEVICES) RATE=$(RATE) DURATION=$(DURATION) SEED=$(SEED) MODEL=$(MODEL) SCENARIO=… REPORT=path.json"
+	@echo "  dev takes GRAFANA=1 to start an installed Grafana as well"
+
+build: bin/devicetwin bin/devstack ## build both programs into bin/
+
+.PHONY: bin/devicetwin bin/devstack
+bin/devicetwin:
+	@mkdir -p bin
+	go build -o bin/devicetwin ./cmd/devicetwin
+
+bin/devstack:
+	@mkdir -p bin
+	@test -x bin/devstack || echo "Building the embedded broker, Temporal and InfluxDB. The first time takes about 5 minutes on 2 cores; later builds take seconds."
+	cd $(STACK) && go build -o ../../bin/devstack .
+
+demo: bin/devstack ## the main job: broker, Temporal, InfluxDB, bridge, worker and a fleet; prints a report
+	@bin/devstack demo --devices $(DEVICES) --rate $(RATE) --duration $(DURATION) --seed $(SEED) --model $(MODEL) \
+		$(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(REPORT),--report $(REPORT))
+
+dev: bin/devstack ## the same stack without a fleet, for your own devices; stays up until Ctrl-C
+	@bin/devstack dev --model $(MODEL) $(if $(GRAFANA),--grafana)
+
+test: ## all tests, of the root module and of deploy/devstack
+	go test ./...
+	@echo "Testing the whole path. The first build takes about 5 minutes on 2 cores."
+	cd $(STACK) && go test ./...
+
+test-race: ## the packages with goroutines, under the race detector
+	go test -race $(RACE)
+
+check: ## formatting, vet, staticcheck, workflow determinism, import direction
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "gofmt: the files above need formatting (make fmt)"; exit 1; }
+	go vet ./...
+	cd $(STACK) && go vet ./...
+	$(STATICCHECK) ./...
+	cd $(STACK) && $(STATICCHECK) ./...
+	$(WORKFLOWCHECK) ./workflows/...
+	go test -run TestImportsPointOneWay ./cmd/devicetwin/app
+
+fmt: ## format the code
+	gofmt -w .
+
+bench: ## Go benchmarks, in benchstat's format
+	go test -run '^$$' -bench . -benchmem ./devicefsm/... ./bridge/...
+
+FUZZTIME ?= 30s
+fuzz: ## run every fuzz target for FUZZTIME
+	@for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+		done; \
+	done
+
+histories: ## record the workflow histories that the replay tests use (after a deliberate change)
+	cd $(STACK) && go test ./... -run TestRecordHistories -record
+
+clean: ## remove what make built and the data of make dev
+	rm -rf bin .devstack

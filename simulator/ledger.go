@@ -90,6 +90,8 @@ type tally struct {
 	Durable map[number]time.Time
 }
 
+func (t tally) faulty() bool { return t.Lost+t.Duplicated+t.Reordered+t.Unexpected > 0 }
+
 // compare holds what a device sent against what its workflow applied. Entries
 // of an earlier run, with lower epochs, and without a number are passed over.
 // The latencies of the relevant messages are given to observe.

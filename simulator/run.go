@@ -96,12 +96,15 @@ func (f *fleet) play(ctx context.Context, display *display, report *Report) erro
 	return nil
 }
 
+// maxDevicesTold is how many devices with faults are told one by one.
+const maxDevicesTold = 10
+
 func seconds(d time.Duration) float64 { return rounded(d.Seconds()) }
 
 // fill works out the figures of the report.
 func (f *fleet) fill(r *Report, s *settling) {
 	eventToState, sequenceToCommand := newLatencies(), newLatencies()
-	events := uint64(0)
+	events, told := uint64(0), 0
 	for i, d := range f.devices {
 		d.mutex.Lock()
 		log := s.rests[i].log
@@ -113,6 +116,12 @@ func (f *fleet) fill(r *Report, s *settling) {
 		r.Unacknowledged += d.account.open()
 		d.mutex.Unlock()
 
+		if suspect := !s.rests[i].settled || t.faulty() || v.Missing+v.Spurious > 0; suspect && told < maxDevicesTold {
+			told++
+			f.options.Log.Warn("device is not clean", "device", d.id, "settled", s.rests[i].settled, "state", log.State,
+				"lost", t.Lost, "duplicated", t.Duplicated, "reordered", t.Reordered, "unexpected", t.Unexpected,
+				"missing", v.Missing, "spurious", v.Spurious)
+		}
 		r.Relevant += t.Relevant
 		r.Applied += t.Applied
 		r.Lost += t.Lost

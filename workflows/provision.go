@@ -28,7 +28,7 @@ type Provisioner interface {
 
 const (
 	secretBytes     = 32 // 256 bits
-	keptCredentials = 2  // the newest, and the one that the device may still hold
+	keptCredentials = 16 // issued since the one that the device last used
 	keptSecrets     = 16 // of one credential, one for each attempt to deliver it
 )
 
@@ -37,9 +37,12 @@ const (
 // workers and the broker's authentication share. The hash needs no salt and no
 // stretching, because the secret is random and long.
 //
+// A device may never have got the newest credentials, or may refuse them, so
+// older ones stay good until a newer one has been used.
+//
 // It may be used from several goroutines; from several processes, as long as one
 // device is provisioned by one process at a time, which the device's workflow
-// sees to.
+// sees to. Check writes to a file of its own for that reason.
 type CredentialStore struct {
 	dir string
 	mu  sync.Mutex // serialises writers of this process
@@ -68,14 +71,16 @@ func (s *CredentialStore) Issue(_ context.Context, device, credential string) (s
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list, err := s.read(device)
+	list, err := s.good(device)
 	if err != nil {
 		return "", err
 	}
 	at := slices.IndexFunc(list, func(c issued) bool { return c.ID == credential })
 	if at < 0 {
 		list = slices.Insert(list, 0, issued{ID: credential, At: time.Now().UTC()})
-		list = list[:min(len(list), keptCredentials)]
+		if n := len(list); n > keptCredentials { // the oldest is the one in use
+			list = append(list[:keptCredentials-1], list[n-1])
+		}
 		at = 0
 	}
 	hashes := append(list[at].Hashes, hashOf(secret))
@@ -86,21 +91,52 @@ func (s *CredentialStore) Issue(_ context.Context, device, credential string) (s
 	return secret, nil
 }
 
-// Check reports whether the password is one of the device's newest.
+// Check reports whether the password is a good one of the device. It ends the
+// older ones.
 func (s *CredentialStore) Check(device, password string) bool {
-	list, err := s.read(device)
+	list, err := s.good(device)
 	if err != nil {
 		return false
 	}
 	got := []byte(hashOf(password))
-	for _, c := range list {
+	for i, c := range list {
 		for _, h := range c.Hashes {
 			if subtle.ConstantTimeCompare(got, []byte(h)) == 1 {
+				// Where this cannot be written, older credentials stay good: no
+				// reason to lock the device out.
+				if i < len(list)-1 || s.used(device) != c.ID {
+					_ = replaceFile(s.path(device)+usedSuffix, []byte(c.ID))
+				}
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// usedSuffix names the file that holds the id of the newest credential used.
+const usedSuffix = ".used"
+
+func (s *CredentialStore) used(device string) string {
+	raw, err := os.ReadFile(s.path(device) + usedSuffix)
+	if err != nil {
+		return ""
+	}
+	return string(raw)
+}
+
+// good is the device's credentials down to the one that it used last, newest
+// first.
+func (s *CredentialStore) good(device string) ([]issued, error) {
+	list, err := s.read(device)
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	used := s.used(device)
+	if at := slices.IndexFunc(list, func(c issued) bool { return c.ID == used }); at >= 0 {
+		list = list[:at+1]
+	}
+	return list, nil
 }
 
 func hashOf(secret string) string {
@@ -130,28 +166,32 @@ func (s *CredentialStore) read(device string) ([]issued, error) {
 	return list, nil
 }
 
-// write replaces the device's file in one step, and only returns when it would
-// survive a crash: the device must never hold a secret that the broker forgot.
+// write only returns when the file would survive a crash: the device must never
+// hold a secret that the broker forgot.
 func (s *CredentialStore) write(device string, list []issued) error {
 	raw, err := json.Marshal(list)
 	if err != nil {
 		return fmt.Errorf("encode credentials of device %s: %w", device, err)
 	}
-	path := s.path(device)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("write credentials of device %s: %w", device, err)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return fmt.Errorf("write credentials of device %s: %w", device, err)
-	}
-	defer os.Remove(f.Name()) // fails after the rename, as it should
-	_, err = f.Write(raw)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("write credentials of device %s: %w", device, err)
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
+	if err := replaceFile(s.path(device), raw); err != nil {
 		return fmt.Errorf("write credentials of device %s: %w", device, err)
 	}
 	return nil
+}
+
+// replaceFile puts a file in the place of another in one step, durably.
+func replaceFile(path string, content []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // fails after the rename, as it should
+	_, err = f.Write(content)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
 }

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"encoding/hex"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -27,9 +28,10 @@ func TestCredentialStore(t *testing.T) {
 	if raw, err := hex.DecodeString(first); err != nil || len(raw) != 32 || first == again {
 		t.Fatalf("secrets %q and %q: want two different ones of 256 bits", first, again)
 	}
-	second := issue("c2")
+	second, third := issue("c2"), issue("c3")
 
-	// Another process, as after a restart, knows the same.
+	// Another process, as after a restart, knows the same; and the device may
+	// hold any of them, until it has used a newer one.
 	other, err := OpenCredentials(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -37,6 +39,18 @@ func TestCredentialStore(t *testing.T) {
 	for _, secret := range []string{first, again, second} {
 		if !other.Check("pump:1", secret) {
 			t.Errorf("secret %s was refused", secret)
+		}
+	}
+	if other.Check("pump:1", first) {
+		t.Error("a secret was taken that is older than the one used last")
+	}
+	issue("c4")
+	for _, try := range []struct {
+		secret string
+		good   bool
+	}{{second, true}, {third, true}, {third, true}, {second, false}} {
+		if got := store.Check("pump:1", try.secret); got != try.good {
+			t.Errorf("secret %s taken: %v, want %v", try.secret, got, try.good)
 		}
 	}
 	for _, wrong := range []string{"", "x", strings.ToUpper(first)} {
@@ -48,11 +62,7 @@ func TestCredentialStore(t *testing.T) {
 		t.Error("another device's secret was taken")
 	}
 
-	issue("c3")
-	if store.Check("pump:1", first) {
-		t.Error("a secret two credentials ago is still good")
-	}
-	noSecretsIn(t, dir, first, again, second)
+	noSecretsIn(t, dir, first, again, second, third)
 }
 
 func noSecretsIn(t *testing.T, dir string, secrets ...string) {
@@ -71,8 +81,28 @@ func noSecretsIn(t *testing.T, dir string, secrets ...string) {
 		}
 		return err
 	})
-	if err != nil || files != 1 {
-		t.Errorf("%d files, error %v: want one file for the one device", files, err)
+	if err != nil || files != 2 {
+		t.Errorf("%d files, error %v: want two files for the one device", files, err)
+	}
+}
+
+// A device that never uses what it is given can log in with what it has.
+func TestADeviceThatIgnoresCommandsIsNotLockedOut(t *testing.T) {
+	store, err := OpenCredentials(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, err := store.Issue(t.Context(), "d", "held")
+	if err != nil || !store.Check("d", held) {
+		t.Fatalf("the first secret was refused, error %v", err)
+	}
+	for i := range 2 * keptCredentials {
+		if _, err := store.Issue(t.Context(), "d", fmt.Sprint("ignored-", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !store.Check("d", held) {
+		t.Error("the device is locked out")
 	}
 }
 

@@ -25,7 +25,7 @@ type FleetConfig struct {
 	Scenario    string        `help:"Scenario file; by default the one beside the model: pump.scenario.yaml for pump.yaml." placeholder:"FILE"`
 	Report      string        `help:"Write the report to this file, as JSON." placeholder:"FILE"`
 	Prefix      string        `help:"First part of the devices' ids; by default new for each run."`
-	ConnectRate float64       `help:"Devices that connect per second." default:"100"`
+	ConnectRate float64       `help:"Devices that connect per second." default:"50"`
 	InFlight    int           `help:"Messages that a device sends before it waits for an acknowledgement." default:"1"`
 	Drain       time.Duration `help:"Longest wait at the end; by default as long as the scenario's last attempt can take, and a minute."`
 }

@@ -1,0 +1,70 @@
+package simulator
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"devicetwin/devicefsm"
+)
+
+// nextDue is when the device has something to do by itself.
+func (d *device) nextDue() (time.Time, bool) {
+	var due time.Time
+	if len(d.later) > 0 {
+		due = d.later[0].due
+	}
+	if d.planned && len(d.outbox) < maxOutbox {
+		if at := d.started.Add(d.next.At); due.IsZero() || at.Before(due) {
+			due = at
+		}
+	}
+	return due, !due.IsZero()
+}
+
+// takeDue moves what is due into the outbox.
+func (d *device) takeDue(now time.Time) (parting, bool) {
+	for len(d.later) > 0 && !d.later[0].due.After(now) {
+		d.outbox = append(d.outbox, d.later[0].drafts...)
+		d.later = d.later[1:]
+	}
+	if d.fleet.over() {
+		d.planned = false
+	}
+	for d.planned && len(d.outbox) < maxOutbox && !d.started.Add(d.next.At).After(now) {
+		act := d.next
+		d.next, d.planned = d.plan.Next()
+		switch act.Kind {
+		case ActPoison:
+			d.poisons++
+			d.outbox = append(d.outbox, draft{
+				kind: draftCopy, topic: topicOf(d.id, devicefsm.ChannelTelemetry, ""),
+				payload: fmt.Appendf(nil, "%s%s %d", poisonMark, d.id, d.poisons),
+			})
+		case ActChurn:
+			if act.Clean {
+				d.outbox = append(d.outbox, d.birth("offline", ""), draft{kind: draftLeave, act: act})
+				d.outbox[len(d.outbox)-2].kind = draftMessage
+				continue
+			}
+			return d.depart(act, true), true
+		default:
+			d.outbox = append(d.outbox, draft{
+				kind: draftMessage, channel: act.Channel, name: act.Name, data: act.Data,
+				repeat: act.Repeat, after: act.RepeatAfter,
+			})
+		}
+	}
+	return parting{}, false
+}
+
+// delay puts drafts off until they are due.
+func (d *device) delay(due time.Time, drafts ...draft) {
+	i, _ := slices.BinarySearchFunc(d.later, due, func(l delayed, due time.Time) int {
+		if l.due.After(due) {
+			return 1
+		}
+		return -1
+	})
+	d.later = slices.Insert(d.later, i, delayed{due, drafts})
+}

@@ -1,0 +1,126 @@
+package simulator
+
+import (
+	"fmt"
+	"time"
+
+	"devicetwin/devicefsm"
+)
+
+// send publishes as much as the window of unacknowledged messages allows.
+func (d *device) send() (parting, bool) {
+	for i := range d.inflight {
+		if d.inflight[i].token == nil {
+			d.publish(&d.inflight[i])
+		}
+	}
+	for len(d.outbox) > 0 {
+		next := d.outbox[0]
+		if !next.onWire() {
+			if len(d.inflight) > 0 {
+				return parting{}, false
+			}
+			d.outbox = d.outbox[1:]
+			if next.kind == draftLeave {
+				return d.depart(next.act, false), true
+			}
+			d.credentials = next.credentials
+			birth := d.birth("boot", next.credential)
+			birth.marks, birth.id = factBirth, next.id
+			return parting{kind: draftReconnect, next: &birth}, true
+		}
+		if len(d.inflight) >= d.fleet.options.InFlight {
+			return parting{}, false
+		}
+		d.outbox = d.outbox[1:]
+		f, err := d.prepare(next)
+		if err != nil {
+			d.fleet.fail(fmt.Errorf("device %s: %w", d.id, err))
+			continue
+		}
+		d.inflight = append(d.inflight, f)
+		d.publish(&d.inflight[len(d.inflight)-1])
+	}
+	return parting{}, false
+}
+
+// prepare gives a draft its number and its form, and tells the oracle.
+func (d *device) prepare(next draft) (flight, error) {
+	f := flight{draft: next, topic: next.topic, payload: next.payload}
+	if !next.numbered() {
+		return f, nil
+	}
+	now := time.Now()
+	d.last.seq++
+	f.number = d.last
+	f.topic = topicOf(d.id, next.channel, next.name)
+	payload, err := encode(next.data, f.number, now.Add(d.identity.Skew))
+	if err != nil {
+		return f, err
+	}
+	f.payload = payload
+	msg := devicefsm.Message{
+		Channel: next.channel, Name: next.name, Data: next.data,
+		Time: now, Epoch: f.number.epoch, Seq: f.number.seq,
+	}
+	completed := d.match.take(msg)
+	f.relevant = d.fleet.options.Model.Relevant(msg)
+	if f.relevant && !d.fleet.admit() {
+		f.relevant = false
+	}
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	d.account.noteIssued(f.number)
+	if completed {
+		d.note(fact{kind: factCompleted, at: now, number: f.number})
+		if !d.waits {
+			d.pending, d.waits = now, true
+		}
+	}
+	if next.id != "" {
+		d.note(fact{kind: next.marks, at: now, number: f.number, id: next.id})
+		if next.marks == factBirth {
+			d.waits = false
+			d.fleet.count.reprovisions.Add(1)
+		}
+	}
+	return f, nil
+}
+
+func (d *device) publish(f *flight) {
+	if f.published.IsZero() {
+		f.published = time.Now()
+	}
+	f.token = d.link.publish(f.topic, f.payload)
+}
+
+// acknowledge takes the PUBACK of the oldest message in flight.
+func (d *device) acknowledge() error {
+	f := d.inflight[0]
+	if err := f.token.Error(); err != nil {
+		return err
+	}
+	d.inflight = d.inflight[1:]
+	count := &d.fleet.count
+	if !f.draft.numbered() {
+		if f.draft.repeat {
+			count.repeated.Add(1)
+		}
+		return nil
+	}
+	count.sent.Add(1)
+	if f.relevant {
+		count.relevant.Add(1)
+	}
+	published := f.published
+	if f.draft.aside {
+		published = time.Time{}
+	}
+	d.mutex.Lock()
+	d.account.noteAcknowledged(f.number, f.relevant, published)
+	d.mutex.Unlock()
+	if f.draft.repeat {
+		d.delay(time.Now().Add(f.draft.after), draft{kind: draftCopy, topic: f.topic, payload: f.payload, repeat: true})
+	}
+	return nil
+}

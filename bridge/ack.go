@@ -8,6 +8,7 @@ import (
 // delivery is one MQTT PUBLISH as the session received it.
 type delivery struct {
 	from     *window
+	id       uint16 // MQTT packet id; 0 for QoS 0
 	topic    string
 	payload  []byte
 	dup      bool // MQTT DUP flag: the broker has sent it before
@@ -40,18 +41,34 @@ type window struct {
 
 	lost    bool
 	entries fifo[*entry]
+	// unacked are the packet ids of the entries. A broker may deliver a message
+	// again on the same connection when it has waited for long (NATS does);
+	// such a repetition must not be acknowledged by itself, because the id may
+	// by then belong to another message.
+	unacked map[uint16]bool
 	outbox  []func() // released, and not yet handed to acks
 }
 
 func newWindow() *window {
-	return &window{acks: make(chan []func()), gone: make(chan struct{})}
+	return &window{acks: make(chan []func()), gone: make(chan struct{}), unacked: make(map[uint16]bool)}
 }
+
+func (w *window) push(e *entry) {
+	w.entries.push(e)
+	if e.id != 0 {
+		w.unacked[e.id] = true
+	}
+}
+
+// repeats reports whether d was delivered before on this connection.
+func (w *window) repeats(d delivery) bool { return d.id != 0 && w.unacked[d.id] }
 
 // release moves the acknowledgements of everything done at the head into the
 // outbox and calls each for what left.
 func (w *window) release(each func(*entry)) {
 	for w.entries.len() > 0 && w.entries.head().done() {
 		e := w.entries.pop()
+		delete(w.unacked, e.id)
 		if e.ack != nil {
 			w.outbox = append(w.outbox, e.ack)
 		}

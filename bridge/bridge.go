@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -86,7 +87,7 @@ func New(cfg Config, deps Deps) (*Bridge, error) {
 	if deps.Model == nil || deps.Signaller == nil {
 		return nil, errors.New("bridge: a model and a signaller are needed")
 	}
-	tlsConfig, err := cfg.MQTT.tlsConfig()
+	open, err := cfg.MQTT.opener()
 	if err != nil {
 		return nil, fmt.Errorf("bridge configuration: %w", err)
 	}
@@ -100,8 +101,8 @@ func New(cfg Config, deps Deps) (*Bridge, error) {
 			return nil, fmt.Errorf("registering the metrics of bridge %s: %w", cfg.ID, err)
 		}
 	}
-	b.dial = pahoDialer(cfg.MQTT, tlsConfig, keepSession)
-	b.probe = pahoDialer(cfg.MQTT.named(cfg.MQTT.ClientID+"-probe"), tlsConfig, cleanSession)
+	b.dial = pahoDialer(cfg.MQTT, open, keepSession)
+	b.probe = pahoDialer(cfg.MQTT.named(cfg.MQTT.ClientID+"-probe"), open, cleanSession)
 	return b, nil
 }
 
@@ -121,6 +122,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	work, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	w := &world{ctx: work, loop: b.loop, deps: b.deps, timeout: b.cfg.SignalTimeout, letters: b.letters}
 	b.loop.core = newCore(b.cfg, b.deps.Model, w, b.counts, b.log, backoff(b.cfg.RetryMin, b.cfg.RetryMax))
+	b.loop.core.instance = rand.Text()
 	var background sync.WaitGroup
 	background.Go(func() { b.letters.run(work) })
 	background.Go(func() { b.figures(ctx) })

@@ -69,7 +69,7 @@ type rig struct {
 	acked []string
 }
 
-func startRig(t *testing.T, cfg Config, plan ...fakeClient) *rig {
+func startRig(t *testing.T, cfg Config, plan ...fakePlan) *rig {
 	t.Helper()
 	r := &rig{
 		t: t, broker: &fakeBroker{plan: plan}, temp: &fakeSignaller{takes: time.Millisecond},
@@ -211,9 +211,9 @@ func TestTemporalOutage(t *testing.T) {
 
 func TestReconnects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		refused := fakeClient{connectErr: fmt.Errorf("connection refused")}
-		r := startRig(t, DefaultConfig(), fakeClient{}, refused, refused, refused, fakeClient{present: true}, fakeClient{})
-		r.temp.takes = time.Minute
+		refused := fakePlan{connectErr: fmt.Errorf("connection refused")}
+		r := startRig(t, DefaultConfig(), fakePlan{}, refused, refused, refused, fakePlan{present: true}, fakePlan{})
+		r.temp.takes = 5 * time.Second
 		r.deliver("d", 1, false)
 		r.deliver("d", 2, false)
 		first := r.broker.last()
@@ -313,11 +313,11 @@ func TestSharedSubscriptionsAreProbed(t *testing.T) {
 	t.Run("delivers", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			broker := &fakeBroker{}
-			plan := fakeClient{}
+			plan := fakePlan{}
 			plan.onPublish = func(topic string, payload []byte) {
 				broker.clients[0].in.deliver <- delivery{topic: topic, payload: payload}
 			}
-			broker.plan = []fakeClient{plan, {}}
+			broker.plan = []fakePlan{plan, {}}
 			b, err := New(cfg, Deps{Model: testModel{}, Signaller: &fakeSignaller{}, Log: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				t.Fatal(err)
@@ -338,7 +338,7 @@ func TestSharedSubscriptionsAreProbed(t *testing.T) {
 	})
 	t.Run("swallows", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			broker := &fakeBroker{plan: []fakeClient{{connectErr: fmt.Errorf("refused")}, {}}}
+			broker := &fakeBroker{plan: []fakePlan{{connectErr: fmt.Errorf("refused")}, {}}}
 			b, err := New(cfg, Deps{Model: testModel{}, Signaller: &fakeSignaller{}, Log: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				t.Fatal(err)
@@ -357,8 +357,8 @@ func TestSharedSubscriptionsAreProbed(t *testing.T) {
 
 func TestPublisher(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		broken := fakeClient{publishErr: errLost}
-		broker := &fakeBroker{plan: []fakeClient{{connectErr: fmt.Errorf("refused")}, broken, {}}}
+		broken := fakePlan{publishErr: errLost}
+		broker := &fakeBroker{plan: []fakePlan{{connectErr: fmt.Errorf("refused")}, broken, {}}}
 		logs := &logLines{}
 		cfg := DefaultMQTTConfig()
 		cfg.ClientID = "out"

@@ -38,9 +38,10 @@ const closeQuiesce = 500 * time.Millisecond
 // run works until ctx ends.
 func (c *connector) run(ctx context.Context) {
 	var lostAt time.Time // zero: no outage was logged
+	what := "broker cannot be reached; trying again"
 	attempt := 0
 	for ctx.Err() == nil {
-		began := time.Now()
+		var upSince time.Time
 		err := c.connection(ctx, func() {
 			if !lostAt.IsZero() {
 				c.log.Info("broker is back", "after", time.Since(lostAt).Round(time.Millisecond))
@@ -48,18 +49,19 @@ func (c *connector) run(ctx context.Context) {
 				c.log.Info("connected to the broker")
 			}
 			lostAt = time.Time{}
-			began = time.Now()
+			what = "broker lost; connecting again"
+			upSince = time.Now()
 		})
 		if ctx.Err() != nil {
 			return
 		}
 		if lostAt.IsZero() {
 			lostAt = time.Now()
-			c.log.Warn("broker lost", "err", err)
+			c.log.Warn(what, "err", err)
 		} else {
 			c.log.Debug("broker still lost", "err", err, "attempt", attempt)
 		}
-		if time.Since(began) >= c.stable {
+		if !upSince.IsZero() && time.Since(upSince) >= c.stable {
 			attempt = 0
 		}
 		pause := time.NewTimer(c.wait(attempt))

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"errors"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"devicetwin/devicefsm"
@@ -33,6 +34,9 @@ type core struct {
 	wait   func(attempt int) time.Duration // backoff of signals
 
 	silentAfter, tolerance time.Duration
+
+	instance string // tells the batches of this process from those of any other
+	batches  uint64
 
 	devices *deviceTable
 	orphans orphans
@@ -105,6 +109,10 @@ func (c *core) full() bool {
 // receive takes one delivery.
 func (c *core) receive(d delivery, now time.Time) {
 	c.counts.received.Add(1)
+	if d.from.repeats(d) {
+		c.counts.repeated.Add(1)
+		return
+	}
 	if e := c.orphans.take(d); e != nil {
 		c.adopt(e, d)
 		return
@@ -116,7 +124,7 @@ func (c *core) receive(d delivery, now time.Time) {
 	if d.from.lost {
 		c.orphans.add(e)
 	} else {
-		d.from.entries.push(e)
+		d.from.push(e)
 	}
 	c.interpret(e)
 	c.settle(e)
@@ -135,8 +143,8 @@ func (c *core) adopt(e *entry, d delivery) {
 		c.held++
 		c.heldBytes += len(e.payload)
 	}
-	e.from, e.ack = d.from, d.ack
-	d.from.entries.push(e)
+	e.from, e.id, e.ack = d.from, d.id, d.ack
+	d.from.push(e)
 	d.from.release(c.letGo)
 }
 
@@ -251,8 +259,10 @@ func (c *core) dispatch(now time.Time) {
 		w := d.work
 		if len(w.batch) == 0 {
 			w.load(c.cfg.BatchMessages, c.cfg.BatchBytes)
+			c.batches++
+			w.id = c.instance + "-" + strconv.FormatUint(c.batches, 36)
 		}
-		batch := devicefsm.Batch{Messages: make([]devicefsm.Message, len(w.batch))}
+		batch := devicefsm.Batch{ID: w.id, Messages: make([]devicefsm.Message, len(w.batch))}
 		for i, it := range w.batch {
 			batch.Messages[i] = it.message
 		}

@@ -128,10 +128,14 @@ func TestFailedBatchIsTriedAgainUnchanged(t *testing.T) {
 		t.Fatalf("next at %v, %v", at, ok)
 	}
 	b.advance(time.Second)
-	if got := b.out.signals[2].ids(); got != "1" {
-		t.Fatalf("second try: %s", got)
+	first, second := b.out.signals[0], b.out.signals[2]
+	if got := second.ids(); got != "1" || second.batch.ID == "" || second.batch.ID != first.batch.ID {
+		t.Fatalf("second try: %s in batch %q, first try in %q", got, second.batch.ID, first.batch.ID)
 	}
 	b.accept("d")
+	if next := b.out.signals[3].batch.ID; next == first.batch.ID {
+		t.Fatalf("the next batch has the id of the one before: %q", next)
+	}
 	b.accept("d")
 	if got := b.acks(); got != "1 2 3" {
 		t.Fatalf("acknowledged: %s", got)
@@ -229,6 +233,30 @@ func TestRepetitionJoinsWhatIsStillHeld(t *testing.T) {
 	}
 	if b.held != 0 || len(b.orphans) != 0 {
 		t.Errorf("held %d, orphans %d", b.held, len(b.orphans))
+	}
+}
+
+func TestRepetitionOnTheSameConnectionIsAcknowledgedOnce(t *testing.T) {
+	b := newBench(DefaultConfig(), testModel{})
+	send := func(id uint16, dup bool) {
+		b.receive(delivery{
+			from: b.w, id: id, topic: "devices/d/telemetry", payload: fmt.Appendf(nil, `{"hot":1,"id":%d}`, id), dup: dup, at: b.now,
+			ack: func() { b.acked = append(b.acked, fmt.Sprint(id)) },
+		}, b.now)
+	}
+	send(1, false)
+	send(2, false)
+	send(1, true)
+	send(2, true)
+	b.accept("d")
+	b.accept("d")
+	if got := b.acks(); got != "1 2" || len(b.out.signals) != 2 || !b.idle() {
+		t.Errorf("acknowledged: %s, signals %v", got, b.out.signals)
+	}
+	send(1, false) // the id belongs to another message now
+	b.accept("d")
+	if got := b.acks(); got != "1 2 1" || b.held != 0 || len(b.w.unacked) != 0 {
+		t.Errorf("acknowledged: %s", got)
 	}
 }
 

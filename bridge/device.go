@@ -32,6 +32,7 @@ type backlog struct {
 	size    int // bound of the batch's bytes in JSON
 	started time.Time
 	attempt int
+	id      string // of the batch
 	retryAt time.Time
 }
 

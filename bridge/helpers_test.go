@@ -145,19 +145,24 @@ type permanentError struct{}
 func (permanentError) Error() string   { return "no such namespace" }
 func (permanentError) Permanent() bool { return true }
 
-// fakeClient is a broker connection under control of a test.
-type fakeClient struct {
-	in         intake
+// fakePlan is how a connection behaves.
+type fakePlan struct {
 	present    bool
 	connectErr error
 	publishErr error
+	onPublish  func(topic string, payload []byte)
+}
+
+// fakeClient is a broker connection under control of a test.
+type fakeClient struct {
+	fakePlan
+	in intake
 
 	mu         sync.Mutex
 	subscribed []string
 	published  []string
 	closed     bool
 	lost       chan error
-	onPublish  func(topic string, payload []byte)
 }
 
 func (c *fakeClient) Connect(context.Context) (bool, error) { return c.present, c.connectErr }
@@ -194,7 +199,7 @@ func (c *fakeClient) Close(time.Duration) {
 // plan is kept.
 type fakeBroker struct {
 	mu      sync.Mutex
-	plan    []fakeClient
+	plan    []fakePlan
 	clients []*fakeClient
 }
 
@@ -203,8 +208,7 @@ func (b *fakeBroker) dial(in intake) client {
 	defer b.mu.Unlock()
 	c := &fakeClient{lost: make(chan error, 1), in: in}
 	if len(b.plan) > 0 {
-		p := &b.plan[min(len(b.clients), len(b.plan)-1)]
-		c.present, c.connectErr, c.publishErr, c.onPublish = p.present, p.connectErr, p.publishErr, p.onPublish
+		c.fakePlan = b.plan[min(len(b.clients), len(b.plan)-1)]
 	}
 	b.clients = append(b.clients, c)
 	return c

@@ -83,7 +83,15 @@ func (l *link) judge(err error) {
 // ping sends a PINGREQ [MQTT-3.12]. A failure shows at the next read or write.
 func (l *link) ping() { _, _ = l.Write([]byte{0xc0, 0x00}) }
 
-// openConn opens the connection for a broker URL.
+// opener opens connections as the configuration says.
+func (c MQTTConfig) opener() (opener, error) {
+	tlsConfig, err := c.tlsConfig()
+	if err != nil {
+		return nil, err
+	}
+	return func(u *url.URL) (net.Conn, error) { return openConn(u, tlsConfig, c.ConnectTimeout) }, nil
+}
+
 func openConn(u *url.URL, tlsConfig *tls.Config, timeout time.Duration) (net.Conn, error) {
 	d := &net.Dialer{Timeout: timeout}
 	switch u.Scheme {

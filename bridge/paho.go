@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -39,7 +38,10 @@ type pahoClient struct {
 	handling sync.Mutex
 }
 
-func pahoDialer(cfg MQTTConfig, tlsConfig *tls.Config, clean bool) dialer {
+// opener opens the network connection to a broker.
+type opener func(*url.URL) (net.Conn, error)
+
+func pahoDialer(cfg MQTTConfig, open opener, clean bool) dialer {
 	return func(in intake) client {
 		p := &pahoClient{in: in, ping: cfg.KeepAlive / 2, lost: make(chan error, 1), gone: make(chan struct{})}
 		o := mqtt.NewClientOptions().
@@ -61,8 +63,14 @@ func pahoDialer(cfg MQTTConfig, tlsConfig *tls.Config, clean bool) dialer {
 			SetPingTimeout(24 * time.Hour).
 			// Repetitions come before the SUBACK, when no route is known yet.
 			SetDefaultPublishHandler(p.handle).
-			SetCustomOpenConnectionFn(func(u *url.URL, o mqtt.ClientOptions) (net.Conn, error) {
-				return p.open(u, o, tlsConfig, 2*cfg.KeepAlive)
+			SetCustomOpenConnectionFn(func(u *url.URL, _ mqtt.ClientOptions) (net.Conn, error) {
+				conn, err := open(u)
+				if err != nil {
+					return nil, fmt.Errorf("connecting to %s: %w", u.Redacted(), err)
+				}
+				l := &link{Conn: conn, silence: 2 * cfg.KeepAlive, ended: p.end}
+				p.link.Store(l)
+				return l, nil
 			})
 		for _, b := range cfg.Brokers {
 			o.AddBroker(b)
@@ -70,16 +78,6 @@ func pahoDialer(cfg MQTTConfig, tlsConfig *tls.Config, clean bool) dialer {
 		p.paho = mqtt.NewClient(o)
 		return p
 	}
-}
-
-func (p *pahoClient) open(u *url.URL, o mqtt.ClientOptions, tlsConfig *tls.Config, silence time.Duration) (net.Conn, error) {
-	conn, err := openConn(u, tlsConfig, o.ConnectTimeout)
-	if err != nil {
-		return nil, fmt.Errorf("connecting to %s: %w", u.Redacted(), err)
-	}
-	l := &link{Conn: conn, silence: silence, ended: p.end}
-	p.link.Store(l)
-	return l, nil
 }
 
 // end notes why the connection ended, the first time.
@@ -105,7 +103,7 @@ func (p *pahoClient) handle(_ mqtt.Client, m mqtt.Message) {
 		at:       time.Now().UTC().Truncate(time.Millisecond),
 	}
 	if m.Qos() > 0 {
-		d.ack = m.Ack
+		d.id, d.ack = m.MessageID(), m.Ack
 	}
 	select {
 	case p.in.deliver <- d:
@@ -202,6 +200,7 @@ func (p *pahoClient) Close(quiesce time.Duration) {
 	// Nothing is delivered once gone is closed and a handler that saw it open
 	// has returned.
 	p.handling.Lock()
-	p.handling.Unlock() //nolint:staticcheck // waiting is the purpose
+	//lint:ignore SA2001 waiting for the handler is the purpose
+	p.handling.Unlock()
 	p.paho.Disconnect(0)
 }

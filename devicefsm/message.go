@@ -56,6 +56,10 @@ type Message struct {
 // Batch is what one Temporal signal carries: messages of one device, in the
 // order of their arrival.
 type Batch struct {
+	// ID is the same whenever this batch is sent again, because its sender does
+	// not know whether it had arrived, and no other batch of the device has it.
+	// A sender never starts a batch before the one before it was accepted.
+	ID       string    `json:"id,omitempty"`
 	Messages []Message `json:"m"`
 }
 

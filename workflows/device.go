@@ -152,6 +152,12 @@ func (d *device) inboxIsEmpty() bool { return d.inbox.Len() == 0 }
 
 // apply steps the statechart through a batch.
 func (d *device) apply(ctx workflow.Context, batch devicefsm.Batch) {
+	if batch.ID != "" && batch.ID == d.state.Batch {
+		// The bridge did not hear that it had arrived, and sent it again.
+		d.state.Delivery.Duplicates += uint64(len(batch.Messages))
+		return
+	}
+	d.state.Batch = batch.ID
 	started := workflow.GetInfo(ctx).GetCurrentHistoryLength()
 	for _, m := range batch.Messages {
 		v := d.state.Delivery.Judge(m)

@@ -310,6 +310,24 @@ func TestDuplicatesAreAppliedOnce(t *testing.T) {
 	}
 }
 
+// Unnumbered messages cannot be told apart, but the batch that is sent again can.
+func TestARepeatedBatchIsAppliedOnce(t *testing.T) {
+	h := newHarness(t, 0)
+	send := func(id string) func() {
+		return func() {
+			m := boot()
+			m.Time, m.Digest = h.Now(), "the same"
+			h.SignalWorkflow(SignalEvents, devicefsm.Batch{ID: id, Messages: []devicefsm.Message{m}})
+		}
+	}
+	for i, id := range []string{"a-1", "a-1", "a-2", "a-2", "a-3"} {
+		h.RegisterDelayedCallback(send(id), time.Duration(i+1)*time.Second)
+	}
+	if view := h.runUntil(10 * time.Second); view.Delivery.Applied != 3 || view.Delivery.Duplicates != 2 {
+		t.Errorf("%d applied, %d duplicates; want 3, 2", view.Delivery.Applied, view.Delivery.Duplicates)
+	}
+}
+
 func TestSilenceIsNoticedOnce(t *testing.T) {
 	h := newHarness(t, 0)
 	silentAfter, tolerance := h.model.Liveness()

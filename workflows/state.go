@@ -29,6 +29,8 @@ type State struct {
 	Instance string              `json:"instance"`
 	Snapshot *devicefsm.Snapshot `json:"snapshot"`
 	Delivery Delivery            `json:"delivery"`
+	// Batch is the id of the last batch applied.
+	Batch string `json:"batch,omitempty"`
 	// Invocations are the activities that the model wants to run now, oldest
 	// first; a run that inherits them starts them again, under the same ids.
 	Invocations []devicefsm.Action `json:"invocations,omitempty"`

@@ -1,0 +1,63 @@
+package bridge
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+)
+
+// BenchmarkReceive is one numbered telemetry message through the core: left out
+// as irrelevant, or signalled in batches.
+func BenchmarkReceive(b *testing.B) {
+	for name, payload := range map[string]string{
+		"irrelevant": `{"epoch":1764000000,"seq":%d,"ts":1764000000123,"temperature":71.5,"pressure":3.2,"mode":"auto"}`,
+		"relevant":   `{"epoch":1764000000,"seq":%d,"ts":1764000000123,"temperature":71.5,"pressure":3.2,"hot":true}`,
+	} {
+		b.Run(name, func(b *testing.B) {
+			c := newBench(DefaultConfig(), testModel{})
+			b.ReportAllocs()
+			for i := range b.N {
+				device := fmt.Sprint("d", i%1000)
+				c.receive(delivery{
+					from: c.w, topic: "devices/" + device + "/telemetry", payload: fmt.Appendf(nil, payload, i/1000+1),
+					at: c.now, ack: func() {},
+				}, c.now)
+				for c.full() || i == b.N-1 && !c.idle() {
+					done := c.out.signals
+					c.out.signals = nil
+					for _, s := range done {
+						c.accept(s.device)
+					}
+				}
+				c.w.outbox = c.w.outbox[:0]
+				c.out.points = c.out.points[:0]
+			}
+		})
+	}
+}
+
+// TestIdleDeviceIsSmall holds the bridge to less than 1 KiB for a device that
+// it only remembers.
+func TestIdleDeviceIsSmall(t *testing.T) {
+	const devices = 50_000
+	c := newBench(DefaultConfig(), testModel{})
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range devices {
+		device := fmt.Sprintf("plant-7:pump-%06d", i)
+		c.deliver("devices/"+device+"/status", `{"status":"boot","epoch":1,"seq":1}`, "", false)
+		for !c.idle() {
+			c.accept(device)
+		}
+		c.w.outbox, c.out.signals = nil, nil
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if each := (after.HeapAlloc - before.HeapAlloc) / devices; each > 600 {
+		t.Errorf("%d bytes for each idle device", each)
+	} else {
+		t.Logf("%d bytes for each idle device", each)
+	}
+	runtime.KeepAlive(c)
+}

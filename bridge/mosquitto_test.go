@@ -1,0 +1,362 @@
+package bridge
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"devicetwin/devicefsm"
+)
+
+// mosquitto is a real broker with persistence, on a port of its own, that can
+// be ended and started again.
+type mosquitto struct {
+	t       *testing.T
+	program string
+	config  string
+	port    int
+	cmd     *exec.Cmd
+}
+
+func startMosquitto(t *testing.T) *mosquitto {
+	t.Helper()
+	program, err := exec.LookPath("mosquitto")
+	if err != nil {
+		program = "/usr/sbin/mosquitto" // not on every user's PATH in Debian
+		if _, err := os.Stat(program); err != nil {
+			t.Skip("mosquitto is not installed: apt-get install mosquitto")
+		}
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &mosquitto{t: t, program: program, port: l.Addr().(*net.TCPAddr).Port, config: filepath.Join(t.TempDir(), "mosquitto.conf")}
+	_ = l.Close()
+	text := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location %s/\n"+
+		"max_inflight_messages 1000\nmax_queued_messages 0\nlog_type all\nlog_dest stderr\n", m.port, filepath.Dir(m.config))
+	if os.Geteuid() == 0 {
+		text += "user root\n" // else it cannot write into the test's directory
+	}
+	if err := os.WriteFile(m.config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m.start()
+	t.Cleanup(func() { m.stop(syscall.SIGKILL) })
+	return m
+}
+
+// start returns once the broker listens.
+func (m *mosquitto) start() {
+	m.t.Helper()
+	m.cmd = exec.Command(m.program, "-c", m.config)
+	stderr, err := m.cmd.StderrPipe()
+	if err == nil {
+		err = m.cmd.Start()
+	}
+	if err != nil {
+		m.t.Fatalf("starting mosquitto: %v", err)
+	}
+	running := make(chan bool, 1)
+	go func() {
+		lines := bufio.NewScanner(stderr)
+		for lines.Scan() {
+			if strings.Contains(lines.Text(), " running") {
+				running <- true
+			}
+		}
+		running <- false
+	}()
+	select {
+	case ok := <-running:
+		if !ok {
+			m.t.Fatal("mosquitto ended at once")
+		}
+	case <-time.After(10 * time.Second):
+		m.t.Fatal("mosquitto does not start")
+	}
+}
+
+func (m *mosquitto) stop(how syscall.Signal) {
+	_ = m.cmd.Process.Signal(how)
+	_ = m.cmd.Wait()
+}
+
+func (m *mosquitto) mqtt(clientID string) MQTTConfig {
+	c := DefaultMQTTConfig()
+	c.Brokers = []string{fmt.Sprintf("mqtt://127.0.0.1:%d", m.port)}
+	c.ClientID = clientID
+	c.BackoffMin, c.BackoffMax = 10*time.Millisecond, 100*time.Millisecond
+	return c
+}
+
+// workflowModel is what the workflows behind a signaller have seen: the numbers
+// of each device, in the order in which each first came.
+type workflowModel struct {
+	mu   sync.Mutex
+	down bool
+	seen map[string][]uint64
+}
+
+func (w *workflowModel) Signal(_ context.Context, device string, b devicefsm.Batch) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.down || rand.N(10) == 0 {
+		return errDown
+	}
+	known := make(map[uint64]bool)
+	for _, seq := range w.seen[device] {
+		known[seq] = true
+	}
+	for _, m := range b.Messages {
+		if m.Seq > 0 && !known[m.Seq] {
+			known[m.Seq] = true
+			w.seen[device] = append(w.seen[device], m.Seq)
+		}
+	}
+	if rand.N(10) == 0 {
+		return errDown // accepted, and the answer was lost
+	}
+	return nil
+}
+
+func (w *workflowModel) setDown(down bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.down = down
+}
+
+func (w *workflowModel) count() (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, seqs := range w.seen {
+		n += len(seqs)
+	}
+	return n
+}
+
+// eventually waits for what other processes do.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(30 * time.Second)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-limit:
+			t.Fatalf("waited in vain until %s", what)
+		}
+	}
+}
+
+// startBridge runs a bridge; the returned function stops it and waits.
+func startBridge(t *testing.T, cfg Config, deps Deps) (*Bridge, func()) {
+	t.Helper()
+	b, err := New(cfg, deps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
+	var once sync.Once
+	stop := func() {
+		once.Do(func() {
+			cancel()
+			if err := <-ended; err != nil {
+				t.Errorf("run: %v", err)
+			}
+		})
+	}
+	t.Cleanup(stop)
+	eventually(t, "the bridge is ready", func() bool { return b.Ready() == nil })
+	return b, stop
+}
+
+func startPublisher(t *testing.T, cfg MQTTConfig) *Publisher {
+	t.Helper()
+	p, err := NewPublisher(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { p.Run(ctx); close(ended) }()
+	t.Cleanup(func() { cancel(); <-ended })
+	return p
+}
+
+// fleet publishes numbered messages of several devices, each of them again
+// until the broker confirms it.
+type fleet struct {
+	t       *testing.T
+	p       *Publisher
+	devices int
+	seq     uint64
+}
+
+// publish sends n messages for each device and returns when all are confirmed.
+func (f *fleet) publish(n int) {
+	var publishers sync.WaitGroup
+	for d := range f.devices {
+		publishers.Go(func() {
+			for i := range n {
+				payload := fmt.Sprintf(`{"epoch":1,"seq":%d,"hot":1}`, f.seq+uint64(i)+1)
+				topic := fmt.Sprintf("devices/d%d/telemetry", d)
+				if err := f.p.Publish(f.t.Context(), topic, 1, false, []byte(payload)); err != nil {
+					f.t.Errorf("publishing: %v", err)
+					return
+				}
+			}
+		})
+	}
+	publishers.Wait()
+	f.seq += uint64(n)
+}
+
+func (f *fleet) check(w *workflowModel) {
+	f.t.Helper()
+	eventually(f.t, "every message has arrived", func() bool { return w.count() >= f.devices*int(f.seq) })
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for device, seqs := range w.seen {
+		for i, seq := range seqs {
+			if seq != uint64(i)+1 {
+				f.t.Fatalf("%s: place %d holds number %d", device, i+1, seq)
+			}
+		}
+	}
+}
+
+func TestMosquittoRestarts(t *testing.T) {
+	m := startMosquitto(t)
+	w := &workflowModel{seen: make(map[string][]uint64)}
+	cfg := DefaultConfig()
+	cfg.MQTT = m.mqtt("")
+	cfg.RetryMin, cfg.RetryMax = time.Millisecond, 5*time.Millisecond
+	deps := Deps{Model: testModel{}, Signaller: w, Log: slog.New(slog.DiscardHandler)}
+	b, stop := startBridge(t, cfg, deps)
+	f := &fleet{t: t, p: startPublisher(t, m.mqtt("fleet")), devices: 5}
+	during := func(n int, fault func()) {
+		t.Helper()
+		before := w.count()
+		done := make(chan struct{})
+		go func() { f.publish(n); close(done) }()
+		eventually(t, "some have arrived", func() bool { return w.count() > before+n })
+		fault()
+		<-done
+		f.check(w)
+	}
+
+	// The broker ends and comes back, in the middle of it.
+	for range 3 {
+		during(200, func() {
+			m.stop(syscall.SIGTERM)
+			m.start()
+		})
+	}
+	if s := b.Stats(); s.ConnectionsLost < 3 || s.SessionsLost != 0 {
+		t.Errorf("stats: %+v", s)
+	}
+
+	// The bridge ends and comes back.
+	during(200, func() {
+		stop()
+		b, stop = startBridge(t, cfg, deps)
+	})
+
+	// Nothing may go on to Temporal, the broker is killed, and restarts with
+	// what it saved last: what the bridge holds must arrive all the same.
+	w.setDown(true)
+	f.publish(20)
+	eventually(t, "the bridge holds all of it", func() bool { return b.Stats().Held >= 100 })
+	m.stop(syscall.SIGKILL)
+	m.start()
+	eventually(t, "the bridge is back", func() bool { return b.Stats().Connected })
+	w.setDown(false)
+	f.check(w)
+
+	eventually(t, "all is acknowledged", func() bool { return b.Stats().Held == 0 })
+
+	// A broker that lets the bridge wait redelivers to it: nothing goes twice.
+	w.setDown(true)
+	f.publish(20)
+	eventually(t, "the bridge holds all of it", func() bool { return b.Stats().Held >= 100 })
+	repeated := b.Stats().Repeated
+	m.stop(syscall.SIGTERM)
+	m.start()
+	eventually(t, "all of it was delivered again", func() bool { return b.Stats().Repeated >= repeated+100 })
+	if n := b.Stats().Held; n != 100 {
+		t.Errorf("%d messages held, expected the 100 that were before", n)
+	}
+	w.setDown(false)
+	f.check(w)
+	eventually(t, "all is acknowledged", func() bool { return b.Stats().Window == 0 })
+}
+
+func TestMosquittoDeadLetterAndSharedSubscription(t *testing.T) {
+	m := startMosquitto(t)
+	out := startPublisher(t, m.mqtt("bridge-out"))
+	cfg := DefaultConfig()
+	cfg.ID = "b7"
+	cfg.MQTT = m.mqtt("")
+	cfg.Subscribe = []string{"$share/bridges/devices/#"}
+	b, _ := startBridge(t, cfg, Deps{
+		Model: testModel{}, Signaller: &workflowModel{seen: make(map[string][]uint64)},
+		DeadLetters: out, Log: slog.New(slog.DiscardHandler),
+	})
+
+	letters := make(chan delivery, 10)
+	listenerConfig := m.mqtt("listener")
+	open, err := listenerConfig.opener()
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener := pahoDialer(listenerConfig, open, cleanSession)(intake{deliver: letters})
+	defer listener.Close(0)
+	if _, err := listener.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := listener.Subscribe(t.Context(), []string{"bridge/+/deadletter"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []struct {
+		topic, payload string
+		reason         Reason
+	}{
+		{"devices/d/telemetri", `{}`, ReasonBadTopic},
+		{"devices/no.dots/status", `{}`, ReasonBadDeviceID},
+		{"devices/d/status", `{"status":`, ReasonBadPayload},
+		{"devices/d/status", strings.Repeat("x", 200<<10), ReasonTooLarge},
+	} {
+		if err := out.Publish(t.Context(), bad.topic, 1, false, []byte(bad.payload)); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case d := <-letters:
+			var l DeadLetter
+			if err := json.Unmarshal(d.payload, &l); err != nil || l.Topic != bad.topic || l.Reason != bad.reason || d.topic != "bridge/b7/deadletter" {
+				t.Errorf("dead letter on %s: %.200s: %v", d.topic, d.payload, err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("no dead letter for %s", bad.reason)
+		}
+	}
+	eventually(t, "all is acknowledged", func() bool { return b.Stats().Window == 0 })
+	if s := b.Stats(); s.DeadLetters != 4 || len(b.DeadLetters()) != 4 || s.DeadLettersUnpublished != 0 {
+		t.Errorf("stats: %+v", s)
+	}
+}

@@ -110,10 +110,17 @@ func checkSetting(value source.Node, flag *kong.Flag) {
 	}
 }
 
+func inEnvironment(flag *kong.Flag) bool {
+	return slices.ContainsFunc(flag.Envs, func(name string) bool {
+		_, set := os.LookupEnv(name)
+		return set
+	})
+}
+
 // Resolve implements kong.Resolver.
 func (c *configFile) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	value, ok := c.values[flag.Name]
-	if !ok {
+	if !ok || inEnvironment(flag) { // which kong has taken already
 		return nil, nil
 	}
 	if flag.IsSlice() {

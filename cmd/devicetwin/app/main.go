@@ -74,15 +74,7 @@ func Execute(ctx context.Context, grammar any, name, description string, args []
 			status = int(code)
 		}
 	}()
-	var parser *kong.Kong
-	parser, err := kong.New(grammar,
-		kong.Name(name), kong.Description(description), kong.UsageOnError(),
-		kong.DefaultEnvars("DEVICETWIN"),
-		kong.Configuration(func(r io.Reader) (kong.Resolver, error) { return loadConfigFile(r, parser.Model) }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(code int) { panic(exitRequest(code)) }),
-	)
+	parser, err := newParser(grammar, name, description, stdout, stderr)
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", name, err)
 		return ExitFailed
@@ -108,6 +100,17 @@ func Execute(ctx context.Context, grammar any, name, description string, args []
 	}
 	complain(stderr, name, err)
 	return ExitFailed
+}
+
+func newParser(grammar any, name, description string, stdout, stderr io.Writer) (parser *kong.Kong, err error) {
+	return kong.New(grammar,
+		kong.Name(name), kong.Description(description), kong.UsageOnError(),
+		kong.DefaultEnvars("DEVICETWIN"),
+		kong.Configuration(func(r io.Reader) (kong.Resolver, error) { return loadConfigFile(r, parser.Model) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { panic(exitRequest(code)) }),
+	)
 }
 
 // Streams is where a command writes.

@@ -90,6 +90,9 @@ type Service struct {
 // part out. It does not wait for the servers: while one is away, the service
 // says so on /readyz, and works as soon as it is there.
 func (c Config) StartService(b *BridgeConfig, w *WorkerConfig, log *slog.Logger) (*Service, error) {
+	if err := c.validate(b, w); err != nil {
+		return nil, err
+	}
 	models, err := c.Model.LoadModels()
 	if err != nil {
 		return nil, err
@@ -99,6 +102,26 @@ func (c Config) StartService(b *BridgeConfig, w *WorkerConfig, log *slog.Logger)
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// validate tells every fault of the settings before anything is started.
+func (c Config) validate(b *BridgeConfig, w *WorkerConfig) error {
+	var faults []error
+	if c.Influx.URL != "" {
+		faults = append(faults, c.Influx.influxConfig().Validate())
+	}
+	if b != nil {
+		faults = append(faults, c.bridgeConfig(*b).Validate())
+	} else {
+		faults = append(faults, c.MQTT.clientConfig().Validate())
+	}
+	if w != nil && w.RunEvents < 1 {
+		faults = append(faults, fmt.Errorf("messages in a run of a workflow (--worker-run-events) %d: expected at least 1", w.RunEvents))
+	}
+	if err := errors.Join(faults...); err != nil {
+		return usageError{err}
+	}
+	return nil
 }
 
 func (s *Service) start(c Config, b *BridgeConfig, w *WorkerConfig, models []*devicefsm.Model) error {
@@ -174,14 +197,18 @@ func (s *Service) startPoints(c InfluxConfig, metrics prometheus.Registerer) (wo
 	if c.URL == "" {
 		return discard{}, nil
 	}
-	cfg := bridge.DefaultInfluxConfig()
-	cfg.URL, cfg.Token, cfg.Org, cfg.Bucket = c.URL, c.Token, c.Org, c.Bucket
-	writer, err := bridge.NewInfluxWriter(cfg, metrics, s.log)
+	writer, err := bridge.NewInfluxWriter(c.influxConfig(), metrics, s.log)
 	if err != nil {
 		return nil, usageError{err}
 	}
 	s.background(writer.Run)
 	return writer, nil
+}
+
+func (c InfluxConfig) influxConfig() bridge.InfluxConfig {
+	cfg := bridge.DefaultInfluxConfig()
+	cfg.URL, cfg.Token, cfg.Org, cfg.Bucket = c.URL, c.Token, c.Org, c.Bucket
+	return cfg
 }
 
 // publisherID is the client id of the connection for commands and dead letters.
@@ -197,7 +224,7 @@ func publisherID(b *BridgeConfig, w *WorkerConfig) string {
 }
 
 func (s *Service) startPublisher(c MQTTConfig, clientID string) (*bridge.Publisher, error) {
-	cfg := c.bridgeConfig()
+	cfg := c.clientConfig()
 	cfg.ClientID = clientID
 	publisher, err := bridge.NewPublisher(cfg, s.log)
 	if err != nil {
@@ -207,19 +234,23 @@ func (s *Service) startPublisher(c MQTTConfig, clientID string) (*bridge.Publish
 	return publisher, nil
 }
 
-func (c MQTTConfig) bridgeConfig() bridge.MQTTConfig {
+func (c MQTTConfig) clientConfig() bridge.MQTTConfig {
 	cfg := bridge.DefaultMQTTConfig()
 	cfg.Brokers, cfg.Username, cfg.Password = c.URL, c.Username, c.Password
 	cfg.CAFile, cfg.CertFile, cfg.KeyFile = c.CAFile, c.CertFile, c.KeyFile
 	return cfg
 }
 
-func (s *Service) startBridge(c Config, b BridgeConfig, deps bridge.Deps) (func(context.Context) error, error) {
+func (c Config) bridgeConfig(b BridgeConfig) bridge.Config {
 	cfg := bridge.DefaultConfig()
-	cfg.ID, cfg.MQTT, cfg.Prefix, cfg.Subscribe = b.ID, c.MQTT.bridgeConfig(), c.MQTT.TopicPrefix, b.Subscribe
+	cfg.ID, cfg.MQTT, cfg.Prefix, cfg.Subscribe = b.ID, c.MQTT.clientConfig(), c.MQTT.TopicPrefix, b.Subscribe
 	cfg.MaxPayload, cfg.Window = b.MaxPayload, b.Window
 	cfg.BatchMessages, cfg.SignalsInFlight = b.BatchMessages, b.SignalsInFlight
-	br, err := bridge.New(cfg, deps)
+	return cfg
+}
+
+func (s *Service) startBridge(c Config, b BridgeConfig, deps bridge.Deps) (func(context.Context) error, error) {
+	br, err := bridge.New(c.bridgeConfig(b), deps)
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -233,9 +264,6 @@ func (s *Service) startBridge(c Config, b BridgeConfig, deps bridge.Deps) (func(
 
 func (s *Service) startWorker(c Config, w WorkerConfig, temporal client.Client, models []*devicefsm.Model,
 	publisher workflows.Publisher, points workflows.PointWriter) (func(context.Context) error, error) {
-	if w.RunEvents < 1 {
-		return nil, usageError{fmt.Errorf("--worker-run-events %d: expected at least 1", w.RunEvents)}
-	}
 	store, err := workflows.OpenCredentials(w.Credentials)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,150 @@
+package app
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+)
+
+const pump = "../../../models/pump.yaml"
+
+func run(args ...string) (status int, stdout, stderr string) {
+	var out, err bytes.Buffer
+	status = Main(args, &out, &err)
+	return status, out.String(), err.String()
+}
+
+func write(t *testing.T, name, content string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestExitStatuses(t *testing.T) {
+	broken := write(t, "broken.yaml", "model: x\ninital: a\nstates: {a: {on: {go: nowhere}}}\n")
+	for _, tt := range []struct {
+		name string
+		args []string
+		want int
+		says string
+	}{
+		{"help", []string{"--help"}, ExitOK, "Usage: devicetwin"},
+		{"help of a command", []string{"simulate", "--help"}, ExitOK, "--devices"},
+		{"no command", nil, ExitUsage, "expected one of"},
+		{"unknown flag", []string{"run", "--mqtt-ulr=x"}, ExitUsage, "mqtt-ulr"},
+		{"bad value", []string{"run", "--bridge-window=many"}, ExitUsage, "bridge-window"},
+		{"value out of range", []string{"run", "--model", pump, "--bridge-window=0"}, ExitUsage, "window 0: expected 1 to 65535"},
+		{"all faults of the settings", []string{"run", "--model", pump, "--mqtt-url=ftp://x", "--worker-run-events=0"}, ExitUsage, "--worker-run-events"},
+		{"no such model", []string{"worker", "--model=none.yaml"}, ExitUsage, "none.yaml"},
+		{"broken model", []string{"bridge", "--model", broken}, ExitUsage, `broken.yaml:2:1: unknown key "inital"`},
+		{"all faults of it", []string{"model", "check", broken}, ExitUsage, `"nowhere"`},
+		{"no such scenario", []string{"simulate", "--model", pump, "--scenario=none.yaml"}, ExitUsage, "none.yaml"},
+		{"no devices", []string{"simulate", "--model", pump, "--devices=0", "--rate=-1"}, ExitUsage, "rate: expected"},
+		{"good model", []string{"model", "check", pump}, ExitOK, "pump"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			status, stdout, stderr := run(tt.args...)
+			if status != tt.want || !strings.Contains(stdout+stderr, tt.says) {
+				t.Errorf("exit status %d, want %d, and to read %q in\n%s%s", status, tt.want, tt.says, stdout, stderr)
+			}
+		})
+	}
+}
+
+func TestConfigurationFile(t *testing.T) {
+	good := write(t, "good.yaml", "mqtt: {url: [\"tcp://one:1\", \"tcp://two:2\"], topic_prefix: things}\nlog-level: debug\nbridge:\n  window: 17\n")
+	var got struct {
+		Config `embed:""`
+		Bridge BridgeConfig    `embed:"" prefix:"bridge-"`
+		File   kong.ConfigFlag `name:"config"`
+	}
+	t.Setenv("DEVICETWIN_BRIDGE_WINDOW", "18")
+	parser, err := newParser(&got, "test", "", io.Discard, io.Discard)
+	if err == nil {
+		_, err = parser.Parse([]string{"--config", good, "--log-level=error"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Join(got.MQTT.URL, " ") != "tcp://one:1 tcp://two:2" || got.MQTT.TopicPrefix != "things" {
+		t.Errorf("the file was not taken: %+v", got.MQTT)
+	}
+	if got.Bridge.Window != 18 || got.Log.Level != "error" {
+		t.Errorf("window %d, level %s; want 18 of the environment, error of the flag", got.Bridge.Window, got.Log.Level)
+	}
+}
+
+func TestConfigurationFaultsComeAtOnce(t *testing.T) {
+	bad := write(t, "bad.yaml", "mqtt: {ulr: x}\nbridge-window: many\nlog: {level: loud}\ndrain: soon\n")
+	status, _, stderr := run("run", "--config", bad)
+	if status != ExitUsage {
+		t.Errorf("exit status %d, want %d", status, ExitUsage)
+	}
+	for _, want := range []string{
+		`bad.yaml:1:13: unknown setting "mqtt-ulr"; devicetwin COMMAND --help lists them all (did you mean "mqtt-url"?)`,
+		"bad.yaml:2:16: expected a whole number, found text",
+		`bad.yaml:3:14: expected one of debug, info, warn, error, found "loud"`,
+		`bad.yaml:4:8: expected a duration`,
+	} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("not told: %s\n%s", want, stderr)
+		}
+	}
+}
+
+// While its servers are away a service runs, says what it waits for, and ends
+// when it is told to.
+func TestServiceWithoutServers(t *testing.T) {
+	config := Config{
+		MQTT:     MQTTConfig{URL: []string{"tcp://127.0.0.1:1"}, TopicPrefix: "devices"},
+		Temporal: TemporalConfig{Address: "127.0.0.1:1", Namespace: "default", TaskQueue: "devices"},
+		Influx:   InfluxConfig{URL: "http://127.0.0.1:1", Bucket: "b"},
+		Model:    ModelConfig{Model: pump},
+		HTTP:     HTTPConfig{Listen: "127.0.0.1:0"},
+	}
+	service, err := config.StartService(
+		&BridgeConfig{ID: "b", MaxPayload: 1000, Window: 10, BatchMessages: 10, SignalsInFlight: 1},
+		&WorkerConfig{Credentials: t.TempDir(), RunEvents: 10}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]struct {
+		status int
+		says   []string
+	}{
+		"/healthz": {http.StatusOK, []string{"ok"}},
+		"/readyz":  {http.StatusServiceUnavailable, []string{"temporal: ", "worker: ", "bridge: not connected"}},
+		"/metrics": {http.StatusOK, []string{"devicetwin_bridge_connected 0", "go_goroutines"}},
+	} {
+		response, err := http.Get("http://" + service.HTTPAddr() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(response.Body)
+		response.Body.Close()
+		if response.StatusCode != want.status {
+			t.Errorf("%s: status %d, want %d", path, response.StatusCode, want.status)
+		}
+		for _, text := range want.says {
+			if !strings.Contains(string(body), text) {
+				t.Errorf("%s does not say %q:\n%s", path, text, body)
+			}
+		}
+	}
+	if err := service.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := http.Get("http://" + service.HTTPAddr() + "/healthz"); err == nil {
+		t.Error("still served after the end")
+	}
+}

@@ -32,15 +32,16 @@ func (c *demoCommand) Run(ctx context.Context, streams app.Streams) (err error) 
 	if _, err := c.FleetConfig.Load(app.Config{Model: c.Model, MQTT: app.MQTTConfig{URL: []string{"tcp://127.0.0.1"}}}); err != nil {
 		return err
 	}
-	dataDir, remove, err := c.dataDir()
-	if err != nil {
+	o := stack.Options{Ports: c.ports(), Logger: log, RemoveData: c.DataDir == ""}
+	if o.DataDir, err = c.dataDir(); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, remove()) }()
-
 	fmt.Fprintln(streams.Out, "Starting an MQTT broker, Temporal, InfluxDB, the bridge and the worker …")
-	s, err := startSystem(ctx, stack.Options{DataDir: dataDir, Ports: c.ports(), Logger: log}, c.systemFlags, logging, "127.0.0.1:0")
+	s, err := startSystem(ctx, o, c.systemFlags, logging, "127.0.0.1:0")
 	if err != nil {
+		if o.RemoveData {
+			err = errors.Join(err, os.RemoveAll(o.DataDir))
+		}
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
@@ -50,15 +51,15 @@ func (c *demoCommand) Run(ctx context.Context, streams app.Streams) (err error) 
 }
 
 // dataDir makes a temporary folder, unless one was named.
-func (c *demoCommand) dataDir() (path string, remove func() error, err error) {
+func (c *demoCommand) dataDir() (string, error) {
 	if c.DataDir != "" {
-		path, err = filepath.Abs(c.DataDir)
-		return path, func() error { return nil }, err
+		return filepath.Abs(c.DataDir)
 	}
-	if path, err = os.MkdirTemp("", "devicetwin-demo-"); err != nil {
-		return "", nil, fmt.Errorf("make a temporary data directory: %w", err)
+	path, err := os.MkdirTemp("", "devicetwin-demo-")
+	if err != nil {
+		return "", fmt.Errorf("make a temporary data directory: %w", err)
 	}
-	return path, func() error { return os.RemoveAll(path) }, nil
+	return path, nil
 }
 
 // play runs the fleet; it ends early if the bridge or the worker fails.

@@ -101,7 +101,7 @@ func (s *system) Close() error {
 // printAddresses lists everything that can be looked at.
 func (s *system) printAddresses(w io.Writer) {
 	line := func(name, address, remark string) {
-		fmt.Fprintf(w, "  %-12s %-29s %s\n", name, address, remark)
+		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("  %-12s %-30s %s", name, address, remark), " "))
 	}
 	line("MQTT", s.stack.MQTT.URL(), "anonymous, or with what a device was given")
 	line("metrics", "http://"+s.service.HTTPAddr()+"/metrics", "and /healthz, /readyz")

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+
 	"devicetwin/deploy/devstack/stack"
 )
 
@@ -191,4 +193,35 @@ func TestCredentials(t *testing.T) {
 	}
 	open := startBroker(t, stack.Options{})
 	connect(t, open.URL(), "device", login("anyone", "anything"))
+}
+
+// More devices wait for commands than the broker would allow by itself.
+func TestMoreThanAThousandSessions(t *testing.T) {
+	broker := startBroker(t, stack.Options{})
+	const devices = 1100
+	last := make([]*device, 0, 3)
+	for i := range devices {
+		id := "device-" + strconv.Itoa(i)
+		d := connect(t, broker.URL(), id, persistent)
+		token := d.client.Subscribe("devices/"+id+"/commands/+", 1, nil)
+		d.await("subscribe", token)
+		for filter, qos := range token.(*mqtt.SubscribeToken).Result() {
+			if qos != 1 {
+				t.Fatalf("session %d: subscription to %s was answered with %#x", i, filter, qos)
+			}
+		}
+		if i >= devices-cap(last) {
+			last = append(last, d)
+		} else {
+			d.disconnect()
+		}
+	}
+	operator := connect(t, broker.URL(), "operator")
+	for i, d := range last {
+		topic := "devices/device-" + strconv.Itoa(devices-cap(last)+i) + "/commands/reboot"
+		operator.publish(topic, "{}")
+		if m := d.next(); m.topic != topic {
+			t.Errorf("got %s instead of %s", m.topic, topic)
+		}
+	}
 }

@@ -68,7 +68,7 @@ func connect(t *testing.T, url, id string, options ...option) *device {
 }
 
 func tryConnect(t *testing.T, url, id string, options ...option) (*device, error) {
-	d := &device{t: t, inbox: make(chan received, 100_000)}
+	d := &device{t: t, inbox: make(chan received, 10_000)}
 	o := mqtt.NewClientOptions().AddBroker(url).SetClientID(id).SetProtocolVersion(4).SetCleanSession(true).SetOrderMatters(true).
 		SetAutoReconnect(false).SetConnectRetry(false).SetConnectTimeout(10 * time.Second).SetWriteTimeout(10 * time.Second).
 		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
@@ -90,7 +90,7 @@ func tryConnect(t *testing.T, url, id string, options ...option) (*device, error
 	return d, nil
 }
 
-func (d *device) disconnect() { d.client.Disconnect(50) }
+func (d *device) disconnect() { d.client.Disconnect(20) }
 
 func (d *device) await(what string, token mqtt.Token) {
 	d.t.Helper()

@@ -14,16 +14,20 @@ import (
 	"testing"
 	"time"
 
+	"devicetwin/cmd/devicetwin/app"
 	"devicetwin/deploy/devstack/cli"
 )
 
-// asDevstack makes the test binary behave as devstack, in a process that a test
-// can kill.
-const asDevstack = "E2E_AS_DEVSTACK"
+// behaveAs makes the test binary behave as one of the two programs, in a process
+// that a test can kill.
+const behaveAs = "E2E_BEHAVE_AS"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asDevstack) != "" {
+	switch os.Getenv(behaveAs) {
+	case "devstack":
 		os.Exit(cli.Main(os.Args[1:], os.Stdout, os.Stderr))
+	case "devicetwin":
+		os.Exit(app.Main(os.Args[1:], os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())
 }
@@ -36,22 +40,23 @@ type process struct {
 	read     chan struct{}
 }
 
-func devstack(t *testing.T, args ...string) *exec.Cmd {
+// program prepares one of the two programs, in the root of the repository.
+func program(t *testing.T, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	command := exec.Command(self, args...)
-	command.Env = append(os.Environ(), asDevstack+"=1")
-	command.Dir = "../../.." // of the repository
+	command.Env = append(os.Environ(), behaveAs+"="+name)
+	command.Dir = root
 	return command
 }
 
 // serve starts devstack serve and waits until it is ready.
 func serve(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, command: devstack(t, append([]string{"serve"}, args...)...), settings: map[string]string{}, read: make(chan struct{})}
+	p := &process{t: t, command: program(t, "devstack", append([]string{"serve"}, args...)...), settings: map[string]string{}, read: make(chan struct{})}
 	p.command.Stderr = os.Stderr
 	stdout, err := p.command.StdoutPipe()
 	if err != nil {

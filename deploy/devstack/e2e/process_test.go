@@ -120,7 +120,7 @@ func TestTakenPortNamesTheFlag(t *testing.T) {
 	}
 	defer taken.Close()
 	_, port, _ := net.SplitHostPort(taken.Addr().String())
-	out, err := devstack(t, "serve", "--only", "influxdb", "--data-dir", t.TempDir(), "--influx-port", port).CombinedOutput()
+	out, err := program(t, "devstack", "serve", "--only", "influxdb", "--data-dir", t.TempDir(), "--influx-port", port).CombinedOutput()
 	if err == nil {
 		t.Error("exit status 0 although the port is taken")
 	}
@@ -140,7 +140,7 @@ func TestWrongUsage(t *testing.T) {
 		{"dev", "--http-listen", ""},
 		{"nonsense"},
 	} {
-		command := devstack(t, args...)
+		command := program(t, "devstack", args...)
 		out, _ := command.CombinedOutput()
 		if status := command.ProcessState.ExitCode(); status != 2 {
 			t.Errorf("devstack %v: exit status %d\n%s", args, status, out)

@@ -5,18 +5,18 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 )
 
-// dataDir is the locked folder that holds the data of all parts.
+// dataDir is the folder that holds the data of all parts.
 type dataDir struct {
 	path      string
-	temporary bool
+	temporary bool // removed at the end
 }
 
-func openDataDir(path string) (*dataDir, error) {
-	d := &dataDir{path: path}
+func openDataDir(path string, remove bool) (*dataDir, error) {
+	d := &dataDir{path: path, temporary: remove || path == ""}
 	if path == "" {
-		d.temporary = true
 		made, err := os.MkdirTemp("", "devstack-")
 		if err != nil {
 			return nil, fmt.Errorf("make a temporary data directory: %w", err)
@@ -56,12 +56,18 @@ func (d *dataDir) claim(part Part) (string, func(), error) {
 	return path, func() { file.Close() }, nil
 }
 
+// close removes temporary data. A server that was not waited for may still add
+// files while others are being removed, hence the patience.
 func (d *dataDir) close() error {
 	if !d.temporary {
 		return nil
 	}
-	if err := os.RemoveAll(d.path); err != nil {
-		return fmt.Errorf("remove temporary data directory: %w", err)
+	var err error
+	for range 50 {
+		if err = os.RemoveAll(d.path); err == nil {
+			return nil
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
-	return nil
+	return fmt.Errorf("remove temporary data directory: %w", err)
 }

@@ -42,11 +42,14 @@ func (l *natsLog) Tracef(format string, args ...any)  { l.write(slog.LevelDebug,
 func (l *natsLog) Warnf(format string, args ...any)   { l.write(slog.LevelInfo, format, args) }
 
 // Errorf keeps apart what the broker itself suffers from and what one of its
-// clients did.
+// clients did. Refused clients are logged by mqttAuth, once.
 func (l *natsLog) Errorf(format string, args ...any) {
-	level := slog.LevelWarn
-	if strings.Contains(fmt.Sprintf(format, args...), " - mid:") {
+	level, message := slog.LevelWarn, fmt.Sprintf(format, args...)
+	if strings.Contains(message, " - mid:") {
 		level = slog.LevelInfo
+	}
+	if strings.Contains(message, "authentication error") {
+		level = slog.LevelDebug
 	}
 	l.write(level, format, args)
 }

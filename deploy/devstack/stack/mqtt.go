@@ -18,6 +18,10 @@ const (
 	MaxUnacknowledged = 4096
 	// MaxMessage is the largest payload in bytes.
 	MaxMessage = 2 << 20
+	// MaxSubscriptions is how many QoS 1 subscriptions all persistent sessions
+	// may have. The broker's own limit of 1,000 would keep larger fleets from
+	// receiving their commands.
+	MaxSubscriptions = 100_000
 
 	// NATS sends an unacknowledged message again, marked as a duplicate, even
 	// on a connection that is up. Other brokers never do, and resume.go takes
@@ -27,7 +31,10 @@ const (
 	writeDeadline = time.Minute
 
 	brokerStartTimeout = 30 * time.Second
-	brokerStopTimeout  = 15 * time.Second
+	// The broker takes 4 ms and more to close each session with a subscription,
+	// one after another. If the data is not kept, that is not waited for.
+	brokerStopTimeout    = time.Minute
+	brokerAbandonTimeout = time.Second
 )
 
 // Broker is a NATS server with JetStream on disk that speaks MQTT 3.1.1.
@@ -42,6 +49,7 @@ type Broker struct {
 	log     *natsLog
 	host    string
 	port    int
+	discard bool // nothing is kept
 	release func()
 }
 
@@ -59,8 +67,9 @@ func startBroker(ctx context.Context, o Options, dir string, release func()) (*B
 		MaxPending:   256 << 20,
 		// Idle MQTT connections are ended by their keepalive; this only bounds
 		// how long a write may hang.
-		WriteDeadline: writeDeadline,
-		NoSigs:        true,
+		WriteDeadline:   writeDeadline,
+		NoSigs:          true,
+		JetStreamLimits: server.JSLimitOpts{DefaultMaxConsumers: MaxSubscriptions},
 		MQTT: server.MQTTOpts{
 			Host:          o.Host,
 			Port:          natsPort(o.Ports.MQTT),
@@ -72,10 +81,11 @@ func startBroker(ctx context.Context, o Options, dir string, release func()) (*B
 	}
 	s, err := server.NewServer(options)
 	if err != nil {
+		release()
 		return nil, fmt.Errorf("configure the broker: %w", err)
 	}
 	s.SetLoggerV2(log, false, false, false)
-	b := &Broker{server: s, log: log, host: o.Host, release: release}
+	b := &Broker{server: s, log: log, host: o.Host, discard: o.RemoveData, release: release}
 	go s.Start()
 	if err := b.awaitReady(ctx); err != nil {
 		b.stopServer()
@@ -144,9 +154,14 @@ func (b *Broker) Close() error {
 func (b *Broker) stopServer() error {
 	defer b.release()
 	b.log.quiet.Store(true)
-	return within(brokerStopTimeout, func() error {
+	shutdown := func() error {
 		b.server.Shutdown()
 		b.server.WaitForShutdown()
 		return nil
-	})
+	}
+	if b.discard {
+		_ = within(brokerAbandonTimeout, shutdown)
+		return nil
+	}
+	return within(brokerStopTimeout, shutdown)
 }

@@ -70,6 +70,9 @@ type Options struct {
 	// DataDir keeps the data of all parts between runs. It is made if it does
 	// not exist. Empty: a temporary directory, removed by Close.
 	DataDir string
+	// RemoveData lets Close remove DataDir, and stop without waiting until
+	// everything is written to it.
+	RemoveData bool
 	// Parts to run; empty means DefaultParts.
 	Parts []Part
 	// Host is the IP address of all listeners; empty means 127.0.0.1. Anonymous

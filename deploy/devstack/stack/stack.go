@@ -37,10 +37,11 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 			return nil, fmt.Errorf("%s: %w", PartGrafana, err)
 		}
 	}
-	data, err := openDataDir(o.DataDir)
+	data, err := openDataDir(o.DataDir, o.RemoveData)
 	if err != nil {
 		return nil, err
 	}
+	o.RemoveData = data.temporary
 	s := &Stack{data: data}
 	if err := s.start(ctx, o); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -106,7 +107,7 @@ func begin[T any](ctx context.Context, o Options, data *dataDir, part Part, to *
 // DataDir is the absolute path of the data directory.
 func (s *Stack) DataDir() string { return s.data.path }
 
-// Close stops everything, in reverse order. It takes a minute at most, and
+// Close stops everything, in reverse order. It takes two minutes at most, and
 // reports the parts that did not stop in their time.
 func (s *Stack) Close() error {
 	var faults []error

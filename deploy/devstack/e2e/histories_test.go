@@ -1,0 +1,146 @@
+package e2e
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/history/v1"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"devicetwin/workflows"
+)
+
+var record = flag.Bool("record", false, "record the histories in workflows/testdata")
+
+const historiesDir = root + "/workflows/testdata/histories"
+
+// TestRecordHistories plays three devices and, with -record, writes what the
+// server stored of them: the histories that the replay tests of package
+// workflows hold every later version to. Without it, it only checks that the
+// three still end where the recorded ones did.
+func TestRecordHistories(t *testing.T) {
+	s := startSystem(t, 40)
+	say := func(device, topic, payload string) {
+		t.Helper()
+		d := connect(t, s.MQTT.URL(), device+"-says")
+		d.publish("devices/"+device+"/"+topic, payload)
+		d.disconnect()
+	}
+	crash := func(device string) {
+		t.Helper()
+		for range 3 {
+			say(device, "status", `{"status":"boot","firmware":"1.4.2","site":"north"}`)
+		}
+		say(device, "telemetry", `{"code":117}`)
+	}
+	// reach waits for a state, and for another credential than the one before.
+	reach := func(device, state, before string) (credential string) {
+		t.Helper()
+		eventually(t, device+" in state "+state, func(ctx context.Context) bool {
+			view, err := s.twins.Snapshot(ctx, device)
+			if err != nil || view.StateName != state {
+				return false
+			}
+			credential, _ = view.Snapshot.Context()["credential"].(string)
+			return state != "awaiting_birth" || credential != before
+		})
+		return credential
+	}
+
+	// Crashes, is reprovisioned, comes back; then runs hot and cools down.
+	crash("obedient")
+	credential := reach("obedient", "awaiting_birth", "")
+	say("obedient", "status", fmt.Sprintf(`{"status":"boot","credential":"%s"}`, credential))
+	reach("obedient", "online", "")
+	say("obedient", "telemetry", `{"temperature":95}`)
+	reach("obedient", "overheated", "")
+	reach("obedient", "online", "")
+
+	// Refuses three times.
+	crash("stubborn")
+	credential = ""
+	for range 3 {
+		credential = reach("stubborn", "awaiting_birth", credential)
+		say("stubborn", "commands/reprovision/ack", fmt.Sprintf(`{"id":"%s","status":"rejected","reason":"busy"}`, credential))
+	}
+	reach("stubborn", "quarantined", "")
+
+	// Says so much that its workflow is continued as new.
+	for i := range 60 {
+		say("talkative", "status", fmt.Sprintf(`{"epoch":1,"seq":%d,"status":"boot"}`, i+1))
+	}
+	eventually(t, "talkative continued as new", func(ctx context.Context) bool {
+		view, err := s.twins.Snapshot(ctx, "talkative")
+		return err == nil && view.Runs > 0 && view.Delivery.Applied == 60
+	})
+
+	if !*record {
+		return
+	}
+	if err := os.MkdirAll(historiesDir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, device := range []string{"obedient", "stubborn", "talkative"} {
+		recordHistories(t, s, device)
+	}
+	recordModel(t)
+}
+
+// recordHistories writes the histories of all runs of a device's workflow, the
+// last run first.
+func recordHistories(t *testing.T, s *system, device string) {
+	t.Helper()
+	temporal := dialTemporal(t, s.Temporal.Addr())
+	run := ""
+	for n := 0; ; n++ {
+		var recorded history.History
+		previous := ""
+		events := temporal.GetWorkflowHistory(t.Context(), workflows.WorkflowID(device), run, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+		for events.HasNext() {
+			e, err := events.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if started := e.GetWorkflowExecutionStartedEventAttributes(); started != nil {
+				previous = started.GetContinuedExecutionRunId()
+			}
+			recorded.Events = append(recorded.Events, e)
+		}
+		raw, err := protojson.MarshalOptions{Indent: " "}.Marshal(&recorded)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(historiesDir, fmt.Sprintf("%s-%d.json", device, n))
+		if err := os.WriteFile(file, append(anonymous(raw), '\n'), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if run = previous; run == "" {
+			return
+		}
+	}
+}
+
+var whoDidIt = regexp.MustCompile(`("identity": *|"name": *)"[^"]*(@|:)[^"]*"`)
+
+// anonymous takes out who did the work: processes and hosts, which also name
+// the queues of single workers.
+func anonymous(raw []byte) []byte { return whoDidIt.ReplaceAll(raw, []byte(`$1"worker"`)) }
+
+// recordModel keeps the model that the histories were made with: later versions
+// of the pump have other hashes.
+func recordModel(t *testing.T) {
+	t.Helper()
+	raw, err := os.ReadFile(pumpModel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(historiesDir, "pump.yaml"), raw, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,212 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"devicetwin/cmd/devicetwin/app"
+	"devicetwin/deploy/devstack/stack"
+	"devicetwin/simulator"
+	"devicetwin/workflows"
+)
+
+const (
+	root      = "../../.."
+	pumpModel = root + "/models/pump.yaml"
+	taskQueue = "devices"
+)
+
+// system is a stack with the bridge and the worker in this process.
+type system struct {
+	*stack.Stack
+	twins *workflows.Client
+	http  string
+}
+
+// startSystem runs everything but a fleet; each run of a workflow applies at
+// most runEvents messages.
+func startSystem(t *testing.T, runEvents int) *system {
+	t.Helper()
+	credentials := t.TempDir()
+	store, err := workflows.OpenCredentials(credentials)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, stack.Options{
+		Parts:       []stack.Part{stack.PartMQTT, stack.PartTemporal, stack.PartInfluxDB},
+		Credentials: store,
+	})
+	models := app.ModelConfig{Model: pumpModel}
+	config := app.Config{
+		MQTT:     app.MQTTConfig{URL: []string{s.MQTT.URL()}, TopicPrefix: "devices"},
+		Temporal: app.TemporalConfig{Address: s.Temporal.Addr(), Namespace: stack.Namespace, TaskQueue: taskQueue},
+		Influx:   app.InfluxConfig{URL: s.InfluxDB.URL(), Bucket: stack.BucketName},
+		Model:    models,
+		HTTP:     app.HTTPConfig{Listen: "127.0.0.1:0"},
+	}
+	service, err := config.StartService(
+		&app.BridgeConfig{ID: "e2e", MaxPayload: 128 << 10, Window: 4096, BatchMessages: 500, SignalsInFlight: 64},
+		&app.WorkerConfig{Credentials: credentials, RunEvents: runEvents}, testLogger(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := service.Close(); err != nil {
+			t.Errorf("close bridge and worker: %v", err)
+		}
+	})
+	awaitReady(t, service.HTTPAddr())
+	loaded, err := models.LoadModels()
+	if err != nil {
+		t.Fatal(err)
+	}
+	temporal := dialTemporal(t, s.Temporal.Addr())
+	return &system{
+		Stack: s, http: service.HTTPAddr(),
+		twins: workflows.NewClient(temporal, stack.Namespace, taskQueue, loaded[0].Hash()),
+	}
+}
+
+func awaitReady(t *testing.T, addr string) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		status, body := get(addr, "/readyz")
+		if status == http.StatusOK {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s is not ready: %s", addr, body)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func get(addr, path string) (status int, body string) {
+	response, err := http.Get("http://" + addr + path)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer response.Body.Close()
+	raw, _ := io.ReadAll(response.Body)
+	return response.StatusCode, string(raw)
+}
+
+// metric reads one metric of a process; -1 while it does not answer.
+func metric(addr, name string) float64 {
+	_, body := get(addr, "/metrics")
+	for line := range strings.Lines(body) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			if v, err := strconv.ParseFloat(strings.TrimSpace(value), 64); err == nil {
+				return v
+			}
+		}
+	}
+	return -1
+}
+
+// readReport reads the report of a simulation, and refuses a run that proved
+// nothing.
+func readReport(t *testing.T, file string) simulator.Report {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var report simulator.Report
+	if err := json.Unmarshal(raw, &report); err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+// expectClean checks the figures one by one: Clean is the simulator's opinion.
+func expectClean(t *testing.T, r simulator.Report, leastReprovisions uint64) {
+	t.Helper()
+	if !r.Clean || r.Lost+r.Duplicated+r.Reordered+r.Unexpected+r.ReprovisionsMissing+r.ReprovisionsSpurious != 0 || r.DevicesUnsettled != 0 {
+		text, _ := json.MarshalIndent(r, "", "  ")
+		t.Errorf("the run is not clean:\n%s", text)
+	}
+	if r.Applied == 0 || r.Applied != r.Relevant || r.ReprovisionsDone < leastReprovisions || r.ReprovisionsDone != r.ReprovisionsExpected {
+		t.Errorf("%d of %d relevant messages applied, %d of %d reprovisions done; want all of them, and at least %d reprovisions",
+			r.Applied, r.Relevant, r.ReprovisionsDone, r.ReprovisionsExpected, leastReprovisions)
+	}
+}
+
+// child is a program that runs until the test ends or kills it.
+type child struct {
+	command *exec.Cmd
+	done    chan struct{} // closed when it has ended
+	err     error         // valid then
+}
+
+// background starts a program. Its output goes to the test's log when the test
+// failed.
+func background(t *testing.T, name string, args ...string) *child {
+	t.Helper()
+	c := &child{command: program(t, name, args...), done: make(chan struct{})}
+	log, err := os.CreateTemp(t.TempDir(), filepath.Base(args[0])+"-*.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.command.Stdout, c.command.Stderr = log, log
+	if err := c.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(c.done)
+		c.err = c.command.Wait()
+	}()
+	t.Cleanup(func() {
+		c.kill()
+		log.Close()
+		if t.Failed() {
+			text, _ := os.ReadFile(log.Name())
+			t.Logf("%s %s said:\n%s", name, args[0], tail(string(text), 4000))
+		}
+	})
+	return c
+}
+
+// kill is kill -9.
+func (c *child) kill() {
+	_ = c.command.Process.Kill()
+	<-c.done
+}
+
+func (c *child) ended() bool {
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func tail(s string, n int) string {
+	if len(s) > n {
+		return fmt.Sprintf("… %s", s[len(s)-n:])
+	}
+	return s
+}
+
+// awaitMetric waits until a metric of a process has reached a value.
+func awaitMetric(t *testing.T, addr, name string, least float64) {
+	t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for metric(addr, name) < least {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s of %s is %v after a minute, want %v", name, addr, metric(addr, name), least)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}

@@ -80,6 +80,15 @@ func TestRecordHistories(t *testing.T) {
 		return err == nil && view.Runs > 0 && view.Delivery.Applied == 60
 	})
 
+	for _, query := range []string{
+		`SELECT temperature FROM pump WHERE device = 'obedient'`,
+		`SELECT "count" FROM transitions WHERE device = 'stubborn' AND "to" = 'quarantined'`,
+		`SELECT "count" FROM reprovisions WHERE device = 'obedient' AND reason = 'crash_loop'`,
+		`SELECT messages, events, signals FROM bridge`,
+	} {
+		eventually(t, query, func(context.Context) bool { return len(queryInflux(t, s.InfluxDB.URL(), query)) > 0 })
+	}
+
 	if !*record {
 		return
 	}

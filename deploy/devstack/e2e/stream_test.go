@@ -45,5 +45,9 @@ func TestContinueAsNewUnderAConstantStream(t *testing.T) {
 			t.Fatalf("entry %d is message %d, durable at %v", i, e.Seq, e.Durable)
 		}
 	}
+	eventually(t, "its search attributes in the last run", func(ctx context.Context) bool {
+		counts, err := s.twins.CountStates(ctx, []string{"online"})
+		return err == nil && counts["online"] == 1
+	})
 	t.Logf("%d messages in %d signals over %d runs", messages, applied.Signals, view.Runs+1)
 }

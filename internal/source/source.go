@@ -30,6 +30,10 @@ type File struct {
 // the file can be walked all the same, and is then empty.
 func Parse(name string, src []byte) *File {
 	f := &File{Name: name, lines: strings.Split(string(src), "\n"), anchors: map[string]ast.Node{}}
+	if line := tooDeep(src); line > 0 {
+		f.faults = append(f.faults, Fault{File: name, Line: line, Column: 1, Message: "nested too deep"})
+		return f
+	}
 	parsed, err := parser.ParseBytes(src, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		f.syntaxError(err)

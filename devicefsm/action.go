@@ -68,12 +68,14 @@ func (a cancelAction) run(r *run) error {
 	return nil
 }
 
-// effectAction is what the caller of Step carries out: a command, for one.
+// effectAction is what the caller of Step carries out: command, publish,
+// notify and desire.
 type effectAction struct {
-	kind string
-	name string
-	data *template
-	ttl  time.Duration
+	kind   string
+	name   string
+	data   *template
+	ttl    time.Duration
+	retain bool
 }
 
 func (a effectAction) run(r *run) error {
@@ -81,11 +83,11 @@ func (a effectAction) run(r *run) error {
 	if err != nil {
 		return err
 	}
-	name := a.name
-	if name == "" {
-		name = a.kind
+	name := a.kind
+	if a.kind == ActionCommand {
+		name = a.name
 	}
-	r.emit(Action{Type: a.kind, ID: r.nextID(name), Name: a.name, Data: data, TTL: a.ttl})
+	r.emit(Action{Type: a.kind, ID: r.nextID(name), Name: a.name, Data: data, TTL: a.ttl, Retain: a.retain})
 	return nil
 }
 

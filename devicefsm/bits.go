@@ -27,14 +27,9 @@ func (s stateSet) union(t stateSet) {
 	}
 }
 
-func (s stateSet) subtract(t stateSet) {
-	for i := range t {
-		s[i] &^= t[i]
-	}
-}
-
+// intersects also takes the nil set, which is empty.
 func (s stateSet) intersects(t stateSet) bool {
-	for i := range s {
+	for i := range min(len(s), len(t)) {
 		if s[i]&t[i] != 0 {
 			return true
 		}

@@ -21,7 +21,7 @@ var (
 	// first, which transition is chosen, in which order states are entered.
 	orderedKeys = map[string]bool{"events": true, "states": true, "on": true, "after": true, "patterns": true}
 	// plainKeys hold values of the author's own, where no key means anything.
-	plainKeys = map[string]bool{"context": true, "config": true, "data": true, "input": true, "output": true, "assign": true, "meta": true}
+	plainKeys = map[string]bool{"context": true, "config": true, "data": true, "input": true, "output": true, "assign": true, "desire": true, "meta": true}
 	// durationKeys hold durations.
 	durationKeys = map[string]bool{
 		"silent_after": true, "tolerance": true, "within": true, "gap": true, "ttl": true, "delay": true, "max_idle": true,

@@ -44,8 +44,8 @@ var variables = [places][]string{
 
 const (
 	// costLimit bounds the work of one evaluation, in the units of cel-go: about
-	// one for each node visited. It is some ten milliseconds.
-	costLimit = 100_000
+	// one for each node visited. It is a few milliseconds.
+	costLimit = 20_000
 	// maxExpression is the longest expression in characters.
 	maxExpression = 4096
 

@@ -29,7 +29,6 @@ type state struct {
 	on      []*transition // in document order
 	always  []*transition
 	after   []delay
-	onDone  []*transition
 	entry   []action
 	exit    []action
 	invokes []*invoke
@@ -93,7 +92,8 @@ func domainOf(t *transition, targets []*state) *state {
 	if !t.reenter {
 		inside := true
 		for _, s := range targets {
-			inside = inside && (s == t.source || s.within(t.source))
+			// A history that remembers the source leads out of it and back.
+			inside = inside && (s == t.source && !t.hasHistory || s.within(t.source))
 		}
 		if inside {
 			return t.source

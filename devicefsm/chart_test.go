@@ -237,6 +237,83 @@ states:
 		steps: []string{"go => a.c.c1"},
 	},
 	{
+		name: "history as initial, in a parallel state",
+		model: `
+initial: off
+states:
+  off: {on: {on: work, resume: work.all}}
+  work:
+    type: parallel
+    on: {off: off}
+    states:
+      all: {type: history, history: deep, target: left}
+      left:
+        initial: where
+        states:
+          where: {type: history, history: deep, target: one}
+          one: {initial: a, states: {a: {on: {next: b}}, b: {on: {next: two}}}}
+          two: {initial: a, states: {a: {on: {next: b}}, b: {}}}
+      right:
+        initial: where
+        states:
+          where: {type: history, target: one}
+          one: {initial: a, states: {a: {on: {next: b}}, b: {on: {next: two}}}}
+          two: {initial: a, states: {a: {on: {next: b, only: b}}, b: {}}}
+`,
+		start: "off",
+		steps: []string{
+			"resume => work.left.one.a,work.right.one.a", "next => work.left.one.b,work.right.one.b",
+			"next => work.left.two.a,work.right.two.a", "next => work.left.two.b,work.right.two.b", "off => off",
+			"on => work.left.two.b,work.right.two.a", "only => work.left.two.b,work.right.two.b", "off => off",
+			"resume => work.left.two.b,work.right.two.b",
+		},
+	},
+	{
+		name: "an inner state's transition preempts that of the parallel state around it",
+		model: `
+initial: b
+states:
+  b: {type: parallel, on: {t: a}, states: {c: {}, d: {on: {t: a.a2}}}}
+  a: {initial: a1, states: {a1: {}, a2: {}}}
+`,
+		start: "b.c,b.d",
+		steps: []string{"t => a.a2"},
+	},
+	{
+		name: "an inner transition does not disturb another region",
+		model: `
+initial: p
+states:
+  p:
+    type: parallel
+    states:
+      a: {initial: a1, on: {t: .a2}, states: {a1: {}, a2: {}}}
+      b: {initial: b1, states: {b1: {on: {t: b2}}, b2: {}}}
+`,
+		start: "p.a.a1,p.b.b1",
+		steps: []string{"t => p.a.a2,p.b.b2"},
+	},
+	{
+		name: "deep history through many parallel states",
+		model: `
+initial: a
+states:
+  a:
+    type: parallel
+    states:
+      h: {type: history, history: deep}
+      b:
+        type: parallel
+        states:
+          c: {type: parallel, states: {i: {initial: i1, states: {i1: {on: {t1: i2}}, i2: {on: {t2: '#l'}}}}, j: {}}}
+          f: {initial: f1, states: {f1: {on: {t1: f2}}, f2: {}}}
+      k: {}
+  l: {id: l, on: {t3: a.h}}
+`,
+		start: "a.b.c.i.i1,a.b.c.j,a.b.f.f1,a.k",
+		steps: []string{"t1 => a.b.c.i.i2,a.b.c.j,a.b.f.f2,a.k", "t2 => l", "t3 => a.b.c.i.i2,a.b.c.j,a.b.f.f2,a.k"},
+	},
+	{
 		name: "always and raise run to completion, in order",
 		model: `
 context: {n: 0}
@@ -365,6 +442,21 @@ states:
 `,
 		start: "x.off,y.idle",
 		steps: []string{"go => x.off,y.idle", "flip => x.on,y.idle", "go => x.on,y.busy", "flip => x.off,y.idle"},
+	},
+	{
+		name: "a self-transition beside one that reenters the parallel state",
+		model: `
+initial: p
+states:
+  p:
+    type: parallel
+    on: {e: {target: p, reenter: true}}
+    states:
+      x: {initial: x1, states: {x1: {}}}
+      y: {initial: y1, states: {y1: {on: {e: y1}}}}
+`,
+		start: "p.x.x1,p.y.y1",
+		steps: []string{"e => p.x.x1,p.y.y1"},
 	},
 	{
 		name: "a region's transition to another region exits the parallel state",
@@ -565,6 +657,20 @@ states: {a: {on: {e: {actions: [{command: {name: open, data: {n: "event.n", list
 	d.send("e", obj{"n": 7.0})
 	got, _ := json.Marshal(d.out.Actions)
 	want := `[{"type":"command","id":"open-1","name":"open","data":{"list":[1,true,{"x":"y"}],"n":7},"ttl":30000000000},{"type":"command","id":"stop-2","name":"stop"}]`
+	if string(got) != want {
+		t.Fatalf("actions %s", got)
+	}
+}
+
+func TestOtherEffects(t *testing.T) {
+	d := start(t, load(t, `
+initial: a
+states: {a: {on: {e: {actions: [{publish: {topic: "alarms/{id}", data: {n: "event.n"}, retain: true}}, {notify: {to: duty, data: {n: "1"}}}, {notify: duty}, {desire: {interval: "event.n * 2", old: null}}]}}}}
+`))
+	d.send("e", obj{"n": 7.0})
+	got, _ := json.Marshal(d.out.Actions)
+	want := `[{"type":"publish","id":"publish-1","name":"alarms/{id}","data":{"n":7},"retain":true},{"type":"notify","id":"notify-2","name":"duty","data":{"n":1}},` +
+		`{"type":"notify","id":"notify-3","name":"duty"},{"type":"desire","id":"desire-4","data":{"interval":14,"old":null}}]`
 	if string(got) != want {
 		t.Fatalf("actions %s", got)
 	}

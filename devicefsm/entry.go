@@ -15,21 +15,20 @@ func (e *entry) addTransition(t *transition, domain *state) {
 		return
 	}
 	for _, s := range t.targets {
+		if s == domain { // it was not exited: only what is inside
+			e.addInside(s)
+			continue
+		}
 		e.addDescendants(s)
 	}
 	for _, s := range e.r.effectiveTargets(t.targets) {
 		e.addAncestors(s, domain)
 	}
-	if domain == nil {
-		return
-	}
-	// The domain itself was not exited. In SCXML it is a compound state, of which
-	// one child is entered; here it may be parallel.
-	if domain.kind == parallel {
+	// In SCXML the domain is a compound state, of which one child is entered;
+	// here it may be parallel, and all its regions were exited.
+	if domain != nil && domain.kind == parallel {
 		e.addRegions(domain)
 	}
-	e.enter.remove(domain.index)
-	e.byDefault.remove(domain.index)
 }
 
 // addDescendants is addDescendantStatesToEnter.
@@ -39,9 +38,16 @@ func (e *entry) addDescendants(s *state) {
 		return
 	}
 	e.enter.add(s.index)
+	if s.kind == compound {
+		e.byDefault.add(s.index)
+	}
+	e.addInside(s)
+}
+
+// addInside enters what a state begins with.
+func (e *entry) addInside(s *state) {
 	switch s.kind {
 	case compound:
-		e.byDefault.add(s.index)
 		for _, c := range s.initial.targets {
 			e.addDescendants(c)
 		}

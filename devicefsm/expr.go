@@ -123,10 +123,30 @@ func compileExpr(at place, source string) (*expr, []exprFault) {
 func exprFaults(issues *cel.Issues) []exprFault {
 	var faults []exprFault
 	for _, i := range issues.Errors() {
-		message := strings.TrimPrefix(i.Message, "Syntax error: ")
-		faults = append(faults, exprFault{line: i.Location.Line(), column: i.Location.Column(), message: message})
+		faults = append(faults, exprFault{line: i.Location.Line(), column: i.Location.Column(), message: plainMessage(i.Message)})
 	}
 	return faults
+}
+
+// plainMessage puts the parser's messages in the author's words. cel-go's own
+// "did you mean" goes: the loader knows which names there are.
+func plainMessage(message string) string {
+	message, _, _ = strings.Cut(message, " (did you mean")
+	message, found := strings.CutPrefix(message, "Syntax error: ")
+	if !found {
+		return message
+	}
+	got, _, _ := strings.Cut(message, " expecting {")
+	token, unknown := strings.CutPrefix(got, "token recognition error at: '")
+	switch {
+	case unknown && strings.HasPrefix(token, "="):
+		return "a single =; write == to compare"
+	case unknown && (strings.HasPrefix(token, `"`) || strings.HasPrefix(token, "'")):
+		return "a text that does not end: its closing quote is missing"
+	case got == "mismatched input '<EOF>'":
+		return "it ends too early"
+	}
+	return strings.ReplaceAll(got, " expecting <EOF>", ", where the expression should end")
 }
 
 // rewrite turns integer literals into doubles, makes macros iterate over maps

@@ -161,6 +161,9 @@ func (e *expr) fastCall(call ast.CallExpr) node {
 			return nil
 		}
 	}
+	if name == operators.Index && !canIndex(call.Args()[1]) {
+		return nil // cel-go refuses it when it plans
+	}
 	switch len(args) {
 	case 1:
 		return fastUnary(name, args[0])
@@ -172,6 +175,21 @@ func (e *expr) fastCall(call ast.CallExpr) node {
 		}
 	}
 	return nil
+}
+
+// canIndex reports whether an index is no literal, or a number or a text.
+func canIndex(x ast.Expr) bool {
+	for x.Kind() == ast.CallKind && x.AsCall().FunctionName() == overloads.TypeConvertDyn {
+		x = x.AsCall().Args()[0]
+	}
+	if x.Kind() != ast.LiteralKind {
+		return x.Kind() != ast.ListKind && x.Kind() != ast.MapKind
+	}
+	switch x.AsLiteral().(type) {
+	case types.Double, types.String:
+		return true
+	}
+	return false
 }
 
 func fastUnary(name string, arg node) node {
@@ -373,7 +391,7 @@ func fastCompare(holds func(c int) bool) func(a, b any) (any, status) {
 				case x == y:
 					return holds(0), done
 				}
-				return nil, failed // NaN can't be ordered
+				return nil, punt // one is NaN
 			}
 		case string:
 			if y, ok := b.(string); ok {
@@ -384,8 +402,16 @@ func fastCompare(holds func(c int) bool) func(a, b any) (any, status) {
 				return nil, punt
 			}
 		}
+		if isNaN(a) || isNaN(b) {
+			return nil, punt // false, but not for every kind of the other
+		}
 		return nil, failUnlessForeign2(a, b)
 	}
+}
+
+func isNaN(v any) bool {
+	f, ok := v.(float64)
+	return ok && math.IsNaN(f)
 }
 
 func fastAdd(a, b any) (any, status) {

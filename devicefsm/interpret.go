@@ -2,6 +2,7 @@ package devicefsm
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 )
@@ -12,8 +13,13 @@ import (
 // not reenter stays inside its source (domainOf), and a macrostep that does not
 // end is taken back.
 
-// maxMicrosteps bounds a macrostep. It also bounds the actions of one event.
-const maxMicrosteps = 1000
+const (
+	// maxMicrosteps bounds a macrostep.
+	maxMicrosteps = 1000
+	// maxTotalMicrosteps bounds all macrosteps of one Step together, with all the
+	// timers that were due. Beyond it events are left out.
+	maxTotalMicrosteps = 20 * maxMicrosteps
+)
 
 // run is the working state of one Step.
 type run struct {
@@ -23,6 +29,7 @@ type run struct {
 	out     Outcome
 	queue   []trigger // internal events
 	micro   int       // microsteps of this macrostep
+	total   int       // and of all macrosteps before
 	moved   bool      // a state was exited or entered in this macrostep
 	owned   bool      // s.active is this macrostep's own copy
 	changed bool      // the snapshot will differ from the one given
@@ -84,6 +91,12 @@ func (r *run) macrostep(t trigger) {
 	if r.s.done {
 		return
 	}
+	if r.total += r.micro; r.total > maxTotalMicrosteps {
+		r.micro = 0
+		r.fault("event %q was left out: more than %d transitions in one step", t.name, maxTotalMicrosteps)
+		return
+	}
+	r.micro = 0
 	enabled := r.selectTransitions(t)
 	if len(enabled) == 0 && !r.anyAlways() {
 		return
@@ -106,7 +119,7 @@ func (r *run) macrostep(t trigger) {
 
 func (r *run) begin() {
 	r.queue, r.start = r.queue[:0], r.start[:0]
-	r.micro, r.moved, r.owned = 0, false, false
+	r.moved, r.owned = false, false
 }
 
 // settle runs eventless transitions and internal events to completion. It
@@ -363,9 +376,7 @@ func (r *run) recordHistory(s *state) {
 			}
 		}
 		next := make(map[int][]int, len(r.s.history)+1)
-		for k, v := range r.s.history {
-			next[k] = v
-		}
+		maps.Copy(next, r.s.history)
 		next[h.index] = remembered
 		r.s.history = next
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // actionKeys are the words that an action can begin with.
-var actionKeys = []string{"assign", "raise", "cancel", "command", "log", "if"}
+var actionKeys = []string{"assign", "raise", "cancel", "command", "publish", "notify", "desire", "log", "if"}
 
 const maxActionDepth = 32
 
@@ -70,6 +70,16 @@ func (l *loader) action(n source.Node, depth int) action {
 		return cancelAction{id: v.String()}
 	case "command":
 		return l.command(v)
+	case "publish":
+		return l.publish(v)
+	case "notify":
+		return l.notify(v)
+	case "desire":
+		if !v.IsMap() {
+			v.FaultHint("for example desire: {interval: \"10\"}", "expected a mapping of desired properties, found %s", v.Kind())
+			return nil
+		}
+		return effectAction{kind: ActionDesire, data: l.objectTemplate(v)}
 	case "log":
 		return logAction{message: l.template(v)}
 	}
@@ -110,6 +120,40 @@ func (l *loader) raise(n source.Node) action {
 		at.Faultf("event name %q: expected a name without *, and not one of the service's", a.event)
 	}
 	l.raised[a.event] = true
+	return a
+}
+
+func (l *loader) publish(n source.Node) action {
+	fields := n.Fields("topic", "data", "retain")
+	n.Require(fields, "topic")
+	a := effectAction{kind: ActionPublish, name: fields["topic"].String(), data: l.objectTemplate(fields["data"])}
+	if r := fields["retain"]; r.Exists() {
+		a.retain = r.Bool()
+	}
+	if t := fields["topic"]; t.IsText() && !validTopic(a.name) {
+		t.Faultf("topic %q: expected 1 to 256 characters without + # and $ at the beginning; {id} stands for the device", a.name)
+	}
+	return a
+}
+
+// validTopic follows MQTT 3.1.1, 4.7.1 and 4.7.2, for a topic to publish to.
+func validTopic(topic string) bool {
+	return topic != "" && len(topic) <= 256 && !strings.ContainsAny(topic, "+#\x00") && topic[0] != '$'
+}
+
+func (l *loader) notify(n source.Node) action {
+	a := effectAction{kind: ActionNotify}
+	at := n
+	if n.IsMap() {
+		fields := n.Fields("to", "data")
+		n.Require(fields, "to")
+		at = fields["to"]
+		a.data = l.objectTemplate(fields["data"])
+	}
+	a.name = at.String()
+	if at.IsText() && !validModelName(a.name) {
+		at.Faultf("receiver %q: expected 1 to 64 letters, digits, and any of _ . -", a.name)
+	}
 	return a
 }
 

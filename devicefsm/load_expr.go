@@ -76,7 +76,7 @@ func (l *loader) exprHint(f exprFault, at place) string {
 	if hint := source.DidYouMean(name, variables[at]); hint != "" {
 		return hint
 	}
-	return "here there are " + strings.Join(variables[at], ", ")
+	return "here there is " + strings.Join(variables[at], ", ")
 }
 
 // template is a JSON value whose texts are expressions.

@@ -1,6 +1,7 @@
 package devicefsm
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -89,21 +90,28 @@ func (l *loader) pattern(e source.Entry, known []string) *patternRule {
 	}
 	m, err := pattern.Compile(spec)
 	if err != nil {
-		l.patternErrors(n, err)
+		l.patternErrors(n, spec, fields["sequence"].List(), err)
 	}
 	p.matcher = m
 	return p
 }
 
-// patternErrors places each fault that the compiler of the pattern found.
-func (l *loader) patternErrors(n source.Node, err error) {
+// patternErrors places each fault that the compiler of the pattern found, at
+// the step that it names.
+func (l *loader) patternErrors(n source.Node, spec pattern.Spec, sequence []source.Node, err error) {
+	faults := []error{err}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, e := range joined.Unwrap() {
-			n.Faultf("%v", e)
-		}
-		return
+		faults = joined.Unwrap()
 	}
-	n.Faultf("%v", err)
+	for _, fault := range faults {
+		at := n
+		for i, step := range spec.Steps {
+			if strings.Contains(fault.Error(), fmt.Sprintf("step %q:", step.Name)) {
+				at = sequence[i]
+			}
+		}
+		at.Faultf("%v", fault)
+	}
 }
 
 func (l *loader) skip(spec *pattern.Spec, n source.Node) {

@@ -164,6 +164,7 @@ func (l *loader) misplaced(s *state, fields map[string]source.Node) {
 	case s.kind == parallel:
 		what = "a parallel state, all of whose regions are entered,"
 		wrong = []string{"initial", "output"}
+	case s.kind == atomic && s.parent == nil: // its states are missing; that is said already
 	case s.kind == atomic:
 		what = "a state without states"
 		wrong = []string{"initial", "onDone", "output"}
@@ -173,9 +174,6 @@ func (l *loader) misplaced(s *state, fields map[string]source.Node) {
 	}
 	if !s.isHistory() {
 		wrong = append(wrong, "history", "target")
-		if s.kind != atomic && what == "" {
-			what = "a state"
-		}
 	}
 	for _, key := range wrong {
 		if fields[key].Exists() {

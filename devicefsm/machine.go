@@ -25,6 +25,7 @@ func (m *Model) Start(at time.Time) (*Snapshot, Outcome) {
 	e.addDescendants(m.root)
 	r.enterStates(&e)
 	entered, actions := r.s, len(r.out.Actions)
+	r.owned = false // or what follows would change the copy, too
 	if !r.complete() {
 		r.s, r.out.Actions = entered, r.out.Actions[:actions]
 		r.fault("more than %d transitions at the start without coming to rest: is there an endless loop of always or raise?", maxMicrosteps)

@@ -24,7 +24,6 @@ type Model struct {
 	states      []*state // in document order
 	byPath      map[string]*state
 	transitions []*transition
-	chartExprs  []*expr
 	relevance   relevance
 }
 
@@ -87,15 +86,16 @@ func (m *Model) Classify(msg Message) (name string, ok bool) {
 		}
 	}
 	switch msg.Channel {
-	case ChannelEvents:
-		return msg.Name, msg.Name != ""
-	case ChannelSystem:
-		return msg.Name, msg.Name != "" && msg.Name != MessageSeen
+	case ChannelEvents, ChannelSystem:
+		if msg.Name != MessageSeen {
+			name = msg.Name
+		}
 	case ChannelAck:
-		status, _ := msg.Data["status"].(string)
-		return msg.Name + "." + status, msg.Name != "" && status != ""
+		if status, _ := msg.Data["status"].(string); status != "" && msg.Name != "" {
+			name = msg.Name + "." + status
+		}
 	}
-	return "", false
+	return name, name != ""
 }
 
 // StateName is the dotted path of the active atomic state; those of parallel

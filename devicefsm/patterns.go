@@ -151,8 +151,9 @@ func (p *patternRule) found(result pattern.Result) []found {
 // matchData is the data of the event that a match raises.
 func matchData(m pattern.Match) map[string]any {
 	matched := make(map[string]any, len(m.Matched))
-	for step, events := range m.Matched {
-		matched[step] = events
+	// One map into another: the order does not matter.
+	for _, step := range slices.Sorted(maps.Keys(m.Matched)) {
+		matched[step] = m.Matched[step]
 	}
 	return map[string]any{"matched": matched, "events": float64(m.Events)}
 }

@@ -3,6 +3,7 @@ package devicefsm
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -143,11 +144,12 @@ func (s Snapshot) MarshalJSON() ([]byte, error) {
 	for _, i := range s.invocations {
 		w.Invocations = append(w.Invocations, wireInvocation{ID: i.id, State: path(i.state), Index: i.index})
 	}
-	for h, states := range s.history {
+	// One map into another: the order does not matter.
+	for _, h := range slices.Sorted(maps.Keys(s.history)) {
 		if w.History == nil {
 			w.History = map[string][]string{}
 		}
-		for _, i := range states {
+		for _, i := range s.history[h] {
 			w.History[path(h)] = append(w.History[path(h)], path(i))
 		}
 	}
@@ -255,12 +257,13 @@ func (m *Model) bindStates(out *Snapshot, w *wireSnapshot) error {
 		}
 		out.invocations = append(out.invocations, invocation{id: i.ID, state: s.index, index: i.Index})
 	}
-	for path, states := range w.History {
+	// One map into another: the order does not matter.
+	for _, path := range slices.Sorted(maps.Keys(w.History)) {
 		h := m.byPath[path]
 		if h == nil || !h.isHistory() {
 			return fmt.Errorf("no history state %q", path)
 		}
-		for _, p := range states {
+		for _, p := range w.History[path] {
 			s := m.byPath[p]
 			if s == nil || !s.within(h.parent) {
 				return fmt.Errorf("history %q holds %q, which is not in its state", path, p)

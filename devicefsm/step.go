@@ -31,6 +31,9 @@ const (
 	ActionInvoke  = "invoke"  // start an activity: ID is the invocation id, Name the src, Data the input
 	ActionCancel  = "cancel"  // cancel the invocation with this ID; its state was left
 	ActionLog     = "log"     // Data {"message": …}
+	ActionPublish = "publish" // publish Data to the topic Name, in which {id} stands for the device
+	ActionNotify  = "notify"  // tell the receiver Name of the configuration, with Data
+	ActionDesire  = "desire"  // merge Data into the desired properties of the twin; null removes a key
 )
 
 // Action is an effect that a step asks for. It is a value: nothing has happened
@@ -43,6 +46,8 @@ type Action struct {
 	Name string         `json:"name,omitempty"`
 	Data map[string]any `json:"data,omitempty"`
 	TTL  time.Duration  `json:"ttl,omitempty"`
+	// Retain asks the broker to keep a published message for later subscribers.
+	Retain bool `json:"retain,omitempty"`
 }
 
 // Transition is a change of the active states, for points and for reading.

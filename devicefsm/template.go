@@ -67,19 +67,3 @@ func (t *template) object(s *scope) (map[string]any, error) {
 	}
 	return m, nil
 }
-
-// expressions calls f for each expression inside.
-func (t *template) expressions(f func(*expr)) {
-	if t == nil {
-		return
-	}
-	if t.expr != nil {
-		f(t.expr)
-	}
-	for _, e := range t.list {
-		e.expressions(f)
-	}
-	for _, e := range t.of {
-		e.expressions(f)
-	}
-}

@@ -14,8 +14,10 @@ import (
 const (
 	// maxDelay is the longest `after`: a hundred years.
 	maxDelay = 100 * 365 * 24 * time.Hour
-	// maxRaises bounds the delayed raises that wait at one time.
-	maxRaises = 64
+	// maxRaises and maxRaisedSize bound the delayed raises that wait at one time,
+	// and about the bytes of each one's data.
+	maxRaises     = 64
+	maxRaisedSize = 1024
 	// maxFirings bounds the timers that one step fires at their own time. Beyond
 	// it, those that are due fire once, now: a device that ticks every second
 	// and was stopped for a year is not replayed second by second.
@@ -51,6 +53,9 @@ func (r *run) schedule(t timer) error {
 	}
 	if waiting >= maxRaises {
 		return fmt.Errorf("raise %q: %d delayed events are waiting already", t.event, waiting)
+	}
+	if jsonSize(t.data, maxRaisedSize) > maxRaisedSize {
+		return fmt.Errorf("raise %q: the data of a delayed event is larger than %d bytes", t.event, maxRaisedSize)
 	}
 	r.insert(t)
 	return nil

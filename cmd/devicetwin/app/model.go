@@ -1,26 +1,95 @@
 package app
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"os"
+
+	"devicetwin/devicefsm"
+	"devicetwin/internal/source"
 )
 
 // modelCommand is "devicetwin model".
 type modelCommand struct {
 	Check modelCheckCommand `cmd:"" help:"Check model files and tell everything that is wrong with them."`
+	Graph modelGraphCommand `cmd:"" help:"Draw a model's statechart, as text for Mermaid or Graphviz."`
+	Test  modelTestCommand  `cmd:"" help:"Run the scripts beside the models: events in, expected states and actions out."`
+	Step  modelStepCommand  `cmd:"" help:"Run a model on JSON lines from standard input, one line out for each line in."`
 }
 
 type modelCheckCommand struct {
-	Files []string `arg:"" name:"file" help:"Model files."`
+	Files []string `arg:"" name:"file" help:"Model files, or folders of them."`
 }
 
-// Run loads each file.
+// Run checks each file.
 func (c *modelCheckCommand) Run(streams Streams) error {
-	models, err := ModelConfig{Model: c.Files[0], Models: c.Files[1:]}.LoadModels()
+	files, err := ModelConfig{Models: c.Files}.modelFiles()
 	if err != nil {
 		return err
+	}
+	files = files[1:] // the first is the one that new devices start with: here there is none
+	var models []*devicefsm.Model
+	var faults source.Faults
+	for _, file := range files {
+		model, err := checkModel(file)
+		var found source.Faults
+		switch {
+		case errors.As(err, &found):
+			faults = append(faults, found...)
+		case err != nil:
+			faults = append(faults, source.Fault{File: file, Message: err.Error()})
+		default:
+			models = append(models, model)
+		}
+	}
+	if len(faults) > 0 {
+		return usageError{faults}
 	}
 	for _, m := range models {
 		fmt.Fprintf(streams.Out, "%s: ok, %d states, hash %s\n", m.Name(), len(m.States()), m.Hash())
 	}
 	return nil
+}
+
+func checkModel(file string) (*devicefsm.Model, error) {
+	src, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read model: %w", err)
+	}
+	return devicefsm.Check(file, src)
+}
+
+type modelGraphCommand struct {
+	File   string `arg:"" help:"Model file."`
+	Format string `help:"Form of the picture: ${enum}." enum:"mermaid,dot" default:"mermaid"`
+}
+
+// Run prints the picture.
+func (c *modelGraphCommand) Run(streams Streams) error {
+	model, err := loadOneModel(c.File)
+	if err != nil {
+		return err
+	}
+	text := model.Mermaid()
+	if c.Format == "dot" {
+		text = model.DOT()
+	}
+	if _, err := io.WriteString(streams.Out, text); err != nil {
+		return fmt.Errorf("write the graph of %s: %w", c.File, err)
+	}
+	return nil
+}
+
+// loadOneModel loads a file that a person named. Its errors are usage errors.
+func loadOneModel(file string) (*devicefsm.Model, error) {
+	model, err := loadModel(file)
+	var faults source.Faults
+	switch {
+	case errors.As(err, &faults):
+		return nil, usageError{faults}
+	case err != nil:
+		return nil, usageError{err}
+	}
+	return model, nil
 }

@@ -1,0 +1,64 @@
+// Package devicefsm is the state machine of one device: it loads a model file,
+// runs its statechart, matches its event patterns, and tells which messages can
+// matter to them.
+//
+//	m, err := devicefsm.Load("pump.yaml", src) // err is source.Faults: all of them, with their places
+//	snapshot, outcome := m.Start(now)
+//	if name, ok := m.Classify(message); ok {
+//		snapshot, outcome = m.Step(snapshot, devicefsm.Event{Name: name, Data: message.Data, Time: message.Time, Alive: message.Alive()})
+//	}
+//	// carry out outcome.Actions, in order; set a timer:
+//	if at, ok := m.NextDeadline(snapshot); ok {
+//		snapshot, outcome = m.Step(snapshot, devicefsm.Event{Time: at})
+//	}
+//
+// # Pure
+//
+// There is no clock, no randomness, no I/O and no goroutine here. Time comes in
+// with events, effects go out as [Action] values, and a [Snapshot] is an
+// immutable value. The same model, snapshot and event give the same bytes in any
+// process: workflows replay on it. A [Model] never changes and may be used from
+// any number of goroutines at once.
+//
+// # Meaning
+//
+// Statecharts follow "Algorithm for SCXML Interpretation" (W3C SCXML 1.0,
+// appendix D), spelled as in XState v5. For one event: of each active atomic
+// state, and then of its ancestors, the first transition in document order
+// whose guard holds is taken; where transitions of parallel regions would exit
+// the same state, that of the descendant wins, then that of the earlier one.
+// Then eventless (always) and raised events are worked off, until nothing is
+// left to do; a chart that does not come to rest within 1,000 steps has that
+// event taken back, with a fault. Invocations start at the end, of the states
+// that are still active. Where the two standards differ:
+//
+//   - A transition whose targets are all inside its source, or the source
+//     itself, exits only what is inside, unless it says reenter (XState; in
+//     SCXML, type="internal").
+//   - Any other transition exits up to the least common compound ancestor
+//     (SCXML). One from a region of a parallel state to another region so exits
+//     and enters the parallel state, which in XState stays.
+//   - Candidates are tried in document order, whether they name the event or
+//     match it by wildcard (SCXML; XState prefers names).
+//   - An event name without a wildcard is matched whole (XState); write fault.*
+//     for fault and all fault.x.
+//   - An error in a block of actions ends that block (SCXML). It is told in
+//     Outcome.Faults, and raises no error.execution.
+//
+// Patterns mean what they mean in Flink CEP; see package pattern. An event from
+// outside is first shown to the patterns, then to the chart, and then each match
+// is raised as an event with the pattern's name.
+//
+// Expressions are CEL (https://cel.dev), type-checked when the model is loaded,
+// with one change: there is one kind of number, as in JSON. 117 is 117.0,
+// size() and int() give such numbers, too, and the result of every expression
+// is plain JSON. The work of one evaluation is bounded. An expression that fails
+// at run time counts as false and is told in Outcome.Faults.
+//
+// # Bounds
+//
+// A context is at most 16 KiB of JSON, delayed raises are at most 64, patterns
+// keep a capped number of partial matches, and one Step takes at most 20,000
+// transitions however long the time that it makes up for. What would exceed a
+// bound does not happen, and is told as a fault.
+package devicefsm

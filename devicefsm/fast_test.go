@@ -1,0 +1,88 @@
+package devicefsm
+
+import (
+	"fmt"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// randomExpression draws an expression over event and context, mostly of the
+// kind that the closures compute.
+func randomExpression(t *rapid.T, depth int) string {
+	sub := func() string { return randomExpression(t, depth-1) }
+	if depth == 0 {
+		return rapid.SampledFrom([]string{
+			"event.n", "event.s", "event.b", "event.z", "event.list", "event.deep", "event.deep.a", "event.deep.n.m", "event.missing",
+			"context.n", "context['s']", "event.nan", "0", "1", "-2.5", "1u", "'abc'", "''", "true", "false", "null", "[1, 'abc', true]", "[]", "event",
+		}).Draw(t, "leaf")
+	}
+	switch rapid.IntRange(0, 9).Draw(t, "kind") {
+	case 0, 1, 2, 3:
+		op := rapid.SampledFrom([]string{"&&", "||", "==", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/", "%", "in"}).Draw(t, "op")
+		return fmt.Sprintf("(dyn(%s) %s dyn(%s))", sub(), op, sub())
+	case 4:
+		return fmt.Sprintf("(%s ? dyn(%s) : dyn(%s))", "dyn("+sub()+")", sub(), sub())
+	case 5:
+		form := rapid.SampledFrom([]string{"!dyn(%s)", "-dyn(%s)", "size(dyn(%s))", "dyn(%s).size()", "int(dyn(%s))", "string(dyn(%s))"}).Draw(t, "unary")
+		return fmt.Sprintf(form, sub())
+	case 6:
+		return rapid.SampledFrom([]string{
+			"has(event.n)", "has(event.missing)", "has(event.deep.a)", "has(event.n.x)", "has(event.missing.x)", "has(event.z.x)", "has(event.list.x)",
+		}).Draw(t, "has")
+	case 7:
+		return fmt.Sprintf("dyn(%s)[dyn(%s)]", sub(), sub())
+	case 8:
+		f := rapid.SampledFrom([]string{"contains", "startsWith", "endsWith"}).Draw(t, "text")
+		return fmt.Sprintf("dyn(%s).%s(dyn(%s))", sub(), f, sub())
+	}
+	return fmt.Sprintf("%s(dyn(%s), dyn(%s))", rapid.SampledFrom([]string{"min", "max"}).Draw(t, "function"), sub(), sub())
+}
+
+// TestFastIsCEL compares the closures with cel-go: the same value, or an error
+// in both.
+func TestFastIsCEL(t *testing.T) {
+	nan := 0.0
+	nan /= nan
+	compared := 0
+	rapid.Check(t, func(t *rapid.T) {
+		source := randomExpression(t, rapid.IntRange(0, 3).Draw(t, "depth"))
+		e, faults := compileExpr(placeChart, source)
+		if faults != nil || e.fast == nil {
+			t.Skip()
+		}
+		s := &scope{
+			event: obj{
+				"n": rapid.SampledFrom([]float64{0, 1, 2, -1, 0.5, 1e300}).Draw(t, "n"), "s": rapid.SampledFrom([]string{"abc", "b", "", "ä"}).Draw(t, "s"),
+				"b": rapid.Bool().Draw(t, "b"), "z": nil, "list": []any{1.0, "abc", nil}, "deep": obj{"a": "abc", "n": obj{"m": 2.0}}, "nan": nan,
+			},
+			context: obj{"n": 1.0, "s": "abc"},
+		}
+		fast, st := e.fast(s)
+		if st == punt {
+			t.Skip()
+		}
+		slow, err := e.slow(s)
+		compared++
+		if (st == failed) != (err != nil) {
+			t.Fatalf("%s: closures say %v %v, cel-go %v %v", source, fast, st == failed, slow, err)
+		}
+		if err != nil {
+			return
+		}
+		if fast, ok := fast.(float64); ok && fast != fast {
+			return // NaN is not equal to itself
+		}
+		if _, ok := fast.(map[string]any); ok {
+			fast = fmt.Sprint(fast) // holds a NaN, which is not equal to itself
+			slow = jsonAdapter{}.NativeToValue(fmt.Sprint(slow.Value()))
+		}
+		want := jsonAdapter.NativeToValue(jsonAdapter{}, fast)
+		if want.Equal(slow).Value() != true || want.Type().TypeName() != slow.Type().TypeName() {
+			t.Fatalf("%s: closures say %#v, cel-go %#v", source, fast, slow)
+		}
+	})
+	if compared < 50 {
+		t.Errorf("only %d expressions compared", compared)
+	}
+}

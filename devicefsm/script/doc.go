@@ -1,0 +1,58 @@
+// Package script runs scenario scripts: plain text beside a model that says what
+// a device sends and when, and below it what the model has to make of it.
+//
+//	model pump.yaml
+//
+//	test A crash loop brings new credentials
+//	0s     status {status: boot}
+//	+10s   status {status: boot}
+//	+10s   status {status: boot}
+//	+5s    telemetry {code: 117}
+//	         matched crash_loop
+//	         state reprovisioning
+//	         invoke reprovision {reason: crash_loop}
+//	+2s    done reprovision {credential: c1}
+//	         state awaiting_birth
+//	         context {attempts: 1}
+//	+15s   wait
+//	         state reprovisioning
+//	         invoke reprovision {reason: crash_loop}
+//
+// Time is virtual: thirty days take milliseconds.
+//
+// # Lines
+//
+// A line that begins in the first column is an input. It names a time, since
+// the start of the test or, with +, since the line before, and what happens then:
+//
+//	10s telemetry {…}          the device publishes telemetry
+//	10s status {…}             … its status
+//	10s events NAME {…}        … an event
+//	10s ack COMMAND {…}        … the answer to a command
+//	10s event NAME {…}         an event, named as the model names it
+//	10s done ACTIVITY {…}      an activity that the model invoked returns
+//	10s failed ACTIVITY text   … or fails
+//	10s wait                   nothing; time has passed
+//	+1m x30 telemetry {…}      thirty times, each a minute after the one before
+//
+// Messages become events by the model's own rules. `test` begins a test, which
+// starts a new device; `model`, once and first, names the model's file from the
+// script's folder. Without it, pump.script is about pump.yaml beside it.
+//
+// A line that begins with white space is an expectation of the input above it,
+// or of the start of the device if it stands below `test`:
+//
+//	matched PATTERN          the pattern matched
+//	state NAME               the state afterwards
+//	command NAME {…} ttl 1h  an action, in the order of actions; so too invoke,
+//	                         cancel, publish, notify and desire
+//	log TEXT                 a line that the model logs
+//	fault TEXT               an expression failed, with this text in its fault
+//	context {…}              values of the context afterwards; others are free
+//
+// What is not expected must not happen: every match, every action, every fault
+// and every change of state has its line. A state may also be given where
+// nothing changed. An action without its data, in braces, may have any.
+//
+// # begins a comment, at the beginning of a line or after a space.
+package script

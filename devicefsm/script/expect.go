@@ -1,0 +1,209 @@
+package script
+
+import (
+	"encoding/json"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"devicetwin/devicefsm"
+	"devicetwin/internal/source"
+)
+
+// expectation reads a line below an input.
+func (p *parser) expectation(c *cursor) {
+	column, word := c.at, c.word()
+	if !slices.Contains(expectWords, word) {
+		p.fault(column, source.DidYouMean(word, expectWords), "expected one of %s, found %q", strings.Join(expectWords, ", "), word)
+		return
+	}
+	if p.step == nil {
+		if len(p.faults) == 0 {
+			p.fault(column, "", "an expectation stands below an input or below test")
+		}
+		return
+	}
+	want := &p.step.want
+	want.lines = append(want.lines, p.n)
+	w := wanted{line: p.n}
+	switch word {
+	case "matched", "state":
+		name, ok := p.name(c)
+		if word == "state" { // parallel states are joined with commas; spaces may stand between
+			name = strings.Join(strings.FieldsFunc(name+c.rest(), func(r rune) bool { return r == ' ' || r == '\t' }), "")
+			c.at = len(c.text)
+		}
+		if !ok || !p.end(c) {
+			return
+		}
+		w.text = word + " " + nameText(name)
+		switch {
+		case name == "":
+			p.fault(column, "", "%s: expected a name", word)
+		case word == "matched":
+			want.matched = append(want.matched, w)
+		case len(want.state) > 0:
+			p.fault(column, "", "two states of one input; the state is the one afterwards")
+		default:
+			want.state = append(want.state, w)
+		}
+	case "fault":
+		w.text = "fault " + c.rest()
+		want.faults = append(want.faults, w)
+	case "context":
+		p.context(c, column, want)
+	case "log":
+		w.text = "log " + logText(c)
+		want.actions = append(want.actions, w)
+	default:
+		p.action(c, word, w, want)
+	}
+}
+
+func (p *parser) context(c *cursor, column int, want *expectation) {
+	values, given, ok := p.data(c)
+	switch {
+	case !ok || !p.end(c):
+	case !given:
+		p.fault(column, "for example context {attempts: 1}", "expected values of the context in braces")
+	case len(want.context) > 0:
+		p.fault(column, "", "context stands twice")
+	default:
+		want.values = values
+		want.context = append(want.context, wanted{line: p.n, text: contextText(values)})
+	}
+}
+
+func (p *parser) action(c *cursor, word string, w wanted, want *expectation) {
+	name, ok := p.name(c)
+	if !ok {
+		return
+	}
+	data, given, ok := p.data(c)
+	if !ok {
+		return
+	}
+	ttl := ""
+	if c.peek("ttl") {
+		c.word()
+		at := c.at
+		d, err := source.ParseDuration(c.word())
+		if err != nil {
+			p.fault(at, "", "ttl: expected a duration such as 90s")
+			return
+		}
+		ttl = source.FormatDuration(d)
+	}
+	retain := c.peek("retain")
+	if retain {
+		c.word()
+	}
+	if !p.end(c) {
+		return
+	}
+	w.text, w.anyData, w.anyTTL = actionText(word, name, data, ttl, retain), !given, ttl == ""
+	want.actions = append(want.actions, w)
+}
+
+func logText(c *cursor) string {
+	if strings.HasPrefix(c.rest(), `"`) {
+		if text, err := (&cursor{text: c.rest()}).name(); err == nil {
+			return lineText(text)
+		}
+	}
+	return lineText(c.rest())
+}
+
+// What is expected and what is found are compared as they are written.
+
+func actionText(kind, name string, data map[string]any, ttl string, retain bool) string {
+	parts := []string{kind}
+	if name != "" {
+		parts = append(parts, nameText(name))
+	}
+	if len(data) > 0 {
+		parts = append(parts, valueText(data))
+	}
+	if ttl != "" {
+		parts = append(parts, "ttl "+ttl)
+	}
+	if retain {
+		parts = append(parts, "retain")
+	}
+	return strings.Join(parts, " ")
+}
+
+// textOf writes an action as the line that expects it would be written.
+func textOf(a devicefsm.Action, anyData, anyTTL bool) string {
+	if message, ok := a.Data["message"].(string); ok && a.Type == devicefsm.ActionLog {
+		return "log " + lineText(message)
+	}
+	ttl := ""
+	if a.TTL > 0 && !anyTTL {
+		ttl = source.FormatDuration(a.TTL)
+	}
+	data := a.Data
+	if anyData {
+		data = nil
+	}
+	return actionText(a.Type, a.Name, data, ttl, a.Retain)
+}
+
+func contextText(values map[string]any) string { return "context " + valueText(values) }
+
+var (
+	plainName = regexp.MustCompile(`^[^\s"{}#]+$`)
+	plainText = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_./+-]*( [A-Za-z0-9_./+-]+)*$`)
+	// YAML reads these as something else than text.
+	notText = regexp.MustCompile(`^(?i:true|false|null|yes|no|on|off|y|n)$`)
+)
+
+func nameText(name string) string {
+	if plainName.MatchString(name) {
+		return name
+	}
+	return jsonText(name)
+}
+
+// lineText is a text that takes the rest of a line.
+func lineText(text string) string {
+	if text == "" || text != strings.TrimSpace(text) || strings.ContainsAny(text, "\n\r\"#\\{}[]") {
+		return jsonText(text)
+	}
+	return text
+}
+
+func jsonText(v any) string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil { // all values come from JSON
+		return "null"
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// valueText writes a JSON value as YAML on one line, with sorted keys.
+func valueText(v any) string {
+	switch x := v.(type) {
+	case string:
+		if plainText.MatchString(x) && !notText.MatchString(x) {
+			return x
+		}
+		return jsonText(x)
+	case map[string]any:
+		parts := make([]string, 0, len(x))
+		for _, k := range slices.Sorted(maps.Keys(x)) {
+			parts = append(parts, valueText(k)+": "+valueText(x[k]))
+		}
+		return "{" + strings.Join(parts, ", ") + "}"
+	case []any:
+		parts := make([]string, len(x))
+		for i, e := range x {
+			parts[i] = valueText(e)
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
+	}
+	return jsonText(v)
+}

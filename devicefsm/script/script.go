@@ -1,0 +1,79 @@
+package script
+
+import (
+	"time"
+
+	"devicetwin/devicefsm"
+)
+
+// Bounds of a script.
+const (
+	maxSteps  = 100_000
+	maxRepeat = 1_000_000
+)
+
+// Script is a parsed script.
+type Script struct {
+	File  string
+	Model string // file of the model, from the script's folder; empty: see doc.go
+	Tests []*Test
+	lines []string
+}
+
+// Test is one device, from its start.
+type Test struct {
+	Name  string
+	Steps []*Step // the first is the start
+}
+
+// Step is an input with what is expected of it.
+type Step struct {
+	Line   int    // from 1
+	Text   string // the line without its comment
+	At     time.Duration
+	Every  time.Duration // between repeats
+	Repeat int           // at least 1
+
+	input  input
+	want   expectation
+	column int // of the input's first word, from 0
+}
+
+// inputKind is what an input line does.
+type inputKind int
+
+const (
+	inputStart inputKind = iota
+	inputWait
+	inputMessage
+	inputEvent
+	inputDone
+	inputFailed
+)
+
+type input struct {
+	kind    inputKind
+	message devicefsm.Message // of a message
+	name    string            // of an event or an activity
+	data    map[string]any
+	text    string // of a failure
+}
+
+// expectation is what the lines below an input say.
+type expectation struct {
+	matched []wanted
+	state   []wanted // at most one
+	actions []wanted
+	faults  []wanted
+	context []wanted // at most one
+	values  map[string]any
+	lines   []int // of all of these
+}
+
+// wanted is one expected line.
+type wanted struct {
+	line int
+	text string // as it would be written by Update
+	// What of an action is not looked at, because it is not written.
+	anyData, anyTTL bool
+}

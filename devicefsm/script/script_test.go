@@ -1,0 +1,187 @@
+package script
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"devicetwin/devicefsm"
+	"devicetwin/internal/source"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s: got:\n%s\nwant:\n%s", file, got, want)
+	}
+}
+
+func loadModel(t testing.TB, file string) *devicefsm.Model {
+	t.Helper()
+	src := readFile(t, file)
+	m, err := devicefsm.Load(file, src)
+	if err != nil {
+		t.Fatalf("load %s:\n%s", file, pretty(err))
+	}
+	return m
+}
+
+func readFile(t testing.TB, file string) []byte {
+	t.Helper()
+	src, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return src
+}
+
+func parse(t testing.TB, file string, src []byte) *Script {
+	t.Helper()
+	s, err := Parse(filepath.Base(file), src)
+	if err != nil {
+		t.Fatalf("parse %s:\n%s", file, pretty(err))
+	}
+	return s
+}
+
+func pretty(err error) string {
+	var faults source.Faults
+	if errors.As(err, &faults) {
+		return faults.Pretty()
+	}
+	return err.Error()
+}
+
+func TestEveryExampleModelHasAScriptThatHolds(t *testing.T) {
+	models, err := filepath.Glob("../../models/*.yaml")
+	if err != nil || len(models) < 3 {
+		t.Fatalf("models: %d, %v", len(models), err)
+	}
+	for _, file := range models {
+		stem := strings.TrimSuffix(file, ".yaml")
+		if filepath.Ext(stem) == ".scenario" {
+			continue
+		}
+		t.Run(filepath.Base(stem), func(t *testing.T) {
+			if r := parse(t, stem+".script", readFile(t, stem+".script")).Run(loadModel(t, file)); !r.OK() {
+				t.Error(r)
+			}
+		})
+	}
+}
+
+func TestExpectationsThatHold(t *testing.T) {
+	src := readFile(t, "testdata/lamp.script")
+	s := parse(t, "lamp.script", src)
+	r := s.Run(loadModel(t, "testdata/lamp.yaml"))
+	if !r.OK() || r.Tests != 3 || r.Inputs != 11 {
+		t.Errorf("%d tests, %d inputs\n%s", r.Tests, r.Inputs, r)
+	}
+	if got := s.Update(r); !bytes.Equal(got, src) {
+		t.Errorf("an update of what holds changes it:\n%s", got)
+	}
+}
+
+func TestDifferencesAreTold(t *testing.T) {
+	r := parse(t, "wrong.script", readFile(t, "testdata/wrong.script")).Run(loadModel(t, "testdata/lamp.yaml"))
+	golden(t, "testdata/wrong.golden", r.String())
+}
+
+func TestUpdateMends(t *testing.T) {
+	m := loadModel(t, "testdata/lamp.yaml")
+	s := parse(t, "wrong.script", readFile(t, "testdata/wrong.script"))
+	text := s.Update(s.Run(m))
+	golden(t, "testdata/wrong.updated", string(text))
+	again := parse(t, "wrong.script", text)
+	r := again.Run(m)
+	for _, f := range r.Failures {
+		if f.got.problem == "" {
+			t.Errorf("still wrong after the update:\n%s", r)
+		}
+	}
+	if len(r.Failures) != 1 {
+		t.Errorf("%d failures; only the activity that does not run can't be mended", len(r.Failures))
+	}
+	if second := again.Update(r); !bytes.Equal(second, text) {
+		t.Errorf("a second update changes the script again:\n%s", second)
+	}
+}
+
+// TestUpdateWritesScripts takes all expectations out of the example scripts and
+// has them written anew.
+func TestUpdateWritesScripts(t *testing.T) {
+	for _, stem := range []string{"../../models/pump", "../../models/coldchain", "../../models/evcharger", "testdata/lamp"} {
+		m := loadModel(t, stem+".yaml")
+		var bare []string
+		for text := range strings.Lines(string(readFile(t, stem+".script"))) {
+			if strings.TrimLeft(text, " \t") == text {
+				bare = append(bare, text)
+			}
+		}
+		s := parse(t, stem, []byte(strings.Join(bare, "")))
+		text := s.Update(s.Run(m))
+		if r := parse(t, stem, text).Run(m); !r.OK() {
+			t.Errorf("%s:\n%s\n%s", stem, text, r)
+		}
+	}
+}
+
+func TestBrokenScript(t *testing.T) {
+	_, err := Parse("broken.script", readFile(t, "testdata/broken.script"))
+	golden(t, "testdata/broken.golden", pretty(err))
+}
+
+func TestEmptyScript(t *testing.T) {
+	for _, src := range []string{"", "\n", "# nothing\n"} {
+		if _, err := Parse("empty.script", []byte(src)); err == nil || !strings.Contains(err.Error(), "no test") {
+			t.Errorf("%q: %v", src, err)
+		}
+	}
+}
+
+func TestTooMuchOnOneLine(t *testing.T) {
+	m, err := devicefsm.Load("tick.yaml", []byte("initial: a\nstates: {a: {after: {1s: {target: a, reenter: true, actions: {log: \"'tick'\"}}}}}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := parse(t, "tick", []byte("test t\n  state a\n1d wait\n")).Run(m)
+	if r.OK() || !strings.Contains(r.String(), "use shorter times") {
+		t.Error(r)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, file := range []string{"testdata/broken.script", "testdata/lamp.script", "testdata/wrong.script"} {
+		f.Add(readFile(f, file))
+	}
+	f.Fuzz(func(t *testing.T, src []byte) {
+		s, err := Parse("fuzz", src)
+		if err != nil {
+			_ = pretty(err)
+			return
+		}
+		once := s.Update(&Report{})
+		again, err := Parse("fuzz", once)
+		if err != nil {
+			t.Fatalf("what was read and written can't be read again: %v", err)
+		}
+		if !bytes.Equal(again.Update(&Report{}), once) {
+			t.Fatal("written differently the second time")
+		}
+	})
+}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -14,6 +16,7 @@ import (
 const (
 	ActivityEmit        = "emit"
 	ActivityReprovision = "reprovision"
+	ActivityNotify      = "notify"
 )
 
 // Publisher sends MQTT messages. A nil error means that the broker has taken
@@ -36,6 +39,11 @@ type Activities struct {
 	Points      PointWriter
 	Provisioner Provisioner
 	Models      Models
+	// Topics are the MQTT filters of the topics that models may publish to; {id}
+	// in them stands for the device.
+	Topics []string
+	// Receivers are the addresses of webhooks, by the names that models use.
+	Receivers map[string]string
 }
 
 // commandMessage is a command as the device reads it, on
@@ -50,24 +58,77 @@ type commandMessage struct {
 	Data      any   `json:"data,omitempty"`
 }
 
-// Emit sends the commands and points of a batch. It may run twice: a command
+// Emit sends the messages and points of a batch. It may run twice: a message
 // keeps its id, a point its time and tags.
-func (a *Activities) Emit(ctx context.Context, e Emission) error {
-	for _, c := range e.Commands {
+func (a *Activities) Emit(ctx context.Context, e Emission) (Emitted, error) {
+	var done Emitted
+	for _, m := range e.Messages {
+		if m.Command == "" {
+			refused, err := a.publish(ctx, e.Device, m)
+			if err != nil {
+				return Emitted{}, err
+			}
+			done.Refused = append(done.Refused, refused...)
+			continue
+		}
 		var data any
-		if len(c.Data) > 0 {
-			data = c.Data
+		if len(m.Data) > 0 {
+			data = m.Data
 		}
 		if err := a.send(ctx, e.Device, commandMessage{
-			ID: c.ID, Name: c.Name, TS: c.At.UnixMilli(), TTLMillis: c.TTL.Milliseconds(), Data: data,
+			ID: m.ID, Name: m.Command, TS: m.At.UnixMilli(), TTLMillis: m.TTL.Milliseconds(), Data: data,
 		}); err != nil {
-			return err
+			return Emitted{}, err
 		}
 	}
 	for _, p := range e.Points {
 		a.Points.WritePoint(p.Measurement, p.Tags, integers(p.Fields), p.At)
 	}
-	return nil
+	return done, nil
+}
+
+// publish sends a message of the model's own, if the configuration allows its
+// topic.
+func (a *Activities) publish(ctx context.Context, device string, m Outgoing) (refused []string, err error) {
+	topic := strings.ReplaceAll(m.Topic, "{id}", device)
+	if !a.mayPublish(device, topic) {
+		return []string{fmt.Sprintf("publish to %s: not among the topics that the worker's configuration allows", topic)}, nil
+	}
+	payload, err := json.Marshal(m.Data)
+	if err != nil {
+		return []string{fmt.Sprintf("publish to %s: encode: %v", topic, err)}, nil
+	}
+	if err := a.Publisher.Publish(ctx, topic, 1, m.Retain, payload); err != nil {
+		return nil, fmt.Errorf("publish to %s for device %s: %w", topic, device, err)
+	}
+	return nil, nil
+}
+
+func (a *Activities) mayPublish(device, topic string) bool {
+	if topic == "" || strings.ContainsAny(topic, "+#\x00") {
+		return false
+	}
+	return slices.ContainsFunc(a.Topics, func(filter string) bool {
+		return topicMatches(strings.ReplaceAll(filter, "{id}", device), topic)
+	})
+}
+
+// topicMatches reports whether an MQTT topic filter covers a topic
+// [MQTT-4.7].
+func topicMatches(filter, topic string) bool {
+	if strings.HasPrefix(topic, "$") && !strings.HasPrefix(filter, "$") {
+		return false
+	}
+	wanted, levels := strings.Split(filter, "/"), strings.Split(topic, "/")
+	for i, w := range wanted {
+		if w == "#" {
+			return true
+		}
+		if i >= len(levels) || w != "+" && w != levels[i] {
+			return false
+		}
+	}
+	return len(wanted) == len(levels)
 }
 
 // integers turns counts, which are float64 after their way through JSON, into

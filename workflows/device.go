@@ -108,7 +108,7 @@ func (w *Workflow) begin(ctx workflow.Context, in Input) (*device, error) {
 		d.accept(snapshot, outcome)
 	}
 	for _, a := range d.state.Invocations {
-		d.invoke(ctx, a)
+		d.start(ctx, a)
 	}
 	d.takeSignals(ctx)
 	d.advance(ctx)

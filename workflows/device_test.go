@@ -113,9 +113,14 @@ type harness struct {
 
 func newHarness(t *testing.T, runEvents int) *harness {
 	t.Helper()
+	return newHarnessFor(t, loadPump(t), runEvents)
+}
+
+func newHarnessFor(t *testing.T, model *devicefsm.Model, runEvents int) *harness {
+	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
-	h := &harness{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t, model: loadPump(t), world: &world{}}
+	h := &harness{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t, model: model, world: &world{}}
 	h.SetTestTimeout(20 * time.Second)
 	store, err := OpenCredentials(t.TempDir())
 	if err != nil {
@@ -415,11 +420,11 @@ func TestInheritedInvocationsStartAgain(t *testing.T) {
 func TestEmissionOutlivesAnOutage(t *testing.T) {
 	h := newHarness(t, 0)
 	attempts := 0
-	h.OnActivity(ActivityEmit, mock.Anything, mock.Anything).Return(func(context.Context, Emission) error {
+	h.OnActivity(ActivityEmit, mock.Anything, mock.Anything).Return(func(context.Context, Emission) (Emitted, error) {
 		if attempts++; attempts <= 6 {
-			return errors.New("not now")
+			return Emitted{}, errors.New("not now")
 		}
-		return nil
+		return Emitted{}, nil
 	})
 	h.at(time.Second, reading(95))
 	if view := h.runUntil(3 * time.Minute); view.StateName != "online" || view.FaultCount != 0 {
@@ -470,5 +475,52 @@ func TestTheRunLogIsTheWorkflowsWord(t *testing.T) {
 	}
 	if total := len(spans); total == 0 || spans[0].From != 1 || spans[total-1].To != 3 {
 		t.Errorf("spans %v, want 1 to 3", spans)
+	}
+}
+
+const talkingModel = `
+model: talking
+events: {reading: {channel: telemetry}}
+initial: idle
+states:
+  idle:
+    on:
+      reading:
+        actions:
+          - command: {name: first}
+          - publish: {topic: "alarms/{id}", data: {n: 1}}
+          - notify: {to: nobody, data: {text: "'hello'"}}
+          - publish: {topic: "forbidden"}
+          - command: {name: second}
+`
+
+// Everything that a model says leaves in its order; what may not be said is noted.
+func TestActionsLeaveInOrder(t *testing.T) {
+	model, err := devicefsm.Load("talking.yaml", []byte(talkingModel))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newHarnessFor(t, model, 0)
+	h.at(time.Second, reading(20))
+	var emitted []string
+	h.OnActivity(ActivityEmit, mock.Anything, mock.Anything).Return(func(_ context.Context, e Emission) (Emitted, error) {
+		var done Emitted
+		for _, m := range e.Messages {
+			emitted = append(emitted, m.Command+m.Topic)
+			if m.Topic == "forbidden" {
+				done.Refused = append(done.Refused, "no")
+			}
+		}
+		return done, nil
+	})
+	view := h.runUntil(10 * time.Second)
+	if got := strings.Join(emitted, " "); got != "first alarms/{id} forbidden second" {
+		t.Errorf("emitted %s", got)
+	}
+	if view.FaultCount != 2 || !strings.Contains(strings.Join(view.Faults, "\n"), "no receiver of that name") {
+		t.Errorf("faults %q, want two: the topic and the receiver", view.Faults)
+	}
+	if len(view.Invocations) != 0 {
+		t.Errorf("invocations %v are left", view.Invocations)
 	}
 }

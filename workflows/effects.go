@@ -13,15 +13,18 @@ import (
 	"devicetwin/devicefsm"
 )
 
-// Command is a command to a device, as the workflow decided it.
-type Command struct {
-	// ID is derived from the workflow's state, so that the same command always
+// Outgoing is an MQTT message as the workflow decided it: a command to the
+// device, or a message on any other topic.
+type Outgoing struct {
+	// ID is derived from the workflow's state, so that the same message always
 	// has the same id, however often it is sent.
-	ID   string         `json:"id"`
-	Name string         `json:"name"`
-	Data map[string]any `json:"data,omitempty"`
-	At   time.Time      `json:"at"`
-	TTL  time.Duration  `json:"ttl,omitempty"`
+	ID      string         `json:"id"`
+	Command string         `json:"command,omitempty"`
+	Topic   string         `json:"topic,omitempty"` // where there is no Command; {id} stands for the device
+	Data    map[string]any `json:"data,omitempty"`
+	At      time.Time      `json:"at"`
+	TTL     time.Duration  `json:"ttl,omitempty"`
+	Retain  bool           `json:"retain,omitempty"`
 }
 
 // Point is one point for InfluxDB.
@@ -34,9 +37,15 @@ type Point struct {
 
 // Emission is what leaves in one local activity.
 type Emission struct {
-	Device   string    `json:"device"`
-	Commands []Command `json:"commands,omitempty"`
-	Points   []Point   `json:"points,omitempty"`
+	Device   string     `json:"device"`
+	Messages []Outgoing `json:"messages,omitempty"`
+	Points   []Point    `json:"points,omitempty"`
+}
+
+// Emitted is what came of an Emission that was carried out.
+type Emitted struct {
+	// Refused tells of messages that the worker's configuration forbids.
+	Refused []string `json:"refused,omitempty"`
 }
 
 // Invocation is the argument of every activity that a model can invoke. The
@@ -54,91 +63,110 @@ type Invocation struct {
 // invocation is an activity that runs.
 type invocation struct {
 	id     string
+	silent bool // the model does not hear of its end
 	future workflow.Future
 	cancel workflow.CancelFunc
 }
 
-// carryOut does what the steps decided, in their order. Commands are sent
+// carryOut does what the steps decided, in their order. Messages are sent
 // before a later invoke starts; points need no order and go last.
 func (d *device) carryOut(ctx workflow.Context) {
-	var commands []Command
+	var messages []Outgoing
 	actions := d.pending
 	d.pending = nil
 	for _, a := range actions {
 		switch a.Type {
 		case devicefsm.ActionCommand:
-			commands = append(commands, Command{
-				ID: d.effectID(a.ID), Name: a.Name, Data: a.Data, At: workflow.Now(ctx), TTL: a.TTL,
+			messages = append(messages, Outgoing{
+				ID: d.effectID(a.ID), Command: a.Name, Data: a.Data, At: workflow.Now(ctx), TTL: a.TTL,
 			})
-		case devicefsm.ActionInvoke:
-			d.emit(ctx, commands, nil)
-			commands = nil
+		case devicefsm.ActionPublish:
+			messages = append(messages, Outgoing{
+				ID: d.effectID(a.ID), Topic: a.Name, Data: a.Data, At: workflow.Now(ctx), Retain: a.Retain,
+			})
+		case devicefsm.ActionInvoke, devicefsm.ActionNotify:
+			d.emit(ctx, messages, nil)
+			messages = nil
 			d.state.Invocations = append(d.state.Invocations, a)
-			d.invoke(ctx, a)
+			d.start(ctx, a)
 		case devicefsm.ActionCancel:
 			d.cancelInvocation(a.ID)
 		case devicefsm.ActionLog:
 			workflow.GetLogger(ctx).Info("model log", "device", d.state.Device, "message", a.Data["message"])
+		default:
+			d.state.noteFaults([]string{fmt.Sprintf("action %s is not supported yet", a.Type)})
 		}
 	}
 	points := d.points
 	d.points = nil
-	d.emit(ctx, commands, points)
+	d.emit(ctx, messages, points)
 	d.writeAttributes(ctx)
 }
 
 // effectID makes an action's id, unique for one device, unique for all.
 func (d *device) effectID(id string) string { return d.state.Instance + "-" + id }
 
-// emit sends commands and points in a local activity, which costs next to
+// emit sends messages and points in a local activity, which costs next to
 // nothing. Where that keeps failing, because the broker is away, an ordinary
 // activity takes over: it is tried for as long as it takes, and blocks no worker.
-func (d *device) emit(ctx workflow.Context, commands []Command, points []Point) {
-	if len(commands) == 0 && len(points) == 0 {
+func (d *device) emit(ctx workflow.Context, messages []Outgoing, points []Point) {
+	if len(messages) == 0 && len(points) == 0 {
 		return
 	}
 	// What was decided is sent also when the workflow is being cancelled.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	e := Emission{Device: d.state.Device, Commands: commands, Points: points}
+	e := Emission{Device: d.state.Device, Messages: messages, Points: points}
 	local := workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		ScheduleToCloseTimeout: 4 * time.Second,
 		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: 100 * time.Millisecond, MaximumAttempts: 3},
 	})
-	if workflow.ExecuteLocalActivity(local, ActivityEmit, e).Get(ctx, nil) == nil {
-		return
+	var done Emitted
+	err := workflow.ExecuteLocalActivity(local, ActivityEmit, e).Get(ctx, &done)
+	if err != nil {
+		patient := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+			StartToCloseTimeout: 30 * time.Second,
+			RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, MaximumInterval: 30 * time.Second},
+		})
+		err = workflow.ExecuteActivity(patient, ActivityEmit, e).Get(ctx, &done)
 	}
-	patient := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		StartToCloseTimeout: 30 * time.Second,
-		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, MaximumInterval: 30 * time.Second},
-	})
-	if err := workflow.ExecuteActivity(patient, ActivityEmit, e).Get(ctx, nil); err != nil {
-		d.state.noteFaults([]string{fmt.Sprintf("emit: %v", cause(err))})
+	if err != nil {
+		done.Refused = append(done.Refused, fmt.Sprintf("emit: %v", cause(err)))
 	}
+	d.state.noteFaults(done.Refused)
 }
 
-// invoke starts an activity for the model.
-func (d *device) invoke(ctx workflow.Context, a devicefsm.Action) {
+// start starts the activity of an invoke, or of a notification, which is one
+// whose end the model does not hear of.
+func (d *device) start(ctx workflow.Context, a devicefsm.Action) {
+	name, input := a.Name, a.Data
+	if a.Type == devicefsm.ActionNotify {
+		name, input = ActivityNotify, map[string]any{"to": a.Name, "data": a.Data}
+	}
 	ctx, cancel := workflow.WithCancel(ctx)
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		ScheduleToCloseTimeout: time.Hour,
 		StartToCloseTimeout:    30 * time.Second,
 		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: 500 * time.Millisecond, MaximumInterval: 30 * time.Second},
 	})
-	future := workflow.ExecuteActivity(ctx, a.Name, Invocation{
-		Device: d.state.Device, Model: d.state.Model, ID: d.effectID(a.ID), Input: a.Data,
+	future := workflow.ExecuteActivity(ctx, name, Invocation{
+		Device: d.state.Device, Model: d.state.Model, ID: d.effectID(a.ID), Input: input,
 	})
-	d.running = append(d.running, &invocation{id: a.ID, future: future, cancel: cancel})
+	d.running = append(d.running, &invocation{id: a.ID, silent: a.Type == devicefsm.ActionNotify, future: future, cancel: cancel})
 }
 
 // finish gives the end of an invocation to the statechart.
 func (d *device) finish(ctx workflow.Context, inv *invocation, f workflow.Future) {
 	d.forget(inv.id)
 	var data map[string]any
-	if err := f.Get(ctx, &data); err != nil {
+	err := f.Get(ctx, &data)
+	switch {
+	case err != nil && inv.silent:
+		d.state.noteFaults([]string{cause(err)})
+	case err != nil:
 		d.step(devicefsm.ErrorEvent(inv.id, cause(err), workflow.Now(ctx)))
-		return
+	case !inv.silent:
+		d.step(devicefsm.DoneEvent(inv.id, data, workflow.Now(ctx)))
 	}
-	d.step(devicefsm.DoneEvent(inv.id, data, workflow.Now(ctx)))
 }
 
 // cancelInvocation drops an invocation whose state was left; nobody waits for

@@ -11,4 +11,5 @@ func Register(r worker.Registry, w *Workflow, a *Activities) {
 	r.RegisterWorkflowWithOptions(w.Device, workflow.RegisterOptions{Name: WorkflowType})
 	r.RegisterActivityWithOptions(a.Emit, activity.RegisterOptions{Name: ActivityEmit})
 	r.RegisterActivityWithOptions(a.Reprovision, activity.RegisterOptions{Name: ActivityReprovision})
+	r.RegisterActivityWithOptions(a.Notify, activity.RegisterOptions{Name: ActivityNotify})
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -34,20 +35,22 @@ func loadConfigFile(r io.Reader, app *kong.Application) (kong.Resolver, error) {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	c := &configFile{file: source.Parse(name, src), values: map[string]source.Node{}}
+	flags := flagsOf(app)
 	if root := c.file.Root(); root.Exists() {
-		c.collect("", root)
+		c.collect("", root, flags)
 	}
-	if err := c.check(app); err != nil {
+	if err := c.check(flags); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-func (c *configFile) collect(prefix string, n source.Node) {
+func (c *configFile) collect(prefix string, n source.Node, flags map[string]*kong.Flag) {
 	for _, e := range n.Entries() {
 		name := prefix + strings.ReplaceAll(e.Key, "_", "-")
-		if e.Value.IsMap() {
-			c.collect(name+"-", e.Value)
+		flag := flags[name]
+		if e.Value.IsMap() && (flag == nil || !flag.IsMap()) {
+			c.collect(name+"-", e.Value, flags)
 			continue
 		}
 		c.values[name] = e.Value
@@ -60,19 +63,8 @@ func (c *configFile) Validate(*kong.Application) error { return nil }
 
 // check notes every key that is no flag of any command, because one file serves
 // them all, and every value that has not its type.
-func (c *configFile) check(app *kong.Application) error {
-	flags := map[string]*kong.Flag{}
-	_ = kong.Visit(app, func(node kong.Visitable, next kong.Next) error {
-		if f, ok := node.(*kong.Flag); ok && f.Name != "help" && f.Name != "config" {
-			flags[f.Name] = f
-		}
-		return next(nil)
-	})
-	names := make([]string, 0, len(flags))
-	for name := range flags {
-		names = append(names, name)
-	}
-	slices.Sort(names)
+func (c *configFile) check(flags map[string]*kong.Flag) error {
+	names := slices.Sorted(maps.Keys(flags))
 	for _, key := range c.keys {
 		value := c.values[key]
 		flag, ok := flags[key]
@@ -85,7 +77,25 @@ func (c *configFile) check(app *kong.Application) error {
 	return c.file.Err()
 }
 
+// flagsOf are the flags of all commands, by name.
+func flagsOf(app *kong.Application) map[string]*kong.Flag {
+	flags := map[string]*kong.Flag{}
+	_ = kong.Visit(app, func(node kong.Visitable, next kong.Next) error {
+		if f, ok := node.(*kong.Flag); ok && f.Name != "help" && f.Name != "config" {
+			flags[f.Name] = f
+		}
+		return next(nil)
+	})
+	return flags
+}
+
 func checkSetting(value source.Node, flag *kong.Flag) {
+	if flag.IsMap() {
+		for _, e := range value.Entries() {
+			e.Value.Scalar()
+		}
+		return
+	}
 	values := []source.Node{value}
 	kind := flag.Target.Type()
 	if kind.Kind() == reflect.Slice {
@@ -129,6 +139,13 @@ func (c *configFile) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (an
 			list = append(list, v.Scalar())
 		}
 		return list, nil
+	}
+	if flag.IsMap() {
+		var pairs []string
+		for _, e := range value.Entries() {
+			pairs = append(pairs, e.Key+"="+e.Value.Scalar())
+		}
+		return strings.Join(pairs, ";"), nil
 	}
 	return value.Scalar(), nil
 }

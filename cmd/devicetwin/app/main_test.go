@@ -62,10 +62,11 @@ func TestExitStatuses(t *testing.T) {
 }
 
 func TestConfigurationFile(t *testing.T) {
-	good := write(t, "good.yaml", "mqtt: {url: [\"tcp://one:1\", \"tcp://two:2\"], topic_prefix: things}\nlog-level: debug\nbridge:\n  window: 17\n")
+	good := write(t, "good.yaml", "mqtt: {url: [\"tcp://one:1\", \"tcp://two:2\"], topic_prefix: things}\nlog-level: debug\nbridge:\n  window: 17\nworker:\n  notify: {on_call: \"https://example.org/hook?a=b\"}\n")
 	var got struct {
 		Config `embed:""`
 		Bridge BridgeConfig    `embed:"" prefix:"bridge-"`
+		Worker WorkerConfig    `embed:"" prefix:"worker-"`
 		File   kong.ConfigFlag `name:"config"`
 	}
 	t.Setenv("DEVICETWIN_BRIDGE_WINDOW", "18")
@@ -78,6 +79,9 @@ func TestConfigurationFile(t *testing.T) {
 	}
 	if strings.Join(got.MQTT.URL, " ") != "tcp://one:1 tcp://two:2" || got.MQTT.TopicPrefix != "things" {
 		t.Errorf("the file was not taken: %+v", got.MQTT)
+	}
+	if got.Worker.Notify["on_call"] != "https://example.org/hook?a=b" {
+		t.Errorf("receivers %v", got.Worker.Notify)
 	}
 	if got.Bridge.Window != 18 || got.Log.Level != "error" {
 		t.Errorf("window %d, level %s; want 18 of the environment, error of the flag", got.Bridge.Window, got.Log.Level)

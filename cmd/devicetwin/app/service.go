@@ -35,6 +35,9 @@ type WorkerConfig struct {
 	ID          string `help:"Name of this worker at the broker, for the commands that it publishes; by default host and process." placeholder:"NAME"`
 	Credentials string `help:"Folder of the hashes of the credentials that devices were given; share it with the broker's authentication." default:"credentials" placeholder:"DIR"`
 	RunEvents   int    `help:"Messages that one run of a device's workflow applies before it is continued as new." default:"10000"`
+
+	Topics []string          `help:"MQTT filters of the topics that models may publish to, besides commands; {id} stands for the device." placeholder:"FILTER"`
+	Notify map[string]string `help:"Webhooks that models may notify, by the names that they use." placeholder:"NAME=URL"`
 }
 
 type runCommand struct {
@@ -275,6 +278,7 @@ func (s *Service) startWorker(c Config, w WorkerConfig, temporal client.Client, 
 	device := &workflows.Workflow{Models: registry, RunEvents: w.RunEvents}
 	activities := &workflows.Activities{
 		TopicPrefix: c.MQTT.TopicPrefix, Publisher: publisher, Points: points, Provisioner: store, Models: registry,
+		Topics: w.Topics, Receivers: w.Notify,
 	}
 	run := &workerRun{log: s.log, make: func() worker.Worker {
 		made := worker.New(temporal, c.Temporal.TaskQueue, options)

@@ -9,6 +9,19 @@ type Invocation struct {
 	State string // path of the state that invoked it
 }
 
+// Sources are the names of the activities that the model invokes, sorted, each
+// once.
+func (m *Model) Sources() []string {
+	var names []string
+	for _, s := range m.states {
+		for _, i := range s.invokes {
+			names = append(names, i.src)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // Invocations are the activities that run, in the order of their starts.
 func (m *Model) Invocations(s *Snapshot) []Invocation {
 	s, err := m.bind(s)

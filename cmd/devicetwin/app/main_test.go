@@ -32,6 +32,7 @@ func write(t *testing.T, name, content string) string {
 
 func TestExitStatuses(t *testing.T) {
 	broken := write(t, "broken.yaml", "model: x\ninital: a\nstates: {a: {on: {go: nowhere}}}\n")
+	unknown := write(t, "unknown.yaml", "model: x\ninitial: a\nstates: {a: {invoke: {src: fly, onDone: b}}, b: {}}\n")
 	for _, tt := range []struct {
 		name string
 		args []string
@@ -48,6 +49,7 @@ func TestExitStatuses(t *testing.T) {
 		{"no such model", []string{"worker", "--model=none.yaml"}, ExitUsage, "none.yaml"},
 		{"broken model", []string{"bridge", "--model", broken}, ExitUsage, `broken.yaml:2:1: unknown key "inital"`},
 		{"all faults of it", []string{"model", "check", broken}, ExitUsage, `"nowhere"`},
+		{"unknown activity", []string{"worker", "--model", unknown}, ExitUsage, `invokes "fly": no such activity`},
 		{"no such scenario", []string{"simulate", "--model", pump, "--scenario=none.yaml"}, ExitUsage, "none.yaml"},
 		{"no devices", []string{"simulate", "--model", pump, "--devices=0", "--rate=-1"}, ExitUsage, "rate: expected"},
 		{"good model", []string{"model", "check", pump}, ExitOK, "pump"},
@@ -58,6 +60,18 @@ func TestExitStatuses(t *testing.T) {
 				t.Errorf("exit status %d, want %d, and to read %q in\n%s%s", status, tt.want, tt.says, stdout, stderr)
 			}
 		})
+	}
+}
+
+// The picture in the README is the pump's.
+func TestREADMEShowsThePump(t *testing.T) {
+	status, graph, stderr := run("model", "graph", pump)
+	readme, err := os.ReadFile("../../../README.md")
+	if status != ExitOK || err != nil {
+		t.Fatalf("exit status %d, %s, %v", status, stderr, err)
+	}
+	if !strings.Contains(string(readme), strings.TrimSpace(graph)) {
+		t.Errorf("the README lacks this picture of models/pump.yaml:\n%s", graph)
 	}
 }
 

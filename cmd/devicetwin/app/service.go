@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -100,6 +101,11 @@ func (c Config) StartService(b *BridgeConfig, w *WorkerConfig, log *slog.Logger)
 	if err != nil {
 		return nil, err
 	}
+	if w != nil {
+		if err := checkSources(models); err != nil {
+			return nil, err
+		}
+	}
 	s := &Service{log: log, failed: make(chan error, 1)}
 	if err := s.start(c, b, w, models); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -123,6 +129,23 @@ func (c Config) validate(b *BridgeConfig, w *WorkerConfig) error {
 	}
 	if err := errors.Join(faults...); err != nil {
 		return usageError{err}
+	}
+	return nil
+}
+
+// checkSources refuses models that invoke what this worker has not: an activity
+// that nobody knows would be tried again for an hour.
+func checkSources(models []*devicefsm.Model) error {
+	var faults []error
+	for _, m := range models {
+		for _, src := range m.Sources() {
+			if known := workflows.Invocable(); !slices.Contains(known, src) {
+				faults = append(faults, fmt.Errorf("model %s invokes %q: no such activity; there is %s", m.Name(), src, strings.Join(known, ", ")))
+			}
+		}
+	}
+	if len(faults) > 0 {
+		return usageError{errors.Join(faults...)}
 	}
 	return nil
 }

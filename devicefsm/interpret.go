@@ -3,7 +3,6 @@ package devicefsm
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"strconv"
 )
 
@@ -180,114 +179,6 @@ func (r *run) anyAlways() bool {
 	return false
 }
 
-// selectTransitions is the optimal transition set for an event: for each atomic
-// state, the first candidate whose guard holds, descendants before ancestors.
-func (r *run) selectTransitions(t trigger) []*transition {
-	r.scope.event = t.data
-	enabled := r.buf[:0]
-	for _, leaf := range r.s.leaves {
-		enabled = r.choose(enabled, t.candidates(leaf))
-	}
-	return r.removeConflicting(enabled)
-}
-
-func (r *run) selectEventless() []*transition {
-	enabled := r.buf[:0]
-	for _, leaf := range r.s.leaves {
-		enabled = r.choose(enabled, leaf.alwaysHere)
-	}
-	return r.removeConflicting(enabled)
-}
-
-func (r *run) choose(enabled, candidates []*transition) []*transition {
-	for _, t := range candidates {
-		if t.guard != nil {
-			ok, err := t.guard.test(&r.scope)
-			if err != nil {
-				r.fault("guard %q of state %q: %v", t.guard.source, t.source.path, err)
-			}
-			if !ok {
-				continue
-			}
-		}
-		if !slices.Contains(enabled, t) {
-			enabled = append(enabled, t)
-		}
-		break
-	}
-	return enabled
-}
-
-// removeConflicting is removeConflictingTransitions: where exit sets overlap,
-// the transition of the descendant wins, then the one of the earlier state.
-func (r *run) removeConflicting(enabled []*transition) []*transition {
-	if len(enabled) < 2 {
-		return enabled
-	}
-	exits := map[*transition]stateSet{}
-	for _, t := range enabled {
-		exits[t] = r.exitSet(t)
-	}
-	var filtered []*transition
-	for _, t1 := range enabled {
-		preempted := false
-		var remove []*transition
-		for _, t2 := range filtered {
-			if !exits[t1].intersects(exits[t2]) {
-				continue
-			}
-			if !t1.source.within(t2.source) {
-				preempted = true
-				break
-			}
-			remove = append(remove, t2)
-		}
-		if !preempted {
-			filtered = slices.DeleteFunc(filtered, func(t *transition) bool { return slices.Contains(remove, t) })
-			filtered = append(filtered, t1)
-		}
-	}
-	return filtered
-}
-
-// exitSet is computeExitSet for one transition.
-func (r *run) exitSet(t *transition) stateSet {
-	if len(t.targets) == 0 {
-		return nil
-	}
-	domain := r.domain(t)
-	if domain == nil {
-		return r.s.active
-	}
-	return r.s.active.intersection(domain.descendants)
-}
-
-func (r *run) domain(t *transition) *state {
-	if !t.hasHistory {
-		return t.domain
-	}
-	return domainOf(t, r.effectiveTargets(t.targets))
-}
-
-// effectiveTargets is getEffectiveTargetStates: history replaced by what it
-// remembers, or by its default.
-func (r *run) effectiveTargets(targets []*state) []*state {
-	var list []*state
-	for _, s := range targets {
-		switch {
-		case !s.isHistory():
-			list = append(list, s)
-		case r.s.history[s.index] != nil:
-			for _, i := range r.s.history[s.index] {
-				list = append(list, r.m.states[i])
-			}
-		default:
-			list = append(list, r.effectiveTargets(s.initial.targets)...)
-		}
-	}
-	return list
-}
-
 // microstep takes a set of transitions. It reports false beyond the bound.
 func (r *run) microstep(enabled []*transition) bool {
 	if r.micro++; r.micro > maxMicrosteps {
@@ -410,58 +301,4 @@ func (r *run) enterStates(e *entry) {
 			r.enteredFinal(s, completed)
 		}
 	}
-}
-
-// enteredFinal raises done.state events, for the parent and for each parallel
-// state above all of whose regions are done now. At the root, the chart is done.
-func (r *run) enteredFinal(s *state, completed map[*state]bool) {
-	above := s.parent
-	if above.kind == compound {
-		data, err := s.output.object(&r.scope)
-		if err != nil {
-			r.fault("output of state %q: %v", s.path, err)
-		}
-		r.raiseDone(above, data)
-		above = above.parent
-	}
-	for above != nil && above.kind == parallel && !completed[above] && r.isInFinalState(above) {
-		completed[above] = true
-		r.raiseDone(above, nil)
-		above = above.parent
-	}
-	if above == nil {
-		r.s.done = true
-	}
-}
-
-func (r *run) raiseDone(s *state, data map[string]any) {
-	r.queue = append(r.queue, trigger{name: doneState + s.path, data: data})
-}
-
-// doneState begins the name of the event that a compound or parallel state is
-// done, as in SCXML.
-const doneState = "done.state."
-
-func (r *run) isInFinalState(s *state) bool {
-	switch s.kind {
-	case final:
-		return r.s.active.has(s.index)
-	case compound:
-		return slices.ContainsFunc(s.children, func(c *state) bool { return c.kind == final && r.s.active.has(c.index) })
-	case parallel:
-		return !slices.ContainsFunc(s.children, func(c *state) bool { return !c.isHistory() && !r.isInFinalState(c) })
-	}
-	return false
-}
-
-// exitInterpreter runs the exit actions of what is active when the chart is
-// done. The configuration stays, so that it can be read.
-func (r *run) exitInterpreter() {
-	for i := range r.s.active.backward() {
-		s := r.m.states[i]
-		r.block(s.exit, "the exit of state", s)
-		r.cancelInvocations(s)
-	}
-	r.s.timers = nil
-	r.queue = r.queue[:0]
 }

@@ -49,8 +49,8 @@ type AppliedLog struct {
 type Applied struct {
 	Epoch   int64
 	Seq     uint64
-	Durable time.Time // when Temporal had accepted the signal that carried it
-	Signal  int       // ordinal of that signal in the device's history, from 1; 0: not known
+	Durable time.Time // when Temporal had stored the workflow task that applied it
+	Signal  int       // ordinal of that task among those of the device, from 1; 0: not known
 }
 
 // Options say what Run does. The zero values of the fields that are not marked

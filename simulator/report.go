@@ -63,7 +63,7 @@ type Report struct {
 // Latencies are the two that matter, in milliseconds.
 type Latencies struct {
 	// EventToState is from a device's PUBLISH of a relevant message until the
-	// signal that carries it is durable.
+	// workflow task that applied it is stored.
 	EventToState Quantiles `json:"event_to_state"`
 	// SequenceToCommand is from the PUBLISH that completes a sequence until the
 	// device has the command. Devices that went offline on purpose in between

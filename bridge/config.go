@@ -41,7 +41,8 @@ type Config struct {
 
 	BatchMessages   int           // messages in one signal
 	BatchBytes      int           // of one signal's JSON, by a bound that is never too low
-	SignalsInFlight int           // over all devices; each device has at most one
+	SignalsInFlight int           // over all devices, at most; each device has at most one
+	LingerMax       time.Duration // rest of a device between its signals, at most; 0: none (see pacer)
 	SignalTimeout   time.Duration // of one attempt
 	RetryMin        time.Duration // wait before the first repetition of a signal, doubled each time
 	RetryMax        time.Duration
@@ -105,6 +106,7 @@ func DefaultConfig() Config {
 		BatchMessages:   500,
 		BatchBytes:      480 << 10,
 		SignalsInFlight: 64,
+		LingerMax:       time.Second,
 		SignalTimeout:   10 * time.Second,
 		RetryMin:        100 * time.Millisecond,
 		RetryMax:        5 * time.Second,
@@ -126,6 +128,7 @@ const (
 	maxBatchBytes   = 1 << 20
 	// A packet id has 16 bits, so no broker has more QoS 1 messages in flight.
 	maxWindow = 65535
+	maxLinger = time.Minute
 )
 
 var (
@@ -156,6 +159,7 @@ func (c Config) Validate() error {
 	f.between("messages in a batch", c.BatchMessages, 1, 10_000)
 	f.between("bytes in a batch", c.BatchBytes, 1, maxBatchBytes)
 	f.between("signals in flight", c.SignalsInFlight, 1, 10_000)
+	f.check(0 <= c.LingerMax && c.LingerMax <= maxLinger, "linger %v: expected 0s to %v", c.LingerMax, maxLinger)
 	f.positive("signal timeout", c.SignalTimeout)
 	f.ordered("wait before a signal is repeated", c.RetryMin, c.RetryMax)
 	f.between("dead letters kept", c.DeadLettersKept, 0, 100_000)

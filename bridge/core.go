@@ -46,9 +46,12 @@ type core struct {
 	heldBytes int
 
 	ready    fifo[*device] // something pending, nothing in flight
+	resting  restHeap      // the same, for which it is too early
 	retries  retryHeap     // a batch that waits to be tried again
 	inFlight int
 	outage   outage
+	pacer    *pacer
+	hurried  bool // nothing rests any more
 }
 
 func newCore(cfg Config, model Model, out effects, counts *counters, log *slog.Logger, wait func(int) time.Duration) *core {
@@ -62,6 +65,7 @@ func newCore(cfg Config, model Model, out effects, counts *counters, log *slog.L
 		wait:    wait,
 		devices: newDeviceTable(cfg.MaxDevices),
 		orphans: orphans{},
+		pacer:   newPacer(cfg.SignalsInFlight, cfg.LingerMax, false),
 	}
 	c.silentAfter, c.tolerance = model.Liveness()
 	return c
@@ -126,8 +130,11 @@ func (c *core) receive(d delivery, now time.Time) {
 	} else {
 		d.from.push(e)
 	}
-	c.interpret(e)
+	c.interpret(e, now)
 	c.settle(e)
+	if c.full() { // what rests would only keep out what could join it
+		c.wake(now, true)
+	}
 	c.dispatch(now)
 }
 
@@ -170,7 +177,7 @@ func (c *core) letGo(e *entry) {
 }
 
 // interpret finds out what a delivery is and queues what has to be signalled.
-func (c *core) interpret(e *entry) {
+func (c *core) interpret(e *entry, now time.Time) {
 	if e.retained {
 		// The broker's copy of an old message, sent because of our subscription:
 		// nothing that happens now.
@@ -196,29 +203,29 @@ func (c *core) interpret(e *entry) {
 		if a.channel == devicefsm.ChannelTelemetry {
 			c.out.point(a.device, o.message.Data, pointTime(o, i))
 		}
-		c.admit(d, o.message, e)
+		c.admit(d, o.message, e, now)
 	}
 }
 
 // admit queues a message if it can matter, and what the bridge itself has to
 // say about it.
-func (c *core) admit(d *device, m devicefsm.Message, e *entry) {
+func (c *core) admit(d *device, m devicefsm.Message, e *entry, now time.Time) {
 	if gap, ok := d.gap(m); ok {
 		c.counts.gaps.Add(1)
 		if c.model.Relevant(gap) {
-			c.enqueue(d, gap, e)
+			c.enqueue(d, gap, e, now)
 		}
 	}
 	alive := m.Alive()
 	switch {
 	case c.model.Relevant(m):
 		c.counts.relevant.Add(1)
-		c.enqueue(d, m, e)
+		c.enqueue(d, m, e, now)
 		if alive {
 			d.renewed = m.Time
 		}
 	case alive && c.silentAfter > 0 && d.needsRenewal(m.Time, c.silentAfter, c.tolerance):
-		c.enqueue(d, devicefsm.Message{Channel: devicefsm.ChannelSystem, Name: devicefsm.MessageSeen, Time: m.Time}, e)
+		c.enqueue(d, devicefsm.Message{Channel: devicefsm.ChannelSystem, Name: devicefsm.MessageSeen, Time: m.Time}, e, now)
 		d.renewed = m.Time
 	}
 	if alive {
@@ -226,14 +233,16 @@ func (c *core) admit(d *device, m devicefsm.Message, e *entry) {
 	}
 }
 
-func (c *core) enqueue(d *device, m devicefsm.Message, e *entry) {
+func (c *core) enqueue(d *device, m devicefsm.Message, e *entry, now time.Time) {
 	e.open++
 	if d.work == nil {
 		d.work = new(backlog)
 	}
-	d.work.pending.push(item{m, e, messageSize(m)})
+	d.work.add(item{m, e, messageSize(m)})
 	if len(d.work.batch) == 0 && d.work.pending.len() == 1 {
-		c.ready.push(d)
+		c.queueUp(d, now)
+	} else {
+		c.grown(d)
 	}
 }
 
@@ -254,19 +263,24 @@ func (c *core) lettered(e *entry) { c.settle(e) }
 // dispatch starts signals while it may. Devices take turns: one that has more
 // to say after its batch joins the end of the line.
 func (c *core) dispatch(now time.Time) {
-	for c.ready.len() > 0 && c.inFlight < c.outage.limit(c.cfg.SignalsInFlight) && !c.outage.closed(now) {
+	for c.ready.len() > 0 && !c.outage.closed(now) {
+		if c.inFlight >= c.outage.limit(c.pacer.inFlight()) {
+			c.pacer.bound = true
+			return
+		}
 		d := c.ready.pop()
 		w := d.work
 		if len(w.batch) == 0 {
 			w.load(c.cfg.BatchMessages, c.cfg.BatchBytes)
 			c.batches++
 			w.id = c.instance + "-" + strconv.FormatUint(c.batches, 36)
+			c.counts.waitSeconds.Observe(max(0, now.Sub(w.batch[0].message.Time)).Seconds())
 		}
 		batch := devicefsm.Batch{ID: w.id, Messages: make([]devicefsm.Message, len(w.batch))}
 		for i, it := range w.batch {
 			batch.Messages[i] = it.message
 		}
-		w.started = now
+		d.signalled = now
 		c.inFlight++
 		c.out.signal(d.id, batch)
 	}
@@ -277,16 +291,18 @@ func (c *core) signalled(id string, err error, now time.Time) {
 	c.inFlight--
 	d := c.devices.byID[id] // busy, therefore not forgotten
 	w := d.work
-	c.counts.signalSeconds.Observe(now.Sub(w.started).Seconds())
+	took := now.Sub(d.signalled)
+	c.counts.signalSeconds.Observe(took.Seconds())
 	switch {
 	case err == nil:
+		c.pacer.accepted(took, now)
 		c.counts.signals.Add(1)
 		c.counts.batchMessages.Observe(float64(len(w.batch)))
 		c.recovered(now)
-		c.finish(d, nil)
+		c.finish(d, nil, now)
 	case permanent(err):
 		c.log.Error("batch refused for good", "device", id, "messages", len(w.batch), "err", err)
-		c.finish(d, refuse(ReasonRefused, "%v", err))
+		c.finish(d, refuse(ReasonRefused, "%v", err), now)
 	default:
 		c.counts.signalFailures.Add(1)
 		w.retryAt = now.Add(c.wait(w.attempt))
@@ -308,12 +324,12 @@ func (c *core) recovered(now time.Time) {
 }
 
 // finish ends a device's batch: accepted, or refused for good.
-func (c *core) finish(d *device, ref *refusal) {
+func (c *core) finish(d *device, ref *refusal, now time.Time) {
 	w := d.work
 	batch := w.batch
 	w.batch, w.size, w.attempt = nil, 0, 0
 	if w.pending.len() > 0 {
-		c.ready.push(d)
+		c.queueUp(d, now)
 	} else {
 		d.work = nil
 	}
@@ -329,6 +345,8 @@ func (c *core) finish(d *device, ref *refusal) {
 
 // elapsed makes batches ready again whose wait is over.
 func (c *core) elapsed(now time.Time) {
+	c.pacer.quiet(now)
+	c.wake(now, false)
 	for len(c.retries) > 0 && !c.retries[0].work.retryAt.After(now) {
 		c.ready.push(heap.Pop(&c.retries).(*device))
 	}
@@ -337,18 +355,27 @@ func (c *core) elapsed(now time.Time) {
 
 // next is when elapsed has something to do; ok is false if never.
 func (c *core) next() (at time.Time, ok bool) {
-	if len(c.retries) > 0 {
-		at, ok = c.retries[0].work.retryAt, true
+	at, ok = c.pacer.next()
+	earlier := func(t time.Time) {
+		if !ok || t.Before(at) {
+			at, ok = t, true
+		}
 	}
-	if c.ready.len() > 0 && c.outage.on && c.inFlight == 0 && (!ok || c.outage.until.Before(at)) {
-		at, ok = c.outage.until, true
+	if len(c.retries) > 0 {
+		earlier(c.retries[0].work.retryAt)
+	}
+	if len(c.resting) > 0 {
+		earlier(c.resting[0].signalled.Add(c.pacer.linger))
+	}
+	if c.ready.len() > 0 && c.outage.on && c.inFlight == 0 {
+		earlier(c.outage.until)
 	}
 	return at, ok
 }
 
 // idle reports that nothing waits for acceptance.
 func (c *core) idle() bool {
-	return c.inFlight == 0 && c.ready.len() == 0 && len(c.retries) == 0
+	return c.inFlight == 0 && c.ready.len() == 0 && len(c.resting) == 0 && len(c.retries) == 0
 }
 
 // oldest is when the oldest unacknowledged delivery of the connection was

@@ -20,20 +20,23 @@ type device struct {
 	heard   time.Time // its last message that shows that it is up
 	renewed time.Time // the last such message that was signalled
 
+	signalled time.Time // when its last attempt to signal began
+
 	work *backlog // nil when idle
 }
 
 // backlog is what waits to be signalled for one device.
 type backlog struct {
-	pending fifo[item]
+	pending      fifo[item]
+	pendingBytes int
 	// batch is what is being signalled. It stays the same until it is accepted
 	// or refused, also when it has to be tried again.
 	batch   []item
 	size    int // bound of the batch's bytes in JSON
-	started time.Time
 	attempt int
 	id      string // of the batch
 	retryAt time.Time
+	rest    int // place in core.resting, from 1; 0: not there
 }
 
 // item is one message on its way to the workflow, and the delivery that waits
@@ -42,6 +45,16 @@ type item struct {
 	message devicefsm.Message
 	entry   *entry
 	size    int
+}
+
+func (b *backlog) add(it item) {
+	b.pending.push(it)
+	b.pendingBytes += it.size
+}
+
+// full reports that what is pending makes up a whole batch.
+func (b *backlog) full(messages, bytes int) bool {
+	return b.pending.len() >= messages || b.pendingBytes >= bytes
 }
 
 // load fills the batch from what waits, up to the given bounds, with at least
@@ -54,6 +67,7 @@ func (b *backlog) load(messages, bytes int) {
 		}
 		b.batch = append(b.batch, b.pending.pop())
 		b.size += size
+		b.pendingBytes -= size
 	}
 }
 

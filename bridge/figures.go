@@ -21,19 +21,23 @@ func (b *Bridge) figures(ctx context.Context) {
 				b.log.Warn("messages were refused; see the dead letters", "count", refused, "total", now.DeadLetters,
 					"by_reason", now.DeadLettersByReason)
 			}
-			before = now
 			if b.deps.Points != nil {
 				fields := now.fields()
+				if signals := now.Signals - before.Signals; signals > 0 {
+					fields["batch_messages"] = float64(now.Events-before.Events) / float64(signals)
+				}
 				if w, ok := b.deps.Points.(interface{ Stats() InfluxStats }); ok {
 					w.Stats().addTo(fields)
 				}
 				b.deps.Points.WritePoint("bridge", map[string]string{"bridge": b.cfg.ID}, fields, at.UTC())
 			}
+			before = now
 		}
 	}
 }
 
-// fields are the figures by the names of their metrics.
+// fields are the figures by the names of their metrics. Beside them stands
+// batch_messages, the mean since the last point.
 func (s Stats) fields() map[string]any {
 	f := map[string]any{
 		"received":                      s.Received,
@@ -56,6 +60,9 @@ func (s Stats) fields() map[string]any {
 		"held_messages":                 s.Held,
 		"oldest_unacknowledged_seconds": s.Oldest.Seconds(),
 		"signals_in_flight":             s.InFlight,
+		"signals_limit":                 s.InFlightLimit,
+		"linger_seconds":                s.Linger.Seconds(),
+		"devices_resting":               s.Resting,
 		"devices_waiting":               s.Waiting,
 		"devices_known":                 s.Devices,
 	}

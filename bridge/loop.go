@@ -80,6 +80,7 @@ func (l *loop) run(ctx context.Context) {
 		case <-stop:
 			inbox, stop = nil, nil
 			giveUp = time.After(l.drain)
+			c.hurry(time.Now())
 		case <-giveUp:
 			c.log.Warn("stopping with signals not accepted; the broker will deliver them again", "messages", c.held)
 			if c.live != nil {

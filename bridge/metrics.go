@@ -37,9 +37,13 @@ type counters struct {
 	waiting   atomic.Int64 // devices whose batch waits for its turn or to be tried again
 	devices   atomic.Int64
 	oldest    atomic.Int64 // Unix ms; 0: nothing is unacknowledged
+	linger    atomic.Int64 // ns
+	limit     atomic.Int64 // of signals in flight
+	resting   atomic.Int64 // devices whose batch lingers
 
 	batchMessages prometheus.Histogram
 	signalSeconds prometheus.Histogram
+	waitSeconds   prometheus.Histogram
 }
 
 func newCounters() *counters {
@@ -55,6 +59,11 @@ func newCounters() *counters {
 			Help:    "How long an attempt to signal a workflow took, failed ones included.",
 			Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10},
 		}),
+		waitSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "devicetwin_bridge_wait_seconds",
+			Help:    "How long the first message of a batch waited for its signal to begin: for the one before, linger, its turn.",
+			Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60},
+		}),
 	}
 	for _, r := range Reasons() {
 		c.deadLetters[r] = new(atomic.Uint64)
@@ -66,6 +75,7 @@ func (c *counters) register(to prometheus.Registerer) error {
 	all := []prometheus.Collector{
 		c.batchMessages,
 		c.signalSeconds,
+		c.waitSeconds,
 		counterOf("received_total", "MQTT messages received.", nil, &c.received),
 		counterOf("repeated_total", "MQTT messages delivered again that the bridge still knew.", nil, &c.repeated),
 		counterOf("ignored_total", "Retained copies and commands to devices, which are no input.", nil, &c.ignored),
@@ -83,6 +93,12 @@ func (c *counters) register(to prometheus.Registerer) error {
 		gaugeOf("held_messages", "MQTT messages in memory.", &c.held),
 		gaugeOf("held_bytes", "Bytes of payload in memory.", &c.heldBytes),
 		gaugeOf("signals_in_flight", "Signals on their way to Temporal.", &c.inFlight),
+		gaugeOf("signals_limit", "Signals that may be on their way to Temporal now, by how long they take.", &c.limit),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "devicetwin_bridge_linger_seconds",
+			Help: "Rest of a device between its signals now, by how long they take; 0 while Temporal is idle.",
+		}, func() float64 { return time.Duration(c.linger.Load()).Seconds() }),
+		gaugeOf("devices_resting", "Devices whose batch grows until linger is over.", &c.resting),
 		gaugeOf("devices_waiting", "Devices whose batch waits for its turn or to be repeated.", &c.waiting),
 		gaugeOf("devices_known", "Devices remembered.", &c.devices),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -151,6 +167,9 @@ func (c *counters) observe(from *core) {
 	c.heldBytes.Store(int64(from.heldBytes))
 	c.inFlight.Store(int64(from.inFlight))
 	c.waiting.Store(int64(from.ready.len() + len(from.retries)))
+	c.linger.Store(int64(from.pacer.linger))
+	c.limit.Store(int64(from.pacer.inFlight()))
+	c.resting.Store(int64(len(from.resting)))
 	c.devices.Store(int64(len(from.devices.byID)))
 	c.outage.Store(from.outage.on)
 }
@@ -181,7 +200,10 @@ type Stats struct {
 	Oldest         time.Duration // age of the oldest of them
 	Held           int           // MQTT messages in memory
 	InFlight       int           // signals on their way to Temporal
-	Waiting        int           // devices whose batch waits
+	InFlightLimit  int           // how many may be now, by how long they take
+	Linger         time.Duration // rest of a device between its signals now, by the same
+	Resting        int           // devices whose batch grows until linger is over
+	Waiting        int           // devices whose batch waits for its turn, or to be tried again
 	Devices        int           // devices remembered
 }
 
@@ -195,7 +217,8 @@ func (c *counters) stats() Stats {
 		Connects:               c.connects.Load(), ConnectionsLost: c.connectsLost.Load(), SessionsLost: c.sessionsLost.Load(),
 		Connected: c.connected.Load(), TemporalOutage: c.outage.Load(),
 		Window: int(c.window.Load()), Oldest: c.oldestAge(), Held: int(c.held.Load()),
-		InFlight: int(c.inFlight.Load()), Waiting: int(c.waiting.Load()), Devices: int(c.devices.Load()),
+		InFlight: int(c.inFlight.Load()), Waiting: int(c.waiting.Load()),
+		InFlightLimit: int(c.limit.Load()), Linger: time.Duration(c.linger.Load()), Resting: int(c.resting.Load()), Devices: int(c.devices.Load()),
 	}
 	for _, r := range Reasons() {
 		n := c.deadLetters[r].Load()

@@ -29,6 +29,8 @@ type BridgeConfig struct {
 	Window          int      `help:"MQTT messages received and not yet acknowledged, at most." default:"4096"`
 	BatchMessages   int      `help:"Messages in one signal, at most." default:"500"`
 	SignalsInFlight int      `help:"Signals on their way to Temporal, at most; each device has at most one." default:"64"`
+
+	Linger time.Duration `help:"Longest rest of a device between its signals, while Temporal is busy; 0s for none." default:"1s"`
 }
 
 // WorkerConfig is what only a worker needs.
@@ -271,7 +273,7 @@ func (c Config) bridgeConfig(b BridgeConfig) bridge.Config {
 	cfg := bridge.DefaultConfig()
 	cfg.ID, cfg.MQTT, cfg.Prefix, cfg.Subscribe = b.ID, c.MQTT.clientConfig(), c.MQTT.TopicPrefix, b.Subscribe
 	cfg.MaxPayload, cfg.Window = b.MaxPayload, b.Window
-	cfg.BatchMessages, cfg.SignalsInFlight = b.BatchMessages, b.SignalsInFlight
+	cfg.BatchMessages, cfg.SignalsInFlight, cfg.LingerMax = b.BatchMessages, b.SignalsInFlight, b.Linger
 	return cfg
 }
 

@@ -2,70 +2,60 @@ package bridge
 
 import (
 	"context"
-	"regexp"
-	"strconv"
 	"time"
 )
-
-// batch is lines that are written together.
-type batch struct {
-	lines []string
-	bytes int
-	// halved counts how often it was divided to find the line that InfluxDB
-	// does not take.
-	halved int
-}
-
-func (b *batch) add(line string) {
-	b.lines = append(b.lines, line)
-	b.bytes += len(line) + 1
-}
-
-func (b *batch) half(lines []string) batch {
-	h := batch{halved: b.halved + 1}
-	for _, l := range lines {
-		h.add(l)
-	}
-	return h
-}
-
-// maxHalved bounds the search for a bad line: 64 parts.
-const maxHalved = 6
 
 // reportEvery is how often drops and refusals are put into the log at most.
 const reportEvery = 10 * time.Second
 
 // collector is the goroutine of an InfluxWriter that owns its batches. One
-// batch is being written at a time, so that points stay in order.
+// batch is being written at a time, so that points stay in order: first the
+// head, then those in the spool, then those in the queue. Without a spool, or
+// while its disk does not take batches, they wait in the queue.
 type collector struct {
 	w       *InfluxWriter
 	filling batch
-	queue   []batch // the first is being written or tried again
-	bytes   int     // of lines, all together
+	head    *head
+	queue   []batch
+	bytes   int // of lines in memory: filling, in the queue, and of a head that is not in the spool
 	sending bool
 	attempt int
+	start   func(batch) // begins a request; its result comes to sent
 	results chan error
 
-	flush, again  *time.Timer
-	lostAt        time.Time // zero: InfluxDB takes points
-	reported      uint64    // drops and refusals in the log so far
-	lastRefusal   error
+	flush, again *time.Timer
+	lostAt       time.Time // zero: InfluxDB takes points
+	diskLostAt   time.Time // zero: the spool's disk takes batches
+	diskAt       time.Time // when it may be tried again
+
+	reported      uint64 // drops and refusals in the log so far
+	named         []refusedPoint
+	searched      bool // for a refused point, since the last report
 	stopSending   context.CancelFunc
 	sendCtx       context.Context
 	closing       bool
 	closeDeadline <-chan time.Time
 }
 
-func (c *collector) run(ctx context.Context) {
+func newCollector(ctx context.Context, w *InfluxWriter) *collector {
+	c := &collector{w: w, results: make(chan error, 1)}
 	c.sendCtx, c.stopSending = context.WithCancel(context.WithoutCancel(ctx))
-	defer c.stopSending()
+	c.start = func(b batch) {
+		go func() { c.results <- w.write(c.sendCtx, b) }()
+	}
 	c.flush, c.again = time.NewTimer(time.Hour), time.NewTimer(time.Hour)
 	c.flush.Stop()
 	c.again.Stop()
+	return c
+}
+
+func (c *collector) run(ctx context.Context) {
+	defer c.stopSending()
 	report := time.NewTicker(reportEvery)
 	defer report.Stop()
 	stop := ctx.Done()
-	for !c.closing || len(c.queue) > 0 {
+	c.send() // what an earlier run left in the spool
+	for !c.finished() {
 		select {
 		case p := <-c.w.intake:
 			c.take(p)
@@ -76,6 +66,7 @@ func (c *collector) run(ctx context.Context) {
 		case <-c.again.C:
 			c.send()
 		case <-report.C:
+			c.store()
 			c.report()
 		case <-stop:
 			stop = nil
@@ -87,6 +78,22 @@ func (c *collector) run(ctx context.Context) {
 	}
 	c.report()
 }
+
+// finished reports that nothing is left to do after close: all is written, or
+// is in the spool and has to wait for InfluxDB.
+func (c *collector) finished() bool {
+	switch {
+	case !c.closing || c.sending || len(c.queue) > 0:
+		return false
+	case c.head != nil:
+		return c.safe() && c.attempt > 0
+	}
+	return c.w.spool == nil || c.w.spool.empty()
+}
+
+// safe reports that the head is in the spool. It may have been dropped there
+// since it was read, or be from the queue.
+func (c *collector) safe() bool { return c.head.stored && c.w.spool.holds() }
 
 // take adds a point to the batch that is being filled.
 func (c *collector) take(p point) {
@@ -108,14 +115,15 @@ func (c *collector) take(p point) {
 	}
 }
 
+// account keeps count of what waits in memory.
 func (c *collector) account(points, bytes int) {
 	c.bytes += bytes
 	c.w.counts.queuedPoints.Add(int64(points))
 	c.w.counts.queuedBytes.Add(int64(bytes))
 }
 
-// enqueue ends the batch that is being filled, and drops the oldest ones if
-// there are too many.
+// enqueue ends the batch that is being filled, and drops the oldest ones in
+// memory, but for the head, if there are too many.
 func (c *collector) enqueue() {
 	c.flush.Stop()
 	if len(c.filling.lines) == 0 {
@@ -123,100 +131,106 @@ func (c *collector) enqueue() {
 	}
 	c.queue = append(c.queue, c.filling)
 	c.filling = batch{}
+	c.store()
 	for c.bytes > c.w.linesLimit() && len(c.queue) > 1 {
-		oldest := 0
-		if c.sending {
-			oldest = 1 // the first is on its way
-		}
-		c.w.counts.dropped.Add(uint64(len(c.queue[oldest].lines)))
-		c.remove(oldest)
+		c.w.counts.dropped.Add(uint64(len(c.queue[0].lines)))
+		c.unqueue()
 	}
-	if !c.sending && c.attempt == 0 {
+	if c.attempt == 0 {
 		c.send()
 	}
 }
 
-func (c *collector) remove(i int) {
-	c.account(-len(c.queue[i].lines), -c.queue[i].bytes)
-	c.queue = append(c.queue[:i], c.queue[i+1:]...)
+// unqueue takes the oldest batch out of the queue.
+func (c *collector) unqueue() batch {
+	b := c.queue[0]
+	c.queue[0] = batch{}
+	c.queue = c.queue[1:]
+	c.account(-len(b.lines), -b.bytes)
+	return b
 }
 
-// send starts writing the first batch.
+// send starts writing the head, or what is next.
 func (c *collector) send() {
-	if c.sending || len(c.queue) == 0 {
+	if c.sending || c.sendCtx.Err() != nil {
+		return
+	}
+	if c.head == nil && !c.next() {
 		return
 	}
 	c.sending = true
-	b := c.queue[0]
-	go func() { c.results <- c.w.write(c.sendCtx, b) }()
+	c.start(c.head.parts[0])
 }
 
-// sent takes the result of writing the first batch.
+// next makes the oldest batch the head.
+func (c *collector) next() bool {
+	if c.w.spool != nil {
+		if b, ok := c.w.spool.peek(); ok {
+			c.head = newHead(b, true)
+			return true
+		}
+	}
+	if len(c.queue) == 0 {
+		return false
+	}
+	b := c.unqueue()
+	c.account(len(b.lines), b.bytes) // it stays in memory
+	c.head = newHead(b, false)
+	return true
+}
+
+// sent takes the result of writing the head's first part.
 func (c *collector) sent(err error) {
 	c.sending = false
-	b := c.queue[0]
+	if c.head.naming != nil {
+		c.narrowed(err)
+		return
+	}
+	n := uint64(len(c.head.parts[0].lines))
 	if err == nil {
-		c.done(uint64(len(b.lines)), 0)
+		c.done(n, 0)
 		return
 	}
 	c.w.counts.failures.Add(1)
 	what, answer := judge(err)
 	switch what {
 	case partial:
-		bad := refusedIn(answer.Message, len(b.lines))
-		c.lastRefusal = err
-		c.done(uint64(len(b.lines))-bad, bad)
+		c.partly(err, refusedIn(answer.Message, int(n)))
 	case divide:
-		if len(b.lines) == 1 || b.halved == maxHalved {
-			c.lastRefusal = err
-			c.done(0, uint64(len(b.lines)))
+		if c.head.split() {
+			c.send()
 			return
 		}
-		c.divide(b)
-		c.send()
+		c.name(c.head.parts[0], err)
+		c.done(0, n)
 	case retry:
 		c.later(err)
 	}
 }
 
-func (c *collector) divide(b batch) {
-	n := len(b.lines) / 2
-	halves := []batch{b.half(b.lines[:n]), b.half(b.lines[n:])}
-	c.queue = append(halves, c.queue[1:]...)
-}
-
-// done ends the first batch, and with it an outage: InfluxDB has answered.
+// done ends the head's first part and goes on.
 func (c *collector) done(written, refused uint64) {
-	c.w.counts.written.Add(written)
-	c.w.counts.refused.Add(refused)
-	c.remove(0)
-	c.attempt = 0
-	if !c.lostAt.IsZero() {
-		c.w.log.Info("influxdb takes points again", "after", time.Since(c.lostAt).Round(time.Millisecond),
-			"waiting", c.w.counts.queuedPoints.Load())
-		c.lostAt = time.Time{}
-		c.w.counts.outage.Store(false)
-	}
+	c.finish(written, refused)
 	c.send()
 }
 
-// later lets the first batch wait before it is tried again.
-func (c *collector) later(err error) {
-	if c.lostAt.IsZero() {
-		c.lostAt = time.Now()
-		c.w.counts.outage.Store(true)
-		c.w.log.Warn("influxdb does not take points; they wait in memory, signals are not affected", "err", err)
+// finish ends the head's first part, and with its last part the head.
+func (c *collector) finish(written, refused uint64) {
+	c.w.counts.written.Add(written)
+	c.w.counts.refused.Add(refused)
+	part := c.head.parts[0]
+	c.head.parts = c.head.parts[1:]
+	if !c.head.stored {
+		c.account(-len(part.lines), -part.bytes)
 	}
-	wait := c.w.wait(c.attempt)
-	if _, answer := judge(err); answer != nil && answer.RetryAfter > 0 {
-		wait = max(wait, min(time.Duration(answer.RetryAfter)*time.Second, maxRetryAfter))
+	if len(c.head.parts) == 0 {
+		if c.head.stored {
+			c.w.spool.commit()
+		}
+		c.head = nil
 	}
-	c.attempt++
-	c.again.Reset(wait)
+	c.answered()
 }
-
-// maxRetryAfter bounds the pause that a server may ask for.
-const maxRetryAfter = 5 * time.Minute
 
 // close begins the end: what was taken is written, nothing more is taken.
 func (c *collector) close() {
@@ -229,41 +243,29 @@ func (c *collector) close() {
 	c.enqueue()
 }
 
-// abandon counts as dropped what could not be written in time.
+// abandon ends without InfluxDB. What is in the spool, or can still be put
+// there, is kept; the rest counts as dropped.
 func (c *collector) abandon() {
 	c.stopSending()
 	if c.sending {
-		<-c.results
+		if err := <-c.results; err == nil {
+			c.sent(nil)
+		}
+		c.sending = false
 	}
-	for len(c.queue) > 0 {
-		c.w.counts.dropped.Add(uint64(len(c.queue[0].lines)))
-		c.remove(0)
-	}
-	c.report()
-}
-
-// report tells the log what was lost since the last time.
-func (c *collector) report() {
-	dropped, refused := c.w.counts.dropped.Load(), c.w.counts.refused.Load()
-	if dropped+refused == c.reported {
-		return
-	}
-	c.reported = dropped + refused
-	args := []any{"dropped", dropped, "refused", refused}
-	if c.lastRefusal != nil {
-		args = append(args, "last_refusal", clip(c.lastRefusal.Error(), 500))
-	}
-	c.w.log.Error("points are lost: dropped because the queue was full, or refused by influxdb (totals)", args...)
-}
-
-var droppedPattern = regexp.MustCompile(`dropped=(\d+)`)
-
-// refusedIn reads how many points a partial write left out; at least one.
-func refusedIn(message string, points int) uint64 {
-	if m := droppedPattern.FindStringSubmatch(message); m != nil {
-		if n, err := strconv.Atoi(m[1]); err == nil && n > 0 {
-			return uint64(min(n, points))
+	c.diskAt = time.Time{}
+	c.store()
+	if h := c.head; h != nil && h.naming == nil && !c.safe() {
+		for len(h.parts) > 0 {
+			c.w.counts.dropped.Add(uint64(len(h.parts[0].lines)))
+			if !h.stored {
+				c.account(-len(h.parts[0].lines), -h.parts[0].bytes)
+			}
+			h.parts = h.parts[1:]
 		}
 	}
-	return 1
+	for len(c.queue) > 0 {
+		c.w.counts.dropped.Add(uint64(len(c.unqueue().lines)))
+	}
+	c.report()
 }

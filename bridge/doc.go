@@ -27,8 +27,9 @@
 //
 // # What a slow or broken neighbour does
 //
-// A dead InfluxDB costs nothing but points: they wait in a bounded queue, then
-// the oldest are dropped and counted. A poison message is counted, kept, and
+// A dead InfluxDB delays nothing but points: they wait in a spool on disk, if
+// there is one, or in memory; both are bounded, and beyond that the oldest are
+// dropped and counted. A poison message is counted, kept, and
 // published with its reason on bridge/{id}/deadletter; others are not held up.
 // A device whose signals fail waits by itself; three failures in a row without
 // a success are taken for an outage of Temporal, and then one signal at a time

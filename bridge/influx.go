@@ -21,23 +21,35 @@ import (
 //
 // WritePoint may be called from any goroutine and never blocks. Points go out
 // in batches, in order. A batch that could not be written is tried again, with
-// growing pauses, until it is; meanwhile points wait in a queue that is bounded
-// in bytes, of which the oldest are dropped. What InfluxDB refuses for good is
-// not tried again. Both are counted and logged.
+// growing pauses, until it is; meanwhile points wait, in a spool on disk if
+// there is one (InfluxConfig.Spool), else in memory. Either is bounded in bytes,
+// and of what is too much the oldest are dropped. What InfluxDB refuses for good
+// is not tried again. Both are counted and logged.
+//
+// With a spool, every batch is put there before it is sent, so that the end of
+// the process, in whatever way, costs at most the points of the last
+// InfluxConfig.FlushEvery. A batch may be written more than once; as its points
+// have the time that they were given, that changes nothing.
 type InfluxWriter struct {
 	cfg    InfluxConfig
 	log    *slog.Logger
 	client influxdb2.Client
 	api    api.WriteAPIBlocking
 	wait   func(attempt int) time.Duration
+	spool  *spool // nil: there is none
 
 	intake chan point
 	closed atomic.Bool
 	counts influxCounts
 }
 
-// NewInfluxWriter prepares a writer; Run makes it work. Metrics and log may be
-// nil.
+// intakePoints is how many points may wait for the collector: for some seconds
+// in which the disk of the spool keeps it waiting.
+const intakePoints = 32 << 10
+
+// NewInfluxWriter prepares a writer; Run makes it work, and closes the spool.
+// Metrics and log may be nil. An error is one of the configuration, or of
+// reading the spool's folder.
 func NewInfluxWriter(cfg InfluxConfig, metrics prometheus.Registerer, log *slog.Logger) (*InfluxWriter, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("influxdb configuration: %w", err)
@@ -49,7 +61,7 @@ func NewInfluxWriter(cfg InfluxConfig, metrics prometheus.Registerer, log *slog.
 		cfg:    cfg,
 		log:    log.With("influxdb", cfg.URL, "bucket", cfg.Bucket),
 		wait:   backoff(cfg.BackoffMin, cfg.BackoffMax),
-		intake: make(chan point, 8192),
+		intake: make(chan point, intakePoints),
 	}
 	if metrics != nil {
 		if err := w.counts.register(metrics); err != nil {
@@ -63,6 +75,12 @@ func NewInfluxWriter(cfg InfluxConfig, metrics prometheus.Registerer, log *slog.
 		SetUseGZip(true).
 		SetHTTPClient(&http.Client{Timeout: cfg.Timeout}))
 	w.api = w.client.WriteAPIBlocking(cfg.Org, cfg.Bucket)
+	if cfg.Spool != "" {
+		var err error
+		if w.spool, err = openSpool(cfg.Spool, cfg.SpoolMax, &w.counts, w.log); err != nil {
+			return nil, err
+		}
+	}
 	return w, nil
 }
 
@@ -91,12 +109,14 @@ func (w *InfluxWriter) intakeLimit() int { return w.cfg.QueueBytes / 4 }
 func (w *InfluxWriter) linesLimit() int  { return w.cfg.QueueBytes - w.intakeLimit() }
 
 // Run writes until ctx ends, and then what is left, at most for
-// Config.CloseWithin; what is left after that counts as dropped. It is called
-// once.
+// InfluxConfig.CloseWithin. What is left after that stays in the spool; without
+// one it counts as dropped. Run is called once.
 func (w *InfluxWriter) Run(ctx context.Context) {
 	defer w.client.Close()
-	c := &collector{w: w, results: make(chan error, 1)}
-	c.run(ctx)
+	if w.spool != nil {
+		defer w.spool.close()
+	}
+	newCollector(ctx, w).run(ctx)
 }
 
 // write sends one batch.

@@ -160,34 +160,75 @@ func TestInfluxIsTriedAgain(t *testing.T) {
 
 func TestInfluxPartialWrite(t *testing.T) {
 	for name, message := range map[string]string{
-		"1.8": `partial write: field type conflict: input field "n" is type float, already exists as type boolean dropped=2`,
-		"rp":  "partial write: points beyond retention policy dropped=2",
+		"1.8": `partial write: field type conflict: input field "n" is type float, already exists as type boolean`,
+		"rp":  "partial write: points beyond retention policy",
 	} {
 		t.Run(name, func(t *testing.T) {
 			logs := &logLines{}
-			s := newInfluxServer(t, func(request int, _ []string) (int, string) {
-				if request == 1 {
-					return http.StatusBadRequest, message
+			s := newInfluxServer(t, func(_ int, lines []string) (int, string) {
+				bad := 0
+				for _, l := range lines {
+					if strings.HasSuffix(l, "3") { // 3 and 13 of the first 20
+						bad++
+					}
+				}
+				if bad > 0 {
+					return http.StatusBadRequest, fmt.Sprintf("%s dropped=%d", message, bad)
 				}
 				return http.StatusNoContent, ""
 			})
 			c := testInfluxConfig(s.URL)
-			c.BatchPoints, c.FlushEvery = 10, time.Hour
+			c.BatchPoints, c.FlushEvery = 20, time.Hour
 			w, stop := startWriter(t, c, logs.logger())
-			for n := range 20 {
+			for n := range 40 {
 				numbered(w, n)
 			}
 			stop()
-			if st := w.Stats(); st.Written != 18 || st.Refused != 2 || st.Queued != 0 {
+			if st := w.Stats(); st.Written != 36 || st.Refused != 4 || st.Queued != 0 || st.Bytes != 0 {
 				t.Errorf("stats: %+v", st)
 			}
-			if s.requests != 2 {
-				t.Errorf("%d requests: a partial write was repeated", s.requests)
-			}
-			if logs.count("points are lost") != 1 || logs.count("partial write") != 1 {
+			// One batch is searched, the next one is only told.
+			if logs.count(`influxdb refused a point`) != 2 || logs.count(`point="pump,device=d n=3 3"`) != 1 ||
+				logs.count(`point="pump,device=d n=20 20"`) != 1 || logs.count("or_among_the_next=19") != 1 {
 				t.Errorf("log: %q", logs.lines)
 			}
+			if logs.count("points are lost") != 1 || logs.count("partial write") != 2 {
+				t.Errorf("log: %q", logs.lines)
+			}
+			if s.requests > 8 {
+				t.Errorf("%d requests", s.requests)
+			}
 		})
+	}
+}
+
+// A search that is cut short by an outage does not hold up what comes next.
+func TestInfluxPartialWriteAndOutage(t *testing.T) {
+	s := newInfluxServer(t, func(request int, _ []string) (int, string) {
+		switch request {
+		case 1:
+			return http.StatusBadRequest, "partial write: dropped=1"
+		case 2, 3:
+			return http.StatusServiceUnavailable, "down"
+		}
+		return http.StatusNoContent, ""
+	})
+	c := testInfluxConfig(s.URL)
+	c.BatchPoints, c.FlushEvery = 10, time.Hour
+	logs := &logLines{}
+	w, stop := startWriter(t, c, logs.logger())
+	for n := range 20 {
+		numbered(w, n)
+	}
+	for range 4 {
+		<-s.changed
+	}
+	stop()
+	if st := w.Stats(); st.Written != 19 || st.Refused != 1 || st.Queued != 0 || st.Bytes != 0 {
+		t.Errorf("stats: %+v", st)
+	}
+	if logs.count("or_among_the_next=9") != 1 {
+		t.Errorf("log: %q", logs.lines)
 	}
 }
 
@@ -200,6 +241,7 @@ func TestInfluxFindsTheBadLine(t *testing.T) {
 		}
 		return false
 	}
+	logs := &logLines{}
 	s := newInfluxServer(t, func(_ int, lines []string) (int, string) {
 		if bad(lines) {
 			return http.StatusBadRequest, "unable to parse"
@@ -208,7 +250,7 @@ func TestInfluxFindsTheBadLine(t *testing.T) {
 	})
 	c := testInfluxConfig(s.URL)
 	c.BatchPoints, c.FlushEvery = 32, time.Hour
-	w, stop := startWriter(t, c, slog.New(slog.DiscardHandler))
+	w, stop := startWriter(t, c, logs.logger())
 	for n := range 64 {
 		numbered(w, n)
 	}
@@ -218,6 +260,9 @@ func TestInfluxFindsTheBadLine(t *testing.T) {
 	}
 	if got := s.taken(); len(got) != 63 || got[13] != "pump,device=d n=14 14" {
 		t.Errorf("order: %q", got)
+	}
+	if logs.count(`point="pump,device=d n=13 13"`) != 1 {
+		t.Errorf("log: %q", logs.lines)
 	}
 }
 

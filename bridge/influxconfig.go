@@ -17,11 +17,18 @@ type InfluxConfig struct {
 	BatchPoints int           // points in one request
 	BatchBytes  int           // bytes of line protocol in one request
 	FlushEvery  time.Duration // a point waits no longer than this for others
-	QueueBytes  int           // of points not yet written; beyond it, the oldest are dropped
+	QueueBytes  int           // of points in memory; beyond it, the oldest are dropped
 	Timeout     time.Duration // of one request
 	BackoffMin  time.Duration // wait before the first repetition, doubled each time
 	BackoffMax  time.Duration
 	CloseWithin time.Duration // how long Run goes on writing when it is told to stop
+
+	// Spool is a folder for points that are not yet written, of this process
+	// alone; it is made if it does not exist. Empty: they wait in memory.
+	Spool string
+	// SpoolMax is how many bytes the spool may have; beyond it, the oldest
+	// segment (at most 8 MiB) is dropped.
+	SpoolMax int64
 }
 
 // DefaultInfluxConfig is for an InfluxDB 1.8 on this machine with a database
@@ -38,6 +45,7 @@ func DefaultInfluxConfig() InfluxConfig {
 		BackoffMin:  500 * time.Millisecond,
 		BackoffMax:  30 * time.Second,
 		CloseWithin: 5 * time.Second,
+		SpoolMax:    1 << 30,
 	}
 }
 
@@ -55,5 +63,8 @@ func (c InfluxConfig) Validate() error {
 	f.positive("influxdb timeout", c.Timeout)
 	f.ordered("influxdb retry wait", c.BackoffMin, c.BackoffMax)
 	f.positive("influxdb close timeout", c.CloseWithin)
+	if c.Spool != "" {
+		f.check(c.SpoolMax >= 8*int64(c.BatchBytes), "influxdb spool of %d bytes: expected at least eight batches, %d", c.SpoolMax, 8*c.BatchBytes)
+	}
 	return f.err()
 }

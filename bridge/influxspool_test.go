@@ -1,0 +1,194 @@
+package bridge
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// outageServer is away until back is closed.
+func outageServer(t *testing.T) (s *influxServer, back chan struct{}) {
+	back = make(chan struct{})
+	return newInfluxServer(t, func(int, []string) (int, string) {
+		select {
+		case <-back:
+			return http.StatusNoContent, ""
+		default:
+			return http.StatusServiceUnavailable, "down"
+		}
+	}), back
+}
+
+func wantNumbers(t *testing.T, lines []string, n int) {
+	t.Helper()
+	if len(lines) != n {
+		t.Fatalf("%d lines, expected %d", len(lines), n)
+	}
+	for i, l := range lines {
+		if want := fmt.Sprintf("pump,device=d n=%d %d", i, i); l != want {
+			t.Fatalf("line %d: %s", i, l)
+		}
+	}
+}
+
+// An outage that lasts over a restart, with more points than fit into memory,
+// loses nothing.
+func TestInfluxSpoolOverOutageAndRestart(t *testing.T) {
+	s, back := outageServer(t)
+	c := testInfluxConfig(s.URL)
+	c.Spool = filepath.Join(t.TempDir(), "a", "spool")
+	c.BatchPoints, c.BatchBytes, c.QueueBytes = 100, 8<<10, 32<<10
+	logs := &logLines{}
+	const points = 20_000
+	for run := range 2 {
+		w, stop := startWriter(t, c, logs.logger())
+		for n := run * points / 2; n < (run+1)*points/2; n++ {
+			for w.Stats().Bytes > c.QueueBytes/8 {
+				<-s.changed // InfluxDB was asked, so the collector is at work
+			}
+			numbered(w, n)
+		}
+		<-s.changed
+		if run == 1 {
+			if st := w.Stats(); st.SpoolBytes < 400_000 || st.SpoolSegments == 0 || st.SpoolOldest == 0 {
+				t.Errorf("stats: %+v", st)
+			}
+			close(back)
+			for w.Stats().Written == 0 {
+				<-s.changed
+			}
+		}
+		stop() // at once while InfluxDB is away
+		st := w.Stats()
+		if run == 0 && (st.Written != 0 || st.SpoolPoints != points/2) || run == 1 && (st.Written != points || st.SpoolPoints+st.Queued != 0) ||
+			st.Dropped != 0 || st.Bytes != 0 {
+			t.Errorf("stats of run %d: %+v", run, st)
+		}
+	}
+	wantNumbers(t, s.taken(), points)
+	if logs.count("points of an earlier run wait") != 1 {
+		t.Errorf("log: %q", logs.lines)
+	}
+}
+
+// While the disk takes nothing, points wait in memory, and go to the spool once
+// it does.
+func TestInfluxSpoolDiskFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := testInfluxConfig("http://127.0.0.1:1")
+		c.Spool, c.BatchPoints = t.TempDir(), 10
+		logs := &logLines{}
+		b := newWriterBench(t, c, logs.logger())
+		b.take(20)
+		b.full(true)
+		b.take(20)
+		if st := b.w.Stats(); st.SpoolPoints != 20 || st.Queued != 40 || st.SpoolFailures != 1 || st.Bytes == 0 {
+			t.Errorf("disk full: %+v", st)
+		}
+		time.Sleep(diskRetry)
+		b.take(10)
+		b.full(false)
+		b.take(10)
+		if st := b.w.Stats(); st.SpoolPoints != 20 || st.Queued != 60 || st.SpoolFailures != 2 {
+			t.Errorf("not tried at once again: %+v", st)
+		}
+		time.Sleep(diskRetry)
+		b.take(10)
+		if st := b.w.Stats(); st.SpoolPoints != 70 || st.Queued != 70 || st.Bytes != 0 || st.Dropped != 0 {
+			t.Errorf("disk is back: %+v", st)
+		}
+		if logs.count("cannot be written") != 1 || logs.count("can be written again") != 1 {
+			t.Errorf("log: %q", logs.lines)
+		}
+		b.drain()
+		wantNumbers(t, b.taken, 70)
+		b.crash()
+	})
+}
+
+// Neither disk nor memory have room: the oldest in memory are dropped.
+func TestInfluxSpoolDiskFullAndMemory(t *testing.T) {
+	c := testInfluxConfig("http://127.0.0.1:1")
+	c.Spool, c.BatchPoints, c.BatchBytes, c.QueueBytes = t.TempDir(), 10, 1<<10, 4<<10
+	b := newWriterBench(t, c, slog.New(slog.DiscardHandler))
+	b.take(10)
+	b.full(true)
+	b.take(1000)
+	st := b.w.Stats()
+	if st.Dropped == 0 || st.SpoolDropped != 0 || st.SpoolPoints != 10 || int(st.Dropped)+st.Queued != 1010 || st.Bytes > c.QueueBytes {
+		t.Errorf("stats: %+v", st)
+	}
+	b.drain()
+	if len(b.taken)+int(st.Dropped) != 1010 || !strings.HasSuffix(b.taken[len(b.taken)-1], " 1009") {
+		t.Errorf("%d taken", len(b.taken))
+	}
+	b.crash()
+}
+
+func TestInfluxSpoolFaults(t *testing.T) {
+	c := testInfluxConfig("http://127.0.0.1:1")
+	c.Spool = filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(c.Spool, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewInfluxWriter(c, nil, nil); err == nil || !strings.Contains(err.Error(), "make spool folder") {
+		t.Errorf("error: %v", err)
+	}
+	c.SpoolMax = 1 << 20
+	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "at least eight batches") {
+		t.Errorf("error: %v", err)
+	}
+}
+
+// Whatever fails, and whenever the process ends: every point that had been put
+// into the spool is written at least once, in order, unless it was counted as
+// dropped or InfluxDB refuses it.
+func TestInfluxSpoolProperty(t *testing.T) {
+	root := t.TempDir()
+	rapid.Check(t, func(t *rapid.T) {
+		dir, err := os.MkdirTemp(root, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(dir)
+		c := testInfluxConfig("http://127.0.0.1:1")
+		c.Spool, c.BatchPoints, c.BatchBytes = dir, rapid.IntRange(1, 6).Draw(t, "points in a batch"), 1<<10
+		c.SpoolMax = rapid.SampledFrom([]int64{8 << 10, 1 << 30}).Draw(t, "bytes of the spool")
+		b := newWriterBench(t, c, slog.New(slog.DiscardHandler))
+		b.refusing = true
+		b.padding = strings.Repeat("p", rapid.SampledFrom([]int{0, 200}).Draw(t, "padding"))
+		defer func() { b.w.spool.close() }()
+		t.Repeat(map[string]func(*rapid.T){
+			"points":            func(t *rapid.T) { b.take(rapid.IntRange(1, 30).Draw(t, "points")) },
+			"flush":             func(*rapid.T) { b.c.enqueue() },
+			"written":           func(*rapid.T) { b.answer(true, true) },
+			"not written":       func(*rapid.T) { b.answer(false, false) },
+			"answer lost":       func(*rapid.T) { b.answer(true, false) },
+			"some written":      func(t *rapid.T) { b.answers(rapid.IntRange(1, 40).Draw(t, "answers")) },
+			"time passes":       func(*rapid.T) { b.c.send() },
+			"report":            func(*rapid.T) { b.c.report() },
+			"disk full":         func(*rapid.T) { b.full(true) },
+			"disk free":         func(*rapid.T) { b.full(false); b.c.diskAt = time.Time{}; b.c.store() },
+			"crash":             func(*rapid.T) { b.crash(); b.start() },
+			"crash in a batch":  func(*rapid.T) { b.tear(); b.crash(); b.start() },
+			"end and new start": func(*rapid.T) { b.end(); b.start() },
+			"": func(t *rapid.T) {
+				if st := b.w.Stats(); st.SpoolBytes > c.SpoolMax {
+					t.Fatalf("the spool has %d bytes", st.SpoolBytes)
+				}
+			},
+		})
+		b.full(false)
+		b.c.diskAt = time.Time{}
+		b.drain()
+		b.check(t)
+	})
+}

@@ -1,0 +1,133 @@
+package bridge
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"time"
+)
+
+// A frame is one batch in a segment of the spool, all integers little endian:
+//
+//	0   4  magic
+//	4   4  bytes of the payload
+//	8   4  points
+//	12  8  when it was appended, Unix ms
+//	20  4  CRC-32C of the payload
+//	24  4  CRC-32C of these 24 bytes
+//	28     payload: for each line its length (uvarint) and the line
+//
+// The header has a sum of its own, so that a damaged payload costs one frame,
+// and how many points were lost with it is known. Lines have lengths because a
+// field that is a string may contain line ends.
+const frameHeader = 28
+
+var (
+	frameMagic = []byte("dts1")
+	castagnoli = crc32.MakeTable(crc32.Castagnoli)
+)
+
+// frameHead is what the header of a frame says.
+type frameHead struct {
+	start  int64 // in its file
+	size   int64 // with the header
+	points int
+	at     time.Time
+	sum    uint32
+}
+
+func (h frameHead) end() int64 { return h.start + h.size }
+
+// appendFrame adds a frame of the lines to buf.
+func appendFrame(buf []byte, lines []string, at time.Time) []byte {
+	start := len(buf)
+	buf = append(buf, make([]byte, frameHeader)...)
+	for _, line := range lines {
+		buf = binary.AppendUvarint(buf, uint64(len(line)))
+		buf = append(buf, line...)
+	}
+	header, payload := buf[start:start+frameHeader], buf[start+frameHeader:]
+	copy(header, frameMagic)
+	binary.LittleEndian.PutUint32(header[4:], uint32(len(payload)))
+	binary.LittleEndian.PutUint32(header[8:], uint32(len(lines)))
+	binary.LittleEndian.PutUint64(header[12:], uint64(at.UnixMilli()))
+	binary.LittleEndian.PutUint32(header[20:], crc32.Checksum(payload, castagnoli))
+	binary.LittleEndian.PutUint32(header[24:], crc32.Checksum(header[:24], castagnoli))
+	return buf
+}
+
+// parseHead reads the header of a frame that begins at start and does not go
+// beyond end. ok is false if there is none.
+func parseHead(header []byte, start, end int64) (h frameHead, ok bool) {
+	if len(header) < frameHeader || !bytes.HasPrefix(header, frameMagic) ||
+		crc32.Checksum(header[:24], castagnoli) != binary.LittleEndian.Uint32(header[24:]) {
+		return frameHead{}, false
+	}
+	h = frameHead{
+		start:  start,
+		size:   frameHeader + int64(binary.LittleEndian.Uint32(header[4:])),
+		points: int(binary.LittleEndian.Uint32(header[8:])),
+		at:     time.UnixMilli(int64(binary.LittleEndian.Uint64(header[12:]))),
+		sum:    binary.LittleEndian.Uint32(header[20:]),
+	}
+	return h, h.end() <= end
+}
+
+// seekChunk is how much is read at a time to find the next frame after damage.
+const seekChunk = 64 << 10
+
+// seekFrame finds the first header from a place on. Usually it is there; after
+// damage it is where the next frame begins. ok is false if there is none up to
+// end; an error is one of reading.
+func seekFrame(r io.ReaderAt, from, end int64) (h frameHead, ok bool, err error) {
+	chunk := make([]byte, frameHeader)
+	for end-from >= frameHeader {
+		chunk = chunk[:min(int64(len(chunk)), end-from)]
+		if _, err := r.ReadAt(chunk, from); err != nil && !errors.Is(err, io.EOF) {
+			return frameHead{}, false, err
+		}
+		for i := 0; i+frameHeader <= len(chunk); i++ {
+			next := bytes.Index(chunk[i:], frameMagic)
+			if next < 0 {
+				break
+			}
+			i += next
+			if h, ok := parseHead(chunk[i:], from+int64(i), end); ok {
+				return h, true, nil
+			}
+		}
+		from += int64(len(chunk)) - frameHeader + 1
+		chunk = make([]byte, seekChunk)
+	}
+	return frameHead{}, false, nil
+}
+
+var errDamaged = errors.New("damaged")
+
+// read returns the lines of a frame. The error is errDamaged if they are not
+// what was written.
+func (h frameHead) read(r io.ReaderAt) (batch, error) {
+	payload := make([]byte, h.size-frameHeader)
+	if n, err := r.ReadAt(payload, h.start+frameHeader); n < len(payload) && err != nil {
+		return batch{}, err
+	}
+	if crc32.Checksum(payload, castagnoli) != h.sum {
+		return batch{}, fmt.Errorf("%w: wrong sum", errDamaged)
+	}
+	var b batch
+	for len(payload) > 0 {
+		length, n := binary.Uvarint(payload)
+		if n <= 0 || length > uint64(len(payload)-n) {
+			return batch{}, fmt.Errorf("%w: wrong length of a line", errDamaged)
+		}
+		b.add(string(payload[n : n+int(length)]))
+		payload = payload[n+int(length):]
+	}
+	if len(b.lines) != h.points || h.points == 0 {
+		return batch{}, fmt.Errorf("%w: %d lines instead of %d", errDamaged, len(b.lines), h.points)
+	}
+	return b, nil
+}

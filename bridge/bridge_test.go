@@ -21,6 +21,7 @@ type fakeSignaller struct {
 
 	mu       sync.Mutex
 	down     bool
+	failing  string   // a device whose signals fail
 	accepted []string // device:id
 	attempts int
 }
@@ -34,7 +35,7 @@ func (s *fakeSignaller) Signal(ctx context.Context, device string, b devicefsm.B
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.attempts++
-	if s.down {
+	if s.down || device == s.failing {
 		return errDown
 	}
 	for _, m := range b.Messages {

@@ -36,6 +36,16 @@ type Config struct {
 	// numbers across that moment goes unnoticed, and its liveness is renewed.
 	MaxDevices int
 
+	// What one device may have signalled; the points of its telemetry are written
+	// all the same. Beyond it, its messages become dead letters (ReasonQuota).
+	QuotaRate    int           // messages a second; 0: any number
+	QuotaBurst   int           // messages at once
+	QuotaWaiting int           // messages waiting for Temporal; 0: as many as the window holds
+	QuotaCatchUp time.Duration // of QuotaRate at the start, for what the broker kept in the session
+	// StuckAfter is how long the signals of one device may fail while it holds up
+	// the others, with a full window, and Temporal takes theirs. 0: for ever.
+	StuckAfter time.Duration
+
 	Window      int // MQTT messages received and not yet acknowledged
 	WindowBytes int // the same, in bytes of payload
 
@@ -100,6 +110,12 @@ func DefaultConfig() Config {
 		MaxObjects: 1000,
 		MaxDevices: 250_000,
 
+		QuotaRate:    100,
+		QuotaBurst:   1000,
+		QuotaWaiting: 10_000,
+		QuotaCatchUp: time.Hour,
+		StuckAfter:   30 * time.Second,
+
 		Window:      4096,
 		WindowBytes: 32 << 20,
 
@@ -129,6 +145,7 @@ const (
 	// A packet id has 16 bits, so no broker has more QoS 1 messages in flight.
 	maxWindow = 65535
 	maxLinger = time.Minute
+	maxQuota  = 1_000_000
 )
 
 var (
@@ -154,6 +171,11 @@ func (c Config) Validate() error {
 	f.between("depth of a payload", c.MaxDepth, 1, 1000)
 	f.between("objects in a payload", c.MaxObjects, 1, 100_000)
 	f.between("devices remembered", c.MaxDevices, 1, 1<<30)
+	f.between("quota of messages a second", c.QuotaRate, 0, maxQuota)
+	f.check(c.QuotaRate == 0 || 1 <= c.QuotaBurst && c.QuotaBurst <= maxQuota, "burst of the quota %d: expected 1 to %d", c.QuotaBurst, maxQuota)
+	f.between("quota of messages waiting", c.QuotaWaiting, 0, maxQuota)
+	f.check(c.QuotaCatchUp >= 0, "quota for what the broker kept %v: expected no negative duration", c.QuotaCatchUp)
+	f.check(c.StuckAfter >= 0, "time until a device is stuck %v: expected no negative duration", c.StuckAfter)
 	f.between("window", c.Window, 1, maxWindow)
 	f.check(c.WindowBytes >= c.MaxPayload, "window of %d bytes: expected at least the largest payload, %d", c.WindowBytes, c.MaxPayload)
 	f.between("messages in a batch", c.BatchMessages, 1, 10_000)

@@ -52,6 +52,14 @@ type core struct {
 	outage   outage
 	pacer    *pacer
 	hurried  bool // nothing rests any more
+
+	proven time.Time // when the last accepted signal was sent
+	stuck  int       // devices that were given up
+	trying *device   // with an empty batch to find out whether Temporal is well, or nil
+
+	online    bool          // the connection stands
+	absent    time.Duration // in which nothing could come in, so far
+	awaySince time.Time     // zero: deliveries can come in
 }
 
 func newCore(cfg Config, model Model, out effects, counts *counters, log *slog.Logger, wait func(int) time.Duration) *core {
@@ -74,13 +82,23 @@ func newCore(cfg Config, model Model, out effects, counts *counters, log *slog.L
 // opened begins a connection.
 func (c *core) opened(w *window) { c.live = w }
 
+// connected notes that a connection stands. If the broker has kept the session
+// since before this process began, it has messages of a time that nobody here
+// knows.
+func (c *core) connected(resumed bool) {
+	c.online = true
+	if resumed {
+		c.absent += c.cfg.QuotaCatchUp
+	}
+}
+
 // closed ends a connection. Its acknowledgements are void: the broker delivers
 // again what it has none for. What is on its way to Temporal stays so.
 func (c *core) closed(w *window) {
 	w.lost = true
 	w.outbox = nil
 	if c.live == w {
-		c.live = nil
+		c.live, c.online = nil, false
 	}
 	before := c.orphans
 	c.orphans = orphans{}
@@ -198,18 +216,39 @@ func (c *core) interpret(e *entry, now time.Time) {
 		return
 	}
 	d := c.devices.get(a.device)
-	for i, o := range objects {
+	e.device = d
+	relevant := 0
+	for i := range objects {
+		o := &objects[i]
 		c.counts.messages.Add(1)
 		if a.channel == devicefsm.ChannelTelemetry {
-			c.out.point(a.device, o.message.Data, pointTime(o, i))
+			c.out.point(a.device, o.message.Data, pointTime(*o, i))
 		}
-		c.admit(d, o.message, e, now)
+		if o.relevant = c.model.Relevant(o.message); o.relevant {
+			relevant++
+		}
+	}
+	c.counts.relevant.Add(uint64(relevant))
+	if relevant > 0 {
+		// The device's number stays where it was, so that its next message that
+		// is taken tells the model of the gap.
+		if ref := c.overQuota(d, relevant, now); ref != nil {
+			c.refuse(e, ref)
+			return
+		}
+	}
+	if d.stuck {
+		return
+	}
+	for _, o := range objects {
+		c.admit(d, o, e, now)
 	}
 }
 
 // admit queues a message if it can matter, and what the bridge itself has to
 // say about it.
-func (c *core) admit(d *device, m devicefsm.Message, e *entry, now time.Time) {
+func (c *core) admit(d *device, o decoded, e *entry, now time.Time) {
+	m := o.message
 	if gap, ok := d.gap(m); ok {
 		c.counts.gaps.Add(1)
 		if c.model.Relevant(gap) {
@@ -218,8 +257,7 @@ func (c *core) admit(d *device, m devicefsm.Message, e *entry, now time.Time) {
 	}
 	alive := m.Alive()
 	switch {
-	case c.model.Relevant(m):
-		c.counts.relevant.Add(1)
+	case o.relevant:
 		c.enqueue(d, m, e, now)
 		if alive {
 			d.renewed = m.Time
@@ -235,15 +273,15 @@ func (c *core) admit(d *device, m devicefsm.Message, e *entry, now time.Time) {
 
 func (c *core) enqueue(d *device, m devicefsm.Message, e *entry, now time.Time) {
 	e.open++
-	if d.work == nil {
-		d.work = new(backlog)
-	}
-	d.work.add(item{m, e, messageSize(m)})
-	if len(d.work.batch) == 0 && d.work.pending.len() == 1 {
-		c.queueUp(d, now)
-	} else {
+	it := item{m, e, messageSize(m)}
+	if d.work != nil {
+		d.work.add(it)
 		c.grown(d)
+		return
 	}
+	d.work = new(backlog)
+	d.work.add(it)
+	c.queueUp(d, now)
 }
 
 // refuse makes a dead letter of a delivery, once.
@@ -270,20 +308,18 @@ func (c *core) dispatch(now time.Time) {
 		}
 		d := c.ready.pop()
 		w := d.work
-		if len(w.batch) == 0 {
-			w.load(c.cfg.BatchMessages, c.cfg.BatchBytes)
-			c.batches++
-			w.id = c.instance + "-" + strconv.FormatUint(c.batches, 36)
-			c.counts.waitSeconds.Observe(max(0, now.Sub(w.batch[0].message.Time)).Seconds())
-		}
-		batch := devicefsm.Batch{ID: w.id, Messages: make([]devicefsm.Message, len(w.batch))}
-		for i, it := range w.batch {
-			batch.Messages[i] = it.message
+		if !w.loaded {
+			c.nextBatch(d, now)
 		}
 		d.signalled = now
 		c.inFlight++
-		c.out.signal(d.id, batch)
+		c.out.signal(d.id, devicefsm.Batch{ID: w.id, Messages: w.messages()})
 	}
+}
+
+func (c *core) batchID() string {
+	c.batches++
+	return c.instance + "-" + strconv.FormatUint(c.batches, 36)
 }
 
 // signalled takes the result of an attempt.
@@ -297,24 +333,42 @@ func (c *core) signalled(id string, err error, now time.Time) {
 	case err == nil:
 		c.pacer.accepted(took, now)
 		c.counts.signals.Add(1)
-		c.counts.batchMessages.Observe(float64(len(w.batch)))
+		if !w.probe {
+			c.counts.batchMessages.Observe(float64(len(w.batch)))
+		}
+		c.proven = d.signalled
 		c.recovered(now)
 		c.finish(d, nil, now)
 	case permanent(err):
 		c.log.Error("batch refused for good", "device", id, "messages", len(w.batch), "err", err)
+		d.signalled = time.Time{} // its workflow proves nothing
 		c.finish(d, refuse(ReasonRefused, "%v", err), now)
 	default:
-		c.counts.signalFailures.Add(1)
-		w.retryAt = now.Add(c.wait(w.attempt))
-		w.attempt++
-		heap.Push(&c.retries, d)
-		if c.outage.failed(now, c.wait) {
-			c.log.Warn("temporal does not take signals; messages stay unacknowledged until it does", "device", id, "err", err)
-		} else {
-			c.log.Debug("signal failed, to be tried again", "device", id, "attempt", w.attempt, "err", err)
-		}
+		c.failed(d, err, now)
 	}
+	c.relieve(now)
 	c.dispatch(now)
+}
+
+// failed lets a batch wait to be tried again.
+func (c *core) failed(d *device, err error, now time.Time) {
+	w := d.work
+	c.counts.signalFailures.Add(1)
+	w.err = err
+	w.retryAt = now.Add(c.wait(w.attempt))
+	alone := w.failedAgain(now, c.proven)
+	switch {
+	case d.stuck: // which says nothing about Temporal
+	case c.outage.failed(now, c.wait):
+		c.log.Warn("temporal does not take signals; messages stay unacknowledged until it does", "device", d.id, "err", err)
+	default:
+		c.log.Debug("signal failed, to be tried again", "device", d.id, "attempt", w.attempt, "err", err)
+	}
+	if alone && c.holder(now) == d {
+		c.giveUp(d, now)
+		return
+	}
+	heap.Push(&c.retries, d)
 }
 
 func (c *core) recovered(now time.Time) {
@@ -327,7 +381,11 @@ func (c *core) recovered(now time.Time) {
 func (c *core) finish(d *device, ref *refusal, now time.Time) {
 	w := d.work
 	batch := w.batch
-	w.batch, w.size, w.attempt = nil, 0, 0
+	c.unstuck(d)
+	if c.trying == d {
+		c.trying = nil
+	}
+	*w = backlog{pending: w.pending, pendingBytes: w.pendingBytes}
 	if w.pending.len() > 0 {
 		c.queueUp(d, now)
 	} else {
@@ -373,9 +431,10 @@ func (c *core) next() (at time.Time, ok bool) {
 	return at, ok
 }
 
-// idle reports that nothing waits for acceptance.
+// idle reports that nothing waits for acceptance. A stuck device has nothing
+// that could be accepted; it is always on its way or waiting.
 func (c *core) idle() bool {
-	return c.inFlight == 0 && c.ready.len() == 0 && len(c.resting) == 0 && len(c.retries) == 0
+	return c.inFlight+c.ready.len()+len(c.resting)+len(c.retries) == c.stuck
 }
 
 // oldest is when the oldest unacknowledged delivery of the connection was

@@ -20,11 +20,12 @@ const (
 	ReasonTooLarge    Reason = "too_large"     // more bytes than Config.MaxPayload
 	ReasonBadPayload  Reason = "bad_payload"   // not a JSON object or an array of them, or bad reserved keys
 	ReasonRefused     Reason = "refused"       // the signaller refused it for good
+	ReasonQuota       Reason = "quota"         // more than one device may have signalled, or held up
 )
 
 // Reasons lists every Reason there is.
 func Reasons() []Reason {
-	return []Reason{ReasonBadTopic, ReasonBadDeviceID, ReasonTooLarge, ReasonBadPayload, ReasonRefused}
+	return []Reason{ReasonBadTopic, ReasonBadDeviceID, ReasonTooLarge, ReasonBadPayload, ReasonRefused, ReasonQuota}
 }
 
 // refusal is why a message cannot be taken.

@@ -30,7 +30,8 @@ type payloadLimits struct {
 
 // decoded is one object of a payload.
 type decoded struct {
-	message devicefsm.Message
+	message  devicefsm.Message
+	relevant bool // as the model says
 	// at is the time of its point: the device's ts if there is one and it is
 	// believable, else the time of arrival.
 	at time.Time

@@ -21,6 +21,8 @@ type device struct {
 	renewed time.Time // the last such message that was signalled
 
 	signalled time.Time // when its last attempt to signal began
+	bucket    bucket
+	stuck     bool // given up: see holder
 
 	work *backlog // nil when idle
 }
@@ -31,12 +33,19 @@ type backlog struct {
 	pendingBytes int
 	// batch is what is being signalled. It stays the same until it is accepted
 	// or refused, also when it has to be tried again.
-	batch   []item
-	size    int // bound of the batch's bytes in JSON
-	attempt int
-	id      string // of the batch
-	retryAt time.Time
-	rest    int // place in core.resting, from 1; 0: not there
+	batch  []item
+	size   int    // bound of the batch's bytes in JSON
+	id     string // of the batch
+	loaded bool   // there is a batch
+	probe  bool   // an empty one
+
+	attempt                 int
+	failedFirst, failedLast time.Time
+	err                     error // of the last attempt
+	retryAt                 time.Time
+
+	// Places in core.resting and core.retries, from 1; 0: not there.
+	rest, retry int
 }
 
 // item is one message on its way to the workflow, and the delivery that waits
@@ -50,6 +59,14 @@ type item struct {
 func (b *backlog) add(it item) {
 	b.pending.push(it)
 	b.pendingBytes += it.size
+}
+
+// waiting is how many messages wait, also for the result of a signal.
+func (b *backlog) waiting() int {
+	if b == nil {
+		return 0
+	}
+	return len(b.batch) + b.pending.len()
 }
 
 // full reports that what is pending makes up a whole batch.

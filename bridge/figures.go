@@ -64,6 +64,7 @@ func (s Stats) fields() map[string]any {
 		"linger_seconds":                s.Linger.Seconds(),
 		"devices_resting":               s.Resting,
 		"devices_waiting":               s.Waiting,
+		"devices_stuck":                 s.Stuck,
 		"devices_known":                 s.Devices,
 	}
 	for reason, n := range s.DeadLettersByReason {

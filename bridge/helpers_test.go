@@ -91,7 +91,7 @@ type bench struct {
 
 func newBench(cfg Config, model testModel) *bench {
 	out := &recorder{}
-	wait := func(attempt int) time.Duration { return min(time.Second<<attempt, 8*time.Second) }
+	wait := func(attempt int) time.Duration { return time.Second << min(attempt, 3) }
 	b := &bench{core: newCore(cfg, model, out, newCounters(), slog.New(slog.DiscardHandler), wait), out: out, now: epoch}
 	b.reconnect()
 	return b
@@ -104,6 +104,8 @@ func (b *bench) reconnect() {
 	}
 	b.w = newWindow()
 	b.opened(b.w)
+	b.connected(false)
+	b.attend(b.now)
 }
 
 // deliver hands a payload to the core; name is what acks call it.

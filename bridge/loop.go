@@ -17,6 +17,7 @@ type loop struct {
 	inbox    chan delivery
 	opened   chan *window
 	closed   chan *window
+	online   chan bool // a connection stands; true: with what the broker kept before this process
 	results  chan signalResult
 	lettered chan *entry
 	ended    chan struct{} // closed when nobody listens any more
@@ -33,6 +34,7 @@ func newLoop(drain time.Duration) *loop {
 		inbox:    make(chan delivery, 256),
 		opened:   make(chan *window),
 		closed:   make(chan *window),
+		online:   make(chan bool),
 		results:  make(chan signalResult),
 		lettered: make(chan *entry),
 		ended:    make(chan struct{}),
@@ -73,6 +75,8 @@ func (l *loop) run(ctx context.Context) {
 			c.lettered(e)
 		case w := <-l.opened:
 			c.opened(w)
+		case resumed := <-l.online:
+			c.connected(resumed)
 		case w := <-l.closed:
 			c.closed(w)
 		case <-alarm.C:
@@ -88,6 +92,7 @@ func (l *loop) run(ctx context.Context) {
 			}
 			return
 		}
+		c.attend(time.Now())
 		c.counts.observe(c)
 	}
 	if c.live != nil {

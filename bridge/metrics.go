@@ -40,6 +40,7 @@ type counters struct {
 	linger    atomic.Int64 // ns
 	limit     atomic.Int64 // of signals in flight
 	resting   atomic.Int64 // devices whose batch lingers
+	stuck     atomic.Int64 // devices that were given up
 
 	batchMessages prometheus.Histogram
 	signalSeconds prometheus.Histogram
@@ -100,6 +101,7 @@ func (c *counters) register(to prometheus.Registerer) error {
 		}, func() float64 { return time.Duration(c.linger.Load()).Seconds() }),
 		gaugeOf("devices_resting", "Devices whose batch grows until linger is over.", &c.resting),
 		gaugeOf("devices_waiting", "Devices whose batch waits for its turn or to be repeated.", &c.waiting),
+		gaugeOf("devices_stuck", "Devices whose messages are dead letters because their workflow takes no signals.", &c.stuck),
 		gaugeOf("devices_known", "Devices remembered.", &c.devices),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "devicetwin_bridge_oldest_unacknowledged_seconds",
@@ -170,6 +172,7 @@ func (c *counters) observe(from *core) {
 	c.linger.Store(int64(from.pacer.linger))
 	c.limit.Store(int64(from.pacer.inFlight()))
 	c.resting.Store(int64(len(from.resting)))
+	c.stuck.Store(int64(from.stuck))
 	c.devices.Store(int64(len(from.devices.byID)))
 	c.outage.Store(from.outage.on)
 }
@@ -204,6 +207,7 @@ type Stats struct {
 	Linger         time.Duration // rest of a device between its signals now, by the same
 	Resting        int           // devices whose batch grows until linger is over
 	Waiting        int           // devices whose batch waits for its turn, or to be tried again
+	Stuck          int           // devices whose messages are dead letters because their workflow takes no signals
 	Devices        int           // devices remembered
 }
 
@@ -218,7 +222,7 @@ func (c *counters) stats() Stats {
 		Connected: c.connected.Load(), TemporalOutage: c.outage.Load(),
 		Window: int(c.window.Load()), Oldest: c.oldestAge(), Held: int(c.held.Load()),
 		InFlight: int(c.inFlight.Load()), Waiting: int(c.waiting.Load()),
-		InFlightLimit: int(c.limit.Load()), Linger: time.Duration(c.linger.Load()), Resting: int(c.resting.Load()), Devices: int(c.devices.Load()),
+		InFlightLimit: int(c.limit.Load()), Linger: time.Duration(c.linger.Load()), Resting: int(c.resting.Load()), Stuck: int(c.stuck.Load()), Devices: int(c.devices.Load()),
 	}
 	for _, r := range Reasons() {
 		n := c.deadLetters[r].Load()

@@ -74,12 +74,20 @@ type retryHeap []*device
 
 func (h retryHeap) Len() int           { return len(h) }
 func (h retryHeap) Less(i, j int) bool { return h[i].work.retryAt.Before(h[j].work.retryAt) }
-func (h retryHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *retryHeap) Push(d any)        { *h = append(*h, d.(*device)) }
+func (h retryHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].work.retry, h[j].work.retry = i+1, j+1
+}
+func (h *retryHeap) Push(v any) {
+	d := v.(*device)
+	*h = append(*h, d)
+	d.work.retry = len(*h)
+}
 func (h *retryHeap) Pop() any {
 	old := *h
 	last := old[len(old)-1]
 	old[len(old)-1] = nil
 	*h = old[:len(old)-1]
+	last.work.retry = 0
 	return last
 }

@@ -60,6 +60,10 @@ func (s *session) up(ctx context.Context, c client, present bool) error {
 		s.counts.sessionsLost.Add(1)
 		s.log.Warn("the broker has forgotten the session; what was published while it was away is lost, unless the device repeats it")
 	}
+	select {
+	case s.loop.online <- present && !s.before:
+	case <-s.loop.ended:
+	}
 	s.before = true
 	if err := c.Subscribe(ctx, s.filters); err != nil {
 		return err

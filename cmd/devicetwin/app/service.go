@@ -30,6 +30,12 @@ type BridgeConfig struct {
 	BatchMessages   int      `help:"Messages in one signal, at most." default:"500"`
 	SignalsInFlight int      `help:"Signals on their way to Temporal, at most; each device has at most one." default:"64"`
 
+	QuotaRate    int           `help:"Messages a second that one device may have signalled; what is beyond a quota becomes dead letters. 0 for any number." default:"100"`
+	QuotaBurst   int           `help:"Messages that one device may have signalled at once, before its rate counts." default:"1000"`
+	QuotaWaiting int           `help:"Messages of one device that may wait for Temporal, at most; 0 for as many as the window holds." default:"10000"`
+	QuotaCatchUp time.Duration `help:"For how long each device's rate may have been used up before the start, if the broker has kept the session." default:"1h"`
+	StuckAfter   time.Duration `help:"How long one device's signals may fail while everything waits behind it, before its messages become dead letters; 0s for ever." default:"30s"`
+
 	Linger time.Duration `help:"Longest rest of a device between its signals, while Temporal is busy; 0s for none." default:"1s"`
 }
 
@@ -274,6 +280,8 @@ func (c Config) bridgeConfig(b BridgeConfig) bridge.Config {
 	cfg.ID, cfg.MQTT, cfg.Prefix, cfg.Subscribe = b.ID, c.MQTT.clientConfig(), c.MQTT.TopicPrefix, b.Subscribe
 	cfg.MaxPayload, cfg.Window = b.MaxPayload, b.Window
 	cfg.BatchMessages, cfg.SignalsInFlight, cfg.LingerMax = b.BatchMessages, b.SignalsInFlight, b.Linger
+	cfg.QuotaRate, cfg.QuotaBurst, cfg.QuotaWaiting = b.QuotaRate, b.QuotaBurst, b.QuotaWaiting
+	cfg.QuotaCatchUp, cfg.StuckAfter = b.QuotaCatchUp, b.StuckAfter
 	return cfg
 }
 

@@ -27,6 +27,11 @@ type Config struct {
 	// start, because some brokers accept them and never deliver.
 	Subscribe []string
 
+	// Partition is this bridge's share of the devices. What others publish is
+	// acknowledged and passed over, so every share needs a bridge, with an ID of
+	// its own.
+	Partition Partition
+
 	MaxPayload int // bytes of one MQTT payload; at most 256 KiB
 	MaxDepth   int // of nested objects and arrays in a payload
 	MaxObjects int // objects in one payload that is an array
@@ -56,6 +61,11 @@ type Config struct {
 	SignalTimeout   time.Duration // of one attempt
 	RetryMin        time.Duration // wait before the first repetition of a signal, doubled each time
 	RetryMax        time.Duration
+
+	// Naive makes each message a signal of its own: relevant or not, without
+	// batches, linger, or a limit that follows the load. It is there to be
+	// compared with.
+	Naive bool
 
 	DeadLettersKept   int           // the last ones, kept in memory to be looked up
 	DeadLetterTimeout time.Duration // a refused message is acknowledged after this, published or not
@@ -167,6 +177,9 @@ func (c Config) Validate() error {
 		// Else every dead letter would come back and make another one.
 		f.check(!filterMatches(filter, c.deadLetterTopic()), "subscription %q: it matches the dead letters, %s", filter, c.deadLetterTopic())
 	}
+	f.check(c.Partition.valid(), "partition %d/%d: expected 1/1 to %d/%[3]d", c.Partition.Index, c.Partition.Of, maxPartitions)
+	f.check(c.Partition.Of <= 1 || !slices.ContainsFunc(c.Subscribe, sharedFilter),
+		"partition %v of a shared subscription: nobody would get the rest of what the broker delivers here; choose one of the two", c.Partition)
 	f.between("largest payload", c.MaxPayload, 1, maxPayloadLimit)
 	f.between("depth of a payload", c.MaxDepth, 1, 1000)
 	f.between("objects in a payload", c.MaxObjects, 1, 100_000)

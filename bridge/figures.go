@@ -43,6 +43,7 @@ func (s Stats) fields() map[string]any {
 		"received":                      s.Received,
 		"repeated":                      s.Repeated,
 		"ignored":                       s.Ignored,
+		"foreign":                       s.Foreign,
 		"messages":                      s.Messages,
 		"gaps":                          s.Gaps,
 		"relevant":                      s.Relevant,

@@ -14,6 +14,7 @@ type counters struct {
 	received       atomic.Uint64 // MQTT messages
 	repeated       atomic.Uint64 // of these, repetitions of what the bridge still knew
 	ignored        atomic.Uint64 // retained copies and commands to devices
+	foreign        atomic.Uint64 // of devices that belong to other partitions
 	messages       atomic.Uint64 // JSON objects in them
 	gaps           atomic.Uint64
 	relevant       atomic.Uint64
@@ -80,6 +81,7 @@ func (c *counters) register(to prometheus.Registerer) error {
 		counterOf("received_total", "MQTT messages received.", nil, &c.received),
 		counterOf("repeated_total", "MQTT messages delivered again that the bridge still knew.", nil, &c.repeated),
 		counterOf("ignored_total", "Retained copies and commands to devices, which are no input.", nil, &c.ignored),
+		counterOf("foreign_total", "MQTT messages of devices that belong to other partitions.", nil, &c.foreign),
 		counterOf("messages_total", "JSON objects received.", nil, &c.messages),
 		counterOf("gaps_total", "Gaps in the numbers of devices.", nil, &c.gaps),
 		counterOf("relevant_total", "Messages that can matter to the model.", nil, &c.relevant),
@@ -182,6 +184,7 @@ type Stats struct {
 	Received       uint64 // MQTT messages
 	Repeated       uint64 // of these, repetitions of what the bridge still knew
 	Ignored        uint64 // of these, retained copies and commands to devices
+	Foreign        uint64 // of these, messages of devices that belong to other partitions
 	Messages       uint64 // JSON objects in them
 	Gaps           uint64 // gaps in the numbers of devices
 	Relevant       uint64 // messages that can matter to the model
@@ -213,7 +216,7 @@ type Stats struct {
 
 func (c *counters) stats() Stats {
 	s := Stats{
-		Received: c.received.Load(), Repeated: c.repeated.Load(), Ignored: c.ignored.Load(),
+		Received: c.received.Load(), Repeated: c.repeated.Load(), Ignored: c.ignored.Load(), Foreign: c.foreign.Load(),
 		Messages: c.messages.Load(), Gaps: c.gaps.Load(), Relevant: c.relevant.Load(),
 		Events: c.events.Load(), Signals: c.signals.Load(), SignalFailures: c.signalFailures.Load(),
 		DeadLettersByReason:    make(map[Reason]uint64),

@@ -46,6 +46,7 @@ func TestExitStatuses(t *testing.T) {
 		{"bad value", []string{"run", "--bridge-window=many"}, ExitUsage, "bridge-window"},
 		{"value out of range", []string{"run", "--model", pump, "--bridge-window=0"}, ExitUsage, "window 0: expected 1 to 65535"},
 		{"all faults of the settings", []string{"run", "--model", pump, "--mqtt-url=ftp://x", "--worker-run-events=0"}, ExitUsage, "--worker-run-events"},
+		{"bad partition", []string{"bridge", "--model", pump, "--bridge-partition=4/3"}, ExitUsage, "INDEX/COUNT such as 1/3"},
 		{"no such model", []string{"worker", "--model=none.yaml"}, ExitUsage, "none.yaml"},
 		{"broken model", []string{"bridge", "--model", broken}, ExitUsage, `broken.yaml:2:1: unknown key "inital"`},
 		{"all faults of it", []string{"model", "check", broken}, ExitUsage, `"nowhere"`},

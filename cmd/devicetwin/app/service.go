@@ -36,6 +36,9 @@ type BridgeConfig struct {
 	QuotaCatchUp time.Duration `help:"For how long each device's rate may have been used up before the start, if the broker has kept the session." default:"1h"`
 	StuckAfter   time.Duration `help:"How long one device's signals may fail while everything waits behind it, before its messages become dead letters; 0s for ever." default:"30s"`
 
+	Partition bridge.Partition `help:"This bridge's share of the devices, by a hash of their ids; every share needs a bridge, with a name of its own." placeholder:"1/3"`
+	Naive     bool             `help:"For comparison: every message a signal of its own, relevant or not, one at a time."`
+
 	Linger time.Duration `help:"Longest rest of a device between its signals, while Temporal is busy; 0s for none." default:"1s"`
 }
 
@@ -282,6 +285,7 @@ func (c Config) bridgeConfig(b BridgeConfig) bridge.Config {
 	cfg.BatchMessages, cfg.SignalsInFlight, cfg.LingerMax = b.BatchMessages, b.SignalsInFlight, b.Linger
 	cfg.QuotaRate, cfg.QuotaBurst, cfg.QuotaWaiting = b.QuotaRate, b.QuotaBurst, b.QuotaWaiting
 	cfg.QuotaCatchUp, cfg.StuckAfter = b.QuotaCatchUp, b.StuckAfter
+	cfg.Partition, cfg.Naive = b.Partition, b.Naive
 	return cfg
 }
 

@@ -1,0 +1,67 @@
+package bridge
+
+import (
+	"fmt"
+	"hash/fnv"
+	"strings"
+)
+
+// Partition is one bridge's share of the devices: those whose id's FNV-1a hash
+// of 32 bits, modulo Of, is Index-1. The zero value is all of them. Bridges that
+// share a fleet subscribe to the same topics, and each of the Of shares must
+// have one.
+type Partition struct {
+	Index, Of int // from 1/1; 1 <= Index <= Of
+}
+
+// ParsePartition reads "1/3"; "" is all devices.
+func ParsePartition(s string) (Partition, error) {
+	if s == "" {
+		return Partition{}, nil
+	}
+	var p Partition
+	if n, err := fmt.Sscanf(s, "%d/%d", &p.Index, &p.Of); n != 2 || err != nil || p.String() != s || !p.valid() {
+		return Partition{}, fmt.Errorf("partition %q: expected INDEX/COUNT such as 1/3, the first at most the second, that at most %d", s, maxPartitions)
+	}
+	return p, nil
+}
+
+// UnmarshalText reads what ParsePartition reads.
+func (p *Partition) UnmarshalText(text []byte) (err error) {
+	*p, err = ParsePartition(string(text))
+	return err
+}
+
+const maxPartitions = 1000
+
+func (p Partition) valid() bool {
+	return p == Partition{} || 1 <= p.Index && p.Index <= p.Of && p.Of <= maxPartitions
+}
+
+// String is the text that ParsePartition reads.
+func (p Partition) String() string {
+	if p == (Partition{}) {
+		return ""
+	}
+	return fmt.Sprintf("%d/%d", p.Index, p.Of)
+}
+
+// owns reports whether a device belongs to the partition.
+func (p Partition) owns(device string) bool {
+	if p.Of <= 1 {
+		return true
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(device))
+	return h.Sum32()%uint32(p.Of) == uint32(p.Index-1)
+}
+
+// ownsTopic judges by the level of the topic at which the device's id stands,
+// also where it is none, so that one bridge of all makes the dead letter.
+func (p Partition) ownsTopic(prefix, topic string) bool {
+	if p.Of <= 1 {
+		return true
+	}
+	device, _, _ := strings.Cut(strings.TrimPrefix(topic, prefix+"/"), "/")
+	return p.owns(device)
+}

@@ -51,7 +51,12 @@ func (s *influxServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	lines := strings.Split(string(text), "\n")
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	defer func() { s.changed <- struct{}{} }()
+	defer func() {
+		select {
+		case s.changed <- struct{}{}:
+		default: // enough are waiting
+		}
+	}()
 	s.requests++
 	s.urls = append(s.urls, r.URL.String())
 	s.auth = r.Header.Get("Authorization")

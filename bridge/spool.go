@@ -38,7 +38,7 @@ type spool struct {
 	in       *os.File // the first segment; nil: not yet open
 	pos      int64    // how far the first segment was read
 	taken    frameHead
-	buf      []byte
+	framer   framer
 }
 
 // segment is one file.
@@ -61,8 +61,8 @@ func (s *spool) path(seg *segment) string {
 // append adds a batch at the end. If there are too many bytes, the oldest
 // segments are dropped. After an error the batch is not in the spool.
 func (s *spool) append(b batch, now time.Time) error {
-	s.buf = appendFrame(s.buf[:0], b.lines, now)
-	n := int64(len(s.buf))
+	frame := s.framer.frame(b.lines, now)
+	n := int64(len(frame))
 	for len(s.segments) > 0 && s.bytes > 0 && s.bytes+n > s.max {
 		s.log.Error("the spool is full: its oldest points are lost", "points", s.segments[0].points-s.taken.points,
 			"of", s.segments[0].oldest, "limit", s.max)
@@ -72,7 +72,7 @@ func (s *spool) append(b batch, now time.Time) error {
 		return fmt.Errorf("begin a spool segment: %w", err)
 	}
 	seg := s.segments[len(s.segments)-1]
-	if written, err := s.write(s.out, s.buf, seg.size); err != nil {
+	if written, err := s.write(s.out, frame, seg.size); err != nil {
 		if written > 0 && s.out.Truncate(seg.size) != nil {
 			s.closeOut() // the rubbish is skipped when it is read
 		}

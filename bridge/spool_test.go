@@ -4,13 +4,25 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
+
+// noise is a hundred bytes that cannot be made smaller.
+var noise = func() string {
+	b := make([]byte, 100)
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return string(b)
+}()
 
 // spoolBench is a spool and what it counted and logged, over restarts.
 type spoolBench struct {
@@ -46,7 +58,7 @@ func (b *spoolBench) restart() {
 func (b *spoolBench) put(names ...string) {
 	b.t.Helper()
 	for _, n := range names {
-		if err := b.append(newBatch([]string{n + "1", n + "2\n" + strings.Repeat("x", 100)}), time.Unix(1000, 0)); err != nil {
+		if err := b.append(newBatch([]string{n + "1", n + "2\n" + noise}), time.Unix(1000, 0)); err != nil {
 			b.t.Fatal(err)
 		}
 	}
@@ -60,7 +72,7 @@ func (b *spoolBench) get() (names string) {
 		if !ok {
 			return names
 		}
-		if len(batch.lines) != 2 || !strings.HasSuffix(batch.lines[1], "2\n"+strings.Repeat("x", 100)) {
+		if len(batch.lines) != 2 || !strings.HasSuffix(batch.lines[1], "2\n"+noise) {
 			b.t.Fatalf("batch %q", batch.lines)
 		}
 		names += strings.TrimSuffix(batch.lines[0], "1")
@@ -133,7 +145,7 @@ func TestSpoolCutsTornEnd(t *testing.T) {
 }
 
 func TestSpoolSkipsDamage(t *testing.T) {
-	frame := int64(len(appendFrame(nil, []string{"a1", "a2\n" + strings.Repeat("x", 100)}, time.Time{})))
+	frame := int64(len(new(framer).frame([]string{"a1", "a2\n" + noise}, time.Time{})))
 	flip := func(at int64) func([]byte) []byte {
 		return func(c []byte) []byte { c[at] ^= 0x10; return c }
 	}
@@ -260,7 +272,8 @@ func TestSpoolFolderIsLocked(t *testing.T) {
 }
 
 func FuzzSpoolSegment(f *testing.F) {
-	good := appendFrame(appendFrame(nil, []string{"a 1"}, time.Unix(1, 0)), []string{"b 1", "b 2"}, time.Unix(2, 0))
+	var one, two framer
+	good := slices.Concat(one.frame([]string{"a 1"}, time.Unix(1, 0)), two.frame([]string{"b 1", "b 2"}, time.Unix(2, 0)))
 	f.Add(good)
 	f.Add(good[:len(good)-3])
 	f.Add(append([]byte("rubbish"), good...))
@@ -281,4 +294,22 @@ func FuzzSpoolSegment(f *testing.F) {
 			at = h.end()
 		}
 	})
+}
+
+// An hour of 10,000 telemetry points a second is 36 million: at 25 bytes each
+// they fit into the default bound.
+func TestSpoolBytesOfAPoint(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	var lines []string
+	for i := range 5000 {
+		line, _ := point{"pump", map[string]string{"device": fmt.Sprintf("pump-%06d", r.IntN(10_000)), "model": "pump"},
+			map[string]any{"temperature": float64(r.IntN(1000)) / 10, "vibration": float64(r.IntN(1000)) / 1000},
+			at.Add(time.Duration(i)*100*time.Microsecond + time.Duration(r.IntN(3600))), 0}.line()
+		lines = append(lines, line)
+	}
+	var f framer
+	if n := len(f.frame(lines, at)) / len(lines); n > 25 {
+		t.Errorf("%d bytes, as text %d", n, len(lines[0]))
+	}
 }

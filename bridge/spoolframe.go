@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"bytes"
+	"compress/flate"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -18,7 +19,7 @@ import (
 //	12  8  when it was appended, Unix ms
 //	20  4  CRC-32C of the payload
 //	24  4  CRC-32C of these 24 bytes
-//	28     payload: for each line its length (uvarint) and the line
+//	28     payload, deflated: for each line its length (uvarint) and the line
 //
 // The header has a sum of its own, so that a damaged payload costs one frame,
 // and how many points were lost with it is known. Lines have lengths because a
@@ -41,22 +42,39 @@ type frameHead struct {
 
 func (h frameHead) end() int64 { return h.start + h.size }
 
-// appendFrame adds a frame of the lines to buf.
-func appendFrame(buf []byte, lines []string, at time.Time) []byte {
-	start := len(buf)
-	buf = append(buf, make([]byte, frameHeader)...)
+// framer makes frames.
+type framer struct {
+	raw []byte
+	buf bytes.Buffer
+	z   *flate.Writer
+}
+
+// frame returns a frame of the lines. It is good until the next call.
+func (f *framer) frame(lines []string, at time.Time) []byte {
+	f.raw = f.raw[:0]
 	for _, line := range lines {
-		buf = binary.AppendUvarint(buf, uint64(len(line)))
-		buf = append(buf, line...)
+		f.raw = binary.AppendUvarint(f.raw, uint64(len(line)))
+		f.raw = append(f.raw, line...)
 	}
-	header, payload := buf[start:start+frameHeader], buf[start+frameHeader:]
+	f.buf.Reset()
+	f.buf.Write(make([]byte, frameHeader))
+	if f.z == nil {
+		f.z, _ = flate.NewWriter(&f.buf, flate.BestSpeed) // the level is a good one
+	} else {
+		f.z.Reset(&f.buf)
+	}
+	_, _ = f.z.Write(f.raw) // a bytes.Buffer takes everything
+	_ = f.z.Close()
+
+	frame := f.buf.Bytes()
+	header, payload := frame[:frameHeader], frame[frameHeader:]
 	copy(header, frameMagic)
 	binary.LittleEndian.PutUint32(header[4:], uint32(len(payload)))
 	binary.LittleEndian.PutUint32(header[8:], uint32(len(lines)))
 	binary.LittleEndian.PutUint64(header[12:], uint64(at.UnixMilli()))
 	binary.LittleEndian.PutUint32(header[20:], crc32.Checksum(payload, castagnoli))
 	binary.LittleEndian.PutUint32(header[24:], crc32.Checksum(header[:24], castagnoli))
-	return buf
+	return frame
 }
 
 // parseHead reads the header of a frame that begins at start and does not go
@@ -116,6 +134,10 @@ func (h frameHead) read(r io.ReaderAt) (batch, error) {
 	}
 	if crc32.Checksum(payload, castagnoli) != h.sum {
 		return batch{}, fmt.Errorf("%w: wrong sum", errDamaged)
+	}
+	payload, err := io.ReadAll(flate.NewReader(bytes.NewReader(payload)))
+	if err != nil {
+		return batch{}, fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	var b batch
 	for len(payload) > 0 {

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"devicetwin/bridge"
 )
 
 // Config is every setting of every part, in groups. Each can be given as a
@@ -63,6 +65,19 @@ type InfluxConfig struct {
 	Token  string `help:"Token, or user:password for InfluxDB 1.8."`
 	Org    string `help:"Organisation; empty for InfluxDB 1.8."`
 	Bucket string `help:"Bucket; database/retention-policy for InfluxDB 1.8." default:"devicetwin/autogen"`
+
+	Spool    string `help:"Folder where points wait until InfluxDB has taken them, of this process alone; empty to let them wait in memory." placeholder:"DIR"`
+	SpoolMax int64  `help:"Bytes that points may take in the spool; beyond that the oldest are dropped." default:"1073741824" placeholder:"BYTES"`
+}
+
+func (c InfluxConfig) influxConfig() bridge.InfluxConfig {
+	cfg := bridge.DefaultInfluxConfig()
+	cfg.URL, cfg.Token, cfg.Org, cfg.Bucket = c.URL, c.Token, c.Org, c.Bucket
+	cfg.Spool = c.Spool
+	if c.SpoolMax != 0 { // of a configuration that was not made by the parser
+		cfg.SpoolMax = c.SpoolMax
+	}
+	return cfg
 }
 
 // ModelConfig names the models.

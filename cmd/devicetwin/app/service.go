@@ -236,16 +236,10 @@ func (s *Service) startPoints(c InfluxConfig, metrics prometheus.Registerer) (wo
 	}
 	writer, err := bridge.NewInfluxWriter(c.influxConfig(), metrics, s.log)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, err // of the spool's folder: the settings were checked before
 	}
 	s.background(writer.Run)
 	return writer, nil
-}
-
-func (c InfluxConfig) influxConfig() bridge.InfluxConfig {
-	cfg := bridge.DefaultInfluxConfig()
-	cfg.URL, cfg.Token, cfg.Org, cfg.Bucket = c.URL, c.Token, c.Org, c.Bucket
-	return cfg
 }
 
 // publisherID is the client id of the connection for commands and dead letters.

@@ -100,6 +100,8 @@ func serviceConfig(s *stack.Stack, log app.LogConfig, model app.ModelConfig, htt
 		Log: log, Model: model, HTTP: http,
 		MQTT:     app.MQTTConfig{URL: []string{s.MQTT.URL()}, TopicPrefix: "devices"},
 		Temporal: app.TemporalConfig{Address: s.Temporal.Addr(), Namespace: stack.Namespace, TaskQueue: "devices"},
-		Influx:   app.InfluxConfig{URL: s.InfluxDB.URL(), Bucket: stack.BucketName},
+		Influx: app.InfluxConfig{
+			URL: s.InfluxDB.URL(), Bucket: stack.BucketName, Spool: filepath.Join(s.DataDir(), "influx-spool"),
+		},
 	}
 }

@@ -8,8 +8,9 @@ import "slices"
 // happen. What depends on the context, the twin, the configuration or matched
 // events counts as possible.
 type relevance struct {
-	byName map[string]effects // for every name that the model knows
-	model  *Model             // for all other names
+	byName  map[string]effects // for every name that the model knows
+	model   *Model             // for all other names
+	classes *classTable        // the second level
 }
 
 // effects is what an event can do: always something, or something if all the
@@ -39,6 +40,7 @@ func (m *Model) analyse() {
 	for name := range names {
 		m.relevance.byName[name] = m.effectsOf(name)
 	}
+	m.relevance.classes = newClassTable(m, freeSources)
 }
 
 // effectsOf collects what an event of this name could do in any state.

@@ -19,7 +19,8 @@ type modelCommand struct {
 }
 
 type modelCheckCommand struct {
-	Files []string `arg:"" name:"file" help:"Model files, or folders of them."`
+	Files     []string `arg:"" name:"file" help:"Model files, or folders of them."`
+	Relevance bool     `help:"Also explain which messages reach the statechart: the conditions that count, the classes that they make, and which of these are settled, so that repetitions are left out."`
 }
 
 // Run checks each file.
@@ -48,6 +49,9 @@ func (c *modelCheckCommand) Run(streams Streams) error {
 	}
 	for _, m := range models {
 		fmt.Fprintf(streams.Out, "%s: ok, %d states, hash %s\n", m.Name(), len(m.States()), m.Hash())
+		if c.Relevance {
+			fmt.Fprint(streams.Out, m.RelevanceText())
+		}
 	}
 	return nil
 }

@@ -1,0 +1,46 @@
+package devicefsm
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestRelevanceTexts compares what is said of all example models, and of one
+// whose guards are of many kinds, with the golden files.
+func TestRelevanceTexts(t *testing.T) {
+	files, err := filepath.Glob("../models/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("models: %d, %v", len(files), err)
+	}
+	files = append(files, "testdata/relevance/guards.yaml")
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".yaml")
+		if filepath.Ext(name) != "" {
+			continue // a scenario of the simulator
+		}
+		t.Run(name, func(t *testing.T) {
+			golden(t, "testdata/relevance/"+name+".txt", loadFile(t, file).RelevanceText())
+		})
+	}
+}
+
+// TestExamplesAreOfTheirClass: what Relevance says of a class is what Class says
+// of its example.
+func TestExamplesAreOfTheirClass(t *testing.T) {
+	m := loadFile(t, "testdata/relevance/guards.yaml")
+	for _, e := range m.Relevance() {
+		if len(e.Classes) == 0 {
+			t.Errorf("%s has no class", e.Event)
+		}
+		for _, c := range e.Classes {
+			if e.Event == "e" {
+				continue // not telemetry
+			}
+			event, class, settled := m.Class(Message{Channel: ChannelTelemetry, Data: c.Example})
+			if event != e.Event || class != c.Class || settled != c.Settled {
+				t.Errorf("%v: event %s, class %b, settled %v; told as %s, %b, %v", c.Example, event, class, settled, e.Event, c.Class, c.Settled)
+			}
+		}
+	}
+}

@@ -1,0 +1,98 @@
+package devicefsm
+
+// The messages of an event fall into classes: by the truth values of the
+// conditions that read nothing but the message. A class is settled if after one
+// message of it, wherever the chart was, another one of the same class can do
+// nothing, whatever timers, activities and operators did in between. Of
+// readings against a threshold with hysteresis, then, only those that cross it
+// are worth a signal.
+
+// Class gives the event that a message is, its class, and whether that class is
+// settled. Bit i of the class is the truth of condition i of the event, in the
+// order of Relevance. A message that is no event has no class.
+func (m *Model) Class(msg Message) (event string, class uint64, settled bool) {
+	event, ok := m.Classify(msg)
+	if !ok {
+		return "", 0, false
+	}
+	ec := m.relevance.classes.byName[event]
+	if ec == nil {
+		return event, 0, false
+	}
+	class, ok = ec.classOf(&scope{event: msg.Data})
+	return event, class, ok && m.relevance.classes.verdict(ec, class).settled
+}
+
+// Filter remembers of one device what is needed to leave out the repetition of
+// a settled class, in 32 bytes. Its zero value remembers nothing. A filter
+// belongs to one model and one device, must see all messages of the device in
+// the order in which they are sent on, and is not safe for concurrent use.
+type Filter struct {
+	class uint64
+	epoch int64 // the highest number seen
+	seq   uint64
+	event uint32 // 0: none
+}
+
+// Reset forgets the class: to be called when messages may have passed by the
+// filter unseen, as on a reconnection of the session, and when a message that
+// passed did not reach the device's workflow.
+func (f *Filter) Reset() { f.class, f.event = 0, 0 }
+
+// number takes note of a message's number, and reports false for a message that
+// the workflow may drop as a duplicate: nothing can be built on it. A jump of the
+// numbers forgets, since what was sent before it may have been a duplicate of
+// what another process sent.
+func (f *Filter) number(msg *Message) (certain bool) {
+	switch {
+	case msg.Seq == 0:
+		certain = !msg.Redelivered
+	case msg.Epoch == f.epoch && msg.Seq == f.seq+1:
+		f.seq++
+		return true
+	case msg.Epoch > f.epoch || msg.Epoch == f.epoch && msg.Seq > f.seq:
+		f.Reset()
+		f.epoch, f.seq = msg.Epoch, msg.Seq
+		return true
+	}
+	return certain
+}
+
+// Pass reports whether the message has to reach the statechart: it is relevant,
+// and not the repetition of a settled class after which nothing else that is
+// relevant passed. What is left out changes nothing, but the clock.
+func (m *Model) Pass(f *Filter, msg Message) bool {
+	certain := f.number(&msg)
+	event, ok := m.Classify(msg)
+	status := msg.Channel == ChannelStatus
+	if !ok && !status {
+		return false
+	}
+	ec := m.relevance.classes.byName[event]
+	if ec == nil {
+		return m.passUnknown(f, msg)
+	}
+	s := &scope{event: msg.Data}
+	if !status && !ec.effects.possible(s) {
+		return false
+	}
+	class, ok := ec.classOf(s)
+	if status || !certain || !ok || !m.relevance.classes.verdict(ec, class).settled {
+		f.Reset()
+		return true
+	}
+	if f.event == ec.number && f.class == class {
+		return false
+	}
+	f.event, f.class = ec.number, class
+	return true
+}
+
+// passUnknown is Pass for an event that the model does not name.
+func (m *Model) passUnknown(f *Filter, msg Message) bool {
+	if !m.Relevant(msg) {
+		return false
+	}
+	f.Reset()
+	return true
+}

@@ -1,0 +1,164 @@
+package devicefsm
+
+import (
+	"errors"
+	"slices"
+)
+
+// explorer knows every configuration that a chart can be in, whatever its
+// guards say, and what can lead from one to another without a message.
+type explorer struct {
+	m          *Model
+	configs    []*configuration
+	index      map[string]int
+	free       [][]freeEdge // from each configuration
+	freeEvents []freeStep
+	answers    []string
+	sources    []freeSource
+	work       int // for the present question
+	complete   bool
+	err        error // then nothing is known
+}
+
+var errEndlessStart = errors.New("the chart might not come to rest at its start")
+
+// freeEdge is a free step that leads to another configuration.
+type freeEdge struct {
+	to  int
+	why string
+}
+
+// explore finds all configurations.
+func explore(m *Model, sources []freeSource) *explorer {
+	names, raised := m.eventNames(), m.raises()
+	x := &explorer{
+		m: m, index: map[string]int{}, sources: sources,
+		freeEvents: m.freeEvents(names, raised), answers: answerNames(names),
+	}
+	var messages []freeStep
+	for _, name := range names {
+		if m.messageOnly(name, raised) {
+			messages = append(messages, freeStep{trigger: trigger{name: name}})
+		}
+	}
+	if x.err = x.start(); x.err != nil {
+		return x
+	}
+	for id := 0; id < len(x.configs) && x.err == nil; id++ {
+		x.follow(id, messages)
+	}
+	x.complete = true
+	return x
+}
+
+// start adds the configurations in which a device begins.
+func (x *explorer) start() error {
+	n := len(x.m.states)
+	e := entry{r: &run{m: x.m}, enter: newStateSet(n), byDefault: newStateSet(n)}
+	e.addDescendants(x.m.root)
+	f := follower{m: x.m, seen: map[string]bool{}}
+	f.begin(&e)
+	if f.err != nil {
+		return f.err
+	}
+	if f.endless {
+		return errEndlessStart
+	}
+	for _, c := range f.ends {
+		if _, err := x.add(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *explorer) add(c *configuration) (int, error) {
+	key := c.key()
+	id, ok := x.index[key]
+	if !ok {
+		if id = len(x.configs); id >= maxConfigurations || x.complete {
+			return 0, errTooMany
+		}
+		x.index[key] = id
+		x.configs = append(x.configs, c)
+		x.free = append(x.free, nil)
+	}
+	return id, nil
+}
+
+// step is what may come of an event, in numbers of configurations: those in
+// which the chart may come to rest, and whether it might not come to rest at
+// all, which the interpreter takes back. K is what is known of the event.
+func (x *explorer) step(id int, t *trigger, k *known) (ends []int, endless bool, err error) {
+	c := x.configs[id]
+	if c.done || !c.hasAlways() && !slices.ContainsFunc(c.leaves, func(l *state) bool { return len(t.candidates(l)) > 0 }) {
+		return []int{id}, false, nil
+	}
+	f := follower{m: x.m, seen: map[string]bool{}}
+	f.take(moment{configuration: c, k: k, rests: true}, t)
+	if x.work += len(f.seen) + len(f.ends); x.work > maxWork && f.err == nil {
+		f.err = errTooMany
+	}
+	if f.err != nil {
+		return nil, false, f.err
+	}
+	for _, c := range f.ends {
+		end, err := x.add(c)
+		if err != nil {
+			return nil, false, err
+		}
+		if !slices.Contains(ends, end) {
+			ends = append(ends, end)
+		}
+	}
+	return ends, f.endless, nil
+}
+
+// follow adds what can come next.
+func (x *explorer) follow(id int, messages []freeStep) {
+	for _, source := range x.sources {
+		for _, s := range source(x, x.configs[id]) {
+			ends, _, err := x.step(id, &s.trigger, s.known)
+			if err != nil {
+				x.err = err
+				return
+			}
+			for _, to := range ends {
+				if to != id {
+					x.free[id] = append(x.free[id], freeEdge{to, s.why})
+				}
+			}
+		}
+	}
+	for _, s := range messages {
+		if _, _, err := x.step(id, &s.trigger, nil); err != nil {
+			x.err = err
+			return
+		}
+	}
+}
+
+// acts gives a transition that the event may take and that makes a difference,
+// or nil if the event can do nothing at all where the chart is at rest.
+func acts(c *configuration, t *trigger, k *known) *transition {
+	if c.done {
+		return nil
+	}
+	for _, leaf := range c.leaves {
+		for _, t := range t.candidates(leaf) {
+			truth := judge(t.guard, c, k)
+			if truth != no && t.acts() {
+				return t
+			}
+			if truth == yes {
+				break // it hides those that follow
+			}
+		}
+		for _, t := range leaf.alwaysHere {
+			if !alwaysRests(t.guard) && judge(t.guard, c, k) != no {
+				return t
+			}
+		}
+	}
+	return nil
+}

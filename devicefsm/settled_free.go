@@ -1,0 +1,183 @@
+package devicefsm
+
+import (
+	"slices"
+	"strings"
+)
+
+// A freeStep is something that can happen to a device at any time, without a
+// message that the filter sees: the end of a delay or of an activity, an event
+// of an operator, of the service, of a pattern, or one that the chart raised.
+// Its data is unknown.
+type freeStep struct {
+	trigger trigger
+	known   *known
+	why     string // for people: "after 10s"
+}
+
+// fresh stands for any name that the model does not mention.
+const fresh = "\x00"
+
+// freeSource gives the free steps of one kind, in a configuration.
+type freeSource func(x *explorer, c *configuration) []freeStep
+
+// freeSources are all kinds.
+var freeSources = []freeSource{delaysOf, answersOf, freeEventsOf}
+
+func delaysOf(_ *explorer, c *configuration) []freeStep {
+	var steps []freeStep
+	for _, s := range c.activeStates() {
+		for _, d := range s.after {
+			steps = append(steps, freeStep{
+				trigger: trigger{name: triggerAfter, of: s, only: d.transitions},
+				known:   noData,
+				why:     "after " + delayText(d) + " in " + nameOfState(s),
+			})
+		}
+	}
+	return steps
+}
+
+func answersOf(x *explorer, c *configuration) []freeStep {
+	var steps []freeStep
+	for _, s := range c.activeStates() {
+		for _, inv := range s.invokes {
+			for _, name := range x.answers {
+				step := freeStep{trigger: trigger{name: name, of: s, only: inv.onDone}, why: "when " + inv.src + " is done"}
+				if strings.HasPrefix(name, errorInvoke) {
+					step.trigger.only, step.why = inv.onError, "when "+inv.src+" has failed"
+				}
+				steps = append(steps, step)
+			}
+		}
+	}
+	return steps
+}
+
+func freeEventsOf(x *explorer, _ *configuration) []freeStep { return x.freeEvents }
+
+func (c *configuration) activeStates() []*state {
+	var list []*state
+	for _, l := range c.leaves {
+		for s := l; s != nil && !slices.Contains(list, s); s = s.parent {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// raises are the names of all events that the chart raises, at once or later.
+func (m *Model) raises() map[string]bool {
+	names := map[string]bool{}
+	for _, s := range m.states {
+		addRaises(names, s.entry)
+		addRaises(names, s.exit)
+		if s.initial != nil {
+			addRaises(names, s.initial.actions)
+		}
+		for _, t := range s.allTransitions() {
+			addRaises(names, t.actions)
+		}
+	}
+	return names
+}
+
+func addRaises(names map[string]bool, actions []action) {
+	for _, a := range actions {
+		switch x := a.(type) {
+		case raiseAction:
+			names[x.event] = true
+		case ifAction:
+			addRaises(names, x.yes)
+			addRaises(names, x.no)
+		}
+	}
+}
+
+// eventNames are names that stand for all: what a transition waits for decides
+// what a name can do, and a name that begins like a wildcard is like any other
+// that does.
+func (m *Model) eventNames() []string {
+	names := map[string]bool{fresh: true}
+	for name := range m.events { //workflowcheck:ignore // sorted below
+		names[name] = true
+	}
+	for _, s := range m.states {
+		for _, t := range s.on {
+			if t.event.name != "" {
+				names[t.event.name] = true
+				names[t.event.name+"."+fresh] = true
+			}
+		}
+	}
+	return sortedKeys(names)
+}
+
+func sortedKeys(set map[string]bool) []string {
+	list := make([]string, 0, len(set))
+	for k := range set { //workflowcheck:ignore // sorted below
+		list = append(list, k)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// MessageOnly reports whether an event comes from messages of the device and
+// from nowhere else: one of the model's rules makes it, or it is a device's
+// answer to a command, and neither the chart nor a pattern raises it. Nobody
+// else may send such an event to a device's workflow: Pass takes it that it saw
+// each of them.
+func (m *Model) MessageOnly(event string) bool { return m.messageOnly(event, m.raises()) }
+
+func (m *Model) messageOnly(name string, raises map[string]bool) bool {
+	observed := slices.ContainsFunc(m.rules, func(r rule) bool { return r.event == name && r.channel == ChannelSystem })
+	return (m.hasRule(name) || isAckName(name)) && !observed && !raises[name] && !m.isFound(name)
+}
+
+func (m *Model) hasRule(name string) bool {
+	return slices.ContainsFunc(m.rules, func(r rule) bool { return r.event == name })
+}
+
+// isFound reports whether a pattern raises the event.
+func (m *Model) isFound(name string) bool {
+	return slices.ContainsFunc(m.patterns, func(p *patternRule) bool { return p.name == name || p.timeout == name })
+}
+
+// freeEvents are the events whose coming the filter does not see.
+func (m *Model) freeEvents(names []string, raises map[string]bool) []freeStep {
+	var steps []freeStep
+	for _, name := range names {
+		if m.messageOnly(name, raises) || strings.HasPrefix(name, doneState) && !raises[name] {
+			continue // what the chart is told by itself is part of its steps
+		}
+		why := "an event " + name
+		switch {
+		case strings.HasSuffix(name, fresh):
+			why = "an event of any other name"
+		case m.isFound(name):
+			why = "pattern event " + name
+		}
+		steps = append(steps, freeStep{trigger: trigger{name: name}, why: why})
+	}
+	return steps
+}
+
+// answerNames are names for the ends of activities: any, and those that the
+// chart mentions.
+func answerNames(names []string) []string {
+	answers := []string{doneInvoke + fresh, errorInvoke + fresh}
+	for _, name := range names {
+		if isAnswer(name) {
+			answers = append(answers, name)
+		}
+	}
+	return answers
+}
+
+// nameOfState is a state as a person would name it.
+func nameOfState(s *state) string {
+	if s.path == "" {
+		return "the chart"
+	}
+	return s.path
+}

@@ -101,8 +101,8 @@ func New(cfg Config, deps Deps) (*Bridge, error) {
 			return nil, fmt.Errorf("registering the metrics of bridge %s: %w", cfg.ID, err)
 		}
 	}
-	b.dial = pahoDialer(cfg.MQTT, open, keepSession)
-	b.probe = pahoDialer(cfg.MQTT.named(cfg.MQTT.ClientID+"-probe"), open, cleanSession)
+	b.dial = pahoDialer(cfg.MQTT, open, keepSession, cfg.will())
+	b.probe = pahoDialer(cfg.MQTT.named(cfg.MQTT.ClientID+"-probe"), open, cleanSession, nil)
 	return b, nil
 }
 
@@ -142,7 +142,7 @@ func (b *Bridge) connector() *connector {
 		wait:   backoff(b.cfg.MQTT.BackoffMin, b.cfg.MQTT.BackoffMax),
 		stable: b.cfg.MQTT.BackoffMax,
 		hooks: &session{
-			filters: b.cfg.Subscribe,
+			cfg:     b.cfg,
 			dialer:  b.dial,
 			loop:    b.loop,
 			counts:  b.counts,

@@ -175,7 +175,8 @@ func (c Config) Validate() error {
 			f.add(fmt.Errorf("subscription %q: %w", filter, err))
 		}
 		// Else every dead letter would come back and make another one.
-		f.check(!filterMatches(filter, c.deadLetterTopic()), "subscription %q: it matches the dead letters, %s", filter, c.deadLetterTopic())
+		f.check(!filterMatches(filter, c.deadLetterTopic()) && !filterMatches(filter, c.statusTopic()),
+			"subscription %q: it matches what the bridge itself publishes, %s or %s", filter, c.deadLetterTopic(), c.statusTopic())
 	}
 	f.check(c.Partition.valid(), "partition %d/%d: expected 1/1 to %d/%[3]d", c.Partition.Index, c.Partition.Of, maxPartitions)
 	f.check(c.Partition.Of <= 1 || !slices.ContainsFunc(c.Subscribe, sharedFilter),

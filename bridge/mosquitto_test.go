@@ -325,7 +325,7 @@ func TestMosquittoDeadLetterAndSharedSubscription(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener := pahoDialer(listenerConfig, open, cleanSession)(intake{deliver: letters})
+	listener := pahoDialer(listenerConfig, open, cleanSession, nil)(intake{deliver: letters})
 	defer listener.Close(0)
 	if _, err := listener.Connect(t.Context()); err != nil {
 		t.Fatal(err)

@@ -41,7 +41,8 @@ type pahoClient struct {
 // opener opens the network connection to a broker.
 type opener func(*url.URL) (net.Conn, error)
 
-func pahoDialer(cfg MQTTConfig, open opener, clean bool) dialer {
+// pahoDialer makes the clients of a configuration, with a last will or none.
+func pahoDialer(cfg MQTTConfig, open opener, clean bool, last *will) dialer {
 	return func(in intake) client {
 		p := &pahoClient{in: in, ping: cfg.KeepAlive / 2, lost: make(chan error, 1), gone: make(chan struct{})}
 		o := mqtt.NewClientOptions().
@@ -74,6 +75,9 @@ func pahoDialer(cfg MQTTConfig, open opener, clean bool) dialer {
 			})
 		for _, b := range cfg.Brokers {
 			o.AddBroker(b)
+		}
+		if last != nil {
+			o.SetBinaryWill(last.topic, last.payload(), 1, true)
 		}
 		p.paho = mqtt.NewClient(o)
 		return p

@@ -104,7 +104,7 @@ func dialWire(cfg MQTTConfig, in intake) (client, <-chan *wireBroker) {
 		return ours, nil
 	}
 	cfg.ClientID = "test"
-	return pahoDialer(cfg, open, keepSession)(in), brokers
+	return pahoDialer(cfg, open, keepSession, nil)(in), brokers
 }
 
 func TestAcknowledgementsOnTheWire(t *testing.T) {

@@ -37,7 +37,7 @@ func NewPublisher(cfg MQTTConfig, log *slog.Logger) (*Publisher, error) {
 	}
 	// A clean session: the library forgets the tokens of a kept one when the
 	// connection is lost, and what was not confirmed is published again here.
-	return newPublisher(cfg, pahoDialer(cfg, open, cleanSession), log), nil
+	return newPublisher(cfg, pahoDialer(cfg, open, cleanSession, nil), log), nil
 }
 
 func newPublisher(cfg MQTTConfig, d dialer, log *slog.Logger) *Publisher {

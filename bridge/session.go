@@ -11,16 +11,17 @@ import (
 // Each connection has a window in the core, which learns of its begin and end
 // in the same order as the session does.
 type session struct {
-	filters []string
+	cfg     Config
 	dialer  dialer
 	loop    *loop
 	counts  *counters
 	log     *slog.Logger
 	drainIn time.Duration
 
-	window *window
-	acker  sync.WaitGroup
-	before bool // there was a connection
+	window    *window
+	acker     sync.WaitGroup
+	announcer sync.WaitGroup
+	before    bool // there was a connection
 }
 
 // dial opens a window and starts the goroutine that sends its
@@ -65,16 +66,18 @@ func (s *session) up(ctx context.Context, c client, present bool) error {
 	case <-s.loop.ended:
 	}
 	s.before = true
-	if err := c.Subscribe(ctx, s.filters); err != nil {
+	if err := c.Subscribe(ctx, s.cfg.Subscribe); err != nil {
 		return err
 	}
 	s.counts.connected.Store(true)
-	s.log.Debug("subscribed", "filters", s.filters, "session_present", present)
+	s.announcer.Go(func() { s.announce(ctx, c, "online", "", onlineWithin) })
+	s.log.Debug("subscribed", "filters", s.cfg.Subscribe, "session_present", present)
 	return nil
 }
 
-// drain waits for the last acknowledgement, or the loss of the connection. The
-// core ends the acknowledgements when it is drained.
+// drain waits for the last acknowledgement, or the loss of the connection, and
+// says that the bridge ends. The core ends the acknowledgements when it is
+// drained.
 func (s *session) drain(c client) {
 	sent := make(chan struct{})
 	go func() {
@@ -85,6 +88,8 @@ func (s *session) drain(c client) {
 	defer limit.Stop()
 	select {
 	case <-sent:
+		s.announcer.Wait() // ctx has ended, so it does not take long
+		s.announce(context.Background(), c, "offline", "stopped", offlineWithin)
 	case <-c.Lost():
 	case <-limit.C:
 	}
@@ -96,6 +101,7 @@ func (s *session) down(client) {
 	}
 	close(s.window.gone)
 	s.acker.Wait()
+	s.announcer.Wait()
 	select {
 	case s.loop.closed <- s.window:
 	case <-s.loop.ended:

@@ -1,0 +1,55 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// BridgeStatus is what a bridge says of itself, retained, on
+// bridge/{bridge id}/status: online while it is subscribed, offline when it
+// ends. If it is lost, the broker says offline in its place (MQTT 3.1.1,
+// section 3.1.2.5: last will).
+type BridgeStatus struct {
+	Status string `json:"status"` // online, offline
+	// Reason is why it is offline: stopped, or lost, which the broker says.
+	Reason string `json:"reason,omitempty"`
+	// At is when the status began, UTC; of a lost one, when the connection that
+	// was lost was made.
+	At        time.Time `json:"at"`
+	Partition string    `json:"partition,omitempty"` // such as 1/3
+}
+
+func (c Config) statusTopic() string { return "bridge/" + c.ID + "/status" }
+
+func (c Config) status(status, reason string, at time.Time) []byte {
+	payload, _ := json.Marshal(BridgeStatus{status, reason, at.UTC().Truncate(time.Millisecond), c.Partition.String()})
+	return payload
+}
+
+// will is what the broker publishes, retained, when it loses a connection.
+type will struct {
+	topic   string
+	payload func() []byte // made for each connection
+}
+
+func (c Config) will() *will {
+	return &will{c.statusTopic(), func() []byte { return c.status("offline", "lost", time.Now()) }}
+}
+
+// announce publishes the status over the session's own connection, so that it
+// and the last will cannot overtake each other. It does not wait for longer
+// than limit: behind a full window, the broker's answer is not read.
+func (s *session) announce(ctx context.Context, c client, status, reason string, limit time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if err := c.Publish(ctx, s.cfg.statusTopic(), 1, true, s.cfg.status(status, reason, time.Now())); err != nil {
+		s.log.Debug("status of the bridge not confirmed", "status", status, "err", err)
+	}
+}
+
+// How long the broker may take to confirm a status.
+const (
+	onlineWithin  = 10 * time.Second
+	offlineWithin = 500 * time.Millisecond
+)

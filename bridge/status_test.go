@@ -1,0 +1,99 @@
+package bridge
+
+import (
+	"encoding/json"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestBridgeSaysWhetherItIsOnline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := DefaultConfig()
+		cfg.ID, cfg.Partition = "b7", Partition{1, 3}
+		r := startRig(t, cfg)
+		r.deliver("d", 1, false)
+		time.Sleep(time.Second)
+		r.broker.last().lost <- errLost
+		time.Sleep(20 * time.Second)
+		r.end()
+		want := []string{
+			`bridge/b7/status {"status":"online","at":"2000-01-01T00:00:00Z","partition":"1/3"}`,
+			`bridge/b7/status {"status":"offline","reason":"stopped","at":"2000-01-01T00:00:21Z","partition":"1/3"}`,
+		}
+		first, last := r.broker.clients[0].published, r.broker.last().published
+		if len(first) != 1 || first[0] != want[0] || len(last) != 2 || last[1] != want[1] {
+			t.Errorf("first %q, last %q", first, last)
+		}
+	})
+}
+
+// A broker whose answers are behind a full window must not keep the bridge.
+func TestUnconfirmedStatusHoldsNothingUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := startRig(t, DefaultConfig(), fakePlan{publishErr: errLost})
+		r.deliver("d", 1, false)
+		time.Sleep(time.Second)
+		if got := r.acks(); got != "1" {
+			t.Errorf("acknowledged %q", got)
+		}
+		r.end()
+	})
+}
+
+func TestMosquittoTellsThatTheBridgeIsLost(t *testing.T) {
+	m := startMosquitto(t)
+	config := m.mqtt("listener")
+	open, err := config.opener()
+	if err != nil {
+		t.Fatal(err)
+	}
+	heard := make(chan delivery, 10)
+	listener := pahoDialer(config, open, cleanSession, nil)(intake{deliver: heard})
+	defer listener.Close(0)
+	if _, err := listener.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := listener.Subscribe(t.Context(), []string{"bridge/+/status"}); err != nil {
+		t.Fatal(err)
+	}
+	expect := func(status, reason string) {
+		t.Helper()
+		select {
+		case d := <-heard:
+			var s BridgeStatus
+			if err := json.Unmarshal(d.payload, &s); err != nil || s.Status != status || s.Reason != reason || d.topic != "bridge/b7/status" {
+				t.Errorf("on %s: %s, expected %s %s", d.topic, d.payload, status, reason)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("nobody says %s %s", status, reason)
+		}
+	}
+	cfg := DefaultConfig()
+	cfg.ID, cfg.MQTT = "b7", m.mqtt("")
+	_, stop := startBridge(t, cfg, Deps{
+		Model: testModel{}, Signaller: &workflowModel{seen: make(map[string][]uint64)}, Log: slog.New(slog.DiscardHandler),
+	})
+	expect("online", "")
+	// Another client under its name throws the bridge out. If that client kept the
+	// session, Mosquitto would take it for the bridge's next connection.
+	other := pahoDialer(config.named("devicetwin-bridge-b7"), open, cleanSession, nil)(intake{deliver: heard})
+	if _, err := other.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	expect("offline", "lost")
+	other.Close(0)
+	expect("online", "")
+	stop()
+	expect("offline", "stopped")
+}
+
+func TestStatusIsNotSubscribedTo(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Subscribe = []string{"bridge/+/status"}
+	if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), "bridge/bridge/status") {
+		t.Errorf("%v", err)
+	}
+}

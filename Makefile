@@ -65,7 +65,7 @@ fmt: ## format the code
 	gofmt -w .
 
 bench: ## Go benchmarks, in benchstat's format
-	go test -run '^$$' -bench . -benchmem ./devicefsm/... ./bridge/...
+	go test -run '^$$' -bench . -benchmem ./devicefsm/... ./twin/... ./bridge/...
 
 FUZZTIME ?= 30s
 fuzz: ## run every fuzz target for FUZZTIME

@@ -14,10 +14,13 @@ import "time"
 //
 // A signal takes longer under load than the least time seen in the last
 // minutes. A mean over a window of pacerWindow above congestion(least) is taken
-// for congestion. Then limit is cut by a factor; it is raised by one for each
+// for congestion, if the signals in flight can be its cause: pacerCrowd of them
+// on average (time spent over time passed: Little's law). A server that is slow because of its neighbours gets no faster by
+// having less to do. In congestion limit is cut by a factor; it is raised by one for each
 // other window in which it made something wait (AIMD, as TCP does with its
 // congestion window: RFC 5681, section 3.1; the least time as the measure of an
-// idle path is that of TCP Vegas). So the queue is here and not in the server,
+// idle path is that of TCP Vegas), and never below limitLeast, for the same
+// reason. So the queue is here and not in the server,
 // and linger grows while there is congestion or a queue, and falls when there
 // is neither. It is judged again only after it can have worked, is none below
 // lingerLeast, and is halved for each second without news.
@@ -31,14 +34,16 @@ type pacer struct {
 	linger time.Duration
 	limit  float64
 
+	load float64 // signals in flight, averaged over about loadOver
+
 	// The window being measured.
-	since time.Time
+	since time.Time // end of the one before
 	n     int
 	sum   time.Duration
 	bound bool // something had to wait because of limit
 
 	judgeAt time.Time // of the next change of linger
-	newsAt  time.Time // when linger was last changed, or kept
+	newsAt  time.Time // end of the last window, or when silence last lowered linger
 
 	// The least times of this period and the one before.
 	least, leastBefore time.Duration
@@ -47,6 +52,8 @@ type pacer struct {
 
 const (
 	pacerWindow = 100 * time.Millisecond
+	pacerCrowd  = 4 // signals in flight
+	loadOver    = time.Second
 	pacerQuiet  = time.Second // without news, linger is halved
 	leastPeriod = time.Minute
 
@@ -56,7 +63,7 @@ const (
 	lingerDown  = 0.8
 
 	limitFirst = 16
-	limitLeast = 2
+	limitLeast = 8
 	limitDown  = 0.7
 )
 
@@ -82,18 +89,23 @@ func (p *pacer) accepted(took time.Duration, now time.Time) {
 		return
 	}
 	p.remember(took, now)
-	if p.n == 0 {
-		p.since = now
-	}
 	p.n++
 	p.sum += took
-	if now.Sub(p.since) < pacerWindow {
+	if p.since.IsZero() {
+		p.since = now
+	}
+	lasted := now.Sub(p.since)
+	if lasted < pacerWindow {
 		return
 	}
-	congested := p.sum/time.Duration(p.n) > congestion(min(p.least, p.leastBefore))
+	p.load += min(1, lasted.Seconds()/loadOver.Seconds()) * (p.sum.Seconds()/lasted.Seconds() - p.load)
+	crowded := p.load >= pacerCrowd
+	congested := crowded && p.sum/time.Duration(p.n) > congestion(min(p.least, p.leastBefore))
+	p.quiet(now)
+	p.newsAt = now
 	p.judgeLimit(congested)
-	p.judgeLinger(congested || p.bound, now)
-	p.n, p.sum, p.bound = 0, 0, false
+	p.judgeLinger(congested || crowded && p.bound, now)
+	p.since, p.n, p.sum, p.bound = now, 0, 0, false
 }
 
 // remember keeps the least time of one to two periods: a server that became
@@ -111,14 +123,13 @@ func (p *pacer) remember(took time.Duration, now time.Time) {
 func (p *pacer) judgeLimit(congested bool) {
 	switch {
 	case congested:
-		p.limit = max(p.limit*limitDown, min(limitLeast, float64(p.most)))
+		p.limit = max(p.limit*limitDown, float64(min(limitLeast, p.most)))
 	case p.bound:
 		p.limit = min(p.limit+1, float64(p.most))
 	}
 }
 
 func (p *pacer) judgeLinger(busy bool, now time.Time) {
-	p.quiet(now)
 	if now.Before(p.judgeAt) {
 		return
 	}
@@ -127,7 +138,6 @@ func (p *pacer) judgeLinger(busy bool, now time.Time) {
 	} else {
 		p.lower(scale(p.linger, lingerDown))
 	}
-	p.newsAt = now
 	p.judgeAt = now.Add(p.linger) // and then for the next window to end
 }
 

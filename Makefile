@@ -8,6 +8,9 @@ MODEL    ?= models/pump.yaml
 SCENARIO ?=
 REPORT   ?=
 GRAFANA  ?=
+ONLY     ?=
+BROKER   ?= both
+SHORT    ?=
 
 STACK       := deploy/devstack
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -17,13 +20,14 @@ WORKFLOWCHECK := go run go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
 RACE := ./bridge/... ./simulator/... ./workflows/... ./cmd/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo dev test test-race check fmt bench fuzz histories clean
+.PHONY: help build demo dev chaos test test-race check fmt bench fuzz histories clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  demo takes DEVICES=$(DEVICES) RATE=$(RATE) DURATION=$(DURATION) SEED=$(SEED) MODEL=$(MODEL) SCENARIO=… REPORT=path.json"
 	@echo "  dev takes GRAFANA=1 to start an installed Grafana as well"
+	@echo "  chaos takes ONLY=name,kill-* BROKER=nats|mosquitto SHORT=1 REPORT=path.json; bin/devstack chaos --list names the faults"
 
 build: bin/devicetwin bin/devstack ## build both programs into bin/
 
@@ -43,6 +47,9 @@ demo: bin/devstack ## the main job: broker, Temporal, InfluxDB, bridge, worker a
 
 dev: bin/devstack ## the same stack without a fleet, for your own devices; stays up until Ctrl-C
 	@bin/devstack dev --model $(MODEL) $(if $(GRAFANA),--grafana)
+
+chaos: bin/devicetwin bin/devstack ## break each part and each link while a fleet plays; a table of what was lost, doubled or reordered
+	@bin/devstack chaos --broker $(BROKER) $(if $(ONLY),--only '$(ONLY)') $(if $(SHORT),--short) $(if $(REPORT),--report $(REPORT))
 
 test: ## all tests, of the root module and of deploy/devstack
 	go test ./...

@@ -22,8 +22,8 @@ const (
 	ExitNotClean = 3 // the simulator's ledger found a fault
 )
 
-// errNotClean ends a simulation whose report is not clean.
-var errNotClean = errors.New("the report is not clean")
+// ErrNotClean ends a simulation whose report is not clean.
+var ErrNotClean = errors.New("the report is not clean")
 
 // usageError is a fault of the input, found before anything was started.
 type usageError struct{ error }
@@ -92,7 +92,7 @@ func Execute(ctx context.Context, grammar any, name, description string, args []
 	switch {
 	case err == nil:
 		return ExitOK
-	case errors.Is(err, errNotClean):
+	case errors.Is(err, ErrNotClean):
 		return ExitNotClean
 	case errors.As(err, &usage):
 		complain(stderr, name, err)

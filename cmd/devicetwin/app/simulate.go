@@ -105,7 +105,7 @@ func (f *Fleet) Play(ctx context.Context, temporal client.Client, out io.Writer,
 		}
 	}
 	if !report.Clean {
-		return errNotClean
+		return ErrNotClean
 	}
 	return nil
 }

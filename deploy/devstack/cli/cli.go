@@ -4,6 +4,7 @@
 //	devstack demo    a whole fleet for a minute, with a report
 //	devstack dev     the same without a fleet, for devices of your own
 //	devstack serve   the servers alone, each by itself if wanted
+//	devstack chaos   what becomes of a fleet when each part and each link breaks
 //
 // Exit statuses and flags follow devicetwin: 0 clean, 1 failed, 2 wrong usage,
 // 3 not clean; --data-dir is DEVICETWIN_DATA_DIR in the environment.
@@ -28,6 +29,7 @@ type commandLine struct {
 	Demo  demoCommand  `cmd:"" help:"Run everything with a simulated fleet, and report what was lost, doubled or reordered."`
 	Dev   devCommand   `cmd:"" help:"Run everything and stay up, for devices of your own."`
 	Serve serveCommand `cmd:"" help:"Run the servers alone, without bridge and worker."`
+	Chaos chaosCommand `cmd:"" help:"Break each part and each link while a fleet plays, and report what was lost, doubled or reordered."`
 }
 
 const description = `devicetwin with the servers that it needs, in one process: an MQTT broker (NATS),

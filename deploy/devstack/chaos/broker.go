@@ -1,0 +1,74 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"devicetwin/deploy/devstack/stack"
+)
+
+// ErrNoMosquitto says that Mosquitto is not installed.
+var ErrNoMosquitto = errors.New("mosquitto is not on the PATH: install it (on Debian: apt-get install mosquitto), or leave it out with --broker nats")
+
+// FindMosquitto is the path of the program.
+func FindMosquitto() (string, error) {
+	// Debian puts it where not every user's PATH leads.
+	for _, name := range []string{"mosquitto", "/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", ErrNoMosquitto
+}
+
+func (s *system) broker(kind BrokerKind) (*process, error) {
+	if kind == NATS {
+		return s.server(Broker, stack.PartMQTT, "--mqtt-port"), nil
+	}
+	program, err := FindMosquitto()
+	if err != nil {
+		return nil, err
+	}
+	config := filepath.Join(s.dir, "mosquitto.conf")
+	if err := os.WriteFile(config, []byte(s.mosquittoConfig()), 0o600); err != nil {
+		return nil, fmt.Errorf("write the configuration of mosquitto: %w", err)
+	}
+	return newProcess(s.dir, string(Broker), s.listens, func() *exec.Cmd { return exec.Command(program, "-c", config) }), nil
+}
+
+// mosquittoConfig saves after every change, which is the least that Mosquitto can
+// lose: what it has acknowledged, neither saved nor sent on, is gone with kill -9.
+// Nothing is dropped because a queue is full.
+func (s *system) mosquittoConfig() string {
+	text := "listener " + s.ports[Broker] + " " + host + `
+allow_anonymous true
+persistence true
+persistence_location ` + s.data + `/
+autosave_on_changes true
+autosave_interval 1
+max_inflight_messages 0
+max_queued_messages 0
+log_dest stderr
+log_type error
+log_type warning
+log_type notice
+`
+	if os.Geteuid() == 0 {
+		text += "user root\n" // else it becomes a user who may not write here
+	}
+	return text
+}
+
+// listens reports whether the broker takes connections.
+func (s *system) listens(ctx context.Context, _ *process) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(host, s.ports[Broker]))
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}

@@ -1,0 +1,272 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"devicetwin/simulator"
+)
+
+// The table names every fault once, and says what it does.
+func TestFaults(t *testing.T) {
+	seen := map[string]bool{}
+	for _, f := range Faults(false) {
+		if f.Name == "" || seen[f.Name] || f.String() == "" {
+			t.Errorf("fault %+v has no name of its own, or says nothing", f)
+		}
+		seen[f.Name] = true
+		if f.Waits == "" && (f.Rounds < 1 || f.Lasts <= 0) {
+			t.Errorf("fault %s does nothing", f.Name)
+		}
+	}
+	for _, want := range []string{"kill-broker", "pause-influxdb", "cut-devices-broker", "delay-worker-temporal", "throttle-bridge-influxdb"} {
+		if !seen[want] {
+			t.Errorf("there is no fault %s", want)
+		}
+	}
+	for name := range shortCases {
+		if !seen[name] {
+			t.Errorf("the short form has a fault %s, and the table has not", name)
+		}
+	}
+}
+
+func TestCases(t *testing.T) {
+	both := []BrokerKind{NATS, Mosquitto}
+	for _, c := range []struct {
+		only    []string
+		brokers []BrokerKind
+		short   bool
+		want    int
+		fault   string
+	}{
+		{nil, both, false, 62, ""},
+		{nil, both, true, len(shortCases), ""},
+		{[]string{"kill-*"}, both, false, 10, ""},
+		{[]string{"kill-bridge", "kill-*"}, both[:1], true, 5, ""},
+		{[]string{"kill-everything"}, both, false, 0, "no fault is called"},
+		{[]string{"disk-full-spool"}, both, false, 0, "it needs a spool"},
+		{nil, nil, false, 0, "no case is left"},
+	} {
+		cases, err := Cases(c.only, c.brokers, c.short)
+		if len(cases) != c.want || c.fault == "" != (err == nil) || err != nil && !strings.Contains(err.Error(), c.fault) {
+			t.Errorf("Cases(%v, %v, %v) are %d, error %v; want %d, %q", c.only, c.brokers, c.short, len(cases), err, c.want, c.fault)
+		}
+	}
+}
+
+func cleanOutcome() Outcome {
+	return Outcome{Fault: "kill-bridge", Broker: NATS, ContinuedAsNew: 12, Simulation: &simulator.Report{
+		Clean: true, Sent: 110, Relevant: 100, Applied: 100, ReprovisionsExpected: 4, ReprovisionsDone: 4,
+	}}
+}
+
+// A case passes only if it proved something and the figures say so themselves.
+func TestJudge(t *testing.T) {
+	ok := cleanOutcome()
+	ok.judge(nil)
+	if !ok.Clean || ok.Error != "" {
+		t.Fatalf("a clean case is judged %+v", ok)
+	}
+	for name, spoil := range map[string]func(*Outcome) error{
+		"error":              func(*Outcome) error { return errors.New("the fleet ended too soon") },
+		"no report":          func(o *Outcome) error { o.Simulation = nil; return nil },
+		"ended early":        func(o *Outcome) error { o.Simulation.EndedEarly = "full"; return nil },
+		"nothing applied":    func(o *Outcome) error { o.Simulation.Applied, o.Simulation.Relevant = 0, 0; return nil },
+		"no reprovision":     func(o *Outcome) error { o.Simulation.ReprovisionsDone = 0; return nil },
+		"never continued":    func(o *Outcome) error { o.ContinuedAsNew = 0; return nil },
+		"not clean":          func(o *Outcome) error { o.Simulation.Clean = false; return nil },
+		"clean with a loss":  func(o *Outcome) error { o.Simulation.Lost = 1; return nil },
+		"clean, not settled": func(o *Outcome) error { o.Simulation.DevicesUnsettled = 1; return nil },
+		"clean, too few":     func(o *Outcome) error { o.Simulation.Applied--; return nil },
+	} {
+		o := cleanOutcome()
+		o.judge(spoil(&o))
+		if o.Clean || o.Error == "" {
+			t.Errorf("%s: judged %+v", name, o)
+		}
+	}
+	if r := (Report{}); r.Clean {
+		t.Error("a report without cases is clean")
+	}
+}
+
+func TestTable(t *testing.T) {
+	bad := cleanOutcome()
+	bad.Simulation.Lost, bad.Simulation.Applied, bad.Simulation.Clean = 3, 97, false
+	r := Report{Version: ReportVersion, Outcomes: []Outcome{cleanOutcome(), bad, {Fault: "cut-devices-broker", Broker: Mosquitto}}}
+	r.Outcomes[0].judge(nil)
+	r.Outcomes[1].judge(nil)
+	r.Outcomes[2].judge(errors.New("no port"))
+	r.judge()
+	var b strings.Builder
+	if err := r.WriteTable(&b); err != nil {
+		t.Fatal(err)
+	}
+	const want = `               fault     broker  sent  applied  lost  duplicated  reordered  missing  spurious  clean  seconds
+         kill-bridge       nats   110      100     0           0          0        0         0    yes      0.0
+         kill-bridge       nats   110       97     3           0          0        0         0     no      0.0
+  cut-devices-broker  mosquitto     -        -     -           -          -        -         -  error      0.0
+1 of 3 clean
+`
+	if b.String() != want || r.Clean {
+		t.Errorf("clean is %v, and the table is\n%s\nwant\n%s", r.Clean, b.String(), want)
+	}
+}
+
+// A proxied link carries, counts, is slow for a while, is cut, and comes back at
+// the same address.
+func TestProxiedLink(t *testing.T) {
+	echo, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer echo.Close()
+	go func() {
+		for {
+			conn, err := echo.Accept()
+			if err != nil {
+				return
+			}
+			go func() { _, _ = io.Copy(conn, conn); conn.Close() }()
+		}
+	}()
+	l, err := openLink(Link{Bridge, Broker}, echo.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	addr := l.addr()
+	dial := func() net.Conn {
+		t.Helper()
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		return conn
+	}
+	trip := func(conn net.Conn) (time.Duration, error) {
+		began, buffer := time.Now(), make([]byte, 4)
+		if _, err := conn.Write([]byte("ping")); err != nil {
+			return 0, err
+		}
+		_, err := io.ReadFull(conn, buffer)
+		return time.Since(began), err
+	}
+	conn := dial()
+	defer conn.Close()
+	if _, err := trip(conn); err != nil || l.carried() != 8 {
+		t.Errorf("%v, and %d bytes counted; want 8", err, l.carried())
+	}
+	if err := l.delay(); err != nil {
+		t.Fatal(err)
+	}
+	if took, err := trip(conn); err != nil || took < 2*latency {
+		t.Errorf("a trip over a delayed link took %v, %v", took, err)
+	}
+	if err := l.restore(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if took, err := trip(conn); err != nil || took > latency || l.carried() != 24 {
+		t.Errorf("a trip over a restored link took %v, %v, and %d bytes are counted", took, err, l.carried())
+	}
+	l.cut()
+	if _, err := trip(conn); err == nil {
+		t.Error("a connection survived the cut")
+	}
+	if again, err := net.Dial("tcp", addr); err == nil {
+		again.Close()
+		t.Error("a cut link takes connections")
+	}
+	if err := l.mend(); err != nil {
+		t.Fatal(err)
+	}
+	again := dial()
+	defer again.Close()
+	if _, err := trip(again); err != nil {
+		t.Errorf("a trip over a mended link: %v", err)
+	}
+}
+
+// A process that ends by itself is told from one that was ended.
+func TestProcess(t *testing.T) {
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("no shell")
+	}
+	p := newProcess(t.TempDir(), "part", saidReady, func() *exec.Cmd {
+		return exec.Command(sh, "-c", "echo '# ready'; read line")
+	})
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	command := p.command
+	p.command = func() *exec.Cmd { c := command(); c.Stdin = r; return c }
+	for range 2 {
+		if err := p.start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(p.pause(), p.resume(), p.crashed()); err != nil {
+			t.Error(err)
+		}
+		p.kill()
+		if err := p.crashed(); err != nil || !p.over() {
+			t.Errorf("after kill: over is %v, %v", p.over(), err)
+		}
+	}
+	if err := p.start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	<-p.ended
+	if err := p.crashed(); err == nil || !strings.Contains(err.Error(), "# ready") {
+		t.Errorf("a process that ended by itself: %v", err)
+	}
+	p.command = func() *exec.Cmd { return exec.Command(sh, "-c", "echo no port >&2; exit 3") }
+	if err := p.start(t.Context()); err == nil || !strings.Contains(err.Error(), "no port") {
+		t.Errorf("a process that does not start: %v", err)
+	}
+}
+
+// What ends a run leaves neither processes nor files.
+func TestRunEnds(t *testing.T) {
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
+		t.Skip("no sleep")
+	}
+	dir := t.TempDir()
+	var started []*exec.Cmd
+	ctx, cancel := context.WithCancel(t.Context())
+	program := func(string, ...string) *exec.Cmd {
+		cmd := exec.Command(sleep, "600")
+		started = append(started, cmd)
+		cancel() // Ctrl-C while the first server starts
+		return cmd
+	}
+	cases, err := Cases([]string{"kill-bridge"}, []BrokerKind{NATS}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Run(ctx, Options{Program: program, Cases: cases, Dir: dir}); !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v", err)
+	}
+	for _, cmd := range started {
+		if cmd.ProcessState == nil {
+			t.Error("a process still runs")
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) > 0 || len(started) != 1 {
+		t.Errorf("%d processes were started, and %v is left", len(started), left)
+	}
+}

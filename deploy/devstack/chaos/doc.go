@@ -1,0 +1,31 @@
+// Package chaos breaks things on purpose while a fleet plays, and lets the
+// simulator's ledger say what became of it.
+//
+// A case is one fault with one broker. Each case has servers, a bridge, a worker
+// and a fleet of its own, every one of them a process that can be killed, paused
+// and started again on the same port and the same data; the workflows are
+// continued as new all the time. A link between two of them leads through a
+// proxy (Toxiproxy) if it is what the fault is about, and only then.
+//
+// # What counts
+//
+// A case is clean if the simulator's report is: nothing lost, reordered or
+// applied twice, and each reprovisioning that was due and no other. The model and
+// the scenario (testdata) leave more time for an answer than any fault takes, so
+// that the simulator can tell what was due from what the devices did alone.
+//
+// A clean report proves nothing about a fault that did not happen, or happened to
+// nobody. So a case is an error, and not a pass, unless the fleet was sending
+// before the first round of the fault and after the last one, no process ended by
+// itself, the link in question carried something, and the workflows were
+// continued as new.
+//
+// # Order and waiting
+//
+// Cases run one after another. Within a case the fault comes in rounds, and each
+// round waits until messages have reached the bridge since the one before: a fault
+// always meets a service at work, however slow the machine is.
+//
+// The end of the context ends the case and kills its processes; on Linux they also
+// end with the process that started them, whatever ends that.
+package chaos

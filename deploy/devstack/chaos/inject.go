@@ -1,0 +1,147 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// flowPatience is how long messages are waited for between rounds.
+const flowPatience = time.Minute
+
+// injection lets a fault happen while a fleet plays.
+type injection struct {
+	system *system
+	fleet  *process
+	fault  Fault
+	say    func(format string, args ...any)
+	until  time.Time // the fleet plays until then
+	enough float64   // messages received by the bridge between rounds
+}
+
+// run goes through all rounds. It fails if one of them would prove nothing.
+func (in *injection) run(ctx context.Context) error {
+	if err := in.flow(ctx); err != nil {
+		return err
+	}
+	for round := 1; round <= in.fault.Rounds; round++ {
+		if time.Now().After(in.until) {
+			return fmt.Errorf("round %d of %d would come after the end of the fleet: the machine is too slow or too busy", round, in.fault.Rounds)
+		}
+		before := in.carried()
+		if err := in.round(ctx); err != nil {
+			return err
+		}
+		if err := in.flow(ctx); err != nil {
+			return err
+		}
+		if in.system.proxied != nil && (before == 0 || in.carried() == before) {
+			return fmt.Errorf("nothing came over the link between %s and %s", in.fault.Link.From, in.fault.Link.To)
+		}
+	}
+	return nil
+}
+
+// round is the fault, once, and its end.
+func (in *injection) round(ctx context.Context) error {
+	p, l := in.system.processes[in.fault.Part], in.system.proxied
+	switch in.fault.Kind {
+	case Kill:
+		p.kill()
+		in.say("killed %s", p.name)
+		if err := in.hold(ctx); err != nil {
+			return err
+		}
+		if err := p.start(ctx); err != nil {
+			return err
+		}
+	case Pause:
+		if err := p.pause(); err != nil {
+			return err
+		}
+		in.say("paused %s", p.name)
+		if err := in.hold(ctx); err != nil {
+			return err
+		}
+		if err := p.resume(); err != nil {
+			return err
+		}
+	case Cut:
+		l.cut()
+		in.say("cut %s", l.link)
+		if err := in.hold(ctx); err != nil {
+			return err
+		}
+		if err := l.mend(); err != nil {
+			return err
+		}
+	case Delay, Throttle:
+		slow := l.delay
+		if in.fault.Kind == Throttle {
+			slow = func() error { return l.throttle(in.fault.rate()) }
+		}
+		if err := slow(); err != nil {
+			return err
+		}
+		in.say("slowed %s", l.link)
+		if err := in.hold(ctx); err != nil {
+			return err
+		}
+		if err := l.restore(ctx); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("fault %s is of a kind that nobody has written", in.fault.Name)
+	}
+	in.say("%s is over", in.fault.Name)
+	return nil
+}
+
+// hold waits as long as the fault lasts.
+func (in *injection) hold(ctx context.Context) error { return pause(ctx, in.fault.Lasts) }
+
+// flow waits until the bridge has received enough messages, from now on: the
+// whole way from the devices works, and there is something to be lost.
+func (in *injection) flow(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, flowPatience, errors.New("too few messages reached the bridge in a minute"))
+	defer cancel()
+	base, known := 0.0, false
+	for {
+		now, err := in.system.received(ctx)
+		switch {
+		case err == nil && (!known || now < base):
+			base, known = now, true
+		case err == nil && now >= base+in.enough:
+			return nil
+		}
+		if in.fleet.over() {
+			return errors.New("the fleet ended before the last round of the fault was seen to be over")
+		}
+		if err := in.system.crashed(); err != nil {
+			return err
+		}
+		if err := pause(ctx, readyEvery); err != nil {
+			return err
+		}
+	}
+}
+
+func (in *injection) carried() int64 {
+	if in.system.proxied == nil {
+		return 0
+	}
+	return in.system.proxied.carried()
+}
+
+// pause waits; its error is why it could not.
+func pause(ctx context.Context, wait time.Duration) error {
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,158 @@
+package chaos
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+
+	"devicetwin/deploy/devstack/stack"
+	"devicetwin/simulator"
+)
+
+// ReportVersion is the version of the report's shape; it rises when a name is
+// taken away or changes its meaning.
+const ReportVersion = 1
+
+// Report is what came of all cases.
+type Report struct {
+	Version  int       `json:"report_version"`
+	Clean    bool      `json:"clean"` // there are cases, and all are clean
+	Outcomes []Outcome `json:"cases"`
+}
+
+// Outcome is what came of one case.
+type Outcome struct {
+	Fault  string     `json:"fault"`
+	Broker BrokerKind `json:"broker"`
+	What   string     `json:"what"` // the fault in words
+	Clean  bool       `json:"clean"`
+	// Error is why the case cannot be judged, or what about it is not clean.
+	Error          string  `json:"error,omitempty"`
+	Seconds        float64 `json:"seconds"`
+	ContinuedAsNew int64   `json:"continued_as_new"` // runs of workflows that were
+	Logs           string  `json:"logs,omitempty"`   // folder, if they were kept
+	// Simulation is the simulator's report, nil if it did not come to one.
+	Simulation *simulator.Report `json:"simulation"`
+}
+
+// readReport reads what the fleet has left.
+func (o *Outcome) readReport(file string, fleet *process) error {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("the fleet left no report (%w); it said:\n%s", fleet.fate(), fleet.lastWords())
+	}
+	o.Simulation = new(simulator.Report)
+	if err := json.Unmarshal(raw, o.Simulation); err != nil {
+		o.Simulation = nil
+		return fmt.Errorf("read the fleet's report: %w", err)
+	}
+	return nil
+}
+
+// readRuns counts how often workflows were continued as new.
+func (o *Outcome) readRuns(ctx context.Context, temporal string) error {
+	c, err := client.DialContext(ctx, client.Options{HostPort: temporal, Namespace: stack.Namespace})
+	if err != nil {
+		return fmt.Errorf("connect to Temporal: %w", err)
+	}
+	defer c.Close()
+	answer, err := c.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
+		Namespace: stack.Namespace, Query: "ExecutionStatus = 'ContinuedAsNew'",
+	})
+	if err != nil {
+		return fmt.Errorf("count runs of workflows: %w", err)
+	}
+	o.ContinuedAsNew = answer.GetCount()
+	return nil
+}
+
+// judge decides about the case; err is why it cannot be judged.
+func (o *Outcome) judge(err error) {
+	s := o.Simulation
+	switch {
+	case err != nil:
+	case s == nil:
+		err = errors.New("there is no report of the fleet")
+	case s.EndedEarly != "":
+		err = fmt.Errorf("the fleet ended early: %s", s.EndedEarly)
+	case s.Applied == 0 || s.ReprovisionsDone == 0:
+		err = fmt.Errorf("%d messages applied and %d devices reprovisioned: nothing to judge by", s.Applied, s.ReprovisionsDone)
+	case o.ContinuedAsNew == 0:
+		err = errors.New("no workflow was continued as new")
+	case !s.Clean:
+		err = errors.New("the ledger is not clean")
+	// Clean is the simulator's opinion; these are the figures.
+	case s.Lost+s.Duplicated+s.Reordered+s.Unexpected+s.ReprovisionsMissing+s.ReprovisionsSpurious != 0,
+		s.DevicesUnsettled != 0, s.Applied != s.Relevant:
+		err = errors.New("the simulator calls it clean, and its figures do not")
+	}
+	o.Clean = err == nil
+	if err != nil {
+		o.Error = err.Error()
+	}
+}
+
+func (r *Report) judge() {
+	r.Clean = len(r.Outcomes) > 0
+	for _, o := range r.Outcomes {
+		r.Clean = r.Clean && o.Clean
+	}
+}
+
+// JSON is the report as an indented JSON object with a newline at its end.
+func (r Report) JSON() ([]byte, error) {
+	raw, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode the report: %w", err)
+	}
+	return append(raw, '\n'), nil
+}
+
+// tell says how a case ended.
+func (o Outcome) tell(w io.Writer) {
+	switch {
+	case o.Clean:
+		fmt.Fprintf(w, "  CLEAN: %d messages applied\n", o.Simulation.Applied)
+	case o.Simulation == nil:
+		fmt.Fprintf(w, "  ERROR: %s\n", o.Error)
+	default:
+		fmt.Fprintf(w, "  NOT CLEAN: %s\n", o.Error)
+		_ = o.Simulation.WriteText(w) // progress is a courtesy
+	}
+	if o.Logs != "" {
+		fmt.Fprintf(w, "  logs are in %s\n", o.Logs)
+	}
+}
+
+// WriteTable writes the report for people: a line for each case.
+func (r Report) WriteTable(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "fault\tbroker\tsent\tapplied\tlost\tduplicated\treordered\tmissing\tspurious\tclean\tseconds\t")
+	clean := 0
+	for _, o := range r.Outcomes {
+		verdict := "no"
+		if o.Clean {
+			verdict = "yes"
+			clean++
+		}
+		s := o.Simulation
+		if s == nil {
+			fmt.Fprintf(t, "%s\t%s\t-\t-\t-\t-\t-\t-\t-\terror\t%.1f\t\n", o.Fault, o.Broker, o.Seconds)
+			continue
+		}
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%.1f\t\n", o.Fault, o.Broker, s.Sent, s.Applied,
+			s.Lost, s.Duplicated, s.Reordered, s.ReprovisionsMissing, s.ReprovisionsSpurious, verdict, o.Seconds)
+	}
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("write the table: %w", err)
+	}
+	_, err := fmt.Fprintf(w, "%d of %d clean\n", clean, len(r.Outcomes))
+	return err
+}

@@ -1,0 +1,12 @@
+//go:build unix
+
+package chaos
+
+import (
+	"os"
+	"syscall"
+)
+
+func suspend(p *os.Process) error { return p.Signal(syscall.SIGSTOP) }
+
+func proceed(p *os.Process) error { return p.Signal(syscall.SIGCONT) }

@@ -1,0 +1,125 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"text/tabwriter"
+
+	"devicetwin/cmd/devicetwin/app"
+	"devicetwin/deploy/devstack/chaos"
+)
+
+// chaosCommand is "devstack chaos".
+type chaosCommand struct {
+	Only       []string `help:"Faults to try, by name; a * stands for any part of it: kill-*. By default all." placeholder:"NAME"`
+	Broker     string   `help:"Broker to try them with: ${enum}." enum:"nats,mosquitto,both" default:"both"`
+	Short      bool     `help:"Faults that are over sooner, and without --only just a few of them, each with one broker."`
+	List       bool     `help:"List the faults, and try none."`
+	Report     string   `help:"Write the outcome to this file, as JSON." placeholder:"FILE"`
+	Devices    int      `help:"Devices of each fleet." default:"20"`
+	Rate       float64  `help:"Readings per second and device." default:"4"`
+	Seed       uint64   `help:"Seed of the fleets." default:"1"`
+	KeepLogs   bool     `help:"Keep the logs of all cases, not only of those that were not clean."`
+	LogDir     string   `help:"Folder for the logs; by default the system's temporary one." placeholder:"DIR"`
+	Devicetwin string   `help:"The program devicetwin; by default the one beside this program." placeholder:"FILE"`
+}
+
+// Validate is called by the parser.
+func (c *chaosCommand) Validate() error {
+	if c.Devices < 1 || c.Devices > 1000 {
+		return fmt.Errorf("--devices: expected 1 to 1000, found %d", c.Devices)
+	}
+	if !(c.Rate > 0 && c.Rate <= 100) {
+		return fmt.Errorf("--rate: expected more than 0 and at most 100, found %g", c.Rate)
+	}
+	_, err := c.cases()
+	return err
+}
+
+func (c *chaosCommand) cases() ([]chaos.Case, error) {
+	brokers := []chaos.BrokerKind{chaos.BrokerKind(c.Broker)}
+	if c.Broker == "both" {
+		brokers = []chaos.BrokerKind{chaos.NATS, chaos.Mosquitto}
+	}
+	return chaos.Cases(c.Only, brokers, c.Short)
+}
+
+// Run tries the faults and prints the table.
+func (c *chaosCommand) Run(ctx context.Context, streams app.Streams) error {
+	if c.List {
+		return c.list(streams)
+	}
+	cases, err := c.cases()
+	if err != nil {
+		return err
+	}
+	program, err := c.programs()
+	if err != nil {
+		return err
+	}
+	report, err := chaos.Run(ctx, chaos.Options{
+		Program: program, Cases: cases, Devices: c.Devices, Rate: c.Rate, Seed: c.Seed,
+		Dir: c.LogDir, Keep: c.KeepLogs, Out: streams.Out,
+	})
+	if len(report.Outcomes) > 0 {
+		fmt.Fprintln(streams.Out)
+		err = errors.Join(err, report.WriteTable(streams.Out), c.write(report))
+	}
+	if err == nil && !report.Clean {
+		return app.ErrNotClean
+	}
+	return err
+}
+
+func (c *chaosCommand) list(streams app.Streams) error {
+	t := tabwriter.NewWriter(streams.Out, 0, 0, 2, ' ', 0)
+	for _, f := range chaos.Faults(c.Short) {
+		fmt.Fprintf(t, "%s\t%s\n", f.Name, f)
+	}
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("list the faults: %w", err)
+	}
+	return nil
+}
+
+// programs finds the two programs.
+func (c *chaosCommand) programs() (chaos.Program, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	devicetwin := c.Devicetwin
+	if devicetwin == "" {
+		devicetwin = filepath.Join(filepath.Dir(self), "devicetwin")
+	}
+	if devicetwin, err = exec.LookPath(devicetwin); err != nil {
+		return nil, fmt.Errorf("%w\nbuild it (make build), or name it with --devicetwin", err)
+	}
+	if devicetwin, err = filepath.Abs(devicetwin); err != nil {
+		return nil, fmt.Errorf("find devicetwin: %w", err)
+	}
+	return func(name string, args ...string) *exec.Cmd {
+		if name == "devstack" {
+			return exec.Command(self, args...)
+		}
+		return exec.Command(devicetwin, args...)
+	}, nil
+}
+
+func (c *chaosCommand) write(report chaos.Report) error {
+	if c.Report == "" {
+		return nil
+	}
+	raw, err := report.JSON()
+	if err == nil {
+		err = os.WriteFile(c.Report, raw, 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}

@@ -228,6 +228,7 @@ func (c *core) interpret(e *entry, now time.Time) {
 	for i := range objects {
 		o := &objects[i]
 		c.counts.messages.Add(1)
+		c.trace(a.device, o.message)
 		if a.channel == devicefsm.ChannelTelemetry {
 			c.out.point(a.device, o.message.Data, pointTime(*o, i))
 		}

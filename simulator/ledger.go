@@ -86,6 +86,8 @@ type tally struct {
 	Duplicated uint64
 	Reordered  uint64
 	Unexpected uint64
+	// Gone are the messages that Lost counts.
+	Gone []sentMessage
 	// Durable is when each message that was applied had become durable.
 	Durable map[number]time.Time
 }
@@ -122,6 +124,7 @@ func (a *account) compare(log AppliedLog, observe func(time.Duration)) tally {
 		durable, ok := t.Durable[m.number]
 		if !ok {
 			t.Lost++
+			t.Gone = append(t.Gone, m)
 			continue
 		}
 		t.Applied++

@@ -72,6 +72,9 @@ func TestAccountCompare(t *testing.T) {
 			if got != tt.want {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
+			if uint64(len(c.Gone)) != c.Lost {
+				t.Errorf("%d messages are named of %d lost", len(c.Gone), c.Lost)
+			}
 			if covered := tt.account.covered(tt.log); covered != tt.covered {
 				t.Errorf("covered %t, want %t", covered, tt.covered)
 			}

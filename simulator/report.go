@@ -34,6 +34,9 @@ type Report struct {
 	Unexpected     uint64 `json:"unexpected"`     // applied, but never sent
 	Unacknowledged uint64 `json:"unacknowledged"` // published, but without PUBACK at the end
 
+	// LostMessages names the first of those that Lost counts.
+	LostMessages []LostMessage `json:"lost_messages,omitempty"`
+
 	DeadLetters      uint64 `json:"dead_letters"`       // seen on bridge/+/deadletter
 	DeadLettersMeant uint64 `json:"dead_letters_meant"` // of these, what the scenario sent to be refused
 	DuplicatesSent   uint64 `json:"duplicates_sent"`    // repetitions that the scenario asked for
@@ -58,6 +61,13 @@ type Report struct {
 
 	Latency Latencies `json:"latency_ms"`
 	Clean   bool      `json:"clean"`
+}
+
+// LostMessage is a message that the broker acknowledged and that was not applied.
+type LostMessage struct {
+	Device string `json:"device"`
+	Epoch  int64  `json:"epoch"`
+	Seq    uint64 `json:"seq"`
 }
 
 // Latencies are the two that matter, in milliseconds.

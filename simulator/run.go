@@ -99,6 +99,9 @@ func (f *fleet) play(ctx context.Context, display *display, report *Report) erro
 // maxDevicesTold is how many devices with faults are told one by one.
 const maxDevicesTold = 10
 
+// maxLostTold is how many lost messages are named in the report.
+const maxLostTold = 100
+
 func seconds(d time.Duration) float64 { return rounded(d.Seconds()) }
 
 // fill works out the figures of the report.
@@ -121,6 +124,9 @@ func (f *fleet) fill(r *Report, s *settling) {
 			f.options.Log.Warn("device is not clean", "device", d.id, "settled", s.rests[i].settled, "state", log.State,
 				"lost", t.Lost, "duplicated", t.Duplicated, "reordered", t.Reordered, "unexpected", t.Unexpected,
 				"missing", v.Missing, "spurious", v.Spurious)
+		}
+		for _, m := range t.Gone[:min(len(t.Gone), maxLostTold-len(r.LostMessages))] {
+			r.LostMessages = append(r.LostMessages, LostMessage{Device: d.id, Epoch: m.number.epoch, Seq: m.number.seq})
 		}
 		r.Relevant += t.Relevant
 		r.Applied += t.Applied

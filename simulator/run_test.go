@@ -96,6 +96,9 @@ func TestRunFindsFaults(t *testing.T) {
 			if got != tt.want || r.Clean {
 				t.Errorf("got %+v, clean %t; want %+v, not clean", got, r.Clean, tt.want)
 			}
+			if uint64(len(r.LostMessages)) != r.Lost {
+				t.Errorf("the report names %v of %d lost messages", r.LostMessages, r.Lost)
+			}
 		})
 	}
 }

@@ -239,6 +239,27 @@ func TestProcess(t *testing.T) {
 	}
 }
 
+// The bridge's log tells what it received: see TestTraceTellsWhatWasReceived in
+// package bridge for its words.
+func TestReceivedOf(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "bridge.log")
+	log := "level=INFO msg=running\n" +
+		"level=DEBUG msg=received device=pump:1 epoch=7 seq=12 channel=telemetry\n" +
+		"level=DEBUG msg=received device=pump:1 epoch=7 seq=130 channel=telemetry\n"
+	if err := os.WriteFile(file, []byte(log), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	seen := simulator.LostMessage{Device: "pump:1", Epoch: 7, Seq: 12}
+	unseen := simulator.LostMessage{Device: "pump:1", Epoch: 7, Seq: 13}
+	found, err := receivedOf(file, []simulator.LostMessage{seen, unseen})
+	if err != nil || !found[seen] || found[unseen] {
+		t.Errorf("found %v, %v", found, err)
+	}
+	if _, err := receivedOf(file+".none", []simulator.LostMessage{seen}); err != nil {
+		t.Errorf("a bridge that never logged: %v", err)
+	}
+}
+
 // What ends a run leaves neither processes nor files.
 func TestRunEnds(t *testing.T) {
 	sleep, err := exec.LookPath("sleep")

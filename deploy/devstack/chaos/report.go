@@ -38,6 +38,8 @@ type Outcome struct {
 	Seconds        float64 `json:"seconds"`
 	ContinuedAsNew int64   `json:"continued_as_new"` // runs of workflows that were
 	Logs           string  `json:"logs,omitempty"`   // folder, if they were kept
+	// Lost are the first messages that were lost, with where they were seen last.
+	Lost []LostMessage `json:"lost,omitempty"`
 	// Simulation is the simulator's report, nil if it did not come to one.
 	Simulation *simulator.Report `json:"simulation"`
 }
@@ -56,9 +58,10 @@ func (o *Outcome) readReport(file string, fleet *process) error {
 	return nil
 }
 
-// readRuns counts how often workflows were continued as new.
-func (o *Outcome) readRuns(ctx context.Context, temporal string) error {
-	c, err := client.DialContext(ctx, client.Options{HostPort: temporal, Namespace: stack.Namespace})
+// ask asks Temporal how often workflows were continued as new, and how far each
+// lost message came.
+func (o *Outcome) ask(ctx context.Context, address, bridgeLog string) error {
+	c, err := client.DialContext(ctx, client.Options{HostPort: address, Namespace: stack.Namespace})
 	if err != nil {
 		return fmt.Errorf("connect to Temporal: %w", err)
 	}
@@ -70,7 +73,8 @@ func (o *Outcome) readRuns(ctx context.Context, temporal string) error {
 		return fmt.Errorf("count runs of workflows: %w", err)
 	}
 	o.ContinuedAsNew = answer.GetCount()
-	return nil
+	o.Lost, err = trace(ctx, c, bridgeLog, o.Simulation.LostMessages)
+	return err
 }
 
 // judge decides about the case; err is why it cannot be judged.
@@ -125,6 +129,9 @@ func (o Outcome) tell(w io.Writer) {
 	default:
 		fmt.Fprintf(w, "  NOT CLEAN: %s\n", o.Error)
 		_ = o.Simulation.WriteText(w) // progress is a courtesy
+		for _, m := range o.Lost {
+			fmt.Fprintf(w, "  lost: message %d of epoch %d of device %s, last seen %s\n", m.Seq, m.Epoch, m.Device, m.LastSeen)
+		}
 	}
 	if o.Logs != "" {
 		fmt.Fprintf(w, "  logs are in %s\n", o.Logs)

@@ -146,7 +146,7 @@ func (c *chaos) play(ctx context.Context, one Case, dir string, outcome *Outcome
 	if err := errors.Join(outcome.readReport(reportFile, fleet), s.crashed()); err != nil {
 		return err
 	}
-	return outcome.readRuns(ctx, s.address("", Temporal))
+	return outcome.ask(ctx, s.address("", Temporal), s.processes[Bridge].log)
 }
 
 // fleet is the simulator. It asks Temporal past any proxy: its questions are no

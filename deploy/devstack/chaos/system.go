@@ -56,7 +56,8 @@ func startSystem(ctx context.Context, program Program, dir, model string, c Case
 	}
 	s.processes[Temporal] = s.server(Temporal, stack.PartTemporal, "--temporal-port")
 	s.processes[InfluxDB] = s.server(InfluxDB, stack.PartInfluxDB, "--influx-port")
-	s.processes[Bridge] = s.service(Bridge)
+	// On the debug level the bridge notes each message that it receives: see trace.
+	s.processes[Bridge] = s.service(Bridge, "--log-level", "debug")
 	s.processes[Worker] = s.service(Worker, "--worker-credentials", filepath.Join(s.data, "credentials"),
 		"--worker-id", "chaos", "--worker-run-events", strconv.Itoa(runEvents))
 	for _, part := range parts {

@@ -1,0 +1,129 @@
+package chaos
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+
+	"devicetwin/devicefsm"
+	"devicetwin/simulator"
+	"devicetwin/workflows"
+)
+
+// Place is the last place on its way where a message was seen.
+type Place string
+
+// The places, in the order in which a message comes to them.
+const (
+	Published Place = "published" // the broker has acknowledged it, and nobody has seen it since
+	Received  Place = "received"  // by the bridge
+	Signalled Place = "signalled" // it stands in the history of the device's workflow, which did not apply it
+)
+
+// LostMessage is a message that was not applied.
+type LostMessage struct {
+	simulator.LostMessage
+	LastSeen Place `json:"last_seen"`
+}
+
+// trace finds out how far the lost messages came: the bridge's log tells what it
+// received, and the histories of the workflows what was signalled.
+func trace(ctx context.Context, c client.Client, bridgeLog string, lost []simulator.LostMessage) ([]LostMessage, error) {
+	var traced []LostMessage
+	signalled := map[string]map[simulator.LostMessage]bool{}
+	received, err := receivedOf(bridgeLog, lost)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range lost {
+		if signalled[m.Device] == nil {
+			if signalled[m.Device], err = signalsOf(ctx, c, m.Device); err != nil {
+				return nil, err
+			}
+		}
+		place := Published
+		switch {
+		case signalled[m.Device][m]:
+			place = Signalled
+		case received[m]:
+			place = Received
+		}
+		traced = append(traced, LostMessage{m, place})
+	}
+	return traced, nil
+}
+
+// receivedOf looks for messages in the bridge's log, in which it notes each that
+// it receives.
+func receivedOf(file string, wanted []simulator.LostMessage) (map[simulator.LostMessage]bool, error) {
+	log, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) || len(wanted) == 0 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the log of the bridge: %w", err)
+	}
+	defer log.Close()
+	found := map[simulator.LostMessage]bool{}
+	lines := bufio.NewScanner(log)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		if !strings.Contains(lines.Text(), "msg=received ") {
+			continue
+		}
+		for _, m := range wanted {
+			if strings.Contains(lines.Text(), fmt.Sprintf(" device=%s epoch=%d seq=%d ", m.Device, m.Epoch, m.Seq)) {
+				found[m] = true
+			}
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("read the log of the bridge: %w", err)
+	}
+	return found, nil
+}
+
+// signalsOf reads all messages that the device's workflow was ever signalled,
+// over all its runs.
+func signalsOf(ctx context.Context, c client.Client, device string) (map[simulator.LostMessage]bool, error) {
+	all := map[simulator.LostMessage]bool{}
+	var unknown *serviceerror.NotFound
+	desc, err := c.DescribeWorkflowExecution(ctx, workflows.WorkflowID(device), "")
+	if errors.As(err, &unknown) {
+		return all, nil
+	}
+	for run := desc.GetWorkflowExecutionInfo().GetExecution().GetRunId(); run != "" && err == nil; {
+		events := c.GetWorkflowHistory(ctx, workflows.WorkflowID(device), run, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+		run = ""
+		for err == nil && events.HasNext() {
+			e, failed := events.Next()
+			if failed != nil {
+				err = failed
+				break
+			}
+			if started := e.GetWorkflowExecutionStartedEventAttributes(); started != nil {
+				run = started.GetContinuedExecutionRunId()
+			}
+			if signal := e.GetWorkflowExecutionSignaledEventAttributes(); signal != nil {
+				var batch devicefsm.Batch
+				err = converter.GetDefaultDataConverter().FromPayloads(signal.GetInput(), &batch)
+				for _, m := range batch.Messages {
+					all[simulator.LostMessage{Device: device, Epoch: m.Epoch, Seq: m.Seq}] = true
+				}
+			}
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the signals of device %s: %w", device, err)
+	}
+	return all, nil
+}

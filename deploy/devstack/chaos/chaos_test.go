@@ -99,6 +99,37 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// What a killed broker took with it is told apart from all else that is wrong.
+func TestLostByBroker(t *testing.T) {
+	lossy := func() Outcome {
+		o := cleanOutcome()
+		o.Fault, o.Broker = "kill-broker", Mosquitto
+		o.Simulation.Clean, o.Simulation.Lost, o.Simulation.Applied, o.Simulation.DevicesUnsettled = false, 1, 99, 1
+		o.Lost = []LostMessage{{LastSeen: Published}}
+		return o
+	}
+	for name, c := range map[string]struct {
+		change func(*Outcome)
+		want   bool
+	}{
+		"the broker's":        {func(*Outcome) {}, true},
+		"seen by the bridge":  {func(o *Outcome) { o.Lost[0].LastSeen = Received }, false},
+		"in the history":      {func(o *Outcome) { o.Lost[0].LastSeen = Signalled }, false},
+		"not all are known":   {func(o *Outcome) { o.Lost = nil }, false},
+		"another fault":       {func(o *Outcome) { o.Fault = "pause-broker" }, false},
+		"reordered as well":   {func(o *Outcome) { o.Simulation.Reordered = 1 }, false},
+		"unsettled otherwise": {func(o *Outcome) { o.Simulation.DevicesUnsettled = 2 }, false},
+	} {
+		o := lossy()
+		c.change(&o)
+		o.judge(nil)
+		r := Report{Outcomes: []Outcome{o}}
+		if o.Clean || o.LostByBroker != c.want || r.Excused() != c.want {
+			t.Errorf("%s: judged %+v", name, o)
+		}
+	}
+}
+
 func TestTable(t *testing.T) {
 	bad := cleanOutcome()
 	bad.Simulation.Lost, bad.Simulation.Applied, bad.Simulation.Clean = 3, 97, false

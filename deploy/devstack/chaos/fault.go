@@ -53,9 +53,9 @@ const (
 type Fault struct {
 	Name   string
 	Kind   Kind
-	Part   Part // of Kill and Pause
-	Link   Link // of the others
-	Rounds int
+	Part   Part          // of Kill and Pause
+	Link   Link          // of the others
+	Rounds int           // at most; a slow machine manages at least half of them, or the case is an error
 	Lasts  time.Duration // each round
 	// Waits is what has to exist before this fault can be tried; empty: it can.
 	Waits string
@@ -79,7 +79,11 @@ func Faults(short bool) []Fault {
 	}
 	var faults []Fault
 	for _, p := range []Part{Bridge, Worker, Temporal, Broker, InfluxDB} {
-		faults = append(faults, Fault{Kind: Kill, Part: p, Rounds: kills, Lasts: kill})
+		f := Fault{Kind: Kill, Part: p, Rounds: kills, Lasts: kill}
+		if p == Broker {
+			f.Rounds = cuts // they take longer
+		}
+		faults = append(faults, f)
 	}
 	for _, p := range []Part{Bridge, Worker, Temporal, Broker, InfluxDB} {
 		faults = append(faults, Fault{Kind: Pause, Part: p, Rounds: 1, Lasts: pause})
@@ -116,11 +120,11 @@ func (f Fault) String() string {
 	}
 	times := fmt.Sprintf("%v", f.Lasts)
 	if f.Rounds > 1 {
-		times = fmt.Sprintf("%d times %v", f.Rounds, f.Lasts)
+		times = fmt.Sprintf("up to %d times %v", f.Rounds, f.Lasts)
 	}
 	switch f.Kind {
 	case Kill:
-		return fmt.Sprintf("kill -9 of %s, started again after %v, %d times", f.Part.told(), f.Lasts, f.Rounds)
+		return fmt.Sprintf("kill -9 of %s, started again after %v, up to %d times", f.Part.told(), f.Lasts, f.Rounds)
 	case Pause:
 		return fmt.Sprintf("%s stopped and continued (SIGSTOP, SIGCONT), %s", f.Part.told(), times)
 	case Cut:
@@ -141,12 +145,21 @@ func (f Fault) rate() int {
 }
 
 // recovery is what a round is expected to take beyond the fault itself: to come
-// back, and to be seen at work again.
-const recovery = 4 * time.Second
+// back, and to be seen at work again. The pauses between attempts to reach a
+// broker grow to 15 seconds if it is lost again soon.
+func (f Fault) recovery() time.Duration {
+	if f.Part == Broker || f.Link.To == Broker && f.Link.From != Devices {
+		return 10 * time.Second
+	}
+	return 4 * time.Second
+}
+
+// aftermath is how long a fleet plays after the end of the last round, at least.
+const aftermath = 3 * time.Second
 
 // plays is how long the fleet has to play for all rounds to fall into it.
 func (f Fault) plays() time.Duration {
-	return time.Duration(f.Rounds)*(f.Lasts+recovery) + 7*time.Second
+	return time.Duration(f.Rounds)*(f.Lasts+f.recovery()) + 4*time.Second + aftermath
 }
 
 // BrokerKind is a broker that the cases are run with.
@@ -167,10 +180,10 @@ type Case struct {
 // shortCases are the ones that the short form runs if none is asked for: a part
 // or a link of each kind, in under three minutes.
 var shortCases = map[string]BrokerKind{
-	"kill-broker":       Mosquitto,
-	"kill-temporal":     NATS,
+	"kill-broker":       NATS,
+	"kill-temporal":     Mosquitto,
 	"pause-worker":      NATS,
-	"cut-bridge-broker": NATS,
+	"cut-bridge-broker": Mosquitto,
 }
 
 // Cases chooses cases: of the faults whose names match one of the patterns (as in

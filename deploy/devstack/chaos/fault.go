@@ -154,8 +154,10 @@ func (f Fault) recovery() time.Duration {
 	return 4 * time.Second
 }
 
-// aftermath is how long a fleet plays after the end of the last round, at least.
-const aftermath = 3 * time.Second
+// aftermath is how long a fleet plays after the end of the last round, at least:
+// longer than the six seconds at the end of a run in which the simulator lets no
+// device crash any more, so that devices are reprovisioned after the fault as well.
+const aftermath = 8 * time.Second
 
 // plays is how long the fleet has to play for all rounds to fall into it.
 func (f Fault) plays() time.Duration {

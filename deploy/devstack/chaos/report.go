@@ -144,12 +144,26 @@ func (r Report) JSON() ([]byte, error) {
 	return append(raw, '\n'), nil
 }
 
-// tell says how a case ended.
-func (o Outcome) tell(w io.Writer) {
+// verdict is the outcome in a word: a case whose ledger is clean and that is not
+// proves too little.
+func (o Outcome) verdict() string {
 	switch {
 	case o.Clean:
+		return "yes"
+	case o.LostByBroker:
+		return "broker"
+	case o.Simulation == nil || o.Simulation.Clean:
+		return "error"
+	}
+	return "no"
+}
+
+// tell says how a case ended.
+func (o Outcome) tell(w io.Writer) {
+	switch o.verdict() {
+	case "yes":
 		fmt.Fprintf(w, "  CLEAN: %d messages applied\n", o.Simulation.Applied)
-	case o.Simulation == nil:
+	case "error":
 		fmt.Fprintf(w, "  ERROR: %s\n", o.Error)
 	default:
 		fmt.Fprintf(w, "  NOT CLEAN: %s\n", o.Error)
@@ -169,22 +183,19 @@ func (r Report) WriteTable(w io.Writer) error {
 	fmt.Fprintln(t, "fault\tbroker\tsent\tapplied\tlost\tduplicated\treordered\tmissing\tspurious\tclean\tseconds\t")
 	clean, lost := 0, uint64(0)
 	for _, o := range r.Outcomes {
+		if o.Clean {
+			clean++
+		}
 		s := o.Simulation
 		if s == nil {
-			fmt.Fprintf(t, "%s\t%s\t-\t-\t-\t-\t-\t-\t-\terror\t%.1f\t\n", o.Fault, o.Broker, o.Seconds)
+			fmt.Fprintf(t, "%s\t%s\t-\t-\t-\t-\t-\t-\t-\t%s\t%.1f\t\n", o.Fault, o.Broker, o.verdict(), o.Seconds)
 			continue
 		}
-		verdict := "no"
-		switch {
-		case o.Clean:
-			verdict = "yes"
-			clean++
-		case o.LostByBroker:
-			verdict = "broker"
+		if o.LostByBroker {
 			lost += s.Lost
 		}
 		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%.1f\t\n", o.Fault, o.Broker, s.Sent, s.Applied,
-			s.Lost, s.Duplicated, s.Reordered, s.ReprovisionsMissing, s.ReprovisionsSpurious, verdict, o.Seconds)
+			s.Lost, s.Duplicated, s.Reordered, s.ReprovisionsMissing, s.ReprovisionsSpurious, o.verdict(), o.Seconds)
 	}
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("write the table: %w", err)

@@ -30,22 +30,9 @@ func (c *modelCheckCommand) Run(streams Streams) error {
 		return err
 	}
 	files = files[1:] // the first is the one that new devices start with: here there is none
-	var models []*devicefsm.Model
-	var faults source.Faults
-	for _, file := range files {
-		model, err := checkModel(file)
-		var found source.Faults
-		switch {
-		case errors.As(err, &found):
-			faults = append(faults, found...)
-		case err != nil:
-			faults = append(faults, source.Fault{File: file, Message: err.Error()})
-		default:
-			models = append(models, model)
-		}
-	}
-	if len(faults) > 0 {
-		return usageError{faults}
+	models, err := readAll(files, checkModel)
+	if err != nil {
+		return err
 	}
 	for _, m := range models {
 		fmt.Fprintf(streams.Out, "%s: ok, %d states, hash %s\n", m.Name(), len(m.States()), m.Hash())

@@ -10,7 +10,6 @@ import (
 
 	"devicetwin/devicefsm"
 	"devicetwin/devicefsm/script"
-	"devicetwin/internal/source"
 )
 
 // modelTestCommand is "devicetwin model test".
@@ -74,24 +73,7 @@ func (s *modelScript) update(report *script.Report) (*script.Report, error) {
 // loadScripts reads scripts and their models. All faults of all files come at
 // once, as a usage error.
 func loadScripts(files []string) ([]*modelScript, error) {
-	var scripts []*modelScript
-	var faults source.Faults
-	for _, file := range files {
-		s, err := loadScript(file)
-		var found source.Faults
-		switch {
-		case errors.As(err, &found):
-			faults = append(faults, found...)
-		case err != nil:
-			faults = append(faults, source.Fault{File: file, Message: err.Error()})
-		default:
-			scripts = append(scripts, s)
-		}
-	}
-	if len(faults) > 0 {
-		return nil, usageError{faults}
-	}
-	return scripts, nil
+	return readAll(files, loadScript)
 }
 
 // errNoScript is told of files such as pump.scenario.yaml, which a pattern for

@@ -16,10 +16,16 @@ func (c ModelConfig) LoadModels() ([]*devicefsm.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	var models []*devicefsm.Model
+	return readAll(files, loadModel)
+}
+
+// readAll reads each file. All faults of all files come at once, as a usage
+// error.
+func readAll[T any](files []string, read func(file string) (T, error)) ([]T, error) {
+	var all []T
 	var faults source.Faults
 	for _, file := range files {
-		model, err := loadModel(file)
+		one, err := read(file)
 		var found source.Faults
 		switch {
 		case errors.As(err, &found):
@@ -27,13 +33,13 @@ func (c ModelConfig) LoadModels() ([]*devicefsm.Model, error) {
 		case err != nil:
 			faults = append(faults, source.Fault{File: file, Message: err.Error()})
 		default:
-			models = append(models, model)
+			all = append(all, one)
 		}
 	}
 	if len(faults) > 0 {
 		return nil, usageError{faults}
 	}
-	return models, nil
+	return all, nil
 }
 
 func loadModel(file string) (*devicefsm.Model, error) {

@@ -59,8 +59,10 @@ test: ## all tests, of the root module and of deploy/devstack
 test-race: ## the packages with goroutines, under the race detector
 	go test -race $(RACE)
 
-check: ## formatting, vet, staticcheck, workflow determinism, import direction
+check: ## formatting, go.mod, vet, staticcheck, workflow determinism, import direction
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "gofmt: the files above need formatting (make fmt)"; exit 1; }
+	go mod tidy -diff
+	cd $(STACK) && go mod tidy -diff
 	go vet ./...
 	cd $(STACK) && go vet ./...
 	$(STATICCHECK) ./...

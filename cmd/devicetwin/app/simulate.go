@@ -6,10 +6,9 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
-
-	"go.temporal.io/sdk/client"
 
 	"devicetwin/devicefsm"
 	"devicetwin/simulator"
@@ -43,12 +42,7 @@ func (c *simulateCommand) Run(ctx context.Context, streams Streams) error {
 	if err != nil {
 		return err
 	}
-	temporal, err := c.Temporal.dialTemporal(log)
-	if err != nil {
-		return err
-	}
-	defer temporal.Close()
-	return fleet.Play(ctx, temporal, streams.Out, log)
+	return fleet.Play(ctx, streams.Out, log)
 }
 
 // Fleet is a fleet whose files were read and found right.
@@ -67,8 +61,7 @@ func (f FleetConfig) Load(c Config) (*Fleet, error) {
 	}
 	file := f.Scenario
 	if file == "" {
-		extension := ".yaml"
-		file = strings.TrimSuffix(strings.TrimSuffix(c.Model.Model, extension), ".json") + ".scenario" + extension
+		file = strings.TrimSuffix(c.Model.Model, filepath.Ext(c.Model.Model)) + ".scenario.yaml"
 	}
 	src, err := os.ReadFile(file)
 	if err != nil {
@@ -87,7 +80,12 @@ func (f FleetConfig) Load(c Config) (*Fleet, error) {
 
 // Play runs the fleet, shows its progress, prints the report, and writes it if
 // asked to. A report that is not clean is an error of its own kind.
-func (f *Fleet) Play(ctx context.Context, temporal client.Client, out io.Writer, log *slog.Logger) error {
+func (f *Fleet) Play(ctx context.Context, out io.Writer, log *slog.Logger) error {
+	temporal, err := f.config.Temporal.dialTemporal(log)
+	if err != nil {
+		return err
+	}
+	defer temporal.Close()
 	twins := fleetTwins{f.config.Temporal.newTwins(temporal, f.model), f.model.States()}
 	file, isFile := out.(*os.File)
 	progress := simulator.NewRenderer(out, isFile && simulator.IsTerminal(file))

@@ -8,9 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"go.temporal.io/sdk/client"
-	sdklog "go.temporal.io/sdk/log"
-
 	"devicetwin/cmd/devicetwin/app"
 	"devicetwin/deploy/devstack/stack"
 )
@@ -68,13 +65,6 @@ func (c *demoCommand) play(ctx context.Context, s *system, streams app.Streams, 
 	if err != nil {
 		return err
 	}
-	temporal, err := client.NewLazyClient(client.Options{
-		HostPort: s.stack.Temporal.Addr(), Namespace: stack.Namespace, Logger: sdklog.NewStructuredLogger(log),
-	})
-	if err != nil {
-		return fmt.Errorf("make a Temporal client: %w", err)
-	}
-	defer temporal.Close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
@@ -84,7 +74,7 @@ func (c *demoCommand) play(ctx context.Context, s *system, streams app.Streams, 
 		case <-ctx.Done():
 		}
 	}()
-	err = fleet.Play(ctx, temporal, streams.Out, log)
+	err = fleet.Play(ctx, streams.Out, log)
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		return errors.Join(cause, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -77,9 +78,10 @@ func TestREADMEShowsThePump(t *testing.T) {
 }
 
 func TestConfigurationFile(t *testing.T) {
-	good := write(t, "good.yaml", "mqtt: {url: [\"tcp://one:1\", \"tcp://two:2\"], topic_prefix: things}\nlog-level: debug\nbridge:\n  window: 17\nworker:\n  notify: {on_call: \"https://example.org/hook?a=b\"}\n")
+	good := write(t, "good.yaml", "mqtt: {url: [\"tcp://one:1\", \"tcp://two:2\"], topic_prefix: things}\nlog-level: debug\nduration: 1d12h\nbridge:\n  window: 17\nworker:\n  notify: {on_call: \"https://example.org/hook?a=b\"}\n")
 	var got struct {
 		Config `embed:""`
+		Fleet  FleetConfig     `embed:""`
 		Bridge BridgeConfig    `embed:"" prefix:"bridge-"`
 		Worker WorkerConfig    `embed:"" prefix:"worker-"`
 		File   kong.ConfigFlag `name:"config"`
@@ -94,6 +96,9 @@ func TestConfigurationFile(t *testing.T) {
 	}
 	if strings.Join(got.MQTT.URL, " ") != "tcp://one:1 tcp://two:2" || got.MQTT.TopicPrefix != "things" {
 		t.Errorf("the file was not taken: %+v", got.MQTT)
+	}
+	if got.Fleet.Duration != 36*time.Hour {
+		t.Errorf("duration %v, want 36h: days are durations in every file", got.Fleet.Duration)
 	}
 	if got.Worker.Notify["on_call"] != "https://example.org/hook?a=b" {
 		t.Errorf("receivers %v", got.Worker.Notify)

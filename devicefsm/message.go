@@ -15,6 +15,7 @@ const (
 	ChannelStatus    Channel = "status"    // devices/{id}/status: birth and last will
 	ChannelEvents    Channel = "events"    // devices/{id}/events/{name}
 	ChannelAck       Channel = "ack"       // devices/{id}/commands/{name}/ack
+	ChannelTwin      Channel = "twin"      // requests of the device shadow protocol
 	ChannelSystem    Channel = "system"    // sequence.gap, device.seen, ...: made by the service
 )
 
@@ -36,7 +37,8 @@ const (
 type Message struct {
 	Channel Channel `json:"ch"`
 	// Name is the event name on ChannelEvents and ChannelSystem, the command
-	// name on ChannelAck, and empty elsewhere.
+	// name on ChannelAck, the method (get, update or delete) on ChannelTwin, and
+	// empty elsewhere.
 	Name string         `json:"name,omitempty"`
 	Data map[string]any `json:"data,omitempty"`
 	// Time is when the service received the message, UTC, milliseconds.
@@ -51,6 +53,23 @@ type Message struct {
 	// its MQTT DUP flag; together they stand in for a number.
 	Digest      string `json:"digest,omitempty"`
 	Redelivered bool   `json:"dup,omitempty"`
+
+	// Twin is the request itself on ChannelTwin, and nil elsewhere.
+	Twin *TwinRequest `json:"twin,omitempty"`
+}
+
+// TwinRequest is a request of the device shadow protocol, as it was published.
+type TwinRequest struct {
+	// Shadow is the name of the shadow, "" for the classic one.
+	Shadow string `json:"shadow,omitempty"`
+	// Reply is the topic of the request without its method: the answer to a get
+	// goes to {Reply}/get/accepted or {Reply}/get/rejected.
+	Reply string `json:"reply"`
+	// Payload is the payload, unread: numbers keep all their digits.
+	Payload []byte `json:"payload,omitempty"`
+	// Reports marks an update with reported properties, which only the device
+	// itself can know: it shows that the device is up.
+	Reports bool `json:"reports,omitempty"`
 }
 
 // Batch is what one Temporal signal carries: messages of one device, in the
@@ -66,12 +85,15 @@ type Batch struct {
 // Alive reports whether the message shows that the device itself is up. A last
 // will (status "offline") is published by the broker, not by the device, and a
 // sequence observation is only made beside a message that counts by itself.
+// Shadow requests come from applications as well as from devices.
 func (m Message) Alive() bool {
 	switch m.Channel {
 	case ChannelStatus:
 		return m.Data["status"] != "offline"
 	case ChannelSystem:
 		return m.Name == MessageSeen
+	case ChannelTwin: // also applications send these
+		return m.Twin != nil && m.Twin.Reports
 	}
 	return true
 }

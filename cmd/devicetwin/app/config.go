@@ -88,7 +88,7 @@ type ModelConfig struct {
 
 // HTTPConfig is the process's own listener, for metrics and health.
 type HTTPConfig struct {
-	Listen string `help:"Address for /metrics, /healthz and /readyz; empty for none." default:"127.0.0.1:8090" placeholder:"HOST:PORT"`
+	Listen string `help:"Address for /metrics, /healthz and /readyz; empty for none." default:"${http_listen=127.0.0.1:8090}" placeholder:"HOST:PORT"`
 }
 
 // modelFiles is all model files that are named, the default first. Folders stand

@@ -37,7 +37,7 @@ type commandLine struct {
 	Run      runCommand      `cmd:"" help:"Run the bridge and the worker in one process."`
 	Bridge   bridgeCommand   `cmd:"" help:"Run the bridge: MQTT messages to InfluxDB points and workflow signals."`
 	Worker   workerCommand   `cmd:"" help:"Run the worker: device workflows and their activities."`
-	Simulate simulateCommand `cmd:"" help:"Play a fleet of devices and prove that nothing was lost, doubled or reordered."`
+	Simulate simulateCommand `cmd:"" set:"http_listen=" help:"Play a fleet of devices and prove that nothing was lost, doubled or reordered."`
 	Model    modelCommand    `cmd:"" help:"Work with model files."`
 }
 

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 
@@ -162,10 +161,8 @@ func checkSources(models []*devicefsm.Model) error {
 }
 
 func (s *Service) start(c Config, b *BridgeConfig, w *WorkerConfig, models []*devicefsm.Model) error {
-	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-
-	temporal, err := c.Temporal.dialTemporal(s.log)
+	metrics := newRegistry()
+	temporal, err := c.Temporal.dialTemporal(metrics, s.log)
 	if err != nil {
 		return err
 	}

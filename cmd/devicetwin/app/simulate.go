@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"devicetwin/devicefsm"
 	"devicetwin/simulator"
 	"devicetwin/workflows"
@@ -42,7 +44,15 @@ func (c *simulateCommand) Run(ctx context.Context, streams Streams) error {
 	if err != nil {
 		return err
 	}
-	return fleet.Play(ctx, streams.Out, log)
+	metrics := newRegistry()
+	if c.HTTP.Listen != "" {
+		server, err := startHTTP(c.HTTP.Listen, metrics, nil, log)
+		if err != nil {
+			return err
+		}
+		defer server.Close(context.WithoutCancel(ctx))
+	}
+	return fleet.play(ctx, streams.Out, metrics, log)
 }
 
 // Fleet is a fleet whose files were read and found right.
@@ -81,15 +91,24 @@ func (f FleetConfig) Load(c Config) (*Fleet, error) {
 // Play runs the fleet, shows its progress, prints the report, and writes it if
 // asked to. A report that is not clean is an error of its own kind.
 func (f *Fleet) Play(ctx context.Context, out io.Writer, log *slog.Logger) error {
-	temporal, err := f.config.Temporal.dialTemporal(log)
+	return f.play(ctx, out, prometheus.NewRegistry(), log)
+}
+
+func (f *Fleet) play(ctx context.Context, out io.Writer, metrics prometheus.Registerer, log *slog.Logger) error {
+	temporal, err := f.config.Temporal.dialTemporal(metrics, log)
 	if err != nil {
 		return err
 	}
 	defer temporal.Close()
+	figures := newFleetFigures(metrics)
 	twins := fleetTwins{f.config.Temporal.newTwins(temporal, f.model), f.model.States()}
 	file, isFile := out.(*os.File)
 	progress := simulator.NewRenderer(out, isFile && simulator.IsTerminal(file))
-	report, err := simulator.Run(ctx, f.options(twins, progress.Show, log))
+	show := func(p simulator.Progress) {
+		figures.show(p)
+		progress.Show(p)
+	}
+	report, err := simulator.Run(ctx, f.options(twins, show, log))
 	progress.Done()
 	if err != nil {
 		return fmt.Errorf("simulate fleet: %w", err)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.temporal.io/sdk/client"
 	tlog "go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
@@ -18,9 +19,13 @@ import (
 
 // dialTemporal makes a client that connects when it is first used, so that a
 // process starts, and says that it is not ready, while Temporal is away.
-func (c TemporalConfig) dialTemporal(log *slog.Logger) (client.Client, error) {
+func (c TemporalConfig) dialTemporal(metrics prometheus.Registerer, log *slog.Logger) (client.Client, error) {
+	handler, err := temporalMetrics(metrics, log)
+	if err != nil {
+		return nil, err
+	}
 	options := client.Options{
-		HostPort: c.Address, Namespace: c.Namespace, Logger: temporalLogger(log),
+		HostPort: c.Address, Namespace: c.Namespace, Logger: temporalLogger(log), MetricsHandler: handler,
 		ConnectionOptions: client.ConnectionOptions{
 			DialOptions: []grpc.DialOption{grpc.WithKeepaliveParams(keepalive.ClientParameters{
 				Time: 15 * time.Second, Timeout: 10 * time.Second, PermitWithoutStream: true,

@@ -3,6 +3,8 @@ package bridge
 import (
 	"context"
 	"time"
+
+	"devicetwin/internal/measure"
 )
 
 // figures writes the bridge's own figures as points of the measurement
@@ -16,6 +18,7 @@ func (b *Bridge) figures(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case at := <-tick.C:
+			b.loop.look(ctx, func(c *core) { c.counts.silent.Store(int64(c.silent(at))) })
 			now := b.Stats()
 			if refused := now.DeadLetters - before.DeadLetters; refused > 0 {
 				b.log.Warn("messages were refused; see the dead letters", "count", refused, "total", now.DeadLetters,
@@ -24,12 +27,12 @@ func (b *Bridge) figures(ctx context.Context) {
 			if b.deps.Points != nil {
 				fields := now.fields()
 				if signals := now.Signals - before.Signals; signals > 0 {
-					fields["batch_messages"] = float64(now.Events-before.Events) / float64(signals)
+					fields[measure.BridgeBatch] = float64(now.Events-before.Events) / float64(signals)
 				}
 				if w, ok := b.deps.Points.(interface{ Stats() InfluxStats }); ok {
 					w.Stats().addTo(fields)
 				}
-				b.deps.Points.WritePoint("bridge", map[string]string{"bridge": b.cfg.ID}, fields, at.UTC())
+				b.deps.Points.WritePoint(measure.Bridge, map[string]string{measure.TagBridge: b.cfg.ID}, fields, at.UTC())
 			}
 			before = now
 		}
@@ -40,36 +43,37 @@ func (b *Bridge) figures(ctx context.Context) {
 // batch_messages, the mean since the last point.
 func (s Stats) fields() map[string]any {
 	f := map[string]any{
-		"received":                      s.Received,
-		"repeated":                      s.Repeated,
-		"ignored":                       s.Ignored,
-		"foreign":                       s.Foreign,
-		"messages":                      s.Messages,
-		"gaps":                          s.Gaps,
-		"relevant":                      s.Relevant,
-		"events":                        s.Events,
-		"signals":                       s.Signals,
-		"signal_failures":               s.SignalFailures,
-		"dead_letters":                  s.DeadLetters,
-		"dead_letters_unpublished":      s.DeadLettersUnpublished,
-		"connects":                      s.Connects,
-		"connections_lost":              s.ConnectionsLost,
-		"sessions_lost":                 s.SessionsLost,
-		"connected":                     s.Connected,
-		"temporal_outage":               s.TemporalOutage,
-		"window_messages":               s.Window,
-		"held_messages":                 s.Held,
-		"oldest_unacknowledged_seconds": s.Oldest.Seconds(),
-		"signals_in_flight":             s.InFlight,
-		"signals_limit":                 s.InFlightLimit,
-		"linger_seconds":                s.Linger.Seconds(),
-		"devices_resting":               s.Resting,
-		"devices_waiting":               s.Waiting,
-		"devices_stuck":                 s.Stuck,
-		"devices_known":                 s.Devices,
+		measure.BridgeReceived:               s.Received,
+		measure.BridgeRepeated:               s.Repeated,
+		measure.BridgeIgnored:                s.Ignored,
+		measure.BridgeForeign:                s.Foreign,
+		measure.BridgeMessages:               s.Messages,
+		measure.BridgeGaps:                   s.Gaps,
+		measure.BridgeRelevant:               s.Relevant,
+		measure.BridgeEvents:                 s.Events,
+		measure.BridgeSignals:                s.Signals,
+		measure.BridgeSignalFailures:         s.SignalFailures,
+		measure.BridgeDeadLetters:            s.DeadLetters,
+		measure.BridgeDeadLettersUnpublished: s.DeadLettersUnpublished,
+		measure.BridgeConnects:               s.Connects,
+		measure.BridgeConnectionsLost:        s.ConnectionsLost,
+		measure.BridgeSessionsLost:           s.SessionsLost,
+		measure.BridgeConnected:              s.Connected,
+		measure.BridgeTemporalOutage:         s.TemporalOutage,
+		measure.BridgeWindow:                 s.Window,
+		measure.BridgeHeld:                   s.Held,
+		measure.BridgeOldest:                 s.Oldest.Seconds(),
+		measure.BridgeSignalsInFlight:        s.InFlight,
+		measure.BridgeSignalsLimit:           s.InFlightLimit,
+		measure.BridgeLinger:                 s.Linger.Seconds(),
+		measure.BridgeDevicesResting:         s.Resting,
+		measure.BridgeDevicesWaiting:         s.Waiting,
+		measure.BridgeDevicesStuck:           s.Stuck,
+		measure.BridgeDevicesSilent:          s.Silent,
+		measure.BridgeDevicesKnown:           s.Devices,
 	}
 	for reason, n := range s.DeadLettersByReason {
-		f["dead_letters_"+string(reason)] = n
+		f[measure.BridgeDeadLettersOf+string(reason)] = n
 	}
 	return f
 }

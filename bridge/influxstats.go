@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"devicetwin/internal/measure"
 )
 
 // influxCounts is what an InfluxWriter counts.
@@ -68,16 +70,16 @@ func (c *influxCounts) spoolAge() time.Duration {
 
 // addTo adds the figures to the fields of a point.
 func (s InfluxStats) addTo(fields map[string]any) {
-	fields["influx_written"] = s.Written
-	fields["influx_dropped"] = s.Dropped
-	fields["influx_refused"] = s.Refused
-	fields["influx_failures"] = s.Failures
-	fields["influx_queued"] = s.Queued
-	fields["influx_outage"] = s.Outage
-	fields["influx_spool_points"] = s.SpoolPoints
-	fields["influx_spool_bytes"] = s.SpoolBytes
-	fields["influx_spool_oldest_seconds"] = s.SpoolOldest.Seconds()
-	fields["influx_spool_dropped"] = s.SpoolDropped
+	fields[measure.BridgeInfluxWritten] = s.Written
+	fields[measure.BridgeInfluxDropped] = s.Dropped
+	fields[measure.BridgeInfluxRefused] = s.Refused
+	fields[measure.BridgeInfluxFailures] = s.Failures
+	fields[measure.BridgeInfluxQueued] = s.Queued
+	fields[measure.BridgeInfluxOutage] = s.Outage
+	fields[measure.BridgeInfluxSpoolPoints] = s.SpoolPoints
+	fields[measure.BridgeInfluxSpoolBytes] = s.SpoolBytes
+	fields[measure.BridgeInfluxSpoolOldestSeconds] = s.SpoolOldest.Seconds()
+	fields[measure.BridgeInfluxSpoolDropped] = s.SpoolDropped
 }
 
 func (c *influxCounts) register(to prometheus.Registerer) error {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"devicetwin/devicefsm"
+	"devicetwin/internal/measure"
 )
 
 // loop is the goroutine that owns the core, and the channels through which
@@ -20,6 +21,7 @@ type loop struct {
 	online   chan bool // a connection stands; true: with what the broker kept before this process
 	results  chan signalResult
 	lettered chan *entry
+	looks    chan func(*core)
 	ended    chan struct{} // closed when nobody listens any more
 }
 
@@ -37,6 +39,7 @@ func newLoop(drain time.Duration) *loop {
 		online:   make(chan bool),
 		results:  make(chan signalResult),
 		lettered: make(chan *entry),
+		looks:    make(chan func(*core)),
 		ended:    make(chan struct{}),
 	}
 }
@@ -73,6 +76,8 @@ func (l *loop) run(ctx context.Context) {
 			c.signalled(r.device, r.err, time.Now())
 		case e := <-l.lettered:
 			c.lettered(e)
+		case f := <-l.looks:
+			f(c)
 		case w := <-l.opened:
 			c.opened(w)
 		case resumed := <-l.online:
@@ -97,6 +102,17 @@ func (l *loop) run(ctx context.Context) {
 	}
 	if c.live != nil {
 		close(c.live.acks)
+	}
+}
+
+// look lets f read the core, and returns when it has, or at the end.
+func (l *loop) look(ctx context.Context, f func(*core)) {
+	done := make(chan struct{})
+	select {
+	case l.looks <- func(c *core) { f(c); close(done) }:
+		<-done
+	case <-l.ended:
+	case <-ctx.Done():
 	}
 }
 
@@ -153,5 +169,5 @@ func (w *world) point(device string, data map[string]any, at time.Time) {
 		return
 	}
 	model := w.deps.Model.Name()
-	w.deps.Points.WritePoint(model, map[string]string{"device": device, "model": model}, data, at)
+	w.deps.Points.WritePoint(model, map[string]string{measure.TagDevice: device, measure.TagModel: model}, data, at)
 }

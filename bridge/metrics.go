@@ -42,6 +42,7 @@ type counters struct {
 	limit     atomic.Int64 // of signals in flight
 	resting   atomic.Int64 // devices whose batch lingers
 	stuck     atomic.Int64 // devices that were given up
+	silent    atomic.Int64 // devices not heard of for longer than their liveness allows; counted with each point
 
 	batchMessages prometheus.Histogram
 	signalSeconds prometheus.Histogram
@@ -104,6 +105,7 @@ func (c *counters) register(to prometheus.Registerer) error {
 		gaugeOf("devices_resting", "Devices whose batch grows until linger is over.", &c.resting),
 		gaugeOf("devices_waiting", "Devices whose batch waits for its turn or to be repeated.", &c.waiting),
 		gaugeOf("devices_stuck", "Devices whose messages are dead letters because their workflow takes no signals.", &c.stuck),
+		gaugeOf("devices_silent", "Devices remembered that were not heard of for longer than the model's liveness allows.", &c.silent),
 		gaugeOf("devices_known", "Devices remembered.", &c.devices),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "devicetwin_bridge_oldest_unacknowledged_seconds",
@@ -211,6 +213,7 @@ type Stats struct {
 	Resting        int           // devices whose batch grows until linger is over
 	Waiting        int           // devices whose batch waits for its turn, or to be tried again
 	Stuck          int           // devices whose messages are dead letters because their workflow takes no signals
+	Silent         int           // devices remembered that were not heard of for longer than the model's liveness allows
 	Devices        int           // devices remembered
 }
 
@@ -225,7 +228,8 @@ func (c *counters) stats() Stats {
 		Connected: c.connected.Load(), TemporalOutage: c.outage.Load(),
 		Window: int(c.window.Load()), Oldest: c.oldestAge(), Held: int(c.held.Load()),
 		InFlight: int(c.inFlight.Load()), Waiting: int(c.waiting.Load()),
-		InFlightLimit: int(c.limit.Load()), Linger: time.Duration(c.linger.Load()), Resting: int(c.resting.Load()), Stuck: int(c.stuck.Load()), Devices: int(c.devices.Load()),
+		InFlightLimit: int(c.limit.Load()), Linger: time.Duration(c.linger.Load()), Resting: int(c.resting.Load()), Stuck: int(c.stuck.Load()),
+		Silent: int(c.silent.Load()), Devices: int(c.devices.Load()),
 	}
 	for _, r := range Reasons() {
 		n := c.deadLetters[r].Load()

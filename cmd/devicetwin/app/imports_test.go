@@ -16,13 +16,14 @@ const module = "devicetwin"
 // A package that is not named here may not exist without a decision.
 var mayImport = map[string][]string{
 	"internal/source":    {},
+	"internal/measure":   {},
 	"devicefsm/pattern":  {},
 	"devicefsm":          {"devicefsm/pattern", "internal/source"},
 	"devicefsm/script":   {"devicefsm", "internal/source"},
 	"twin":               {},
-	"bridge":             {"devicefsm", "twin"},
-	"workflows":          {"devicefsm", "twin"},
-	"simulator":          {"devicefsm", "internal/source"},
+	"bridge":             {"devicefsm", "internal/measure", "twin"},
+	"workflows":          {"devicefsm", "internal/measure", "twin"},
+	"simulator":          {"devicefsm", "internal/measure", "internal/source"},
 	"cmd/devicetwin/app": {"bridge", "devicefsm", "devicefsm/script", "internal/source", "simulator", "workflows"},
 	"cmd/devicetwin":     {"cmd/devicetwin/app"},
 }

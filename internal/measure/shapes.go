@@ -1,0 +1,52 @@
+package measure
+
+// Shape is what the points of a measurement may have.
+type Shape struct {
+	Tags   []string
+	Fields []string
+}
+
+// Taken reports whether the name is that of one of the measurements here.
+func Taken(measurement string) bool {
+	_, taken := Shapes()[measurement]
+	return taken
+}
+
+// Shapes is every measurement with its tags and fields, without the fields
+// BridgeDeadLettersOf, of which there is one for each reason.
+func Shapes() map[string]Shape {
+	return map[string]Shape{
+		Bridge: {[]string{TagBridge}, []string{
+			BridgeReceived, BridgeRepeated, BridgeIgnored, BridgeForeign, BridgeMessages, BridgeGaps, BridgeRelevant,
+			BridgeEvents, BridgeSignals, BridgeSignalFailures, BridgeDeadLetters, BridgeDeadLettersUnpublished,
+			BridgeConnects, BridgeConnectionsLost, BridgeSessionsLost, BridgeConnected, BridgeTemporalOutage,
+			BridgeWindow, BridgeHeld, BridgeOldest, BridgeSignalsInFlight, BridgeSignalsLimit, BridgeLinger, BridgeBatch,
+			BridgeDevicesResting, BridgeDevicesWaiting, BridgeDevicesStuck, BridgeDevicesSilent, BridgeDevicesKnown,
+			BridgeInfluxWritten, BridgeInfluxDropped, BridgeInfluxRefused, BridgeInfluxFailures, BridgeInfluxQueued,
+			BridgeInfluxOutage, BridgeInfluxSpoolPoints, BridgeInfluxSpoolBytes, BridgeInfluxSpoolOldestSeconds,
+			BridgeInfluxSpoolDropped,
+		}},
+		Process: {[]string{TagProcess}, []string{
+			ProcessCPU, ProcessMemory, ProcessGoroutines, ProcessSpoolBytes, ProcessSpoolPoints, ProcessSpoolOldest,
+			ProcessSpoolFailed, ProcessQueuedPoints, ProcessWritten, ProcessDropped, ProcessRefused, ProcessFailures,
+			ProcessSignalP50, ProcessSignalP99, ProcessWaitP50, ProcessWaitP99, ProcessBatchP50, ProcessBatchP99,
+		}},
+		Worker: {[]string{TagProcess}, []string{
+			WorkerTaskWaitP50, WorkerTaskWaitP99, WorkerTaskRunP50, WorkerTaskRunP99, WorkerReplayP99, WorkerActivityP99,
+			WorkerTasksFailed, WorkerCacheSize, WorkerCacheHits, WorkerCacheMisses, WorkerCacheEvictions,
+			WorkerSlotsUsed, WorkerRequestsFailed,
+		}},
+		Devices:      {[]string{TagModel, TagState}, []string{DevicesInState}},
+		Transitions:  {[]string{TagDevice, TagModel, TagSite, TagFrom, TagTo}, []string{Count, Event, State}},
+		Sequences:    {[]string{TagDevice, TagModel, TagSite, TagPattern}, []string{Count}},
+		Reprovisions: {[]string{TagDevice, TagModel, TagSite, TagReason, TagStatus}, []string{Count, ReprovisionCommand, ReprovisionAttempt, RecoverySeconds}},
+		ModelFaults:  {[]string{TagDevice, TagModel, TagSite}, []string{Count, Text}},
+		Simulator: {[]string{TagRun, TagScenario, TagModel}, []string{
+			SimulatorPhase, SimulatorDevices, SimulatorConnected, SimulatorUnsettled, SimulatorSent, SimulatorRelevant,
+			SimulatorUnacknowledged, SimulatorRepeated, SimulatorReconnects, SimulatorCommands, SimulatorCommandsRepeated,
+			SimulatorDeadLetters, SimulatorDeadLettersMeant, SimulatorReprovisions, SimulatorCommandP99, SimulatorClean,
+			SimulatorApplied, SimulatorLost, SimulatorDuplicated, SimulatorReordered, SimulatorUnexpected,
+			SimulatorMissing, SimulatorSpurious, SimulatorEventStateP50, SimulatorEventStateP99,
+		}},
+	}
+}

@@ -20,6 +20,9 @@ type Model interface {
 	Name() string
 	// Relevant reports whether a message can matter to a device in any state.
 	Relevant(devicefsm.Message) bool
+	// Pass is Relevant, but false for a repetition that can do nothing after what
+	// the filter has let pass.
+	Pass(*devicefsm.Filter, devicefsm.Message) bool
 	// Liveness is zeros if the model does not watch for silence.
 	Liveness() (silentAfter, tolerance time.Duration)
 }

@@ -51,6 +51,12 @@ type Config struct {
 	// the others, with a full window, and Temporal takes theirs. 0: for ever.
 	StuckAfter time.Duration
 
+	// SettledFor is how long repetitions that can do nothing are left out: then
+	// one is signalled again, for a workflow that was started anew meanwhile. 0:
+	// none are left out; nor are they where this bridge may not see all messages
+	// of its devices: with shared subscriptions, or some kinds of topics only.
+	SettledFor time.Duration
+
 	Window      int // MQTT messages received and not yet acknowledged
 	WindowBytes int // the same, in bytes of payload
 
@@ -125,6 +131,7 @@ func DefaultConfig() Config {
 		QuotaWaiting: 10_000,
 		QuotaCatchUp: time.Hour,
 		StuckAfter:   30 * time.Second,
+		SettledFor:   time.Hour,
 
 		Window:      4096,
 		WindowBytes: 32 << 20,
@@ -190,6 +197,7 @@ func (c Config) Validate() error {
 	f.between("quota of messages waiting", c.QuotaWaiting, 0, maxQuota)
 	f.check(c.QuotaCatchUp >= 0, "quota for what the broker kept %v: expected no negative duration", c.QuotaCatchUp)
 	f.check(c.StuckAfter >= 0, "time until a device is stuck %v: expected no negative duration", c.StuckAfter)
+	f.check(c.SettledFor >= 0, "time for which settled repetitions are left out %v: expected no negative duration", c.SettledFor)
 	f.between("window", c.Window, 1, maxWindow)
 	f.check(c.WindowBytes >= c.MaxPayload, "window of %d bytes: expected at least the largest payload, %d", c.WindowBytes, c.MaxPayload)
 	f.between("messages in a batch", c.BatchMessages, 1, 10_000)

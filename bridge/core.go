@@ -41,6 +41,9 @@ type core struct {
 	devices *deviceTable
 	orphans orphans
 
+	sifts      bool   // repetitions of settled classes are left out
+	connection uint32 // counts the connections; see sight
+
 	live      *window // of the current connection, or nil
 	held      int     // deliveries whose memory is in use
 	heldBytes int
@@ -77,13 +80,17 @@ func newCore(cfg Config, model Model, out effects, counts *counters, log *slog.L
 		devices: newDeviceTable(cfg.MaxDevices),
 		orphans: orphans{},
 		pacer:   newPacer(cfg.SignalsInFlight, cfg.LingerMax, cfg.Naive),
+		sifts:   cfg.SettledFor > 0 && !cfg.Naive && cfg.seesWholeDevices(),
 	}
 	c.silentAfter, c.tolerance = model.Liveness()
 	return c
 }
 
 // opened begins a connection.
-func (c *core) opened(w *window) { c.live = w }
+func (c *core) opened(w *window) {
+	c.live = w
+	c.connection++
+}
 
 // connected notes that a connection stands. If the broker has kept the session
 // since before this process began, it has messages of a time that nobody here
@@ -224,59 +231,7 @@ func (c *core) interpret(e *entry, now time.Time) {
 	}
 	d := c.devices.get(a.device)
 	e.device = d
-	relevant := 0
-	for i := range objects {
-		o := &objects[i]
-		c.counts.messages.Add(1)
-		c.trace(a.device, o.message)
-		if a.channel == devicefsm.ChannelTelemetry {
-			c.out.point(a.device, o.message.Data, pointTime(*o, i))
-		}
-		if o.relevant = c.cfg.Naive || c.model.Relevant(o.message); o.relevant {
-			relevant++
-		}
-	}
-	c.counts.relevant.Add(uint64(relevant))
-	if relevant > 0 {
-		// The device's number stays where it was, so that its next message that
-		// is taken tells the model of the gap.
-		if ref := c.overQuota(d, relevant, now); ref != nil {
-			c.refuse(e, ref)
-			return
-		}
-	}
-	if d.stuck {
-		return
-	}
-	for _, o := range objects {
-		c.admit(d, o, e, now)
-	}
-}
-
-// admit queues a message if it can matter, and what the bridge itself has to
-// say about it.
-func (c *core) admit(d *device, o decoded, e *entry, now time.Time) {
-	m := o.message
-	if gap, ok := d.gap(m); ok {
-		c.counts.gaps.Add(1)
-		if c.model.Relevant(gap) {
-			c.enqueue(d, gap, e, now)
-		}
-	}
-	alive := m.Alive()
-	switch {
-	case o.relevant:
-		c.enqueue(d, m, e, now)
-		if alive {
-			d.renewed = m.Time
-		}
-	case alive && c.silentAfter > 0 && d.needsRenewal(m.Time, c.silentAfter, c.tolerance):
-		c.enqueue(d, devicefsm.Message{Channel: devicefsm.ChannelSystem, Name: devicefsm.MessageSeen, Time: m.Time}, e, now)
-		d.renewed = m.Time
-	}
-	if alive {
-		d.heard = m.Time
-	}
+	c.weigh(d, a, objects, e, now)
 }
 
 func (c *core) enqueue(d *device, m devicefsm.Message, e *entry, now time.Time) {
@@ -350,6 +305,7 @@ func (c *core) signalled(id string, err error, now time.Time) {
 	case permanent(err):
 		c.log.Error("batch refused for good", "device", id, "messages", len(w.batch), "err", err)
 		d.signalled = time.Time{} // its workflow proves nothing
+		d.seen.filter.Reset()
 		c.finish(d, refuse(ReasonRefused, "%v", err), now)
 	default:
 		c.failed(d, err, now)

@@ -30,8 +30,10 @@ type payloadLimits struct {
 
 // decoded is one object of a payload.
 type decoded struct {
-	message  devicefsm.Message
-	relevant bool // as the model says
+	message devicefsm.Message
+	// gap stands before the message if numbers are missing there.
+	gap               *devicefsm.Message
+	signal, signalGap bool // as the model says
 	// at is the time of its point: the device's ts if there is one and it is
 	// believable, else the time of arrival.
 	at time.Time

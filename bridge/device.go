@@ -13,9 +13,7 @@ type device struct {
 	id    string
 	place *list.Element
 
-	// The highest number seen, to judge gaps. lastSeq 0: none yet.
-	epoch   int64
-	lastSeq uint64
+	seen sight
 
 	heard   time.Time // its last message that shows that it is up
 	renewed time.Time // the last such message that was signalled
@@ -86,40 +84,6 @@ func (b *backlog) load(messages, bytes int) {
 		b.size += size
 		b.pendingBytes -= size
 	}
-}
-
-// gap compares a message's number with those before it and returns the
-// sequence.gap message that stands before it, if numbers are missing.
-// A number that is not higher than one seen is the workflow's business: only it
-// can tell late from repeated.
-func (d *device) gap(m devicefsm.Message) (devicefsm.Message, bool) {
-	if m.Seq == 0 {
-		return devicefsm.Message{}, false
-	}
-	from := d.lastSeq + 1
-	switch {
-	case d.lastSeq == 0: // never seen, or forgotten: there is nothing to compare with
-		from = m.Seq
-	case m.Epoch < d.epoch, m.Epoch == d.epoch && m.Seq <= d.lastSeq:
-		return devicefsm.Message{}, false
-	case m.Epoch > d.epoch:
-		from = 1
-	}
-	d.epoch, d.lastSeq = m.Epoch, m.Seq
-	if from == m.Seq {
-		return devicefsm.Message{}, false
-	}
-	return devicefsm.Message{
-		Channel: devicefsm.ChannelSystem,
-		Name:    devicefsm.EventSequenceGap,
-		Time:    m.Time,
-		Data: map[string]any{
-			"epoch":   float64(m.Epoch),
-			"from":    float64(from),
-			"to":      float64(m.Seq - 1),
-			"missing": float64(m.Seq - from),
-		},
-	}, true
 }
 
 // needsRenewal reports whether a message that shows that the device is up has

@@ -32,6 +32,9 @@ func (m testModel) Relevant(msg devicefsm.Message) bool {
 	return true
 }
 
+// Pass knows of no settled classes; see the tests of sight for those.
+func (m testModel) Pass(_ *devicefsm.Filter, msg devicefsm.Message) bool { return m.Relevant(msg) }
+
 func (m testModel) Liveness() (time.Duration, time.Duration) { return m.silentAfter, m.tolerance }
 
 // sentSignal is one attempt that the core started.
@@ -89,7 +92,7 @@ type bench struct {
 	acked []string
 }
 
-func newBench(cfg Config, model testModel) *bench {
+func newBench(cfg Config, model Model) *bench {
 	out := &recorder{}
 	wait := func(attempt int) time.Duration { return time.Second << min(attempt, 3) }
 	b := &bench{core: newCore(cfg, model, out, newCounters(), slog.New(slog.DiscardHandler), wait), out: out, now: epoch}

@@ -104,6 +104,19 @@ func checkFilter(filter string) error {
 	return nil
 }
 
+// seesWholeDevices reports whether the subscriptions bring in every topic of
+// each device of which they bring in one.
+func (c Config) seesWholeDevices() bool {
+	device := strings.Count(c.Prefix, "/") + 1 // place of its level
+	for _, filter := range c.Subscribe {
+		levels := strings.Split(filter, "/")
+		if last := len(levels) - 1; sharedFilter(filter) || levels[last] != "#" || last > device+1 {
+			return false
+		}
+	}
+	return true
+}
+
 func sharedFilter(filter string) bool { return strings.HasPrefix(filter, "$share/") }
 
 // checkTopic judges a topic to publish to: MQTT 3.1.1, section 4.7.1.1. A

@@ -33,6 +33,7 @@ type BridgeConfig struct {
 	QuotaBurst   int           `help:"Messages that one device may have signalled at once, before its rate counts." default:"1000"`
 	QuotaWaiting int           `help:"Messages of one device that may wait for Temporal, at most; 0 for as many as the window holds." default:"10000"`
 	QuotaCatchUp time.Duration `help:"For how long each device's rate may have been used up before the start, if the broker has kept the session." default:"1h"`
+	SettledFor   time.Duration `help:"Repetitions that can do nothing, such as one more reading above a threshold, are left out for this long; then one is signalled again. 0s to leave out none." default:"1h"`
 	StuckAfter   time.Duration `help:"How long one device's signals may fail while everything waits behind it, before its messages become dead letters; 0s for ever." default:"30s"`
 
 	Partition bridge.Partition `help:"This bridge's share of the devices, by a hash of their ids; every share needs a bridge, with a name of its own." placeholder:"1/3"`
@@ -276,7 +277,7 @@ func (c Config) bridgeConfig(b BridgeConfig) bridge.Config {
 	cfg.BatchMessages, cfg.SignalsInFlight, cfg.LingerMax = b.BatchMessages, b.SignalsInFlight, b.Linger
 	cfg.QuotaRate, cfg.QuotaBurst, cfg.QuotaWaiting = b.QuotaRate, b.QuotaBurst, b.QuotaWaiting
 	cfg.QuotaCatchUp, cfg.StuckAfter = b.QuotaCatchUp, b.StuckAfter
-	cfg.Partition, cfg.Naive = b.Partition, b.Naive
+	cfg.Partition, cfg.Naive, cfg.SettledFor = b.Partition, b.Naive, b.SettledFor
 	return cfg
 }
 

@@ -1,0 +1,142 @@
+package bridge
+
+import (
+	"time"
+
+	"devicetwin/devicefsm"
+)
+
+// sight is what the messages of a device are judged by: those that went on to
+// its workflow, or were left out, up to now. It is a value, so that messages can
+// be judged before it is known whether they are taken.
+type sight struct {
+	// The highest number seen, to judge gaps. lastSeq 0: none yet.
+	epoch   int64
+	lastSeq uint64
+
+	// filter belongs to one connection: what came in between is not known.
+	filter     devicefsm.Filter
+	connection uint32
+	passed     time.Time // the last message that the filter let pass
+}
+
+// gap compares a message's number with those before it and returns the
+// sequence.gap message that stands before it, if numbers are missing.
+// A number that is not higher than one seen is the workflow's business: only it
+// can tell late from repeated.
+func (s *sight) gap(m devicefsm.Message) (devicefsm.Message, bool) {
+	if m.Seq == 0 {
+		return devicefsm.Message{}, false
+	}
+	from := s.lastSeq + 1
+	switch {
+	case s.lastSeq == 0: // never seen, or forgotten: there is nothing to compare with
+		from = m.Seq
+	case m.Epoch < s.epoch, m.Epoch == s.epoch && m.Seq <= s.lastSeq:
+		return devicefsm.Message{}, false
+	case m.Epoch > s.epoch:
+		from = 1
+	}
+	s.epoch, s.lastSeq = m.Epoch, m.Seq
+	if from == m.Seq {
+		return devicefsm.Message{}, false
+	}
+	return devicefsm.Message{
+		Channel: devicefsm.ChannelSystem,
+		Name:    devicefsm.EventSequenceGap,
+		Time:    m.Time,
+		Data: map[string]any{
+			"epoch":   float64(m.Epoch),
+			"from":    float64(from),
+			"to":      float64(m.Seq - 1),
+			"missing": float64(m.Seq - from),
+		},
+	}, true
+}
+
+// pass reports whether a message has to be signalled because it can do
+// something. What the filter remembers is forgotten after SettledFor, so that a
+// workflow that was started anew meanwhile learns of it.
+func (c *core) pass(s *sight, m devicefsm.Message) bool {
+	if !c.sifts {
+		return c.model.Relevant(m)
+	}
+	if s.connection != c.connection || m.Time.Sub(s.passed) >= c.cfg.SettledFor {
+		s.filter.Reset()
+		s.connection = c.connection
+	}
+	if !c.model.Pass(&s.filter, m) {
+		return false
+	}
+	s.passed = m.Time
+	return true
+}
+
+// weigh judges the messages of a delivery, in their order, and takes them: all
+// or none.
+func (c *core) weigh(d *device, a address, objects []decoded, e *entry, now time.Time) {
+	seen := d.seen
+	relevant := 0
+	for i := range objects {
+		o := &objects[i]
+		c.counts.messages.Add(1)
+		c.trace(a.device, o.message)
+		if a.channel == devicefsm.ChannelTelemetry {
+			c.out.point(a.device, o.message.Data, pointTime(*o, i))
+		}
+		c.judge(&seen, o)
+		if o.signal {
+			relevant++
+		}
+	}
+	c.counts.relevant.Add(uint64(relevant))
+	if relevant > 0 {
+		// What was seen stays as it was: the workflow does not get these, and the
+		// device's next number that is taken tells the model of the gap.
+		if ref := c.overQuota(d, relevant, now); ref != nil {
+			c.refuse(e, ref)
+			return
+		}
+	}
+	if d.stuck {
+		return
+	}
+	d.seen = seen
+	for i := range objects {
+		c.admit(d, &objects[i], e, now)
+	}
+}
+
+// judge decides about one message, and about the gap before it.
+func (c *core) judge(s *sight, o *decoded) {
+	if gap, ok := s.gap(o.message); ok {
+		o.gap, o.signalGap = &gap, c.pass(s, gap)
+	}
+	o.signal = c.cfg.Naive || c.pass(s, o.message)
+}
+
+// admit queues a message if it is to be signalled, and what the bridge itself
+// has to say about it.
+func (c *core) admit(d *device, o *decoded, e *entry, now time.Time) {
+	m := o.message
+	if o.gap != nil {
+		c.counts.gaps.Add(1)
+	}
+	if o.signalGap {
+		c.enqueue(d, *o.gap, e, now)
+	}
+	alive := m.Alive()
+	switch {
+	case o.signal:
+		c.enqueue(d, m, e, now)
+		if alive {
+			d.renewed = m.Time
+		}
+	case alive && c.silentAfter > 0 && d.needsRenewal(m.Time, c.silentAfter, c.tolerance):
+		c.enqueue(d, devicefsm.Message{Channel: devicefsm.ChannelSystem, Name: devicefsm.MessageSeen, Time: m.Time}, e, now)
+		d.renewed = m.Time
+	}
+	if alive {
+		d.heard = m.Time
+	}
+}

@@ -3,6 +3,7 @@ package bridge
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 )
 
@@ -39,25 +40,37 @@ func BenchmarkReceive(b *testing.B) {
 // TestIdleDeviceIsSmall holds the bridge to less than 1 KiB for a device that
 // it only remembers.
 func TestIdleDeviceIsSmall(t *testing.T) {
-	const devices = 50_000
-	c := newBench(DefaultConfig(), testModel{})
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	for i := range devices {
-		device := fmt.Sprintf("plant-7:pump-%06d", i)
-		c.deliver("devices/"+device+"/status", `{"status":"boot","epoch":1,"seq":1}`, "", false)
-		for !c.idle() {
-			c.accept(device)
-		}
-		c.w.outbox, c.out.signals = nil, nil
+	var readings []string
+	for i := range keptDigests + 1 {
+		readings = append(readings, fmt.Sprintf(`{"t":%d}`, 100+i))
 	}
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	if each := (after.HeapAlloc - before.HeapAlloc) / devices; each > 600 {
-		t.Errorf("%d bytes for each idle device", each)
-	} else {
-		t.Logf("%d bytes for each idle device", each)
+	for name, tt := range map[string]struct {
+		channel, payload string
+		most             uint64
+	}{
+		"seen once":                           {"status", `{"status":"boot","epoch":1,"seq":1}`, 500},
+		"with all that was left out, at most": {"telemetry", "[" + strings.Join(readings, ",") + "]", 1024},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const devices = 5_000
+			c := newBench(DefaultConfig(), modelOf(t, tank))
+			var before, after runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			for i := range devices {
+				device := fmt.Sprintf("plant-7:pump-%06d", i)
+				c.deliver("devices/"+device+"/"+tt.channel, tt.payload, "", false)
+				c.acceptAll()
+				c.w.outbox, c.out.signals, c.out.points = nil, nil, nil
+			}
+			runtime.GC()
+			runtime.ReadMemStats(&after)
+			each := (after.HeapAlloc - before.HeapAlloc) / devices
+			t.Logf("%d bytes for each idle device", each)
+			if each > tt.most {
+				t.Errorf("%d bytes for each idle device, expected at most %d", each, tt.most)
+			}
+			runtime.KeepAlive(c)
+		})
 	}
-	runtime.KeepAlive(c)
 }

@@ -34,6 +34,7 @@ type decoded struct {
 	// gap stands before the message if numbers are missing there.
 	gap               *devicefsm.Message
 	signal, signalGap bool // as the model says
+	settled           bool // not to be signalled, and perhaps only because it repeats another
 	// at is the time of its point: the device's ts if there is one and it is
 	// believable, else the time of arrival.
 	at time.Time

@@ -13,7 +13,8 @@ type device struct {
 	id    string
 	place *list.Element
 
-	seen sight
+	seen    sight
+	leftOut *leftOut // nil: nothing was
 
 	heard   time.Time // its last message that shows that it is up
 	renewed time.Time // the last such message that was signalled

@@ -113,6 +113,7 @@ func (c *core) judge(s *sight, o *decoded) {
 		o.gap, o.signalGap = &gap, c.pass(s, gap)
 	}
 	o.signal = c.cfg.Naive || c.pass(s, o.message)
+	o.settled = !o.signal && c.sifts && s.filter.Holds()
 }
 
 // admit queues a message if it is to be signalled, and what the bridge itself
@@ -125,9 +126,13 @@ func (c *core) admit(d *device, o *decoded, e *entry, now time.Time) {
 	if o.signalGap {
 		c.enqueue(d, *o.gap, e, now)
 	}
+	if o.settled {
+		d.leaveOut(m)
+	}
 	alive := m.Alive()
 	switch {
 	case o.signal:
+		m.LeftOut = d.takeLeftOut()
 		c.enqueue(d, m, e, now)
 		if alive {
 			d.renewed = m.Time

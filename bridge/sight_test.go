@@ -183,3 +183,65 @@ func TestStuckDeviceForgetsItsClass(t *testing.T) {
 	r.told, r.seq = len(r.out.signals), 1
 	r.want(t, "what became a dead letter is not known", "96", 96, 97)
 }
+
+// A message that was left out may be delivered again after a crash, when what
+// was signalled behind it has been applied: the workflow must know of it.
+func TestWhatWasLeftOutIsTold(t *testing.T) {
+	told := func(r *readings) string {
+		var got []string
+		for _, s := range r.out.signals {
+			for _, m := range s.batch.Messages {
+				if m.LeftOut != nil {
+					got = append(got, fmt.Sprint(m.Data["t"], m.LeftOut.Spans, m.LeftOut.Digests))
+				}
+			}
+		}
+		r.out.signals, r.told = nil, 0
+		return strings.Join(got, "; ")
+	}
+	r := newReadings(t, nil)
+	r.send(20, 95, 96, 85, 97, 75, 70)
+	if got := told(r); got != "75 [{1 3 5}] []" {
+		t.Errorf("numbered: %q", got)
+	}
+	r.seq = 4 // the copy of one that was left out
+	r.send(97)
+	r.seq = 7
+	if got := told(r); got != "97 [{1 7 7}] []" {
+		t.Errorf("a copy: %q", got)
+	}
+	r.send(60, 61)
+	r.seq += 2
+	r.send(50, 49, 95)
+	if got := told(r); got != "50 [{1 9 9}] []; 95 [{1 13 13}] []" {
+		t.Errorf("over a gap, which forgets the class: %q", got)
+	}
+
+	r = newReadings(t, nil)
+	for i := range keptDigests + 10 {
+		r.deliver("devices/d/telemetry", fmt.Sprintf(`{"t":%d}`, 95+i), "", false)
+	}
+	r.deliver("devices/d/telemetry", `{"t":20}`, "", false)
+	r.acceptAll()
+	last := r.out.signals[len(r.out.signals)-1].batch.Messages[0]
+	if l := last.LeftOut; l == nil || len(l.Spans) != 0 || len(l.Digests) != keptDigests {
+		t.Fatalf("unnumbered: %+v", last.LeftOut)
+	}
+	objects, ref := decode(address{device: "d", channel: devicefsm.ChannelTelemetry}, fmt.Appendf(nil, `{"t":%d}`, 95+keptDigests+9), false, epoch, r.limits)
+	if ref != nil || last.LeftOut.Digests[keptDigests-1] != objects[0].message.Digest {
+		t.Errorf("the last digest is %s", last.LeftOut.Digests[keptDigests-1])
+	}
+
+	r = newReadings(t, nil)
+	for i := range 10 { // numbering anew each time, in the midst of a class
+		r.deliver("devices/d/telemetry", fmt.Sprintf(`[{"epoch":%d,"seq":1,"t":95},{"epoch":%[1]d,"seq":2,"t":95}]`, i+1), "", false)
+	}
+	r.acceptAll()
+	for _, s := range r.out.signals {
+		for _, m := range s.batch.Messages {
+			if m.LeftOut != nil && len(m.LeftOut.Spans) != 1 {
+				t.Errorf("epoch %d: %+v", m.Epoch, m.LeftOut)
+			}
+		}
+	}
+}

@@ -15,7 +15,14 @@ const (
 // messageSize is an upper bound of the length of a message in JSON, cheaper
 // than writing it.
 func messageSize(m devicefsm.Message) int {
-	return envelopeSize + len(m.Name) + len(m.Digest) + valueSize(m.Data)
+	return envelopeSize + len(m.Name) + len(m.Digest) + valueSize(m.Data) + leftOutSize(m.LeftOut)
+}
+
+func leftOutSize(l *devicefsm.LeftOut) int {
+	if l == nil {
+		return 0
+	}
+	return 40 + 90*len(l.Spans) + 20*len(l.Digests) // numbers have 20 digits at most
 }
 
 // valueSize is an upper bound of the length of a JSON value as encoding/json

@@ -54,8 +54,26 @@ type Message struct {
 	Digest      string `json:"digest,omitempty"`
 	Redelivered bool   `json:"dup,omitempty"`
 
+	// LeftOut are the messages before this one that were not sent on.
+	LeftOut *LeftOut `json:"out,omitempty"`
+
 	// Twin is the request itself on ChannelTwin, and nil elsewhere.
 	Twin *TwinRequest `json:"twin,omitempty"`
+}
+
+// LeftOut are messages of a device that were not sent to its workflow because
+// they could do nothing where they stood. If they are delivered again later, they
+// stand elsewhere, and could: the workflow takes them for duplicates.
+type LeftOut struct {
+	Spans   []Span   `json:"spans,omitempty"`   // of those with a number
+	Digests []string `json:"digests,omitempty"` // of those without, oldest first
+}
+
+// Span is a row of consecutive numbers of one epoch.
+type Span struct {
+	Epoch int64  `json:"epoch"`
+	From  uint64 `json:"from"`
+	To    uint64 `json:"to"`
 }
 
 // TwinRequest is a request of the device shadow protocol, as it was published.

@@ -39,6 +39,10 @@ type Filter struct {
 // passed did not reach the device's workflow.
 func (f *Filter) Reset() { f.class, f.event = 0, 0 }
 
+// Holds reports whether a class is remembered, so that a message that Pass did
+// not let pass may be a repetition of it, and not one that never matters.
+func (f *Filter) Holds() bool { return f.event != 0 }
+
 // number takes note of a message's number, and reports false for a message that
 // the workflow may drop as a duplicate: nothing can be built on it. A jump of the
 // numbers forgets, since what was sent before it may have been a duplicate of

@@ -65,6 +65,9 @@ func (d *Delivery) Judge(m devicefsm.Message) verdict {
 }
 
 func (d *Delivery) judge(m devicefsm.Message) verdict {
+	if m.LeftOut != nil {
+		d.leaveOut(*m.LeftOut)
+	}
 	switch {
 	case m.Seq > 0:
 		w := d.window(m.Epoch)
@@ -76,12 +79,30 @@ func (d *Delivery) judge(m devicefsm.Message) verdict {
 		if m.Redelivered && slices.Contains(d.Digests, m.Digest) {
 			return duplicate
 		}
-		d.Digests = append(d.Digests, m.Digest)
-		if extra := len(d.Digests) - keptDigests; extra > 0 {
-			d.Digests = slices.Delete(d.Digests, 0, extra)
-		}
+		d.remember(m.Digest)
 	}
 	return fresh
+}
+
+// leaveOut notes messages as if they had been applied.
+func (d *Delivery) leaveOut(l devicefsm.LeftOut) {
+	for _, s := range l.Spans {
+		w := d.window(s.Epoch)
+		if w == nil || s.To < s.From {
+			continue
+		}
+		for n := min(s.To-s.From, windowSize-1) + 1; n > 0; n-- { // older ones leave the window
+			w.judge(s.To - n + 1)
+		}
+	}
+	d.remember(l.Digests...)
+}
+
+func (d *Delivery) remember(digests ...string) {
+	d.Digests = append(d.Digests, digests...)
+	if extra := len(d.Digests) - keptDigests; extra > 0 {
+		d.Digests = slices.Delete(d.Digests, 0, extra)
+	}
 }
 
 // window finds or opens the window of an epoch; nil means that the epoch is

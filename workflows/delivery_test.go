@@ -19,6 +19,10 @@ func TestDeliveryJudge(t *testing.T) {
 	plain := func(digest string, redelivered bool) devicefsm.Message {
 		return devicefsm.Message{Channel: devicefsm.ChannelTelemetry, Digest: digest, Redelivered: redelivered}
 	}
+	after := func(m devicefsm.Message, epoch int64, from, to uint64, digests ...string) devicefsm.Message {
+		m.LeftOut = &devicefsm.LeftOut{Spans: []devicefsm.Span{{Epoch: epoch, From: from, To: to}}, Digests: digests}
+		return m
+	}
 	tests := []struct {
 		name  string
 		given []devicefsm.Message
@@ -34,6 +38,13 @@ func TestDeliveryJudge(t *testing.T) {
 		{"a straggler of the epoch before", []devicefsm.Message{numbered(1, 7), numbered(2, 1), numbered(1, 8), numbered(1, 8)}, []verdict{fresh, fresh, fresh, duplicate}},
 		{"an epoch long gone", []devicefsm.Message{numbered(1, 7), numbered(2, 1), numbered(3, 1), numbered(1, 8)}, []verdict{fresh, fresh, fresh, duplicate}},
 		{"equal readings are no duplicates", []devicefsm.Message{plain("a", false), plain("a", false)}, []verdict{fresh, fresh}},
+		{"what was left out is a duplicate when it comes again",
+			[]devicefsm.Message{numbered(1, 2), after(numbered(1, 6), 1, 4, 5), numbered(1, 4), numbered(1, 5), numbered(1, 3)},
+			[]verdict{fresh, fresh, duplicate, duplicate, late}},
+		{"also of the epoch before", []devicefsm.Message{numbered(1, 2), after(numbered(2, 1), 1, 3, 9), numbered(1, 8)}, []verdict{fresh, fresh, duplicate}},
+		{"more than the window holds was left out", []devicefsm.Message{after(numbered(1, 5000), 1, 1, 4999), numbered(1, 3), numbered(1, 4998)}, []verdict{fresh, duplicate, duplicate}},
+		{"it is itself among them", []devicefsm.Message{after(numbered(1, 4), 1, 3, 6)}, []verdict{duplicate}},
+		{"without a number", []devicefsm.Message{after(plain("c", false), 1, 1, 0, "a", "b"), plain("b", true), plain("b", false)}, []verdict{fresh, duplicate, fresh}},
 		{"a redelivery is", []devicefsm.Message{plain("a", false), plain("a", true), plain("b", true)}, []verdict{fresh, duplicate, fresh}},
 	}
 	for _, tt := range tests {

@@ -31,7 +31,8 @@ type device struct {
 	started  time.Time
 	answers  answers
 	match    *matcher
-	jitter   *rand.Rand // of reconnects; no part of the plan
+	filter   devicefsm.Filter // of what has to be applied; never reset
+	jitter   *rand.Rand       // of reconnects; no part of the plan
 	identity Identity
 
 	credentials credentials

@@ -22,7 +22,8 @@
 // A message counts as sent when its PUBACK has arrived. One that was published
 // but never acknowledged until the end of the run may or may not have arrived:
 // it counts neither as sent nor, when missing, as lost. Only messages that the
-// model calls relevant have to be applied; the others end in InfluxDB.
+// model calls relevant have to be applied, and of repetitions that can do nothing
+// only the first; a service may apply the others too, or leave them to InfluxDB.
 //
 // An episode is one reprovisioning: it opens when the expected sequence is
 // complete, and closes with the device's birth under the credential of the

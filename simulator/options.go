@@ -17,9 +17,10 @@ import (
 type Model interface {
 	Name() string
 	Hash() string
-	// Relevant reports whether a message can matter to the statechart, which is
-	// what has to reach the workflow.
-	Relevant(devicefsm.Message) bool
+	// Pass reports whether a message has to reach the workflow: it can matter to
+	// the statechart, and is no repetition that can do nothing after what the
+	// filter has let pass.
+	Pass(*devicefsm.Filter, devicefsm.Message) bool
 }
 
 // Twins answers for the devices' workflows.

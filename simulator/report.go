@@ -24,9 +24,9 @@ type Report struct {
 	DrainS    float64 `json:"drain_s"`    // from there until everything was applied
 
 	// The ledger. Only Sent counts messages of all kinds; the others count
-	// relevant ones.
+	// relevant ones. That others are applied as well is no fault.
 	Sent           uint64 `json:"sent"`           // acknowledged by the broker, each once
-	Relevant       uint64 `json:"relevant"`       // of these, those that the model calls relevant
+	Relevant       uint64 `json:"relevant"`       // of these, those that have to be applied: the model says so
 	Applied        uint64 `json:"applied"`        // of the relevant ones, those that were applied
 	Lost           uint64 `json:"lost"`           // of the relevant ones, those that were not
 	Duplicated     uint64 `json:"duplicated"`     // further applications of the same message

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"devicetwin/devicefsm"
 )
 
 func pumpScenario(t *testing.T) *Scenario {
@@ -100,6 +102,64 @@ func TestRunFindsFaults(t *testing.T) {
 				t.Errorf("the report names %v of %d lost messages", r.LostMessages, r.Lost)
 			}
 		})
+	}
+}
+
+// thresholds is a model of which only the readings that cross a threshold have
+// to be applied.
+const thresholds = `
+model: pump
+events:
+  fault:   {channel: telemetry, when: "has(msg.code) && msg.code >= 100"}
+  reading: {channel: telemetry, when: "has(msg.temperature)"}
+context: {faults: 0}
+initial: cool
+on: {fault: {actions: [{assign: {faults: "context.faults + 1"}}]}}
+states:
+  cool: {on: {reading: {guard: "event.temperature > 90", target: hot}}}
+  hot:  {on: {reading: {guard: "event.temperature < 80", target: cool}}}
+`
+
+// everyRelevant is a model that wants to have repetitions too.
+type everyRelevant struct{ *devicefsm.Model }
+
+func (m everyRelevant) Pass(_ *devicefsm.Filter, msg devicefsm.Message) bool { return m.Relevant(msg) }
+
+// What may be left out may also be applied; what may not has to be.
+func TestRunWithRepetitionsThatCanDoNothing(t *testing.T) {
+	model, err := devicefsm.Load("thresholds.yaml", []byte(thresholds))
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(broken sabotage, m Model, sift bool) Report {
+		return play(t, broken, func(o *Options, w *world) {
+			o.Model, w.naive = m, !sift
+			if sift {
+				w.sift = model
+			}
+		})
+	}
+	naive, sifted := run(sabotage{}, model, false), run(sabotage{}, model, true)
+	all := run(sabotage{}, everyRelevant{model}, false)
+	if !naive.Clean || !sifted.Clean || naive.Relevant != sifted.Relevant {
+		t.Errorf("a service that applies all: clean %t, %d relevant; one that does not: clean %t, %d relevant",
+			naive.Clean, naive.Relevant, sifted.Clean, sifted.Relevant)
+	}
+	if !all.Clean || naive.Relevant*2 > all.Relevant {
+		t.Errorf("%d messages have to be applied, and %d if no repetition may be left out", naive.Relevant, all.Relevant)
+	}
+	if r := run(sabotage{}, everyRelevant{model}, true); r.Clean || r.Lost != all.Relevant-naive.Relevant {
+		t.Errorf("%d messages were left out that had to be applied: clean %t, %d lost", all.Relevant-naive.Relevant, r.Clean, r.Lost)
+	}
+	forgetful := play(t, sabotage{}, func(o *Options, w *world) { o.Model, w.sift, w.forgetful = model, model, true })
+	if forgetful.Clean || forgetful.Reordered == 0 {
+		t.Errorf("copies of what was left out were applied late: clean %t, %d reordered", forgetful.Clean, forgetful.Reordered)
+	}
+	if r := run(sabotage{lose: 300}, model, true); r.Clean || r.Lost != 1 {
+		t.Errorf("one message that had to be applied was not: clean %t, %d lost", r.Clean, r.Lost)
+	}
+	if r := run(sabotage{double: 300}, model, false); r.Clean || r.Duplicated != 1 {
+		t.Errorf("one message was applied twice: clean %t, %d duplicated", r.Clean, r.Duplicated)
 	}
 }
 

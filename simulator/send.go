@@ -64,7 +64,7 @@ func (d *device) prepare(next draft) (flight, error) {
 		Time: now, Epoch: f.number.epoch, Seq: f.number.seq,
 	}
 	completed := d.match.take(msg)
-	f.relevant = d.fleet.options.Model.Relevant(msg)
+	f.relevant = d.fleet.options.Model.Pass(&d.filter, msg)
 	if f.relevant && !d.fleet.admit() {
 		f.relevant = false
 	}

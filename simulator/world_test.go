@@ -17,7 +17,9 @@ type testModel struct{}
 func (testModel) Name() string { return "pump" }
 func (testModel) Hash() string { return "0123abcd" }
 
-func (testModel) Relevant(m devicefsm.Message) bool {
+func (testModel) Pass(_ *devicefsm.Filter, m devicefsm.Message) bool { return relevantToPumps(m) }
+
+func relevantToPumps(m devicefsm.Message) bool {
 	if m.Channel != devicefsm.ChannelTelemetry {
 		return true
 	}
@@ -37,7 +39,11 @@ type world struct {
 	stalled bool // what arrives is kept for later, while timers go on
 	slow    bool // the same, but for each device only from a birth on that is waited for
 	kept    []func()
-	letter  func([]byte) // where dead letters go
+	// forgetful takes the copy of a message that was left out for a new one.
+	forgetful bool
+	naive     bool             // applies everything
+	sift      *devicefsm.Model // if there is one, it says which of the readings are applied
+	letter    func([]byte)     // where dead letters go
 }
 
 // sabotage is what goes wrong. The counts say at which occurrence in the fleet,
@@ -64,6 +70,7 @@ type worldTwin struct {
 	latest   string
 	timer    *time.Timer
 	held     bool
+	filter   devicefsm.Filter
 }
 
 func newWorld(broken sabotage) *world {
@@ -232,12 +239,26 @@ func (w *world) handle(id, topic string, payload []byte) {
 		m.Channel, m.Name = devicefsm.ChannelAck, parts[3]
 	}
 	n := number{int64(data["epoch"].(float64)), uint64(data["seq"].(float64))}
-	if t.seen[n] || !(testModel{}).Relevant(m) {
+	m.Epoch, m.Seq = n.epoch, n.seq
+	if t.seen[n] {
+		return
+	}
+	t.seen[n] = !w.forgetful
+	if !w.applies(t, m) {
 		return
 	}
 	t.seen[n] = true
 	t.apply(n)
 	t.step(m)
+}
+
+// applies reports whether a message reaches the twin.
+func (w *world) applies(t *worldTwin, m devicefsm.Message) bool {
+	if w.sift == nil {
+		return w.naive || relevantToPumps(m)
+	}
+	_, reading := m.Data["temperature"]
+	return w.sift.Pass(&t.filter, m) || !reading && relevantToPumps(m)
 }
 
 // apply notes the message as applied, unless told to get it wrong.

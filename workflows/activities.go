@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/temporal"
+
+	"devicetwin/internal/measure"
 )
 
 // Names of the activities. A model's invoke names its activity by src.
@@ -131,12 +133,20 @@ func topicMatches(filter, topic string) bool {
 	return len(wanted) == len(levels)
 }
 
+// counted are the fields that are whole numbers.
+var counted = []string{
+	measure.Count, measure.ReprovisionStarted, measure.ReprovisionSent, measure.ReprovisionDone,
+	measure.ReprovisionFailed, measure.ReprovisionAttempt,
+}
+
 // integers turns counts, which are float64 after their way through JSON, into
 // the integers that they are: InfluxDB keeps one type for each field.
 func integers(fields map[string]any) map[string]any {
 	out := maps.Clone(fields)
-	if n, ok := out["count"].(float64); ok {
-		out["count"] = int64(n)
+	for _, name := range counted {
+		if n, ok := out[name].(float64); ok {
+			out[name] = int64(n)
+		}
 	}
 	return out
 }
@@ -202,8 +212,8 @@ func (a *Activities) Reprovision(ctx context.Context, in Invocation) (Reprovisio
 	if err != nil {
 		return Reprovisioned{}, err
 	}
-	a.Points.WritePoint("reprovisions",
-		map[string]string{"device": in.Device, "model": model.Name(), "reason": reason},
-		map[string]any{"command": in.ID, "count": int64(1)}, now)
+	a.Points.WritePoint(measure.Reprovisions,
+		map[string]string{measure.TagDevice: in.Device, measure.TagModel: model.Name(), measure.TagReason: bounded(reason)},
+		map[string]any{measure.ReprovisionCommand: in.ID, measure.ReprovisionSent: int64(1)}, now)
 	return Reprovisioned{Credential: in.ID, Command: in.ID}, nil
 }

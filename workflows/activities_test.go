@@ -50,7 +50,7 @@ func TestPublishObeysTheConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(w.points, " "); got != "plant/d1/state devices/d1/commands/reset alarms" {
+	if got := w.measurements(); got != "plant/d1/state devices/d1/commands/reset alarms" {
 		t.Errorf("published to %s", got)
 	}
 	if len(done.Refused) != 2 || !strings.Contains(done.Refused[0], "plant/d2/state") {

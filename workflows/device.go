@@ -173,6 +173,7 @@ func (d *device) apply(ctx workflow.Context, batch devicefsm.Batch) {
 			})
 		}
 		d.identify(m)
+		d.recoveryHears(m)
 		name, _ := d.model.Classify(m) // a message that is no event still renews liveness
 		d.step(devicefsm.Event{Name: name, Data: m.Data, Time: m.Time, Alive: m.Alive()})
 	}
@@ -198,10 +199,12 @@ func (d *device) step(ev devicefsm.Event) {
 
 func (d *device) accept(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) {
 	d.state.Snapshot = snapshot
-	d.state.noteFaults(outcome.Faults)
+	d.notePatterns(outcome.Matched)
+	d.noteStepFaults(outcome.Faults)
 	d.pending = append(d.pending, outcome.Actions...)
 	for _, t := range outcome.Transitions {
-		d.points = append(d.points, transitionPoint(d.state.Device, d.model.Name(), t, len(d.points)))
+		d.recoveryExpires(t)
+		d.points = append(d.points, d.transitionPoint(t))
 	}
 }
 

@@ -41,7 +41,7 @@ func loadPump(t *testing.T) *devicefsm.Model {
 type world struct {
 	mu       sync.Mutex
 	commands []sentCommand
-	points   []string // measurements
+	points   []Point
 	refuse   func(attempt int) error
 	attempts int
 	answer   func(sentCommand) // called for each command, in the order sent
@@ -83,10 +83,10 @@ func (w *world) Publish(_ context.Context, topic string, qos byte, retained bool
 	return nil
 }
 
-func (w *world) WritePoint(measurement string, _ map[string]string, _ map[string]any, _ time.Time) {
+func (w *world) WritePoint(measurement string, tags map[string]string, fields map[string]any, at time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.points = append(w.points, measurement)
+	w.points = append(w.points, Point{Measurement: measurement, Tags: tags, Fields: fields, At: at})
 }
 
 func (w *world) count(measurement string) int {
@@ -94,7 +94,7 @@ func (w *world) count(measurement string) int {
 	defer w.mu.Unlock()
 	n := 0
 	for _, p := range w.points {
-		if p == measurement {
+		if p.Measurement == measurement {
 			n++
 		}
 	}
@@ -228,8 +228,8 @@ func TestCrashLoopIsReprovisioned(t *testing.T) {
 		len(c.Message.Data.Credentials.Password) != 64 || !reflect.DeepEqual(c.Message.Data.Config, h.model.Config()) {
 		t.Errorf("command %+v is not what the device needs", c)
 	}
-	if n := h.world.count("reprovisions"); n != 1 {
-		t.Errorf("%d reprovision points, want 1", n)
+	if n := h.world.count("reprovisions"); n != 3 {
+		t.Errorf("%d reprovision points, want 3: started, sent, done", n)
 	}
 	if n := h.world.count("transitions"); n != 3 {
 		t.Errorf("%d transition points, want 3: to reprovisioning, awaiting_birth, online", n)

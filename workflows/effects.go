@@ -88,6 +88,7 @@ func (d *device) carryOut(ctx workflow.Context) {
 			d.emit(ctx, messages, nil)
 			messages = nil
 			d.state.Invocations = append(d.state.Invocations, a)
+			d.recoveryBegins(ctx, a)
 			d.start(ctx, a)
 		case devicefsm.ActionCancel:
 			d.cancelInvocation(a.ID)
@@ -97,7 +98,7 @@ func (d *device) carryOut(ctx workflow.Context) {
 			d.state.noteFaults([]string{fmt.Sprintf("action %s is not supported yet", a.Type)})
 		}
 	}
-	points := d.points
+	points := d.withAsides(messages, d.points)
 	d.points = nil
 	d.emit(ctx, messages, points)
 	d.writeAttributes(ctx)
@@ -163,6 +164,9 @@ func (d *device) finish(ctx workflow.Context, inv *invocation, f workflow.Future
 	case err != nil && inv.silent:
 		d.state.noteFaults([]string{cause(err)})
 	case err != nil:
+		if d.state.Recovery != nil && d.effectID(inv.id) == d.state.Recovery.Command {
+			d.recoveryFailed(workflow.Now(ctx))
+		}
 		d.step(devicefsm.ErrorEvent(inv.id, cause(err), workflow.Now(ctx)))
 	case !inv.silent:
 		d.step(devicefsm.DoneEvent(inv.id, data, workflow.Now(ctx)))
@@ -238,15 +242,4 @@ func (d *device) writeAttributes(ctx workflow.Context) {
 		return
 	}
 	d.state.Attributes = want
-}
-
-// transitionPoint is the point of one change of state. Index keeps points of
-// one batch apart that happened in the same millisecond.
-func transitionPoint(device, model string, t devicefsm.Transition, index int) Point {
-	return Point{
-		Measurement: "transitions",
-		Tags:        map[string]string{"device": device, "model": model, "from": t.From, "to": t.To},
-		Fields:      map[string]any{"event": t.Event, "count": int64(1)},
-		At:          t.Time.Add(time.Duration(index) * time.Nanosecond),
-	}
 }

@@ -38,6 +38,10 @@ type State struct {
 	Firmware   string     `json:"firmware,omitempty"`
 	Site       string     `json:"site,omitempty"`
 	Attributes Attributes `json:"attributes"`
+	// Recovery is the reprovisioning that is not over, and Asides are points that
+	// wait to leave; both are for figures only.
+	Recovery *recovery `json:"recovery,omitempty"`
+	Asides   []Point   `json:"asides,omitempty"`
 	// Runs counts the continue-as-new steps.
 	Runs int `json:"runs"`
 	// Faults are the newest run-time faults of the model's expressions.

@@ -25,7 +25,6 @@ const (
 	TagTo       = "to"    // name of the state entered
 	TagPattern  = "pattern"
 	TagReason   = "reason"
-	TagStatus   = "status"
 	TagRun      = "run"
 	TagScenario = "scenario"
 )
@@ -41,14 +40,15 @@ const (
 // Fields of Devices.
 const DevicesInState = "devices"
 
-// Fields of Reprovisions, and the values of its TagStatus.
+// Fields of Reprovisions: which step a point is of, with the value 1, and what is
+// known of it.
 const (
-	ReprovisionCommand = "command" // id of the command, and of the credentials in it
-	RecoverySeconds    = "recovery_seconds"
-	ReprovisionAttempt = "attempt" // from 1, since the device was last well
+	ReprovisionStarted = "started" // the model has asked for it
+	ReprovisionSent    = "sent"    // the broker has taken the command
+	ReprovisionDone    = "done"    // the device came back with its new credentials
+	ReprovisionFailed  = "failed"  // the device refused or did not answer, the activity failed, or another attempt began
 
-	StatusStarted = "started" // the model has asked for it
-	StatusSent    = "sent"    // the broker has taken the command
-	StatusDone    = "done"    // the device came back with its new credentials
-	StatusFailed  = "failed"  // the device refused, the activity failed, or another attempt began
+	ReprovisionCommand = "command" // id of the command, and of the credentials in it
+	ReprovisionAttempt = "attempt" // from 1, since the device was last well
+	RecoverySeconds    = "recovery_seconds"
 )

@@ -36,11 +36,13 @@ func Shapes() map[string]Shape {
 			WorkerTasksFailed, WorkerCacheSize, WorkerCacheHits, WorkerCacheMisses, WorkerCacheEvictions,
 			WorkerSlotsUsed, WorkerRequestsFailed,
 		}},
-		Devices:      {[]string{TagModel, TagState}, []string{DevicesInState}},
-		Transitions:  {[]string{TagDevice, TagModel, TagSite, TagFrom, TagTo}, []string{Count, Event, State}},
-		Sequences:    {[]string{TagDevice, TagModel, TagSite, TagPattern}, []string{Count}},
-		Reprovisions: {[]string{TagDevice, TagModel, TagSite, TagReason, TagStatus}, []string{Count, ReprovisionCommand, ReprovisionAttempt, RecoverySeconds}},
-		ModelFaults:  {[]string{TagDevice, TagModel, TagSite}, []string{Count, Text}},
+		Devices:     {[]string{TagModel, TagState}, []string{DevicesInState}},
+		Transitions: {[]string{TagDevice, TagModel, TagSite, TagFrom, TagTo}, []string{Count, Event, State}},
+		Sequences:   {[]string{TagDevice, TagModel, TagSite, TagPattern}, []string{Count}},
+		Reprovisions: {[]string{TagDevice, TagModel, TagSite, TagReason}, []string{
+			ReprovisionStarted, ReprovisionSent, ReprovisionDone, ReprovisionFailed, ReprovisionCommand, ReprovisionAttempt, RecoverySeconds,
+		}},
+		ModelFaults: {[]string{TagDevice, TagModel, TagSite}, []string{Count, Text}},
 		Simulator: {[]string{TagRun, TagScenario, TagModel}, []string{
 			SimulatorPhase, SimulatorDevices, SimulatorConnected, SimulatorUnsettled, SimulatorSent, SimulatorRelevant,
 			SimulatorUnacknowledged, SimulatorRepeated, SimulatorReconnects, SimulatorCommands, SimulatorCommandsRepeated,

@@ -1,0 +1,83 @@
+package workflows
+
+import (
+	"time"
+
+	"devicetwin/devicefsm"
+	"devicetwin/internal/measure"
+)
+
+// keptAsides bounds the points that wait for company; of more, the oldest are
+// dropped.
+const keptAsides = 32
+
+// aside keeps a point until something else leaves: a message, or the point of a
+// transition. So it never costs the server anything by itself, and a run that
+// began before there were such points replays as it was recorded. It loses
+// little: what such a point tells of hardly ever happens without a transition.
+func (d *device) aside(p Point) {
+	d.state.Asides = append(d.state.Asides, p)
+	d.state.Asides = d.state.Asides[max(0, len(d.state.Asides)-keptAsides):]
+}
+
+// withAsides adds the points that wait to those of transitions, if anything
+// leaves.
+func (d *device) withAsides(messages []Outgoing, points []Point) []Point {
+	if len(messages) == 0 && len(points) == 0 {
+		return nil
+	}
+	points = append(points, d.state.Asides...)
+	d.state.Asides = nil
+	return points
+}
+
+// tags are those of every point of this device, and the given ones, in pairs.
+func (d *device) tags(more ...string) map[string]string {
+	tags := map[string]string{measure.TagDevice: d.state.Device, measure.TagModel: d.model.Name()}
+	if d.state.Site != "" {
+		tags[measure.TagSite] = d.state.Site
+	}
+	for i := 0; i+1 < len(more); i += 2 {
+		tags[more[i]] = more[i+1]
+	}
+	return tags
+}
+
+// transitionPoint is the point of one change of state.
+func (d *device) transitionPoint(t devicefsm.Transition) Point {
+	return Point{
+		Measurement: measure.Transitions,
+		Tags:        d.tags(measure.TagFrom, t.From, measure.TagTo, t.To),
+		Fields:      map[string]any{measure.Event: t.Event, measure.State: t.To, measure.Count: int64(1)},
+		At:          apart(t.Time, len(d.points)),
+	}
+}
+
+// notePatterns and noteStepFaults make points of what a step did beside
+// transitions.
+func (d *device) notePatterns(matched []string) {
+	for _, pattern := range matched {
+		d.aside(Point{
+			Measurement: measure.Sequences,
+			Tags:        d.tags(measure.TagPattern, pattern),
+			Fields:      map[string]any{measure.Count: int64(1)},
+			At:          apart(d.state.Snapshot.Time(), len(d.state.Asides)),
+		})
+	}
+}
+
+func (d *device) noteStepFaults(faults []string) {
+	if len(faults) == 0 {
+		return
+	}
+	d.state.noteFaults(faults)
+	d.aside(Point{
+		Measurement: measure.ModelFaults,
+		Tags:        d.tags(),
+		Fields:      map[string]any{measure.Count: int64(len(faults)), measure.Text: bounded(faults[len(faults)-1])},
+		At:          apart(d.state.Snapshot.Time(), len(d.state.Asides)),
+	})
+}
+
+// apart keeps points of one millisecond from replacing one another.
+func apart(at time.Time, index int) time.Time { return at.Add(time.Duration(index) * time.Nanosecond) }

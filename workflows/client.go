@@ -186,10 +186,19 @@ func (c *Client) readRun(ctx context.Context, device, id string) (runRecord, err
 // attribute; the count trails the truth by some tens of milliseconds. A device
 // in parallel states counts in each of them.
 func (c *Client) CountStates(ctx context.Context, states []string) (map[string]int, error) {
+	return c.countStates(ctx, "", states)
+}
+
+// CountModelStates counts as CountStates does, the devices of one model only.
+func (c *Client) CountModelStates(ctx context.Context, model string, states []string) (map[string]int, error) {
+	return c.countStates(ctx, " AND "+AttributeModel.GetName()+" = '"+strings.ReplaceAll(model, "'", "''")+"'", states)
+}
+
+func (c *Client) countStates(ctx context.Context, and string, states []string) (map[string]int, error) {
 	counts := make(map[string]int, len(states))
 	for _, state := range states {
-		query := fmt.Sprintf("WorkflowType = '%s' AND ExecutionStatus = 'Running' AND %s = '%s'",
-			WorkflowType, AttributeState.GetName(), strings.ReplaceAll(state, "'", "''"))
+		query := fmt.Sprintf("WorkflowType = '%s' AND ExecutionStatus = 'Running' AND %s = '%s'%s",
+			WorkflowType, AttributeState.GetName(), strings.ReplaceAll(state, "'", "''"), and)
 		answer, err := c.temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
 			Namespace: c.namespace, Query: query,
 		})

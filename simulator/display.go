@@ -55,7 +55,7 @@ func (d *display) waitFor(s *settling) {
 func (d *display) show(ctx context.Context) {
 	f := d.fleet
 	last, sent, relevant := f.started, uint64(0), uint64(0)
-	for pause(ctx, showEvery) {
+	for looks := 0; pause(ctx, showEvery); looks++ {
 		now := time.Now()
 		took := now.Sub(last).Seconds()
 		nowSent, nowRelevant := f.count.sent.Load(), f.count.relevant.Load()
@@ -79,6 +79,9 @@ func (d *display) show(ctx context.Context) {
 		}
 		last, sent, relevant = now, nowSent, nowRelevant
 		f.options.Progress(p)
+		if looks%pointsEvery == 0 {
+			f.writePoint(f.progressFields(p), now)
+		}
 	}
 }
 

@@ -80,6 +80,7 @@ type Options struct {
 	MaxLedger   int           // relevant messages kept in all; 20,000,000 (480 MB)
 
 	Progress func(Progress) // called about once a second; may be nil
+	Points   PointWriter    // takes the ledger's figures, about every two seconds, and the verdict; may be nil
 	Log      *slog.Logger   // default: slog.Default()
 }
 

@@ -59,6 +59,7 @@ func run(ctx context.Context, o Options, dial dialer, watch watcher, start time.
 		return Report{}, err
 	}
 	f.fill(&report, s)
+	f.writePoint(report.verdictFields(), time.Now())
 	return report, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"devicetwin/devicefsm"
+	"devicetwin/internal/measure"
 )
 
 func pumpScenario(t *testing.T) *Scenario {
@@ -271,5 +272,41 @@ func TestOptionsTellsAllFaults(t *testing.T) {
 		if !strings.Contains(err.Error(), want+":") {
 			t.Errorf("%q is not among the faults:\n%v", want, err)
 		}
+	}
+}
+
+// ledgerPoints keeps what a run writes.
+type ledgerPoints struct {
+	tags   []map[string]string
+	fields []map[string]any
+}
+
+func (l *ledgerPoints) WritePoint(_ string, tags map[string]string, fields map[string]any, _ time.Time) {
+	l.tags, l.fields = append(l.tags, tags), append(l.fields, fields)
+}
+
+func TestRunWritesItsLedger(t *testing.T) {
+	var points ledgerPoints
+	r := play(t, sabotage{lose: 300}, func(o *Options, _ *world) { o.Points = &points })
+	if len(points.fields) < 30 {
+		t.Fatalf("%d points of a run of a minute, want one every two seconds", len(points.fields))
+	}
+	if tags := points.tags[0]; tags[measure.TagRun] != "pump" || tags[measure.TagScenario] != "pump" || tags[measure.TagModel] == "" {
+		t.Errorf("tags %v", tags)
+	}
+	before := uint64(0)
+	for i, fields := range points.fields[:len(points.fields)-1] {
+		sent := fields[measure.SimulatorSent].(uint64)
+		if sent < before {
+			t.Errorf("point %d: sent falls from %d to %d", i, before, sent)
+		}
+		before = sent
+		if _, told := fields[measure.SimulatorLost]; told {
+			t.Errorf("point %d tells what is lost before it is known", i)
+		}
+	}
+	last := points.fields[len(points.fields)-1]
+	if last[measure.SimulatorLost] != uint64(1) || last[measure.SimulatorClean] != 0 || last[measure.SimulatorSent] != r.Sent {
+		t.Errorf("the last point %v, want one lost, not clean, %d sent", last, r.Sent)
 	}
 }

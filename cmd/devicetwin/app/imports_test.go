@@ -17,6 +17,7 @@ const module = "devicetwin"
 var mayImport = map[string][]string{
 	"internal/source":    {},
 	"internal/measure":   {},
+	"internal/figures":   {},
 	"devicefsm/pattern":  {},
 	"devicefsm":          {"devicefsm/pattern", "internal/source"},
 	"devicefsm/script":   {"devicefsm", "internal/source"},
@@ -24,7 +25,7 @@ var mayImport = map[string][]string{
 	"bridge":             {"devicefsm", "internal/measure", "twin"},
 	"workflows":          {"devicefsm", "internal/measure", "twin"},
 	"simulator":          {"devicefsm", "internal/measure", "internal/source"},
-	"cmd/devicetwin/app": {"bridge", "devicefsm", "devicefsm/script", "internal/source", "simulator", "workflows"},
+	"cmd/devicetwin/app": {"bridge", "devicefsm", "devicefsm/script", "internal/figures", "internal/measure", "internal/source", "simulator", "workflows"},
 	"cmd/devicetwin":     {"cmd/devicetwin/app"},
 }
 

@@ -48,6 +48,8 @@ type WorkerConfig struct {
 	Credentials string `help:"Folder of the hashes of the credentials that devices were given; share it with the broker's authentication." default:"credentials" placeholder:"DIR"`
 	RunEvents   int    `help:"Messages that one run of a device's workflow applies before it is continued as new." default:"10000"`
 
+	CountEvery time.Duration `help:"How often the devices are counted by state, for the dashboards, with a question to Temporal for each state; 0s for never." default:"15s"`
+
 	Topics []string          `help:"MQTT filters of the topics that models may publish to, besides commands; {id} stands for the device." placeholder:"FILTER"`
 	Notify map[string]string `help:"Webhooks that models may notify, by the names that they use." placeholder:"NAME=URL"`
 }
@@ -112,6 +114,9 @@ func (c Config) StartService(b *BridgeConfig, w *WorkerConfig, log *slog.Logger)
 	if err != nil {
 		return nil, err
 	}
+	if err := checkNames(models); err != nil {
+		return nil, err
+	}
 	if w != nil {
 		if err := checkSources(models); err != nil {
 			return nil, err
@@ -134,6 +139,9 @@ func (c Config) validate(b *BridgeConfig, w *WorkerConfig) error {
 		faults = append(faults, c.bridgeConfig(*b).Validate())
 	} else {
 		faults = append(faults, c.MQTT.clientConfig().Validate())
+	}
+	if w != nil && w.CountEvery != 0 && w.CountEvery < time.Second {
+		faults = append(faults, fmt.Errorf("time between two counts of the devices (--worker-count-every) %v: expected 0s, or at least 1s", w.CountEvery))
 	}
 	if w != nil && w.RunEvents < 1 {
 		faults = append(faults, fmt.Errorf("messages in a run of a workflow (--worker-run-events) %d: expected at least 1", w.RunEvents))
@@ -187,6 +195,7 @@ func (s *Service) start(c Config, b *BridgeConfig, w *WorkerConfig, models []*de
 			return err
 		}
 		checks = append(checks, check{"worker", ready})
+		s.startCensus(c, w.CountEvery, temporal, models, points)
 	}
 	if b != nil {
 		ready, err := s.startBridge(c, *b, bridge.Deps{
@@ -198,6 +207,7 @@ func (s *Service) start(c Config, b *BridgeConfig, w *WorkerConfig, models []*de
 		}
 		checks = append(checks, check{"bridge", ready})
 	}
+	s.startFigures(processName(b, w), metrics, points)
 	return s.serveHTTP(c.HTTP.Listen, metrics, checks)
 }
 

@@ -108,8 +108,15 @@ func (f *Fleet) play(ctx context.Context, out io.Writer, metrics prometheus.Regi
 		figures.show(p)
 		progress.Show(p)
 	}
-	report, err := simulator.Run(ctx, f.options(twins, show, log))
+	options := f.options(twins, show, log)
+	points, flush, err := f.startPoints(log)
+	if err != nil {
+		return err
+	}
+	options.Points = points
+	report, err := simulator.Run(ctx, options)
 	progress.Done()
+	flush()
 	if err != nil {
 		return fmt.Errorf("simulate fleet: %w", err)
 	}

@@ -23,6 +23,8 @@ type systemFlags struct {
 // workerFlags are those of app.WorkerConfig that do not follow from the stack.
 type workerFlags struct {
 	RunEvents int `help:"Messages that one run of a device's workflow applies before it is continued as new." default:"10000"`
+
+	CountEvery time.Duration `help:"How often the devices are counted by state, for the dashboards; 0s for never." default:"5s"`
 }
 
 // system is a stack with the bridge and the worker on it, in one process.
@@ -42,7 +44,7 @@ func startSystem(ctx context.Context, o stack.Options, flags systemFlags, log ap
 		return nil, err
 	}
 	s.config = serviceConfig(s.stack, log, flags.Model, app.HTTPConfig{Listen: listen})
-	worker := app.WorkerConfig{Credentials: credentialsDir(o.DataDir), RunEvents: flags.Worker.RunEvents}
+	worker := app.WorkerConfig{Credentials: credentialsDir(o.DataDir), RunEvents: flags.Worker.RunEvents, CountEvery: flags.Worker.CountEvery}
 	if s.service, err = s.config.StartService(&flags.Bridge, &worker, o.Logger); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

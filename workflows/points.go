@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"strings"
 	"time"
 
 	"devicetwin/devicefsm"
@@ -47,10 +48,21 @@ func (d *device) tags(more ...string) map[string]string {
 func (d *device) transitionPoint(t devicefsm.Transition) Point {
 	return Point{
 		Measurement: measure.Transitions,
-		Tags:        d.tags(measure.TagFrom, t.From, measure.TagTo, t.To),
-		Fields:      map[string]any{measure.Event: t.Event, measure.State: t.To, measure.Count: int64(1)},
+		Tags:        d.tags(measure.TagFrom, t.From, measure.TagTo, t.To, measure.TagEvent, eventKind(t.Event)),
+		Fields:      map[string]any{measure.State: t.To, measure.Count: int64(1)},
 		At:          apart(t.Time, len(d.points)),
 	}
+}
+
+// eventKind is an event's name without the id of an invocation, which would make
+// each one a series of its own.
+func eventKind(event string) string {
+	for _, end := range []string{"done.invoke", "error.invoke"} {
+		if strings.HasPrefix(event, end+".") {
+			return end
+		}
+	}
+	return event
 }
 
 // notePatterns and noteStepFaults make points of what a step did beside

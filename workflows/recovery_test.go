@@ -77,6 +77,22 @@ func TestAttemptsWithoutAnswerHaveFailed(t *testing.T) {
 	}
 }
 
+// The id of an invocation is no part of a tag: each would be a series of its own.
+func TestTransitionPointsNameTheKindOfEvent(t *testing.T) {
+	h := newHarness(t, 0)
+	h.at(time.Second, crashLoop()...)
+	h.runUntil(5 * time.Second)
+	var kinds []string
+	for _, p := range h.world.points {
+		if p.Measurement == measure.Transitions {
+			kinds = append(kinds, p.Tags[measure.TagEvent]+">"+p.Fields[measure.State].(string))
+		}
+	}
+	if got := strings.Join(kinds, " "); got != "crash_loop>reprovisioning done.invoke>awaiting_birth" {
+		t.Errorf("points %s", got)
+	}
+}
+
 func TestAnActivityThatFailsIsAFailedAttempt(t *testing.T) {
 	h := newHarness(t, 0)
 	h.OnActivity(ActivityReprovision, mock.Anything, mock.Anything).Return(

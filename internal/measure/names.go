@@ -23,6 +23,7 @@ const (
 	TagState    = "state" // path of an atomic state
 	TagFrom     = "from"  // name of the state left
 	TagTo       = "to"    // name of the state entered
+	TagEvent    = "event" // name of the event that caused it, without the id of an invocation
 	TagPattern  = "pattern"
 	TagReason   = "reason"
 	TagRun      = "run"
@@ -32,7 +33,6 @@ const (
 // Fields of several measurements.
 const (
 	Count = "count" // 1 in each point, to be summed
-	Event = "event" // name of the event that caused it
 	State = "state" // name of the state now
 	Text  = "text"  // for people
 )

@@ -37,7 +37,7 @@ func Shapes() map[string]Shape {
 			WorkerSlotsUsed, WorkerRequestsFailed,
 		}},
 		Devices:     {[]string{TagModel, TagState}, []string{DevicesInState}},
-		Transitions: {[]string{TagDevice, TagModel, TagSite, TagFrom, TagTo}, []string{Count, Event, State}},
+		Transitions: {[]string{TagDevice, TagModel, TagSite, TagFrom, TagTo, TagEvent}, []string{Count, State}},
 		Sequences:   {[]string{TagDevice, TagModel, TagSite, TagPattern}, []string{Count}},
 		Reprovisions: {[]string{TagDevice, TagModel, TagSite, TagReason}, []string{
 			ReprovisionStarted, ReprovisionSent, ReprovisionDone, ReprovisionFailed, ReprovisionCommand, ReprovisionAttempt, RecoverySeconds,

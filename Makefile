@@ -20,7 +20,7 @@ WORKFLOWCHECK := go run go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
 RACE := ./bridge/... ./simulator/... ./workflows/... ./cmd/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo dev chaos test test-race check fmt bench fuzz histories clean
+.PHONY: help build demo dev chaos test test-race check fmt bench fuzz dashboards histories clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ fuzz: ## run every fuzz target for FUZZTIME
 			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package || exit 1; \
 		done; \
 	done
+
+dashboards: ## write deploy/grafana/dashboards and its alert rules
+	go run ./deploy/grafana/gen deploy/grafana
 
 histories: ## record the workflow histories that the replay tests use (after a deliberate change)
 	cd $(STACK) && go test ./... -run TestRecordHistories -record

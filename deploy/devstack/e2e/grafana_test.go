@@ -4,14 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/goccy/go-yaml"
 
@@ -23,20 +20,31 @@ const grafanaDir = "../../grafana"
 type dashboard struct {
 	UID        string
 	Templating struct {
+		List []dashboardVariable
+	}
+	Annotations struct {
 		List []struct {
 			Name       string
-			Query      string
 			Datasource struct{ UID string }
+			Target     struct{ Query string }
 		}
 	}
-	Panels []struct {
-		Title      string
-		Datasource struct{ UID string }
-		Targets    []struct {
-			Query      string
-			RawQuery   bool
-			Datasource struct{ UID string }
-		}
+	Panels []dashboardPanel
+}
+
+type dashboardVariable struct {
+	Name, Type, Query, AllValue string
+	IncludeAll                  bool
+	Datasource                  struct{ UID string }
+}
+
+type dashboardPanel struct {
+	Title, Description string
+	Datasource         struct{ UID string }
+	Targets            []struct {
+		RefID, Query string
+		RawQuery     bool
+		Datasource   struct{ UID string }
 	}
 }
 
@@ -59,58 +67,6 @@ func readDashboards(t *testing.T) map[string]dashboard {
 		dashboards[filepath.Base(file)] = d
 	}
 	return dashboards
-}
-
-// Every query of every dashboard runs on the real InfluxDB, and finds the points
-// that a fleet leaves behind.
-func TestDashboardQueriesFindData(t *testing.T) {
-	s := start(t, stack.Options{Parts: []stack.Part{stack.PartInfluxDB}})
-	writeInflux(t, s, fleetPoints(time.Now())...)
-	variables := strings.NewReplacer(
-		"$timeFilter", "time >= now() - 15m", "$__interval", "10s", "$model", "pump", "$device", "pump-0001")
-	for file, d := range readDashboards(t) {
-		queries := map[string]string{}
-		for _, v := range d.Templating.List {
-			queries["variable "+v.Name] = v.Query
-		}
-		for _, p := range d.Panels {
-			if len(p.Targets) == 0 {
-				t.Errorf("%s: panel %q has no query", file, p.Title)
-			}
-			for i, target := range p.Targets {
-				if !target.RawQuery {
-					t.Errorf("%s: panel %q query %d is not written as InfluxQL", file, p.Title, i)
-				}
-				queries[fmt.Sprintf("panel %q query %d", p.Title, i)] = target.Query
-			}
-		}
-		for what, query := range queries {
-			rows := queryInflux(t, s.InfluxDB.URL(), variables.Replace(query))
-			if len(rows) == 0 {
-				t.Errorf("%s: %s finds nothing: %s", file, what, query)
-			}
-		}
-	}
-}
-
-// fleetPoints are what bridge and worker write, by the names that they use.
-func fleetPoints(now time.Time) []string {
-	var lines []string
-	add := func(ago time.Duration, format string, args ...any) {
-		lines = append(lines, fmt.Sprintf(format, args...)+fmt.Sprintf(" %d", now.Add(-ago).UnixNano()))
-	}
-	for i := range 12 {
-		ago := time.Duration(120-10*i) * time.Second
-		add(ago, `bridge,bridge=bridge messages=%di,events=%di,signals=%di,devices_known=100i,oldest_unacknowledged_seconds=0.1,`+
-			`dead_letters=%di,window_messages=3i,devices_waiting=2i,signals_in_flight=1i,signal_failures=%di,connections_lost=%di,gaps=%di`,
-			1000*i, 200*i, 100*i, i, i, i, i)
-		add(ago, `pump,device=pump-0001,model=pump temperature=%d,rpm=1480`, 60+i)
-	}
-	add(50*time.Second, `transitions,device=pump-0001,model=pump,from=online,to=reprovisioning event="crash_loop",count=1i`)
-	add(40*time.Second, `transitions,device=pump-0001,model=pump,from=reprovisioning,to=online event="boot",count=1i`)
-	add(30*time.Second, `transitions,device=pump-0002,model=pump,from=online,to=overheated event="reading",count=1i`)
-	add(49*time.Second, `reprovisions,device=pump-0001,model=pump,reason=crash_loop command="c1",count=1i`)
-	return lines
 }
 
 func TestDashboardsUseTheProvisionedDataSource(t *testing.T) {
@@ -139,8 +95,13 @@ func TestDashboardsUseTheProvisionedDataSource(t *testing.T) {
 	}
 	for file, d := range readDashboards(t) {
 		for _, v := range d.Templating.List {
-			if v.Datasource.UID != source.UID {
+			if v.Type == "query" && v.Datasource.UID != source.UID {
 				t.Errorf("%s: variable %s uses data source %q", file, v.Name, v.Datasource.UID)
+			}
+		}
+		for _, a := range d.Annotations.List {
+			if a.Datasource.UID != source.UID {
+				t.Errorf("%s: annotation %s uses data source %q", file, a.Name, a.Datasource.UID)
 			}
 		}
 		for _, p := range d.Panels {

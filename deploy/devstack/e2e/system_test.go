@@ -55,7 +55,7 @@ func startSystem(t *testing.T, runEvents int) *system {
 	}
 	service, err := config.StartService(
 		&app.BridgeConfig{ID: "e2e", MaxPayload: 128 << 10, Window: 4096, BatchMessages: 500, SignalsInFlight: 64},
-		&app.WorkerConfig{Credentials: credentials, RunEvents: runEvents}, testLogger(t))
+		&app.WorkerConfig{Credentials: credentials, RunEvents: runEvents, CountEvery: 2 * time.Second}, testLogger(t))
 	if err != nil {
 		t.Fatal(err)
 	}

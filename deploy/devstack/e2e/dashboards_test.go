@@ -1,0 +1,165 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"devicetwin/deploy/devstack/stack"
+)
+
+// mayBeEmpty marks the description of a panel that a fleet may leave without rows.
+const mayBeEmpty = "Rightly empty: "
+
+// alertRules are the queries of the provisioned alert rules, by their uids.
+func alertRules(t *testing.T) map[string]string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(grafanaDir, "provisioning", "alerting", "devicetwin.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Groups []struct {
+			Rules []struct {
+				UID       string `yaml:"uid"`
+				Title     string `yaml:"title"`
+				Condition string `yaml:"condition"`
+				Data      []struct {
+					RefID string `yaml:"refId"`
+					Model struct {
+						Query string `yaml:"query"`
+					} `yaml:"model"`
+				} `yaml:"data"`
+			} `yaml:"rules"`
+		} `yaml:"groups"`
+	}
+	if err := yaml.Unmarshal(raw, &file); err != nil {
+		t.Fatal(err)
+	}
+	queries := map[string]string{}
+	for _, g := range file.Groups {
+		for _, r := range g.Rules {
+			known := false
+			for _, d := range r.Data {
+				if d.Model.Query != "" {
+					queries[r.UID] = d.Model.Query
+				}
+				known = known || d.RefID == r.Condition
+			}
+			if !known || queries[r.UID] == "" {
+				t.Errorf("alert rule %s has no query, or its condition %q is none of its steps", r.UID, r.Condition)
+			}
+		}
+	}
+	if len(queries) < 5 {
+		t.Errorf("%d alert rules, want at least 5", len(queries))
+	}
+	return queries
+}
+
+// values finds a value for each variable as Grafana does: the first that its
+// query finds, or all. A device is one that has been through everything.
+func values(t *testing.T, s *system, d dashboard) []string {
+	t.Helper()
+	replace := []string{
+		"$timeFilter", "time >= now() - 15m", "$__interval", "10s",
+		"${__from}", fmt.Sprint(time.Now().UnixMilli()),
+	}
+	for _, v := range d.Templating.List {
+		value := v.Query
+		if v.Type == "query" {
+			rows := queryInflux(t, s.InfluxDB.URL(), strings.NewReplacer(replace...).Replace(v.Query))
+			if len(rows) == 0 {
+				t.Errorf("variable %s finds nothing: %s", v.Name, v.Query)
+				continue
+			}
+			value = fmt.Sprint(rows[0][1])
+			if v.IncludeAll {
+				value = v.AllValue
+			}
+			if v.Name == "device" {
+				rows := queryInflux(t, s.InfluxDB.URL(), `SELECT top("n", "device", 1) FROM (SELECT sum("done") AS "n" FROM "reprovisions" GROUP BY "device")`)
+				if len(rows) == 0 {
+					t.Fatal("no device was reprovisioned")
+				}
+				value = fmt.Sprint(rows[0][2])
+			}
+		}
+		replace = append(replace, "$"+v.Name, value)
+	}
+	return replace
+}
+
+// Every query of every dashboard and alert rule finds what a short run of the
+// simulator has left in InfluxDB, through bridge and worker.
+func TestDashboardQueriesFindRows(t *testing.T) {
+	s := startSystem(t, 1000)
+	out, err := program(t, "devicetwin", "simulate", "--devices", "30", "--rate", "2", "--duration", "25s", "--seed", "4",
+		"--scenario", "deploy/devstack/e2e/testdata/dashboards.scenario.yaml",
+		"--mqtt-url", s.MQTT.URL(), "--temporal-address", s.Temporal.Addr(), "--influx-url", s.InfluxDB.URL()).CombinedOutput()
+	if err != nil {
+		t.Fatalf("simulate: %v\n%s", err, out)
+	}
+	eventually(t, "the figures of half a minute", func(context.Context) bool {
+		return len(queryInflux(t, s.InfluxDB.URL(), `SELECT "messages" FROM "bridge"`)) >= 3 &&
+			len(queryInflux(t, s.InfluxDB.URL(), `SELECT "cpu_seconds" FROM "process"`)) >= 3 &&
+			len(queryInflux(t, s.InfluxDB.URL(), `SELECT "clean" FROM "simulator"`)) == 1
+	})
+	var report strings.Builder
+	ask := func(what, query string, empty bool) int {
+		rows := queryInflux(t, s.InfluxDB.URL(), query)
+		n := 0
+		for _, row := range rows { // the time alone is no row
+			if slices.ContainsFunc(row[1:], func(v any) bool { return v != nil }) {
+				n++
+			}
+		}
+		fmt.Fprintf(&report, "%5d  %s\n", n, what)
+		if n == 0 && !empty {
+			t.Errorf("%s finds nothing: %s", what, query)
+		}
+		return n
+	}
+	all := readDashboards(t)
+	for _, file := range slices.Sorted(maps.Keys(all)) {
+		d := all[file]
+		variables := strings.NewReplacer(values(t, s, d)...)
+		for _, a := range d.Annotations.List {
+			ask(file+": annotation "+a.Name, variables.Replace(a.Target.Query), false)
+		}
+		for _, p := range d.Panels {
+			empty, found := strings.Contains(p.Description, mayBeEmpty), 0
+			for _, target := range p.Targets {
+				if !target.RawQuery {
+					t.Errorf("%s: panel %q: query %s is not written as InfluxQL", file, p.Title, target.RefID)
+				}
+				found += ask(fmt.Sprintf("%s: %s, %s", file, p.Title, target.RefID), variables.Replace(target.Query), empty)
+			}
+			// Of several queries, some of which may be empty, one finds something.
+			if empty && len(p.Targets) > 1 && found == 0 {
+				t.Errorf("%s: panel %q: no query finds anything", file, p.Title)
+			}
+		}
+	}
+	rules := alertRules(t)
+	for _, uid := range slices.Sorted(maps.Keys(rules)) {
+		ask("alert rule "+uid, rules[uid], false)
+	}
+	t.Logf("rows of each query:\n%s", report.String())
+}
+
+// A query that is broken, or asks for what nobody writes, is found out.
+func TestQueriesOfNothingFindNothing(t *testing.T) {
+	s := start(t, stack.Options{Parts: []stack.Part{stack.PartInfluxDB}})
+	if rows := queryInflux(t, s.InfluxDB.URL(), `SELECT last("messages") FROM "bridge"`); len(rows) != 0 {
+		t.Errorf("an empty database has %d rows", len(rows))
+	}
+}

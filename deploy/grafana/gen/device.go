@@ -1,0 +1,61 @@
+package main
+
+import m "devicetwin/internal/measure"
+
+func device() *dashboard {
+	d := newDashboard("device", "Device", "One device: its states, its telemetry, and what was done about it.", "now-6h")
+	d.choose(m.TagDevice, "Device", "Id of the device; any id can be typed", tagValues(m.TagDevice, m.Transitions)+" LIMIT 5000", false)
+	d.choose(m.TagModel, "Model", "Model of the device, which is the measurement of its telemetry",
+		`SHOW TAG VALUES FROM "transitions" WITH KEY = "model" WHERE "device" =~ /^$device$/`, false)
+	d.ask("temporal", "Temporal UI", "Address of Temporal's web UI with the namespace, for links", "http://127.0.0.1:8233/namespaces/default")
+	d.ask("api", "API", "Address of devicetwin's HTTP API, for links", "http://127.0.0.1:8091")
+	workflow := link{Type: "link", Title: "Workflow in Temporal", URL: "${temporal}/workflows/device%2F${device:percentencode}", TargetBlank: true}
+	why := link{Type: "link", Title: "Why is it in this state?", URL: "${api}/v1/devices/${device:percentencode}/why", TargetBlank: true}
+	d.Links = append(d.Links, workflow, why)
+	of1 := matches(m.TagDevice)
+	transitions, reprovisions, sequences := of(m.Transitions, of1...), of(m.Reprovisions, of1...), of(m.Sequences, of1...)
+	telemetry := from{"/^$model$/", append([]string{"$timeFilter"}, of1...)}
+	happened := transitions.latest(500, m.TagEvent, m.TagFrom, m.TagTo, m.Count).text
+	d.Annotations.List = append(d.Annotations.List, annotation{
+		Name: "Events", Datasource: influx, Enable: true, IconColor: "orange", Query: happened, TextColumn: m.TagEvent, TagsColumn: m.TagTo,
+		Target: annotationTarget{
+			RefID: "Events", Query: happened, QueryType: "tags", FromAnnotations: true, RawQuery: true, TextColumn: m.TagEvent, TagsColumn: m.TagTo,
+		},
+	})
+
+	// What was so before the time shown, and still is.
+	before := from{quoted(m.Transitions), append([]string{"time < ${__from}ms"}, of1...)}.
+		query(call("last", m.State, m.State)).rows()
+	d.row(4,
+		stat(6, "State", "string", "The state that the last transition led to. Not what you expect: follow the link to why.",
+			transitions.query(call("last", m.State, m.State)).rows()).text(m.State).linked("", why).unless("as before the time shown"),
+		stat(6, "Last message", "dateTimeFromNow", "When the newest telemetry was measured. Long ago: see whether the device is on the network, and its workflow for device.silent.",
+			query{text: telemetry.query("*").text + " ORDER BY time DESC LIMIT 1", table: true}).text("Time").linked("", workflow),
+		stat(6, "Sequences matched", "short", "Matches of the model's patterns in the time shown. Many: this device has the fault that the model watches for.",
+			sequences.inAll(call("sum", m.Count, "matched"))).unless("0"),
+		stat(6, "Recovered", "short", "How often the device came back with new credentials in the time shown. Less than it was reprovisioned: see the table below.",
+			reprovisions.inAll(call("sum", m.ReprovisionDone, "done"))).unless("0"),
+	)
+	timeline := newPanel("state-timeline", 24, "States", "string",
+		"The device's states over time. A state that comes back in short turns: the model swings between two; give it a hysteresis or a delay.",
+		[]query{transitions.query(quoted(m.State)).rows(), before})
+	timeline.Options = map[string]any{
+		"mergeValues": true, "showValue": "auto", "rowHeight": 0.8,
+		"legend": map[string]any{"displayMode": "list", "placement": "bottom", "showLegend": true},
+	}
+	timeline.Transformations = []transformation{
+		{"merge", map[string]any{}},
+		{"sortBy", map[string]any{"fields": map[string]any{}, "sort": []any{map[string]any{"field": "Time"}}}},
+	}
+	d.row(5, timeline)
+	d.row(10, lines(24, "Telemetry", "short", "Every numeric field that the device sends, with its events. A line that ends while others go on: a sensor is gone.",
+		telemetry.overTime("mean(*)").as("$col")).signed())
+	d.row(8,
+		table(12, "Transitions", "The newest 200. What caused them, with the context before and after: follow the link to why.", true,
+			transitions.latest(200, m.TagFrom, m.TagTo, m.TagEvent, m.Count)).hide(m.Count).linked(m.TagEvent, why),
+		table(12, "Reprovisions", "The newest 200 steps: started, sent, done or failed, and the seconds to recovery. Failed again and again: the device refuses, or does not hear; look at its acknowledgements in the workflow.", true,
+			reprovisions.latest(200, m.TagReason, m.ReprovisionAttempt, m.ReprovisionStarted, m.ReprovisionSent, m.ReprovisionDone,
+				m.ReprovisionFailed, m.RecoverySeconds)).units(m.RecoverySeconds, "s"),
+	)
+	return d
+}

@@ -1,0 +1,94 @@
+package main
+
+import m "devicetwin/internal/measure"
+
+// toDevice opens the dashboard of the device in the same row.
+func toDevice() link {
+	return link{
+		Title: "Dashboard of the device",
+		URL:   "/d/devicetwin-device?var-device=${__value.text}&${__url_time_range}",
+	}
+}
+
+func fleet() *dashboard {
+	d := newDashboard("fleet", "Fleet", "All devices: where they are, what happens, who is in trouble.", "now-1h")
+	d.choose("model", "Model", "Models of the devices", tagValues(m.TagModel, m.Devices, m.Transitions), true)
+	d.choose("site", "Site", "What the devices' birth messages said; devices without one are only among all", tagValues(m.TagSite, m.Transitions), true)
+	d.choose("state", "State", "States that are counted or entered", tagValues(m.TagState, m.Devices), true)
+
+	bridge := of(m.Bridge)
+	states := of(m.Devices, matches(m.TagModel, m.TagState)...)
+	devices := matches(m.TagModel, m.TagSite)
+	entered := of(m.Transitions, append(matches(m.TagModel, m.TagSite), `"to" =~ /^$state$/`)...)
+	reprovisions, sequences, faults := of(m.Reprovisions, devices...), of(m.Sequences, devices...), of(m.ModelFaults, devices...)
+
+	d.row(4,
+		stat(4, "Devices connected", "short",
+			"Devices of all bridges that are heard within the liveness of their model. When it falls, see whether the bridge is connected (Pipeline); if so, look for what the silent ones have in common.",
+			within(bridge.overTime(`last("devices_known") - last("devices_silent") AS "value"`, m.TagBridge)).overTime(call("sum", "value", "value"))),
+		stat(4, "Devices silent", "short",
+			"Devices that a bridge has heard and that were silent for longer than their model allows. Look for a site or a network in common; one by one, open the device's dashboard.",
+			sumOfLast(bridge, m.BridgeDevicesSilent, m.TagBridge)).coloured(orange(1)),
+		stat(4, "Messages", "mps", "JSON objects that devices published. When it falls to nothing, see whether the bridge is connected (Pipeline).",
+			rateOf(bridge, m.BridgeMessages, m.TagBridge)),
+		stat(4, "Events", "eps", "Messages that can matter to the model, and that Temporal has accepted. Zero while messages arrive: see Pipeline, oldest unacknowledged.",
+			rateOf(bridge, m.BridgeEvents, m.TagBridge)),
+		stat(4, "Signals", "ops", "Signals to workflows; each carries a batch of events. Near what your Temporal carries, see docs/operations.md, Batches.",
+			rateOf(bridge, m.BridgeSignals, m.TagBridge)),
+		stat(4, "Sequences matched", "short", "Matches of the models' patterns in the time shown. More than usual: the table below says which devices.",
+			sequences.inAll(call("sum", m.Count, "matched"))).unless("0"),
+	)
+	now := stat(8, "Devices by state, now", "short",
+		"How many devices are in each state, as Temporal counts them, of all sites. Look at the states that your model means for trouble. Nothing here: no worker counts (--worker-count-every).",
+		states.inAll(call("last", m.DevicesInState, "devices"), m.TagState).as("$tag_state"))
+	now.Options["graphMode"] = "none"
+	d.row(8, now,
+		lines(16, "Devices by state", "short",
+			"The same over time. A state that only grows holds devices that do not find out of it: open one of them from the table of transitions.",
+			states.overTime(call("last", m.DevicesInState, "devices"), m.TagState).as("$tag_state")).stacked().steps(),
+	)
+	d.row(8,
+		lines(12, "Messages, events and signals", "cps",
+			"What relevance and batches save: of all messages only events are signalled, many in one signal. Events that follow messages closely: see which messages cost one (devicetwin model check --relevance).",
+			rateOf(bridge, m.BridgeMessages, m.TagBridge).as("messages"),
+			rateOf(bridge, m.BridgeEvents, m.TagBridge).as("events"),
+			rateOf(bridge, m.BridgeSignals, m.TagBridge).as("signals")),
+		lines(12, "Transitions by event", "short",
+			"Changes of state in each interval, by the event that caused them. A peak of one event is a common cause: filter by site and model.",
+			entered.overTime(call("sum", m.Count, "transitions"), m.TagEvent).as("$tag_event")).bars(),
+	)
+	d.row(8,
+		lines(8, "Reprovisions", "short",
+			"Attempts that were started, that the broker took, that brought the device back, and that failed. Failures that stay: open a device from the table beside, and see what it answers.",
+			reprovisions.overTime(call("sum", m.ReprovisionStarted, "started")).as("started"),
+			reprovisions.overTime(call("sum", m.ReprovisionSent, "sent")).as("sent"),
+			reprovisions.overTime(call("sum", m.ReprovisionDone, "done")).as("done"),
+			reprovisions.overTime(call("sum", m.ReprovisionFailed, "failed")).as("failed")).bars(),
+		table(8, "Reprovisions by reason",
+			"The same in the time shown, by the reason that the model gives. A reason with many failures: its devices do not take new credentials.", false,
+			reprovisions.inAll(call("sum", m.ReprovisionStarted, "started")+", "+call("sum", m.ReprovisionDone, "done")+", "+
+				call("sum", m.ReprovisionFailed, "failed"), m.TagReason).rows()),
+		lines(8, "Time to recovery", "s",
+			"From the first attempt until the device is born with its new credentials. A p99 that rises: devices need several attempts, see reprovisions failed.",
+			reprovisions.overTime(`percentile("recovery_seconds", 50) AS "p50"`).as("p50"),
+			reprovisions.overTime(`percentile("recovery_seconds", 95) AS "p95"`).as("p95"),
+			reprovisions.overTime(`percentile("recovery_seconds", 99) AS "p99"`).as("p99")),
+	)
+	d.row(8,
+		lines(8, "Sequences matched by pattern", "short",
+			"Matches of each pattern in each interval. A peak is one cause for many devices: filter by site.",
+			sequences.overTime(call("sum", m.Count, "matched"), m.TagPattern).as("$tag_pattern")).bars(),
+		table(8, "Devices with the most faults",
+			"Devices by the sequences that their model watches for and found. The same ones every day: look at the hardware.", false,
+			sequences.top(20, m.Count, m.TagDevice, "sequences")).linked(m.TagDevice, toDevice()),
+		table(8, "Faults of models",
+			"Expressions that failed and actions that were refused, by device. Each is a fault of the model or of the worker's settings: the newest text is in the device's snapshot.", false,
+			faults.top(20, m.Count, m.TagDevice, "faults")).linked(m.TagDevice, toDevice()).
+			mayBeEmpty("a sound model has none"),
+	)
+	d.row(10, table(24, "Transitions",
+		"The newest 200 of the devices, models, sites and states chosen. A device that comes up again and again: open it by its name.", true,
+		entered.latest(200, m.TagDevice, m.TagModel, m.TagSite, m.TagFrom, m.TagTo, m.TagEvent, m.Count)).
+		hide(m.Count).linked(m.TagDevice, toDevice()))
+	return d
+}

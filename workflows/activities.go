@@ -161,6 +161,9 @@ func (a *Activities) send(ctx context.Context, device string, m commandMessage) 
 	if err := a.Publisher.Publish(ctx, topic, 1, false, payload); err != nil {
 		return fmt.Errorf("publish command %s (%s) to device %s: %w", m.Name, m.ID, device, err)
 	}
+	a.Points.WritePoint(measure.Commands,
+		map[string]string{measure.TagDevice: device, measure.TagName: m.Name, measure.TagStatus: measure.CommandSent},
+		map[string]any{measure.Count: int64(1), measure.CommandID: m.ID}, time.UnixMilli(m.TS))
 	return nil
 }
 

@@ -39,7 +39,7 @@ func TestTopicMatches(t *testing.T) {
 
 func TestPublishObeysTheConfiguration(t *testing.T) {
 	w := &world{}
-	a := &Activities{TopicPrefix: "devices", Publisher: publishAnything{w}, Points: w, Topics: []string{"plant/{id}/#", "alarms"}}
+	a := &Activities{TopicPrefix: "devices", Publisher: publishAnything{w}, Points: &world{}, Topics: []string{"plant/{id}/#", "alarms"}}
 	done, err := a.Emit(t.Context(), Emission{Device: "d1", Messages: []Outgoing{
 		{ID: "1", Topic: "plant/{id}/state", Data: map[string]any{"x": 1.0}},
 		{ID: "2", Topic: "plant/d2/state"},

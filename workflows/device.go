@@ -174,6 +174,7 @@ func (d *device) apply(ctx workflow.Context, batch devicefsm.Batch) {
 		}
 		d.identify(m)
 		d.recoveryHears(m)
+		d.noteAnswer(m)
 		name, _ := d.model.Classify(m) // a message that is no event still renews liveness
 		d.step(devicefsm.Event{Name: name, Data: m.Data, Time: m.Time, Alive: m.Alive()})
 	}

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -90,6 +91,25 @@ func (d *device) noteStepFaults(faults []string) {
 		At:          apart(d.state.Snapshot.Time(), len(d.state.Asides)),
 	})
 }
+
+// noteAnswer makes a point of what the device says of a command.
+func (d *device) noteAnswer(m devicefsm.Message) {
+	status, ok := m.Data["status"].(string)
+	if m.Channel != devicefsm.ChannelAck || !ok || !slices.Contains(answers, status) {
+		return
+	}
+	id, _ := m.Data["id"].(string)
+	reason, _ := m.Data["reason"].(string)
+	d.aside(Point{
+		Measurement: measure.Commands,
+		Tags:        d.tags(measure.TagName, m.Name, measure.TagStatus, status),
+		Fields:      map[string]any{measure.Count: int64(1), measure.CommandID: bounded(id), measure.Text: bounded(reason)},
+		At:          apart(m.Time, len(d.state.Asides)),
+	})
+}
+
+// answers are what a device may say; anything else would be a tag of its own.
+var answers = []string{"accepted", "succeeded", "failed", "rejected"}
 
 // apart keeps points of one millisecond from replacing one another.
 func apart(at time.Time, index int) time.Time { return at.Add(time.Duration(index) * time.Nanosecond) }

@@ -54,6 +54,9 @@ func TestRecoveryIsMeasuredOverAllAttempts(t *testing.T) {
 	if got := h.world.steps(); got != "started failed started done" {
 		t.Errorf("steps %q", got)
 	}
+	if answer := h.world.last(measure.Commands); h.world.count(measure.Commands) != 3 || answer.Tags[measure.TagStatus] != measure.CommandSent {
+		t.Errorf("%d points of commands, the last %+v; want sent, rejected, sent", h.world.count(measure.Commands), answer)
+	}
 	done := h.world.last(measure.Reprovisions)
 	if seconds, ok := done.Fields[measure.RecoverySeconds].(float64); !ok || seconds < 7.9 || seconds > 8.1 {
 		t.Errorf("recovered after %v seconds, want 8: from the first attempt on", done.Fields[measure.RecoverySeconds])

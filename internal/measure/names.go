@@ -9,6 +9,8 @@ const (
 	Transitions  = "transitions"  // one change of a device's state
 	Sequences    = "sequences"    // one match of a pattern
 	Reprovisions = "reprovisions" // one step of a reprovisioning
+	Commands     = "commands"     // a command on its way to a device, or what the device says of it
+	Twin         = "twin"         // a new version of a twin document
 	ModelFaults  = "model_faults" // expressions that failed, actions that were refused
 	Simulator    = "simulator"    // the ledger of a simulated fleet
 )
@@ -25,6 +27,9 @@ const (
 	TagTo       = "to"    // name of the state entered
 	TagEvent    = "event" // name of the event that caused it, without the id of an invocation
 	TagPattern  = "pattern"
+	TagName     = "name"   // of a command
+	TagStatus   = "status" // of a command: CommandSent, or what the acknowledgement says
+	TagShadow   = "shadow" // name of a twin document; absent of the classic one
 	TagReason   = "reason"
 	TagRun      = "run"
 	TagScenario = "scenario"
@@ -39,6 +44,15 @@ const (
 
 // Fields of Devices.
 const DevicesInState = "devices"
+
+// Fields of Commands, and the status of one that the broker has taken.
+const (
+	CommandID   = "id"
+	CommandSent = "sent"
+)
+
+// Fields of Twin.
+const TwinVersion = "version"
 
 // Fields of Reprovisions: which step a point is of, with the value 1, and what is
 // known of it.

@@ -42,6 +42,8 @@ func Shapes() map[string]Shape {
 		Reprovisions: {[]string{TagDevice, TagModel, TagSite, TagReason}, []string{
 			ReprovisionStarted, ReprovisionSent, ReprovisionDone, ReprovisionFailed, ReprovisionCommand, ReprovisionAttempt, RecoverySeconds,
 		}},
+		Commands:    {[]string{TagDevice, TagModel, TagSite, TagName, TagStatus}, []string{Count, CommandID, Text}},
+		Twin:        {[]string{TagDevice, TagModel, TagSite, TagShadow}, []string{TwinVersion}},
 		ModelFaults: {[]string{TagDevice, TagModel, TagSite}, []string{Count, Text}},
 		Simulator: {[]string{TagRun, TagScenario, TagModel}, []string{
 			SimulatorPhase, SimulatorDevices, SimulatorConnected, SimulatorUnsettled, SimulatorSent, SimulatorRelevant,

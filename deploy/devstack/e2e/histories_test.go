@@ -83,7 +83,7 @@ func TestRecordHistories(t *testing.T) {
 	for _, query := range []string{
 		`SELECT temperature FROM pump WHERE device = 'obedient'`,
 		`SELECT "count" FROM transitions WHERE device = 'stubborn' AND "to" = 'quarantined'`,
-		`SELECT "count" FROM reprovisions WHERE device = 'obedient' AND reason = 'crash_loop'`,
+		`SELECT "done" FROM reprovisions WHERE device = 'obedient' AND reason = 'crash_loop'`,
 		`SELECT messages, events, signals FROM bridge`,
 	} {
 		eventually(t, query, func(context.Context) bool { return len(queryInflux(t, s.InfluxDB.URL(), query)) > 0 })

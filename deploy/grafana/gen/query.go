@@ -35,8 +35,6 @@ func matches(tags ...string) []string {
 	return conditions
 }
 
-func is(tag, value string) string { return fmt.Sprintf(`"%s" = '%s'`, tag, value) }
-
 // from is a measurement, or a query in its place, with what narrows it down.
 type from struct {
 	source string

@@ -42,18 +42,28 @@ func (d *dataDir) claim(part Part) (string, func(), error) {
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return "", nil, fmt.Errorf("make data directory: %w", err)
 	}
-	file, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o644)
+	release, err := Lock(path + ".lock")
 	if err != nil {
-		return "", nil, fmt.Errorf("lock data directory %s: %w", path, err)
+		return "", nil, fmt.Errorf("data directory %s: %w", path, err)
+	}
+	return path, release, nil
+}
+
+// Lock locks a file, which it makes if necessary, for this process, however it
+// ends.
+func Lock(path string) (release func(), err error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("lock: %w", err)
 	}
 	if err := lockFile(file); err != nil {
 		file.Close()
 		if errors.Is(err, errLocked) {
-			return "", nil, fmt.Errorf("data directory %s is in use by another running stack", path)
+			return nil, fmt.Errorf("in use by another running stack (%s is locked)", path)
 		}
-		return "", nil, fmt.Errorf("lock data directory %s: %w", path, err)
+		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	return path, func() { file.Close() }, nil
+	return func() { file.Close() }, nil
 }
 
 // close removes temporary data. A server that was not waited for may still add

@@ -22,12 +22,14 @@
 // against a second stack. Without a data directory a temporary one is made, and
 // removed by Close. What a part has accepted survives kill -9 of the process: a
 // message whose PUBACK was received, a signal that Temporal took, a point that
-// InfluxDB acknowledged. Options.SyncAlways makes the broker's messages survive
-// the loss of power as well, at the price of one fsync for each message.
+// InfluxDB acknowledged. Options.SyncAlways makes messages and signals survive the
+// loss of power as well, at the price of an fsync for each; points do without it.
 //
 // # Addresses
 //
-// All listeners are on loopback (Options.Host). Port 0 takes any free port; a
+// All listeners are on loopback (Options.Host), where everybody may do everything.
+// Only the broker's second listener, PartMQTTS, is fit for a network: it demands a
+// certificate of each device, and holds it to its own topics and sessions. Port 0 takes any free port; a
 // fixed port that is taken is a *PortError before anything is started.
 //
 // # Differences from a plain NATS broker

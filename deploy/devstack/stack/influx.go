@@ -10,12 +10,13 @@ import (
 
 	"github.com/influxdata/influxdb/cmd/influxd/run"
 	"github.com/influxdata/influxdb/services/httpd"
+	"github.com/influxdata/influxdb/services/meta"
 	"github.com/influxdata/influxdb/tsdb"
 	"go.uber.org/zap"
 )
 
 // Database is the InfluxDB database that the stack makes, and RetentionPolicy
-// its retention policy, which keeps points forever. As a bucket of the version 2
+// its retention policy, of Options.KeepPoints. As a bucket of the version 2
 // API it is called BucketName.
 const (
 	Database        = "devicetwin"
@@ -49,14 +50,14 @@ func startInfluxDB(ctx context.Context, o Options, dir string, release func()) (
 	out := o.Logger.With(slog.String("part", string(PartInfluxDB)))
 	server.Logger = zap.New(zapCore{out: out, quiet: i.quiet})
 	go i.drainErrors(out)
-	if err := i.open(ctx); err != nil {
+	if err := i.open(ctx, o.KeepPoints); err != nil {
 		i.Close()
 		return nil, err
 	}
 	return i, nil
 }
 
-func (i *InfluxDB) open(ctx context.Context) error {
+func (i *InfluxDB) open(ctx context.Context, keep time.Duration) error {
 	if err := within(influxStartTimeout, i.server.Open); err != nil {
 		return fmt.Errorf("start InfluxDB: %w", err)
 	}
@@ -68,7 +69,25 @@ func (i *InfluxDB) open(ctx context.Context) error {
 	if _, err := i.server.MetaClient.CreateDatabase(Database); err != nil {
 		return fmt.Errorf("make database %s: %w", Database, err)
 	}
+	shard := shardSpan(keep)
+	policy := &meta.RetentionPolicyUpdate{Duration: &keep, ShardGroupDuration: &shard}
+	if err := i.server.MetaClient.UpdateRetentionPolicy(Database, RetentionPolicy, policy, true); err != nil {
+		return fmt.Errorf("keep points of database %s for %v: %w", Database, keep, err)
+	}
 	return awaitHTTP(ctx, i.URL()+"/ping", influxStartTimeout)
+}
+
+// shardSpan is the time that one shard is for, as InfluxDB chooses it for a new
+// retention policy. Points leave shard by shard.
+func shardSpan(keep time.Duration) time.Duration {
+	const day = 24 * time.Hour
+	switch {
+	case keep == 0 || keep >= 180*day:
+		return 7 * day
+	case keep >= 2*day:
+		return day
+	}
+	return time.Hour
 }
 
 // influxConfig switches off all that a development machine does not need: other

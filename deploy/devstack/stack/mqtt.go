@@ -46,6 +46,7 @@ const (
 type Broker struct {
 	server  *server.Server
 	resume  *resumer
+	auth    *mqttAuth
 	log     *natsLog
 	host    string
 	port    int
@@ -55,7 +56,7 @@ type Broker struct {
 
 func startBroker(ctx context.Context, o Options, dir string, release func()) (*Broker, error) {
 	log := newNATSLog(o.Logger.With(slog.String("part", string(PartMQTT))))
-	auth := &mqttAuth{credentials: o.Credentials, log: log.out}
+	auth := &mqttAuth{credentials: o.Credentials, tls: o.TLS, log: log.out}
 	options := &server.Options{
 		ServerName:   "devstack",
 		DontListen:   true, // no NATS clients from outside, only MQTT
@@ -85,7 +86,7 @@ func startBroker(ctx context.Context, o Options, dir string, release func()) (*B
 		return nil, fmt.Errorf("configure the broker: %w", err)
 	}
 	s.SetLoggerV2(log, false, false, false)
-	b := &Broker{server: s, log: log, host: o.Host, discard: o.RemoveData, release: release}
+	b := &Broker{server: s, auth: auth, log: log, host: o.Host, discard: o.RemoveData, release: release}
 	go s.Start()
 	if err := b.awaitReady(ctx); err != nil {
 		b.stopServer()

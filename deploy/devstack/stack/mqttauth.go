@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"log/slog"
+	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -12,8 +14,15 @@ import (
 // mqttAuth decides who may connect. The broker calls it for every CONNECT,
 // before it looks for the client's session, which is the one moment at which
 // undelivered messages can be put back in order: see resumer.
+//
+// A connection that comes from the TLS listener belongs to the device of its
+// certificate: it has the rights of that device, and is refused if it names
+// another one. All other connections come from the same host, and may do
+// everything.
 type mqttAuth struct {
 	credentials Credentials
+	tls         *TLS
+	devices     sync.Map // address of a connection from the TLS listener -> device id
 	resume      atomic.Pointer[resumer]
 	log         *slog.Logger
 	// secret is the password of the stack's own connection, which is the only
@@ -31,15 +40,49 @@ func (a *mqttAuth) Check(c server.ClientAuthentication) bool {
 	if options.Username == internalUser {
 		return subtle.ConstantTimeCompare([]byte(options.Password), []byte(a.secret)) == 1
 	}
-	if options.Username != "" && a.credentials != nil && !a.credentials.Check(options.Username, options.Password) {
-		a.log.Info("mqtt client refused: wrong user name or password", "username", options.Username, "address", c.RemoteAddress())
-		return false
-	}
 	resume := a.resume.Load()
 	if resume == nil {
 		// Still starting: the client will try again.
 		return false
 	}
+	address, username := c.RemoteAddress().String(), options.Username
+	if device, ok := a.devices.Load(address); ok {
+		client, _ := resume.clientID(c.GetID())
+		if reason := mayBe(device.(string), client, username); reason != "" {
+			a.log.Info("mqtt client refused: "+reason, "device", device, "client", client, "username", username)
+			return false
+		}
+		if username != device {
+			username = "" // of no meaning; see mayBe
+		}
+		c.RegisterUser(a.user(device.(string)))
+	}
+	if username != "" && a.credentials != nil && !a.credentials.Check(username, options.Password) {
+		a.log.Info("mqtt client refused: wrong user name or password", "username", username, "address", address)
+		return false
+	}
 	resume.connecting(c.GetID())
 	return true
+}
+
+// mayBe tells why a device with a certificate can't have this client id and this
+// user name. A device may have more than one session: "pump-1" and "pump-1/log",
+// which can't be another device's, because ids have no slash.
+//
+// A user name that can't be an id is ignored, because the SDKs for AWS IoT say
+// there who they are ("?SDK=JavaScript&Version=2.2.16").
+func mayBe(device, client, username string) string {
+	if client != device && !strings.HasPrefix(client, device+"/") {
+		return "expected the device's id as the client id, or the id, a slash and more"
+	}
+	if username != device && devicePattern.MatchString(username) {
+		return "the user name is another device's"
+	}
+	return ""
+}
+
+// user has the rights of a device.
+func (a *mqttAuth) user(device string) *server.User {
+	topics := &server.SubjectPermission{Allow: a.tls.subjects(device)}
+	return &server.User{Permissions: &server.Permissions{Publish: topics, Subscribe: topics}}
 }

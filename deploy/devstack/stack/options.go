@@ -7,22 +7,27 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/influxdata/influxdb/services/meta"
 )
 
 // Part names one of the servers of the stack.
 type Part string
 
-// The parts. PartUI needs PartTemporal, and PartGrafana needs PartInfluxDB.
+// The parts. PartMQTTS needs PartMQTT, PartUI needs PartTemporal, and PartGrafana
+// needs PartInfluxDB.
 const (
 	PartMQTT     Part = "mqtt"
+	PartMQTTS    Part = "mqtts" // the broker's listener for devices with certificates
 	PartTemporal Part = "temporal"
 	PartUI       Part = "ui"
 	PartInfluxDB Part = "influxdb"
 	PartGrafana  Part = "grafana"
 )
 
-// DefaultParts are the parts that run if Options.Parts is empty: all but
-// Grafana, which has to be installed.
+// DefaultParts are the parts that run if Options.Parts is empty: all but the TLS
+// listener, which needs certificates, and Grafana, which has to be installed.
 func DefaultParts() []Part { return []Part{PartMQTT, PartTemporal, PartUI, PartInfluxDB} }
 
 // ParseParts reads names separated by commas, for example "mqtt,temporal". An
@@ -33,12 +38,12 @@ func ParseParts(names string) ([]Part, error) {
 		part := Part(strings.TrimSpace(name))
 		switch part {
 		case "":
-		case PartMQTT, PartTemporal, PartUI, PartInfluxDB, PartGrafana:
+		case PartMQTT, PartMQTTS, PartTemporal, PartUI, PartInfluxDB, PartGrafana:
 			if !slices.Contains(parts, part) {
 				parts = append(parts, part)
 			}
 		default:
-			return nil, fmt.Errorf("unknown part %q: expected %s", part, "mqtt, temporal, ui, influxdb or grafana")
+			return nil, fmt.Errorf("unknown part %q: expected %s", part, "mqtt, mqtts, temporal, ui, influxdb or grafana")
 		}
 	}
 	return parts, nil
@@ -53,6 +58,7 @@ type Credentials interface {
 // Ports of the listeners; 0 takes any free port.
 type Ports struct {
 	MQTT     int
+	MQTTS    int
 	Temporal int // gRPC frontend
 	UI       int // Temporal web UI
 	InfluxDB int
@@ -61,7 +67,7 @@ type Ports struct {
 
 // DefaultPorts are the ports that each server uses by itself.
 func DefaultPorts() Ports {
-	return Ports{MQTT: 1883, Temporal: 7233, UI: 8233, InfluxDB: 8086, Grafana: 3000}
+	return Ports{MQTT: 1883, MQTTS: 8883, Temporal: 7233, UI: 8233, InfluxDB: 8086, Grafana: 3000}
 }
 
 // Options of a stack. The zero value is usable: all of DefaultParts on free
@@ -75,16 +81,21 @@ type Options struct {
 	RemoveData bool
 	// Parts to run; empty means DefaultParts.
 	Parts []Part
-	// Host is the IP address of all listeners; empty means 127.0.0.1. Anonymous
-	// clients are accepted, so keep it on loopback.
+	// Host is the IP address of all listeners but that of PartMQTTS; empty means
+	// 127.0.0.1. Anonymous clients are accepted, so keep it on loopback.
 	Host  string
 	Ports Ports
 	// Credentials checks MQTT clients that give a user name; clients without
 	// one are always accepted. nil accepts every user name: for a broker in a
 	// process of its own, which cannot see the store of the worker.
 	Credentials Credentials
-	// SyncAlways makes the broker fsync every message before its PUBACK.
+	// TLS is for PartMQTTS.
+	TLS *TLS
+	// SyncAlways makes the broker fsync every message before its PUBACK, and
+	// Temporal every signal before it is accepted.
 	SyncAlways bool
+	// KeepPoints is how long InfluxDB keeps points; 0 keeps them for ever.
+	KeepPoints time.Duration
 	// GrafanaDir is the deploy/grafana folder; only for PartGrafana.
 	GrafanaDir string
 	// Logger receives what the servers log, with their own chatter one or two
@@ -113,6 +124,14 @@ func (o Options) Validate() error {
 	if net.ParseIP(o.Host) == nil {
 		fault("host %q: expected an IP address such as 127.0.0.1", o.Host)
 	}
+	if o.has(PartMQTTS) {
+		if !o.has(PartMQTT) {
+			fault("part mqtts needs part mqtt")
+		}
+		if err := o.TLS.validate(); err != nil {
+			faults = append(faults, err)
+		}
+	}
 	if o.has(PartUI) && !o.has(PartTemporal) {
 		fault("part ui needs part temporal")
 	}
@@ -121,6 +140,9 @@ func (o Options) Validate() error {
 	}
 	if o.has(PartGrafana) && o.GrafanaDir == "" {
 		fault("part grafana needs the folder with its provisioning (deploy/grafana)")
+	}
+	if o.KeepPoints != 0 && o.KeepPoints < meta.MinRetentionPolicyDuration {
+		fault("points kept for %v: expected 0 (for ever), or at least %v", o.KeepPoints, meta.MinRetentionPolicyDuration)
 	}
 	users := map[int]Part{}
 	for _, part := range o.Parts {
@@ -143,6 +165,8 @@ func (o Options) port(part Part) int {
 	switch part {
 	case PartMQTT:
 		return o.Ports.MQTT
+	case PartMQTTS:
+		return o.Ports.MQTTS
 	case PartTemporal:
 		return o.Ports.Temporal
 	case PartUI:
@@ -153,4 +177,12 @@ func (o Options) port(part Part) int {
 		return o.Ports.Grafana
 	}
 	return 0
+}
+
+// hostOf is the IP address that a part listens on.
+func (o Options) hostOf(part Part) string {
+	if part == PartMQTTS {
+		return o.TLS.host(o)
+	}
+	return o.Host
 }

@@ -12,6 +12,7 @@ import (
 // Stack is a running set of servers. A part that was not asked for is nil.
 type Stack struct {
 	MQTT     *Broker
+	MQTTS    *TLSListener
 	Temporal *Temporal
 	UI       *UI
 	InfluxDB *InfluxDB
@@ -28,7 +29,7 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 	}
 	o = o.withDefaults()
 	for _, part := range o.Parts {
-		if err := checkPort(part, o.Host, o.port(part)); err != nil {
+		if err := checkPort(part, o.hostOf(part), o.port(part)); err != nil {
 			return nil, err
 		}
 	}
@@ -49,12 +50,22 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 	return s, nil
 }
 
-// start runs three chains at once: the broker, Temporal and its UI, InfluxDB
+// start runs three chains at once: the broker and its TLS listener, Temporal and its UI, InfluxDB
 // and Grafana.
 func (s *Stack) start(ctx context.Context, o Options) error {
 	group, ctx := errgroup.WithContext(ctx)
 	if o.has(PartMQTT) {
-		group.Go(func() error { return begin(ctx, o, s.data, PartMQTT, &s.MQTT, startBroker) })
+		group.Go(func() error {
+			if err := begin(ctx, o, s.data, PartMQTT, &s.MQTT, startBroker); err != nil || !o.has(PartMQTTS) {
+				return err
+			}
+			listener, err := startTLS(o, s.MQTT)
+			if err != nil {
+				return fmt.Errorf("%s: %w", PartMQTTS, err)
+			}
+			s.MQTTS = listener
+			return nil
+		})
 	}
 	if o.has(PartTemporal) {
 		group.Go(func() error {
@@ -127,6 +138,9 @@ func (s *Stack) Close() error {
 	}
 	if s.Temporal != nil {
 		stop(PartTemporal, s.Temporal.Close)
+	}
+	if s.MQTTS != nil {
+		stop(PartMQTTS, s.MQTTS.Close)
 	}
 	if s.MQTT != nil {
 		stop(PartMQTT, s.MQTT.Close)

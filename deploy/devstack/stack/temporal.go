@@ -48,7 +48,7 @@ func startTemporal(ctx context.Context, o Options, dir string, release func()) (
 }
 
 func newTemporal(o Options, dir string) (*Temporal, error) {
-	store, err := openSQLite(dir)
+	store, err := openSQLite(dir, o.SyncAlways)
 	if err != nil {
 		return nil, err
 	}

@@ -118,9 +118,10 @@ func temporalConfig(host string, ports map[primitives.ServiceName]int, store *co
 // openSQLite makes the database with its namespace, unless it exists.
 //
 // A write-ahead log with synchronous=normal survives kill -9, and carries five
-// times the load of the default journal. One connection: SQLite has one writer,
+// times the load of the default journal; after a loss of power, the database is
+// whole, and its last transactions may be missing, but with synchronous=full. One connection: SQLite has one writer,
 // and more connections only meet in SQLITE_BUSY.
-func openSQLite(dir string) (*config.SQL, error) {
+func openSQLite(dir string, syncAlways bool) (*config.SQL, error) {
 	path := filepath.Join(dir, databaseFile)
 	switch _, err := os.Stat(path); {
 	case errors.Is(err, fs.ErrNotExist):
@@ -133,6 +134,9 @@ func openSQLite(dir string) (*config.SQL, error) {
 	store := sqliteAt(path)
 	store.ConnectAttributes["journal_mode"] = "wal"
 	store.ConnectAttributes["synchronous"] = "1"
+	if syncAlways {
+		store.ConnectAttributes["synchronous"] = "2"
+	}
 	store.ConnectAttributes["busy_timeout"] = "10000"
 	store.MaxConns, store.MaxIdleConns = 1, 1
 	return store, nil

@@ -4,10 +4,14 @@
 //	devstack demo    a whole fleet for a minute, with a report
 //	devstack dev     the same without a fleet, for devices of your own
 //	devstack serve   the servers alone, each by itself if wanted
+//	devstack cert    a certificate for a device, from the authority of dev and serve
 //	devstack chaos   what becomes of a fleet when each part and each link breaks
 //
 // Exit statuses and flags follow devicetwin: 0 clean, 1 failed, 2 wrong usage,
 // 3 not clean; --data-dir is DEVICETWIN_DATA_DIR in the environment.
+//
+// Standalone is the command line of the form in which bridge, worker and servers in
+// one process are supported: devicetwin-standalone, for small fleets.
 package cli
 
 import (
@@ -29,6 +33,7 @@ type commandLine struct {
 	Demo  demoCommand  `cmd:"" help:"Run everything with a simulated fleet, and report what was lost, doubled or reordered."`
 	Dev   devCommand   `cmd:"" help:"Run everything and stay up, for devices of your own."`
 	Serve serveCommand `cmd:"" help:"Run the servers alone, without bridge and worker."`
+	Cert  certCommand  `cmd:"" help:"Issue a certificate for a device."`
 	Chaos chaosCommand `cmd:"" help:"Break each part and each link while a fleet plays, and report what was lost, doubled or reordered."`
 }
 
@@ -38,18 +43,23 @@ Temporal with its web UI, and InfluxDB. For development, demonstrations and test
 // Main runs the command and returns its exit status. It stops early, and
 // gracefully, on SIGINT and SIGTERM.
 func Main(args []string, stdout, stderr io.Writer) int {
+	var grammar commandLine
+	return execute(&grammar, "devstack", description, args, stdout, stderr)
+}
+
+func execute(grammar any, name, description string, args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
-	var grammar commandLine
-	return app.Execute(ctx, &grammar, "devstack", description, args, stdout, stderr)
+	return app.Execute(ctx, grammar, name, description, args, stdout, stderr)
 }
 
 // fixedPorts are the ports that each server has by itself; freePorts are any
 // that are free. The fields have to be the same.
 type fixedPorts struct {
 	MQTTPort       int `name:"mqtt-port" group:"Ports" help:"Port of the MQTT broker; 0 takes any free one." default:"1883" placeholder:"PORT"`
+	MQTTTLSPort    int `name:"mqtt-tls-port" group:"Ports" help:"Port for devices with certificates; 0 takes any free one." default:"8883" placeholder:"PORT"`
 	TemporalPort   int `group:"Ports" help:"Port of Temporal's frontend; 0 takes any free one." default:"7233" placeholder:"PORT"`
 	TemporalUIPort int `name:"temporal-ui-port" group:"Ports" help:"Port of Temporal's web UI; 0 takes any free one." default:"8233" placeholder:"PORT"`
 	InfluxPort     int `group:"Ports" help:"Port of InfluxDB; 0 takes any free one." default:"8086" placeholder:"PORT"`
@@ -58,6 +68,7 @@ type fixedPorts struct {
 
 type freePorts struct {
 	MQTTPort       int `name:"mqtt-port" group:"Ports" help:"Port of the MQTT broker; 0 takes any free one." default:"0" placeholder:"PORT"`
+	MQTTTLSPort    int `hidden:"" default:"0"`
 	TemporalPort   int `group:"Ports" help:"Port of Temporal's frontend; 0 takes any free one." default:"0" placeholder:"PORT"`
 	TemporalUIPort int `name:"temporal-ui-port" group:"Ports" help:"Port of Temporal's web UI; 0 takes any free one." default:"0" placeholder:"PORT"`
 	InfluxPort     int `group:"Ports" help:"Port of InfluxDB; 0 takes any free one." default:"0" placeholder:"PORT"`
@@ -65,13 +76,14 @@ type freePorts struct {
 }
 
 func (p fixedPorts) ports() stack.Ports {
-	return stack.Ports{MQTT: p.MQTTPort, Temporal: p.TemporalPort, UI: p.TemporalUIPort, InfluxDB: p.InfluxPort, Grafana: p.GrafanaPort}
+	return stack.Ports{MQTT: p.MQTTPort, MQTTS: p.MQTTTLSPort, Temporal: p.TemporalPort, UI: p.TemporalUIPort, InfluxDB: p.InfluxPort, Grafana: p.GrafanaPort}
 }
 
 func (p freePorts) ports() stack.Ports { return fixedPorts(p).ports() }
 
 var portFlags = map[stack.Part]string{
 	stack.PartMQTT:     "--mqtt-port",
+	stack.PartMQTTS:    "--mqtt-tls-port",
 	stack.PartTemporal: "--temporal-port",
 	stack.PartUI:       "--temporal-ui-port",
 	stack.PartInfluxDB: "--influx-port",

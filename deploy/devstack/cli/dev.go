@@ -18,6 +18,7 @@ type devCommand struct {
 	fixedPorts
 	Log        app.LogConfig  `embed:"" prefix:"log-" group:"Logging"`
 	HTTP       app.HTTPConfig `embed:"" prefix:"http-" group:"HTTP"`
+	TLS        tlsFlags       `embed:"" group:"Devices with certificates"`
 	DataDir    string         `help:"Folder for the data of all servers; it is kept." default:".devstack" placeholder:"DIR"`
 	Grafana    bool           `help:"Start an installed Grafana as well, with data source and dashboards."`
 	GrafanaDir string         `help:"Folder with Grafana's provisioning and dashboards." default:"deploy/grafana" placeholder:"DIR"`
@@ -38,7 +39,10 @@ func (c *devCommand) Run(ctx context.Context, streams app.Streams) (err error) {
 	if err != nil {
 		return fmt.Errorf("data directory %s: %w", c.DataDir, err)
 	}
-	o := stack.Options{DataDir: dataDir, Ports: c.ports(), GrafanaDir: c.GrafanaDir, Logger: log, Parts: stack.DefaultParts()}
+	o := stack.Options{DataDir: dataDir, Ports: c.ports(), GrafanaDir: c.GrafanaDir, Logger: log, Parts: append(stack.DefaultParts(), stack.PartMQTTS)}
+	if o.TLS, err = c.TLS.options(dataDir); err != nil {
+		return err
+	}
 	if c.Grafana {
 		o.Parts = append(o.Parts, stack.PartGrafana)
 	}
@@ -61,7 +65,7 @@ func (c *devCommand) welcome(w io.Writer, s *system) {
 	fmt.Fprintf(w, "devicetwin is up, with model %s. Ctrl-C stops it; its data stays in %s.\n\n", c.Model.Model, c.DataDir)
 	s.printAddresses(w)
 	fmt.Fprintf(w, `
-Be a device:
+Be a device (one with a certificate: bin/devstack cert pump-1):
   mosquitto_pub -h 127.0.0.1 -p %d -q 1 -t devices/pump-1/telemetry -m '{"temperature": 95.5}'
 and see its workflow: %s/namespaces/%s/workflows/device%%2Fpump-1
 `, s.stack.MQTT.Port(), s.stack.UI.URL(), stack.Namespace)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"devicetwin/cmd/devicetwin/app"
 	"devicetwin/deploy/devstack/stack"
@@ -16,9 +17,10 @@ import (
 type serveCommand struct {
 	fixedPorts
 	Log        app.LogConfig `embed:"" prefix:"log-" group:"Logging"`
-	Only       partNames     `help:"Parts to run, separated by commas: mqtt, temporal, ui, influxdb, grafana. By default all but Grafana." placeholder:"PARTS"`
+	Only       partNames     `help:"Parts to run, separated by commas: mqtt, mqtts, temporal, ui, influxdb, grafana. By default all but mqtts, which is for devices with certificates, and Grafana." placeholder:"PARTS"`
+	TLS        tlsFlags      `embed:"" group:"Devices with certificates"`
 	DataDir    string        `help:"Folder for the data of all servers; it is kept." default:".devstack" placeholder:"DIR"`
-	SyncAlways bool          `help:"Let the broker fsync every message before it acknowledges it, to survive the loss of power."`
+	SyncAlways bool          `help:"Let broker and Temporal wait for the disk before they acknowledge anything, to survive the loss of power."`
 	GrafanaDir string        `help:"Folder with Grafana's provisioning and dashboards." default:"deploy/grafana" placeholder:"DIR"`
 }
 
@@ -38,10 +40,16 @@ func (c *serveCommand) Run(ctx context.Context, streams app.Streams) (err error)
 	if err != nil {
 		return fmt.Errorf("data directory %s: %w", c.DataDir, err)
 	}
-	s, err := startStack(ctx, stack.Options{
+	o := stack.Options{
 		DataDir: dataDir, Parts: c.Only, Ports: c.ports(), SyncAlways: c.SyncAlways,
 		GrafanaDir: c.GrafanaDir, Logger: c.Log.Logger(os.Stderr),
-	})
+	}
+	if slices.Contains(o.Parts, stack.PartMQTTS) {
+		if o.TLS, err = c.TLS.options(dataDir); err != nil {
+			return err
+		}
+	}
+	s, err := startStack(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -58,6 +66,9 @@ func printSettings(w io.Writer, s *stack.Stack) {
 	if s.MQTT != nil {
 		set("MQTT_URL", s.MQTT.URL())
 		set("WORKER_CREDENTIALS", credentialsDir(s.DataDir()))
+	}
+	if s.MQTTS != nil {
+		fmt.Fprintf(w, "# MQTT with certificates: %s\n", s.MQTTS.URL())
 	}
 	if s.Temporal != nil {
 		set("TEMPORAL_ADDRESS", s.Temporal.Addr())

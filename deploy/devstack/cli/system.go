@@ -106,6 +106,9 @@ func (s *system) printAddresses(w io.Writer) {
 		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("  %-12s %-30s %s", name, address, remark), " "))
 	}
 	line("MQTT", s.stack.MQTT.URL(), "anonymous, or with what a device was given")
+	if s.stack.MQTTS != nil {
+		line("MQTT, TLS", s.stack.MQTTS.URL(), "with a certificate each; authority in "+authorityDir(s.stack.DataDir()))
+	}
 	line("metrics", "http://"+s.service.HTTPAddr()+"/metrics", "and /healthz, /readyz")
 	line("Temporal", s.stack.Temporal.Addr(), "namespace "+stack.Namespace)
 	if s.stack.UI != nil {

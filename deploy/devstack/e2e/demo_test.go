@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"devicetwin/deploy/devstack/pki"
 )
 
 // The main job, as make demo does it, on a small fleet.
@@ -31,8 +33,9 @@ func TestDemo(t *testing.T) {
 // devstack dev tells where everything is, takes a device's message, and ends
 // cleanly at Ctrl-C.
 func TestDev(t *testing.T) {
-	command := program(t, "devstack", "dev", "--data-dir", t.TempDir(), "--http-listen", "127.0.0.1:0",
-		"--mqtt-port", "0", "--temporal-port", "0", "--temporal-ui-port", "0", "--influx-port", "0")
+	data := t.TempDir()
+	command := program(t, "devstack", "dev", "--data-dir", data, "--http-listen", "127.0.0.1:0",
+		"--mqtt-port", "0", "--mqtt-tls-port", "0", "--temporal-port", "0", "--temporal-ui-port", "0", "--influx-port", "0")
 	stdout, err := command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +53,7 @@ func TestDev(t *testing.T) {
 			addresses[name] = strings.Fields(rest)[0]
 		}
 	}
-	for _, name := range []string{"MQTT", "metrics", "Temporal", "Temporal UI", "InfluxDB"} {
+	for _, name := range []string{"MQTT", "MQTT, TLS", "metrics", "Temporal", "Temporal UI", "InfluxDB"} {
 		if addresses[name] == "" {
 			t.Errorf("no address of %s: %v", name, addresses)
 		}
@@ -59,6 +62,16 @@ func TestDev(t *testing.T) {
 	pump.publish("devices/pump-1/telemetry", `{"temperature": 95.5}`)
 	eventually(t, "the point of the message", func(context.Context) bool {
 		return len(queryInflux(t, addresses["InfluxDB"], `SELECT temperature FROM pump WHERE device = 'pump-1'`)) == 1
+	})
+	// The same pump with a certificate, from the authority that was made.
+	a, err := pki.Open(filepath.Join(data, "tls"), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pump = connect(t, addresses["MQTT, TLS"], "pump-1", certificate(t, a, a, "pump-1", time.Hour))
+	pump.publish("devices/pump-1/telemetry", `{"temperature": 60.5}`)
+	eventually(t, "the point of the message by TLS", func(context.Context) bool {
+		return len(queryInflux(t, addresses["InfluxDB"], `SELECT temperature FROM pump WHERE device = 'pump-1'`)) == 2
 	})
 	if err := command.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)

@@ -29,9 +29,9 @@ help: ## list the targets
 	@echo "  dev takes GRAFANA=1 to start an installed Grafana as well"
 	@echo "  chaos takes ONLY=name,kill-* BROKER=nats|mosquitto SHORT=1 REPORT=path.json; bin/devstack chaos --list names the faults"
 
-build: bin/devicetwin bin/devstack ## build both programs into bin/
+build: bin/devicetwin bin/devstack bin/devicetwin-standalone ## build the programs into bin/
 
-.PHONY: bin/devicetwin bin/devstack
+.PHONY: bin/devicetwin bin/devstack bin/devicetwin-standalone
 bin/devicetwin:
 	@mkdir -p bin
 	go build -o bin/devicetwin ./cmd/devicetwin
@@ -40,6 +40,9 @@ bin/devstack:
 	@mkdir -p bin
 	@test -x bin/devstack || echo "Building the embedded broker, Temporal and InfluxDB. The first time takes about 5 minutes on 2 cores; later builds take seconds."
 	cd $(STACK) && go build -o ../../bin/devstack .
+
+bin/devicetwin-standalone: bin/devstack # the same program: it goes by its name
+	ln -f bin/devstack bin/devicetwin-standalone
 
 demo: bin/devstack ## the main job: broker, Temporal, InfluxDB, bridge, worker and a fleet; prints a report
 	@bin/devstack demo --devices $(DEVICES) --rate $(RATE) --duration $(DURATION) --seed $(SEED) --model $(MODEL) \

@@ -18,7 +18,7 @@ import (
 	"devicetwin/deploy/devstack/cli"
 )
 
-// behaveAs makes the test binary behave as one of the two programs, in a process
+// behaveAs makes the test binary behave as one of the programs, in a process
 // that a test can kill.
 const behaveAs = "E2E_BEHAVE_AS"
 
@@ -26,6 +26,8 @@ func TestMain(m *testing.M) {
 	switch os.Getenv(behaveAs) {
 	case "devstack":
 		os.Exit(cli.Main(os.Args[1:], os.Stdout, os.Stderr))
+	case cli.StandaloneName:
+		os.Exit(cli.Standalone(os.Args[1:], os.Stdout, os.Stderr))
 	case "devicetwin":
 		os.Exit(app.Main(os.Args[1:], os.Stdout, os.Stderr))
 	}
@@ -40,7 +42,7 @@ type process struct {
 	read     chan struct{}
 }
 
-// program prepares one of the two programs, in the root of the repository.
+// program prepares one of the programs, in the root of the repository.
 func program(t *testing.T, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()

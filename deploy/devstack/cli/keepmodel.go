@@ -1,0 +1,70 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"devicetwin/cmd/devicetwin/app"
+)
+
+// keepModel keeps a copy of the model that new devices start with, and returns
+// the files of all copies. Devices stay with the model that they have: after its
+// file was changed, the worker needs the old one as well.
+//
+// A copy lies in a folder of its own, for the name of a file can be that of the
+// model.
+func keepModel(c app.ModelConfig, dataDir string) (files []string, err error) {
+	models, err := app.ModelConfig{Model: c.Model}.LoadModels()
+	if err != nil {
+		return nil, err
+	}
+	folder := filepath.Join(dataDir, "models")
+	file := filepath.Join(folder, models[0].Hash()[:16], filepath.Base(c.Model))
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		if err := copyWhole(file, c.Model); err != nil {
+			return nil, fmt.Errorf("keep model %s: %w", c.Model, err)
+		}
+	}
+	return keptModels(folder)
+}
+
+// keptModels lists the copies; what has another extension is a draft.
+func keptModels(folder string) (files []string, err error) {
+	copies, err := os.ReadDir(folder)
+	if err != nil {
+		return nil, fmt.Errorf("list models: %w", err)
+	}
+	for _, c := range copies {
+		entries, err := os.ReadDir(filepath.Join(folder, c.Name()))
+		if err != nil {
+			return nil, fmt.Errorf("list models: %w", err)
+		}
+		for _, e := range entries {
+			if filepath.Ext(e.Name()) != draftExtension {
+				files = append(files, filepath.Join(folder, c.Name(), e.Name()))
+			}
+		}
+	}
+	return files, nil
+}
+
+const draftExtension = ".new"
+
+// copyWhole makes a file that is whole or not there.
+func copyWhole(to, from string) error {
+	src, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return err
+	}
+	draft := to + draftExtension
+	if err := os.WriteFile(draft, src, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(draft, to)
+}

@@ -1,0 +1,157 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"devicetwin/cmd/devicetwin/app"
+	"devicetwin/deploy/devstack/stack"
+)
+
+// StandaloneName is the name under which the program is the standalone form.
+const StandaloneName = "devicetwin-standalone"
+
+// standaloneLine is the grammar of devicetwin-standalone.
+type standaloneLine struct {
+	Config kong.ConfigFlag `help:"YAML file with settings; flags and environment go before it." placeholder:"FILE"`
+
+	Run  standaloneCommand     `cmd:"" default:"withargs" help:"Run everything until it is told to end. This is what runs without a command; \"run --help\" lists its flags."`
+	Cert standaloneCertCommand `cmd:"" help:"Issue a certificate for a device."`
+}
+
+const standaloneDescription = `devicetwin for a small fleet on one machine, such as an edge gateway: MQTT broker,
+Temporal, InfluxDB, bridge and worker in one process, with everything kept in one
+folder.
+
+  devicetwin-standalone --data /var/lib/devicetwin --model pump.yaml
+
+All listeners are on loopback. Devices elsewhere connect by TLS on port 8883, with
+a certificate each (cert), once --listen opens it to the network.
+
+Settings can be given as flags, in the environment (DEVICETWIN_DATA for --data) or
+in a YAML file (--config). Only errors end it before it gets SIGINT or SIGTERM; let
+systemd, or whatever restarts your services, restart it.`
+
+// Standalone runs devicetwin-standalone and returns its exit status, as Main does
+// for devstack.
+func Standalone(args []string, stdout, stderr io.Writer) int {
+	var grammar standaloneLine
+	return execute(&grammar, StandaloneName, standaloneDescription, args, stdout, stderr)
+}
+
+// dataFlag is the data directory of the standalone form.
+type dataFlag struct {
+	Data string `required:"" help:"Folder for everything that is kept; it is made at the first start." placeholder:"DIR"`
+}
+
+// standaloneCommand is what devicetwin-standalone does by itself.
+type standaloneCommand struct {
+	dataFlag
+	systemFlags
+	fixedPorts
+	TLS  tlsFlags       `embed:"" group:"Devices with certificates"`
+	Log  app.LogConfig  `embed:"" prefix:"log-" group:"Logging"`
+	HTTP app.HTTPConfig `embed:"" prefix:"http-" group:"HTTP"`
+
+	SyncAlways bool          `help:"Wait for the disk before a message or a signal is acknowledged, so that the loss of power loses none." default:"true" negatable:""`
+	KeepPoints time.Duration `help:"How long InfluxDB keeps points; 0s for ever." default:"2160h"`
+	UI         bool          `name:"temporal-ui" help:"Run Temporal's web UI." default:"true" negatable:""`
+}
+
+// Validate is called by the parser.
+func (c *standaloneCommand) Validate() error {
+	if c.HTTP.Listen == "" {
+		return errors.New("--http-listen: expected an address, such as 127.0.0.1:8090")
+	}
+	if c.KeepPoints != 0 && c.KeepPoints < time.Hour {
+		return fmt.Errorf("--keep-points %v: expected 0s, or at least 1h", c.KeepPoints)
+	}
+	return nil
+}
+
+// Run starts everything and waits for the end.
+func (c *standaloneCommand) Run(ctx context.Context) (err error) {
+	log := c.Log.Logger(os.Stderr)
+	dir, release, err := openData(c.Data)
+	if err != nil {
+		return err
+	}
+	defer release()
+	s, err := c.start(ctx, dir, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	c.tell(s, log)
+	select {
+	case <-ctx.Done():
+		log.Info("stopping")
+		return nil
+	case err := <-s.service.Failed():
+		return err
+	}
+}
+
+// openData makes the folder, readable by its owner alone because of the keys in
+// it, and locks it for this process.
+func openData(path string) (dir string, release func(), err error) {
+	if dir, err = filepath.Abs(path); err != nil {
+		return "", nil, fmt.Errorf("data directory %s: %w", path, err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", nil, fmt.Errorf("make data directory: %w", err)
+	}
+	release, err = stack.Lock(filepath.Join(dir, "lock"))
+	if err != nil {
+		return "", nil, fmt.Errorf("data directory %s: %w", dir, err)
+	}
+	return dir, release, nil
+}
+
+func (c *standaloneCommand) start(ctx context.Context, dir string, log *slog.Logger) (*system, error) {
+	flags := c.systemFlags
+	kept, err := keepModel(flags.Model, dir)
+	if err != nil {
+		return nil, err
+	}
+	flags.Model.Models = append(flags.Model.Models, kept...)
+	o := stack.Options{
+		DataDir: dir, Ports: c.ports(), Logger: log, SyncAlways: c.SyncAlways, KeepPoints: c.KeepPoints,
+		Parts: []stack.Part{stack.PartMQTT, stack.PartMQTTS, stack.PartTemporal, stack.PartInfluxDB},
+	}
+	if c.UI {
+		o.Parts = append(o.Parts, stack.PartUI)
+	}
+	if o.TLS, err = c.TLS.options(dir); err != nil {
+		return nil, err
+	}
+	return startSystem(ctx, o, flags, c.Log, c.HTTP.Listen)
+}
+
+func (c *standaloneCommand) tell(s *system, log *slog.Logger) {
+	args := []any{
+		"model", c.Model.Model, "mqtts", s.stack.MQTTS.URL(), "mqtt", s.stack.MQTT.URL(), "http", "http://" + s.service.HTTPAddr(),
+		"temporal", s.stack.Temporal.Addr(), "influxdb", s.stack.InfluxDB.URL(),
+	}
+	if s.stack.UI != nil {
+		args = append(args, "temporal_ui", s.stack.UI.URL())
+	}
+	log.Info("running; Ctrl-C ends it", args...)
+}
+
+// standaloneCertCommand is "devicetwin-standalone cert".
+type standaloneCertCommand struct {
+	dataFlag
+	certFlags
+}
+
+// Run issues the certificate.
+func (c *standaloneCertCommand) Run(streams app.Streams) error { return c.issue(streams.Out, c.Data) }

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
+	"time"
 
 	influxdb "github.com/influxdata/influxdb-client-go/v2"
 
@@ -68,5 +70,30 @@ func TestInfluxDB(t *testing.T) {
 	policies := queryInflux(t, s.InfluxDB.URL(), `SHOW RETENTION POLICIES ON `+stack.Database)
 	if len(policies) != 1 || policies[0][0] != stack.RetentionPolicy {
 		t.Errorf("retention policies: %v", policies)
+	}
+}
+
+// The time for which points are kept can be changed from one start to the next.
+func TestHowLongPointsAreKept(t *testing.T) {
+	o := stack.Options{DataDir: t.TempDir(), Parts: []stack.Part{stack.PartInfluxDB}}
+	for keep, want := range map[time.Duration][]any{
+		0:                   {"0s", "168h0m0s"},
+		90 * 24 * time.Hour: {"2160h0m0s", "24h0m0s"},
+		time.Hour:           {"1h0m0s", "1h0m0s"},
+	} {
+		o.KeepPoints = keep
+		s, err := open(t, o)
+		if err != nil {
+			t.Fatalf("points kept for %v: %v", keep, err)
+		}
+		rows := queryInflux(t, s.InfluxDB.URL(), "SHOW RETENTION POLICIES")
+		if len(rows) != 1 || rows[0][0] != stack.RetentionPolicy || rows[0][1] != want[0] || rows[0][2] != want[1] {
+			t.Errorf("points kept for %v: %v, want %v", keep, rows, want)
+		}
+		shut(t, s)
+	}
+	o.KeepPoints = time.Minute
+	if _, err := open(t, o); err == nil || !strings.Contains(err.Error(), "points kept for 1m0s") {
+		t.Errorf("points kept for a minute: %v", err)
 	}
 }

@@ -153,7 +153,7 @@ func TestStandaloneByHand(t *testing.T) {
 	if err := os.WriteFile(s.model, changed, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	running = s.start()
+	s.start()
 	for _, id := range []string{"pump-1", "pump-2"} {
 		device := connect(t, "tcp://127.0.0.1:"+s.mqtt, id)
 		device.publish("devices/"+id+"/telemetry", `{"temperature":85}`)
@@ -186,4 +186,24 @@ func (s *standalone) tryPrintedCommand(printed string) {
 	}
 	command := strings.Replace(strings.TrimSpace(printed[i:]), "-p 8883", "-p "+s.mqtts, 1)
 	runShell(s.t, exec.Command("sh", "-ec", command))
+}
+
+func TestWrongUsageOfStandalone(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	for _, args := range [][]string{
+		{},
+		{"--data", data, "--listen", "gateway"},
+		{"--data", data, "--keep-points", "1m"},
+		{"--data", data, "--http-listen", ""},
+		{"--data", data, "--mqtt-tls-cert-file", "server.pem"},
+		{"--data", data, "--model", "models/none.yaml"},
+		{"cert", "pump-1"},
+		{"cert", "pump-1", "--data", data, "--days", "0"},
+	} {
+		command := program(t, cli.StandaloneName, args...)
+		out, _ := command.CombinedOutput()
+		if status := command.ProcessState.ExitCode(); status != 2 {
+			t.Errorf("devicetwin-standalone %v: exit status %d\n%s", args, status, out)
+		}
+	}
 }

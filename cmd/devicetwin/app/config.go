@@ -88,7 +88,8 @@ type ModelConfig struct {
 
 // HTTPConfig is the process's own listener, for metrics and health.
 type HTTPConfig struct {
-	Listen string `help:"Address for /metrics, /healthz and /readyz; empty for none." default:"${http_listen=127.0.0.1:8090}" placeholder:"HOST:PORT"`
+	Listen  string `help:"Address for /metrics, /healthz and /readyz; empty for none." default:"${http_listen=127.0.0.1:8090}" placeholder:"HOST:PORT"`
+	Profile bool   `help:"Serve /debug/pprof as well, for go tool pprof; whoever reaches it can slow this process down."`
 }
 
 // modelFiles is all model files that are named, the default first. Folders stand

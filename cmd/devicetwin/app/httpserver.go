@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"strings"
 	"time"
 
@@ -28,8 +29,8 @@ type check struct {
 
 // startHTTP listens. /healthz answers as soon as the process serves; /readyz
 // only when every check passes, with one line for each that does not.
-func startHTTP(listen string, metrics prometheus.Gatherer, checks []check, log *slog.Logger) (*httpServer, error) {
-	listener, err := net.Listen("tcp", listen)
+func startHTTP(c HTTPConfig, metrics prometheus.Gatherer, checks []check, log *slog.Logger) (*httpServer, error) {
+	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen for metrics and health (--http-listen): %w", err)
 	}
@@ -37,6 +38,9 @@ func startHTTP(listen string, metrics prometheus.Gatherer, checks []check, log *
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answerReady(w, r, checks) })
+	if c.Profile {
+		serveProfiles(mux)
+	}
 	s := &httpServer{
 		server:   http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second},
 		listener: listener,
@@ -49,6 +53,13 @@ func startHTTP(listen string, metrics prometheus.Gatherer, checks []check, log *
 		}
 	}()
 	return s, nil
+}
+
+// serveProfiles serves what go tool pprof asks for.
+func serveProfiles(mux *http.ServeMux) {
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index) // the heap and others by name
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 }
 
 func answerReady(w http.ResponseWriter, r *http.Request, checks []check) {

@@ -85,7 +85,7 @@ func TestFleetMetrics(t *testing.T) {
 	metrics := newRegistry()
 	figures := newFleetFigures(metrics)
 	figures.show(simulator.Progress{Sent: 7, Devices: 3, Connected: 2, Waiting: 1})
-	server, err := startHTTP("127.0.0.1:0", metrics, nil, slog.New(slog.DiscardHandler))
+	server, err := startHTTP(HTTPConfig{Listen: "127.0.0.1:0"}, metrics, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,5 +131,28 @@ func TestSimulateServesMetrics(t *testing.T) {
 	conn.Close()
 	if status := <-ended; status == ExitOK {
 		t.Error("a simulation without a broker succeeds")
+	}
+}
+
+// Profiles are served only where they are asked for.
+func TestProfiles(t *testing.T) {
+	for _, profile := range []bool{false, true} {
+		server, err := startHTTP(HTTPConfig{Listen: "127.0.0.1:0", Profile: profile}, newRegistry(), nil, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer server.Close(t.Context())
+		response, err := http.Get("http://" + server.Addr() + "/debug/pprof/heap?gc=1&debug=1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(string(body), "# HeapAlloc = "); got != profile {
+			t.Errorf("with profiles %t: %s, and a profile: %t", profile, response.Status, got)
+		}
 	}
 }

@@ -208,7 +208,7 @@ func (s *Service) start(c Config, b *BridgeConfig, w *WorkerConfig, models []*de
 		checks = append(checks, check{"bridge", ready})
 	}
 	s.startFigures(processName(b, w), metrics, points)
-	return s.serveHTTP(c.HTTP.Listen, metrics, checks)
+	return s.serveHTTP(c.HTTP, metrics, checks)
 }
 
 func (s *Service) onClose(f func(context.Context) error) { s.closers = append(s.closers, f) }
@@ -328,11 +328,11 @@ func (s *Service) startWorker(c Config, w WorkerConfig, temporal client.Client, 
 	return run.ready, nil
 }
 
-func (s *Service) serveHTTP(listen string, metrics prometheus.Gatherer, checks []check) error {
-	if listen == "" {
+func (s *Service) serveHTTP(c HTTPConfig, metrics prometheus.Gatherer, checks []check) error {
+	if c.Listen == "" {
 		return nil
 	}
-	server, err := startHTTP(listen, metrics, checks, s.log)
+	server, err := startHTTP(c, metrics, checks, s.log)
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func (c *simulateCommand) Run(ctx context.Context, streams Streams) error {
 	}
 	metrics := newRegistry()
 	if c.HTTP.Listen != "" {
-		server, err := startHTTP(c.HTTP.Listen, metrics, nil, log)
+		server, err := startHTTP(c.HTTP, metrics, nil, log)
 		if err != nil {
 			return err
 		}

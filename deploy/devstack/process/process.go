@@ -1,0 +1,168 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	startPatience = time.Minute
+	readyEvery    = 50 * time.Millisecond
+)
+
+// Program prepares one of the two programs, "devstack" or "devicetwin".
+type Program func(name string, args ...string) *exec.Cmd
+
+// Process is a part that can be ended and started again. Its methods belong to
+// one goroutine, but for Crashed, Over and CPU.
+type Process struct {
+	Name    string
+	Log     string // file that all its lives write to
+	command func() *exec.Cmd
+	// ready is asked until it returns nil.
+	ready func(context.Context, *Process) error
+
+	cmd   *exec.Cmd
+	began int64         // where the log of this life begins
+	ended chan struct{} // closed when it has ended, for whatever reason
+	err   error         // valid then
+	meant atomic.Bool   // it was ended on purpose
+}
+
+// New prepares a process whose log is in a folder.
+func New(dir, name string, ready func(context.Context, *Process) error, command func() *exec.Cmd) *Process {
+	return &Process{Name: name, Log: filepath.Join(dir, name+".log"), command: command, ready: ready}
+}
+
+// SaidReady is for processes that print a line "# ready", as devstack serve does.
+func SaidReady(_ context.Context, p *Process) error {
+	if !slices.Contains(strings.Split(p.Said(), "\n"), "# ready") {
+		return errors.New("it has not said so")
+	}
+	return nil
+}
+
+// Start returns when the process is ready.
+func (p *Process) Start(ctx context.Context) error {
+	if err := p.launch(); err != nil {
+		return fmt.Errorf("start %s: %w", p.Name, err)
+	}
+	return p.awaitReady(ctx)
+}
+
+func (p *Process) launch() error {
+	file, err := os.OpenFile(p.Log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if p.began, err = file.Seek(0, io.SeekEnd); err != nil {
+		return err
+	}
+	cmd, ended := p.command(), make(chan struct{})
+	cmd.Stdout, cmd.Stderr = file, file
+	setApart(cmd)
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	p.cmd, p.ended = cmd, ended
+	p.meant.Store(false)
+	go func() {
+		p.err = cmd.Wait()
+		close(ended)
+	}()
+	return nil
+}
+
+func (p *Process) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
+	for {
+		err := p.ready(ctx, p)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-p.ended:
+			return fmt.Errorf("%s ended by itself (%w); it said:\n%s", p.Name, p.fate(), p.LastWords())
+		case <-ctx.Done():
+			return fmt.Errorf("%s is not ready: %w; it said:\n%s", p.Name, err, p.LastWords())
+		case <-time.After(readyEvery):
+		}
+	}
+}
+
+// Kill is kill -9; it returns when the process is gone.
+func (p *Process) Kill() {
+	if p.cmd == nil {
+		return
+	}
+	p.meant.Store(true)
+	_ = p.cmd.Process.Kill() // it may have ended
+	<-p.ended
+}
+
+// Over reports whether the process has ended.
+func (p *Process) Over() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// Crashed says that the process has ended by itself.
+func (p *Process) Crashed() error {
+	if p.cmd == nil || p.meant.Load() || !p.Over() {
+		return nil
+	}
+	return fmt.Errorf("%s ended by itself (%w); it said:\n%s", p.Name, p.fate(), p.LastWords())
+}
+
+// fate is how the process ended.
+func (p *Process) fate() error {
+	if p.err == nil {
+		return errors.New("exit status 0")
+	}
+	return p.err
+}
+
+// CPU is the processor time that the process has used; ok is false where the
+// system does not tell.
+func (p *Process) CPU() (used time.Duration, ok bool) {
+	if p.cmd == nil || p.Over() {
+		return 0, false
+	}
+	return cpuOf(p.cmd.Process.Pid)
+}
+
+// Said is what the present life has written.
+func (p *Process) Said() string {
+	file, err := os.Open(p.Log)
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	raw, _ := io.ReadAll(io.NewSectionReader(file, p.began, 1<<20))
+	return string(raw)
+}
+
+// LastWords is the end of what it has written.
+func (p *Process) LastWords() string {
+	const most = 2000
+	text := p.Said()
+	return text[max(0, len(text)-most):]
+}
+
+// OwnCPU is the processor time of this process.
+func OwnCPU() (used time.Duration, ok bool) { return cpuOf(os.Getpid()) }

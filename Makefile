@@ -11,6 +11,7 @@ GRAFANA  ?=
 ONLY     ?=
 BROKER   ?= both
 SHORT    ?=
+LONG     ?=
 
 STACK       := deploy/devstack
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -20,14 +21,15 @@ WORKFLOWCHECK := go run go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
 RACE := ./bridge/... ./simulator/... ./workflows/... ./cmd/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo dev chaos test test-race check fmt bench fuzz dashboards histories clean
+.PHONY: help build demo dev chaos bench-e2e test test-race check fmt bench fuzz dashboards histories clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  demo takes DEVICES=$(DEVICES) RATE=$(RATE) DURATION=$(DURATION) SEED=$(SEED) MODEL=$(MODEL) SCENARIO=… REPORT=path.json"
 	@echo "  dev takes GRAFANA=1 to start an installed Grafana as well"
 	@echo "  chaos takes ONLY=name,kill-* BROKER=nats|mosquitto SHORT=1 REPORT=path.json; bin/devstack chaos --list names the faults"
+	@echo "  bench-e2e takes SECONDS=$(SECONDS) ONLY=name,*-memory LONG=1 BROKER=nats|mosquitto REPORT=path.json PROFILE=folder; bin/devstack bench --list names the cases"
 
 build: bin/devicetwin bin/devstack bin/devicetwin-standalone ## build the programs into bin/
 
@@ -53,6 +55,12 @@ dev: bin/devstack ## the same stack without a fleet, for your own devices; stays
 
 chaos: bin/devicetwin bin/devstack ## break each part and each link while a fleet plays; a table of what was lost, doubled or reordered
 	@bin/devstack chaos --broker $(BROKER) $(if $(ONLY),--only '$(ONLY)') $(if $(SHORT),--short) $(if $(REPORT),--report $(REPORT))
+
+SECONDS ?= 30
+PROFILE     ?=
+bench-e2e: bin/devicetwin bin/devstack ## how much this machine can do, end to end: a table of cases, targets and raw limits
+	@bin/devstack bench --seconds $(SECONDS) $(if $(ONLY),--only '$(ONLY)') $(if $(LONG),--long) \
+		$(if $(filter nats mosquitto,$(BROKER)),--broker $(BROKER)) $(if $(REPORT),--report $(REPORT)) $(if $(PROFILE),--profile $(PROFILE))
 
 test: ## all tests, of the root module and of deploy/devstack
 	go test ./...

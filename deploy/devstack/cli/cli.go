@@ -6,6 +6,7 @@
 //	devstack serve   the servers alone, each by itself if wanted
 //	devstack cert    a certificate for a device, from the authority of dev and serve
 //	devstack chaos   what becomes of a fleet when each part and each link breaks
+//	devstack bench   how much this machine can do
 //
 // Exit statuses and flags follow devicetwin: 0 clean, 1 failed, 2 wrong usage,
 // 3 not clean; --data-dir is DEVICETWIN_DATA_DIR in the environment.
@@ -35,6 +36,7 @@ type commandLine struct {
 	Serve serveCommand `cmd:"" help:"Run the servers alone, without bridge and worker."`
 	Cert  certCommand  `cmd:"" help:"Issue a certificate for a device."`
 	Chaos chaosCommand `cmd:"" help:"Break each part and each link while a fleet plays, and report what was lost, doubled or reordered."`
+	Bench benchCommand `cmd:"" help:"Measure how much this machine can do: events, devices, latencies, memory."`
 }
 
 const description = `devicetwin with the servers that it needs, in one process: an MQTT broker (NATS),

@@ -1,0 +1,179 @@
+package bench
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// ReportVersion is the version of the report's shape; it rises when a name is
+// taken away or changes its meaning.
+const ReportVersion = 1
+
+// Report is what came of a run.
+type Report struct {
+	Version int       `json:"report_version"`
+	Clean   bool      `json:"clean"` // there are rows, and all are clean
+	At      time.Time `json:"at"`
+	CPUs    int       `json:"cpus"`
+	Broker  string    `json:"broker"`
+	Seconds float64   `json:"seconds"` // each case, after its warm-up
+	Rows    []Row     `json:"cases"`
+	Logs    string    `json:"logs,omitempty"` // folder, if something was not clean
+}
+
+// Row is one case, or one limit of the machine.
+type Row struct {
+	Case    string  `json:"case"`
+	What    string  `json:"what"` // in words
+	Devices int     `json:"devices,omitempty"`
+	Value   float64 `json:"value"`
+	Unit    string  `json:"unit"`
+	// P50 and P99 are latencies in milliseconds: from when a message was due until
+	// the new state was durable. Nil: not measured.
+	P50 *float64 `json:"p50_ms,omitempty"`
+	P99 *float64 `json:"p99_ms,omitempty"`
+	// Signals to Temporal, and MQTT messages to the bridge, a second.
+	Signals  float64 `json:"signals_per_second,omitempty"`
+	Messages float64 `json:"messages_per_second,omitempty"`
+	// CPU is what each process used, in percent of one core.
+	CPU     map[string]float64 `json:"cpu_percent,omitempty"`
+	Remark  string             `json:"remark,omitempty"`
+	Targets []Target           `json:"targets,omitempty"`
+	Clean   bool               `json:"clean"`
+	Faults  []string           `json:"faults,omitempty"` // what the ledger says, the first ones
+	Error   string             `json:"error,omitempty"`  // why the case cannot be judged
+}
+
+// Target is what a case should reach.
+type Target struct {
+	What string `json:"what"`
+	// Reached is the part of the target that was reached: 1 and more meet it.
+	Reached float64 `json:"reached"`
+	Met     bool    `json:"met"`
+}
+
+func newReport(o Options) Report {
+	return Report{
+		Version: ReportVersion, At: time.Now().UTC().Truncate(time.Second), CPUs: runtime.NumCPU(),
+		Broker: o.Broker, Seconds: o.Lasts.Seconds(),
+	}
+}
+
+// keptFaults is how many faults of a case are told.
+const keptFaults = 10
+
+// finish decides whether the case is clean.
+func (r *Row) finish() {
+	r.Clean = r.Error == "" && len(r.Faults) == 0
+	if extra := len(r.Faults) - keptFaults; extra > 0 {
+		r.Faults = append(r.Faults[:keptFaults:keptFaults], fmt.Sprintf("and %d more", extra))
+	}
+}
+
+// measured is the figure with its unit.
+func (r *Row) measured() string {
+	if r.Error != "" {
+		return "-"
+	}
+	return number(r.Value) + " " + r.Unit
+}
+
+// complaint is what is wrong, "" if nothing.
+func (r *Row) complaint() string {
+	switch {
+	case r.Error != "":
+		return "ERROR: " + r.Error
+	case !r.Clean:
+		return "; NOT CLEAN: " + strings.Join(r.Faults, "; ")
+	}
+	return ""
+}
+
+// number has thousands apart, and as many digits as make sense.
+func number(n float64) string {
+	if n < 100 {
+		return fmt.Sprintf("%.1f", n)
+	}
+	digits := fmt.Sprintf("%.0f", n)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+func (r *Report) row(name string) *Row {
+	i := slices.IndexFunc(r.Rows, func(row Row) bool { return row.Case == name })
+	if i < 0 {
+		return nil
+	}
+	return &r.Rows[i]
+}
+
+// value is that of a row that can be judged by.
+func (r *Report) value(name string) (float64, bool) {
+	row := r.row(name)
+	if row == nil || row.Error != "" || row.Value == 0 {
+		return 0, false
+	}
+	return row.Value, true
+}
+
+// judge puts the rows in order and works out the targets.
+func (r *Report) judge() {
+	slices.SortStableFunc(r.Rows, func(a, b Row) int {
+		return slices.Index(caseOrder, a.Case) - slices.Index(caseOrder, b.Case)
+	})
+	r.Clean = len(r.Rows) > 0
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		r.Clean = r.Clean && row.Clean
+		if row.Error == "" {
+			row.Targets = r.targets(row)
+		}
+	}
+}
+
+// targets are those of a case, as far as the rows that they refer to are there.
+func (r *Report) targets(row *Row) []Target {
+	switch row.Case {
+	case caseEvents:
+		if naive, ok := r.value(caseNaive); ok {
+			return []Target{atLeast("10 × naive", row.Value, 10*naive)}
+		}
+	case caseFleet:
+		want, what := float64(row.Devices), "1/s a device"
+		if alone, ok := r.value(caseBroker); ok && alone/2 < want {
+			want, what = alone/2, "½ broker-alone"
+		}
+		// What is sent is not exact to the last message.
+		return []Target{atLeast(what, row.Value, heldShare*want), atMost("p99 1 s", *row.P99, 1000)}
+	case caseOne:
+		return []Target{atLeast("500/s", row.Value, 500)}
+	case caseLatency:
+		return []Target{atMost("p50 20 ms", *row.P50, 20), atMost("p99 100 ms", *row.P99, 100)}
+	case caseBridge:
+		return []Target{atMost("1 KiB", row.Value, 1024)}
+	}
+	return nil
+}
+
+func atLeast(what string, got, want float64) Target {
+	return Target{What: "≥ " + what, Reached: got / want, Met: got >= want}
+}
+
+func atMost(what string, got, want float64) Target {
+	return Target{What: "< " + what, Reached: want / got, Met: got < want}
+}
+
+// JSON is the report as an indented JSON object with a newline at its end.
+func (r Report) JSON() ([]byte, error) {
+	raw, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode the report: %w", err)
+	}
+	return append(raw, '\n'), nil
+}

@@ -1,0 +1,98 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"devicetwin/cmd/devicetwin/app"
+	"devicetwin/deploy/devstack/bench"
+	"devicetwin/deploy/devstack/process"
+)
+
+// benchCommand is "devstack bench".
+type benchCommand struct {
+	Only       []string `help:"Cases to measure, by name; a * stands for any part of it: *-memory. By default all." placeholder:"NAME"`
+	List       bool     `help:"List the cases, and measure none."`
+	Broker     string   `help:"Broker to measure with: ${enum}; auto is mosquitto if it is installed, else nats." enum:"auto,nats,mosquitto" default:"auto"`
+	Seconds    float64  `help:"How long each case is measured, after its warm-up." default:"30"`
+	Long       bool     `help:"Ten minutes for the one device that never stops."`
+	Devices    int      `help:"Devices of the largest fleet." default:"10000"`
+	Known      int      `help:"Idle devices of which the bridge's memory is measured." default:"100000"`
+	Report     string   `help:"Write the outcome to this file, as JSON." placeholder:"FILE"`
+	Profile    string   `help:"Write CPU profiles of bridge and worker to this folder, one for each case." placeholder:"DIR"`
+	LogDir     string   `help:"Folder for data and logs; by default the system's temporary one." placeholder:"DIR"`
+	Devicetwin string   `help:"The program devicetwin; by default the one beside this program." placeholder:"FILE"`
+}
+
+// Validate is called by the parser.
+func (c *benchCommand) Validate() error {
+	switch {
+	case !(c.Seconds >= 1 && c.Seconds <= 3600):
+		return fmt.Errorf("--seconds: expected 1 to 3600, found %g", c.Seconds)
+	case c.Devices < 10 || c.Devices > 1_000_000:
+		return fmt.Errorf("--devices: expected 10 to 1000000, found %d", c.Devices)
+	case c.Known < 1000 || c.Known > 10_000_000:
+		return fmt.Errorf("--known: expected 1000 to 10000000, found %d", c.Known)
+	}
+	return bench.CheckOnly(c.Only)
+}
+
+// Run measures and prints the table.
+func (c *benchCommand) Run(ctx context.Context, streams app.Streams) error {
+	if c.List {
+		_, err := fmt.Fprintln(streams.Out, strings.Join(bench.Cases(), "\n"))
+		return err
+	}
+	program, err := programs(c.Devicetwin)
+	if err != nil {
+		return err
+	}
+	broker, err := c.broker()
+	if err != nil {
+		return err
+	}
+	if c.Profile != "" {
+		if err := os.MkdirAll(c.Profile, 0o755); err != nil {
+			return fmt.Errorf("make the folder for profiles: %w", err)
+		}
+	}
+	report, err := bench.Run(ctx, bench.Options{
+		Program: program, Only: c.Only, Broker: broker, Lasts: time.Duration(c.Seconds * float64(time.Second)),
+		Long: c.Long, Devices: c.Devices, Known: c.Known, Dir: c.LogDir, Profile: c.Profile, Out: streams.Err,
+	})
+	if len(report.Rows) > 0 {
+		err = errors.Join(err, report.WriteTable(streams.Out), c.write(report))
+	}
+	if err == nil && !report.Clean {
+		return app.ErrNotClean
+	}
+	return err
+}
+
+func (c *benchCommand) broker() (string, error) {
+	_, err := process.FindMosquitto()
+	switch {
+	case c.Broker == bench.NATS, c.Broker == "auto" && err != nil:
+		return bench.NATS, nil
+	}
+	return bench.Mosquitto, err
+}
+
+func (c *benchCommand) write(report bench.Report) error {
+	if c.Report == "" {
+		return nil
+	}
+	raw, err := report.JSON()
+	if err == nil {
+		err = os.WriteFile(filepath.Clean(c.Report), raw, 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}

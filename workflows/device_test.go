@@ -19,6 +19,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"devicetwin/devicefsm"
+	"devicetwin/internal/credentials"
 )
 
 const testDevice = "pump-1"
@@ -122,7 +123,7 @@ func newHarnessFor(t *testing.T, model *devicefsm.Model, runEvents int) *harness
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	h := &harness{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t, model: model, world: &world{}}
 	h.SetTestTimeout(20 * time.Second)
-	store, err := OpenCredentials(t.TempDir())
+	store, err := credentials.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

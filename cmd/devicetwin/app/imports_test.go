@@ -25,9 +25,13 @@ var mayImport = map[string][]string{
 	"bridge":             {"devicefsm", "internal/measure", "twin"},
 	"workflows":          {"devicefsm", "internal/measure", "twin"},
 	"simulator":          {"devicefsm", "internal/measure", "internal/source"},
-	"cmd/devicetwin/app": {"bridge", "devicefsm", "devicefsm/script", "internal/figures", "internal/measure", "internal/source", "simulator", "workflows"},
+	"cmd/devicetwin/app": {"bridge", "devicefsm", "devicefsm/script", "internal/credentials", "internal/figures", "internal/measure", "internal/source", "simulator", "workflows"},
 	"cmd/devicetwin":     {"cmd/devicetwin/app"},
 	"deploy/grafana/gen": {"bridge", "internal/measure"},
+
+	"internal/credentials":   {},
+	"deploy/mosquitto":       {}, // tests of the broker's configuration
+	"deploy/mosquitto/login": {"internal/credentials"},
 }
 
 // The first rule: the core does no I/O and knows no server. These packages may

@@ -17,6 +17,7 @@ import (
 
 	"devicetwin/bridge"
 	"devicetwin/devicefsm"
+	"devicetwin/internal/credentials"
 	"devicetwin/workflows"
 )
 
@@ -306,7 +307,7 @@ func (s *Service) startBridge(c Config, b BridgeConfig, deps bridge.Deps) (func(
 
 func (s *Service) startWorker(c Config, w WorkerConfig, temporal client.Client, models []*devicefsm.Model,
 	publisher workflows.Publisher, points workflows.PointWriter) (func(context.Context) error, error) {
-	store, err := workflows.OpenCredentials(w.Credentials)
+	store, err := credentials.Open(w.Credentials)
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ import (
 
 	"devicetwin/cmd/devicetwin/app"
 	"devicetwin/deploy/devstack/stack"
-	"devicetwin/workflows"
+	"devicetwin/internal/credentials"
 )
 
 type commandLine struct {
@@ -95,7 +95,7 @@ var portFlags = map[stack.Part]string{
 // startStack starts the servers. Devices that were reprovisioned have to log in
 // with what the credential store in the data directory knows.
 func startStack(ctx context.Context, o stack.Options) (*stack.Stack, error) {
-	store, err := workflows.OpenCredentials(credentialsDir(o.DataDir))
+	store, err := credentials.Open(credentialsDir(o.DataDir))
 	if err != nil {
 		return nil, err
 	}

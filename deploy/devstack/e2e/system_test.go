@@ -15,6 +15,7 @@ import (
 
 	"devicetwin/cmd/devicetwin/app"
 	"devicetwin/deploy/devstack/stack"
+	"devicetwin/internal/credentials"
 	"devicetwin/simulator"
 	"devicetwin/workflows"
 )
@@ -36,8 +37,8 @@ type system struct {
 // most runEvents messages.
 func startSystem(t *testing.T, runEvents int) *system {
 	t.Helper()
-	credentials := t.TempDir()
-	store, err := workflows.OpenCredentials(credentials)
+	dir := t.TempDir()
+	store, err := credentials.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +56,7 @@ func startSystem(t *testing.T, runEvents int) *system {
 	}
 	service, err := config.StartService(
 		&app.BridgeConfig{ID: "e2e", MaxPayload: 128 << 10, Window: 4096, BatchMessages: 500, SignalsInFlight: 64},
-		&app.WorkerConfig{Credentials: credentials, RunEvents: runEvents, CountEvery: 2 * time.Second}, testLogger(t))
+		&app.WorkerConfig{Credentials: dir, RunEvents: runEvents, CountEvery: 2 * time.Second}, testLogger(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package workflows
+package credentials
 
 import (
 	"encoding/hex"
@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-func TestCredentialStore(t *testing.T) {
+func TestStore(t *testing.T) {
 	dir := t.TempDir()
-	store, err := OpenCredentials(dir)
+	store, err := Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func TestCredentialStore(t *testing.T) {
 
 	// Another process, as after a restart, knows the same; and the device may
 	// hold any of them, until it has used a newer one.
-	other, err := OpenCredentials(dir)
+	other, err := Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func noSecretsIn(t *testing.T, dir string, secrets ...string) {
 
 // A device that never uses what it is given can log in with what it has.
 func TestADeviceThatIgnoresCommandsIsNotLockedOut(t *testing.T) {
-	store, err := OpenCredentials(t.TempDir())
+	store, err := Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func TestADeviceThatIgnoresCommandsIsNotLockedOut(t *testing.T) {
 }
 
 func TestCredentialsOfOneIDAreBounded(t *testing.T) {
-	store, err := OpenCredentials(t.TempDir())
+	store, err := Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

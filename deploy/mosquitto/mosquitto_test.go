@@ -1,0 +1,330 @@
+// Package mosquitto holds the broker's configuration; this tests it with the real
+// Mosquitto and the real plugin.
+package mosquitto
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+
+	"devicetwin/internal/credentials"
+)
+
+// broker is a Mosquitto with the files of this folder.
+type broker struct {
+	url   string
+	store *credentials.Store
+}
+
+const password = "a password that the start made"
+
+var services = []string{"devicetwin.bridge", "devicetwin.worker", "devicetwin.fleet"}
+
+// installed finds Mosquitto, and builds the plugin.
+func installed(t *testing.T) (program, plugin string) {
+	t.Helper()
+	program, err := exec.LookPath("mosquitto")
+	if err != nil {
+		program = "/usr/sbin/mosquitto" // Debian puts it where not every user's PATH leads
+	}
+	if _, err := os.Stat(program); err != nil {
+		t.Skip("mosquitto is not installed (Debian package mosquitto)")
+	}
+	if _, err := os.Stat("/usr/include/mosquitto_plugin.h"); err != nil {
+		t.Skip("the headers of mosquitto are not installed (Debian package mosquitto-dev)")
+	}
+	plugin = filepath.Join(t.TempDir(), "auth.so")
+	out, err := exec.Command("go", "build", "-tags", "mosquitto_plugin", "-buildmode=c-shared", "-o", plugin, "./plugin").CombinedOutput()
+	if err != nil {
+		t.Fatalf("build the plugin: %v\n%s", err, out)
+	}
+	return program, plugin
+}
+
+func start(t *testing.T) *broker {
+	t.Helper()
+	program, plugin := installed(t)
+	dir := t.TempDir()
+	store, err := credentials.Open(filepath.Join(dir, "credentials"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256([]byte(password))
+	var accounts strings.Builder
+	for _, name := range services {
+		accounts.WriteString(name + ":" + hex.EncodeToString(sum[:]) + "\n")
+	}
+	write(t, filepath.Join(dir, "accounts"), accounts.String())
+
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	_, port, _ := net.SplitHostPort(address)
+	listener.Close()
+	here, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := read(t, "mosquitto.conf")
+	for _, change := range [][2]string{ // the paths of the container, and the port
+		{"listener 1883", "listener " + port + " 127.0.0.1"},
+		{"/usr/lib/devicetwin/devicetwin-auth.so", plugin},
+		{"/var/lib/devicetwin/credentials", filepath.Join(dir, "credentials")},
+		{"/run/secrets/mqtt/accounts", filepath.Join(dir, "accounts")},
+		{"/var/lib/mosquitto/", dir + "/"},
+		{"/etc/devicetwin/mosquitto", here},
+	} {
+		if !strings.Contains(config, change[0]) {
+			t.Fatalf("mosquitto.conf does not contain %q", change[0])
+		}
+		config = strings.ReplaceAll(config, change[0], change[1])
+	}
+	file := filepath.Join(dir, "mosquitto.conf")
+	write(t, file, config+asRoot())
+	run(t, program, "-c", file)
+	b := &broker{url: "tcp://" + address, store: store}
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		if conn, err := net.Dial("tcp", address); err == nil {
+			conn.Close()
+			return b
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("mosquitto does not listen")
+		}
+	}
+}
+
+// asRoot keeps a Mosquitto that root starts from becoming a user who may not
+// write to the folders of the test.
+func asRoot() string {
+	if os.Geteuid() == 0 {
+		return "user root\n"
+	}
+	return ""
+}
+
+func run(t *testing.T, program string, args ...string) {
+	t.Helper()
+	command := exec.Command(program, args...)
+	command.Stdout, command.Stderr = t.Output(), t.Output()
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+	})
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+func write(t *testing.T, file, content string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// client is a connection whose messages come as "TOPIC PAYLOAD".
+type client struct {
+	t    *testing.T
+	mqtt mqtt.Client
+	got  chan string
+}
+
+func (b *broker) connect(t *testing.T, id, username, password string) (*client, error) {
+	t.Helper()
+	c := &client{t: t, got: make(chan string, 100)}
+	c.mqtt = mqtt.NewClient(mqtt.NewClientOptions().AddBroker(b.url).SetClientID(id).
+		SetUsername(username).SetPassword(password).SetAutoReconnect(false).SetConnectTimeout(10 * time.Second).
+		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { c.got <- m.Topic() + " " + string(m.Payload()) }))
+	token := c.mqtt.Connect()
+	token.Wait()
+	if err := token.Error(); err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { c.mqtt.Disconnect(0) })
+	return c, nil
+}
+
+func (b *broker) mustConnect(t *testing.T, id, username, password string) *client {
+	t.Helper()
+	c, err := b.connect(t, id, username, password)
+	if err != nil {
+		t.Fatalf("connect %s: %v", username, err)
+	}
+	return c
+}
+
+// enrol gives a device credentials.
+func (b *broker) enrol(t *testing.T, id string) (secret string) {
+	t.Helper()
+	secret, err := b.store.Issue(t.Context(), id, "first")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secret
+}
+
+func (c *client) subscribe(filters ...string) {
+	c.t.Helper()
+	for _, f := range filters {
+		token := c.mqtt.Subscribe(f, 1, nil)
+		if token.Wait(); token.Error() != nil {
+			c.t.Fatalf("subscribe to %s: %v", f, token.Error())
+		}
+	}
+}
+
+// forbidden publishes what has to be dropped. Mosquitto 2.0.11 also ends the
+// connection, other versions acknowledge: each topic has a connection of its own.
+func (b *broker) forbidden(t *testing.T, id, username, password string, topics ...string) {
+	t.Helper()
+	for _, topic := range topics {
+		c := b.mustConnect(t, id, username, password)
+		c.mqtt.Publish(topic, 1, false, "x").Wait()
+		c.mqtt.Disconnect(0)
+	}
+}
+
+func (c *client) publish(topics ...string) {
+	c.t.Helper()
+	for _, topic := range topics {
+		token := c.mqtt.Publish(topic, 1, false, "x")
+		if token.Wait(); token.Error() != nil {
+			c.t.Fatalf("publish to %s: %v", topic, token.Error())
+		}
+	}
+}
+
+// expect wants exactly these messages, the last of which ends the wait.
+func (c *client) expect(topics ...string) {
+	c.t.Helper()
+	var got []string
+	for last := topics[len(topics)-1] + " x"; !slices.Contains(got, last); {
+		select {
+		case m := <-c.got:
+			got = append(got, m)
+		case <-time.After(10 * time.Second):
+			c.t.Fatalf("got %q, and not %s", got, last)
+		}
+	}
+	for i, topic := range topics {
+		if i >= len(got) || got[i] != topic+" x" {
+			c.t.Fatalf("got %q, want %q", got, topics)
+		}
+	}
+	if len(got) != len(topics) {
+		c.t.Fatalf("got %q, want %q", got, topics)
+	}
+}
+
+func TestADeviceMayOnlyUseItsOwnTopics(t *testing.T) {
+	b := start(t)
+	bridge := b.mustConnect(t, "devicetwin-bridge-1", "devicetwin.bridge", password)
+	bridge.subscribe("devices/#", "$aws/things/#")
+	worker := b.mustConnect(t, "devicetwin-worker-1", "devicetwin.worker", password)
+	secret := b.enrol(t, "pump-1")
+	b.forbidden(t, "pump-1", "pump-1", secret, "devices/pump-2/telemetry", "devices/pump-1/commands/reboot", "devices/pump-1/twin/update/accepted",
+		"devices/pump-10/telemetry", "bridge/b/status", "$aws/things/pump-2/shadow/update", "$aws/things/pump-1/shadow/update/delta")
+	allowed := []string{
+		"devices/pump-1/telemetry", "devices/pump-1/status", "devices/pump-1/events/door", "devices/pump-1/commands/reboot/ack",
+		"devices/pump-1/twin/update", "devices/pump-1/twin/config/get",
+		"$aws/things/pump-1/shadow/get", "$aws/things/pump-1/shadow/name/config/update",
+	}
+	one := b.mustConnect(t, "pump-1", "pump-1", secret)
+	one.publish(allowed...)
+	bridge.expect(allowed...)
+
+	one.subscribe("#", "devices/+/commands/+", "$aws/things/#")
+	b.mustConnect(t, "pump-2", "pump-2", b.enrol(t, "pump-2")).publish("devices/pump-2/telemetry")
+	worker.publish("devices/pump-2/commands/reboot", "devices/pump-2/twin/update/accepted", "$aws/things/pump-2/shadow/update/delta")
+	own := []string{"devices/pump-1/commands/reboot", "devices/pump-1/twin/update/accepted", "$aws/things/pump-1/shadow/update/delta"}
+	worker.publish(own...)
+	one.expect(own...)
+}
+
+func TestServicesMayOnlyDoTheirWork(t *testing.T) {
+	b := start(t)
+	fleet := b.mustConnect(t, "fleet", "devicetwin.fleet", password)
+	fleet.subscribe("devices/#", "bridge/#")
+	b.forbidden(t, "x", "devicetwin.fleet", password, "bridge/b/status", "bridge/b/deadletter")
+	b.forbidden(t, "x", "devicetwin.worker", password, "devices/a/telemetry", "bridge/b/status")
+	b.forbidden(t, "x", "devicetwin.bridge", password, "devices/a/telemetry", "devices/a/commands/reboot")
+	worker := b.mustConnect(t, "devicetwin-worker-1", "devicetwin.worker", password)
+	worker.publish("devices/a/commands/reboot")
+	fleet.expect("devices/a/commands/reboot")
+
+	bridge := b.mustConnect(t, "devicetwin-bridge-1", "devicetwin.bridge", password)
+	bridge.publish("bridge/b/status", "bridge/b/deadletter", "devices/a/twin/get/rejected")
+	fleet.expect("devices/a/twin/get/rejected")
+}
+
+func TestLogins(t *testing.T) {
+	b := start(t)
+	secret, err := b.store.Issue(t.Context(), "pump-1", "first")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, id, username, password string
+		good                         bool
+	}{
+		{"device", "pump-1", "pump-1", secret, true},
+		{"wrong password", "pump-1", "pump-1", "guess", false},
+		{"no password", "pump-1", "pump-1", "", false},
+		{"anonymous", "pump-1", "", "", false},
+		{"session of another device", "pump-2", "pump-1", secret, false},
+		{"service", "x", "devicetwin.bridge", password, true},
+		{"service with the password of a device", "x", "devicetwin.bridge", secret, false},
+	} {
+		if _, err := b.connect(t, tt.id, tt.username, tt.password); (err == nil) != tt.good {
+			t.Errorf("%s: got error %v", tt.name, err)
+		}
+	}
+
+	// A device that never got its new credentials is not locked out; using them
+	// ends the old ones.
+	renewed, err := b.store.Issue(t.Context(), "pump-1", "second")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, password string
+		good           bool
+	}{{"old", secret, true}, {"new", renewed, true}, {"old after new", secret, false}, {"new again", renewed, true}} {
+		if _, err := b.connect(t, "pump-1", "pump-1", tt.password); (err == nil) != tt.good {
+			t.Errorf("%s credentials: got error %v", tt.name, err)
+		}
+	}
+}
+
+// A broker with a fault in its settings does not start, rather than letting
+// everybody in.
+func TestABrokenPluginOptionStopsTheBroker(t *testing.T) {
+	program, plugin := installed(t)
+	file := filepath.Join(t.TempDir(), "mosquitto.conf")
+	write(t, file, "listener 0 127.0.0.1\nplugin "+plugin+"\nplugin_opt_credentials /nowhere\n"+asRoot())
+	out, err := exec.Command(program, "-c", file).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "plugin_opt_credentials") {
+		t.Errorf("got %v and\n%s", err, out)
+	}
+}

@@ -42,13 +42,14 @@ func (c LogConfig) Logger(w *os.File) *slog.Logger {
 
 // MQTTConfig is how to reach the broker.
 type MQTTConfig struct {
-	URL         []string `help:"Broker addresses, tried in turn: tcp://host:1883, ssl://host:8883, ws://host/mqtt." default:"tcp://127.0.0.1:1883" placeholder:"URL"`
-	Username    string   `help:"User name at the broker."`
-	Password    string   `help:"Password at the broker; better given in the environment."`
-	CAFile      string   `name:"ca-file" help:"PEM file of authorities that the broker's certificate is checked against." placeholder:"FILE"`
-	CertFile    string   `help:"PEM file of this client's certificate." placeholder:"FILE"`
-	KeyFile     string   `help:"PEM file of this client's key." placeholder:"FILE"`
-	TopicPrefix string   `help:"First part of all device topics: PREFIX/{device}/telemetry." default:"devices"`
+	URL          []string `help:"Broker addresses, tried in turn: tcp://host:1883, ssl://host:8883, ws://host/mqtt." default:"tcp://127.0.0.1:1883" placeholder:"URL"`
+	Username     string   `help:"User name at the broker."`
+	Password     string   `help:"Password at the broker; better given in the environment."`
+	PasswordFile string   `help:"File that holds the password." placeholder:"FILE"`
+	CAFile       string   `name:"ca-file" help:"PEM file of authorities that the broker's certificate is checked against." placeholder:"FILE"`
+	CertFile     string   `help:"PEM file of this client's certificate." placeholder:"FILE"`
+	KeyFile      string   `help:"PEM file of this client's key." placeholder:"FILE"`
+	TopicPrefix  string   `help:"First part of all device topics: PREFIX/{device}/telemetry." default:"devices"`
 }
 
 // TemporalConfig is how to reach Temporal.
@@ -57,14 +58,22 @@ type TemporalConfig struct {
 	Namespace string `help:"Namespace." default:"default"`
 	TaskQueue string `help:"Task queue of the device workflows." default:"devices"`
 	APIKey    string `name:"api-key" help:"API key (Temporal Cloud); turns TLS on. Better given in the environment."`
+
+	APIKeyFile string `name:"api-key-file" help:"File that holds the API key." placeholder:"FILE"`
+	TLS        bool   `name:"tls" help:"Connect with TLS; each of the following turns it on too."`
+	CAFile     string `name:"ca-file" help:"PEM file of authorities that Temporal's certificate is checked against." placeholder:"FILE"`
+	CertFile   string `help:"PEM file of this client's certificate." placeholder:"FILE"`
+	KeyFile    string `help:"PEM file of this client's key." placeholder:"FILE"`
+	ServerName string `help:"Name that Temporal's certificate has to have, if it is not that of the address." placeholder:"NAME"`
 }
 
 // InfluxConfig is where points are written. An empty URL writes none.
 type InfluxConfig struct {
-	URL    string `help:"InfluxDB's address; empty to write no points." default:"http://127.0.0.1:8086"`
-	Token  string `help:"Token, or user:password for InfluxDB 1.8."`
-	Org    string `help:"Organisation; empty for InfluxDB 1.8."`
-	Bucket string `help:"Bucket; database/retention-policy for InfluxDB 1.8." default:"devicetwin/autogen"`
+	URL       string `help:"InfluxDB's address; empty to write no points." default:"http://127.0.0.1:8086"`
+	Token     string `help:"Token, or user:password for InfluxDB 1.8."`
+	TokenFile string `help:"File that holds the token." placeholder:"FILE"`
+	Org       string `help:"Organisation; empty for InfluxDB 1.8."`
+	Bucket    string `help:"Bucket; database/retention-policy for InfluxDB 1.8." default:"devicetwin/autogen"`
 
 	Spool    string `help:"Folder where points wait until InfluxDB has taken them, of this process alone; empty to let them wait in memory." placeholder:"DIR"`
 	SpoolMax int64  `help:"Bytes that points may take in the spool; beyond that the oldest are dropped." default:"1073741824" placeholder:"BYTES"`

@@ -39,6 +39,10 @@ type commandLine struct {
 	Worker   workerCommand   `cmd:"" help:"Run the worker: device workflows and their activities."`
 	Simulate simulateCommand `cmd:"" set:"http_listen=" help:"Play a fleet of devices and prove that nothing was lost, doubled or reordered."`
 	Model    modelCommand    `cmd:"" help:"Work with model files."`
+
+	Setup       setupCommand       `cmd:"" help:"Make what Temporal needs: the namespace and its search attributes."`
+	Credentials credentialsCommand `cmd:"" help:"Work with the credentials of devices."`
+	Health      healthCommand      `cmd:"" help:"Ask a running process whether it is ready; for healthchecks."`
 }
 
 const description = `A durable twin for every device on your MQTT broker: a state machine and event

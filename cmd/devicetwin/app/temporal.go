@@ -1,7 +1,6 @@
 package app
 
 import (
-	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"time"
@@ -34,7 +33,10 @@ func (c TemporalConfig) dialTemporal(metrics prometheus.Registerer, log *slog.Lo
 	}
 	if c.APIKey != "" {
 		options.Credentials = client.NewAPIKeyStaticCredentials(c.APIKey)
-		options.ConnectionOptions.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	options.ConnectionOptions.TLS, err = c.tlsConfig()
+	if err != nil {
+		return nil, usageError{err}
 	}
 	temporal, err := client.NewLazyClient(options)
 	if err != nil {

@@ -1,0 +1,85 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"devicetwin/cmd/devicetwin/app"
+	"devicetwin/deploy/devstack/stack"
+)
+
+func setUp(addr, namespace string) (status int, log string) {
+	var out bytes.Buffer
+	status = app.Main([]string{"setup", "--temporal-address", addr, "--temporal-namespace", namespace, "--retention=36h"}, &out, &out)
+	return status, out.String()
+}
+
+// On an empty Temporal, one command makes what devices need; the second time it
+// changes nothing.
+func TestSetup(t *testing.T) {
+	s := start(t, stack.Options{Parts: []stack.Part{stack.PartTemporal}})
+	for range 2 {
+		if status, log := setUp(s.Temporal.Addr(), "fleet"); status != app.ExitOK {
+			t.Fatalf("exit status %d: %s", status, log)
+		}
+	}
+	temporal := dialTemporal(t, s.Temporal.Addr())
+	ctx := t.Context()
+	namespace, err := temporal.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: "fleet"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kept := namespace.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration(); kept.Hours() != 36 {
+		t.Errorf("closed workflows are kept for %v", kept)
+	}
+	have, err := temporal.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: "fleet"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range app.SearchAttributes() {
+		if got := have.GetCustomAttributes()[name]; got != want {
+			t.Errorf("search attribute %s is %v, not %v", name, got, want)
+		}
+	}
+}
+
+// What the stack makes by itself is a part of it.
+func TestSetupKnowsTheStacksSearchAttributes(t *testing.T) {
+	all := app.SearchAttributes()
+	for name, kind := range stack.SearchAttributes() {
+		if all[name] != kind {
+			t.Errorf("search attribute %s is %v in the stack, and %v in devicetwin setup", name, kind, all[name])
+		}
+	}
+}
+
+// A search attribute of another type can't be cured by waiting.
+func TestSetupRefusesAnotherType(t *testing.T) {
+	s := start(t, stack.Options{Parts: []stack.Part{stack.PartTemporal}})
+	temporal := dialTemporal(t, s.Temporal.Addr())
+	const namespace = "other"
+	if _, err := temporal.WorkflowService().RegisterNamespace(t.Context(), &workflowservice.RegisterNamespaceRequest{
+		Namespace: namespace, WorkflowExecutionRetentionPeriod: durationpb.New(24 * time.Hour),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the attribute of another type", func(ctx context.Context) bool {
+		_, err := temporal.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
+			Namespace: namespace, SearchAttributes: map[string]enumspb.IndexedValueType{"DeviceTags": enumspb.INDEXED_VALUE_TYPE_INT},
+		})
+		return err == nil
+	})
+	status, log := setUp(s.Temporal.Addr(), namespace)
+	if want := fmt.Sprintf("DeviceTags is %v", enumspb.INDEXED_VALUE_TYPE_INT); status != app.ExitFailed || !strings.Contains(log, want) {
+		t.Errorf("exit status %d, and not %q in %s", status, want, log)
+	}
+}

@@ -32,6 +32,7 @@ var mayImport = map[string][]string{
 	"internal/credentials":   {},
 	"deploy/mosquitto":       {}, // tests of the broker's configuration
 	"deploy/mosquitto/login": {"internal/credentials"},
+	"deploy/systemd":         {}, // tests of the units
 }
 
 // The first rule: the core does no I/O and knows no server. These packages may

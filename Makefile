@@ -14,6 +14,7 @@ SHORT    ?=
 LONG     ?=
 
 STACK       := deploy/devstack
+HELM        := deploy/helm/test
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 WORKFLOWCHECK := go run go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
 
@@ -62,10 +63,11 @@ bench-e2e: bin/devicetwin bin/devstack ## how much this machine can do, end to e
 	@bin/devstack bench --seconds $(SECONDS) $(if $(ONLY),--only '$(ONLY)') $(if $(LONG),--long) \
 		$(if $(filter nats mosquitto,$(BROKER)),--broker $(BROKER)) $(if $(REPORT),--report $(REPORT)) $(if $(PROFILE),--profile $(PROFILE))
 
-test: ## all tests, of the root module and of deploy/devstack
+test: ## all tests, of the root module, of deploy/devstack and of the Helm chart
 	go test ./...
 	@echo "Testing the whole path. The first build takes about 5 minutes on 2 cores."
 	cd $(STACK) && go test ./...
+	cd $(HELM) && go test ./...
 
 test-race: ## the packages with goroutines, under the race detector
 	go test -race $(RACE)
@@ -74,10 +76,13 @@ check: ## formatting, go.mod, vet, staticcheck, workflow determinism, import dir
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "gofmt: the files above need formatting (make fmt)"; exit 1; }
 	go mod tidy -diff
 	cd $(STACK) && go mod tidy -diff
+	cd $(HELM) && go mod tidy -diff
 	go vet ./...
 	cd $(STACK) && go vet ./...
+	cd $(HELM) && go vet ./...
 	$(STATICCHECK) ./...
 	cd $(STACK) && $(STATICCHECK) ./...
+	cd $(HELM) && $(STATICCHECK) ./...
 	$(WORKFLOWCHECK) -config .workflowcheck.yaml ./workflows/...
 	go test -run TestImportsPointOneWay ./cmd/devicetwin/app
 

@@ -1,0 +1,226 @@
+{{- define "devicetwin.name" -}}
+{{- if contains .Chart.Name .Release.Name -}}
+{{ .Release.Name | trunc 40 | trimSuffix "-" }}
+{{- else -}}
+{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 40 | trimSuffix "-" }}
+{{- end -}}
+{{- end -}}
+
+{{/* Labels that never change: selectors use them. Call with (list . "part"). */}}
+{{- define "devicetwin.selector" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: {{ $root.Chart.Name }}
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end -}}
+
+{{- define "devicetwin.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "devicetwin.selector" . }}
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
+{{- end -}}
+
+{{- define "devicetwin.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{ .Values.serviceAccount.name | default (include "devicetwin.name" .) }}
+{{- else -}}
+{{ .Values.serviceAccount.name | default "default" }}
+{{- end -}}
+{{- end -}}
+
+{{- define "devicetwin.image" -}}
+{{ printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) }}
+{{- end -}}
+
+{{/* What each pod is, besides its containers and volumes. */}}
+{{- define "devicetwin.pod" -}}
+serviceAccountName: {{ include "devicetwin.serviceAccount" . }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+terminationGracePeriodSeconds: 30
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  fsGroup: 65532
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile: {type: RuntimeDefault}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets: {{ toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector: {{ toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations: {{ toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity: {{ toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- end -}}
+
+{{- define "devicetwin.container" -}}
+image: {{ include "devicetwin.image" . }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{- define "devicetwin.probes" -}}
+ports:
+  - {name: metrics, containerPort: 8090}
+startupProbe:
+  httpGet: {path: /healthz, port: metrics}
+  periodSeconds: 2
+  failureThreshold: 30
+livenessProbe:
+  httpGet: {path: /healthz, port: metrics}
+  periodSeconds: 10
+  timeoutSeconds: 5
+readinessProbe:
+  httpGet: {path: /readyz, port: metrics}
+  periodSeconds: 10
+  timeoutSeconds: 6
+{{- end -}}
+
+{{- define "devicetwin.env.temporal" -}}
+- {name: DEVICETWIN_LOG_LEVEL, value: {{ .Values.log.level | quote }}}
+- {name: DEVICETWIN_LOG_FORMAT, value: {{ .Values.log.format | quote }}}
+- {name: DEVICETWIN_TEMPORAL_ADDRESS, value: {{ .Values.temporal.address | quote }}}
+- {name: DEVICETWIN_TEMPORAL_NAMESPACE, value: {{ .Values.temporal.namespace | quote }}}
+{{- if .Values.temporal.apiKey.secret }}
+- {name: DEVICETWIN_TEMPORAL_API_KEY_FILE, value: /run/secrets/temporal-api-key/key}
+{{- end }}
+{{- if .Values.temporal.tls.enabled }}
+- {name: DEVICETWIN_TEMPORAL_TLS, value: "true"}
+{{- end }}
+{{- if .Values.temporal.tls.secret }}
+- {name: DEVICETWIN_TEMPORAL_CA_FILE, value: /run/secrets/temporal-tls/ca.crt}
+{{- if .Values.temporal.tls.clientCertificate }}
+- {name: DEVICETWIN_TEMPORAL_CERT_FILE, value: /run/secrets/temporal-tls/tls.crt}
+- {name: DEVICETWIN_TEMPORAL_KEY_FILE, value: /run/secrets/temporal-tls/tls.key}
+{{- end }}
+{{- end }}
+{{- with .Values.temporal.tls.serverName }}
+- {name: DEVICETWIN_TEMPORAL_SERVER_NAME, value: {{ . | quote }}}
+{{- end }}
+{{- end -}}
+
+{{/* Settings of bridge and worker. */}}
+{{- define "devicetwin.env" -}}
+{{ include "devicetwin.env.temporal" . }}
+- {name: DEVICETWIN_TEMPORAL_TASK_QUEUE, value: {{ .Values.temporal.taskQueue | quote }}}
+- {name: DEVICETWIN_HTTP_LISTEN, value: ":8090"}
+- {name: DEVICETWIN_MQTT_URL, value: {{ join "," .Values.mqtt.urls | quote }}}
+- {name: DEVICETWIN_MQTT_TOPIC_PREFIX, value: {{ .Values.mqtt.topicPrefix | quote }}}
+{{- if .Values.mqtt.secret.name }}
+- {name: DEVICETWIN_MQTT_PASSWORD_FILE, value: /run/secrets/mqtt/password}
+{{- end }}
+{{- if .Values.mqtt.tls.secret }}
+- {name: DEVICETWIN_MQTT_CA_FILE, value: /run/secrets/mqtt-tls/ca.crt}
+{{- if .Values.mqtt.tls.clientCertificate }}
+- {name: DEVICETWIN_MQTT_CERT_FILE, value: /run/secrets/mqtt-tls/tls.crt}
+- {name: DEVICETWIN_MQTT_KEY_FILE, value: /run/secrets/mqtt-tls/tls.key}
+{{- end }}
+{{- end }}
+- {name: DEVICETWIN_INFLUX_URL, value: {{ .Values.influxdb.url | quote }}}
+{{- if .Values.influxdb.url }}
+- {name: DEVICETWIN_INFLUX_ORG, value: {{ .Values.influxdb.org | quote }}}
+- {name: DEVICETWIN_INFLUX_BUCKET, value: {{ .Values.influxdb.bucket | quote }}}
+- {name: DEVICETWIN_INFLUX_SPOOL, value: /var/lib/devicetwin/spool/points}
+{{- if .Values.influxdb.token.secret }}
+- {name: DEVICETWIN_INFLUX_TOKEN_FILE, value: /run/secrets/influxdb/token}
+{{- end }}
+{{- end }}
+- {name: DEVICETWIN_MODEL, value: {{ printf "/etc/devicetwin/models/%s" .Values.models.default | quote }}}
+{{- if or .Values.models.files .Values.models.configMap }}
+- {name: DEVICETWIN_MODELS, value: /etc/devicetwin/models}
+{{- end }}
+{{- end -}}
+
+{{- define "devicetwin.mounts.temporal" -}}
+{{- if .Values.temporal.apiKey.secret }}
+- {name: temporal-api-key, mountPath: /run/secrets/temporal-api-key, readOnly: true}
+{{- end }}
+{{- if .Values.temporal.tls.secret }}
+- {name: temporal-tls, mountPath: /run/secrets/temporal-tls, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- define "devicetwin.mounts" -}}
+- {name: spool, mountPath: /var/lib/devicetwin/spool}
+{{ include "devicetwin.mounts.temporal" . }}
+{{- if .Values.mqtt.secret.name }}
+- {name: mqtt, mountPath: /run/secrets/mqtt, readOnly: true}
+{{- end }}
+{{- if .Values.mqtt.tls.secret }}
+- {name: mqtt-tls, mountPath: /run/secrets/mqtt-tls, readOnly: true}
+{{- end }}
+{{- if and .Values.influxdb.url .Values.influxdb.token.secret }}
+- {name: influxdb, mountPath: /run/secrets/influxdb, readOnly: true}
+{{- end }}
+{{- if or .Values.models.files .Values.models.configMap }}
+- {name: models, mountPath: /etc/devicetwin/models, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- define "devicetwin.volumes.temporal" -}}
+{{- if .Values.temporal.apiKey.secret }}
+- name: temporal-api-key
+  secret:
+    secretName: {{ .Values.temporal.apiKey.secret }}
+    defaultMode: 0440
+    items: [{key: {{ .Values.temporal.apiKey.key | quote }}, path: key}]
+{{- end }}
+{{- if .Values.temporal.tls.secret }}
+- name: temporal-tls
+  secret: {secretName: {{ .Values.temporal.tls.secret }}, defaultMode: 0440}
+{{- end }}
+{{- end -}}
+
+{{/* Volumes of bridge or worker. Call with (list . KEY), the key of its MQTT password. */}}
+{{- define "devicetwin.volumes" -}}
+{{- $key := index . 1 -}}
+{{- with index . 0 -}}
+{{ include "devicetwin.volumes.temporal" . }}
+{{- if .Values.mqtt.secret.name }}
+- name: mqtt
+  secret:
+    secretName: {{ .Values.mqtt.secret.name }}
+    defaultMode: 0440
+    items: [{key: {{ $key | quote }}, path: password}]
+{{- end }}
+{{- if .Values.mqtt.tls.secret }}
+- name: mqtt-tls
+  secret: {secretName: {{ .Values.mqtt.tls.secret }}, defaultMode: 0440}
+{{- end }}
+{{- if and .Values.influxdb.url .Values.influxdb.token.secret }}
+- name: influxdb
+  secret:
+    secretName: {{ .Values.influxdb.token.secret }}
+    defaultMode: 0440
+    items: [{key: {{ .Values.influxdb.token.key | quote }}, path: token}]
+{{- end }}
+{{- if or .Values.models.files .Values.models.configMap }}
+- name: models
+  configMap: {name: {{ .Values.models.configMap | default (printf "%s-models" (include "devicetwin.name" .)) }}}
+{{- end }}
+{{- end -}}
+{{- end -}}
+
+{{/* A change of the models starts pods anew, which read them at their start only. */}}
+{{- define "devicetwin.annotations" -}}
+{{- if .Values.models.files }}
+checksum/models: {{ toJson .Values.models.files | sha256sum }}
+{{- end }}
+{{- with .Values.podAnnotations }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,261 @@
+// Package test renders the chart with Helm's own library, and compares it with
+// golden files (go test -update rewrites them) and with the settings that the
+// program knows. It is a module of its own, to keep Helm out of the others.
+package test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"helm.sh/helm/v4/pkg/chart/common"
+	"helm.sh/helm/v4/pkg/chart/common/util"
+	chart "helm.sh/helm/v4/pkg/chart/v2"
+	"helm.sh/helm/v4/pkg/chart/v2/lint"
+	"helm.sh/helm/v4/pkg/chart/v2/lint/support"
+	"helm.sh/helm/v4/pkg/chart/v2/loader"
+	"helm.sh/helm/v4/pkg/engine"
+	"sigs.k8s.io/yaml"
+
+	"devicetwin/cmd/devicetwin/app"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+const chartDir = "../devicetwin"
+
+func load(t *testing.T) *chart.Chart {
+	t.Helper()
+	c, err := loader.LoadDir(chartDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// render returns the documents of the chart with these values (YAML).
+func render(t *testing.T, values string) (string, error) {
+	t.Helper()
+	var given map[string]any
+	if err := yaml.Unmarshal([]byte(values), &given); err != nil {
+		t.Fatal(err)
+	}
+	c := load(t)
+	capabilities := common.DefaultCapabilities.Copy()
+	capabilities.KubeVersion = common.KubeVersion{Version: "v1.33.0", Major: "1", Minor: "33"}
+	all, err := util.ToRenderValues(c, given, common.ReleaseOptions{Name: "twin", Namespace: "iot", Revision: 1, IsInstall: true}, capabilities)
+	if err != nil {
+		return "", err
+	}
+	files, err := engine.Render(c, all)
+	if err != nil {
+		return "", err
+	}
+	var names []string
+	for name := range files {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	var text strings.Builder
+	for _, name := range names {
+		if content := strings.TrimSpace(files[name]); content != "" && strings.HasSuffix(name, ".yaml") {
+			text.WriteString("---\n# " + filepath.Base(name) + "\n" + content + "\n")
+		}
+	}
+	return text.String(), nil
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+func cases(t *testing.T) map[string]string {
+	t.Helper()
+	files, err := filepath.Glob("testdata/*.values.yaml")
+	if err != nil || len(files) < 3 {
+		t.Fatalf("cases %q, error %v", files, err)
+	}
+	all := map[string]string{}
+	for _, file := range files {
+		text, err := render(t, read(t, file))
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		all[strings.TrimSuffix(file, ".values.yaml")] = text
+	}
+	return all
+}
+
+func TestGolden(t *testing.T) {
+	for name, got := range cases(t) {
+		file := name + ".golden.yaml"
+		if *update {
+			if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if want := read(t, file); got != want {
+			t.Errorf("%s is not what the chart renders now (go test -update rewrites it, for you to look at the difference)", file)
+		}
+	}
+}
+
+// object is as much of any Kubernetes object as the tests look at.
+type object struct {
+	APIVersion, Kind string
+	Metadata         struct{ Name string }
+	Spec             struct {
+		Template *struct {
+			Metadata struct{ Labels map[string]string }
+			Spec     struct {
+				SecurityContext map[string]any
+				Volumes         []struct{ Name string }
+				Containers      []container
+			}
+		}
+		Selector             any
+		VolumeClaimTemplates []struct{ Metadata struct{ Name string } }
+	}
+}
+
+type container struct {
+	Name, Image  string
+	Args         []string
+	Env          []struct{ Name, Value string }
+	VolumeMounts []struct{ Name, MountPath string }
+	Ports        []struct {
+		Name          string
+		ContainerPort int
+	}
+	SecurityContext struct {
+		ReadOnlyRootFilesystem   bool
+		AllowPrivilegeEscalation *bool
+	}
+}
+
+func objects(t *testing.T, text string) []object {
+	t.Helper()
+	var all []object
+	names := map[string]bool{}
+	for _, document := range strings.Split(text, "\n---\n") {
+		var o object
+		if err := yaml.Unmarshal([]byte(document), &o); err != nil {
+			t.Fatalf("%v in\n%s", err, document)
+		}
+		if o.APIVersion == "" || o.Kind == "" || o.Metadata.Name == "" {
+			t.Errorf("no object:\n%s", document)
+		}
+		if id := o.Kind + " " + o.Metadata.Name; names[id] || len(o.Metadata.Name) > 63 {
+			t.Errorf("%s: twice, or too long", id)
+		} else {
+			names[id] = true
+		}
+		all = append(all, o)
+	}
+	return all
+}
+
+// Every variable and argument is one that the program knows, and every file that
+// a variable names lies in a folder that is mounted.
+func TestContainersAreWhatTheProgramTakes(t *testing.T) {
+	known, err := app.Environment()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range cases(t) {
+		containers := 0
+		for _, o := range objects(t, text) {
+			if o.Spec.Template == nil {
+				continue
+			}
+			pod := o.Spec.Template.Spec
+			volumes := map[string]bool{}
+			for _, v := range pod.Volumes {
+				volumes[v.Name] = true
+			}
+			for _, v := range o.Spec.VolumeClaimTemplates {
+				volumes[v.Metadata.Name] = true
+			}
+			for _, c := range pod.Containers {
+				containers++
+				where := filepath.Base(name) + ", " + o.Metadata.Name
+				if err := app.CheckArguments(c.Args); err != nil {
+					t.Errorf("%s: %q: %v", where, c.Args, err)
+				}
+				if pod.SecurityContext["runAsNonRoot"] != true || !c.SecurityContext.ReadOnlyRootFilesystem ||
+					c.SecurityContext.AllowPrivilegeEscalation == nil || *c.SecurityContext.AllowPrivilegeEscalation {
+					t.Errorf("%s may do more than it needs", where)
+				}
+				mounted := map[string]bool{}
+				for _, m := range c.VolumeMounts {
+					mounted[m.MountPath] = true
+					if !volumes[m.Name] {
+						t.Errorf("%s mounts %s, which is no volume of the pod", where, m.Name)
+					}
+					delete(volumes, m.Name)
+				}
+				for unused := range volumes {
+					if !slices.ContainsFunc(c.VolumeMounts, func(m struct{ Name, MountPath string }) bool { return m.Name == unused }) {
+						t.Errorf("%s has the volume %s and does not mount it", where, unused)
+					}
+				}
+				checkEnvironment(t, where, c, known, mounted)
+			}
+		}
+		if containers < 2 {
+			t.Errorf("%s has %d containers", name, containers)
+		}
+	}
+}
+
+func checkEnvironment(t *testing.T, where string, c container, known []string, mounted map[string]bool) {
+	t.Helper()
+	seen := map[string]bool{}
+	for _, e := range c.Env {
+		if seen[e.Name] {
+			t.Errorf("%s: %s twice", where, e.Name)
+		}
+		seen[e.Name] = true
+		if !slices.Contains(known, e.Name) && e.Name != "POD_INDEX" {
+			t.Errorf("%s: devicetwin knows no variable %s", where, e.Name)
+		}
+		if strings.HasSuffix(e.Name, "_FILE") && !mounted[filepath.Dir(e.Value)] {
+			t.Errorf("%s: %s is %s, where nothing is mounted", where, e.Name, e.Value)
+		}
+	}
+}
+
+func TestFaultsOfValues(t *testing.T) {
+	for _, tt := range []struct{ name, values, says string }{
+		{"unknown value", "worker: {replica: 3}", "replica"},
+		{"no URL of a broker", "mqtt: {urls: []}", "urls"},
+		{"URL of another protocol", "mqtt: {urls: [\"http://x\"]}", "urls"},
+		{"no partition", "bridge: {partitions: [0]}", "partitions"},
+		{"argument that is none", "bridge: {args: [\"bridge\"]}", "args"},
+		{"models twice", "models: {default: a.yaml, files: {a.yaml: x}, configMap: other}", "expected one of them"},
+		{"default model that is not there", "models: {default: b.yaml, files: {a.yaml: x}}", `"b.yaml" is not among`},
+	} {
+		if _, err := render(t, tt.values); err == nil || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s: got %v, and not %q", tt.name, err, tt.says)
+		}
+	}
+}
+
+// What helm lint says.
+func TestLint(t *testing.T) {
+	result := lint.RunAll(chartDir, nil, "iot", lint.WithKubeVersion(&common.KubeVersion{Version: "v1.33.0", Major: "1", Minor: "33"}))
+	for _, m := range result.Messages {
+		if m.Severity > support.InfoSev {
+			t.Errorf("%v", m)
+		}
+	}
+}

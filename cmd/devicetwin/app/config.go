@@ -65,6 +65,8 @@ type TemporalConfig struct {
 	CertFile   string `help:"PEM file of this client's certificate." placeholder:"FILE"`
 	KeyFile    string `help:"PEM file of this client's key." placeholder:"FILE"`
 	ServerName string `help:"Name that Temporal's certificate has to have, if it is not that of the address." placeholder:"NAME"`
+
+	Keys string `help:"File of keys with which payloads are encrypted before Temporal gets them; the first encrypts, all decrypt." placeholder:"FILE"`
 }
 
 // InfluxConfig is where points are written. An empty URL writes none.

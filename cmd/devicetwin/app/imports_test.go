@@ -25,10 +25,11 @@ var mayImport = map[string][]string{
 	"bridge":             {"devicefsm", "internal/measure", "twin"},
 	"workflows":          {"devicefsm", "internal/measure", "twin"},
 	"simulator":          {"devicefsm", "internal/measure", "internal/source"},
-	"cmd/devicetwin/app": {"bridge", "devicefsm", "devicefsm/script", "internal/credentials", "internal/figures", "internal/measure", "internal/source", "simulator", "workflows"},
+	"cmd/devicetwin/app": {"bridge", "devicefsm", "devicefsm/script", "internal/codec", "internal/credentials", "internal/figures", "internal/measure", "internal/source", "simulator", "workflows"},
 	"cmd/devicetwin":     {"cmd/devicetwin/app"},
 	"deploy/grafana/gen": {"bridge", "internal/measure"},
 
+	"internal/codec":         {},
 	"internal/credentials":   {},
 	"deploy/mosquitto":       {}, // tests of the broker's configuration
 	"deploy/mosquitto/login": {"internal/credentials"},

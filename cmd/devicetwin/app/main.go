@@ -42,6 +42,7 @@ type commandLine struct {
 
 	Setup       setupCommand       `cmd:"" help:"Make what Temporal needs: the namespace and its search attributes."`
 	Credentials credentialsCommand `cmd:"" help:"Work with the credentials of devices."`
+	Codec       codecCommand       `cmd:"" help:"Work with the encryption of what Temporal keeps."`
 	Health      healthCommand      `cmd:"" help:"Ask a running process whether it is ready; for healthchecks."`
 }
 

@@ -38,6 +38,9 @@ func (c TemporalConfig) dialTemporal(metrics prometheus.Registerer, log *slog.Lo
 	if err != nil {
 		return nil, usageError{err}
 	}
+	if err := c.encrypt(&options); err != nil {
+		return nil, err
+	}
 	temporal, err := client.NewLazyClient(options)
 	if err != nil {
 		return nil, fmt.Errorf("make client for Temporal at %s: %w", c.Address, err)

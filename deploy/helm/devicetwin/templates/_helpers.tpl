@@ -98,6 +98,9 @@ readinessProbe:
 {{- if .Values.temporal.apiKey.secret }}
 - {name: DEVICETWIN_TEMPORAL_API_KEY_FILE, value: /run/secrets/temporal-api-key/key}
 {{- end }}
+{{- if .Values.temporal.keys.secret }}
+- {name: DEVICETWIN_TEMPORAL_KEYS, value: /run/secrets/temporal-keys/keys}
+{{- end }}
 {{- if .Values.temporal.tls.enabled }}
 - {name: DEVICETWIN_TEMPORAL_TLS, value: "true"}
 {{- end }}
@@ -149,6 +152,9 @@ readinessProbe:
 {{- if .Values.temporal.apiKey.secret }}
 - {name: temporal-api-key, mountPath: /run/secrets/temporal-api-key, readOnly: true}
 {{- end }}
+{{- if .Values.temporal.keys.secret }}
+- {name: temporal-keys, mountPath: /run/secrets/temporal-keys, readOnly: true}
+{{- end }}
 {{- if .Values.temporal.tls.secret }}
 - {name: temporal-tls, mountPath: /run/secrets/temporal-tls, readOnly: true}
 {{- end }}
@@ -178,6 +184,13 @@ readinessProbe:
     secretName: {{ .Values.temporal.apiKey.secret }}
     defaultMode: 0440
     items: [{key: {{ .Values.temporal.apiKey.key | quote }}, path: key}]
+{{- end }}
+{{- if .Values.temporal.keys.secret }}
+- name: temporal-keys
+  secret:
+    secretName: {{ .Values.temporal.keys.secret }}
+    defaultMode: 0440
+    items: [{key: {{ .Values.temporal.keys.key | quote }}, path: keys}]
 {{- end }}
 {{- if .Values.temporal.tls.secret }}
 - name: temporal-tls

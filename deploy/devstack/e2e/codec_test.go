@@ -1,0 +1,104 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"google.golang.org/protobuf/proto"
+
+	"devicetwin/cmd/devicetwin/app"
+	"devicetwin/deploy/devstack/stack"
+	"devicetwin/internal/codec"
+	"devicetwin/workflows"
+)
+
+// With keys, nothing that a device said can be read in Temporal without them.
+func TestTemporalKeepsOnlyCiphertext(t *testing.T) {
+	line, err := codec.NewKey("k1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyFile := filepath.Join(t.TempDir(), "keys")
+	if err := os.WriteFile(keyFile, []byte(line+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := codec.ReadKeys(keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, stack.Options{Parts: []stack.Part{stack.PartMQTT, stack.PartTemporal}})
+	models := app.ModelConfig{Model: pumpModel}
+	service, err := app.Config{
+		MQTT:     app.MQTTConfig{URL: []string{s.MQTT.URL()}, TopicPrefix: "devices"},
+		Temporal: app.TemporalConfig{Address: s.Temporal.Addr(), Namespace: stack.Namespace, TaskQueue: taskQueue, Keys: keyFile},
+		Model:    models,
+		HTTP:     app.HTTPConfig{Listen: "127.0.0.1:0"},
+	}.StartService(
+		&app.BridgeConfig{ID: "e2e", MaxPayload: 128 << 10, Window: 4096, BatchMessages: 500, SignalsInFlight: 64},
+		&app.WorkerConfig{Credentials: t.TempDir(), RunEvents: 1000}, testLogger(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer service.Close()
+	awaitReady(t, service.HTTPAddr())
+
+	const secret = "said in confidence"
+	connect(t, s.MQTT.URL(), "pump-1").publish("devices/pump-1/status", `{"status": "boot", "note": "`+secret+`"}`)
+
+	loaded, err := models.LoadModels()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader, err := client.Dial(client.Options{
+		HostPort: s.Temporal.Addr(), Namespace: stack.Namespace, Logger: testLogger(t),
+		DataConverter: converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), keys),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	twins := workflows.NewClient(reader, stack.Namespace, taskQueue, loaded[0].Hash())
+	eventually(t, "the state of the pump", func(ctx context.Context) bool {
+		_, err := twins.Snapshot(ctx, "pump-1")
+		return err == nil
+	})
+
+	found := false
+	events := reader.GetWorkflowHistory(t.Context(), "device/pump-1", "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for events.HasNext() {
+		event, err := events.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := proto.Marshal(event)
+		searched := event.GetUpsertWorkflowSearchAttributesEventAttributes() != nil // which have to be readable
+		if err != nil || bytes.Contains(raw, []byte(secret)) || bytes.Contains(raw, []byte("json/plain")) && !searched {
+			t.Errorf("%v can be read, or error %v", event, err)
+		}
+		found = found || decrypts(t, keys, event.GetWorkflowExecutionSignaledEventAttributes().GetInput(), secret)
+	}
+	if !found {
+		t.Error("no signal holds what the pump said: the test proves nothing")
+	}
+}
+
+func decrypts(t *testing.T, keys *codec.Codec, payloads *commonpb.Payloads, text string) bool {
+	t.Helper()
+	plain, err := keys.Decode(payloads.GetPayloads())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range plain {
+		if bytes.Contains(p.GetData(), []byte(text)) {
+			return true
+		}
+	}
+	return false
+}

@@ -71,6 +71,7 @@ type flight struct {
 	payload   []byte
 	token     token
 	published time.Time
+	ts        time.Time // what the payload says
 }
 
 // delayed is a draft whose time has not come.

@@ -54,6 +54,15 @@ type Applied struct {
 	Signal  int       // ordinal of that task among those of the device, from 1; 0: not known
 }
 
+// Acknowledged is a message that the broker has acknowledged.
+type Acknowledged struct {
+	Device  string            `json:"device"`
+	Channel devicefsm.Channel `json:"channel"`
+	Epoch   int64             `json:"epoch"`
+	Seq     uint64            `json:"seq"`
+	TS      int64             `json:"ts"` // by the device's own clock, Unix milliseconds
+}
+
 // Options say what Run does. The zero values of the fields that are not marked
 // as required have the defaults named beside them.
 type Options struct {
@@ -81,7 +90,11 @@ type Options struct {
 
 	Progress func(Progress) // called about once a second; may be nil
 	Points   PointWriter    // takes the ledger's figures, about every two seconds, and the verdict; may be nil
-	Log      *slog.Logger   // default: slog.Default()
+	// Acknowledged is told of each message that the broker has acknowledged, but
+	// for repetitions and what is sent to be refused. It is called from many
+	// goroutines; may be nil.
+	Acknowledged func(Acknowledged)
+	Log          *slog.Logger // default: slog.Default()
 }
 
 func (o *Options) setDefaults(start time.Time) {
@@ -110,6 +123,9 @@ func (o *Options) setDefaults(start time.Time) {
 	}
 	if o.Progress == nil {
 		o.Progress = func(Progress) {}
+	}
+	if o.Acknowledged == nil {
+		o.Acknowledged = func(Acknowledged) {}
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -308,5 +309,27 @@ func TestRunWritesItsLedger(t *testing.T) {
 	last := points.fields[len(points.fields)-1]
 	if last[measure.SimulatorLost] != uint64(1) || last[measure.SimulatorClean] != 0 || last[measure.SimulatorSent] != r.Sent {
 		t.Errorf("the last point %v, want one lost, not clean, %d sent", last, r.Sent)
+	}
+}
+
+// What the broker acknowledged is told once each, with the device's own time.
+func TestRunTellsWhatIsAcknowledged(t *testing.T) {
+	var mutex sync.Mutex
+	told := map[Acknowledged]int{}
+	report := play(t, sabotage{}, func(o *Options, _ *world) {
+		o.Devices, o.Duration = 10, 30*time.Second
+		o.Acknowledged = func(m Acknowledged) {
+			mutex.Lock()
+			defer mutex.Unlock()
+			told[m]++
+		}
+	})
+	if uint64(len(told)) != report.Sent || report.DuplicatesSent == 0 {
+		t.Errorf("%d messages told of %d sent", len(told), report.Sent)
+	}
+	for m, times := range told {
+		if times != 1 || m.Device == "" || m.Channel == "" || m.Epoch == 0 || m.Seq == 0 || m.TS == 0 {
+			t.Errorf("told %d times: %+v", times, m)
+		}
 	}
 }

@@ -54,7 +54,8 @@ func (d *device) prepare(next draft) (flight, error) {
 	d.last.seq++
 	f.number = d.last
 	f.topic = topicOf(d.id, next.channel, next.name)
-	payload, err := encode(next.data, f.number, now.Add(d.identity.Skew))
+	f.ts = now.Add(d.identity.Skew)
+	payload, err := encode(next.data, f.number, f.ts)
 	if err != nil {
 		return f, err
 	}
@@ -119,6 +120,9 @@ func (d *device) acknowledge() error {
 	d.mutex.Lock()
 	d.account.noteAcknowledged(f.number, f.relevant, published)
 	d.mutex.Unlock()
+	d.fleet.options.Acknowledged(Acknowledged{
+		Device: d.id, Channel: f.draft.channel, Epoch: f.number.epoch, Seq: f.number.seq, TS: f.ts.UnixMilli(),
+	})
 	if f.draft.repeat {
 		d.delay(time.Now().Add(f.draft.after), draft{kind: draftCopy, topic: f.topic, payload: f.payload, repeat: true})
 	}

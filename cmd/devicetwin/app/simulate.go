@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -25,6 +26,7 @@ type FleetConfig struct {
 	Seed        uint64        `help:"Seed of everything that is random: the same seed plays the same fleet." default:"1"`
 	Scenario    string        `help:"Scenario file; by default the one beside the model: pump.scenario.yaml for pump.yaml." placeholder:"FILE"`
 	Report      string        `help:"Write the report to this file, as JSON." placeholder:"FILE"`
+	Ledger      string        `help:"Write each message that the broker acknowledged to this file, as lines of JSON." placeholder:"FILE"`
 	Prefix      string        `help:"First part of the devices' ids; by default new for each run."`
 	ConnectRate float64       `help:"Devices that connect per second." default:"50"`
 	InFlight    int           `help:"Messages that a device sends before it waits for an acknowledgement." default:"1"`
@@ -82,7 +84,7 @@ func (f FleetConfig) Load(c Config) (*Fleet, error) {
 		return nil, usageError{err}
 	}
 	fleet := &Fleet{config: c, settings: f, model: models[0], scenario: scenario}
-	if err := fleet.options(nil, nil, nil).Validate(); err != nil {
+	if err := fleet.options(nil, nil).Validate(); err != nil {
 		return nil, usageError{err}
 	}
 	return fleet, nil
@@ -104,21 +106,29 @@ func (f *Fleet) play(ctx context.Context, out io.Writer, metrics prometheus.Regi
 	twins := fleetTwins{f.config.Temporal.newTwins(temporal, f.model), f.model.States()}
 	file, isFile := out.(*os.File)
 	progress := simulator.NewRenderer(out, isFile && simulator.IsTerminal(file))
-	show := func(p simulator.Progress) {
-		figures.show(p)
-		progress.Show(p)
-	}
-	options := f.options(twins, show, log)
 	points, flush, err := f.startPoints(log)
 	if err != nil {
 		return err
 	}
-	options.Points = points
-	report, err := simulator.Run(ctx, options)
-	progress.Done()
-	flush()
+	defer flush()
+	ledger, err := createLedger(f.settings.Ledger)
 	if err != nil {
-		return fmt.Errorf("simulate fleet: %w", err)
+		return err
+	}
+	o := f.options(twins, log)
+	o.Points = points
+	o.Acknowledged = ledger.add
+	o.Progress = func(p simulator.Progress) {
+		figures.show(p)
+		progress.Show(p)
+	}
+	report, err := simulator.Run(ctx, o)
+	progress.Done()
+	if err != nil {
+		err = fmt.Errorf("simulate fleet: %w", err)
+	}
+	if err := errors.Join(err, ledger.close()); err != nil {
+		return err
 	}
 	if err := report.WriteText(out); err != nil {
 		return err
@@ -145,7 +155,7 @@ func writeReport(file string, report simulator.Report) error {
 	return nil
 }
 
-func (f *Fleet) options(twins simulator.Twins, progress func(simulator.Progress), log *slog.Logger) simulator.Options {
+func (f *Fleet) options(twins simulator.Twins, log *slog.Logger) simulator.Options {
 	if twins == nil {
 		twins = fleetTwins{} // only to be validated
 	}
@@ -155,7 +165,7 @@ func (f *Fleet) options(twins simulator.Twins, progress func(simulator.Progress)
 		Scenario: f.scenario, Model: f.model, Twins: twins,
 		Devices: f.settings.Devices, Rate: f.settings.Rate, Duration: f.settings.Duration, Seed: f.settings.Seed,
 		Prefix: f.settings.Prefix, ConnectRate: f.settings.ConnectRate, InFlight: f.settings.InFlight, Drain: f.settings.Drain,
-		Progress: progress, Log: log,
+		Log: log,
 	}
 }
 

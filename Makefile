@@ -10,6 +10,7 @@ REPORT   ?=
 GRAFANA  ?=
 ONLY     ?=
 BROKER   ?= both
+JOBS     ?= 2
 SHORT    ?=
 LONG     ?=
 
@@ -29,7 +30,7 @@ help: ## list the targets
 	@echo
 	@echo "  demo takes DEVICES=$(DEVICES) RATE=$(RATE) DURATION=$(DURATION) SEED=$(SEED) MODEL=$(MODEL) SCENARIO=… REPORT=path.json"
 	@echo "  dev takes GRAFANA=1 to start an installed Grafana as well"
-	@echo "  chaos takes ONLY=name,kill-* BROKER=nats|mosquitto SHORT=1 REPORT=path.json; bin/devstack chaos --list names the faults"
+	@echo "  chaos takes ONLY=name,kill-* BROKER=nats|mosquitto SHORT=1 JOBS=$(JOBS) REPORT=path.json; bin/devstack chaos --list names the faults"
 	@echo "  bench-e2e takes SECONDS=$(SECONDS) ONLY=name,*-memory LONG=1 BROKER=nats|mosquitto REPORT=path.json PROFILE=folder; bin/devstack bench --list names the cases"
 
 build: bin/devicetwin bin/devstack bin/devicetwin-standalone ## build the programs into bin/
@@ -55,7 +56,7 @@ dev: bin/devstack ## the same stack without a fleet, for your own devices; stays
 	@bin/devstack dev --model $(MODEL) $(if $(GRAFANA),--grafana)
 
 chaos: bin/devicetwin bin/devstack ## break each part and each link while a fleet plays; a table of what was lost, doubled or reordered
-	@bin/devstack chaos --broker $(BROKER) $(if $(ONLY),--only '$(ONLY)') $(if $(SHORT),--short) $(if $(REPORT),--report $(REPORT))
+	@bin/devstack chaos --broker $(BROKER) --jobs $(JOBS) $(if $(ONLY),--only '$(ONLY)') $(if $(SHORT),--short) $(if $(REPORT),--report $(REPORT))
 
 SECONDS ?= 30
 PROFILE     ?=

@@ -1,7 +1,6 @@
 package chaos
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -23,11 +22,12 @@ func TestFaults(t *testing.T) {
 			t.Errorf("fault %+v has no name of its own, or says nothing", f)
 		}
 		seen[f.Name] = true
-		if f.Waits == "" && (f.Rounds < 1 || f.Lasts <= 0) {
+		if f.Rounds < 1 || f.Lasts <= 0 || f.plays() < f.Lasts {
 			t.Errorf("fault %s does nothing", f.Name)
 		}
 	}
-	for _, want := range []string{"kill-broker", "pause-influxdb", "cut-devices-broker", "delay-worker-temporal", "throttle-bridge-influxdb"} {
+	for _, want := range []string{"kill-broker", "pause-influxdb", "cut-devices-broker", "delay-worker-temporal", "throttle-bridge-influxdb",
+		"disk-full-spool", "rolling-restart-bridges", "rolling-kill-bridges"} {
 		if !seen[want] {
 			t.Errorf("there is no fault %s", want)
 		}
@@ -48,12 +48,12 @@ func TestCases(t *testing.T) {
 		want    int
 		fault   string
 	}{
-		{nil, both, false, 62, ""},
+		{nil, both, false, 68, ""},
 		{nil, both, true, len(shortCases), ""},
 		{[]string{"kill-*"}, both, false, 10, ""},
 		{[]string{"kill-bridge", "kill-*"}, both[:1], true, 5, ""},
 		{[]string{"kill-everything"}, both, false, 0, "no fault is called"},
-		{[]string{"disk-full-spool"}, both, false, 0, "it needs a spool"},
+		{[]string{"disk-full-spool", "rolling-*"}, both, false, 6, ""},
 		{nil, nil, false, 0, "no case is left"},
 	} {
 		cases, err := Cases(c.only, c.brokers, c.short)
@@ -64,7 +64,7 @@ func TestCases(t *testing.T) {
 }
 
 func cleanOutcome() Outcome {
-	return Outcome{Fault: "kill-bridge", Broker: NATS, ContinuedAsNew: 12, Simulation: &simulator.Report{
+	return Outcome{Fault: "kill-bridge", Broker: NATS, ContinuedAsNew: 12, Points: PointsReport{Due: 80, Missing: 2, Tolerated: 5}, Simulation: &simulator.Report{
 		Clean: true, Sent: 110, Relevant: 100, Applied: 100, ReprovisionsExpected: 4, ReprovisionsDone: 4,
 	}}
 }
@@ -86,6 +86,8 @@ func TestJudge(t *testing.T) {
 		"not clean":          func(o *Outcome) error { o.Simulation.Clean = false; return nil },
 		"clean with a loss":  func(o *Outcome) error { o.Simulation.Lost = 1; return nil },
 		"clean, not settled": func(o *Outcome) error { o.Simulation.DevicesUnsettled = 1; return nil },
+		"no telemetry":       func(o *Outcome) error { o.Points = PointsReport{}; return nil },
+		"points missing":     func(o *Outcome) error { o.Points.Missing = 6; return nil },
 		"clean, too few":     func(o *Outcome) error { o.Simulation.Applied--; return nil },
 	} {
 		o := cleanOutcome()
@@ -118,6 +120,7 @@ func TestLostByBroker(t *testing.T) {
 		"not all are known":   {func(o *Outcome) { o.Lost = nil }, false},
 		"another fault":       {func(o *Outcome) { o.Fault = "pause-broker" }, false},
 		"reordered as well":   {func(o *Outcome) { o.Simulation.Reordered = 1 }, false},
+		"points missing":      {func(o *Outcome) { o.Points.Missing = 6 }, false},
 		"unsettled otherwise": {func(o *Outcome) { o.Simulation.DevicesUnsettled = 2 }, false},
 	} {
 		o := lossy()
@@ -133,20 +136,23 @@ func TestLostByBroker(t *testing.T) {
 func TestTable(t *testing.T) {
 	bad := cleanOutcome()
 	bad.Simulation.Lost, bad.Simulation.Applied, bad.Simulation.Clean = 3, 97, false
-	r := Report{Version: ReportVersion, Outcomes: []Outcome{cleanOutcome(), bad, {Fault: "cut-devices-broker", Broker: Mosquitto}}}
-	r.Outcomes[0].judge(nil)
-	r.Outcomes[1].judge(nil)
-	r.Outcomes[2].judge(errors.New("no port"))
+	r := Report{Version: ReportVersion, Outcomes: []Outcome{cleanOutcome(), bad, cleanOutcome(), {Fault: "cut-devices-broker", Broker: Mosquitto}}}
+	r.Outcomes[2].Points.Missing = 30
+	for i := range 3 {
+		r.Outcomes[i].judge(nil)
+	}
+	r.Outcomes[3].judge(errors.New("no port"))
 	r.judge()
 	var b strings.Builder
 	if err := r.WriteTable(&b); err != nil {
 		t.Fatal(err)
 	}
-	const want = `               fault     broker  sent  applied  lost  duplicated  reordered  missing  spurious  clean  seconds
-         kill-bridge       nats   110      100     0           0          0        0         0    yes      0.0
-         kill-bridge       nats   110       97     3           0          0        0         0     no      0.0
-  cut-devices-broker  mosquitto     -        -     -           -          -        -         -  error      0.0
-1 of 3 clean
+	const want = `               fault     broker  sent  applied  lost  duplicated  reordered  missing  spurious  points missing  clean  seconds
+         kill-bridge       nats   110      100     0           0          0        0         0               2    yes      0.0
+         kill-bridge       nats   110       97     3           0          0        0         0               2     no      0.0
+         kill-bridge       nats   110      100     0           0          0        0         0              30     no      0.0
+  cut-devices-broker  mosquitto     -        -     -           -          -        -         -               -  error      0.0
+1 of 4 clean
 `
 	if b.String() != want || r.Clean {
 		t.Errorf("clean is %v, and the table is\n%s\nwant\n%s", r.Clean, b.String(), want)
@@ -170,7 +176,7 @@ func TestProxiedLink(t *testing.T) {
 			go func() { _, _ = io.Copy(conn, conn); conn.Close() }()
 		}
 	}()
-	l, err := openLink(Link{Bridge, Broker}, echo.Addr().String())
+	l, err := openLink(Link{Bridge, Broker}, "127.0.0.1:0", echo.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,43 +288,11 @@ func TestReceivedOf(t *testing.T) {
 	}
 	seen := simulator.LostMessage{Device: "pump:1", Epoch: 7, Seq: 12}
 	unseen := simulator.LostMessage{Device: "pump:1", Epoch: 7, Seq: 13}
-	found, err := receivedOf(file, []simulator.LostMessage{seen, unseen})
+	found, err := receivedOf([]string{file + ".none", file}, []simulator.LostMessage{seen, unseen})
 	if err != nil || !found[seen] || found[unseen] {
 		t.Errorf("found %v, %v", found, err)
 	}
-	if _, err := receivedOf(file+".none", []simulator.LostMessage{seen}); err != nil {
+	if _, err := receivedOf([]string{file + ".none"}, []simulator.LostMessage{seen}); err != nil {
 		t.Errorf("a bridge that never logged: %v", err)
-	}
-}
-
-// What ends a run leaves neither processes nor files.
-func TestRunEnds(t *testing.T) {
-	sleep, err := exec.LookPath("sleep")
-	if err != nil {
-		t.Skip("no sleep")
-	}
-	dir := t.TempDir()
-	var started []*exec.Cmd
-	ctx, cancel := context.WithCancel(t.Context())
-	program := func(string, ...string) *exec.Cmd {
-		cmd := exec.Command(sleep, "600")
-		started = append(started, cmd)
-		cancel() // Ctrl-C while the first server starts
-		return cmd
-	}
-	cases, err := Cases([]string{"kill-bridge"}, []BrokerKind{NATS}, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Run(ctx, Options{Program: program, Cases: cases, Dir: dir}); !errors.Is(err, context.Canceled) {
-		t.Errorf("error is %v", err)
-	}
-	for _, cmd := range started {
-		if cmd.ProcessState == nil {
-			t.Error("a process still runs")
-		}
-	}
-	if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) > 0 || len(started) != 1 {
-		t.Errorf("%d processes were started, and %v is left", len(started), left)
 	}
 }

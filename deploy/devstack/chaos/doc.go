@@ -14,6 +14,10 @@
 // the scenario (testdata) leave more time for an answer than any fault takes, so
 // that the simulator can tell what was due from what the devices did alone.
 //
+// Telemetry counts as well: each reading in the simulator's ledger has to be a point
+// in InfluxDB, but for those that a killed bridge took along, and those that a bridge
+// says it dropped when neither InfluxDB nor its spool would take them.
+//
 // A clean report proves nothing about a fault that did not happen, or happened to
 // nobody. So a case is an error, and not a pass, unless the fleet was sending
 // before the first round of the fault and after the last one, no process ended by
@@ -22,7 +26,8 @@
 //
 // # Order and waiting
 //
-// Cases run one after another. Within a case the fault comes in rounds, and each
+// Some cases run side by side, each with ports, files and processes of its own.
+// Within a case the fault comes in rounds, and each
 // round waits until messages have reached the bridge since the one before: a fault
 // always meets a service at work, however slow the machine is.
 //

@@ -2,9 +2,6 @@ package chaos
 
 import (
 	"fmt"
-	"path"
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -17,6 +14,7 @@ const (
 	Temporal Part = "temporal"
 	InfluxDB Part = "influxdb"
 	Bridge   Part = "bridge"
+	Bridge2  Part = "bridge-2" // only where two share the fleet
 	Worker   Part = "worker"
 	Devices  Part = "devices"
 )
@@ -47,18 +45,37 @@ const (
 	Cut      Kind = "cut"      // end all connections and refuse new ones
 	Delay    Kind = "delay"    // everything arrives half a second later, in both directions
 	Throttle Kind = "throttle" // few bytes a second, in both directions
+	Restart  Kind = "restart"  // told to end (SIGTERM), and started again after a while
+	Fill     Kind = "fill"     // the disk of its spool is full, while InfluxDB is away
 )
 
 // Fault is one row of the table.
 type Fault struct {
 	Name   string
 	Kind   Kind
-	Part   Part          // of Kill and Pause
-	Link   Link          // of the others
+	Part   Part          // of all kinds that are about no link
+	Link   Link          // of Cut, Delay and Throttle
 	Rounds int           // at most; a slow machine manages at least half of them, or the case is an error
 	Lasts  time.Duration // each round
-	// Waits is what has to exist before this fault can be tried; empty: it can.
-	Waits string
+	// Rolling is true if two bridges share the fleet, and a round meets one after
+	// the other.
+	Rolling bool
+}
+
+// meets are the parts that each round meets, one after the other.
+func (f Fault) meets() []Part {
+	if f.Rolling {
+		return []Part{Bridge, Bridge2}
+	}
+	return []Part{f.Part} // of a fault of a link it is empty
+}
+
+// bridges are the parts that share the fleet.
+func (f Fault) bridges() []Part {
+	if f.Rolling {
+		return []Part{Bridge, Bridge2}
+	}
+	return []Part{Bridge}
 }
 
 // latency and throttled are the strength of a Delay and of a Throttle. A fleet
@@ -72,10 +89,11 @@ const (
 // Faults is the table, in the order in which it is run. The short form has the
 // same faults, over sooner.
 func Faults(short bool) []Fault {
-	kill, pause, cut, slow := 1500*time.Millisecond, 20*time.Second, 4*time.Second, 12*time.Second
-	kills, cuts := 4, 3
+	kill, pause, cut, slow, full := 1500*time.Millisecond, 20*time.Second, 4*time.Second, 12*time.Second, 8*time.Second
+	kills, cuts, rolls := 4, 3, 2
 	if short {
-		pause, cut, slow, kills, cuts = 5*time.Second, 2*time.Second, 5*time.Second, 2, 2
+		pause, cut, slow, full = 5*time.Second, 2*time.Second, 5*time.Second, 4*time.Second
+		kills, cuts, rolls = 2, 2, 1
 	}
 	var faults []Fault
 	for _, p := range []Part{Bridge, Worker, Temporal, Broker, InfluxDB} {
@@ -98,16 +116,23 @@ func Faults(short bool) []Fault {
 			Fault{Kind: Delay, Link: l, Rounds: 1, Lasts: slow},
 			Fault{Kind: Throttle, Link: l, Rounds: 1, Lasts: slow})
 	}
+	faults = append(faults,
+		Fault{Kind: Fill, Part: Bridge, Rounds: rolls, Lasts: full},
+		Fault{Kind: Restart, Part: Bridge, Rounds: rolls, Lasts: kill, Rolling: true},
+		Fault{Kind: Kill, Part: Bridge, Rounds: rolls, Lasts: kill, Rolling: true})
 	for i := range faults {
 		faults[i].Name = faults[i].name()
 	}
-	return append(faults,
-		Fault{Name: "disk-full-spool", Part: Bridge, Waits: "a spool of telemetry on disk"},
-		Fault{Name: "rolling-restart-bridges", Part: Bridge, Waits: "more than one bridge"})
+	return faults
 }
 
 func (f Fault) name() string {
-	if f.Part != "" {
+	switch {
+	case f.Rolling:
+		return "rolling-" + string(f.Kind) + "-bridges"
+	case f.Kind == Fill:
+		return "disk-full-spool"
+	case f.Part != "":
 		return string(f.Kind) + "-" + string(f.Part)
 	}
 	return string(f.Kind) + "-" + f.Link.String()
@@ -115,14 +140,20 @@ func (f Fault) name() string {
 
 // String says what happens.
 func (f Fault) String() string {
-	if f.Waits != "" {
-		return "cannot be tried yet: it needs " + f.Waits
-	}
 	times := fmt.Sprintf("%v", f.Lasts)
 	if f.Rounds > 1 {
 		times = fmt.Sprintf("up to %d times %v", f.Rounds, f.Lasts)
 	}
+	if f.Rolling {
+		way := "told to end"
+		if f.Kind == Kill {
+			way = "killed (kill -9)"
+		}
+		return fmt.Sprintf("two bridges share the fleet; one after the other is %s and started again after %v, up to %d times", way, f.Lasts, f.Rounds)
+	}
 	switch f.Kind {
+	case Fill:
+		return fmt.Sprintf("the disk of the spool is full while InfluxDB is away, %s", times)
 	case Kill:
 		return fmt.Sprintf("kill -9 of %s, started again after %v, up to %d times", f.Part.told(), f.Lasts, f.Rounds)
 	case Pause:
@@ -148,6 +179,9 @@ func (f Fault) rate() int {
 // back, and to be seen at work again. The pauses between attempts to reach a
 // broker grow to 15 seconds if it is lost again soon.
 func (f Fault) recovery() time.Duration {
+	if f.Kind == Fill { // InfluxDB starts, and the bridge turns to it in growing pauses
+		return 10 * time.Second
+	}
 	if f.Part == Broker || f.Link.To == Broker && f.Link.From != Devices {
 		return 10 * time.Second
 	}
@@ -161,75 +195,5 @@ const aftermath = 8 * time.Second
 
 // plays is how long the fleet has to play for all rounds to fall into it.
 func (f Fault) plays() time.Duration {
-	return time.Duration(f.Rounds)*(f.Lasts+f.recovery()) + 4*time.Second + aftermath
-}
-
-// BrokerKind is a broker that the cases are run with.
-type BrokerKind string
-
-// The brokers.
-const (
-	NATS      BrokerKind = "nats"      // embedded in devstack
-	Mosquitto BrokerKind = "mosquitto" // the program, with persistence
-)
-
-// Case is a fault with a broker.
-type Case struct {
-	Fault  Fault
-	Broker BrokerKind
-}
-
-// shortCases are the ones that the short form runs if none is asked for: a part
-// or a link of each kind, in under three minutes.
-var shortCases = map[string]BrokerKind{
-	"kill-broker":       NATS,
-	"kill-temporal":     Mosquitto,
-	"pause-worker":      NATS,
-	"cut-bridge-broker": Mosquitto,
-}
-
-// Cases chooses cases: of the faults whose names match one of the patterns (as in
-// path.Match; none: all that can be tried) with each of the brokers.
-func Cases(only []string, brokers []BrokerKind, short bool) ([]Case, error) {
-	faults := Faults(short)
-	for _, pattern := range only {
-		matches := func(f Fault) bool { ok, _ := path.Match(pattern, f.Name); return ok }
-		i := slices.IndexFunc(faults, matches)
-		if i < 0 {
-			return nil, fmt.Errorf("no fault is called %q: expected some of %s", pattern, names(faults))
-		}
-		if f := faults[i]; f.Waits != "" && f.Name == pattern {
-			return nil, fmt.Errorf("fault %s %s", f.Name, f)
-		}
-	}
-	var cases []Case
-	for _, broker := range brokers {
-		for _, f := range faults {
-			if f.Waits == "" && chosen(f, broker, only, short) {
-				cases = append(cases, Case{f, broker})
-			}
-		}
-	}
-	if len(cases) == 0 {
-		return nil, fmt.Errorf("no case is left with brokers %v", brokers)
-	}
-	return cases, nil
-}
-
-func chosen(f Fault, broker BrokerKind, only []string, short bool) bool {
-	if len(only) == 0 {
-		return !short || shortCases[f.Name] == broker
-	}
-	return slices.ContainsFunc(only, func(pattern string) bool {
-		ok, _ := path.Match(pattern, f.Name)
-		return ok
-	})
-}
-
-func names(faults []Fault) string {
-	var all []string
-	for _, f := range faults {
-		all = append(all, f.Name)
-	}
-	return strings.Join(all, ", ")
+	return time.Duration(f.Rounds*len(f.meets()))*(f.Lasts+f.recovery()) + 4*time.Second + aftermath
 }

@@ -17,8 +17,9 @@ type injection struct {
 	fault  Fault
 	say    func(format string, args ...any)
 	until  time.Time // the fleet plays until then
-	enough float64   // messages received by the bridge between rounds
+	enough float64   // messages received by each bridge between rounds
 	mended int64     // bytes on the link when the last round was over
+	met    int       // how many times something was done
 }
 
 // run goes through all rounds. It fails if one of them would prove nothing.
@@ -26,83 +27,28 @@ func (in *injection) run(ctx context.Context) error {
 	if err := in.flow(ctx); err != nil {
 		return err
 	}
+	parts := in.fault.meets()
 	for round := 1; round <= in.fault.Rounds; round++ {
-		if time.Now().Add(in.fault.Lasts + aftermath).After(in.until) {
+		lasts := time.Duration(len(parts)) * in.fault.Lasts
+		if time.Now().Add(lasts + aftermath).After(in.until) {
 			if round > (in.fault.Rounds+1)/2 {
 				return nil
 			}
 			return fmt.Errorf("round %d of %d would come after the end of the fleet: the machine is too slow or too busy", round, in.fault.Rounds)
 		}
-		if err := in.round(ctx); err != nil {
-			return err
-		}
-		if err := in.flow(ctx); err != nil {
-			return err
+		for _, part := range parts {
+			if err := in.meet(ctx, part); err != nil {
+				return err
+			}
+			if err := in.flow(ctx); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// round is the fault, once, and its end.
-func (in *injection) round(ctx context.Context) error {
-	p, l := in.system.processes[in.fault.Part], in.system.proxied
-	switch in.fault.Kind {
-	case Kill:
-		p.kill()
-		in.say("killed %s", p.name)
-		if err := in.hold(ctx); err != nil {
-			return err
-		}
-		if err := p.start(ctx); err != nil {
-			return err
-		}
-	case Pause:
-		if err := p.pause(); err != nil {
-			return err
-		}
-		in.say("paused %s", p.name)
-		if err := in.hold(ctx); err != nil {
-			return err
-		}
-		if err := p.resume(); err != nil {
-			return err
-		}
-	case Cut:
-		l.cut()
-		in.say("cut %s", l.link)
-		if err := in.hold(ctx); err != nil {
-			return err
-		}
-		if err := l.mend(); err != nil {
-			return err
-		}
-	case Delay, Throttle:
-		slow := l.delay
-		if in.fault.Kind == Throttle {
-			slow = func() error { return l.throttle(in.fault.rate()) }
-		}
-		if err := slow(); err != nil {
-			return err
-		}
-		in.say("slowed %s", l.link)
-		if err := in.hold(ctx); err != nil {
-			return err
-		}
-		if err := l.restore(ctx); err != nil {
-			return err
-		}
-	default:
-		return fmt.Errorf("fault %s is of a kind that nobody has written", in.fault.Name)
-	}
-	in.mended = in.carried()
-	in.say("%s is over", in.fault.Name)
-	return nil
-}
-
-// hold waits as long as the fault lasts.
-func (in *injection) hold(ctx context.Context) error { return pause(ctx, in.fault.Lasts) }
-
-// flow waits until bridge and worker are ready and the bridge has received enough
+// flow waits until bridges and worker are ready and the bridges have received enough
 // messages, from now on: the whole way from the devices works, and there is something to be lost.
 func (in *injection) flow(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, flowPatience, errors.New("bridge and worker were not ready, or received too little, for a minute"))
@@ -128,10 +74,10 @@ func (in *injection) flow(ctx context.Context) error {
 	}
 }
 
-// received is what the bridge has received; an error if the bridge or the worker
+// received is what each bridge has received; an error if a bridge or the worker
 // say that something is missing.
 func (in *injection) received(ctx context.Context) (float64, error) {
-	for _, part := range []Part{Bridge, Worker} {
+	for _, part := range append([]Part{Worker}, in.system.bridges...) {
 		if _, err := in.system.get(ctx, part, "/readyz"); err != nil {
 			return 0, err
 		}

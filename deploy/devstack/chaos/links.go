@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 
 	"github.com/Shopify/toxiproxy/v2"
 	"github.com/Shopify/toxiproxy/v2/stream"
@@ -19,12 +18,12 @@ type proxiedLink struct {
 	meter meter
 }
 
-// openLink starts a proxy to the address of the part that the link leads to.
-func openLink(l Link, upstream string) (*proxiedLink, error) {
+// openLink starts a proxy at an address, to that of the part that the link leads to.
+func openLink(l Link, listen, upstream string) (*proxiedLink, error) {
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
 	p := &proxiedLink{
 		link:  l,
-		proxy: toxiproxy.NewProxy(server, l.String(), net.JoinHostPort(host, "0"), upstream),
+		proxy: toxiproxy.NewProxy(server, l.String(), listen, upstream),
 		meter: newMeter(),
 	}
 	if err := p.meterOn(); err != nil {

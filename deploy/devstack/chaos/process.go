@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -94,6 +95,26 @@ func (p *process) kill() {
 	p.meant.Store(true)
 	_ = p.cmd.Process.Kill() // it may have ended
 	<-p.ended
+}
+
+// stopPatience is more than a bridge or a worker takes to end gracefully.
+const stopPatience = 30 * time.Second
+
+// stop tells the process to end, and returns when it has, as it should.
+func (p *process) stop() error {
+	p.meant.Store(true)
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("stop %s: %w", p.name, err)
+	}
+	select {
+	case <-p.ended:
+	case <-time.After(stopPatience):
+		return fmt.Errorf("%s did not end within %v of being told to; it said:\n%s", p.name, stopPatience, p.lastWords())
+	}
+	if p.err != nil {
+		return fmt.Errorf("%s ended badly when it was told to (%w); it said:\n%s", p.name, p.err, p.lastWords())
+	}
+	return nil
 }
 
 func (p *process) pause() error {

@@ -2,21 +2,14 @@ package chaos
 
 import (
 	"context"
-	"embed"
-	"errors"
 	"fmt"
-	"hash/fnv"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"time"
+	"sync"
 )
-
-//go:embed testdata/pump.yaml testdata/pump.scenario.yaml
-var files embed.FS
 
 // Program prepares one of the two programs, "devstack" or "devicetwin".
 type Program func(name string, args ...string) *exec.Cmd
@@ -27,147 +20,93 @@ type Options struct {
 	Cases   []Case  // required
 	Devices int     // 20
 	Rate    float64 // readings per second and device; 4
+	Jobs    int     // cases that run side by side; 2
 	Seed    uint64  // of the fleets, together with the names of fault and broker
 	Dir     string  // where the logs of cases that were not clean stay; default: the system's temporary folder
 	Keep    bool    // keep the logs of all cases
 	Out     io.Writer
 }
 
-// chaos is a run over all cases.
-type chaos struct {
-	Options
-	model, scenario string // files
-	started         time.Time
-}
+// jobs is how many cases run side by side if nobody says otherwise.
+const jobs = 2
 
-// Run runs the cases, one after another, and tells how it goes on Out. A case
-// that went wrong stands in the report; the error is about the whole, for
-// instance that the context has ended, and comes with the report so far.
-func Run(ctx context.Context, o Options) (Report, error) {
+// setDefaults fills in what was left out.
+func (o *Options) setDefaults() {
 	if o.Devices == 0 {
 		o.Devices = 20
 	}
 	if o.Rate == 0 {
 		o.Rate = 4
 	}
+	if o.Jobs == 0 {
+		o.Jobs = jobs
+	}
 	if o.Out == nil {
 		o.Out = io.Discard
 	}
+}
+
+// Run runs the cases, some of them side by side, and tells how it goes on Out. A
+// case that went wrong stands in the report; the error is about the whole, for
+// instance that the context has ended, and comes with the report so far. The report
+// has the cases in the order in which they were given.
+func Run(ctx context.Context, o Options) (Report, error) {
+	o.setDefaults()
 	if slices.ContainsFunc(o.Cases, func(c Case) bool { return c.Broker == Mosquitto }) {
 		if _, err := FindMosquitto(); err != nil {
 			return Report{}, err
 		}
 	}
-	c := &chaos{Options: o}
 	dir, err := os.MkdirTemp(o.Dir, "devicetwin-chaos-")
 	if err != nil {
 		return Report{}, fmt.Errorf("make a folder for the runs: %w", err)
 	}
 	defer os.Remove(dir) // stays if the logs of a case are in it
-	report := Report{Version: ReportVersion}
-	for i, one := range o.Cases {
-		fmt.Fprintf(o.Out, "[%d/%d] %s with %s: %s\n", i+1, len(o.Cases), one.Fault.Name, one.Broker, one.Fault)
-		outcome := c.runCase(ctx, one, filepath.Join(dir, one.Fault.Name+"-"+string(one.Broker)))
-		if ctx.Err() != nil {
-			return report, fmt.Errorf("run %s with %s: %w", one.Fault.Name, one.Broker, context.Cause(ctx))
+
+	outcomes := make([]*Outcome, len(o.Cases))
+	out, pool := &tellers{out: o.Out}, newPortPool()
+	var running sync.WaitGroup
+	next := make(chan int)
+	for range min(o.Jobs, len(o.Cases)) {
+		running.Go(func() {
+			for i := range next {
+				p := &play{Options: o, Case: o.Cases[i], out: out, pool: pool}
+				p.dir = filepath.Join(dir, p.name())
+				out.tell("[%d/%d] %s: %s\n", i+1, len(o.Cases), p.name(), p.Fault)
+				outcomes[i] = p.run(ctx)
+			}
+		})
+	}
+	for i := 0; i < len(o.Cases) && ctx.Err() == nil; i++ {
+		select {
+		case next <- i:
+		case <-ctx.Done():
 		}
-		report.Outcomes = append(report.Outcomes, outcome)
-		outcome.tell(o.Out)
+	}
+	close(next)
+	running.Wait()
+
+	report := Report{Version: ReportVersion}
+	for _, outcome := range outcomes {
+		if outcome != nil {
+			report.Outcomes = append(report.Outcomes, *outcome)
+		}
+	}
+	if ctx.Err() != nil {
+		return report, fmt.Errorf("run %d cases: %w", len(o.Cases), context.Cause(ctx))
 	}
 	report.judge()
 	return report, nil
 }
 
-// runCase runs one case in a folder of its own, which it removes if all was well.
-func (c *chaos) runCase(ctx context.Context, one Case, dir string) Outcome {
-	began := time.Now()
-	c.started = began
-	outcome := Outcome{Fault: one.Fault.Name, Broker: one.Broker, What: one.Fault.String()}
-	err := c.prepare(dir)
-	if err == nil {
-		err = c.play(ctx, one, dir, &outcome)
-	}
-	outcome.judge(err)
-	outcome.Seconds = float64(time.Since(began).Milliseconds()/100) / 10
-	if outcome.Clean && !c.Keep || ctx.Err() != nil {
-		_ = os.RemoveAll(dir) // temporary
-	} else {
-		outcome.Logs = dir
-		_ = os.RemoveAll(filepath.Join(dir, "data"))
-	}
-	return outcome
+// tellers lets cases that run side by side write to one place.
+type tellers struct {
+	mutex sync.Mutex
+	out   io.Writer
 }
 
-// prepare writes the model and the scenario where the processes find them.
-func (c *chaos) prepare(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("make a folder for the case: %w", err)
-	}
-	for name, path := range map[string]*string{"pump.yaml": &c.model, "pump.scenario.yaml": &c.scenario} {
-		raw, err := files.ReadFile("testdata/" + name)
-		if err == nil {
-			*path = filepath.Join(dir, name)
-			err = os.WriteFile(*path, raw, 0o644)
-		}
-		if err != nil {
-			return fmt.Errorf("write %s: %w", name, err)
-		}
-	}
-	return nil
-}
-
-// play starts everything, lets the fleet play and the fault happen, and fills in
-// what came of it. An error means that this cannot be judged.
-func (c *chaos) play(ctx context.Context, one Case, dir string, outcome *Outcome) error {
-	s, err := startSystem(ctx, c.Program, dir, c.model, one)
-	defer s.close()
-	if err != nil {
-		return err
-	}
-	reportFile := filepath.Join(dir, "report.json")
-	fleet := c.fleet(s, one, dir, reportFile)
-	if err := fleet.launch(); err != nil {
-		return fmt.Errorf("start the fleet: %w", err)
-	}
-	defer fleet.kill()
-	in := &injection{
-		system: s, fleet: fleet, fault: one.Fault, say: c.say,
-		until: time.Now().Add(one.Fault.plays()), enough: float64(c.Devices) * c.Rate * 1.5,
-	}
-	if err := in.run(ctx); err != nil {
-		return errors.Join(err, s.crashed())
-	}
-	c.say("waiting for the fleet and the ledger")
-	select {
-	case <-fleet.ended:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	if err := errors.Join(outcome.readReport(reportFile, fleet), in.used(), s.crashed()); err != nil {
-		return err
-	}
-	return outcome.ask(ctx, s.address("", Temporal), s.processes[Bridge].log)
-}
-
-// fleet is the simulator. It asks Temporal past any proxy: its questions are no
-// part of what is tried.
-func (c *chaos) fleet(s *system, one Case, dir, report string) *process {
-	seed := fnv.New64a()
-	fmt.Fprint(seed, one.Fault.Name, one.Broker, c.Seed)
-	return newProcess(dir, string(Devices), nil, func() *exec.Cmd {
-		return c.Program("devicetwin", "simulate", "--mqtt-url", s.mqttURL(Devices), "--temporal-address", s.address("", Temporal),
-			"--model", c.model, "--scenario", c.scenario, "--report", report, "--log-level", "warn",
-			"--devices", strconv.Itoa(c.Devices), "--rate", strconv.FormatFloat(c.Rate, 'g', -1, 64),
-			"--duration", one.Fault.plays().String(), "--seed", strconv.FormatUint(seed.Sum64()>>1, 10),
-			"--connect-rate", "50", "--drain", drain.String())
-	})
-}
-
-// drain is how long the ledger is waited for. An attempt of the scenario times
-// out in a minute.
-const drain = 150 * time.Second
-
-// say tells the progress of a case.
-func (c *chaos) say(format string, args ...any) {
-	fmt.Fprintf(c.Out, "  %5.1f s  %s\n", time.Since(c.started).Seconds(), fmt.Sprintf(format, args...))
+func (t *tellers) tell(format string, args ...any) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	fmt.Fprintf(t.out, format, args...)
 }

@@ -4,16 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"devicetwin/deploy/devstack/stack"
 )
@@ -29,43 +26,83 @@ type system struct {
 	dir       string // logs and files of the case
 	data      string
 	model     string
-	ports     map[Part]string // where each part listens; bridge and worker with their metrics
-	proxied   *proxiedLink    // nil: the fault is about no link
+	pool      *portPool
+	ports     map[Part]string // where each part listens; bridges and worker with their metrics
+	bridges   []Part
+	proxied   *proxiedLink // nil: the fault is about no link
+	disk      *smallDisk   // of the first bridge's spool; nil: the fault is about no disk
 	processes map[Part]*process
 }
 
 // startSystem starts everything. What was started is ended by close, also after
 // an error.
-func startSystem(ctx context.Context, program Program, dir, model string, c Case) (*system, error) {
-	s := &system{program: program, dir: dir, data: filepath.Join(dir, "data"), model: model, processes: map[Part]*process{}}
+func startSystem(ctx context.Context, program Program, pool *portPool, dir, model string, c Case) (*system, error) {
+	s := &system{
+		program: program, dir: dir, data: filepath.Join(dir, "data"), model: model, pool: pool,
+		ports: map[Part]string{}, bridges: c.Fault.bridges(), processes: map[Part]*process{},
+	}
 	if err := os.MkdirAll(s.data, 0o755); err != nil {
 		return s, fmt.Errorf("make data directory: %w", err)
 	}
-	parts := []Part{Broker, Temporal, InfluxDB, Bridge, Worker}
-	var err error
-	if s.ports, err = freePorts(parts); err != nil {
+	parts := append([]Part{Broker, Temporal, InfluxDB, Worker}, s.bridges...)
+	if err := s.findPorts(parts, c.Fault.Link); err != nil {
 		return s, err
 	}
-	if l := c.Fault.Link; l != (Link{}) {
-		if s.proxied, err = openLink(l, net.JoinHostPort(host, s.ports[l.To])); err != nil {
-			return s, err
+	if c.Fault.Kind == Fill {
+		s.disk = &smallDisk{s.spool(c.Fault.Part)}
+		if err := os.MkdirAll(s.disk.dir, 0o700); err != nil {
+			return s, fmt.Errorf("make spool folder: %w", err)
 		}
 	}
-	if s.processes[Broker], err = s.broker(c.Broker); err != nil {
+	if err := s.makeProcesses(c.Broker); err != nil {
 		return s, err
 	}
-	s.processes[Temporal] = s.server(Temporal, stack.PartTemporal, "--temporal-port")
-	s.processes[InfluxDB] = s.server(InfluxDB, stack.PartInfluxDB, "--influx-port")
-	// On the debug level the bridge notes each message that it receives: see trace.
-	s.processes[Bridge] = s.service(Bridge, "--log-level", "debug")
-	s.processes[Worker] = s.service(Worker, "--worker-credentials", filepath.Join(s.data, "credentials"),
-		"--worker-id", "chaos", "--worker-run-events", strconv.Itoa(runEvents))
 	for _, part := range parts {
 		if err := s.processes[part].start(ctx); err != nil {
 			return s, err
 		}
 	}
 	return s, nil
+}
+
+// findPorts finds a port for each part, and opens the link in question.
+func (s *system) findPorts(parts []Part, link Link) error {
+	ports, err := s.pool.take(len(parts) + 1)
+	if err != nil {
+		return err
+	}
+	for i, part := range parts {
+		s.ports[part] = ports[i]
+	}
+	proxy := ports[len(parts)]
+	s.ports[linkPort] = proxy
+	if link == (Link{}) {
+		return nil
+	}
+	s.proxied, err = openLink(link, net.JoinHostPort(host, proxy), net.JoinHostPort(host, s.ports[link.To]))
+	return err
+}
+
+// linkPort stands for the proxy among the ports.
+const linkPort Part = "link"
+
+func (s *system) makeProcesses(broker BrokerKind) (err error) {
+	if s.processes[Broker], err = s.broker(broker); err != nil {
+		return err
+	}
+	s.processes[Temporal] = s.server(Temporal, stack.PartTemporal, "--temporal-port")
+	s.processes[InfluxDB] = s.server(InfluxDB, stack.PartInfluxDB, "--influx-port")
+	s.processes[Worker] = s.service("worker", Worker, "--worker-credentials", filepath.Join(s.data, "credentials"),
+		"--worker-id", "chaos", "--worker-run-events", strconv.Itoa(runEvents))
+	for i, part := range s.bridges {
+		// On the debug level the bridge notes each message that it receives: see trace.
+		more := []string{"--log-level", "debug", "--bridge-id", string(part)}
+		if len(s.bridges) > 1 {
+			more = append(more, "--bridge-partition", fmt.Sprintf("%d/%d", i+1, len(s.bridges)))
+		}
+		s.processes[part] = s.service("bridge", part, more...)
+	}
+	return nil
 }
 
 // close ends everything at once: nothing of it is needed any more.
@@ -75,6 +112,9 @@ func (s *system) close() {
 	}
 	if s.proxied != nil {
 		s.proxied.close()
+	}
+	for _, port := range s.ports {
+		s.pool.give(port)
 	}
 }
 
@@ -97,6 +137,9 @@ func (s *system) address(from, to Part) string {
 
 func (s *system) mqttURL(from Part) string { return "tcp://" + s.address(from, Broker) }
 
+// spool is the folder of a part's points that are not written yet.
+func (s *system) spool(part Part) string { return filepath.Join(s.data, "spool-"+string(part)) }
+
 // server is devstack with one server in it.
 func (s *system) server(part Part, only stack.Part, portFlag string) *process {
 	return newProcess(s.dir, string(part), saidReady, func() *exec.Cmd {
@@ -112,66 +155,22 @@ func saidReady(_ context.Context, p *process) error {
 	return nil
 }
 
-// service is the bridge or the worker.
-func (s *system) service(part Part, more ...string) *process {
+// service is a bridge or the worker.
+func (s *system) service(command string, part Part, more ...string) *process {
 	args := append([]string{
-		string(part), "--http-listen", net.JoinHostPort(host, s.ports[part]), "--model", s.model,
+		command, "--http-listen", net.JoinHostPort(host, s.ports[part]), "--model", s.model,
 		"--mqtt-url", s.mqttURL(part), "--temporal-address", s.address(part, Temporal),
-		"--influx-url", "http://" + s.address(part, InfluxDB),
+		"--influx-url", "http://" + s.address(part, InfluxDB), "--influx-spool", s.spool(part),
 	}, more...)
 	ready := func(ctx context.Context, _ *process) error {
 		_, err := s.get(ctx, part, "/readyz")
 		return err
 	}
-	return newProcess(s.dir, string(part), ready, func() *exec.Cmd { return s.program("devicetwin", args...) })
-}
-
-// get asks the HTTP listener of the bridge or the worker.
-func (s *system) get(ctx context.Context, part Part, path string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, s.ports[part])+path, nil)
-	if err != nil {
-		return "", fmt.Errorf("ask %s: %w", part, err)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return "", fmt.Errorf("ask %s: %w", part, err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = errors.New(strings.TrimSpace(string(body)))
-	}
-	return string(body), err
-}
-
-// received is how many messages the present life of the bridge has received.
-func (s *system) received(ctx context.Context) (float64, error) {
-	const name = "devicetwin_bridge_received_total "
-	body, err := s.get(ctx, Bridge, "/metrics")
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(body) {
-		if value, ok := strings.CutPrefix(line, name); ok {
-			return strconv.ParseFloat(strings.TrimSpace(value), 64)
+	return newProcess(s.dir, string(part), ready, func() *exec.Cmd {
+		cmd := s.program("devicetwin", args...)
+		if s.disk != nil && s.disk.dir == s.spool(part) {
+			cmd = s.disk.wrap(cmd)
 		}
-	}
-	return 0, fmt.Errorf("the bridge has no metric %s", name)
-}
-
-// freePorts finds a port for each part, free at this moment. All are held until
-// the last is found, so that they differ.
-func freePorts(parts []Part) (map[Part]string, error) {
-	ports := map[Part]string{}
-	for _, part := range parts {
-		l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		defer l.Close()
-		ports[part] = strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports, nil
+		return cmd
+	})
 }

@@ -37,10 +37,10 @@ type LostMessage struct {
 
 // trace finds out how far the lost messages came: the bridge's log tells what it
 // received, and the histories of the workflows what was signalled.
-func trace(ctx context.Context, c client.Client, bridgeLog string, lost []simulator.LostMessage) ([]LostMessage, error) {
+func trace(ctx context.Context, c client.Client, bridgeLogs []string, lost []simulator.LostMessage) ([]LostMessage, error) {
 	var traced []LostMessage
 	signalled := map[string]map[simulator.LostMessage]bool{}
-	received, err := receivedOf(bridgeLog, lost)
+	received, err := receivedOf(bridgeLogs, lost)
 	if err != nil {
 		return nil, err
 	}
@@ -62,18 +62,30 @@ func trace(ctx context.Context, c client.Client, bridgeLog string, lost []simula
 	return traced, nil
 }
 
-// receivedOf looks for messages in the bridge's log, in which it notes each that
-// it receives.
-func receivedOf(file string, wanted []simulator.LostMessage) (map[simulator.LostMessage]bool, error) {
+// receivedOf looks for messages in the logs of the bridges, in which they note each
+// that they receive.
+func receivedOf(files []string, wanted []simulator.LostMessage) (map[simulator.LostMessage]bool, error) {
+	found := map[simulator.LostMessage]bool{}
+	if len(wanted) == 0 {
+		return found, nil
+	}
+	for _, file := range files {
+		if err := findReceived(file, wanted, found); err != nil {
+			return nil, fmt.Errorf("read the log of a bridge: %w", err)
+		}
+	}
+	return found, nil
+}
+
+func findReceived(file string, wanted []simulator.LostMessage, found map[simulator.LostMessage]bool) error {
 	log, err := os.Open(file)
-	if errors.Is(err, fs.ErrNotExist) || len(wanted) == 0 {
-		return nil, nil
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the log of the bridge: %w", err)
+		return err
 	}
 	defer log.Close()
-	found := map[simulator.LostMessage]bool{}
 	lines := bufio.NewScanner(log)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -86,10 +98,7 @@ func receivedOf(file string, wanted []simulator.LostMessage) (map[simulator.Lost
 			}
 		}
 	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("read the log of the bridge: %w", err)
-	}
-	return found, nil
+	return lines.Err()
 }
 
 // signalsOf reads all messages that the device's workflow was ever signalled,

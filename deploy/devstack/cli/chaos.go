@@ -22,6 +22,7 @@ type chaosCommand struct {
 	Report        string   `help:"Write the outcome to this file, as JSON." placeholder:"FILE"`
 	Devices       int      `help:"Devices of each fleet." default:"20"`
 	Rate          float64  `help:"Readings per second and device." default:"4"`
+	Jobs          int      `help:"Cases that run side by side, each with servers of its own." default:"2"`
 	Seed          uint64   `help:"Seed of the fleets." default:"1"`
 	BrokerMayLose bool     `help:"Exit with 0 although messages were lost, if each of them was acknowledged by a broker that was killed, and seen by nobody after that."`
 	KeepLogs      bool     `help:"Keep the logs of all cases, not only of those that were not clean."`
@@ -36,6 +37,9 @@ func (c *chaosCommand) Validate() error {
 	}
 	if !(c.Rate > 0 && c.Rate <= 100) {
 		return fmt.Errorf("--rate: expected more than 0 and at most 100, found %g", c.Rate)
+	}
+	if c.Jobs < 1 || c.Jobs > 64 {
+		return fmt.Errorf("--jobs: expected 1 to 64, found %d", c.Jobs)
 	}
 	_, err := c.cases()
 	return err
@@ -63,7 +67,7 @@ func (c *chaosCommand) Run(ctx context.Context, streams app.Streams) error {
 		return err
 	}
 	report, err := chaos.Run(ctx, chaos.Options{
-		Program: program, Cases: cases, Devices: c.Devices, Rate: c.Rate, Seed: c.Seed,
+		Program: program, Cases: cases, Devices: c.Devices, Rate: c.Rate, Jobs: c.Jobs, Seed: c.Seed,
 		Dir: c.LogDir, Keep: c.KeepLogs, Out: streams.Out,
 	})
 	if len(report.Outcomes) > 0 {

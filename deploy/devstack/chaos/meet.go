@@ -1,0 +1,89 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+)
+
+// meet lets the fault happen to a part, or to the link, once, and end.
+func (in *injection) meet(ctx context.Context, part Part) error {
+	begin, end, err := in.deeds(part)
+	if err != nil {
+		return err
+	}
+	if err := begin(); err != nil {
+		return err
+	}
+	in.met++
+	in.say("%s", in.begun(part))
+	if err := pause(ctx, in.fault.Lasts); err != nil {
+		return err
+	}
+	if err := end(ctx); err != nil {
+		return err
+	}
+	in.mended = in.carried()
+	in.say("that is over")
+	return nil
+}
+
+// deeds are what begins the fault, and what ends it.
+func (in *injection) deeds(part Part) (begin func() error, end func(context.Context) error, err error) {
+	p, l := in.system.processes[part], in.system.proxied
+	switch in.fault.Kind {
+	case Kill:
+		return func() error { p.kill(); return nil }, p.start, nil
+	case Restart:
+		return p.stop, p.start, nil
+	case Pause:
+		return p.pause, func(context.Context) error { return p.resume() }, nil
+	case Fill:
+		return func() error { return in.fill(p) }, func(ctx context.Context) error { return in.free(ctx, part) }, nil
+	case Cut:
+		return func() error { l.cut(); return nil }, func(context.Context) error { return l.mend() }, nil
+	case Delay:
+		return l.delay, l.restore, nil
+	case Throttle:
+		return func() error { return l.throttle(in.fault.rate()) }, l.restore, nil
+	}
+	return nil, nil, fmt.Errorf("fault %s is of a kind that nobody has written", in.fault.Name)
+}
+
+// begun tells what was done.
+func (in *injection) begun(part Part) string {
+	switch in.fault.Kind {
+	case Kill:
+		return "killed " + string(part)
+	case Restart:
+		return "ended " + string(part)
+	case Pause:
+		return "paused " + string(part)
+	case Fill:
+		return "killed influxdb, and filled the disk of the spool of " + string(part)
+	case Cut:
+		return "cut " + in.fault.Link.String()
+	}
+	return "slowed " + in.fault.Link.String()
+}
+
+// fill takes away both places that points can go to.
+func (in *injection) fill(p *process) error {
+	in.system.processes[InfluxDB].kill()
+	return in.system.disk.fill(p)
+}
+
+// free gives both back, InfluxDB first, so that points are written past a spool
+// that takes none. A spool that noticed nothing proves nothing.
+func (in *injection) free(ctx context.Context, part Part) error {
+	m, err := in.system.metrics(ctx, part, metricSpoolFailures, metricReceived)
+	if err != nil {
+		return err
+	}
+	if m[metricSpoolFailures] == 0 {
+		return fmt.Errorf("the spool of %s took points although its disk was full", part)
+	}
+	if err := in.system.processes[InfluxDB].start(ctx); err != nil {
+		return err
+	}
+	return in.system.disk.free(in.system.processes[part])
+}

@@ -1,0 +1,176 @@
+package chaos
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+//go:embed testdata/pump.yaml testdata/pump.scenario.yaml
+var files embed.FS
+
+// measurement is where the telemetry of the model is found in InfluxDB.
+const measurement = "pump"
+
+// play is a case that runs.
+type play struct {
+	Options
+	Case
+	out  *tellers
+	pool *portPool
+	dir  string
+
+	model, scenario, ledger, report string // files
+	began                           time.Time
+}
+
+// run runs the case in a folder of its own, which it removes if all was well. It
+// returns nil if the context has ended.
+func (p *play) run(ctx context.Context) *Outcome {
+	p.began = time.Now()
+	outcome := &Outcome{Fault: p.Fault.Name, Broker: p.Broker, What: p.Fault.String()}
+	err := p.prepare()
+	if err == nil {
+		err = p.play(ctx, outcome)
+	}
+	if ctx.Err() != nil {
+		_ = os.RemoveAll(p.dir) // temporary
+		return nil
+	}
+	outcome.judge(err)
+	outcome.Seconds = float64(time.Since(p.began).Milliseconds()/100) / 10
+	if outcome.Clean && !p.Keep {
+		_ = os.RemoveAll(p.dir)
+	} else {
+		outcome.Logs = p.dir
+		_ = os.RemoveAll(filepath.Join(p.dir, "data"))
+	}
+	var told bytes.Buffer
+	outcome.tell(&told)
+	p.say("%s", bytes.TrimSpace(told.Bytes()))
+	return outcome
+}
+
+// prepare writes the model and the scenario where the processes find them.
+func (p *play) prepare() error {
+	if err := os.MkdirAll(p.dir, 0o755); err != nil {
+		return fmt.Errorf("make a folder for the case: %w", err)
+	}
+	p.ledger, p.report = filepath.Join(p.dir, "ledger.jsonl"), filepath.Join(p.dir, "report.json")
+	for name, path := range map[string]*string{"pump.yaml": &p.model, "pump.scenario.yaml": &p.scenario} {
+		raw, err := files.ReadFile("testdata/" + name)
+		if err == nil {
+			*path = filepath.Join(p.dir, name)
+			err = os.WriteFile(*path, raw, 0o644)
+		}
+		if err != nil {
+			return fmt.Errorf("write %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// play starts everything, lets the fleet play and the fault happen, and fills in
+// what came of it. An error means that this cannot be judged.
+func (p *play) play(ctx context.Context, outcome *Outcome) error {
+	s, err := startSystem(ctx, p.Program, p.pool, p.dir, p.model, p.Case)
+	defer s.close()
+	if err != nil {
+		return err
+	}
+	fleet := p.fleet(s)
+	if err := fleet.launch(); err != nil {
+		return fmt.Errorf("start the fleet: %w", err)
+	}
+	defer fleet.kill()
+	in := &injection{
+		system: s, fleet: fleet, fault: p.Fault, say: p.say,
+		until: time.Now().Add(p.Fault.plays()), enough: float64(p.Devices) * p.Rate * 1.5,
+	}
+	if err := in.run(ctx); err != nil {
+		return errors.Join(err, s.crashed())
+	}
+	p.say("waiting for the fleet and the ledger")
+	select {
+	case <-fleet.ended:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if err := errors.Join(outcome.readReport(p.report, fleet), in.used(), s.crashed()); err != nil {
+		return err
+	}
+	var logs []string
+	for _, part := range s.bridges {
+		logs = append(logs, s.processes[part].log)
+	}
+	if err := outcome.ask(ctx, s.address("", Temporal), logs); err != nil {
+		return err
+	}
+	return p.askPoints(ctx, s, in, outcome)
+}
+
+// askPoints holds the ledger against InfluxDB.
+func (p *play) askPoints(ctx context.Context, s *system, in *injection, outcome *Outcome) error {
+	due, err := readLedger(p.ledger)
+	if err != nil {
+		return err
+	}
+	missing, err := s.missing(ctx, measurement, due)
+	if err != nil {
+		return err
+	}
+	dropped, err := s.pointsDropped(ctx)
+	if err != nil {
+		return err
+	}
+	outcome.Points = PointsReport{Due: uint64(len(due)), Dropped: dropped}
+	outcome.Points.count(missing, outcome.Lost)
+	outcome.Points.Tolerated = p.tolerated(in.met, dropped)
+	return nil
+}
+
+// tolerated is how many points may be missing. A bridge that is killed takes along
+// what it received in the last second before, a little more on a busy machine; one
+// that can keep points nowhere may drop them, if it says so.
+func (p *play) tolerated(met int, dropped uint64) uint64 {
+	const seconds = 4
+	switch {
+	case p.Fault.Kind == Fill:
+		return dropped
+	case p.Fault.Kind == Kill && p.Fault.Part == Bridge:
+		return uint64(float64(met*p.Devices) * p.Rate * seconds)
+	}
+	return 0
+}
+
+// fleet is the simulator. It asks Temporal past any proxy: its questions are no
+// part of what is tried.
+func (p *play) fleet(s *system) *process {
+	seed := fnv.New64a()
+	fmt.Fprint(seed, p.Fault.Name, p.Broker, p.Seed)
+	return newProcess(p.dir, string(Devices), nil, func() *exec.Cmd {
+		return p.Program("devicetwin", "simulate", "--mqtt-url", s.mqttURL(Devices), "--temporal-address", s.address("", Temporal),
+			"--model", p.model, "--scenario", p.scenario, "--report", p.report, "--ledger", p.ledger, "--log-level", "warn",
+			"--devices", strconv.Itoa(p.Devices), "--rate", strconv.FormatFloat(p.Rate, 'g', -1, 64),
+			"--duration", p.Fault.plays().String(), "--seed", strconv.FormatUint(seed.Sum64()>>1, 10),
+			"--connect-rate", "50", "--drain", drain.String())
+	})
+}
+
+// drain is how long the ledger is waited for. An attempt of the scenario times
+// out in a minute.
+const drain = 150 * time.Second
+
+// say tells the progress of the case, which has its name in front, as it may not be
+// the only one.
+func (p *play) say(format string, args ...any) {
+	p.out.tell("  %s %5.1f s  %s\n", p.name(), time.Since(p.began).Seconds(), fmt.Sprintf(format, args...))
+}

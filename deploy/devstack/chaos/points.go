@@ -1,0 +1,163 @@
+package chaos
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"time"
+
+	"devicetwin/deploy/devstack/stack"
+	"devicetwin/devicefsm"
+	"devicetwin/simulator"
+)
+
+// pointKey is what tells a point from all others: a point that is written twice
+// replaces itself.
+type pointKey struct {
+	device string
+	at     int64 // Unix nanoseconds
+}
+
+// pointOf is the point that a message becomes: its time is the device's, in
+// milliseconds, and below that the message's number.
+func pointOf(m simulator.Acknowledged) pointKey {
+	return pointKey{m.Device, m.TS*int64(time.Millisecond) + int64(m.Seq%1_000_000)}
+}
+
+// readLedger reads which points the fleet's telemetry has to become.
+func readLedger(file string) (map[pointKey]simulator.LostMessage, error) {
+	ledger, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the fleet's ledger: %w", err)
+	}
+	defer ledger.Close()
+	due := map[pointKey]simulator.LostMessage{}
+	lines := bufio.NewScanner(ledger)
+	for lines.Scan() {
+		var m simulator.Acknowledged
+		if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
+			return nil, fmt.Errorf("read the fleet's ledger: %w", err)
+		}
+		if m.Channel == devicefsm.ChannelTelemetry {
+			due[pointOf(m)] = simulator.LostMessage{Device: m.Device, Epoch: m.Epoch, Seq: m.Seq}
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("read the fleet's ledger: %w", err)
+	}
+	return due, nil
+}
+
+// writtenPoints asks InfluxDB for all points of the measurement.
+func (s *system) writtenPoints(ctx context.Context, measurement string) (map[pointKey]bool, error) {
+	query := url.Values{"db": {stack.Database}, "epoch": {"ns"}, "q": {`SELECT * FROM "` + measurement + `" GROUP BY device`}}
+	body, err := s.get(ctx, InfluxDB, "/query?"+query.Encode())
+	if err != nil {
+		return nil, fmt.Errorf("query InfluxDB: %w", err)
+	}
+	return readPoints([]byte(body))
+}
+
+// readPoints reads an answer of InfluxDB. The first value of a row is its time.
+func readPoints(answer []byte) (map[pointKey]bool, error) {
+	var read struct {
+		Results []struct {
+			Error  string
+			Series []struct {
+				Tags   struct{ Device string }
+				Values [][]json.RawMessage
+			}
+		}
+	}
+	if err := json.Unmarshal(answer, &read); err != nil {
+		return nil, fmt.Errorf("read the answer of InfluxDB: %w", err)
+	}
+	points := map[pointKey]bool{}
+	for _, result := range read.Results {
+		if result.Error != "" {
+			return nil, fmt.Errorf("query InfluxDB: %s", result.Error)
+		}
+		for _, series := range result.Series {
+			for _, row := range series.Values {
+				var at int64
+				if len(row) == 0 {
+					return nil, errors.New("read the answer of InfluxDB: a row is empty")
+				}
+				if err := json.Unmarshal(row[0], &at); err != nil {
+					return nil, fmt.Errorf("read the answer of InfluxDB: %w", err)
+				}
+				points[pointKey{series.Tags.Device, at}] = true
+			}
+		}
+	}
+	return points, nil
+}
+
+// pointsPatience is how long the points of the end of a run are waited for. After
+// an outage the bridge tries InfluxDB every 30 seconds or sooner.
+const (
+	pointsPatience = 75 * time.Second
+	pointsEvery    = 500 * time.Millisecond
+	pointsQuiet    = 3 * time.Second // longer than a point waits for others
+)
+
+// missing are the messages that are due as points, and are none, when the bridges
+// have written all that they had.
+func (s *system) missing(ctx context.Context, measurement string, due map[pointKey]simulator.LostMessage) ([]simulator.LostMessage, error) {
+	began := time.Now()
+	quiet := began
+	for {
+		written, err := s.writtenPoints(ctx, measurement)
+		if err != nil {
+			return nil, err
+		}
+		var missing []simulator.LostMessage
+		for key, m := range due {
+			if !written[key] {
+				missing = append(missing, m)
+			}
+		}
+		waiting, err := s.pointsWaiting(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if waiting > 0 {
+			quiet = time.Now()
+		}
+		if len(missing) == 0 || time.Since(quiet) > pointsQuiet || time.Since(began) > pointsPatience {
+			return missing, nil
+		}
+		if err := pause(ctx, pointsEvery); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// pointsWaiting is how many points the bridges have not written yet.
+func (s *system) pointsWaiting(ctx context.Context) (waiting float64, err error) {
+	for _, part := range s.bridges {
+		m, err := s.metrics(ctx, part, metricSpoolPoints, metricQueuedPoints)
+		if err != nil {
+			return 0, err
+		}
+		waiting += m[metricSpoolPoints] + m[metricQueuedPoints]
+	}
+	return waiting, nil
+}
+
+// pointsDropped is how many points the present lives of the bridges say that they
+// have dropped.
+func (s *system) pointsDropped(ctx context.Context) (dropped uint64, err error) {
+	for _, part := range s.bridges {
+		m, err := s.metrics(ctx, part, metricDropped)
+		if err != nil {
+			return 0, err
+		}
+		dropped += uint64(m[metricDropped])
+	}
+	return dropped, nil
+}

@@ -1,0 +1,89 @@
+package chaos
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"devicetwin/simulator"
+)
+
+// The ledger names the point that each reading becomes: see pointTime in package
+// bridge.
+func TestReadLedger(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "ledger.jsonl")
+	ledger := `{"device":"p1","channel":"telemetry","epoch":7,"seq":12,"ts":1764000000123}
+{"device":"p1","channel":"status","epoch":7,"seq":13,"ts":1764000000124}
+{"device":"p2","channel":"telemetry","epoch":7,"seq":2000003,"ts":1764000000123}
+`
+	if err := os.WriteFile(file, []byte(ledger), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	due, err := readLedger(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := simulator.LostMessage{Device: "p1", Epoch: 7, Seq: 12}
+	if len(due) != 2 || due[pointKey{"p1", 1764000000123000012}] != first || due[pointKey{"p2", 1764000000123000003}].Device != "p2" {
+		t.Errorf("due are %v", due)
+	}
+	if err := os.WriteFile(file, []byte(`{"device":"p1",`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readLedger(file); err == nil {
+		t.Error("half a line is taken")
+	}
+	if _, err := readLedger(file + ".none"); err == nil {
+		t.Error("no ledger is taken")
+	}
+}
+
+func TestReadPoints(t *testing.T) {
+	const answer = `{"results":[{"statement_id":0,"series":[
+		{"name":"pump","tags":{"device":"p1"},"columns":["time","model","temperature"],"values":[[1764000000123000012,"pump",61.5],[1764000000373000013,"pump",null]]},
+		{"name":"pump","tags":{"device":"p2"},"columns":["time","model","temperature"],"values":[[1764000000123000003,"pump",60]]}]}]}`
+	points, err := readPoints([]byte(answer))
+	if err != nil || len(points) != 3 || !points[pointKey{"p1", 1764000000123000012}] || !points[pointKey{"p2", 1764000000123000003}] {
+		t.Errorf("%v, %v", points, err)
+	}
+	if points, err := readPoints([]byte(`{"results":[{"statement_id":0}]}`)); err != nil || len(points) != 0 {
+		t.Errorf("nothing written: %v, %v", points, err)
+	}
+	for _, bad := range []string{`{"results":[{"error":"database not found"}]}`, `{`, `{"results":[{"series":[{"values":[["now"]]}]}]}`, `{"results":[{"series":[{"values":[[]]}]}]}`} {
+		if _, err := readPoints([]byte(bad)); err == nil {
+			t.Errorf("taken: %s", bad)
+		}
+	}
+}
+
+// A message that is lost as a whole is not counted a second time.
+func TestPointsReport(t *testing.T) {
+	lost := simulator.LostMessage{Device: "p1", Epoch: 7, Seq: 1}
+	p := PointsReport{Due: 9, Dropped: 4}
+	p.count([]simulator.LostMessage{lost, {Device: "p1", Epoch: 7, Seq: 2}}, []LostMessage{{lost, Published}})
+	if p.Missing != 1 || !strings.Contains(p.String(), "1 of 9 missing in InfluxDB, 4 dropped") {
+		t.Errorf("%s", p)
+	}
+}
+
+// Only what a fault may rightly cost is tolerated.
+func TestTolerated(t *testing.T) {
+	for name, want := range map[string]uint64{
+		"kill-bridge": 3 * 20 * 4 * 4, "rolling-kill-bridges": 3 * 20 * 4 * 4, "disk-full-spool": 17,
+		"rolling-restart-bridges": 0, "kill-influxdb": 0, "kill-worker": 0, "cut-bridge-influxdb": 0, "pause-bridge": 0,
+	} {
+		cases, err := Cases([]string{name}, []BrokerKind{NATS}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &play{Options: Options{Devices: 20, Rate: 4}, Case: cases[0]}
+		if got := p.tolerated(3, 17); got != want {
+			t.Errorf("%s: %d points may be missing; want %d", name, got, want)
+		}
+	}
+	if pointsQuiet <= time.Second {
+		t.Error("a bridge lets points wait for a second")
+	}
+}

@@ -1,0 +1,126 @@
+package chaos
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Cases that run side by side keep their places in the report, and what they tell
+// has their names.
+func TestRunSideBySide(t *testing.T) {
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("no shell")
+	}
+	// Two first servers are there at the same time, and end; nobody else is started.
+	var both sync.WaitGroup
+	both.Add(2)
+	program := func(string, ...string) *exec.Cmd {
+		both.Done()
+		both.Wait()
+		return exec.Command(sh, "-c", "echo no room >&2; exit 1")
+	}
+	cases, err := Cases([]string{"kill-bridge", "pause-worker"}, []BrokerKind{NATS}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	report, err := Run(t.Context(), Options{Program: program, Cases: cases, Dir: t.TempDir(), Out: &out, Jobs: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Outcomes) != 2 || report.Outcomes[0].Fault != "kill-bridge" || report.Outcomes[1].Fault != "pause-worker" {
+		t.Fatalf("the report is %+v", report)
+	}
+	for _, o := range report.Outcomes {
+		if o.Clean || !strings.Contains(o.Error, "no room") {
+			t.Errorf("%s is judged %+v", o.Fault, o)
+		}
+	}
+	for line := range strings.Lines(out.String()) {
+		if strings.Contains(line, " s  ") && !strings.Contains(line, "kill-bridge-nats ") && !strings.Contains(line, "pause-worker-nats ") {
+			t.Errorf("whose line is this: %s", line)
+		}
+	}
+}
+
+// What ends a run leaves neither processes nor files.
+func TestRunEnds(t *testing.T) {
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
+		t.Skip("no sleep")
+	}
+	dir := t.TempDir()
+	var mutex sync.Mutex
+	var started []*exec.Cmd
+	ctx, cancel := context.WithCancel(t.Context())
+	program := func(string, ...string) *exec.Cmd {
+		mutex.Lock()
+		defer mutex.Unlock()
+		cmd := exec.Command(sleep, "600")
+		if started = append(started, cmd); len(started) == 2 {
+			cancel() // Ctrl-C while the first servers of two cases start
+		}
+		return cmd
+	}
+	cases, err := Cases([]string{"kill-bridge", "kill-worker", "kill-broker"}, []BrokerKind{NATS}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := Run(ctx, Options{Program: program, Cases: cases, Dir: dir, Jobs: 2})
+	if !errors.Is(err, context.Canceled) || len(report.Outcomes) != 0 {
+		t.Errorf("error is %v, and the report %+v", err, report)
+	}
+	for _, cmd := range started {
+		if cmd.ProcessState == nil {
+			t.Error("a process still runs")
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) > 0 || len(started) != 2 {
+		t.Errorf("%d processes were started, and %v is left", len(started), left)
+	}
+}
+
+// A port is given to one case at a time, and to nobody who listens on it.
+func TestPortPool(t *testing.T) {
+	pool := newPortPool()
+	first, err := pool.take(3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, port := range first {
+		seen[port] = true
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(host, first[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	pool.give(first[0])
+	all, err := pool.take(500)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, port := range all {
+		if seen[port] {
+			t.Errorf("port %s is given twice", port)
+		}
+		seen[port] = true
+	}
+	if _, err := pool.take(lastPort); !errors.Is(err, errNoPort) {
+		t.Errorf("more ports than there are: %v", err)
+	}
+	pool.give(first[1])
+	pool.next = lastPort + 1 - 1 // comes round to the beginning
+	if again, err := pool.take(2); err != nil || seen[again[0]] && again[0] != first[1] {
+		t.Errorf("after that: %v, %v", again, err)
+	}
+}

@@ -1,0 +1,80 @@
+package chaos
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+)
+
+// JSON is the report as an indented JSON object with a newline at its end.
+func (r Report) JSON() ([]byte, error) {
+	raw, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode the report: %w", err)
+	}
+	return append(raw, '\n'), nil
+}
+
+// verdict is the outcome in a word: a case whose ledger is clean and that is not
+// proves too little.
+func (o Outcome) verdict() string {
+	switch {
+	case o.Clean:
+		return "yes"
+	case o.LostByBroker:
+		return "broker"
+	case o.Simulation == nil || o.Simulation.Clean && o.Points.Missing <= o.Points.Tolerated:
+		return "error"
+	}
+	return "no"
+}
+
+// tell says how a case ended.
+func (o Outcome) tell(w io.Writer) {
+	switch o.verdict() {
+	case "yes":
+		fmt.Fprintf(w, "CLEAN: %d messages applied; points: %s\n", o.Simulation.Applied, o.Points)
+	case "error":
+		fmt.Fprintf(w, "ERROR: %s\n", o.Error)
+	default:
+		fmt.Fprintf(w, "NOT CLEAN: %s\n", o.Error)
+		_ = o.Simulation.WriteText(w) // progress is a courtesy
+		for _, m := range o.Lost {
+			fmt.Fprintf(w, "  lost: message %d of epoch %d of device %s, last seen %s\n", m.Seq, m.Epoch, m.Device, m.LastSeen)
+		}
+	}
+	if o.Logs != "" {
+		fmt.Fprintf(w, "  logs are in %s\n", o.Logs)
+	}
+}
+
+// WriteTable writes the report for people: a line for each case.
+func (r Report) WriteTable(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "fault\tbroker\tsent\tapplied\tlost\tduplicated\treordered\tmissing\tspurious\tpoints missing\tclean\tseconds\t")
+	clean, lost := 0, uint64(0)
+	for _, o := range r.Outcomes {
+		if o.Clean {
+			clean++
+		}
+		s := o.Simulation
+		if s == nil {
+			fmt.Fprintf(t, "%s\t%s\t-\t-\t-\t-\t-\t-\t-\t-\t%s\t%.1f\t\n", o.Fault, o.Broker, o.verdict(), o.Seconds)
+			continue
+		}
+		if o.LostByBroker {
+			lost += s.Lost
+		}
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%.1f\t\n", o.Fault, o.Broker, s.Sent, s.Applied,
+			s.Lost, s.Duplicated, s.Reordered, s.ReprovisionsMissing, s.ReprovisionsSpurious, o.Points.Missing, o.verdict(), o.Seconds)
+	}
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("write the table: %w", err)
+	}
+	if lost > 0 {
+		fmt.Fprintf(w, "broker: %d messages were acknowledged by a broker that was then killed, and seen by nobody after that\n", lost)
+	}
+	_, err := fmt.Fprintf(w, "%d of %d clean\n", clean, len(r.Outcomes))
+	return err
+}

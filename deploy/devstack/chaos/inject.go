@@ -20,6 +20,8 @@ type injection struct {
 	enough float64   // messages received by each bridge between rounds
 	mended int64     // bytes on the link when the last round was over
 	met    int       // how many times something was done
+
+	failures float64 // of the spool, when its disk was filled
 }
 
 // run goes through all rounds. It fails if one of them would prove nothing.

@@ -7,7 +7,7 @@ import (
 
 // meet lets the fault happen to a part, or to the link, once, and end.
 func (in *injection) meet(ctx context.Context, part Part) error {
-	begin, end, err := in.deeds(part)
+	begin, end, err := in.deeds(ctx, part)
 	if err != nil {
 		return err
 	}
@@ -28,7 +28,7 @@ func (in *injection) meet(ctx context.Context, part Part) error {
 }
 
 // deeds are what begins the fault, and what ends it.
-func (in *injection) deeds(part Part) (begin func() error, end func(context.Context) error, err error) {
+func (in *injection) deeds(ctx context.Context, part Part) (begin func() error, end func(context.Context) error, err error) {
 	p, l := in.system.processes[part], in.system.proxied
 	switch in.fault.Kind {
 	case Kill:
@@ -38,7 +38,7 @@ func (in *injection) deeds(part Part) (begin func() error, end func(context.Cont
 	case Pause:
 		return p.pause, func(context.Context) error { return p.resume() }, nil
 	case Fill:
-		return func() error { return in.fill(p) }, func(ctx context.Context) error { return in.free(ctx, part) }, nil
+		return func() error { return in.fill(ctx, part) }, func(ctx context.Context) error { return in.free(ctx, part) }, nil
 	case Cut:
 		return func() error { l.cut(); return nil }, func(context.Context) error { return l.mend() }, nil
 	case Delay:
@@ -67,19 +67,24 @@ func (in *injection) begun(part Part) string {
 }
 
 // fill takes away both places that points can go to.
-func (in *injection) fill(p *process) error {
+func (in *injection) fill(ctx context.Context, part Part) error {
+	m, err := in.system.metrics(ctx, part, metricSpoolFailures)
+	if err != nil {
+		return err
+	}
+	in.failures = m[metricSpoolFailures]
 	in.system.processes[InfluxDB].kill()
-	return in.system.disk.fill(p)
+	return in.system.disk.fill(in.system.processes[part])
 }
 
 // free gives both back, InfluxDB first, so that points are written past a spool
 // that takes none. A spool that noticed nothing proves nothing.
 func (in *injection) free(ctx context.Context, part Part) error {
-	m, err := in.system.metrics(ctx, part, metricSpoolFailures, metricReceived)
+	m, err := in.system.metrics(ctx, part, metricSpoolFailures)
 	if err != nil {
 		return err
 	}
-	if m[metricSpoolFailures] == 0 {
+	if m[metricSpoolFailures] == in.failures {
 		return fmt.Errorf("the spool of %s took points although its disk was full", part)
 	}
 	if err := in.system.processes[InfluxDB].start(ctx); err != nil {

@@ -23,12 +23,15 @@ type Client struct {
 	namespace string
 	taskQueue string
 	model     string
+	desk      *desk
 }
 
 // NewClient makes a client that starts the workflow of a new device on the task
 // queue with the model of the given hash.
 func NewClient(c client.Client, namespace, taskQueue, model string) *Client {
-	return &Client{temporal: c, namespace: namespace, taskQueue: taskQueue, model: model}
+	twins := &Client{temporal: c, namespace: namespace, taskQueue: taskQueue, model: model}
+	twins.desk = &desk{send: twins.update}
+	return twins
 }
 
 // permanentError is one that no repetition mends.

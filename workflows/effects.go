@@ -209,6 +209,10 @@ var (
 	AttributeModel    = temporal.NewSearchAttributeKeyKeyword("DeviceModel")
 	AttributeFirmware = temporal.NewSearchAttributeKeyKeyword("DeviceFirmware")
 	AttributeSite     = temporal.NewSearchAttributeKeyKeyword("DeviceSite")
+
+	AttributeConnection = temporal.NewSearchAttributeKeyKeyword("DeviceConnection")
+	AttributeTags       = temporal.NewSearchAttributeKeyKeywordList("DeviceTags")
+	AttributeProperties = temporal.NewSearchAttributeKeyKeywordList("DeviceProperties")
 )
 
 // writeAttributes writes the search attributes when one of them changed: an

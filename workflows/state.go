@@ -2,8 +2,11 @@ package workflows
 
 import (
 	"slices"
+	"time"
 
 	"devicetwin/devicefsm"
+	"devicetwin/twin"
+	"devicetwin/twin/command"
 )
 
 const stateVersion = 1
@@ -48,6 +51,55 @@ type State struct {
 	Faults []string `json:"faults,omitempty"`
 	// FaultCount counts all of them.
 	FaultCount uint64 `json:"fault_count,omitempty"`
+
+	// Twins are the device's shadows, by name; the classic one has none.
+	Twins []Shadow `json:"twins,omitempty"`
+	// Convergence is what is watched for twin.diverged, in the order of the changes.
+	Convergence []Convergence `json:"convergence,omitempty"`
+	// Commands are those that wait, the one under way, and the last that ended.
+	Commands command.Queue `json:"commands,omitzero"`
+	// Tags are an operator's.
+	Tags map[string]string `json:"tags,omitempty"`
+	// Connection is what is known of the device's connection: ConnectionOnline,
+	// ConnectionOffline or, as long as it said nothing of it, "".
+	Connection string `json:"connection,omitempty"`
+	// Seen is when the device last showed that it is up, as far as its workflow
+	// was told.
+	Seen time.Time `json:"seen,omitzero"`
+	// Why are the last changes of state, newest last.
+	Why []Reason `json:"why,omitempty"`
+	// Requests are the last operations, oldest first: one that comes again gets
+	// the result that it got.
+	Requests []appliedOperation `json:"requests,omitempty"`
+	// Orders counts the commands and reprovisionings of operators, for their ids.
+	Orders uint64 `json:"orders,omitempty"`
+}
+
+// What State.Connection and the search attribute DeviceConnection say.
+const (
+	ConnectionOnline  = "online"
+	ConnectionOffline = "offline"
+)
+
+// Shadow is one shadow of a device.
+type Shadow struct {
+	Name     string        `json:"name,omitempty"`
+	Document twin.Document `json:"doc"`
+}
+
+// Convergence is a change of desired properties that the device has to follow in
+// time.
+type Convergence struct {
+	Shadow  string    `json:"shadow,omitempty"`
+	Version int64     `json:"version"`
+	Paths   []string  `json:"paths"`
+	Due     time.Time `json:"due"`
+}
+
+// appliedOperation is an operation that was carried out, or refused.
+type appliedOperation struct {
+	ID     string          `json:"id"`
+	Result operationResult `json:"result"`
 }
 
 const keptFaults = 8
@@ -68,10 +120,15 @@ type Attributes struct {
 	Model    string   `json:"model,omitempty"`
 	Firmware string   `json:"firmware,omitempty"`
 	Site     string   `json:"site,omitempty"`
+	// Connection, Tags ("key=value") and Properties ("path=value") are sorted.
+	Connection string   `json:"connection,omitempty"`
+	Tags       []string `json:"tags,omitempty"`
+	Properties []string `json:"properties,omitempty"`
 }
 
 func (a Attributes) equal(b Attributes) bool {
-	return slices.Equal(a.States, b.States) && a.Model == b.Model && a.Firmware == b.Firmware && a.Site == b.Site
+	return slices.Equal(a.States, b.States) && a.Model == b.Model && a.Firmware == b.Firmware && a.Site == b.Site &&
+		a.Connection == b.Connection && slices.Equal(a.Tags, b.Tags) && slices.Equal(a.Properties, b.Properties)
 }
 
 // View answers the query "snapshot": the device as its workflow sees it.

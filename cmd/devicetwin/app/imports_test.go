@@ -22,8 +22,9 @@ var mayImport = map[string][]string{
 	"devicefsm":          {"devicefsm/pattern", "internal/source"},
 	"devicefsm/script":   {"devicefsm", "internal/source"},
 	"twin":               {},
+	"twin/command":       {},
 	"bridge":             {"devicefsm", "internal/measure", "twin"},
-	"workflows":          {"devicefsm", "internal/measure", "twin"},
+	"workflows":          {"devicefsm", "internal/measure", "twin", "twin/command"},
 	"simulator":          {"devicefsm", "internal/measure", "internal/source"},
 	"cmd/devicetwin/app": {"bridge", "devicefsm", "devicefsm/script", "internal/codec", "internal/credentials", "internal/figures", "internal/measure", "internal/source", "simulator", "workflows"},
 	"cmd/devicetwin":     {"cmd/devicetwin/app"},
@@ -87,7 +88,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		}
 		refuse(t, name, p.Deps, notInTheRoot)
 	}
-	for _, core := range []string{"devicefsm", "devicefsm/pattern", "devicefsm/script", "twin"} {
+	for _, core := range []string{"devicefsm", "devicefsm/pattern", "devicefsm/script", "twin", "twin/command"} {
 		refuse(t, core, packages[core].Imports, notInTheCore)
 	}
 	for name := range mayImport {

@@ -1,0 +1,192 @@
+package command
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+)
+
+// KeptEnded is how many ended commands a queue remembers.
+const KeptEnded = 100
+
+// Queue is the commands of one device. The zero Queue is empty. It belongs to
+// one goroutine.
+type Queue struct {
+	// Flight is the command that was sent and has not ended.
+	Flight *Command `json:"flight,omitempty"`
+	// Waiting are those to be sent, oldest first.
+	Waiting []Command `json:"waiting,omitempty"`
+	// Ended are the newest that ended, in the order of their ends.
+	Ended []Command `json:"ended,omitempty"`
+}
+
+// Add puts a command at the end. With replace, those of its name that wait are
+// superseded. A command whose key is known gives the known one back, and changes
+// nothing.
+func (q *Queue) Add(c Command, replace bool, l Limits) (added Command, superseded []Command, refused *Refusal) {
+	if known, ok := q.byKey(c.Key); ok {
+		if known.Name != c.Name {
+			return Command{}, nil, refuse(409, "idempotency key %q belongs to command %s (%s)", c.Key, known.Name, known.ID)
+		}
+		return known, nil, nil
+	}
+	c.Status = Waiting
+	if refused := c.check(l); refused != nil {
+		return Command{}, nil, refused
+	}
+	keep := slices.Clone(q.Waiting)
+	if replace {
+		keep = slices.DeleteFunc(keep, func(w Command) bool { return w.Name == c.Name })
+	}
+	count, bytes := len(keep), c.size()
+	if q.Flight != nil {
+		count, bytes = count+1, bytes+q.Flight.size()
+	}
+	for _, w := range keep {
+		bytes += w.size()
+	}
+	switch {
+	case count >= l.Waiting:
+		return Command{}, nil, refuse(429, "%d commands wait already", count)
+	case bytes > l.Bytes:
+		return Command{}, nil, refuse(429, "the commands that wait would have %d bytes, the limit is %d", bytes, l.Bytes)
+	}
+	if replace {
+		for _, w := range q.Waiting {
+			if w.Name == c.Name {
+				superseded = append(superseded, q.end(w, Superseded, nil, "by "+c.ID, c.Created))
+			}
+		}
+	}
+	q.Waiting = append(keep, c)
+	return c, superseded, nil
+}
+
+func (q *Queue) byKey(key string) (Command, bool) {
+	if key == "" {
+		return Command{}, false
+	}
+	return q.find(func(c Command) bool { return c.Key == key })
+}
+
+// Find gives a command by its id.
+func (q *Queue) Find(id string) (Command, bool) {
+	return q.find(func(c Command) bool { return c.ID == id })
+}
+
+func (q *Queue) find(is func(Command) bool) (Command, bool) {
+	if q.Flight != nil && is(*q.Flight) {
+		return *q.Flight, true
+	}
+	for _, list := range [][]Command{q.Waiting, q.Ended} {
+		if i := slices.IndexFunc(list, is); i >= 0 {
+			return list[i], true
+		}
+	}
+	return Command{}, false
+}
+
+// Next gives the command to send now: the oldest that waits, if none is under
+// way. It counts as sent. Call it only while the device is there.
+func (q *Queue) Next(now time.Time) (Command, bool) {
+	if q.Flight != nil || len(q.Waiting) == 0 {
+		return Command{}, false
+	}
+	c := q.Waiting[0]
+	q.Waiting[0] = Command{} // or its data would stay
+	q.Waiting = q.Waiting[1:]
+	c.Status, c.Sent, c.Deliveries = Sent, now, 1
+	q.Flight = &c
+	return c, true
+}
+
+// Again gives the command under way once more, unless the device has said that
+// it has it. It counts as sent again.
+func (q *Queue) Again() (Command, bool) {
+	if q.Flight == nil || q.Flight.Status != Sent {
+		return Command{}, false
+	}
+	q.Flight.Deliveries++
+	return *q.Flight, true
+}
+
+// Answer notes what the device says of the command under way. An answer to any
+// other command, and a status that is not the device's to say, change nothing.
+func (q *Queue) Answer(id string, s Status, result json.RawMessage, reason string, now time.Time) (c Command, changed bool) {
+	if q.Flight == nil || q.Flight.ID != id || !s.FromDevice() {
+		return Command{}, false
+	}
+	if s == Accepted {
+		changed = q.Flight.Status != Accepted
+		q.Flight.Status = Accepted
+		return *q.Flight, changed
+	}
+	ended := q.end(*q.Flight, s, result, reason, now)
+	q.Flight = nil
+	return ended, true
+}
+
+// Cancel ends a command that waits or is under way. The device is not told: it
+// may still do what it was sent.
+func (q *Queue) Cancel(id, reason string, now time.Time) (Command, *Refusal) {
+	if q.Flight != nil && q.Flight.ID == id {
+		ended := q.end(*q.Flight, Cancelled, nil, reason, now)
+		q.Flight = nil
+		return ended, nil
+	}
+	if i := slices.IndexFunc(q.Waiting, func(c Command) bool { return c.ID == id }); i >= 0 {
+		ended := q.end(q.Waiting[i], Cancelled, nil, reason, now)
+		q.Waiting = slices.Delete(q.Waiting, i, i+1)
+		return ended, nil
+	}
+	if c, ok := q.Find(id); ok {
+		return c, refuse(409, "command %s has ended already: %s", clip(id, maxKey), c.Status)
+	}
+	return Command{}, refuse(404, "no command %s is known", clip(id, maxKey))
+}
+
+// Expire ends the commands whose time is over: the one under way first, then
+// those that wait, in their order.
+func (q *Queue) Expire(now time.Time) []Command {
+	var ended []Command
+	if q.Flight != nil && !now.Before(q.Flight.Expires) {
+		reason := "no answer in time"
+		if q.Flight.Status == Accepted {
+			reason = "accepted, and not done in time"
+		}
+		ended = append(ended, q.end(*q.Flight, Expired, nil, reason, now))
+		q.Flight = nil
+	}
+	q.Waiting = slices.DeleteFunc(q.Waiting, func(c Command) bool {
+		over := !now.Before(c.Expires)
+		if over {
+			ended = append(ended, q.end(c, Expired, nil, "not sent in time", now))
+		}
+		return over
+	})
+	return ended
+}
+
+// Deadline is when the next command expires.
+func (q *Queue) Deadline() (at time.Time, ok bool) {
+	if q.Flight != nil {
+		at, ok = q.Flight.Expires, true
+	}
+	for _, c := range q.Waiting {
+		if !ok || c.Expires.Before(at) {
+			at, ok = c.Expires, true
+		}
+	}
+	return at, ok
+}
+
+// end remembers how a command ended.
+func (q *Queue) end(c Command, s Status, result json.RawMessage, reason string, now time.Time) Command {
+	c.Status, c.Ended = s, now
+	c.Data, c.Result, c.Reason = nil, clipJSON(result), clip(reason, maxReason)
+	q.Ended = append(q.Ended, c)
+	if extra := len(q.Ended) - KeptEnded; extra > 0 {
+		q.Ended = slices.Delete(q.Ended, 0, extra)
+	}
+	return c
+}

@@ -1,0 +1,159 @@
+package workflows
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"devicetwin/twin/command"
+)
+
+// By is who wants something of a device.
+type By struct {
+	// Who is a person or a program, for the record.
+	Who string
+	// ID names the request: one that comes twice with the same ID is carried out
+	// once, as long as the device remembers it (256 requests). Without one, the
+	// request gets a name of its own.
+	ID string
+}
+
+// Desire is a change of the desired properties of one shadow.
+type Desire struct {
+	// Shadow is the name of the shadow, "" for the classic one.
+	Shadow string `json:"shadow,omitempty"`
+	// Patch is merged into desired (RFC 7396): a JSON object; null removes a key.
+	Patch json.RawMessage `json:"patch"`
+	// Version is the version that the shadow must have (0: it must not exist);
+	// nil is any. Otherwise the answer is 412.
+	Version *int64 `json:"version,omitempty"`
+	// Within is how long the device may take to report the same; after that the
+	// state machine gets twin.diverged. 0 is for ever.
+	Within time.Duration `json:"within,omitempty"`
+}
+
+// Desired is what came of a Desire.
+type Desired struct {
+	// Version is the shadow's, after the change.
+	Version int64 `json:"version"`
+	// Changed are the paths of desired that changed, and Open those of the shadow
+	// where the device reports something else.
+	Changed []string `json:"changed,omitempty"`
+	Open    []string `json:"open,omitempty"`
+}
+
+// Order is a command that somebody wants the device to carry out.
+type Order struct {
+	Name string `json:"name"`
+	// Data is any JSON value.
+	Data json.RawMessage `json:"data,omitempty"`
+	// TTL is for how long it may wait for the device, and the device may take; 0
+	// is 24 hours.
+	TTL time.Duration `json:"ttl,omitempty"`
+	// Replace supersedes the commands of the same name that wait.
+	Replace bool `json:"replace,omitempty"`
+	// Key makes the order idempotent for as long as the device remembers the
+	// command (the last 100).
+	Key string `json:"key,omitempty"`
+}
+
+// OperatorEvent is an event for the state machine.
+type OperatorEvent struct {
+	Name string         `json:"name"`
+	Data map[string]any `json:"data,omitempty"`
+}
+
+// EventTaken is what the state machine made of an operator's event.
+type EventTaken struct {
+	// From and To are the state's names before and after.
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// Reprovisioning tells who carries out a reprovisioning that was asked for.
+type Reprovisioning struct {
+	// ByModel says that the device's model took the event operator.reprovision;
+	// otherwise the service makes new credentials by itself.
+	ByModel bool `json:"by_model"`
+	EventTaken
+}
+
+// operation is one request to a device's workflow. Exactly one of the pointers
+// is set.
+type operation struct {
+	ID  string `json:"id"`
+	Who string `json:"who,omitempty"`
+
+	Desire      *Desire            `json:"desire,omitempty"`
+	Command     *Order             `json:"command,omitempty"`
+	Cancel      *cancelOperation   `json:"cancel,omitempty"`
+	Event       *OperatorEvent     `json:"event,omitempty"`
+	Tags        *tagChanges        `json:"tags,omitempty"`
+	Reprovision *reprovisionReason `json:"reprovision,omitempty"`
+	Delete      bool               `json:"delete,omitempty"`
+}
+
+type cancelOperation struct {
+	Command string `json:"command"`
+}
+
+type tagChanges struct {
+	Set map[string]*string `json:"set"` // nil removes
+}
+
+type reprovisionReason struct {
+	Reason string `json:"reason,omitempty"`
+}
+
+// operations is the argument of the update, and operationResults its answer: one
+// for each operation, in the same order.
+type operations struct {
+	List []operation `json:"ops"`
+}
+
+type operationResults struct {
+	List []operationResult `json:"results"`
+}
+
+// operationResult is what came of one operation. A Code refuses it.
+type operationResult struct {
+	Code    int    `json:"code,omitempty"`
+	Message string `json:"message,omitempty"`
+
+	Desired        *Desired          `json:"desired,omitempty"`
+	Command        *command.Command  `json:"command,omitempty"`
+	Taken          *EventTaken       `json:"taken,omitempty"`
+	Tags           map[string]string `json:"tags,omitempty"`
+	Reprovisioning *Reprovisioning   `json:"reprovisioning,omitempty"`
+}
+
+func (r operationResult) err() error {
+	if r.Code == 0 {
+		return nil
+	}
+	return &RefusedError{Code: r.Code, Message: r.Message}
+}
+
+func refusal(code int, format string, args ...any) operationResult {
+	return operationResult{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// ErrUnknownDevice is that of a device without a workflow: one that never said
+// anything that matters, or was deleted.
+var ErrUnknownDevice = errors.New("unknown device")
+
+// ErrUnavailable is that of a Temporal, or of workers, that did not answer. The
+// request may have been carried out all the same; repeat it with the same By.ID.
+var ErrUnavailable = errors.New("temporal is not available")
+
+// RefusedError is the answer of a device's workflow, or of its client, to a
+// request that can't be carried out. Code is as in HTTP: 400 the request is
+// wrong, 404 there is no such command, 409 it does not fit the state of things,
+// 412 the version is another, 413 it is too large, 429 too much waits.
+type RefusedError struct {
+	Code    int
+	Message string
+}
+
+func (e *RefusedError) Error() string { return e.Message }

@@ -1,0 +1,140 @@
+package workflows
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+)
+
+// UpdateOperate is the name of the update that carries operations.
+const UpdateOperate = "operate"
+
+// operate gives an operation to the device's workflow.
+func (c *Client) operate(ctx context.Context, device string, by By, op operation) (operationResult, error) {
+	op.ID, op.Who = by.ID, by.Who
+	if op.ID == "" {
+		op.ID = rand.Text()
+	}
+	if refused := op.check(); refused != nil {
+		return operationResult{}, refused
+	}
+	raw, err := json.Marshal(op)
+	if err != nil {
+		return operationResult{}, &RefusedError{Code: 400, Message: err.Error()}
+	}
+	if len(raw) > maxOperation {
+		return operationResult{}, &RefusedError{Code: 413, Message: fmt.Sprintf("the request has %d bytes, the limit is %d", len(raw), maxOperation)}
+	}
+	return c.desk.do(ctx, device, op, len(raw))
+}
+
+const (
+	maxOperation = 64 << 10 // bytes of one operation
+	maxWho       = 128
+	maxRequestID = 128
+)
+
+// check refuses what no device's workflow would take, before it is sent.
+func (o operation) check() *RefusedError {
+	switch {
+	case len(o.ID) > maxRequestID:
+		return &RefusedError{Code: 400, Message: fmt.Sprintf("request id of %d bytes: expected at most %d", len(o.ID), maxRequestID)}
+	case len(o.Who) > maxWho:
+		return &RefusedError{Code: 400, Message: fmt.Sprintf("the caller's name has %d bytes: expected at most %d", len(o.Who), maxWho)}
+	case o.Desire != nil && !json.Valid(o.Desire.Patch):
+		return &RefusedError{Code: 400, Message: "the desired properties are no JSON"}
+	case o.Command != nil && len(o.Command.Data) > 0 && !json.Valid(o.Command.Data):
+		return &RefusedError{Code: 400, Message: "the command's data is no JSON"}
+	}
+	return nil
+}
+
+// updateTries is how often an update is tried that met the end of a run.
+const updateTries = 5
+
+// update sends operations to the device's workflow. A run may end while an
+// update is on its way to it; then it goes to the next run. What was carried out
+// all the same is not carried out twice, by the operations' ids.
+func (c *Client) update(ctx context.Context, device string, list []operation) ([]operationResult, error) {
+	id := rand.Text()
+	for try := 1; ; try++ {
+		results, err := c.updateOnce(ctx, device, id, list)
+		if err == nil || try == updateTries || !atEndOfRun(err) {
+			return results, updateError(err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, updateError(ctx.Err())
+		case <-time.After(time.Duration(try) * 20 * time.Millisecond):
+		}
+	}
+}
+
+func (c *Client) updateOnce(ctx context.Context, device, id string, list []operation) ([]operationResult, error) {
+	handle, err := c.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
+		UpdateID: id, WorkflowID: WorkflowID(device), UpdateName: UpdateOperate,
+		Args: []any{operations{List: list}}, WaitForStage: client.WorkflowUpdateStageCompleted,
+	})
+	if err != nil {
+		return nil, err
+	}
+	var results operationResults
+	if err := handle.Get(ctx, &results); err != nil {
+		return nil, err
+	}
+	return results.List, nil
+}
+
+// atEndOfRun reports whether an update met a run that was ending.
+func atEndOfRun(err error) bool {
+	var notFound *serviceerror.NotFound
+	if errors.As(err, &notFound) {
+		return strings.Contains(notFound.Message, "completed")
+	}
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) {
+		return app.Type() == "AcceptedUpdateCompletedWorkflow"
+	}
+	var notReady *serviceerror.WorkflowNotReady
+	var aborted *serviceerror.Aborted
+	return errors.As(err, &notReady) || errors.As(err, &aborted)
+}
+
+// updateError gives a failure the name by which callers know it.
+func updateError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return availability(err)
+}
+
+// availability tells an unknown device and a server that is away from other
+// errors.
+func availability(err error) error {
+	var notFound *serviceerror.NotFound
+	if errors.As(err, &notFound) {
+		return fmt.Errorf("%w: %w", ErrUnknownDevice, err)
+	}
+	var (
+		unavailable *serviceerror.Unavailable
+		deadline    *serviceerror.DeadlineExceeded
+		exhausted   *serviceerror.ResourceExhausted
+		cancelled   *serviceerror.Canceled
+		query       *serviceerror.QueryFailed
+		update      *client.WorkflowUpdateServiceTimeoutOrCanceledError
+	)
+	switch {
+	case errors.As(err, &unavailable), errors.As(err, &deadline), errors.As(err, &exhausted), errors.As(err, &cancelled), errors.As(err, &query),
+		errors.As(err, &update), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), atEndOfRun(err):
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return err
+}

@@ -26,7 +26,10 @@ var mayImport = map[string][]string{
 	"bridge":             {"devicefsm", "internal/measure", "twin"},
 	"workflows":          {"devicefsm", "internal/measure", "twin", "twin/command"},
 	"simulator":          {"devicefsm", "internal/measure", "internal/source"},
-	"cmd/devicetwin/app": {"bridge", "devicefsm", "devicefsm/script", "internal/codec", "internal/credentials", "internal/figures", "internal/measure", "internal/source", "simulator", "workflows"},
+	"api":                {},
+	"api/apitest":        {"api"},
+	"api/client":         {"api"},
+	"cmd/devicetwin/app": {"api", "api/client", "bridge", "devicefsm", "devicefsm/script", "internal/codec", "internal/credentials", "internal/figures", "internal/measure", "internal/source", "simulator", "twin/command", "workflows"},
 	"cmd/devicetwin":     {"cmd/devicetwin/app"},
 	"deploy/grafana/gen": {"bridge", "internal/measure"},
 

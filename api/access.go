@@ -1,0 +1,99 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+)
+
+// The order of what every request to an operation passes: observe, authorize,
+// limit, and then huma's validation.
+
+// observe counts and measures.
+func (s *Server) observe(ctx huma.Context, next func(huma.Context)) {
+	began := time.Now()
+	next(ctx)
+	s.metrics.request(ctx.Operation().OperationID, ctx.Status(), time.Since(began))
+}
+
+// authorize finds out who calls, lets through who may, and writes the audit.
+func (s *Server) authorize(ctx huma.Context, next func(huma.Context)) {
+	caller, err := s.caller(ctx)
+	base := context.WithValue(ctx.Context(), noteKey{}, &note{})
+	if err != nil {
+		caller.Name = "nobody"
+	}
+	with := huma.WithContext(ctx, context.WithValue(base, callerKey{}, caller))
+	defer s.audit(with, caller)
+	scope := scopeOf(ctx.Operation())
+	switch {
+	case errors.Is(err, ErrUnavailable):
+		s.log.Error("tokens can't be checked", "id", requestID(ctx.Context()), "error", err)
+		writeTo(with, http.StatusServiceUnavailable, "tokens can't be checked now")
+	case err != nil:
+		with.SetHeader("WWW-Authenticate", `Bearer realm="devicetwin"`)
+		writeTo(with, http.StatusUnauthorized, err.Error())
+	case !caller.May(scope):
+		with.SetHeader("WWW-Authenticate", `Bearer realm="devicetwin", error="insufficient_scope", scope="`+string(scope)+`"`)
+		writeTo(with, http.StatusForbidden, caller.Name+" may not do this: it needs the scope "+string(scope))
+	default:
+		next(with)
+	}
+}
+
+func (s *Server) caller(ctx huma.Context) (Caller, error) {
+	if s.auth == nil {
+		return Anonymous, nil
+	}
+	scheme, token, ok := strings.Cut(ctx.Header("Authorization"), " ")
+	if !ok || !strings.EqualFold(scheme, "bearer") || token == "" {
+		return Caller{}, errors.New("expected the header Authorization: Bearer TOKEN")
+	}
+	caller, err := s.auth.Authenticate(ctx.Context(), strings.TrimSpace(token))
+	if err != nil && !errors.Is(err, ErrUnavailable) {
+		s.log.Info("a token was refused", "id", requestID(ctx.Context()), "from", ctx.RemoteAddr(), "error", err)
+		return Caller{}, ErrUnauthenticated // and no word of why
+	}
+	return caller, err
+}
+
+// scopeOf is the scope that an operation needs.
+func scopeOf(op *huma.Operation) Scope {
+	for _, requirement := range op.Security {
+		for _, scope := range requirement[bearer] {
+			return Scope(scope)
+		}
+	}
+	return ScopeAdmin
+}
+
+// limit bounds the time of a request that is no stream.
+func (s *Server) limit(ctx huma.Context, next func(huma.Context)) {
+	if ctx.Operation().OperationID == streamOperation {
+		next(ctx)
+		return
+	}
+	_, w := humago.Unwrap(ctx)
+	// A recorder in a test has no deadline, a connection has.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.timeout + writeGrace))
+	limited, cancel := context.WithTimeout(ctx.Context(), s.timeout)
+	defer cancel()
+	next(huma.WithContext(ctx, limited))
+}
+
+// writeGrace is for writing an answer that was found at the last moment.
+const writeGrace = 10 * time.Second
+
+func writeTo(ctx huma.Context, status int, detail string) {
+	ctx.SetHeader("Content-Type", "application/problem+json")
+	if status == http.StatusServiceUnavailable {
+		ctx.SetHeader("Retry-After", "5")
+	}
+	ctx.SetStatus(status)
+	_ = huma.DefaultJSONFormat.Marshal(ctx.BodyWriter(), &huma.ErrorModel{Title: http.StatusText(status), Status: status, Detail: detail})
+}

@@ -1,0 +1,328 @@
+// Package apitest is a fleet in memory that behaves as api.Backend promises, for
+// tests of what stands before it.
+package apitest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"devicetwin/api"
+)
+
+// Backend is a fleet in memory. Its devices answer nothing by themselves.
+type Backend struct {
+	mu      sync.Mutex
+	devices map[string]*api.Device
+	done    map[string]any // results by operation
+	fault   error
+	calls   []api.By
+}
+
+// Now is the time of everything that happens in the fleet.
+var Now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// New makes an empty fleet.
+func New() *Backend { return &Backend{devices: map[string]*api.Device{}, done: map[string]any{}} }
+
+// Put adds a device, or changes it.
+func (b *Backend) Put(d api.Device) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.devices[d.ID] = &d
+}
+
+// Change changes a device.
+func (b *Backend) Change(id string, change func(*api.Device)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	change(b.devices[id])
+}
+
+// Fail lets every call fail with an error, until it is nil.
+func (b *Backend) Fail(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fault = err
+}
+
+// Calls tells who asked for changes.
+func (b *Backend) Calls() []api.By {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.calls)
+}
+
+// find locks the fleet; the caller unlocks.
+func (b *Backend) find(ctx context.Context, id string) (*api.Device, error) {
+	b.mu.Lock()
+	switch d, ok := b.devices[id]; {
+	case b.fault != nil:
+		return nil, b.fault
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("ask device %s: %w", id, ctx.Err())
+	case !ok:
+		return nil, fmt.Errorf("device %s: %w", id, api.ErrUnknownDevice)
+	default:
+		return d, nil
+	}
+}
+
+// Devices implements api.Backend. Cursors are numbers.
+func (b *Backend) Devices(_ context.Context, terms []api.Term, limit int, cursor []byte) ([]api.Summary, []byte, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.fault != nil {
+		return nil, nil, b.fault
+	}
+	from := 0
+	if cursor != nil {
+		from, _ = strconv.Atoi(string(cursor))
+	}
+	var found []api.Summary
+	for _, id := range slices.Sorted(maps.Keys(b.devices)) {
+		d := b.devices[id]
+		if !slices.ContainsFunc(terms, func(t api.Term) bool { return !holds(t, d) }) {
+			found = append(found, api.Summary{
+				ID: id, Model: d.Model, State: d.State, Connection: d.Connection, Firmware: d.Firmware, Site: d.Site, Tags: d.Tags,
+			})
+		}
+	}
+	to := min(from+limit, len(found))
+	var next []byte
+	if to < len(found) {
+		next = []byte(strconv.Itoa(to))
+	}
+	return found[min(from, to):to], next, nil
+}
+
+func holds(t api.Term, d *api.Device) bool {
+	switch t.Field {
+	case api.FieldID:
+		return d.ID == t.Value || t.Prefix && strings.HasPrefix(d.ID, t.Value)
+	case api.FieldState:
+		return slices.Contains(strings.Split(d.State, ","), t.Value)
+	case api.FieldModel:
+		return d.Model == t.Value
+	case api.FieldConnection:
+		return d.Connection == t.Value
+	case api.FieldFirmware:
+		return d.Firmware == t.Value
+	case api.FieldSite:
+		return d.Site == t.Value
+	case api.FieldTag:
+		return d.Tags[t.Key] == t.Value
+	}
+	return false
+}
+
+// Device implements api.Backend.
+func (b *Backend) Device(ctx context.Context, id string) (api.Device, error) {
+	d, err := b.find(ctx, id)
+	defer b.mu.Unlock()
+	if err != nil {
+		return api.Device{}, err
+	}
+	out := *d
+	out.Tags, out.Shadows, out.Commands = maps.Clone(d.Tags), maps.Clone(d.Shadows), slices.Clone(d.Commands)
+	return out, nil
+}
+
+// change carries out a change once for each operation.
+func change[T any](ctx context.Context, b *Backend, id string, by api.By, do func(*api.Device) (T, error)) (T, error) {
+	d, err := b.find(ctx, id)
+	defer b.mu.Unlock()
+	var result T
+	if err != nil {
+		return result, err
+	}
+	b.calls = append(b.calls, by)
+	if known, ok := b.done[id+" "+by.Operation]; ok {
+		return known.(T), nil
+	}
+	if result, err = do(d); err == nil {
+		b.done[id+" "+by.Operation] = result
+	}
+	return result, err
+}
+
+// maxDocument is the limit of a document.
+const maxDocument = 8192
+
+// Desire implements api.Backend. It knows the top level of documents only.
+func (b *Backend) Desire(ctx context.Context, id string, by api.By, c api.DesiredChange) (api.Desired, error) {
+	return change(ctx, b, id, by, func(d *api.Device) (api.Desired, error) {
+		doc := d.Twin
+		if c.Shadow != "" {
+			doc = d.Shadows[c.Shadow]
+		}
+		if c.Version != 0 && c.Version != doc.Version {
+			return api.Desired{}, &api.Refused{Status: 412, Message: fmt.Sprintf("the document has version %d, not %d", doc.Version, c.Version)}
+		}
+		var desired map[string]json.RawMessage
+		_ = json.Unmarshal(doc.Desired, &desired)
+		var patch map[string]json.RawMessage
+		if err := json.Unmarshal(c.Patch, &patch); err != nil {
+			return api.Desired{}, &api.Refused{Status: 400, Message: err.Error()}
+		}
+		merged := map[string]json.RawMessage{}
+		maps.Copy(merged, desired)
+		maps.Copy(merged, patch)
+		maps.DeleteFunc(merged, func(_ string, v json.RawMessage) bool { return bytes.Equal(v, []byte("null")) })
+		whole := api.ObjectOf(merged)
+		if len(whole) > maxDocument {
+			return api.Desired{}, &api.Refused{Status: 413, Message: fmt.Sprintf("the document would have %d bytes, the limit is %d", len(whole), maxDocument)}
+		}
+		doc.Desired, doc.Version = whole, doc.Version+1
+		if c.Shadow == "" {
+			d.Twin = doc
+		} else {
+			d.Shadows = maps.Clone(d.Shadows)
+			if d.Shadows == nil {
+				d.Shadows = map[string]api.Twin{}
+			}
+			d.Shadows[c.Shadow] = doc
+		}
+		paths := slices.Sorted(maps.Keys(patch))
+		return api.Desired{Version: doc.Version, Changed: paths, Open: paths}, nil
+	})
+}
+
+// SetTags implements api.Backend.
+func (b *Backend) SetTags(ctx context.Context, id string, by api.By, tags map[string]string) error {
+	_, err := change(ctx, b, id, by, func(d *api.Device) (struct{}, error) {
+		d.Tags = maps.Clone(tags)
+		return struct{}{}, nil
+	})
+	return err
+}
+
+// SendCommand implements api.Backend.
+func (b *Backend) SendCommand(ctx context.Context, id string, by api.By, c api.NewCommand) (api.Command, error) {
+	return change(ctx, b, id, by, func(d *api.Device) (api.Command, error) {
+		if c.Name == "unheard-of" {
+			return api.Command{}, &api.Refused{Status: 409, Message: "the model knows no such command"}
+		}
+		ttl := c.TTL
+		if ttl == 0 {
+			ttl = 24 * time.Hour
+		}
+		now, expires := Now, Now.Add(ttl)
+		command := api.Command{
+			ID: fmt.Sprintf("c%d", len(d.Commands)+1), Name: c.Name, Status: api.Waiting, Data: c.Data, By: by.Who,
+			Created: &now, Expires: &expires,
+		}
+		if c.Replace {
+			for i := range d.Commands {
+				if d.Commands[i].Name == c.Name && d.Commands[i].Status == api.Waiting {
+					d.Commands[i].Status, d.Commands[i].Done = api.Superseded, &now
+				}
+			}
+		}
+		d.Commands = append(d.Commands, command)
+		return command, nil
+	})
+}
+
+func commandOf(d *api.Device, id string) (*api.Command, error) {
+	i := slices.IndexFunc(d.Commands, func(c api.Command) bool { return c.ID == id })
+	if i < 0 {
+		return nil, fmt.Errorf("command %s: %w", id, api.ErrUnknownCommand)
+	}
+	return &d.Commands[i], nil
+}
+
+// Command implements api.Backend.
+func (b *Backend) Command(ctx context.Context, id, command string) (api.Command, error) {
+	d, err := b.find(ctx, id)
+	defer b.mu.Unlock()
+	if err != nil {
+		return api.Command{}, err
+	}
+	c, err := commandOf(d, command)
+	if err != nil {
+		return api.Command{}, err
+	}
+	return *c, nil
+}
+
+// CancelCommand implements api.Backend.
+func (b *Backend) CancelCommand(ctx context.Context, id string, by api.By, command string) (api.Command, error) {
+	return change(ctx, b, id, by, func(d *api.Device) (api.Command, error) {
+		c, err := commandOf(d, command)
+		if err != nil {
+			return api.Command{}, err
+		}
+		if c.Final() {
+			return api.Command{}, &api.Refused{Status: 409, Message: "the command is " + c.Status + " already"}
+		}
+		now := Now
+		c.Status, c.Done, c.Reason = api.Cancelled, &now, "by "+by.Who
+		return *c, nil
+	})
+}
+
+// SendEvent implements api.Backend: the state becomes the event's name.
+func (b *Backend) SendEvent(ctx context.Context, id string, by api.By, name string, _ api.Object) (api.Taken, error) {
+	return change(ctx, b, id, by, func(d *api.Device) (api.Taken, error) {
+		if strings.HasPrefix(name, "device.") {
+			return api.Taken{}, &api.Refused{Status: 409, Message: "event " + name + " is the service's own"}
+		}
+		return move(d, name, name, by.Who), nil
+	})
+}
+
+func move(d *api.Device, to, event, who string) api.Taken {
+	taken := api.Taken{From: d.State, To: to}
+	at := Now.Add(time.Duration(len(d.Transitions)) * time.Second)
+	d.Transitions = append([]api.Transition{{
+		At: at, From: d.State, To: to, Event: event, By: who, ModelHash: d.ModelHash,
+	}}, d.Transitions...)
+	d.State = to
+	return taken
+}
+
+// Reprovision implements api.Backend.
+func (b *Backend) Reprovision(ctx context.Context, id string, by api.By, _ string) (api.Reprovisioning, error) {
+	return change(ctx, b, id, by, func(d *api.Device) (api.Reprovisioning, error) {
+		return api.Reprovisioning{Taken: move(d, "reprovisioning", "operator.reprovision", by.Who), ByModel: true}, nil
+	})
+}
+
+// Delete implements api.Backend.
+func (b *Backend) Delete(ctx context.Context, id string, by api.By) error {
+	_, err := change(ctx, b, id, by, func(d *api.Device) (struct{}, error) {
+		delete(b.devices, d.ID)
+		return struct{}{}, nil
+	})
+	return err
+}
+
+// Fleet are three devices for examples.
+func Fleet() *Backend {
+	b := New()
+	seen := Now.Add(-90 * time.Second)
+	b.Put(api.Device{
+		ID: "pump-1", Model: "pump", ModelHash: "0123456789abcdef", State: "online", Value: "online", Connection: api.Online,
+		LastSeen: &seen, Firmware: "1.4.2", Site: "north", Tags: map[string]string{"hall": "3"},
+		Context: api.Object(`{"attempts":0}`), Messages: api.Messages{Applied: 17, Duplicates: 1},
+		Twin: api.Twin{Version: 7, Desired: api.Object(`{"interval":10}`), Reported: api.Object(`{"interval":5}`), Delta: api.Object(`{"interval":10}`)},
+		Transitions: []api.Transition{{
+			At: Now.Add(-time.Hour), From: "awaiting_birth", To: "online", Event: "boot", Guard: "event.credential == context.credential",
+			Message: &api.Cause{Channel: "status", Epoch: 2, Seq: 4, Data: map[string]any{"status": "boot"}},
+			Before:  api.Object(`{"attempts":1}`), After: api.Object(`{"attempts":0}`), ModelHash: "0123456789abcdef",
+		}, {
+			At: Now.Add(-time.Hour - time.Minute), From: "online", To: "awaiting_birth", Event: "crash_loop", ModelHash: "0123456789abcdef",
+		}},
+	})
+	b.Put(api.Device{ID: "pump-2", Model: "pump", ModelHash: "0123456789abcdef", State: "quarantined", Value: "quarantined", Connection: api.Offline, Site: "south"})
+	b.Put(api.Device{ID: "truck-1", Model: "coldchain", ModelHash: "fedcba9876543210", State: "ok", Value: "ok", Connection: api.Unknown})
+	return b
+}

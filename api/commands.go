@@ -1,0 +1,109 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/url"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+type sendCommandInput struct {
+	ChangeParams
+	Body struct {
+		Name    string `json:"name" minLength:"1" maxLength:"64" pattern:"^[a-zA-Z0-9_.-]+$" patternDescription:"of a-z A-Z 0-9 _ . -" doc:"Name, the last part of its topic."`
+		Data    Object `json:"data,omitempty" doc:"What the device gets."`
+		TTL     string `json:"ttl,omitempty" maxLength:"16" doc:"Time to live, as 90s, 5m or 48h: what is not done by then, has expired." example:"5m"`
+		Replace bool   `json:"replace,omitempty" doc:"It takes the place of waiting commands of its name, which become superseded."`
+	}
+}
+
+type sendCommandOutput struct {
+	Location string `header:"Location" doc:"Where to ask what became of it."`
+	Body     Command
+}
+
+func (s *Server) sendCommand(ctx context.Context, in *sendCommandInput) (*sendCommandOutput, error) {
+	ttl, err := readDuration("ttl", in.Body.TTL)
+	if err != nil {
+		return nil, huma.Error400BadRequest(err.Error())
+	}
+	remark(ctx, slog.String("command", in.Body.Name), slog.String("data", clipTo(string(in.Body.Data), maxRemark)))
+	command, err := s.backend.SendCommand(ctx, in.ID, in.by(ctx), NewCommand{
+		Name: in.Body.Name, Data: in.Body.Data, TTL: ttl, Replace: in.Body.Replace,
+	})
+	if err != nil {
+		return nil, s.problem(ctx, err)
+	}
+	remark(ctx, slog.String("command_id", command.ID))
+	return &sendCommandOutput{
+		Location: "/v1/devices/" + url.PathEscape(in.ID) + "/commands/" + url.PathEscape(command.ID), Body: command,
+	}, nil
+}
+
+type commandInput struct {
+	DeviceParam
+	CommandParam
+}
+
+func (s *Server) getCommand(ctx context.Context, in *commandInput) (*body[Command], error) {
+	command, err := s.backend.Command(ctx, in.ID, in.Command)
+	if err != nil {
+		return nil, s.problem(ctx, err)
+	}
+	return &body[Command]{command}, nil
+}
+
+type cancelInput struct {
+	ChangeParams
+	CommandParam
+}
+
+func (s *Server) cancelCommand(ctx context.Context, in *cancelInput) (*body[Command], error) {
+	remark(ctx, slog.String("command_id", in.Command))
+	command, err := s.backend.CancelCommand(ctx, in.ID, in.by(ctx), in.Command)
+	if err != nil {
+		return nil, s.problem(ctx, err)
+	}
+	return &body[Command]{command}, nil
+}
+
+type eventInput struct {
+	ChangeParams
+	Body struct {
+		Name string `json:"name" minLength:"1" maxLength:"128" pattern:"^[a-zA-Z0-9._-]+$" patternDescription:"of a-z A-Z 0-9 . _ -" doc:"Name of an event that the model knows."`
+		Data Object `json:"data,omitempty" doc:"Its data, which guards read as event.…"`
+	}
+}
+
+func (s *Server) sendEvent(ctx context.Context, in *eventInput) (*body[Taken], error) {
+	remark(ctx, slog.String("event", in.Body.Name), slog.String("data", clipTo(string(in.Body.Data), maxRemark)))
+	taken, err := s.backend.SendEvent(ctx, in.ID, in.by(ctx), in.Body.Name, in.Body.Data)
+	if err != nil {
+		return nil, s.problem(ctx, err)
+	}
+	return &body[Taken]{taken}, nil
+}
+
+// ReprovisionRequest may be left out.
+type ReprovisionRequest struct {
+	Reason string `json:"reason,omitempty" maxLength:"256" doc:"Why, for the model and the audit."`
+}
+
+type reprovisionInput struct {
+	ChangeParams
+	Body *ReprovisionRequest
+}
+
+func (s *Server) reprovision(ctx context.Context, in *reprovisionInput) (*body[Reprovisioning], error) {
+	reason := ""
+	if in.Body != nil {
+		reason = in.Body.Reason
+	}
+	remark(ctx, slog.String("reason", reason))
+	done, err := s.backend.Reprovision(ctx, in.ID, in.by(ctx), reason)
+	if err != nil {
+		return nil, s.problem(ctx, err)
+	}
+	return &body[Reprovisioning]{done}, nil
+}

@@ -1,0 +1,163 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+func (s *Server) getDevice(ctx context.Context, in *DeviceParam) (*body[Device], error) {
+	device, err := s.backend.Device(ctx, in.ID)
+	if err != nil {
+		return nil, s.problem(ctx, err)
+	}
+	return &body[Device]{device}, nil
+}
+
+type whyInput struct {
+	DeviceParam
+	Limit int `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"Transitions, at most."`
+}
+
+func (s *Server) whyDevice(ctx context.Context, in *whyInput) (*body[Why], error) {
+	device, err := s.backend.Device(ctx, in.ID)
+	if err != nil {
+		return nil, s.problem(ctx, err)
+	}
+	why := Why{ID: device.ID, State: device.State, Transitions: []Transition{}}
+	why.Transitions = append(why.Transitions, device.Transitions[:min(in.Limit, len(device.Transitions))]...)
+	return &body[Why]{why}, nil
+}
+
+// by says who asks; without a key of the caller's, the request is its own.
+func (in ChangeParams) by(ctx context.Context) By {
+	caller, key := callerOf(ctx), in.Key
+	if key == "" {
+		key = requestID(ctx)
+	}
+	// Two callers may have chosen the same key.
+	return By{Who: caller.Name, Operation: caller.Name + "/" + key}
+}
+
+type desiredInput struct {
+	ChangeParams
+	IfMatch string `header:"If-Match" maxLength:"32" doc:"Version of the document that the change is meant for, as \"7\"; without it the change is made to any version." example:"\"7\""`
+	Shadow  string `query:"shadow" maxLength:"64" pattern:"^[a-zA-Z0-9:_-]*$" doc:"Name of a shadow; without it the classic one."`
+	Within  string `query:"within" maxLength:"16" doc:"How long the device has to report what is desired, as 90s, 5m or 48h; then its statechart gets twin.diverged." example:"5m"`
+	Body    Object `contentType:"application/merge-patch+json" doc:"Merge patch (RFC 7396) on what is desired: null removes a key, arrays are replaced whole."`
+}
+
+type desiredOutput struct {
+	ETag string `header:"ETag" doc:"The version, for If-Match."`
+	Body Desired
+}
+
+func (s *Server) patchDesired(ctx context.Context, in *desiredInput) (*desiredOutput, error) {
+	version, err := readVersion(in.IfMatch)
+	if err != nil {
+		return nil, huma.Error400BadRequest(err.Error())
+	}
+	within, err := readDuration("within", in.Within)
+	if err != nil {
+		return nil, huma.Error400BadRequest(err.Error())
+	}
+	remark(ctx, slog.String("shadow", in.Shadow), slog.String("patch", clipTo(string(in.Body), maxRemark)))
+	desired, err := s.backend.Desire(ctx, in.ID, in.by(ctx), DesiredChange{Shadow: in.Shadow, Patch: in.Body, Version: version, Within: within})
+	if err != nil {
+		return nil, s.problem(ctx, err)
+	}
+	remark(ctx, slog.Int64("version", desired.Version))
+	return &desiredOutput{ETag: strconv.Quote(strconv.FormatInt(desired.Version, 10)), Body: desired}, nil
+}
+
+// readVersion reads If-Match: a version with or without quotation marks.
+func readVersion(text string) (int64, error) {
+	if text == "" || text == "*" {
+		return 0, nil
+	}
+	version, err := strconv.ParseInt(strings.Trim(text, `"`), 10, 64)
+	if err != nil || version < 1 {
+		return 0, fmt.Errorf("If-Match %s: expected a version such as \"7\"", clip(text))
+	}
+	return version, nil
+}
+
+func readDuration(name, text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < time.Second || d > maxDuration {
+		return 0, fmt.Errorf("%s %q: expected a time from 1s to %v, such as 90s, 5m or 48h", name, clip(text), maxDuration)
+	}
+	return d, nil
+}
+
+const (
+	maxDuration = 366 * 24 * time.Hour
+	maxRemark   = 1024 // bytes of a change in its audit line
+)
+
+func clipTo(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
+type tagsInput struct {
+	ChangeParams
+	Body map[string]string `doc:"All tags of the device, at most 32."`
+}
+
+func (s *Server) putTags(ctx context.Context, in *tagsInput) (*body[map[string]string], error) {
+	if err := checkTags(in.Body); err != nil {
+		return nil, huma.NewError(http.StatusUnprocessableEntity, err.Error())
+	}
+	remark(ctx, slog.Any("tags", in.Body))
+	if err := s.backend.SetTags(ctx, in.ID, in.by(ctx), in.Body); err != nil {
+		return nil, s.problem(ctx, err)
+	}
+	return &body[map[string]string]{in.Body}, nil
+}
+
+func (s *Server) deleteDevice(ctx context.Context, in *ChangeParams) (*struct{}, error) {
+	if err := s.backend.Delete(ctx, in.ID, in.by(ctx)); err != nil {
+		return nil, s.problem(ctx, err)
+	}
+	return nil, nil
+}
+
+// Bounds of tags.
+const (
+	maxTags   = 32
+	maxTagKey = 64
+	maxTag    = 128
+)
+
+func checkTags(tags map[string]string) error {
+	if len(tags) > maxTags {
+		return fmt.Errorf("%d tags; at most %d are kept", len(tags), maxTags)
+	}
+	var faults []error
+	for key, value := range tags {
+		if key == "" || len(key) > maxTagKey || strings.Trim(key, keyCharacters) != "" {
+			faults = append(faults, fmt.Errorf("tag %q: expected 1 to %d of a-z A-Z 0-9 . _ : / -", clip(key), maxTagKey))
+		}
+		if value == "" || len(value) > maxTag || strings.ContainsFunc(value, isControl) {
+			faults = append(faults, fmt.Errorf("value of tag %q: expected 1 to %d bytes without control characters", clip(key), maxTag))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+const keyCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:/-"
+
+func isControl(r rune) bool { return r < ' ' || r == 0x7f }

@@ -1,0 +1,61 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// retryAfter is how many seconds a caller should wait while Temporal is away.
+const retryAfter = 5
+
+// problem is what a caller is told of an error. Faults of the service are
+// logged, and told only with the id under which they are.
+func (s *Server) problem(ctx context.Context, err error) error {
+	var refused *Refused
+	var query QueryError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrUnknownDevice), errors.Is(err, ErrUnknownCommand):
+		return huma.Error404NotFound(err.Error())
+	case errors.As(err, &refused):
+		return huma.NewError(refused.Status, refused.Message)
+	case errors.As(err, &query):
+		return huma.Error400BadRequest("the query can't be read", queryDetails(query)...)
+	case errors.Is(err, ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+		s.log.Warn("a request could not be answered", "id", requestID(ctx), "error", err)
+		return unavailable(ErrUnavailable.Error())
+	case errors.Is(err, context.Canceled):
+		// The caller is gone, or the service ends: nobody, or somebody who may ask again.
+		return unavailable("the request was ended")
+	}
+	s.log.Error("a request failed", "id", requestID(ctx), "error", err)
+	return huma.Error500InternalServerError("the service failed; its log tells more under id " + requestID(ctx))
+}
+
+func unavailable(detail string) error {
+	return huma.ErrorWithHeaders(huma.Error503ServiceUnavailable(detail),
+		http.Header{"Retry-After": {strconv.Itoa(retryAfter)}})
+}
+
+func queryDetails(faults QueryError) []error {
+	details := make([]error, len(faults))
+	for i, f := range faults {
+		details[i] = &huma.ErrorDetail{Message: f.Message, Location: fmt.Sprintf("query.query:%d", f.Column)}
+	}
+	return details
+}
+
+// writeProblem answers where no operation does: unknown paths, and before or
+// after the operation.
+func writeProblem(w http.ResponseWriter, status int, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(huma.ErrorModel{Title: http.StatusText(status), Status: status, Detail: detail})
+}

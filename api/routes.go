@@ -1,0 +1,73 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// DeviceParam is the device of a path. (What huma reads has to be exported.)
+type DeviceParam struct {
+	ID string `path:"id" pattern:"^[a-zA-Z0-9:_-]+$" patternDescription:"of a-z A-Z 0-9 : _ -" minLength:"1" maxLength:"128" doc:"Id of the device."`
+}
+
+// ChangeParams are the parameters of every change.
+type ChangeParams struct {
+	DeviceParam
+	Key string `header:"Idempotency-Key" maxLength:"64" pattern:"^[!-~]*$" doc:"The same key for the same change asked for again: what was done is not done twice, and the first answer is given again, as long as the device remembers it."`
+}
+
+// CommandParam is the command of a path.
+type CommandParam struct {
+	Command string `path:"command" minLength:"1" maxLength:"128" pattern:"^[!-~]+$" doc:"Id of the command."`
+}
+
+// body is an answer that is only a body.
+type body[T any] struct{ Body T }
+
+const streamOperation = "stream-device"
+
+func (s *Server) register(api huma.API) {
+	read := func(id, path, summary string) huma.Operation {
+		return s.operation(http.MethodGet, id, path, summary, ScopeRead)
+	}
+	change := func(method, id, path, summary string) huma.Operation {
+		op := s.operation(method, id, path, summary, ScopeOperate)
+		op.Errors = append(op.Errors, http.StatusConflict, http.StatusTooManyRequests)
+		return op
+	}
+	huma.Register(api, read("list-devices", "/v1/devices", "Devices, by state, model, connection, tags and indexed properties"), s.listDevices)
+	huma.Register(api, read("get-device", "/v1/devices/{id}", "Everything that is known of a device"), s.getDevice)
+	huma.Register(api, read("why-device", "/v1/devices/{id}/why", "Why a device is in its state: its last transitions with their causes"), s.whyDevice)
+
+	desired := change(http.MethodPatch, "patch-desired", "/v1/devices/{id}/desired", "Change what is desired of a device")
+	desired.Errors = append(desired.Errors, http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge)
+	huma.Register(api, desired, s.patchDesired)
+	huma.Register(api, change(http.MethodPut, "put-tags", "/v1/devices/{id}/tags", "Replace a device's tags"), s.putTags)
+
+	send := change(http.MethodPost, "send-command", "/v1/devices/{id}/commands", "Send a command, after those that wait")
+	send.DefaultStatus = http.StatusCreated
+	send.Errors = append(send.Errors, http.StatusRequestEntityTooLarge)
+	huma.Register(api, send, s.sendCommand)
+	huma.Register(api, read("get-command", "/v1/devices/{id}/commands/{command}", "Where a command stands"), s.getCommand)
+	huma.Register(api, change(http.MethodDelete, "cancel-command", "/v1/devices/{id}/commands/{command}", "Cancel a command that is not done"), s.cancelCommand)
+
+	event := change(http.MethodPost, "send-event", "/v1/devices/{id}/events", "Give the device's statechart an event")
+	event.Errors = append(event.Errors, http.StatusRequestEntityTooLarge)
+	huma.Register(api, event, s.sendEvent)
+	huma.Register(api, change(http.MethodPost, "reprovision-device", "/v1/devices/{id}/reprovision", "Reprovision a device now"), s.reprovision)
+
+	remove := s.operation(http.MethodDelete, "delete-device", "/v1/devices/{id}", "Forget a device; its next message makes it anew", ScopeAdmin)
+	huma.Register(api, remove, s.deleteDevice)
+	s.registerStream(api, read(streamOperation, "/v1/devices/{id}/stream", "What happens to a device, as it happens"))
+}
+
+func (s *Server) operation(method, id, path, summary string, scope Scope) huma.Operation {
+	return huma.Operation{
+		Method: method, OperationID: id, Path: path, Summary: summary,
+		Security:     []map[string][]string{{bearer: {string(scope)}}},
+		MaxBodyBytes: s.maxBody + 1, // huma refuses what has as many
+		Errors: []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
+			http.StatusServiceUnavailable},
+	}
+}

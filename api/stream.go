@@ -1,0 +1,121 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+)
+
+type streamInput struct {
+	DeviceParam
+	LastEventID string `header:"Last-Event-ID" maxLength:"64" doc:"Id of the last event received: what came after it is sent again, if it is still known; otherwise the stream begins with a snapshot."`
+}
+
+type streamOutput struct {
+	Body func(huma.Context)
+}
+
+func (s *Server) registerStream(api huma.API, op huma.Operation) {
+	op.Description = "Server-sent events, each with an id, a type and JSON as data: snapshot (the whole device, first), " +
+		"state, twin, command, connection, tags, problem (the device can't be looked at now), and, at the end of the " +
+		"stream, gone (it was deleted) or end. A device is looked at once a second; every transition is sent, even if several fell " +
+		"between two looks, of anything else the newest."
+	registry := api.OpenAPI().Components.Schemas
+	for _, t := range []reflect.Type{
+		reflect.TypeFor[StateChange](), reflect.TypeFor[TwinChange](), reflect.TypeFor[ConnectionChange](), reflect.TypeFor[Trouble](),
+	} {
+		registry.Schema(t, true, t.Name())
+	}
+	op.Responses = map[string]*huma.Response{"200": {
+		Description: "The events' data is one of the schemas Device (snapshot), StateChange, TwinChange, Command, ConnectionChange, Trouble, or an object of texts (tags).",
+		Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}},
+	}}
+	op.Errors = append(op.Errors, http.StatusTooManyRequests)
+	huma.Register(api, op, s.streamDevice)
+}
+
+func (s *Server) streamDevice(ctx context.Context, in *streamInput) (*streamOutput, error) {
+	limited, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	w, r, first, err := s.hub.subscribe(limited, in.ID, in.LastEventID)
+	switch {
+	case errors.Is(err, errTooManyStreams):
+		return nil, huma.Error429TooManyRequests(err.Error())
+	case errors.Is(err, errHubClosed):
+		return nil, unavailable(err.Error())
+	case err != nil:
+		return nil, s.problem(ctx, err)
+	}
+	return &streamOutput{func(ctx huma.Context) {
+		defer s.hub.leave(w, r)
+		ctx.SetHeader("Content-Type", "text/event-stream")
+		ctx.SetHeader("X-Accel-Buffering", "no")
+		ctx.SetStatus(http.StatusOK)
+		_, writer := humago.Unwrap(ctx)
+		out := eventWriter{writer, http.NewResponseController(writer), s.hub.options.WriteTimeout}
+		if err := s.send(ctx.Context(), out, r, first); err != nil && ctx.Context().Err() == nil {
+			s.log.Warn("a reader of a stream was lost", "device", in.ID, "from", ctx.RemoteAddr(), "error", err)
+		}
+	}}, nil
+}
+
+// send writes a stream until it ends or its reader is gone.
+func (s *Server) send(ctx context.Context, out eventWriter, r *reader, first []Event) error {
+	for _, e := range first {
+		if err := out.event(e); err != nil {
+			return err
+		}
+	}
+	beat := time.NewTicker(s.hub.options.Heartbeat)
+	defer beat.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-beat.C:
+			if err := out.write([]byte(": still here\n\n")); err != nil {
+				return err
+			}
+		case e, ok := <-r.events:
+			if !ok {
+				return out.event(Event{Type: EventEnd, Data: Trouble{r.ended}})
+			}
+			if err := out.event(e); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// eventWriter writes to a connection that may be stuck.
+type eventWriter struct {
+	to      http.ResponseWriter
+	control *http.ResponseController
+	timeout time.Duration
+}
+
+func (w eventWriter) event(e Event) error {
+	text, err := e.text()
+	if err != nil {
+		return err
+	}
+	return w.write(text)
+}
+
+func (w eventWriter) write(text []byte) error {
+	// A recorder in a test has no deadline, a connection has.
+	_ = w.control.SetWriteDeadline(time.Now().Add(w.timeout))
+	if _, err := w.to.Write(text); err != nil {
+		return fmt.Errorf("write to stream: %w", err)
+	}
+	if err := w.control.Flush(); err != nil {
+		return fmt.Errorf("write to stream: %w", err)
+	}
+	return nil
+}

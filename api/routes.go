@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -67,6 +68,8 @@ func (s *Server) operation(method, id, path, summary string, scope Scope) huma.O
 		Method: method, OperationID: id, Path: path, Summary: summary,
 		Security:     []map[string][]string{{bearer: {string(scope)}}},
 		MaxBodyBytes: s.maxBody + 1, // huma refuses what has as many
+		// The deadline stays on the connection, and would end a request before its time.
+		BodyReadTimeout: s.timeout + time.Second,
 		Errors: []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
 			http.StatusServiceUnavailable},
 	}

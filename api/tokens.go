@@ -161,13 +161,6 @@ func (t *Tokens) load() error {
 	return nil
 }
 
-// Reload reads the file now.
-func (t *Tokens) Reload() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.reload()
-}
-
 func (t *Tokens) reload() {
 	if err := t.load(); err != nil {
 		t.log.Error("the token file can't be read; the tokens that were known stay", "error", err)

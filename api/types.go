@@ -133,23 +133,24 @@ type Why struct {
 
 // Transition is one change of state with its cause.
 type Transition struct {
-	At        time.Time `json:"at" doc:"When, by the time at which the bridge received the message, or by the timer's deadline."`
+	At        time.Time `json:"at" doc:"When: the time at which the bridge received the message, or the timer's deadline."`
 	From      string    `json:"from" doc:"States before, joined by commas; empty of the first."`
 	To        string    `json:"to" doc:"States after, joined by commas."`
 	Event     string    `json:"event" doc:"The event that caused it."`
-	Guard     string    `json:"guard,omitempty" doc:"The guard that let it pass."`
-	Message   *Cause    `json:"message,omitempty" doc:"The message that became the event; absent of timers and invocations."`
-	By        string    `json:"by,omitempty" doc:"The operator who caused it."`
-	Before    Object    `json:"context_before,omitempty" doc:"The statechart's context before."`
-	After     Object    `json:"context_after,omitempty" doc:"The statechart's context after."`
+	Data      any       `json:"data,omitempty" doc:"The event's data; a text if it had to be clipped."`
+	Guards    []string  `json:"guards,omitempty" doc:"The conditions that let it pass, in their order."`
+	Cause     Cause     `json:"cause" doc:"What made the event."`
+	Before    any       `json:"context_before,omitempty" doc:"The statechart's context before; a text if it had to be clipped."`
+	After     any       `json:"context_after,omitempty" doc:"The statechart's context after; a text if it had to be clipped."`
 	ModelHash string    `json:"model_hash" doc:"Hash of the model that decided."`
 }
 
-// Cause is the message that caused a transition.
+// Cause is what made an event.
 type Cause struct {
-	Channel string `json:"channel" doc:"The road it came on: telemetry, status, events, ack, twin or system."`
-	Name    string `json:"name,omitempty" doc:"Its name, on the channels that have names."`
+	Kind    string `json:"kind" doc:"message, timer, activity, operation (somebody wanted it), twin, command (the service ended one) or start."`
+	Channel string `json:"channel,omitempty" doc:"The road a message came on: telemetry, status, events, ack, twin or system."`
+	Name    string `json:"name,omitempty" doc:"Name of the message, the activity, the operation or the command."`
 	Epoch   int64  `json:"epoch,omitempty" doc:"The device's own numbering."`
 	Seq     uint64 `json:"seq,omitempty" doc:"The device's own number; absent of messages without one."`
-	Data    any    `json:"data,omitempty" doc:"Its data; a text if it had to be clipped."`
+	Who     string `json:"who,omitempty" doc:"Who wanted the operation."`
 }

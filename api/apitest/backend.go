@@ -283,7 +283,8 @@ func move(d *api.Device, to, event, who string) api.Taken {
 	taken := api.Taken{From: d.State, To: to}
 	at := Now.Add(time.Duration(len(d.Transitions)) * time.Second)
 	d.Transitions = append([]api.Transition{{
-		At: at, From: d.State, To: to, Event: event, By: who, ModelHash: d.ModelHash,
+		At: at, From: d.State, To: to, Event: event, ModelHash: d.ModelHash,
+		Cause: api.Cause{Kind: "operation", Name: "event", Who: who},
 	}}, d.Transitions...)
 	d.State = to
 	return taken
@@ -315,11 +316,13 @@ func Fleet() *Backend {
 		Context: api.Object(`{"attempts":0}`), Messages: api.Messages{Applied: 17, Duplicates: 1},
 		Twin: api.Twin{Version: 7, Desired: api.Object(`{"interval":10}`), Reported: api.Object(`{"interval":5}`), Delta: api.Object(`{"interval":10}`)},
 		Transitions: []api.Transition{{
-			At: Now.Add(-time.Hour), From: "awaiting_birth", To: "online", Event: "boot", Guard: "event.credential == context.credential",
-			Message: &api.Cause{Channel: "status", Epoch: 2, Seq: 4, Data: map[string]any{"status": "boot"}},
-			Before:  api.Object(`{"attempts":1}`), After: api.Object(`{"attempts":0}`), ModelHash: "0123456789abcdef",
+			At: Now.Add(-time.Hour), From: "awaiting_birth", To: "online", Event: "boot",
+			Data: map[string]any{"status": "boot"}, Guards: []string{"event.credential == context.credential"},
+			Cause:  api.Cause{Kind: "message", Channel: "status", Epoch: 2, Seq: 4},
+			Before: map[string]any{"attempts": 1}, After: map[string]any{"attempts": 0}, ModelHash: "0123456789abcdef",
 		}, {
-			At: Now.Add(-time.Hour - time.Minute), From: "online", To: "awaiting_birth", Event: "crash_loop", ModelHash: "0123456789abcdef",
+			At: Now.Add(-time.Hour - time.Minute), From: "online", To: "awaiting_birth", Event: "crash_loop",
+			Cause: api.Cause{Kind: "message", Channel: "telemetry", Epoch: 2, Seq: 3}, ModelHash: "0123456789abcdef",
 		}},
 	})
 	b.Put(api.Device{ID: "pump-2", Model: "pump", ModelHash: "0123456789abcdef", State: "quarantined", Value: "quarantined", Connection: api.Offline, Site: "south"})

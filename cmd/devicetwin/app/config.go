@@ -21,6 +21,9 @@ type Config struct {
 	Influx   InfluxConfig   `embed:"" prefix:"influx-" group:"InfluxDB"`
 	Model    ModelConfig    `embed:"" group:"Models"`
 	HTTP     HTTPConfig     `embed:"" prefix:"http-" group:"HTTP"`
+
+	// API is set by the commands that may serve one.
+	API *APIConfig `kong:"-"`
 }
 
 // LogConfig says what is logged, to standard error.

@@ -29,7 +29,7 @@ var mayImport = map[string][]string{
 	"api":                {},
 	"api/apitest":        {"api"},
 	"api/client":         {"api"},
-	"cmd/devicetwin/app": {"api", "api/client", "bridge", "devicefsm", "devicefsm/script", "internal/codec", "internal/credentials", "internal/figures", "internal/measure", "internal/source", "simulator", "twin/command", "workflows"},
+	"cmd/devicetwin/app": {"api", "api/client", "bridge", "devicefsm", "devicefsm/script", "internal/codec", "internal/credentials", "internal/figures", "internal/measure", "internal/source", "simulator", "twin", "twin/command", "workflows"},
 	"cmd/devicetwin":     {"cmd/devicetwin/app"},
 	"deploy/grafana/gen": {"bridge", "internal/measure"},
 

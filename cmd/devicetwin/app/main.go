@@ -39,9 +39,11 @@ type commandLine struct {
 	Worker   workerCommand   `cmd:"" help:"Run the worker: device workflows and their activities."`
 	Simulate simulateCommand `cmd:"" set:"http_listen=" help:"Play a fleet of devices and prove that nothing was lost, doubled or reordered."`
 	Model    modelCommand    `cmd:"" help:"Work with model files."`
+	API      apiCommand      `cmd:"" name:"api" help:"Run the operator's HTTP API."`
 
 	Setup       setupCommand       `cmd:"" help:"Make what Temporal needs: the namespace and its search attributes."`
 	Credentials credentialsCommand `cmd:"" help:"Work with the credentials of devices."`
+	Token       tokenCommand       `cmd:"" help:"Make tokens for the API."`
 	Codec       codecCommand       `cmd:"" help:"Work with the encryption of what Temporal keeps."`
 	Health      healthCommand      `cmd:"" help:"Ask a running process whether it is ready; for healthchecks."`
 }

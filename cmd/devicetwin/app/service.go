@@ -59,9 +59,11 @@ type runCommand struct {
 	Config
 	Bridge BridgeConfig `embed:"" prefix:"bridge-" group:"Bridge"`
 	Worker WorkerConfig `embed:"" prefix:"worker-" group:"Worker"`
+	API    APIConfig    `embed:"" prefix:"api-" group:"API"`
 }
 
 func (c *runCommand) Run(ctx context.Context) error {
+	c.Config.API = &c.API
 	return c.Config.serve(ctx, &c.Bridge, &c.Worker)
 }
 
@@ -85,7 +87,7 @@ func (c Config) serve(ctx context.Context, b *BridgeConfig, w *WorkerConfig) err
 	if err != nil {
 		return err
 	}
-	log.Info("running; Ctrl-C ends it", "http", service.HTTPAddr())
+	log.Info("running; Ctrl-C ends it", "http", service.HTTPAddr(), "api", service.APIURL())
 	select {
 	case <-ctx.Done():
 		log.Info("stopping")
@@ -95,25 +97,30 @@ func (c Config) serve(ctx context.Context, b *BridgeConfig, w *WorkerConfig) err
 	}
 }
 
-// Service is a bridge, a worker, or both, running in this process.
+// Service is a bridge, a worker, the API, or several of them, running in this
+// process.
 type Service struct {
 	log    *slog.Logger
 	failed chan error
 	http   *httpServer
+	apiURL string // "" if there is none
 	// closers end what was opened, in the order of opening.
 	closers []func(context.Context) error
 }
 
-// StartService starts a bridge and a worker; a nil configuration leaves that
-// part out. It does not wait for the servers: while one is away, the service
+// StartService starts a bridge and a worker, and the API; a nil configuration
+// leaves that part out. It does not wait for the servers: while one is away, the service
 // says so on /readyz, and works as soon as it is there.
 func (c Config) StartService(b *BridgeConfig, w *WorkerConfig, log *slog.Logger) (*Service, error) {
 	if err := c.validate(b, w); err != nil {
 		return nil, err
 	}
-	models, err := c.Model.LoadModels()
-	if err != nil {
-		return nil, err
+	var models []*devicefsm.Model // the API needs none
+	if b != nil || w != nil {
+		var err error
+		if models, err = c.Model.LoadModels(); err != nil {
+			return nil, err
+		}
 	}
 	if err := checkNames(models); err != nil {
 		return nil, err
@@ -138,11 +145,14 @@ func (c Config) validate(b *BridgeConfig, w *WorkerConfig) error {
 	}
 	if b != nil {
 		faults = append(faults, c.bridgeConfig(*b).Validate())
-	} else {
+	} else if w != nil {
 		faults = append(faults, c.MQTT.clientConfig().Validate())
 	}
 	if w != nil && w.CountEvery != 0 && w.CountEvery < time.Second {
 		faults = append(faults, fmt.Errorf("time between two counts of the devices (--worker-count-every) %v: expected 0s, or at least 1s", w.CountEvery))
+	}
+	if c.API != nil {
+		faults = append(faults, c.API.Validate())
 	}
 	if w != nil && w.RunEvents < 1 {
 		faults = append(faults, fmt.Errorf("messages in a run of a workflow (--worker-run-events) %d: expected at least 1", w.RunEvents))
@@ -178,22 +188,42 @@ func (s *Service) start(c Config, b *BridgeConfig, w *WorkerConfig, models []*de
 	}
 	s.onClose(func(context.Context) error { temporal.Close(); return nil })
 
-	points, err := s.startPoints(c.Influx, metrics)
-	if err != nil {
-		return err
-	}
-	publisher, err := s.startPublisher(c.MQTT, publisherID(b, w))
-	if err != nil {
-		return err
-	}
 	checks := []check{{"temporal", func(ctx context.Context) error {
 		_, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
 		return err
 	}}}
+	if b != nil || w != nil {
+		parts, err := s.startParts(c, b, w, temporal, models, metrics)
+		if err != nil {
+			return err
+		}
+		checks = append(checks, parts...)
+	}
+	if c.API != nil && c.API.Listen != "" {
+		twins := workflows.NewClient(temporal, c.Temporal.Namespace, c.Temporal.TaskQueue, "")
+		if err := s.startAPI(c, apiBackend{twins}, metrics); err != nil {
+			return err
+		}
+	}
+	return s.serveHTTP(c.HTTP, metrics, checks)
+}
+
+// startParts starts the bridge and the worker, with what both need.
+func (s *Service) startParts(c Config, b *BridgeConfig, w *WorkerConfig, temporal client.Client, models []*devicefsm.Model,
+	metrics *prometheus.Registry) ([]check, error) {
+	points, err := s.startPoints(c.Influx, metrics)
+	if err != nil {
+		return nil, err
+	}
+	publisher, err := s.startPublisher(c.MQTT, publisherID(b, w))
+	if err != nil {
+		return nil, err
+	}
+	var checks []check
 	if w != nil {
 		ready, err := s.startWorker(c, *w, temporal, models, publisher, points)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		checks = append(checks, check{"worker", ready})
 		s.startCensus(c, w.CountEvery, temporal, models, points)
@@ -204,12 +234,12 @@ func (s *Service) start(c Config, b *BridgeConfig, w *WorkerConfig, models []*de
 			Points: points, DeadLetters: publisher, Metrics: metrics, Log: s.log,
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		checks = append(checks, check{"bridge", ready})
 	}
 	s.startFigures(processName(b, w), metrics, points)
-	return s.serveHTTP(c.HTTP, metrics, checks)
+	return checks, nil
 }
 
 func (s *Service) onClose(f func(context.Context) error) { s.closers = append(s.closers, f) }
@@ -349,6 +379,9 @@ func (s *Service) HTTPAddr() string {
 	}
 	return s.http.Addr()
 }
+
+// APIURL is where the operator's API is served, "" if it is not.
+func (s *Service) APIURL() string { return s.apiURL }
 
 // Failed delivers the error that keeps the service from working on.
 func (s *Service) Failed() <-chan error { return s.failed }

@@ -1,0 +1,52 @@
+package app
+
+import (
+	"strings"
+
+	"devicetwin/api"
+	"devicetwin/workflows"
+)
+
+// visibilityQuery is what terms are in Temporal's query language. No value of
+// theirs can be anything there but a value.
+func visibilityQuery(terms []api.Term) string {
+	conditions := make([]string, len(terms))
+	for i, t := range terms {
+		conditions[i] = visibilityCondition(t)
+	}
+	return strings.Join(conditions, " AND ")
+}
+
+func visibilityCondition(t api.Term) string {
+	switch t.Field {
+	case api.FieldID:
+		if t.Prefix {
+			return "WorkflowId STARTS_WITH " + literal(workflows.WorkflowID(t.Value))
+		}
+		return "WorkflowId = " + literal(workflows.WorkflowID(t.Value))
+	case api.FieldState:
+		return workflows.AttributeState.GetName() + " = " + literal(t.Value)
+	case api.FieldModel:
+		return workflows.AttributeModel.GetName() + " = " + literal(t.Value)
+	case api.FieldConnection:
+		if t.Value == api.Unknown {
+			return workflows.AttributeConnection.GetName() + " IS NULL"
+		}
+		return workflows.AttributeConnection.GetName() + " = " + literal(t.Value)
+	case api.FieldFirmware:
+		return workflows.AttributeFirmware.GetName() + " = " + literal(t.Value)
+	case api.FieldSite:
+		return workflows.AttributeSite.GetName() + " = " + literal(t.Value)
+	case api.FieldTag:
+		return workflows.AttributeTags.GetName() + " = " + literal(t.Key+"="+t.Value)
+	case api.FieldProperty:
+		return workflows.AttributeProperties.GetName() + " = " + literal(t.Key+"="+t.Value)
+	}
+	return "WorkflowId = ''" // no device
+}
+
+// literal quotes a text. In Temporal's language a backslash escapes as well,
+// also a quotation mark.
+func literal(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(s) + "'"
+}

@@ -20,6 +20,7 @@ const (
 	ExitFailed   = 1 // the run failed
 	ExitUsage    = 2 // wrong flags, configuration, model or scenario; nothing was started
 	ExitNotClean = 3 // the simulator's ledger found a fault
+	ExitNotFound = 4 // the API knows no such device or command
 )
 
 // ErrNotClean ends a simulation whose report is not clean.
@@ -41,11 +42,19 @@ type commandLine struct {
 	Model    modelCommand    `cmd:"" help:"Work with model files."`
 	API      apiCommand      `cmd:"" name:"api" help:"Run the operator's HTTP API."`
 
+	Devices devicesCommand `cmd:"" help:"See devices, by the API."`
+	Desired desiredCommand `cmd:"" help:"Change what is desired of devices, by the API."`
+	Command commandCommand `cmd:"" help:"Send commands to devices, by the API."`
+	Events  eventsCommand  `cmd:"" help:"Give events to devices' statecharts, by the API."`
+
 	Setup       setupCommand       `cmd:"" help:"Make what Temporal needs: the namespace and its search attributes."`
 	Credentials credentialsCommand `cmd:"" help:"Work with the credentials of devices."`
 	Token       tokenCommand       `cmd:"" help:"Make tokens for the API."`
 	Codec       codecCommand       `cmd:"" help:"Work with the encryption of what Temporal keeps."`
 	Health      healthCommand      `cmd:"" help:"Ask a running process whether it is ready; for healthchecks."`
+
+	Completion completionCommand `cmd:"" help:"Print what a shell needs to complete this command."`
+	Complete   completeCommand   `cmd:"" hidden:"" passthrough:""`
 }
 
 const description = `A durable twin for every device on your MQTT broker: a state machine and event
@@ -101,6 +110,9 @@ func Execute(ctx context.Context, grammar any, name, description string, args []
 		return ExitOK
 	case errors.Is(err, ErrNotClean):
 		return ExitNotClean
+	case notFound(err):
+		complain(stderr, name, err)
+		return ExitNotFound
 	case errors.As(err, &usage):
 		complain(stderr, name, err)
 		return ExitUsage

@@ -13,7 +13,7 @@ type tokenCommand struct {
 
 type tokenNewCommand struct {
 	Name  string   `arg:"" help:"Whose token it is, for the audit."`
-	Scope []string `help:"What it may do: read, operate (and read), admin (everything)." enum:"read,operate,admin" required:""`
+	Scope []string `env:"-" help:"What it may do: read, operate (and read), admin (everything)." enum:"read,operate,admin" required:""`
 }
 
 // Run prints the token, which is kept nowhere, and the line.

@@ -1,0 +1,231 @@
+// Package client calls the operator's HTTP API.
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"devicetwin/api"
+)
+
+// Client calls one service. It may be used by any goroutine.
+type Client struct {
+	base  string
+	token string
+	http  *http.Client
+}
+
+// New makes a client. The token may be empty.
+func New(base, token string) (*Client, error) {
+	u, err := url.Parse(base)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("address of the API %q: expected http://HOST:PORT or https://HOST:PORT", base)
+	}
+	return &Client{base: strings.TrimRight(base, "/"), token: token, http: &http.Client{}}, nil
+}
+
+// Problem is an answer that is none: a problem document (RFC 9457).
+type Problem struct {
+	Status int    `json:"status"`
+	Title  string `json:"title"`
+	Detail string `json:"detail"`
+	Errors []struct {
+		Message  string `json:"message"`
+		Location string `json:"location"`
+	} `json:"errors"`
+}
+
+func (p *Problem) Error() string {
+	text := p.Detail
+	if text == "" {
+		text = strings.ToLower(p.Title)
+	}
+	for _, e := range p.Errors {
+		text += "\n  " + e.Location + ": " + e.Message
+	}
+	return text
+}
+
+// requestTimeout bounds a request that is no stream.
+const requestTimeout = 30 * time.Second
+
+// maxAnswer bounds what is read of an answer.
+const maxAnswer = 64 << 20
+
+// request is one call.
+type request struct {
+	method, path string
+	query        url.Values
+	header       http.Header
+	body         any
+}
+
+func (c *Client) do(ctx context.Context, r request, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	response, err := c.send(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("read the answer of %s: %w", c.base, err)
+	}
+	if into == nil {
+		return nil
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return fmt.Errorf("read the answer of %s: %w", c.base, err)
+	}
+	return nil
+}
+
+// send makes the request; an answer that is a problem is an error.
+func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
+	var body io.Reader
+	if r.body != nil {
+		raw, err := json.Marshal(r.body)
+		if err != nil {
+			return nil, fmt.Errorf("write the request: %w", err)
+		}
+		body = bytes.NewReader(raw)
+	}
+	address := c.base + r.path
+	if len(r.query) > 0 {
+		address += "?" + r.query.Encode()
+	}
+	request, err := http.NewRequestWithContext(ctx, r.method, address, body)
+	if err != nil {
+		return nil, fmt.Errorf("make a request to %s: %w", c.base, err)
+	}
+	for name, values := range r.header {
+		request.Header[name] = values
+	}
+	if r.body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("ask the API: %w", err)
+	}
+	if response.StatusCode < 300 {
+		return response, nil
+	}
+	defer response.Body.Close()
+	problem := &Problem{Status: response.StatusCode, Title: response.Status}
+	raw, _ := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	_ = json.Unmarshal(raw, problem) // or it is something else's answer
+	problem.Status = response.StatusCode
+	return nil, problem
+}
+
+func devicePath(id string, rest ...string) string {
+	path := "/v1/devices/" + url.PathEscape(id)
+	for _, part := range rest {
+		path += "/" + url.PathEscape(part)
+	}
+	return path
+}
+
+// once makes a change one that is made once, even if it is asked for again.
+func once() http.Header { return http.Header{"Idempotency-Key": {rand.Text()}} }
+
+// Devices lists a page of the devices that a query finds.
+func (c *Client) Devices(ctx context.Context, query string, limit int, cursor string) (api.Page, error) {
+	q := url.Values{"limit": {strconv.Itoa(limit)}}
+	if query != "" {
+		q.Set("query", query)
+	}
+	if cursor != "" {
+		q.Set("cursor", cursor)
+	}
+	var page api.Page
+	err := c.do(ctx, request{method: http.MethodGet, path: "/v1/devices", query: q}, &page)
+	return page, err
+}
+
+// Device tells everything of a device.
+func (c *Client) Device(ctx context.Context, id string) (api.Device, error) {
+	var device api.Device
+	err := c.do(ctx, request{method: http.MethodGet, path: devicePath(id)}, &device)
+	return device, err
+}
+
+// Why tells a device's last transitions, the newest first.
+func (c *Client) Why(ctx context.Context, id string, limit int) (api.Why, error) {
+	var why api.Why
+	err := c.do(ctx, request{
+		method: http.MethodGet, path: devicePath(id, "why"), query: url.Values{"limit": {strconv.Itoa(limit)}},
+	}, &why)
+	return why, err
+}
+
+// Delete forgets a device.
+func (c *Client) Delete(ctx context.Context, id string) error {
+	return c.do(ctx, request{method: http.MethodDelete, path: devicePath(id), header: once()}, nil)
+}
+
+// Desire changes what is desired.
+func (c *Client) Desire(ctx context.Context, id string, change api.DesiredChange) (api.Desired, error) {
+	r := request{method: http.MethodPatch, path: devicePath(id, "desired"), query: url.Values{}, header: once(), body: change.Patch}
+	if change.Version != 0 {
+		r.header.Set("If-Match", strconv.Quote(strconv.FormatInt(change.Version, 10)))
+	}
+	if change.Shadow != "" {
+		r.query.Set("shadow", change.Shadow)
+	}
+	if change.Within != 0 {
+		r.query.Set("within", change.Within.String())
+	}
+	var desired api.Desired
+	err := c.do(ctx, r, &desired)
+	return desired, err
+}
+
+// SendCommand sends a command.
+func (c *Client) SendCommand(ctx context.Context, id string, command api.NewCommand) (api.Command, error) {
+	body := map[string]any{"name": command.Name}
+	if command.Data != nil {
+		body["data"] = command.Data
+	}
+	if command.TTL != 0 {
+		body["ttl"] = command.TTL.String()
+	}
+	if command.Replace {
+		body["replace"] = true
+	}
+	var sent api.Command
+	err := c.do(ctx, request{method: http.MethodPost, path: devicePath(id, "commands"), header: once(), body: body}, &sent)
+	return sent, err
+}
+
+// Command tells where a command stands.
+func (c *Client) Command(ctx context.Context, id, command string) (api.Command, error) {
+	var found api.Command
+	err := c.do(ctx, request{method: http.MethodGet, path: devicePath(id, "commands", command)}, &found)
+	return found, err
+}
+
+// SendEvent gives the device's statechart an event.
+func (c *Client) SendEvent(ctx context.Context, id, name string, data api.Object) (api.Taken, error) {
+	body := map[string]any{"name": name}
+	if data != nil {
+		body["data"] = data
+	}
+	var taken api.Taken
+	err := c.do(ctx, request{method: http.MethodPost, path: devicePath(id, "events"), header: once(), body: body}, &taken)
+	return taken, err
+}

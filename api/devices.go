@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -42,9 +43,18 @@ func (in ChangeParams) by(ctx context.Context) By {
 	if key == "" {
 		key = requestID(ctx)
 	}
-	// Two callers may have chosen the same key.
-	return By{Who: caller.Name, Operation: caller.Name + "/" + key}
+	operation := caller.Name + "/" + key // two callers may have chosen the same key
+	if len(operation) > maxOperation {
+		operation = fmt.Sprintf("%x", sha256.Sum256([]byte(operation)))
+	}
+	return By{Who: clipTo(caller.Name, maxWho), Operation: operation}
 }
+
+// What a device keeps of who asked, in bytes.
+const (
+	maxOperation = 128
+	maxWho       = 100
+)
 
 type desiredInput struct {
 	ChangeParams

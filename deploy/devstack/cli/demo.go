@@ -34,7 +34,7 @@ func (c *demoCommand) Run(ctx context.Context, streams app.Streams) (err error) 
 		return err
 	}
 	fmt.Fprintln(streams.Out, "Starting an MQTT broker, Temporal, InfluxDB, the bridge and the worker …")
-	s, err := startSystem(ctx, o, c.systemFlags, logging, "127.0.0.1:0")
+	s, err := startSystem(ctx, o, c.systemFlags, logging, "127.0.0.1:0", nil)
 	if err != nil {
 		if o.RemoveData {
 			err = errors.Join(err, os.RemoveAll(o.DataDir))

@@ -19,6 +19,7 @@ type devCommand struct {
 	Log        app.LogConfig  `embed:"" prefix:"log-" group:"Logging"`
 	HTTP       app.HTTPConfig `embed:"" prefix:"http-" group:"HTTP"`
 	TLS        tlsFlags       `embed:"" group:"Devices with certificates"`
+	API        app.APIConfig  `embed:"" prefix:"api-" group:"API"`
 	DataDir    string         `help:"Folder for the data of all servers; it is kept." default:".devstack" placeholder:"DIR"`
 	Grafana    bool           `help:"Start an installed Grafana as well, with data source and dashboards."`
 	GrafanaDir string         `help:"Folder with Grafana's provisioning and dashboards." default:"deploy/grafana" placeholder:"DIR"`
@@ -46,7 +47,7 @@ func (c *devCommand) Run(ctx context.Context, streams app.Streams) (err error) {
 	if c.Grafana {
 		o.Parts = append(o.Parts, stack.PartGrafana)
 	}
-	s, err := startSystem(ctx, o, c.systemFlags, c.Log, c.HTTP.Listen)
+	s, err := startSystem(ctx, o, c.systemFlags, c.Log, c.HTTP.Listen, &c.API)
 	if err != nil {
 		return err
 	}
@@ -69,4 +70,7 @@ Be a device (one with a certificate: bin/devstack cert pump-1):
   mosquitto_pub -h 127.0.0.1 -p %d -q 1 -t devices/pump-1/telemetry -m '{"temperature": 95.5}'
 and see its workflow: %s/namespaces/%s/workflows/device%%2Fpump-1
 `, s.stack.MQTT.Port(), s.stack.UI.URL(), stack.Namespace)
+	if url := s.service.APIURL(); url != "" {
+		fmt.Fprintf(w, "or what it knows: bin/devicetwin devices get pump-1 --api-url %s\n", url)
+	}
 }

@@ -34,7 +34,8 @@ type system struct {
 	config  app.Config
 }
 
-func startSystem(ctx context.Context, o stack.Options, flags systemFlags, log app.LogConfig, listen string) (_ *system, err error) {
+// startSystem starts it all; api may be nil.
+func startSystem(ctx context.Context, o stack.Options, flags systemFlags, log app.LogConfig, listen string, api *app.APIConfig) (_ *system, err error) {
 	// A fault in a model is found before anything is started.
 	if _, err := flags.Model.LoadModels(); err != nil {
 		return nil, err
@@ -44,6 +45,7 @@ func startSystem(ctx context.Context, o stack.Options, flags systemFlags, log ap
 		return nil, err
 	}
 	s.config = serviceConfig(s.stack, log, flags.Model, app.HTTPConfig{Listen: listen})
+	s.config.API = api
 	worker := app.WorkerConfig{Credentials: credentialsDir(o.DataDir), RunEvents: flags.Worker.RunEvents, CountEvery: flags.Worker.CountEvery}
 	if s.service, err = s.config.StartService(&flags.Bridge, &worker, o.Logger); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -110,6 +112,9 @@ func (s *system) printAddresses(w io.Writer) {
 		line("MQTT, TLS", s.stack.MQTTS.URL(), "with a certificate each; authority in "+authorityDir(s.stack.DataDir()))
 	}
 	line("metrics", "http://"+s.service.HTTPAddr()+"/metrics", "and /healthz, /readyz")
+	if url := s.service.APIURL(); url != "" {
+		line("API", url, "described by /openapi.json")
+	}
 	line("Temporal", s.stack.Temporal.Addr(), "namespace "+stack.Namespace)
 	if s.stack.UI != nil {
 		line("Temporal UI", s.stack.UI.URL(), "")

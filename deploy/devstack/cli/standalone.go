@@ -133,7 +133,7 @@ func (c *standaloneCommand) start(ctx context.Context, dir string, log *slog.Log
 	if o.TLS, err = c.TLS.options(dir); err != nil {
 		return nil, err
 	}
-	return startSystem(ctx, o, flags, c.Log, c.HTTP.Listen)
+	return startSystem(ctx, o, flags, c.Log, c.HTTP.Listen, nil)
 }
 
 func (c *standaloneCommand) tell(s *system, log *slog.Logger) {

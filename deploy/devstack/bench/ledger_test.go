@@ -1,0 +1,174 @@
+package bench
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"devicetwin/devicefsm"
+	"devicetwin/workflows"
+)
+
+// twinOf applies what a device said, as its workflow would.
+func twinOf(t *testing.T, file string, channel devicefsm.Channel, said []string) workflows.View {
+	t.Helper()
+	raw, err := files.ReadFile("testdata/" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	model, err := devicefsm.Load(file, raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.UnixMilli(0).UTC()
+	var v workflows.View
+	v.Snapshot, _ = model.Start(now)
+	for _, text := range said {
+		m := devicefsm.Message{Channel: channel, Epoch: 1, Time: now, Data: map[string]any{}}
+		if channel == devicefsm.ChannelEvents {
+			m.Name = "tick"
+			if _, err := fmt.Sscanf(text, `{"epoch":1,"seq":%d,`, &m.Seq); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			var temperature float64
+			if _, err := fmt.Sscanf(text, `{"epoch":1,"seq":%d,"temperature":%f}`, &m.Seq, &temperature); err != nil {
+				t.Fatal(err)
+			}
+			m.Data["temperature"] = temperature
+		}
+		v.Delivery.Judge(m)
+		name, ok := model.Classify(m)
+		if !ok {
+			t.Fatalf("%s is no event", text)
+		}
+		v.Snapshot, _ = model.Step(v.Snapshot, devicefsm.Event{Name: name, Data: m.Data, Time: now, Alive: true})
+	}
+	v.StateName = model.StateName(v.Snapshot)
+	return v
+}
+
+func speak(a *account, say speech, n int) (said []string) {
+	for range n {
+		a.due = append(a.due, 0)
+		said = append(said, string(say(a, nil)))
+	}
+	return said
+}
+
+// The ledger agrees with a workflow that applied everything, and with no other.
+func TestCountsAll(t *testing.T) {
+	a := newAccounts("dev", 1, "events/tick")[0]
+	said := speak(a, tick, 20)
+	twin := func(said ...string) workflows.View { return twinOf(t, "counter.yaml", devicefsm.ChannelEvents, said) }
+	if fault := countsAll(a, twin(said...)); fault != "" {
+		t.Errorf("all applied: %s", fault)
+	}
+	reordered := append(append([]string{}, said...), said[18])
+	reordered[18], reordered[20] = reordered[19], reordered[18]
+	reordered = append(reordered[:19], reordered[20])
+	for name, said := range map[string][]string{
+		"the last is lost": said[:19],
+		"one is lost":      append(append([]string{}, said[:5]...), said[6:]...),
+		"out of order":     reordered,
+		"applied twice":    append(append([]string{}, said...), said[19]),
+	} {
+		if countsAll(a, twin(said...)) == "" {
+			t.Errorf("%s: no fault", name)
+		}
+	}
+}
+
+func TestCrossesAll(t *testing.T) {
+	a := newAccounts("dev", 1, "telemetry")[0]
+	said := speak(a, reading, 2000)
+	if n := len(a.crossings); n < 5 || n > 60 || a.excursions == 0 {
+		t.Fatalf("%d of 2000 messages change the class", n)
+	}
+	twin := func(said ...string) workflows.View {
+		return twinOf(t, "threshold.yaml", devicefsm.ChannelTelemetry, said)
+	}
+	if fault := crossesAll(a, twin(said...)); fault != "" {
+		t.Errorf("all applied: %s", fault)
+	}
+	var filtered []string // what a bridge passes on that leaves out repetitions
+	for _, seq := range a.crossings {
+		filtered = append(filtered, said[seq-1])
+	}
+	if fault := crossesAll(a, twin(filtered...)); fault != "" {
+		t.Errorf("crossings applied: %s", fault)
+	}
+	for i := range filtered {
+		if crossesAll(a, twin(append(append([]string{}, filtered[:i]...), filtered[i+1:]...)...)) == "" {
+			t.Errorf("crossing %d of %d is lost: no fault", i+1, len(filtered))
+		}
+	}
+}
+
+func TestExamine(t *testing.T) {
+	a := newAccounts("dev", 1, "telemetry")[0]
+	speak(a, tick, 5)
+	log := func(numbers ...uint64) (log workflows.Applied) {
+		for _, seq := range numbers {
+			log.Entries = append(log.Entries, workflows.AppliedEntry{Epoch: 1, Seq: seq, Durable: time.UnixMilli(int64(seq))})
+		}
+		return log
+	}
+	for _, test := range []struct {
+		log  workflows.Applied
+		want string
+	}{
+		{log(1, 2, 4, 5), ""},
+		{log(1, 2, 2), "message 2 is applied twice"},
+		{log(1, 3, 2), "message 2 is applied after 3"},
+		{log(5, 6), "message 6 of epoch 1 was never sent"},
+	} {
+		when, fault := examine(a, test.log)
+		if !strings.HasSuffix(fault, test.want) || (fault == "") != (test.want == "") {
+			t.Errorf("fault %q, want %q", fault, test.want)
+		}
+		if test.want == "" && when[4] != time.UnixMilli(4) {
+			t.Errorf("message 4 was durable at %v", when[4])
+		}
+	}
+}
+
+func TestDurable(t *testing.T) {
+	d := &durable{}
+	if !math.IsNaN(d.latency(0.5)) {
+		t.Error("a latency of nothing")
+	}
+	for i := range 100 {
+		d.at = append(d.at, time.UnixMilli(int64(i)))
+		d.latencies = append(d.latencies, time.Duration(i+1)*time.Millisecond)
+	}
+	if n := d.between(time.UnixMilli(10), time.UnixMilli(20)); n != 10 {
+		t.Errorf("%d between", n)
+	}
+	if p50, p99 := d.latency(0.5), d.latency(0.99); p50 != 51 || p99 != 100 {
+		t.Errorf("p50 %v, p99 %v", p50, p99)
+	}
+}
+
+// What gets nearer to its end is waited for, and nothing else.
+func TestProgress(t *testing.T) {
+	synctest.Test(t, func(*testing.T) {
+		var p progress
+		for left := 10; left > 0; left-- {
+			if p.stuck(left) {
+				t.Fatalf("stuck at %d", left)
+			}
+			time.Sleep(patience - time.Second)
+		}
+		if p.stuck(1) {
+			t.Error("stuck too early")
+		}
+		time.Sleep(2 * time.Second)
+		if !p.stuck(1) {
+			t.Error("not stuck")
+		}
+	})
+}

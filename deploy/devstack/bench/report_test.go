@@ -1,0 +1,125 @@
+package bench
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func ms(n float64) *float64 { return &n }
+
+func judged(rows ...Row) Report {
+	r := Report{CPUs: 2, Broker: NATS, Seconds: 30}
+	for _, row := range rows {
+		row.finish()
+		r.Rows = append(r.Rows, row)
+	}
+	r.judge()
+	return r
+}
+
+func TestTargets(t *testing.T) {
+	tests := []struct {
+		name string
+		rows []Row // the case is the first
+		want []Target
+	}{
+		{"events against naive", []Row{{Case: caseEvents, Value: 5000}, {Case: caseNaive, Value: 400}},
+			[]Target{{"≥ 10 × naive", 1.25, true}}},
+		{"missed", []Row{{Case: caseEvents, Value: 2000}, {Case: caseNaive, Value: 400}},
+			[]Target{{"≥ 10 × naive", 0.5, false}}},
+		{"without what it is compared with", []Row{{Case: caseEvents, Value: 5000}}, nil},
+		{"compared with what failed", []Row{{Case: caseEvents, Value: 5000}, {Case: caseNaive, Value: 400, Error: "no"}}, nil},
+		{"a fleet on a fast broker", []Row{{Case: caseFleet, Devices: 10_000, Value: 9900, P99: ms(500)}, {Case: caseBroker, Value: 50_000}},
+			[]Target{{"≥ 1/s a device", 1, true}, {"< p99 1 s", 2, true}}},
+		{"a fleet on a slow broker", []Row{{Case: caseFleet, Devices: 10_000, Value: 5940, P99: ms(2000)}, {Case: caseBroker, Value: 12_000}},
+			[]Target{{"≥ ½ broker-alone", 1, true}, {"< p99 1 s", 0.5, false}}},
+		{"one device", []Row{{Case: caseOne, Value: 250}}, []Target{{"≥ 500/s", 0.5, false}}},
+		{"latency", []Row{{Case: caseLatency, P50: ms(10), P99: ms(200)}},
+			[]Target{{"< p50 20 ms", 2, true}, {"< p99 100 ms", 0.5, false}}},
+		{"memory", []Row{{Case: caseBridge, Value: 256}}, []Target{{"< 1 KiB", 4, true}}},
+		{"a case that failed", []Row{{Case: caseOne, Error: "no broker"}}, nil},
+	}
+	for _, test := range tests {
+		r := judged(test.rows...)
+		if got := r.row(test.rows[0].Case).Targets; !slices.Equal(got, test.want) {
+			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
+		}
+	}
+}
+
+// One row that is not clean, or no row at all, makes the run not clean.
+func TestClean(t *testing.T) {
+	clean := Row{Case: caseOne, Value: 1}
+	for name, test := range map[string]struct {
+		rows []Row
+		want bool
+	}{
+		"nothing":  {nil, false},
+		"clean":    {[]Row{clean, {Case: caseStream}}, true},
+		"a fault":  {[]Row{clean, {Case: caseStream, Faults: []string{"message 7 is lost"}}}, false},
+		"an error": {[]Row{{Case: caseStream, Error: "no broker"}, clean}, false},
+	} {
+		if got := judged(test.rows...).Clean; got != test.want {
+			t.Errorf("%s: clean is %t", name, got)
+		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	many := slices.Repeat([]string{"message 7 is lost"}, keptFaults+5)
+	r := judged(
+		Row{Case: caseBroker, Value: 55_738.4, Unit: "messages/s", Devices: 1000},
+		Row{Case: caseLatency, Value: 50, Unit: "events/s", Devices: 50, P50: ms(7.66), P99: ms(130), CPU: map[string]float64{partBridge: 7.4}},
+		Row{Case: caseStream, Error: "no Temporal"},
+		Row{Case: caseOne, Value: 20_000, Unit: "events/s", Devices: 1, Faults: many, Remark: "500 events a signal"},
+	)
+	var text strings.Builder
+	if err := r.WriteTable(&text); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(text.String(), "\n")
+	for i, want := range []string{
+		"case devices measured p50 ms p99 ms messages/s signals/s load % broker % bridge % temporal % worker % influxdb % clean target ratio met",
+		"one-device 1 20,000 events/s NO ≥ 500/s 40.00 yes",
+		"stream - error",
+		"latency 50 50.0 events/s 7.7 130 7 yes < p50 20 ms, < p99 100 ms 2.61, 0.77 yes, NO",
+		"broker-alone 1,000 55,738 messages/s yes",
+		"2 cores, broker nats, 30 s a case after its warm-up, load generator on the same machine.",
+		"A ratio of 1 meets the target; % is of one core; a latency ends when the new state is durable.",
+		"one-device: 500 events a signal",
+		"one-device: NOT CLEAN: " + strings.Repeat("message 7 is lost; ", keptFaults) + "and 5 more",
+		"stream: ERROR: no Temporal",
+	} {
+		if got := strings.Join(strings.Fields(lines[i]), " "); got != want {
+			t.Errorf("line %d:\n%s\nwant\n%s", i+1, got, want)
+		}
+	}
+	raw, err := r.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read Report
+	if err := json.Unmarshal(raw, &read); err != nil || len(read.Rows) != 4 || *read.row(caseLatency).P99 != 130 {
+		t.Errorf("read back %+v, %v", read, err)
+	}
+}
+
+// Every case belongs to one stage, and has its place in the table.
+func TestCases(t *testing.T) {
+	var played []string
+	for _, s := range stages() {
+		played = append(played, s.cases...)
+	}
+	slices.Sort(played)
+	if named := slices.Sorted(slices.Values(Cases())); !slices.Equal(played, named) {
+		t.Errorf("the stages play %v, and the table has %v", played, named)
+	}
+	if err := CheckOnly([]string{"*-memory", caseNaive}); err != nil {
+		t.Error(err)
+	}
+	if err := CheckOnly([]string{"nothing"}); err == nil || !strings.Contains(err.Error(), caseTemporal) {
+		t.Errorf("a case that there is not: %v", err)
+	}
+}

@@ -1,0 +1,78 @@
+package process
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A process that ends by itself is told from one that was ended.
+func TestProcess(t *testing.T) {
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("no shell")
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	p := New(t.TempDir(), "part", SaidReady, func() *exec.Cmd {
+		c := exec.Command(sh, "-c", "echo '# ready'; read line")
+		c.Stdin = r
+		return c
+	})
+	for range 2 {
+		if err := p.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Crashed(); err != nil {
+			t.Error(err)
+		}
+		p.Kill()
+		if err := p.Crashed(); err != nil || !p.Over() {
+			t.Errorf("after the kill: over is %v, %v", p.Over(), err)
+		}
+	}
+	if err := p.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	<-p.ended
+	if err := p.Crashed(); err == nil || !strings.Contains(err.Error(), "# ready") {
+		t.Errorf("a process that ended by itself: %v", err)
+	}
+	failing := New(t.TempDir(), "part", SaidReady, func() *exec.Cmd {
+		return exec.Command(sh, "-c", "echo no port >&2; exit 3")
+	})
+	if err := failing.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "no port") {
+		t.Errorf("a process that does not start: %v", err)
+	}
+	(&Process{}).Kill() // was never started
+}
+
+// The time of a processor that is used is told, where the system tells it.
+func TestOwnCPU(t *testing.T) {
+	before, ok := OwnCPU()
+	if !ok {
+		t.Skip("this system does not tell")
+	}
+	began := time.Now()
+	for n := 0; ; n++ {
+		if now, _ := OwnCPU(); now > before {
+			break
+		}
+		if time.Since(began) > time.Minute {
+			t.Fatalf("%v of work took no time", time.Since(began))
+		}
+	}
+}
+
+func TestFreePorts(t *testing.T) {
+	ports, err := FreePorts(3)
+	if err != nil || len(ports) != 3 || ports[0] == ports[1] || ports[1] == ports[2] || ports[0] == ports[2] {
+		t.Errorf("ports %q, %v", ports, err)
+	}
+}

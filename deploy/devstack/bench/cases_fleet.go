@@ -141,13 +141,23 @@ func (r *run) fleetAtWork(ctx context.Context, s *system, devices []*account) er
 	return nil
 }
 
+// fleetWarmUp lets liveness come to its steady rate: devices that spoke for the
+// first time within a minute are also due within a minute. Short runs do without.
+func (r *run) fleetWarmUp(s *system) time.Duration {
+	_, tolerance := s.model.Liveness()
+	if r.Lasts < tolerance/4 {
+		return r.warmUp()
+	}
+	return tolerance
+}
+
 func (r *run) fleetAt(ctx context.Context, s *system, devices []*account, rate float64) (Row, error) {
 	crossed := map[*account]int{}
 	for _, a := range devices {
 		crossed[a] = len(a.crossings)
 	}
 	l := &load{devices: devices, say: reading, conns: connections, rate: rate}
-	sp, err := s.play(ctx, caseFleet, l, r.warmUp(), r.Lasts)
+	sp, err := s.play(ctx, caseFleet, l, r.fleetWarmUp(s), r.Lasts)
 	if err != nil {
 		return Row{}, err
 	}

@@ -22,7 +22,7 @@ func (c TemporalConfig) tlsConfig() (*tls.Config, error) {
 		case err != nil:
 			faults = append(faults, fmt.Errorf("read Temporal's certificate authority (--temporal-ca-file): %w", err))
 		case !t.RootCAs.AppendCertsFromPEM(pem):
-			faults = append(faults, fmt.Errorf("Temporal's certificate authority (--temporal-ca-file): no PEM certificate in %s", c.CAFile))
+			faults = append(faults, fmt.Errorf("certificate authority of Temporal (--temporal-ca-file): no PEM certificate in %s", c.CAFile))
 		}
 	}
 	switch {

@@ -26,6 +26,11 @@ for service in bridge worker fleet; do
 done >mqtt/accounts.new
 mv mqtt/accounts.new mqtt/accounts
 
+# The operator's token for the API, which itself gets only its hash.
+once operator/api-token
+printf 'operator sha256:%s admin\n' "$(tr -d '\n' <operator/api-token | sha256sum | cut -d ' ' -f 1)" >api/tokens.new
+mv api/tokens.new api/tokens
+
 # InfluxDB makes these tokens itself at its first start, as its own user.
 if [ "$(id -u)" = 0 ]; then
 	chown 1000:1000 influx-write influx-read

@@ -42,7 +42,7 @@ func units(t *testing.T) map[string]unit {
 // that lies beside it and secrets where the unit says that they are.
 func TestCommandsAreKnown(t *testing.T) {
 	secrets := t.TempDir()
-	for _, name := range []string{"mqtt-password", "influx-token"} {
+	for _, name := range []string{"mqtt-password", "influx-token", "api-tokens"} {
 		if err := os.WriteFile(filepath.Join(secrets, name), []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -46,7 +46,7 @@ func TestSecretsOfTheFirstStart(t *testing.T) {
 	first := makeSecrets(t, dir)
 	seen := map[string]bool{}
 	for name, secret := range first {
-		if name == "mqtt/accounts" {
+		if name == "mqtt/accounts" || name == "api/tokens" {
 			continue
 		}
 		if raw, err := hex.DecodeString(secret); err != nil || len(raw) != 32 || seen[secret] {
@@ -59,6 +59,10 @@ func TestSecretsOfTheFirstStart(t *testing.T) {
 		if line := "devicetwin." + service + ":" + hex.EncodeToString(sum[:]) + "\n"; !strings.Contains(first["mqtt/accounts"], line) {
 			t.Errorf("the accounts lack %q:\n%s", line, first["mqtt/accounts"])
 		}
+	}
+	sum := sha256.Sum256([]byte(first["operator/api-token"]))
+	if want := "operator sha256:" + hex.EncodeToString(sum[:]) + " admin\n"; first["api/tokens"] != want {
+		t.Errorf("the API lets in %q, not %q", first["api/tokens"], want)
 	}
 	if again := makeSecrets(t, dir); !maps.Equal(first, again) {
 		t.Error("the second start changed secrets")

@@ -241,6 +241,8 @@ func TestFaultsOfValues(t *testing.T) {
 		{"URL of another protocol", "mqtt: {urls: [\"http://x\"]}", "urls"},
 		{"no partition", "bridge: {partitions: [0]}", "partitions"},
 		{"argument that is none", "bridge: {args: [\"bridge\"]}", "args"},
+		{"API for everybody", "api: {enabled: true}", "api.tokens.secret or api.oidc.issuer"},
+		{"Ingress without a name", "api: {enabled: true, tokens: {secret: x}, ingress: {enabled: true}}", "api.ingress.host"},
 		{"models twice", "models: {default: a.yaml, files: {a.yaml: x}, configMap: other}", "expected one of them"},
 		{"default model that is not there", "models: {default: b.yaml, files: {a.yaml: x}}", `"b.yaml" is not among`},
 	} {

@@ -228,6 +228,24 @@ readinessProbe:
 {{- end -}}
 {{- end -}}
 
+{{- define "devicetwin.mounts.api" -}}
+{{ include "devicetwin.mounts.temporal" . }}
+{{- if .Values.api.tokens.secret }}
+- {name: api, mountPath: /run/secrets/api, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- define "devicetwin.volumes.api" -}}
+{{ include "devicetwin.volumes.temporal" . }}
+{{- if .Values.api.tokens.secret }}
+- name: api
+  secret:
+    secretName: {{ .Values.api.tokens.secret }}
+    defaultMode: 0440
+    items: [{key: {{ .Values.api.tokens.key | quote }}, path: tokens}]
+{{- end }}
+{{- end -}}
+
 {{/* A change of the models starts pods anew, which read them at their start only. */}}
 {{- define "devicetwin.annotations" -}}
 {{- if .Values.models.files }}

@@ -36,6 +36,9 @@ type Signaller interface {
 	// therefore identifies it. An error that has a method Permanent() bool which
 	// returns true ends that: the batch becomes dead letters.
 	Signal(ctx context.Context, device string, batch devicefsm.Batch) error
+	// SignalExisting is Signal without starting a workflow: if there is none, its
+	// error has a method NotFound() bool that returns true.
+	SignalExisting(ctx context.Context, device string, batch devicefsm.Batch) error
 }
 
 // PointWriter takes points of time series; *InfluxWriter is one. WritePoint
@@ -59,8 +62,11 @@ type Deps struct {
 	// DeadLetters publishes refused messages. Nil: they are counted, logged and
 	// kept in memory only.
 	DeadLetters MessagePublisher
-	Metrics     prometheus.Registerer // nil: none are registered
-	Log         *slog.Logger          // nil: slog.Default()
+	// Answers publishes what the bridge itself answers to requests of shadows.
+	// Nil: those requests stay without an answer.
+	Answers MessagePublisher
+	Metrics prometheus.Registerer // nil: none are registered
+	Log     *slog.Logger          // nil: slog.Default()
 }
 
 // Bridge carries messages from MQTT to device workflows. Its methods may be
@@ -73,6 +79,7 @@ type Bridge struct {
 	probe   dialer // a clean session under a name of its own
 	counts  *counters
 	letters *deadLetters
+	answers *answers
 	loop    *loop
 }
 
@@ -82,7 +89,7 @@ func New(cfg Config, deps Deps) (*Bridge, error) {
 		cfg.MQTT.ClientID = "devicetwin-bridge-" + cfg.ID
 	}
 	if len(cfg.Subscribe) == 0 {
-		cfg.Subscribe = []string{cfg.Prefix + "/#"}
+		cfg.Subscribe = append([]string{cfg.Prefix + "/#"}, cfg.twinFilters()...)
 	}
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("bridge configuration: %w", err)
@@ -99,6 +106,7 @@ func New(cfg Config, deps Deps) (*Bridge, error) {
 	}
 	b := &Bridge{cfg: cfg, deps: deps, log: deps.Log.With("bridge", cfg.ID), counts: newCounters(), loop: newLoop(cfg.DrainTimeout)}
 	b.letters = newDeadLetters(cfg, deps.DeadLetters, b.counts, b.log)
+	b.answers = newAnswers(cfg, deps.Answers, b.counts, b.log)
 	if deps.Metrics != nil {
 		if err := b.counts.register(deps.Metrics); err != nil {
 			return nil, fmt.Errorf("registering the metrics of bridge %s: %w", cfg.ID, err)
@@ -123,11 +131,12 @@ func (b *Bridge) Run(ctx context.Context) error {
 	}
 
 	work, abandon := context.WithCancel(context.WithoutCancel(ctx))
-	w := &world{ctx: work, loop: b.loop, deps: b.deps, timeout: b.cfg.SignalTimeout, letters: b.letters}
+	w := &world{ctx: work, loop: b.loop, deps: b.deps, timeout: b.cfg.SignalTimeout, letters: b.letters, answers: b.answers}
 	b.loop.core = newCore(b.cfg, b.deps.Model, w, b.counts, b.log, backoff(b.cfg.RetryMin, b.cfg.RetryMax))
 	b.loop.core.instance = rand.Text()
 	var background sync.WaitGroup
 	background.Go(func() { b.letters.run(work) })
+	background.Go(func() { b.answers.run(work) })
 	background.Go(func() { b.figures(ctx) })
 	background.Go(func() { b.connector().run(ctx) })
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"devicetwin/twin"
 )
 
 // Config is everything about a bridge that can be set. Begin with
@@ -21,9 +23,12 @@ type Config struct {
 
 	// Prefix is the first level, or levels, of every device topic: "devices".
 	Prefix string
+	// TwinTopics are templates of the topics of the shadow protocol: see
+	// twin.ParseSchemes.
+	TwinTopics []string
 	// Subscribe lists the topic filters to subscribe to. Empty means
 	// "{Prefix}/#", which also brings in the topics that nobody planned, so that
-	// they are seen as dead letters. "$share/{group}/…" filters are probed at
+	// they are seen as dead letters, and the filters of TwinTopics elsewhere. "$share/{group}/…" filters are probed at
 	// start, because some brokers accept them and never deliver.
 	Subscribe []string
 
@@ -121,6 +126,8 @@ func DefaultConfig() Config {
 		MQTT:   DefaultMQTTConfig(),
 		Prefix: "devices",
 
+		TwinTopics: twin.DefaultTopics(),
+
 		MaxPayload: 128 << 10,
 		MaxDepth:   32,
 		MaxObjects: 1000,
@@ -177,6 +184,9 @@ func (c Config) Validate() error {
 	f.check(idPattern.MatchString(c.ID), "bridge id %q: expected %s", c.ID, idPattern)
 	f.add(c.MQTT.Validate())
 	f.check(validPrefix(c.Prefix), "topic prefix %q: expected topic levels without wildcards, such as devices", c.Prefix)
+	if validPrefix(c.Prefix) {
+		f.add(c.checkTwinTopics())
+	}
 	for _, filter := range c.Subscribe {
 		if err := checkFilter(filter); err != nil {
 			f.add(fmt.Errorf("subscription %q: %w", filter, err))

@@ -8,14 +8,19 @@ import (
 	"time"
 
 	"devicetwin/devicefsm"
+	"devicetwin/twin"
 )
 
 // effects is what the core asks of the world. None of them blocks.
 type effects interface {
 	// signal starts an attempt; its result comes back through core.signalled.
-	signal(device string, batch devicefsm.Batch)
+	// Existing is for a batch that must not start a workflow.
+	signal(device string, batch devicefsm.Batch, existing bool)
 	// letter takes a dead letter and reports whether core.lettered will follow.
 	letter(l DeadLetter, e *entry) bool
+	// answer takes an answer to a request, and reports whether core.lettered will
+	// follow.
+	answer(topic string, payload []byte, e *entry) bool
 	// point takes the telemetry of one message.
 	point(device string, data map[string]any, at time.Time)
 }
@@ -25,13 +30,14 @@ type effects interface {
 // done. It has no goroutine, no clock and no lock: its inputs are the methods
 // called by loop, one at a time, and time comes in with them.
 type core struct {
-	cfg    Config
-	limits payloadLimits
-	model  Model
-	out    effects
-	counts *counters
-	log    *slog.Logger
-	wait   func(attempt int) time.Duration // backoff of signals
+	cfg     Config
+	limits  payloadLimits
+	schemes []twin.Scheme // of the topics of shadows
+	model   Model
+	out     effects
+	counts  *counters
+	log     *slog.Logger
+	wait    func(attempt int) time.Duration // backoff of signals
 
 	silentAfter, tolerance time.Duration
 
@@ -71,6 +77,7 @@ func newCore(cfg Config, model Model, out effects, counts *counters, log *slog.L
 	}
 	c := &core{
 		cfg:     cfg,
+		schemes: cfg.schemes(),
 		limits:  payloadLimits{cfg.MaxPayload, cfg.MaxDepth, cfg.MaxObjects},
 		model:   model,
 		out:     out,
@@ -212,6 +219,9 @@ func (c *core) interpret(e *entry, now time.Time) {
 		c.counts.ignored.Add(1)
 		return
 	}
+	if c.interpretTwin(e, now) {
+		return
+	}
 	a, ref := parseTopic(c.cfg.Prefix, e.topic)
 	if ref == nil && a.command {
 		c.counts.ignored.Add(1)
@@ -258,7 +268,7 @@ func (c *core) refuse(e *entry, ref *refusal) {
 	}
 }
 
-// lettered notes that a dead letter is published or given up.
+// lettered notes that a dead letter, or an answer, is published or given up.
 func (c *core) lettered(e *entry) { c.settle(e) }
 
 // dispatch starts signals while it may. Devices take turns: one that has more
@@ -276,7 +286,7 @@ func (c *core) dispatch(now time.Time) {
 		}
 		d.signalled = now
 		c.inFlight++
-		c.out.signal(d.id, devicefsm.Batch{ID: w.id, Messages: w.messages()})
+		c.out.signal(d.id, devicefsm.Batch{ID: w.id, Messages: w.messages()}, w.onlyAsks())
 	}
 }
 
@@ -301,12 +311,18 @@ func (c *core) signalled(id string, err error, now time.Time) {
 		}
 		c.proven = d.signalled
 		c.recovered(now)
-		c.finish(d, nil, now)
+		c.finish(d, now, c.accepted)
+	case notFound(err):
+		c.pacer.accepted(took, now)
+		c.recovered(now)
+		d.signalled = time.Time{} // there is no workflow to be tried
+		c.finish(d, now, c.unknown)
 	case permanent(err):
 		c.log.Error("batch refused for good", "device", id, "messages", len(w.batch), "err", err)
 		d.signalled = time.Time{} // its workflow proves nothing
 		d.seen.filter.Reset()
-		c.finish(d, refuse(ReasonRefused, "%v", err), now)
+		ref := refuse(ReasonRefused, "%v", err)
+		c.finish(d, now, func(it item) { c.turnDown(it, ref) })
 	default:
 		c.failed(d, err, now)
 	}
@@ -341,10 +357,11 @@ func (c *core) recovered(now time.Time) {
 	}
 }
 
-// finish ends a device's batch: accepted, or refused for good.
-func (c *core) finish(d *device, ref *refusal, now time.Time) {
+// finish ends a device's batch, with each of its messages as the outcome is.
+func (c *core) finish(d *device, now time.Time, each func(item)) {
 	w := d.work
 	batch := w.batch
+	d.answered(batch)
 	c.unstuck(d)
 	if c.trying == d {
 		c.trying = nil
@@ -356,13 +373,25 @@ func (c *core) finish(d *device, ref *refusal, now time.Time) {
 		d.work = nil
 	}
 	for _, it := range batch {
-		if ref != nil {
-			c.refuse(it.entry, ref)
-		} else if it.message.Channel != devicefsm.ChannelSystem {
-			c.counts.events.Add(1)
-		}
+		each(it)
 		c.settle(it.entry)
 	}
+}
+
+func (c *core) accepted(it item) {
+	if it.message.Channel != devicefsm.ChannelSystem {
+		c.counts.events.Add(1)
+	}
+}
+
+// turnDown tells of a message that no workflow gets: its sender, if that waits
+// for an answer, or whoever reads the dead letters.
+func (c *core) turnDown(it item, ref *refusal) {
+	if r := it.message.Twin; r != nil {
+		c.reject(it.entry, r.Reply+"/"+it.message.Name, twin.Reject(500, twin.ClientToken(r.Payload, twin.DefaultLimits())))
+		return
+	}
+	c.refuse(it.entry, ref)
 }
 
 // elapsed makes batches ready again whose wait is over.

@@ -249,6 +249,9 @@ func TestSizeIsAnUpperBound(t *testing.T) {
 		m := devicefsm.Message{
 			Channel: devicefsm.ChannelTelemetry, Name: "x", Data: data, Time: time.Now().UTC(),
 			Epoch: 1<<53 - 1, Seq: 1<<53 - 1, Digest: "0123456789abcdef", Redelivered: true,
+			Twin: &devicefsm.TwinRequest{
+				Shadow: strings.Repeat("s", 64), Reply: "$aws/things/<&>/shadow", Payload: []byte(strings.Repeat("x", 100)), Reports: true,
+			},
 			LeftOut: &devicefsm.LeftOut{
 				Spans:   []devicefsm.Span{{Epoch: 1<<63 - 1, From: 1<<64 - 1, To: 1<<64 - 1}, {Epoch: 1<<63 - 1, From: 1<<64 - 1, To: 1<<64 - 1}},
 				Digests: []string{"0123456789abcdef", "0123456789abcdef"},

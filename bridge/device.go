@@ -22,6 +22,7 @@ type device struct {
 	signalled time.Time // when its last attempt to signal began
 	bucket    bucket
 	stuck     bool // given up: see holder
+	requests  int  // of its shadows, that Temporal does not have yet
 
 	work *backlog // nil when idle
 }

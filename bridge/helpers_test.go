@@ -39,8 +39,9 @@ func (m testModel) Liveness() (time.Duration, time.Duration) { return m.silentAf
 
 // sentSignal is one attempt that the core started.
 type sentSignal struct {
-	device string
-	batch  devicefsm.Batch
+	device   string
+	batch    devicefsm.Batch
+	existing bool
 }
 
 // ids are the "id" values of a batch's messages, or their names.
@@ -60,13 +61,22 @@ func (s sentSignal) ids() string {
 type recorder struct {
 	signals   []sentSignal
 	letters   []DeadLetter
+	answers   []string
 	points    []string
 	publishes bool // dead letters wait to be published
 	waiting   []*entry
 }
 
-func (r *recorder) signal(device string, b devicefsm.Batch) {
-	r.signals = append(r.signals, sentSignal{device, b})
+func (r *recorder) signal(device string, b devicefsm.Batch, existing bool) {
+	r.signals = append(r.signals, sentSignal{device, b, existing})
+}
+
+func (r *recorder) answer(topic string, payload []byte, e *entry) bool {
+	r.answers = append(r.answers, topic+" "+string(payload))
+	if r.publishes {
+		r.waiting = append(r.waiting, e)
+	}
+	return r.publishes
 }
 
 func (r *recorder) letter(l DeadLetter, e *entry) bool {

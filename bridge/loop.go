@@ -140,14 +140,19 @@ type world struct {
 	deps    Deps
 	timeout time.Duration
 	letters *deadLetters
+	answers *answers
 	running sync.WaitGroup
 }
 
-func (w *world) signal(device string, batch devicefsm.Batch) {
+func (w *world) signal(device string, batch devicefsm.Batch, existing bool) {
+	signal := w.deps.Signaller.Signal
+	if existing {
+		signal = w.deps.Signaller.SignalExisting
+	}
 	w.running.Go(func() {
 		ctx, cancel := context.WithTimeout(w.ctx, w.timeout)
 		defer cancel()
-		err := w.deps.Signaller.Signal(ctx, device, batch)
+		err := signal(ctx, device, batch)
 		select {
 		case w.loop.results <- signalResult{device, err}:
 		case <-w.loop.ended:
@@ -155,13 +160,19 @@ func (w *world) signal(device string, batch devicefsm.Batch) {
 	})
 }
 
-func (w *world) letter(l DeadLetter, e *entry) bool {
-	return w.letters.add(l, func() {
+func (w *world) letter(l DeadLetter, e *entry) bool { return w.letters.add(l, w.lettered(e)) }
+
+func (w *world) answer(topic string, payload []byte, e *entry) bool {
+	return w.answers.add(topic, payload, w.lettered(e))
+}
+
+func (w *world) lettered(e *entry) func() {
+	return func() {
 		select {
 		case w.loop.lettered <- e:
 		case <-w.loop.ended:
 		}
-	})
+	}
 }
 
 func (w *world) point(device string, data map[string]any, at time.Time) {

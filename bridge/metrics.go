@@ -25,6 +25,9 @@ type counters struct {
 	deadLetters            map[Reason]*atomic.Uint64
 	deadLettersUnpublished atomic.Uint64
 
+	rejected   atomic.Uint64 // requests of shadows that the bridge answered itself
+	unanswered atomic.Uint64 // of these answers, those that could not be published
+
 	connects     atomic.Uint64
 	connectsLost atomic.Uint64
 	sessionsLost atomic.Uint64 // connections on which the broker had forgotten the session
@@ -81,7 +84,7 @@ func (c *counters) register(to prometheus.Registerer) error {
 		c.waitSeconds,
 		counterOf("received_total", "MQTT messages received.", nil, &c.received),
 		counterOf("repeated_total", "MQTT messages delivered again that the bridge still knew.", nil, &c.repeated),
-		counterOf("ignored_total", "Retained copies and commands to devices, which are no input.", nil, &c.ignored),
+		counterOf("ignored_total", "Retained copies, commands to devices and answers to requests, which are no input.", nil, &c.ignored),
 		counterOf("foreign_total", "MQTT messages of devices that belong to other partitions.", nil, &c.foreign),
 		counterOf("messages_total", "JSON objects received.", nil, &c.messages),
 		counterOf("gaps_total", "Gaps in the numbers of devices.", nil, &c.gaps),
@@ -90,6 +93,8 @@ func (c *counters) register(to prometheus.Registerer) error {
 		counterOf("signals_total", "Signals accepted by Temporal.", nil, &c.signals),
 		counterOf("signal_failures_total", "Attempts to signal that failed and are repeated.", nil, &c.signalFailures),
 		counterOf("dead_letters_unpublished_total", "Dead letters that could not be published.", nil, &c.deadLettersUnpublished),
+		counterOf("requests_rejected_total", "Requests of shadows that the bridge itself answered: no workflow, too many, too large.", nil, &c.rejected),
+		counterOf("answers_unpublished_total", "Answers of the bridge that could not be published.", nil, &c.unanswered),
 		counterOf("connects_total", "Connections to the broker.", nil, &c.connects),
 		counterOf("connections_lost_total", "Connections to the broker that were lost.", nil, &c.connectsLost),
 		counterOf("sessions_lost_total", "Reconnections on which the broker had forgotten the session.", nil, &c.sessionsLost),

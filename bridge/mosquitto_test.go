@@ -110,6 +110,10 @@ type workflowModel struct {
 	seen map[string][]uint64
 }
 
+func (w *workflowModel) SignalExisting(ctx context.Context, device string, b devicefsm.Batch) error {
+	return w.Signal(ctx, device, b)
+}
+
 func (w *workflowModel) Signal(_ context.Context, device string, b devicefsm.Batch) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -15,7 +15,15 @@ const (
 // messageSize is an upper bound of the length of a message in JSON, cheaper
 // than writing it.
 func messageSize(m devicefsm.Message) int {
-	return envelopeSize + len(m.Name) + len(m.Digest) + valueSize(m.Data) + leftOutSize(m.LeftOut)
+	return envelopeSize + len(m.Name) + len(m.Digest) + valueSize(m.Data) + leftOutSize(m.LeftOut) + requestSize(m.Twin)
+}
+
+// requestSize counts base64 for the payload.
+func requestSize(r *devicefsm.TwinRequest) int {
+	if r == nil {
+		return 0
+	}
+	return 80 + len(r.Shadow) + stringSize(r.Reply) + (len(r.Payload)+2)/3*4
 }
 
 func leftOutSize(l *devicefsm.LeftOut) int {

@@ -94,9 +94,10 @@ func (c *core) giveUp(d *device, now time.Time) {
 	c.stuck++
 	d.work = &backlog{probe: true, attempt: w.attempt, retryAt: now.Add(c.wait(w.attempt))}
 	heap.Push(&c.retries, d)
+	d.answered(items)
 	ref := refuse(ReasonQuota, "the device's workflow took no signal for %v, and everything else waited behind it: %v", lasted, w.err)
 	for _, it := range items {
-		c.refuse(it.entry, ref)
+		c.turnDown(it, ref)
 		c.settle(it.entry)
 	}
 }

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"devicetwin/devicefsm"
+	"devicetwin/twin"
 )
 
 var (
@@ -104,11 +106,59 @@ func checkFilter(filter string) error {
 	return nil
 }
 
+// checkTwinTopics refuses templates that take in other topics of this service.
+func (c Config) checkTwinTopics() error {
+	schemes, err := twin.ParseSchemes(c.Prefix, c.TwinTopics)
+	if err != nil {
+		return err
+	}
+	var f faults
+	for _, scheme := range schemes {
+		for _, filter := range scheme.Filters() {
+			for _, other := range []string{"telemetry", "status", "events/x", "commands/x"} {
+				other = c.Prefix + "/x/" + other
+				f.check(!filterMatches(filter, other), "topic template %q: it takes in %s", scheme, other)
+			}
+			f.check(!filterMatches(filter, c.statusTopic()), "topic template %q: it takes in %s", scheme, c.statusTopic())
+		}
+	}
+	return f.err()
+}
+
+// schemes are the topics of shadows. A configuration that Validate refuses has
+// none.
+func (c Config) schemes() []twin.Scheme {
+	schemes, err := twin.ParseSchemes(c.Prefix, c.TwinTopics)
+	if err != nil {
+		return nil
+	}
+	return schemes
+}
+
+// twinFilters are the filters of the topics of shadows that are not below the
+// prefix. A topic that two filters match may be delivered twice, and a broker may
+// keep the order within one filter only.
+func (c Config) twinFilters() []string {
+	var filters []string
+	for _, scheme := range c.schemes() {
+		for _, filter := range scheme.Filters() {
+			if !strings.HasPrefix(filter, c.Prefix+"/") {
+				filters = append(filters, filter)
+			}
+		}
+	}
+	return filters
+}
+
 // seesWholeDevices reports whether the subscriptions bring in every topic of
 // each device of which they bring in one.
 func (c Config) seesWholeDevices() bool {
 	device := strings.Count(c.Prefix, "/") + 1 // place of its level
+	requests := c.twinFilters()                // which matter to no class
 	for _, filter := range c.Subscribe {
+		if slices.Contains(requests, filter) {
+			continue
+		}
 		levels := strings.Split(filter, "/")
 		if last := len(levels) - 1; sharedFilter(filter) || levels[last] != "#" || last > device+1 {
 			return false

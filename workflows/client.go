@@ -49,6 +49,10 @@ func (c *Client) Signal(ctx context.Context, device string, batch devicefsm.Batc
 	if err == nil {
 		return nil
 	}
+	return signalError(device, err)
+}
+
+func signalError(device string, err error) error {
 	err = fmt.Errorf("signal workflow of device %s: %w", device, err)
 	// The server says InvalidArgument also of a run that is full of signals while
 	// its worker is away; only that of a payload too large is for good.

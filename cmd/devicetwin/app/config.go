@@ -53,6 +53,7 @@ type MQTTConfig struct {
 	CertFile     string   `help:"PEM file of this client's certificate." placeholder:"FILE"`
 	KeyFile      string   `help:"PEM file of this client's key." placeholder:"FILE"`
 	TopicPrefix  string   `help:"First part of all device topics: PREFIX/{device}/telemetry." default:"devices"`
+	TwinTopics   []string `help:"Topics of the shadow protocol: {id} is the device, the part in brackets is for named shadows." default:"$aws/things/{id}/shadow[/name/{shadow}],{prefix}/{id}/twin[/{shadow}]" placeholder:"TEMPLATE"`
 }
 
 // TemporalConfig is how to reach Temporal.

@@ -231,7 +231,7 @@ func (s *Service) startParts(c Config, b *BridgeConfig, w *WorkerConfig, tempora
 	if b != nil {
 		ready, err := s.startBridge(c, *b, bridge.Deps{
 			Model: models[0], Signaller: c.Temporal.newTwins(temporal, models[0]),
-			Points: points, DeadLetters: publisher, Metrics: metrics, Log: s.log,
+			Points: points, DeadLetters: publisher, Answers: publisher, Metrics: metrics, Log: s.log,
 		})
 		if err != nil {
 			return nil, err
@@ -314,6 +314,9 @@ func (c MQTTConfig) clientConfig() bridge.MQTTConfig {
 func (c Config) bridgeConfig(b BridgeConfig) bridge.Config {
 	cfg := bridge.DefaultConfig()
 	cfg.ID, cfg.MQTT, cfg.Prefix, cfg.Subscribe = b.ID, c.MQTT.clientConfig(), c.MQTT.TopicPrefix, b.Subscribe
+	if len(c.MQTT.TwinTopics) > 0 { // else of a configuration that was not made by the parser
+		cfg.TwinTopics = c.MQTT.TwinTopics
+	}
 	cfg.MaxPayload, cfg.Window = b.MaxPayload, b.Window
 	cfg.BatchMessages, cfg.SignalsInFlight, cfg.LingerMax = b.BatchMessages, b.SignalsInFlight, b.Linger
 	cfg.QuotaRate, cfg.QuotaBurst, cfg.QuotaWaiting = b.QuotaRate, b.QuotaBurst, b.QuotaWaiting

@@ -97,6 +97,10 @@ func (f *fanIn) check(ctx context.Context, l *load, sub *subscriber) ([]string, 
 // takes is a Temporal that takes everything, to measure the bridge alone.
 type takes struct{ signals atomic.Uint64 }
 
+func (t *takes) SignalExisting(ctx context.Context, device string, batch devicefsm.Batch) error {
+	return t.Signal(ctx, device, batch)
+}
+
 func (t *takes) Signal(context.Context, string, devicefsm.Batch) error {
 	t.signals.Add(1)
 	return nil

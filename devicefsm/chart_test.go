@@ -2,6 +2,7 @@ package devicefsm
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -206,7 +207,7 @@ func TestTransitionsAreReported(t *testing.T) {
 		t.Fatalf("transitions at the start: %+v", d.out.Transitions)
 	}
 	d.send("go", nil)
-	if want := (Transition{From: "a", To: "c", Event: "go", Time: t0}); len(d.out.Transitions) != 1 || d.out.Transitions[0] != want {
+	if want := (Transition{From: "a", To: "c", Event: "go", Time: t0}); len(d.out.Transitions) != 1 || !reflect.DeepEqual(d.out.Transitions[0], want) {
 		t.Fatalf("transitions %+v", d.out.Transitions)
 	}
 	d.send("stay", nil)
@@ -214,7 +215,7 @@ func TestTransitionsAreReported(t *testing.T) {
 		t.Fatalf("transitions %+v", d.out.Transitions)
 	}
 	d.advance(time.Minute)
-	if want := (Transition{From: "c", To: "a", Event: "after", Time: t0.Add(10 * time.Second)}); len(d.out.Transitions) != 1 || d.out.Transitions[0] != want {
+	if want := (Transition{From: "c", To: "a", Event: "after", Time: t0.Add(10 * time.Second)}); len(d.out.Transitions) != 1 || !reflect.DeepEqual(d.out.Transitions[0], want) {
 		t.Fatalf("transitions %+v", d.out.Transitions)
 	}
 }

@@ -36,7 +36,7 @@ func (c *checker) event(e source.Entry, made map[string]bool, names []string) {
 	case (name == EventSilent || name == EventAlive) && c.m.silentAfter == 0:
 		e.KeyAt.FaultHint("for example liveness: {silent_after: 5m, tolerance: 30s}", "event %q is never raised: the model has no liveness", name)
 	case d.wild && slices.ContainsFunc(names, d.matches), made[name]:
-	case !d.wild && isAckName(name), strings.HasPrefix(name, "twin."), strings.HasPrefix(name, "done."), strings.HasPrefix(name, "error."):
+	case !d.wild && (isAckName(name) || isOutcomeName(name)), name == EventReprovision, d.wild && name == "operator", strings.HasPrefix(name, "twin."), strings.HasPrefix(name, "done."), strings.HasPrefix(name, "error."):
 	case ReservedName(name):
 		e.KeyAt.FaultHint(source.DidYouMean(name, names), "event %q is never made: names that begin like this are the service's own", name)
 	case len(c.m.rules) > 0 && !d.wild:
@@ -70,6 +70,13 @@ func oneSlip(a, b string) bool {
 func isAckName(name string) bool {
 	i := strings.LastIndexByte(name, '.')
 	return i > 0 && slices.Contains(ackStatuses, name[i+1:])
+}
+
+// isOutcomeName reports whether the service makes the event when it ends a
+// command itself.
+func isOutcomeName(name string) bool {
+	i := strings.LastIndexByte(name, '.')
+	return i > 0 && slices.Contains(outcomes, name[i+1:])
 }
 
 // rules finds rules of events that never get a message, because one before them

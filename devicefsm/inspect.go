@@ -22,6 +22,9 @@ func (m *Model) Sources() []string {
 	return slices.Compact(names)
 }
 
+// ReadsTwin reports whether an expression of the chart reads twin.
+func (m *Model) ReadsTwin() bool { return m.readsTwin }
+
 // Invocations are the activities that run, in the order of their starts.
 func (m *Model) Invocations(s *Snapshot) []Invocation {
 	s, err := m.bind(s)

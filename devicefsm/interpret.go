@@ -33,6 +33,7 @@ type run struct {
 	owned   bool      // s.active is this macrostep's own copy
 	changed bool      // the snapshot will differ from the one given
 	start   []int     // states entered in this macrostep whose invocations are to start
+	guards  []string  // of the transitions taken in this macrostep
 	buf     [4]*transition
 }
 
@@ -113,12 +114,12 @@ func (r *run) macrostep(t trigger) {
 		r.fault("event %q: more than %d transitions without coming to rest: is there an endless loop of always or raise? The event was left out", t.name, maxMicrosteps)
 		return
 	}
-	r.finish(before.leaves, t.name)
+	r.finish(&before, t)
 }
 
 func (r *run) begin() {
 	r.queue, r.start = r.queue[:0], r.start[:0]
-	r.moved, r.owned = false, false
+	r.moved, r.owned, r.guards = false, false, nil
 }
 
 // settle runs eventless transitions and internal events to completion. It
@@ -159,15 +160,24 @@ func (r *run) complete() bool {
 }
 
 // finish ends what is done, and notes the change.
-func (r *run) finish(before []*state, event string) {
+func (r *run) finish(before *Snapshot, t trigger) {
 	if r.s.done {
 		r.exitInterpreter()
 	}
 	if r.moved {
 		r.out.Transitions = append(r.out.Transitions, Transition{
-			From: nameOf(before), To: nameOf(r.s.leaves), Event: event, Time: r.s.Time(),
+			From: nameOf(before.leaves), To: nameOf(r.s.leaves), Event: t.name, Time: r.s.Time(),
+			Data: t.data, Before: orNone(before.context), After: orNone(r.s.context), Guards: r.guards,
 		})
 	}
+}
+
+// orNone makes one value of an empty context and none, which are one in JSON.
+func orNone(context map[string]any) map[string]any {
+	if len(context) == 0 {
+		return nil
+	}
+	return context
 }
 
 func (r *run) anyAlways() bool {
@@ -209,6 +219,9 @@ func (r *run) microstep(enabled []*transition) bool {
 		}
 	}
 	for _, t := range enabled {
+		if t.guard != nil && len(r.guards) < maxGuards {
+			r.guards = append(r.guards, t.guard.source)
+		}
 		r.block(t.actions, "a transition of state", t.source)
 	}
 	if exits != nil {

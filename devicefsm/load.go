@@ -94,6 +94,7 @@ func (l *loader) model(root source.Node, file string) {
 	l.patternRules(fields["patterns"])
 	l.resolveStateIn()
 	if l.f.Err() == nil {
+		l.m.readsTwin = slices.ContainsFunc(l.refs, func(r exprRef) bool { return r.expr.reads["twin"] })
 		l.m.analyse()
 	}
 }
@@ -165,7 +166,7 @@ func (l *loader) rules(n source.Node) {
 		case !validEventName(e.Key):
 			e.KeyAt.Faultf("event name %q: expected a name without * and without a dot at either end", e.Key)
 		case ReservedName(e.Key):
-			e.KeyAt.Faultf("event name %q: names that begin with done., error., device., sequence. or twin. belong to the service", e.Key)
+			e.KeyAt.Faultf("event name %q: names that begin with done., error., device., sequence., twin. or operator. belong to the service", e.Key)
 		}
 		if c := fields["channel"]; c.Exists() {
 			r.channel = Channel(l.oneOf(c, channels...))

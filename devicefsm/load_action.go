@@ -54,7 +54,7 @@ func (l *loader) action(n source.Node, depth int) action {
 				return nil
 			}
 			word = e.Key
-		case (e.Key == "then" || e.Key == "else") && slices.ContainsFunc(entries, func(e source.Entry) bool { return e.Key == "if" }):
+		case belongsTo(e.Key, entries):
 		default:
 			e.KeyAt.FaultHint(source.DidYouMean(e.Key, actionKeys), "unknown action %q; expected one of %s", e.Key, strings.Join(actionKeys, ", "))
 			return nil
@@ -75,16 +75,47 @@ func (l *loader) action(n source.Node, depth int) action {
 	case "notify":
 		return l.notify(v)
 	case "desire":
-		if !v.IsMap() {
-			v.FaultHint("for example desire: {interval: \"10\"}", "expected a mapping of desired properties, found %s", v.Kind())
-			return nil
-		}
-		return effectAction{kind: ActionDesire, data: l.objectTemplate(v)}
+		return l.desire(v, fields)
 	case "log":
 		return logAction{message: l.template(v)}
 	}
 	n.Require(fields, "then")
 	return ifAction{cond: l.condition(v, placeChart), yes: l.actionsAt(fields["then"], depth+1), no: l.actionsAt(fields["else"], depth+1)}
+}
+
+// companions are the words that stand beside an action's own.
+var companions = map[string][]string{"if": {"then", "else"}, "desire": {"within", "shadow"}}
+
+// belongsTo reports whether a key stands beside the word of one of the entries.
+func belongsTo(key string, entries []source.Entry) bool {
+	return slices.ContainsFunc(entries, func(e source.Entry) bool { return slices.Contains(companions[e.Key], key) })
+}
+
+func (l *loader) desire(v source.Node, fields map[string]source.Node) action {
+	if !v.IsMap() {
+		v.FaultHint("for example desire: {interval: \"10\"}", "expected a mapping of desired properties, found %s", v.Kind())
+		return nil
+	}
+	a := effectAction{kind: ActionDesire, data: l.objectTemplate(v)}
+	if w := fields["within"]; w.Exists() {
+		if a.within = w.Duration(); a.within > maxTTL {
+			w.Faultf("expected at most %d days", maxTTL/(24*time.Hour))
+		}
+	}
+	if s := fields["shadow"]; s.Exists() {
+		a.name = s.String()
+		if s.IsText() && !validShadowName(a.name) {
+			s.Faultf("shadow %q: expected 1 to 64 letters, digits, and any of : _ -", a.name)
+		}
+	}
+	return a
+}
+
+// validShadowName is the rule of the device shadow protocol.
+func validShadowName(name string) bool {
+	return name != "" && len(name) <= 64 && !strings.ContainsFunc(name, func(c rune) bool {
+		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == ':' || c == '_' || c == '-')
+	})
 }
 
 func (l *loader) assigned(n source.Node) *template {
@@ -157,20 +188,26 @@ func (l *loader) notify(n source.Node) action {
 	return a
 }
 
-// maxTTL is the longest time that a command may wait for its device.
+// maxTTL is the longest time that a command may wait for its device, and a
+// device may take to report what is desired of it.
 const maxTTL = 30 * 24 * time.Hour
 
 func (l *loader) command(n source.Node) action {
 	a := effectAction{kind: ActionCommand}
 	at := n
 	if n.IsMap() {
-		fields := n.Fields("name", "data", "ttl")
+		fields := n.Fields("name", "data", "ttl", "replace")
 		n.Require(fields, "name")
 		at = fields["name"]
 		a.data = l.objectTemplate(fields["data"])
 		if t := fields["ttl"]; t.Exists() {
 			if a.ttl = t.Duration(); a.ttl > maxTTL {
 				t.Faultf("expected at most %d days", maxTTL/(24*time.Hour))
+			}
+		}
+		if r := fields["replace"]; r.Exists() {
+			if a.replace = r.Bool(); a.replace && a.ttl == 0 {
+				r.Faultf("only a command with a ttl waits, so that it can take the place of another")
 			}
 		}
 	}

@@ -273,7 +273,7 @@ func (l *loader) stepEvent(n source.Node, known []string) descriptor {
 	if known == nil || text == "*" || slices.ContainsFunc(known, d.matches) {
 		return d
 	}
-	if command, status, found := strings.Cut(d.name, "."); found && command != "" && slices.Contains(ackStatuses, status) {
+	if isAckName(d.name) || isOutcomeName(d.name) || d.name == EventReprovision || d.name == "operator" {
 		return d
 	}
 	if strings.HasPrefix(d.name, "twin.") || d.name == "twin" {
@@ -289,6 +289,9 @@ func (l *loader) stepEvent(n source.Node, known []string) descriptor {
 
 // ackStatuses are what a device answers to a command.
 var ackStatuses = []string{"accepted", "succeeded", "failed", "rejected"}
+
+// outcomes are the ends of a command that the service decides.
+var outcomes = []string{"expired", "cancelled", "superseded"}
 
 // knownEvents are the names that a pattern may wait for; nil is any, where the
 // model does not say which messages are which events.

@@ -31,7 +31,7 @@ func (m *Model) Start(at time.Time) (*Snapshot, Outcome) {
 		r.fault("more than %d transitions at the start without coming to rest: is there an endless loop of always or raise?", maxMicrosteps)
 	}
 	r.moved = false // there is nothing that it came from
-	r.finish(nil, "")
+	r.finish(&Snapshot{}, trigger{})
 	return r.result(nil)
 }
 
@@ -48,7 +48,7 @@ func (m *Model) Step(s *Snapshot, ev Event) (*Snapshot, Outcome) {
 		return s, Outcome{}
 	}
 	r := &run{m: m, s: *bound}
-	r.scope.context, r.scope.active = bound.context, bound.active
+	r.scope.context, r.scope.active, r.scope.twin = bound.context, bound.active, ev.Twin
 	if !ev.Time.IsZero() {
 		r.advance(clampMillis(ev.Time))
 	}

@@ -26,6 +26,12 @@ const (
 	EventSequenceGap  = "sequence.gap"  // numbers were skipped: data {epoch, from, to, missing}
 	EventSequenceLate = "sequence.late" // a number arrived after a higher one: data {epoch, seq}
 
+	EventReportedChanged = "twin.reported.changed" // data {shadow, version, paths}
+	EventDesiredChanged  = "twin.desired.changed"  // data {shadow, version, paths}
+	EventDiverged        = "twin.diverged"         // not reported in time: data {shadow, version, paths}
+
+	EventReprovision = "operator.reprovision" // an operator asks for it: data {reason, who}
+
 	// MessageSeen is the name of a system message that only renews liveness;
 	// it becomes no event.
 	MessageSeen = "device.seen"
@@ -117,11 +123,12 @@ func (m Message) Alive() bool {
 }
 
 // ReservedName reports whether an event name belongs to the service, so that a
-// device may not publish it: done.*, error.*, device.*, sequence.*, twin.*.
+// device may not publish it, nor an operator send it: done.*, error.*, device.*,
+// sequence.*, twin.*, operator.*.
 func ReservedName(name string) bool {
 	head, _, _ := strings.Cut(name, ".")
 	switch head {
-	case "done", "error", "device", "sequence", "twin":
+	case "done", "error", "device", "sequence", "twin", "operator":
 		return true
 	}
 	return false

@@ -2,6 +2,7 @@ package devicefsm
 
 import (
 	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -25,6 +26,7 @@ type Model struct {
 	byPath      map[string]*state
 	transitions []*transition
 	relevance   relevance
+	readsTwin   bool
 }
 
 // Name is the model's name, as in `model:`, or the base of the file's name.
@@ -66,7 +68,8 @@ type rule struct {
 
 // Classify gives the event that a message is: the first rule of `events:` that
 // fits; else, on the events and system channels, the message's own name, and
-// for an acknowledgement "<command>.<status>", such as "reprovision.rejected".
+// for an acknowledgement "<command>.<status>", such as "reprovision.rejected",
+// unless it is a status that only the service gives a command.
 // Otherwise ok is false, and the message is no event.
 func (m *Model) Classify(msg Message) (name string, ok bool) {
 	var s *scope
@@ -91,7 +94,7 @@ func (m *Model) Classify(msg Message) (name string, ok bool) {
 			name = msg.Name
 		}
 	case ChannelAck:
-		if status, _ := msg.Data["status"].(string); status != "" && msg.Name != "" {
+		if status, _ := msg.Data["status"].(string); status != "" && msg.Name != "" && !slices.Contains(outcomes, status) {
 			name = msg.Name + "." + status
 		}
 	}

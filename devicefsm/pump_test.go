@@ -73,7 +73,7 @@ func TestPumpRelevance(t *testing.T) {
 		{Message{Channel: ChannelTelemetry, Data: obj{"vibration": 1.0}}, false},
 		{Message{Channel: ChannelStatus, Data: obj{"status": "online"}}, true},
 		{Message{Channel: ChannelAck, Name: "reprovision", Data: obj{"status": "rejected", "id": "x"}}, true},
-		{Message{Channel: ChannelAck, Name: "reprovision", Data: obj{"status": "accepted", "id": "x"}}, false},
+		{Message{Channel: ChannelAck, Name: "reprovision", Data: obj{"status": "accepted", "id": "x"}}, true},
 		{Message{Channel: ChannelEvents, Name: "door", Data: nil}, false},
 		{Message{Channel: ChannelSystem, Name: MessageSeen}, false},
 		{Message{Channel: ChannelSystem, Name: EventSequenceGap}, false},

@@ -126,10 +126,12 @@ func (e effects) possible(s *scope) bool {
 
 // Relevant reports whether the message could cause a transition, an action, or
 // a step or a break of a pattern in any state; if not, stepping it changes
-// nothing but the clock. Status messages are always relevant: they carry what
-// the device says about itself. A message that only renews liveness is not.
+// nothing but the clock. Messages on three channels are always relevant: status
+// messages carry what the device says about itself, acknowledgements end
+// commands, and requests to the twin change it or want an answer. A message that
+// only renews liveness is not.
 func (m *Model) Relevant(msg Message) bool {
-	if msg.Channel == ChannelStatus {
+	if alwaysRelevant(msg.Channel) {
 		return true
 	}
 	name, ok := m.Classify(msg)
@@ -147,4 +149,10 @@ func (m *Model) Relevant(msg Message) bool {
 		return false
 	}
 	return e.possible(&scope{event: msg.Data})
+}
+
+// alwaysRelevant reports whether messages on a channel matter to more than the
+// statechart.
+func alwaysRelevant(c Channel) bool {
+	return c == ChannelStatus || c == ChannelAck || c == ChannelTwin
 }

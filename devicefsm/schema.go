@@ -102,6 +102,15 @@ func actionSchemas() []schema {
 			all = append(all, required(s, "if", "then"))
 			continue
 		}
+		if k == "desire" {
+			s := withKeys([]string{"desire", "within", "shadow"}, words{
+				"desire": actionWords["desire"],
+				"within": told(refTo("duration"), "How long the device may take to report the same, before twin.diverged."),
+				"shadow": told(anyText, "Name of the shadow; the classic one if nothing is said."),
+			})
+			all = append(all, required(s, "desire"))
+			continue
+		}
 		all = append(all, required(withKeys([]string{k}, actionWords), k))
 	}
 	return all

@@ -86,8 +86,9 @@ var actionWords = words{
 		"id": told(anyText, "What cancel takes back."),
 	}), "event")), "Raises an event of the chart itself, at once or after a delay."),
 	"cancel": told(anyText, "Takes back a delayed raise, by its id."),
-	"command": told(anyOf(modelNames, required(withKeys([]string{"name", "data", "ttl"}, words{
-		"name": modelNames, "data": refTo("object"), "ttl": told(refTo("duration"), "How long the command may wait for the device."),
+	"command": told(anyOf(modelNames, required(withKeys([]string{"name", "data", "ttl", "replace"}, words{
+		"name": modelNames, "data": refTo("object"), "ttl": told(refTo("duration"), "How long the command may wait for the device, and the device may take; with it, the command waits for its turn."),
+		"replace": told(yesNo, "Whether it takes the place of those of its name that wait."),
 	}), "name")), "Sends a command to the device."),
 	"publish": told(required(withKeys([]string{"topic", "data", "retain"}, words{
 		"topic": told(anyText, "In it, {id} stands for the device."), "data": refTo("object"),

@@ -68,8 +68,8 @@ func (f *Filter) number(msg *Message) (certain bool) {
 func (m *Model) Pass(f *Filter, msg Message) bool {
 	certain := f.number(&msg)
 	event, ok := m.Classify(msg)
-	status := msg.Channel == ChannelStatus
-	if !ok && !status {
+	always := alwaysRelevant(msg.Channel)
+	if !ok && !always {
 		return false
 	}
 	ec := m.relevance.classes.byName[event]
@@ -77,11 +77,11 @@ func (m *Model) Pass(f *Filter, msg Message) bool {
 		return m.passUnknown(f, msg)
 	}
 	s := &scope{event: msg.Data}
-	if !status && !ec.effects.possible(s) {
+	if !always && !ec.effects.possible(s) {
 		return false
 	}
 	class, ok := ec.classOf(s)
-	if status || !certain || !ok || !m.relevance.classes.verdict(ec, class).settled {
+	if always || !certain || !ok || !m.relevance.classes.verdict(ec, class).settled {
 		f.Reset()
 		return true
 	}

@@ -8,6 +8,10 @@ type Event struct {
 	Name string
 	// Data is a JSON object: nil, bool, float64, string, []any, map[string]any.
 	Data map[string]any
+	// Twin is what expressions read as twin, in the same kinds of values. It is
+	// needed only where Model.ReadsTwin says so, and then with every event, those
+	// that only advance the clock too. The step does not change it.
+	Twin map[string]any
 	// Time is when the event happened. It never moves a snapshot's clock back.
 	Time time.Time
 	// Alive marks an event that shows that the device itself is up: it renews
@@ -33,7 +37,7 @@ const (
 	ActionLog     = "log"     // Data {"message": …}
 	ActionPublish = "publish" // publish Data to the topic Name, in which {id} stands for the device
 	ActionNotify  = "notify"  // tell the receiver Name of the configuration, with Data
-	ActionDesire  = "desire"  // merge Data into the desired properties of the twin; null removes a key
+	ActionDesire  = "desire"  // merge Data into the desired properties of the shadow Name ("" is the classic one); null removes a key
 )
 
 // Action is an effect that a step asks for. It is a value: nothing has happened
@@ -48,6 +52,11 @@ type Action struct {
 	TTL  time.Duration  `json:"ttl,omitempty"`
 	// Retain asks the broker to keep a published message for later subscribers.
 	Retain bool `json:"retain,omitempty"`
+	// Replace lets a command supersede those of its name that wait.
+	Replace bool `json:"replace,omitempty"`
+	// Within is how long the device may take to report what is desired of it; 0
+	// is for ever.
+	Within time.Duration `json:"within,omitempty"`
 }
 
 // Transition is a change of the active states, for points and for reading.
@@ -56,7 +65,18 @@ type Transition struct {
 	To    string    `json:"to"`    // StateName after
 	Event string    `json:"event"` // the event that caused it; after a timer, "after"
 	Time  time.Time `json:"time"`
+	// Data is the event's. Before and After are the context around the change. They
+	// belong to the event and the snapshots: do not change them.
+	Data   map[string]any `json:"data,omitempty"`
+	Before map[string]any `json:"before,omitempty"`
+	After  map[string]any `json:"after,omitempty"`
+	// Guards are the conditions of the transitions that were taken, in their
+	// order, as they stand in the model; the first maxGuards of them.
+	Guards []string `json:"guards,omitempty"`
 }
+
+// maxGuards bounds what a Transition tells of its guards.
+const maxGuards = 8
 
 // Outcome is what a step did beside the new snapshot.
 type Outcome struct {

@@ -84,25 +84,30 @@ func (p *parser) action(c *cursor, word string, w wanted, want *expectation) {
 	if !ok {
 		return
 	}
-	ttl := ""
-	if c.peek("ttl") {
+	var tail []string
+	for _, key := range []string{"ttl", "within"} {
+		if !c.peek(key) {
+			w.anyTTL = w.anyTTL || key == "ttl"
+			continue
+		}
 		c.word()
 		at := c.at
 		d, err := source.ParseDuration(c.word())
 		if err != nil {
-			p.fault(at, "", "ttl: expected a duration such as 90s")
+			p.fault(at, "", "%s: expected a duration such as 90s", key)
 			return
 		}
-		ttl = source.FormatDuration(d)
+		tail = append(tail, key+" "+source.FormatDuration(d))
 	}
-	retain := c.peek("retain")
-	if retain {
-		c.word()
+	for _, flag := range []string{"replace", "retain"} {
+		if c.peek(flag) {
+			tail = append(tail, c.word())
+		}
 	}
 	if !p.end(c) {
 		return
 	}
-	w.text, w.anyData, w.anyTTL = actionText(word, name, data, ttl, retain), !given, ttl == ""
+	w.text, w.anyData = actionText(word, name, data, tail), !given
 	want.actions = append(want.actions, w)
 }
 
@@ -117,7 +122,7 @@ func logText(c *cursor) string {
 
 // What is expected and what is found are compared as they are written.
 
-func actionText(kind, name string, data map[string]any, ttl string, retain bool) string {
+func actionText(kind, name string, data map[string]any, tail []string) string {
 	parts := []string{kind}
 	if name != "" {
 		parts = append(parts, nameText(name))
@@ -125,13 +130,7 @@ func actionText(kind, name string, data map[string]any, ttl string, retain bool)
 	if len(data) > 0 {
 		parts = append(parts, valueText(data))
 	}
-	if ttl != "" {
-		parts = append(parts, "ttl "+ttl)
-	}
-	if retain {
-		parts = append(parts, "retain")
-	}
-	return strings.Join(parts, " ")
+	return strings.Join(append(parts, tail...), " ")
 }
 
 // textOf writes an action as the line that expects it would be written.
@@ -139,15 +138,24 @@ func textOf(a devicefsm.Action, anyData, anyTTL bool) string {
 	if message, ok := a.Data["message"].(string); ok && a.Type == devicefsm.ActionLog {
 		return "log " + lineText(message)
 	}
-	ttl := ""
+	var tail []string
 	if a.TTL > 0 && !anyTTL {
-		ttl = source.FormatDuration(a.TTL)
+		tail = append(tail, "ttl "+source.FormatDuration(a.TTL))
+	}
+	if a.Within > 0 {
+		tail = append(tail, "within "+source.FormatDuration(a.Within))
+	}
+	if a.Replace {
+		tail = append(tail, "replace")
+	}
+	if a.Retain {
+		tail = append(tail, "retain")
 	}
 	data := a.Data
 	if anyData {
 		data = nil
 	}
-	return actionText(a.Type, a.Name, data, ttl, a.Retain)
+	return actionText(a.Type, a.Name, data, tail)
 }
 
 func contextText(values map[string]any) string { return "context " + valueText(values) }

@@ -221,7 +221,9 @@ type outputAction struct {
 	Data map[string]any `json:"data,omitempty"`
 	TTL  string         `json:"ttl,omitempty"`
 
-	Retain bool `json:"retain,omitempty"`
+	Retain  bool   `json:"retain,omitempty"`
+	Replace bool   `json:"replace,omitempty"`
+	Within  string `json:"within,omitempty"`
 }
 
 func (s *stepper) write(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) error {
@@ -234,7 +236,10 @@ func (s *stepper) write(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome)
 		line.Context = map[string]any{}
 	}
 	for _, a := range outcome.Actions {
-		o := outputAction{Type: a.Type, ID: a.ID, Name: a.Name, Data: a.Data, Retain: a.Retain}
+		o := outputAction{Type: a.Type, ID: a.ID, Name: a.Name, Data: a.Data, Retain: a.Retain, Replace: a.Replace}
+		if a.Within > 0 {
+			o.Within = source.FormatDuration(a.Within)
+		}
 		if a.TTL > 0 {
 			o.TTL = source.FormatDuration(a.TTL)
 		}

@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"devicetwin/internal/measure"
+	"devicetwin/twin"
 )
 
 // Names of the activities. A model's invoke names its activity by src.
@@ -44,6 +45,8 @@ type Activities struct {
 	// Topics are the MQTT filters of the topics that models may publish to; {id}
 	// in them stands for the device.
 	Topics []string
+	// TwinSchemes are the topics of the shadow protocol.
+	TwinSchemes []twin.Scheme
 	// Receivers are the addresses of webhooks, by the names that models use.
 	Receivers map[string]string
 }
@@ -65,6 +68,12 @@ type commandMessage struct {
 func (a *Activities) Emit(ctx context.Context, e Emission) (Emitted, error) {
 	var done Emitted
 	for _, m := range e.Messages {
+		if m.Shadow != nil {
+			if err := a.publishShadow(ctx, e.Device, *m.Shadow, m.Retain); err != nil {
+				return Emitted{}, err
+			}
+			continue
+		}
 		if m.Command == "" {
 			refused, err := a.publish(ctx, e.Device, m)
 			if err != nil {
@@ -74,7 +83,10 @@ func (a *Activities) Emit(ctx context.Context, e Emission) (Emitted, error) {
 			continue
 		}
 		var data any
-		if len(m.Data) > 0 {
+		switch {
+		case len(m.Body) > 0:
+			data = m.Body
+		case len(m.Data) > 0:
 			data = m.Data
 		}
 		if err := a.send(ctx, e.Device, commandMessage{
@@ -87,6 +99,32 @@ func (a *Activities) Emit(ctx context.Context, e Emission) (Emitted, error) {
 		a.Points.WritePoint(p.Measurement, p.Tags, integers(p.Fields), p.At)
 	}
 	return done, nil
+}
+
+// publishShadow sends a message of the shadow protocol: the answer to a request
+// on its own topic, anything else on those of every scheme. What is retained has
+// one place, below the device's own topics.
+func (a *Activities) publishShadow(ctx context.Context, device string, m ShadowMessage, retained bool) error {
+	topics := []string{m.Topic}
+	switch {
+	case retained:
+		base := a.TopicPrefix + "/" + device + "/twin"
+		if m.Shadow != "" {
+			base += "/" + m.Shadow
+		}
+		topics[0] = base + "/" + m.Rest
+	case m.Topic == "":
+		topics = nil
+		for _, s := range a.TwinSchemes {
+			topics = append(topics, s.Base(device, m.Shadow)+"/"+m.Rest)
+		}
+	}
+	for _, topic := range topics {
+		if err := a.Publisher.Publish(ctx, topic, 1, retained, m.Payload); err != nil {
+			return fmt.Errorf("publish to %s for device %s: %w", topic, device, err)
+		}
+	}
+	return nil
 }
 
 // publish sends a message of the model's own, if the configuration allows its

@@ -41,10 +41,12 @@ type Workflow struct {
 	// RunEvents is how many messages a run applies before it is continued as
 	// new; 0 means 10,000. A run keeps the bound that it began with.
 	RunEvents int
+	// Twin is how twins are kept; a run keeps what it began with.
+	Twin TwinSettings
 }
 
 // Device is the workflow of one device. It ends only by continue-as-new, or
-// when it is cancelled or terminated.
+// when the device is deleted, or it is cancelled or terminated.
 func (w *Workflow) Device(ctx workflow.Context, in Input) error {
 	d, err := w.begin(ctx, in)
 	if err != nil {
@@ -52,7 +54,15 @@ func (w *Workflow) Device(ctx workflow.Context, in Input) error {
 	}
 	for {
 		d.carryOut(ctx)
-		if d.runIsLong(ctx) && d.inboxIsEmpty() {
+		if d.deleted || d.runIsLong(ctx) {
+			if err := d.answerCallers(ctx); err != nil {
+				return err
+			}
+		}
+		switch idle := d.inboxIsEmpty() && len(d.updates) == 0; {
+		case d.deleted && idle:
+			return nil
+		case d.runIsLong(ctx) && idle:
 			d.state.Runs++
 			return workflow.NewContinueAsNewError(ctx, WorkflowType, Input{Device: d.state.Device, Model: d.state.Model, State: d.state})
 		}
@@ -60,24 +70,53 @@ func (w *Workflow) Device(ctx workflow.Context, in Input) error {
 			return err
 		}
 		d.takeSignals(ctx)
+		d.carryOutUpdates(ctx)
 		d.advance(ctx)
 	}
 }
 
-// device is a run in progress. Only the workflow's main coroutine touches it;
-// query handlers read it between its steps.
-type device struct {
-	model     *devicefsm.Model
-	state     *State
-	log       RunLog
-	inbox     workflow.ReceiveChannel
-	runEvents int
-	applied   int // in this run
+// answerCallers lets the handlers of updates that were carried out give their
+// answers, which would be lost with the run.
+func (d *device) answerCallers(ctx workflow.Context) error {
+	return workflow.Await(ctx, func() bool {
+		return workflow.AllHandlersFinished(ctx) || len(d.updates) > 0 || !d.inboxIsEmpty()
+	})
+}
 
-	pending []devicefsm.Action // decided, not yet carried out
+// device is a run in progress. Only the workflow's main coroutine touches it;
+// query handlers read it between its steps, and update handlers leave what they
+// are asked in updates.
+type device struct {
+	model    *devicefsm.Model
+	state    *State
+	settings runSettings
+	log      RunLog
+	inbox    workflow.ReceiveChannel
+	applied  int // in this run
+
+	updates []*update
+	wake    workflow.Channel // has something when updates were added
+
+	pending []effect // decided, not yet carried out
 	points  []Point
 	running []*invocation
 	alarm   alarm
+
+	cause       Cause          // of what is being stepped
+	raised      []raised       // events of the service's own that wait
+	depth       int            // of the event that is being stepped
+	transitions int            // in this run
+	changed     []string       // shadows whose documents changed since the last emission
+	twinValues  map[string]any // what expressions read; nil: to be made
+	properties  []string       // what is indexed; nil: to be made
+	back        bool           // the device has come back since the last emission
+	deleted     bool
+}
+
+// effect is an action, or a message that needs no more thought.
+type effect struct {
+	devicefsm.Action
+	message *Outgoing
 }
 
 func (w *Workflow) begin(ctx workflow.Context, in Input) (*device, error) {
@@ -95,17 +134,19 @@ func (w *Workflow) begin(ctx workflow.Context, in Input) (*device, error) {
 	if err := d.answerQueries(ctx); err != nil {
 		return nil, err
 	}
-	// The bound is recorded because a run must replay with the bound it had.
-	bound := workflow.SideEffect(ctx, func(workflow.Context) any { return w.RunEvents })
-	if err := bound.Get(&d.runEvents); err != nil {
-		return nil, fmt.Errorf("read bound of device %s: %w", d.state.Device, err)
+	if err := d.takeOperations(ctx); err != nil {
+		return nil, err
 	}
-	if d.runEvents <= 0 {
-		d.runEvents = defaultRunEvents
+	settings, err := w.recordSettings(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("begin run of device %s: %w", d.state.Device, err)
 	}
+	d.settings = settings
 	if d.state.Snapshot == nil {
+		d.because(Cause{Kind: CauseStart})
 		snapshot, outcome := model.Start(workflow.Now(ctx))
 		d.accept(snapshot, outcome)
+		d.settle(workflow.Now(ctx))
 	}
 	for _, a := range d.state.Invocations {
 		d.start(ctx, a)
@@ -166,18 +207,36 @@ func (d *device) apply(ctx workflow.Context, batch devicefsm.Batch) {
 		}
 		d.applied++
 		d.log.add(started, m)
+		d.because(Cause{Kind: CauseMessage, Channel: string(m.Channel), Name: m.Name, Epoch: m.Epoch, Seq: m.Seq})
 		if v == late {
 			d.step(devicefsm.Event{
 				Name: devicefsm.EventSequenceLate, Time: m.Time,
 				Data: map[string]any{"epoch": float64(m.Epoch), "seq": float64(m.Seq)},
 			})
 		}
-		d.identify(m)
-		d.recoveryHears(m)
-		d.noteAnswer(m)
-		name, _ := d.model.Classify(m) // a message that is no event still renews liveness
-		d.step(devicefsm.Event{Name: name, Data: m.Data, Time: m.Time, Alive: m.Alive()})
+		d.take(m)
 	}
+	if d.back && len(batch.Messages) > 0 {
+		d.greet(batch.Messages[len(batch.Messages)-1].Time)
+	}
+}
+
+// take applies one message.
+func (d *device) take(m devicefsm.Message) {
+	d.identify(m)
+	d.observe(m)
+	d.recoveryHears(m)
+	d.noteAnswer(m)
+	d.hearAnswer(m)
+	if m.Channel == devicefsm.ChannelTwin {
+		d.step(devicefsm.Event{Time: m.Time, Alive: m.Alive()})
+		d.because(Cause{Kind: CauseMessage, Channel: string(m.Channel), Name: m.Name})
+		d.request(m)
+		d.settle(m.Time)
+		return
+	}
+	name, _ := d.model.Classify(m) // a message that is no event still renews liveness
+	d.step(devicefsm.Event{Name: name, Data: m.Data, Time: m.Time, Alive: m.Alive()})
 }
 
 // identify takes over what a birth message says of the device.
@@ -193,7 +252,15 @@ func (d *device) identify(m devicefsm.Message) {
 	}
 }
 
+// step gives the state machine an event, and then what the service makes of the
+// actions: changes of the twin, ends of commands.
 func (d *device) step(ev devicefsm.Event) {
+	d.stepOnce(ev)
+	d.settle(ev.Time)
+}
+
+func (d *device) stepOnce(ev devicefsm.Event) {
+	ev.Twin = d.expressionTwin()
 	snapshot, outcome := d.model.Step(d.state.Snapshot, ev)
 	d.accept(snapshot, outcome)
 }
@@ -202,10 +269,21 @@ func (d *device) accept(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome)
 	d.state.Snapshot = snapshot
 	d.notePatterns(outcome.Matched)
 	d.noteStepFaults(outcome.Faults)
-	d.pending = append(d.pending, outcome.Actions...)
 	for _, t := range outcome.Transitions {
+		d.transitions++
 		d.recoveryExpires(t)
 		d.points = append(d.points, d.transitionPoint(t))
+		d.explain(t)
+	}
+	for _, a := range outcome.Actions {
+		switch {
+		case d.settings.Version > 0 && a.Type == devicefsm.ActionDesire:
+			d.desireFromModel(a)
+		case d.settings.Version > 0 && a.Type == devicefsm.ActionCommand && a.TTL > 0:
+			d.orderFromModel(a)
+		default:
+			d.pending = append(d.pending, effect{Action: a})
+		}
 	}
 }
 
@@ -213,8 +291,11 @@ func (d *device) accept(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome)
 func (d *device) advance(ctx workflow.Context) {
 	now := workflow.Now(ctx)
 	if at, ok := d.model.NextDeadline(d.state.Snapshot); ok && !at.After(now) {
+		d.because(Cause{Kind: CauseTimer})
 		d.step(devicefsm.Event{Time: now})
 	}
+	d.expire(now)
+	d.diverge(now)
 }
 
 // runIsLong reports whether the run should end now. While an activity runs it
@@ -225,13 +306,14 @@ func (d *device) runIsLong(ctx workflow.Context) bool {
 	if len(d.running) > 0 {
 		return history >= hardHistory
 	}
-	return info.GetContinueAsNewSuggested() || history >= softHistory || d.applied >= d.runEvents
+	return info.GetContinueAsNewSuggested() || history >= softHistory || d.applied >= d.settings.RunEvents
 }
 
 // wait blocks until there is a signal, the alarm rings, or an invocation ends,
 // and takes that one thing in.
 func (d *device) wait(ctx workflow.Context) error {
-	d.alarm.set(ctx, d.model, d.state.Snapshot)
+	at, ok := d.nextDeadline()
+	d.alarm.set(ctx, at, ok)
 	selector := workflow.NewSelector(ctx)
 	selector.AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {})
 	selector.AddReceive(d.inbox, func(c workflow.ReceiveChannel, _ bool) {
@@ -240,6 +322,7 @@ func (d *device) wait(ctx workflow.Context) error {
 			d.apply(ctx, batch)
 		}
 	})
+	selector.AddReceive(d.wake, func(c workflow.ReceiveChannel, _ bool) { c.ReceiveAsync(nil) })
 	if d.alarm.future != nil {
 		selector.AddFuture(d.alarm.future, func(workflow.Future) { d.alarm.clear() })
 	}
@@ -260,8 +343,7 @@ type alarm struct {
 	cancel workflow.CancelFunc
 }
 
-func (a *alarm) set(ctx workflow.Context, model *devicefsm.Model, snapshot *devicefsm.Snapshot) {
-	at, ok := model.NextDeadline(snapshot)
+func (a *alarm) set(ctx workflow.Context, at time.Time, ok bool) {
 	if !ok || a.future != nil && !at.Before(a.at) {
 		return
 	}

@@ -1,8 +1,10 @@
 package workflows
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -18,13 +20,17 @@ import (
 type Outgoing struct {
 	// ID is derived from the workflow's state, so that the same message always
 	// has the same id, however often it is sent.
-	ID      string         `json:"id"`
+	ID      string         `json:"id,omitempty"`
 	Command string         `json:"command,omitempty"`
 	Topic   string         `json:"topic,omitempty"` // where there is no Command; {id} stands for the device
 	Data    map[string]any `json:"data,omitempty"`
-	At      time.Time      `json:"at"`
-	TTL     time.Duration  `json:"ttl,omitempty"`
-	Retain  bool           `json:"retain,omitempty"`
+	// Body is a command's data where it need not be an object.
+	Body   json.RawMessage `json:"body,omitempty"`
+	At     time.Time       `json:"at"`
+	TTL    time.Duration   `json:"ttl,omitempty"`
+	Retain bool            `json:"retain,omitempty"`
+	// Shadow is a message of the device shadow protocol, instead of all that.
+	Shadow *ShadowMessage `json:"shadow,omitempty"`
 }
 
 // Point is one point for InfluxDB.
@@ -63,6 +69,7 @@ type Invocation struct {
 // invocation is an activity that runs.
 type invocation struct {
 	id     string
+	name   string
 	silent bool // the model does not hear of its end
 	future workflow.Future
 	cancel workflow.CancelFunc
@@ -75,6 +82,10 @@ func (d *device) carryOut(ctx workflow.Context) {
 	actions := d.pending
 	d.pending = nil
 	for _, a := range actions {
+		if a.message != nil {
+			messages = append(messages, *a.message)
+			continue
+		}
 		switch a.Type {
 		case devicefsm.ActionCommand:
 			messages = append(messages, Outgoing{
@@ -84,20 +95,23 @@ func (d *device) carryOut(ctx workflow.Context) {
 			messages = append(messages, Outgoing{
 				ID: d.effectID(a.ID), Topic: a.Name, Data: a.Data, At: workflow.Now(ctx), Retain: a.Retain,
 			})
-		case devicefsm.ActionInvoke, devicefsm.ActionNotify:
+		case devicefsm.ActionInvoke, devicefsm.ActionNotify, actionOperator:
 			d.emit(ctx, messages, nil)
 			messages = nil
-			d.state.Invocations = append(d.state.Invocations, a)
-			d.recoveryBegins(ctx, a)
-			d.start(ctx, a)
+			d.state.Invocations = append(d.state.Invocations, a.Action)
+			d.recoveryBegins(ctx, a.Action)
+			d.start(ctx, a.Action)
 		case devicefsm.ActionCancel:
 			d.cancelInvocation(a.ID)
 		case devicefsm.ActionLog:
 			workflow.GetLogger(ctx).Info("model log", "device", d.state.Device, "message", a.Data["message"])
 		default:
+			// A run that began before there were twins leaves desire out.
 			d.state.noteFaults([]string{fmt.Sprintf("action %s is not supported yet", a.Type)})
 		}
 	}
+	messages = append(messages, d.dispatch(ctx)...)
+	messages = append(messages, d.currentDocuments(workflow.Now(ctx))...)
 	points := d.withAsides(messages, d.points)
 	d.points = nil
 	d.emit(ctx, messages, points)
@@ -152,12 +166,13 @@ func (d *device) start(ctx workflow.Context, a devicefsm.Action) {
 	future := workflow.ExecuteActivity(ctx, name, Invocation{
 		Device: d.state.Device, Model: d.state.Model, ID: d.effectID(a.ID), Input: input,
 	})
-	d.running = append(d.running, &invocation{id: a.ID, silent: a.Type == devicefsm.ActionNotify, future: future, cancel: cancel})
+	d.running = append(d.running, &invocation{id: a.ID, name: name, silent: a.Type != devicefsm.ActionInvoke, future: future, cancel: cancel})
 }
 
 // finish gives the end of an invocation to the statechart.
 func (d *device) finish(ctx workflow.Context, inv *invocation, f workflow.Future) {
 	d.forget(inv.id)
+	d.because(Cause{Kind: CauseActivity, Name: inv.name})
 	var data map[string]any
 	err := f.Get(ctx, &data)
 	switch {
@@ -224,6 +239,12 @@ func (d *device) writeAttributes(ctx workflow.Context) {
 		Firmware: d.state.Firmware,
 		Site:     d.state.Site,
 	}
+	if d.settings.Version > 0 {
+		want.Connection, want.Properties = d.state.Connection, d.searchable()
+		for _, key := range slices.Sorted(maps.Keys(d.state.Tags)) {
+			want.Tags = append(want.Tags, key+"="+d.state.Tags[key])
+		}
+	}
 	have := d.state.Attributes
 	if want.equal(have) {
 		return
@@ -240,6 +261,15 @@ func (d *device) writeAttributes(ctx workflow.Context) {
 	}
 	if want.Site != have.Site {
 		updates = append(updates, AttributeSite.ValueSet(want.Site))
+	}
+	if want.Connection != have.Connection {
+		updates = append(updates, AttributeConnection.ValueSet(want.Connection))
+	}
+	if !slices.Equal(want.Tags, have.Tags) {
+		updates = append(updates, AttributeTags.ValueSet(want.Tags))
+	}
+	if !slices.Equal(want.Properties, have.Properties) {
+		updates = append(updates, AttributeProperties.ValueSet(want.Properties))
 	}
 	if err := workflow.UpsertTypedSearchAttributes(ctx, updates...); err != nil {
 		d.state.noteFaults([]string{fmt.Sprintf("write search attributes: %v", err)})

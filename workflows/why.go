@@ -2,9 +2,12 @@ package workflows
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"devicetwin/devicefsm"
 )
 
 // Kinds of causes.
@@ -51,8 +54,36 @@ type Reason struct {
 
 const (
 	keptReasons = 20
-	maxReason   = 1024 // bytes of JSON of one value in a reason
+	maxReason   = 1024 // bytes of one value in a reason
+	maxGuard    = 256  // bytes of one guard
 )
+
+// explain keeps why the state changed.
+func (d *device) explain(t devicefsm.Transition) {
+	guards := make([]string, len(t.Guards))
+	for i, g := range t.Guards {
+		guards[i] = clippedText(g, maxGuard)
+	}
+	d.state.Why = append(d.state.Why, Reason{
+		At: t.Time, From: clippedText(t.From, maxReason), To: clippedText(t.To, maxReason), Event: bounded(t.Event), Cause: d.cause,
+		Data: clippedJSON(t.Data), Before: clippedJSON(t.Before), After: clippedJSON(t.After),
+		Guards: guards, Model: d.state.Model,
+	})
+	if extra := len(d.state.Why) - keptReasons; extra > 0 {
+		d.state.Why = slices.Delete(d.state.Why, 0, extra)
+	}
+}
+
+// clippedText is a text, or its beginning.
+func clippedText(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	for most > 0 && !utf8.RuneStart(s[most]) {
+		most--
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
 
 // clippedJSON is a value as JSON if that is short, and else its beginning as a
 // text.
@@ -67,11 +98,7 @@ func clippedJSON(v map[string]any) json.RawMessage {
 	if len(raw) <= maxReason {
 		return raw
 	}
-	end := maxReason
-	for end > 0 && !utf8.RuneStart(raw[end]) {
-		end--
-	}
-	text, err := json.Marshal(strings.ToValidUTF8(string(raw[:end]), "") + "…")
+	text, err := json.Marshal(clippedText(string(raw), maxReason))
 	if err != nil {
 		return nil
 	}

@@ -110,6 +110,9 @@ type harness struct {
 	model *devicefsm.Model
 	world *world
 	seq   uint64
+
+	workflow   *Workflow
+	activities *Activities
 }
 
 func newHarness(t *testing.T, runEvents int) *harness {
@@ -128,9 +131,9 @@ func newHarnessFor(t *testing.T, model *devicefsm.Model, runEvents int) *harness
 		t.Fatal(err)
 	}
 	models := NewRegistry(h.model)
-	Register(h.TestWorkflowEnvironment, &Workflow{Models: models, RunEvents: runEvents}, &Activities{
-		TopicPrefix: "devices", Publisher: h.world, Points: h.world, Provisioner: store, Models: models,
-	})
+	h.workflow = &Workflow{Models: models, RunEvents: runEvents}
+	h.activities = &Activities{TopicPrefix: "devices", Publisher: h.world, Points: h.world, Provisioner: store, Models: models}
+	Register(h.TestWorkflowEnvironment, h.workflow, h.activities)
 	h.OnUpsertTypedSearchAttributes(mock.Anything).Return(nil).Maybe()
 	return h
 }

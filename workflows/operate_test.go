@@ -1,0 +1,253 @@
+package workflows
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/workflow"
+)
+
+const operatedModel = `
+model: operated
+events: {heat: {channel: telemetry, when: "has(msg.t)"}}
+initial: idle
+states:
+  idle: {on: {open: {target: busy, guard: "event.n > 1"}, heat: busy}}
+  busy: {on: {operator.reprovision: {target: idle, actions: [{log: "event.reason"}]}}}
+`
+
+func pointer[T any](v T) *T { return &v }
+
+func TestDesiredPropertiesOfAnOperator(t *testing.T) {
+	h := newTwinHarness(t, operatedModel, 0)
+	a := h.operate(time.Second,
+		operation{Desire: &Desire{Patch: json.RawMessage(`{"fan":"high","id":9007199254740993}`), Version: pointer(int64(0))}},
+		operation{Desire: &Desire{Patch: json.RawMessage(`{"fan":null}`), Version: pointer(int64(1))}},
+		operation{Desire: &Desire{Patch: json.RawMessage(`{"fan":1}`), Version: pointer(int64(1))}},
+		operation{Desire: &Desire{Patch: json.RawMessage(`[1]`)}},
+		operation{Desire: &Desire{Patch: json.RawMessage(`{"a":[null]}`)}},
+		operation{Desire: &Desire{Shadow: "a b", Patch: json.RawMessage(`{"a":1}`)}},
+		operation{Desire: &Desire{Patch: json.RawMessage(`{"a":"` + strings.Repeat("x", 9000) + `"}`)}},
+	)
+	view := h.runUntil(5 * time.Second)
+	var codes []int
+	for _, r := range a.results {
+		codes = append(codes, r.Code)
+	}
+	if want := []int{0, 0, 412, 400, 400, 400, 413}; !reflect.DeepEqual(codes, want) {
+		t.Fatalf("codes %v, want %v: %s", codes, want, text(a.results))
+	}
+	if got := text(a.results[0].Desired); got != `{"version":1,"changed":["fan","id"],"open":["fan","id"]}` {
+		t.Errorf("desired %s", got)
+	}
+	if doc := text(view.Twins[0].Document); !strings.Contains(doc, `"desired":{"id":9007199254740993}`) {
+		t.Errorf("document %s", doc)
+	}
+	if p := h.wire.payload(t, shadowBase+"/update/delta"); p["version"] != 2.0 {
+		t.Errorf("delta %v", p)
+	}
+}
+
+func TestEventsOfAnOperator(t *testing.T) {
+	h := newTwinHarness(t, operatedModel, 0)
+	send := func(name string, n float64) operation {
+		return operation{Event: &OperatorEvent{Name: name, Data: map[string]any{"n": n}}}
+	}
+	a := h.operate(time.Second, send("open", 1), send("open", 2), send("twin.diverged", 0), send("heat", 0), send("reset.rejected", 0), send("", 0))
+	view := h.runUntil(5 * time.Second)
+	var got []string
+	for _, r := range a.results {
+		got = append(got, fmt.Sprint(r.Code, " ", text(r.Taken)))
+	}
+	want := []string{`0 {"from":"idle","to":"idle"}`, `0 {"from":"idle","to":"busy"}`, "409 null", "409 null", "409 null", "400 null"}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("results %q\nwant %q", got, want)
+	}
+	why := view.Why[0]
+	if why.Cause.Kind != CauseOperation || why.Cause.Who != "ann" || why.Cause.Name != "event" || string(why.Data) != `{"n":2}` || why.Guards[0] != "event.n > 1" || why.Model != h.model.Hash() {
+		t.Errorf("why %s", text(why))
+	}
+}
+
+// The ring tells messages with their numbers, and is bounded.
+func TestWhyIsBounded(t *testing.T) {
+	h := newTwinHarness(t, "context: {big: \"\"}\ninitial: a\nstates:\n"+
+		"  a: {on: {flip: {target: b, actions: [{assign: {big: \"event.big\"}}]}}}\n  b: {on: {flip: a}}\n", 0)
+	for range 30 {
+		m := event("flip")
+		m.Data = map[string]any{"big": strings.Repeat("ü", 4000)}
+		h.at(time.Second, m)
+	}
+	view := h.runUntil(5 * time.Second)
+	if len(view.Why) != keptReasons {
+		t.Fatalf("%d reasons, want %d", len(view.Why), keptReasons)
+	}
+	last := view.Why[len(view.Why)-1]
+	if last.Cause.Seq != 30 || last.Cause.Channel != "events" || last.Cause.Name != "flip" {
+		t.Errorf("cause %+v, want that of message 30", last.Cause)
+	}
+	if raw := text(view.Why); len(raw) > keptReasons*4*(maxReason+500) || !json.Valid([]byte(raw)) {
+		t.Errorf("%d bytes", len(raw))
+	}
+}
+
+func TestTags(t *testing.T) {
+	h := newTwinHarness(t, operatedModel, 0)
+	many := map[string]*string{}
+	for i := range maxTags + 1 {
+		many[fmt.Sprint("k", i)] = pointer("v")
+	}
+	a := h.operate(time.Second,
+		operation{Tags: &tagChanges{Set: map[string]*string{"site": pointer("north"), "line": pointer("3")}}},
+		operation{Tags: &tagChanges{Set: map[string]*string{"line": nil}}},
+		operation{Tags: &tagChanges{Set: map[string]*string{"no space": pointer("x")}}},
+		operation{Tags: &tagChanges{Set: map[string]*string{"x": pointer("a\nb")}}},
+		operation{Tags: &tagChanges{Set: many}},
+	)
+	view := h.runUntil(5 * time.Second)
+	if !reflect.DeepEqual(view.Tags, map[string]string{"site": "north"}) || !reflect.DeepEqual(view.Attributes.Tags, []string{"site=north"}) {
+		t.Errorf("tags %v, indexed %v", view.Tags, view.Attributes.Tags)
+	}
+	if a.results[2].Code != 400 || a.results[3].Code != 400 || a.results[4].Code != 413 {
+		t.Errorf("results %s", text(a.results))
+	}
+}
+
+// Reprovisioning goes to the model where it takes the event, and is the service's
+// own where it does not.
+func TestReprovisionOfAnOperator(t *testing.T) {
+	h := newTwinHarness(t, operatedModel, 0)
+	own := h.operate(time.Second, operation{Reprovision: &reprovisionReason{Reason: "lost"}})
+	h.operate(2*time.Second, operation{Event: &OperatorEvent{Name: "open", Data: map[string]any{"n": 5.0}}})
+	byModel := h.operate(3*time.Second, operation{Reprovision: &reprovisionReason{Reason: "again"}})
+	view := h.runUntil(10 * time.Second)
+	if r := own.only(t).Reprovisioning; r == nil || r.ByModel {
+		t.Errorf("the first: %+v, want the service", r)
+	}
+	if r := byModel.only(t).Reprovisioning; r == nil || !r.ByModel || r.To != "idle" {
+		t.Errorf("the second: %+v, want the model", r)
+	}
+	if got := h.wire.topics(); got != "devices/pump-1/commands/reprovision" {
+		t.Errorf("sent\n%s\nwant one command", got)
+	}
+	if len(view.Invocations) != 0 || view.FaultCount != 0 {
+		t.Errorf("invocations %v, faults %v are left", view.Invocations, view.Faults)
+	}
+}
+
+// An operation that comes again is not carried out again, and gets its result.
+func TestAnOperationIsCarriedOutOnce(t *testing.T) {
+	h := newTwinHarness(t, operatedModel, 0)
+	op := operation{ID: "x", Command: &Order{Name: "move"}}
+	keyed := func(id string) operation { return operation{ID: id, Command: &Order{Name: "turn", Key: "k"}} }
+	a, b := h.operate(time.Second, op, keyed("y")), h.operate(2*time.Second, op, keyed("z"))
+	c := h.operate(3*time.Second, operation{ID: "w", Command: &Order{Name: "other", Key: "k"}})
+	view := h.runUntil(5 * time.Second)
+	for i := range 2 {
+		if a.results[i].Command.ID != b.results[i].Command.ID {
+			t.Errorf("operation %d: %s and %s", i, text(a.results[i]), text(b.results[i]))
+		}
+	}
+	if got := names(view.Commands.Waiting); view.Commands.Flight.Name != "move" || got != "turn waiting" {
+		t.Errorf("under way %s, waiting: %s", view.Commands.Flight.Name, got)
+	}
+	if r := c.only(t); r.Code != 409 {
+		t.Errorf("another command with the key: %+v", r)
+	}
+}
+
+func TestWhatIsRememberedOfOperationsIsBounded(t *testing.T) {
+	h := newTwinHarness(t, operatedModel, 0)
+	for i := range 6 {
+		var list []operation
+		for j := range 100 {
+			list = append(list, operation{ID: fmt.Sprint(i, "-", j), Command: &Order{Name: "move", Data: json.RawMessage(`"` + strings.Repeat("x", 2000) + `"`)}})
+		}
+		h.operate(time.Duration(i+1)*time.Second, list...)
+	}
+	view := h.runUntil(10 * time.Second)
+	if len(view.Requests) != keptRequests {
+		t.Errorf("%d are remembered, want %d", len(view.Requests), keptRequests)
+	}
+	if raw := text(view.State); len(raw) > 1<<20 {
+		t.Errorf("the state has %d bytes", len(raw))
+	}
+	if last := view.Requests[len(view.Requests)-1].Result; last.Code != 429 {
+		t.Errorf("the last result is %+v, want 429: the queue is full", last)
+	}
+}
+
+// A run that ends answers everyone who asked it, and the next goes on with all
+// that it knew.
+func TestOperationsOverContinueAsNew(t *testing.T) {
+	first := newTwinHarness(t, operatedModel, 3)
+	first.ask(500*time.Millisecond, "", "update", `{"state":{"reported":{"fan":"high"}}}`)
+	a := first.operate(time.Second,
+		operation{ID: "one", Command: &Order{Name: "move"}}, operation{ID: "two", Command: &Order{Name: "turn"}},
+		operation{ID: "tags", Tags: &tagChanges{Set: map[string]*string{"a": pointer("b")}}})
+	first.run(Input{Device: testDevice, Model: first.model.Hash()})
+	var next *workflow.ContinueAsNewError
+	if !errors.As(first.GetWorkflowError(), &next) {
+		t.Fatalf("the run ended with %v, want continue-as-new", first.GetWorkflowError())
+	}
+	if !a.answered || len(a.results) != 3 {
+		t.Fatalf("results %+v: the run ended without an answer", a.results)
+	}
+	var in Input
+	if err := converter.GetDefaultDataConverter().FromPayloads(next.Input, &in); err != nil {
+		t.Fatal(err)
+	}
+	throughJSON(t, *in.State)
+
+	second := newTwinHarness(t, operatedModel, 0)
+	second.SetStartTime(first.Now())
+	second.seq = first.seq
+	b := second.operate(time.Second, operation{ID: "one", Command: &Order{Name: "move"}})
+	second.RegisterDelayedCallback(func() { second.signal(ack("move", a.results[0].Command.ID, "succeeded")) }, 2*time.Second)
+	var view View
+	second.RegisterDelayedCallback(func() { view = second.view() }, 4*time.Second)
+	second.RegisterDelayedCallback(second.CancelWorkflow, 5*time.Second)
+	second.run(in)
+	if got := b.only(t).Command.ID; got != a.results[0].Command.ID {
+		t.Errorf("the repeated order is %s, want %s", got, a.results[0].Command.ID)
+	}
+	if got := second.wire.topics(); got != "devices/pump-1/commands/turn" {
+		t.Errorf("the second run sent\n%s\nwant turn only", got)
+	}
+	if view.Tags["a"] != "b" || view.Twins[0].Document.Version() != 1 || view.Runs != 1 {
+		t.Errorf("tags %v, twins %v, runs %d", view.Tags, view.Twins, view.Runs)
+	}
+}
+
+func TestADeviceIsDeleted(t *testing.T) {
+	h := newTwinHarness(t, operatedModel, 0)
+	h.workflow.Twin.Retain = true
+	h.ask(time.Second, "", "update", `{"state":{"reported":{"fan":"high"}}}`)
+	a := h.operate(2*time.Second, operation{Delete: true}, order("late"))
+	h.run(Input{Device: testDevice, Model: h.model.Hash()})
+	if err := h.GetWorkflowError(); err != nil {
+		t.Fatal(err)
+	}
+	if len(a.results) != 2 || a.results[0].Code != 0 || a.results[1].Code != 404 {
+		t.Errorf("results %s, want done and 404", text(a.results))
+	}
+	last := h.wire.sent[len(h.wire.sent)-1]
+	if last.topic != twinBase+"/documents/current" || !last.retained || last.payload != "" {
+		t.Errorf("the last message is %+v, want an empty retained one", last)
+	}
+}
+
+func TestAnUnknownOperationIsRefused(t *testing.T) {
+	h := newTwinHarness(t, operatedModel, 0)
+	a := h.operate(time.Second, operation{})
+	h.runUntil(5 * time.Second)
+	if r := a.only(t); r.Code != 400 {
+		t.Errorf("%+v", r)
+	}
+}

@@ -37,15 +37,20 @@ type system struct {
 // most runEvents messages.
 func startSystem(t *testing.T, runEvents int) *system {
 	t.Helper()
+	return startSystemOn(t, stack.Options{}, runEvents)
+}
+
+// startSystemOn is startSystem with more parts, and what they need.
+func startSystemOn(t *testing.T, o stack.Options, runEvents int) *system {
+	t.Helper()
 	dir := t.TempDir()
 	store, err := credentials.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, stack.Options{
-		Parts:       []stack.Part{stack.PartMQTT, stack.PartTemporal, stack.PartInfluxDB},
-		Credentials: store,
-	})
+	o.Parts = append(o.Parts, stack.PartMQTT, stack.PartTemporal, stack.PartInfluxDB)
+	o.Credentials = store
+	s := start(t, o)
 	models := app.ModelConfig{Model: pumpModel}
 	config := app.Config{
 		MQTT:     app.MQTTConfig{URL: []string{s.MQTT.URL()}, TopicPrefix: "devices"},

@@ -51,6 +51,13 @@ type WorkerConfig struct {
 
 	CountEvery time.Duration `help:"How often the devices are counted by state, for the dashboards, with a question to Temporal for each state; 0s for never." default:"15s"`
 
+	TwinDocument   int           `help:"Bytes of JSON that desired and reported properties of one shadow may have together." default:"8192"`
+	TwinDepth      int           `help:"Levels of nesting that a section of a shadow may have." default:"6"`
+	TwinTombstone  time.Duration `help:"How long the version of a deleted shadow is remembered." default:"48h"`
+	TwinShadows    int           `help:"Named shadows that one device may have." default:"10"`
+	TwinRetain     bool          `help:"Publish each document, whole and retained, on PREFIX/{device}/twin/documents/current when it changes."`
+	TwinProperties []string      `help:"Properties of the classic shadow that devices can be searched by." placeholder:"reported.PATH"`
+
 	Topics []string          `help:"MQTT filters of the topics that models may publish to, besides commands; {id} stands for the device." placeholder:"FILTER"`
 	Notify map[string]string `help:"Webhooks that models may notify, by the names that they use." placeholder:"NAME=URL"`
 }
@@ -156,6 +163,12 @@ func (c Config) validate(b *BridgeConfig, w *WorkerConfig) error {
 	}
 	if w != nil && w.RunEvents < 1 {
 		faults = append(faults, fmt.Errorf("messages in a run of a workflow (--worker-run-events) %d: expected at least 1", w.RunEvents))
+	}
+	if w != nil {
+		faults = append(faults, w.twinSettings().Limits.Validate(), checkTwinProperties(w.TwinProperties))
+		if _, err := c.MQTT.twinSchemes(); err != nil && b == nil {
+			faults = append(faults, err) // a bridge tells it itself
+		}
 	}
 	if err := errors.Join(faults...); err != nil {
 		return usageError{err}
@@ -348,10 +361,14 @@ func (s *Service) startWorker(c Config, w WorkerConfig, temporal client.Client, 
 	options := workerOptions()
 	options.OnFatalError = func(err error) { s.fail(fmt.Errorf("worker: %w", err)) }
 	worker.SetStickyWorkflowCacheSize(stickyWorkflows)
-	device := &workflows.Workflow{Models: registry, RunEvents: w.RunEvents}
+	schemes, err := c.MQTT.twinSchemes()
+	if err != nil {
+		return nil, err // they were checked before
+	}
+	device := &workflows.Workflow{Models: registry, RunEvents: w.RunEvents, Twin: w.twinSettings()}
 	activities := &workflows.Activities{
 		TopicPrefix: c.MQTT.TopicPrefix, Publisher: publisher, Points: points, Provisioner: store, Models: registry,
-		Topics: w.Topics, Receivers: w.Notify,
+		Topics: w.Topics, Receivers: w.Notify, TwinSchemes: schemes,
 	}
 	run := &workerRun{log: s.log, make: func() worker.Worker {
 		made := worker.New(temporal, c.Temporal.TaskQueue, options)

@@ -33,6 +33,10 @@ func SearchAttributes() map[string]enumspb.IndexedValueType {
 		"DeviceModel":    enumspb.INDEXED_VALUE_TYPE_KEYWORD,
 		"DeviceFirmware": enumspb.INDEXED_VALUE_TYPE_KEYWORD,
 		"DeviceSite":     enumspb.INDEXED_VALUE_TYPE_KEYWORD,
+
+		"DeviceConnection": enumspb.INDEXED_VALUE_TYPE_KEYWORD,
+		"DeviceTags":       enumspb.INDEXED_VALUE_TYPE_KEYWORD_LIST, // key=value
+		"DeviceProperties": enumspb.INDEXED_VALUE_TYPE_KEYWORD_LIST, // path=value
 	}
 }
 

@@ -1,0 +1,168 @@
+package workflows
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.temporal.io/api/serviceerror"
+)
+
+// While one update of a device is under way, those who come join the next; each
+// gets the answer to its own operation.
+func TestTheDeskGathersCallers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var batches []int
+		var running atomic.Int32
+		d := &desk{send: func(_ context.Context, _ string, list []operation) ([]operationResult, error) {
+			if running.Add(1) > 1 {
+				t.Error("two updates of one device at a time")
+			}
+			defer running.Add(-1)
+			batches = append(batches, len(list))
+			time.Sleep(time.Second)
+			var results []operationResult
+			for _, op := range list {
+				results = append(results, operationResult{Desired: &Desired{Changed: []string{op.ID}}})
+			}
+			return results, nil
+		}}
+		var all sync.WaitGroup
+		for i := range 250 {
+			all.Go(func() {
+				time.Sleep(time.Duration(min(i, 1)) * time.Millisecond) // the first comes alone
+				id := fmt.Sprint(i)
+				r, err := d.do(t.Context(), "p", operation{ID: id}, 10)
+				if err != nil || r.Desired.Changed[0] != id {
+					t.Errorf("caller %s got %+v, %v", id, r, err)
+				}
+			})
+		}
+		all.Wait()
+		if want := "[1 100 100 49]"; fmt.Sprint(batches) != want {
+			t.Errorf("batches %v, want %s", batches, want)
+		}
+		synctest.Wait()
+		if len(d.lines) != 0 {
+			t.Errorf("%d lines are left", len(d.lines))
+		}
+	})
+}
+
+func TestTheDeskBoundsBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var batches []int
+		d := &desk{send: func(_ context.Context, _ string, list []operation) ([]operationResult, error) {
+			batches = append(batches, len(list))
+			time.Sleep(time.Second)
+			return make([]operationResult, len(list)), nil
+		}}
+		var all sync.WaitGroup
+		for i := range 6 {
+			all.Go(func() {
+				time.Sleep(time.Duration(min(i, 1)) * time.Millisecond)
+				if _, err := d.do(t.Context(), "p", operation{}, deskBytes/2); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if fmt.Sprint(batches) != "[1 2 2 1]" {
+			t.Errorf("batches %v", batches)
+		}
+	})
+}
+
+// A caller that goes before its turn is not sent, and does not keep the others;
+// an update that nobody waits for any more ends.
+func TestCallersMayGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sent []string
+		var ended error
+		d := &desk{send: func(ctx context.Context, _ string, list []operation) ([]operationResult, error) {
+			for _, op := range list {
+				sent = append(sent, op.ID)
+			}
+			select {
+			case <-ctx.Done():
+				ended = ctx.Err()
+				return nil, ctx.Err()
+			case <-time.After(time.Minute):
+				return make([]operationResult, len(list)), nil
+			}
+		}}
+		var all sync.WaitGroup
+		ask := func(id string, after, patience time.Duration, want error) {
+			all.Go(func() {
+				time.Sleep(after)
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				if _, err := d.do(ctx, "p", operation{ID: id}, 1); !errors.Is(err, want) {
+					t.Errorf("caller %s: %v, want %v", id, err, want)
+				}
+			})
+		}
+		ask("first", 0, 10*time.Second, ErrUnavailable)
+		ask("gone", time.Second, 2*time.Second, ErrUnavailable)
+		ask("stays", time.Second, time.Hour, nil)
+		all.Wait()
+		if fmt.Sprint(sent) != "[first stays]" || !errors.Is(ended, context.Canceled) {
+			t.Errorf("sent %v, the first update ended with %v", sent, ended)
+		}
+	})
+}
+
+func TestTheDeskIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		d := &desk{send: func(_ context.Context, _ string, list []operation) ([]operationResult, error) {
+			<-release
+			return make([]operationResult, len(list)), nil
+		}}
+		var refused atomic.Int32
+		for range deskWaiting + 2 {
+			go func() {
+				var r *RefusedError
+				if _, err := d.do(t.Context(), "p", operation{}, 1); errors.As(err, &r) && r.Code == 429 {
+					refused.Add(1)
+				}
+			}()
+			synctest.Wait()
+		}
+		if refused.Load() != 1 {
+			t.Errorf("%d are refused, want 1: one is under way and %d wait", refused.Load(), deskWaiting)
+		}
+		close(release)
+	})
+}
+
+func TestErrorsHaveNames(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want error
+	}{
+		{serviceerror.NewNotFound("workflow not found"), ErrUnknownDevice},
+		{serviceerror.NewUnavailable("away"), ErrUnavailable},
+		{serviceerror.NewDeadlineExceeded("slow"), ErrUnavailable},
+		{context.DeadlineExceeded, ErrUnavailable},
+		{serviceerror.NewResourceExhausted(0, "much"), ErrUnavailable},
+	} {
+		if err := updateError(tt.err); !errors.Is(err, tt.want) || !errors.Is(err, tt.err) {
+			t.Errorf("%v became %v, want %v", tt.err, err, tt.want)
+		}
+	}
+	if updateError(nil) != nil {
+		t.Error("no error became one")
+	}
+}
+
+func TestQuote(t *testing.T) {
+	if got := Quote("o'hara' OR 'a'='a"); got != "'o''hara'' OR ''a''=''a'" {
+		t.Error(got)
+	}
+}

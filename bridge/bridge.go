@@ -18,6 +18,8 @@ import (
 type Model interface {
 	// Name becomes the measurement of the telemetry and its tag model.
 	Name() string
+	// Hash identifies the model: a workflow is started with it.
+	Hash() string
 	// Relevant reports whether a message can matter to a device in any state.
 	Relevant(devicefsm.Message) bool
 	// Pass is Relevant, but false for a repetition that can do nothing after what
@@ -41,6 +43,11 @@ type Signaller interface {
 	SignalExisting(ctx context.Context, device string, batch devicefsm.Batch) error
 }
 
+// Starter is a Signaller that starts a workflow with the model of a given hash.
+type Starter interface {
+	SignalAs(ctx context.Context, device, model string, batch devicefsm.Batch) error
+}
+
 // PointWriter takes points of time series; *InfluxWriter is one. WritePoint
 // never blocks, and may read fields until the point is written.
 type PointWriter interface {
@@ -55,8 +62,12 @@ type MessagePublisher interface {
 
 // Deps is what a bridge works with. Model and Signaller are needed.
 type Deps struct {
-	Model     Model
+	Model     Model // of devices that are given no other
 	Signaller Signaller
+	// Models are the other ones that devices may run, older versions too.
+	Models []Model
+	// Starter is needed if devices are given other models than Model.
+	Starter Starter
 	// Points takes telemetry and the bridge's own figures. Nil: there are none.
 	Points PointWriter
 	// DeadLetters publishes refused messages. Nil: they are counted, logged and
@@ -80,6 +91,7 @@ type Bridge struct {
 	counts  *counters
 	letters *deadLetters
 	answers *answers
+	kinds   *kinds
 	loop    *loop
 }
 
@@ -97,6 +109,13 @@ func New(cfg Config, deps Deps) (*Bridge, error) {
 	if deps.Model == nil || deps.Signaller == nil {
 		return nil, errors.New("bridge: a model and a signaller are needed")
 	}
+	kinds, err := newKinds(cfg, deps.Model, deps.Models)
+	if err != nil {
+		return nil, fmt.Errorf("bridge configuration: %w", err)
+	}
+	if deps.Starter == nil && (cfg.ModelFromBirth || len(cfg.ModelRules) > 0) {
+		return nil, errors.New("bridge: devices with models of their own need a starter")
+	}
 	open, err := cfg.MQTT.opener()
 	if err != nil {
 		return nil, fmt.Errorf("bridge configuration: %w", err)
@@ -104,7 +123,7 @@ func New(cfg Config, deps Deps) (*Bridge, error) {
 	if deps.Log == nil {
 		deps.Log = slog.Default()
 	}
-	b := &Bridge{cfg: cfg, deps: deps, log: deps.Log.With("bridge", cfg.ID), counts: newCounters(), loop: newLoop(cfg.DrainTimeout)}
+	b := &Bridge{cfg: cfg, deps: deps, log: deps.Log.With("bridge", cfg.ID), counts: newCounters(), kinds: kinds, loop: newLoop(cfg.DrainTimeout)}
 	b.letters = newDeadLetters(cfg, deps.DeadLetters, b.counts, b.log)
 	b.answers = newAnswers(cfg, deps.Answers, b.counts, b.log)
 	if deps.Metrics != nil {
@@ -132,7 +151,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 
 	work, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	w := &world{ctx: work, loop: b.loop, deps: b.deps, timeout: b.cfg.SignalTimeout, letters: b.letters, answers: b.answers}
-	b.loop.core = newCore(b.cfg, b.deps.Model, w, b.counts, b.log, backoff(b.cfg.RetryMin, b.cfg.RetryMax))
+	b.loop.core = newCore(b.cfg, b.kinds, w, b.counts, b.log, backoff(b.cfg.RetryMin, b.cfg.RetryMax))
 	b.loop.core.instance = rand.Text()
 	var background sync.WaitGroup
 	background.Go(func() { b.letters.run(work) })

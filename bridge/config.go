@@ -56,6 +56,17 @@ type Config struct {
 	// the others, with a full window, and Temporal takes theirs. 0: for ever.
 	StuckAfter time.Duration
 
+	// ModelRules give devices their models: "pump-*=pump", a pattern as of
+	// path.Match over the id, and the name or the hash of one of Deps' models; the
+	// first that fits counts. With ModelFromBirth the other devices name theirs
+	// themselves, under the key model of a message on their status topic; until then
+	// everything of them is signalled.
+	ModelRules     []string
+	ModelFromBirth bool
+	// StartOnAny starts a device's workflow with the first message of any kind,
+	// not with the first that matters to its model.
+	StartOnAny bool
+
 	// SettledFor is how long repetitions that can do nothing are left out: then
 	// one is signalled again, for a workflow that was started anew meanwhile. 0:
 	// none are left out; nor are they where this bridge may not see all messages
@@ -208,6 +219,10 @@ func (c Config) Validate() error {
 	f.check(c.QuotaCatchUp >= 0, "quota for what the broker kept %v: expected no negative duration", c.QuotaCatchUp)
 	f.check(c.StuckAfter >= 0, "time until a device is stuck %v: expected no negative duration", c.StuckAfter)
 	f.check(c.SettledFor >= 0, "time for which settled repetitions are left out %v: expected no negative duration", c.SettledFor)
+	for _, rule := range c.ModelRules {
+		_, _, err := cutModelRule(rule)
+		f.add(err)
+	}
 	f.between("window", c.Window, 1, maxWindow)
 	f.check(c.WindowBytes >= c.MaxPayload, "window of %d bytes: expected at least the largest payload, %d", c.WindowBytes, c.MaxPayload)
 	f.between("messages in a batch", c.BatchMessages, 1, 10_000)

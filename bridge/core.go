@@ -14,15 +14,16 @@ import (
 // effects is what the core asks of the world. None of them blocks.
 type effects interface {
 	// signal starts an attempt; its result comes back through core.signalled.
-	// Existing is for a batch that must not start a workflow.
-	signal(device string, batch devicefsm.Batch, existing bool)
+	// Model is the hash of the model to start a workflow with, "" for the default
+	// one; existing is for a batch that must not start a workflow.
+	signal(device, model string, batch devicefsm.Batch, existing bool)
 	// letter takes a dead letter and reports whether core.lettered will follow.
 	letter(l DeadLetter, e *entry) bool
 	// answer takes an answer to a request, and reports whether core.lettered will
 	// follow.
 	answer(topic string, payload []byte, e *entry) bool
 	// point takes the telemetry of one message.
-	point(device string, data map[string]any, at time.Time)
+	point(device, model string, data map[string]any, at time.Time)
 }
 
 // core decides everything between the session and Temporal: what a delivery
@@ -33,13 +34,11 @@ type core struct {
 	cfg     Config
 	limits  payloadLimits
 	schemes []twin.Scheme // of the topics of shadows
-	model   Model
+	kinds   *kinds
 	out     effects
 	counts  *counters
 	log     *slog.Logger
 	wait    func(attempt int) time.Duration // backoff of signals
-
-	silentAfter, tolerance time.Duration
 
 	instance string // tells the batches of this process from those of any other
 	batches  uint64
@@ -71,7 +70,7 @@ type core struct {
 	awaySince time.Time     // zero: deliveries can come in
 }
 
-func newCore(cfg Config, model Model, out effects, counts *counters, log *slog.Logger, wait func(int) time.Duration) *core {
+func newCore(cfg Config, kinds *kinds, out effects, counts *counters, log *slog.Logger, wait func(int) time.Duration) *core {
 	if cfg.Naive {
 		cfg.BatchMessages = 1
 	}
@@ -79,7 +78,7 @@ func newCore(cfg Config, model Model, out effects, counts *counters, log *slog.L
 		cfg:     cfg,
 		schemes: cfg.schemes(),
 		limits:  payloadLimits{cfg.MaxPayload, cfg.MaxDepth, cfg.MaxObjects},
-		model:   model,
+		kinds:   kinds,
 		out:     out,
 		counts:  counts,
 		log:     log,
@@ -89,7 +88,6 @@ func newCore(cfg Config, model Model, out effects, counts *counters, log *slog.L
 		pacer:   newPacer(cfg.SignalsInFlight, cfg.LingerMax, cfg.Naive),
 		sifts:   cfg.SettledFor > 0 && !cfg.Naive && cfg.seesWholeDevices(),
 	}
-	c.silentAfter, c.tolerance = model.Liveness()
 	return c
 }
 
@@ -239,13 +237,14 @@ func (c *core) interpret(e *entry, now time.Time) {
 		c.refuse(e, ref)
 		return
 	}
-	d := c.devices.get(a.device)
+	d := c.device(a.device)
 	e.device = d
 	c.weigh(d, a, objects, e, now)
 }
 
 func (c *core) enqueue(d *device, m devicefsm.Message, e *entry, now time.Time) {
 	e.open++
+	d.begun = true
 	it := item{m, e, messageSize(m)}
 	if d.work != nil {
 		d.work.add(it)
@@ -286,8 +285,15 @@ func (c *core) dispatch(now time.Time) {
 		}
 		d.signalled = now
 		c.inFlight++
-		c.out.signal(d.id, devicefsm.Batch{ID: w.id, Messages: w.messages()}, w.onlyAsks())
+		c.out.signal(d.id, c.startsWith(d), devicefsm.Batch{ID: w.id, Messages: w.messages()}, w.onlyAsks())
 	}
+}
+
+func (c *core) startsWith(d *device) string {
+	if d.kind == nil || d.kind.start.Hash() == c.kinds.fallback.start.Hash() {
+		return ""
+	}
+	return d.kind.start.Hash()
 }
 
 func (c *core) batchID() string {
@@ -320,7 +326,7 @@ func (c *core) signalled(id string, err error, now time.Time) {
 	case permanent(err):
 		c.log.Error("batch refused for good", "device", id, "messages", len(w.batch), "err", err)
 		d.signalled = time.Time{} // its workflow proves nothing
-		d.seen.filter.Reset()
+		d.seen.forget()
 		ref := refuse(ReasonRefused, "%v", err)
 		c.finish(d, now, func(it item) { c.turnDown(it, ref) })
 	default:

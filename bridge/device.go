@@ -13,6 +13,8 @@ type device struct {
 	id    string
 	place *list.Element
 
+	kind    *kind
+	begun   bool // something of it was signalled
 	seen    sight
 	leftOut *leftOut // nil: nothing was
 

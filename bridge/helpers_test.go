@@ -20,6 +20,7 @@ type testModel struct {
 }
 
 func (testModel) Name() string { return "pump" }
+func (testModel) Hash() string { return "pump-hash" }
 
 func (m testModel) Relevant(msg devicefsm.Message) bool {
 	switch msg.Channel {
@@ -40,6 +41,7 @@ func (m testModel) Liveness() (time.Duration, time.Duration) { return m.silentAf
 // sentSignal is one attempt that the core started.
 type sentSignal struct {
 	device   string
+	model    string
 	batch    devicefsm.Batch
 	existing bool
 }
@@ -67,8 +69,8 @@ type recorder struct {
 	waiting   []*entry
 }
 
-func (r *recorder) signal(device string, b devicefsm.Batch, existing bool) {
-	r.signals = append(r.signals, sentSignal{device, b, existing})
+func (r *recorder) signal(device, model string, b devicefsm.Batch, existing bool) {
+	r.signals = append(r.signals, sentSignal{device, model, b, existing})
 }
 
 func (r *recorder) answer(topic string, payload []byte, e *entry) bool {
@@ -87,7 +89,7 @@ func (r *recorder) letter(l DeadLetter, e *entry) bool {
 	return r.publishes
 }
 
-func (r *recorder) point(device string, data map[string]any, at time.Time) {
+func (r *recorder) point(device, _ string, data map[string]any, at time.Time) {
 	r.points = append(r.points, fmt.Sprintf("%s %v %d", device, data, at.UnixNano()))
 }
 
@@ -102,10 +104,14 @@ type bench struct {
 	acked []string
 }
 
-func newBench(cfg Config, model Model) *bench {
+func newBench(cfg Config, model Model, others ...Model) *bench {
+	kinds, err := newKinds(cfg, model, others)
+	if err != nil {
+		panic(err)
+	}
 	out := &recorder{}
 	wait := func(attempt int) time.Duration { return time.Second << min(attempt, 3) }
-	b := &bench{core: newCore(cfg, model, out, newCounters(), slog.New(slog.DiscardHandler), wait), out: out, now: epoch}
+	b := &bench{core: newCore(cfg, kinds, out, newCounters(), slog.New(slog.DiscardHandler), wait), out: out, now: epoch}
 	b.reconnect()
 	return b
 }

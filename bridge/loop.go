@@ -144,10 +144,15 @@ type world struct {
 	running sync.WaitGroup
 }
 
-func (w *world) signal(device string, batch devicefsm.Batch, existing bool) {
+func (w *world) signal(device, model string, batch devicefsm.Batch, existing bool) {
 	signal := w.deps.Signaller.Signal
-	if existing {
+	switch {
+	case existing:
 		signal = w.deps.Signaller.SignalExisting
+	case model != "":
+		signal = func(ctx context.Context, device string, batch devicefsm.Batch) error {
+			return w.deps.Starter.SignalAs(ctx, device, model, batch)
+		}
 	}
 	w.running.Go(func() {
 		ctx, cancel := context.WithTimeout(w.ctx, w.timeout)
@@ -175,10 +180,9 @@ func (w *world) lettered(e *entry) func() {
 	}
 }
 
-func (w *world) point(device string, data map[string]any, at time.Time) {
+func (w *world) point(device, model string, data map[string]any, at time.Time) {
 	if w.deps.Points == nil {
 		return
 	}
-	model := w.deps.Model.Name()
 	w.deps.Points.WritePoint(model, map[string]string{measure.TagDevice: device, measure.TagModel: model}, data, at)
 }

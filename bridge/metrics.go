@@ -25,6 +25,8 @@ type counters struct {
 	deadLetters            map[Reason]*atomic.Uint64
 	deadLettersUnpublished atomic.Uint64
 
+	unknownModels atomic.Uint64 // birth messages that name a model that this bridge lacks
+
 	rejected   atomic.Uint64 // requests of shadows that the bridge answered itself
 	unanswered atomic.Uint64 // of these answers, those that could not be published
 
@@ -93,6 +95,7 @@ func (c *counters) register(to prometheus.Registerer) error {
 		counterOf("signals_total", "Signals accepted by Temporal.", nil, &c.signals),
 		counterOf("signal_failures_total", "Attempts to signal that failed and are repeated.", nil, &c.signalFailures),
 		counterOf("dead_letters_unpublished_total", "Dead letters that could not be published.", nil, &c.deadLettersUnpublished),
+		counterOf("unknown_models_total", "Birth messages that name a model that this bridge does not have.", nil, &c.unknownModels),
 		counterOf("requests_rejected_total", "Requests of shadows that the bridge itself answered: no workflow, too many, too large.", nil, &c.rejected),
 		counterOf("answers_unpublished_total", "Answers of the bridge that could not be published.", nil, &c.unanswered),
 		counterOf("connects_total", "Connections to the broker.", nil, &c.connects),

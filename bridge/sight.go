@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"slices"
 	"time"
 
 	"devicetwin/devicefsm"
@@ -14,10 +15,46 @@ type sight struct {
 	epoch   int64
 	lastSeq uint64
 
-	// filter belongs to one connection: what came in between is not known.
+	// filter belongs to one connection: what came in between is not known. It is
+	// for the first judge of the device's kind, further are for the others.
 	filter     devicefsm.Filter
+	further    []devicefsm.Filter
 	connection uint32
-	passed     time.Time // the last message that the filter let pass
+	passed     time.Time // the last message that a filter let pass
+}
+
+// forget makes the filters let pass what comes next.
+func (s *sight) forget() {
+	s.filter.Reset()
+	for i := range s.further {
+		s.further[i].Reset()
+	}
+}
+
+// copied is a sight that can be changed without this one.
+func (s *sight) copied() sight {
+	c := *s
+	c.further = slices.Clone(s.further)
+	return c
+}
+
+// filters has one filter for each judge; those of other judges are dropped.
+func (s *sight) filters(judges int) func(int) *devicefsm.Filter {
+	if len(s.further) != judges-1 {
+		s.filter.Reset()
+		s.further = make([]devicefsm.Filter, judges-1)
+	}
+	return func(i int) *devicefsm.Filter {
+		if i == 0 {
+			return &s.filter
+		}
+		return &s.further[i-1]
+	}
+}
+
+// holds reports whether a class is remembered.
+func (s *sight) holds() bool {
+	return s.filter.Holds() || slices.ContainsFunc(s.further, func(f devicefsm.Filter) bool { return f.Holds() })
 }
 
 // gap compares a message's number with those before it and returns the
@@ -57,34 +94,44 @@ func (s *sight) gap(m devicefsm.Message) (devicefsm.Message, bool) {
 // pass reports whether a message has to be signalled because it can do
 // something. What the filter remembers is forgotten after SettledFor, so that a
 // workflow that was started anew meanwhile learns of it.
-func (c *core) pass(s *sight, m devicefsm.Message) bool {
+func (c *core) pass(k *kind, s *sight, m devicefsm.Message) bool {
+	if len(k.judges) == 0 {
+		return true
+	}
 	if !c.sifts {
-		return c.model.Relevant(m)
+		return slices.ContainsFunc(k.judges, func(j Model) bool { return j.Relevant(m) })
 	}
 	if s.connection != c.connection || m.Time.Sub(s.passed) >= c.cfg.SettledFor {
-		s.filter.Reset()
+		s.forget()
 		s.connection = c.connection
 	}
-	if !c.model.Pass(&s.filter, m) {
-		return false
+	filter := s.filters(len(k.judges))
+	passes := false
+	for i, judge := range k.judges { // each filter has to see every message
+		passes = judge.Pass(filter(i), m) || passes
 	}
-	s.passed = m.Time
-	return true
+	if passes {
+		s.passed = m.Time
+	}
+	return passes
 }
 
 // weigh judges the messages of a delivery, in their order, and takes them: all
 // or none.
 func (c *core) weigh(d *device, a address, objects []decoded, e *entry, now time.Time) {
-	seen := d.seen
+	seen := d.seen.copied()
 	relevant := 0
 	for i := range objects {
 		o := &objects[i]
 		c.counts.messages.Add(1)
 		c.trace(a.device, o.message)
 		if a.channel == devicefsm.ChannelTelemetry {
-			c.out.point(a.device, o.message.Data, pointTime(*o, i))
+			c.out.point(a.device, d.kind.start.Name(), o.message.Data, pointTime(*o, i))
 		}
-		c.judge(&seen, o)
+		if c.learn(d, o.message) {
+			seen.forget()
+		}
+		c.judge(d.kind, &seen, o)
 		if o.signal {
 			relevant++
 		}
@@ -108,12 +155,12 @@ func (c *core) weigh(d *device, a address, objects []decoded, e *entry, now time
 }
 
 // judge decides about one message, and about the gap before it.
-func (c *core) judge(s *sight, o *decoded) {
+func (c *core) judge(k *kind, s *sight, o *decoded) {
 	if gap, ok := s.gap(o.message); ok {
-		o.gap, o.signalGap = &gap, c.pass(s, gap)
+		o.gap, o.signalGap = &gap, c.pass(k, s, gap)
 	}
-	o.signal = c.cfg.Naive || c.pass(s, o.message)
-	o.settled = !o.signal && c.sifts && s.filter.Holds()
+	o.signal = c.cfg.Naive || c.pass(k, s, o.message)
+	o.settled = !o.signal && c.sifts && s.holds()
 }
 
 // admit queues a message if it is to be signalled, and what the bridge itself
@@ -137,7 +184,7 @@ func (c *core) admit(d *device, o *decoded, e *entry, now time.Time) {
 		if alive {
 			d.renewed = m.Time
 		}
-	case alive && c.silentAfter > 0 && d.needsRenewal(m.Time, c.silentAfter, c.tolerance):
+	case c.cfg.StartOnAny && !d.begun, alive && d.kind.silentAfter > 0 && d.needsRenewal(m.Time, d.kind.silentAfter, d.kind.tolerance):
 		c.enqueue(d, devicefsm.Message{Channel: devicefsm.ChannelSystem, Name: devicefsm.MessageSeen, Time: m.Time}, e, now)
 		d.renewed = m.Time
 	}

@@ -8,13 +8,11 @@ import "time"
 // this is a figure for people. It looks at every device, which takes a few
 // milliseconds for 100,000.
 func (c *core) silent(now time.Time) int {
-	if c.silentAfter <= 0 {
-		return 0
-	}
 	n := 0
 	for _, d := range c.devices.byID {
 		// One of which only the last will was seen was never heard.
-		if !d.heard.IsZero() && now.Sub(d.heard) >= c.silentAfter+c.tolerance {
+		k := d.kind
+		if k != nil && k.silentAfter > 0 && !d.heard.IsZero() && now.Sub(d.heard) >= k.silentAfter+k.tolerance {
 			n++
 		}
 	}

@@ -90,7 +90,7 @@ func (c *core) giveUp(d *device, now time.Time) {
 	c.log.Error("device is stuck: what waited of it becomes dead letters, because everything else waits behind it",
 		"device", d.id, "messages", len(items), "failing_for", lasted, "err", w.err)
 	d.stuck = true
-	d.seen.filter.Reset()
+	d.seen.forget()
 	c.stuck++
 	d.work = &backlog{probe: true, attempt: w.attempt, retryAt: now.Add(c.wait(w.attempt))}
 	heap.Push(&c.retries, d)

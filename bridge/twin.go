@@ -58,7 +58,7 @@ func (c *core) request(e *entry, r twinRequest, now time.Time) {
 		c.reject(e, r.base+"/"+r.method, rejection)
 		return
 	}
-	d := c.devices.get(r.id)
+	d := c.device(r.id)
 	e.device = d
 	m := devicefsm.Message{
 		Channel: devicefsm.ChannelTwin, Name: r.method, Time: e.at, Redelivered: e.dup,

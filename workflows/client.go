@@ -44,8 +44,14 @@ func (e permanentError) Unwrap() error { return e.error }
 // there is none. When it returns nil, the batch is durable. An error whose
 // Permanent method says true means that the server will never take this batch.
 func (c *Client) Signal(ctx context.Context, device string, batch devicefsm.Batch) error {
+	return c.SignalAs(ctx, device, c.model, batch)
+}
+
+// SignalAs is Signal for a device that starts with the model of the given hash. A
+// workflow that is there goes on with its own.
+func (c *Client) SignalAs(ctx context.Context, device, model string, batch devicefsm.Batch) error {
 	_, err := c.temporal.SignalWithStartWorkflow(ctx, WorkflowID(device), SignalEvents, batch,
-		client.StartWorkflowOptions{TaskQueue: c.taskQueue}, WorkflowType, Input{Device: device, Model: c.model})
+		client.StartWorkflowOptions{TaskQueue: c.taskQueue}, WorkflowType, Input{Device: device, Model: model})
 	if err == nil {
 		return nil
 	}

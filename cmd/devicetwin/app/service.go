@@ -37,8 +37,12 @@ type BridgeConfig struct {
 	SettledFor   time.Duration `help:"Repetitions that can do nothing, such as one more reading above a threshold, are left out for this long; then one is signalled again. 0s to leave out none." default:"1h"`
 	StuckAfter   time.Duration `help:"How long one device's signals may fail while everything waits behind it, before its messages become dead letters; 0s for ever." default:"30s"`
 
-	Partition bridge.Partition `help:"This bridge's share of the devices, by a hash of their ids; every share needs a bridge, with a name of its own." placeholder:"1/3"`
-	Naive     bool             `help:"For comparison: every message a signal of its own, relevant or not, one at a time."`
+	Partition      bridge.Partition `help:"This bridge's share of the devices, by a hash of their ids; every share needs a bridge, with a name of its own." placeholder:"1/3"`
+	ModelRule      []string         `help:"Model of the devices whose ids match a pattern, by its name or hash; it must be among --model and --models. The first rule that fits counts." placeholder:"PATTERN=MODEL"`
+	ModelFromBirth bool             `help:"Devices without a rule name their model themselves, as model in a message on their status topic; until then everything of them is signalled."`
+	StartOn        string           `help:"Message with which a device's workflow is started: its first that is relevant to the model, or any." enum:"relevant,any" default:"relevant"`
+
+	Naive bool `help:"For comparison: every message a signal of its own, relevant or not, one at a time."`
 
 	Linger time.Duration `help:"Longest rest of a device between its signals, while Temporal is busy; 0s for none." default:"1s"`
 }
@@ -242,8 +246,9 @@ func (s *Service) startParts(c Config, b *BridgeConfig, w *WorkerConfig, tempora
 		s.startCensus(c, w.CountEvery, temporal, models, points)
 	}
 	if b != nil {
+		twins := c.Temporal.newTwins(temporal, models[0])
 		ready, err := s.startBridge(c, *b, bridge.Deps{
-			Model: models[0], Signaller: c.Temporal.newTwins(temporal, models[0]),
+			Model: models[0], Models: bridgeModels(models), Signaller: twins, Starter: twins,
 			Points: points, DeadLetters: publisher, Answers: publisher, Metrics: metrics, Log: s.log,
 		})
 		if err != nil {
@@ -335,7 +340,16 @@ func (c Config) bridgeConfig(b BridgeConfig) bridge.Config {
 	cfg.QuotaRate, cfg.QuotaBurst, cfg.QuotaWaiting = b.QuotaRate, b.QuotaBurst, b.QuotaWaiting
 	cfg.QuotaCatchUp, cfg.StuckAfter = b.QuotaCatchUp, b.StuckAfter
 	cfg.Partition, cfg.Naive, cfg.SettledFor = b.Partition, b.Naive, b.SettledFor
+	cfg.ModelRules, cfg.ModelFromBirth, cfg.StartOnAny = b.ModelRule, b.ModelFromBirth, b.StartOn == "any"
 	return cfg
+}
+
+func bridgeModels(models []*devicefsm.Model) []bridge.Model {
+	all := make([]bridge.Model, len(models))
+	for i, m := range models {
+		all[i] = m
+	}
+	return all
 }
 
 func (s *Service) startBridge(c Config, b BridgeConfig, deps bridge.Deps) (func(context.Context) error, error) {

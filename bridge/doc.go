@@ -10,6 +10,14 @@
 // matter, and queues what does for the device. Each device has one signal in
 // flight; meanwhile its next batch grows. Devices take turns.
 //
+// Requests of the shadow protocol come in by topics of their own and go the same
+// way; the workflow answers them. The bridge answers those that no workflow
+// should be troubled with (see twin.go).
+//
+// A message is left out if no model that the device's workflow may run needs it,
+// or if it repeats one that it had (see sight.go, kinds.go). A filter for each
+// device remembers that, and forgets in doubt.
+//
 // # What is promised
 //
 // A message is acknowledged to the broker only when everything that came of it

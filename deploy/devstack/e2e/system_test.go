@@ -31,6 +31,7 @@ type system struct {
 	*stack.Stack
 	twins *workflows.Client
 	http  string
+	api   string // the operator's API
 }
 
 // startSystem runs everything but a fleet; each run of a workflow applies at
@@ -58,6 +59,7 @@ func startSystemOn(t *testing.T, o stack.Options, runEvents int) *system {
 		Influx:   app.InfluxConfig{URL: s.InfluxDB.URL(), Bucket: stack.BucketName},
 		Model:    models,
 		HTTP:     app.HTTPConfig{Listen: "127.0.0.1:0"},
+		API:      &app.APIConfig{Listen: "127.0.0.1:0", Timeout: 10 * time.Second, Streams: 10},
 	}
 	service, err := config.StartService(
 		&app.BridgeConfig{ID: "e2e", MaxPayload: 128 << 10, Window: 4096, BatchMessages: 500, SignalsInFlight: 64},
@@ -77,7 +79,7 @@ func startSystemOn(t *testing.T, o stack.Options, runEvents int) *system {
 	}
 	temporal := dialTemporal(t, s.Temporal.Addr())
 	return &system{
-		Stack: s, http: service.HTTPAddr(),
+		Stack: s, http: service.HTTPAddr(), api: service.APIURL(),
 		twins: workflows.NewClient(temporal, stack.Namespace, taskQueue, loaded[0].Hash()),
 	}
 }

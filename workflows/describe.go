@@ -89,8 +89,11 @@ func (c *Client) ListDevices(ctx context.Context, query string, limit int, curso
 // maxPage is how many devices one page has, at most.
 const maxPage = 1000
 
-// Quote makes a text a literal of a visibility query.
-func Quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+// Quote makes a text a literal of a visibility query. In that language a backslash
+// escapes as well, also a quotation mark.
+func Quote(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(s) + "'"
+}
 
 func summaryOf(e *workflow.WorkflowExecutionInfo) DeviceSummary {
 	fields := e.GetSearchAttributes().GetIndexedFields()

@@ -21,32 +21,26 @@ func visibilityCondition(t api.Term) string {
 	switch t.Field {
 	case api.FieldID:
 		if t.Prefix {
-			return "WorkflowId STARTS_WITH " + literal(workflows.WorkflowID(t.Value))
+			return "WorkflowId STARTS_WITH " + workflows.Quote(workflows.WorkflowID(t.Value))
 		}
-		return "WorkflowId = " + literal(workflows.WorkflowID(t.Value))
+		return "WorkflowId = " + workflows.Quote(workflows.WorkflowID(t.Value))
 	case api.FieldState:
-		return workflows.AttributeState.GetName() + " = " + literal(t.Value)
+		return workflows.AttributeState.GetName() + " = " + workflows.Quote(t.Value)
 	case api.FieldModel:
-		return workflows.AttributeModel.GetName() + " = " + literal(t.Value)
+		return workflows.AttributeModel.GetName() + " = " + workflows.Quote(t.Value)
 	case api.FieldConnection:
 		if t.Value == api.Unknown {
 			return workflows.AttributeConnection.GetName() + " IS NULL"
 		}
-		return workflows.AttributeConnection.GetName() + " = " + literal(t.Value)
+		return workflows.AttributeConnection.GetName() + " = " + workflows.Quote(t.Value)
 	case api.FieldFirmware:
-		return workflows.AttributeFirmware.GetName() + " = " + literal(t.Value)
+		return workflows.AttributeFirmware.GetName() + " = " + workflows.Quote(t.Value)
 	case api.FieldSite:
-		return workflows.AttributeSite.GetName() + " = " + literal(t.Value)
+		return workflows.AttributeSite.GetName() + " = " + workflows.Quote(t.Value)
 	case api.FieldTag:
-		return workflows.AttributeTags.GetName() + " = " + literal(t.Key+"="+t.Value)
+		return workflows.AttributeTags.GetName() + " = " + workflows.Quote(t.Key+"="+t.Value)
 	case api.FieldProperty:
-		return workflows.AttributeProperties.GetName() + " = " + literal(t.Key+"="+t.Value)
+		return workflows.AttributeProperties.GetName() + " = " + workflows.Quote(t.Key+"="+t.Value)
 	}
 	return "WorkflowId = ''" // no device
-}
-
-// literal quotes a text. In Temporal's language a backslash escapes as well,
-// also a quotation mark.
-func literal(s string) string {
-	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(s) + "'"
 }

@@ -23,11 +23,12 @@ const (
 // WorkflowID is the id of a device's workflow.
 func WorkflowID(device string) string { return workflowIDPrefix + device }
 
-// The server takes 10,000 signals and 51,200 history events of one run.
+// The server takes 10,000 signals, 2,000 updates and 51,200 history events of one run.
 const (
 	defaultRunEvents = 10_000 // applied messages, after which a run is continued as new
 	softHistory      = 8_000  // history events, likewise
 	hardHistory      = 20_000 // history events, at which not even a running activity is waited for
+	hardUpdates      = 1_800  // updates, likewise
 )
 
 // Models finds a model by its hash.
@@ -95,6 +96,7 @@ type device struct {
 	applied  int // in this run
 
 	updates []*update
+	asked   int              // updates, in this run
 	wake    workflow.Channel // has something when updates were added
 
 	pending []effect // decided, not yet carried out
@@ -304,7 +306,7 @@ func (d *device) runIsLong(ctx workflow.Context) bool {
 	info := workflow.GetInfo(ctx)
 	history := info.GetCurrentHistoryLength()
 	if len(d.running) > 0 {
-		return history >= hardHistory
+		return history >= hardHistory || d.asked >= hardUpdates
 	}
 	return info.GetContinueAsNewSuggested() || history >= softHistory || d.applied >= d.settings.RunEvents
 }

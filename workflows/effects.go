@@ -121,10 +121,30 @@ func (d *device) carryOut(ctx workflow.Context) {
 // effectID makes an action's id, unique for one device, unique for all.
 func (d *device) effectID(id string) string { return d.state.Instance + "-" + id }
 
-// emit sends messages and points in a local activity, which costs next to
+// maxEmission is about how many bytes of documents leave in one local activity:
+// where an ordinary one takes over, the server stores them, and takes 2 MiB.
+const maxEmission = 512 << 10
+
+// emit sends messages, in parts of a bounded size, and then points.
+func (d *device) emit(ctx workflow.Context, messages []Outgoing, points []Point) {
+	size, from := 0, 0
+	for i, m := range messages {
+		n := 0
+		if m.Shadow != nil {
+			n = len(m.Shadow.Payload)
+		}
+		if size += n; size > maxEmission && i > from {
+			d.emitPart(ctx, messages[from:i], nil)
+			size, from = n, i
+		}
+	}
+	d.emitPart(ctx, messages[from:], points)
+}
+
+// emitPart sends messages and points in a local activity, which costs next to
 // nothing. Where that keeps failing, because the broker is away, an ordinary
 // activity takes over: it is tried for as long as it takes, and blocks no worker.
-func (d *device) emit(ctx workflow.Context, messages []Outgoing, points []Point) {
+func (d *device) emitPart(ctx workflow.Context, messages []Outgoing, points []Point) {
 	if len(messages) == 0 && len(points) == 0 {
 		return
 	}

@@ -58,6 +58,7 @@ func (d *device) takeOperations(ctx workflow.Context) error {
 func (d *device) carryOutUpdates(ctx workflow.Context) {
 	updates := d.updates
 	d.updates = nil
+	d.asked += len(updates)
 	for _, u := range updates {
 		for _, op := range u.list {
 			d.applied++
@@ -168,7 +169,9 @@ func (d *device) operateDesire(in Desire, now time.Time, cause Cause) operationR
 		return refusal(refused.Code, "%s", strings.TrimPrefix(refused.Error(), fmt.Sprint(refused.Code)+" "))
 	}
 	d.because(cause)
-	d.desired(in.Shadow, doc, next, answers, in.Within, now)
+	d.desired(in.Shadow, doc, next, answers)
+	asked, _, _ := twin.Update(twin.Document{}, payload, now, d.settings.Limits) // as good as the one above
+	d.watch(in.Shadow, next, desiredPaths(asked), in.Within, now)
 	d.settle(now)
 	return operationResult{Desired: &Desired{
 		Version: next.Version(), Changed: twin.ChangedPaths(doc, next).Desired, Open: twin.DeltaPaths(next),
@@ -269,6 +272,9 @@ func (d *device) operateReprovision(in reprovisionReason, who string, now time.T
 	r.ByModel = d.transitions > moves || slices.ContainsFunc(d.pending[asked:], func(e effect) bool {
 		return e.Type == devicefsm.ActionInvoke && e.Name == ActivityReprovision
 	})
+	if slices.ContainsFunc(d.running, func(i *invocation) bool { return i.name == ActivityReprovision }) {
+		r.ByModel = true // one is under way
+	}
 	if !r.ByModel {
 		d.state.Orders++
 		d.pending = append(d.pending, effect{Action: devicefsm.Action{

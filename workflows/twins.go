@@ -22,9 +22,6 @@ type ShadowMessage struct {
 	Payload []byte `json:"payload,omitempty"`
 }
 
-// maxConvergence is how many changes of desired properties are watched.
-const maxConvergence = 16
-
 // request carries out a request of the shadow protocol.
 func (d *device) request(m devicefsm.Message) {
 	if m.Twin == nil {
@@ -117,6 +114,7 @@ func (d *device) putDocument(name string, before, after twin.Document) {
 	changes := twin.ChangedPaths(before, after)
 	d.raiseChange(devicefsm.EventReportedChanged, name, after.Version(), changes.Reported)
 	d.raiseChange(devicefsm.EventDesiredChanged, name, after.Version(), changes.Desired)
+	d.unwatch(name, changes.Desired)
 	d.state.Convergence = slices.DeleteFunc(d.state.Convergence, func(c Convergence) bool {
 		return c.Shadow == name && len(twin.Diverged(after, c.Paths)) == 0
 	})
@@ -168,30 +166,22 @@ func (d *device) desireFromModel(a devicefsm.Action) {
 		var next twin.Document
 		var answers twin.Answers
 		if next, answers, refused = twin.Desire(doc, a.Data, now, d.settings.Limits); refused == nil {
-			if len(twin.ChangedPaths(doc, next).Desired) == 0 {
-				return // as it is already: no new version for it
+			asked, _, _ := twin.Desire(twin.Document{}, a.Data, now, d.settings.Limits) // as good as the one above
+			if len(twin.ChangedPaths(doc, next).Desired) > 0 {                          // else no new version for it
+				d.desired(a.Name, doc, next, answers)
+				doc = next
 			}
-			d.desired(a.Name, doc, next, answers, a.Within, now)
+			d.watch(a.Name, doc, desiredPaths(asked), a.Within, now)
 			return
 		}
 	}
 	d.noteStepFaults([]string{fmt.Sprintf("desire: %v", refused)})
 }
 
-// desired makes a change of desired properties known, and watches it if it has a
-// deadline.
-func (d *device) desired(shadow string, before, after twin.Document, answers twin.Answers, within time.Duration, now time.Time) {
+// desired makes a change of desired properties known.
+func (d *device) desired(shadow string, before, after twin.Document, answers twin.Answers) {
 	d.announce(shadow, answers)
 	d.putDocument(shadow, before, after)
-	open := twin.Diverged(after, twin.ChangedPaths(before, after).Desired)
-	if within <= 0 || len(open) == 0 {
-		return
-	}
-	d.state.Convergence = append(d.state.Convergence, Convergence{Shadow: shadow, Version: after.Version(), Paths: open, Due: now.Add(within)})
-	if extra := len(d.state.Convergence) - maxConvergence; extra > 0 {
-		d.noteStepFaults([]string{fmt.Sprintf("more than %d deadlines of desired properties; the oldest is not watched any more", maxConvergence)})
-		d.state.Convergence = slices.Delete(d.state.Convergence, 0, extra)
-	}
 }
 
 // diverge tells the state machine of the deadlines that are over.

@@ -20,8 +20,8 @@ const historiesDir = "testdata/histories"
 // workflow.GetVersion and record a new history beside the old ones.
 func TestRecordedHistoriesReplay(t *testing.T) {
 	files, err := filepath.Glob(historiesDir + "/*.json")
-	if err != nil || len(files) < 4 {
-		t.Fatalf("%d recorded histories, error %v: want at least 4", len(files), err)
+	if err != nil || len(files) < 6 {
+		t.Fatalf("%d recorded histories, error %v: want at least 6", len(files), err)
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {

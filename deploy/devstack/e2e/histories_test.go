@@ -2,17 +2,21 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"testing"
+	"time"
 
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/history/v1"
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"devicetwin/devicefsm"
 	"devicetwin/workflows"
 )
 
@@ -80,6 +84,8 @@ func TestRecordHistories(t *testing.T) {
 		return err == nil && view.Runs > 0 && view.Delivery.Applied == 60
 	})
 
+	operate(t, s, say)
+
 	for _, query := range []string{
 		`SELECT temperature FROM pump WHERE device = 'obedient'`,
 		`SELECT "count" FROM transitions WHERE device = 'stubborn' AND "to" = 'quarantined'`,
@@ -95,14 +101,61 @@ func TestRecordHistories(t *testing.T) {
 	if err := os.MkdirAll(historiesDir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, device := range []string{"obedient", "stubborn", "talkative"} {
+	for _, device := range []string{"obedient", "stubborn", "talkative", "operated"} {
 		recordHistories(t, s, device)
 	}
 	recordModel(t)
 }
 
+// operate has a device with a twin, commands and an operator, over the end of a
+// run.
+func operate(t *testing.T, s *system, say func(device, topic, payload string)) {
+	t.Helper()
+	const device = "operated"
+	say(device, "status", `{"status":"boot"}`)
+	say(device, "twin/update", `{"state":{"reported":{"fan":"low"}}}`)
+	eventually(t, "operated has a twin", func(ctx context.Context) bool {
+		view, err := s.twins.Describe(ctx, device)
+		return err == nil && len(view.Twins) == 1
+	})
+	by := workflows.By{Who: "ann"}
+	ctx := t.Context()
+	if _, err := s.twins.Desire(ctx, device, by, workflows.Desire{Patch: []byte(`{"fan":"high"}`), Within: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.twins.SetTags(ctx, device, by, map[string]*string{"line": new("3")}); err != nil {
+		t.Fatal(err)
+	}
+	order := func(name string) string {
+		c, err := s.twins.Command(ctx, device, by, workflows.Order{Name: name, TTL: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.ID
+	}
+	first, second := order("first"), order("second")
+	if _, err := s.twins.CancelCommand(ctx, device, by, second); err != nil {
+		t.Fatal(err)
+	}
+	say(device, "status", `{"status":"offline"}`)
+	say(device, "status", `{"status":"boot"}`)
+	say(device, "commands/first/ack", fmt.Sprintf(`{"id":"%s","status":"succeeded"}`, first))
+	for range 60 {
+		say(device, "status", `{"status":"online"}`)
+	}
+	eventually(t, "operated continued as new", func(ctx context.Context) bool {
+		view, err := s.twins.Describe(ctx, device)
+		return err == nil && view.Runs > 0 && view.Commands.Flight == nil && len(view.Commands.Ended) == 2
+	})
+	// So that the last run has a completed task.
+	if _, err := s.twins.SetTags(ctx, device, by, map[string]*string{"line": nil}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // recordHistories writes the histories of all runs of a device's workflow, the
-// last run first.
+// last run first. What was recorded by an earlier version stays as it is: devices
+// in the field have such histories.
 func recordHistories(t *testing.T, s *system, device string) {
 	t.Helper()
 	temporal := dialTemporal(t, s.Temporal.Addr())
@@ -126,8 +179,10 @@ func recordHistories(t *testing.T, s *system, device string) {
 			t.Fatal(err)
 		}
 		file := filepath.Join(historiesDir, fmt.Sprintf("%s-%d.json", device, n))
-		if err := os.WriteFile(file, append(anonymous(raw), '\n'), 0o644); err != nil {
-			t.Fatal(err)
+		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+			if err := os.WriteFile(file, append(anonymous(raw), '\n'), 0o644); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if run = previous; run == "" {
 			return
@@ -141,15 +196,19 @@ var whoDidIt = regexp.MustCompile(`("identity": *|"name": *)"[^"]*(@|:)[^"]*"`)
 // the queues of single workers.
 func anonymous(raw []byte) []byte { return whoDidIt.ReplaceAll(raw, []byte(`$1"worker"`)) }
 
-// recordModel keeps the model that the histories were made with: later versions
-// of the pump have other hashes.
+// recordModel keeps the model that the histories were made with, under the first
+// letters of its hash: other versions of the pump have other hashes.
 func recordModel(t *testing.T) {
 	t.Helper()
 	raw, err := os.ReadFile(pumpModel)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(historiesDir, "pump.yaml"), raw, 0o644); err != nil {
+	model, err := devicefsm.Load(pumpModel, raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(historiesDir, "pump-"+model.Hash()[:8]+".yaml"), raw, 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

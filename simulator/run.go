@@ -59,6 +59,7 @@ func run(ctx context.Context, o Options, dial dialer, watch watcher, start time.
 		return Report{}, err
 	}
 	f.fill(&report, s)
+	display.stop() // nothing is shown or written after the verdict
 	f.writePoint(report.verdictFields(), time.Now())
 	return report, nil
 }

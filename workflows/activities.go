@@ -174,7 +174,7 @@ func topicMatches(filter, topic string) bool {
 // counted are the fields that are whole numbers.
 var counted = []string{
 	measure.Count, measure.ReprovisionStarted, measure.ReprovisionSent, measure.ReprovisionDone,
-	measure.ReprovisionFailed, measure.ReprovisionAttempt,
+	measure.ReprovisionFailed, measure.ReprovisionAttempt, measure.TwinVersion,
 }
 
 // integers turns counts, which are float64 after their way through JSON, into

@@ -169,7 +169,7 @@ func (d *device) operateDesire(in Desire, now time.Time, cause Cause) operationR
 		return refusal(refused.Code, "%s", strings.TrimPrefix(refused.Error(), fmt.Sprint(refused.Code)+" "))
 	}
 	d.because(cause)
-	d.desired(in.Shadow, doc, next, answers)
+	d.desired(in.Shadow, doc, next, answers, now)
 	asked, _, _ := twin.Update(twin.Document{}, payload, now, d.settings.Limits) // as good as the one above
 	d.watch(in.Shadow, next, desiredPaths(asked), in.Within, now)
 	d.settle(now)

@@ -33,6 +33,7 @@ func (d *device) orderFromModel(a devicefsm.Action) {
 // commandsEnded tells the state machine of commands that the service ended.
 func (d *device) commandsEnded(list []command.Command) {
 	for _, c := range list {
+		d.noteEnd(c)
 		d.raise(devicefsm.Event{Name: c.Name + "." + string(c.Status), Data: map[string]any{
 			"id": c.ID, "name": c.Name, "status": string(c.Status), "reason": c.Reason,
 		}})

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"devicetwin/internal/measure"
 	"devicetwin/twin/command"
 )
 
@@ -135,6 +136,9 @@ func TestAReplacementSupersedes(t *testing.T) {
 	}
 	if data := h.wire.payload(t, "devices/pump-1/commands/move")["data"]; !reflect.DeepEqual(data, map[string]any{"to": 9.0}) {
 		t.Errorf("sent %v", data)
+	}
+	if p := h.world.last(measure.Commands); p.Tags[measure.TagStatus] != "superseded" {
+		t.Errorf("point of the end: %+v", p)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"devicetwin/devicefsm"
 	"devicetwin/internal/measure"
+	"devicetwin/twin/command"
 )
 
 // keptAsides bounds the points that wait for company; of more, the oldest are
@@ -110,6 +111,28 @@ func (d *device) noteAnswer(m devicefsm.Message) {
 
 // answers are what a device may say; anything else would be a tag of its own.
 var answers = []string{"accepted", "succeeded", "failed", "rejected"}
+
+// noteEnd makes a point of a command that the service ended.
+func (d *device) noteEnd(c command.Command) {
+	d.aside(Point{
+		Measurement: measure.Commands,
+		Tags:        d.tags(measure.TagName, c.Name, measure.TagStatus, string(c.Status)),
+		Fields:      map[string]any{measure.Count: int64(1), measure.CommandID: c.ID, measure.Text: bounded(c.Reason)},
+		At:          apart(c.Ended, len(d.state.Asides)),
+	})
+}
+
+// noteVersion makes a point of a new version of a document.
+func (d *device) noteVersion(shadow string, version int64, at time.Time) {
+	tags := d.tags()
+	if shadow != "" {
+		tags[measure.TagShadow] = shadow
+	}
+	d.aside(Point{
+		Measurement: measure.Twin, Tags: tags, Fields: map[string]any{measure.TwinVersion: version},
+		At: apart(at, len(d.state.Asides)),
+	})
+}
 
 // apart keeps points of one millisecond from replacing one another.
 func apart(at time.Time, index int) time.Time { return at.Add(time.Duration(index) * time.Nanosecond) }

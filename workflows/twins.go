@@ -36,7 +36,7 @@ func (d *device) request(m devicefsm.Message) {
 	case "delete":
 		var next twin.Document
 		if next, payload, refused = twin.Delete(doc, d.nameOf(r.Shadow), r.Payload, m.Time, d.settings.Limits); refused == nil {
-			d.putDocument(r.Shadow, doc, next)
+			d.putDocument(r.Shadow, doc, next, m.Time)
 		}
 	case "update":
 		var next twin.Document
@@ -47,7 +47,7 @@ func (d *device) request(m devicefsm.Message) {
 		}
 		if next, answers, refused = twin.Update(doc, r.Payload, m.Time, d.settings.Limits); refused == nil {
 			d.announce(r.Shadow, answers)
-			d.putDocument(r.Shadow, doc, next)
+			d.putDocument(r.Shadow, doc, next, m.Time)
 			payload = answers.Accepted
 		}
 	default:
@@ -99,7 +99,7 @@ func (d *device) document(name string, now time.Time) twin.Document {
 }
 
 // putDocument keeps a changed document and tells the state machine.
-func (d *device) putDocument(name string, before, after twin.Document) {
+func (d *device) putDocument(name string, before, after twin.Document, now time.Time) {
 	i, ok := d.shadowIndex(name)
 	if ok {
 		d.state.Twins[i].Document = after
@@ -108,6 +108,7 @@ func (d *device) putDocument(name string, before, after twin.Document) {
 	}
 	d.forgetShadows()
 	d.twinValues, d.properties = nil, nil
+	d.noteVersion(name, after.Version(), now)
 	if !slices.Contains(d.changed, name) {
 		d.changed = append(d.changed, name)
 	}
@@ -168,7 +169,7 @@ func (d *device) desireFromModel(a devicefsm.Action) {
 		if next, answers, refused = twin.Desire(doc, a.Data, now, d.settings.Limits); refused == nil {
 			asked, _, _ := twin.Desire(twin.Document{}, a.Data, now, d.settings.Limits) // as good as the one above
 			if len(twin.ChangedPaths(doc, next).Desired) > 0 {                          // else no new version for it
-				d.desired(a.Name, doc, next, answers)
+				d.desired(a.Name, doc, next, answers, now)
 				doc = next
 			}
 			d.watch(a.Name, doc, desiredPaths(asked), a.Within, now)
@@ -179,9 +180,9 @@ func (d *device) desireFromModel(a devicefsm.Action) {
 }
 
 // desired makes a change of desired properties known.
-func (d *device) desired(shadow string, before, after twin.Document, answers twin.Answers) {
+func (d *device) desired(shadow string, before, after twin.Document, answers twin.Answers, now time.Time) {
 	d.announce(shadow, answers)
-	d.putDocument(shadow, before, after)
+	d.putDocument(shadow, before, after, now)
 }
 
 // diverge tells the state machine of the deadlines that are over.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"devicetwin/devicefsm"
+	"devicetwin/internal/measure"
 )
 
 // quietModel does nothing about anything.
@@ -37,6 +38,9 @@ func TestAnUpdateIsAnswered(t *testing.T) {
 	}
 	if len(view.Twins) != 1 || view.Twins[0].Document.Version() != 1 {
 		t.Errorf("twins %v", view.Twins)
+	}
+	if p := h.world.last(measure.Twin); h.world.count(measure.Twin) != 1 || p.Fields[measure.TwinVersion] != int64(1) {
+		t.Errorf("point of the version: %+v", p)
 	}
 }
 

@@ -86,16 +86,22 @@ func values(t *testing.T, s *system, d dashboard) []string {
 				value = v.AllValue
 			}
 			if v.Name == "device" {
-				rows := queryInflux(t, s.InfluxDB.URL(), `SELECT top("n", "device", 1) FROM (SELECT sum("done") AS "n" FROM "reprovisions" GROUP BY "device")`)
-				if len(rows) == 0 {
-					t.Fatal("no device was reprovisioned")
-				}
-				value = fmt.Sprint(rows[0][2])
+				value = reprovisioned(t, s)
 			}
 		}
 		replace = append(replace, "$"+v.Name, value)
 	}
 	return replace
+}
+
+// reprovisioned is the device that was reprovisioned most often.
+func reprovisioned(t *testing.T, s *system) string {
+	t.Helper()
+	rows := queryInflux(t, s.InfluxDB.URL(), `SELECT top("n", "device", 1) FROM (SELECT sum("done") AS "n" FROM "reprovisions" GROUP BY "device")`)
+	if len(rows) == 0 {
+		t.Fatal("no device was reprovisioned")
+	}
+	return fmt.Sprint(rows[0][2])
 }
 
 // Every query of every dashboard and alert rule finds what a short run of the
@@ -108,8 +114,11 @@ func TestDashboardQueriesFindRows(t *testing.T) {
 	if err != nil {
 		t.Fatalf("simulate: %v\n%s", err, out)
 	}
+	device := reprovisioned(t, s)
+	connect(t, s.MQTT.URL(), "application").publish("$aws/things/"+device+"/shadow/update", `{"state":{"desired":{"interval":20}}}`)
 	eventually(t, "the figures of half a minute", func(context.Context) bool {
-		return len(queryInflux(t, s.InfluxDB.URL(), `SELECT "messages" FROM "bridge"`)) >= 3 &&
+		return len(queryInflux(t, s.InfluxDB.URL(), `SELECT "version" FROM "twin"`)) == 1 &&
+			len(queryInflux(t, s.InfluxDB.URL(), `SELECT "messages" FROM "bridge"`)) >= 3 &&
 			len(queryInflux(t, s.InfluxDB.URL(), `SELECT "cpu_seconds" FROM "process"`)) >= 3 &&
 			len(queryInflux(t, s.InfluxDB.URL(), `SELECT "clean" FROM "simulator"`)) == 1
 	})

@@ -2,35 +2,21 @@ package chaos
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 
+	"devicetwin/deploy/devstack/process"
 	"devicetwin/deploy/devstack/stack"
 )
 
-// ErrNoMosquitto says that Mosquitto is not installed.
-var ErrNoMosquitto = errors.New("mosquitto is not on the PATH: install it (on Debian: apt-get install mosquitto), or leave it out with --broker nats")
-
-// FindMosquitto is the path of the program.
-func FindMosquitto() (string, error) {
-	// Debian puts it where not every user's PATH leads.
-	for _, name := range []string{"mosquitto", "/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path, nil
-		}
-	}
-	return "", ErrNoMosquitto
-}
-
-func (s *system) broker(kind BrokerKind) (*process, error) {
+func (s *system) broker(kind BrokerKind) (*process.Process, error) {
 	if kind == NATS {
 		return s.server(Broker, stack.PartMQTT, "--mqtt-port"), nil
 	}
-	program, err := FindMosquitto()
+	program, err := process.FindMosquitto()
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +24,7 @@ func (s *system) broker(kind BrokerKind) (*process, error) {
 	if err := os.WriteFile(config, []byte(s.mosquittoConfig()), 0o600); err != nil {
 		return nil, fmt.Errorf("write the configuration of mosquitto: %w", err)
 	}
-	return newProcess(s.dir, string(Broker), s.listens, func() *exec.Cmd { return exec.Command(program, "-c", config) }), nil
+	return process.New(s.dir, string(Broker), s.listens, func() *exec.Cmd { return exec.Command(program, "-c", config) }), nil
 }
 
 // mosquittoConfig saves after every change, which is the least that Mosquitto can
@@ -65,7 +51,7 @@ log_type notice
 }
 
 // listens reports whether the broker takes connections.
-func (s *system) listens(ctx context.Context, _ *process) error {
+func (s *system) listens(ctx context.Context, _ *process.Process) error {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(host, s.ports[Broker]))
 	if err != nil {
 		return err

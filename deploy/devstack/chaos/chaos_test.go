@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -231,48 +230,6 @@ func TestProxiedLink(t *testing.T) {
 	defer again.Close()
 	if _, err := trip(again); err != nil {
 		t.Errorf("a trip over a mended link: %v", err)
-	}
-}
-
-// A process that ends by itself is told from one that was ended.
-func TestProcess(t *testing.T) {
-	sh, err := exec.LookPath("sh")
-	if err != nil {
-		t.Skip("no shell")
-	}
-	p := newProcess(t.TempDir(), "part", saidReady, func() *exec.Cmd {
-		return exec.Command(sh, "-c", "echo '# ready'; read line")
-	})
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	command := p.command
-	p.command = func() *exec.Cmd { c := command(); c.Stdin = r; return c }
-	for range 2 {
-		if err := p.start(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if err := errors.Join(p.pause(), p.resume(), p.crashed()); err != nil {
-			t.Error(err)
-		}
-		p.kill()
-		if err := p.crashed(); err != nil || !p.over() {
-			t.Errorf("after kill: over is %v, %v", p.over(), err)
-		}
-	}
-	if err := p.start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	w.Close()
-	<-p.ended
-	if err := p.crashed(); err == nil || !strings.Contains(err.Error(), "# ready") {
-		t.Errorf("a process that ended by itself: %v", err)
-	}
-	p.command = func() *exec.Cmd { return exec.Command(sh, "-c", "echo no port >&2; exit 3") }
-	if err := p.start(t.Context()); err == nil || !strings.Contains(err.Error(), "no port") {
-		t.Errorf("a process that does not start: %v", err)
 	}
 }
 

@@ -5,15 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"devicetwin/deploy/devstack/process"
 )
 
 // flowPatience is how long messages are waited for between rounds.
 const flowPatience = time.Minute
 
+// lookEvery is the time between looks at what is waited for.
+const lookEvery = 50 * time.Millisecond
+
 // injection lets a fault happen while a fleet plays.
 type injection struct {
 	system *system
-	fleet  *process
+	fleet  *process.Process
 	fault  Fault
 	say    func(format string, args ...any)
 	until  time.Time // the fleet plays until then
@@ -64,13 +69,13 @@ func (in *injection) flow(ctx context.Context) error {
 		case err == nil && now >= base+in.enough && (l == nil || l.carried() > 0):
 			return nil
 		}
-		if in.fleet.over() {
+		if in.fleet.Over() {
 			return errors.New("the fleet ended before the last round of the fault was seen to be over")
 		}
 		if err := in.system.crashed(); err != nil {
 			return err
 		}
-		if err := pause(ctx, readyEvery); err != nil {
+		if err := pause(ctx, lookEvery); err != nil {
 			return err
 		}
 	}

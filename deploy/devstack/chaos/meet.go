@@ -32,11 +32,11 @@ func (in *injection) deeds(ctx context.Context, part Part) (begin func() error, 
 	p, l := in.system.processes[part], in.system.proxied
 	switch in.fault.Kind {
 	case Kill:
-		return func() error { p.kill(); return nil }, p.start, nil
+		return func() error { p.Kill(); return nil }, p.Start, nil
 	case Restart:
-		return p.stop, p.start, nil
+		return p.Stop, p.Start, nil
 	case Pause:
-		return p.pause, func(context.Context) error { return p.resume() }, nil
+		return p.Pause, func(context.Context) error { return p.Resume() }, nil
 	case Fill:
 		return func() error { return in.fill(ctx, part) }, func(ctx context.Context) error { return in.free(ctx, part) }, nil
 	case Cut:
@@ -73,7 +73,7 @@ func (in *injection) fill(ctx context.Context, part Part) error {
 		return err
 	}
 	in.failures = m[metricSpoolFailures]
-	in.system.processes[InfluxDB].kill()
+	in.system.processes[InfluxDB].Kill()
 	return in.system.disk.fill(in.system.processes[part])
 }
 
@@ -87,7 +87,7 @@ func (in *injection) free(ctx context.Context, part Part) error {
 	if m[metricSpoolFailures] == in.failures {
 		return fmt.Errorf("the spool of %s took points although its disk was full", part)
 	}
-	if err := in.system.processes[InfluxDB].start(ctx); err != nil {
+	if err := in.system.processes[InfluxDB].Start(ctx); err != nil {
 		return err
 	}
 	return in.system.disk.free(in.system.processes[part])

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"devicetwin/deploy/devstack/process"
 )
 
 //go:embed testdata/pump.yaml testdata/pump.scenario.yaml
@@ -87,10 +89,10 @@ func (p *play) play(ctx context.Context, outcome *Outcome) error {
 		return err
 	}
 	fleet := p.fleet(s)
-	if err := fleet.launch(); err != nil {
+	if err := fleet.Launch(); err != nil {
 		return fmt.Errorf("start the fleet: %w", err)
 	}
-	defer fleet.kill()
+	defer fleet.Kill()
 	in := &injection{
 		system: s, fleet: fleet, fault: p.Fault, say: p.say,
 		until: time.Now().Add(p.Fault.plays()), enough: float64(p.Devices) * p.Rate * 1.5,
@@ -100,7 +102,7 @@ func (p *play) play(ctx context.Context, outcome *Outcome) error {
 	}
 	p.say("waiting for the fleet and the ledger")
 	select {
-	case <-fleet.ended:
+	case <-fleet.Ended():
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -109,7 +111,7 @@ func (p *play) play(ctx context.Context, outcome *Outcome) error {
 	}
 	var logs []string
 	for _, part := range s.bridges {
-		logs = append(logs, s.processes[part].log)
+		logs = append(logs, s.processes[part].Log)
 	}
 	if err := outcome.ask(ctx, s.address("", Temporal), logs); err != nil {
 		return err
@@ -153,10 +155,10 @@ func (p *play) tolerated(met int, dropped uint64) uint64 {
 
 // fleet is the simulator. It asks Temporal past any proxy: its questions are no
 // part of what is tried.
-func (p *play) fleet(s *system) *process {
+func (p *play) fleet(s *system) *process.Process {
 	seed := fnv.New64a()
 	fmt.Fprint(seed, p.Fault.Name, p.Broker, p.Seed)
-	return newProcess(p.dir, string(Devices), nil, func() *exec.Cmd {
+	return process.New(p.dir, string(Devices), nil, func() *exec.Cmd {
 		return p.Program("devicetwin", "simulate", "--mqtt-url", s.mqttURL(Devices), "--temporal-address", s.address("", Temporal),
 			"--model", p.model, "--scenario", p.scenario, "--report", p.report, "--ledger", p.ledger, "--log-level", "warn",
 			"--devices", strconv.Itoa(p.Devices), "--rate", strconv.FormatFloat(p.Rate, 'g', -1, 64),

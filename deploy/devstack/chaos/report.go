@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
+	"devicetwin/deploy/devstack/process"
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/simulator"
 )
@@ -75,10 +76,10 @@ func (p PointsReport) String() string {
 }
 
 // readReport reads what the fleet has left.
-func (o *Outcome) readReport(file string, fleet *process) error {
+func (o *Outcome) readReport(file string, fleet *process.Process) error {
 	raw, err := os.ReadFile(file)
 	if err != nil {
-		return fmt.Errorf("the fleet left no report (%w); it said:\n%s", fleet.fate(), fleet.lastWords())
+		return fmt.Errorf("the fleet left no report (%w); it said:\n%s", fleet.Fate(), fleet.LastWords())
 	}
 	o.Simulation = new(simulator.Report)
 	if err := json.Unmarshal(raw, o.Simulation); err != nil {

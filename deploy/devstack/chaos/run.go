@@ -5,25 +5,23 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"sync"
-)
 
-// Program prepares one of the two programs, "devstack" or "devicetwin".
-type Program func(name string, args ...string) *exec.Cmd
+	"devicetwin/deploy/devstack/process"
+)
 
 // Options say what Run does.
 type Options struct {
-	Program Program // required
-	Cases   []Case  // required
-	Devices int     // 20
-	Rate    float64 // readings per second and device; 4
-	Jobs    int     // cases that run side by side; 2
-	Seed    uint64  // of the fleets, together with the names of fault and broker
-	Dir     string  // where the logs of cases that were not clean stay; default: the system's temporary folder
-	Keep    bool    // keep the logs of all cases
+	Program process.Program // required
+	Cases   []Case          // required
+	Devices int             // 20
+	Rate    float64         // readings per second and device; 4
+	Jobs    int             // cases that run side by side; 2
+	Seed    uint64          // of the fleets, together with the names of fault and broker
+	Dir     string          // where the logs of cases that were not clean stay; default: the system's temporary folder
+	Keep    bool            // keep the logs of all cases
 	Out     io.Writer
 }
 
@@ -53,7 +51,7 @@ func (o *Options) setDefaults() {
 func Run(ctx context.Context, o Options) (Report, error) {
 	o.setDefaults()
 	if slices.ContainsFunc(o.Cases, func(c Case) bool { return c.Broker == Mosquitto }) {
-		if _, err := FindMosquitto(); err != nil {
+		if _, err := process.FindMosquitto(); err != nil {
 			return Report{}, err
 		}
 	}

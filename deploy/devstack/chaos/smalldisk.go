@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+
+	"devicetwin/deploy/devstack/process"
 )
 
 // smallDiskBytes is room for some minutes of the points of a fleet.
@@ -34,15 +36,15 @@ func (d smallDisk) wrap(cmd *exec.Cmd) *exec.Cmd {
 }
 
 // ballast is the file that fills the disk, as it is seen from outside.
-func (d smallDisk) ballast(p *process) string {
-	return filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid), "root", d.dir, "ballast")
+func (d smallDisk) ballast(p *process.Process) string {
+	return filepath.Join("/proc", strconv.Itoa(p.PID()), "root", d.dir, "ballast")
 }
 
 // fill fills the disk of a process that runs, to the last byte.
-func (d smallDisk) fill(p *process) error {
+func (d smallDisk) fill(p *process.Process) error {
 	file, err := os.OpenFile(d.ballast(p), os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
 	if err != nil {
-		return fmt.Errorf("fill the disk of %s: %w", p.name, err)
+		return fmt.Errorf("fill the disk of %s: %w", p.Name, err)
 	}
 	defer file.Close()
 	page := make([]byte, 4096)
@@ -50,16 +52,16 @@ func (d smallDisk) fill(p *process) error {
 		if _, err := file.Write(page); errors.Is(err, syscall.ENOSPC) {
 			return nil
 		} else if err != nil {
-			return fmt.Errorf("fill the disk of %s: %w", p.name, err)
+			return fmt.Errorf("fill the disk of %s: %w", p.Name, err)
 		}
 	}
-	return fmt.Errorf("fill the disk of %s: %d bytes fit into it: it is another one", p.name, smallDiskBytes)
+	return fmt.Errorf("fill the disk of %s: %d bytes fit into it: it is another one", p.Name, smallDiskBytes)
 }
 
 // free makes room again.
-func (d smallDisk) free(p *process) error {
+func (d smallDisk) free(p *process.Process) error {
 	if err := os.Remove(d.ballast(p)); err != nil {
-		return fmt.Errorf("free the disk of %s: %w", p.name, err)
+		return fmt.Errorf("free the disk of %s: %w", p.Name, err)
 	}
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"devicetwin/deploy/devstack/process"
 )
 
 // A process on a small disk is told, by the system, that its disk is full, and can
@@ -31,13 +33,13 @@ func TestSmallDisk(t *testing.T) {
 	}
 	defer r.Close()
 	defer w.Close()
-	p := newProcess(dir, "part", saidReady, func() *exec.Cmd {
+	p := process.New(dir, "part", process.SaidReady, func() *exec.Cmd {
 		cmd := disk.wrap(exec.Command("/bin/sh", "-c", script, "sh", disk.dir))
 		cmd.Stdin = r
 		return cmd
 	})
-	defer p.kill()
-	if err := p.start(t.Context()); err != nil {
+	defer p.Kill()
+	if err := p.Start(t.Context()); err != nil {
 		if strings.Contains(err.Error(), "not permitted") || errors.Is(err, exec.ErrNotFound) {
 			t.Skipf("this machine makes no small disks: %v", err)
 		}
@@ -45,20 +47,20 @@ func TestSmallDisk(t *testing.T) {
 	}
 	ask := func(want string) {
 		t.Helper()
-		before := len(p.said())
+		before := len(p.Said())
 		if _, err := w.WriteString("go\n"); err != nil {
 			t.Fatal(err)
 		}
-		p.ready = func(context.Context, *process) error {
-			if said := p.said()[before:]; !strings.Contains(said, "took\n") && !strings.Contains(said, "full\n") {
+		p.Ready = func(context.Context, *process.Process) error {
+			if said := p.Said()[before:]; !strings.Contains(said, "took\n") && !strings.Contains(said, "full\n") {
 				return errors.New("no answer")
 			}
 			return nil
 		}
-		if err := p.awaitReady(t.Context()); err != nil {
+		if err := p.AwaitReady(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if said := p.said()[before:]; !strings.Contains(said, want) {
+		if said := p.Said()[before:]; !strings.Contains(said, want) {
 			t.Errorf("it said %q; want %q", said, want)
 		}
 	}

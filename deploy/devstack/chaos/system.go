@@ -8,10 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 
+	"devicetwin/deploy/devstack/process"
 	"devicetwin/deploy/devstack/stack"
 )
 
@@ -22,7 +21,7 @@ const runEvents = 50
 
 // system is the processes of one case, but for the fleet.
 type system struct {
-	program   Program
+	program   process.Program
 	dir       string // logs and files of the case
 	data      string
 	model     string
@@ -31,15 +30,15 @@ type system struct {
 	bridges   []Part
 	proxied   *proxiedLink // nil: the fault is about no link
 	disk      *smallDisk   // of the first bridge's spool; nil: the fault is about no disk
-	processes map[Part]*process
+	processes map[Part]*process.Process
 }
 
 // startSystem starts everything. What was started is ended by close, also after
 // an error.
-func startSystem(ctx context.Context, program Program, pool *portPool, dir, model string, c Case) (*system, error) {
+func startSystem(ctx context.Context, program process.Program, pool *portPool, dir, model string, c Case) (*system, error) {
 	s := &system{
 		program: program, dir: dir, data: filepath.Join(dir, "data"), model: model, pool: pool,
-		ports: map[Part]string{}, bridges: c.Fault.bridges(), processes: map[Part]*process{},
+		ports: map[Part]string{}, bridges: c.Fault.bridges(), processes: map[Part]*process.Process{},
 	}
 	if err := os.MkdirAll(s.data, 0o755); err != nil {
 		return s, fmt.Errorf("make data directory: %w", err)
@@ -58,7 +57,7 @@ func startSystem(ctx context.Context, program Program, pool *portPool, dir, mode
 		return s, err
 	}
 	for _, part := range parts {
-		if err := s.processes[part].start(ctx); err != nil {
+		if err := s.processes[part].Start(ctx); err != nil {
 			return s, err
 		}
 	}
@@ -108,7 +107,7 @@ func (s *system) makeProcesses(broker BrokerKind) (err error) {
 // close ends everything at once: nothing of it is needed any more.
 func (s *system) close() {
 	for _, p := range s.processes {
-		p.kill()
+		p.Kill()
 	}
 	if s.proxied != nil {
 		s.proxied.close()
@@ -122,7 +121,7 @@ func (s *system) close() {
 func (s *system) crashed() error {
 	var all []error
 	for _, p := range s.processes {
-		all = append(all, p.crashed())
+		all = append(all, p.Crashed())
 	}
 	return errors.Join(all...)
 }
@@ -141,32 +140,25 @@ func (s *system) mqttURL(from Part) string { return "tcp://" + s.address(from, B
 func (s *system) spool(part Part) string { return filepath.Join(s.data, "spool-"+string(part)) }
 
 // server is devstack with one server in it.
-func (s *system) server(part Part, only stack.Part, portFlag string) *process {
-	return newProcess(s.dir, string(part), saidReady, func() *exec.Cmd {
+func (s *system) server(part Part, only stack.Part, portFlag string) *process.Process {
+	return process.New(s.dir, string(part), process.SaidReady, func() *exec.Cmd {
 		return s.program("devstack", "serve", "--only", string(only), "--data-dir", s.data,
 			portFlag, s.ports[part], "--log-level", "warn")
 	})
 }
 
-func saidReady(_ context.Context, p *process) error {
-	if !slices.Contains(strings.Split(p.said(), "\n"), "# ready") {
-		return errors.New("it has not said so")
-	}
-	return nil
-}
-
 // service is a bridge or the worker.
-func (s *system) service(command string, part Part, more ...string) *process {
+func (s *system) service(command string, part Part, more ...string) *process.Process {
 	args := append([]string{
 		command, "--http-listen", net.JoinHostPort(host, s.ports[part]), "--model", s.model,
 		"--mqtt-url", s.mqttURL(part), "--temporal-address", s.address(part, Temporal),
 		"--influx-url", "http://" + s.address(part, InfluxDB), "--influx-spool", s.spool(part),
 	}, more...)
-	ready := func(ctx context.Context, _ *process) error {
+	ready := func(ctx context.Context, _ *process.Process) error {
 		_, err := s.get(ctx, part, "/readyz")
 		return err
 	}
-	return newProcess(s.dir, string(part), ready, func() *exec.Cmd {
+	return process.New(s.dir, string(part), ready, func() *exec.Cmd {
 		cmd := s.program("devicetwin", args...)
 		if s.disk != nil && s.disk.dir == s.spool(part) {
 			cmd = s.disk.wrap(cmd)

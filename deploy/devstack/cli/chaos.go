@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"text/tabwriter"
 
 	"devicetwin/cmd/devicetwin/app"
@@ -62,7 +60,7 @@ func (c *chaosCommand) Run(ctx context.Context, streams app.Streams) error {
 	if err != nil {
 		return err
 	}
-	program, err := c.programs()
+	program, err := programs(c.Devicetwin)
 	if err != nil {
 		return err
 	}
@@ -89,30 +87,6 @@ func (c *chaosCommand) list(streams app.Streams) error {
 		return fmt.Errorf("list the faults: %w", err)
 	}
 	return nil
-}
-
-// programs finds the two programs.
-func (c *chaosCommand) programs() (chaos.Program, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find this program: %w", err)
-	}
-	devicetwin := c.Devicetwin
-	if devicetwin == "" {
-		devicetwin = filepath.Join(filepath.Dir(self), "devicetwin")
-	}
-	if devicetwin, err = exec.LookPath(devicetwin); err != nil {
-		return nil, fmt.Errorf("%w\nbuild it (make build), or name it with --devicetwin", err)
-	}
-	if devicetwin, err = filepath.Abs(devicetwin); err != nil {
-		return nil, fmt.Errorf("find devicetwin: %w", err)
-	}
-	return func(name string, args ...string) *exec.Cmd {
-		if name == "devstack" {
-			return exec.Command(self, args...)
-		}
-		return exec.Command(devicetwin, args...)
-	}, nil
 }
 
 func (c *chaosCommand) write(report chaos.Report) error {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -26,10 +27,10 @@ type Program func(name string, args ...string) *exec.Cmd
 // one goroutine, but for Crashed, Over and CPU.
 type Process struct {
 	Name    string
-	Log     string // file that all its lives write to
-	command func() *exec.Cmd
-	// ready is asked until it returns nil.
-	ready func(context.Context, *Process) error
+	Log     string           // file that all its lives write to
+	Command func() *exec.Cmd // one for each life
+	// Ready is asked until it returns nil.
+	Ready func(context.Context, *Process) error
 
 	cmd   *exec.Cmd
 	began int64         // where the log of this life begins
@@ -40,7 +41,7 @@ type Process struct {
 
 // New prepares a process whose log is in a folder.
 func New(dir, name string, ready func(context.Context, *Process) error, command func() *exec.Cmd) *Process {
-	return &Process{Name: name, Log: filepath.Join(dir, name+".log"), command: command, ready: ready}
+	return &Process{Name: name, Log: filepath.Join(dir, name+".log"), Command: command, Ready: ready}
 }
 
 // SaidReady is for processes that print a line "# ready", as devstack serve does.
@@ -53,13 +54,14 @@ func SaidReady(_ context.Context, p *Process) error {
 
 // Start returns when the process is ready.
 func (p *Process) Start(ctx context.Context) error {
-	if err := p.launch(); err != nil {
+	if err := p.Launch(); err != nil {
 		return fmt.Errorf("start %s: %w", p.Name, err)
 	}
-	return p.awaitReady(ctx)
+	return p.AwaitReady(ctx)
 }
 
-func (p *Process) launch() error {
+// Launch starts the process and does not wait.
+func (p *Process) Launch() error {
 	file, err := os.OpenFile(p.Log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return err
@@ -68,7 +70,7 @@ func (p *Process) launch() error {
 	if p.began, err = file.Seek(0, io.SeekEnd); err != nil {
 		return err
 	}
-	cmd, ended := p.command(), make(chan struct{})
+	cmd, ended := p.Command(), make(chan struct{})
 	cmd.Stdout, cmd.Stderr = file, file
 	setApart(cmd)
 	if err := cmd.Start(); err != nil {
@@ -83,17 +85,19 @@ func (p *Process) launch() error {
 	return nil
 }
 
-func (p *Process) awaitReady(ctx context.Context) error {
+// AwaitReady returns when the process is ready; an error if it ends, or takes a
+// minute.
+func (p *Process) AwaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
 	for {
-		err := p.ready(ctx, p)
+		err := p.Ready(ctx, p)
 		if err == nil {
 			return nil
 		}
 		select {
 		case <-p.ended:
-			return fmt.Errorf("%s ended by itself (%w); it said:\n%s", p.Name, p.fate(), p.LastWords())
+			return fmt.Errorf("%s ended by itself (%w); it said:\n%s", p.Name, p.Fate(), p.LastWords())
 		case <-ctx.Done():
 			return fmt.Errorf("%s is not ready: %w; it said:\n%s", p.Name, err, p.LastWords())
 		case <-time.After(readyEvery):
@@ -111,6 +115,48 @@ func (p *Process) Kill() {
 	<-p.ended
 }
 
+// stopPatience is more than a bridge or a worker takes to end gracefully.
+const stopPatience = 30 * time.Second
+
+// Stop tells the process to end, and returns when it has, as it should.
+func (p *Process) Stop() error {
+	p.meant.Store(true)
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("stop %s: %w", p.Name, err)
+	}
+	select {
+	case <-p.ended:
+	case <-time.After(stopPatience):
+		return fmt.Errorf("%s did not end within %v of being told to; it said:\n%s", p.Name, stopPatience, p.LastWords())
+	}
+	if p.err != nil {
+		return fmt.Errorf("%s ended badly when it was told to (%w); it said:\n%s", p.Name, p.err, p.LastWords())
+	}
+	return nil
+}
+
+// Pause lets the process stand still until Resume.
+func (p *Process) Pause() error {
+	if err := suspend(p.cmd.Process); err != nil {
+		return fmt.Errorf("pause %s: %w", p.Name, err)
+	}
+	return nil
+}
+
+// Resume ends a Pause.
+func (p *Process) Resume() error {
+	if err := proceed(p.cmd.Process); err != nil {
+		return fmt.Errorf("resume %s: %w", p.Name, err)
+	}
+	return nil
+}
+
+// PID is the number of the present life.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Ended is closed when the present life has ended.
+func (p *Process) Ended() <-chan struct{} { return p.ended }
+
 // Over reports whether the process has ended.
 func (p *Process) Over() bool {
 	select {
@@ -126,11 +172,11 @@ func (p *Process) Crashed() error {
 	if p.cmd == nil || p.meant.Load() || !p.Over() {
 		return nil
 	}
-	return fmt.Errorf("%s ended by itself (%w); it said:\n%s", p.Name, p.fate(), p.LastWords())
+	return fmt.Errorf("%s ended by itself (%w); it said:\n%s", p.Name, p.Fate(), p.LastWords())
 }
 
-// fate is how the process ended.
-func (p *Process) fate() error {
+// Fate is how the process ended.
+func (p *Process) Fate() error {
 	if p.err == nil {
 		return errors.New("exit status 0")
 	}

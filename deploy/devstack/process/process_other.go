@@ -3,9 +3,17 @@
 package process
 
 import (
+	"errors"
+	"os"
 	"os/exec"
 	"time"
 )
+
+var errNoSuspend = errors.New("this system cannot stop and continue a process")
+
+func suspend(*os.Process) error { return errNoSuspend }
+
+func proceed(*os.Process) error { return errNoSuspend }
 
 func setApart(*exec.Cmd) {}
 

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"strings"
@@ -28,7 +29,7 @@ func TestProcess(t *testing.T) {
 		if err := p.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if err := p.Crashed(); err != nil {
+		if err := errors.Join(p.Pause(), p.Resume(), p.Crashed()); err != nil {
 			t.Error(err)
 		}
 		p.Kill()
@@ -40,9 +41,18 @@ func TestProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Close()
-	<-p.ended
+	<-p.Ended()
 	if err := p.Crashed(); err == nil || !strings.Contains(err.Error(), "# ready") {
 		t.Errorf("a process that ended by itself: %v", err)
+	}
+	ending := New(t.TempDir(), "part", SaidReady, func() *exec.Cmd {
+		return exec.Command(sh, "-c", "trap 'exit 0' TERM; echo '# ready'; while :; do :; done")
+	})
+	if err := ending.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(ending.Stop(), ending.Crashed()); err != nil {
+		t.Errorf("a process that ended when it was told to: %v", err)
 	}
 	failing := New(t.TempDir(), "part", SaidReady, func() *exec.Cmd {
 		return exec.Command(sh, "-c", "echo no port >&2; exit 3")

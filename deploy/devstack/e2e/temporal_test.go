@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
@@ -97,5 +98,36 @@ func TestTemporal(t *testing.T) {
 		if response.StatusCode != http.StatusOK {
 			t.Errorf("web UI: %s for %s", response.Status, path)
 		}
+	}
+}
+
+// A data directory of an earlier release lacks the search attributes of later
+// ones; the stack adds them, and starts.
+func TestSearchAttributesAreAdded(t *testing.T) {
+	o := stack.Options{DataDir: t.TempDir(), Parts: []stack.Part{stack.PartTemporal}}
+	s, err := open(t, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	_, err = dialTemporal(t, s.Temporal.Addr()).OperatorService().RemoveSearchAttributes(ctx, &operatorservice.RemoveSearchAttributesRequest{
+		Namespace: stack.Namespace, SearchAttributes: []string{"DeviceTags"},
+	})
+	if err != nil {
+		t.Fatalf("remove a search attribute: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = start(t, o)
+	have, err := dialTemporal(t, s.Temporal.Addr()).OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{
+		Namespace: stack.Namespace,
+	})
+	if err != nil {
+		t.Fatalf("list search attributes: %v", err)
+	}
+	if _, ok := have.GetCustomAttributes()["DeviceTags"]; !ok {
+		t.Errorf("DeviceTags is not among %v", have.GetCustomAttributes())
 	}
 }

@@ -87,7 +87,8 @@ func (t *Temporal) start(ctx context.Context) error {
 }
 
 // awaitReady waits until the namespace can be used: its frontend serves before
-// it has loaded the namespaces and their search attributes.
+// it has loaded the namespaces and their search attributes. It adds those that
+// are missing.
 func (t *Temporal) awaitReady(ctx context.Context) error {
 	c, err := client.NewLazyClient(client.Options{HostPort: t.Addr(), Namespace: Namespace, Logger: t.log.sdk()})
 	if err != nil {
@@ -97,7 +98,10 @@ func (t *Temporal) awaitReady(ctx context.Context) error {
 	query := &workflowservice.CountWorkflowExecutionsRequest{Namespace: Namespace, Query: readyQuery()}
 	for {
 		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
-		_, err := c.CountWorkflow(attempt, query)
+		err := addSearchAttributes(attempt, c)
+		if err == nil {
+			_, err = c.CountWorkflow(attempt, query)
+		}
 		cancel()
 		if err == nil {
 			return nil

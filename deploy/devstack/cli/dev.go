@@ -47,7 +47,13 @@ func (c *devCommand) Run(ctx context.Context, streams app.Streams) (err error) {
 	if c.Grafana {
 		o.Parts = append(o.Parts, stack.PartGrafana)
 	}
-	s, err := startSystem(ctx, o, c.systemFlags, c.Log, c.HTTP.Listen, &c.API)
+	flags := c.systemFlags
+	kept, err := keepModel(flags.Model, dataDir)
+	if err != nil {
+		return err
+	}
+	flags.Model.Models = append(flags.Model.Models, kept...)
+	s, err := startSystem(ctx, o, flags, c.Log, c.HTTP.Listen, &c.API)
 	if err != nil {
 		return err
 	}

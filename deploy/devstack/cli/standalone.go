@@ -28,8 +28,8 @@ type standaloneLine struct {
 }
 
 const standaloneDescription = `devicetwin for a small fleet on one machine, such as an edge gateway: MQTT broker,
-Temporal, InfluxDB, bridge and worker in one process, with everything kept in one
-folder.
+Temporal, InfluxDB, bridge, worker and the operator's API in one process, with
+everything kept in one folder.
 
   devicetwin-standalone --data /var/lib/devicetwin --model pump.yaml
 
@@ -60,6 +60,7 @@ type standaloneCommand struct {
 	TLS  tlsFlags       `embed:"" group:"Devices with certificates"`
 	Log  app.LogConfig  `embed:"" prefix:"log-" group:"Logging"`
 	HTTP app.HTTPConfig `embed:"" prefix:"http-" group:"HTTP"`
+	API  app.APIConfig  `embed:"" prefix:"api-" group:"API"`
 
 	SyncAlways bool          `help:"Wait for the disk before a message or a signal is acknowledged, so that the loss of power loses none." default:"true" negatable:""`
 	KeepPoints time.Duration `help:"How long InfluxDB keeps points; 0s for ever." default:"2160h"`
@@ -133,12 +134,12 @@ func (c *standaloneCommand) start(ctx context.Context, dir string, log *slog.Log
 	if o.TLS, err = c.TLS.options(dir); err != nil {
 		return nil, err
 	}
-	return startSystem(ctx, o, flags, c.Log, c.HTTP.Listen, nil)
+	return startSystem(ctx, o, flags, c.Log, c.HTTP.Listen, &c.API)
 }
 
 func (c *standaloneCommand) tell(s *system, log *slog.Logger) {
 	args := []any{
-		"model", c.Model.Model, "mqtts", s.stack.MQTTS.URL(), "mqtt", s.stack.MQTT.URL(), "http", "http://" + s.service.HTTPAddr(),
+		"model", c.Model.Model, "mqtts", s.stack.MQTTS.URL(), "mqtt", s.stack.MQTT.URL(), "http", "http://" + s.service.HTTPAddr(), "api", s.service.APIURL(),
 		"temporal", s.stack.Temporal.Addr(), "influxdb", s.stack.InfluxDB.URL(),
 	}
 	if s.stack.UI != nil {

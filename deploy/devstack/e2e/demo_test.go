@@ -34,7 +34,7 @@ func TestDemo(t *testing.T) {
 // cleanly at Ctrl-C.
 func TestDev(t *testing.T) {
 	data := t.TempDir()
-	command := program(t, "devstack", "dev", "--data-dir", data, "--http-listen", "127.0.0.1:0",
+	command := program(t, "devstack", "dev", "--data-dir", data, "--http-listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0",
 		"--mqtt-port", "0", "--mqtt-tls-port", "0", "--temporal-port", "0", "--temporal-ui-port", "0", "--influx-port", "0")
 	stdout, err := command.StdoutPipe()
 	if err != nil {
@@ -53,7 +53,7 @@ func TestDev(t *testing.T) {
 			addresses[name] = strings.Fields(rest)[0]
 		}
 	}
-	for _, name := range []string{"MQTT", "MQTT, TLS", "metrics", "Temporal", "Temporal UI", "InfluxDB"} {
+	for _, name := range []string{"MQTT", "MQTT, TLS", "metrics", "API", "Temporal", "Temporal UI", "InfluxDB"} {
 		if addresses[name] == "" {
 			t.Errorf("no address of %s: %v", name, addresses)
 		}
@@ -63,6 +63,9 @@ func TestDev(t *testing.T) {
 	eventually(t, "the point of the message", func(context.Context) bool {
 		return len(queryInflux(t, addresses["InfluxDB"], `SELECT temperature FROM pump WHERE device = 'pump-1'`)) == 1
 	})
+	if kept, err := filepath.Glob(filepath.Join(data, "models", "*", "pump.yaml")); err != nil || len(kept) != 1 {
+		t.Errorf("the model that devices started with is not kept: %v %v", kept, err)
+	}
 	// The same pump with a certificate, from the authority that was made.
 	a, err := pki.Open(filepath.Join(data, "tls"), time.Now())
 	if err != nil {

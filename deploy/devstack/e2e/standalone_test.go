@@ -21,7 +21,8 @@ import (
 type standalone struct {
 	t                    *testing.T
 	data, model          string
-	http, mqtt, mqtts    string
+	http, api            string
+	mqtt, mqtts          string
 	temporal, influx, ui string
 }
 
@@ -30,13 +31,13 @@ func newStandalone(t *testing.T) *standalone {
 	p := func() string { return freePort(t) }
 	return &standalone{
 		t: t, data: filepath.Join(t.TempDir(), "data"), model: filepath.Join("models", "pump.yaml"),
-		http: "127.0.0.1:" + p(), mqtt: p(), mqtts: p(), temporal: p(), influx: p(), ui: p(),
+		http: "127.0.0.1:" + p(), api: "127.0.0.1:" + p(), mqtt: p(), mqtts: p(), temporal: p(), influx: p(), ui: p(),
 	}
 }
 
 func (s *standalone) args() []string {
 	return []string{
-		"--data", s.data, "--model", s.model, "--http-listen", s.http, "--mqtt-port", s.mqtt, "--mqtt-tls-port", s.mqtts,
+		"--data", s.data, "--model", s.model, "--http-listen", s.http, "--api-listen", s.api, "--mqtt-port", s.mqtt, "--mqtt-tls-port", s.mqtts,
 		"--temporal-port", s.temporal, "--temporal-ui-port", s.ui, "--influx-port", s.influx, "--worker-run-events", "50",
 	}
 }
@@ -162,6 +163,9 @@ func TestStandaloneByHand(t *testing.T) {
 	device := connect(t, "tcp://127.0.0.1:"+s.mqtt, "pump-1")
 	device.publish("devices/pump-1/telemetry", `{"temperature":95}`)
 	s.awaitState("pump-1", "overheated") // by the old one
+	if status, body := get(s.api, "/v1/devices/pump-1"); status != 200 || !strings.Contains(body, `"overheated"`) {
+		t.Errorf("the API tells of pump-1: %d %s", status, body)
+	}
 }
 
 func (s *standalone) awaitState(device, state string) {

@@ -65,6 +65,7 @@ func stages() []stage {
 		{"one-device", []string{caseOne}, (*run).playOne},
 		{"stream", []string{caseStream}, (*run).playStream},
 		{"latency", []string{caseLatency}, (*run).playLatency},
+		{"twin-updates", []string{caseTwin}, (*run).playTwin},
 		{"known-devices", []string{caseBridge}, (*run).playKnown},
 	}
 }
@@ -78,6 +79,7 @@ const (
 	caseStream   = "stream"
 	caseLatency  = "latency"
 	caseNew      = "new-devices"
+	caseTwin     = "twin-updates"
 	caseBridge   = "bridge-memory"
 	caseWorker   = "worker-memory"
 	caseBroker   = "broker-alone"
@@ -86,7 +88,7 @@ const (
 
 // caseOrder is that of the rows in the table.
 var caseOrder = []string{
-	caseNaive, caseEvents, caseFleet, caseOne, caseStream, caseLatency, caseNew, caseBridge, caseWorker,
+	caseNaive, caseEvents, caseFleet, caseOne, caseStream, caseLatency, caseTwin, caseNew, caseBridge, caseWorker,
 	caseBroker, caseTemporal,
 }
 

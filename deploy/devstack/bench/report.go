@@ -155,6 +155,8 @@ func (r *Report) targets(row *Row) []Target {
 		return []Target{atLeast("500/s", row.Value, 500)}
 	case caseLatency:
 		return []Target{atMost("p50 20 ms", *row.P50, 20), atMost("p99 100 ms", *row.P99, 100)}
+	case caseTwin:
+		return []Target{atLeast("100/s", row.Value, heldShare*twinRate), atMost("p99 500 ms", *row.P99, 500)}
 	case caseBridge:
 		return []Target{atMost("1 KiB", row.Value, 1024)}
 	}

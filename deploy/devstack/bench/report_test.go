@@ -2,9 +2,11 @@ package bench
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func ms(n float64) *float64 { return &n }
@@ -38,6 +40,7 @@ func TestTargets(t *testing.T) {
 		{"one device", []Row{{Case: caseOne, Value: 250}}, []Target{{"≥ 500/s", 0.5, false}}},
 		{"latency", []Row{{Case: caseLatency, P50: ms(10), P99: ms(200)}},
 			[]Target{{"< p50 20 ms", 2, true}, {"< p99 100 ms", 0.5, false}}},
+		{"twins", []Row{{Case: caseTwin, Value: 99, P99: ms(1000)}}, []Target{{"≥ 100/s", 1, true}, {"< p99 500 ms", 0.5, false}}},
 		{"memory", []Row{{Case: caseBridge, Value: 256}}, []Target{{"< 1 KiB", 4, true}}},
 		{"a case that failed", []Row{{Case: caseOne, Error: "no broker"}}, nil},
 	}
@@ -121,5 +124,36 @@ func TestCases(t *testing.T) {
 	}
 	if err := CheckOnly([]string{"nothing"}); err == nil || !strings.Contains(err.Error(), caseTemporal) {
 		t.Errorf("a case that there is not: %v", err)
+	}
+}
+
+// The answers to shadow updates have to be all there, once, and in order.
+func TestAnswers(t *testing.T) {
+	answer := func(n int) string { return fmt.Sprintf(`{"version":%d,"clientToken":"%[1]d"}`, n) }
+	for name, test := range map[string]struct {
+		heard  []int
+		faults bool
+	}{
+		"all":       {[]int{1, 2, 3}, false},
+		"a gap":     {[]int{1, 3}, true},
+		"the end":   {[]int{1, 2}, true},
+		"twice":     {[]int{1, 2, 2, 3}, true},
+		"disorder":  {[]int{2, 1, 3}, true},
+		"too many":  {[]int{1, 2, 3, 4}, true},
+		"no answer": {nil, true},
+	} {
+		a := newAccounts("dev", 1, "")[0]
+		for range 3 {
+			a.due = append(a.due, time.Now().UnixNano())
+		}
+		w := &answers{at: map[string][]time.Time{}}
+		for _, n := range test.heard {
+			w.look([]byte("$aws/things/dev-1/shadow/update/accepted"), []byte(answer(n)))
+		}
+		var row Row
+		w.into(&row, []*account{a}, span{seconds: 1})
+		if got := len(row.Faults) > 0; got != test.faults {
+			t.Errorf("%s: faults %q", name, row.Faults)
+		}
 	}
 }

@@ -68,15 +68,20 @@ func NewInfluxWriter(cfg InfluxConfig, metrics prometheus.Registerer, log *slog.
 			return nil, err
 		}
 	}
+	tlsConfig, err := tlsFiles("influxdb", cfg.CAFile, cfg.CertFile, cfg.KeyFile)
+	if err != nil {
+		return nil, err
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = tlsConfig
 	influxlog.Log = nil // it would repeat on standard error what is reported here
 	// Its own batching and repetitions are not used: both lose a failed batch.
 	w.client = influxdb2.NewClientWithOptions(cfg.URL, cfg.Token, influxdb2.DefaultOptions().
 		SetPrecision(time.Nanosecond).
 		SetUseGZip(true).
-		SetHTTPClient(&http.Client{Timeout: cfg.Timeout}))
+		SetHTTPClient(&http.Client{Timeout: cfg.Timeout, Transport: transport}))
 	w.api = w.client.WriteAPIBlocking(cfg.Org, cfg.Bucket)
 	if cfg.Spool != "" {
-		var err error
 		if w.spool, err = openSpool(cfg.Spool, cfg.SpoolMax, &w.counts, w.log); err != nil {
 			return nil, err
 		}

@@ -13,6 +13,11 @@ type InfluxConfig struct {
 	Org   string // empty for InfluxDB 1.8
 	// Bucket is "database/retention-policy" or "database" for InfluxDB 1.8.
 	Bucket string
+	// CAFile, CertFile and KeyFile are PEM files, for https. CAFile replaces the
+	// system's authorities; CertFile and KeyFile go together.
+	CAFile   string
+	CertFile string
+	KeyFile  string
 
 	BatchPoints int           // points in one request
 	BatchBytes  int           // bytes of line protocol in one request
@@ -56,6 +61,8 @@ func (c InfluxConfig) Validate() error {
 	u, err := url.Parse(c.URL)
 	f.check(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "", "influxdb url %q: expected http://host:port", c.URL)
 	f.check(c.Bucket != "", "influxdb bucket: expected one, for InfluxDB 1.8 database/retention-policy")
+	f.check((c.CertFile == "") == (c.KeyFile == ""), "influxdb certificate and key: expected both or neither")
+	f.check(c.CAFile == "" && c.CertFile == "" || err != nil || u.Scheme == "https", "influxdb url %q: certificates are for https", c.URL)
 	f.between("points in an influxdb batch", c.BatchPoints, 1, 1_000_000)
 	f.between("bytes in an influxdb batch", c.BatchBytes, 1<<10, 100<<20)
 	f.positive("influxdb flush interval", c.FlushEvery)

@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -85,7 +84,7 @@ func (l *link) ping() { _, _ = l.Write([]byte{0xc0, 0x00}) }
 
 // opener opens connections as the configuration says.
 func (c MQTTConfig) opener() (opener, error) {
-	tlsConfig, err := c.tlsConfig()
+	tlsConfig, err := tlsFiles("mqtt", c.CAFile, c.CertFile, c.KeyFile)
 	if err != nil {
 		return nil, err
 	}
@@ -114,29 +113,6 @@ func withPort(u *url.URL, port string) string {
 		return u.Host
 	}
 	return net.JoinHostPort(u.Hostname(), port)
-}
-
-// tlsConfig reads the files that the configuration names.
-func (c MQTTConfig) tlsConfig() (*tls.Config, error) {
-	t := &tls.Config{MinVersion: tls.VersionTLS12}
-	var f faults
-	if c.CAFile != "" {
-		pem, err := os.ReadFile(c.CAFile)
-		if err != nil {
-			f.add(fmt.Errorf("reading the mqtt certificate authority: %w", err))
-		} else {
-			t.RootCAs = x509.NewCertPool()
-			f.check(t.RootCAs.AppendCertsFromPEM(pem), "mqtt certificate authority %s: no PEM certificate in it", c.CAFile)
-		}
-	}
-	if c.CertFile != "" && c.KeyFile != "" {
-		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
-		if err != nil {
-			f.add(fmt.Errorf("reading the mqtt client certificate: %w", err))
-		}
-		t.Certificates = []tls.Certificate{pair}
-	}
-	return t, f.err()
 }
 
 func (c MQTTConfig) named(clientID string) MQTTConfig {

@@ -80,6 +80,9 @@ type InfluxConfig struct {
 	TokenFile string `help:"File that holds the token." placeholder:"FILE"`
 	Org       string `help:"Organisation; empty for InfluxDB 1.8."`
 	Bucket    string `help:"Bucket; database/retention-policy for InfluxDB 1.8." default:"devicetwin/autogen"`
+	CAFile    string `name:"ca-file" help:"PEM file of authorities that InfluxDB's certificate is checked against." placeholder:"FILE"`
+	CertFile  string `help:"PEM file of this client's certificate." placeholder:"FILE"`
+	KeyFile   string `help:"PEM file of this client's key." placeholder:"FILE"`
 
 	Spool    string `help:"Folder where points wait until InfluxDB has taken them, of this process alone; empty to let them wait in memory." placeholder:"DIR"`
 	SpoolMax int64  `help:"Bytes that points may take in the spool; beyond that the oldest are dropped." default:"1073741824" placeholder:"BYTES"`
@@ -88,6 +91,7 @@ type InfluxConfig struct {
 func (c InfluxConfig) influxConfig() bridge.InfluxConfig {
 	cfg := bridge.DefaultInfluxConfig()
 	cfg.URL, cfg.Token, cfg.Org, cfg.Bucket = c.URL, c.Token, c.Org, c.Bucket
+	cfg.CAFile, cfg.CertFile, cfg.KeyFile = c.CAFile, c.CertFile, c.KeyFile
 	cfg.Spool = c.Spool
 	if c.SpoolMax != 0 { // of a configuration that was not made by the parser
 		cfg.SpoolMax = c.SpoolMax

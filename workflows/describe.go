@@ -18,8 +18,12 @@ import (
 // ErrUnknownDevice or ErrUnavailable. A device that was deleted is unknown.
 func (c *Client) Describe(ctx context.Context, device string) (View, error) {
 	var view View
-	answer, err := c.temporal.QueryWorkflowWithOptions(ctx, &client.QueryWorkflowWithOptionsRequest{
-		WorkflowID: WorkflowID(device), QueryType: QuerySnapshot, QueryRejectCondition: enums.QUERY_REJECT_CONDITION_NOT_OPEN,
+	var answer *client.QueryWorkflowWithOptionsResponse
+	err := whileNotReady(ctx, queryPatience, func() (err error) {
+		answer, err = c.temporal.QueryWorkflowWithOptions(ctx, &client.QueryWorkflowWithOptionsRequest{
+			WorkflowID: WorkflowID(device), QueryType: QuerySnapshot, QueryRejectCondition: enums.QUERY_REJECT_CONDITION_NOT_OPEN,
+		})
+		return err
 	})
 	if err == nil && answer.QueryRejected != nil {
 		return View{}, fmt.Errorf("query state of device %s: %w", device, ErrUnknownDevice)

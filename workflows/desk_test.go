@@ -161,6 +161,38 @@ func TestErrorsHaveNames(t *testing.T) {
 	}
 }
 
+// A server gives an update back each time that the end of a run fails.
+func TestARequestWaitsForTheWorkflow(t *testing.T) {
+	busy := serviceerror.NewWorkflowNotReady("task failed")
+	for _, tt := range []struct {
+		name     string
+		err      error
+		failures int // before it works; below 0: it never does
+		want     error
+		tries    int
+		took     time.Duration
+	}{
+		{"a run that fails to end ten times", busy, 10, nil, 11, 5260 * time.Millisecond},
+		{"between two runs", serviceerror.NewNotFound("workflow execution already completed"), 1, nil, 2, 20 * time.Millisecond},
+		{"a workflow that never can", busy, -1, busy, 35, 30 * time.Second},
+		{"any other fault", serviceerror.NewUnavailable("away"), -1, serviceerror.NewUnavailable("away"), 1, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			tries, start := 0, time.Now()
+			err := whileNotReady(t.Context(), updatePatience, func() error {
+				tries++
+				if tries == tt.failures+1 {
+					return nil
+				}
+				return tt.err
+			})
+			if fmt.Sprint(err) != fmt.Sprint(tt.want) || tries != tt.tries || time.Since(start) != tt.took {
+				t.Errorf("%s: %v after %d tries and %v, want %v after %d and %v", tt.name, err, tries, time.Since(start), tt.want, tt.tries, tt.took)
+			}
+		})
+	}
+}
+
 func TestQuote(t *testing.T) {
 	if got := Quote("o'hara' OR 'a'='a"); got != "'o''hara'' OR ''a''=''a'" {
 		t.Error(got)

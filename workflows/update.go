@@ -57,23 +57,42 @@ func (o operation) check() *RefusedError {
 	return nil
 }
 
-// updateTries is how often an update is tried that met the end of a run.
-const updateTries = 5
+// How long a request is repeated that met a workflow which could not take it at
+// that moment. A busy device's run may fail to end several times over, because
+// something new arrived while it was ending: each time the server gives back
+// what was on its way to it.
+const (
+	updatePatience = 30 * time.Second
+	queryPatience  = 3 * time.Second
+)
 
-// update sends operations to the device's workflow. A run may end while an
-// update is on its way to it; then it goes to the next run. What was carried out
-// all the same is not carried out twice, by the operations' ids.
+// update sends operations to the device's workflow, and to its next run if they
+// met the end of one. What was carried out all the same is not carried out
+// twice, by the operations' ids.
 func (c *Client) update(ctx context.Context, device string, list []operation) ([]operationResult, error) {
 	id := rand.Text()
-	for try := 1; ; try++ {
-		results, err := c.updateOnce(ctx, device, id, list)
-		if err == nil || try == updateTries || !atEndOfRun(err) {
-			return results, updateError(err)
+	var results []operationResult
+	err := whileNotReady(ctx, updatePatience, func() (err error) {
+		results, err = c.updateOnce(ctx, device, id, list)
+		return err
+	})
+	return results, updateError(err)
+}
+
+// whileNotReady repeats a request until the workflow can take it, at growing
+// intervals. It returns the request's last error.
+func whileNotReady(ctx context.Context, patience time.Duration, request func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		err := request()
+		if err == nil || !notReady(err) {
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, updateError(ctx.Err())
-		case <-time.After(time.Duration(try) * 20 * time.Millisecond):
+			return err
+		case <-time.After(pause):
 		}
 	}
 }
@@ -93,8 +112,9 @@ func (c *Client) updateOnce(ctx context.Context, device, id string, list []opera
 	return results.List, nil
 }
 
-// atEndOfRun reports whether an update met a run that was ending.
-func atEndOfRun(err error) bool {
+// notReady reports whether a request met a run that was ending, or that could
+// not take anything at that moment.
+func notReady(err error) bool {
 	var notFound *serviceerror.NotFound
 	if errors.As(err, &notFound) {
 		return strings.Contains(notFound.Message, "completed")
@@ -103,9 +123,9 @@ func atEndOfRun(err error) bool {
 	if errors.As(err, &app) {
 		return app.Type() == "AcceptedUpdateCompletedWorkflow"
 	}
-	var notReady *serviceerror.WorkflowNotReady
+	var busy *serviceerror.WorkflowNotReady
 	var aborted *serviceerror.Aborted
-	return errors.As(err, &notReady) || errors.As(err, &aborted)
+	return errors.As(err, &busy) || errors.As(err, &aborted)
 }
 
 // updateError gives a failure the name by which callers know it.
@@ -133,7 +153,7 @@ func availability(err error) error {
 	)
 	switch {
 	case errors.As(err, &unavailable), errors.As(err, &deadline), errors.As(err, &exhausted), errors.As(err, &cancelled), errors.As(err, &query),
-		errors.As(err, &update), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), atEndOfRun(err):
+		errors.As(err, &update), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), notReady(err):
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return err

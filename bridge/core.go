@@ -54,6 +54,7 @@ type core struct {
 	heldBytes int
 
 	ready    fifo[*device] // something pending, nothing in flight
+	early    fifo[*device] // the same, but nothing that has to be now: see renewal
 	resting  restHeap      // the same, for which it is too early
 	retries  retryHeap     // a batch that waits to be tried again
 	inFlight int
@@ -248,6 +249,7 @@ func (c *core) enqueue(d *device, m devicefsm.Message, e *entry, now time.Time) 
 	it := item{m, e, messageSize(m)}
 	if d.work != nil {
 		d.work.add(it)
+		c.hasten(d, now)
 		c.grown(d)
 		return
 	}
@@ -273,12 +275,11 @@ func (c *core) lettered(e *entry) { c.settle(e) }
 // dispatch starts signals while it may. Devices take turns: one that has more
 // to say after its batch joins the end of the line.
 func (c *core) dispatch(now time.Time) {
-	for c.ready.len() > 0 && !c.outage.closed(now) {
-		if c.inFlight >= c.outage.limit(c.pacer.inFlight()) {
-			c.pacer.bound = true
+	for !c.outage.closed(now) {
+		d, ok := c.nextDevice()
+		if !ok {
 			return
 		}
-		d := c.ready.pop()
 		w := d.work
 		if !w.loaded {
 			c.nextBatch(d, now)
@@ -287,6 +288,19 @@ func (c *core) dispatch(now time.Time) {
 		c.inFlight++
 		c.out.signal(d.id, c.startsWith(d), devicefsm.Batch{ID: w.id, Messages: w.messages()}, w.onlyAsks())
 	}
+}
+
+// nextDevice returns the device whose turn it is, if there is room for a signal.
+func (c *core) nextDevice() (*device, bool) {
+	limit := c.outage.limit(c.pacer.inFlight())
+	switch {
+	case c.ready.len() == 0:
+		return c.nextEarly(limit)
+	case c.inFlight >= limit:
+		c.pacer.bound = true
+		return nil, false
+	}
+	return c.ready.pop(), true
 }
 
 func (c *core) startsWith(d *device) string {
@@ -388,6 +402,7 @@ func (c *core) accepted(it item) {
 	if it.message.Channel != devicefsm.ChannelSystem {
 		c.counts.events.Add(1)
 	}
+	it.entry.device.leased(it.message)
 }
 
 // turnDown tells of a message that no workflow gets: its sender, if that waits
@@ -424,7 +439,7 @@ func (c *core) next() (at time.Time, ok bool) {
 	if len(c.resting) > 0 {
 		earlier(c.resting[0].signalled.Add(c.pacer.linger))
 	}
-	if c.ready.len() > 0 && c.outage.on && c.inFlight == 0 {
+	if c.ready.len()+c.early.len() > 0 && c.outage.on && c.inFlight == 0 {
 		earlier(c.outage.until)
 	}
 	return at, ok

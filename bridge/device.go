@@ -48,6 +48,8 @@ type backlog struct {
 
 	// Places in core.resting and core.retries, from 1; 0: not there.
 	rest, retry int
+	// early: only an early renewal waits, in core.early.
+	early bool
 }
 
 // item is one message on its way to the workflow, and the delivery that waits
@@ -88,16 +90,6 @@ func (b *backlog) load(messages, bytes int) {
 		b.size += size
 		b.pendingBytes -= size
 	}
-}
-
-// needsRenewal reports whether a message that shows that the device is up has
-// to be signalled only because of that. Once in a tolerance is enough, because
-// the workflow waits for silent_after and the tolerance; after a silence it
-// must be at once, because the workflow may have noticed it.
-func (d *device) needsRenewal(at time.Time, silentAfter, tolerance time.Duration) bool {
-	return d.renewed.IsZero() ||
-		at.Sub(d.renewed) >= tolerance ||
-		at.Sub(d.heard) >= silentAfter
 }
 
 // deviceTable remembers the devices that were heard last.

@@ -184,9 +184,10 @@ func (c *core) admit(d *device, o *decoded, e *entry, now time.Time) {
 		if alive {
 			d.renewed = m.Time
 		}
-	case c.cfg.StartOnAny && !d.begun, alive && d.kind.silentAfter > 0 && d.needsRenewal(m.Time, d.kind.silentAfter, d.kind.tolerance):
-		c.enqueue(d, devicefsm.Message{Channel: devicefsm.ChannelSystem, Name: devicefsm.MessageSeen, Time: m.Time}, e, now)
-		d.renewed = m.Time
+	case c.cfg.StartOnAny && !d.begun:
+		c.renew(d, m, renewalDue, e, now)
+	case alive:
+		c.renew(d, m, d.renews(m.Time), e, now)
 	}
 	if alive {
 		d.heard = m.Time

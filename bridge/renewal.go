@@ -1,0 +1,105 @@
+package bridge
+
+import (
+	"hash/fnv"
+	"time"
+
+	"devicetwin/devicefsm"
+)
+
+// Liveness is a lease. The workflow waits for silent_after and a tolerance from
+// the last message that was signalled; the bridge, which sees every message,
+// renews that once in a tolerance.
+//
+// A renewal that is due holds up the acknowledgement of its message, as
+// everything that is signalled does: if it were lost, silence could be noticed
+// too early. One that comes before it is due holds up nothing: it may be lost
+// with the process, since the next process renews the lease of every device
+// that it hears. So renewals come early, each device's at a moment of its own in
+// the last quarter of its tolerance, when Temporal has nothing more urgent to
+// do; only those for which that quarter was not enough have to be waited for.
+
+// renewal is what the message of a device that is up means for its lease.
+type renewal uint8
+
+const (
+	renewalNone renewal = iota
+	renewalEarly
+	renewalDue
+)
+
+// renews tells what a message at the given time means. After a silence it must
+// be signalled at once, because the workflow may have noticed it.
+func (d *device) renews(at time.Time) renewal {
+	k := d.kind
+	if k.silentAfter <= 0 {
+		return renewalNone
+	}
+	age := at.Sub(d.renewed)
+	switch {
+	case d.renewed.IsZero(), age >= k.tolerance, at.Sub(d.heard) >= k.silentAfter:
+		return renewalDue
+	case d.work == nil && age >= earliest(d.id, k.tolerance):
+		return renewalEarly
+	}
+	return renewalNone
+}
+
+// earliest is the age of a lease from which it may be renewed: by the device's
+// id somewhere in the last quarter of the tolerance, so that devices that began
+// together drift apart.
+func earliest(id string, tolerance time.Duration) time.Duration {
+	h := fnv.New32a()
+	h.Write([]byte(id))
+	return tolerance - time.Duration(float64(tolerance)/4*float64(h.Sum32())/(1<<32))
+}
+
+// renew queues the renewal of a device's lease. Its message is of e, if it is
+// to wait for it.
+func (c *core) renew(d *device, m devicefsm.Message, due renewal, e *entry, now time.Time) {
+	seen := devicefsm.Message{Channel: devicefsm.ChannelSystem, Name: devicefsm.MessageSeen, Time: m.Time}
+	switch due {
+	case renewalDue:
+		c.enqueue(d, seen, e, now)
+		d.renewed = m.Time
+	case renewalEarly:
+		d.work = &backlog{early: true}
+		d.work.add(item{seen, waitsForNothing(d), messageSize(seen)})
+		c.early.push(d)
+	}
+}
+
+// waitsForNothing is an entry that is acknowledged to nobody, and of which no
+// dead letter is made.
+func waitsForNothing(d *device) *entry {
+	return &entry{delivery: delivery{from: &window{lost: true}}, device: d, open: 1, letter: true}
+}
+
+// nextEarly returns a device whose early renewal is next, if there is room for
+// it: half of the signals that may be in flight are kept for what matters more.
+func (c *core) nextEarly(limit int) (*device, bool) {
+	for c.early.len() > 0 && c.inFlight < max(1, limit/2) && !c.hurried {
+		d := c.early.pop()
+		if d.work != nil && d.work.early { // else it has more to say by now
+			d.work.early = false
+			return d, true
+		}
+	}
+	return nil, false
+}
+
+// hasten lets a device whose early renewal waits take its turn with the others:
+// it has more to say.
+func (c *core) hasten(d *device, now time.Time) {
+	if d.work.early {
+		d.work.early = false
+		c.queueUp(d, now)
+	}
+}
+
+// leased notes an accepted renewal.
+func (d *device) leased(m devicefsm.Message) {
+	if m.Channel == devicefsm.ChannelSystem && m.Name == devicefsm.MessageSeen && m.Time.After(d.renewed) {
+		d.renewed = m.Time
+	}
+}

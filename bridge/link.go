@@ -23,8 +23,23 @@ type link struct {
 	ended   func(error) // called when the established connection is over
 
 	established atomic.Bool
-	writing     sync.Mutex
+
+	writing sync.Mutex
+	acks    []byte      // PUBACK packets that wait for more of their kind
+	flusher *time.Timer // sends them; nil until there were any
 }
+
+// The library writes each PUBACK by itself. Many of them leave in one write if
+// they wait for each other: for ackPause at most, and not where so many wait that
+// a broker with a small window of messages in flight (Mosquitto's default is 20)
+// would wait too.
+const (
+	ackPause = time.Millisecond
+	ackBytes = 16 * 4
+)
+
+// isPuback reports whether b is a PUBACK packet [MQTT-3.4].
+func isPuback(b []byte) bool { return len(b) == 4 && b[0] == 0x40 }
 
 // SetDeadline is called by the library with the end of the handshake, and with
 // no deadline when the handshake has succeeded.
@@ -48,18 +63,50 @@ func (l *link) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// Write sends b, behind what waits; a PUBACK may wait itself.
 func (l *link) Write(b []byte) (int, error) {
 	l.writing.Lock()
 	defer l.writing.Unlock()
 	if !l.established.Load() {
 		return l.Conn.Write(b)
 	}
-	if err := l.Conn.SetWriteDeadline(time.Now().Add(l.silence)); err != nil {
+	l.acks = append(l.acks, b...)
+	if isPuback(b) && len(l.acks) < ackBytes {
+		if len(l.acks) == len(b) {
+			l.flushLater()
+		}
+		return len(b), nil
+	}
+	if err := l.flush(); err != nil {
 		return 0, err
 	}
-	n, err := l.Conn.Write(b)
+	return len(b), nil
+}
+
+func (l *link) flushLater() {
+	if l.flusher != nil {
+		l.flusher.Reset(ackPause)
+		return
+	}
+	l.flusher = time.AfterFunc(ackPause, func() {
+		l.writing.Lock()
+		defer l.writing.Unlock()
+		_ = l.flush() // judge has seen it
+	})
+}
+
+// flush sends all that waits.
+func (l *link) flush() error {
+	if len(l.acks) == 0 {
+		return nil
+	}
+	err := l.Conn.SetWriteDeadline(time.Now().Add(l.silence))
+	if err == nil {
+		_, err = l.Conn.Write(l.acks)
+	}
+	l.acks = l.acks[:0]
 	l.judge(err)
-	return n, err
+	return err
 }
 
 // SetWriteDeadline does nothing: Write sets its own.
@@ -67,7 +114,13 @@ func (l *link) SetWriteDeadline(time.Time) error { return nil }
 
 func (l *link) Close() error {
 	l.judge(net.ErrClosed)
-	return l.Conn.Close()
+	err := l.Conn.Close() // which also ends a write
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	if l.flusher != nil {
+		l.flusher.Stop()
+	}
+	return err
 }
 
 // judge ends the connection at its first error: the library does not look at

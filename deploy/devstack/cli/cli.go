@@ -23,6 +23,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 
 	"devicetwin/cmd/devicetwin/app"
@@ -100,12 +101,24 @@ func startStack(ctx context.Context, o stack.Options) (*stack.Stack, error) {
 		return nil, err
 	}
 	o.Credentials = store
+	relaxCollector()
 	s, err := stack.Start(ctx, o)
 	var taken *stack.PortError
 	if errors.As(err, &taken) {
 		return nil, fmt.Errorf("%w\nstop what uses it, or choose another port with %s (0 takes any free one)", err, portFlags[taken.Part])
 	}
 	return s, err
+}
+
+// collectorPercent is how far the heap may grow before it is collected. Temporal
+// makes much garbage beside little that lives: with Go's default of 100, an
+// eighth of its time goes into collecting it.
+const collectorPercent = 300
+
+func relaxCollector() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(collectorPercent)
+	}
 }
 
 func credentialsDir(dataDir string) string { return filepath.Join(dataDir, "credentials") }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -64,6 +65,7 @@ func (l *natsLog) Fatalf(format string, args ...any) {
 // temporalLog is the logger of the Temporal server.
 type temporalLog struct {
 	out   *slog.Logger
+	tags  []tag.Tag // of every line; the server makes many loggers and writes few lines
 	quiet *atomic.Bool
 }
 
@@ -76,7 +78,7 @@ func (l temporalLog) write(level slog.Level, message string, tags []tag.Tag) {
 		level = slog.LevelDebug
 	}
 	if l.out.Enabled(context.Background(), level) {
-		l.out.LogAttrs(context.Background(), level, message, attributes(tags)...)
+		l.out.LogAttrs(context.Background(), level, message, attributes(slices.Concat(l.tags, tags))...)
 	}
 }
 
@@ -112,11 +114,8 @@ func (l temporalLog) Fatal(message string, tags ...tag.Tag) {
 
 // With implements log.WithLogger.
 func (l temporalLog) With(tags ...tag.Tag) log.Logger {
-	args := make([]any, len(tags))
-	for i, a := range attributes(tags) {
-		args[i] = a
-	}
-	return temporalLog{out: l.out.With(args...), quiet: l.quiet}
+	l.tags = slices.Concat(l.tags, tags)
+	return l
 }
 
 // zapCore is the logger of InfluxDB.

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"container/heap"
 	"errors"
 	"log/slog"
 	"strconv"
@@ -55,8 +54,8 @@ type core struct {
 
 	ready    fifo[*device] // something pending, nothing in flight
 	early    fifo[*device] // the same, but nothing that has to be now: see renewal
-	resting  restHeap      // the same, for which it is too early
-	retries  retryHeap     // a batch that waits to be tried again
+	resting  deviceHeap    // the same, for which it is too early
+	retries  deviceHeap    // a batch that waits to be tried again
 	inFlight int
 	outage   outage
 	pacer    *pacer
@@ -87,6 +86,8 @@ func newCore(cfg Config, kinds *kinds, out effects, counts *counters, log *slog.
 		devices: newDeviceTable(cfg.MaxDevices),
 		orphans: orphans{},
 		pacer:   newPacer(cfg.SignalsInFlight, cfg.LingerMax, cfg.Naive),
+		resting: newResting(),
+		retries: newRetries(),
 		sifts:   cfg.SettledFor > 0 && !cfg.Naive && cfg.seesWholeDevices(),
 	}
 	return c
@@ -368,7 +369,7 @@ func (c *core) failed(d *device, err error, now time.Time) {
 		c.giveUp(d, now)
 		return
 	}
-	heap.Push(&c.retries, d)
+	c.retries.push(d)
 }
 
 func (c *core) recovered(now time.Time) {
@@ -419,8 +420,8 @@ func (c *core) turnDown(it item, ref *refusal) {
 func (c *core) elapsed(now time.Time) {
 	c.pacer.quiet(now)
 	c.wake(now, false)
-	for len(c.retries) > 0 && !c.retries[0].work.retryAt.After(now) {
-		c.ready.push(heap.Pop(&c.retries).(*device))
+	for c.retries.len() > 0 && !c.retries.head().work.retryAt.After(now) {
+		c.ready.push(c.retries.pop())
 	}
 	c.dispatch(now)
 }
@@ -433,11 +434,11 @@ func (c *core) next() (at time.Time, ok bool) {
 			at, ok = t, true
 		}
 	}
-	if len(c.retries) > 0 {
-		earlier(c.retries[0].work.retryAt)
+	if c.retries.len() > 0 {
+		earlier(c.retries.head().work.retryAt)
 	}
-	if len(c.resting) > 0 {
-		earlier(c.resting[0].signalled.Add(c.pacer.linger))
+	if c.resting.len() > 0 {
+		earlier(c.resting.head().signalled.Add(c.pacer.linger))
 	}
 	if c.ready.len()+c.early.len() > 0 && c.outage.on && c.inFlight == 0 {
 		earlier(c.outage.until)
@@ -448,7 +449,7 @@ func (c *core) next() (at time.Time, ok bool) {
 // idle reports that nothing waits for acceptance. A stuck device has nothing
 // that could be accepted; it is always on its way or waiting.
 func (c *core) idle() bool {
-	return c.inFlight+c.ready.len()+len(c.resting)+len(c.retries) == c.stuck
+	return c.inFlight+c.ready.len()+c.resting.len()+c.retries.len() == c.stuck
 }
 
 // oldest is when the oldest unacknowledged delivery of the connection was

@@ -69,25 +69,9 @@ func backoff(low, high time.Duration) func(attempt int) time.Duration {
 	}
 }
 
-// retryHeap orders devices by when their batch is to be tried again.
-type retryHeap []*device
-
-func (h retryHeap) Len() int           { return len(h) }
-func (h retryHeap) Less(i, j int) bool { return h[i].work.retryAt.Before(h[j].work.retryAt) }
-func (h retryHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].work.retry, h[j].work.retry = i+1, j+1
-}
-func (h *retryHeap) Push(v any) {
-	d := v.(*device)
-	*h = append(*h, d)
-	d.work.retry = len(*h)
-}
-func (h *retryHeap) Pop() any {
-	old := *h
-	last := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	last.work.retry = 0
-	return last
+// newRetries orders devices by when their batch is to be tried again.
+func newRetries() deviceHeap {
+	return newDeviceHeap(
+		func(a, b *device) bool { return a.work.retryAt.Before(b.work.retryAt) },
+		func(w *backlog) *int { return &w.retry })
 }

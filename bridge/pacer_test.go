@@ -222,26 +222,26 @@ func TestFullBatchesAndFullWindowsDoNotRest(t *testing.T) {
 		b.hot("d", id)
 	}
 	b.accept("d") // 2 and 3 rest
-	if len(b.resting) != 1 || b.idle() {
-		t.Fatalf("%d rest", len(b.resting))
+	if b.resting.len() != 1 || b.idle() {
+		t.Fatalf("%d rest", b.resting.len())
 	}
 	if at, ok := b.next(); !ok || !at.Equal(epoch.Add(time.Second)) {
 		t.Fatalf("next at %v", at)
 	}
 	b.hot("d", 4)
-	if got := b.out.signals[1].ids(); got != "2 3 4" || len(b.resting) != 0 {
+	if got := b.out.signals[1].ids(); got != "2 3 4" || b.resting.len() != 0 {
 		t.Fatalf("full batch: %s", got)
 	}
 	b.hot("e", 5)
 	b.accept("e")
 	b.hot("e", 6)
-	if len(b.resting) != 1 {
+	if b.resting.len() != 1 {
 		t.Fatal("e does not rest")
 	}
 	for id := 7; !b.full(); id++ {
 		b.hot("d", id)
 	}
-	if got := b.out.signals[len(b.out.signals)-1]; got.device != "e" || len(b.resting) != 0 {
+	if got := b.out.signals[len(b.out.signals)-1]; got.device != "e" || b.resting.len() != 0 {
 		t.Errorf("full window: %s rests", got.device)
 	}
 	b = newBench(cfg, testModel{})

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"container/heap"
 	"slices"
 	"time"
 
@@ -46,7 +45,7 @@ func (c *core) relieve(now time.Time) {
 	switch {
 	case d == nil || d.work.retry == 0: // or it is being tried again now
 	case c.proven.After(d.work.failedLast):
-		heap.Remove(&c.retries, d.work.retry-1)
+		c.retries.remove(d)
 		c.giveUp(d, now)
 	default:
 		c.tryAnother()
@@ -93,7 +92,7 @@ func (c *core) giveUp(d *device, now time.Time) {
 	d.seen.forget()
 	c.stuck++
 	d.work = &backlog{probe: true, attempt: w.attempt, retryAt: now.Add(c.wait(w.attempt))}
-	heap.Push(&c.retries, d)
+	c.retries.push(d)
 	d.answered(items)
 	ref := refuse(ReasonQuota, "the device's workflow took no signal for %v, and everything else waited behind it: %v", lasted, w.err)
 	for _, it := range items {

@@ -83,30 +83,21 @@ func (s InfluxStats) addTo(fields map[string]any) {
 }
 
 func (c *influxCounts) register(to prometheus.Registerer) error {
-	counter := func(name, help string, v *atomic.Uint64) prometheus.Collector {
-		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "devicetwin_influx_" + name, Help: help},
-			func() float64 { return float64(v.Load()) })
-	}
-	gauge := func(name, help string, v *atomic.Int64) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "devicetwin_influx_" + name, Help: help},
-			func() float64 { return float64(v.Load()) })
-	}
+	const influx metricPrefix = "devicetwin_influx_"
 	return registerAll(to, []prometheus.Collector{
-		counter("points_written_total", "Points that InfluxDB has taken.", &c.written),
-		counter("points_dropped_total", "Points lost because there was no room for them, or at the end.", &c.dropped),
-		counter("points_refused_total", "Points that InfluxDB refused for good.", &c.refused),
-		counter("failures_total", "Requests to InfluxDB that failed.", &c.failures),
-		gauge("queued_points", "Points in memory, in batches that wait to be written.", &c.queuedPoints),
-		gauge("queued_bytes", "Bytes of line protocol in memory that wait to be written.", &c.queuedBytes),
-		gauge("spool_points", "Points in the spool.", &c.spoolPoints),
-		gauge("spool_bytes", "Bytes of the spool's segments.", &c.spoolBytes),
-		gauge("spool_segments", "Segments (files) of the spool.", &c.spoolSegments),
-		counter("spool_points_dropped_total", "Of the points lost: those of the spool, because it was full or could not be read.", &c.spoolDropped),
-		counter("spool_failures_total", "Batches that could not be put into the spool and waited in memory.", &c.spoolFailures),
-		counter("spool_damages_total", "Places of the spool that could not be read.", &c.spoolDamages),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "devicetwin_influx_spool_oldest_seconds",
-			Help: "Age of the oldest points in the spool.",
-		}, func() float64 { return c.spoolAge().Seconds() }),
+		influx.counter("points_written_total", "Points that InfluxDB has taken.", &c.written),
+		influx.counter("points_dropped_total", "Points lost because there was no room for them, or at the end.", &c.dropped),
+		influx.counter("points_refused_total", "Points that InfluxDB refused for good.", &c.refused),
+		influx.counter("failures_total", "Requests to InfluxDB that failed.", &c.failures),
+		influx.gauge("queued_points", "Points in memory, in batches that wait to be written.", &c.queuedPoints),
+		influx.gauge("queued_bytes", "Bytes of line protocol in memory that wait to be written.", &c.queuedBytes),
+		influx.gauge("spool_points", "Points in the spool.", &c.spoolPoints),
+		influx.gauge("spool_bytes", "Bytes of the spool's segments.", &c.spoolBytes),
+		influx.gauge("spool_segments", "Segments (files) of the spool.", &c.spoolSegments),
+		influx.counter("spool_points_dropped_total", "Of the points lost: those of the spool, because it was full or could not be read.", &c.spoolDropped),
+		influx.counter("spool_failures_total", "Batches that could not be put into the spool and waited in memory.", &c.spoolFailures),
+		influx.counter("spool_damages_total", "Places of the spool that could not be read.", &c.spoolDamages),
+		influx.gaugeOf("spool_oldest_seconds", "Age of the oldest points in the spool.",
+			func() float64 { return c.spoolAge().Seconds() }),
 	})
 }

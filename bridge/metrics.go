@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -80,49 +79,43 @@ func newCounters() *counters {
 }
 
 func (c *counters) register(to prometheus.Registerer) error {
+	const bridge metricPrefix = "devicetwin_bridge_"
 	all := []prometheus.Collector{
 		c.batchMessages,
 		c.signalSeconds,
 		c.waitSeconds,
-		counterOf("received_total", "MQTT messages received.", nil, &c.received),
-		counterOf("repeated_total", "MQTT messages delivered again that the bridge still knew.", nil, &c.repeated),
-		counterOf("ignored_total", "Retained copies, commands to devices and answers to requests, which are no input.", nil, &c.ignored),
-		counterOf("foreign_total", "MQTT messages of devices that belong to other partitions.", nil, &c.foreign),
-		counterOf("messages_total", "JSON objects received.", nil, &c.messages),
-		counterOf("gaps_total", "Gaps in the numbers of devices.", nil, &c.gaps),
-		counterOf("relevant_total", "Messages that can matter to the model.", nil, &c.relevant),
-		counterOf("events_total", "Messages accepted by Temporal.", nil, &c.events),
-		counterOf("signals_total", "Signals accepted by Temporal.", nil, &c.signals),
-		counterOf("signal_failures_total", "Attempts to signal that failed and are repeated.", nil, &c.signalFailures),
-		counterOf("dead_letters_unpublished_total", "Dead letters that could not be published.", nil, &c.deadLettersUnpublished),
-		counterOf("unknown_models_total", "Birth messages that name a model that this bridge does not have.", nil, &c.unknownModels),
-		counterOf("requests_rejected_total", "Requests of shadows that the bridge itself answered: no workflow, too many, too large.", nil, &c.rejected),
-		counterOf("answers_unpublished_total", "Answers of the bridge that could not be published.", nil, &c.unanswered),
-		counterOf("connects_total", "Connections to the broker.", nil, &c.connects),
-		counterOf("connections_lost_total", "Connections to the broker that were lost.", nil, &c.connectsLost),
-		counterOf("sessions_lost_total", "Reconnections on which the broker had forgotten the session.", nil, &c.sessionsLost),
-		gaugeOf("window_messages", "MQTT messages not yet acknowledged on this connection.", &c.window),
-		gaugeOf("held_messages", "MQTT messages in memory.", &c.held),
-		gaugeOf("held_bytes", "Bytes of payload in memory.", &c.heldBytes),
-		gaugeOf("signals_in_flight", "Signals on their way to Temporal.", &c.inFlight),
-		gaugeOf("signals_limit", "Signals that may be on their way to Temporal now, by how long they take.", &c.limit),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "devicetwin_bridge_linger_seconds",
-			Help: "Rest of a device between its signals now, by how long they take; 0 while Temporal is idle.",
-		}, func() float64 { return time.Duration(c.linger.Load()).Seconds() }),
-		gaugeOf("devices_resting", "Devices whose batch grows until linger is over.", &c.resting),
-		gaugeOf("devices_waiting", "Devices whose batch waits for its turn or to be repeated.", &c.waiting),
-		gaugeOf("devices_stuck", "Devices whose messages are dead letters because their workflow takes no signals.", &c.stuck),
-		gaugeOf("devices_silent", "Devices remembered that were not heard of for longer than the model's liveness allows.", &c.silent),
-		gaugeOf("devices_known", "Devices remembered.", &c.devices),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "devicetwin_bridge_oldest_unacknowledged_seconds",
-			Help: "Age of the oldest MQTT message that is not acknowledged.",
-		}, func() float64 { return c.oldestAge().Seconds() }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "devicetwin_bridge_connected",
-			Help: "1 while connected to the broker and subscribed.",
-		}, func() float64 {
+		bridge.counter("received_total", "MQTT messages received.", &c.received),
+		bridge.counter("repeated_total", "MQTT messages delivered again that the bridge still knew.", &c.repeated),
+		bridge.counter("ignored_total", "Retained copies, commands to devices and answers to requests, which are no input.", &c.ignored),
+		bridge.counter("foreign_total", "MQTT messages of devices that belong to other partitions.", &c.foreign),
+		bridge.counter("messages_total", "JSON objects received.", &c.messages),
+		bridge.counter("gaps_total", "Gaps in the numbers of devices.", &c.gaps),
+		bridge.counter("relevant_total", "Messages that can matter to the model.", &c.relevant),
+		bridge.counter("events_total", "Messages accepted by Temporal.", &c.events),
+		bridge.counter("signals_total", "Signals accepted by Temporal.", &c.signals),
+		bridge.counter("signal_failures_total", "Attempts to signal that failed and are repeated.", &c.signalFailures),
+		bridge.counter("dead_letters_unpublished_total", "Dead letters that could not be published.", &c.deadLettersUnpublished),
+		bridge.counter("unknown_models_total", "Birth messages that name a model that this bridge does not have.", &c.unknownModels),
+		bridge.counter("requests_rejected_total", "Requests of shadows that the bridge itself answered: no workflow, too many, too large.", &c.rejected),
+		bridge.counter("answers_unpublished_total", "Answers of the bridge that could not be published.", &c.unanswered),
+		bridge.counter("connects_total", "Connections to the broker.", &c.connects),
+		bridge.counter("connections_lost_total", "Connections to the broker that were lost.", &c.connectsLost),
+		bridge.counter("sessions_lost_total", "Reconnections on which the broker had forgotten the session.", &c.sessionsLost),
+		bridge.gauge("window_messages", "MQTT messages not yet acknowledged on this connection.", &c.window),
+		bridge.gauge("held_messages", "MQTT messages in memory.", &c.held),
+		bridge.gauge("held_bytes", "Bytes of payload in memory.", &c.heldBytes),
+		bridge.gauge("signals_in_flight", "Signals on their way to Temporal.", &c.inFlight),
+		bridge.gauge("signals_limit", "Signals that may be on their way to Temporal now, by how long they take.", &c.limit),
+		bridge.gaugeOf("linger_seconds", "Rest of a device between its signals now, by how long they take; 0 while Temporal is idle.",
+			func() float64 { return time.Duration(c.linger.Load()).Seconds() }),
+		bridge.gauge("devices_resting", "Devices whose batch grows until linger is over.", &c.resting),
+		bridge.gauge("devices_waiting", "Devices whose batch waits for its turn or to be repeated.", &c.waiting),
+		bridge.gauge("devices_stuck", "Devices whose messages are dead letters because their workflow takes no signals.", &c.stuck),
+		bridge.gauge("devices_silent", "Devices remembered that were not heard of for longer than the model's liveness allows.", &c.silent),
+		bridge.gauge("devices_known", "Devices remembered.", &c.devices),
+		bridge.gaugeOf("oldest_unacknowledged_seconds", "Age of the oldest MQTT message that is not acknowledged.",
+			func() float64 { return c.oldestAge().Seconds() }),
+		bridge.gaugeOf("connected", "1 while connected to the broker and subscribed.", func() float64 {
 			if c.connected.Load() {
 				return 1
 			}
@@ -130,31 +123,10 @@ func (c *counters) register(to prometheus.Registerer) error {
 		}),
 	}
 	for _, r := range Reasons() {
-		all = append(all, counterOf("dead_letters_total", "Messages refused, by reason.",
-			prometheus.Labels{"reason": string(r)}, c.deadLetters[r]))
+		all = append(all, bridge.counterFor(prometheus.Labels{"reason": string(r)},
+			"dead_letters_total", "Messages refused, by reason.", c.deadLetters[r]))
 	}
 	return registerAll(to, all)
-}
-
-func registerAll(to prometheus.Registerer, all []prometheus.Collector) error {
-	for _, metric := range all {
-		if err := to.Register(metric); err != nil {
-			return fmt.Errorf("registering a metric: %w", err)
-		}
-	}
-	return nil
-}
-
-func counterOf(name, help string, labels prometheus.Labels, v *atomic.Uint64) prometheus.Collector {
-	return prometheus.NewCounterFunc(
-		prometheus.CounterOpts{Name: "devicetwin_bridge_" + name, Help: help, ConstLabels: labels},
-		func() float64 { return float64(v.Load()) })
-}
-
-func gaugeOf(name, help string, v *atomic.Int64) prometheus.Collector {
-	return prometheus.NewGaugeFunc(
-		prometheus.GaugeOpts{Name: "devicetwin_bridge_" + name, Help: help},
-		func() float64 { return float64(v.Load()) })
 }
 
 func (c *counters) oldestAge() time.Duration {

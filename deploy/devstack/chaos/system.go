@@ -14,7 +14,7 @@ import (
 	"devicetwin/deploy/devstack/stack"
 )
 
-const host = "127.0.0.1"
+const host = process.Host
 
 // runEvents is after how many messages a workflow is continued as new.
 const runEvents = 50

@@ -1,0 +1,54 @@
+package process
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Mosquitto is ready when it listens, keeps its sessions where it was told to,
+// and takes more settings, or says which of them it does not know.
+func TestMosquitto(t *testing.T) {
+	if _, err := FindMosquitto(); err != nil {
+		t.Skip(err)
+	}
+	broker := func(data string, more ...string) (*Process, string) {
+		t.Helper()
+		ports, err := FreePorts(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := NewMosquitto(t.TempDir(), "broker", data, ports[0], more...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p, net.JoinHostPort(Host, ports[0])
+	}
+	data := t.TempDir()
+	p, address := broker(data, "autosave_interval 1", "log_type notice")
+	defer p.Kill()
+	if err := p.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	if err := p.Stop(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(data, "mosquitto.db")); err != nil {
+		t.Errorf("nothing was saved: %v", err)
+	}
+	if !strings.Contains(p.Said(), "New connection") {
+		t.Errorf("notices are not logged: %s", p.Said())
+	}
+	wrong, _ := broker(t.TempDir(), "no_such_setting 1")
+	defer wrong.Kill()
+	if err := wrong.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "no_such_setting") {
+		t.Errorf("a setting that does not exist: %v", err)
+	}
+}

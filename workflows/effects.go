@@ -238,18 +238,6 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// Search attributes of a device's workflow.
-var (
-	AttributeState    = temporal.NewSearchAttributeKeyKeywordList("DeviceState")
-	AttributeModel    = temporal.NewSearchAttributeKeyKeyword("DeviceModel")
-	AttributeFirmware = temporal.NewSearchAttributeKeyKeyword("DeviceFirmware")
-	AttributeSite     = temporal.NewSearchAttributeKeyKeyword("DeviceSite")
-
-	AttributeConnection = temporal.NewSearchAttributeKeyKeyword("DeviceConnection")
-	AttributeTags       = temporal.NewSearchAttributeKeyKeywordList("DeviceTags")
-	AttributeProperties = temporal.NewSearchAttributeKeyKeywordList("DeviceProperties")
-)
-
 // writeAttributes writes the search attributes when one of them changed: an
 // upsert costs the server a third of a signal.
 func (d *device) writeAttributes(ctx workflow.Context) {

@@ -5,34 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"os"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"google.golang.org/protobuf/types/known/durationpb"
-)
 
-// SearchAttributes are the search attributes of device workflows.
-func SearchAttributes() map[string]enumspb.IndexedValueType {
-	const keyword, list = enumspb.INDEXED_VALUE_TYPE_KEYWORD, enumspb.INDEXED_VALUE_TYPE_KEYWORD_LIST
-	return map[string]enumspb.IndexedValueType{
-		"DeviceState":      list, // of a parallel statechart: one for each region
-		"DeviceModel":      keyword,
-		"DeviceFirmware":   keyword,
-		"DeviceSite":       keyword,
-		"DeviceConnection": keyword,
-		"DeviceTags":       list,
-		"DeviceProperties": list,
-	}
-}
+	"devicetwin/workflows"
+)
 
 // setupCommand is "devicetwin setup".
 type setupCommand struct {
@@ -95,15 +78,12 @@ func (s setup) untilDone(ctx context.Context) error {
 	}
 }
 
-// errType says that a search attribute is there, and of another type.
-var errType = errors.New("search attribute of another type")
-
 // hopeless tells errors that waiting does not cure.
 func hopeless(err error) bool {
 	var denied *serviceerror.PermissionDenied
 	var invalid *serviceerror.InvalidArgument
 	var unimplemented *serviceerror.Unimplemented
-	return errors.Is(err, errType) || errors.As(err, &denied) || errors.As(err, &invalid) || errors.As(err, &unimplemented)
+	return errors.Is(err, workflows.ErrAttributeType) || errors.As(err, &denied) || errors.As(err, &invalid) || errors.As(err, &unimplemented)
 }
 
 func (s setup) once(ctx context.Context) error {
@@ -134,40 +114,17 @@ func (s setup) makeNamespace(ctx context.Context) error {
 }
 
 func (s setup) makeAttributes(ctx context.Context) error {
-	have, err := s.temporal.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: s.namespace})
-	if err != nil {
-		return wrap("list search attributes", err)
+	made, err := workflows.AddSearchAttributes(ctx, s.temporal.OperatorService(), s.namespace)
+	if err == nil && len(made) > 0 {
+		s.log.Info("search attributes made", "names", made)
 	}
-	missing := SearchAttributes()
-	for name, kind := range have.GetCustomAttributes() {
-		if want, ok := missing[name]; ok && want != kind {
-			return fmt.Errorf("%w: %s is %v, not %v", errType, name, kind, want)
-		}
-		delete(missing, name)
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	_, err = s.temporal.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
-		Namespace: s.namespace, SearchAttributes: missing,
-	})
-	var exists *serviceerror.AlreadyExists
-	if err != nil && !errors.As(err, &exists) {
-		return wrap("add search attributes", err)
-	}
-	s.log.Info("search attributes made", "names", slices.Sorted(maps.Keys(missing)))
-	return nil
+	return err
 }
 
-// use asks for every attribute in one query, which fails as long as one of them
-// is not known to the process that answers.
+// use asks for every attribute in one query.
 func (s setup) use(ctx context.Context) error {
-	var terms []string
-	for _, name := range slices.Sorted(maps.Keys(SearchAttributes())) {
-		terms = append(terms, name+" = ''")
-	}
 	_, err := s.temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
-		Namespace: s.namespace, Query: strings.Join(terms, " AND "),
+		Namespace: s.namespace, Query: workflows.SearchAttributesQuery(),
 	})
 	var invalid *serviceerror.InvalidArgument
 	if errors.As(err, &invalid) {

@@ -15,6 +15,7 @@ import (
 
 	"devicetwin/cmd/devicetwin/app"
 	"devicetwin/deploy/devstack/stack"
+	"devicetwin/workflows"
 )
 
 func setUp(addr, namespace string) (status int, log string) {
@@ -45,19 +46,9 @@ func TestSetup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range app.SearchAttributes() {
+	for name, want := range workflows.SearchAttributes() {
 		if got := have.GetCustomAttributes()[name]; got != want {
 			t.Errorf("search attribute %s is %v, not %v", name, got, want)
-		}
-	}
-}
-
-// What the stack makes by itself is a part of it.
-func TestSetupKnowsTheStacksSearchAttributes(t *testing.T) {
-	all := app.SearchAttributes()
-	for name, kind := range stack.SearchAttributes() {
-		if all[name] != kind {
-			t.Errorf("search attribute %s is %v in the stack, and %v in devicetwin setup", name, kind, all[name])
 		}
 	}
 }

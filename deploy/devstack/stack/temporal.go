@@ -12,6 +12,8 @@ import (
 	"go.temporal.io/server/common/membership/static"
 	"go.temporal.io/server/common/primitives"
 	"go.temporal.io/server/temporal"
+
+	"devicetwin/workflows"
 )
 
 // Namespace is the Temporal namespace that the stack makes.
@@ -24,7 +26,7 @@ const (
 )
 
 // Temporal is a Temporal server with all its services on one SQLite database,
-// with namespace Namespace and the search attributes of SearchAttributes.
+// with namespace Namespace and the search attributes of device workflows.
 type Temporal struct {
 	server  temporal.Server
 	log     temporalLog
@@ -88,17 +90,18 @@ func (t *Temporal) start(ctx context.Context) error {
 
 // awaitReady waits until the namespace can be used: its frontend serves before
 // it has loaded the namespaces and their search attributes. It adds those that
-// are missing.
+// are missing: a data directory of an earlier release has the attributes of its
+// time.
 func (t *Temporal) awaitReady(ctx context.Context) error {
 	c, err := client.NewLazyClient(client.Options{HostPort: t.Addr(), Namespace: Namespace, Logger: t.log.sdk()})
 	if err != nil {
 		return fmt.Errorf("make a Temporal client: %w", err)
 	}
 	defer c.Close()
-	query := &workflowservice.CountWorkflowExecutionsRequest{Namespace: Namespace, Query: readyQuery()}
+	query := &workflowservice.CountWorkflowExecutionsRequest{Namespace: Namespace, Query: workflows.SearchAttributesQuery()}
 	for {
 		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
-		err := addSearchAttributes(attempt, c)
+		_, err := workflows.AddSearchAttributes(attempt, c.OperatorService(), Namespace)
 		if err == nil {
 			_, err = c.CountWorkflow(attempt, query)
 		}

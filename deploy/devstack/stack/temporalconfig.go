@@ -4,20 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
-	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/server/common/cluster"
 	"go.temporal.io/server/common/config"
 	"go.temporal.io/server/common/dynamicconfig"
 	"go.temporal.io/server/common/persistence/sql/sqlplugin/sqlite"
 	"go.temporal.io/server/common/primitives"
 	schema "go.temporal.io/server/schema/sqlite"
+
+	"devicetwin/workflows"
 )
 
 const (
@@ -25,30 +24,6 @@ const (
 	storeName    = "sqlite"
 	databaseFile = "temporal.db"
 )
-
-// SearchAttributes are the custom search attributes of device workflows.
-func SearchAttributes() map[string]enumspb.IndexedValueType {
-	return map[string]enumspb.IndexedValueType{
-		"DeviceState":    enumspb.INDEXED_VALUE_TYPE_KEYWORD_LIST, // of a parallel statechart: one for each region
-		"DeviceModel":    enumspb.INDEXED_VALUE_TYPE_KEYWORD,
-		"DeviceFirmware": enumspb.INDEXED_VALUE_TYPE_KEYWORD,
-		"DeviceSite":     enumspb.INDEXED_VALUE_TYPE_KEYWORD,
-
-		"DeviceConnection": enumspb.INDEXED_VALUE_TYPE_KEYWORD,
-		"DeviceTags":       enumspb.INDEXED_VALUE_TYPE_KEYWORD_LIST, // key=value
-		"DeviceProperties": enumspb.INDEXED_VALUE_TYPE_KEYWORD_LIST, // path=value
-	}
-}
-
-// readyQuery names every search attribute, so that it fails as long as one of
-// them is unknown.
-func readyQuery() string {
-	var terms []string
-	for _, name := range slices.Sorted(maps.Keys(SearchAttributes())) {
-		terms = append(terms, name+" = ''")
-	}
-	return strings.Join(terms, " AND ")
-}
 
 // dynamicConfig holds the settings that were found to matter on one machine
 // with 2 cores; the others keep their defaults.
@@ -166,7 +141,7 @@ func createSQLite(path string) error {
 	if err := schema.SetupSchema(store); err != nil {
 		return fmt.Errorf("make the Temporal database: %w", err)
 	}
-	namespace, err := schema.NewNamespaceConfig(clusterName, Namespace, false, SearchAttributes())
+	namespace, err := schema.NewNamespaceConfig(clusterName, Namespace, false, workflows.SearchAttributes())
 	if err != nil {
 		return fmt.Errorf("describe namespace %s: %w", Namespace, err)
 	}

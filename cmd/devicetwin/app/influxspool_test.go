@@ -15,13 +15,8 @@ import (
 func TestServiceSpool(t *testing.T) {
 	dir := t.TempDir()
 	start := func(spool string) (*Service, error) {
-		config := Config{
-			MQTT:     MQTTConfig{URL: []string{"tcp://127.0.0.1:1"}, TopicPrefix: "devices"},
-			Temporal: TemporalConfig{Address: "127.0.0.1:1", Namespace: "default", TaskQueue: "devices"},
-			Influx:   InfluxConfig{URL: "http://127.0.0.1:1", Bucket: "b", Spool: spool},
-			Model:    ModelConfig{Model: pump},
-			HTTP:     HTTPConfig{Listen: "127.0.0.1:0"},
-		}
+		config := withoutServers()
+		config.Influx.Spool = spool
 		return config.StartService(nil, &WorkerConfig{Credentials: filepath.Join(dir, "credentials"), RunEvents: 10}, slog.New(slog.DiscardHandler))
 	}
 	file := filepath.Join(dir, "file")

@@ -126,22 +126,34 @@ func TestConfigurationFaultsComeAtOnce(t *testing.T) {
 	}
 }
 
-// While its servers are away a service runs, says what it waits for, and ends
-// when it is told to.
-func TestServiceWithoutServers(t *testing.T) {
-	config := Config{
+// withoutServers is a configuration whose servers are all away.
+func withoutServers() Config {
+	return Config{
 		MQTT:     MQTTConfig{URL: []string{"tcp://127.0.0.1:1"}, TopicPrefix: "devices"},
 		Temporal: TemporalConfig{Address: "127.0.0.1:1", Namespace: "default", TaskQueue: "devices"},
 		Influx:   InfluxConfig{URL: "http://127.0.0.1:1", Bucket: "b"},
 		Model:    ModelConfig{Model: pump},
 		HTTP:     HTTPConfig{Listen: "127.0.0.1:0"},
 	}
+}
+
+// startWithoutServers starts bridge and worker while their servers are away.
+func startWithoutServers(t *testing.T) *Service {
+	t.Helper()
+	config := withoutServers()
 	service, err := config.StartService(
 		&BridgeConfig{ID: "b", MaxPayload: 1000, Window: 10, BatchMessages: 10, SignalsInFlight: 1},
 		&WorkerConfig{Credentials: t.TempDir(), RunEvents: 10}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return service
+}
+
+// While its servers are away a service runs, says what it waits for, and ends
+// when it is told to.
+func TestServiceWithoutServers(t *testing.T) {
+	service := startWithoutServers(t)
 	for path, want := range map[string]struct {
 		status int
 		says   []string

@@ -30,19 +30,7 @@ func get(t *testing.T, addr, path string) string {
 // A process shows on one page what the bridge counts and what the Temporal client
 // counts, with names and units as Prometheus has them, and buckets for seconds.
 func TestMetricsOfAllParts(t *testing.T) {
-	config := Config{
-		MQTT:     MQTTConfig{URL: []string{"tcp://127.0.0.1:1"}, TopicPrefix: "devices"},
-		Temporal: TemporalConfig{Address: "127.0.0.1:1", Namespace: "default", TaskQueue: "devices"},
-		Influx:   InfluxConfig{URL: "http://127.0.0.1:1", Bucket: "b"},
-		Model:    ModelConfig{Model: pump},
-		HTTP:     HTTPConfig{Listen: "127.0.0.1:0"},
-	}
-	service, err := config.StartService(
-		&BridgeConfig{ID: "b", MaxPayload: 1000, Window: 10, BatchMessages: 10, SignalsInFlight: 1},
-		&WorkerConfig{Credentials: t.TempDir(), RunEvents: 10}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
+	service := startWithoutServers(t)
 	defer service.Close()
 	get(t, service.HTTPAddr(), "/readyz") // asks Temporal, which is away
 	page := get(t, service.HTTPAddr(), "/metrics")

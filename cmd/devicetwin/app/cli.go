@@ -46,6 +46,19 @@ func (c ClientConfig) show(w io.Writer, value any, table func(io.Writer)) error 
 	return t.Flush()
 }
 
+// ask makes one call to the API and shows its answer.
+func ask[T any](c ClientConfig, w io.Writer, call func(*client.Client) (T, error), table func(io.Writer, T)) error {
+	to, err := c.client()
+	if err != nil {
+		return err
+	}
+	answer, err := call(to)
+	if err != nil {
+		return err
+	}
+	return c.show(w, answer, func(w io.Writer) { table(w, answer) })
+}
+
 // notFound reports whether the API knows no such thing.
 func notFound(err error) bool {
 	var problem *client.Problem
@@ -101,15 +114,8 @@ type devicesGetCommand struct {
 
 // Run shows the device.
 func (c *devicesGetCommand) Run(ctx context.Context, streams Streams) error {
-	from, err := c.client()
-	if err != nil {
-		return err
-	}
-	device, err := from.Device(ctx, c.ID)
-	if err != nil {
-		return err
-	}
-	return c.show(streams.Out, device, func(w io.Writer) { deviceDetails(w, device) })
+	get := func(from *client.Client) (api.Device, error) { return from.Device(ctx, c.ID) }
+	return ask(c.ClientConfig, streams.Out, get, deviceDetails)
 }
 
 type devicesWhyCommand struct {
@@ -120,15 +126,8 @@ type devicesWhyCommand struct {
 
 // Run shows the transitions, the newest first.
 func (c *devicesWhyCommand) Run(ctx context.Context, streams Streams) error {
-	from, err := c.client()
-	if err != nil {
-		return err
-	}
-	why, err := from.Why(ctx, c.ID, c.Limit)
-	if err != nil {
-		return err
-	}
-	return c.show(streams.Out, why, func(w io.Writer) { whyText(w, why) })
+	why := func(from *client.Client) (api.Why, error) { return from.Why(ctx, c.ID, c.Limit) }
+	return ask(c.ClientConfig, streams.Out, why, whyText)
 }
 
 type devicesDeleteCommand struct {
@@ -179,15 +178,10 @@ func (c *desiredSetCommand) Run(ctx context.Context, streams Streams) error {
 	if err != nil {
 		return usageError{err}
 	}
-	to, err := c.client()
-	if err != nil {
-		return err
+	desire := func(to *client.Client) (api.Desired, error) {
+		return to.Desire(ctx, c.ID, api.DesiredChange{Shadow: c.Shadow, Patch: patch, Version: c.Version, Within: c.Within})
 	}
-	desired, err := to.Desire(ctx, c.ID, api.DesiredChange{Shadow: c.Shadow, Patch: patch, Version: c.Version, Within: c.Within})
-	if err != nil {
-		return err
-	}
-	return c.show(streams.Out, desired, func(w io.Writer) {
+	return ask(c.ClientConfig, streams.Out, desire, func(w io.Writer, desired api.Desired) {
 		fmt.Fprintf(w, "version\t%d\n", desired.Version)
 		fmt.Fprintf(w, "changed\t%s\n", orNone(strings.Join(desired.Changed, ", ")))
 		fmt.Fprintf(w, "open\t%s\n", orNone(strings.Join(desired.Open, ", ")))
@@ -269,15 +263,8 @@ func (c *eventsSendCommand) Run(ctx context.Context, streams Streams) error {
 	if err != nil {
 		return usageError{err}
 	}
-	to, err := c.client()
-	if err != nil {
-		return err
-	}
-	taken, err := to.SendEvent(ctx, c.ID, c.Name, data)
-	if err != nil {
-		return err
-	}
-	return c.show(streams.Out, taken, func(w io.Writer) {
+	send := func(to *client.Client) (api.Taken, error) { return to.SendEvent(ctx, c.ID, c.Name, data) }
+	return ask(c.ClientConfig, streams.Out, send, func(w io.Writer, taken api.Taken) {
 		if taken.From == taken.To {
 			fmt.Fprintf(w, "%s stays %s\n", c.ID, taken.To)
 		} else {

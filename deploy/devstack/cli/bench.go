@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -66,7 +65,7 @@ func (c *benchCommand) Run(ctx context.Context, streams app.Streams) error {
 		Long: c.Long, Devices: c.Devices, Known: c.Known, Dir: c.LogDir, Profile: c.Profile, Out: streams.Err,
 	})
 	if len(report.Rows) > 0 {
-		err = errors.Join(err, report.WriteTable(streams.Out), c.write(report))
+		err = errors.Join(err, report.WriteTable(streams.Out), writeReport(c.Report, report))
 	}
 	if err == nil && !report.Clean {
 		return app.ErrNotClean
@@ -81,18 +80,4 @@ func (c *benchCommand) broker() (string, error) {
 		return bench.NATS, nil
 	}
 	return bench.Mosquitto, err
-}
-
-func (c *benchCommand) write(report bench.Report) error {
-	if c.Report == "" {
-		return nil
-	}
-	raw, err := report.JSON()
-	if err == nil {
-		err = os.WriteFile(filepath.Clean(c.Report), raw, 0o644)
-	}
-	if err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	return nil
 }

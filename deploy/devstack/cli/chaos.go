@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"text/tabwriter"
 
 	"devicetwin/cmd/devicetwin/app"
@@ -70,7 +69,7 @@ func (c *chaosCommand) Run(ctx context.Context, streams app.Streams) error {
 	})
 	if len(report.Outcomes) > 0 {
 		fmt.Fprintln(streams.Out)
-		err = errors.Join(err, report.WriteTable(streams.Out), c.write(report))
+		err = errors.Join(err, report.WriteTable(streams.Out), writeReport(c.Report, report))
 	}
 	if err == nil && !report.Clean && !(c.BrokerMayLose && report.Excused()) {
 		return app.ErrNotClean
@@ -85,20 +84,6 @@ func (c *chaosCommand) list(streams app.Streams) error {
 	}
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("list the faults: %w", err)
-	}
-	return nil
-}
-
-func (c *chaosCommand) write(report chaos.Report) error {
-	if c.Report == "" {
-		return nil
-	}
-	raw, err := report.JSON()
-	if err == nil {
-		err = os.WriteFile(c.Report, raw, 0o644)
-	}
-	if err != nil {
-		return fmt.Errorf("write report: %w", err)
 	}
 	return nil
 }

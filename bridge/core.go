@@ -249,8 +249,8 @@ func (c *core) enqueue(d *device, m devicefsm.Message, e *entry, now time.Time) 
 	d.begun = true
 	it := item{m, e, messageSize(m)}
 	if d.work != nil {
-		d.work.add(it)
 		c.hasten(d, now)
+		d.work.add(it)
 		c.grown(d)
 		return
 	}

@@ -48,7 +48,7 @@ type backlog struct {
 
 	// Places in core.resting and core.retries, from 1; 0: not there.
 	rest, retry int
-	// early: only an early renewal waits, in core.early.
+	// early: nothing is pending but an early renewal, which waits in core.early.
 	early bool
 }
 

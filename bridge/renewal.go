@@ -54,25 +54,20 @@ func earliest(id string, tolerance time.Duration) time.Duration {
 	return tolerance - time.Duration(float64(tolerance)/4*float64(h.Sum32())/(1<<32))
 }
 
-// renew queues the renewal of a device's lease. Its message is of e, if it is
-// to wait for it.
+// renew queues the renewal of a device's lease. Its message came with e.
 func (c *core) renew(d *device, m devicefsm.Message, due renewal, e *entry, now time.Time) {
-	seen := devicefsm.Message{Channel: devicefsm.ChannelSystem, Name: devicefsm.MessageSeen, Time: m.Time}
 	switch due {
 	case renewalDue:
-		c.enqueue(d, seen, e, now)
+		c.enqueue(d, seen(m.Time), e, now)
 		d.renewed = m.Time
 	case renewalEarly:
 		d.work = &backlog{early: true}
-		d.work.add(item{seen, waitsForNothing(d), messageSize(seen)})
 		c.early.push(d)
 	}
 }
 
-// waitsForNothing is an entry that is acknowledged to nobody, and of which no
-// dead letter is made.
-func waitsForNothing(d *device) *entry {
-	return &entry{delivery: delivery{from: &window{lost: true}}, device: d, open: 1, letter: true}
+func seen(at time.Time) devicefsm.Message {
+	return devicefsm.Message{Channel: devicefsm.ChannelSystem, Name: devicefsm.MessageSeen, Time: at}
 }
 
 // nextEarly returns a device whose early renewal is next, if there is room for
@@ -80,8 +75,8 @@ func waitsForNothing(d *device) *entry {
 func (c *core) nextEarly(limit int) (*device, bool) {
 	for c.early.len() > 0 && c.inFlight < max(1, limit/2) && !c.hurried {
 		d := c.early.pop()
-		if d.work != nil && d.work.early { // else it has more to say by now
-			d.work.early = false
+		if d.work != nil && d.work.early { // else it had more to say
+			d.renewNow()
 			return d, true
 		}
 	}
@@ -92,9 +87,19 @@ func (c *core) nextEarly(limit int) (*device, bool) {
 // it has more to say.
 func (c *core) hasten(d *device, now time.Time) {
 	if d.work.early {
-		d.work.early = false
+		d.renewNow()
 		c.queueUp(d, now)
 	}
+}
+
+// renewNow makes the message of an early renewal: it tells when the device was
+// heard last, and is of no delivery that would wait for it, nor become a dead
+// letter.
+func (d *device) renewNow() {
+	m := seen(d.heard)
+	nothing := &entry{delivery: delivery{from: &window{lost: true}}, device: d, open: 1, letter: true}
+	d.work.early = false
+	d.work.add(item{m, nothing, messageSize(m)})
 }
 
 // leased notes an accepted renewal.

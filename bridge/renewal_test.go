@@ -72,6 +72,11 @@ func TestAnEarlyRenewalGivesWay(t *testing.T) {
 	if b.inFlight != 2 {
 		t.Errorf("%d early renewals under way, want half of 4", b.inFlight)
 	}
+	b.now = b.now.Add(time.Millisecond / 2)
+	heard := b.now
+	for i := range 20 {
+		b.cold(i, "")
+	}
 	for i := range 4 {
 		b.hot("urgent", i)
 	}
@@ -89,6 +94,11 @@ func TestAnEarlyRenewalGivesWay(t *testing.T) {
 		t.Errorf("d19 says %s: its renewal goes with what is urgent", ids)
 	}
 	b.acceptAll()
+	for _, s := range b.out.signals[4:] {
+		if s.ids() == devicefsm.MessageSeen && !s.batch.Messages[0].Time.Equal(heard) {
+			t.Errorf("%s was heard at %v, want %v", s.device, s.batch.Messages[0].Time, heard)
+		}
+	}
 	said := map[string]int{}
 	for _, s := range b.out.signals {
 		said[s.device]++

@@ -32,7 +32,9 @@ type device struct {
 	answers  answers
 	match    *matcher
 	filter   devicefsm.Filter // of what has to be applied; never reset
-	jitter   *rand.Rand       // of reconnects; no part of the plan
+	level    crossing
+	before   duty       // of the message before
+	jitter   *rand.Rand // of reconnects; no part of the plan
 	identity Identity
 
 	credentials credentials
@@ -66,7 +68,8 @@ type device struct {
 type flight struct {
 	draft     draft
 	number    number // zero of a draftCopy
-	relevant  bool
+	duty      duty
+	crosses   bool // the scenario's level
 	topic     string
 	payload   []byte
 	token     token
@@ -88,6 +91,7 @@ func newDevice(f *fleet, index int, start, length time.Duration) *device {
 		plan:        NewPlan(o.Scenario, PlanOptions{Seed: o.Seed, Device: index, Rate: o.Rate, Length: length}),
 		answers:     newAnswers(o.Scenario, o.Seed, index),
 		match:       newMatcher(o.Scenario.Expect),
+		level:       crossing{level: o.Scenario.Expect.Level},
 		jitter:      stream(o.Seed, index, "reconnect"),
 		credentials: credentials{o.Username, o.Password},
 		started:     f.started.Add(start),

@@ -23,7 +23,9 @@
 // but never acknowledged until the end of the run may or may not have arrived:
 // it counts neither as sent nor, when missing, as lost. Only messages that the
 // model calls relevant have to be applied, and of repetitions that can do nothing
-// only the first; a service may apply the others too, or leave them to InfluxDB.
+// only the first; a service may apply the others too, once and in order, or leave
+// them to InfluxDB. What crosses the level that a scenario tells has to be applied
+// whatever the model says.
 //
 // An episode is one reprovisioning: it opens when the expected sequence is
 // complete, and closes with the device's birth under the credential of the
@@ -33,8 +35,8 @@
 //
 // Each device costs one goroutine beside those of its MQTT client. What a device
 // keeps is bounded: a short outbox (a full one holds the plan up), a few pending
-// answers, the ids of the latest commands, and 24 bytes for each relevant message
-// until the run is judged; Options.MaxLedger bounds those of the whole fleet.
+// answers, the ids of the latest commands, and 24 bytes for each relevant message and
+// each row of repetitions until the run is judged; Options.MaxLedger bounds those of the whole fleet.
 // With its MQTT client a device takes about 75 KB: 10,000 fit in 800 MB.
 //
 // Progress functions and the methods of Model and Twins are called from the

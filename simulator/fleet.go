@@ -12,6 +12,7 @@ import (
 // counters are for the display and the report.
 type counters struct {
 	sent, relevant, repeated   atomic.Uint64
+	crossings                  atomic.Uint64
 	reconnects, reprovisions   atomic.Uint64
 	commands, commandsRepeated atomic.Uint64
 }

@@ -5,7 +5,16 @@ import (
 	"time"
 )
 
-// sentMessage is a relevant message that has its PUBACK.
+// duty is what has to become of a message.
+type duty uint8
+
+const (
+	free     duty = iota // it can do nothing, in whatever state the device is
+	optional             // it can do nothing after the messages before it: a bridge that has seen them may leave it out
+	due                  // it has to be applied
+)
+
+// sentMessage is a message that has to be applied and has its PUBACK.
 type sentMessage struct {
 	number number
 	at     int64 // of the PUBLISH, Unix nanoseconds; 0: not to be measured
@@ -14,6 +23,7 @@ type sentMessage struct {
 // account is what one device sent. It is written in the order of the numbers.
 type account struct {
 	relevant []sentMessage
+	optional []span // acknowledged
 	// issued are the highest number given out in each epoch, in order; what is
 	// above the acknowledged ones was published but has no PUBACK.
 	issued       []number
@@ -29,11 +39,21 @@ func (a *account) noteIssued(n number) {
 	a.issued = raise(a.issued, n)
 }
 
+// span is a run of numbers of one epoch.
+type span struct {
+	epoch    int64
+	from, to uint64
+}
+
 // noteAcknowledged notes the PUBACK of a message. PUBACKs come in order. A zero
 // time keeps the message out of the latencies.
-func (a *account) noteAcknowledged(n number, relevant bool, published time.Time) {
+func (a *account) noteAcknowledged(n number, is duty, published time.Time) {
 	a.acknowledged = raise(a.acknowledged, n)
-	if !relevant {
+	switch is {
+	case free:
+		return
+	case optional:
+		a.noteOptional(n)
 		return
 	}
 	m := sentMessage{number: n}
@@ -41,6 +61,14 @@ func (a *account) noteAcknowledged(n number, relevant bool, published time.Time)
 		m.at = published.UnixNano()
 	}
 	a.relevant = append(a.relevant, m)
+}
+
+func (a *account) noteOptional(n number) {
+	if last := len(a.optional) - 1; last >= 0 && a.optional[last].epoch == n.epoch && a.optional[last].to+1 == n.seq {
+		a.optional[last].to++
+		return
+	}
+	a.optional = append(a.optional, span{n.epoch, n.seq, n.seq})
 }
 
 func raise(highest []number, n number) []number {
@@ -86,6 +114,10 @@ type tally struct {
 	Duplicated uint64
 	Reordered  uint64
 	Unexpected uint64
+	Optional   uint64
+	LeftOut    uint64 // of the optional ones, those that were not applied
+	// Behind is the first that Reordered counts, and After what was applied before it.
+	Behind, After number
 	// Gone are the messages that Lost counts.
 	Gone []sentMessage
 	// Durable is when each message that was applied had become durable.
@@ -114,12 +146,15 @@ func (a *account) compare(log AppliedLog, observe func(time.Duration)) tally {
 			t.Duplicated++
 			continue
 		case n.before(highest):
-			t.Reordered++
+			if t.Reordered++; t.Reordered == 1 {
+				t.Behind, t.After = n, highest
+			}
 		default:
 			highest = n
 		}
 		t.Durable[n] = e.Durable
 	}
+	t.countOptional(a.optional)
 	for _, m := range a.relevant {
 		durable, ok := t.Durable[m.number]
 		if !ok {
@@ -133,6 +168,17 @@ func (a *account) compare(log AppliedLog, observe func(time.Duration)) tally {
 		}
 	}
 	return t
+}
+
+func (t *tally) countOptional(spans []span) {
+	for _, s := range spans {
+		t.Optional += s.to - s.from + 1
+		for seq := s.from; seq <= s.to; seq++ {
+			if _, ok := t.Durable[number{s.epoch, seq}]; !ok {
+				t.LeftOut++
+			}
+		}
+	}
 }
 
 // covered reports whether the log holds every relevant message, cheaply enough

@@ -1,23 +1,29 @@
 package simulator
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
 
 // accountOf is an account of numbers 1 to issued, acknowledged up to the given
-// one, of which those listed are relevant.
+// one, of which those listed have to be applied and the others can do nothing.
 func accountOf(issued, acknowledged uint64, relevant ...uint64) *account {
+	return accountWith(issued, acknowledged, free, relevant...)
+}
+
+// accountWith is the same with others of another kind.
+func accountWith(issued, acknowledged uint64, others duty, relevant ...uint64) *account {
 	a := &account{}
 	for seq := uint64(1); seq <= issued; seq++ {
 		a.noteIssued(number{100, seq})
 	}
-	is := map[uint64]bool{}
-	for _, seq := range relevant {
-		is[seq] = true
-	}
 	for seq := uint64(1); seq <= acknowledged; seq++ {
-		a.noteAcknowledged(number{100, seq}, is[seq], instant(time.Duration(seq)*time.Second))
+		is := others
+		if slices.Contains(relevant, seq) {
+			is = due
+		}
+		a.noteAcknowledged(number{100, seq}, is, instant(time.Duration(seq)*time.Second))
 	}
 	return a
 }
@@ -34,7 +40,7 @@ func TestAccountCompare(t *testing.T) {
 	type figures struct{ relevant, applied, lost, duplicated, reordered, unexpected uint64 }
 	later := accountOf(3, 3, 1, 3)
 	later.noteIssued(number{101, 1})
-	later.noteAcknowledged(number{101, 1}, true, instant(4*time.Second))
+	later.noteAcknowledged(number{101, 1}, due, instant(4*time.Second))
 	laterLog := logOf(1, 3)
 	laterLog.Entries = append(laterLog.Entries, Applied{Epoch: 101, Seq: 1})
 	mixedLog := AppliedLog{Entries: []Applied{{Epoch: 100, Seq: 1}, {Epoch: 101, Seq: 1}, {Epoch: 100, Seq: 3}}}
@@ -79,6 +85,46 @@ func TestAccountCompare(t *testing.T) {
 				t.Errorf("covered %t, want %t", covered, tt.covered)
 			}
 		})
+	}
+}
+
+// What can do nothing after what came before it may be missing; if it is applied,
+// then once and in its place. What has to be applied has to be.
+func TestAccountOfRepetitions(t *testing.T) {
+	type figures struct{ optional, leftOut, applied, lost, duplicated, reordered uint64 }
+	twoEpochs := accountWith(4, 4, optional, 1, 4)
+	twoEpochs.noteIssued(number{101, 1})
+	twoEpochs.noteAcknowledged(number{101, 1}, optional, instant(5*time.Second))
+	tests := []struct {
+		name    string
+		account *account
+		log     AppliedLog
+		want    figures
+		covered bool
+	}{
+		{"all left out", accountWith(6, 6, optional, 1, 4), logOf(1, 4), figures{optional: 4, leftOut: 4, applied: 2}, true},
+		{"none left out", accountWith(6, 6, optional, 1, 4), logOf(1, 2, 3, 4, 5, 6), figures{optional: 4, applied: 2}, true},
+		{"some left out", accountWith(6, 6, optional, 1, 4), logOf(1, 3, 4), figures{optional: 4, leftOut: 3, applied: 2}, true},
+		{"what changed the class is lost", accountWith(6, 6, optional, 1, 4), logOf(1, 2, 3, 5, 6), figures{optional: 4, applied: 1, lost: 1}, false},
+		{"a repetition instead of it", accountWith(6, 6, optional, 1, 4), logOf(1, 5), figures{optional: 4, leftOut: 3, applied: 1, lost: 1}, false},
+		{"a repetition twice", accountWith(6, 6, optional, 1, 4), logOf(1, 2, 2, 4), figures{optional: 4, leftOut: 3, applied: 2, duplicated: 1}, true},
+		{"a repetition behind what ended its class", accountWith(6, 6, optional, 1, 4), logOf(1, 4, 3), figures{optional: 4, leftOut: 3, applied: 2, reordered: 1}, true},
+		{"without PUBACK", accountWith(6, 4, optional, 1, 4), logOf(1, 4, 5), figures{optional: 2, leftOut: 2, applied: 2}, true},
+		{"a new epoch", twoEpochs, logOf(1, 4), figures{optional: 3, leftOut: 3, applied: 2}, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := tt.account.compare(tt.log, func(time.Duration) {})
+			if got := (figures{c.Optional, c.LeftOut, c.Applied, c.Lost, c.Duplicated, c.Reordered}); got != tt.want {
+				t.Errorf("got %+v, want %+v", got, tt.want)
+			}
+			if covered := tt.account.covered(tt.log); covered != tt.covered {
+				t.Errorf("covered %t, want %t", covered, tt.covered)
+			}
+		})
+	}
+	if a := accountWith(1000, 1000, optional, 1, 500); len(a.optional) != 2 {
+		t.Errorf("%d entries for two rows of repetitions", len(a.optional))
 	}
 }
 

@@ -17,6 +17,8 @@ import (
 type Model interface {
 	Name() string
 	Hash() string
+	// Relevant reports whether a message can matter to the statechart in any state.
+	Relevant(devicefsm.Message) bool
 	// Pass reports whether a message has to reach the workflow: it can matter to
 	// the statechart, and is no repetition that can do nothing after what the
 	// filter has let pass.
@@ -86,7 +88,7 @@ type Options struct {
 	ConnectRate float64       // devices that connect per second; 100
 	InFlight    int           // unacknowledged messages per device; 1
 	Drain       time.Duration // longest wait after the run; attempts × timeout + 1 minute + 50 ms per device
-	MaxLedger   int           // relevant messages kept in all; 20,000,000 (480 MB)
+	MaxLedger   int           // relevant messages, and rows of optional ones, kept in all; 20,000,000 (480 MB)
 
 	Progress func(Progress) // called about once a second; may be nil
 	Points   PointWriter    // takes the ledger's figures, about every two seconds, and the verdict; may be nil

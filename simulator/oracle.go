@@ -1,6 +1,9 @@
 package simulator
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // factKind is a kind of fact.
 type factKind uint8
@@ -28,6 +31,8 @@ type number struct {
 	epoch int64
 	seq   uint64
 }
+
+func (n number) String() string { return fmt.Sprintf("%d/%d", n.epoch, n.seq) }
 
 func (n number) before(m number) bool {
 	return n.epoch < m.epoch || n.epoch == m.epoch && n.seq < m.seq

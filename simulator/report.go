@@ -34,6 +34,12 @@ type Report struct {
 	Unexpected     uint64 `json:"unexpected"`     // applied, but never sent
 	Unacknowledged uint64 `json:"unacknowledged"` // published, but without PUBACK at the end
 
+	// Repetitions that can do nothing after what came before them. They are no part
+	// of Relevant; those that are applied have to be so once and in order.
+	Optional  uint64 `json:"optional"`  // acknowledged by the broker, each once
+	LeftOut   uint64 `json:"left_out"`  // of these, those that were not applied
+	Crossings uint64 `json:"crossings"` // of Relevant, those that crossed the level that the scenario tells
+
 	// LostMessages names the first of those that Lost counts.
 	LostMessages []LostMessage `json:"lost_messages,omitempty"`
 
@@ -123,6 +129,12 @@ func (r Report) WriteText(w io.Writer) error {
 	fmt.Fprintf(&b, "%s  scenario %s, model %s, seed %d\n", verdict, r.Scenario, r.Model, r.Seed)
 	line("fleet", "%d devices for %.1f s, then %.1f s to settle", r.Devices, r.DurationS, r.DrainS)
 	line("messages", "%d sent (%.1f/s), %d relevant, %d applied", r.Sent, r.MessagesPerSecond, r.Relevant, r.Applied)
+	if r.Optional > 0 {
+		line("repetitions", "%d that can do nothing, %d of them left out", r.Optional, r.LeftOut)
+	}
+	if r.Crossings > 0 {
+		line("level", "crossed %d times", r.Crossings)
+	}
 	line("ledger", "%d lost, %d duplicated, %d reordered, %d unexpected", r.Lost, r.Duplicated, r.Reordered, r.Unexpected)
 	line("reprovisions", "%d of %d expected done, %d missing, %d spurious, %d retries",
 		r.ReprovisionsDone, r.ReprovisionsExpected, r.ReprovisionsMissing, r.ReprovisionsSpurious, r.ReprovisionRetries)

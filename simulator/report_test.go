@@ -40,6 +40,20 @@ func TestReportForPeople(t *testing.T) {
 	golden(t, "report.txt", b.Bytes())
 }
 
+func TestReportTellsOfRepetitions(t *testing.T) {
+	r := sampleReport()
+	r.Optional, r.LeftOut, r.Crossings = 4000, 3900, 12
+	var b strings.Builder
+	if err := r.WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"4000 that can do nothing, 3900 of them left out", "crossed 12 times"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, b.String())
+		}
+	}
+}
+
 func TestReportIsCleanOnlyWithoutFault(t *testing.T) {
 	clean := Report{Applied: 1, DeadLetters: 3, DeadLettersMeant: 3, ReprovisionRetries: 2, Quarantined: 1, Unacknowledged: 1}
 	if clean.judge(); !clean.Clean {

@@ -125,7 +125,7 @@ func (f *fleet) fill(r *Report, s *settling) {
 			told++
 			f.options.Log.Warn("device is not clean", "device", d.id, "settled", s.rests[i].settled, "state", log.State,
 				"lost", t.Lost, "duplicated", t.Duplicated, "reordered", t.Reordered, "unexpected", t.Unexpected,
-				"missing", v.Missing, "spurious", v.Spurious)
+				"missing", v.Missing, "spurious", v.Spurious, "behind", t.Behind, "after", t.After)
 		}
 		for _, m := range t.Gone[:min(len(t.Gone), maxLostTold-len(r.LostMessages))] {
 			r.LostMessages = append(r.LostMessages, LostMessage{Device: d.id, Epoch: m.number.epoch, Seq: m.number.seq})
@@ -136,6 +136,8 @@ func (f *fleet) fill(r *Report, s *settling) {
 		r.Duplicated += t.Duplicated
 		r.Reordered += t.Reordered
 		r.Unexpected += t.Unexpected
+		r.Optional += t.Optional
+		r.LeftOut += t.LeftOut
 		r.Signals += uint64(log.Signals)
 		events += uint64(len(log.Entries))
 		r.SequencesCompleted += uint64(v.Completed)
@@ -153,6 +155,7 @@ func (f *fleet) fill(r *Report, s *settling) {
 		}
 	}
 	r.Sent = f.count.sent.Load()
+	r.Crossings = f.count.crossings.Load()
 	r.DuplicatesSent = f.count.repeated.Load()
 	r.Reconnects = f.count.reconnects.Load()
 	r.CommandsReceived = f.count.commands.Load()

@@ -147,6 +147,13 @@ func TestRunWithRepetitionsThatCanDoNothing(t *testing.T) {
 		t.Errorf("a service that applies all: clean %t, %d relevant; one that does not: clean %t, %d relevant",
 			naive.Clean, naive.Relevant, sifted.Clean, sifted.Relevant)
 	}
+	if naive.LeftOut != 0 || sifted.LeftOut == 0 || sifted.LeftOut > sifted.Optional || naive.Optional != sifted.Optional {
+		t.Errorf("of %d repetitions %d were left out by a service that applies all; of %d %d by one that does not",
+			naive.Optional, naive.LeftOut, sifted.Optional, sifted.LeftOut)
+	}
+	if sifted.Relevant+sifted.Optional != all.Relevant || all.Optional != 0 {
+		t.Errorf("%d have to be applied and %d need not; %d if no repetition may be left out", sifted.Relevant, sifted.Optional, all.Relevant)
+	}
 	if !all.Clean || naive.Relevant*2 > all.Relevant {
 		t.Errorf("%d messages have to be applied, and %d if no repetition may be left out", naive.Relevant, all.Relevant)
 	}
@@ -162,6 +169,42 @@ func TestRunWithRepetitionsThatCanDoNothing(t *testing.T) {
 	}
 	if r := run(sabotage{double: 300}, model, false); r.Clean || r.Duplicated != 1 {
 		t.Errorf("one message was applied twice: clean %t, %d duplicated", r.Clean, r.Duplicated)
+	}
+}
+
+// wrongAnalysis takes every reading for a repetition.
+type wrongAnalysis struct{ *devicefsm.Model }
+
+func (m wrongAnalysis) Pass(f *devicefsm.Filter, msg devicefsm.Message) bool {
+	_, reading := msg.Data["temperature"]
+	return m.Model.Pass(f, msg) && !reading
+}
+
+// The scenario's level is known apart from the model: an analysis that would leave
+// out what crosses it does not deceive the ledger.
+func TestRunFindsCrossingsThatAreLeftOut(t *testing.T) {
+	model, err := devicefsm.Load("thresholds.yaml", []byte(thresholds))
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(level Level) Report {
+		return play(t, sabotage{}, func(o *Options, w *world) {
+			o.Scenario.Expect.Level = level
+			o.Model, w.sift = wrongAnalysis{model}, wrongAnalysis{model}
+		})
+	}
+	if r := run(Level{}); !r.Clean || r.Crossings != 0 {
+		t.Errorf("without a level: clean %t, %d crossings", r.Clean, r.Crossings)
+	}
+	if r := run(Level{Field: "temperature", Above: 90, Below: 80}); r.Clean || r.Crossings < 50 || r.Lost != r.Crossings {
+		t.Errorf("with it: clean %t, %d lost of %d crossings", r.Clean, r.Lost, r.Crossings)
+	}
+	right := play(t, sabotage{}, func(o *Options, w *world) {
+		o.Scenario.Expect.Level = Level{Field: "temperature", Above: 90, Below: 80}
+		o.Model, w.sift = model, model
+	})
+	if !right.Clean || right.Crossings < 50 || right.LeftOut == 0 {
+		t.Errorf("with a right analysis: clean %t, %d crossings, %d left out", right.Clean, right.Crossings, right.LeftOut)
 	}
 }
 

@@ -109,6 +109,15 @@ type Expect struct {
 	Within   time.Duration // from the first message of the sequence to the last
 	Attempts int           // commands per episode before the device is given up
 	Timeout  time.Duration // how long an attempt may stay unanswered
+	Level    Level         // without a Field: none
+}
+
+// Level is a threshold with hysteresis. A message of telemetry whose Field is
+// greater than Above crosses it, and after that the next one that is less than
+// Below. Each message that crosses it has to be applied.
+type Level struct {
+	Field        string
+	Above, Below float64
 }
 
 // Step is one step of the expected sequence: Times messages on Channel whose

@@ -205,13 +205,14 @@ func readExpect(n source.Node) Expect {
 	if !n.Exists() {
 		return Expect{}
 	}
-	m := n.Fields("command", "sequence", "within", "attempts", "timeout")
+	m := n.Fields("command", "sequence", "within", "attempts", "timeout", "level")
 	n.Require(m, "sequence", "within", "attempts", "timeout")
 	e := Expect{
 		Command:  "reprovision",
 		Within:   readPositiveDuration(m["within"]),
 		Timeout:  readPositiveDuration(m["timeout"]),
 		Attempts: int(m["attempts"].Int(1, 1000)),
+		Level:    readLevel(m["level"]),
 	}
 	if c := m["command"]; c.Exists() {
 		e.Command = c.String()
@@ -230,6 +231,22 @@ func readExpect(n source.Node) Expect {
 		m["sequence"].Faultf("expected at most %d messages in all, found %d", math.MaxUint8, total)
 	}
 	return e
+}
+
+func readLevel(n source.Node) Level {
+	if !n.Exists() {
+		return Level{}
+	}
+	m := n.Fields("field", "above", "below")
+	n.Require(m, "field", "above", "below")
+	l := Level{Field: m["field"].String(), Above: m["above"].Float(), Below: m["below"].Float()}
+	if m["field"].IsText() && l.Field == "" {
+		m["field"].Faultf("expected the name of a field of the telemetry")
+	}
+	if m["above"].Exists() && m["below"].Exists() && l.Below > l.Above {
+		m["below"].Faultf("expected at most above, %g, found %g", l.Above, l.Below)
+	}
+	return l
 }
 
 func readStep(n source.Node) Step {

@@ -65,10 +65,8 @@ func (d *device) prepare(next draft) (flight, error) {
 		Time: now, Epoch: f.number.epoch, Seq: f.number.seq,
 	}
 	completed := d.match.take(msg)
-	f.relevant = d.fleet.options.Model.Pass(&d.filter, msg)
-	if f.relevant && !d.fleet.admit() {
-		f.relevant = false
-	}
+	f.crosses = d.level.take(msg)
+	f.duty = d.dutyOf(msg, f.crosses)
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
 	d.account.noteIssued(f.number)
@@ -86,6 +84,28 @@ func (d *device) prepare(next draft) (flight, error) {
 		}
 	}
 	return f, nil
+}
+
+// dutyOf says what has to become of a message. A filter that has seen all that the
+// device sent, in order, lets pass what has to be applied. The filters of bridges
+// let pass that and more, because they forget: at a new connection, after a copy or
+// a jump of the numbers, with time. What crosses the scenario's level is due
+// whatever the model says.
+func (d *device) dutyOf(m devicefsm.Message, crosses bool) duty {
+	model := d.fleet.options.Model
+	is := free
+	switch passes := model.Pass(&d.filter, m); {
+	case passes || crosses:
+		is = due
+	case model.Relevant(m):
+		is = optional
+	}
+	// Of optional ones in a row, the ledger keeps the first and the last.
+	if kept := is == due || is == optional && d.before != optional; kept && !d.fleet.admit() {
+		is = free
+	}
+	d.before = is
+	return is
 }
 
 func (d *device) publish(f *flight) {
@@ -110,15 +130,18 @@ func (d *device) acknowledge() error {
 		return nil
 	}
 	count.sent.Add(1)
-	if f.relevant {
+	if f.duty == due {
 		count.relevant.Add(1)
+	}
+	if f.crosses && f.duty == due {
+		count.crossings.Add(1)
 	}
 	published := f.published
 	if f.draft.aside {
 		published = time.Time{}
 	}
 	d.mutex.Lock()
-	d.account.noteAcknowledged(f.number, f.relevant, published)
+	d.account.noteAcknowledged(f.number, f.duty, published)
 	d.mutex.Unlock()
 	d.fleet.options.Acknowledged(Acknowledged{
 		Device: d.id, Channel: f.draft.channel, Epoch: f.number.epoch, Seq: f.number.seq, TS: f.ts.UnixMilli(),

@@ -17,6 +17,8 @@ type testModel struct{}
 func (testModel) Name() string { return "pump" }
 func (testModel) Hash() string { return "0123abcd" }
 
+func (testModel) Relevant(m devicefsm.Message) bool { return relevantToPumps(m) }
+
 func (testModel) Pass(_ *devicefsm.Filter, m devicefsm.Message) bool { return relevantToPumps(m) }
 
 func relevantToPumps(m devicefsm.Message) bool {
@@ -41,9 +43,9 @@ type world struct {
 	kept    []func()
 	// forgetful takes the copy of a message that was left out for a new one.
 	forgetful bool
-	naive     bool             // applies everything
-	sift      *devicefsm.Model // if there is one, it says which of the readings are applied
-	letter    func([]byte)     // where dead letters go
+	naive     bool         // applies everything
+	sift      Model        // if there is one, it says which of the readings are applied
+	letter    func([]byte) // where dead letters go
 }
 
 // sabotage is what goes wrong. The counts say at which occurrence in the fleet,

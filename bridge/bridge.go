@@ -25,6 +25,8 @@ type Model interface {
 	// Pass is Relevant, but false for a repetition that can do nothing after what
 	// the filter has let pass.
 	Pass(*devicefsm.Filter, devicefsm.Message) bool
+	// MayLeaveOut is false for a message that Pass lets pass whatever came before it.
+	MayLeaveOut(devicefsm.Message) bool
 	// Liveness is zeros if the model does not watch for silence.
 	Liveness() (silentAfter, tolerance time.Duration)
 }

@@ -36,6 +36,8 @@ func (m testModel) Relevant(msg devicefsm.Message) bool {
 // Pass knows of no settled classes; see the tests of sight for those.
 func (m testModel) Pass(_ *devicefsm.Filter, msg devicefsm.Message) bool { return m.Relevant(msg) }
 
+func (m testModel) MayLeaveOut(msg devicefsm.Message) bool { return !m.Relevant(msg) }
+
 func (m testModel) Liveness() (time.Duration, time.Duration) { return m.silentAfter, m.tolerance }
 
 // sentSignal is one attempt that the core started.

@@ -24,6 +24,7 @@ type counters struct {
 	deadLetters            map[Reason]*atomic.Uint64
 	deadLettersUnpublished atomic.Uint64
 
+	tooLate       atomic.Uint64 // messages from before all that is known of their device, not signalled
 	unknownModels atomic.Uint64 // birth messages that name a model that this bridge lacks
 
 	rejected   atomic.Uint64 // requests of shadows that the bridge answered itself
@@ -95,6 +96,7 @@ func (c *counters) register(to prometheus.Registerer) error {
 		bridge.counter("signals_total", "Signals accepted by Temporal.", &c.signals),
 		bridge.counter("signal_failures_total", "Attempts to signal that failed and are repeated.", &c.signalFailures),
 		bridge.counter("dead_letters_unpublished_total", "Dead letters that could not be published.", &c.deadLettersUnpublished),
+		bridge.counter("too_late_total", "Messages not signalled because they were sent before all that this bridge knows of their device, and another may have left them out.", &c.tooLate),
 		bridge.counter("unknown_models_total", "Birth messages that name a model that this bridge does not have.", &c.unknownModels),
 		bridge.counter("requests_rejected_total", "Requests of shadows that the bridge itself answered: no workflow, too many, too large.", &c.rejected),
 		bridge.counter("answers_unpublished_total", "Answers of the bridge that could not be published.", &c.unanswered),

@@ -14,6 +14,9 @@ type sight struct {
 	// The highest number seen, to judge gaps. lastSeq 0: none yet.
 	epoch   int64
 	lastSeq uint64
+	// The first number seen. What came before it was another process's, or forgotten.
+	firstEpoch int64
+	firstSeq   uint64
 
 	// filter belongs to one connection: what came in between is not known. It is
 	// for the first judge of the device's kind, further are for the others.
@@ -69,6 +72,7 @@ func (s *sight) gap(m devicefsm.Message) (devicefsm.Message, bool) {
 	switch {
 	case s.lastSeq == 0: // never seen, or forgotten: there is nothing to compare with
 		from = m.Seq
+		s.firstEpoch, s.firstSeq = m.Epoch, m.Seq
 	case m.Epoch < s.epoch, m.Epoch == s.epoch && m.Seq <= s.lastSeq:
 		return devicefsm.Message{}, false
 	case m.Epoch > s.epoch:
@@ -91,6 +95,12 @@ func (s *sight) gap(m devicefsm.Message) (devicefsm.Message, bool) {
 	}, true
 }
 
+// before reports whether a message was sent before all that is known of the device.
+// A lower epoch is no proof of that: the clock that it comes from may have been lost.
+func (s *sight) before(m devicefsm.Message) bool {
+	return m.Epoch == s.firstEpoch && 0 < m.Seq && m.Seq < s.firstSeq
+}
+
 // pass reports whether a message has to be signalled because it can do
 // something. What the filter remembers is forgotten after SettledFor, so that a
 // workflow that was started anew meanwhile learns of it.
@@ -110,10 +120,21 @@ func (c *core) pass(k *kind, s *sight, m devicefsm.Message) bool {
 	for i, judge := range k.judges { // each filter has to see every message
 		passes = judge.Pass(filter(i), m) || passes
 	}
+	if passes && s.before(m) && mayLeaveOut(k.judges, m) {
+		c.counts.tooLate.Add(1)
+		return false
+	}
 	if passes {
 		s.passed = m.Time
 	}
 	return passes
+}
+
+// mayLeaveOut reports whether some bridge could have left the message out. If such
+// a message comes late, as a copy that the device has published again, nobody knows
+// any more whether one did; applied now, it would stand behind what ended its class.
+func mayLeaveOut(judges []Model, m devicefsm.Message) bool {
+	return !slices.ContainsFunc(judges, func(j Model) bool { return !j.MayLeaveOut(m) })
 }
 
 // weigh judges the messages of a delivery, in their order, and takes them: all
@@ -160,7 +181,7 @@ func (c *core) judge(k *kind, s *sight, o *decoded) {
 		o.gap, o.signalGap = &gap, c.pass(k, s, gap)
 	}
 	o.signal = c.cfg.Naive || c.pass(k, s, o.message)
-	o.settled = !o.signal && c.sifts && s.holds()
+	o.settled = !o.signal && c.sifts && (s.holds() || s.before(o.message))
 }
 
 // admit queues a message if it is to be signalled, and what the bridge itself

@@ -184,6 +184,54 @@ func TestStuckDeviceForgetsItsClass(t *testing.T) {
 	r.want(t, "what became a dead letter is not known", "96", 96, 97)
 }
 
+// A copy of a message that an earlier process may have left out comes after the
+// first one that this process has seen of the device.
+func TestWhatMayHaveBeenLeftOutBeforeIsNotSignalledLate(t *testing.T) {
+	copyOf := func(r *readings, seq, temperature int) string {
+		next := r.seq
+		r.seq = seq - 1
+		defer func() { r.seq = next }()
+		return r.send(temperature)
+	}
+	r := newReadings(t, nil)
+	r.seq = 29
+	r.want(t, "the first one seen", "75", 75)
+	if got := copyOf(r, 29, 95); got != "" {
+		t.Errorf("signalled late: %q", got)
+	}
+	if n := r.counts.tooLate.Load(); n != 1 || len(r.out.points) != 2 {
+		t.Errorf("%d are counted, and %d points; want 1 and 2", n, len(r.out.points))
+	}
+	if r.want(t, "after it everything is new", "96", 96, 97); r.out.signals[len(r.out.signals)-1].batch.Messages[0].LeftOut == nil {
+		t.Error("the workflow is not told of the copy")
+	}
+	if got := copyOf(r, 31, 96); got != "96" {
+		t.Errorf("a copy of what this process has seen is the workflow's business: signalled %q", got)
+	}
+
+	for i, temperature := range []int{93, 20} {
+		r.deliver("devices/d/telemetry", fmt.Sprintf(`{"epoch":0,"seq":%d,"t":%d}`, i+1, temperature), "", false)
+		r.acceptAll()
+		if got := r.signalled(); got != fmt.Sprint(temperature) {
+			t.Errorf("a device that counts in a lower epoch: signalled %q, want %d", got, temperature)
+		}
+	}
+
+	r = newReadings(t, func(c *Config) { c.SettledFor = 0 })
+	r.seq = 29
+	r.want(t, "no filter", "75", 75)
+	if got := copyOf(r, 29, 95); got != "95" {
+		t.Errorf("nothing is ever left out, and a late message is not signalled: %q", got)
+	}
+
+	counts := strings.Replace(tank, "initial: cool", "on: {reading: {guard: \"event.t == 42\", actions: [{log: \"'x'\"}]}}\ninitial: cool", 1)
+	r = &readings{bench: newBench(DefaultConfig(), modelOf(t, counts)), seq: 29}
+	r.want(t, "the first one seen", "75", 75)
+	if got := copyOf(r, 29, 42); got != "42" {
+		t.Errorf("a message that is never left out came late: signalled %q", got)
+	}
+}
+
 // A message that was left out may be delivered again after a crash, when what
 // was signalled behind it has been applied: the workflow must know of it.
 func TestWhatWasLeftOutIsTold(t *testing.T) {

@@ -92,6 +92,19 @@ func (m *Model) Pass(f *Filter, msg Message) bool {
 	return true
 }
 
+// MayLeaveOut reports whether Pass leaves the message out in some history of the
+// device: it can do nothing at all, or its class is settled.
+func (m *Model) MayLeaveOut(msg Message) bool {
+	if alwaysRelevant(msg.Channel) {
+		return false
+	}
+	if !m.Relevant(msg) {
+		return true
+	}
+	_, _, settled := m.Class(msg)
+	return settled
+}
+
 // passUnknown is Pass for an event that the model does not name.
 func (m *Model) passUnknown(f *Filter, msg Message) bool {
 	if !m.Relevant(msg) {

@@ -336,29 +336,35 @@ func TestWrongFilterIsCaught(t *testing.T) {
 // TestFilterLeavesOut: a filter that lets everything relevant pass would lose
 // nothing either.
 func TestFilterLeavesOut(t *testing.T) {
-	gen := rapid.Custom(func(t *rapid.T) [2]int {
+	gen := rapid.Custom(func(t *rapid.T) [3]int {
 		m, _ := loadAnyRandom(t)
 		life := repetitive(t, m)
 		var f Filter
-		var n [2]int
+		var n [3]int
 		for _, x := range life {
 			if x.msg != nil && m.Relevant(*x.msg) {
 				if m.Pass(&f, *x.msg) {
 					n[1]++
 				} else {
 					n[0]++
+					if !m.MayLeaveOut(*x.msg) {
+						n[2]++
+					}
 				}
 			}
 		}
 		return n
 	})
-	var sum [2]int
+	var sum [3]int
 	for seed := range 100 {
 		n := gen.Example(seed)
-		sum[0], sum[1] = sum[0]+n[0], sum[1]+n[1]
+		sum[0], sum[1], sum[2] = sum[0]+n[0], sum[1]+n[1], sum[2]+n[2]
 	}
 	t.Logf("of the relevant messages %d were repetitions of a settled class, %d not", sum[0], sum[1])
 	if sum[0] < sum[1]/10 {
 		t.Error("hardly any message was left out")
+	}
+	if sum[2] > 0 {
+		t.Errorf("%d messages were left out that never may be", sum[2])
 	}
 }

@@ -346,6 +346,10 @@ states:
 	if !m.Pass(&f, reading(95)) {
 		t.Error("something is remembered after a reset")
 	}
+	boot := Message{Channel: ChannelStatus, Data: obj{"status": "boot"}}
+	if m.MayLeaveOut(boot) || !m.MayLeaveOut(other(9)) || !m.MayLeaveOut(other(1)) || !m.MayLeaveOut(reading(95)) {
+		t.Error("a status message may never be left out, and what is settled or irrelevant may")
+	}
 }
 
 func TestMessageOnly(t *testing.T) {

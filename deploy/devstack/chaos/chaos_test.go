@@ -64,7 +64,7 @@ func TestCases(t *testing.T) {
 
 func cleanOutcome() Outcome {
 	return Outcome{Fault: "kill-bridge", Broker: NATS, ContinuedAsNew: 12, Points: PointsReport{Due: 80, Missing: 2, Tolerated: 5}, Simulation: &simulator.Report{
-		Clean: true, Sent: 110, Relevant: 100, Applied: 100, ReprovisionsExpected: 4, ReprovisionsDone: 4,
+		Clean: true, Sent: 210, Relevant: 100, Applied: 100, Optional: 90, LeftOut: 80, Crossings: 30, ReprovisionsExpected: 4, ReprovisionsDone: 4,
 	}}
 }
 
@@ -85,6 +85,8 @@ func TestJudge(t *testing.T) {
 		"not clean":          func(o *Outcome) error { o.Simulation.Clean = false; return nil },
 		"clean with a loss":  func(o *Outcome) error { o.Simulation.Lost = 1; return nil },
 		"clean, not settled": func(o *Outcome) error { o.Simulation.DevicesUnsettled = 1; return nil },
+		"nothing left out":   func(o *Outcome) error { o.Simulation.LeftOut = 0; return nil },
+		"nothing crossed":    func(o *Outcome) error { o.Simulation.Crossings = 0; return nil },
 		"no telemetry":       func(o *Outcome) error { o.Points = PointsReport{}; return nil },
 		"points missing":     func(o *Outcome) error { o.Points.Missing = 6; return nil },
 		"clean, too few":     func(o *Outcome) error { o.Simulation.Applied--; return nil },
@@ -109,6 +111,9 @@ func TestLostByBroker(t *testing.T) {
 		o.Lost = []LostMessage{{LastSeen: Published}}
 		return o
 	}
+	onlyRepetitions := func(o *Outcome) {
+		o.Simulation.Clean, o.Simulation.Lost, o.Simulation.Applied, o.Simulation.DevicesUnsettled, o.Lost = true, 0, 100, 0, nil
+	}
 	for name, c := range map[string]struct {
 		change func(*Outcome)
 		want   bool
@@ -120,6 +125,10 @@ func TestLostByBroker(t *testing.T) {
 		"another fault":       {func(o *Outcome) { o.Fault = "pause-broker" }, false},
 		"reordered as well":   {func(o *Outcome) { o.Simulation.Reordered = 1 }, false},
 		"points missing":      {func(o *Outcome) { o.Points.Missing = 6 }, false},
+		"repetitions as well": {func(o *Outcome) { o.Points.Missing, o.Points.Unseen = 6, 6 }, true},
+		"a repetition alone":  {func(o *Outcome) { onlyRepetitions(o); o.Points.Missing, o.Points.Unseen = 6, 1 }, true},
+		"some were received":  {func(o *Outcome) { onlyRepetitions(o); o.Points.Missing, o.Points.Unseen = 8, 2 }, false},
+		"nothing is missing":  {func(o *Outcome) { onlyRepetitions(o); o.Points.Missing = 0; o.Simulation.Reordered = 1 }, false},
 		"unsettled otherwise": {func(o *Outcome) { o.Simulation.DevicesUnsettled = 2 }, false},
 	} {
 		o := lossy()
@@ -146,11 +155,11 @@ func TestTable(t *testing.T) {
 	if err := r.WriteTable(&b); err != nil {
 		t.Fatal(err)
 	}
-	const want = `               fault     broker  sent  applied  lost  duplicated  reordered  missing  spurious  points missing  clean  seconds
-         kill-bridge       nats   110      100     0           0          0        0         0               2    yes      0.0
-         kill-bridge       nats   110       97     3           0          0        0         0               2     no      0.0
-         kill-bridge       nats   110      100     0           0          0        0         0              30     no      0.0
-  cut-devices-broker  mosquitto     -        -     -           -          -        -         -               -  error      0.0
+	const want = `               fault     broker  sent  applied  left out  lost  duplicated  reordered  missing  spurious  points missing  clean  seconds
+         kill-bridge       nats   210      100        80     0           0          0        0         0               2    yes      0.0
+         kill-bridge       nats   210       97        80     3           0          0        0         0               2     no      0.0
+         kill-bridge       nats   210      100        80     0           0          0        0         0              30     no      0.0
+  cut-devices-broker  mosquitto     -        -         -     -           -          -        -         -               -  error      0.0
 1 of 4 clean
 `
 	if b.String() != want || r.Clean {

@@ -14,6 +14,12 @@
 // the scenario (testdata) leave more time for an answer than any fault takes, so
 // that the simulator can tell what was due from what the devices did alone.
 //
+// In phases of the model each reading has to be applied; in the others only those
+// that cross a threshold with hysteresis, and the bridge leaves out the rest. What
+// may be left out may be missing. What crosses the threshold is written in the
+// scenario as well, so that the ledger does not depend on the analysis that the bridge
+// goes by. A case in which nothing was left out, or no threshold crossed, is an error.
+//
 // Telemetry counts as well: each reading in the simulator's ledger has to be a point
 // in InfluxDB, but for those that a killed bridge took along, and those that a bridge
 // says it dropped when neither InfluxDB nor its spool would take them.

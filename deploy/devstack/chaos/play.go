@@ -116,11 +116,11 @@ func (p *play) play(ctx context.Context, outcome *Outcome) error {
 	if err := outcome.ask(ctx, s.address("", Temporal), logs); err != nil {
 		return err
 	}
-	return p.askPoints(ctx, s, in, outcome)
+	return p.askPoints(ctx, s, in, outcome, logs)
 }
 
 // askPoints holds the ledger against InfluxDB.
-func (p *play) askPoints(ctx context.Context, s *system, in *injection, outcome *Outcome) error {
+func (p *play) askPoints(ctx context.Context, s *system, in *injection, outcome *Outcome, bridgeLogs []string) error {
 	due, err := readLedger(p.ledger)
 	if err != nil {
 		return err
@@ -134,9 +134,9 @@ func (p *play) askPoints(ctx context.Context, s *system, in *injection, outcome 
 		return err
 	}
 	outcome.Points = PointsReport{Due: uint64(len(due)), Dropped: dropped}
-	outcome.Points.count(missing, outcome.Lost)
+	without := outcome.Points.count(missing, outcome.Lost)
 	outcome.Points.Tolerated = p.tolerated(in.met, dropped)
-	return nil
+	return outcome.Points.lookFor(without, bridgeLogs)
 }
 
 // tolerated is how many points may be missing. A bridge that is killed takes along

@@ -62,9 +62,26 @@ func TestReadPoints(t *testing.T) {
 func TestPointsReport(t *testing.T) {
 	lost := simulator.LostMessage{Device: "p1", Epoch: 7, Seq: 1}
 	p := PointsReport{Due: 9, Dropped: 4}
-	p.count([]simulator.LostMessage{lost, {Device: "p1", Epoch: 7, Seq: 2}}, []LostMessage{{lost, Published}})
-	if p.Missing != 1 || !strings.Contains(p.String(), "1 of 9 missing in InfluxDB, 4 dropped") {
+	other := simulator.LostMessage{Device: "p1", Epoch: 7, Seq: 2}
+	without := p.count([]simulator.LostMessage{lost, other}, []LostMessage{{lost, Published}})
+	if p.Missing != 1 || len(without) != 1 || without[0] != other || !strings.Contains(p.String(), "1 of 9 missing in InfluxDB, 4 dropped") {
 		t.Errorf("%s", p)
+	}
+}
+
+// Of points that are missing beyond what is tolerated, those are told apart that no
+// bridge received.
+func TestPointsThatNoBridgeReceived(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "bridge.log")
+	if err := os.WriteFile(log, []byte("level=DEBUG msg=received device=p1 epoch=7 seq=2 channel=telemetry\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	missing := []simulator.LostMessage{{Device: "p1", Epoch: 7, Seq: 1}, {Device: "p1", Epoch: 7, Seq: 2}, {Device: "p1", Epoch: 7, Seq: 3}}
+	for tolerated, want := range map[uint64]uint64{0: 2, 2: 2, 3: 0} {
+		p := PointsReport{Due: 9, Tolerated: tolerated}
+		if err := p.lookFor(p.count(missing, nil), []string{log}); err != nil || p.Unseen != want {
+			t.Errorf("%d tolerated: %d unseen, %v; want %d", tolerated, p.Unseen, err, want)
+		}
 	}
 }
 

@@ -34,7 +34,7 @@ func (o Outcome) verdict() string {
 func (o Outcome) tell(w io.Writer) {
 	switch o.verdict() {
 	case "yes":
-		fmt.Fprintf(w, "CLEAN: %d messages applied; points: %s\n", o.Simulation.Applied, o.Points)
+		fmt.Fprintf(w, "CLEAN: %d messages applied, %d repetitions left out; points: %s\n", o.Simulation.Applied, o.Simulation.LeftOut, o.Points)
 	case "error":
 		fmt.Fprintf(w, "ERROR: %s\n", o.Error)
 	default:
@@ -52,7 +52,7 @@ func (o Outcome) tell(w io.Writer) {
 // WriteTable writes the report for people: a line for each case.
 func (r Report) WriteTable(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "fault\tbroker\tsent\tapplied\tlost\tduplicated\treordered\tmissing\tspurious\tpoints missing\tclean\tseconds\t")
+	fmt.Fprintln(t, "fault\tbroker\tsent\tapplied\tleft out\tlost\tduplicated\treordered\tmissing\tspurious\tpoints missing\tclean\tseconds\t")
 	clean, lost := 0, uint64(0)
 	for _, o := range r.Outcomes {
 		if o.Clean {
@@ -60,13 +60,13 @@ func (r Report) WriteTable(w io.Writer) error {
 		}
 		s := o.Simulation
 		if s == nil {
-			fmt.Fprintf(t, "%s\t%s\t-\t-\t-\t-\t-\t-\t-\t-\t%s\t%.1f\t\n", o.Fault, o.Broker, o.verdict(), o.Seconds)
+			fmt.Fprintf(t, "%s\t%s\t-\t-\t-\t-\t-\t-\t-\t-\t-\t%s\t%.1f\t\n", o.Fault, o.Broker, o.verdict(), o.Seconds)
 			continue
 		}
 		if o.LostByBroker {
-			lost += s.Lost
+			lost += s.Lost + o.Points.Unseen
 		}
-		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%.1f\t\n", o.Fault, o.Broker, s.Sent, s.Applied,
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%.1f\t\n", o.Fault, o.Broker, s.Sent, s.Applied, s.LeftOut,
 			s.Lost, s.Duplicated, s.Reordered, s.ReprovisionsMissing, s.ReprovisionsSpurious, o.Points.Missing, o.verdict(), o.Seconds)
 	}
 	if err := t.Flush(); err != nil {

@@ -70,10 +70,15 @@ func seen(at time.Time) devicefsm.Message {
 	return devicefsm.Message{Channel: devicefsm.ChannelSystem, Name: devicefsm.MessageSeen, Time: at}
 }
 
+// earlyShare is the part of the signals that may be in flight which early renewals
+// may fill.
+const earlyShare = 8
+
 // nextEarly returns a device whose early renewal is next, if there is room for
-// it: half of the signals that may be in flight are kept for what matters more.
+// it. Few are in flight at once, so that their rate falls as Temporal gets
+// slower: a signal that is accepted has its workflow task still to come.
 func (c *core) nextEarly(limit int) (*device, bool) {
-	for c.early.len() > 0 && c.inFlight < max(1, limit/2) && !c.hurried {
+	for c.early.len() > 0 && c.inFlight < max(1, limit/earlyShare) && !c.hurried {
 		d := c.early.pop()
 		if d.work != nil && d.work.early { // else it had more to say
 			d.renewNow()

@@ -64,13 +64,13 @@ func TestARenewalThatComesTooLateIsWaitedFor(t *testing.T) {
 }
 
 func TestAnEarlyRenewalGivesWay(t *testing.T) {
-	b := leases(20, func(c *Config) { c.SignalsInFlight = 4 })
+	b := leases(20, func(c *Config) { c.SignalsInFlight = 16 })
 	b.now = b.now.Add(2*time.Minute - time.Millisecond)
 	for i := range 20 {
 		b.cold(i, "")
 	}
 	if b.inFlight != 2 {
-		t.Errorf("%d early renewals under way, want half of 4", b.inFlight)
+		t.Errorf("%d early renewals under way, want an eighth of 16", b.inFlight)
 	}
 	b.now = b.now.Add(time.Millisecond / 2)
 	heard := b.now
@@ -132,7 +132,7 @@ func TestAnEarlyRenewalThatFails(t *testing.T) {
 }
 
 func TestNobodyWaitsForEarlyRenewalsAtTheEnd(t *testing.T) {
-	b := leases(20, func(c *Config) { c.SignalsInFlight = 4 })
+	b := leases(20, func(c *Config) { c.SignalsInFlight = 16 })
 	b.now = b.now.Add(2*time.Minute - time.Millisecond)
 	for i := range 20 {
 		b.cold(i, "")

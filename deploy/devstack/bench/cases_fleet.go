@@ -142,13 +142,14 @@ func (r *run) fleetAtWork(ctx context.Context, s *system, devices []*account) er
 }
 
 // fleetWarmUp lets liveness come to its steady rate: devices that spoke for the
-// first time within a minute are also due within a minute. Short runs do without.
+// first time within two minutes are also due within two minutes, and of those once
+// more that had nothing to say in between. Short runs do without.
 func (r *run) fleetWarmUp(s *system) time.Duration {
 	_, tolerance := s.model.Liveness()
 	if r.Lasts < tolerance/4 {
 		return r.warmUp()
 	}
-	return tolerance
+	return 2 * tolerance
 }
 
 func (r *run) fleetAt(ctx context.Context, s *system, devices []*account, rate float64) (Row, error) {

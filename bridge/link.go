@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"bufio"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -24,6 +25,8 @@ type link struct {
 
 	established atomic.Bool
 
+	in *bufio.Reader // of arrived; the library reads a packet in three or more pieces
+
 	writing sync.Mutex
 	acks    []byte      // PUBACK packets that wait for more of their kind
 	flusher *time.Timer // sends them; nil until there were any
@@ -41,6 +44,14 @@ const (
 // isPuback reports whether b is a PUBACK packet [MQTT-3.4].
 func isPuback(b []byte) bool { return len(b) == 4 && b[0] == 0x40 }
 
+const readBuffer = 16 << 10
+
+func newLink(conn net.Conn, silence time.Duration, ended func(error)) *link {
+	l := &link{Conn: conn, silence: silence, ended: ended}
+	l.in = bufio.NewReaderSize(arrived{l}, readBuffer)
+	return l
+}
+
 // SetDeadline is called by the library with the end of the handshake, and with
 // no deadline when the handshake has succeeded.
 func (l *link) SetDeadline(t time.Time) error {
@@ -48,7 +59,12 @@ func (l *link) SetDeadline(t time.Time) error {
 	return l.Conn.SetDeadline(t)
 }
 
-func (l *link) Read(b []byte) (int, error) {
+func (l *link) Read(b []byte) (int, error) { return l.in.Read(b) }
+
+// arrived is the connection as it is read.
+type arrived struct{ *link }
+
+func (l arrived) Read(b []byte) (int, error) {
 	if !l.established.Load() {
 		return l.Conn.Read(b)
 	}

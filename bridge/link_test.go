@@ -45,7 +45,7 @@ func puback(id byte) []byte { return []byte{0x40, 2, 0, id} }
 func TestAcknowledgementsLeaveTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{}
-		l := &link{Conn: w, silence: time.Minute, ended: func(error) {}}
+		l := newLink(w, time.Minute, func(error) {})
 		write := func(packets ...[]byte) {
 			for _, p := range packets {
 				if n, err := l.Write(p); n != len(p) || err != nil {
@@ -97,7 +97,7 @@ func TestAcknowledgementsThatCannotLeaveEndTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("broken")
 		var ended error
-		l := &link{Conn: &wire{err: broken}, silence: time.Minute, ended: func(err error) { ended = err }}
+		l := newLink(&wire{err: broken}, time.Minute, func(err error) { ended = err })
 		_ = l.SetDeadline(time.Time{})
 		if _, err := l.Write(puback(1)); err != nil {
 			t.Error(err)

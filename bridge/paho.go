@@ -69,7 +69,7 @@ func pahoDialer(cfg MQTTConfig, open opener, clean bool, last *will) dialer {
 				if err != nil {
 					return nil, fmt.Errorf("connecting to %s: %w", u.Redacted(), err)
 				}
-				l := &link{Conn: conn, silence: 2 * cfg.KeepAlive, ended: p.end}
+				l := newLink(conn, 2*cfg.KeepAlive, p.end)
 				p.link.Store(l)
 				return l, nil
 			})

@@ -167,24 +167,60 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// A proxied link carries, counts, is slow for a while, is cut, and comes back at
-// the same address.
-func TestProxiedLink(t *testing.T) {
-	echo, err := net.Listen("tcp", "127.0.0.1:0")
+// echo sends back what it gets, and returns its address.
+func echo(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer echo.Close()
+	t.Cleanup(func() { l.Close() })
 	go func() {
 		for {
-			conn, err := echo.Accept()
+			conn, err := l.Accept()
 			if err != nil {
 				return
 			}
 			go func() { _, _ = io.Copy(conn, conn); conn.Close() }()
 		}
 	}()
-	l, err := openLink(Link{Bridge, Broker}, "127.0.0.1:0", echo.Addr().String())
+	return l.Addr().String()
+}
+
+// A link that is slow, and then is no more, delivers everything, as TCP does.
+func TestARestoredLinkHasDroppedNothing(t *testing.T) {
+	l, err := openLink(Link{Bridge, Broker}, "127.0.0.1:0", echo(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	conn, err := net.Dial("tcp", l.addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := l.throttle(1); err != nil {
+		t.Fatal(err)
+	}
+	var sent, got [256 << 10]byte
+	for i := range sent {
+		sent[i] = byte(i >> 8 * i)
+	}
+	go func() { _, _ = conn.Write(sent[:]) }()
+	time.Sleep(300 * time.Millisecond) // until the link is full
+	if err := l.restore(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if n, err := io.ReadFull(conn, got[:]); err != nil || sent != got {
+		t.Errorf("%d of %d bytes came through, %v", n, len(sent), err)
+	}
+}
+
+// A proxied link carries, counts, is slow for a while, is cut, and comes back at
+// the same address.
+func TestProxiedLink(t *testing.T) {
+	l, err := openLink(Link{Bridge, Broker}, "127.0.0.1:0", echo(t))
 	if err != nil {
 		t.Fatal(err)
 	}

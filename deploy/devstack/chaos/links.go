@@ -16,6 +16,7 @@ type proxiedLink struct {
 	link  Link
 	proxy *toxiproxy.Proxy
 	meter meter
+	slow  []string // toxics that delay or throttle slowed it with
 }
 
 // openLink starts a proxy at an address, to that of the part that the link leads to.
@@ -26,7 +27,7 @@ func openLink(l Link, listen, upstream string) (*proxiedLink, error) {
 		proxy: toxiproxy.NewProxy(server, l.String(), listen, upstream),
 		meter: newMeter(),
 	}
-	if err := p.meterOn(); err != nil {
+	if _, err := p.add(meterType, map[string]any{"meter": p.meter.id}); err != nil {
 		return nil, err
 	}
 	if err := p.proxy.Start(); err != nil {
@@ -56,33 +57,47 @@ func (p *proxiedLink) mend() error {
 
 // delay and throttle hold for both directions, until restore.
 func (p *proxiedLink) delay() error {
-	return p.add("latency", map[string]any{"latency": latency.Milliseconds()})
+	return p.slowDown("latency", map[string]any{"latency": latency.Milliseconds()})
 }
 
 func (p *proxiedLink) throttle(kilobytes int) error {
-	return p.add("bandwidth", map[string]any{"rate": kilobytes})
+	return p.slowDown("bandwidth", map[string]any{"rate": kilobytes})
 }
 
-func (p *proxiedLink) add(toxic string, attributes map[string]any) error {
+func (p *proxiedLink) slowDown(toxic string, attributes map[string]any) (err error) {
+	p.slow, err = p.add(toxic, attributes)
+	return err
+}
+
+// add adds a toxic in both directions, and returns the names of both.
+func (p *proxiedLink) add(toxic string, attributes map[string]any) (names []string, err error) {
 	for _, direction := range []stream.Direction{stream.Upstream, stream.Downstream} {
+		name := toxic + "_" + direction.String()
 		request, err := json.Marshal(map[string]any{
-			"name": toxic + "_" + direction.String(), "type": toxic, "stream": direction.String(), "attributes": attributes,
+			"name": name, "type": toxic, "stream": direction.String(), "attributes": attributes,
 		})
 		if err == nil {
 			_, err = p.proxy.Toxics.AddToxicJson(bytes.NewReader(request))
 		}
 		if err != nil {
-			return fmt.Errorf("add %s to the link from %s to %s: %w", toxic, p.link.From, p.link.To, err)
+			return names, fmt.Errorf("add %s to the link from %s to %s: %w", toxic, p.link.From, p.link.To, err)
 		}
+		names = append(names, name)
 	}
-	return nil
+	return names, nil
 }
 
-func (p *proxiedLink) meterOn() error { return p.add(meterType, map[string]any{"meter": p.meter.id}) }
-
+// restore takes away what slows the link, and leaves the meter, which stands before
+// it: to take that away, the proxy would wait for what is behind it, and drop data in
+// the middle of the stream where a slow toxic takes more than five seconds for it.
 func (p *proxiedLink) restore(ctx context.Context) error {
-	p.proxy.Toxics.ResetToxics(ctx)
-	return p.meterOn()
+	for _, name := range p.slow {
+		if err := p.proxy.Toxics.RemoveToxic(ctx, name); err != nil {
+			return fmt.Errorf("take %s off the link from %s to %s: %w", name, p.link.From, p.link.To, err)
+		}
+	}
+	p.slow = nil
+	return nil
 }
 
 // carried is how many bytes have come in, in both directions.

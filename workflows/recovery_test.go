@@ -58,8 +58,10 @@ func TestRecoveryIsMeasuredOverAllAttempts(t *testing.T) {
 		t.Errorf("%d points of commands, the last %+v; want sent, rejected, sent", h.world.count(measure.Commands), answer)
 	}
 	done := h.world.last(measure.Reprovisions)
-	if seconds, ok := done.Fields[measure.RecoverySeconds].(float64); !ok || seconds < 7.9 || seconds > 8.1 {
-		t.Errorf("recovered after %v seconds, want 8: from the first attempt on", done.Fields[measure.RecoverySeconds])
+	// The environment's clock goes on while an activity runs. From the second
+	// attempt on it would be 5 seconds.
+	if seconds, ok := done.Fields[measure.RecoverySeconds].(float64); !ok || seconds < 7 || seconds > 9.5 {
+		t.Errorf("recovered after %v seconds, want about 8: from the first attempt on", done.Fields[measure.RecoverySeconds])
 	}
 	if done.Fields[measure.ReprovisionAttempt] != int64(2) || done.Tags[measure.TagReason] != "crash_loop" || done.Tags[measure.TagSite] != "north" {
 		t.Errorf("point %+v, want attempt 2, reason crash_loop, site north", done)

@@ -39,7 +39,7 @@ func (d *device) renews(at time.Time) renewal {
 	switch {
 	case d.renewed.IsZero(), age >= k.tolerance, at.Sub(d.heard) >= k.silentAfter:
 		return renewalDue
-	case d.work == nil && age >= earliest(d.id, k.tolerance):
+	case d.work == nil && age >= k.tolerance-k.tolerance/4 && age >= earliest(d.id, k.tolerance):
 		return renewalEarly
 	}
 	return renewalNone

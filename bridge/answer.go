@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 	"time"
 )
 
@@ -18,17 +17,18 @@ type answers struct {
 	pub     MessagePublisher
 	counts  *counters
 	log     *slog.Logger
-	queue   chan queuedAnswer
+	*outbox[answer]
 }
 
-type queuedAnswer struct {
+type answer struct {
 	topic   string
 	payload []byte
-	done    func()
 }
 
 func newAnswers(cfg Config, pub MessagePublisher, counts *counters, log *slog.Logger) *answers {
-	return &answers{timeout: cfg.DeadLetterTimeout, pub: pub, counts: counts, log: log, queue: make(chan queuedAnswer, 256)}
+	a := &answers{timeout: cfg.DeadLetterTimeout, pub: pub, counts: counts, log: log}
+	a.outbox = newOutbox(answerPublishers, a.publish)
+	return a
 }
 
 // add takes an answer and reports whether it will be published; then done is
@@ -37,35 +37,14 @@ func (a *answers) add(topic string, payload []byte, done func()) bool {
 	if a.pub == nil {
 		return false
 	}
-	select {
-	case a.queue <- queuedAnswer{topic, payload, done}:
-		return true
-	default:
+	taken := a.outbox.add(answer{topic, payload}, done)
+	if !taken {
 		a.counts.unanswered.Add(1)
-		return false
 	}
+	return taken
 }
 
-// run publishes until ctx ends.
-func (a *answers) run(ctx context.Context) {
-	var publishers sync.WaitGroup
-	for range answerPublishers {
-		publishers.Go(func() {
-			for {
-				select {
-				case q := <-a.queue:
-					a.publish(ctx, q)
-					q.done()
-				case <-ctx.Done():
-					return
-				}
-			}
-		})
-	}
-	publishers.Wait()
-}
-
-func (a *answers) publish(ctx context.Context, q queuedAnswer) {
+func (a *answers) publish(ctx context.Context, q answer) {
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
 	if err := a.pub.Publish(ctx, q.topic, 1, false, q.payload); err != nil {

@@ -78,28 +78,24 @@ type deadLetters struct {
 	pub     MessagePublisher
 	counts  *counters
 	log     *slog.Logger
-	queue   chan queuedLetter
+	*outbox[DeadLetter]
 
 	mu   sync.Mutex
 	last []DeadLetter // a ring
 	next int
 }
 
-type queuedLetter struct {
-	letter DeadLetter
-	done   func()
-}
-
 func newDeadLetters(cfg Config, pub MessagePublisher, counts *counters, log *slog.Logger) *deadLetters {
-	return &deadLetters{
+	q := &deadLetters{
 		topic:   cfg.deadLetterTopic(),
 		timeout: cfg.DeadLetterTimeout,
 		pub:     pub,
 		counts:  counts,
 		log:     log,
-		queue:   make(chan queuedLetter, 256),
 		last:    make([]DeadLetter, 0, cfg.DeadLettersKept),
 	}
+	q.outbox = newOutbox(deadLetterPublishers, q.publish)
+	return q
 }
 
 // add takes a letter and reports whether it will be published; then done is
@@ -111,13 +107,11 @@ func (q *deadLetters) add(l DeadLetter, done func()) bool {
 	if q.pub == nil {
 		return false
 	}
-	select {
-	case q.queue <- queuedLetter{l, done}:
-		return true
-	default:
+	taken := q.outbox.add(l, done)
+	if !taken {
 		q.counts.deadLettersUnpublished.Add(1)
-		return false
 	}
+	return taken
 }
 
 func (q *deadLetters) keep(l DeadLetter) {
@@ -138,25 +132,6 @@ func (q *deadLetters) recent() []DeadLetter {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return append(append(make([]DeadLetter, 0, len(q.last)), q.last[q.next:]...), q.last[:q.next]...)
-}
-
-// run publishes until ctx ends.
-func (q *deadLetters) run(ctx context.Context) {
-	var publishers sync.WaitGroup
-	for range deadLetterPublishers {
-		publishers.Go(func() {
-			for {
-				select {
-				case l := <-q.queue:
-					q.publish(ctx, l.letter)
-					l.done()
-				case <-ctx.Done():
-					return
-				}
-			}
-		})
-	}
-	publishers.Wait()
 }
 
 func (q *deadLetters) publish(ctx context.Context, l DeadLetter) {

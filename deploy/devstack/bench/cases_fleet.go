@@ -11,6 +11,7 @@ import (
 
 	"go.temporal.io/api/workflowservice/v1"
 
+	"devicetwin/deploy/devstack/process"
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/devicefsm"
 	"devicetwin/workflows"
@@ -191,7 +192,7 @@ func (s *system) missingPoints(ctx context.Context, devices []*account) ([]strin
 	}
 	url := "http://" + s.address(partInfluxDB) + "/query?db=" + stack.Database + "&q=SELECT+count(temperature)+FROM+threshold"
 	for p := (progress{}); ; {
-		body, err := httpGet(ctx, url)
+		body, err := process.Get(ctx, url)
 		if err != nil {
 			return nil, err
 		}
@@ -206,7 +207,7 @@ func (s *system) missingPoints(ctx context.Context, devices []*account) ([]strin
 		if p.stuck(int(want - min(want, got))) {
 			return []string{fmt.Sprintf("%d points of %d readings in InfluxDB", got, want)}, nil
 		}
-		if err := pause(ctx, 200*time.Millisecond); err != nil {
+		if err := process.Pause(ctx, 200*time.Millisecond); err != nil {
 			return nil, err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"devicetwin/bridge"
+	"devicetwin/deploy/devstack/process"
 	"devicetwin/devicefsm"
 )
 
@@ -79,7 +80,7 @@ func (f *fanIn) check(ctx context.Context, l *load, sub *subscriber) ([]string, 
 			return nil, fmt.Errorf("the broker ended the subscription: %w", sub.err)
 		default:
 		}
-		if err := pause(ctx, 10*time.Millisecond); err != nil {
+		if err := process.Pause(ctx, 10*time.Millisecond); err != nil {
 			return nil, err
 		}
 	}
@@ -141,7 +142,7 @@ func (r *run) playKnown(ctx context.Context) error {
 // grow lets a bridge learn of devices, and compares its memory before and after.
 func (r *run) grow(ctx context.Context, s *system, b *bridge.Bridge) (Row, error) {
 	for b.Ready() != nil {
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
+		if err := process.Pause(ctx, 20*time.Millisecond); err != nil {
 			return Row{}, err
 		}
 	}
@@ -186,7 +187,7 @@ func (r *run) meet(ctx context.Context, s *system, b *bridge.Bridge, prefix stri
 		if p.stuck(left) {
 			return fmt.Errorf("%d messages of %d do not get through the bridge", left, 2*n)
 		}
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
+		if err := process.Pause(ctx, 20*time.Millisecond); err != nil {
 			return err
 		}
 	}

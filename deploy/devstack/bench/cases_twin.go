@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"devicetwin/deploy/devstack/process"
 )
 
 const (
@@ -91,7 +93,7 @@ func (r *run) playTwin(ctx context.Context) error {
 	}
 	var p progress
 	for left := 1; left > 0 && !p.stuck(left); left = int(l.sent.Load()) - heard.count() {
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
+		if err := process.Pause(ctx, 20*time.Millisecond); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"devicetwin/deploy/devstack/process"
 	"devicetwin/workflows"
 )
 
@@ -123,7 +124,7 @@ func (s *system) settle(ctx context.Context, devices []*account, expect expectat
 		if err != nil || len(wrong) == 0 || p.stuck(len(wrong)) {
 			return faults, errors.Join(err, s.crashed())
 		}
-		if err := errors.Join(s.crashed(), pause(ctx, 200*time.Millisecond)); err != nil {
+		if err := errors.Join(s.crashed(), process.Pause(ctx, 200*time.Millisecond)); err != nil {
 			return faults, err
 		}
 		open = wrong

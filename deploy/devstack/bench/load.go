@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"devicetwin/deploy/devstack/process"
 )
 
 // account is what one device was made to say. It belongs to the connection that
@@ -166,9 +168,9 @@ func (l *load) await(ctx context.Context, p *publisher, k int, start time.Time) 
 		if err := p.flush(); err != nil {
 			return at, false, err
 		}
-		return at, true, pause(ctx, wait)
+		return at, true, process.Pause(ctx, wait)
 	}
-	for ; ; err = pause(ctx, 2*time.Millisecond) {
+	for ; ; err = process.Pause(ctx, 2*time.Millisecond) {
 		at = time.Now()
 		if err != nil || k >= most || l.lasts > 0 && at.Sub(start) >= l.lasts {
 			return at, false, err
@@ -188,17 +190,5 @@ func (l *load) lag(by time.Duration) {
 		if int64(by) <= was || l.late.CompareAndSwap(was, int64(by)) {
 			return
 		}
-	}
-}
-
-// pause waits; its error is why it could not.
-func pause(ctx context.Context, wait time.Duration) error {
-	t := time.NewTimer(wait)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }

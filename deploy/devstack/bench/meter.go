@@ -100,7 +100,7 @@ func (s *system) play(ctx context.Context, name string, l *load, warmUp, lasts t
 }
 
 func (s *system) watch(ctx context.Context, name string, warmUp, lasts time.Duration) (span, error) {
-	if err := pause(ctx, warmUp); err != nil {
+	if err := process.Pause(ctx, warmUp); err != nil {
 		return span{}, err
 	}
 	before, err := s.readings(ctx)
@@ -108,7 +108,7 @@ func (s *system) watch(ctx context.Context, name string, warmUp, lasts time.Dura
 		return span{}, err
 	}
 	profiled := s.profile(ctx, name, lasts)
-	if err := pause(ctx, lasts); err != nil {
+	if err := process.Pause(ctx, lasts); err != nil {
 		return span{}, err
 	}
 	after, err := s.readings(ctx)
@@ -127,7 +127,7 @@ func (s *system) profile(ctx context.Context, name string, lasts time.Duration) 
 			ctx, cancel := context.WithTimeout(ctx, lasts+30*time.Second)
 			defer cancel()
 			url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.address(part), max(1, int(lasts.Seconds())-1))
-			body, err := httpGet(ctx, url)
+			body, err := process.Get(ctx, url)
 			if err == nil {
 				err = os.WriteFile(filepath.Join(s.run.Profile, name+"-"+part+".pprof"), []byte(body), 0o644)
 			}
@@ -151,7 +151,7 @@ func (s *system) follow(ctx context.Context, name string) (value func() uint64, 
 	var current atomic.Uint64
 	var running sync.WaitGroup
 	running.Go(func() {
-		for pause(ctx, every) == nil {
+		for process.Pause(ctx, every) == nil {
 			if now, err := s.metrics(ctx, partBridge); err == nil {
 				current.Store(uint64(now[name] - first[name]))
 			}
@@ -207,7 +207,7 @@ func (s *system) drained(ctx context.Context, devices []*account) error {
 		if p.stuck(left) {
 			return fmt.Errorf("%d messages of %d do not get through the bridge", left, sent)
 		}
-		if err := errors.Join(s.crashed(), pause(ctx, 100*time.Millisecond)); err != nil {
+		if err := errors.Join(s.crashed(), process.Pause(ctx, 100*time.Millisecond)); err != nil {
 			return err
 		}
 	}

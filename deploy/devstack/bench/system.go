@@ -4,14 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -204,27 +200,7 @@ func (s *system) service(part string, more ...string) *process.Process {
 func (s *system) get(ctx context.Context, part, path string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	return httpGet(ctx, "http://"+s.address(part)+path)
-}
-
-func httpGet(ctx context.Context, url string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return "", fmt.Errorf("ask %s: %w", url, err)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return "", fmt.Errorf("ask %s: %w", url, err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<20))
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = errors.New(strings.TrimSpace(string(body)))
-	}
-	if err != nil {
-		return "", fmt.Errorf("ask %s: %w", url, err)
-	}
-	return string(body), nil
+	return process.Get(ctx, "http://"+s.address(part)+path)
 }
 
 // metrics are the sums of each metric of the bridge or the worker over its labels.
@@ -233,16 +209,5 @@ func (s *system) metrics(ctx context.Context, part string) (map[string]float64, 
 	if err != nil {
 		return nil, err
 	}
-	all := map[string]float64{}
-	for line := range strings.Lines(body) {
-		name, value, ok := strings.Cut(strings.TrimSpace(line), " ")
-		if strings.HasPrefix(line, "#") || !ok {
-			continue
-		}
-		if n, err := strconv.ParseFloat(value, 64); err == nil {
-			name, _, _ = strings.Cut(name, "{")
-			all[name] += n
-		}
-	}
-	return all, nil
+	return process.Metrics(body), nil
 }

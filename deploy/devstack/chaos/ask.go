@@ -2,34 +2,18 @@ package chaos
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
-	"strconv"
-	"strings"
 	"time"
+
+	"devicetwin/deploy/devstack/process"
 )
 
 // get asks the HTTP listener of a part.
 func (s *system) get(ctx context.Context, part Part, path string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, s.ports[part])+path, nil)
-	if err != nil {
-		return "", fmt.Errorf("ask %s: %w", part, err)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return "", fmt.Errorf("ask %s: %w", part, err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 32<<20))
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = errors.New(strings.TrimSpace(string(body)))
-	}
-	return string(body), err
+	return process.Get(ctx, "http://"+net.JoinHostPort(host, s.ports[part])+path)
 }
 
 // metrics are the figures of the present life of a part that have no labels.
@@ -38,13 +22,7 @@ func (s *system) metrics(ctx context.Context, part Part, names ...string) (map[s
 	if err != nil {
 		return nil, err
 	}
-	found := map[string]float64{}
-	for line := range strings.Lines(body) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if number, err := strconv.ParseFloat(value, 64); err == nil {
-			found[name] = number
-		}
-	}
+	found := process.Metrics(body)
 	for _, name := range names {
 		if _, ok := found[name]; !ok {
 			return nil, fmt.Errorf("%s has no metric %s", part, name)

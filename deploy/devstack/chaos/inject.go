@@ -75,7 +75,7 @@ func (in *injection) flow(ctx context.Context) error {
 		if err := in.system.crashed(); err != nil {
 			return err
 		}
-		if err := pause(ctx, lookEvery); err != nil {
+		if err := process.Pause(ctx, lookEvery); err != nil {
 			return err
 		}
 	}
@@ -107,16 +107,4 @@ func (in *injection) carried() int64 {
 		return 0
 	}
 	return in.system.proxied.carried()
-}
-
-// pause waits; its error is why it could not.
-func pause(ctx context.Context, wait time.Duration) error {
-	t := time.NewTimer(wait)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

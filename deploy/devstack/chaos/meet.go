@@ -3,6 +3,8 @@ package chaos
 import (
 	"context"
 	"fmt"
+
+	"devicetwin/deploy/devstack/process"
 )
 
 // meet lets the fault happen to a part, or to the link, once, and end.
@@ -16,7 +18,7 @@ func (in *injection) meet(ctx context.Context, part Part) error {
 	}
 	in.met++
 	in.say("%s", in.begun(part))
-	if err := pause(ctx, in.fault.Lasts); err != nil {
+	if err := process.Pause(ctx, in.fault.Lasts); err != nil {
 		return err
 	}
 	if err := end(ctx); err != nil {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"devicetwin/deploy/devstack/process"
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/devicefsm"
 	"devicetwin/simulator"
@@ -131,7 +132,7 @@ func (s *system) missing(ctx context.Context, measurement string, due map[pointK
 		if len(missing) == 0 || time.Since(quiet) > pointsQuiet || time.Since(began) > pointsPatience {
 			return missing, nil
 		}
-		if err := pause(ctx, pointsEvery); err != nil {
+		if err := process.Pause(ctx, pointsEvery); err != nil {
 			return nil, err
 		}
 	}

@@ -1,0 +1,64 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const maxAnswer = 32 << 20 // bytes
+
+// Get asks for a URL. An answer other than 200 is an error with its text.
+func Get(ctx context.Context, url string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", fmt.Errorf("ask %s: %w", url, err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", fmt.Errorf("ask %s: %w", url, err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = errors.New(strings.TrimSpace(string(body)))
+	}
+	if err != nil {
+		return "", fmt.Errorf("ask %s: %w", url, err)
+	}
+	return string(body), nil
+}
+
+// Metrics are the sums of each metric over its labels, of an answer in Prometheus'
+// text format.
+func Metrics(text string) map[string]float64 {
+	all := map[string]float64{}
+	for line := range strings.Lines(text) {
+		name, value, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if strings.HasPrefix(line, "#") || !ok {
+			continue
+		}
+		if n, err := strconv.ParseFloat(value, 64); err == nil {
+			name, _, _ = strings.Cut(name, "{")
+			all[name] += n
+		}
+	}
+	return all
+}
+
+// Pause waits; its error is why it could not.
+func Pause(ctx context.Context, wait time.Duration) error {
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

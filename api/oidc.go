@@ -25,7 +25,7 @@ type OIDCConfig struct {
 // Validate tells what is missing.
 func (c OIDCConfig) Validate() error {
 	var faults []error
-	if u, err := url.Parse(c.Issuer); err != nil || u.Host == "" || u.Scheme != "https" && !isLoopback(u.Hostname()) {
+	if u, err := url.Parse(c.Issuer); err != nil || u.Host == "" || u.Scheme != "https" && !IsLoopback(u.Hostname()) {
 		faults = append(faults, fmt.Errorf("issuer %q: expected a URL with https", c.Issuer))
 	}
 	if c.Audience == "" {

@@ -162,7 +162,7 @@ func onlyLoopbackNames(next http.Handler) http.Handler {
 		if name, _, err := net.SplitHostPort(host); err == nil {
 			host = name
 		}
-		if !isLoopback(strings.Trim(host, "[]")) {
+		if !IsLoopback(strings.Trim(host, "[]")) {
 			writeProblem(w, http.StatusMisdirectedRequest, "without tokens the API answers only to localhost, 127.0.0.1 and [::1]")
 			return
 		}
@@ -170,8 +170,8 @@ func onlyLoopbackNames(next http.Handler) http.Handler {
 	})
 }
 
-// isLoopback reports whether a host's name is this machine's own.
-func isLoopback(host string) bool {
+// IsLoopback reports whether a host's name is this machine's own.
+func IsLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

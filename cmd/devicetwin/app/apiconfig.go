@@ -43,7 +43,7 @@ func (c APIConfig) Validate() error {
 	if err != nil {
 		fault("address (--api-listen) %q: expected HOST:PORT", c.Listen)
 	}
-	if err == nil && c.open() && !isLoopbackHost(host) {
+	if err == nil && c.open() && !api.IsLoopback(host) {
 		fault("address (--api-listen) %s is not this machine's alone: expected tokens (--api-token-file) or an issuer (--api-oidc-issuer)", c.Listen)
 	}
 	if (c.CertFile == "") != (c.KeyFile == "") {
@@ -65,11 +65,6 @@ func (c APIConfig) Validate() error {
 
 // open says that nobody is asked who he is.
 func (c APIConfig) open() bool { return c.TokenFile == "" && c.OIDCIssuer == "" }
-
-func isLoopbackHost(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
 
 // authenticator is nil if everybody is let in.
 func (c APIConfig) authenticator(log *slog.Logger) (api.Authenticator, error) {

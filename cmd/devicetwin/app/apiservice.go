@@ -110,7 +110,7 @@ func (c APIConfig) tellAccess(log *slog.Logger, url string) {
 	switch {
 	case c.open():
 		log.Warn("THE API LETS EVERYBODY ON THIS MACHINE DO EVERYTHING: it has no tokens (--api-token-file, --api-oidc-issuer)", "api", url)
-	case c.CertFile == "" && !isLoopbackHost(host):
+	case c.CertFile == "" && !api.IsLoopback(host):
 		log.Warn("the API is served without TLS: tokens can be read on the way, unless something before it encrypts (--api-cert-file)", "api", url)
 	default:
 		log.Info("the API is served", "api", url)

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 
+	"devicetwin/api"
 	"devicetwin/devicefsm"
 	"devicetwin/workflows"
 )
@@ -55,7 +56,7 @@ func (c TemporalConfig) dialTemporal(metrics prometheus.Registerer, log *slog.Lo
 
 func (c TemporalConfig) onThisMachine() bool {
 	host, _, err := net.SplitHostPort(c.Address)
-	return err == nil && isLoopbackHost(host)
+	return err == nil && api.IsLoopback(host)
 }
 
 // temporalLogger lets the SDK's warnings through: its information is about

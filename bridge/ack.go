@@ -21,9 +21,9 @@ type delivery struct {
 // came of it waits for acceptance any more.
 type entry struct {
 	delivery
-	device *device // nil: it is of none, or refused
-	open   int     // messages and dead letters not yet accepted
-	held   bool    // counted in core.held
+	device *deviceState // nil: it is of none, or refused
+	open   int          // messages and dead letters not yet accepted
+	held   bool         // counted in core.held
 	// letter is set once a dead letter was made of it, so that an array of
 	// objects in several refused batches makes one.
 	letter bool

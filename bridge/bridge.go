@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 )
 
@@ -21,12 +22,12 @@ type Model interface {
 	// Hash identifies the model: a workflow is started with it.
 	Hash() string
 	// Relevant reports whether a message can matter to a device in any state.
-	Relevant(devicefsm.Message) bool
+	Relevant(device.Message) bool
 	// Pass is Relevant, but false for a repetition that can do nothing after what
 	// the filter has let pass.
-	Pass(*devicefsm.Filter, devicefsm.Message) bool
+	Pass(*devicefsm.Filter, device.Message) bool
 	// MayLeaveOut is false for a message that Pass lets pass whatever came before it.
-	MayLeaveOut(devicefsm.Message) bool
+	MayLeaveOut(device.Message) bool
 	// Liveness is zeros if the model does not watch for silence.
 	Liveness() (silentAfter, tolerance time.Duration)
 }
@@ -39,15 +40,15 @@ type Signaller interface {
 	// same batch is given again, unchanged, until it is accepted; what it holds
 	// therefore identifies it. An error that has a method Permanent() bool which
 	// returns true ends that: the batch becomes dead letters.
-	Signal(ctx context.Context, device string, batch devicefsm.Batch) error
+	Signal(ctx context.Context, device string, batch device.Batch) error
 	// SignalExisting is Signal without starting a workflow: if there is none, its
 	// error has a method NotFound() bool that returns true.
-	SignalExisting(ctx context.Context, device string, batch devicefsm.Batch) error
+	SignalExisting(ctx context.Context, device string, batch device.Batch) error
 }
 
 // Starter is a Signaller that starts a workflow with the model of a given hash.
 type Starter interface {
-	SignalAs(ctx context.Context, device, model string, batch devicefsm.Batch) error
+	SignalAs(ctx context.Context, device, model string, batch device.Batch) error
 }
 
 // PointWriter takes points of time series; *InfluxWriter is one. WritePoint

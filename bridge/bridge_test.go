@@ -10,9 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
+	"devicetwin/device"
 
-	"devicetwin/devicefsm"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // fakeSignaller accepts after a while, or fails as long as down is set.
@@ -26,11 +26,11 @@ type fakeSignaller struct {
 	attempts int
 }
 
-func (s *fakeSignaller) SignalExisting(ctx context.Context, device string, b devicefsm.Batch) error {
+func (s *fakeSignaller) SignalExisting(ctx context.Context, device string, b device.Batch) error {
 	return s.Signal(ctx, device, b)
 }
 
-func (s *fakeSignaller) Signal(ctx context.Context, device string, b devicefsm.Batch) error {
+func (s *fakeSignaller) Signal(ctx context.Context, device string, b device.Batch) error {
 	select {
 	case <-time.After(s.takes):
 	case <-ctx.Done():

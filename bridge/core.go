@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"time"
 
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 	"devicetwin/twin"
 )
 
@@ -15,7 +15,7 @@ type effects interface {
 	// signal starts an attempt; its result comes back through core.signalled.
 	// Model is the hash of the model to start a workflow with, "" for the default
 	// one; existing is for a batch that must not start a workflow.
-	signal(device, model string, batch devicefsm.Batch, existing bool)
+	signal(device, model string, batch device.Batch, existing bool)
 	// letter takes a dead letter and reports whether core.lettered will follow.
 	letter(l DeadLetter, e *entry) bool
 	// answer takes an answer to a request, and reports whether core.lettered will
@@ -52,18 +52,18 @@ type core struct {
 	held      int     // deliveries whose memory is in use
 	heldBytes int
 
-	ready    fifo[*device] // something pending, nothing in flight
-	early    fifo[*device] // the same, but nothing that has to be now: see renewal
-	resting  deviceHeap    // the same, for which it is too early
-	retries  deviceHeap    // a batch that waits to be tried again
+	ready    fifo[*deviceState] // something pending, nothing in flight
+	early    fifo[*deviceState] // the same, but nothing that has to be now: see renewal
+	resting  deviceHeap         // the same, for which it is too early
+	retries  deviceHeap         // a batch that waits to be tried again
 	inFlight int
 	outage   outage
 	pacer    *pacer
 	hurried  bool // nothing rests any more
 
-	proven time.Time // when the last accepted signal was sent
-	stuck  int       // devices that were given up
-	trying *device   // with an empty batch to find out whether Temporal is well, or nil
+	proven time.Time    // when the last accepted signal was sent
+	stuck  int          // devices that were given up
+	trying *deviceState // with an empty batch to find out whether Temporal is well, or nil
 
 	online    bool          // the connection stands
 	absent    time.Duration // in which nothing could come in, so far
@@ -244,7 +244,7 @@ func (c *core) interpret(e *entry, now time.Time) {
 	c.weigh(d, a, objects, e, now)
 }
 
-func (c *core) enqueue(d *device, m devicefsm.Message, e *entry, now time.Time) {
+func (c *core) enqueue(d *deviceState, m device.Message, e *entry, now time.Time) {
 	e.open++
 	d.begun = true
 	it := item{m, e, messageSize(m)}
@@ -287,12 +287,12 @@ func (c *core) dispatch(now time.Time) {
 		}
 		d.signalled = now
 		c.inFlight++
-		c.out.signal(d.id, c.startsWith(d), devicefsm.Batch{ID: w.id, Messages: w.messages()}, w.onlyAsks())
+		c.out.signal(d.id, c.startsWith(d), device.Batch{ID: w.id, Messages: w.messages()}, w.onlyAsks())
 	}
 }
 
 // nextDevice returns the device whose turn it is, if there is room for a signal.
-func (c *core) nextDevice() (*device, bool) {
+func (c *core) nextDevice() (*deviceState, bool) {
 	limit := c.outage.limit(c.pacer.inFlight())
 	switch {
 	case c.ready.len() == 0:
@@ -304,7 +304,7 @@ func (c *core) nextDevice() (*device, bool) {
 	return c.ready.pop(), true
 }
 
-func (c *core) startsWith(d *device) string {
+func (c *core) startsWith(d *deviceState) string {
 	if d.kind == nil || d.kind.start.Hash() == c.kinds.fallback.start.Hash() {
 		return ""
 	}
@@ -352,7 +352,7 @@ func (c *core) signalled(id string, err error, now time.Time) {
 }
 
 // failed lets a batch wait to be tried again.
-func (c *core) failed(d *device, err error, now time.Time) {
+func (c *core) failed(d *deviceState, err error, now time.Time) {
 	w := d.work
 	c.counts.signalFailures.Add(1)
 	w.err = err
@@ -379,7 +379,7 @@ func (c *core) recovered(now time.Time) {
 }
 
 // finish ends a device's batch, with each of its messages as the outcome is.
-func (c *core) finish(d *device, now time.Time, each func(item)) {
+func (c *core) finish(d *deviceState, now time.Time, each func(item)) {
 	w := d.work
 	batch := w.batch
 	d.answered(batch)
@@ -400,7 +400,7 @@ func (c *core) finish(d *device, now time.Time, each func(item)) {
 }
 
 func (c *core) accepted(it item) {
-	if it.message.Channel != devicefsm.ChannelSystem {
+	if it.message.Channel != device.ChannelSystem {
 		c.counts.events.Add(1)
 	}
 	it.entry.device.leased(it.message)

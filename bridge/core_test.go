@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 )
 
 func TestBatchGrowsWhileOneSignalIsInFlight(t *testing.T) {
@@ -331,7 +331,7 @@ func TestGaps(t *testing.T) {
 	var got []string
 	for _, s := range b.out.signals {
 		m := s.batch.Messages[0]
-		if m.Channel != devicefsm.ChannelSystem || m.Name != devicefsm.EventSequenceGap || m.Seq != 0 {
+		if m.Channel != device.ChannelSystem || m.Name != device.EventSequenceGap || m.Seq != 0 {
 			t.Fatalf("signalled %+v", m)
 		}
 		got = append(got, fmt.Sprintf("%v:%v-%v(%v)", m.Data["epoch"], m.Data["from"], m.Data["to"], m.Data["missing"]))
@@ -367,7 +367,7 @@ func TestLivenessIsRenewedOncePerTolerance(t *testing.T) {
 		b.now = b.now.Add(time.Second)
 	}
 	for i, s := range b.out.signals {
-		if s.ids() != devicefsm.MessageSeen {
+		if s.ids() != device.MessageSeen {
 			t.Errorf("signalled %s", s.ids())
 		}
 		if i == 0 {

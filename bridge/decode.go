@@ -10,7 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 )
 
 // maxInteger is the largest integer that every JSON implementation keeps
@@ -30,9 +30,9 @@ type payloadLimits struct {
 
 // decoded is one object of a payload.
 type decoded struct {
-	message devicefsm.Message
+	message device.Message
 	// gap stands before the message if numbers are missing there.
-	gap               *devicefsm.Message
+	gap               *device.Message
 	signal, signalGap bool // as the model says
 	settled           bool // not to be signalled, and perhaps only because it repeats another
 	// at is the time of its point: the device's ts if there is one and it is
@@ -107,7 +107,7 @@ func decodeObject(a address, object json.RawMessage, redelivered bool, at time.T
 	if err := json.Unmarshal(object, &data); err != nil {
 		return decoded{}, refuse(ReasonBadPayload, "not JSON: %v", err)
 	}
-	d := decoded{at: at, message: devicefsm.Message{
+	d := decoded{at: at, message: device.Message{
 		Channel: a.channel, Name: a.name, Data: data, Time: at, Redelivered: redelivered,
 	}}
 	epoch, ref := takeInteger(data, "epoch", 0)

@@ -8,7 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 )
 
 var testLimits = payloadLimits{bytes: 1000, depth: 4, objects: 3}
@@ -65,7 +65,7 @@ func TestParseTopic(t *testing.T) {
 
 func TestDecode(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	a := address{device: "d", channel: devicefsm.ChannelTelemetry}
+	a := address{device: "d", channel: device.ChannelTelemetry}
 	tests := map[string]struct {
 		payload string
 		want    string // the messages, or the beginning of the refusal
@@ -157,7 +157,7 @@ func TestTimeOfPoint(t *testing.T) {
 
 func TestDigest(t *testing.T) {
 	at := time.Now()
-	a := address{device: "d", channel: devicefsm.ChannelEvents, name: "e"}
+	a := address{device: "d", channel: device.ChannelEvents, name: "e"}
 	digests := func(a address, payload string) (ds []string) {
 		objects, ref := decode(a, []byte(payload), false, at, testLimits)
 		if ref != nil {
@@ -246,14 +246,14 @@ func TestSizeIsAnUpperBound(t *testing.T) {
 		{"a": []any{nil, true, false, "x", map[string]any{"y": []any{}}}},
 		{strings.Repeat("&", 100): strings.Repeat("\x01", 100)},
 	} {
-		m := devicefsm.Message{
-			Channel: devicefsm.ChannelTelemetry, Name: "x", Data: data, Time: time.Now().UTC(),
+		m := device.Message{
+			Channel: device.ChannelTelemetry, Name: "x", Data: data, Time: time.Now().UTC(),
 			Epoch: 1<<53 - 1, Seq: 1<<53 - 1, Digest: "0123456789abcdef", Redelivered: true,
-			Twin: &devicefsm.TwinRequest{
+			Twin: &device.TwinRequest{
 				Shadow: strings.Repeat("s", 64), Reply: "$aws/things/<&>/shadow", Payload: []byte(strings.Repeat("x", 100)), Reports: true,
 			},
-			LeftOut: &devicefsm.LeftOut{
-				Spans:   []devicefsm.Span{{Epoch: 1<<63 - 1, From: 1<<64 - 1, To: 1<<64 - 1}, {Epoch: 1<<63 - 1, From: 1<<64 - 1, To: 1<<64 - 1}},
+			LeftOut: &device.LeftOut{
+				Spans:   []device.Span{{Epoch: 1<<63 - 1, From: 1<<64 - 1, To: 1<<64 - 1}, {Epoch: 1<<63 - 1, From: 1<<64 - 1, To: 1<<64 - 1}},
 				Digests: []string{"0123456789abcdef", "0123456789abcdef"},
 			},
 		}

@@ -4,12 +4,12 @@ import (
 	"container/list"
 	"time"
 
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 )
 
-// device is what the bridge remembers of one device. Most are idle, and there
+// deviceState is what the bridge remembers of one device. Most are idle, and there
 // are many of them: what only a busy one needs stands apart.
-type device struct {
+type deviceState struct {
 	id    string
 	place *list.Element
 
@@ -55,7 +55,7 @@ type backlog struct {
 // item is one message on its way to the workflow, and the delivery that waits
 // for it.
 type item struct {
-	message devicefsm.Message
+	message device.Message
 	entry   *entry
 	size    int
 }
@@ -95,21 +95,21 @@ func (b *backlog) load(messages, bytes int) {
 // deviceTable remembers the devices that were heard last.
 type deviceTable struct {
 	limit int
-	byID  map[string]*device
-	order list.List // of *device, last heard first
+	byID  map[string]*deviceState
+	order list.List // of *deviceState, last heard first
 }
 
 func newDeviceTable(limit int) *deviceTable {
-	return &deviceTable{limit: limit, byID: make(map[string]*device)}
+	return &deviceTable{limit: limit, byID: make(map[string]*deviceState)}
 }
 
 // get returns the device, which is new if it was not remembered.
-func (t *deviceTable) get(id string) *device {
+func (t *deviceTable) get(id string) *deviceState {
 	if d, ok := t.byID[id]; ok {
 		t.order.MoveToFront(d.place)
 		return d
 	}
-	d := &device{id: id}
+	d := &deviceState{id: id}
 	d.place = t.order.PushFront(d)
 	t.byID[id] = d
 	t.forget()
@@ -121,7 +121,7 @@ func (t *deviceTable) get(id string) *device {
 func (t *deviceTable) forget() {
 	for tries := len(t.byID); len(t.byID) > t.limit && tries > 0; tries-- {
 		oldest := t.order.Back()
-		d := oldest.Value.(*device)
+		d := oldest.Value.(*deviceState)
 		if d.work != nil {
 			t.order.MoveToFront(oldest)
 			continue

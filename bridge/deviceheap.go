@@ -9,26 +9,26 @@ type deviceHeap struct{ devices placedDevices }
 
 // newDeviceHeap makes a heap by an order, and by where a device keeps its place
 // in this heap: from 1; 0: it is not there.
-func newDeviceHeap(before func(a, b *device) bool, place func(*backlog) *int) deviceHeap {
+func newDeviceHeap(before func(a, b *deviceState) bool, place func(*backlog) *int) deviceHeap {
 	return deviceHeap{placedDevices{before: before, place: place}}
 }
 
 func (h *deviceHeap) len() int { return len(h.devices.all) }
 
 // head is the device whose turn is next.
-func (h *deviceHeap) head() *device { return h.devices.all[0] }
+func (h *deviceHeap) head() *deviceState { return h.devices.all[0] }
 
-func (h *deviceHeap) push(d *device) { heap.Push(&h.devices, d) }
+func (h *deviceHeap) push(d *deviceState) { heap.Push(&h.devices, d) }
 
-func (h *deviceHeap) pop() *device { return heap.Pop(&h.devices).(*device) }
+func (h *deviceHeap) pop() *deviceState { return heap.Pop(&h.devices).(*deviceState) }
 
 // remove takes out a device that is there.
-func (h *deviceHeap) remove(d *device) { heap.Remove(&h.devices, *h.devices.place(d.work)-1) }
+func (h *deviceHeap) remove(d *deviceState) { heap.Remove(&h.devices, *h.devices.place(d.work)-1) }
 
 // placedDevices is what package heap works on.
 type placedDevices struct {
-	all    []*device
-	before func(a, b *device) bool
+	all    []*deviceState
+	before func(a, b *deviceState) bool
 	place  func(*backlog) *int
 }
 
@@ -41,7 +41,7 @@ func (p *placedDevices) Swap(i, j int) {
 }
 
 func (p *placedDevices) Push(v any) {
-	d := v.(*device)
+	d := v.(*deviceState)
 	p.all = append(p.all, d)
 	*p.place(d.work) = len(p.all)
 }

@@ -13,11 +13,11 @@ func TestDeviceHeap(t *testing.T) {
 	for name, h := range map[string]deviceHeap{"resting": newResting(), "retries": newRetries()} {
 		t.Run(name, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(1, 2))
-			var in []*device
+			var in []*deviceState
 			for range 3000 {
 				if random.IntN(5) < 3 {
 					at := epoch.Add(time.Duration(random.IntN(1000)) * time.Second)
-					d := &device{signalled: at, work: &backlog{retryAt: at}}
+					d := &deviceState{signalled: at, work: &backlog{retryAt: at}}
 					h.push(d)
 					in = append(in, d)
 				} else if len(in) > 0 {
@@ -54,7 +54,7 @@ func checkPlaces(t *testing.T, h *deviceHeap, want int) {
 	}
 }
 
-func checkOut(t *testing.T, d *device) {
+func checkOut(t *testing.T, d *deviceState) {
 	t.Helper()
 	if d.work.rest != 0 || d.work.retry != 0 {
 		t.Fatalf("out, and still at %d, %d", d.work.rest, d.work.retry)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 )
 
@@ -22,21 +23,21 @@ type testModel struct {
 func (testModel) Name() string { return "pump" }
 func (testModel) Hash() string { return "pump-hash" }
 
-func (m testModel) Relevant(msg devicefsm.Message) bool {
+func (m testModel) Relevant(msg device.Message) bool {
 	switch msg.Channel {
-	case devicefsm.ChannelTelemetry:
+	case device.ChannelTelemetry:
 		_, hot := msg.Data["hot"]
 		return hot
-	case devicefsm.ChannelSystem:
-		return msg.Name == devicefsm.EventSequenceGap && !m.ignoreGaps
+	case device.ChannelSystem:
+		return msg.Name == device.EventSequenceGap && !m.ignoreGaps
 	}
 	return true
 }
 
 // Pass knows of no settled classes; see the tests of sight for those.
-func (m testModel) Pass(_ *devicefsm.Filter, msg devicefsm.Message) bool { return m.Relevant(msg) }
+func (m testModel) Pass(_ *devicefsm.Filter, msg device.Message) bool { return m.Relevant(msg) }
 
-func (m testModel) MayLeaveOut(msg devicefsm.Message) bool { return !m.Relevant(msg) }
+func (m testModel) MayLeaveOut(msg device.Message) bool { return !m.Relevant(msg) }
 
 func (m testModel) Liveness() (time.Duration, time.Duration) { return m.silentAfter, m.tolerance }
 
@@ -44,7 +45,7 @@ func (m testModel) Liveness() (time.Duration, time.Duration) { return m.silentAf
 type sentSignal struct {
 	device   string
 	model    string
-	batch    devicefsm.Batch
+	batch    device.Batch
 	existing bool
 }
 
@@ -71,7 +72,7 @@ type recorder struct {
 	waiting   []*entry
 }
 
-func (r *recorder) signal(device, model string, b devicefsm.Batch, existing bool) {
+func (r *recorder) signal(device, model string, b device.Batch, existing bool) {
 	r.signals = append(r.signals, sentSignal{device, model, b, existing})
 }
 

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 )
 
 // kind is what the bridge knows of the model that a device runs.
@@ -137,9 +137,9 @@ func (k *kinds) of(device string) *kind {
 // learn takes over the model that a birth message names, and reports whether it
 // is news. A rule is stronger. One that this bridge does not have leaves the
 // device unknown: everything is signalled.
-func (c *core) learn(d *device, m devicefsm.Message) bool {
+func (c *core) learn(d *deviceState, m device.Message) bool {
 	name, ok := m.Data["model"].(string)
-	if c.kinds.unborn == nil || m.Channel != devicefsm.ChannelStatus || !ok || c.kinds.of(d.id) != c.kinds.unborn {
+	if c.kinds.unborn == nil || m.Channel != device.ChannelStatus || !ok || c.kinds.of(d.id) != c.kinds.unborn {
 		return false
 	}
 	k := c.kinds.born[name]
@@ -153,7 +153,7 @@ func (c *core) learn(d *device, m devicefsm.Message) bool {
 }
 
 // device returns the device, which is new if it was not remembered.
-func (c *core) device(id string) *device {
+func (c *core) device(id string) *deviceState {
 	d := c.devices.get(id)
 	if d.kind == nil {
 		d.kind = c.kinds.of(id)

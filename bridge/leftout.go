@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 )
 
 // Bounds of what is remembered of the messages of one device that were left out:
@@ -19,12 +19,12 @@ const (
 // deliver them again, and nobody would know any more that they were left out; so
 // the next message that is signalled tells the workflow.
 type leftOut struct {
-	spans   []devicefsm.Span
+	spans   []device.Span
 	digests []uint64 // of those without a number
 }
 
 // leaveOut notes a message that is not signalled.
-func (d *device) leaveOut(m devicefsm.Message) {
+func (d *deviceState) leaveOut(m device.Message) {
 	if d.leftOut == nil {
 		d.leftOut = new(leftOut)
 	}
@@ -39,7 +39,7 @@ func (d *device) leaveOut(m devicefsm.Message) {
 		l.spans[n-1].To++
 		return
 	}
-	l.spans = last(append(l.spans, devicefsm.Span{Epoch: m.Epoch, From: m.Seq, To: m.Seq}), keptSpans)
+	l.spans = last(append(l.spans, device.Span{Epoch: m.Epoch, From: m.Seq, To: m.Seq}), keptSpans)
 }
 
 // last keeps the last n of a list, in place.
@@ -51,13 +51,13 @@ func last[T any](list []T, n int) []T {
 }
 
 // takeLeftOut returns what was left out, for the message that is signalled next.
-func (d *device) takeLeftOut() *devicefsm.LeftOut {
+func (d *deviceState) takeLeftOut() *device.LeftOut {
 	l := d.leftOut
 	if l == nil {
 		return nil
 	}
 	d.leftOut = nil
-	out := &devicefsm.LeftOut{Spans: l.spans}
+	out := &device.LeftOut{Spans: l.spans}
 	for _, sum := range l.digests {
 		out.Digests = append(out.Digests, fmt.Sprintf("%016x", sum))
 	}

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 	"devicetwin/internal/measure"
 )
 
@@ -144,22 +144,22 @@ type world struct {
 	running sync.WaitGroup
 }
 
-func (w *world) signal(device, model string, batch devicefsm.Batch, existing bool) {
+func (w *world) signal(id, model string, batch device.Batch, existing bool) {
 	signal := w.deps.Signaller.Signal
 	switch {
 	case existing:
 		signal = w.deps.Signaller.SignalExisting
 	case model != "":
-		signal = func(ctx context.Context, device string, batch devicefsm.Batch) error {
-			return w.deps.Starter.SignalAs(ctx, device, model, batch)
+		signal = func(ctx context.Context, id string, batch device.Batch) error {
+			return w.deps.Starter.SignalAs(ctx, id, model, batch)
 		}
 	}
 	w.running.Go(func() {
 		ctx, cancel := context.WithTimeout(w.ctx, w.timeout)
 		defer cancel()
-		err := signal(ctx, device, batch)
+		err := signal(ctx, id, batch)
 		select {
-		case w.loop.results <- signalResult{device, err}:
+		case w.loop.results <- signalResult{id, err}:
 		case <-w.loop.ended:
 		}
 	})

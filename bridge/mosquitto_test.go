@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 )
 
 // mosquitto is a real broker with persistence, on a port of its own, that can
@@ -110,11 +110,11 @@ type workflowModel struct {
 	seen map[string][]uint64
 }
 
-func (w *workflowModel) SignalExisting(ctx context.Context, device string, b devicefsm.Batch) error {
+func (w *workflowModel) SignalExisting(ctx context.Context, device string, b device.Batch) error {
 	return w.Signal(ctx, device, b)
 }
 
-func (w *workflowModel) Signal(_ context.Context, device string, b devicefsm.Batch) error {
+func (w *workflowModel) Signal(_ context.Context, device string, b device.Batch) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.down || rand.N(10) == 0 {

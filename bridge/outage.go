@@ -72,6 +72,6 @@ func backoff(low, high time.Duration) func(attempt int) time.Duration {
 // newRetries orders devices by when their batch is to be tried again.
 func newRetries() deviceHeap {
 	return newDeviceHeap(
-		func(a, b *device) bool { return a.work.retryAt.Before(b.work.retryAt) },
+		func(a, b *deviceState) bool { return a.work.retryAt.Before(b.work.retryAt) },
 		func(w *backlog) *int { return &w.retry })
 }

@@ -37,7 +37,7 @@ func (b *bucket) refill(rate, size float64, now time.Time, absent time.Duration)
 
 // overQuota judges a delivery of which n messages are to be signalled. All of
 // them are, or none: half a payload would leave no trace of the other half.
-func (c *core) overQuota(d *device, n int, now time.Time) *refusal {
+func (c *core) overQuota(d *deviceState, n int, now time.Time) *refusal {
 	if d.stuck {
 		return refuse(ReasonQuota, "the device's workflow takes no signals")
 	}

@@ -4,7 +4,7 @@ import (
 	"hash/fnv"
 	"time"
 
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 )
 
 // Liveness is a lease. The workflow waits for silent_after and a tolerance from
@@ -30,7 +30,7 @@ const (
 
 // renews tells what a message at the given time means. After a silence it must
 // be signalled at once, because the workflow may have noticed it.
-func (d *device) renews(at time.Time) renewal {
+func (d *deviceState) renews(at time.Time) renewal {
 	k := d.kind
 	if k.silentAfter <= 0 {
 		return renewalNone
@@ -55,7 +55,7 @@ func earliest(id string, tolerance time.Duration) time.Duration {
 }
 
 // renew queues the renewal of a device's lease. Its message came with e.
-func (c *core) renew(d *device, m devicefsm.Message, due renewal, e *entry, now time.Time) {
+func (c *core) renew(d *deviceState, m device.Message, due renewal, e *entry, now time.Time) {
 	switch due {
 	case renewalDue:
 		c.enqueue(d, seen(m.Time), e, now)
@@ -66,8 +66,8 @@ func (c *core) renew(d *device, m devicefsm.Message, due renewal, e *entry, now 
 	}
 }
 
-func seen(at time.Time) devicefsm.Message {
-	return devicefsm.Message{Channel: devicefsm.ChannelSystem, Name: devicefsm.MessageSeen, Time: at}
+func seen(at time.Time) device.Message {
+	return device.Message{Channel: device.ChannelSystem, Name: device.MessageSeen, Time: at}
 }
 
 // earlyShare is the part of the signals that may be in flight which early renewals
@@ -77,7 +77,7 @@ const earlyShare = 8
 // nextEarly returns a device whose early renewal is next, if there is room for
 // it. Few are in flight at once, so that their rate falls as Temporal gets
 // slower: a signal that is accepted has its workflow task still to come.
-func (c *core) nextEarly(limit int) (*device, bool) {
+func (c *core) nextEarly(limit int) (*deviceState, bool) {
 	for c.early.len() > 0 && c.inFlight < max(1, limit/earlyShare) && !c.hurried {
 		d := c.early.pop()
 		if d.work != nil && d.work.early { // else it had more to say
@@ -90,7 +90,7 @@ func (c *core) nextEarly(limit int) (*device, bool) {
 
 // hasten lets a device whose early renewal waits take its turn with the others:
 // it has more to say.
-func (c *core) hasten(d *device, now time.Time) {
+func (c *core) hasten(d *deviceState, now time.Time) {
 	if d.work.early {
 		d.renewNow()
 		c.queueUp(d, now)
@@ -100,7 +100,7 @@ func (c *core) hasten(d *device, now time.Time) {
 // renewNow makes the message of an early renewal: it tells when the device was
 // heard last, and is of no delivery that would wait for it, nor become a dead
 // letter.
-func (d *device) renewNow() {
+func (d *deviceState) renewNow() {
 	m := seen(d.heard)
 	nothing := &entry{delivery: delivery{from: &window{lost: true}}, device: d, open: 1, letter: true}
 	d.work.early = false
@@ -108,8 +108,8 @@ func (d *device) renewNow() {
 }
 
 // leased notes an accepted renewal.
-func (d *device) leased(m devicefsm.Message) {
-	if m.Channel == devicefsm.ChannelSystem && m.Name == devicefsm.MessageSeen && m.Time.After(d.renewed) {
+func (d *deviceState) leased(m device.Message) {
+	if m.Channel == device.ChannelSystem && m.Name == device.MessageSeen && m.Time.After(d.renewed) {
 		d.renewed = m.Time
 	}
 }

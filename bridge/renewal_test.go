@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 )
 
 // leases is a core whose devices were all heard at the beginning.
@@ -90,12 +90,12 @@ func TestAnEarlyRenewalGivesWay(t *testing.T) {
 	if !slices.Equal(got[:2], []string{"urgent", "d19"}) {
 		t.Errorf("then came %v", got)
 	}
-	if ids := b.out.signals[3].ids(); ids != devicefsm.MessageSeen+" 5" {
+	if ids := b.out.signals[3].ids(); ids != device.MessageSeen+" 5" {
 		t.Errorf("d19 says %s: its renewal goes with what is urgent", ids)
 	}
 	b.acceptAll()
 	for _, s := range b.out.signals[4:] {
-		if s.ids() == devicefsm.MessageSeen && !s.batch.Messages[0].Time.Equal(heard) {
+		if s.ids() == device.MessageSeen && !s.batch.Messages[0].Time.Equal(heard) {
 			t.Errorf("%s was heard at %v, want %v", s.device, s.batch.Messages[0].Time, heard)
 		}
 	}

@@ -6,7 +6,7 @@ import "time"
 // a signal, or at rest until linger has passed since its last one. A batch that
 // cannot grow any more, for itself or because nothing is taken, has nothing to
 // wait for.
-func (c *core) queueUp(d *device, now time.Time) {
+func (c *core) queueUp(d *deviceState, now time.Time) {
 	if c.hurried || c.full() || now.Sub(d.signalled) >= c.pacer.linger || d.work.full(c.cfg.BatchMessages, c.cfg.BatchBytes) {
 		c.ready.push(d)
 		return
@@ -15,7 +15,7 @@ func (c *core) queueUp(d *device, now time.Time) {
 }
 
 // grown ends a rest when the batch has become full.
-func (c *core) grown(d *device) {
+func (c *core) grown(d *deviceState) {
 	if d.work.rest > 0 && d.work.full(c.cfg.BatchMessages, c.cfg.BatchBytes) {
 		c.resting.remove(d)
 		c.ready.push(d)
@@ -41,6 +41,6 @@ func (c *core) hurry(now time.Time) {
 // the order holds while linger changes.
 func newResting() deviceHeap {
 	return newDeviceHeap(
-		func(a, b *device) bool { return a.signalled.Before(b.signalled) },
+		func(a, b *deviceState) bool { return a.signalled.Before(b.signalled) },
 		func(w *backlog) *int { return &w.rest })
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 )
 
@@ -64,9 +65,9 @@ func (s *sight) holds() bool {
 // sequence.gap message that stands before it, if numbers are missing.
 // A number that is not higher than one seen is the workflow's business: only it
 // can tell late from repeated.
-func (s *sight) gap(m devicefsm.Message) (devicefsm.Message, bool) {
+func (s *sight) gap(m device.Message) (device.Message, bool) {
 	if m.Seq == 0 {
-		return devicefsm.Message{}, false
+		return device.Message{}, false
 	}
 	from := s.lastSeq + 1
 	switch {
@@ -74,17 +75,17 @@ func (s *sight) gap(m devicefsm.Message) (devicefsm.Message, bool) {
 		from = m.Seq
 		s.firstEpoch, s.firstSeq = m.Epoch, m.Seq
 	case m.Epoch < s.epoch, m.Epoch == s.epoch && m.Seq <= s.lastSeq:
-		return devicefsm.Message{}, false
+		return device.Message{}, false
 	case m.Epoch > s.epoch:
 		from = 1
 	}
 	s.epoch, s.lastSeq = m.Epoch, m.Seq
 	if from == m.Seq {
-		return devicefsm.Message{}, false
+		return device.Message{}, false
 	}
-	return devicefsm.Message{
-		Channel: devicefsm.ChannelSystem,
-		Name:    devicefsm.EventSequenceGap,
+	return device.Message{
+		Channel: device.ChannelSystem,
+		Name:    device.EventSequenceGap,
 		Time:    m.Time,
 		Data: map[string]any{
 			"epoch":   float64(m.Epoch),
@@ -97,14 +98,14 @@ func (s *sight) gap(m devicefsm.Message) (devicefsm.Message, bool) {
 
 // before reports whether a message was sent before all that is known of the device.
 // A lower epoch is no proof of that: the clock that it comes from may have been lost.
-func (s *sight) before(m devicefsm.Message) bool {
+func (s *sight) before(m device.Message) bool {
 	return m.Epoch == s.firstEpoch && 0 < m.Seq && m.Seq < s.firstSeq
 }
 
 // pass reports whether a message has to be signalled because it can do
 // something. What the filter remembers is forgotten after SettledFor, so that a
 // workflow that was started anew meanwhile learns of it.
-func (c *core) pass(k *kind, s *sight, m devicefsm.Message) bool {
+func (c *core) pass(k *kind, s *sight, m device.Message) bool {
 	if len(k.judges) == 0 {
 		return true
 	}
@@ -133,20 +134,20 @@ func (c *core) pass(k *kind, s *sight, m devicefsm.Message) bool {
 // mayLeaveOut reports whether some bridge could have left the message out. If such
 // a message comes late, as a copy that the device has published again, nobody knows
 // any more whether one did; applied now, it would stand behind what ended its class.
-func mayLeaveOut(judges []Model, m devicefsm.Message) bool {
+func mayLeaveOut(judges []Model, m device.Message) bool {
 	return !slices.ContainsFunc(judges, func(j Model) bool { return !j.MayLeaveOut(m) })
 }
 
 // weigh judges the messages of a delivery, in their order, and takes them: all
 // or none.
-func (c *core) weigh(d *device, a address, objects []decoded, e *entry, now time.Time) {
+func (c *core) weigh(d *deviceState, a address, objects []decoded, e *entry, now time.Time) {
 	seen := d.seen.copied()
 	relevant := 0
 	for i := range objects {
 		o := &objects[i]
 		c.counts.messages.Add(1)
 		c.trace(a.device, o.message)
-		if a.channel == devicefsm.ChannelTelemetry {
+		if a.channel == device.ChannelTelemetry {
 			c.out.point(a.device, d.kind.start.Name(), o.message.Data, pointTime(*o, i))
 		}
 		if c.learn(d, o.message) {
@@ -186,7 +187,7 @@ func (c *core) judge(k *kind, s *sight, o *decoded) {
 
 // admit queues a message if it is to be signalled, and what the bridge itself
 // has to say about it.
-func (c *core) admit(d *device, o *decoded, e *entry, now time.Time) {
+func (c *core) admit(d *deviceState, o *decoded, e *entry, now time.Time) {
 	m := o.message
 	if o.gap != nil {
 		c.counts.gaps.Add(1)

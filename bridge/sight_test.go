@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 )
 
@@ -157,7 +158,7 @@ func TestRepetitionsRenewLiveness(t *testing.T) {
 	r.want(t, "first", "95", 95, 96)
 	for range 3 {
 		r.advance(5 * time.Minute)
-		r.want(t, "after the tolerance", devicefsm.MessageSeen, 96)
+		r.want(t, "after the tolerance", device.MessageSeen, 96)
 	}
 }
 
@@ -275,7 +276,7 @@ func TestWhatWasLeftOutIsTold(t *testing.T) {
 	if l := last.LeftOut; l == nil || len(l.Spans) != 0 || len(l.Digests) != keptDigests {
 		t.Fatalf("unnumbered: %+v", last.LeftOut)
 	}
-	objects, ref := decode(address{device: "d", channel: devicefsm.ChannelTelemetry}, fmt.Appendf(nil, `{"t":%d}`, 95+keptDigests+9), false, epoch, r.limits)
+	objects, ref := decode(address{device: "d", channel: device.ChannelTelemetry}, fmt.Appendf(nil, `{"t":%d}`, 95+keptDigests+9), false, epoch, r.limits)
 	if ref != nil || last.LeftOut.Digests[keptDigests-1] != objects[0].message.Digest {
 		t.Errorf("the last digest is %s", last.LeftOut.Digests[keptDigests-1])
 	}

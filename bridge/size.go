@@ -3,7 +3,7 @@ package bridge
 import (
 	"unicode/utf8"
 
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 )
 
 // Longest forms in which encoding/json writes what is not text.
@@ -14,19 +14,19 @@ const (
 
 // messageSize is an upper bound of the length of a message in JSON, cheaper
 // than writing it.
-func messageSize(m devicefsm.Message) int {
+func messageSize(m device.Message) int {
 	return envelopeSize + len(m.Name) + len(m.Digest) + valueSize(m.Data) + leftOutSize(m.LeftOut) + requestSize(m.Twin)
 }
 
 // requestSize counts base64 for the payload.
-func requestSize(r *devicefsm.TwinRequest) int {
+func requestSize(r *device.TwinRequest) int {
 	if r == nil {
 		return 0
 	}
 	return 80 + len(r.Shadow) + stringSize(r.Reply) + (len(r.Payload)+2)/3*4
 }
 
-func leftOutSize(l *devicefsm.LeftOut) int {
+func leftOutSize(l *device.LeftOut) int {
 	if l == nil {
 		return 0
 	}

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 )
 
 // Acknowledgements leave in order, so a device whose signals fail holds up all
@@ -27,7 +27,7 @@ func (w *backlog) failedAgain(now, proven time.Time) (alone bool) {
 }
 
 // holder is the failing device that holds up all others for too long, or nil.
-func (c *core) holder(now time.Time) *device {
+func (c *core) holder(now time.Time) *deviceState {
 	if c.cfg.StuckAfter == 0 || c.live == nil || c.live.entries.len() == 0 || !c.full() {
 		return nil
 	}
@@ -65,7 +65,7 @@ func (c *core) tryAnother() {
 		if place == nil {
 			return
 		}
-		if d := place.Value.(*device); d.work == nil && !d.signalled.IsZero() {
+		if d := place.Value.(*deviceState); d.work == nil && !d.signalled.IsZero() {
 			d.work = &backlog{probe: true}
 			c.ready.push(d)
 			c.trying = d
@@ -79,7 +79,7 @@ func (c *core) tryAnother() {
 const triedDevices = 1000
 
 // giveUp makes dead letters of all that waits of a device.
-func (c *core) giveUp(d *device, now time.Time) {
+func (c *core) giveUp(d *deviceState, now time.Time) {
 	w := d.work
 	lasted := now.Sub(w.failedFirst).Round(time.Millisecond)
 	items := slices.Clone(w.batch)
@@ -102,7 +102,7 @@ func (c *core) giveUp(d *device, now time.Time) {
 }
 
 // unstuck takes messages of a device again.
-func (c *core) unstuck(d *device) {
+func (c *core) unstuck(d *deviceState) {
 	if d.stuck {
 		d.stuck = false
 		c.stuck--
@@ -111,7 +111,7 @@ func (c *core) unstuck(d *device) {
 }
 
 // nextBatch makes the batch that is signalled next: of what waits, or empty.
-func (c *core) nextBatch(d *device, now time.Time) {
+func (c *core) nextBatch(d *deviceState, now time.Time) {
 	w := d.work
 	w.loaded = true
 	w.id = c.batchID()
@@ -123,8 +123,8 @@ func (c *core) nextBatch(d *device, now time.Time) {
 }
 
 // messages are those of a batch, in a new slice.
-func (w *backlog) messages() []devicefsm.Message {
-	messages := make([]devicefsm.Message, len(w.batch))
+func (w *backlog) messages() []device.Message {
+	messages := make([]device.Message, len(w.batch))
 	for i, it := range w.batch {
 		messages[i] = it.message
 	}

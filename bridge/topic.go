@@ -8,7 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 	"devicetwin/twin"
 )
 
@@ -21,7 +21,7 @@ var (
 // the channels events and ack, its name.
 type address struct {
 	device  string
-	channel devicefsm.Channel
+	channel device.Channel
 	name    string
 	// command marks a message on its way to the device. A subscription to
 	// {prefix}/# brings it in; it is no input.
@@ -41,13 +41,13 @@ func parseTopic(prefix, topic string) (address, *refusal) {
 	a := address{device: levels[0]}
 	switch {
 	case len(levels) == 2 && levels[1] == "telemetry":
-		a.channel = devicefsm.ChannelTelemetry
+		a.channel = device.ChannelTelemetry
 	case len(levels) == 2 && levels[1] == "status":
-		a.channel = devicefsm.ChannelStatus
+		a.channel = device.ChannelStatus
 	case len(levels) == 3 && levels[1] == "events":
-		a.channel, a.name = devicefsm.ChannelEvents, levels[2]
+		a.channel, a.name = device.ChannelEvents, levels[2]
 	case len(levels) == 4 && levels[1] == "commands" && levels[3] == "ack":
-		a.channel, a.name = devicefsm.ChannelAck, levels[2]
+		a.channel, a.name = device.ChannelAck, levels[2]
 	case len(levels) == 3 && levels[1] == "commands":
 		a.command, a.name = true, levels[2]
 	default:
@@ -56,12 +56,12 @@ func parseTopic(prefix, topic string) (address, *refusal) {
 	if !devicePattern.MatchString(a.device) {
 		return address{}, refuse(ReasonBadDeviceID, "device id %q: expected %s", clip(a.device, 200), devicePattern)
 	}
-	if a.channel == devicefsm.ChannelEvents || a.channel == devicefsm.ChannelAck {
+	if a.channel == device.ChannelEvents || a.channel == device.ChannelAck {
 		if !namePattern.MatchString(a.name) {
 			return address{}, refuse(ReasonBadTopic, "name %q: expected %s", clip(a.name, 200), namePattern)
 		}
 	}
-	if a.channel == devicefsm.ChannelEvents && devicefsm.ReservedName(a.name) {
+	if a.channel == device.ChannelEvents && device.ReservedName(a.name) {
 		return address{}, refuse(ReasonBadTopic, "event name %q belongs to the service", a.name)
 	}
 	return a, nil

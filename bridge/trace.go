@@ -4,13 +4,13 @@ import (
 	"context"
 	"log/slog"
 
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 )
 
 // trace logs each message that was received and understood, on the debug level:
 // the bridge's own word on what it has seen, for whoever looks for a message
 // that is missing.
-func (c *core) trace(device string, m devicefsm.Message) {
+func (c *core) trace(device string, m device.Message) {
 	ctx := context.Background()
 	if !c.log.Enabled(ctx, slog.LevelDebug) {
 		return

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 	"devicetwin/twin"
 )
 
@@ -60,10 +60,10 @@ func (c *core) request(e *entry, r twinRequest, now time.Time) {
 	}
 	d := c.device(r.id)
 	e.device = d
-	m := devicefsm.Message{
-		Channel: devicefsm.ChannelTwin, Name: r.method, Time: e.at, Redelivered: e.dup,
-		Digest: digest(address{channel: devicefsm.ChannelTwin, name: r.base + "/" + r.method}, e.payload, 0),
-		Twin: &devicefsm.TwinRequest{
+	m := device.Message{
+		Channel: device.ChannelTwin, Name: r.method, Time: e.at, Redelivered: e.dup,
+		Digest: digest(address{channel: device.ChannelTwin, name: r.base + "/" + r.method}, e.payload, 0),
+		Twin: &device.TwinRequest{
 			Shadow: r.shadow, Reply: r.base, Payload: e.payload, Reports: r.method == "update" && reports(e.payload),
 		},
 	}
@@ -79,7 +79,7 @@ func (c *core) request(e *entry, r twinRequest, now time.Time) {
 
 // tooMany refuses a request of a device that has too many unanswered ones, is
 // beyond its quota, or takes no signals.
-func (c *core) tooMany(d *device, payload []byte, now time.Time) *twin.Rejection {
+func (c *core) tooMany(d *deviceState, payload []byte, now time.Time) *twin.Rejection {
 	switch {
 	case d.stuck:
 		return twin.Reject(500, twin.ClientToken(payload, twin.DefaultLimits()))
@@ -112,7 +112,7 @@ func (c *core) reject(e *entry, request string, rejection *twin.Rejection) {
 // be started for: there is nothing to get, or to delete, where none is.
 func (w *backlog) onlyAsks() bool {
 	for _, it := range w.batch {
-		if it.message.Channel != devicefsm.ChannelTwin || it.message.Name == "update" {
+		if it.message.Channel != device.ChannelTwin || it.message.Name == "update" {
 			return false
 		}
 	}
@@ -130,9 +130,9 @@ func (c *core) unknown(it item) {
 }
 
 // answered takes the requests among items off the device's count.
-func (d *device) answered(items []item) {
+func (d *deviceState) answered(items []item) {
 	for _, it := range items {
-		if it.message.Channel == devicefsm.ChannelTwin {
+		if it.message.Channel == device.ChannelTwin {
 			d.requests--
 		}
 	}

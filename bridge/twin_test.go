@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 )
 
 // ask delivers a request of a shadow.
@@ -36,7 +36,7 @@ func TestShadowRequestsAreSignalled(t *testing.T) {
 	for i, s := range b.out.signals {
 		m := s.batch.Messages[0]
 		got := want{s.device, m.Name, m.Twin.Shadow, m.Twin.Reply, m.Twin.Reports, s.existing}
-		if got != wants[i] || m.Channel != devicefsm.ChannelTwin || m.Digest == "" || m.Alive() != got.reports {
+		if got != wants[i] || m.Channel != device.ChannelTwin || m.Digest == "" || m.Alive() != got.reports {
 			t.Errorf("got %+v in %+v, want %+v", got, m, wants[i])
 		}
 	}

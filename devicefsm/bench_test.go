@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"devicetwin/device"
 )
 
 // benchModel has a CEL guard and two patterns that are under way.
@@ -79,9 +81,9 @@ func BenchmarkStepMixed(b *testing.B) {
 
 func BenchmarkRelevant(b *testing.B) {
 	m := load(b, benchModel)
-	for name, msg := range map[string]Message{
-		"no":  {Channel: ChannelTelemetry, Data: obj{"temperature": 50.0, "pressure": 3.1, "rpm": 1400.0}},
-		"yes": {Channel: ChannelTelemetry, Data: obj{"code": 117.0}},
+	for name, msg := range map[string]device.Message{
+		"no":  {Channel: device.ChannelTelemetry, Data: obj{"temperature": 50.0, "pressure": 3.1, "rpm": 1400.0}},
+		"yes": {Channel: device.ChannelTelemetry, Data: obj{"code": 117.0}},
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"devicetwin/internal/source"
+	"devicetwin/source"
 )
 
 var update = flag.Bool("update", false, "write the golden files")

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strconv"
 
-	"devicetwin/internal/source"
+	"devicetwin/source"
 )
 
 // canonicalVersion is part of every hash: it changes when the same file comes

@@ -31,7 +31,7 @@ func (c chartCase) run(t *testing.T) {
 	}
 }
 
-func (d *device) check(want string) {
+func (d *driver) check(want string) {
 	d.t.Helper()
 	var log []string
 	for _, a := range d.out.Actions {

@@ -3,7 +3,7 @@ package devicefsm
 import (
 	"slices"
 
-	"devicetwin/internal/source"
+	"devicetwin/source"
 )
 
 // Check is Load for authors: it also finds what loads and yet can't be meant,

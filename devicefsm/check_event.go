@@ -5,8 +5,9 @@ import (
 	"slices"
 	"strings"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm/pattern"
-	"devicetwin/internal/source"
+	"devicetwin/source"
 )
 
 // events finds transitions that wait for an event that nothing makes. What a
@@ -33,11 +34,11 @@ func (c *checker) event(e source.Entry, made map[string]bool, names []string) {
 	name := d.name
 	switch {
 	case !ok || d.wild && d.name == "":
-	case (name == EventSilent || name == EventAlive) && c.m.silentAfter == 0:
+	case (name == device.EventSilent || name == device.EventAlive) && c.m.silentAfter == 0:
 		e.KeyAt.FaultHint("for example liveness: {silent_after: 5m, tolerance: 30s}", "event %q is never raised: the model has no liveness", name)
 	case d.wild && slices.ContainsFunc(names, d.matches), made[name]:
-	case !d.wild && (isAckName(name) || isOutcomeName(name)), name == EventReprovision, d.wild && name == "operator", strings.HasPrefix(name, "twin."), strings.HasPrefix(name, "done."), strings.HasPrefix(name, "error."):
-	case ReservedName(name):
+	case !d.wild && (isAckName(name) || isOutcomeName(name)), name == device.EventReprovision, d.wild && name == "operator", strings.HasPrefix(name, "twin."), strings.HasPrefix(name, "done."), strings.HasPrefix(name, "error."):
+	case device.ReservedName(name):
 		e.KeyAt.FaultHint(source.DidYouMean(name, names), "event %q is never made: names that begin like this are the service's own", name)
 	case len(c.m.rules) > 0 && !d.wild:
 		if hint := source.DidYouMean(name, near(name, names)); hint != "" {

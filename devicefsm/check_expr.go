@@ -6,7 +6,7 @@ import (
 
 	"cel.dev/cel-go/common/ast"
 
-	"devicetwin/internal/source"
+	"devicetwin/source"
 )
 
 // conditionKeys hold expressions that decide something, by where they stand.

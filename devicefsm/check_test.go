@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"devicetwin/internal/source"
+	"devicetwin/source"
 )
 
 // TestCheck compares what an author is told about models that load, and can't

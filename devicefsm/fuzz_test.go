@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"devicetwin/device"
 )
 
 // FuzzLoad: whatever a model file holds, loading it ends, and a model that
@@ -36,7 +38,7 @@ func FuzzLoad(f *testing.F) {
 			t.Fatalf("the second load differs: %v", err)
 		}
 		s, _ := m.Start(t0)
-		for i, name := range []string{"a", "go", "fault.x", "crash_loop", EventSilent, ""} {
+		for i, name := range []string{"a", "go", "fault.x", "crash_loop", device.EventSilent, ""} {
 			s, _ = m.Step(s, Event{Name: name, Data: obj{"x": 1.0}, Time: t0.Add(time.Duration(i) * time.Hour), Alive: i%2 == 0})
 			if !s.done {
 				if err := wellFormed(m, s); err != nil {
@@ -96,7 +98,7 @@ func FuzzStep(f *testing.F) {
 			if len(out.Faults) > maxFaults+1 || len(out.Actions) > 3*maxFirings*maxMicrosteps {
 				t.Fatalf("%d faults, %d actions", len(out.Faults), len(out.Actions))
 			}
-			m.Relevant(Message{Channel: ChannelEvents, Name: name1, Data: d1})
+			m.Relevant(device.Message{Channel: device.ChannelEvents, Name: name1, Data: d1})
 		}
 		if !utf8.ValidString(name1 + name2) {
 			return // JSON would replace what is not UTF-8

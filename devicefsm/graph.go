@@ -5,7 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"devicetwin/internal/source"
+	"devicetwin/source"
 )
 
 // A chart is drawn from this: the tree of its states, which the model has

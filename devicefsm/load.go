@@ -5,7 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"devicetwin/internal/source"
+	"devicetwin/device"
+	"devicetwin/source"
 )
 
 // The keys of a model file. A state has chartKeys, and so has the whole file,
@@ -148,11 +149,11 @@ func (l *loader) object(n source.Node) map[string]any {
 }
 
 var channels = []string{
-	string(ChannelTelemetry), string(ChannelStatus), string(ChannelEvents), string(ChannelAck), string(ChannelSystem),
+	string(device.ChannelTelemetry), string(device.ChannelStatus), string(device.ChannelEvents), string(device.ChannelAck), string(device.ChannelSystem),
 }
 
 func (l *loader) rules(n source.Node) {
-	for _, name := range []string{EventSilent, EventAlive, EventSequenceGap, EventSequenceLate} {
+	for _, name := range []string{device.EventSilent, device.EventAlive, device.EventSequenceGap, device.EventSequenceLate} {
 		l.m.events[name] = true
 	}
 	if !n.Exists() {
@@ -165,21 +166,21 @@ func (l *loader) rules(n source.Node) {
 		switch {
 		case !validEventName(e.Key):
 			e.KeyAt.Faultf("event name %q: expected a name without * and without a dot at either end", e.Key)
-		case ReservedName(e.Key):
+		case device.ReservedName(e.Key):
 			e.KeyAt.Faultf("event name %q: names that begin with done., error., device., sequence., twin. or operator. belong to the service", e.Key)
 		}
 		if c := fields["channel"]; c.Exists() {
-			r.channel = Channel(l.oneOf(c, channels...))
+			r.channel = device.Channel(l.oneOf(c, channels...))
 		}
 		if w := fields["when"]; w.Exists() {
 			r.when = l.condition(w, placeMessage)
 		}
 		if c := fields["name"]; c.Exists() {
 			r.name = c.String()
-			if r.channel == ChannelTelemetry || r.channel == ChannelStatus {
+			if r.channel == device.ChannelTelemetry || r.channel == device.ChannelStatus {
 				c.Faultf("messages on channel %s have no name", r.channel)
 			}
-		} else if (r.channel == ChannelEvents || r.channel == ChannelAck || r.channel == ChannelSystem) && !fields["when"].Exists() {
+		} else if (r.channel == device.ChannelEvents || r.channel == device.ChannelAck || r.channel == device.ChannelSystem) && !fields["when"].Exists() {
 			e.Value.FaultHint("for example name: "+e.Key, "without name or when, this takes every message of channel %s", r.channel)
 		}
 		l.m.rules = append(l.m.rules, r)

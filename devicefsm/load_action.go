@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"devicetwin/internal/source"
+	"devicetwin/source"
 )
 
 // actionKeys are the words that an action can begin with.

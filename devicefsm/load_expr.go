@@ -6,7 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"devicetwin/internal/source"
+	"devicetwin/source"
 )
 
 // expression compiles the text that stands at a node, or notes its faults there.

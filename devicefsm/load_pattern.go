@@ -8,8 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm/pattern"
-	"devicetwin/internal/source"
+	"devicetwin/source"
 )
 
 var (
@@ -39,7 +40,7 @@ func (l *loader) patternRules(n source.Node) {
 			e.KeyAt.Faultf("more than %d patterns", maxPatterns)
 			return
 		}
-		if !validEventName(e.Key) || ReservedName(e.Key) {
+		if !validEventName(e.Key) || device.ReservedName(e.Key) {
 			e.KeyAt.Faultf("pattern name %q: expected an event name without *, and not one of the service's", e.Key)
 		} else if l.m.events[e.Key] {
 			e.KeyAt.Faultf("pattern %q has the name of an event under `events:`; a match is raised as an event with the pattern's name", e.Key)
@@ -273,7 +274,7 @@ func (l *loader) stepEvent(n source.Node, known []string) descriptor {
 	if known == nil || text == "*" || slices.ContainsFunc(known, d.matches) {
 		return d
 	}
-	if isAckName(d.name) || isOutcomeName(d.name) || d.name == EventReprovision || d.name == "operator" {
+	if isAckName(d.name) || isOutcomeName(d.name) || d.name == device.EventReprovision || d.name == "operator" {
 		return d
 	}
 	if strings.HasPrefix(d.name, "twin.") || d.name == "twin" {

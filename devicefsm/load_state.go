@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"devicetwin/internal/source"
+	"devicetwin/source"
 )
 
 // Bounds of a chart.

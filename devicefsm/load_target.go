@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"devicetwin/internal/source"
+	"devicetwin/source"
 )
 
 // target resolves a target of a state's transition: `.child` of the state,

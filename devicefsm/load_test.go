@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"devicetwin/internal/source"
+	"devicetwin/source"
 )
 
 var t0 = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -36,7 +36,7 @@ func load(t testing.TB, src string) *Model {
 }
 
 // device drives a model in tests.
-type device struct {
+type driver struct {
 	t   testing.TB
 	m   *Model
 	s   *Snapshot
@@ -44,18 +44,18 @@ type device struct {
 	out Outcome // of the latest step
 }
 
-func start(t testing.TB, m *Model) *device {
-	d := &device{t: t, m: m, now: t0}
+func start(t testing.TB, m *Model) *driver {
+	d := &driver{t: t, m: m, now: t0}
 	d.s, d.out = m.Start(t0)
 	return d
 }
 
-func (d *device) send(name string, data map[string]any) *device {
+func (d *driver) send(name string, data map[string]any) *driver {
 	d.t.Helper()
 	return d.step(Event{Name: name, Data: data, Time: d.now})
 }
 
-func (d *device) step(ev Event) *device {
+func (d *driver) step(ev Event) *driver {
 	d.t.Helper()
 	before, err := json.Marshal(d.s)
 	if err != nil {
@@ -81,13 +81,13 @@ func (d *device) step(ev Event) *device {
 	return d
 }
 
-func (d *device) advance(by time.Duration) *device {
+func (d *driver) advance(by time.Duration) *driver {
 	d.t.Helper()
 	d.now = d.now.Add(by)
 	return d.step(Event{Time: d.now})
 }
 
-func (d *device) in(want string) *device {
+func (d *driver) in(want string) *driver {
 	d.t.Helper()
 	if got := d.m.StateName(d.s); got != want {
 		d.t.Fatalf("state %s, want %s (faults %q)", got, want, d.out.Faults)
@@ -95,7 +95,7 @@ func (d *device) in(want string) *device {
 	return d
 }
 
-func (d *device) actions(want ...string) *device {
+func (d *driver) actions(want ...string) *driver {
 	d.t.Helper()
 	var got []string
 	for _, a := range d.out.Actions {
@@ -111,7 +111,7 @@ func (d *device) actions(want ...string) *device {
 	return d
 }
 
-func (d *device) noFaults() *device {
+func (d *driver) noFaults() *driver {
 	d.t.Helper()
 	if len(d.out.Faults) > 0 {
 		d.t.Fatalf("faults %q", d.out.Faults)

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"devicetwin/internal/source"
+	"devicetwin/source"
 )
 
 // after reads the delays of a state.

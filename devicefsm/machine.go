@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm/pattern"
 )
 
@@ -56,7 +57,7 @@ func (m *Model) Step(s *Snapshot, ev Event) (*Snapshot, Outcome) {
 		r.s.aliveAt = r.s.clock
 		if r.s.silent {
 			r.s.silent = false
-			r.external(EventAlive, nil)
+			r.external(device.EventAlive, nil)
 		}
 	}
 	switch {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"devicetwin/device"
 )
 
 // Model is a compiled model file. It never changes, and any number of
@@ -61,7 +63,7 @@ func (m *Model) Liveness() (silentAfter, tolerance time.Duration) {
 // rule says which messages are an event.
 type rule struct {
 	event   string
-	channel Channel
+	channel device.Channel
 	name    string // of the message, on the channels where it has one; "" is any
 	when    *expr
 }
@@ -71,7 +73,7 @@ type rule struct {
 // for an acknowledgement "<command>.<status>", such as "reprovision.rejected",
 // unless it is a status that only the service gives a command.
 // Otherwise ok is false, and the message is no event.
-func (m *Model) Classify(msg Message) (name string, ok bool) {
+func (m *Model) Classify(msg device.Message) (name string, ok bool) {
 	var s *scope
 	for i := range m.rules {
 		r := &m.rules[i]
@@ -89,11 +91,11 @@ func (m *Model) Classify(msg Message) (name string, ok bool) {
 		}
 	}
 	switch msg.Channel {
-	case ChannelEvents, ChannelSystem:
-		if msg.Name != MessageSeen {
+	case device.ChannelEvents, device.ChannelSystem:
+		if msg.Name != device.MessageSeen {
 			name = msg.Name
 		}
-	case ChannelAck:
+	case device.ChannelAck:
 		if status, _ := msg.Data["status"].(string); status != "" && msg.Name != "" && !slices.Contains(outcomes, status) {
 			name = msg.Name + "." + status
 		}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"devicetwin/device"
 )
 
 func TestPatternRaisesItsEvent(t *testing.T) {
@@ -129,21 +131,21 @@ initial: a
 states: {a: {}}
 `)
 	for _, c := range []struct {
-		msg  Message
+		msg  device.Message
 		want string
 	}{
-		{Message{Channel: ChannelAck, Name: "open", Data: obj{"status": "rejected", "reason": "locked"}}, "refused"},
-		{Message{Channel: ChannelAck, Name: "open", Data: obj{"status": "rejected"}}, "open.rejected"},
-		{Message{Channel: ChannelAck, Name: "open"}, ""},
-		{Message{Channel: ChannelEvents, Name: "door_open"}, "door"},
-		{Message{Channel: ChannelEvents, Name: "door_shut"}, "door_shut"},
-		{Message{Channel: ChannelStatus, Data: obj{"status": "boot"}}, "boot"},
-		{Message{Channel: ChannelStatus, Data: obj{"status": "online"}}, ""},
-		{Message{Channel: ChannelTelemetry, Data: obj{"t": 91.0}}, "hot"},
-		{Message{Channel: ChannelTelemetry, Data: obj{"u": 91.0}}, ""}, // an error is no
-		{Message{Channel: ChannelSystem, Name: EventSequenceGap, Data: obj{"missing": 11.0}}, "gap"},
-		{Message{Channel: ChannelSystem, Name: EventSequenceGap, Data: obj{"missing": 1.0}}, EventSequenceGap},
-		{Message{Channel: ChannelSystem, Name: MessageSeen}, ""},
+		{device.Message{Channel: device.ChannelAck, Name: "open", Data: obj{"status": "rejected", "reason": "locked"}}, "refused"},
+		{device.Message{Channel: device.ChannelAck, Name: "open", Data: obj{"status": "rejected"}}, "open.rejected"},
+		{device.Message{Channel: device.ChannelAck, Name: "open"}, ""},
+		{device.Message{Channel: device.ChannelEvents, Name: "door_open"}, "door"},
+		{device.Message{Channel: device.ChannelEvents, Name: "door_shut"}, "door_shut"},
+		{device.Message{Channel: device.ChannelStatus, Data: obj{"status": "boot"}}, "boot"},
+		{device.Message{Channel: device.ChannelStatus, Data: obj{"status": "online"}}, ""},
+		{device.Message{Channel: device.ChannelTelemetry, Data: obj{"t": 91.0}}, "hot"},
+		{device.Message{Channel: device.ChannelTelemetry, Data: obj{"u": 91.0}}, ""}, // an error is no
+		{device.Message{Channel: device.ChannelSystem, Name: device.EventSequenceGap, Data: obj{"missing": 11.0}}, "gap"},
+		{device.Message{Channel: device.ChannelSystem, Name: device.EventSequenceGap, Data: obj{"missing": 1.0}}, device.EventSequenceGap},
+		{device.Message{Channel: device.ChannelSystem, Name: device.MessageSeen}, ""},
 	} {
 		if got, ok := m.Classify(c.msg); got != c.want || ok != (c.want != "") {
 			t.Errorf("Classify(%+v) = %q, %v; want %q", c.msg, got, ok, c.want)

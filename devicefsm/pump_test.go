@@ -3,11 +3,13 @@ package devicefsm
 import (
 	"testing"
 	"time"
+
+	"devicetwin/device"
 )
 
 type obj = map[string]any
 
-func crash(d *device) *device {
+func crash(d *driver) *driver {
 	for range 3 {
 		d.send("boot", obj{"status": "boot"})
 	}
@@ -63,20 +65,20 @@ func TestPumpOverheats(t *testing.T) {
 func TestPumpRelevance(t *testing.T) {
 	m := loadFile(t, "../models/pump.yaml")
 	for _, c := range []struct {
-		msg  Message
+		msg  device.Message
 		want bool
 	}{
-		{Message{Channel: ChannelTelemetry, Data: obj{"temperature": 50.0}}, false},
-		{Message{Channel: ChannelTelemetry, Data: obj{"temperature": 91.0}}, true},
-		{Message{Channel: ChannelTelemetry, Data: obj{"code": 117.0}}, true},
-		{Message{Channel: ChannelTelemetry, Data: obj{"code": 118.0}}, false},
-		{Message{Channel: ChannelTelemetry, Data: obj{"vibration": 1.0}}, false},
-		{Message{Channel: ChannelStatus, Data: obj{"status": "online"}}, true},
-		{Message{Channel: ChannelAck, Name: "reprovision", Data: obj{"status": "rejected", "id": "x"}}, true},
-		{Message{Channel: ChannelAck, Name: "reprovision", Data: obj{"status": "accepted", "id": "x"}}, true},
-		{Message{Channel: ChannelEvents, Name: "door", Data: nil}, false},
-		{Message{Channel: ChannelSystem, Name: MessageSeen}, false},
-		{Message{Channel: ChannelSystem, Name: EventSequenceGap}, false},
+		{device.Message{Channel: device.ChannelTelemetry, Data: obj{"temperature": 50.0}}, false},
+		{device.Message{Channel: device.ChannelTelemetry, Data: obj{"temperature": 91.0}}, true},
+		{device.Message{Channel: device.ChannelTelemetry, Data: obj{"code": 117.0}}, true},
+		{device.Message{Channel: device.ChannelTelemetry, Data: obj{"code": 118.0}}, false},
+		{device.Message{Channel: device.ChannelTelemetry, Data: obj{"vibration": 1.0}}, false},
+		{device.Message{Channel: device.ChannelStatus, Data: obj{"status": "online"}}, true},
+		{device.Message{Channel: device.ChannelAck, Name: "reprovision", Data: obj{"status": "rejected", "id": "x"}}, true},
+		{device.Message{Channel: device.ChannelAck, Name: "reprovision", Data: obj{"status": "accepted", "id": "x"}}, true},
+		{device.Message{Channel: device.ChannelEvents, Name: "door", Data: nil}, false},
+		{device.Message{Channel: device.ChannelSystem, Name: device.MessageSeen}, false},
+		{device.Message{Channel: device.ChannelSystem, Name: device.EventSequenceGap}, false},
 	} {
 		if got := m.Relevant(c.msg); got != c.want {
 			t.Errorf("Relevant(%+v) = %v", c.msg, got)

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"devicetwin/device"
+
 	"pgregory.net/rapid"
 )
 
@@ -196,7 +198,7 @@ func loadRandom(t *rapid.T) (*Model, string) {
 // happening is one thing in the life of a device.
 type happening struct {
 	after time.Duration
-	msg   *Message // nil: an answer of an activity
+	msg   *device.Message // nil: an answer of an activity
 	fails bool
 }
 
@@ -218,9 +220,9 @@ func randomHappening(t *rapid.T) happening {
 	if rapid.IntRange(0, 3).Draw(t, "has y") == 0 {
 		data["y"] = rapid.SampledFrom([]string{"a", "b"}).Draw(t, "y")
 	}
-	h.msg = &Message{Channel: ChannelTelemetry, Data: data}
+	h.msg = &device.Message{Channel: device.ChannelTelemetry, Data: data}
 	if kind > 5 {
-		h.msg.Channel, h.msg.Name = ChannelEvents, rapid.SampledFrom([]string{"fault", "fault.x", "fault.x.y", "other", "raised", "b", "p"}).Draw(t, "name")
+		h.msg.Channel, h.msg.Name = device.ChannelEvents, rapid.SampledFrom([]string{"fault", "fault.x", "fault.x.y", "other", "raised", "b", "p"}).Draw(t, "name")
 	}
 	return h
 }
@@ -254,7 +256,7 @@ func (h *history) json() string {
 // live runs a device through a life. Of the messages, those are left out that
 // seen says no to. Answers of activities are those that full, the run with all
 // messages, would get; they come to every run.
-func live(m *Model, life []happening, seen func(Message) bool, check func(*Snapshot, Outcome)) *history {
+func live(m *Model, life []happening, seen func(device.Message) bool, check func(*Snapshot, Outcome)) *history {
 	h := &history{}
 	now := t0
 	apply := func(s *Snapshot, out Outcome) {

@@ -1,6 +1,10 @@
 package devicefsm
 
-import "slices"
+import (
+	"slices"
+
+	"devicetwin/device"
+)
 
 // relevance answers, for one message, whether it could do anything in any
 // state. It is worked out once from the model, in effects: one for each
@@ -130,7 +134,7 @@ func (e effects) possible(s *scope) bool {
 // messages carry what the device says about itself, acknowledgements end
 // commands, and requests to the twin change it or want an answer. A message that
 // only renews liveness is not.
-func (m *Model) Relevant(msg Message) bool {
+func (m *Model) Relevant(msg device.Message) bool {
 	if alwaysRelevant(msg.Channel) {
 		return true
 	}
@@ -153,6 +157,6 @@ func (m *Model) Relevant(msg Message) bool {
 
 // alwaysRelevant reports whether messages on a channel matter to more than the
 // statechart.
-func alwaysRelevant(c Channel) bool {
-	return c == ChannelStatus || c == ChannelAck || c == ChannelTwin
+func alwaysRelevant(c device.Channel) bool {
+	return c == device.ChannelStatus || c == device.ChannelAck || c == device.ChannelTwin
 }

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 
+	"devicetwin/device"
+
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
@@ -43,7 +45,7 @@ func (m *Model) examples(ec *eventClasses) []map[string]any {
 			}
 		}
 		if len(rules) == 0 || slices.ContainsFunc(rules, func(r rule) bool {
-			name, ok := m.Classify(Message{Channel: r.channel, Name: r.name, Data: data})
+			name, ok := m.Classify(device.Message{Channel: r.channel, Name: r.name, Data: data})
 			return ok && name == ec.name
 		}) {
 			list = append(list, data)

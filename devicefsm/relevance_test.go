@@ -5,12 +5,14 @@ import (
 	"strings"
 	"testing"
 
+	"devicetwin/device"
+
 	"pgregory.net/rapid"
 )
 
 // compareFiltered runs a random device with all messages, and with only those
 // that the analysis calls relevant, and tells the difference.
-func compareFiltered(t *rapid.T, relevant func(*Model, Message) bool) error {
+func compareFiltered(t *rapid.T, relevant func(*Model, device.Message) bool) error {
 	m, src := loadRandom(t)
 	if _, out := m.Start(t0); strings.Contains(strings.Join(out.Faults, " "), "endless") {
 		t.Skip("a chart that never comes to rest has no relevance")
@@ -18,7 +20,7 @@ func compareFiltered(t *rapid.T, relevant func(*Model, Message) bool) error {
 	life := randomLife(t)
 	left := 0
 	all := live(m, life, nil, nil)
-	filtered := live(m, life, func(msg Message) bool {
+	filtered := live(m, life, func(msg device.Message) bool {
 		ok := relevant(m, msg)
 		if !ok {
 			left++
@@ -73,7 +75,7 @@ func TestWrongRelevanceIsCaught(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			analyses := map[*Model]*Model{}
-			relevant := func(m *Model, msg Message) bool {
+			relevant := func(m *Model, msg device.Message) bool {
 				if analyses[m] == nil {
 					analyses[m] = wrong(copyForAnalysis(m))
 					analyses[m].analyse()

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"devicetwin/device"
+
 	"cel.dev/cel-go/parser"
 )
 
@@ -70,9 +72,9 @@ func (m *Model) Relevance() []EventRelevance {
 // the bridge about it.
 func (m *Model) fromMessages(name string) bool {
 	switch {
-	case name == EventSequenceGap || m.hasRule(name):
+	case name == device.EventSequenceGap || m.hasRule(name):
 		return true
-	case ReservedName(name):
+	case device.ReservedName(name):
 		return false
 	}
 	return !m.isFound(name)
@@ -80,7 +82,7 @@ func (m *Model) fromMessages(name string) bool {
 
 // whyAlways says what makes all messages of an event relevant.
 func (m *Model) whyAlways(name string) string {
-	if rules := m.rulesOf(name); len(rules) > 0 && !slices.ContainsFunc(rules, func(r rule) bool { return r.channel != ChannelStatus }) {
+	if rules := m.rulesOf(name); len(rules) > 0 && !slices.ContainsFunc(rules, func(r rule) bool { return r.channel != device.ChannelStatus }) {
 		return whyStatus
 	}
 	free := func(guard *expr) bool {

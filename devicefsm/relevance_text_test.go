@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"devicetwin/device"
 )
 
 // TestRelevanceTexts compares what is said of all example models, and of one
@@ -37,7 +39,7 @@ func TestExamplesAreOfTheirClass(t *testing.T) {
 			if e.Event == "e" {
 				continue // not telemetry
 			}
-			event, class, settled := m.Class(Message{Channel: ChannelTelemetry, Data: c.Example})
+			event, class, settled := m.Class(device.Message{Channel: device.ChannelTelemetry, Data: c.Example})
 			if event != e.Event || class != c.Class || settled != c.Settled {
 				t.Errorf("%v: event %s, class %b, settled %v; told as %s, %b, %v", c.Example, event, class, settled, e.Event, c.Class, c.Settled)
 			}

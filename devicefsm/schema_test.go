@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"devicetwin/internal/source"
+	"devicetwin/source"
 )
 
 const schemaFile = "../models/model.schema.json"

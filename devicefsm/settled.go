@@ -1,5 +1,7 @@
 package devicefsm
 
+import "devicetwin/device"
+
 // The messages of an event fall into classes: by the truth values of the
 // conditions that read nothing but the message. A class is settled if after one
 // message of it, wherever the chart was, another one of the same class can do
@@ -10,7 +12,7 @@ package devicefsm
 // Class gives the event that a message is, its class, and whether that class is
 // settled. Bit i of the class is the truth of condition i of the event, in the
 // order of Relevance. A message that is no event has no class.
-func (m *Model) Class(msg Message) (event string, class uint64, settled bool) {
+func (m *Model) Class(msg device.Message) (event string, class uint64, settled bool) {
 	event, ok := m.Classify(msg)
 	if !ok {
 		return "", 0, false
@@ -47,7 +49,7 @@ func (f *Filter) Holds() bool { return f.event != 0 }
 // the workflow may drop as a duplicate: nothing can be built on it. A jump of the
 // numbers forgets, since what was sent before it may have been a duplicate of
 // what another process sent.
-func (f *Filter) number(msg *Message) (certain bool) {
+func (f *Filter) number(msg *device.Message) (certain bool) {
 	switch {
 	case msg.Seq == 0:
 		certain = !msg.Redelivered
@@ -65,7 +67,7 @@ func (f *Filter) number(msg *Message) (certain bool) {
 // Pass reports whether the message has to reach the statechart: it is relevant,
 // and not the repetition of a settled class after which nothing else that is
 // relevant passed. What is left out changes nothing, but the clock.
-func (m *Model) Pass(f *Filter, msg Message) bool {
+func (m *Model) Pass(f *Filter, msg device.Message) bool {
 	certain := f.number(&msg)
 	event, ok := m.Classify(msg)
 	always := alwaysRelevant(msg.Channel)
@@ -94,7 +96,7 @@ func (m *Model) Pass(f *Filter, msg Message) bool {
 
 // MayLeaveOut reports whether Pass leaves the message out in some history of the
 // device: it can do nothing at all, or its class is settled.
-func (m *Model) MayLeaveOut(msg Message) bool {
+func (m *Model) MayLeaveOut(msg device.Message) bool {
 	if alwaysRelevant(msg.Channel) {
 		return false
 	}
@@ -106,7 +108,7 @@ func (m *Model) MayLeaveOut(msg Message) bool {
 }
 
 // passUnknown is Pass for an event that the model does not name.
-func (m *Model) passUnknown(f *Filter, msg Message) bool {
+func (m *Model) passUnknown(f *Filter, msg device.Message) bool {
 	if !m.Relevant(msg) {
 		return false
 	}

@@ -1,6 +1,10 @@
 package devicefsm
 
-import "testing"
+import (
+	"testing"
+
+	"devicetwin/device"
+)
 
 // BenchmarkPass is the work of the bridge on each decoded message.
 func BenchmarkPass(b *testing.B) {
@@ -15,14 +19,14 @@ states:
   high: {on: {reading: {guard: "event.temperature < 80", target: normal}, fault: broken}}
   broken: {on: {boot: normal}}
 `)
-	message := func(temperature float64) Message {
-		return Message{Channel: ChannelTelemetry, Data: obj{"temperature": temperature, "pressure": 3.1, "rpm": 1400.0}}
+	message := func(temperature float64) device.Message {
+		return device.Message{Channel: device.ChannelTelemetry, Data: obj{"temperature": temperature, "pressure": 3.1, "rpm": 1400.0}}
 	}
-	for name, messages := range map[string][]Message{
+	for name, messages := range map[string][]device.Message{
 		"irrelevant": {message(85)},
 		"repetition": {message(95)},
 		"crossing":   {message(95), message(70)},
-		"unsettled":  {{Channel: ChannelTelemetry, Data: obj{"code": 117.0}}},
+		"unsettled":  {{Channel: device.ChannelTelemetry, Data: obj{"code": 117.0}}},
 	} {
 		b.Run(name, func(b *testing.B) {
 			var f Filter

@@ -3,6 +3,8 @@ package devicefsm
 import (
 	"slices"
 	"strings"
+
+	"devicetwin/device"
 )
 
 // A freeStep is something that can happen to a device at any time, without a
@@ -130,7 +132,7 @@ func sortedKeys(set map[string]bool) []string {
 func (m *Model) MessageOnly(event string) bool { return m.messageOnly(event, m.raises()) }
 
 func (m *Model) messageOnly(name string, raises map[string]bool) bool {
-	observed := slices.ContainsFunc(m.rules, func(r rule) bool { return r.event == name && r.channel == ChannelSystem })
+	observed := slices.ContainsFunc(m.rules, func(r rule) bool { return r.event == name && r.channel == device.ChannelSystem })
 	return (m.hasRule(name) || isAckName(name)) && !observed && !raises[name] && !m.isFound(name)
 }
 

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"devicetwin/device"
+
 	"pgregory.net/rapid"
 )
 
@@ -79,7 +81,7 @@ func (g *chartGen) threshold(b *strings.Builder, r, s, kind int) {
 		g.transition(b, "b", "guard of b", []string{"", "event.y == 'b'"})
 	}
 	if unsettles(1) {
-		g.transition(b, g.pick("other", []string{"op", "op.*", EventSilent, "twin.x.changed"}), "guard", []string{"", "event.x > 3", "context.n > 2"})
+		g.transition(b, g.pick("other", []string{"op", "op.*", device.EventSilent, "twin.x.changed"}), "guard", []string{"", "event.x > 3", "context.n > 2"})
 	}
 	if kind == 5 || g.chance(6) {
 		g.transition(b, g.pick("other", []string{"fault", "over", "p"}), "guard", []string{"", "event.x > 3", "context.n > 2"})
@@ -132,14 +134,14 @@ func randomBetween(t *rapid.T) between {
 	case 0, 1, 2, 3:
 		return between{again: true, happening: happening{after: after}}
 	case 4:
-		event := rapid.SampledFrom([]string{"op", "op", "op.x", "raised", "p", "over", "fault.y", EventSilent, "twin.x.changed"}).Draw(t, "event")
+		event := rapid.SampledFrom([]string{"op", "op", "op.x", "raised", "p", "over", "fault.y", device.EventSilent, "twin.x.changed"}).Draw(t, "event")
 		data := rapid.SampledFrom([]map[string]any{nil, {"x": 0.0}, {"x": 4.0}, {"y": "b"}}).Draw(t, "data")
 		return between{event: event, data: data, happening: happening{after: after}}
 	case 5, 6:
 		return between{happening: happening{after: after, fails: rapid.Bool().Draw(t, "fails")}}
 	case 7, 8:
 		x := rapid.SampledFrom([]float64{0, 2, 4}).Draw(t, "x")
-		return between{happening: happening{after: after, msg: &Message{Channel: ChannelTelemetry, Data: obj{"x": x}}}}
+		return between{happening: happening{after: after, msg: &device.Message{Channel: device.ChannelTelemetry, Data: obj{"x": x}}}}
 	}
 	return between{happening: randomHappening(t)}
 }
@@ -148,12 +150,12 @@ func randomBetween(t *rapid.T) between {
 // of a repetition wanders a little, so that it often stays in its class.
 func repetitive(t *rapid.T, m *Model) []between {
 	life := rapid.SliceOfN(rapid.Custom(randomBetween), 20, 60).Draw(t, "life")
-	var last *Message
+	var last *device.Message
 	for i := range life {
 		b := &life[i]
 		switch {
 		case b.again && last == nil:
-			b.msg = &Message{Channel: ChannelTelemetry, Data: obj{"x": 4.0}}
+			b.msg = &device.Message{Channel: device.ChannelTelemetry, Data: obj{"x": 4.0}}
 		case b.again:
 			msg := *last
 			data := obj{}
@@ -178,7 +180,7 @@ func repetitive(t *rapid.T, m *Model) []between {
 
 // liveThrough is live with events in between. Of the messages those are left
 // out that pass says no to.
-func liveThrough(m *Model, life []between, pass func(Message) bool) (h *history, left int) {
+func liveThrough(m *Model, life []between, pass func(device.Message) bool) (h *history, left int) {
 	h = &history{}
 	now := t0
 	apply := func(s *Snapshot, out Outcome) {
@@ -219,11 +221,11 @@ func liveThrough(m *Model, life []between, pass func(Message) bool) (h *history,
 
 // filterOf makes the filter of a device: for a model, a function that says which
 // messages pass.
-type filterOf func(*Model) func(Message) bool
+type filterOf func(*Model) func(device.Message) bool
 
-func honestFilter(m *Model) func(Message) bool {
+func honestFilter(m *Model) func(device.Message) bool {
 	var f Filter
-	return func(msg Message) bool { return m.Pass(&f, msg) }
+	return func(msg device.Message) bool { return m.Pass(&f, msg) }
 }
 
 // comparePassed runs a random device with all messages, and with those that
@@ -235,7 +237,7 @@ func comparePassed(t *rapid.T, filter filterOf) error {
 	}
 	for range 4 {
 		life := repetitive(t, m)
-		all, _ := liveThrough(m, life, func(Message) bool { return true })
+		all, _ := liveThrough(m, life, func(device.Message) bool { return true })
 		some, left := liveThrough(m, life, filter(m))
 		if a, b := all.json(), some.json(); a != b {
 			return fmt.Errorf("with all messages:\n%s\nwithout the %d left out:\n%s\nmodel:\n%s", a, left, b, src)
@@ -257,7 +259,7 @@ func TestFilterLosesNothing(t *testing.T) {
 
 // wrongTable gives a filter over an analysis with something left out.
 func wrongTable(make func(*Model) *classTable) filterOf {
-	return func(m *Model) func(Message) bool {
+	return func(m *Model) func(device.Message) bool {
 		c := *m
 		c.relevance.classes = make(&c)
 		for name, ec := range c.relevance.classes.byName {
@@ -281,10 +283,10 @@ func withoutSource(missing int) filterOf {
 
 // carelessFilter remembers the class of each event, and is told what is settled
 // and whether other messages make it forget.
-func carelessFilter(settled func(*Model, Message) bool, forgets bool) filterOf {
-	return func(m *Model) func(Message) bool {
+func carelessFilter(settled func(*Model, device.Message) bool, forgets bool) filterOf {
+	return func(m *Model) func(device.Message) bool {
 		last := map[string]uint64{}
-		return func(msg Message) bool {
+		return func(msg device.Message) bool {
 			if !m.Relevant(msg) {
 				return false
 			}
@@ -305,7 +307,7 @@ func carelessFilter(settled func(*Model, Message) bool, forgets bool) filterOf {
 // TestWrongFilterIsCaught leaves out one thing at a time: the property above has
 // to notice each, within its default number of runs.
 func TestWrongFilterIsCaught(t *testing.T) {
-	reallySettled := func(m *Model, msg Message) bool {
+	reallySettled := func(m *Model, msg device.Message) bool {
 		_, _, settled := m.Class(msg)
 		return settled
 	}
@@ -317,7 +319,7 @@ func TestWrongFilterIsCaught(t *testing.T) {
 			m.patterns = nil
 			return newClassTable(m, freeSources)
 		}),
-		"what is not settled": carelessFilter(func(*Model, Message) bool { return true }, true),
+		"what is not settled": carelessFilter(func(*Model, device.Message) bool { return true }, true),
 		"other messages":      carelessFilter(reallySettled, false),
 	} {
 		t.Run(name, func(t *testing.T) {

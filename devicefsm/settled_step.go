@@ -288,7 +288,7 @@ func raisedBy(actions []action) []raised {
 }
 
 // mayFail reports whether a template can't be said to have a value whatever the
-// device is like.
+// driver is like.
 func (t *template) mayFail() bool {
 	if t == nil {
 		return false

@@ -5,12 +5,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"devicetwin/device"
 )
 
 // verdictOf gives whether the class of a telemetry message is settled, or why not.
 func verdictOf(t *testing.T, m *Model, data obj) string {
 	t.Helper()
-	name, ok := m.Classify(Message{Channel: ChannelTelemetry, Data: data})
+	name, ok := m.Classify(device.Message{Channel: device.ChannelTelemetry, Data: data})
 	if !ok {
 		t.Fatalf("%v is no event", data)
 	}
@@ -20,7 +22,7 @@ func verdictOf(t *testing.T, m *Model, data obj) string {
 		t.Fatalf("%v has no class", data)
 	}
 	v := m.relevance.classes.verdict(ec, class)
-	if _, _, settled := m.Class(Message{Channel: ChannelTelemetry, Data: data}); settled != v.settled {
+	if _, _, settled := m.Class(device.Message{Channel: device.ChannelTelemetry, Data: data}); settled != v.settled {
 		t.Errorf("%v: Class says settled %v, the verdict is %+v", data, settled, v)
 	}
 	if v.settled {
@@ -321,22 +323,26 @@ states:
   high: {on: {r: {guard: "event.x < 80", target: normal}}}
 `)
 	var f Filter
-	reading := func(x float64) Message { return Message{Channel: ChannelTelemetry, Data: obj{"x": x}} }
-	other := func(y float64) Message { return Message{Channel: ChannelTelemetry, Data: obj{"y": y}} }
+	reading := func(x float64) device.Message {
+		return device.Message{Channel: device.ChannelTelemetry, Data: obj{"x": x}}
+	}
+	other := func(y float64) device.Message {
+		return device.Message{Channel: device.ChannelTelemetry, Data: obj{"y": y}}
+	}
 	for i, step := range []struct {
-		msg  Message
+		msg  device.Message
 		want bool
 	}{
 		{reading(95), true}, {reading(96), false}, {reading(85), false}, {reading(99), false},
 		{reading(70), true}, {reading(71), false}, {reading(95), true}, {reading(95), false},
 		{other(1), false}, {reading(95), false}, // what is irrelevant is not remembered
 		{other(9), true}, {other(9), false}, {reading(95), true}, {reading(95), false},
-		{Message{Channel: ChannelStatus, Data: obj{"status": "boot"}}, true},
-		{Message{Channel: ChannelStatus, Data: obj{"status": "boot"}}, true},
+		{device.Message{Channel: device.ChannelStatus, Data: obj{"status": "boot"}}, true},
+		{device.Message{Channel: device.ChannelStatus, Data: obj{"status": "boot"}}, true},
 		{reading(95), true}, {reading(95), false},
-		{Message{Channel: ChannelStatus, Data: obj{"status": "online"}}, true}, {reading(95), true},
-		{Message{Channel: ChannelEvents, Name: "unheard", Data: obj{}}, false}, {reading(95), false},
-		{Message{Channel: ChannelTelemetry, Data: obj{"z": 1.0}}, false}, {reading(95), false},
+		{device.Message{Channel: device.ChannelStatus, Data: obj{"status": "online"}}, true}, {reading(95), true},
+		{device.Message{Channel: device.ChannelEvents, Name: "unheard", Data: obj{}}, false}, {reading(95), false},
+		{device.Message{Channel: device.ChannelTelemetry, Data: obj{"z": 1.0}}, false}, {reading(95), false},
 	} {
 		if got := m.Pass(&f, step.msg); got != step.want {
 			t.Errorf("message %d %v: %v", i, step.msg.Data, got)
@@ -346,7 +352,7 @@ states:
 	if !m.Pass(&f, reading(95)) {
 		t.Error("something is remembered after a reset")
 	}
-	boot := Message{Channel: ChannelStatus, Data: obj{"status": "boot"}}
+	boot := device.Message{Channel: device.ChannelStatus, Data: obj{"status": "boot"}}
 	if m.MayLeaveOut(boot) || !m.MayLeaveOut(other(9)) || !m.MayLeaveOut(other(1)) || !m.MayLeaveOut(reading(95)) {
 		t.Error("a status message may never be left out, and what is settled or irrelevant may")
 	}
@@ -362,7 +368,7 @@ initial: s
 states: {s: {on: {go: {actions: [{raise: e}]}, start.rejected: s}}}
 `)
 	for name, want := range map[string]bool{
-		"r": true, "e": false, "p": false, "go": false, "start.rejected": true, "other": false, EventSilent: false,
+		"r": true, "e": false, "p": false, "go": false, "start.rejected": true, "other": false, device.EventSilent: false,
 	} {
 		if got := m.MessageOnly(name); got != want {
 			t.Errorf("%s: %v", name, got)
@@ -399,7 +405,7 @@ states:
 		t.Run(name, func(t *testing.T) {
 			var f Filter
 			for i, s := range steps {
-				msg := Message{Channel: ChannelTelemetry, Data: obj{"x": s.x}, Epoch: s.epoch, Seq: s.seq, Redelivered: s.dup}
+				msg := device.Message{Channel: device.ChannelTelemetry, Data: obj{"x": s.x}, Epoch: s.epoch, Seq: s.seq, Redelivered: s.dup}
 				if got := m.Pass(&f, msg); got != s.want {
 					t.Errorf("message %d: %v", i+1, got)
 				}
@@ -425,7 +431,7 @@ func TestPassInParallel(t *testing.T) {
 			for i := range 300 {
 				x := []float64{95, 85, 70}[i/2%3]
 				want := i%6 == 0 || i%6 == 4
-				if got := m.Pass(&f, Message{Channel: ChannelTelemetry, Data: obj{"x": x}}); got != want {
+				if got := m.Pass(&f, device.Message{Channel: device.ChannelTelemetry, Data: obj{"x": x}}); got != want {
 					t.Errorf("message %d: %v", i, got)
 				}
 			}

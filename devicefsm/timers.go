@@ -8,7 +8,8 @@ import (
 
 	"cel.dev/cel-go/common/types"
 
-	"devicetwin/internal/source"
+	"devicetwin/device"
+	"devicetwin/source"
 )
 
 const (
@@ -164,7 +165,7 @@ func (r *run) advance(to int64) {
 			r.expirePattern(index)
 		case dueSilence:
 			r.s.silent = true
-			r.external(EventSilent, nil)
+			r.external(device.EventSilent, nil)
 		}
 	}
 	r.s.clock = max(r.s.clock, to)

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"devicetwin/device"
 )
 
 const fanModel = `
@@ -31,8 +33,8 @@ func TestTwinComesWithTheEvent(t *testing.T) {
 		event Event
 		want  string
 	}{
-		{"an event", Event{Name: EventDesiredChanged, Time: t0, Twin: twin("high", "")}, "fast"},
-		{"a guard that does not hold", Event{Name: EventDesiredChanged, Time: t0, Twin: twin("off", "")}, "slow"},
+		{"an event", Event{Name: device.EventDesiredChanged, Time: t0, Twin: twin("high", "")}, "fast"},
+		{"a guard that does not hold", Event{Name: device.EventDesiredChanged, Time: t0, Twin: twin("off", "")}, "slow"},
 		{"a delay", Event{Time: t0.Add(time.Minute), Twin: twin("", "high")}, "fast"},
 		{"always, afterwards", Event{Time: t0.Add(time.Minute), Twin: twin("low", "high")}, "slow"},
 	} {
@@ -122,8 +124,8 @@ func TestWrongDesireAndCommand(t *testing.T) {
 // What ends commands and changes twins concerns more than the chart.
 func TestSomeChannelsAreAlwaysRelevant(t *testing.T) {
 	m := load(t, "events: {reading: {channel: telemetry}}\ninitial: a\nstates: {a: {}}")
-	for channel, want := range map[Channel]bool{ChannelTelemetry: false, ChannelEvents: false, ChannelStatus: true, ChannelAck: true, ChannelTwin: true} {
-		msg := Message{Channel: channel, Name: "x", Data: obj{"status": "succeeded"}}
+	for channel, want := range map[device.Channel]bool{device.ChannelTelemetry: false, device.ChannelEvents: false, device.ChannelStatus: true, device.ChannelAck: true, device.ChannelTwin: true} {
+		msg := device.Message{Channel: channel, Name: "x", Data: obj{"status": "succeeded"}}
 		var f Filter
 		if got := m.Relevant(msg); got != want {
 			t.Errorf("%s: relevant %v", channel, got)
@@ -140,7 +142,7 @@ func TestSomeChannelsAreAlwaysRelevant(t *testing.T) {
 func TestOutcomesAreNoAnswers(t *testing.T) {
 	m := load(t, "initial: a\nstates: {a: {on: {reset.expired: b}}, b: {}}")
 	for status, want := range map[string]bool{"rejected": true, "done": true, "expired": false, "cancelled": false, "superseded": false} {
-		if _, ok := m.Classify(Message{Channel: ChannelAck, Name: "reset", Data: obj{"status": status}}); ok != want {
+		if _, ok := m.Classify(device.Message{Channel: device.ChannelAck, Name: "reset", Data: obj{"status": status}}); ok != want {
 			t.Errorf("status %s: an event %v, want %v", status, ok, want)
 		}
 	}
@@ -150,7 +152,7 @@ func TestOutcomesAreNoAnswers(t *testing.T) {
 }
 
 func TestTheOperatorsNames(t *testing.T) {
-	if !ReservedName(EventReprovision) {
+	if !device.ReservedName(device.EventReprovision) {
 		t.Error("a device may publish operator.reprovision")
 	}
 	const src = "events: {operator.x: {channel: events}}\ninitial: a\nstates: {a: {}}"

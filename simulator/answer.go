@@ -4,11 +4,11 @@ import (
 	"slices"
 	"time"
 
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 )
 
 // read works off the inbox, and what the fleet wants.
-func (d *device) read(now time.Time) {
+func (d *player) read(now time.Time) {
 	d.inboxMutex.Lock()
 	commands := d.inbox
 	d.inbox = nil
@@ -29,7 +29,7 @@ func (d *device) read(now time.Time) {
 
 // take decides about one command. Brokers deliver at least once, so a known id
 // is the same command again.
-func (d *device) take(c command, now time.Time) {
+func (d *player) take(c command, now time.Time) {
 	count := &d.fleet.count
 	if slices.Contains(d.ids, c.ID) {
 		count.commandsRepeated.Add(1)
@@ -55,7 +55,7 @@ func (d *device) take(c command, now time.Time) {
 }
 
 // answer does what the plan's answers say.
-func (d *device) answer(c command, now time.Time) {
+func (d *player) answer(c command, now time.Time) {
 	answer, delay := d.answers.next()
 	switch answer.Kind {
 	case Obey, ObeyLate:
@@ -80,11 +80,11 @@ func acknowledgement(c command, status, reason string) draft {
 	if reason != "" {
 		data["reason"] = reason
 	}
-	return draft{kind: draftMessage, channel: devicefsm.ChannelAck, name: c.Name, data: data}
+	return draft{kind: draftMessage, channel: device.ChannelAck, name: c.Name, data: data}
 }
 
 // summarize tells the fleet whether the device has come to rest.
-func (d *device) summarize() {
+func (d *player) summarize() {
 	d.inboxMutex.Lock()
 	waiting := len(d.inbox)
 	d.inboxMutex.Unlock()

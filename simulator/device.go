@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 )
 
@@ -19,9 +20,9 @@ const (
 	maxIDs    = 256  // of commands seen, to know a repeated delivery
 )
 
-// device is one simulated device. Its goroutine owns all but the fields below
+// player is one simulated device. Its goroutine owns all but the fields below
 // the mutexes.
-type device struct {
+type player struct {
 	id    string
 	fleet *fleet
 
@@ -83,10 +84,10 @@ type delayed struct {
 	drafts []draft
 }
 
-func newDevice(f *fleet, index int, start, length time.Duration) *device {
+func newDevice(f *fleet, index int, start, length time.Duration) *player {
 	o := f.options
 	id := o.deviceID(index)
-	d := &device{
+	d := &player{
 		id: id, fleet: f,
 		plan:        NewPlan(o.Scenario, PlanOptions{Seed: o.Seed, Device: index, Rate: o.Rate, Length: length}),
 		answers:     newAnswers(o.Scenario, o.Seed, index),
@@ -107,14 +108,14 @@ func newDevice(f *fleet, index int, start, length time.Duration) *device {
 
 // birth is the first message over a link. A credential makes it the birth that a
 // reprovisioning waits for.
-func (d *device) birth(status, credential string) draft {
+func (d *player) birth(status, credential string) draft {
 	data := map[string]any{"status": status}
 	for key, value := range map[string]string{"firmware": d.identity.Firmware, "site": d.identity.Site, "credential": credential} {
 		if value != "" {
 			data[key] = value
 		}
 	}
-	return draft{kind: draftGreeting, channel: devicefsm.ChannelStatus, data: data}
+	return draft{kind: draftGreeting, channel: device.ChannelStatus, data: data}
 }
 
 // parting is how an episode over a link ended.
@@ -126,7 +127,7 @@ type parting struct {
 }
 
 // run plays the device until the context ends.
-func (d *device) run(ctx context.Context) {
+func (d *player) run(ctx context.Context) {
 	if !pause(ctx, time.Until(d.started)) {
 		return
 	}
@@ -158,7 +159,7 @@ func (d *device) run(ctx context.Context) {
 }
 
 // away is the time between two links.
-func (d *device) away(ctx context.Context, end parting) bool {
+func (d *player) away(ctx context.Context, end parting) bool {
 	greeting := d.birth("online", "")
 	if end.next != nil {
 		greeting = *end.next
@@ -190,12 +191,12 @@ func (d *device) away(ctx context.Context, end parting) bool {
 }
 
 // connect makes a link, however long that takes; false: the run is over.
-func (d *device) connect(ctx context.Context) bool {
+func (d *player) connect(ctx context.Context) bool {
 	will := []byte(`{"status":"offline"}`)
 	for wait := 200 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
 		l, err := d.fleet.dial(ctx, call{
 			client: d.id, credentials: d.credentials,
-			willTopic: topicOf(d.id, devicefsm.ChannelStatus, ""), will: will,
+			willTopic: topicOf(d.id, device.ChannelStatus, ""), will: will,
 			filter: "devices/" + d.id + "/commands/+", subscribed: d.subscribed,
 			receive: d.receive,
 		})
@@ -221,7 +222,7 @@ func (d *device) connect(ctx context.Context) bool {
 }
 
 // serve lives on one link until it ends.
-func (d *device) serve(ctx context.Context) parting {
+func (d *player) serve(ctx context.Context) parting {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -260,7 +261,7 @@ func (d *device) serve(ctx context.Context) parting {
 }
 
 // depart is the device's going offline by its plan.
-func (d *device) depart(act Act, cut bool) parting {
+func (d *player) depart(act Act, cut bool) parting {
 	if !d.pending.IsZero() {
 		d.pending = time.Time{}
 		d.mutex.Lock()
@@ -284,20 +285,20 @@ func (d *device) depart(act Act, cut bool) parting {
 }
 
 // note keeps a fact for the oracle. The caller holds the mutex.
-func (d *device) note(f fact) {
+func (d *player) note(f fact) {
 	if d.fleet.admit() {
 		d.facts = append(d.facts, f)
 	}
 }
 
-func (d *device) setBusy(busy bool) {
+func (d *player) setBusy(busy bool) {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
 	d.busy = busy
 }
 
 // receive is the link's handler: it only enqueues.
-func (d *device) receive(topic string, payload []byte) {
+func (d *player) receive(topic string, payload []byte) {
 	c, err := parseCommand(topic, payload, time.Now())
 	if err == nil {
 		d.inboxMutex.Lock()
@@ -315,7 +316,7 @@ func (d *device) receive(topic string, payload []byte) {
 	d.nudge()
 }
 
-func (d *device) nudge() {
+func (d *player) nudge() {
 	select {
 	case d.wake <- struct{}{}:
 	default:

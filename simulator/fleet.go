@@ -25,7 +25,7 @@ type fleet struct {
 	letters *deadLetters
 	live    *latencies // sequence to command, as seen by the devices
 
-	devices   []*device
+	devices   []*player
 	running   sync.WaitGroup
 	connected atomic.Int64
 	lost      atomic.Int64 // devices that are offline without meaning to
@@ -56,7 +56,7 @@ func (f *fleet) startOf(index int) time.Duration {
 // launch starts the devices. They stop when the context ends.
 func (f *fleet) launch(ctx context.Context) {
 	end := f.ramp() + f.options.Duration
-	f.devices = make([]*device, f.options.Devices)
+	f.devices = make([]*player, f.options.Devices)
 	for i := range f.devices {
 		start := f.startOf(i)
 		d := newDevice(f, i, start, end-start)

@@ -1,6 +1,6 @@
 package simulator
 
-import "devicetwin/devicefsm"
+import "devicetwin/device"
 
 // crossing watches one device's telemetry for messages that cross the level. Like
 // the matcher it knows nothing of the model, so that an analysis that takes such a
@@ -11,9 +11,9 @@ type crossing struct {
 }
 
 // take reports whether the message crosses the level.
-func (c *crossing) take(m devicefsm.Message) bool {
+func (c *crossing) take(m device.Message) bool {
 	v, ok := m.Data[c.level.Field].(float64)
-	if !ok || m.Channel != devicefsm.ChannelTelemetry {
+	if !ok || m.Channel != device.ChannelTelemetry {
 		return false
 	}
 	crosses := !c.over && v > c.level.Above || c.over && v < c.level.Below

@@ -3,18 +3,18 @@ package simulator
 import (
 	"testing"
 
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 )
 
 func TestCrossing(t *testing.T) {
-	reading := func(v any) devicefsm.Message {
-		return devicefsm.Message{Channel: devicefsm.ChannelTelemetry, Data: map[string]any{"temperature": v}}
+	reading := func(v any) device.Message {
+		return device.Message{Channel: device.ChannelTelemetry, Data: map[string]any{"temperature": v}}
 	}
 	status := reading(99.0)
-	status.Channel = devicefsm.ChannelStatus
+	status.Channel = device.ChannelStatus
 	c := crossing{level: Level{Field: "temperature", Above: 68, Below: 56}}
 	for i, step := range []struct {
-		message devicefsm.Message
+		message device.Message
 		want    bool
 	}{
 		{reading(50.0), false}, {reading(68.0), false}, {status, false}, {reading("99"), false}, {reading(nil), false},

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 )
 
 // draft is something that a device will do over its link when its turn comes.
@@ -15,7 +15,7 @@ type draft struct {
 	kind draftKind
 
 	// Of a draftMessage.
-	channel devicefsm.Channel
+	channel device.Channel
 	name    string // of the event or of the command
 	data    map[string]any
 	marks   factKind // what the publish means to the oracle
@@ -52,12 +52,12 @@ func (d draft) numbered() bool { return d.kind == draftMessage || d.kind == draf
 func (d draft) onWire() bool { return d.numbered() || d.kind == draftCopy }
 
 // topicOf is the topic of a message.
-func topicOf(device string, channel devicefsm.Channel, name string) string {
-	topic := "devices/" + device
+func topicOf(id string, channel device.Channel, name string) string {
+	topic := "devices/" + id
 	switch channel {
-	case devicefsm.ChannelEvents:
+	case device.ChannelEvents:
 		return topic + "/events/" + name
-	case devicefsm.ChannelAck:
+	case device.ChannelAck:
 		return topic + "/commands/" + name + "/ack"
 	}
 	return topic + "/" + string(channel)

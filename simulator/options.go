@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 )
 
@@ -18,11 +19,11 @@ type Model interface {
 	Name() string
 	Hash() string
 	// Relevant reports whether a message can matter to the statechart in any state.
-	Relevant(devicefsm.Message) bool
+	Relevant(device.Message) bool
 	// Pass reports whether a message has to reach the workflow: it can matter to
 	// the statechart, and is no repetition that can do nothing after what the
 	// filter has let pass.
-	Pass(*devicefsm.Filter, devicefsm.Message) bool
+	Pass(*devicefsm.Filter, device.Message) bool
 }
 
 // Twins answers for the devices' workflows.
@@ -58,11 +59,11 @@ type Applied struct {
 
 // Acknowledged is a message that the broker has acknowledged.
 type Acknowledged struct {
-	Device  string            `json:"device"`
-	Channel devicefsm.Channel `json:"channel"`
-	Epoch   int64             `json:"epoch"`
-	Seq     uint64            `json:"seq"`
-	TS      int64             `json:"ts"` // by the device's own clock, Unix milliseconds
+	Device  string         `json:"device"`
+	Channel device.Channel `json:"channel"`
+	Epoch   int64          `json:"epoch"`
+	Seq     uint64         `json:"seq"`
+	TS      int64          `json:"ts"` // by the device's own clock, Unix milliseconds
 }
 
 // Options say what Run does. The zero values of the fields that are not marked

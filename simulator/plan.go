@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 )
 
 // PlanOptions are what a plan depends on beside the scenario.
@@ -72,7 +72,7 @@ type Act struct {
 	At   time.Duration // since the device's start
 	Kind ActKind
 
-	Channel devicefsm.Channel
+	Channel device.Channel
 	Name    string // of the event, on ChannelEvents
 	Data    map[string]any
 	Fault   string // name of the fault sequence
@@ -227,7 +227,7 @@ func (p *Plan) drawReading() {
 	for i, f := range p.profile.Telemetry {
 		data[f.Name] = p.telemetry[i](at, p.values)
 	}
-	p.queued = Act{At: at, Kind: ActReading, Channel: devicefsm.ChannelTelemetry, Data: data}
+	p.queued = Act{At: at, Kind: ActReading, Channel: device.ChannelTelemetry, Data: data}
 	p.drawn = true
 	for i := range p.faults {
 		f := &p.faults[i]

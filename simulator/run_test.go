@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 	"devicetwin/internal/measure"
 )
@@ -125,7 +126,7 @@ states:
 // everyRelevant is a model that wants to have repetitions too.
 type everyRelevant struct{ *devicefsm.Model }
 
-func (m everyRelevant) Pass(_ *devicefsm.Filter, msg devicefsm.Message) bool { return m.Relevant(msg) }
+func (m everyRelevant) Pass(_ *devicefsm.Filter, msg device.Message) bool { return m.Relevant(msg) }
 
 // What may be left out may also be applied; what may not has to be.
 func TestRunWithRepetitionsThatCanDoNothing(t *testing.T) {
@@ -175,7 +176,7 @@ func TestRunWithRepetitionsThatCanDoNothing(t *testing.T) {
 // wrongAnalysis takes every reading for a repetition.
 type wrongAnalysis struct{ *devicefsm.Model }
 
-func (m wrongAnalysis) Pass(f *devicefsm.Filter, msg devicefsm.Message) bool {
+func (m wrongAnalysis) Pass(f *devicefsm.Filter, msg device.Message) bool {
 	_, reading := msg.Data["temperature"]
 	return m.Model.Pass(f, msg) && !reading
 }

@@ -3,7 +3,7 @@ package simulator
 import (
 	"time"
 
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 )
 
 // Scenario says what kinds of devices a fleet has, what goes wrong with them,
@@ -53,8 +53,8 @@ type FaultSequence struct {
 
 // FaultMessage is a message of a fault sequence, Times over.
 type FaultMessage struct {
-	Channel devicefsm.Channel // telemetry, status or events
-	Name    string            // of the event, on ChannelEvents
+	Channel device.Channel // telemetry, status or events
+	Name    string         // of the event, on ChannelEvents
 	Data    map[string]any
 	Times   int
 	Gap     Range // time before each of them
@@ -123,7 +123,7 @@ type Level struct {
 // Step is one step of the expected sequence: Times messages on Channel whose
 // fields equal those given. Other messages may stand between.
 type Step struct {
-	Channel devicefsm.Channel
+	Channel device.Channel
 	Name    string // of the event, on ChannelEvents
 	Equals  map[string]any
 	Times   int

@@ -3,7 +3,7 @@ package simulator
 import (
 	"time"
 
-	"devicetwin/internal/source"
+	"devicetwin/source"
 )
 
 func readProfiles(n source.Node, faults []FaultSequence) []Profile {

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"devicetwin/devicefsm"
-	"devicetwin/internal/source"
+	"devicetwin/device"
+	"devicetwin/source"
 )
 
 // reservedKeys are those that the simulator writes into every message itself.
@@ -150,21 +150,21 @@ func readChurn(n source.Node) Churn {
 }
 
 // readChannel is a channel that a device sends on by itself.
-func readChannel(n source.Node) devicefsm.Channel {
-	known := []string{string(devicefsm.ChannelTelemetry), string(devicefsm.ChannelStatus), string(devicefsm.ChannelEvents)}
+func readChannel(n source.Node) device.Channel {
+	known := []string{string(device.ChannelTelemetry), string(device.ChannelStatus), string(device.ChannelEvents)}
 	c := n.String()
 	if n.IsText() && !slices.Contains(known, c) {
 		n.FaultHint(source.DidYouMean(c, known), "expected telemetry, status or events, found %q", c)
 	}
-	return devicefsm.Channel(c)
+	return device.Channel(c)
 }
 
 // readEventName is the name that ChannelEvents needs, and no other has.
-func readEventName(parent, n source.Node, c devicefsm.Channel) string {
+func readEventName(parent, n source.Node, c device.Channel) string {
 	switch {
-	case c == devicefsm.ChannelEvents && !n.Exists():
+	case c == device.ChannelEvents && !n.Exists():
 		parent.Faultf("key %q is missing: a message on events needs the event's name", "name")
-	case c != devicefsm.ChannelEvents && n.Exists():
+	case c != device.ChannelEvents && n.Exists():
 		n.Faultf("only messages on events have a name")
 	}
 	name := n.String()
@@ -172,7 +172,7 @@ func readEventName(parent, n source.Node, c devicefsm.Channel) string {
 	case !n.IsText():
 	case !eventForm.MatchString(name):
 		n.Faultf("expected an event name of 1 to 64 of a-z A-Z 0-9 _ . -, found %q", name)
-	case devicefsm.ReservedName(name):
+	case device.ReservedName(name):
 		n.Faultf("the event name %q is reserved for the service", name)
 	}
 	return name

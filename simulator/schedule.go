@@ -5,11 +5,11 @@ import (
 	"slices"
 	"time"
 
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 )
 
 // nextDue is when the device has something to do by itself.
-func (d *device) nextDue() (time.Time, bool) {
+func (d *player) nextDue() (time.Time, bool) {
 	var due time.Time
 	if len(d.later) > 0 {
 		due = d.later[0].due
@@ -23,7 +23,7 @@ func (d *device) nextDue() (time.Time, bool) {
 }
 
 // takeDue moves what is due into the outbox.
-func (d *device) takeDue(now time.Time) (parting, bool) {
+func (d *player) takeDue(now time.Time) (parting, bool) {
 	for len(d.later) > 0 && !d.later[0].due.After(now) {
 		d.outbox = append(d.outbox, d.later[0].drafts...)
 		d.later = d.later[1:]
@@ -38,7 +38,7 @@ func (d *device) takeDue(now time.Time) (parting, bool) {
 		case ActPoison:
 			d.poisons++
 			d.outbox = append(d.outbox, draft{
-				kind: draftCopy, topic: topicOf(d.id, devicefsm.ChannelTelemetry, ""),
+				kind: draftCopy, topic: topicOf(d.id, device.ChannelTelemetry, ""),
 				payload: fmt.Appendf(nil, "%s%s %d", poisonMark, d.id, d.poisons),
 			})
 		case ActChurn:
@@ -59,7 +59,7 @@ func (d *device) takeDue(now time.Time) (parting, bool) {
 }
 
 // delay puts drafts off until they are due.
-func (d *device) delay(due time.Time, drafts ...draft) {
+func (d *player) delay(due time.Time, drafts ...draft) {
 	i, _ := slices.BinarySearchFunc(d.later, due, func(l delayed, due time.Time) int {
 		if l.due.After(due) {
 			return 1

@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"time"
 
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 )
 
 // send publishes as much as the window of unacknowledged messages allows.
-func (d *device) send() (parting, bool) {
+func (d *player) send() (parting, bool) {
 	for i := range d.inflight {
 		if d.inflight[i].token == nil {
 			d.publish(&d.inflight[i])
@@ -45,7 +45,7 @@ func (d *device) send() (parting, bool) {
 }
 
 // prepare gives a draft its number and its form, and tells the oracle.
-func (d *device) prepare(next draft) (flight, error) {
+func (d *player) prepare(next draft) (flight, error) {
 	f := flight{draft: next, topic: next.topic, payload: next.payload}
 	if !next.numbered() {
 		return f, nil
@@ -60,7 +60,7 @@ func (d *device) prepare(next draft) (flight, error) {
 		return f, err
 	}
 	f.payload = payload
-	msg := devicefsm.Message{
+	msg := device.Message{
 		Channel: next.channel, Name: next.name, Data: next.data,
 		Time: now, Epoch: f.number.epoch, Seq: f.number.seq,
 	}
@@ -91,7 +91,7 @@ func (d *device) prepare(next draft) (flight, error) {
 // let pass that and more, because they forget: at a new connection, after a copy or
 // a jump of the numbers, with time. What crosses the scenario's level is due
 // whatever the model says.
-func (d *device) dutyOf(m devicefsm.Message, crosses bool) duty {
+func (d *player) dutyOf(m device.Message, crosses bool) duty {
 	model := d.fleet.options.Model
 	is := free
 	switch passes := model.Pass(&d.filter, m); {
@@ -108,7 +108,7 @@ func (d *device) dutyOf(m devicefsm.Message, crosses bool) duty {
 	return is
 }
 
-func (d *device) publish(f *flight) {
+func (d *player) publish(f *flight) {
 	if f.published.IsZero() {
 		f.published = time.Now()
 	}
@@ -116,7 +116,7 @@ func (d *device) publish(f *flight) {
 }
 
 // acknowledge takes the PUBACK of the oldest message in flight.
-func (d *device) acknowledge() error {
+func (d *player) acknowledge() error {
 	f := d.inflight[0]
 	if err := f.token.Error(); err != nil {
 		return err

@@ -3,7 +3,7 @@ package simulator
 import (
 	"time"
 
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 )
 
 // matcher watches one device's messages for the expected sequence. Other
@@ -31,7 +31,7 @@ func newMatcher(e Expect) *matcher {
 }
 
 // take reports whether the message completes the sequence.
-func (m *matcher) take(msg devicefsm.Message) bool {
+func (m *matcher) take(msg device.Message) bool {
 	last := len(m.steps) - 1
 	// From the end to the start, so that a message serves as one step only.
 	for k := last; k >= 0; k-- {
@@ -55,7 +55,7 @@ func (m *matcher) take(msg devicefsm.Message) bool {
 }
 
 // is reports whether the message can be this step.
-func (s Step) is(msg devicefsm.Message) bool {
+func (s Step) is(msg device.Message) bool {
 	if msg.Channel != s.Channel || msg.Name != s.Name {
 		return false
 	}

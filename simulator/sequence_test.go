@@ -4,17 +4,17 @@ import (
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
+	"devicetwin/device"
 
-	"devicetwin/devicefsm"
+	"pgregory.net/rapid"
 )
 
-func boot(at time.Duration) devicefsm.Message {
-	return devicefsm.Message{Channel: devicefsm.ChannelStatus, Data: map[string]any{"status": "boot"}, Time: instant(at)}
+func boot(at time.Duration) device.Message {
+	return device.Message{Channel: device.ChannelStatus, Data: map[string]any{"status": "boot"}, Time: instant(at)}
 }
 
-func code(c float64, at time.Duration) devicefsm.Message {
-	return devicefsm.Message{Channel: devicefsm.ChannelTelemetry, Data: map[string]any{"code": c}, Time: instant(at)}
+func code(c float64, at time.Duration) device.Message {
+	return device.Message{Channel: device.ChannelTelemetry, Data: map[string]any{"code": c}, Time: instant(at)}
 }
 
 func instant(at time.Duration) time.Time { return time.Unix(1_764_000_000, 0).Add(at) }
@@ -22,8 +22,8 @@ func instant(at time.Duration) time.Time { return time.Unix(1_764_000_000, 0).Ad
 var crashLoop = Expect{
 	Command: "reprovision",
 	Sequence: []Step{
-		{Channel: devicefsm.ChannelStatus, Equals: map[string]any{"status": "boot"}, Times: 3},
-		{Channel: devicefsm.ChannelTelemetry, Equals: map[string]any{"code": 117.0}, Times: 1},
+		{Channel: device.ChannelStatus, Equals: map[string]any{"status": "boot"}, Times: 3},
+		{Channel: device.ChannelTelemetry, Equals: map[string]any{"code": 117.0}, Times: 1},
 	},
 	Within: 10 * time.Minute, Attempts: 3, Timeout: 15 * time.Second,
 }
@@ -32,23 +32,23 @@ func TestMatcher(t *testing.T) {
 	s, m := time.Second, time.Minute
 	tests := []struct {
 		name     string
-		messages []devicefsm.Message
+		messages []device.Message
 		want     int
 	}{
-		{"three boots and the fault", []devicefsm.Message{boot(0), boot(s), boot(2 * s), code(117, 3*s)}, 1},
-		{"two boots are not enough", []devicefsm.Message{boot(0), boot(s), code(117, 3*s)}, 0},
-		{"another fault", []devicefsm.Message{boot(0), boot(s), boot(2 * s), code(118, 3*s)}, 0},
-		{"other messages between", []devicefsm.Message{boot(0), code(3, 0), boot(s), code(118, s), boot(2 * s), code(5, 2*s), code(117, 3*s)}, 1},
-		{"more boots than needed", []devicefsm.Message{boot(0), boot(s), boot(2 * s), boot(3 * s), boot(4 * s), code(117, 5*s)}, 1},
-		{"the fault too early", []devicefsm.Message{boot(0), boot(s), code(117, s), boot(2 * s)}, 0},
-		{"the fault too early, and again", []devicefsm.Message{boot(0), boot(s), code(117, s), boot(2 * s), code(117, 3*s)}, 1},
-		{"a second fault needs new boots", []devicefsm.Message{boot(0), boot(s), boot(2 * s), code(117, 3*s), code(117, 4*s)}, 1},
-		{"boots before a match do not count again", []devicefsm.Message{boot(0), boot(0), boot(0), boot(0), boot(0), code(117, s), boot(s), code(117, 2*s)}, 1},
-		{"twice", []devicefsm.Message{boot(0), boot(0), boot(0), code(117, s), boot(s), boot(s), boot(s), code(117, 2*s)}, 2},
-		{"just in time", []devicefsm.Message{boot(0), boot(s), boot(2 * s), code(117, 10*m)}, 1},
-		{"too late", []devicefsm.Message{boot(0), boot(s), boot(2 * s), code(117, 10*m+1)}, 0},
-		{"too late for the first boot only", []devicefsm.Message{boot(0), boot(5 * m), boot(6 * m), boot(7 * m), code(117, 11*m)}, 1},
-		{"a boot on another channel", []devicefsm.Message{boot(0), boot(s), {Channel: devicefsm.ChannelTelemetry, Data: map[string]any{"status": "boot"}, Time: instant(s)}, code(117, 2*s)}, 0},
+		{"three boots and the fault", []device.Message{boot(0), boot(s), boot(2 * s), code(117, 3*s)}, 1},
+		{"two boots are not enough", []device.Message{boot(0), boot(s), code(117, 3*s)}, 0},
+		{"another fault", []device.Message{boot(0), boot(s), boot(2 * s), code(118, 3*s)}, 0},
+		{"other messages between", []device.Message{boot(0), code(3, 0), boot(s), code(118, s), boot(2 * s), code(5, 2*s), code(117, 3*s)}, 1},
+		{"more boots than needed", []device.Message{boot(0), boot(s), boot(2 * s), boot(3 * s), boot(4 * s), code(117, 5*s)}, 1},
+		{"the fault too early", []device.Message{boot(0), boot(s), code(117, s), boot(2 * s)}, 0},
+		{"the fault too early, and again", []device.Message{boot(0), boot(s), code(117, s), boot(2 * s), code(117, 3*s)}, 1},
+		{"a second fault needs new boots", []device.Message{boot(0), boot(s), boot(2 * s), code(117, 3*s), code(117, 4*s)}, 1},
+		{"boots before a match do not count again", []device.Message{boot(0), boot(0), boot(0), boot(0), boot(0), code(117, s), boot(s), code(117, 2*s)}, 1},
+		{"twice", []device.Message{boot(0), boot(0), boot(0), code(117, s), boot(s), boot(s), boot(s), code(117, 2*s)}, 2},
+		{"just in time", []device.Message{boot(0), boot(s), boot(2 * s), code(117, 10*m)}, 1},
+		{"too late", []device.Message{boot(0), boot(s), boot(2 * s), code(117, 10*m+1)}, 0},
+		{"too late for the first boot only", []device.Message{boot(0), boot(5 * m), boot(6 * m), boot(7 * m), code(117, 11*m)}, 1},
+		{"a boot on another channel", []device.Message{boot(0), boot(s), {Channel: device.ChannelTelemetry, Data: map[string]any{"status": "boot"}, Time: instant(s)}, code(117, 2*s)}, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -66,7 +66,7 @@ func TestMatcher(t *testing.T) {
 }
 
 // slowly looks for a match that ends with the last message, by trying all ways.
-func slowly(steps []Step, within time.Duration, messages []devicefsm.Message) bool {
+func slowly(steps []Step, within time.Duration, messages []device.Message) bool {
 	end := messages[len(messages)-1]
 	var try func(k int, from int, began time.Time) bool
 	try = func(k, from int, began time.Time) bool {
@@ -99,12 +99,12 @@ func TestMatcherAgainstAllWays(t *testing.T) {
 		e.Within = time.Duration(rapid.IntRange(1, 20).Draw(t, "within"))
 		for range rapid.IntRange(1, 3).Draw(t, "steps") {
 			e.Sequence = append(e.Sequence, Step{
-				Channel: devicefsm.ChannelTelemetry, Times: rapid.IntRange(1, 2).Draw(t, "times"),
+				Channel: device.ChannelTelemetry, Times: rapid.IntRange(1, 2).Draw(t, "times"),
 				Equals: map[string]any{"code": float64(rapid.IntRange(0, 2).Draw(t, "code"))},
 			})
 		}
 		match := newMatcher(e)
-		var since []devicefsm.Message
+		var since []device.Message
 		at := time.Duration(0)
 		for i := range rapid.IntRange(0, 20).Draw(t, "messages") {
 			at += time.Duration(rapid.IntRange(0, 5).Draw(t, "gap"))

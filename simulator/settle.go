@@ -116,7 +116,7 @@ func (s *settling) round(ctx context.Context) {
 	s.mutex.Unlock()
 }
 
-func (s *settling) ask(ctx context.Context, d *device, r *rest, last number) {
+func (s *settling) ask(ctx context.Context, d *player, r *rest, last number) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	log, err := s.fleet.options.Twins.Applied(ctx, d.id)
@@ -159,7 +159,7 @@ func (s *settling) lastWord(ctx context.Context) error {
 // goodbye, and the highest number that it gave out. A device that has come to
 // rest without having said goodbye is asked for it, if it may be: the goodbye is
 // always relevant, so that once it was applied, so was all before it.
-func (d *device) resting(now time.Time, mayAsk bool) (rests, asked bool, last number) {
+func (d *player) resting(now time.Time, mayAsk bool) (rests, asked bool, last number) {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
 	if d.absent {

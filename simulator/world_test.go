@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 )
 
@@ -17,12 +18,12 @@ type testModel struct{}
 func (testModel) Name() string { return "pump" }
 func (testModel) Hash() string { return "0123abcd" }
 
-func (testModel) Relevant(m devicefsm.Message) bool { return relevantToPumps(m) }
+func (testModel) Relevant(m device.Message) bool { return relevantToPumps(m) }
 
-func (testModel) Pass(_ *devicefsm.Filter, m devicefsm.Message) bool { return relevantToPumps(m) }
+func (testModel) Pass(_ *devicefsm.Filter, m device.Message) bool { return relevantToPumps(m) }
 
-func relevantToPumps(m devicefsm.Message) bool {
-	if m.Channel != devicefsm.ChannelTelemetry {
+func relevantToPumps(m device.Message) bool {
+	if m.Channel != device.ChannelTelemetry {
 		return true
 	}
 	code, _ := m.Data["code"].(float64)
@@ -234,11 +235,11 @@ func (w *world) handle(id, topic string, payload []byte) {
 		w.letter(letter)
 		return
 	}
-	m := devicefsm.Message{Data: data, Time: time.Now()}
+	m := device.Message{Data: data, Time: time.Now()}
 	parts := strings.Split(topic, "/")
-	m.Channel = devicefsm.Channel(parts[2])
+	m.Channel = device.Channel(parts[2])
 	if m.Channel == "commands" {
-		m.Channel, m.Name = devicefsm.ChannelAck, parts[3]
+		m.Channel, m.Name = device.ChannelAck, parts[3]
 	}
 	n := number{int64(data["epoch"].(float64)), uint64(data["seq"].(float64))}
 	m.Epoch, m.Seq = n.epoch, n.seq
@@ -255,7 +256,7 @@ func (w *world) handle(id, topic string, payload []byte) {
 }
 
 // applies reports whether a message reaches the twin.
-func (w *world) applies(t *worldTwin, m devicefsm.Message) bool {
+func (w *world) applies(t *worldTwin, m device.Message) bool {
 	if w.sift == nil {
 		return w.naive || relevantToPumps(m)
 	}
@@ -293,13 +294,13 @@ func (t *worldTwin) apply(n number) {
 }
 
 // step is the model pump, in short.
-func (t *worldTwin) step(m devicefsm.Message) {
+func (t *worldTwin) step(m device.Message) {
 	status, credential := m.Data["status"], m.Data["credential"]
 	matched := false
-	if m.Channel == devicefsm.ChannelStatus && status == "boot" {
+	if m.Channel == device.ChannelStatus && status == "boot" {
 		t.boots = append(t.boots, m.Time)
 	}
-	if m.Channel == devicefsm.ChannelTelemetry && m.Data["code"] == 117.0 {
+	if m.Channel == device.ChannelTelemetry && m.Data["code"] == 117.0 {
 		if k := len(t.boots); k >= 3 && m.Time.Sub(t.boots[k-3]) <= 10*time.Minute {
 			matched, t.boots = true, nil
 		}
@@ -319,7 +320,7 @@ func (t *worldTwin) step(m devicefsm.Message) {
 		if t.world.broken.resend {
 			t.command()
 		}
-	case t.state == "awaiting_birth" && m.Channel == devicefsm.ChannelAck && status == "rejected" && m.Data["id"] == t.latest:
+	case t.state == "awaiting_birth" && m.Channel == device.ChannelAck && status == "rejected" && m.Data["id"] == t.latest:
 		t.timer.Stop()
 		t.attempt()
 	}

@@ -23,7 +23,7 @@ type raised struct {
 }
 
 // raise queues an event that follows from what is being done, with its cause.
-func (d *device) raise(ev devicefsm.Event) {
+func (d *run) raise(ev devicefsm.Event) {
 	if d.depth >= maxChain || len(d.raised) >= maxRaised {
 		d.noteStepFaults([]string{fmt.Sprintf("event %s was left out: more than %d in a row that follow from one another", ev.Name, maxChain)})
 		return
@@ -32,7 +32,7 @@ func (d *device) raise(ev devicefsm.Event) {
 }
 
 // settle steps what was raised, and what follows from that.
-func (d *device) settle(now time.Time) {
+func (d *run) settle(now time.Time) {
 	for len(d.raised) > 0 {
 		next := d.raised[0]
 		d.raised = d.raised[1:]
@@ -44,4 +44,4 @@ func (d *device) settle(now time.Time) {
 }
 
 // because says what causes the steps from here on.
-func (d *device) because(c Cause) { d.cause = c }
+func (d *run) because(c Cause) { d.cause = c }

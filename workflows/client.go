@@ -8,12 +8,12 @@ import (
 	"strings"
 	"time"
 
+	"devicetwin/device"
+
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
-
-	"devicetwin/devicefsm"
 )
 
 // Client reaches the workflows of devices. Its methods may be called from any
@@ -43,13 +43,13 @@ func (e permanentError) Unwrap() error { return e.error }
 // Signal gives a batch to the device's workflow, and starts the workflow if
 // there is none. When it returns nil, the batch is durable. An error whose
 // Permanent method says true means that the server will never take this batch.
-func (c *Client) Signal(ctx context.Context, device string, batch devicefsm.Batch) error {
+func (c *Client) Signal(ctx context.Context, device string, batch device.Batch) error {
 	return c.SignalAs(ctx, device, c.model, batch)
 }
 
 // SignalAs is Signal for a device that starts with the model of the given hash. A
 // workflow that is there goes on with its own.
-func (c *Client) SignalAs(ctx context.Context, device, model string, batch devicefsm.Batch) error {
+func (c *Client) SignalAs(ctx context.Context, device, model string, batch device.Batch) error {
 	_, err := c.temporal.SignalWithStartWorkflow(ctx, WorkflowID(device), SignalEvents, batch,
 		client.StartWorkflowOptions{TaskQueue: c.taskQueue}, WorkflowType, Input{Device: device, Model: model})
 	if err == nil {

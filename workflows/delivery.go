@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 )
 
 const (
@@ -49,7 +49,7 @@ type Window struct {
 }
 
 // Judge decides whether a message is to be applied, and remembers it if so.
-func (d *Delivery) Judge(m devicefsm.Message) verdict {
+func (d *Delivery) Judge(m device.Message) verdict {
 	v := d.judge(m)
 	switch v {
 	case duplicate:
@@ -58,13 +58,13 @@ func (d *Delivery) Judge(m devicefsm.Message) verdict {
 	case late:
 		d.Late++
 	}
-	if m.Channel != devicefsm.ChannelSystem {
+	if m.Channel != device.ChannelSystem {
 		d.Applied++
 	}
 	return v
 }
 
-func (d *Delivery) judge(m devicefsm.Message) verdict {
+func (d *Delivery) judge(m device.Message) verdict {
 	if m.LeftOut != nil {
 		d.leaveOut(*m.LeftOut)
 	}
@@ -85,7 +85,7 @@ func (d *Delivery) judge(m devicefsm.Message) verdict {
 }
 
 // leaveOut notes messages as if they had been applied.
-func (d *Delivery) leaveOut(l devicefsm.LeftOut) {
+func (d *Delivery) leaveOut(l device.LeftOut) {
 	for _, s := range l.Spans {
 		w := d.window(s.Epoch)
 		if w == nil || s.To < s.From {

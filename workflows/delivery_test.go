@@ -6,46 +6,46 @@ import (
 	"reflect"
 	"testing"
 
-	"pgregory.net/rapid"
+	"devicetwin/device"
 
-	"devicetwin/devicefsm"
+	"pgregory.net/rapid"
 )
 
-func numbered(epoch int64, seq uint64) devicefsm.Message {
-	return devicefsm.Message{Channel: devicefsm.ChannelTelemetry, Epoch: epoch, Seq: seq}
+func numbered(epoch int64, seq uint64) device.Message {
+	return device.Message{Channel: device.ChannelTelemetry, Epoch: epoch, Seq: seq}
 }
 
 func TestDeliveryJudge(t *testing.T) {
-	plain := func(digest string, redelivered bool) devicefsm.Message {
-		return devicefsm.Message{Channel: devicefsm.ChannelTelemetry, Digest: digest, Redelivered: redelivered}
+	plain := func(digest string, redelivered bool) device.Message {
+		return device.Message{Channel: device.ChannelTelemetry, Digest: digest, Redelivered: redelivered}
 	}
-	after := func(m devicefsm.Message, epoch int64, from, to uint64, digests ...string) devicefsm.Message {
-		m.LeftOut = &devicefsm.LeftOut{Spans: []devicefsm.Span{{Epoch: epoch, From: from, To: to}}, Digests: digests}
+	after := func(m device.Message, epoch int64, from, to uint64, digests ...string) device.Message {
+		m.LeftOut = &device.LeftOut{Spans: []device.Span{{Epoch: epoch, From: from, To: to}}, Digests: digests}
 		return m
 	}
 	tests := []struct {
 		name  string
-		given []devicefsm.Message
+		given []device.Message
 		want  []verdict
 	}{
-		{"in order", []devicefsm.Message{numbered(1, 1), numbered(1, 2), numbered(1, 3)}, []verdict{fresh, fresh, fresh}},
-		{"left out numbers are no duplicates", []devicefsm.Message{numbered(1, 5), numbered(1, 90)}, []verdict{fresh, fresh}},
-		{"twice", []devicefsm.Message{numbered(1, 1), numbered(1, 1)}, []verdict{fresh, duplicate}},
-		{"late once, then a duplicate", []devicefsm.Message{numbered(1, 3), numbered(1, 2), numbered(1, 2)}, []verdict{fresh, late, duplicate}},
-		{"at the window's old end", []devicefsm.Message{numbered(1, windowSize), numbered(1, 1)}, []verdict{fresh, late}},
-		{"beyond the window's old end", []devicefsm.Message{numbered(1, windowSize+1), numbered(1, 1)}, []verdict{fresh, duplicate}},
-		{"a new epoch counts anew", []devicefsm.Message{numbered(1, 7), numbered(2, 1), numbered(2, 2)}, []verdict{fresh, fresh, fresh}},
-		{"a straggler of the epoch before", []devicefsm.Message{numbered(1, 7), numbered(2, 1), numbered(1, 8), numbered(1, 8)}, []verdict{fresh, fresh, fresh, duplicate}},
-		{"an epoch long gone", []devicefsm.Message{numbered(1, 7), numbered(2, 1), numbered(3, 1), numbered(1, 8)}, []verdict{fresh, fresh, fresh, duplicate}},
-		{"equal readings are no duplicates", []devicefsm.Message{plain("a", false), plain("a", false)}, []verdict{fresh, fresh}},
+		{"in order", []device.Message{numbered(1, 1), numbered(1, 2), numbered(1, 3)}, []verdict{fresh, fresh, fresh}},
+		{"left out numbers are no duplicates", []device.Message{numbered(1, 5), numbered(1, 90)}, []verdict{fresh, fresh}},
+		{"twice", []device.Message{numbered(1, 1), numbered(1, 1)}, []verdict{fresh, duplicate}},
+		{"late once, then a duplicate", []device.Message{numbered(1, 3), numbered(1, 2), numbered(1, 2)}, []verdict{fresh, late, duplicate}},
+		{"at the window's old end", []device.Message{numbered(1, windowSize), numbered(1, 1)}, []verdict{fresh, late}},
+		{"beyond the window's old end", []device.Message{numbered(1, windowSize+1), numbered(1, 1)}, []verdict{fresh, duplicate}},
+		{"a new epoch counts anew", []device.Message{numbered(1, 7), numbered(2, 1), numbered(2, 2)}, []verdict{fresh, fresh, fresh}},
+		{"a straggler of the epoch before", []device.Message{numbered(1, 7), numbered(2, 1), numbered(1, 8), numbered(1, 8)}, []verdict{fresh, fresh, fresh, duplicate}},
+		{"an epoch long gone", []device.Message{numbered(1, 7), numbered(2, 1), numbered(3, 1), numbered(1, 8)}, []verdict{fresh, fresh, fresh, duplicate}},
+		{"equal readings are no duplicates", []device.Message{plain("a", false), plain("a", false)}, []verdict{fresh, fresh}},
 		{"what was left out is a duplicate when it comes again",
-			[]devicefsm.Message{numbered(1, 2), after(numbered(1, 6), 1, 4, 5), numbered(1, 4), numbered(1, 5), numbered(1, 3)},
+			[]device.Message{numbered(1, 2), after(numbered(1, 6), 1, 4, 5), numbered(1, 4), numbered(1, 5), numbered(1, 3)},
 			[]verdict{fresh, fresh, duplicate, duplicate, late}},
-		{"also of the epoch before", []devicefsm.Message{numbered(1, 2), after(numbered(2, 1), 1, 3, 9), numbered(1, 8)}, []verdict{fresh, fresh, duplicate}},
-		{"more than the window holds was left out", []devicefsm.Message{after(numbered(1, 5000), 1, 1, 4999), numbered(1, 3), numbered(1, 4998)}, []verdict{fresh, duplicate, duplicate}},
-		{"it is itself among them", []devicefsm.Message{after(numbered(1, 4), 1, 3, 6)}, []verdict{duplicate}},
-		{"without a number", []devicefsm.Message{after(plain("c", false), 1, 1, 0, "a", "b"), plain("b", true), plain("b", false)}, []verdict{fresh, duplicate, fresh}},
-		{"a redelivery is", []devicefsm.Message{plain("a", false), plain("a", true), plain("b", true)}, []verdict{fresh, duplicate, fresh}},
+		{"also of the epoch before", []device.Message{numbered(1, 2), after(numbered(2, 1), 1, 3, 9), numbered(1, 8)}, []verdict{fresh, fresh, duplicate}},
+		{"more than the window holds was left out", []device.Message{after(numbered(1, 5000), 1, 1, 4999), numbered(1, 3), numbered(1, 4998)}, []verdict{fresh, duplicate, duplicate}},
+		{"it is itself among them", []device.Message{after(numbered(1, 4), 1, 3, 6)}, []verdict{duplicate}},
+		{"without a number", []device.Message{after(plain("c", false), 1, 1, 0, "a", "b"), plain("b", true), plain("b", false)}, []verdict{fresh, duplicate, fresh}},
+		{"a redelivery is", []device.Message{plain("a", false), plain("a", true), plain("b", true)}, []verdict{fresh, duplicate, fresh}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -64,7 +64,7 @@ func TestDeliveryJudge(t *testing.T) {
 func TestDeliveryDigestsAreBounded(t *testing.T) {
 	var d Delivery
 	for i := range 10 * keptDigests {
-		d.Judge(devicefsm.Message{Channel: devicefsm.ChannelTelemetry, Digest: fmt.Sprint(i)})
+		d.Judge(device.Message{Channel: device.ChannelTelemetry, Digest: fmt.Sprint(i)})
 	}
 	if len(d.Digests) != keptDigests {
 		t.Errorf("%d digests kept, want %d", len(d.Digests), keptDigests)
@@ -117,7 +117,7 @@ func TestRunLogJoinsConsecutiveNumbers(t *testing.T) {
 	for _, seq := range []uint64{1, 2, 3, 7, 8} {
 		l.add(3, numbered(1, seq))
 	}
-	l.add(3, devicefsm.Message{})
+	l.add(3, device.Message{})
 	l.add(9, numbered(1, 9))
 	want := RunLog{Tasks: []TaskLog{
 		{Started: 3, Spans: []Span{{1, 1, 3}, {1, 7, 8}}},

@@ -7,6 +7,7 @@ import (
 
 	"go.temporal.io/sdk/workflow"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 )
 
@@ -78,16 +79,16 @@ func (w *Workflow) Device(ctx workflow.Context, in Input) error {
 
 // answerCallers lets the handlers of updates that were carried out give their
 // answers, which would be lost with the run.
-func (d *device) answerCallers(ctx workflow.Context) error {
+func (d *run) answerCallers(ctx workflow.Context) error {
 	return workflow.Await(ctx, func() bool {
 		return workflow.AllHandlersFinished(ctx) || len(d.updates) > 0 || !d.inboxIsEmpty()
 	})
 }
 
-// device is a run in progress. Only the workflow's main coroutine touches it;
+// run is a run in progress. Only the workflow's main coroutine touches it;
 // query handlers read it between its steps, and update handlers leave what they
 // are asked in updates.
-type device struct {
+type run struct {
 	model    *devicefsm.Model
 	state    *State
 	settings runSettings
@@ -121,8 +122,8 @@ type effect struct {
 	message *Outgoing
 }
 
-func (w *Workflow) begin(ctx workflow.Context, in Input) (*device, error) {
-	d := &device{state: in.State, inbox: workflow.GetSignalChannel(ctx, SignalEvents)}
+func (w *Workflow) begin(ctx workflow.Context, in Input) (*run, error) {
+	d := &run{state: in.State, inbox: workflow.GetSignalChannel(ctx, SignalEvents)}
 	if d.state == nil {
 		d.state = &State{Version: stateVersion, Device: in.Device, Model: in.Model, Instance: instance(ctx)}
 	}
@@ -165,7 +166,7 @@ func instance(ctx workflow.Context) string {
 	return id[max(0, len(id)-12):]
 }
 
-func (d *device) answerQueries(ctx workflow.Context) error {
+func (d *run) answerQueries(ctx workflow.Context) error {
 	err := workflow.SetQueryHandler(ctx, QuerySnapshot, func() (View, error) {
 		return View{
 			State: *d.state, ModelName: d.model.Name(),
@@ -183,18 +184,18 @@ func (d *device) answerQueries(ctx workflow.Context) error {
 }
 
 // takeSignals applies everything that waits in the inbox.
-func (d *device) takeSignals(ctx workflow.Context) {
-	var batch devicefsm.Batch
+func (d *run) takeSignals(ctx workflow.Context) {
+	var batch device.Batch
 	for d.inbox.ReceiveAsync(&batch) {
 		d.apply(ctx, batch)
-		batch = devicefsm.Batch{}
+		batch = device.Batch{}
 	}
 }
 
-func (d *device) inboxIsEmpty() bool { return d.inbox.Len() == 0 }
+func (d *run) inboxIsEmpty() bool { return d.inbox.Len() == 0 }
 
 // apply steps the statechart through a batch.
-func (d *device) apply(ctx workflow.Context, batch devicefsm.Batch) {
+func (d *run) apply(ctx workflow.Context, batch device.Batch) {
 	if batch.ID != "" && batch.ID == d.state.Batch {
 		// The bridge did not hear that it had arrived, and sent it again.
 		d.state.Delivery.Duplicates += uint64(len(batch.Messages))
@@ -212,7 +213,7 @@ func (d *device) apply(ctx workflow.Context, batch devicefsm.Batch) {
 		d.because(Cause{Kind: CauseMessage, Channel: string(m.Channel), Name: m.Name, Epoch: m.Epoch, Seq: m.Seq})
 		if v == late {
 			d.step(devicefsm.Event{
-				Name: devicefsm.EventSequenceLate, Time: m.Time,
+				Name: device.EventSequenceLate, Time: m.Time,
 				Data: map[string]any{"epoch": float64(m.Epoch), "seq": float64(m.Seq)},
 			})
 		}
@@ -224,13 +225,13 @@ func (d *device) apply(ctx workflow.Context, batch devicefsm.Batch) {
 }
 
 // take applies one message.
-func (d *device) take(m devicefsm.Message) {
+func (d *run) take(m device.Message) {
 	d.identify(m)
 	d.observe(m)
 	d.recoveryHears(m)
 	d.noteAnswer(m)
 	d.hearAnswer(m)
-	if m.Channel == devicefsm.ChannelTwin {
+	if m.Channel == device.ChannelTwin {
 		d.step(devicefsm.Event{Time: m.Time, Alive: m.Alive()})
 		d.because(Cause{Kind: CauseMessage, Channel: string(m.Channel), Name: m.Name})
 		d.request(m)
@@ -242,8 +243,8 @@ func (d *device) take(m devicefsm.Message) {
 }
 
 // identify takes over what a birth message says of the device.
-func (d *device) identify(m devicefsm.Message) {
-	if m.Channel != devicefsm.ChannelStatus {
+func (d *run) identify(m device.Message) {
+	if m.Channel != device.ChannelStatus {
 		return
 	}
 	if v, ok := m.Data["firmware"].(string); ok {
@@ -256,18 +257,18 @@ func (d *device) identify(m devicefsm.Message) {
 
 // step gives the state machine an event, and then what the service makes of the
 // actions: changes of the twin, ends of commands.
-func (d *device) step(ev devicefsm.Event) {
+func (d *run) step(ev devicefsm.Event) {
 	d.stepOnce(ev)
 	d.settle(ev.Time)
 }
 
-func (d *device) stepOnce(ev devicefsm.Event) {
+func (d *run) stepOnce(ev devicefsm.Event) {
 	ev.Twin = d.expressionTwin()
 	snapshot, outcome := d.model.Step(d.state.Snapshot, ev)
 	d.accept(snapshot, outcome)
 }
 
-func (d *device) accept(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) {
+func (d *run) accept(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) {
 	d.state.Snapshot = snapshot
 	d.notePatterns(outcome.Matched)
 	d.noteStepFaults(outcome.Faults)
@@ -290,7 +291,7 @@ func (d *device) accept(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome)
 }
 
 // advance fires the timers that are due.
-func (d *device) advance(ctx workflow.Context) {
+func (d *run) advance(ctx workflow.Context) {
 	now := workflow.Now(ctx)
 	if at, ok := d.model.NextDeadline(d.state.Snapshot); ok && !at.After(now) {
 		d.because(Cause{Kind: CauseTimer})
@@ -302,7 +303,7 @@ func (d *device) advance(ctx workflow.Context) {
 
 // runIsLong reports whether the run should end now. While an activity runs it
 // should not, up to a last bound; the next run starts the activity again.
-func (d *device) runIsLong(ctx workflow.Context) bool {
+func (d *run) runIsLong(ctx workflow.Context) bool {
 	info := workflow.GetInfo(ctx)
 	history := info.GetCurrentHistoryLength()
 	if len(d.running) > 0 {
@@ -313,13 +314,13 @@ func (d *device) runIsLong(ctx workflow.Context) bool {
 
 // wait blocks until there is a signal, the alarm rings, or an invocation ends,
 // and takes that one thing in.
-func (d *device) wait(ctx workflow.Context) error {
+func (d *run) wait(ctx workflow.Context) error {
 	at, ok := d.nextDeadline()
 	d.alarm.set(ctx, at, ok)
 	selector := workflow.NewSelector(ctx)
 	selector.AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {})
 	selector.AddReceive(d.inbox, func(c workflow.ReceiveChannel, _ bool) {
-		var batch devicefsm.Batch
+		var batch device.Batch
 		if c.ReceiveAsync(&batch) {
 			d.apply(ctx, batch)
 		}

@@ -18,6 +18,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 	"devicetwin/internal/credentials"
 )
@@ -139,19 +140,19 @@ func newHarnessFor(t *testing.T, model *devicefsm.Model, runEvents int) *harness
 }
 
 // at signals messages of the device after a time, each with the next number.
-func (h *harness) at(after time.Duration, messages ...devicefsm.Message) {
+func (h *harness) at(after time.Duration, messages ...device.Message) {
 	h.RegisterDelayedCallback(func() { h.signal(messages...) }, after)
 }
 
-func (h *harness) signal(messages ...devicefsm.Message) {
+func (h *harness) signal(messages ...device.Message) {
 	for i := range messages {
 		messages[i].Time = h.Now().UTC().Truncate(time.Millisecond)
-		if messages[i].Channel != devicefsm.ChannelSystem {
+		if messages[i].Channel != device.ChannelSystem {
 			h.seq++
 			messages[i].Epoch, messages[i].Seq = 1, h.seq
 		}
 	}
-	h.SignalWorkflow(SignalEvents, devicefsm.Batch{Messages: messages})
+	h.SignalWorkflow(SignalEvents, device.Batch{Messages: messages})
 }
 
 // runUntil cancels the workflow, which would otherwise run for ever, after a
@@ -188,24 +189,24 @@ func (h *harness) view() View {
 	return view
 }
 
-func boot() devicefsm.Message {
-	return devicefsm.Message{Channel: devicefsm.ChannelStatus, Data: map[string]any{"status": "boot", "firmware": "1.4", "site": "north"}}
+func boot() device.Message {
+	return device.Message{Channel: device.ChannelStatus, Data: map[string]any{"status": "boot", "firmware": "1.4", "site": "north"}}
 }
 
-func born(credential string) devicefsm.Message {
-	return devicefsm.Message{Channel: devicefsm.ChannelStatus, Data: map[string]any{"status": "boot", "credential": credential}}
+func born(credential string) device.Message {
+	return device.Message{Channel: device.ChannelStatus, Data: map[string]any{"status": "boot", "credential": credential}}
 }
 
-func fault(code float64) devicefsm.Message {
-	return devicefsm.Message{Channel: devicefsm.ChannelTelemetry, Data: map[string]any{"code": code}}
+func fault(code float64) device.Message {
+	return device.Message{Channel: device.ChannelTelemetry, Data: map[string]any{"code": code}}
 }
 
-func reading(temperature float64) devicefsm.Message {
-	return devicefsm.Message{Channel: devicefsm.ChannelTelemetry, Data: map[string]any{"temperature": temperature}}
+func reading(temperature float64) device.Message {
+	return device.Message{Channel: device.ChannelTelemetry, Data: map[string]any{"temperature": temperature}}
 }
 
-func crashLoop() []devicefsm.Message {
-	return []devicefsm.Message{boot(), boot(), boot(), fault(117)}
+func crashLoop() []device.Message {
+	return []device.Message{boot(), boot(), boot(), fault(117)}
 }
 
 func TestCrashLoopIsReprovisioned(t *testing.T) {
@@ -299,9 +300,9 @@ func TestARetriedReprovisionIsTheSameCommand(t *testing.T) {
 
 func TestDuplicatesAreAppliedOnce(t *testing.T) {
 	h := newHarness(t, 0)
-	batch := devicefsm.Batch{}
+	batch := device.Batch{}
 	h.RegisterDelayedCallback(func() {
-		for i, m := range []devicefsm.Message{boot(), boot(), boot(), reading(95)} {
+		for i, m := range []device.Message{boot(), boot(), boot(), reading(95)} {
 			m.Time, m.Epoch, m.Seq = h.Now(), 1, uint64(i+1)
 			batch.Messages = append(batch.Messages, m)
 		}
@@ -326,7 +327,7 @@ func TestARepeatedBatchIsAppliedOnce(t *testing.T) {
 		return func() {
 			m := boot()
 			m.Time, m.Digest = h.Now(), "the same"
-			h.SignalWorkflow(SignalEvents, devicefsm.Batch{ID: id, Messages: []devicefsm.Message{m}})
+			h.SignalWorkflow(SignalEvents, device.Batch{ID: id, Messages: []device.Message{m}})
 		}
 	}
 	for i, id := range []string{"a-1", "a-1", "a-2", "a-2", "a-3"} {
@@ -341,7 +342,7 @@ func TestSilenceIsNoticedOnce(t *testing.T) {
 	h := newHarness(t, 0)
 	silentAfter, tolerance := h.model.Liveness()
 	h.at(time.Second, boot())
-	h.at(silentAfter/2, devicefsm.Message{Channel: devicefsm.ChannelSystem, Name: devicefsm.MessageSeen})
+	h.at(silentAfter/2, device.Message{Channel: device.ChannelSystem, Name: device.MessageSeen})
 	var early, late []byte
 	look := func(into *[]byte) func() { return func() { *into, _ = json.Marshal(h.view().Snapshot) } }
 	h.RegisterDelayedCallback(look(&early), silentAfter+tolerance+2*time.Second)
@@ -379,8 +380,8 @@ func TestContinueAsNewCarriesEverything(t *testing.T) {
 	var hot, cooled View
 	second.RegisterDelayedCallback(func() {
 		hot = second.view()
-		second.SignalWorkflow(SignalEvents, devicefsm.Batch{Messages: []devicefsm.Message{
-			{Channel: devicefsm.ChannelTelemetry, Data: map[string]any{"temperature": 99.0}, Time: second.Now(), Epoch: 1, Seq: 4},
+		second.SignalWorkflow(SignalEvents, device.Batch{Messages: []device.Message{
+			{Channel: device.ChannelTelemetry, Data: map[string]any{"temperature": 99.0}, Time: second.Now(), Epoch: 1, Seq: 4},
 		}})
 	}, time.Second)
 	second.RegisterDelayedCallback(func() { cooled = second.view() }, 12*time.Second)

@@ -2,7 +2,7 @@
 // holds the client with which other processes reach it.
 //
 // A device's workflow has the id device/<device id>. Its one signal, "events",
-// carries a devicefsm.Batch: messages of that device in the order of their
+// carries a device.Batch: messages of that device in the order of their
 // arrival. The workflow drops what it has applied before, gives the rest to the
 // model's statechart message by message, and carries out the actions in order.
 // What the statechart decides is pure; this package only listens and acts:

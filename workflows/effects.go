@@ -77,7 +77,7 @@ type invocation struct {
 
 // carryOut does what the steps decided, in their order. Messages are sent
 // before a later invoke starts; points need no order and go last.
-func (d *device) carryOut(ctx workflow.Context) {
+func (d *run) carryOut(ctx workflow.Context) {
 	var messages []Outgoing
 	actions := d.pending
 	d.pending = nil
@@ -119,14 +119,14 @@ func (d *device) carryOut(ctx workflow.Context) {
 }
 
 // effectID makes an action's id, unique for one device, unique for all.
-func (d *device) effectID(id string) string { return d.state.Instance + "-" + id }
+func (d *run) effectID(id string) string { return d.state.Instance + "-" + id }
 
 // maxEmission is about how many bytes of documents leave in one local activity:
 // where an ordinary one takes over, the server stores them, and takes 2 MiB.
 const maxEmission = 512 << 10
 
 // emit sends messages, in parts of a bounded size, and then points.
-func (d *device) emit(ctx workflow.Context, messages []Outgoing, points []Point) {
+func (d *run) emit(ctx workflow.Context, messages []Outgoing, points []Point) {
 	size, from := 0, 0
 	for i, m := range messages {
 		n := 0
@@ -144,7 +144,7 @@ func (d *device) emit(ctx workflow.Context, messages []Outgoing, points []Point)
 // emitPart sends messages and points in a local activity, which costs next to
 // nothing. Where that keeps failing, because the broker is away, an ordinary
 // activity takes over: it is tried for as long as it takes, and blocks no worker.
-func (d *device) emitPart(ctx workflow.Context, messages []Outgoing, points []Point) {
+func (d *run) emitPart(ctx workflow.Context, messages []Outgoing, points []Point) {
 	if len(messages) == 0 && len(points) == 0 {
 		return
 	}
@@ -172,7 +172,7 @@ func (d *device) emitPart(ctx workflow.Context, messages []Outgoing, points []Po
 
 // start starts the activity of an invoke, or of a notification, which is one
 // whose end the model does not hear of.
-func (d *device) start(ctx workflow.Context, a devicefsm.Action) {
+func (d *run) start(ctx workflow.Context, a devicefsm.Action) {
 	name, input := a.Name, a.Data
 	if a.Type == devicefsm.ActionNotify {
 		name, input = ActivityNotify, map[string]any{"to": a.Name, "data": a.Data}
@@ -190,7 +190,7 @@ func (d *device) start(ctx workflow.Context, a devicefsm.Action) {
 }
 
 // finish gives the end of an invocation to the statechart.
-func (d *device) finish(ctx workflow.Context, inv *invocation, f workflow.Future) {
+func (d *run) finish(ctx workflow.Context, inv *invocation, f workflow.Future) {
 	d.forget(inv.id)
 	d.because(Cause{Kind: CauseActivity, Name: inv.name})
 	var data map[string]any
@@ -210,7 +210,7 @@ func (d *device) finish(ctx workflow.Context, inv *invocation, f workflow.Future
 
 // cancelInvocation drops an invocation whose state was left; nobody waits for
 // its end.
-func (d *device) cancelInvocation(id string) {
+func (d *run) cancelInvocation(id string) {
 	for _, inv := range d.running {
 		if inv.id == id {
 			inv.cancel()
@@ -219,7 +219,7 @@ func (d *device) cancelInvocation(id string) {
 	d.forget(id)
 }
 
-func (d *device) forget(id string) {
+func (d *run) forget(id string) {
 	d.running = slices.DeleteFunc(d.running, func(inv *invocation) bool { return inv.id == id })
 	d.state.Invocations = slices.DeleteFunc(d.state.Invocations, func(a devicefsm.Action) bool { return a.ID == id })
 }
@@ -240,7 +240,7 @@ func cause(err error) string {
 
 // writeAttributes writes the search attributes when one of them changed: an
 // upsert costs the server a third of a signal.
-func (d *device) writeAttributes(ctx workflow.Context) {
+func (d *run) writeAttributes(ctx workflow.Context) {
 	want := Attributes{
 		States:   strings.Split(d.model.StateName(d.state.Snapshot), ","),
 		Model:    d.model.Name(),

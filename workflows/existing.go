@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 
-	"go.temporal.io/api/serviceerror"
+	"devicetwin/device"
 
-	"devicetwin/devicefsm"
+	"go.temporal.io/api/serviceerror"
 )
 
 // notFoundError is that of a device without a workflow.
@@ -18,7 +18,7 @@ func (e notFoundError) Unwrap() error { return e.error }
 
 // SignalExisting gives a batch to the device's workflow, if there is one. If not,
 // the error's method NotFound says true.
-func (c *Client) SignalExisting(ctx context.Context, device string, batch devicefsm.Batch) error {
+func (c *Client) SignalExisting(ctx context.Context, device string, batch device.Batch) error {
 	err := c.temporal.SignalWorkflow(ctx, WorkflowID(device), "", SignalEvents, batch)
 	if err == nil {
 		return nil

@@ -12,6 +12,7 @@ import (
 
 	"go.temporal.io/sdk/workflow"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 	"devicetwin/twin"
 	"devicetwin/twin/command"
@@ -36,7 +37,7 @@ type update struct {
 
 // takeOperations lets the update's handlers queue what they are asked; the main
 // coroutine, which owns the state, carries it out.
-func (d *device) takeOperations(ctx workflow.Context) error {
+func (d *run) takeOperations(ctx workflow.Context) error {
 	d.wake = workflow.NewBufferedChannel(ctx, 1)
 	err := workflow.SetUpdateHandler(ctx, UpdateOperate, func(ctx workflow.Context, in operations) (operationResults, error) {
 		future, done := workflow.NewFuture(ctx)
@@ -55,7 +56,7 @@ func (d *device) takeOperations(ctx workflow.Context) error {
 }
 
 // carryOutUpdates carries out what was asked, in the order of asking.
-func (d *device) carryOutUpdates(ctx workflow.Context) {
+func (d *run) carryOutUpdates(ctx workflow.Context) {
 	updates := d.updates
 	d.updates = nil
 	d.asked += len(updates)
@@ -69,7 +70,7 @@ func (d *device) carryOutUpdates(ctx workflow.Context) {
 }
 
 // operateOnce gives an operation that comes again the result that it got.
-func (d *device) operateOnce(ctx workflow.Context, op operation) operationResult {
+func (d *run) operateOnce(ctx workflow.Context, op operation) operationResult {
 	if d.deleted {
 		return refusal(404, "the device was deleted")
 	}
@@ -101,7 +102,7 @@ func (r operationResult) short() operationResult {
 }
 
 // complete gives a kept result what has been left out of it, as it is now.
-func (d *device) complete(r operationResult) operationResult {
+func (d *run) complete(r operationResult) operationResult {
 	if r.Command != nil {
 		if c, ok := d.state.Commands.Find(r.Command.ID); ok {
 			r.Command = &c
@@ -113,7 +114,7 @@ func (d *device) complete(r operationResult) operationResult {
 	return r
 }
 
-func (d *device) operate(ctx workflow.Context, op operation) operationResult {
+func (d *run) operate(ctx workflow.Context, op operation) operationResult {
 	now := workflow.Now(ctx)
 	cause := Cause{Kind: CauseOperation, ID: bounded(op.ID), Who: bounded(op.Who)}
 	switch {
@@ -148,7 +149,7 @@ func (d *device) operate(ctx workflow.Context, op operation) operationResult {
 	return refusal(400, "this worker does not know the operation; it may be older than who asked")
 }
 
-func (d *device) operateDesire(in Desire, now time.Time, cause Cause) operationResult {
+func (d *run) operateDesire(in Desire, now time.Time, cause Cause) operationResult {
 	doc := d.document(in.Shadow, now)
 	switch {
 	case in.Shadow != "" && !twin.ValidShadowName(in.Shadow):
@@ -186,7 +187,7 @@ func presentVersion(doc twin.Document) int64 {
 	return doc.Version()
 }
 
-func (d *device) operateCommand(in Order, who string, now time.Time, cause Cause) operationResult {
+func (d *run) operateCommand(in Order, who string, now time.Time, cause Cause) operationResult {
 	ttl := in.TTL
 	if ttl == 0 {
 		ttl = defaultTTL
@@ -206,11 +207,11 @@ func (d *device) operateCommand(in Order, who string, now time.Time, cause Cause
 	return operationResult{Command: &added}
 }
 
-func (d *device) operateEvent(in OperatorEvent, now time.Time, cause Cause) operationResult {
+func (d *run) operateEvent(in OperatorEvent, now time.Time, cause Cause) operationResult {
 	switch {
 	case in.Name == "" || len(in.Name) > maxEventName || !utf8.ValidString(in.Name) || strings.Contains(in.Name, "*"):
 		return refusal(400, "event name: expected 1 to %d bytes without *", maxEventName)
-	case devicefsm.ReservedName(in.Name):
+	case device.ReservedName(in.Name):
 		return refusal(409, "event %s belongs to the service", in.Name)
 	case d.model.MessageOnly(in.Name):
 		return refusal(409, "event %s comes from the device only, by the model %s", in.Name, d.model.Name())
@@ -225,7 +226,7 @@ func (d *device) operateEvent(in OperatorEvent, now time.Time, cause Cause) oper
 	return operationResult{Taken: &taken}
 }
 
-func (d *device) operateTags(in tagChanges) operationResult {
+func (d *run) operateTags(in tagChanges) operationResult {
 	tags := maps.Clone(d.state.Tags)
 	if tags == nil {
 		tags = map[string]string{}
@@ -260,13 +261,13 @@ func validTagKey(key string) bool {
 const actionOperator = "operator"
 
 // operateReprovision asks the model first.
-func (d *device) operateReprovision(in reprovisionReason, who string, now time.Time, cause Cause) operationResult {
+func (d *run) operateReprovision(in reprovisionReason, who string, now time.Time, cause Cause) operationResult {
 	reason := bounded(in.Reason)
 	r := Reprovisioning{EventTaken: EventTaken{From: d.model.StateName(d.state.Snapshot)}}
 	d.because(cause)
 	asked, moves := len(d.pending), d.transitions
 	d.step(devicefsm.Event{
-		Name: devicefsm.EventReprovision, Time: now, Data: map[string]any{"reason": reason, "who": bounded(who)},
+		Name: device.EventReprovision, Time: now, Data: map[string]any{"reason": reason, "who": bounded(who)},
 	})
 	r.To = d.model.StateName(d.state.Snapshot)
 	r.ByModel = d.transitions > moves || slices.ContainsFunc(d.pending[asked:], func(e effect) bool {
@@ -286,7 +287,7 @@ func (d *device) operateReprovision(in reprovisionReason, who string, now time.T
 }
 
 // delete makes the workflow end. What is retained of the device is cleared.
-func (d *device) delete() {
+func (d *run) delete() {
 	d.deleted = true
 	for _, s := range d.state.Twins {
 		if d.settings.Retain && s.Document.Exists() {

@@ -7,12 +7,13 @@ import (
 
 	"go.temporal.io/sdk/workflow"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 	"devicetwin/twin/command"
 )
 
 // orderFromModel queues a command of the model that has a time to live.
-func (d *device) orderFromModel(a devicefsm.Action) {
+func (d *run) orderFromModel(a devicefsm.Action) {
 	now := d.state.Snapshot.Time()
 	c := command.Command{ID: d.effectID(a.ID), Name: a.Name, By: "model", Created: now, Expires: now.Add(a.TTL)}
 	if len(a.Data) > 0 {
@@ -31,7 +32,7 @@ func (d *device) orderFromModel(a devicefsm.Action) {
 }
 
 // commandsEnded tells the state machine of commands that the service ended.
-func (d *device) commandsEnded(list []command.Command) {
+func (d *run) commandsEnded(list []command.Command) {
 	for _, c := range list {
 		d.noteEnd(c)
 		d.raise(devicefsm.Event{Name: c.Name + "." + string(c.Status), Data: map[string]any{
@@ -41,7 +42,7 @@ func (d *device) commandsEnded(list []command.Command) {
 }
 
 // expire ends the commands whose time is over.
-func (d *device) expire(now time.Time) {
+func (d *run) expire(now time.Time) {
 	for _, c := range d.state.Commands.Expire(now) {
 		d.because(Cause{Kind: CauseCommand, Name: c.Name, ID: c.ID})
 		d.commandsEnded([]command.Command{c})
@@ -51,8 +52,8 @@ func (d *device) expire(now time.Time) {
 
 // hearAnswer notes what the device says of the command under way. The state
 // machine gets the message as an event, like any other.
-func (d *device) hearAnswer(m devicefsm.Message) {
-	if m.Channel != devicefsm.ChannelAck {
+func (d *run) hearAnswer(m device.Message) {
+	if m.Channel != device.ChannelAck {
 		return
 	}
 	id, _ := m.Data["id"].(string)
@@ -68,8 +69,8 @@ func (d *device) hearAnswer(m devicefsm.Message) {
 }
 
 // observe takes over what a message tells of the device's connection.
-func (d *device) observe(m devicefsm.Message) {
-	if m.Channel == devicefsm.ChannelStatus && m.Data["status"] == "offline" {
+func (d *run) observe(m device.Message) {
+	if m.Channel == device.ChannelStatus && m.Data["status"] == "offline" {
 		d.state.Connection = ConnectionOffline
 		return
 	}
@@ -79,7 +80,7 @@ func (d *device) observe(m devicefsm.Message) {
 	if m.Time.After(d.state.Seen) {
 		d.state.Seen = m.Time
 	}
-	if m.Channel == devicefsm.ChannelStatus || d.state.Connection == ConnectionOffline {
+	if m.Channel == device.ChannelStatus || d.state.Connection == ConnectionOffline {
 		d.back = true
 	}
 	d.state.Connection = ConnectionOnline
@@ -87,7 +88,7 @@ func (d *device) observe(m devicefsm.Message) {
 
 // dispatch gives the commands to send now: the one under way once more if the
 // device has come back, or the next if none is.
-func (d *device) dispatch(ctx workflow.Context) []Outgoing {
+func (d *run) dispatch(ctx workflow.Context) []Outgoing {
 	back := d.back
 	d.back = false
 	if d.state.Connection == ConnectionOffline {
@@ -111,7 +112,7 @@ func outgoingCommand(c command.Command) Outgoing {
 
 // nextDeadline is when something happens without a message: in the model, to a
 // command, or to a change of desired properties.
-func (d *device) nextDeadline() (at time.Time, ok bool) {
+func (d *run) nextDeadline() (at time.Time, ok bool) {
 	at, ok = d.model.NextDeadline(d.state.Snapshot)
 	if t, has := d.state.Commands.Deadline(); has && (!ok || t.Before(at)) {
 		at, ok = t, true

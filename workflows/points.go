@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 	"devicetwin/internal/measure"
 	"devicetwin/twin/command"
@@ -18,14 +19,14 @@ const keptAsides = 32
 // transition. So it never costs the server anything by itself, and a run that
 // began before there were such points replays as it was recorded. It loses
 // little: what such a point tells of hardly ever happens without a transition.
-func (d *device) aside(p Point) {
+func (d *run) aside(p Point) {
 	d.state.Asides = append(d.state.Asides, p)
 	d.state.Asides = d.state.Asides[max(0, len(d.state.Asides)-keptAsides):]
 }
 
 // withAsides adds the points that wait to those of transitions, if anything
 // leaves.
-func (d *device) withAsides(messages []Outgoing, points []Point) []Point {
+func (d *run) withAsides(messages []Outgoing, points []Point) []Point {
 	if len(messages) == 0 && len(points) == 0 {
 		return nil
 	}
@@ -35,7 +36,7 @@ func (d *device) withAsides(messages []Outgoing, points []Point) []Point {
 }
 
 // tags are those of every point of this device, and the given ones, in pairs.
-func (d *device) tags(more ...string) map[string]string {
+func (d *run) tags(more ...string) map[string]string {
 	tags := map[string]string{measure.TagDevice: d.state.Device, measure.TagModel: d.model.Name()}
 	if d.state.Site != "" {
 		tags[measure.TagSite] = d.state.Site
@@ -47,7 +48,7 @@ func (d *device) tags(more ...string) map[string]string {
 }
 
 // transitionPoint is the point of one change of state.
-func (d *device) transitionPoint(t devicefsm.Transition) Point {
+func (d *run) transitionPoint(t devicefsm.Transition) Point {
 	return Point{
 		Measurement: measure.Transitions,
 		Tags:        d.tags(measure.TagFrom, t.From, measure.TagTo, t.To, measure.TagEvent, eventKind(t.Event)),
@@ -69,7 +70,7 @@ func eventKind(event string) string {
 
 // notePatterns and noteStepFaults make points of what a step did beside
 // transitions.
-func (d *device) notePatterns(matched []string) {
+func (d *run) notePatterns(matched []string) {
 	for _, pattern := range matched {
 		d.aside(Point{
 			Measurement: measure.Sequences,
@@ -80,7 +81,7 @@ func (d *device) notePatterns(matched []string) {
 	}
 }
 
-func (d *device) noteStepFaults(faults []string) {
+func (d *run) noteStepFaults(faults []string) {
 	if len(faults) == 0 {
 		return
 	}
@@ -94,9 +95,9 @@ func (d *device) noteStepFaults(faults []string) {
 }
 
 // noteAnswer makes a point of what the device says of a command.
-func (d *device) noteAnswer(m devicefsm.Message) {
+func (d *run) noteAnswer(m device.Message) {
 	status, ok := m.Data["status"].(string)
-	if m.Channel != devicefsm.ChannelAck || !ok || !slices.Contains(answers, status) {
+	if m.Channel != device.ChannelAck || !ok || !slices.Contains(answers, status) {
 		return
 	}
 	id, _ := m.Data["id"].(string)
@@ -113,7 +114,7 @@ func (d *device) noteAnswer(m devicefsm.Message) {
 var answers = []string{"accepted", "succeeded", "failed", "rejected"}
 
 // noteEnd makes a point of a command that the service ended.
-func (d *device) noteEnd(c command.Command) {
+func (d *run) noteEnd(c command.Command) {
 	d.aside(Point{
 		Measurement: measure.Commands,
 		Tags:        d.tags(measure.TagName, c.Name, measure.TagStatus, string(c.Status)),
@@ -123,7 +124,7 @@ func (d *device) noteEnd(c command.Command) {
 }
 
 // noteVersion makes a point of a new version of a document.
-func (d *device) noteVersion(shadow string, version int64, at time.Time) {
+func (d *run) noteVersion(shadow string, version int64, at time.Time) {
 	tags := d.tags()
 	if shadow != "" {
 		tags[measure.TagShadow] = shadow

@@ -6,6 +6,7 @@ import (
 
 	"go.temporal.io/sdk/workflow"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 	"devicetwin/internal/measure"
 )
@@ -22,7 +23,7 @@ type recovery struct {
 
 // recoveryBegins notes that the model asks for the activity reprovision. The
 // attempt before, if it has brought nothing, has failed.
-func (d *device) recoveryBegins(ctx workflow.Context, a devicefsm.Action) {
+func (d *run) recoveryBegins(ctx workflow.Context, a devicefsm.Action) {
 	if a.Name != ActivityReprovision {
 		return
 	}
@@ -41,16 +42,16 @@ func (d *device) recoveryBegins(ctx workflow.Context, a devicefsm.Action) {
 
 // recoveryHears looks for the device's own word: its birth with the credentials
 // that it was given, or its refusal.
-func (d *device) recoveryHears(m devicefsm.Message) {
+func (d *run) recoveryHears(m device.Message) {
 	r := d.state.Recovery
 	switch {
 	case r == nil:
-	case m.Channel == devicefsm.ChannelStatus && m.Data["credential"] == r.Command:
+	case m.Channel == device.ChannelStatus && m.Data["credential"] == r.Command:
 		d.recoveryPoint(m.Time, measure.ReprovisionDone, map[string]any{
 			measure.RecoverySeconds: max(0, m.Time.Sub(r.Since).Seconds()),
 		})
 		d.state.Recovery = nil
-	case m.Channel == devicefsm.ChannelAck && m.Data["id"] == r.Command &&
+	case m.Channel == device.ChannelAck && m.Data["id"] == r.Command &&
 		(m.Data["status"] == "rejected" || m.Data["status"] == "failed"):
 		d.recoveryFailed(m.Time)
 	}
@@ -58,7 +59,7 @@ func (d *device) recoveryHears(m devicefsm.Message) {
 
 // recoveryExpires takes a timer that ends a state, after the command was sent,
 // for the end of the wait for the device.
-func (d *device) recoveryExpires(t devicefsm.Transition) {
+func (d *run) recoveryExpires(t devicefsm.Transition) {
 	if r := d.state.Recovery; r == nil || t.Event != "after" {
 		return
 	}
@@ -70,14 +71,14 @@ func (d *device) recoveryExpires(t devicefsm.Transition) {
 	d.recoveryFailed(t.Time)
 }
 
-func (d *device) recoveryFailed(at time.Time) {
+func (d *run) recoveryFailed(at time.Time) {
 	if r := d.state.Recovery; r != nil && !r.Failed {
 		r.Failed = true
 		d.recoveryPoint(at, measure.ReprovisionFailed, nil)
 	}
 }
 
-func (d *device) recoveryPoint(at time.Time, step string, more map[string]any) {
+func (d *run) recoveryPoint(at time.Time, step string, more map[string]any) {
 	r := d.state.Recovery
 	fields := map[string]any{step: int64(1), measure.ReprovisionAttempt: int64(r.Attempt)}
 	maps.Copy(fields, more)

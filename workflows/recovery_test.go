@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/mock"
 	"go.temporal.io/sdk/temporal"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 	"devicetwin/internal/measure"
 )
@@ -40,8 +41,8 @@ func (w *world) last(measurement string) Point {
 	return Point{}
 }
 
-func rejected(command string) devicefsm.Message {
-	return devicefsm.Message{Channel: devicefsm.ChannelAck, Name: ActivityReprovision, Data: map[string]any{"id": command, "status": "rejected"}}
+func rejected(command string) device.Message {
+	return device.Message{Channel: device.ChannelAck, Name: ActivityReprovision, Data: map[string]any{"id": command, "status": "rejected"}}
 }
 
 func TestRecoveryIsMeasuredOverAllAttempts(t *testing.T) {
@@ -130,7 +131,7 @@ states:
 		t.Fatal(err)
 	}
 	h := newHarnessFor(t, model, 0)
-	beat := devicefsm.Message{Channel: devicefsm.ChannelTelemetry, Data: map[string]any{"beat": true}}
+	beat := device.Message{Channel: device.ChannelTelemetry, Data: map[string]any{"beat": true}}
 	for i := range 2 * (keptAsides + 3) {
 		h.at(time.Duration(i+1)*time.Second, beat)
 	}
@@ -138,7 +139,7 @@ states:
 		if n := h.world.count(measure.Sequences); n != 0 {
 			t.Errorf("%d points left by themselves", n)
 		}
-		h.signal(devicefsm.Message{Channel: devicefsm.ChannelTelemetry, Data: map[string]any{"move": true}})
+		h.signal(device.Message{Channel: device.ChannelTelemetry, Data: map[string]any{"move": true}})
 	}, 2*time.Minute)
 	h.runUntil(3 * time.Minute)
 	if n := h.world.count(measure.Sequences); n != keptAsides {

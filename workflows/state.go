@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 	"devicetwin/twin"
 	"devicetwin/twin/command"
@@ -163,7 +164,7 @@ type Span struct {
 	To    uint64 `json:"to"`
 }
 
-func (l *RunLog) add(started int, m devicefsm.Message) {
+func (l *RunLog) add(started int, m device.Message) {
 	if m.Seq == 0 {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 	"devicetwin/twin"
 )
@@ -103,23 +104,23 @@ func (h *twinHarness) ask(after time.Duration, shadow, method, payload string) {
 	h.RegisterDelayedCallback(func() { h.signalRaw(h.request(shadow, method, payload)) }, after)
 }
 
-func (h *twinHarness) request(shadow, method, payload string) devicefsm.Message {
+func (h *twinHarness) request(shadow, method, payload string) device.Message {
 	base := shadowBase
 	if shadow != "" {
 		base += "/name/" + shadow
 	}
 	h.ids++
-	return devicefsm.Message{
-		Channel: devicefsm.ChannelTwin, Name: method, Time: h.Now().UTC().Truncate(time.Millisecond),
-		Twin: &devicefsm.TwinRequest{
+	return device.Message{
+		Channel: device.ChannelTwin, Name: method, Time: h.Now().UTC().Truncate(time.Millisecond),
+		Twin: &device.TwinRequest{
 			Shadow: shadow, Reply: base, Payload: []byte(payload), Reports: strings.Contains(payload, "reported"),
 		},
 	}
 }
 
 // signalRaw signals messages as they are.
-func (h *twinHarness) signalRaw(messages ...devicefsm.Message) {
-	h.SignalWorkflow(SignalEvents, devicefsm.Batch{Messages: messages})
+func (h *twinHarness) signalRaw(messages ...device.Message) {
+	h.SignalWorkflow(SignalEvents, device.Batch{Messages: messages})
 }
 
 // operate sends operations after a time; results has them when they are there.
@@ -172,10 +173,10 @@ func text(v any) string {
 	return string(raw)
 }
 
-func status(s string) devicefsm.Message {
-	return devicefsm.Message{Channel: devicefsm.ChannelStatus, Data: map[string]any{"status": s}}
+func status(s string) device.Message {
+	return device.Message{Channel: device.ChannelStatus, Data: map[string]any{"status": s}}
 }
 
-func ack(name, id, status string) devicefsm.Message {
-	return devicefsm.Message{Channel: devicefsm.ChannelAck, Name: name, Data: map[string]any{"id": id, "status": status}}
+func ack(name, id, status string) device.Message {
+	return device.Message{Channel: device.ChannelAck, Name: name, Data: map[string]any{"id": id, "status": status}}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 	"devicetwin/twin"
 )
@@ -23,7 +24,7 @@ type ShadowMessage struct {
 }
 
 // request carries out a request of the shadow protocol.
-func (d *device) request(m devicefsm.Message) {
+func (d *run) request(m device.Message) {
 	if m.Twin == nil {
 		return
 	}
@@ -61,7 +62,7 @@ func (d *device) request(m devicefsm.Message) {
 }
 
 // nameOf is how the protocol calls a shadow in its refusals.
-func (d *device) nameOf(shadow string) string {
+func (d *run) nameOf(shadow string) string {
 	if shadow == "" {
 		return d.state.Device
 	}
@@ -69,7 +70,7 @@ func (d *device) nameOf(shadow string) string {
 }
 
 // roomFor refuses one named shadow too many.
-func (d *device) roomFor(name string, doc twin.Document) *twin.Rejection {
+func (d *run) roomFor(name string, doc twin.Document) *twin.Rejection {
 	if name == "" || doc.Exists() {
 		return nil
 	}
@@ -85,12 +86,12 @@ func (d *device) roomFor(name string, doc twin.Document) *twin.Rejection {
 	return &twin.Rejection{Code: 400, Message: fmt.Sprintf("The limit of %d named shadows is reached", d.settings.Shadows)}
 }
 
-func (d *device) shadowIndex(name string) (int, bool) {
+func (d *run) shadowIndex(name string) (int, bool) {
 	return slices.BinarySearchFunc(d.state.Twins, name, func(s Shadow, name string) int { return strings.Compare(s.Name, name) })
 }
 
 // document is a shadow as it stands; what was deleted too long ago is forgotten.
-func (d *device) document(name string, now time.Time) twin.Document {
+func (d *run) document(name string, now time.Time) twin.Document {
 	i, ok := d.shadowIndex(name)
 	if !ok {
 		return twin.Document{}
@@ -99,7 +100,7 @@ func (d *device) document(name string, now time.Time) twin.Document {
 }
 
 // putDocument keeps a changed document and tells the state machine.
-func (d *device) putDocument(name string, before, after twin.Document, now time.Time) {
+func (d *run) putDocument(name string, before, after twin.Document, now time.Time) {
 	i, ok := d.shadowIndex(name)
 	if ok {
 		d.state.Twins[i].Document = after
@@ -113,8 +114,8 @@ func (d *device) putDocument(name string, before, after twin.Document, now time.
 		d.changed = append(d.changed, name)
 	}
 	changes := twin.ChangedPaths(before, after)
-	d.raiseChange(devicefsm.EventReportedChanged, name, after.Version(), changes.Reported)
-	d.raiseChange(devicefsm.EventDesiredChanged, name, after.Version(), changes.Desired)
+	d.raiseChange(device.EventReportedChanged, name, after.Version(), changes.Reported)
+	d.raiseChange(device.EventDesiredChanged, name, after.Version(), changes.Desired)
 	d.unwatch(name, changes.Desired)
 	d.state.Convergence = slices.DeleteFunc(d.state.Convergence, func(c Convergence) bool {
 		return c.Shadow == name && len(twin.Diverged(after, c.Paths)) == 0
@@ -123,7 +124,7 @@ func (d *device) putDocument(name string, before, after twin.Document, now time.
 
 // forgetShadows drops deleted shadows of which only a version is left, if they
 // become too many.
-func (d *device) forgetShadows() {
+func (d *run) forgetShadows() {
 	for extra := len(d.state.Twins) - 2*(d.settings.Shadows+1); extra > 0; extra-- {
 		i := slices.IndexFunc(d.state.Twins, func(s Shadow) bool { return !s.Document.Exists() })
 		if i < 0 {
@@ -133,7 +134,7 @@ func (d *device) forgetShadows() {
 	}
 }
 
-func (d *device) raiseChange(event, shadow string, version int64, paths []string) {
+func (d *run) raiseChange(event, shadow string, version int64, paths []string) {
 	if len(paths) == 0 {
 		return
 	}
@@ -146,7 +147,7 @@ func (d *device) raiseChange(event, shadow string, version int64, paths []string
 
 // announce publishes what everybody may know of a change: the delta and the
 // documents.
-func (d *device) announce(shadow string, a twin.Answers) {
+func (d *run) announce(shadow string, a twin.Answers) {
 	for _, m := range a.Messages() {
 		if m.Topic != "update/accepted" {
 			d.sayShadow(ShadowMessage{Shadow: shadow, Rest: m.Topic, Payload: m.Payload})
@@ -154,12 +155,12 @@ func (d *device) announce(shadow string, a twin.Answers) {
 	}
 }
 
-func (d *device) sayShadow(m ShadowMessage) {
+func (d *run) sayShadow(m ShadowMessage) {
 	d.pending = append(d.pending, effect{message: &Outgoing{Shadow: &m}})
 }
 
 // desireFromModel is the model's action desire.
-func (d *device) desireFromModel(a devicefsm.Action) {
+func (d *run) desireFromModel(a devicefsm.Action) {
 	now := d.state.Snapshot.Time()
 	doc := d.document(a.Name, now)
 	refused := d.roomFor(a.Name, doc)
@@ -180,13 +181,13 @@ func (d *device) desireFromModel(a devicefsm.Action) {
 }
 
 // desired makes a change of desired properties known.
-func (d *device) desired(shadow string, before, after twin.Document, answers twin.Answers, now time.Time) {
+func (d *run) desired(shadow string, before, after twin.Document, answers twin.Answers, now time.Time) {
 	d.announce(shadow, answers)
 	d.putDocument(shadow, before, after, now)
 }
 
 // diverge tells the state machine of the deadlines that are over.
-func (d *device) diverge(now time.Time) {
+func (d *run) diverge(now time.Time) {
 	var over []Convergence
 	d.state.Convergence = slices.DeleteFunc(d.state.Convergence, func(c Convergence) bool {
 		if c.Due.After(now) {
@@ -197,14 +198,14 @@ func (d *device) diverge(now time.Time) {
 	})
 	for _, c := range over {
 		d.because(Cause{Kind: CauseTwin, Name: c.Shadow})
-		d.raiseChange(devicefsm.EventDiverged, c.Shadow, c.Version, twin.Diverged(d.document(c.Shadow, now), c.Paths))
+		d.raiseChange(device.EventDiverged, c.Shadow, c.Version, twin.Diverged(d.document(c.Shadow, now), c.Paths))
 		d.settle(now)
 	}
 }
 
 // greet publishes what is still desired to a device that came back and may have
 // missed it.
-func (d *device) greet(now time.Time) {
+func (d *run) greet(now time.Time) {
 	for _, s := range d.state.Twins {
 		if delta := twin.Delta(s.Document, now); delta != nil {
 			d.sayShadow(ShadowMessage{Shadow: s.Name, Rest: "update/delta", Payload: delta})
@@ -213,7 +214,7 @@ func (d *device) greet(now time.Time) {
 }
 
 // currentDocuments are the retained copies of the documents that changed.
-func (d *device) currentDocuments(now time.Time) []Outgoing {
+func (d *run) currentDocuments(now time.Time) []Outgoing {
 	changed := d.changed
 	d.changed = nil
 	if !d.settings.Retain {
@@ -228,7 +229,7 @@ func (d *device) currentDocuments(now time.Time) []Outgoing {
 }
 
 // expressionTwin is what expressions read as twin; nil where none does.
-func (d *device) expressionTwin() map[string]any {
+func (d *run) expressionTwin() map[string]any {
 	if !d.model.ReadsTwin() {
 		return nil
 	}
@@ -248,7 +249,7 @@ func (d *device) expressionTwin() map[string]any {
 }
 
 // searchable are the values of the indexed paths, as "path=value", sorted.
-func (d *device) searchable() []string {
+func (d *run) searchable() []string {
 	if len(d.settings.Properties) == 0 {
 		return nil
 	}

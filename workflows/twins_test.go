@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 	"devicetwin/internal/measure"
 )
 
@@ -187,8 +187,8 @@ states:
   sad: {}
 `
 
-func event(name string) devicefsm.Message {
-	return devicefsm.Message{Channel: devicefsm.ChannelEvents, Name: name}
+func event(name string) device.Message {
+	return device.Message{Channel: device.ChannelEvents, Name: name}
 }
 
 // The model desires, hears of it, and sees the twin in its guards.

@@ -15,7 +15,7 @@ const maxConvergence = 16
 // watch waits for the device to report desired properties in time. They are those
 // that were asked for, whether or not they changed: a model that asks again for
 // what was not done wants to hear of it again.
-func (d *device) watch(shadow string, doc twin.Document, paths []string, within time.Duration, now time.Time) {
+func (d *run) watch(shadow string, doc twin.Document, paths []string, within time.Duration, now time.Time) {
 	open := twin.Diverged(doc, paths)
 	if within <= 0 || len(open) == 0 {
 		return
@@ -30,7 +30,7 @@ func (d *device) watch(shadow string, doc twin.Document, paths []string, within 
 
 // unwatch ends the deadlines of properties that are desired otherwise now: they
 // were for a value that nobody waits for.
-func (d *device) unwatch(shadow string, paths []string) {
+func (d *run) unwatch(shadow string, paths []string) {
 	list := slices.Clone(d.state.Convergence)
 	for i, c := range list {
 		if c.Shadow == shadow {

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"go.temporal.io/sdk/activity"
+	"devicetwin/device"
 
-	"devicetwin/devicefsm"
+	"go.temporal.io/sdk/activity"
 )
 
 const watchingModel = `
@@ -82,7 +82,7 @@ func TestManyDocumentsLeaveInParts(t *testing.T) {
 	})
 	h.RegisterDelayedCallback(func() {
 		f.until = h.Now().Add(10 * time.Second)
-		var messages []devicefsm.Message
+		var messages []device.Message
 		for range updates {
 			messages = append(messages, h.request("", "update", `{"state":{"reported":{"x":"`+strings.Repeat("x", 7000)+`"}}}`))
 		}

@@ -59,7 +59,7 @@ const (
 )
 
 // explain keeps why the state changed.
-func (d *device) explain(t devicefsm.Transition) {
+func (d *run) explain(t devicefsm.Transition) {
 	guards := make([]string, len(t.Guards))
 	for i, g := range t.Guards {
 		guards[i] = clippedText(g, maxGuard)

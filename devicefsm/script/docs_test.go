@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"devicetwin/devicefsm"
-	"devicetwin/internal/source"
+	"devicetwin/source"
 )
 
 const docsFile = "../../docs/models.md"

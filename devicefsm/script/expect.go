@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"devicetwin/devicefsm"
-	"devicetwin/internal/source"
+	"devicetwin/source"
 )
 
 // expectation reads a line below an input.

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"devicetwin/devicefsm"
-	"devicetwin/internal/source"
+	"devicetwin/device"
+	"devicetwin/source"
 )
 
 // The words of a script.
@@ -250,7 +250,7 @@ func (p *parser) what(c *cursor, column int, word string, in *input) bool {
 		return false
 	}
 	if in.kind == inputMessage {
-		in.message = devicefsm.Message{Channel: devicefsm.Channel(word), Name: in.name, Data: in.data}
+		in.message = device.Message{Channel: device.Channel(word), Name: in.name, Data: in.data}
 		if in.data == nil {
 			in.message.Data = map[string]any{} // what is published is an object
 		}

@@ -6,8 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
-	"devicetwin/internal/source"
+	"devicetwin/source"
 )
 
 // Report is what a run found.
@@ -82,7 +83,7 @@ var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 func (s *Script) Run(m *devicefsm.Model) *Report {
 	r := &Report{File: s.File, Tests: len(s.Tests)}
 	for _, t := range s.Tests {
-		d := &device{model: m}
+		d := &player{model: m}
 		for _, step := range t.Steps {
 			if step.input.kind != inputStart {
 				r.Inputs++
@@ -110,8 +111,8 @@ type found struct {
 	problem string // why the input could not be played
 }
 
-// device is the one that a test is about.
-type device struct {
+// player is the one that a test is about.
+type player struct {
 	model    *devicefsm.Model
 	snapshot *devicefsm.Snapshot
 	found    found
@@ -125,7 +126,7 @@ const (
 	maxDue = 1_000_000
 )
 
-func (d *device) play(s *Step) found {
+func (d *player) play(s *Step) found {
 	d.found = found{}
 	switch s.input.kind {
 	case inputStart:
@@ -143,7 +144,7 @@ func (d *device) play(s *Step) found {
 }
 
 // input lets the time pass and then does what the line says.
-func (d *device) input(in input, at time.Time) {
+func (d *player) input(in input, at time.Time) {
 	d.pass(at)
 	ev := devicefsm.Event{Time: at}
 	switch in.kind {
@@ -156,7 +157,7 @@ func (d *device) input(in input, at time.Time) {
 			d.found.event = noEvent
 		}
 	case inputEvent:
-		ev.Name, ev.Data, ev.Alive = in.name, in.data, !devicefsm.ReservedName(in.name)
+		ev.Name, ev.Data, ev.Alive = in.name, in.data, !device.ReservedName(in.name)
 	case inputDone, inputFailed:
 		id, ok := d.model.FindInvocation(d.snapshot, in.name)
 		if !ok {
@@ -170,7 +171,7 @@ func (d *device) input(in input, at time.Time) {
 	d.take(d.model.Step(d.snapshot, ev))
 }
 
-func (d *device) running() string {
+func (d *player) running() string {
 	var names []string
 	for _, i := range d.model.Invocations(d.snapshot) {
 		names = append(names, i.Src)
@@ -182,7 +183,7 @@ func (d *device) running() string {
 }
 
 // pass fires what is due up to a time, each at its own.
-func (d *device) pass(to time.Time) {
+func (d *player) pass(to time.Time) {
 	for range maxDue {
 		at, ok := d.model.NextDeadline(d.snapshot)
 		if !ok || at.After(to) {
@@ -193,7 +194,7 @@ func (d *device) pass(to time.Time) {
 	d.found.problem = fmt.Sprintf("more than %d timers were due", maxDue)
 }
 
-func (d *device) take(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) {
+func (d *player) take(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) {
 	f := &d.found
 	d.snapshot = snapshot
 	f.moved = f.moved || len(outcome.Transitions) > 0

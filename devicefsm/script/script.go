@@ -3,7 +3,7 @@ package script
 import (
 	"time"
 
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 )
 
 // Bounds of a script.
@@ -53,8 +53,8 @@ const (
 
 type input struct {
 	kind    inputKind
-	message devicefsm.Message // of a message
-	name    string            // of an event or an activity
+	message device.Message // of a message
+	name    string         // of an event or an activity
 	data    map[string]any
 	text    string // of a failure
 }

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"devicetwin/devicefsm"
-	"devicetwin/internal/source"
+	"devicetwin/source"
 )
 
 var update = flag.Bool("update", false, "write the golden files")

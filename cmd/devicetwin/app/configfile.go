@@ -12,7 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"devicetwin/internal/source"
+	"devicetwin/source"
 )
 
 // configFile gives the settings of a YAML file to kong. A key is a flag's name;

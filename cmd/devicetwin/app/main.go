@@ -11,7 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"devicetwin/internal/source"
+	"devicetwin/source"
 )
 
 // Exit statuses of the command.

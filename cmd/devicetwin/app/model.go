@@ -7,7 +7,7 @@ import (
 	"os"
 
 	"devicetwin/devicefsm"
-	"devicetwin/internal/source"
+	"devicetwin/source"
 )
 
 // modelCommand is "devicetwin model".

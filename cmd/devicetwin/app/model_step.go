@@ -11,8 +11,9 @@ import (
 	"os"
 	"time"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
-	"devicetwin/internal/source"
+	"devicetwin/source"
 )
 
 // modelStepCommand is "devicetwin model step".
@@ -178,7 +179,7 @@ func (s *stepper) event(in inputLine) (devicefsm.Event, error) {
 	case in.Error != nil:
 		return devicefsm.ErrorEvent(s.invocation(*in.Error), in.Message, s.now), nil
 	}
-	alive := !devicefsm.ReservedName(*in.Event)
+	alive := !device.ReservedName(*in.Event)
 	if in.Alive != nil {
 		alive = *in.Alive
 	}

@@ -6,7 +6,7 @@ import (
 	"os"
 
 	"devicetwin/devicefsm"
-	"devicetwin/internal/source"
+	"devicetwin/source"
 )
 
 // LoadModels reads the model files that the configuration names; the first is

@@ -13,7 +13,7 @@ import (
 
 	"devicetwin/deploy/devstack/process"
 	"devicetwin/deploy/devstack/stack"
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 	"devicetwin/workflows"
 )
 
@@ -257,8 +257,8 @@ func (s *system) signalOne(ctx context.Context, a *account) error {
 	if a.hot {
 		temperature = 80
 	}
-	return s.twins.Signal(ctx, a.id, devicefsm.Batch{Messages: []devicefsm.Message{{
-		Channel: devicefsm.ChannelTelemetry, Data: map[string]any{"temperature": temperature},
+	return s.twins.Signal(ctx, a.id, device.Batch{Messages: []device.Message{{
+		Channel: device.ChannelTelemetry, Data: map[string]any{"temperature": temperature},
 		Time: now.UTC().Truncate(time.Millisecond), Epoch: 1, Seq: a.sent(),
 	}}})
 }

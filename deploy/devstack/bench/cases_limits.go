@@ -13,7 +13,7 @@ import (
 
 	"devicetwin/bridge"
 	"devicetwin/deploy/devstack/process"
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 )
 
 // fanIn is what a subscriber knows of each topic.
@@ -98,11 +98,11 @@ func (f *fanIn) check(ctx context.Context, l *load, sub *subscriber) ([]string, 
 // takes is a Temporal that takes everything, to measure the bridge alone.
 type takes struct{ signals atomic.Uint64 }
 
-func (t *takes) SignalExisting(ctx context.Context, device string, batch devicefsm.Batch) error {
+func (t *takes) SignalExisting(ctx context.Context, device string, batch device.Batch) error {
 	return t.Signal(ctx, device, batch)
 }
 
-func (t *takes) Signal(context.Context, string, devicefsm.Batch) error {
+func (t *takes) Signal(context.Context, string, device.Batch) error {
 	t.signals.Add(1)
 	return nil
 }

@@ -8,12 +8,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 	"devicetwin/workflows"
 )
 
 // twinOf applies what a device said, as its workflow would.
-func twinOf(t *testing.T, file string, channel devicefsm.Channel, said []string) workflows.View {
+func twinOf(t *testing.T, file string, channel device.Channel, said []string) workflows.View {
 	t.Helper()
 	raw, err := files.ReadFile("testdata/" + file)
 	if err != nil {
@@ -27,8 +28,8 @@ func twinOf(t *testing.T, file string, channel devicefsm.Channel, said []string)
 	var v workflows.View
 	v.Snapshot, _ = model.Start(now)
 	for _, text := range said {
-		m := devicefsm.Message{Channel: channel, Epoch: 1, Time: now, Data: map[string]any{}}
-		if channel == devicefsm.ChannelEvents {
+		m := device.Message{Channel: channel, Epoch: 1, Time: now, Data: map[string]any{}}
+		if channel == device.ChannelEvents {
 			m.Name = "tick"
 			if _, err := fmt.Sscanf(text, `{"epoch":1,"seq":%d,`, &m.Seq); err != nil {
 				t.Fatal(err)
@@ -63,7 +64,7 @@ func speak(a *account, say speech, n int) (said []string) {
 func TestCountsAll(t *testing.T) {
 	a := newAccounts("dev", 1, "events/tick")[0]
 	said := speak(a, tick, 20)
-	twin := func(said ...string) workflows.View { return twinOf(t, "counter.yaml", devicefsm.ChannelEvents, said) }
+	twin := func(said ...string) workflows.View { return twinOf(t, "counter.yaml", device.ChannelEvents, said) }
 	if fault := countsAll(a, twin(said...)); fault != "" {
 		t.Errorf("all applied: %s", fault)
 	}
@@ -89,7 +90,7 @@ func TestCrossesAll(t *testing.T) {
 		t.Fatalf("%d of 2000 messages change the class", n)
 	}
 	twin := func(said ...string) workflows.View {
-		return twinOf(t, "threshold.yaml", devicefsm.ChannelTelemetry, said)
+		return twinOf(t, "threshold.yaml", device.ChannelTelemetry, said)
 	}
 	if fault := crossesAll(a, twin(said...)); fault != "" {
 		t.Errorf("all applied: %s", fault)

@@ -12,7 +12,7 @@ import (
 
 	"devicetwin/deploy/devstack/process"
 	"devicetwin/deploy/devstack/stack"
-	"devicetwin/devicefsm"
+	"devicetwin/device"
 	"devicetwin/simulator"
 )
 
@@ -43,7 +43,7 @@ func readLedger(file string) (map[pointKey]simulator.LostMessage, error) {
 		if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
 			return nil, fmt.Errorf("read the fleet's ledger: %w", err)
 		}
-		if m.Channel == devicefsm.ChannelTelemetry {
+		if m.Channel == device.ChannelTelemetry {
 			due[pointOf(m)] = simulator.LostMessage{Device: m.Device, Epoch: m.Epoch, Seq: m.Seq}
 		}
 	}

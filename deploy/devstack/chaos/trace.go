@@ -14,7 +14,6 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 
-	"devicetwin/devicefsm"
 	"devicetwin/simulator"
 	"devicetwin/workflows"
 )
@@ -123,7 +122,7 @@ func signalsOf(ctx context.Context, c client.Client, device string) (map[simulat
 				run = started.GetContinuedExecutionRunId()
 			}
 			if signal := e.GetWorkflowExecutionSignaledEventAttributes(); signal != nil {
-				var batch devicefsm.Batch
+				var batch device.Batch
 				err = converter.GetDefaultDataConverter().FromPayloads(signal.GetInput(), &batch)
 				for _, m := range batch.Messages {
 					all[simulator.LostMessage{Device: device, Epoch: m.Epoch, Seq: m.Seq}] = true

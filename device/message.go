@@ -1,11 +1,11 @@
-package devicefsm
+package device
 
 import (
 	"strings"
 	"time"
 )
 
-// Channel says on which road a message came in.
+// Channel is the channel that a message arrived on.
 type Channel string
 
 // The channels of a device's topics, and ChannelSystem for what the service
@@ -55,8 +55,8 @@ type Message struct {
 	// means that the device does not number its messages.
 	Epoch int64  `json:"epoch,omitempty"`
 	Seq   uint64 `json:"seq,omitempty"`
-	// Digest identifies the payload of an unnumbered message, and Redelivered is
-	// its MQTT DUP flag; together they stand in for a number.
+	// Digest identifies the payload of an unnumbered message, and Redelivered says
+	// that it may have been delivered before; together they stand in for a number.
 	Digest      string `json:"digest,omitempty"`
 	Redelivered bool   `json:"dup,omitempty"`
 
@@ -75,7 +75,7 @@ type LeftOut struct {
 	Digests []string `json:"digests,omitempty"` // of those without, oldest first
 }
 
-// Span is a row of consecutive numbers of one epoch.
+// Span is a range of consecutive numbers of one epoch, both ends included.
 type Span struct {
 	Epoch int64  `json:"epoch"`
 	From  uint64 `json:"from"`
@@ -96,14 +96,25 @@ type TwinRequest struct {
 	Reports bool `json:"reports,omitempty"`
 }
 
-// Batch is what one Temporal signal carries: messages of one device, in the
-// order of their arrival.
+// Batch is what is handed over at once: messages of one device, in the order of
+// their arrival.
 type Batch struct {
 	// ID is the same whenever this batch is sent again, because its sender does
 	// not know whether it had arrived, and no other batch of the device has it.
 	// A sender never starts a batch before the one before it was accepted.
 	ID       string    `json:"id,omitempty"`
 	Messages []Message `json:"m"`
+}
+
+// Delivery is a batch on its way to the twin of its device.
+type Delivery struct {
+	ID ID
+	// Model is the hash of the model to start a twin with; "" is the default one.
+	// A twin that is there goes on with its own.
+	Model string
+	Batch Batch
+	// Start starts a twin if there is none; otherwise that is ErrNoTwin.
+	Start bool
 }
 
 // Alive reports whether the message shows that the device itself is up. A last

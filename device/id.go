@@ -1,0 +1,94 @@
+package device
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// Kind is a kind of entities. The zero value is a device: the kind that has a
+// connection.
+type Kind string
+
+// KindDevice is the kind of devices.
+const KindDevice Kind = ""
+
+// ID identifies an entity by its kind and its name. In text, a device is its
+// name, and any other entity is kind/name; so an ID is comparable, can be a map
+// key, and is a string in JSON. Make one with Parse or New from what comes from
+// outside; a conversion does not check anything.
+type ID string
+
+// MaxName is how many bytes the name of an entity has at most.
+const MaxName = 128
+
+var (
+	namePattern = regexp.MustCompile(`^[a-zA-Z0-9:_-]{1,128}$`)
+	kindPattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
+)
+
+// NamePattern is what the name of an entity has to match, as a regular
+// expression for people and for schemas.
+const NamePattern = `^[a-zA-Z0-9:_-]{1,128}$`
+
+// Parse reads the id of a device, or kind/name of another entity. The word
+// "device" is no kind in text: a device has one spelling.
+func Parse(text string) (ID, error) {
+	kind, name, ok := strings.Cut(text, "/")
+	if !ok {
+		return New(KindDevice, text)
+	}
+	if kind == "" {
+		return "", fmt.Errorf("entity %q: expected kind/name", clip(text))
+	}
+	return New(Kind(kind), name)
+}
+
+// New makes the id of an entity of a kind.
+func New(kind Kind, name string) (ID, error) {
+	if kind != KindDevice && (kind == "device" || !kindPattern.MatchString(string(kind))) {
+		return "", fmt.Errorf("kind %q: expected %s, and not device", clip(string(kind)), kindPattern)
+	}
+	if !namePattern.MatchString(name) {
+		return "", fmt.Errorf("device id %q: expected %s", clip(name), NamePattern)
+	}
+	if kind == KindDevice {
+		return ID(name), nil
+	}
+	return ID(string(kind) + "/" + name), nil
+}
+
+// Kind is the entity's kind.
+func (id ID) Kind() Kind {
+	kind, _, ok := strings.Cut(string(id), "/")
+	if !ok {
+		return KindDevice
+	}
+	return Kind(kind)
+}
+
+// Name is the entity's name: what stands in a topic, in a tag of a point, or in
+// a path of the API.
+func (id ID) Name() string {
+	if _, name, ok := strings.Cut(string(id), "/"); ok {
+		return name
+	}
+	return string(id)
+}
+
+// Valid reports whether Parse would give this id.
+func (id ID) Valid() bool {
+	parsed, err := Parse(string(id))
+	return err == nil && parsed == id
+}
+
+// String is the text that Parse reads.
+func (id ID) String() string { return string(id) }
+
+func clip(s string) string {
+	const most = 200
+	if len(s) > most {
+		s = s[:most] + "…"
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}

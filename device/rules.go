@@ -1,0 +1,75 @@
+package device
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// What is known of a device's connection.
+const (
+	Online  = "online"
+	Offline = "offline"
+)
+
+// Bounds of the names and values that devices and operators choose.
+const (
+	MaxTags      = 32  // of one entity
+	MaxTagKey    = 64  // bytes
+	MaxTagValue  = 128 // bytes
+	MaxEventName = 64  // bytes of a name in a topic: of an event or a command
+)
+
+// ValidName reports whether an event or a command may be called so in a topic: 1
+// to 64 of a-z A-Z 0-9 _ . -
+func ValidName(name string) bool {
+	return name != "" && len(name) <= MaxEventName && !strings.ContainsFunc(name, func(r rune) bool {
+		return !alphanumeric(r) && !strings.ContainsRune("_.-", r)
+	})
+}
+
+// CheckTag reports what is wrong with one tag: a key is 1 to 64 of a-z A-Z 0-9
+// . _ : / - and a value is 1 to 128 bytes of UTF-8 without control characters.
+func CheckTag(key, value string) error {
+	return errors.Join(checkTagKey(key), checkTagValue(key, value))
+}
+
+// CheckTags reports everything that is wrong with all tags of an entity.
+func CheckTags(tags map[string]string) error {
+	if len(tags) > MaxTags {
+		return fmt.Errorf("%d tags; the limit is %d", len(tags), MaxTags)
+	}
+	var faults []error
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		if err := CheckTag(key, tags[key]); err != nil {
+			faults = append(faults, err)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func checkTagKey(key string) error {
+	bad := key == "" || len(key) > MaxTagKey || strings.ContainsFunc(key, func(r rune) bool {
+		return !alphanumeric(r) && !strings.ContainsRune("._:/-", r)
+	})
+	if bad {
+		return fmt.Errorf("tag %q: expected 1 to %d of a-z A-Z 0-9 . _ : / -", clip(key), MaxTagKey)
+	}
+	return nil
+}
+
+func checkTagValue(key, value string) error {
+	if value == "" || len(value) > MaxTagValue || !utf8.ValidString(value) || strings.ContainsFunc(value, isControl) {
+		return fmt.Errorf("value of tag %q: expected 1 to %d bytes without control characters", clip(key), MaxTagValue)
+	}
+	return nil
+}
+
+func isControl(r rune) bool { return r < ' ' || r == 0x7f }
+
+func alphanumeric(r rune) bool {
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
+}

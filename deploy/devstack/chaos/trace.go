@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 
+	"devicetwin/device"
 	"devicetwin/simulator"
 	"devicetwin/workflows"
 )
@@ -102,15 +103,15 @@ func findReceived(file string, wanted []simulator.LostMessage, found map[simulat
 
 // signalsOf reads all messages that the device's workflow was ever signalled,
 // over all its runs.
-func signalsOf(ctx context.Context, c client.Client, device string) (map[simulator.LostMessage]bool, error) {
+func signalsOf(ctx context.Context, c client.Client, id string) (map[simulator.LostMessage]bool, error) {
 	all := map[simulator.LostMessage]bool{}
 	var unknown *serviceerror.NotFound
-	desc, err := c.DescribeWorkflowExecution(ctx, workflows.WorkflowID(device), "")
+	desc, err := c.DescribeWorkflowExecution(ctx, workflows.WorkflowID(id), "")
 	if errors.As(err, &unknown) {
 		return all, nil
 	}
 	for run := desc.GetWorkflowExecutionInfo().GetExecution().GetRunId(); run != "" && err == nil; {
-		events := c.GetWorkflowHistory(ctx, workflows.WorkflowID(device), run, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+		events := c.GetWorkflowHistory(ctx, workflows.WorkflowID(id), run, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 		run = ""
 		for err == nil && events.HasNext() {
 			e, failed := events.Next()
@@ -125,13 +126,13 @@ func signalsOf(ctx context.Context, c client.Client, device string) (map[simulat
 				var batch device.Batch
 				err = converter.GetDefaultDataConverter().FromPayloads(signal.GetInput(), &batch)
 				for _, m := range batch.Messages {
-					all[simulator.LostMessage{Device: device, Epoch: m.Epoch, Seq: m.Seq}] = true
+					all[simulator.LostMessage{Device: id, Epoch: m.Epoch, Seq: m.Seq}] = true
 				}
 			}
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the signals of device %s: %w", device, err)
+		return nil, fmt.Errorf("read the signals of device %s: %w", id, err)
 	}
 	return all, nil
 }

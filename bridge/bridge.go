@@ -13,6 +13,7 @@ import (
 
 	"devicetwin/device"
 	"devicetwin/devicefsm"
+	"devicetwin/internal/backoff"
 )
 
 // Model is what the bridge asks of a model; *devicefsm.Model has it.
@@ -154,7 +155,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 
 	work, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	w := &world{ctx: work, loop: b.loop, deps: b.deps, timeout: b.cfg.SignalTimeout, letters: b.letters, answers: b.answers}
-	b.loop.core = newCore(b.cfg, b.kinds, w, b.counts, b.log, backoff(b.cfg.RetryMin, b.cfg.RetryMax))
+	b.loop.core = newCore(b.cfg, b.kinds, w, b.counts, b.log, backoff.New(b.cfg.RetryMin, b.cfg.RetryMax))
 	b.loop.core.instance = rand.Text()
 	var background sync.WaitGroup
 	background.Go(func() { b.letters.run(work) })
@@ -173,7 +174,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 func (b *Bridge) connector() *connector {
 	return &connector{
 		log:    b.log.With("connection", b.cfg.MQTT.ClientID),
-		wait:   backoff(b.cfg.MQTT.BackoffMin, b.cfg.MQTT.BackoffMax),
+		wait:   backoff.New(b.cfg.MQTT.BackoffMin, b.cfg.MQTT.BackoffMax),
 		stable: b.cfg.MQTT.BackoffMax,
 		hooks: &session{
 			cfg:     b.cfg,

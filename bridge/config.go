@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -10,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"devicetwin/internal/faults"
 	"devicetwin/twin"
 )
 
@@ -191,104 +191,75 @@ var (
 // Validate reports everything that is wrong, as one error with a line for each
 // fault.
 func (c Config) Validate() error {
-	var f faults
-	f.check(idPattern.MatchString(c.ID), "bridge id %q: expected %s", c.ID, idPattern)
-	f.add(c.MQTT.Validate())
-	f.check(validPrefix(c.Prefix), "topic prefix %q: expected topic levels without wildcards, such as devices", c.Prefix)
+	var f faults.List
+	f.Check(idPattern.MatchString(c.ID), "bridge id %q: expected %s", c.ID, idPattern)
+	f.Add(c.MQTT.Validate())
+	f.Check(validPrefix(c.Prefix), "topic prefix %q: expected topic levels without wildcards, such as devices", c.Prefix)
 	if validPrefix(c.Prefix) {
-		f.add(c.checkTwinTopics())
+		f.Add(c.checkTwinTopics())
 	}
 	for _, filter := range c.Subscribe {
 		if err := checkFilter(filter); err != nil {
-			f.add(fmt.Errorf("subscription %q: %w", filter, err))
+			f.Add(fmt.Errorf("subscription %q: %w", filter, err))
 		}
 		// Else every dead letter would come back and make another one.
-		f.check(!filterMatches(filter, c.deadLetterTopic()) && !filterMatches(filter, c.statusTopic()),
+		f.Check(!filterMatches(filter, c.deadLetterTopic()) && !filterMatches(filter, c.statusTopic()),
 			"subscription %q: it matches what the bridge itself publishes, %s or %s", filter, c.deadLetterTopic(), c.statusTopic())
 	}
-	f.check(c.Partition.valid(), "partition %d/%d: expected 1/1 to %d/%[3]d", c.Partition.Index, c.Partition.Of, maxPartitions)
-	f.check(c.Partition.Of <= 1 || !slices.ContainsFunc(c.Subscribe, sharedFilter),
+	f.Check(c.Partition.valid(), "partition %d/%d: expected 1/1 to %d/%[3]d", c.Partition.Index, c.Partition.Of, maxPartitions)
+	f.Check(c.Partition.Of <= 1 || !slices.ContainsFunc(c.Subscribe, sharedFilter),
 		"partition %v of a shared subscription: nobody would get the rest of what the broker delivers here; choose one of the two", c.Partition)
-	f.between("largest payload", c.MaxPayload, 1, maxPayloadLimit)
-	f.between("depth of a payload", c.MaxDepth, 1, 1000)
-	f.between("objects in a payload", c.MaxObjects, 1, 100_000)
-	f.between("devices remembered", c.MaxDevices, 1, 1<<30)
-	f.between("quota of messages a second", c.QuotaRate, 0, maxQuota)
-	f.check(c.QuotaRate == 0 || 1 <= c.QuotaBurst && c.QuotaBurst <= maxQuota, "burst of the quota %d: expected 1 to %d", c.QuotaBurst, maxQuota)
-	f.between("quota of messages waiting", c.QuotaWaiting, 0, maxQuota)
-	f.check(c.QuotaCatchUp >= 0, "quota for what the broker kept %v: expected no negative duration", c.QuotaCatchUp)
-	f.check(c.StuckAfter >= 0, "time until a device is stuck %v: expected no negative duration", c.StuckAfter)
-	f.check(c.SettledFor >= 0, "time for which settled repetitions are left out %v: expected no negative duration", c.SettledFor)
+	f.Between("largest payload", c.MaxPayload, 1, maxPayloadLimit)
+	f.Between("depth of a payload", c.MaxDepth, 1, 1000)
+	f.Between("objects in a payload", c.MaxObjects, 1, 100_000)
+	f.Between("devices remembered", c.MaxDevices, 1, 1<<30)
+	f.Between("quota of messages a second", c.QuotaRate, 0, maxQuota)
+	f.Check(c.QuotaRate == 0 || 1 <= c.QuotaBurst && c.QuotaBurst <= maxQuota, "burst of the quota %d: expected 1 to %d", c.QuotaBurst, maxQuota)
+	f.Between("quota of messages waiting", c.QuotaWaiting, 0, maxQuota)
+	f.NotNegative("quota for what the broker kept", c.QuotaCatchUp)
+	f.NotNegative("time until a device is stuck", c.StuckAfter)
+	f.NotNegative("time for which settled repetitions are left out", c.SettledFor)
 	for _, rule := range c.ModelRules {
 		_, _, err := cutModelRule(rule)
-		f.add(err)
+		f.Add(err)
 	}
-	f.between("window", c.Window, 1, maxWindow)
-	f.check(c.WindowBytes >= c.MaxPayload, "window of %d bytes: expected at least the largest payload, %d", c.WindowBytes, c.MaxPayload)
-	f.between("messages in a batch", c.BatchMessages, 1, 10_000)
-	f.between("bytes in a batch", c.BatchBytes, 1, maxBatchBytes)
-	f.between("signals in flight", c.SignalsInFlight, 1, 10_000)
-	f.check(0 <= c.LingerMax && c.LingerMax <= maxLinger, "linger %v: expected 0s to %v", c.LingerMax, maxLinger)
-	f.positive("signal timeout", c.SignalTimeout)
-	f.ordered("wait before a signal is repeated", c.RetryMin, c.RetryMax)
-	f.between("dead letters kept", c.DeadLettersKept, 0, 100_000)
-	f.positive("dead letter timeout", c.DeadLetterTimeout)
-	f.positive("drain timeout", c.DrainTimeout)
-	f.positive("interval of figures", c.FiguresEvery)
-	return f.err()
+	f.Between("window", c.Window, 1, maxWindow)
+	f.Check(c.WindowBytes >= c.MaxPayload, "window of %d bytes: expected at least the largest payload, %d", c.WindowBytes, c.MaxPayload)
+	f.Between("messages in a batch", c.BatchMessages, 1, 10_000)
+	f.Between("bytes in a batch", c.BatchBytes, 1, maxBatchBytes)
+	f.Between("signals in flight", c.SignalsInFlight, 1, 10_000)
+	f.Check(0 <= c.LingerMax && c.LingerMax <= maxLinger, "linger %v: expected 0s to %v", c.LingerMax, maxLinger)
+	f.Positive("signal timeout", c.SignalTimeout)
+	f.Ordered("wait before a signal is repeated", c.RetryMin, c.RetryMax)
+	f.Between("dead letters kept", c.DeadLettersKept, 0, 100_000)
+	f.Positive("dead letter timeout", c.DeadLetterTimeout)
+	f.Positive("drain timeout", c.DrainTimeout)
+	f.Positive("interval of figures", c.FiguresEvery)
+	return f.Err()
 }
 
 // Validate reports everything that is wrong, as one error with a line for each
 // fault. An empty ClientID is no fault here: New and NewPublisher ask for it.
 func (c MQTTConfig) Validate() error {
-	var f faults
-	f.check(len(c.Brokers) > 0, "no broker: expected a URL such as mqtt://127.0.0.1:1883")
+	var f faults.List
+	f.Check(len(c.Brokers) > 0, "no broker: expected a URL such as mqtt://127.0.0.1:1883")
 	for _, b := range c.Brokers {
 		u, err := url.Parse(b)
 		switch {
 		case err != nil:
-			f.add(fmt.Errorf("broker: %w", err))
+			f.Add(fmt.Errorf("broker: %w", err))
 		case !slices.Contains(brokerSchemes, u.Scheme):
-			f.add(fmt.Errorf("broker %s: scheme %q: expected one of %s", u.Redacted(), u.Scheme, strings.Join(brokerSchemes, ", ")))
+			f.Add(fmt.Errorf("broker %s: scheme %q: expected one of %s", u.Redacted(), u.Scheme, strings.Join(brokerSchemes, ", ")))
 		case u.Host == "" && u.Scheme != "unix":
-			f.add(fmt.Errorf("broker %s: expected scheme://host:port", u.Redacted()))
+			f.Add(fmt.Errorf("broker %s: expected scheme://host:port", u.Redacted()))
 		}
 	}
-	f.check(len(c.ClientID) <= 128 && utf8.ValidString(c.ClientID), "mqtt client id %q: expected at most 128 bytes of UTF-8", c.ClientID)
-	f.check(c.Password == "" || c.Username != "", "mqtt password without a username")
-	f.check((c.CertFile == "") == (c.KeyFile == ""), "mqtt certificate and key: expected both or neither")
-	f.check(c.KeepAlive >= time.Second && c.KeepAlive <= time.Hour && c.KeepAlive%time.Second == 0,
+	f.Check(len(c.ClientID) <= 128 && utf8.ValidString(c.ClientID), "mqtt client id %q: expected at most 128 bytes of UTF-8", c.ClientID)
+	f.Check(c.Password == "" || c.Username != "", "mqtt password without a username")
+	f.Check((c.CertFile == "") == (c.KeyFile == ""), "mqtt certificate and key: expected both or neither")
+	f.Check(c.KeepAlive >= time.Second && c.KeepAlive <= time.Hour && c.KeepAlive%time.Second == 0,
 		"mqtt keep alive %v: expected whole seconds, from 1s to 1h", c.KeepAlive)
-	f.positive("mqtt connect timeout", c.ConnectTimeout)
-	f.ordered("mqtt reconnect wait", c.BackoffMin, c.BackoffMax)
-	return f.err()
+	f.Positive("mqtt connect timeout", c.ConnectTimeout)
+	f.Ordered("mqtt reconnect wait", c.BackoffMin, c.BackoffMax)
+	return f.Err()
 }
-
-// faults gathers what is wrong with a configuration.
-type faults []error
-
-func (f *faults) add(err error) {
-	if err != nil {
-		*f = append(*f, err)
-	}
-}
-
-func (f *faults) check(ok bool, format string, args ...any) {
-	if !ok {
-		f.add(fmt.Errorf(format, args...))
-	}
-}
-
-func (f *faults) between(what string, got, low, high int) {
-	f.check(low <= got && got <= high, "%s %d: expected %d to %d", what, got, low, high)
-}
-
-func (f *faults) positive(what string, got time.Duration) {
-	f.check(got > 0, "%s %v: expected a positive duration", what, got)
-}
-
-func (f *faults) ordered(what string, low, high time.Duration) {
-	f.check(low > 0 && low <= high, "%s from %v to %v: expected positive durations, the first not above the second", what, low, high)
-}
-
-func (f faults) err() error { return errors.Join(f...) }

@@ -51,7 +51,7 @@ func TestAllFaultsAtOnce(t *testing.T) {
 	}
 	m := DefaultMQTTConfig()
 	m.CAFile, m.CertFile, m.KeyFile = "/nowhere/ca.pem", "/nowhere/c.pem", "/nowhere/k.pem"
-	if _, err := tlsFiles("mqtt", m.CAFile, m.CertFile, m.KeyFile); err == nil || !strings.Contains(err.Error(), "ca.pem") || !strings.Contains(err.Error(), "c.pem") {
+	if _, err := m.opener(); err == nil || !strings.Contains(err.Error(), "ca.pem") || !strings.Contains(err.Error(), "c.pem") {
 		t.Errorf("files: %v", err)
 	}
 }

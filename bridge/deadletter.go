@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"devicetwin/internal/text"
 )
 
 // Reason says why a message was refused.
@@ -57,7 +59,7 @@ const keptPayload = 4 << 10
 
 func newDeadLetter(d delivery, ref *refusal) DeadLetter {
 	l := DeadLetter{
-		Topic: clip(d.topic, 1024), Reason: ref.reason, Detail: clip(ref.detail, 1024), Payload: d.payload, At: d.at,
+		Topic: text.Clip(d.topic, 1024), Reason: ref.reason, Detail: text.Clip(ref.detail, 1024), Payload: d.payload, At: d.at,
 	}
 	if ref.reason == ReasonTooLarge && len(d.payload) > keptPayload {
 		l.Payload, l.Truncated = d.payload[:keptPayload], len(d.payload)

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"devicetwin/device"
+	"devicetwin/internal/text"
 )
 
 // maxInteger is the largest integer that every JSON implementation keeps
@@ -84,7 +85,7 @@ func split(payload []byte, limit int) ([]json.RawMessage, *refusal) {
 		return []json.RawMessage{payload}, nil
 	case '[':
 	default:
-		return nil, refuse(ReasonBadPayload, "expected a JSON object or an array of objects, found %q", clip(string(payload), 40))
+		return nil, refuse(ReasonBadPayload, "expected a JSON object or an array of objects, found %q", text.Clip(string(payload), 40))
 	}
 	var objects []json.RawMessage
 	if err := json.Unmarshal(payload, &objects); err != nil {
@@ -101,7 +102,7 @@ func split(payload []byte, limit int) ([]json.RawMessage, *refusal) {
 
 func decodeObject(a address, object json.RawMessage, redelivered bool, at time.Time) (decoded, *refusal) {
 	if object[0] != '{' {
-		return decoded{}, refuse(ReasonBadPayload, "expected a JSON object, found %q", clip(string(object), 40))
+		return decoded{}, refuse(ReasonBadPayload, "expected a JSON object, found %q", text.Clip(string(object), 40))
 	}
 	var data map[string]any
 	if err := json.Unmarshal(object, &data); err != nil {

@@ -15,6 +15,10 @@ import (
 	influxhttp "github.com/influxdata/influxdb-client-go/v2/api/http"
 	influxlog "github.com/influxdata/influxdb-client-go/v2/log"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"devicetwin/internal/backoff"
+	"devicetwin/internal/jsonsize"
+	"devicetwin/internal/tlsfiles"
 )
 
 // InfluxWriter writes points to InfluxDB (1.8, 2 or 3) in the background.
@@ -60,7 +64,7 @@ func NewInfluxWriter(cfg InfluxConfig, metrics prometheus.Registerer, log *slog.
 	w := &InfluxWriter{
 		cfg:    cfg,
 		log:    log.With("influxdb", cfg.URL, "bucket", cfg.Bucket),
-		wait:   backoff(cfg.BackoffMin, cfg.BackoffMax),
+		wait:   backoff.New(cfg.BackoffMin, cfg.BackoffMax),
 		intake: make(chan point, intakePoints),
 	}
 	if metrics != nil {
@@ -68,7 +72,7 @@ func NewInfluxWriter(cfg InfluxConfig, metrics prometheus.Registerer, log *slog.
 			return nil, err
 		}
 	}
-	tlsConfig, err := tlsFiles("influxdb", cfg.CAFile, cfg.CertFile, cfg.KeyFile)
+	tlsConfig, err := tlsfiles.Files{CA: cfg.CAFile, Cert: cfg.CertFile, Key: cfg.KeyFile}.Load(tlsfiles.Names{Server: "influxdb"})
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +97,7 @@ func NewInfluxWriter(cfg InfluxConfig, metrics prometheus.Registerer, log *slog.
 // and objects of these, which are flattened with dots; others are left out. The
 // maps are read later, and must not be changed any more.
 func (w *InfluxWriter) WritePoint(measurement string, tags map[string]string, fields map[string]any, at time.Time) {
-	p := point{measurement, tags, fields, at, 64 + len(measurement) + valueSize(fields)}
+	p := point{measurement, tags, fields, at, 64 + len(measurement) + jsonsize.Value(fields)}
 	for k, v := range tags {
 		p.size += len(k) + len(v) + 2
 	}

@@ -3,6 +3,8 @@ package bridge
 import (
 	"net/url"
 	"time"
+
+	"devicetwin/internal/faults"
 )
 
 // InfluxConfig is how points are written. Begin with DefaultInfluxConfig.
@@ -57,21 +59,21 @@ func DefaultInfluxConfig() InfluxConfig {
 // Validate reports everything that is wrong, as one error with a line for each
 // fault.
 func (c InfluxConfig) Validate() error {
-	var f faults
+	var f faults.List
 	u, err := url.Parse(c.URL)
-	f.check(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "", "influxdb url %q: expected http://host:port", c.URL)
-	f.check(c.Bucket != "", "influxdb bucket: expected one, for InfluxDB 1.8 database/retention-policy")
-	f.check((c.CertFile == "") == (c.KeyFile == ""), "influxdb certificate and key: expected both or neither")
-	f.check(c.CAFile == "" && c.CertFile == "" || err != nil || u.Scheme == "https", "influxdb url %q: certificates are for https", c.URL)
-	f.between("points in an influxdb batch", c.BatchPoints, 1, 1_000_000)
-	f.between("bytes in an influxdb batch", c.BatchBytes, 1<<10, 100<<20)
-	f.positive("influxdb flush interval", c.FlushEvery)
-	f.check(c.QueueBytes >= 2*c.BatchBytes, "influxdb queue of %d bytes: expected at least two batches, %d", c.QueueBytes, 2*c.BatchBytes)
-	f.positive("influxdb timeout", c.Timeout)
-	f.ordered("influxdb retry wait", c.BackoffMin, c.BackoffMax)
-	f.positive("influxdb close timeout", c.CloseWithin)
+	f.Check(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "", "influxdb url %q: expected http://host:port", c.URL)
+	f.Check(c.Bucket != "", "influxdb bucket: expected one, for InfluxDB 1.8 database/retention-policy")
+	f.Check((c.CertFile == "") == (c.KeyFile == ""), "influxdb certificate and key: expected both or neither")
+	f.Check(c.CAFile == "" && c.CertFile == "" || err != nil || u.Scheme == "https", "influxdb url %q: certificates are for https", c.URL)
+	f.Between("points in an influxdb batch", c.BatchPoints, 1, 1_000_000)
+	f.Between("bytes in an influxdb batch", c.BatchBytes, 1<<10, 100<<20)
+	f.Positive("influxdb flush interval", c.FlushEvery)
+	f.Check(c.QueueBytes >= 2*c.BatchBytes, "influxdb queue of %d bytes: expected at least two batches, %d", c.QueueBytes, 2*c.BatchBytes)
+	f.Positive("influxdb timeout", c.Timeout)
+	f.Ordered("influxdb retry wait", c.BackoffMin, c.BackoffMax)
+	f.Positive("influxdb close timeout", c.CloseWithin)
 	if c.Spool != "" {
-		f.check(c.SpoolMax >= 8*int64(c.BatchBytes), "influxdb spool of %d bytes: expected at least eight batches, %d", c.SpoolMax, 8*c.BatchBytes)
+		f.Check(c.SpoolMax >= 8*int64(c.BatchBytes), "influxdb spool of %d bytes: expected at least eight batches, %d", c.SpoolMax, 8*c.BatchBytes)
 	}
-	return f.err()
+	return f.Err()
 }

@@ -1,6 +1,10 @@
 package bridge
 
-import "strings"
+import (
+	"strings"
+
+	"devicetwin/internal/text"
+)
 
 // head is the batch that is being written.
 type head struct {
@@ -81,5 +85,5 @@ func pointName(line string) string {
 	if len(line) <= enough {
 		return line
 	}
-	return clip(line, enough) + line[strings.LastIndexByte(line, ' '):]
+	return text.Clip(line, enough) + line[strings.LastIndexByte(line, ' '):]
 }

@@ -3,6 +3,8 @@ package bridge
 import (
 	"regexp"
 	"strconv"
+
+	"devicetwin/internal/text"
 )
 
 // refusedPoint names a point that InfluxDB refused.
@@ -73,7 +75,7 @@ func (c *collector) report() {
 	}
 	c.reported = dropped + refused
 	for _, r := range c.named {
-		args := []any{"point", r.point, "err", clip(r.err.Error(), 500)}
+		args := []any{"point", r.point, "err", text.Clip(r.err.Error(), 500)}
 		if r.among > 1 {
 			args = append(args, "or_among_the_next", r.among-1)
 		}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
+
+	"devicetwin/internal/tlsfiles"
 )
 
 // link watches a connection. It gives up when a read has waited for longer
@@ -153,7 +155,7 @@ func (l *link) ping() { _, _ = l.Write([]byte{0xc0, 0x00}) }
 
 // opener opens connections as the configuration says.
 func (c MQTTConfig) opener() (opener, error) {
-	tlsConfig, err := tlsFiles("mqtt", c.CAFile, c.CertFile, c.KeyFile)
+	tlsConfig, err := tlsfiles.Files{CA: c.CAFile, Cert: c.CertFile, Key: c.KeyFile}.Load(tlsfiles.Names{Server: "mqtt"})
 	if err != nil {
 		return nil, err
 	}

@@ -1,9 +1,6 @@
 package bridge
 
-import (
-	"math/rand/v2"
-	"time"
-)
+import "time"
 
 // outageAfter is how many signals in a row must fail before it is taken for an
 // outage of Temporal and not for the trouble of some devices.
@@ -55,19 +52,6 @@ func (o *outage) limit(usual int) int {
 
 // closed reports that no signal may be tried now.
 func (o *outage) closed(now time.Time) bool { return o.on && now.Before(o.until) }
-
-// backoff returns the wait before repetition number attempt, from 0: low,
-// doubled each time up to high, of which a random half is taken off so that
-// many do not come back at once.
-func backoff(low, high time.Duration) func(attempt int) time.Duration {
-	return func(attempt int) time.Duration {
-		d := high
-		if attempt < 32 && low<<attempt > 0 && low<<attempt < high {
-			d = low << attempt
-		}
-		return d/2 + rand.N(d/2+1)
-	}
-}
 
 // newRetries orders devices by when their batch is to be tried again.
 func newRetries() deviceHeap {

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+
+	"devicetwin/internal/backoff"
+	"devicetwin/internal/faults"
 )
 
 // Publisher publishes messages over a connection of its own, which it opens
@@ -22,10 +25,10 @@ type Publisher struct {
 // NewPublisher prepares a publisher; Run makes it work. ClientID must be set,
 // and be another one than that of any bridge.
 func NewPublisher(cfg MQTTConfig, log *slog.Logger) (*Publisher, error) {
-	var f faults
-	f.check(cfg.ClientID != "", "mqtt client id: expected one")
-	f.add(cfg.Validate())
-	if err := f.err(); err != nil {
+	var f faults.List
+	f.Check(cfg.ClientID != "", "mqtt client id: expected one")
+	f.Add(cfg.Validate())
+	if err := f.Err(); err != nil {
 		return nil, fmt.Errorf("publisher configuration: %w", err)
 	}
 	open, err := cfg.opener()
@@ -44,7 +47,7 @@ func newPublisher(cfg MQTTConfig, d dialer, log *slog.Logger) *Publisher {
 	p := &Publisher{dialer: d, changed: make(chan struct{})}
 	p.connector = &connector{
 		log:    log.With("connection", cfg.ClientID),
-		wait:   backoff(cfg.BackoffMin, cfg.BackoffMax),
+		wait:   backoff.New(cfg.BackoffMin, cfg.BackoffMax),
 		stable: cfg.BackoffMax,
 		hooks:  (*publisherHooks)(p),
 	}

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"devicetwin/internal/backoff"
 )
 
 // probeTimeout is how long the probe of shared subscriptions waits for its own
@@ -24,7 +26,7 @@ func (b *Bridge) probeShared(ctx context.Context) error {
 	if !slices.ContainsFunc(b.cfg.Subscribe, sharedFilter) {
 		return nil
 	}
-	wait := backoff(b.cfg.MQTT.BackoffMin, b.cfg.MQTT.BackoffMax)
+	wait := backoff.New(b.cfg.MQTT.BackoffMin, b.cfg.MQTT.BackoffMax)
 	for attempt := 0; ; attempt++ {
 		err := b.probeOnce(ctx)
 		if err == nil || errors.Is(err, errNotShared) {

@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"devicetwin/device"
+	"devicetwin/internal/faults"
+	"devicetwin/internal/text"
 	"devicetwin/twin"
 )
 
@@ -54,26 +56,17 @@ func parseTopic(prefix, topic string) (address, *refusal) {
 		return address{}, refuse(ReasonBadTopic, "%s", topicShapes)
 	}
 	if !devicePattern.MatchString(a.device) {
-		return address{}, refuse(ReasonBadDeviceID, "device id %q: expected %s", clip(a.device, 200), devicePattern)
+		return address{}, refuse(ReasonBadDeviceID, "device id %q: expected %s", text.Clip(a.device, 200), devicePattern)
 	}
 	if a.channel == device.ChannelEvents || a.channel == device.ChannelAck {
 		if !namePattern.MatchString(a.name) {
-			return address{}, refuse(ReasonBadTopic, "name %q: expected %s", clip(a.name, 200), namePattern)
+			return address{}, refuse(ReasonBadTopic, "name %q: expected %s", text.Clip(a.name, 200), namePattern)
 		}
 	}
 	if a.channel == device.ChannelEvents && device.ReservedName(a.name) {
 		return address{}, refuse(ReasonBadTopic, "event name %q belongs to the service", a.name)
 	}
 	return a, nil
-}
-
-// clip shortens text that came from outside before it goes into a log or a
-// detail, and keeps it valid UTF-8.
-func clip(s string, n int) string {
-	if len(s) <= n {
-		return strings.ToValidUTF8(s, "\uFFFD")
-	}
-	return strings.ToValidUTF8(s[:n], "") + "…"
 }
 
 func validPrefix(prefix string) bool {
@@ -112,17 +105,17 @@ func (c Config) checkTwinTopics() error {
 	if err != nil {
 		return err
 	}
-	var f faults
+	var f faults.List
 	for _, scheme := range schemes {
 		for _, filter := range scheme.Filters() {
 			for _, other := range []string{"telemetry", "status", "events/x", "commands/x"} {
 				other = c.Prefix + "/x/" + other
-				f.check(!filterMatches(filter, other), "topic template %q: it takes in %s", scheme, other)
+				f.Check(!filterMatches(filter, other), "topic template %q: it takes in %s", scheme, other)
 			}
-			f.check(!filterMatches(filter, c.statusTopic()), "topic template %q: it takes in %s", scheme, c.statusTopic())
+			f.Check(!filterMatches(filter, c.statusTopic()), "topic template %q: it takes in %s", scheme, c.statusTopic())
 		}
 	}
-	return f.err()
+	return f.Err()
 }
 
 // schemes are the topics of shadows. A configuration that Validate refuses has
@@ -174,7 +167,7 @@ func sharedFilter(filter string) bool { return strings.HasPrefix(filter, "$share
 // take everyone else's messages with it.
 func checkTopic(topic string) error {
 	if topic == "" || len(topic) > 65535 || !utf8.ValidString(topic) || strings.ContainsAny(topic, "+#\x00") {
-		return fmt.Errorf("publishing to topic %q: expected 1 to 65535 bytes of UTF-8 without wildcards", clip(topic, 200))
+		return fmt.Errorf("publishing to topic %q: expected 1 to 65535 bytes of UTF-8 without wildcards", text.Clip(topic, 200))
 	}
 	return nil
 }

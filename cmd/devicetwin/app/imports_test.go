@@ -24,15 +24,21 @@ var mayImport = map[string][]string{
 	"devicefsm/script":   {"device", "devicefsm", "source"},
 	"twin":               {},
 	"twin/command":       {},
-	"bridge":             {"device", "devicefsm", "internal/measure", "twin"},
+	"bridge":             {"device", "devicefsm", "internal/backoff", "internal/faults", "internal/jsonsize", "internal/measure", "internal/text", "internal/tlsfiles", "twin"},
 	"workflows":          {"device", "devicefsm", "internal/measure", "twin", "twin/command"},
 	"simulator":          {"device", "devicefsm", "internal/measure", "source"},
 	"api":                {},
 	"api/apitest":        {"api"},
 	"api/client":         {"api"},
-	"cmd/devicetwin/app": {"device", "api", "api/client", "bridge", "devicefsm", "devicefsm/script", "internal/codec", "internal/credentials", "internal/figures", "internal/measure", "source", "simulator", "twin", "twin/command", "workflows"},
+	"cmd/devicetwin/app": {"device", "api", "api/client", "bridge", "devicefsm", "devicefsm/script", "internal/codec", "internal/credentials", "internal/figures", "internal/measure", "internal/tlsfiles", "source", "simulator", "twin", "twin/command", "workflows"},
 	"cmd/devicetwin":     {"cmd/devicetwin/app"},
 	"deploy/grafana/gen": {"bridge", "internal/measure"},
+
+	"internal/backoff":  {},
+	"internal/faults":   {},
+	"internal/jsonsize": {},
+	"internal/text":     {},
+	"internal/tlsfiles": {"internal/faults"}, // it reports every fault of the files
 
 	"internal/codec":         {},
 	"internal/credentials":   {},

@@ -101,7 +101,7 @@ func findReceived(file string, wanted []simulator.LostMessage, found map[simulat
 	return lines.Err()
 }
 
-// signalsOf reads all messages that the device's workflow was ever signalled,
+// signalsOf reads all messages that a device's workflow was ever signalled,
 // over all its runs.
 func signalsOf(ctx context.Context, c client.Client, id string) (map[simulator.LostMessage]bool, error) {
 	all := map[simulator.LostMessage]bool{}

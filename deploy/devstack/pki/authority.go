@@ -12,23 +12,21 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"time"
+
+	"devicetwin/device"
 )
 
 const (
 	authorityLife = 30 * 365 * 24 * time.Hour
 	serverLife    = 10 * 365 * 24 * time.Hour
-	// renewBefore is how long a server certificate has to be valid yet at the
-	// start of a broker that may then run for long.
+	// renewBefore is how long a server certificate must still be valid when a
+	// broker starts, which may then run for a long time.
 	renewBefore = 365 * 24 * time.Hour
 	// skew is how far back certificates are valid: gateways start with a clock
 	// that is wrong.
 	skew = 24 * time.Hour
 )
-
-// deviceID is what may be the id of a device.
-var deviceID = regexp.MustCompile(`^[a-zA-Z0-9:_-]{1,128}$`)
 
 // ErrExists says that a device has a certificate already.
 var ErrExists = errors.New("it has a certificate already")
@@ -66,15 +64,16 @@ func Open(dir string, now time.Time) (*Authority, error) {
 	return a, nil
 }
 
-// create writes the key first: a process killed between the two makes both anew.
+// create writes the key first: after a kill between the two, the next start makes
+// both again.
 func (a *Authority) create(pair Pair, now time.Time) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return fmt.Errorf("make key of the certificate authority: %w", err)
 	}
 	template := &x509.Certificate{
-		// Not all of them the same: a device that was given the certificate of
-		// another authority shall say so.
+		// Unique names: a device that has the certificate of another authority has
+		// to report that.
 		Subject:   pkix.Name{CommonName: "devicetwin authority " + rand.Text()[:8]},
 		NotBefore: now.Add(-skew), NotAfter: now.Add(authorityLife),
 		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
@@ -95,8 +94,9 @@ func (a *Authority) CAFile() string { return filepath.Join(a.dir, "ca.pem") }
 // ErrExists if there is one: two devices with one id would throw each other off
 // the broker. Remove its files to issue another one.
 func (a *Authority) Device(id string, life time.Duration, now time.Time) (Pair, error) {
-	if !deviceID.MatchString(id) {
-		return Pair{}, fmt.Errorf("device id %q: expected %s", id, deviceID)
+	// Not Parse: only devices have certificates, and "/" would be a folder.
+	if _, err := device.New(device.KindDevice, id); err != nil {
+		return Pair{}, err
 	}
 	dir := filepath.Join(a.dir, "devices")
 	if err := os.MkdirAll(dir, 0o700); err != nil {

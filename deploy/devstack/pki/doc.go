@@ -14,7 +14,7 @@
 // (0700); each file is written whole or not at all.
 //
 //	ca.pem, ca.key               the authority; devices need ca.pem
-//	server.pem, server.key       made anew when they expire or a name is missing
+//	server.pem, server.key       issued again when they expire or a name is missing
 //	devices/{id}.pem, {id}.key   what Device issued, for copying to the device
 //
 // Who has ca.key can be any device. An installation that issues certificates

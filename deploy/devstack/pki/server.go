@@ -12,7 +12,7 @@ import (
 )
 
 // Server returns the certificate of the broker for these host names and IP
-// addresses. It is kept over restarts, and made anew when it is about to expire,
+// addresses. It is kept across restarts, and issued again when it is about to expire,
 // lacks a name, or was issued by another authority: devices notice nothing, for
 // they know the authority.
 func (a *Authority) Server(names []string, now time.Time) (Pair, error) {

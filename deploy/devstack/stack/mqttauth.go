@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"devicetwin/device"
 )
 
 // mqttAuth decides who may connect. The broker calls it for every CONNECT,
@@ -22,7 +24,7 @@ import (
 type mqttAuth struct {
 	credentials Credentials
 	tls         *TLS
-	devices     sync.Map // address of a connection from the TLS listener -> device id
+	devices     sync.Map // address of a connection from the TLS listener -> device.ID
 	resume      atomic.Pointer[resumer]
 	log         *slog.Logger
 	// secret is the password of the stack's own connection, which is the only
@@ -46,16 +48,17 @@ func (a *mqttAuth) Check(c server.ClientAuthentication) bool {
 		return false
 	}
 	address, username := c.RemoteAddress().String(), options.Username
-	if device, ok := a.devices.Load(address); ok {
+	if known, ok := a.devices.Load(address); ok {
+		id := known.(device.ID)
 		client, _ := resume.clientID(c.GetID())
-		if reason := mayBe(device.(string), client, username); reason != "" {
-			a.log.Info("mqtt client refused: "+reason, "device", device, "client", client, "username", username)
+		if reason := mayBe(id, client, username); reason != "" {
+			a.log.Info("mqtt client refused: "+reason, "device", id, "client", client, "username", username)
 			return false
 		}
-		if username != device {
-			username = "" // of no meaning; see mayBe
+		if username != id.Name() {
+			username = "" // has no meaning; see mayBe
 		}
-		c.RegisterUser(a.user(device.(string)))
+		c.RegisterUser(a.user(id))
 	}
 	if username != "" && a.credentials != nil && !a.credentials.Check(username, options.Password) {
 		a.log.Info("mqtt client refused: wrong user name or password", "username", username, "address", address)
@@ -65,24 +68,25 @@ func (a *mqttAuth) Check(c server.ClientAuthentication) bool {
 	return true
 }
 
-// mayBe tells why a device with a certificate can't have this client id and this
-// user name. A device may have more than one session: "pump-1" and "pump-1/log",
+// mayBe returns why a device with a certificate must not use this client id and
+// this user name, "" if it may. A device may have more than one session: "pump-1" and "pump-1/log",
 // which can't be another device's, because ids have no slash.
 //
 // A user name that can't be an id is ignored, because the SDKs for AWS IoT say
 // there who they are ("?SDK=JavaScript&Version=2.2.16").
-func mayBe(device, client, username string) string {
-	if client != device && !strings.HasPrefix(client, device+"/") {
+func mayBe(id device.ID, client, username string) string {
+	name := id.Name()
+	if client != name && !strings.HasPrefix(client, name+"/") {
 		return "expected the device's id as the client id, or the id, a slash and more"
 	}
-	if username != device && devicePattern.MatchString(username) {
+	if _, err := device.New(device.KindDevice, username); username != name && err == nil {
 		return "the user name is another device's"
 	}
 	return ""
 }
 
 // user has the rights of a device.
-func (a *mqttAuth) user(device string) *server.User {
-	topics := &server.SubjectPermission{Allow: a.tls.subjects(device)}
+func (a *mqttAuth) user(id device.ID) *server.User {
+	topics := &server.SubjectPermission{Allow: a.tls.subjects(id)}
 	return &server.User{Permissions: &server.Permissions{Publish: topics, Subscribe: topics}}
 }

@@ -140,12 +140,17 @@ func (l *TLSListener) handle(raw net.Conn) {
 		return
 	}
 	defer l.release(raw)
-	device := tls.Server(raw, l.config)
+	outside := tls.Server(raw, l.config)
 	ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout)
-	err := device.HandshakeContext(ctx)
+	err := outside.HandshakeContext(ctx)
 	cancel()
 	if err != nil {
 		l.log.Info("connection refused: no TLS with a certificate of ours", "address", raw.RemoteAddr(), "error", err)
+		return
+	}
+	id, err := deviceOf(outside.ConnectionState())
+	if err != nil {
+		l.log.Info("connection refused", "address", raw.RemoteAddr(), "error", err)
 		return
 	}
 	inside, err := net.Dial("tcp", l.broker.Addr())
@@ -161,12 +166,12 @@ func (l *TLSListener) handle(raw net.Conn) {
 	// It is forgotten only when the broker has ended the connection, or else a
 	// CONNECT that is read late would be nobody's.
 	address := inside.LocalAddr().String()
-	l.broker.auth.devices.Store(address, deviceOf(device.ConnectionState()))
+	l.broker.auth.devices.Store(address, id)
 	defer l.broker.auth.devices.Delete(address)
-	relay(device, inside.(*net.TCPConn))
+	relay(outside, inside.(*net.TCPConn))
 }
 
-// relay copies both ways until the broker ends its connection: by itself, or
+// relay copies both ways until the broker ends its connection: on its own, or
 // because the device has ended its own.
 func relay(device *tls.Conn, inside *net.TCPConn) {
 	var sending sync.WaitGroup

@@ -7,8 +7,9 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"regexp"
 	"strings"
+
+	"devicetwin/device"
 )
 
 // TLS says how devices connect to the TLS listener of the broker (PartMQTTS):
@@ -26,12 +27,9 @@ type TLS struct {
 	Topics []string
 }
 
-// DeviceTopics are the topics of a device in the schemes that devicetwin speaks
-// by itself.
+// DeviceTopics are the topics of a device in the schemes that devicetwin supports
+// by default.
 func DeviceTopics() []string { return []string{"devices/{id}/#", "$aws/things/{id}/shadow/#"} }
-
-// devicePattern is what may be the id of a device.
-var devicePattern = regexp.MustCompile(`^[a-zA-Z0-9:_-]{1,128}$`)
 
 func (t *TLS) host(o Options) string {
 	if t == nil || t.Host == "" {
@@ -100,20 +98,25 @@ func (t *TLS) serverConfig() (*tls.Config, error) {
 		ClientCAs:    authorities,
 		MinVersion:   tls.VersionTLS12,
 		VerifyConnection: func(s tls.ConnectionState) error {
-			if id := deviceOf(s); !devicePattern.MatchString(id) {
-				return fmt.Errorf("common name %q of the certificate is no device id", id)
-			}
-			return nil
+			_, err := deviceOf(s)
+			return err
 		},
 	}, nil
 }
 
-// deviceOf is the id of the device at the other end of a verified connection.
-func deviceOf(s tls.ConnectionState) string { return s.PeerCertificates[0].Subject.CommonName }
+// deviceOf is the id of the device at the other end of a verified connection. Not
+// device.Parse: a name with a slash would reach the topics of other devices.
+func deviceOf(s tls.ConnectionState) (device.ID, error) {
+	id, err := device.New(device.KindDevice, s.PeerCertificates[0].Subject.CommonName)
+	if err != nil {
+		return "", fmt.Errorf("common name of the certificate: %w", err)
+	}
+	return id, nil
+}
 
 // subjects translates the topics of one device into subjects of the broker: "/"
 // separates levels there as ".", and # does not include the level above.
-func (t *TLS) subjects(id string) []string {
+func (t *TLS) subjects(id device.ID) []string {
 	topics := t.Topics
 	if len(topics) == 0 {
 		topics = DeviceTopics()
@@ -124,7 +127,7 @@ func (t *TLS) subjects(id string) []string {
 		for i, level := range levels {
 			switch level {
 			case "{id}":
-				levels[i] = id
+				levels[i] = id.Name()
 			case "+":
 				levels[i] = "*"
 			case "#":

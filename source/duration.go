@@ -1,10 +1,34 @@
 package source
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
 )
+
+// ParseDuration is time.ParseDuration with days: 30d, 1d12h. Negative durations
+// are errors.
+func ParseDuration(text string) (time.Duration, error) {
+	days, rest, found := strings.Cut(text, "d")
+	var total time.Duration
+	if found {
+		n, err := strconv.ParseFloat(days, 64)
+		if err != nil || n < 0 || n > 36500 {
+			return 0, fmt.Errorf("parse duration %q", text)
+		}
+		total = time.Duration(n * float64(24*time.Hour))
+		if rest == "" {
+			return total, nil
+		}
+		text = rest
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return 0, fmt.Errorf("parse duration %q", text)
+	}
+	return total + d, nil
+}
 
 // FormatDuration writes a duration as ParseDuration reads it, as short as can
 // be: 30d, 1d12h, 10m, 1m30s, 250ms.

@@ -1,0 +1,109 @@
+package source
+
+import (
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+// maxAliases bounds how often aliases are followed in one file.
+const maxAliases = 10_000
+
+// File is a parsed file and the faults found in it so far.
+type File struct {
+	Name    string
+	lines   []string
+	root    ast.Node
+	anchors map[string]ast.Node
+	aliases int // followed so far
+	faults  Faults
+}
+
+// Parse reads YAML, and therefore also JSON. Syntax errors are noted as faults;
+// the file can be walked all the same, and is then empty.
+func Parse(name string, src []byte) *File {
+	f := &File{Name: name, lines: strings.Split(string(src), "\n"), anchors: map[string]ast.Node{}}
+	if line := tooDeep(src); line > 0 {
+		f.faults = append(f.faults, Fault{File: name, Line: line, Column: 1, Message: "nested too deep"})
+		return f
+	}
+	parsed, err := parser.ParseBytes(src, 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		f.syntaxError(err)
+		return f
+	}
+	bodies := 0
+	for _, d := range parsed.Docs {
+		if d.Body == nil {
+			continue
+		}
+		if bodies++; bodies > 1 {
+			f.at(d.Body).Faultf("a second document; one file holds one document")
+			break
+		}
+		f.root = d.Body
+	}
+	return f
+}
+
+func (f *File) syntaxError(err error) {
+	fault := Fault{File: f.Name, Message: err.Error()}
+	if ye, ok := err.(yaml.Error); ok {
+		fault.Message = ye.GetMessage()
+		if tk := ye.GetToken(); tk != nil && tk.Position != nil {
+			fault.Line, fault.Column = tk.Position.Line, tk.Position.Column
+			fault.Excerpt = f.line(fault.Line)
+		}
+	}
+	f.faults = append(f.faults, fault)
+}
+
+func (f *File) line(n int) string {
+	if n < 1 || n > len(f.lines) {
+		return ""
+	}
+	return strings.TrimRight(f.lines[n-1], "\r")
+}
+
+// Root is the whole document. Of an empty or broken file it is the zero Node
+// with the file's name.
+func (f *File) Root() Node { return f.at(f.root) }
+
+// at wraps a syntax node of this file.
+func (f *File) at(n ast.Node) Node { return Node{file: f, node: f.resolve(n)} }
+
+// Err is nil, or the Faults noted so far, by line.
+func (f *File) Err() error {
+	if len(f.faults) == 0 {
+		return nil
+	}
+	return f.faults.sorted()
+}
+
+// resolve follows anchors, aliases and tags to the value they stand for.
+func (f *File) resolve(n ast.Node) ast.Node {
+	for range 100 { // an alias can only name an earlier anchor; the bound is for hostile input
+		switch v := n.(type) {
+		case *ast.AnchorNode:
+			f.anchors[v.Name.GetToken().Value] = v.Value
+			n = v.Value
+		case *ast.AliasNode:
+			// An alias inside its own anchor, or a tower of aliases, would be read for
+			// ever; past the bound it stays an alias, which is a fault wherever it stands.
+			target, ok := f.anchors[v.Value.GetToken().Value]
+			if f.aliases++; !ok || f.aliases > maxAliases {
+				return n
+			}
+			n = target
+		case *ast.TagNode:
+			n = v.Value
+		case *ast.MappingKeyNode:
+			n = v.Value
+		default:
+			return n
+		}
+	}
+	return n
+}

@@ -1,0 +1,214 @@
+package source
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
+)
+
+// Node is a place in a file. The zero Node is an absent value: it reads as zero
+// and notes no faults, so that optional keys need no test.
+type Node struct {
+	file *File
+	node ast.Node
+}
+
+// Entry is a key of a mapping with its value.
+type Entry struct {
+	Key   string
+	KeyAt Node
+	Value Node
+}
+
+// Exists reports whether there is a value here, null included.
+func (n Node) Exists() bool { return n.node != nil }
+
+// Position is line and column from 1, or zeros of an absent value.
+func (n Node) Position() (line, column int) {
+	if n.node == nil {
+		return 0, 0
+	}
+	// A mapping's own token is its first colon; its place is its first key.
+	if m, ok := n.node.(*ast.MappingNode); ok && !m.IsFlowStyle && len(m.Values) > 0 {
+		return position(m.Values[0].Key)
+	}
+	if m, ok := n.node.(*ast.MappingValueNode); ok {
+		return position(m.Key)
+	}
+	return position(n.node)
+}
+
+func position(n ast.Node) (line, column int) {
+	tk := n.GetToken()
+	if tk == nil || tk.Position == nil {
+		return 0, 0
+	}
+	return tk.Position.Line, tk.Position.Column
+}
+
+// Faultf notes a fault at this place.
+func (n Node) Faultf(format string, args ...any) { n.FaultHint("", format, args...) }
+
+// FaultHint notes a fault at this place with a hint for the author.
+func (n Node) FaultHint(hint, format string, args ...any) {
+	if n.file == nil {
+		return
+	}
+	line, column := n.Position()
+	n.file.faults = append(n.file.faults, Fault{
+		File: n.file.Name, Line: line, Column: column,
+		Message: fmt.Sprintf(format, args...), Hint: hint, Excerpt: n.file.line(line),
+	})
+}
+
+// FaultInside notes a fault in the text that stands here, the given number of
+// characters after its beginning. In a text of several lines, or one with
+// escapes before the place, the mark is at the beginning of the text.
+func (n Node) FaultInside(offset int, hint, format string, args ...any) {
+	line, column := n.Position()
+	if n.file == nil || line == 0 {
+		return
+	}
+	excerpt := n.file.line(line)
+	if s, ok := n.node.(*ast.StringNode); ok {
+		start := column
+		if t := s.GetToken().Type; t == token.SingleQuoteType || t == token.DoubleQuoteType {
+			start++
+		}
+		if textAt(excerpt, start, s.Value, offset) {
+			column = start + offset
+		}
+	}
+	n.file.faults = append(n.file.faults, Fault{
+		File: n.file.Name, Line: line, Column: column,
+		Message: fmt.Sprintf(format, args...), Hint: hint, Excerpt: excerpt,
+	})
+}
+
+// textAt reports whether the line has the text, as far as offset, at a column.
+func textAt(line string, column int, text string, offset int) bool {
+	have, want := []rune(line), []rune(text)
+	from := column - 1
+	if offset < 0 || offset > len(want) || from < 0 || from+offset > len(have) {
+		return false
+	}
+	return string(have[from:from+offset]) == string(want[:offset])
+}
+
+// Kind names what stands here, for messages: "a mapping", "a list", "text",
+// "a number", "true or false", "null", or "nothing".
+func (n Node) Kind() string {
+	switch n.node.(type) {
+	case nil:
+		return "nothing"
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return "a mapping"
+	case *ast.SequenceNode:
+		return "a list"
+	case *ast.StringNode, *ast.LiteralNode:
+		return "text"
+	case *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
+		return "a number"
+	case *ast.BoolNode:
+		return "true or false"
+	case *ast.NullNode:
+		return "null"
+	}
+	return n.node.Type().String()
+}
+
+// IsMap, IsList and IsText report what stands here.
+func (n Node) IsMap() bool  { return n.Kind() == "a mapping" }
+func (n Node) IsList() bool { return n.Kind() == "a list" }
+func (n Node) IsText() bool { return n.Kind() == "text" }
+func (n Node) IsNull() bool { return n.Kind() == "null" }
+
+func (n Node) expected(what string) {
+	if n.node != nil {
+		n.Faultf("expected %s, found %s", what, n.Kind())
+	}
+}
+
+// Entries are the keys of a mapping in document order. A key that stands twice
+// is a fault, and so is anything but a mapping.
+func (n Node) Entries() []Entry {
+	var values []*ast.MappingValueNode
+	switch m := n.node.(type) {
+	case *ast.MappingNode:
+		values = m.Values
+	case *ast.MappingValueNode:
+		values = []*ast.MappingValueNode{m}
+	case *ast.NullNode:
+		return nil
+	default:
+		n.expected("a mapping")
+		return nil
+	}
+	entries := make([]Entry, 0, len(values))
+	seen := map[string]bool{}
+	for _, v := range values {
+		if v.Key.IsMergeKey() {
+			n.file.at(v.Key).Faultf("merge keys (<<) are not supported; write the keys out")
+			continue
+		}
+		e := Entry{Key: v.Key.GetToken().Value, KeyAt: n.file.at(v.Key), Value: n.file.at(v.Value)}
+		if seen[e.Key] {
+			e.KeyAt.Faultf("key %q stands twice", e.Key)
+			continue
+		}
+		seen[e.Key] = true
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+// Fields are the values of a mapping whose keys are known beforehand; any other
+// key is a fault, with the nearest known key as the hint.
+func (n Node) Fields(known ...string) map[string]Node {
+	fields := map[string]Node{}
+	for _, e := range n.Entries() {
+		if !slices.Contains(known, e.Key) {
+			e.KeyAt.FaultHint(DidYouMean(e.Key, known), "unknown key %q; expected one of %s", e.Key, strings.Join(known, ", "))
+			continue
+		}
+		fields[e.Key] = e.Value
+	}
+	return fields
+}
+
+// Require notes a fault at this mapping for each key that is absent from fields.
+func (n Node) Require(fields map[string]Node, keys ...string) {
+	for _, k := range keys {
+		if !fields[k].Exists() {
+			n.Faultf("key %q is missing", k)
+		}
+	}
+}
+
+// List is the elements of a list; anything else is a fault.
+func (n Node) List() []Node {
+	s, ok := n.node.(*ast.SequenceNode)
+	if !ok {
+		n.expected("a list")
+		return nil
+	}
+	nodes := make([]Node, len(s.Values))
+	for i, v := range s.Values {
+		nodes[i] = n.file.at(v)
+	}
+	return nodes
+}
+
+// OneOrList is the elements of a list, or the one value that stands in its place.
+func (n Node) OneOrList() []Node {
+	if n.IsList() {
+		return n.List()
+	}
+	if !n.Exists() {
+		return nil
+	}
+	return []Node{n}
+}

@@ -1,0 +1,122 @@
+package source
+
+import (
+	"math"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// String is a text; anything else is a fault.
+func (n Node) String() string {
+	switch v := n.node.(type) {
+	case *ast.StringNode:
+		return v.Value
+	case *ast.LiteralNode:
+		return v.Value.Value
+	}
+	n.expected("text")
+	return ""
+}
+
+// Scalar is a text, number or truth value as it is written.
+func (n Node) Scalar() string {
+	switch v := n.node.(type) {
+	case *ast.StringNode, *ast.LiteralNode:
+		return n.String()
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+		return v.GetToken().Value
+	}
+	n.expected("a single value")
+	return ""
+}
+
+// Float is a finite number; anything else is a fault.
+func (n Node) Float() float64 {
+	switch v := n.node.(type) {
+	case *ast.IntegerNode:
+		switch i := v.Value.(type) {
+		case int64:
+			return float64(i)
+		case uint64:
+			return float64(i)
+		}
+	case *ast.FloatNode:
+		if !math.IsInf(v.Value, 0) && !math.IsNaN(v.Value) {
+			return v.Value
+		}
+	}
+	n.expected("a number")
+	return 0
+}
+
+// Int is a whole number between low and high; anything else is a fault.
+func (n Node) Int(low, high int64) int64 {
+	v, ok := n.node.(*ast.IntegerNode)
+	if !ok {
+		n.expected("a whole number")
+		return low
+	}
+	var i int64
+	switch x := v.Value.(type) {
+	case int64:
+		i = x
+	case uint64:
+		i = int64(min(x, math.MaxInt64))
+	}
+	if i < low || i > high {
+		n.Faultf("expected a whole number from %d to %d, found %s", low, high, v.GetToken().Value)
+		return low
+	}
+	return i
+}
+
+// Bool is true or false; anything else is a fault.
+func (n Node) Bool() bool {
+	v, ok := n.node.(*ast.BoolNode)
+	if !ok {
+		n.expected("true or false")
+		return false
+	}
+	return v.Value
+}
+
+// Duration is a length of time such as 90s, 5m, 1h30m or 30d; see ParseDuration.
+// Anything else is a fault.
+func (n Node) Duration() time.Duration {
+	if n.node == nil {
+		return 0
+	}
+	text := n.Scalar()
+	d, err := ParseDuration(text)
+	if err != nil && text != "" {
+		n.Faultf("expected a duration such as 90s, 5m, 36h or 30d, found %q", text)
+	}
+	return d
+}
+
+// Any is the value as JSON would hold it: nil, bool, float64, string, []any or
+// map[string]any.
+func (n Node) Any() any {
+	switch v := n.node.(type) {
+	case nil, *ast.NullNode:
+		return nil
+	case *ast.BoolNode:
+		return v.Value
+	case *ast.IntegerNode, *ast.FloatNode:
+		return n.Float()
+	case *ast.SequenceNode:
+		list := make([]any, 0, len(v.Values))
+		for _, e := range n.List() {
+			list = append(list, e.Any())
+		}
+		return list
+	case *ast.MappingNode, *ast.MappingValueNode:
+		m := map[string]any{}
+		for _, e := range n.Entries() {
+			m[e.Key] = e.Value.Any()
+		}
+		return m
+	}
+	return n.String()
+}

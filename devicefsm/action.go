@@ -94,7 +94,7 @@ func (a effectAction) run(r *run) error {
 	return nil
 }
 
-// logAction is a message for people; what is not a text is written as JSON.
+// logAction is a message for people; what is not a string is written as JSON.
 type logAction struct{ message *template }
 
 func (a logAction) run(r *run) error {

@@ -37,8 +37,7 @@ func canonicalHash(root source.Node) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// canonical appends the canonical form of what stands at a node, the value of
-// a key.
+// canonical appends the canonical form of a node, the value of a key.
 func canonical(b []byte, n source.Node, key string) []byte {
 	switch {
 	case plainKeys[key]:

@@ -144,7 +144,7 @@ func sizeOf(v ref.Val) ref.Val {
 	return types.Double(n)
 }
 
-// truncate is int(x): the whole part of a number, or of a text that is one.
+// truncate is int(x): the whole part of a number, or of a string that holds one.
 func truncate(v ref.Val) ref.Val {
 	switch x := v.(type) {
 	case types.Double:

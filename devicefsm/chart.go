@@ -66,14 +66,14 @@ type transition struct {
 	hasHistory bool
 }
 
-// acts reports whether taking the transition makes any difference, beside that
-// no other is taken.
+// acts reports whether taking the transition makes any difference, other than
+// that no other one is taken.
 func (t *transition) acts() bool { return len(t.targets) > 0 || len(t.actions) > 0 }
 
 // delay is one key of `after`.
 type delay struct {
 	fixed       time.Duration
-	expr        *expr // instead of fixed: a duration, a text such as '5m', or milliseconds
+	expr        *expr // instead of fixed: a duration, a string such as '5m', or milliseconds
 	transitions []*transition
 }
 

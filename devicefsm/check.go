@@ -6,10 +6,10 @@ import (
 	"devicetwin/source"
 )
 
-// Check is Load for authors: it also finds what loads and yet can't be meant,
-// such as a state that nothing leads to. The error is source.Faults. What it
-// finds is certain, or a name that is nearly another; a model that it faults
-// runs all the same, as its words say.
+// Check is Load for authors: it also finds what loads but cannot be intended, such
+// as a state that nothing leads to. The error is Faults. What it finds is certain,
+// or a name that is nearly another one; Load accepts such a model, and it runs as
+// it is written.
 func Check(file string, src []byte) (*Model, error) {
 	m, err := Load(file, src)
 	if err != nil {
@@ -20,7 +20,7 @@ func Check(file string, src []byte) (*Model, error) {
 		ids: map[string]*state{}, exprs: map[exprKey]*compiled{}, raised: map[string]bool{}, taken: map[string]bool{},
 	}
 	root := l.f.Root()
-	l.model(root, file) // as before, but keeping where everything stands
+	l.model(root, file) // as before, but keeping the place of everything
 	c := &checker{loader: l, root: root, reached: newStateSet(len(l.m.states)), begun: newStateSet(len(l.m.states))}
 	c.reach()
 	c.unreachable()
@@ -46,7 +46,7 @@ type checker struct {
 	begun   stateSet // of these, what can be entered without naming a state inside
 }
 
-// keyOf is where a state's name stands.
+// keyOf is the place of a state's name.
 func (c *checker) keyOf(s *state) source.Node {
 	if s.parent == nil {
 		return c.root
@@ -134,7 +134,7 @@ func (s *state) allTransitions() []*transition {
 func (c *checker) unreachable() {
 	for _, s := range c.m.states {
 		if !c.reached.has(s.index) && c.reached.has(s.parent.index) {
-			c.keyOf(s).FaultHint("nothing leads to it", "state %q is never entered", s.path)
+			c.keyOf(s).FaultHint("no transition leads to it", "state %q is never entered", s.path)
 		}
 	}
 }
@@ -167,7 +167,7 @@ func (c *checker) alwaysLoops() {
 		for i, t := range s.always {
 			if c.alwaysPath(s, t) {
 				at := n.OneOrList()[min(i, len(n.OneOrList())-1)]
-				at.FaultHint("an assign on the way could end it", "always runs for ever from state %q: it comes back, and nothing on the way changes the context", s.path)
+				at.FaultHint("an assign on the way could end it", "always loops forever from state %q: it comes back, and nothing on the way changes the context", s.path)
 			}
 		}
 	}

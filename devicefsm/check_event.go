@@ -39,7 +39,7 @@ func (c *checker) event(e source.Entry, made map[string]bool, names []string) {
 	case d.wild && slices.ContainsFunc(names, d.matches), made[name]:
 	case !d.wild && (isAckName(name) || isOutcomeName(name)), name == device.EventReprovision, d.wild && name == "operator", strings.HasPrefix(name, "twin."), strings.HasPrefix(name, "done."), strings.HasPrefix(name, "error."):
 	case device.ReservedName(name):
-		e.KeyAt.FaultHint(source.DidYouMean(name, names), "event %q is never made: names that begin like this are the service's own", name)
+		e.KeyAt.FaultHint(source.DidYouMean(name, names), "event %q never occurs: names that begin like this are reserved for the service", name)
 	case len(c.m.rules) > 0 && !d.wild:
 		if hint := source.DidYouMean(name, near(name, names)); hint != "" {
 			e.KeyAt.FaultHint(hint, "nothing in this model makes event %q", name)
@@ -56,7 +56,7 @@ func near(name string, names []string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !oneSlip(name, n) })
 }
 
-// oneSlip reports whether two texts differ by one letter too many, too few or
+// oneSlip reports whether two strings differ by one letter too many, too few or
 // wrong, or by two neighbours exchanged.
 func oneSlip(a, b string) bool {
 	for a != "" && b != "" && a[0] == b[0] {
@@ -92,7 +92,7 @@ func (c *checker) rules() {
 		for _, earlier := range c.m.rules[:i] {
 			if earlier.channel == later.channel && (earlier.name == "" || earlier.name == later.name) &&
 				(earlier.when == nil || later.when == earlier.when) && i < len(entries) {
-				entries[i].KeyAt.Faultf("event %q is never made: the rule of %q before it takes all of its messages", later.event, earlier.event)
+				entries[i].KeyAt.Faultf("event %q never occurs: the rule of %q before it takes all of its messages", later.event, earlier.event)
 				break
 			}
 		}
@@ -119,7 +119,7 @@ func (c *checker) patterns() {
 	}
 }
 
-// forbidden finds a step that what stands before it forbids.
+// forbidden finds a step that the one before it forbids.
 func (c *checker) forbidden(p *patternRule, steps []source.Node, strict bool) {
 	for i := 1; i < len(steps) && i < len(p.steps); i++ {
 		not, step := p.steps[i-1], p.steps[i]
@@ -139,12 +139,12 @@ func (c *checker) forbidden(p *patternRule, steps []source.Node, strict bool) {
 		}
 		always := before["notFollowedBy"].Exists() || before["notNext"].Exists() && mode
 		if always && (not.event == step.event || not.event.wild && !step.event.wild && not.event.matches(step.event.name)) {
-			steps[i].Faultf("pattern %q never matches: this event is what the step before forbids", p.name)
+			steps[i].Faultf("pattern %q never matches: the step before forbids this event", p.name)
 		}
 	}
 }
 
-// cancels finds a cancel of what no raise is called.
+// cancels finds a cancel with an id that no raise has.
 func (c *checker) cancels() {
 	ids := map[string]bool{}
 	c.eachBlock(func(a action) {
@@ -165,7 +165,7 @@ func (c *checker) cancelNodes(n source.Node, key string, ids []string) {
 		for _, e := range n.Entries() {
 			switch {
 			case plainKeys[e.Key] && !orderedKeys[key]:
-			case e.Key == "cancel" && !orderedKeys[key] && e.Value.IsText():
+			case e.Key == "cancel" && !orderedKeys[key] && e.Value.IsString():
 				if id := e.Value.String(); !slices.Contains(ids, id) {
 					e.Value.FaultHint(source.DidYouMean(id, ids), "cancel: no delayed raise has the id %q", id)
 				}

@@ -9,7 +9,7 @@ import (
 	"devicetwin/source"
 )
 
-// conditionKeys hold expressions that decide something, by where they stand.
+// conditionKeys hold expressions that decide something, by their place.
 var conditionKeys = map[string]place{"guard": placeChart, "if": placeChart, "when": placeMessage, "where": placePattern}
 
 // constants finds conditions that always hold, or never.
@@ -37,8 +37,8 @@ func (c *checker) conditions(n source.Node, key string) {
 	}
 }
 
-// inside is the key that decides what the keys of a value mean: below states,
-// on and their like stand names of the author's own.
+// inside is the key that decides what the keys of a value mean: those below
+// states, on and their like are names of the author's own.
 func inside(key, child string) string {
 	if orderedKeys[key] {
 		return ""
@@ -50,13 +50,13 @@ func (c *checker) constant(n source.Node, key string, at place) {
 	e := c.expressionAt(n, at)
 	switch {
 	case c.isTrue(e):
-		n.Faultf("%s %q always holds", key, e.source)
+		n.Faultf("%s %q is always true", key, e.source)
 	case c.isFalse(e):
-		n.Faultf("%s %q never holds", key, e.source)
+		n.Faultf("%s %q is always false", key, e.source)
 	}
 }
 
-// expressionAt is the compiled expression that stands at a node.
+// expressionAt is the compiled expression at a node.
 func (c *checker) expressionAt(n source.Node, at place) *expr {
 	found := c.exprs[exprKey{at, n.Scalar()}]
 	if found == nil {
@@ -97,9 +97,9 @@ func (c *checker) contextReads() {
 			if _, ok := set[k]; !ok {
 				hint := source.DidYouMean(k, slices.Sorted(maps.Keys(set)))
 				if hint == "" {
-					hint = "give it a value at the start: context: {" + k + ": null}"
+					hint = "give it an initial value: context: {" + k + ": null}"
 				}
-				r.node.FaultHint(hint, "context.%s is read and never set", k)
+				r.node.FaultHint(hint, "context.%s is read but never set", k)
 			}
 		}
 	}

@@ -9,7 +9,7 @@ type descriptor struct {
 	wild bool
 }
 
-// parseDescriptor reports false for a text that is none of these.
+// parseDescriptor reports false for anything else.
 func parseDescriptor(text string) (descriptor, bool) {
 	switch head, found := strings.CutSuffix(text, ".*"); {
 	case text == "*":

@@ -1,8 +1,8 @@
 // Package devicefsm is the state machine of one device: it loads a model file,
-// runs its statechart, matches its event patterns, and tells which messages can
+// runs its statechart, matches its event patterns, and reports which messages can
 // matter to them.
 //
-//	m, err := devicefsm.Load("pump.yaml", src) // err is source.Faults: all of them, with their places
+//	m, err := devicefsm.Load("pump.yaml", src) // err is Faults: all of them, with their places
 //	snapshot, outcome := m.Start(now)
 //	if name, ok := m.Classify(message); ok {
 //		snapshot, outcome = m.Step(snapshot, devicefsm.Event{Name: name, Data: message.Data, Time: message.Time, Alive: message.Alive()})
@@ -27,10 +27,10 @@
 // state, and then of its ancestors, the first transition in document order
 // whose guard holds is taken; where transitions of parallel regions would exit
 // the same state, that of the descendant wins, then that of the earlier one.
-// Then eventless (always) and raised events are worked off, until nothing is
-// left to do; a chart that does not come to rest within 1,000 steps has that
-// event taken back, with a fault. Invocations start at the end, of the states
-// that are still active. Where the two standards differ:
+// Then eventless (always) transitions and raised events are processed, until
+// nothing is left to do; if a chart does not come to rest within 1,000 steps, that
+// event is taken back, and a fault is reported. Invocations start at the end, for
+// the states that are still active. Where the two standards differ:
 //
 //   - A transition whose targets are all inside its source, or the source
 //     itself, exits only what is inside, unless it says reenter (XState; in
@@ -42,8 +42,8 @@
 //     match it by wildcard (SCXML; XState prefers names).
 //   - An event name without a wildcard is matched whole (XState); write fault.*
 //     for fault and all fault.x.
-//   - An error in a block of actions ends that block (SCXML). It is told in
-//     Outcome.Faults, and raises no error.execution.
+//   - An error in a block of actions ends that block (SCXML). It is reported in
+//     Outcome.Faults; error.execution is not raised.
 //
 // Patterns mean what they mean in Flink CEP; see package pattern. An event from
 // outside is first shown to the patterns, then to the chart, and then each match
@@ -53,12 +53,20 @@
 // with one change: there is one kind of number, as in JSON. 117 is 117.0,
 // size() and int() give such numbers, too, and the result of every expression
 // is plain JSON. The work of one evaluation is bounded. An expression that fails
-// at run time counts as false and is told in Outcome.Faults.
+// at run time counts as false and is reported in Outcome.Faults.
 //
 // # Bounds
 //
 // A context is at most 16 KiB of JSON, delayed raises are at most 64, patterns
 // keep a capped number of partial matches, and one Step takes at most 20,000
-// transitions however long the time that it makes up for. What would exceed a
-// bound does not happen, and is told as a fault.
+// transitions, however much time has passed since the one before. What would
+// exceed a bound does not happen, and is reported as a fault.
+//
+// # Errors
+//
+// Load and Check return [Faults]: everything that is wrong with the file, each
+// with its line, its column, what was expected and, where it can be guessed, what
+// was meant. Start and Step never fail: what goes wrong in one model's expressions
+// is in Outcome.Faults, and the device goes on. Only a snapshot can be unusable
+// with a model: [Model.Accepts] says why.
 package devicefsm

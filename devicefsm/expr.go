@@ -139,11 +139,11 @@ func plainMessage(message string) string {
 	case unknown && strings.HasPrefix(token, "="):
 		return "a single =; write == to compare"
 	case unknown && (strings.HasPrefix(token, `"`) || strings.HasPrefix(token, "'")):
-		return "a text that does not end: its closing quote is missing"
+		return "unterminated string: the closing quote is missing"
 	case got == "mismatched input '<EOF>'":
-		return "it ends too early"
+		return "unexpected end of the expression"
 	}
-	return strings.ReplaceAll(got, " expecting <EOF>", ", where the expression should end")
+	return strings.ReplaceAll(got, " expecting <EOF>", "; expected the end of the expression")
 }
 
 // decorate puts the configuration behind stateIn, which cel-go can't know.
@@ -154,7 +154,7 @@ func (e *expr) decorate(i interpreter.Interpretable) (interpreter.Interpretable,
 	}
 	name, ok := call.Args()[0].(interpreter.InterpretableConst)
 	if !ok {
-		return nil, errors.New("stateIn takes a literal text")
+		return nil, errors.New("stateIn takes a string literal")
 	}
 	text, _ := name.Value().(types.String)
 	return stateInCall{id: call.ID(), state: e.state(string(text))}, nil

@@ -175,7 +175,7 @@ func (e *expr) fastCall(call ast.CallExpr) node {
 	return nil
 }
 
-// canIndex reports whether an index is no literal, or a number or a text.
+// canIndex reports whether an index is not a literal, or is a number or a string.
 func canIndex(x ast.Expr) bool {
 	for x.Kind() == ast.CallKind && x.AsCall().FunctionName() == overloads.TypeConvertDyn {
 		x = x.AsCall().Args()[0]

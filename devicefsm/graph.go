@@ -8,10 +8,10 @@ import (
 	"devicetwin/source"
 )
 
-// A chart is drawn from this: the tree of its states, which the model has
-// already, and its edges. What both formats of the picture can't do is taken
-// care of here: an edge between a state and one inside it. It is drawn from a
-// small box "any state" inside the outer one, or to where the outer one begins.
+// A chart is drawn from the tree of its states, which the model has already, and
+// from its edges. Neither format can draw an edge between a state and one inside
+// it: it is drawn from a small box "any state" inside the outer one, or to the
+// initial state of the outer one.
 
 // edge is an arrow of the picture.
 type edge struct {
@@ -77,7 +77,7 @@ func (p *picture) addTransitions(s *state) {
 		return
 	}
 	for first, rest := 0, s.on; len(rest) > 0; {
-		// The candidates of one event stand together.
+		// The candidates of one event follow each other.
 		for first = 1; first < len(rest) && rest[first].event == rest[0].event; first++ {
 		}
 		p.addCandidates(s, eventText(s, rest[0].event), rest[:first])

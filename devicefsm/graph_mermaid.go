@@ -130,7 +130,7 @@ func mermaidIDs(m *Model) []string {
 		if s.parent == nil {
 			id = "root"
 		}
-		// Mermaid does not tell capital letters in its own words.
+		// Mermaid ignores the case of its own words.
 		for n := 2; taken[strings.ToLower(id)]; n++ {
 			id = strings.TrimSuffix(id, "_"+strconv.Itoa(n-1)) + "_" + strconv.Itoa(n)
 		}

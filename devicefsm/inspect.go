@@ -39,8 +39,8 @@ func (m *Model) Invocations(s *Snapshot) []Invocation {
 	return running
 }
 
-// FindInvocation gives the id of the running activity that a person means: one
-// with this id, or else the oldest with this name.
+// FindInvocation finds a running activity for a person: the one with this id, or
+// else the oldest with this name.
 func (m *Model) FindInvocation(s *Snapshot, idOrSrc string) (id string, ok bool) {
 	running := m.Invocations(s)
 	at := slices.IndexFunc(running, func(i Invocation) bool { return i.ID == idOrSrc })

@@ -16,7 +16,7 @@ const (
 	// maxMicrosteps bounds a macrostep.
 	maxMicrosteps = 1000
 	// maxTotalMicrosteps bounds all macrosteps of one Step together, with all the
-	// timers that were due. Beyond it events are left out.
+	// timers that were due. Beyond it, events are dropped.
 	maxTotalMicrosteps = 20 * maxMicrosteps
 )
 
@@ -75,7 +75,7 @@ func (r *run) fault(format string, args ...any) {
 	}
 }
 
-// maxFaults is how many faults one step tells.
+// maxFaults is how many faults one step reports.
 const maxFaults = 100
 
 func (r *run) emit(a Action) { r.out.Actions = append(r.out.Actions, a) }
@@ -93,7 +93,7 @@ func (r *run) macrostep(t trigger) {
 	}
 	if r.total += r.micro; r.total > maxTotalMicrosteps {
 		r.micro = 0
-		r.fault("event %q was left out: more than %d transitions in one step", t.name, maxTotalMicrosteps)
+		r.fault("event %q was dropped: more than %d transitions in one step", t.name, maxTotalMicrosteps)
 		return
 	}
 	r.micro = 0
@@ -111,7 +111,7 @@ func (r *run) macrostep(t trigger) {
 	if !(ok && r.complete()) {
 		r.s, r.out.Actions = before, r.out.Actions[:actions]
 		r.scope.context, r.scope.active = r.s.context, r.s.active
-		r.fault("event %q: more than %d transitions without coming to rest: is there an endless loop of always or raise? The event was left out", t.name, maxMicrosteps)
+		r.fault("event %q: more than %d transitions without coming to rest: is there an endless loop of always or raise? The event was dropped", t.name, maxMicrosteps)
 		return
 	}
 	r.finish(&before, t)
@@ -122,9 +122,9 @@ func (r *run) begin() {
 	r.moved, r.owned, r.guards = false, false, nil
 }
 
-// settle runs eventless transitions and internal events to completion. It
-// reports false if there is no end to them.
-func (r *run) settle() bool {
+// runToCompletion takes eventless transitions and internal events until none is
+// left. It reports false if there is no end to them.
+func (r *run) runToCompletion() bool {
 	for !r.s.done {
 		enabled := r.selectEventless()
 		if len(enabled) == 0 {
@@ -145,11 +145,11 @@ func (r *run) settle() bool {
 	return true
 }
 
-// complete settles and then starts invocations, whose inputs may fail and so
+// complete runs to completion and then starts invocations, whose inputs may fail and so
 // raise events in turn.
 func (r *run) complete() bool {
 	for {
-		if !r.settle() {
+		if !r.runToCompletion() {
 			return false
 		}
 		if r.s.done || len(r.start) == 0 {
@@ -230,7 +230,7 @@ func (r *run) microstep(enabled []*transition) bool {
 	return true
 }
 
-// block runs a block of actions; an error ends it and is told.
+// block runs a block of actions; an error ends it and is reported.
 func (r *run) block(actions []action, what string, s *state) {
 	for _, a := range actions {
 		if err := a.run(r); err != nil {

@@ -58,9 +58,9 @@ const (
 	errorInvoke = "error.invoke."
 )
 
-// answer makes the trigger of an activity's end. An answer to an invocation
-// that is not running any more, because its state was left, is no event at all.
-func (r *run) answer(ev Event) (trigger, bool) {
+// invocationEnded makes the trigger of an activity's end. The end of an invocation
+// that is no longer running, because its state was left, is ignored.
+func (r *run) invocationEnded(ev Event) (trigger, bool) {
 	id, succeeded := strings.CutPrefix(ev.Name, doneInvoke)
 	if !succeeded {
 		id, _ = strings.CutPrefix(ev.Name, errorInvoke)
@@ -83,6 +83,6 @@ func (r *run) answer(ev Event) (trigger, bool) {
 	return t, true
 }
 
-func isAnswer(name string) bool {
+func isInvocationEnd(name string) bool {
 	return strings.HasPrefix(name, doneInvoke) || strings.HasPrefix(name, errorInvoke)
 }

@@ -71,7 +71,7 @@ func mapToJSON(m traits.Mapper, size *int, depth int) (any, error) {
 		k := it.Next()
 		key, ok := k.(types.String)
 		if !ok {
-			return nil, fmt.Errorf("%w: a key of a mapping is a %s, not a text", errNotJSON, k.Type().TypeName())
+			return nil, fmt.Errorf("%w: a mapping has a key of type %s; keys must be strings", errNotJSON, k.Type().TypeName())
 		}
 		*size += len(key)
 		v, err := toJSON(m.Get(k), size, depth+1)

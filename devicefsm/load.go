@@ -20,12 +20,12 @@ var (
 )
 
 // loader compiles one file. Whatever is wrong is noted on the file, and loading
-// goes on to find the rest.
+// goes on to find more.
 type loader struct {
 	f     *source.File
 	m     *Model
 	nodes []map[string]source.Node // the fields of each state, by its index
-	at    []source.Node            // where each state stands
+	at    []source.Node            // the place of each state
 	ids   map[string]*state
 	exprs map[exprKey]*compiled
 	refs  []exprRef
@@ -44,18 +44,20 @@ type compiled struct {
 	faults []exprFault
 }
 
-// exprRef is an expression at its place in the file, for checks that need the
+// exprRef is an expression and its place in the file, for checks that need the
 // complete chart.
 type exprRef struct {
 	expr *expr
 	node source.Node
 }
 
-// Load compiles a model file, YAML or JSON. The error is source.Faults:
-// everything that is wrong with the file, each with line and column.
+// Load compiles a model file, YAML or JSON. The error is Faults:
+// everything that is wrong with the file, each with line and column. The file's
+// name is used in faults and, without `model:` or `id:`, as the model's name: no
+// file is opened.
 //
 // A file that holds only a statechart is a model, too. It is then named after
-// its `id` or else after the file.
+// its `id`, or else after the file.
 func Load(file string, src []byte) (*Model, error) {
 	l := &loader{
 		f: source.Parse(file, src), m: &Model{byPath: map[string]*state{}, events: map[string]bool{}},
@@ -108,8 +110,8 @@ func (l *loader) name(fields map[string]source.Node, file string) {
 			l.m.name = fields[key].String()
 		}
 	}
-	if n := fields["model"]; n.IsText() && !validModelName(l.m.name) {
-		n.Faultf("model name %q: expected 1 to 64 letters, digits, and any of _ . -", l.m.name)
+	if n := fields["model"]; n.IsString() && !validModelName(l.m.name) {
+		n.Faultf("model name %q: expected 1 to 64 of a-z A-Z 0-9 _ . -", l.m.name)
 	}
 }
 
@@ -128,7 +130,7 @@ func (l *loader) liveness(n source.Node) {
 	l.m.silentAfter = fields["silent_after"].Duration()
 	l.m.tolerance = fields["tolerance"].Duration()
 	if fields["silent_after"].Exists() && l.m.silentAfter <= 0 {
-		fields["silent_after"].Faultf("expected a time longer than 0, such as 5m")
+		fields["silent_after"].Faultf("expected a duration greater than 0, such as 5m")
 	}
 }
 
@@ -143,7 +145,7 @@ func (l *loader) object(n source.Node) map[string]any {
 	}
 	m, _ := n.Any().(map[string]any)
 	if jsonSize(m, maxValueSize) > maxValueSize {
-		n.Faultf("larger than %d bytes", maxValueSize)
+		n.Faultf("expected at most %d bytes", maxValueSize)
 	}
 	return m
 }
@@ -165,9 +167,9 @@ func (l *loader) rules(n source.Node) {
 		r := rule{event: e.Key}
 		switch {
 		case !validEventName(e.Key):
-			e.KeyAt.Faultf("event name %q: expected a name without * and without a dot at either end", e.Key)
+			e.KeyAt.Faultf("event name %q: expected a name without *, and without a dot at the beginning or the end", e.Key)
 		case device.ReservedName(e.Key):
-			e.KeyAt.Faultf("event name %q: names that begin with done., error., device., sequence., twin. or operator. belong to the service", e.Key)
+			e.KeyAt.Faultf("event name %q: names that begin with done., error., device., sequence., twin. or operator. are reserved for the service", e.Key)
 		}
 		if c := fields["channel"]; c.Exists() {
 			r.channel = device.Channel(l.oneOf(c, channels...))
@@ -181,17 +183,17 @@ func (l *loader) rules(n source.Node) {
 				c.Faultf("messages on channel %s have no name", r.channel)
 			}
 		} else if (r.channel == device.ChannelEvents || r.channel == device.ChannelAck || r.channel == device.ChannelSystem) && !fields["when"].Exists() {
-			e.Value.FaultHint("for example name: "+e.Key, "without name or when, this takes every message of channel %s", r.channel)
+			e.Value.FaultHint("for example name: "+e.Key, "without name or when, this rule takes every message on channel %s", r.channel)
 		}
 		l.m.rules = append(l.m.rules, r)
 		l.m.events[e.Key] = true
 	}
 }
 
-// oneOf is a text out of a few.
+// oneOf is one of a few strings.
 func (l *loader) oneOf(n source.Node, words ...string) string {
-	text := n.String() // notes the fault if it is no text
-	if !n.IsText() {
+	text := n.String() // notes the fault if it is not a string
+	if !n.IsString() {
 		return ""
 	}
 	if !slices.Contains(words, text) {

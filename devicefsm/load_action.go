@@ -83,10 +83,10 @@ func (l *loader) action(n source.Node, depth int) action {
 	return ifAction{cond: l.condition(v, placeChart), yes: l.actionsAt(fields["then"], depth+1), no: l.actionsAt(fields["else"], depth+1)}
 }
 
-// companions are the words that stand beside an action's own.
+// companions are the further keys of an action.
 var companions = map[string][]string{"if": {"then", "else"}, "desire": {"within", "shadow"}}
 
-// belongsTo reports whether a key stands beside the word of one of the entries.
+// belongsTo reports whether a key is a further key of one of the entries' actions.
 func belongsTo(key string, entries []source.Entry) bool {
 	return slices.ContainsFunc(entries, func(e source.Entry) bool { return slices.Contains(companions[e.Key], key) })
 }
@@ -104,8 +104,8 @@ func (l *loader) desire(v source.Node, fields map[string]source.Node) action {
 	}
 	if s := fields["shadow"]; s.Exists() {
 		a.name = s.String()
-		if s.IsText() && !validShadowName(a.name) {
-			s.Faultf("shadow %q: expected 1 to 64 letters, digits, and any of : _ -", a.name)
+		if s.IsString() && !validShadowName(a.name) {
+			s.Faultf("shadow %q: expected 1 to 64 of a-z A-Z 0-9 : _ -", a.name)
 		}
 	}
 	return a
@@ -120,7 +120,7 @@ func validShadowName(name string) bool {
 
 func (l *loader) assigned(n source.Node) *template {
 	if !n.IsMap() {
-		n.FaultHint("for example assign: {attempts: \"context.attempts + 1\"}", "expected a mapping of keys of the context, found %s", n.Kind())
+		n.FaultHint("for example assign: {attempts: \"context.attempts + 1\"}", "expected a mapping of context keys, found %s", n.Kind())
 		return nil
 	}
 	return l.objectTemplate(n)
@@ -142,13 +142,13 @@ func (l *loader) raise(n source.Node) action {
 		if id := fields["id"]; id.Exists() {
 			a.id = id.String()
 			if a.delay == nil {
-				id.Faultf("only a raise with a delay has an id, for cancel")
+				id.Faultf("only a raise with a delay can have an id")
 			}
 		}
 	}
 	a.event = at.String()
-	if at.IsText() && (!validEventName(a.event) || isAnswer(a.event)) {
-		at.Faultf("event name %q: expected a name without *, and not one of the service's", a.event)
+	if at.IsString() && (!validEventName(a.event) || isInvocationEnd(a.event)) {
+		at.Faultf("event name %q: expected a name without *, and not one that is reserved for the service", a.event)
 	}
 	l.raised[a.event] = true
 	return a
@@ -161,8 +161,8 @@ func (l *loader) publish(n source.Node) action {
 	if r := fields["retain"]; r.Exists() {
 		a.retain = r.Bool()
 	}
-	if t := fields["topic"]; t.IsText() && !validTopic(a.name) {
-		t.Faultf("topic %q: expected 1 to 256 characters without + # and $ at the beginning; {id} stands for the device", a.name)
+	if t := fields["topic"]; t.IsString() && !validTopic(a.name) {
+		t.Faultf("topic %q: expected 1 to 256 bytes without + and #, not beginning with $; {id} stands for the device", a.name)
 	}
 	return a
 }
@@ -182,14 +182,14 @@ func (l *loader) notify(n source.Node) action {
 		a.data = l.objectTemplate(fields["data"])
 	}
 	a.name = at.String()
-	if at.IsText() && !validModelName(a.name) {
-		at.Faultf("receiver %q: expected 1 to 64 letters, digits, and any of _ . -", a.name)
+	if at.IsString() && !validModelName(a.name) {
+		at.Faultf("receiver %q: expected 1 to 64 of a-z A-Z 0-9 _ . -", a.name)
 	}
 	return a
 }
 
-// maxTTL is the longest time that a command may wait for its device, and a
-// device may take to report what is desired of it.
+// maxTTL is the longest time that a command may wait for its device, and that a
+// device may take to report its desired state.
 const maxTTL = 30 * 24 * time.Hour
 
 func (l *loader) command(n source.Node) action {
@@ -207,13 +207,13 @@ func (l *loader) command(n source.Node) action {
 		}
 		if r := fields["replace"]; r.Exists() {
 			if a.replace = r.Bool(); a.replace && a.ttl == 0 {
-				r.Faultf("only a command with a ttl waits, so that it can take the place of another")
+				r.Faultf("replace needs a ttl: a command without one does not wait")
 			}
 		}
 	}
 	a.name = at.String()
-	if at.IsText() && !validModelName(a.name) {
-		at.Faultf("command name %q: expected 1 to 64 letters, digits, and any of _ . -", a.name)
+	if at.IsString() && !validModelName(a.name) {
+		at.Faultf("command name %q: expected 1 to 64 of a-z A-Z 0-9 _ . -", a.name)
 	}
 	return a
 }

@@ -9,12 +9,12 @@ import (
 	"devicetwin/source"
 )
 
-// expression compiles the text that stands at a node, or notes its faults there.
-// Equal texts at the same kind of place are compiled once.
+// expression compiles the expression at a node, or notes its faults there. Equal
+// expressions at the same kind of place are compiled once.
 func (l *loader) expression(n source.Node, at place) *expr {
 	text := ""
 	switch {
-	case n.IsText():
+	case n.IsString():
 		text = n.String()
 	case n.Kind() == "a number" || n.Kind() == "true or false":
 		text = n.Scalar()
@@ -47,13 +47,13 @@ func (l *loader) expression(n source.Node, at place) *expr {
 func (l *loader) condition(n source.Node, at place) *expr {
 	e := l.expression(n, at)
 	if e != nil && !e.bool {
-		n.Faultf("expression: %q does not give true or false", e.source)
+		n.Faultf("expression: %q does not evaluate to true or false", e.source)
 		return nil
 	}
 	return e
 }
 
-// offsetOf counts the characters before a fault; lines are those of the text.
+// offsetOf counts the characters before a fault; lines are those of the expression.
 func offsetOf(text string, f exprFault) int {
 	offset := f.column
 	for i, line := range strings.Split(text, "\n") {
@@ -76,15 +76,15 @@ func (l *loader) exprHint(f exprFault, at place) string {
 	if hint := source.DidYouMean(name, variables[at]); hint != "" {
 		return hint
 	}
-	return "here there is " + strings.Join(variables[at], ", ")
+	return "available here: " + strings.Join(variables[at], ", ")
 }
 
-// template is a JSON value whose texts are expressions.
+// template is a JSON value whose strings are expressions.
 func (l *loader) template(n source.Node) *template {
 	switch {
 	case !n.Exists() || n.IsNull():
 		return &template{}
-	case n.IsText():
+	case n.IsString():
 		return &template{expr: l.expression(n, placeChart)}
 	case n.IsList():
 		t := &template{list: []*template{}}
@@ -104,7 +104,7 @@ func (l *loader) objectTemplate(n source.Node) *template {
 	switch {
 	case !n.Exists() || n.IsNull():
 		return nil
-	case n.IsText():
+	case n.IsString():
 		return l.template(n)
 	case !n.IsMap():
 		n.Faultf("expected a mapping of expressions, found %s", n.Kind())

@@ -41,7 +41,7 @@ func (l *loader) patternRules(n source.Node) {
 			return
 		}
 		if !validEventName(e.Key) || device.ReservedName(e.Key) {
-			e.KeyAt.Faultf("pattern name %q: expected an event name without *, and not one of the service's", e.Key)
+			e.KeyAt.Faultf("pattern name %q: expected an event name without *, and not one that is reserved for the service", e.Key)
 		} else if l.m.events[e.Key] {
 			e.KeyAt.Faultf("pattern %q has the name of an event under `events:`; a match is raised as an event with the pattern's name", e.Key)
 		}
@@ -77,7 +77,7 @@ func (l *loader) pattern(e source.Entry, known []string) *patternRule {
 		p.while = l.target(l.m.root, w)
 	}
 	if x := fields["max_partials"]; x.Exists() {
-		spec.MaxPartials = int(x.Int(1, 1024))
+		spec.MaxPartials = int(x.Int(1, pattern.MaxPartialsLimit))
 	}
 	if x := fields["max_kept"]; x.Exists() {
 		spec.MaxKept = int(x.Int(1, 64))
@@ -149,7 +149,7 @@ func (l *loader) sequence(p *patternRule, spec *pattern.Spec, n source.Node, kno
 			s.Name += "_" + strconv.Itoa(i+1)
 		}
 		if names[s.Name] {
-			at.Faultf("two steps are named %q", s.Name)
+			at.Faultf("duplicate step name %q", s.Name)
 		}
 		names[s.Name] = true
 		spec.Steps = append(spec.Steps, s)
@@ -176,7 +176,7 @@ func (l *loader) readsMatched(p *patternRule) bool {
 
 func (l *loader) step(s *patternStep, n source.Node, known []string) pattern.Step {
 	out := pattern.Step{Times: pattern.Times{Min: 1, Max: 1}}
-	if n.IsText() {
+	if n.IsString() {
 		out.Name = n.String()
 		s.event = l.stepEvent(n, known)
 		out.Match = s.matches
@@ -189,7 +189,7 @@ func (l *loader) step(s *patternStep, n source.Node, known []string) pattern.Ste
 			continue
 		}
 		if word != "" {
-			fields[w].Faultf("a step has one of event, notNext and notFollowedBy")
+			fields[w].Faultf("expected only one of event, notNext and notFollowedBy")
 			continue
 		}
 		word = w
@@ -219,7 +219,7 @@ func (l *loader) step(s *patternStep, n source.Node, known []string) pattern.Ste
 	}
 	out.Gap = fields["gap"].Duration()
 	if g := fields["gap"]; g.Exists() && out.Gap < time.Millisecond {
-		g.Faultf("expected a time of at least 1ms")
+		g.Faultf("expected a duration of at least 1ms")
 	}
 	out.Match = s.matches
 	return out
@@ -234,12 +234,12 @@ func (l *loader) quantifier(s *pattern.Step, fields map[string]source.Node) {
 	case s.Not != pattern.NotNegated:
 		s.Times = pattern.Times{}
 		if t.Exists() {
-			t.Faultf("a negated step has no times")
+			t.Faultf("a negated step cannot have times")
 		}
 	case flag("oneOrMore"):
 		s.Times = pattern.OneOrMore
 		if t.Exists() {
-			t.Faultf("a step has one of times and oneOrMore")
+			t.Faultf("expected only one of times and oneOrMore")
 		}
 	case t.IsMap():
 		f := t.Fields("min", "max")
@@ -260,15 +260,15 @@ func (l *loader) quantifier(s *pattern.Step, fields map[string]source.Node) {
 }
 
 // stepEvent reads the event of a step, which some message or action has to
-// make: a misspelled one would wait for ever.
+// make: a misspelled one would wait forever.
 func (l *loader) stepEvent(n source.Node, known []string) descriptor {
-	text := n.String() // notes the fault if it is no text
-	if !n.IsText() {
+	text := n.String() // notes the fault if it is not a string
+	if !n.IsString() {
 		return descriptor{}
 	}
 	d, ok := parseDescriptor(text)
 	if !ok {
-		n.Faultf("event %q: expected a name, * for every event, or a name and .* for all that begin with it", text)
+		n.Faultf("event %q: expected a name, * for every event, or a name and .* for all events that begin with it", text)
 		return d
 	}
 	if known == nil || text == "*" || slices.ContainsFunc(known, d.matches) {
@@ -282,13 +282,13 @@ func (l *loader) stepEvent(n source.Node, known []string) descriptor {
 	}
 	hint := source.DidYouMean(text, known)
 	if hint == "" {
-		hint = "what a device publishes under its events topic is named there too: " + text + ": {channel: events, name: " + text + "}"
+		hint = "a message on the events topic needs a rule, too: " + text + ": {channel: events, name: " + text + "}"
 	}
-	n.FaultHint(hint, "unknown event %q; nothing under `events:` makes it", text)
+	n.FaultHint(hint, "unknown event %q; no rule under `events:` makes it", text)
 	return d
 }
 
-// ackStatuses are what a device answers to a command.
+// ackStatuses are the statuses of a device's acknowledgement of a command.
 var ackStatuses = []string{"accepted", "succeeded", "failed", "rejected"}
 
 // outcomes are the ends of a command that the service decides.

@@ -35,7 +35,7 @@ func (l *loader) declare(parent *state, key string, n source.Node, fields map[st
 	if id := fields["id"]; id.Exists() {
 		s.id = id.String()
 		if l.ids[s.id] != nil {
-			id.Faultf("id %q stands twice", s.id)
+			id.Faultf("duplicate id %q", s.id)
 		}
 		l.ids[s.id] = s
 	}
@@ -81,7 +81,7 @@ func (l *loader) kindOf(n source.Node, fields map[string]source.Node) kind {
 	switch word {
 	case "history":
 		if hasStates {
-			n.Faultf("a history state has no states")
+			n.Faultf("a history state cannot have states")
 		}
 		if h := fields["history"]; h.Exists() && l.oneOf(h, "shallow", "deep") == "deep" {
 			return deepHistory
@@ -89,7 +89,7 @@ func (l *loader) kindOf(n source.Node, fields map[string]source.Node) kind {
 		return shallowHistory
 	case "final":
 		if hasStates {
-			n.Faultf("a final state has no states")
+			n.Faultf("a final state cannot have states")
 		}
 		return final
 	case "parallel":
@@ -100,7 +100,7 @@ func (l *loader) kindOf(n source.Node, fields map[string]source.Node) kind {
 		return parallel
 	case "atomic":
 		if hasStates {
-			fields["type"].Faultf("an atomic state has no states")
+			fields["type"].Faultf("an atomic state cannot have states")
 		}
 	case "compound":
 		if !hasStates {
@@ -133,7 +133,7 @@ func (l *loader) completeStates() {
 		s.always = l.candidates(s, fields["always"])
 		for _, t := range s.always {
 			if t.guard == nil && len(t.targets) == 0 {
-				fields["always"].Faultf("always needs a target or a guard; this would run for ever")
+				fields["always"].Faultf("always needs a target or a guard; without one it would loop forever")
 				break
 			}
 		}
@@ -161,9 +161,9 @@ func (l *loader) misplaced(s *state, fields map[string]source.Node) {
 		what = "a final state"
 		wrong = []string{"on", "always", "after", "invoke", "onDone", "initial"}
 	case s.kind == parallel:
-		what = "a parallel state, all of whose regions are entered,"
+		what = "a parallel state, which enters all of its regions"
 		wrong = []string{"initial", "output"}
-	case s.kind == atomic && s.parent == nil: // its states are missing; that is said already
+	case s.kind == atomic && s.parent == nil: // its states are missing, which is reported already
 	case s.kind == atomic:
 		what = "a state without states"
 		wrong = []string{"initial", "onDone", "output"}
@@ -178,9 +178,9 @@ func (l *loader) misplaced(s *state, fields map[string]source.Node) {
 		if fields[key].Exists() {
 			hint := ""
 			if key == "history" || key == "target" {
-				hint = "only a state with type: history has it"
+				hint = "only for type: history"
 			}
-			fields[key].FaultHint(hint, "%s has no key %q", what, key)
+			fields[key].FaultHint(hint, "key %q is not allowed in %s", key, what)
 		}
 	}
 }
@@ -190,9 +190,9 @@ func (l *loader) misplaced(s *state, fields map[string]source.Node) {
 func (l *loader) initial(s *state, fields map[string]source.Node) {
 	switch {
 	case s.kind == compound && !l.hasRealChildren(s):
-		l.at[s.index].Faultf("the state has no states but history")
+		l.at[s.index].Faultf("a compound state needs a state that is not a history state")
 	case s.kind == compound && !fields["initial"].Exists():
-		l.at[s.index].FaultHint("for example initial: "+firstReal(s).key, "key \"initial\" is missing: which of its states is entered first?")
+		l.at[s.index].FaultHint("for example initial: "+firstReal(s).key, "key \"initial\" is missing: which state is entered first?")
 	case s.kind == compound:
 		s.initial = l.initialTransition(s, s, fields["initial"])
 	case s.isHistory() && fields["target"].Exists():
@@ -232,7 +232,7 @@ func firstReal(s *state) *state {
 	return nil
 }
 
-// initialTransition is a target, or {target, actions}; all inside of.
+// initialTransition is a target, or {target, actions}; every target is inside of.
 func (l *loader) initialTransition(s, of *state, n source.Node) *transition {
 	t := &transition{source: of}
 	at := n
@@ -248,7 +248,7 @@ func (l *loader) initialTransition(s, of *state, n source.Node) *transition {
 			continue
 		}
 		if s.isHistory() && target.isHistory() {
-			n.Faultf("the default of a history state can't be a history state")
+			n.Faultf("the target of a history state cannot be a history state")
 			continue
 		}
 		t.targets = append(t.targets, target)

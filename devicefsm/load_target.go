@@ -12,7 +12,7 @@ import (
 // `#id` of a state with that id, or the path of a sibling, of a sibling of a
 // state around it, or from the root.
 func (l *loader) target(from *state, n source.Node) *state {
-	if !n.IsText() {
+	if !n.IsString() {
 		n.Faultf("expected the name of a state, found %s", n.Kind())
 		return nil
 	}
@@ -39,7 +39,7 @@ func (l *loader) target(from *state, n source.Node) *state {
 // targetInside resolves an initial: a child, a path below, or `#id` of a state
 // inside.
 func (l *loader) targetInside(of *state, n source.Node) *state {
-	if !n.IsText() {
+	if !n.IsString() {
 		n.Faultf("expected the name of a state, found %s", n.Kind())
 		return nil
 	}
@@ -58,7 +58,7 @@ func (l *loader) targetInside(of *state, n source.Node) *state {
 			return found
 		}
 	}
-	n.Faultf("state %q is not inside", text)
+	n.Faultf("state %q is not inside %s", text, nameOfState(of))
 	return nil
 }
 
@@ -97,7 +97,7 @@ func (l *loader) targetByID(id, text string, n source.Node) *state {
 func (l *loader) targetInPath(from *state, path, text string, n source.Node) *state {
 	s := l.descend(from, path)
 	if s == nil {
-		n.FaultHint(source.DidYouMean(path, childKeys(from)), "unknown target %q: state %q has no such state inside", text, from.path)
+		n.FaultHint(source.DidYouMean(path, childKeys(from)), "unknown target %q: state %q has no such state", text, from.path)
 	}
 	return s
 }
@@ -129,7 +129,7 @@ func (l *loader) compatible(t *transition, n source.Node) {
 	for i, a := range t.targets {
 		for _, b := range t.targets[:i] {
 			if common := commonAncestor(a, b); common == nil || common.kind != parallel {
-				n.Faultf("targets %q and %q can't be active together: they are not in different regions of a parallel state", b.path, a.path)
+				n.Faultf("targets %q and %q cannot be active together: they are not in different regions of a parallel state", b.path, a.path)
 				return
 			}
 		}

@@ -33,7 +33,7 @@ func (l *loader) delay(text string, n source.Node) (delay, bool) {
 	d, err := source.ParseDuration(text)
 	switch {
 	case err == nil && d > maxDelay:
-		n.Faultf("a delay of more than %d days", maxDelay/(24*time.Hour))
+		n.Faultf("expected a delay of at most %d days", maxDelay/(24*time.Hour))
 		return delay{}, false
 	case err == nil:
 		return delay{fixed: d}, true
@@ -56,7 +56,7 @@ func wholeNumber(text string) (string, bool) {
 	return text, text != "" && !strings.ContainsFunc(text, func(r rune) bool { return r < '0' || r > '9' })
 }
 
-// looksLikeDuration reports whether a text begins like a number, as no useful
+// looksLikeDuration reports whether a string begins like a number, as no useful
 // expression for a delay does.
 func looksLikeDuration(text string) bool {
 	return text != "" && (text[0] >= '0' && text[0] <= '9' || text[0] == '-') && !strings.ContainsAny(text, "*+()")
@@ -73,8 +73,8 @@ func (l *loader) invoke(s *state, n source.Node) *invoke {
 		src: fields["src"].String(), input: l.objectTemplate(fields["input"]),
 		onDone: l.candidates(s, fields["onDone"]), onError: l.candidates(s, fields["onError"]),
 	}
-	if src := fields["src"]; src.IsText() && !validModelName(inv.src) {
-		src.Faultf("src %q: expected 1 to 64 letters, digits, and any of _ . -", inv.src)
+	if src := fields["src"]; src.IsString() && !validModelName(inv.src) {
+		src.Faultf("src %q: expected 1 to 64 of a-z A-Z 0-9 _ . -", inv.src)
 	}
 	return inv
 }
@@ -87,7 +87,7 @@ func (l *loader) on(s *state, n source.Node) []*transition {
 	for _, e := range n.Entries() {
 		d, ok := parseDescriptor(e.Key)
 		if !ok {
-			e.KeyAt.Faultf("event %q: expected a name, * for every event, or a name and .* for all that begin with it", e.Key)
+			e.KeyAt.Faultf("event %q: expected a name, * for every event, or a name and .* for all events that begin with it", e.Key)
 		}
 		if !d.wild {
 			l.taken[d.name] = true
@@ -102,7 +102,7 @@ func (l *loader) on(s *state, n source.Node) []*transition {
 
 // candidates reads one or several transitions: a target, {target, guard,
 // actions, reenter}, or a list of these. Null is a transition that does
-// nothing, and so hides those of the states around.
+// nothing, and so hides those of the states around it.
 func (l *loader) candidates(s *state, n source.Node) []*transition {
 	if !n.Exists() {
 		return nil
@@ -112,7 +112,7 @@ func (l *loader) candidates(s *state, n source.Node) []*transition {
 		t := &transition{source: s}
 		switch {
 		case c.IsNull():
-		case c.IsText():
+		case c.IsString():
 			if target := l.target(s, c); target != nil {
 				t.targets = []*state{target}
 			}
@@ -126,7 +126,7 @@ func (l *loader) candidates(s *state, n source.Node) []*transition {
 	}
 	for i, t := range list[:max(0, len(list)-1)] {
 		if t.guard == nil && !l.hasFault(n, i) {
-			n.OneOrList()[i].Faultf("a candidate without a guard is always taken; those after it never are")
+			n.OneOrList()[i].Faultf("a transition without a guard is always taken; those after it are never tried")
 			break
 		}
 	}

@@ -62,8 +62,8 @@ func (m *Model) Step(s *Snapshot, ev Event) (*Snapshot, Outcome) {
 	}
 	switch {
 	case ev.Name == "":
-	case isAnswer(ev.Name):
-		if t, ok := r.answer(ev); ok {
+	case isInvocationEnd(ev.Name):
+		if t, ok := r.invocationEnded(ev); ok {
 			r.macrostep(t)
 		}
 	default:
@@ -93,7 +93,7 @@ func (r *run) result(given *Snapshot) (*Snapshot, Outcome) {
 	return &s, r.out
 }
 
-// clampMillis is unix milliseconds, bounded to years that a sum of delays can't
+// clampMillis is unix milliseconds, bounded to years in which a sum of delays cannot
 // overflow: about 4,000 BC to 8,000 AD.
 func clampMillis(t time.Time) int64 {
 	const limit = 190_000_000_000 // seconds

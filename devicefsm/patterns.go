@@ -96,8 +96,8 @@ func (r *run) matchPatterns(name string, data map[string]any) []found {
 	return all
 }
 
-// conditionFaults tells which conditions fail on the event: inside the matcher
-// a failure just counts as false.
+// conditionFaults reports the conditions that fail on the event: inside the
+// matcher a failure only counts as false.
 func (r *run) conditionFaults(p *patternRule, name string, data map[string]any) {
 	r.scope.event = data
 	for i := range p.steps {

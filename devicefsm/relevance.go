@@ -6,8 +6,8 @@ import (
 	"devicetwin/device"
 )
 
-// relevance answers, for one message, whether it could do anything in any
-// state. It is worked out once from the model, in effects: one for each
+// relevance says of one message whether it could do anything in any state. It is
+// derived once from the model, in effects: one for each
 // transition, pattern step or eventless transition that an event could make
 // happen. What depends on the context, the twin, the configuration or matched
 // events counts as possible.
@@ -62,8 +62,8 @@ func (m *Model) effectsOf(name string) effects {
 	}
 	for _, s := range m.states {
 		for _, t := range s.on {
-			// A transition that does nothing only hides others; those count
-			// by themselves.
+			// A transition that does nothing only hides others, which count on
+			// their own.
 			if t.event.matches(name) && t.acts() {
 				all.add(t.guard)
 			}
@@ -132,7 +132,7 @@ func (e effects) possible(s *scope) bool {
 // a step or a break of a pattern in any state; if not, stepping it changes
 // nothing but the clock. Messages on three channels are always relevant: status
 // messages carry what the device says about itself, acknowledgements end
-// commands, and requests to the twin change it or want an answer. A message that
+// commands, and requests to the twin change it or need an answer. A message that
 // only renews liveness is not.
 func (m *Model) Relevant(msg device.Message) bool {
 	if alwaysRelevant(msg.Channel) {

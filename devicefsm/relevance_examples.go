@@ -117,7 +117,7 @@ func mentions(fields []mention, e *expr, variable string) []mention {
 	return fields
 }
 
-// around adds a literal, and what lies beside it.
+// around adds a literal and its neighbours.
 func around(values map[any]bool, literal any) {
 	switch v := literal.(type) {
 	case types.Int:
@@ -143,7 +143,7 @@ func withValues(list []any, values map[any]bool) []any {
 	return list
 }
 
-// compareValues orders false, true, numbers, texts.
+// compareValues orders false, true, numbers, strings.
 func compareValues(a, b any) int {
 	rank := func(v any) (int, float64, string) {
 		switch x := v.(type) {

@@ -17,14 +17,14 @@ type EventRelevance struct {
 	// are, or none.
 	Always string
 	// Conditions are those on the message alone that divide the messages of the
-	// event into classes; condition i is bit i of the class. One that stands in
-	// several guards may be told several times.
+	// event into classes; condition i is bit i of the class. One that is part of
+	// several guards may be listed several times.
 	Conditions []string
 	// Never says why no class of the event is settled; "" if that depends.
 	Never string
 	// Classes are those that were found by trying messages around the values
-	// that the conditions mention. There may be others: a class is judged the
-	// same way when its first message comes.
+	// that the conditions mention. There may be others: each is looked into in
+	// the same way when its first message arrives.
 	Classes []ClassRelevance
 }
 
@@ -96,14 +96,14 @@ func (m *Model) whyAlways(name string) string {
 		}
 		for _, s := range p.steps {
 			if s.event.matches(name) && free(s.where) {
-				return "pattern " + p.name + " looks at each"
+				return "pattern " + p.name + " looks at each of them"
 			}
 		}
 	}
 	for _, s := range m.states {
 		for _, t := range s.on {
 			if t.event.matches(name) && t.acts() && free(t.guard) {
-				return "in " + nameOfState(s) + " it matters whatever is in it: " + transitionText(t, name)
+				return "in " + nameOfState(s) + ", whatever its data: " + transitionText(t, name)
 			}
 		}
 		for _, t := range s.always {
@@ -125,7 +125,7 @@ func (m *Model) rulesOf(name string) []rule {
 	return list
 }
 
-// text is the condition as it stands in the model, or nearly so.
+// text is the condition as it is written in the model, or nearly so.
 func (c classCondition) text() string {
 	if c.part < 0 {
 		return oneLine(c.of.source)
@@ -162,8 +162,8 @@ func transitionText(t *transition, event string) string {
 	return event
 }
 
-// tell says how another message of a class could do something.
-func (x *explorer) tell(list []reached, at int, t *transition, k *known) string {
+// explain says how another message of a class could do something.
+func (x *explorer) explain(list []reached, at int, t *transition, k *known) string {
 	event := k.of.name
 	if slices.Contains(t.source.always, t) {
 		event = "always"
@@ -188,12 +188,12 @@ func (m *Model) RelevanceText() string {
 	return b.String()
 }
 
-const whyStatus = "status messages tell who the device is"
+const whyStatus = "status messages say who the device is"
 
 func (e *EventRelevance) write(b *strings.Builder) {
 	fmt.Fprintf(b, "%s\n", e.Event)
 	if e.Always != "" {
-		fmt.Fprintf(b, "  any may matter: %s\n", e.Always)
+		fmt.Fprintf(b, "  always relevant: %s\n", e.Always)
 	}
 	if e.Always == whyStatus {
 		return
@@ -223,7 +223,7 @@ func letter(n int) string {
 	return text
 }
 
-// className tells a class by the truth of the conditions.
+// className names a class by the truth of its conditions.
 func (e *EventRelevance) className(class uint64) string {
 	var parts []string
 	for i := range e.Conditions {
@@ -244,7 +244,7 @@ func (e *EventRelevance) className(class uint64) string {
 func (c *ClassRelevance) text() string {
 	switch {
 	case !c.Relevant:
-		return "matters in no state"
+		return "irrelevant in every state"
 	case c.Settled:
 		return "settled, so repetitions are left out"
 	}

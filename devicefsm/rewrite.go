@@ -37,7 +37,7 @@ func (e *expr) rewrite(a *ast.AST) []exprFault {
 			name, ok := literalText(call.Args()[0])
 			if !ok {
 				loc := a.SourceInfo().GetStartLocation(x.ID())
-				faults = append(faults, exprFault{loc.Line(), loc.Column(), "stateIn takes the path of a state as a literal text, such as stateIn('connector.charging')"})
+				faults = append(faults, exprFault{loc.Line(), loc.Column(), "stateIn takes the path of a state as a string literal, such as stateIn('connector.charging')"})
 				return
 			}
 			if e.state(name) == nil {

@@ -8,9 +8,9 @@ import (
 )
 
 // Schema is the JSON Schema (draft 2020-12) of the model file, for editors that
-// complete and check while one types. It is made from the same tables of words
-// that Load goes by. It knows less than Load: nothing of names that have to
-// exist elsewhere in the file, and nothing inside of expressions.
+// complete and check while one types. It is made from the same tables of keys as
+// Load. It knows less than Load: it does not check names that have to exist
+// elsewhere in the file, nor what is inside expressions.
 func Schema() ([]byte, error) {
 	root := withKeys(slices.Concat(modelKeys, chartKeys), merged(modelWords, chartWords))
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
@@ -30,8 +30,8 @@ func Schema() ([]byte, error) {
 		"action":      schema{"anyOf": actionSchemas()},
 		"actions":     anyOf(schema{"type": "null"}, refTo("action"), listOf(refTo("action"))),
 		"expression":  schema{"type": []string{"string", "number", "boolean"}, "description": "A CEL expression."},
-		"template":    schema{"description": "A JSON value whose texts are CEL expressions."},
-		"object":      schema{"type": []string{"object", "string", "null"}, "description": "A mapping whose texts are CEL expressions, or an expression that gives a mapping."},
+		"template":    schema{"description": "A JSON value whose strings are CEL expressions."},
+		"object":      schema{"type": []string{"object", "string", "null"}, "description": "A mapping whose strings are CEL expressions, or an expression that gives a mapping."},
 		"duration":    schema{"type": []string{"string", "integer"}, "pattern": "^[0-9]", "description": "Such as 90s, 5m, 36h, 30d or 1d12h."},
 	}
 	b, err := json.MarshalIndent(root, "", "  ")
@@ -43,14 +43,14 @@ func Schema() ([]byte, error) {
 
 type schema map[string]any
 
-// words says of each key of a mapping what stands there.
+// words gives the schema of each key of a mapping.
 type words map[string]schema
 
-func refTo(name string) schema     { return schema{"$ref": "#/$defs/" + name} }
-func anyOf(of ...schema) schema    { return schema{"anyOf": of} }
-func listOf(items schema) schema   { return schema{"type": "array", "items": items} }
-func mapOf(values schema) schema   { return schema{"type": "object", "additionalProperties": values} }
-func oneOfTexts(v []string) schema { return schema{"type": "string", "enum": v} }
+func refTo(name string) schema   { return schema{"$ref": "#/$defs/" + name} }
+func anyOf(of ...schema) schema  { return schema{"anyOf": of} }
+func listOf(items schema) schema { return schema{"type": "array", "items": items} }
+func mapOf(values schema) schema { return schema{"type": "object", "additionalProperties": values} }
+func enumOf(v []string) schema   { return schema{"type": "string", "enum": v} }
 
 func whole(low, high int) schema {
 	return schema{"type": "integer", "minimum": low, "maximum": high}
@@ -61,8 +61,8 @@ func required(s schema, keys ...string) schema {
 	return s
 }
 
-// told gives a schema the sentence that an editor shows.
-func told(s schema, description string) schema {
+// described gives a schema the sentence that an editor shows.
+func described(s schema, description string) schema {
 	out := maps.Clone(s)
 	out["description"] = description
 	return out
@@ -96,7 +96,7 @@ func actionSchemas() []schema {
 	for _, k := range actionKeys {
 		if k == "if" {
 			s := withKeys([]string{"if", "then", "else"}, words{
-				"if":   told(refTo("expression"), "Decides between then and else."),
+				"if":   described(refTo("expression"), "Decides between then and else."),
 				"then": refTo("actions"), "else": refTo("actions"),
 			})
 			all = append(all, required(s, "if", "then"))
@@ -105,8 +105,8 @@ func actionSchemas() []schema {
 		if k == "desire" {
 			s := withKeys([]string{"desire", "within", "shadow"}, words{
 				"desire": actionWords["desire"],
-				"within": told(refTo("duration"), "How long the device may take to report the same, before twin.diverged."),
-				"shadow": told(anyText, "Name of the shadow; the classic one if nothing is said."),
+				"within": described(refTo("duration"), "How long the device may take to report the same, before twin.diverged is raised."),
+				"shadow": described(anyText, "Name of the shadow; the classic one by default."),
 			})
 			all = append(all, required(s, "desire"))
 			continue

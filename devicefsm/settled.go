@@ -3,9 +3,9 @@ package devicefsm
 import "devicetwin/device"
 
 // The messages of an event fall into classes: by the truth values of the
-// conditions that read nothing but the message. A class is settled if after one
-// message of it, wherever the chart was, another one of the same class can do
-// nothing, whatever timers, activities and operators did in between. Of
+// conditions that read nothing but the message. A class is settled if, after one
+// message of it and whatever state the chart was in, another one of the same class
+// can do nothing, whatever timers, activities and operators did in between. Of
 // readings against a threshold with hysteresis, then, only those that cross it
 // are worth a signal.
 
@@ -65,8 +65,8 @@ func (f *Filter) number(msg *device.Message) (certain bool) {
 }
 
 // Pass reports whether the message has to reach the statechart: it is relevant,
-// and not the repetition of a settled class after which nothing else that is
-// relevant passed. What is left out changes nothing, but the clock.
+// and does not repeat a settled class after which no other relevant message
+// passed. Leaving out the others changes nothing but the clock.
 func (m *Model) Pass(f *Filter, msg device.Message) bool {
 	certain := f.number(&msg)
 	event, ok := m.Classify(msg)

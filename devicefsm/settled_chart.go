@@ -69,8 +69,8 @@ type known struct {
 // noData is known of the start and of the end of a delay.
 var noData = &known{}
 
-// judge tells what a guard says in a configuration.
-func judge(g *expr, c *configuration, k *known) truth {
+// truthOfGuard is what is known of a guard in a configuration.
+func truthOfGuard(g *expr, c *configuration, k *known) truth {
 	switch {
 	case g == nil:
 		return yes
@@ -81,7 +81,7 @@ func judge(g *expr, c *configuration, k *known) truth {
 	}
 	all := yes
 	for i, part := range g.conjuncts {
-		switch judgePart(g, i, part, c, k) {
+		switch truthOfConjunct(g, i, part, c, k) {
 		case no:
 			return no
 		case maybe:
@@ -95,7 +95,7 @@ func judge(g *expr, c *configuration, k *known) truth {
 	return all
 }
 
-func judgePart(g *expr, i int, part conjunct, c *configuration, k *known) truth {
+func truthOfConjunct(g *expr, i int, part conjunct, c *configuration, k *known) truth {
 	switch {
 	case part.fast == nil:
 		return maybe
@@ -116,7 +116,7 @@ func judgePart(g *expr, i int, part conjunct, c *configuration, k *known) truth 
 func alwaysRests(g *expr) bool { return g != nil && !g.reads["event"] && !g.reads["twin"] }
 
 // The bounds of the search, which keep it at a fraction of a second and a few
-// megabytes. A chart beyond them is right all the same, but nothing of it is
+// megabytes. A chart beyond them runs all the same, but none of its classes is
 // settled.
 const (
 	maxConfigurations = 4096
@@ -124,7 +124,7 @@ const (
 	maxWork           = 50_000 // moments looked at for one question
 )
 
-var errTooMany = errors.New("the chart has too many configurations to be followed through")
+var errTooMany = errors.New("the chart has too many configurations to analyse")
 
 // choices are the sets of transitions that may be enabled together; one of them
 // may be empty. Rests says that the chart has come to rest in c, so that of
@@ -162,7 +162,7 @@ func optionsOf(candidates []*transition, c *configuration, k *known, rests bool)
 		if rests && alwaysRests(t.guard) {
 			continue
 		}
-		switch judge(t.guard, c, k) {
+		switch truthOfGuard(t.guard, c, k) {
 		case yes:
 			return append(options, t)
 		case maybe:

@@ -1,6 +1,7 @@
 package devicefsm
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	syncatomic "sync/atomic" // atomic is a kind of state here
@@ -17,12 +18,12 @@ const (
 
 // classTable is what is known of the classes of each event of a model. Which
 // classes there are shows when messages come, so each is looked into once, when
-// it is first seen: the answer depends on the model alone.
+// it is first seen: the verdict depends on the model alone.
 type classTable struct {
-	m       *Model
-	byName  map[string]*eventClasses
-	explore func() *explorer
-	judging sync.Mutex // of the explorer
+	m         *Model
+	byName    map[string]*eventClasses
+	explore   func() *explorer
+	exploring sync.Mutex // held while the explorer works
 }
 
 // eventClasses are the conditions on the messages of one event.
@@ -110,7 +111,7 @@ func (ec *eventClasses) collect(m *Model) {
 		}
 	}
 	if len(ec.conditions) > maxConditions {
-		ec.never = "its messages are told apart by more conditions than are looked into"
+		ec.never = fmt.Sprintf("its messages are divided by more than %d conditions", maxConditions)
 	}
 }
 
@@ -137,8 +138,8 @@ func (ec *eventClasses) addCondition(c classCondition) {
 }
 
 // classOf is the vector of the truth values. It reports false for a message
-// that has none: for a value that is no JSON, the parts of a condition can't be
-// told alone.
+// that has none: for a value that is not JSON, the parts of a condition cannot be
+// evaluated alone.
 func (ec *eventClasses) classOf(s *scope) (class uint64, ok bool) {
 	for i := range ec.conditions {
 		c := &ec.conditions[i]
@@ -198,16 +199,16 @@ func (t *classTable) verdict(ec *eventClasses, class uint64) verdict {
 	if v, ok := (*ec.verdicts.Load())[class]; ok {
 		return v
 	}
-	t.judging.Lock()
-	defer t.judging.Unlock()
+	t.exploring.Lock()
+	defer t.exploring.Unlock()
 	all := *ec.verdicts.Load()
 	if v, ok := all[class]; ok {
 		return v
 	}
 	if len(all) >= maxVerdicts {
-		return verdict{why: "the event has more classes than are looked into"}
+		return verdict{why: fmt.Sprintf("the event has more than %d classes", maxVerdicts)}
 	}
-	v := t.judge(&known{ec, class})
+	v := t.decide(&known{ec, class})
 	next := make(map[uint64]verdict, len(all)+1)
 	for c, v := range all { //workflowcheck:ignore // one map into another
 		next[c] = v
@@ -217,12 +218,12 @@ func (t *classTable) verdict(ec *eventClasses, class uint64) verdict {
 	return v
 }
 
-// judge decides whether a class is settled.
-func (t *classTable) judge(k *known) verdict {
+// decide finds out whether a class is settled.
+func (t *classTable) decide(k *known) verdict {
 	for _, p := range t.m.patterns {
 		for i := range p.steps {
 			s := &p.steps[i]
-			if s.event.matches(k.of.name) && judge(s.where, &configuration{}, k) != no {
+			if s.event.matches(k.of.name) && truthOfGuard(s.where, &configuration{}, k) != no {
 				return verdict{why: "pattern " + p.name + " counts each of them"}
 			}
 		}
@@ -231,7 +232,7 @@ func (t *classTable) judge(k *known) verdict {
 	if x.err != nil {
 		return verdict{why: x.err.Error()}
 	}
-	return x.judge(k)
+	return x.search(k)
 }
 
 // reached is how the search came to a configuration.
@@ -241,11 +242,11 @@ type reached struct {
 	why  string
 }
 
-// judge follows the chart from every configuration: first through one message
+// search follows the chart from every configuration: first through one message
 // of the class, then through everything that may happen without a message. It
 // looks for a configuration in which another message of the class could do
 // something.
-func (x *explorer) judge(k *known) verdict {
+func (x *explorer) search(k *known) verdict {
 	t := trigger{name: k.of.name}
 	x.work = 0
 	seen := make([]bool, len(x.configs))
@@ -270,7 +271,7 @@ func (x *explorer) judge(k *known) verdict {
 	}
 	for at := 0; at < len(list); at++ {
 		if found := acts(x.configs[list[at].id], &t, k); found != nil {
-			return verdict{why: x.tell(list, at, found, k)}
+			return verdict{why: x.explain(list, at, found, k)}
 		}
 		for _, e := range x.free[list[at].id] {
 			add(reached{id: e.to, from: at, why: e.why})

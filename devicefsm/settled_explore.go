@@ -13,14 +13,14 @@ type explorer struct {
 	index      map[string]int
 	free       [][]freeEdge // from each configuration
 	freeEvents []freeStep
-	answers    []string
+	ends       []string // names for the ends of activities
 	sources    []freeSource
 	work       int // for the present question
 	complete   bool
 	err        error // then nothing is known
 }
 
-var errEndlessStart = errors.New("the chart might not come to rest at its start")
+var errEndlessStart = errors.New("the chart might not come to rest at the start")
 
 // freeEdge is a free step that leads to another configuration.
 type freeEdge struct {
@@ -33,7 +33,7 @@ func explore(m *Model, sources []freeSource) *explorer {
 	names, raised := m.eventNames(), m.raises()
 	x := &explorer{
 		m: m, index: map[string]int{}, sources: sources,
-		freeEvents: m.freeEvents(names, raised), answers: answerNames(names),
+		freeEvents: m.freeEvents(names, raised), ends: invocationEndNames(names),
 	}
 	var messages []freeStep
 	for _, name := range names {
@@ -146,7 +146,7 @@ func acts(c *configuration, t *trigger, k *known) *transition {
 	}
 	for _, leaf := range c.leaves {
 		for _, t := range t.candidates(leaf) {
-			truth := judge(t.guard, c, k)
+			truth := truthOfGuard(t.guard, c, k)
 			if truth != no && t.acts() {
 				return t
 			}
@@ -155,7 +155,7 @@ func acts(c *configuration, t *trigger, k *known) *transition {
 			}
 		}
 		for _, t := range leaf.alwaysHere {
-			if !alwaysRests(t.guard) && judge(t.guard, c, k) != no {
+			if !alwaysRests(t.guard) && truthOfGuard(t.guard, c, k) != no {
 				return t
 			}
 		}

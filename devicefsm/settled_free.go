@@ -24,7 +24,7 @@ const fresh = "\x00"
 type freeSource func(x *explorer, c *configuration) []freeStep
 
 // freeSources are all kinds.
-var freeSources = []freeSource{delaysOf, answersOf, freeEventsOf}
+var freeSources = []freeSource{delaysOf, invocationEndsOf, freeEventsOf}
 
 func delaysOf(_ *explorer, c *configuration) []freeStep {
 	var steps []freeStep
@@ -40,11 +40,11 @@ func delaysOf(_ *explorer, c *configuration) []freeStep {
 	return steps
 }
 
-func answersOf(x *explorer, c *configuration) []freeStep {
+func invocationEndsOf(x *explorer, c *configuration) []freeStep {
 	var steps []freeStep
 	for _, s := range c.activeStates() {
 		for _, inv := range s.invokes {
-			for _, name := range x.answers {
+			for _, name := range x.ends {
 				step := freeStep{trigger: trigger{name: name, of: s, only: inv.onDone}, why: "when " + inv.src + " is done"}
 				if strings.HasPrefix(name, errorInvoke) {
 					step.trigger.only, step.why = inv.onError, "when "+inv.src+" has failed"
@@ -126,7 +126,7 @@ func sortedKeys(set map[string]bool) []string {
 
 // MessageOnly reports whether an event comes from messages of the device and
 // from nowhere else: one of the model's rules makes it, or it is a device's
-// answer to a command, and neither the chart nor a pattern raises it. Nobody
+// acknowledgement of a command, and neither the chart nor a pattern raises it. Nobody
 // else may send such an event to a device's workflow: Pass takes it that it saw
 // each of them.
 func (m *Model) MessageOnly(event string) bool { return m.messageOnly(event, m.raises()) }
@@ -150,7 +150,7 @@ func (m *Model) freeEvents(names []string, raises map[string]bool) []freeStep {
 	var steps []freeStep
 	for _, name := range names {
 		if m.messageOnly(name, raises) || strings.HasPrefix(name, doneState) && !raises[name] {
-			continue // what the chart is told by itself is part of its steps
+			continue // what the chart itself causes is part of its steps
 		}
 		why := "an event " + name
 		switch {
@@ -164,16 +164,16 @@ func (m *Model) freeEvents(names []string, raises map[string]bool) []freeStep {
 	return steps
 }
 
-// answerNames are names for the ends of activities: any, and those that the
+// invocationEndNames are names for the ends of activities: any, and those that the
 // chart mentions.
-func answerNames(names []string) []string {
-	answers := []string{doneInvoke + fresh, errorInvoke + fresh}
+func invocationEndNames(names []string) []string {
+	ends := []string{doneInvoke + fresh, errorInvoke + fresh}
 	for _, name := range names {
-		if isAnswer(name) {
-			answers = append(answers, name)
+		if isInvocationEnd(name) {
+			ends = append(ends, name)
 		}
 	}
-	return answers
+	return ends
 }
 
 // nameOfState is a state as a person would name it.

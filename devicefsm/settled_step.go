@@ -58,7 +58,7 @@ func (f *follower) begin(e *entry) {
 	active := newStateSet(len(f.m.states))
 	events := f.m.enter(e, active)
 	for _, queue := range f.queues(nil, events) {
-		f.settle(moment{configuration: f.m.configured(active, nil), queue: queue, start: f.mayNotStart(nil, e.enter), k: noData})
+		f.runToCompletion(moment{configuration: f.m.configured(active, nil), queue: queue, start: f.mayNotStart(nil, e.enter), k: noData})
 	}
 }
 
@@ -70,16 +70,16 @@ func (f *follower) take(at moment, t *trigger) {
 	}
 	for _, set := range sets {
 		if !slices.ContainsFunc(set, (*transition).acts) {
-			f.settle(at)
+			f.runToCompletion(at)
 			continue
 		}
 		f.microstep(at, set)
 	}
 }
 
-// settle goes on with eventless transitions, then with the internal events, then
+// runToCompletion goes on with eventless transitions, then with the internal events, then
 // with the starts of activities.
-func (f *follower) settle(at moment) {
+func (f *follower) runToCompletion(at moment) {
 	if at.done {
 		f.ends = append(f.ends, at.configuration)
 		return
@@ -136,7 +136,7 @@ func (f *follower) next(at moment) {
 		}
 		failed := at
 		failed.queue = queue
-		f.settle(failed)
+		f.runToCompletion(failed)
 	}
 }
 
@@ -146,7 +146,7 @@ func (f *follower) microstep(at moment, enabled []*transition) {
 	start := slices.DeleteFunc(slices.Clone(at.start), func(i int) bool { return !next.active.has(i) })
 	start = f.mayNotStart(start, entered)
 	for _, queue := range f.queues(at.queue, events) {
-		f.settle(moment{configuration: next, queue: queue, start: start, k: at.k})
+		f.runToCompletion(moment{configuration: next, queue: queue, start: start, k: at.k})
 	}
 }
 
@@ -287,8 +287,7 @@ func raisedBy(actions []action) []raised {
 	return events
 }
 
-// mayFail reports whether a template can't be said to have a value whatever the
-// driver is like.
+// mayFail reports whether a template may have no value, for some device.
 func (t *template) mayFail() bool {
 	if t == nil {
 		return false

@@ -259,7 +259,7 @@ states:
   a: {always: {guard: "context.n > 0", target: b}, on: {r: {guard: "event.x > 90", target: c}}}
   b: {always: {guard: "context.n > 0", target: a}}
   c: {}
-`, map[float64]string{95: "might not come to rest at its start"}},
+`, map[float64]string{95: "might not come to rest at the start"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			m := load(t, "context: {n: 0}\n"+events+tc.chart)

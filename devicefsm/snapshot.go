@@ -15,8 +15,8 @@ const snapshotVersion = 1
 
 // Snapshot is everything that is known about one device's statechart and
 // patterns between two events. It is an immutable value: Step gives a new one.
-// As JSON it is an object with short keys, a version, and no clock or model in
-// it beyond what it was given; reading it back changes nothing.
+// As JSON it is a small object with a format version; reading it back changes
+// nothing. The zero Snapshot belongs to no device: Model.Start gives the first.
 type Snapshot struct {
 	model    *Model // nil as long as the snapshot only was decoded
 	active   stateSet
@@ -186,7 +186,8 @@ func (s *Snapshot) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Accepts tells why a snapshot can't be used with this model: nil if it can.
+// Accepts is why a snapshot cannot be used with this model, or nil if it can: it
+// was made by another model, or it is empty or damaged.
 func (m *Model) Accepts(s *Snapshot) error {
 	_, err := m.bind(s)
 	return err
@@ -229,7 +230,7 @@ func (m *Model) bindStates(out *Snapshot, w *wireSnapshot) error {
 	for _, path := range w.Active {
 		s := m.byPath[path]
 		if s == nil || !s.isAtomic() {
-			return fmt.Errorf("no atomic state %q", path)
+			return fmt.Errorf("unknown atomic state %q", path)
 		}
 		for a := s; a != nil; a = a.parent {
 			out.active.add(a.index)
@@ -237,14 +238,14 @@ func (m *Model) bindStates(out *Snapshot, w *wireSnapshot) error {
 	}
 	out.leaves = m.leavesOf(out.active)
 	if !m.legal(out.active) {
-		return fmt.Errorf("states %q are no configuration of it", w.Active)
+		return fmt.Errorf("states %q are not a valid configuration", w.Active)
 	}
 	for _, t := range w.Timers {
 		bound := timer{state: -1, due: t.Due, event: t.Event, data: t.Data, id: t.ID}
 		if t.State != nil {
 			s := m.byPath[*t.State]
 			if s == nil || t.Index < 0 || t.Index >= len(s.after) || !out.active.has(s.index) {
-				return fmt.Errorf("no delay %d of an active state %q", t.Index, *t.State)
+				return fmt.Errorf("unknown delay %d of active state %q", t.Index, *t.State)
 			}
 			bound.state, bound.index = s.index, t.Index
 		}
@@ -253,7 +254,7 @@ func (m *Model) bindStates(out *Snapshot, w *wireSnapshot) error {
 	for _, i := range w.Invocations {
 		s := m.byPath[i.State]
 		if s == nil || i.Index < 0 || i.Index >= len(s.invokes) || !out.active.has(s.index) {
-			return fmt.Errorf("no invocation %d of an active state %q", i.Index, i.State)
+			return fmt.Errorf("unknown invocation %d of active state %q", i.Index, i.State)
 		}
 		out.invocations = append(out.invocations, invocation{id: i.ID, state: s.index, index: i.Index})
 	}
@@ -261,7 +262,7 @@ func (m *Model) bindStates(out *Snapshot, w *wireSnapshot) error {
 	for _, path := range slices.Sorted(maps.Keys(w.History)) {
 		h := m.byPath[path]
 		if h == nil || !h.isHistory() {
-			return fmt.Errorf("no history state %q", path)
+			return fmt.Errorf("unknown history state %q", path)
 		}
 		for _, p := range w.History[path] {
 			s := m.byPath[p]

@@ -24,7 +24,7 @@ func DoneEvent(invocation string, data map[string]any, at time.Time) Event {
 	return Event{Name: "done.invoke." + invocation, Data: data, Time: at}
 }
 
-// ErrorEvent reports that the invocation with the given id failed for good.
+// ErrorEvent reports that the invocation with the given id failed permanently.
 func ErrorEvent(invocation, message string, at time.Time) Event {
 	return Event{Name: "error.invoke." + invocation, Data: map[string]any{"message": message}, Time: at}
 }
@@ -36,7 +36,7 @@ const (
 	ActionCancel  = "cancel"  // cancel the invocation with this ID; its state was left
 	ActionLog     = "log"     // Data {"message": …}
 	ActionPublish = "publish" // publish Data to the topic Name, in which {id} stands for the device
-	ActionNotify  = "notify"  // tell the receiver Name of the configuration, with Data
+	ActionNotify  = "notify"  // notify the configured receiver Name, with Data
 	ActionDesire  = "desire"  // merge Data into the desired properties of the shadow Name ("" is the classic one); null removes a key
 )
 
@@ -54,8 +54,8 @@ type Action struct {
 	Retain bool `json:"retain,omitempty"`
 	// Replace lets a command supersede those of its name that wait.
 	Replace bool `json:"replace,omitempty"`
-	// Within is how long the device may take to report what is desired of it; 0
-	// is for ever.
+	// Within is how long the device may take to report the desired properties; 0
+	// is no limit.
 	Within time.Duration `json:"within,omitempty"`
 }
 
@@ -71,19 +71,19 @@ type Transition struct {
 	Before map[string]any `json:"before,omitempty"`
 	After  map[string]any `json:"after,omitempty"`
 	// Guards are the conditions of the transitions that were taken, in their
-	// order, as they stand in the model; the first maxGuards of them.
+	// order, as they are written in the model; the first 8 of them.
 	Guards []string `json:"guards,omitempty"`
 }
 
-// maxGuards bounds what a Transition tells of its guards.
+// maxGuards bounds the guards that a Transition lists.
 const maxGuards = 8
 
-// Outcome is what a step did beside the new snapshot.
+// Outcome is what a step did in addition to the new snapshot.
 type Outcome struct {
 	Actions     []Action
 	Transitions []Transition
 	Matched     []string // patterns that matched, in order
 	// Faults are run-time errors of expressions (which then count as false) and
-	// of endless always loops, as text for people.
+	// of endless always loops, as strings for people; at most 100 of one step.
 	Faults []string
 }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// template is a JSON value whose texts are expressions: what stands in assign,
+// template is a JSON value whose strings are expressions: the value of assign,
 // input and data. Its zero pointer is null.
 type template struct {
 	expr  *expr
@@ -52,7 +52,7 @@ func (t *template) eval(s *scope) (any, error) {
 
 var errNotObject = errors.New("the result is not a mapping")
 
-// object is eval of what has to be a JSON object; no template is no object.
+// object is eval of what has to be a JSON object; without a template it is nil.
 func (t *template) object(s *scope) (map[string]any, error) {
 	v, err := t.eval(s)
 	if err != nil || v == nil {

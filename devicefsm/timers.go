@@ -53,7 +53,7 @@ func (r *run) schedule(t timer) error {
 		}
 	}
 	if waiting >= maxRaises {
-		return fmt.Errorf("raise %q: %d delayed events are waiting already", t.event, waiting)
+		return fmt.Errorf("raise %q: %d delayed events are already waiting", t.event, waiting)
 	}
 	if jsonSize(t.data, maxRaisedSize) > maxRaisedSize {
 		return fmt.Errorf("raise %q: the data of a delayed event is larger than %d bytes", t.event, maxRaisedSize)
@@ -71,7 +71,7 @@ func (r *run) insert(t timer) {
 }
 
 // length is the delay in milliseconds, at least 1, so that two states with a
-// delay of zero to each other can't run for ever at one moment.
+// delay of zero to each other cannot run forever at one moment.
 func (d *delay) length(s *scope) (int64, error) {
 	length := d.fixed
 	if d.expr != nil {
@@ -93,7 +93,7 @@ func durationOf(v any) (time.Duration, error) {
 		d = x.Duration
 	case types.Double:
 		if ms := float64(x); !(math.Abs(ms) <= float64(maxDelay.Milliseconds())) {
-			return 0, fmt.Errorf("%v milliseconds is no delay", ms)
+			return 0, fmt.Errorf("a delay of %v milliseconds is out of range", ms)
 		}
 		d = time.Duration(float64(x) * float64(time.Millisecond))
 	case types.String:
@@ -103,7 +103,7 @@ func durationOf(v any) (time.Duration, error) {
 		}
 		d = parsed
 	default:
-		return 0, fmt.Errorf("expected a duration, a text such as '90s', or milliseconds, found %v", v)
+		return 0, fmt.Errorf("expected a duration, a string such as '90s', or milliseconds, found %v", v)
 	}
 	if d < 0 || d > maxDelay {
 		return 0, fmt.Errorf("a delay of %v is out of range", d)

@@ -111,7 +111,7 @@ func TestWrongDesireAndCommand(t *testing.T) {
 		`{desire: {fan: "1"}, shadow: "a b"}`:         "shadow \"a b\"",
 		`{desire: {fan: "1"}, then: []}`:              "unknown action \"then\"",
 		`{log: "'x'", within: 5m}`:                    "unknown action \"within\"",
-		`{command: {name: reset, replace: true}}`:     "only a command with a ttl waits",
+		`{command: {name: reset, replace: true}}`:     "replace needs a ttl",
 		`{command: {name: reset, replace: "please"}}`: "true or false",
 	} {
 		_, err := Load("wrong.yaml", []byte("initial: a\nstates: {a: {entry: ["+action+"]}}"))

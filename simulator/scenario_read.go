@@ -49,7 +49,7 @@ func readScenario(root source.Node) *Scenario {
 // readName is a name that can stand in a device id.
 func readName(n source.Node) string {
 	name := n.String()
-	if n.IsText() && !prefixForm.MatchString(name) {
+	if n.IsString() && !prefixForm.MatchString(name) {
 		n.Faultf("expected a name of a-z A-Z 0-9 : _ -, found %q", name)
 	}
 	return name
@@ -153,7 +153,7 @@ func readChurn(n source.Node) Churn {
 func readChannel(n source.Node) device.Channel {
 	known := []string{string(device.ChannelTelemetry), string(device.ChannelStatus), string(device.ChannelEvents)}
 	c := n.String()
-	if n.IsText() && !slices.Contains(known, c) {
+	if n.IsString() && !slices.Contains(known, c) {
 		n.FaultHint(source.DidYouMean(c, known), "expected telemetry, status or events, found %q", c)
 	}
 	return device.Channel(c)
@@ -169,7 +169,7 @@ func readEventName(parent, n source.Node, c device.Channel) string {
 	}
 	name := n.String()
 	switch {
-	case !n.IsText():
+	case !n.IsString():
 	case !eventForm.MatchString(name):
 		n.Faultf("expected an event name of 1 to 64 of a-z A-Z 0-9 _ . -, found %q", name)
 	case device.ReservedName(name):
@@ -240,7 +240,7 @@ func readLevel(n source.Node) Level {
 	m := n.Fields("field", "above", "below")
 	n.Require(m, "field", "above", "below")
 	l := Level{Field: m["field"].String(), Above: m["above"].Float(), Below: m["below"].Float()}
-	if m["field"].IsText() && l.Field == "" {
+	if m["field"].IsString() && l.Field == "" {
 		m["field"].Faultf("expected the name of a field of the telemetry")
 	}
 	if m["above"].Exists() && m["below"].Exists() && l.Below > l.Above {

@@ -6,21 +6,21 @@ import "bytes"
 // one line, may be nested. The parser recurses, and slows down, with each.
 const maxNesting = 1000
 
-// tooDeep gives the line on which a file is nested deeper than maxNesting, or
-// 0. It counts brackets in texts, too: nobody writes that many.
+// tooDeep is the line on which a file is nested deeper than maxNesting, or 0. It
+// also counts brackets within strings: nobody writes that many.
 func tooDeep(src []byte) int {
 	depth, line := 0, 0
-	for text := range bytes.Lines(src) {
+	for content := range bytes.Lines(src) {
 		line++
 		dashes := 0
-		for i, c := range text {
+		for i, c := range content {
 			switch c {
 			case '[', '{':
 				depth++
 			case ']', '}':
 				depth = max(0, depth-1)
 			case '-', '?':
-				if i+1 < len(text) && text[i+1] == ' ' {
+				if i+1 < len(content) && content[i+1] == ' ' {
 					dashes++
 				}
 			}

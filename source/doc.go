@@ -1,17 +1,22 @@
 // Package source reads YAML and JSON files so that every fault in them can be
-// told at once, each with its place.
+// reported at once, each with its place.
 //
 // A decoder into Go structs stops at the first fault, or forgets where a value
-// stood. Here the reader of a file walks its nodes and asks each for what it
+// was. Here the reader of a file walks its nodes and asks each for what it
 // expects; what is wrong is noted on the file, with line, column and a hint,
-// and a zero value comes back so that the walk goes on. At the end, Err tells
-// all of it:
+// and a zero value comes back so that the walk goes on. At the end, [File.Err]
+// returns all of it as [Faults]:
 //
 //	f := source.Parse("pump.yaml", src)
-//	root := f.Root()
-//	fields := root.Fields("model", "states")
+//	fields := f.Root().Fields("model", "states")
 //	name := fields["model"].String()
-//	if err := f.Err(); err != nil { … }
+//	if err := f.Err(); err != nil { … } // a source.Faults
 //
 // A File and its Nodes belong to one goroutine.
+//
+// # Bounds
+//
+// Brackets, and lists that begin on one line, are nested at most 1,000 deep, and
+// aliases are followed at most 10,000 times in one file. What is beyond is a
+// fault.
 package source

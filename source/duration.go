@@ -30,8 +30,8 @@ func ParseDuration(text string) (time.Duration, error) {
 	return total + d, nil
 }
 
-// FormatDuration writes a duration as ParseDuration reads it, as short as can
-// be: 30d, 1d12h, 10m, 1m30s, 250ms.
+// FormatDuration writes a duration as ParseDuration reads it, in its shortest
+// form: 30d, 1d12h, 10m, 1m30s, 250ms.
 func FormatDuration(d time.Duration) string {
 	const day = 24 * time.Hour
 	days, rest := d/day, d%day

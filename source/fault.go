@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Fault is one thing that is wrong in a file. Line and Column count from 1;
-// both are 0 when the fault has no place.
+// Fault is one thing that is wrong in a file. Line and Column count from 1, the
+// column in characters; both are 0 when the fault has no place.
 type Fault struct {
 	File    string
 	Line    int
@@ -31,10 +31,11 @@ func (f Fault) String() string {
 	return s
 }
 
-// Faults is everything that is wrong with a file, in the order of its lines.
+// Faults is everything that is wrong with a file, in the order of its lines. It
+// is an error; get it out of a wrapped one with errors.As.
 type Faults []Fault
 
-// Error is one line for each fault.
+// Error is one line for each fault, each as String writes it.
 func (fs Faults) Error() string {
 	lines := make([]string, len(fs))
 	for i, f := range fs {
@@ -43,8 +44,8 @@ func (fs Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Pretty is for people: each fault with the offending line and a mark under
-// its column.
+// Pretty is for people to read: each fault with the offending line and a mark
+// under its column.
 func (fs Faults) Pretty() string {
 	var b strings.Builder
 	for _, f := range fs {
@@ -69,8 +70,8 @@ func (fs Faults) sorted() Faults {
 	return slices.Compact(out)
 }
 
-// DidYouMean is a hint that names the candidate nearest to got, or "" where
-// none is near enough to have been meant.
+// DidYouMean is a hint that names the candidate nearest to got, or "" if none is
+// near enough to have been meant.
 func DidYouMean(got string, candidates []string) string {
 	best, distance := "", len(got)/3+2
 	for _, c := range candidates {

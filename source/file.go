@@ -21,12 +21,13 @@ type File struct {
 	faults  Faults
 }
 
-// Parse reads YAML, and therefore also JSON. Syntax errors are noted as faults;
-// the file can be walked all the same, and is then empty.
+// Parse reads YAML, and therefore also JSON. The name is only used in faults: no
+// file is opened. Syntax errors are noted as faults; the file can be walked all
+// the same, and is then empty.
 func Parse(name string, src []byte) *File {
 	f := &File{Name: name, lines: strings.Split(string(src), "\n"), anchors: map[string]ast.Node{}}
 	if line := tooDeep(src); line > 0 {
-		f.faults = append(f.faults, Fault{File: name, Line: line, Column: 1, Message: "nested too deep"})
+		f.faults = append(f.faults, Fault{File: name, Line: line, Column: 1, Message: "nested too deeply"})
 		return f
 	}
 	parsed, err := parser.ParseBytes(src, 0, parser.AllowDuplicateMapKey())
@@ -40,7 +41,7 @@ func Parse(name string, src []byte) *File {
 			continue
 		}
 		if bodies++; bodies > 1 {
-			f.at(d.Body).Faultf("a second document; one file holds one document")
+			f.at(d.Body).Faultf("more than one YAML document; expected one")
 			break
 		}
 		f.root = d.Body
@@ -67,14 +68,15 @@ func (f *File) line(n int) string {
 	return strings.TrimRight(f.lines[n-1], "\r")
 }
 
-// Root is the whole document. Of an empty or broken file it is the zero Node
-// with the file's name.
+// Root is the whole document. For an empty or broken file nothing exists there,
+// but a fault can still be noted on the file.
 func (f *File) Root() Node { return f.at(f.root) }
 
 // at wraps a syntax node of this file.
 func (f *File) at(n ast.Node) Node { return Node{file: f, node: f.resolve(n)} }
 
-// Err is nil, or the Faults noted so far, by line.
+// Err is nil, or the Faults noted so far, in the order of lines and columns, each
+// once.
 func (f *File) Err() error {
 	if len(f.faults) == 0 {
 		return nil
@@ -90,8 +92,8 @@ func (f *File) resolve(n ast.Node) ast.Node {
 			f.anchors[v.Name.GetToken().Value] = v.Value
 			n = v.Value
 		case *ast.AliasNode:
-			// An alias inside its own anchor, or a tower of aliases, would be read for
-			// ever; past the bound it stays an alias, which is a fault wherever it stands.
+			// An alias inside its own anchor, or a tower of aliases, would be followed
+			// forever; past the bound it stays an alias, which is a fault in every place.
 			target, ok := f.anchors[v.Value.GetToken().Value]
 			if f.aliases++; !ok || f.aliases > maxAliases {
 				return n

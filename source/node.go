@@ -9,8 +9,8 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// Node is a place in a file. The zero Node is an absent value: it reads as zero
-// and notes no faults, so that optional keys need no test.
+// Node is a value at its place in a file. The zero Node is an absent value: it
+// reads as zero and notes no faults, so that optional keys need no check.
 type Node struct {
 	file *File
 	node ast.Node
@@ -26,7 +26,7 @@ type Entry struct {
 // Exists reports whether there is a value here, null included.
 func (n Node) Exists() bool { return n.node != nil }
 
-// Position is line and column from 1, or zeros of an absent value.
+// Position is line and column, counted from 1; both are 0 for an absent value.
 func (n Node) Position() (line, column int) {
 	if n.node == nil {
 		return 0, 0
@@ -64,9 +64,9 @@ func (n Node) FaultHint(hint, format string, args ...any) {
 	})
 }
 
-// FaultInside notes a fault in the text that stands here, the given number of
-// characters after its beginning. In a text of several lines, or one with
-// escapes before the place, the mark is at the beginning of the text.
+// FaultInside notes a fault within the string here, the given number of
+// characters after its beginning. In a string of several lines, or one with
+// escapes before that place, the mark is at the beginning of the string.
 func (n Node) FaultInside(offset int, hint, format string, args ...any) {
 	line, column := n.Position()
 	if n.file == nil || line == 0 {
@@ -78,7 +78,7 @@ func (n Node) FaultInside(offset int, hint, format string, args ...any) {
 		if t := s.GetToken().Type; t == token.SingleQuoteType || t == token.DoubleQuoteType {
 			start++
 		}
-		if textAt(excerpt, start, s.Value, offset) {
+		if stringAt(excerpt, start, s.Value, offset) {
 			column = start + offset
 		}
 	}
@@ -88,9 +88,9 @@ func (n Node) FaultInside(offset int, hint, format string, args ...any) {
 	})
 }
 
-// textAt reports whether the line has the text, as far as offset, at a column.
-func textAt(line string, column int, text string, offset int) bool {
-	have, want := []rune(line), []rune(text)
+// stringAt reports whether the line has the string, as far as offset, at a column.
+func stringAt(line string, column int, s string, offset int) bool {
+	have, want := []rune(line), []rune(s)
 	from := column - 1
 	if offset < 0 || offset > len(want) || from < 0 || from+offset > len(have) {
 		return false
@@ -98,7 +98,7 @@ func textAt(line string, column int, text string, offset int) bool {
 	return string(have[from:from+offset]) == string(want[:offset])
 }
 
-// Kind names what stands here, for messages: "a mapping", "a list", "text",
+// Kind names what is here, for messages: "a mapping", "a list", "a string",
 // "a number", "true or false", "null", or "nothing".
 func (n Node) Kind() string {
 	switch n.node.(type) {
@@ -109,7 +109,7 @@ func (n Node) Kind() string {
 	case *ast.SequenceNode:
 		return "a list"
 	case *ast.StringNode, *ast.LiteralNode:
-		return "text"
+		return "a string"
 	case *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
 		return "a number"
 	case *ast.BoolNode:
@@ -120,11 +120,11 @@ func (n Node) Kind() string {
 	return n.node.Type().String()
 }
 
-// IsMap, IsList and IsText report what stands here.
-func (n Node) IsMap() bool  { return n.Kind() == "a mapping" }
-func (n Node) IsList() bool { return n.Kind() == "a list" }
-func (n Node) IsText() bool { return n.Kind() == "text" }
-func (n Node) IsNull() bool { return n.Kind() == "null" }
+// IsMap, IsList, IsString and IsNull report what is here.
+func (n Node) IsMap() bool    { return n.Kind() == "a mapping" }
+func (n Node) IsList() bool   { return n.Kind() == "a list" }
+func (n Node) IsString() bool { return n.Kind() == "a string" }
+func (n Node) IsNull() bool   { return n.Kind() == "null" }
 
 func (n Node) expected(what string) {
 	if n.node != nil {
@@ -132,8 +132,8 @@ func (n Node) expected(what string) {
 	}
 }
 
-// Entries are the keys of a mapping in document order. A key that stands twice
-// is a fault, and so is anything but a mapping.
+// Entries are the keys of a mapping in document order; null has none. A duplicate
+// key is a fault, and so is anything else than a mapping.
 func (n Node) Entries() []Entry {
 	var values []*ast.MappingValueNode
 	switch m := n.node.(type) {
@@ -156,7 +156,7 @@ func (n Node) Entries() []Entry {
 		}
 		e := Entry{Key: v.Key.GetToken().Value, KeyAt: n.file.at(v.Key), Value: n.file.at(v.Value)}
 		if seen[e.Key] {
-			e.KeyAt.Faultf("key %q stands twice", e.Key)
+			e.KeyAt.Faultf("duplicate key %q", e.Key)
 			continue
 		}
 		seen[e.Key] = true
@@ -188,7 +188,7 @@ func (n Node) Require(fields map[string]Node, keys ...string) {
 	}
 }
 
-// List is the elements of a list; anything else is a fault.
+// List is the elements of a list; anything else, null included, is a fault.
 func (n Node) List() []Node {
 	s, ok := n.node.(*ast.SequenceNode)
 	if !ok {
@@ -202,7 +202,7 @@ func (n Node) List() []Node {
 	return nodes
 }
 
-// OneOrList is the elements of a list, or the one value that stands in its place.
+// OneOrList is the elements of a list, or the one value that is there instead.
 func (n Node) OneOrList() []Node {
 	if n.IsList() {
 		return n.List()

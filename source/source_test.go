@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestEveryFaultIsToldWithItsPlace(t *testing.T) {
+func TestEveryFaultIsReportedWithItsPlace(t *testing.T) {
 	src := `model: 7
 stats: {a: 1}
 wait: soon
@@ -30,13 +30,13 @@ flag: maybe
 	}
 	want := []string{
 		`m.yaml:1:1: key "states" is missing`,
-		`m.yaml:1:8: expected text, found a number`,
+		`m.yaml:1:8: expected a string, found a number`,
 		`m.yaml:2:1: unknown key "stats"; expected one of model, states, wait, count, list, twice, flag (did you mean "states"?)`,
 		`m.yaml:3:7: expected a duration such as 90s, 5m, 36h or 30d, found "soon"`,
-		`m.yaml:4:8: expected a whole number from 1 to 9, found 12`,
+		`m.yaml:4:8: expected an integer from 1 to 9, found 12`,
 		`m.yaml:5:7: expected a list, found a mapping`,
-		`m.yaml:7:1: key "twice" stands twice`,
-		`m.yaml:8:7: expected true or false, found text`,
+		`m.yaml:7:1: duplicate key "twice"`,
+		`m.yaml:8:7: expected true or false, found a string`,
 	}
 	if got := strings.Split(f.Err().Error(), "\n"); !reflect.DeepEqual(got, want) {
 		t.Errorf("faults:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -56,7 +56,7 @@ func TestSyntaxErrorsHaveAPlace(t *testing.T) {
 func TestPrettyMarksTheColumn(t *testing.T) {
 	f := Parse("m.yaml", []byte("a:\n  b: x\n"))
 	f.Root().Fields("a")["a"].Fields("b")["b"].Float()
-	want := "m.yaml:2:6: expected a number, found text\n    2 |   b: x\n             ^\n"
+	want := "m.yaml:2:6: expected a number, found a string\n    2 |   b: x\n             ^\n"
 	if got := f.Err().(Faults).Pretty(); got != want {
 		t.Errorf("got:\n%q\nwant:\n%q", got, want)
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// String is a text; anything else is a fault.
+// String is a string; anything else is a fault.
 func (n Node) String() string {
 	switch v := n.node.(type) {
 	case *ast.StringNode:
@@ -15,11 +15,12 @@ func (n Node) String() string {
 	case *ast.LiteralNode:
 		return v.Value.Value
 	}
-	n.expected("text")
+	n.expected("a string")
 	return ""
 }
 
-// Scalar is a text, number or truth value as it is written.
+// Scalar is a string, number or boolean as it is written; anything else is a
+// fault.
 func (n Node) Scalar() string {
 	switch v := n.node.(type) {
 	case *ast.StringNode, *ast.LiteralNode:
@@ -27,7 +28,7 @@ func (n Node) Scalar() string {
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
 		return v.GetToken().Value
 	}
-	n.expected("a single value")
+	n.expected("a string, a number, true or false")
 	return ""
 }
 
@@ -50,11 +51,11 @@ func (n Node) Float() float64 {
 	return 0
 }
 
-// Int is a whole number between low and high; anything else is a fault.
+// Int is an integer from low to high; anything else is a fault, and reads as low.
 func (n Node) Int(low, high int64) int64 {
 	v, ok := n.node.(*ast.IntegerNode)
 	if !ok {
-		n.expected("a whole number")
+		n.expected("an integer")
 		return low
 	}
 	var i int64
@@ -65,7 +66,7 @@ func (n Node) Int(low, high int64) int64 {
 		i = int64(min(x, math.MaxInt64))
 	}
 	if i < low || i > high {
-		n.Faultf("expected a whole number from %d to %d, found %s", low, high, v.GetToken().Value)
+		n.Faultf("expected an integer from %d to %d, found %s", low, high, v.GetToken().Value)
 		return low
 	}
 	return i
@@ -81,7 +82,7 @@ func (n Node) Bool() bool {
 	return v.Value
 }
 
-// Duration is a length of time such as 90s, 5m, 1h30m or 30d; see ParseDuration.
+// Duration is a duration such as 90s, 5m, 1h30m or 30d; see ParseDuration.
 // Anything else is a fault.
 func (n Node) Duration() time.Duration {
 	if n.node == nil {

@@ -116,7 +116,7 @@ func TestConfigurationFaultsComeAtOnce(t *testing.T) {
 	}
 	for _, want := range []string{
 		`bad.yaml:1:13: unknown setting "mqtt-ulr"; devicetwin COMMAND --help lists them all (did you mean "mqtt-url"?)`,
-		"bad.yaml:2:16: expected a whole number, found text",
+		"bad.yaml:2:16: expected an integer, found a string",
 		`bad.yaml:3:14: expected one of debug, info, warn, error, found "loud"`,
 		`bad.yaml:4:8: expected a duration`,
 	} {

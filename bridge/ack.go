@@ -2,19 +2,14 @@ package bridge
 
 import (
 	"crypto/sha256"
-	"time"
+
+	"devicetwin/mqtt"
 )
 
-// delivery is one MQTT PUBLISH as the session received it.
+// delivery is a message and the connection that it came on.
 type delivery struct {
-	from     *window
-	id       uint16 // MQTT packet id; 0 for QoS 0
-	topic    string
-	payload  []byte
-	dup      bool // MQTT DUP flag: the broker has sent it before
-	retained bool
-	at       time.Time // UTC, milliseconds
-	ack      func()    // sends the PUBACK; nil for QoS 0
+	from *window
+	mqtt.Message
 }
 
 // entry is a delivery until it is acknowledged. It is done once nothing that
@@ -56,22 +51,22 @@ func newWindow() *window {
 
 func (w *window) push(e *entry) {
 	w.entries.push(e)
-	if e.id != 0 {
-		w.unacked[e.id] = true
+	if e.PacketID != 0 {
+		w.unacked[e.PacketID] = true
 	}
 }
 
 // repeats reports whether d was delivered before on this connection.
-func (w *window) repeats(d delivery) bool { return d.id != 0 && w.unacked[d.id] }
+func (w *window) repeats(d delivery) bool { return d.PacketID != 0 && w.unacked[d.PacketID] }
 
 // release moves the acknowledgements of everything done at the head into the
 // outbox and calls each for what left.
 func (w *window) release(each func(*entry)) {
 	for w.entries.len() > 0 && w.entries.head().done() {
 		e := w.entries.pop()
-		delete(w.unacked, e.id)
-		if e.ack != nil {
-			w.outbox = append(w.outbox, e.ack)
+		delete(w.unacked, e.PacketID)
+		if e.Ack != nil {
+			w.outbox = append(w.outbox, e.Ack)
 		}
 		each(e)
 	}
@@ -88,9 +83,9 @@ type orphanKey [sha256.Size]byte
 
 func keyOf(d delivery) orphanKey {
 	h := sha256.New()
-	h.Write([]byte(d.topic))
+	h.Write([]byte(d.Topic))
 	h.Write([]byte{0}) // no topic contains it
-	h.Write(d.payload)
+	h.Write(d.Payload)
 	return orphanKey(h.Sum(nil))
 }
 
@@ -106,7 +101,7 @@ func (o orphans) add(e *entry) {
 
 // take returns the orphan that d repeats, oldest first, or nil.
 func (o orphans) take(d delivery) *entry {
-	if !d.dup || len(o) == 0 {
+	if !d.Dup || len(o) == 0 {
 		return nil
 	}
 	key := keyOf(d)

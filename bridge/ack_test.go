@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"devicetwin/mqtt"
 )
 
 // brokerModel is a broker with one session: it keeps what is not acknowledged
@@ -37,10 +39,10 @@ func (m *brokerModel) send(msg brokerMessage) {
 	msg.tries++
 	w := m.b.w
 	m.unacked = append(m.unacked, msg)
-	m.b.receive(delivery{
-		from: w, topic: msg.topic, payload: []byte(msg.payload), dup: msg.tries > 1, at: m.b.now,
-		ack: func() { m.acknowledge(w, msg.id) },
-	}, m.b.now)
+	m.b.receive(delivery{w, mqtt.Message{
+		Topic: msg.topic, Payload: []byte(msg.payload), Dup: msg.tries > 1, At: m.b.now,
+		Ack: func() { m.acknowledge(w, msg.id) },
+	}}, m.b.now)
 	m.collect()
 }
 
@@ -122,7 +124,7 @@ func (m *brokerModel) letters() {
 		e := m.b.out.waiting[0]
 		m.b.out.waiting = m.b.out.waiting[1:]
 		var id int
-		payload := strings.Replace(string(e.payload), `"hot":1,`, "", 1)
+		payload := strings.Replace(string(e.Payload), `"hot":1,`, "", 1)
 		if _, err := fmt.Sscanf(payload, `{"id":%d`, &id); err != nil {
 			m.t.Fatal(err)
 		}

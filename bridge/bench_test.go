@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"devicetwin/mqtt"
 )
 
 // BenchmarkReceive is one numbered telemetry message through the core: left out
@@ -19,10 +21,10 @@ func BenchmarkReceive(b *testing.B) {
 			b.ReportAllocs()
 			for i := range b.N {
 				device := fmt.Sprint("d", i%1000)
-				c.receive(delivery{
-					from: c.w, topic: "devices/" + device + "/telemetry", payload: fmt.Appendf(nil, payload, i/1000+1),
-					at: c.now, ack: func() {},
-				}, c.now)
+				c.receive(delivery{c.w, mqtt.Message{
+					Topic: "devices/" + device + "/telemetry", Payload: fmt.Appendf(nil, payload, i/1000+1),
+					At: c.now, Ack: func() {},
+				}}, c.now)
 				for c.full() || i == b.N-1 && !c.idle() {
 					done := c.out.signals
 					c.out.signals = nil

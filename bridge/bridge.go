@@ -14,6 +14,7 @@ import (
 	"devicetwin/device"
 	"devicetwin/devicefsm"
 	"devicetwin/internal/backoff"
+	"devicetwin/mqtt"
 )
 
 // Model is what the bridge asks of a model; *devicefsm.Model has it.
@@ -59,7 +60,7 @@ type PointWriter interface {
 }
 
 // MessagePublisher publishes an MQTT message and returns nil once the broker
-// has taken it over; *Publisher is one.
+// has taken it over; *mqtt.Publisher is one.
 type MessagePublisher interface {
 	Publish(ctx context.Context, topic string, qos byte, retained bool, payload []byte) error
 }
@@ -90,8 +91,8 @@ type Bridge struct {
 	cfg     Config
 	deps    Deps
 	log     *slog.Logger
-	dial    dialer
-	probe   dialer // a clean session under a name of its own
+	dial    mqtt.Dialer
+	probe   mqtt.Dialer // a clean session under a name of its own
 	counts  *counters
 	letters *deadLetters
 	answers *answers
@@ -120,14 +121,18 @@ func New(cfg Config, deps Deps) (*Bridge, error) {
 	if deps.Starter == nil && (cfg.ModelFromBirth || len(cfg.ModelRules) > 0) {
 		return nil, errors.New("bridge: devices with models of their own need a starter")
 	}
-	open, err := cfg.MQTT.opener()
+	dial, err := mqtt.NewDialer(cfg.MQTT, mqtt.KeepSession, cfg.will())
+	if err != nil {
+		return nil, fmt.Errorf("bridge configuration: %w", err)
+	}
+	probe, err := mqtt.NewDialer(cfg.MQTT.Named(cfg.MQTT.ClientID+"-probe"), mqtt.CleanSession, nil)
 	if err != nil {
 		return nil, fmt.Errorf("bridge configuration: %w", err)
 	}
 	if deps.Log == nil {
 		deps.Log = slog.Default()
 	}
-	b := &Bridge{cfg: cfg, deps: deps, log: deps.Log.With("bridge", cfg.ID), counts: newCounters(), kinds: kinds, loop: newLoop(cfg.DrainTimeout)}
+	b := &Bridge{cfg: cfg, deps: deps, log: deps.Log.With("bridge", cfg.ID), dial: dial, probe: probe, counts: newCounters(), kinds: kinds, loop: newLoop(cfg.DrainTimeout)}
 	b.letters = newDeadLetters(cfg, deps.DeadLetters, b.counts, b.log)
 	b.answers = newAnswers(cfg, deps.Answers, b.counts, b.log)
 	if deps.Metrics != nil {
@@ -135,8 +140,6 @@ func New(cfg Config, deps Deps) (*Bridge, error) {
 			return nil, fmt.Errorf("registering the metrics of bridge %s: %w", cfg.ID, err)
 		}
 	}
-	b.dial = pahoDialer(cfg.MQTT, open, keepSession, cfg.will())
-	b.probe = pahoDialer(cfg.MQTT.named(cfg.MQTT.ClientID+"-probe"), open, cleanSession, nil)
 	return b, nil
 }
 
@@ -161,7 +164,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	background.Go(func() { b.letters.run(work) })
 	background.Go(func() { b.answers.run(work) })
 	background.Go(func() { b.figures(ctx) })
-	background.Go(func() { b.connector().run(ctx) })
+	background.Go(func() { b.connector().Run(ctx) })
 
 	b.loop.run(ctx)
 
@@ -171,20 +174,15 @@ func (b *Bridge) Run(ctx context.Context) error {
 	return nil
 }
 
-func (b *Bridge) connector() *connector {
-	return &connector{
-		log:    b.log.With("connection", b.cfg.MQTT.ClientID),
-		wait:   backoff.New(b.cfg.MQTT.BackoffMin, b.cfg.MQTT.BackoffMax),
-		stable: b.cfg.MQTT.BackoffMax,
-		hooks: &session{
-			cfg:     b.cfg,
-			dialer:  b.dial,
-			loop:    b.loop,
-			counts:  b.counts,
-			log:     b.log,
-			drainIn: b.cfg.DrainTimeout + time.Second,
-		},
-	}
+func (b *Bridge) connector() *mqtt.Connector {
+	return mqtt.NewConnector(b.cfg.MQTT, &session{
+		cfg:     b.cfg,
+		dial:    b.dial,
+		loop:    b.loop,
+		counts:  b.counts,
+		log:     b.log,
+		drainIn: b.cfg.DrainTimeout + time.Second,
+	}, b.log)
 }
 
 // Stats tells what the bridge has done and where it stands.

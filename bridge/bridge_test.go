@@ -6,13 +6,16 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"devicetwin/device"
-
 	"github.com/prometheus/client_golang/prometheus"
+
+	"devicetwin/device"
+	"devicetwin/mqtt"
+	"devicetwin/mqtt/mqtttest"
 )
 
 // fakeSignaller accepts after a while, or fails as long as down is set.
@@ -64,7 +67,7 @@ func (s *fakeSignaller) got() string {
 type rig struct {
 	*Bridge
 	t      *testing.T
-	broker *fakeBroker
+	broker *mqtttest.Broker
 	temp   *fakeSignaller
 	logs   *logLines
 	stop   context.CancelFunc
@@ -74,17 +77,17 @@ type rig struct {
 	acked []string
 }
 
-func startRig(t *testing.T, cfg Config, plan ...fakePlan) *rig {
+func startRig(t *testing.T, cfg Config, plan ...mqtttest.Plan) *rig {
 	t.Helper()
 	r := &rig{
-		t: t, broker: &fakeBroker{plan: plan}, temp: &fakeSignaller{takes: time.Millisecond},
+		t: t, broker: &mqtttest.Broker{Plans: plan}, temp: &fakeSignaller{takes: time.Millisecond},
 		logs: &logLines{}, ended: make(chan error, 1),
 	}
 	b, err := New(cfg, Deps{Model: testModel{}, Signaller: r.temp, Log: r.logs.logger(), Metrics: prometheus.NewRegistry()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.dial, b.probe = r.broker.dial, r.broker.dial
+	b.dial, b.probe = r.broker.Dial, r.broker.Dial
 	r.Bridge = b
 	var ctx context.Context
 	ctx, r.stop = context.WithCancel(t.Context())
@@ -103,16 +106,15 @@ func (r *rig) end() {
 
 // deliver publishes to the bridge over its current connection.
 func (r *rig) deliver(device string, id int, dup bool) {
-	in := r.broker.last().in
-	in.deliver <- delivery{
-		from: in.from, topic: "devices/" + device + "/telemetry", dup: dup, at: time.Now().UTC(),
-		payload: fmt.Appendf(nil, `{"hot":1,"id":%d}`, id),
-		ack: func() {
+	r.broker.Last().Deliver(mqtt.Message{
+		Topic: "devices/" + device + "/telemetry", Dup: dup, At: time.Now().UTC(),
+		Payload: fmt.Appendf(nil, `{"hot":1,"id":%d}`, id),
+		Ack: func() {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.acked = append(r.acked, fmt.Sprint(id))
 		},
-	}
+	})
 }
 
 func (r *rig) acks() string {
@@ -125,7 +127,7 @@ func (r *rig) acks() string {
 func TestMessagesAreAcknowledgedOnceAccepted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := startRig(t, DefaultConfig())
-		if got := fmt.Sprint(r.broker.last().subscribed); got != "[devices/# $aws/things/+/shadow/#]" {
+		if got := fmt.Sprint(r.broker.Last().Subscribed()); got != "[devices/# $aws/things/+/shadow/#]" {
 			t.Errorf("subscribed to %s", got)
 		}
 		if err := r.Ready(); err != nil {
@@ -146,7 +148,7 @@ func TestMessagesAreAcknowledgedOnceAccepted(t *testing.T) {
 			t.Errorf("stats: %+v", s)
 		}
 		r.end()
-		if !r.broker.last().closed {
+		if !r.broker.Last().Closed() {
 			t.Error("connection left open")
 		}
 	})
@@ -216,19 +218,19 @@ func TestTemporalOutage(t *testing.T) {
 
 func TestReconnects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		refused := fakePlan{connectErr: fmt.Errorf("connection refused")}
-		r := startRig(t, DefaultConfig(), fakePlan{}, refused, refused, refused, fakePlan{present: true}, fakePlan{})
+		refused := mqtttest.Plan{ConnectErr: fmt.Errorf("connection refused")}
+		r := startRig(t, DefaultConfig(), mqtttest.Plan{}, refused, refused, refused, mqtttest.Plan{Present: true}, mqtttest.Plan{})
 		r.temp.takes = 5 * time.Second
 		r.deliver("d", 1, false)
 		r.deliver("d", 2, false)
-		first := r.broker.last()
-		first.lost <- fmt.Errorf("EOF")
+		first := r.broker.Last()
+		first.Lose(fmt.Errorf("EOF"))
 		synctest.Wait()
 		if err := r.Ready(); err == nil {
 			t.Error("ready without a broker")
 		}
 		time.Sleep(20 * time.Second)
-		if n := r.broker.count(); n != 5 {
+		if n := r.broker.Count(); n != 5 {
 			t.Fatalf("%d connections", n)
 		}
 		if err := r.Ready(); err != nil {
@@ -245,13 +247,13 @@ func TestReconnects(t *testing.T) {
 		if got := r.temp.got(); got != "d:1 d:2 d:3" {
 			t.Errorf("signalled: %s", got)
 		}
-		if n, m := r.logs.count("broker lost"), r.logs.count("broker is back"); n != 1 || m != 1 {
+		if n, m := r.logs.count("lost the connection to the broker"), r.logs.count("reconnected to the broker"); n != 1 || m != 1 {
 			t.Errorf("the log says %d times lost and %d times back", n, m)
 		}
 		if n := r.logs.count("forgotten the session"); n != 0 {
 			t.Error("the session was present")
 		}
-		r.broker.last().lost <- fmt.Errorf("EOF")
+		r.broker.Last().Lose(fmt.Errorf("EOF"))
 		time.Sleep(20 * time.Second)
 		if n := r.logs.count("forgotten the session"); n != 1 || r.Stats().SessionsLost != 1 {
 			t.Error("a lost session goes unnoticed")
@@ -267,13 +269,10 @@ func TestTwoWithOneClientIDDoNotSpin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := startRig(t, DefaultConfig())
 		for range 1000 {
-			select {
-			case r.broker.last().lost <- fmt.Errorf("taken over"):
-			default:
-			}
+			r.broker.Last().Lose(fmt.Errorf("taken over"))
 			time.Sleep(100 * time.Millisecond)
 		}
-		if n := r.broker.count(); n > 25 {
+		if n := r.broker.Count(); n > 25 {
 			t.Errorf("%d connections in 100 s", n)
 		}
 		r.end()
@@ -286,26 +285,26 @@ func TestBackPressure(t *testing.T) {
 		cfg.Window = 10
 		r := startRig(t, cfg)
 		r.temp.setDown(true)
-		in := r.broker.last().in
-		taken := 0
-		for full := false; !full; {
-			select {
-			case in.deliver <- delivery{from: in.from, topic: "devices/d/telemetry", payload: []byte(`{"hot":1}`), at: time.Now()}:
-				taken++
-			default:
-				full = true
+		var taken atomic.Int64
+		var enough atomic.Bool
+		go func() {
+			conn := r.broker.Last()
+			for !enough.Load() {
+				conn.Deliver(mqtt.Message{Topic: "devices/d/telemetry", Payload: []byte(`{"hot":1}`), At: time.Now()})
+				taken.Add(1)
 			}
-			synctest.Wait()
+		}()
+		synctest.Wait()
+		if want := cfg.Window + cap(r.loop.inbox); int(taken.Load()) != want {
+			t.Errorf("took %d messages, expected %d", taken.Load(), want)
 		}
-		if want := cfg.Window + cap(in.deliver); taken != want {
-			t.Errorf("took %d messages, expected %d", taken, want)
-		}
+		enough.Store(true)
 		if s := r.Stats(); s.Window != cfg.Window {
 			t.Errorf("window %d", s.Window)
 		}
 		r.temp.setDown(false)
 		time.Sleep(time.Minute)
-		if s := r.Stats(); s.Window != 0 || s.Events != uint64(taken) {
+		if s := r.Stats(); s.Window != 0 || s.Events != uint64(taken.Load()) {
 			t.Errorf("afterwards: %+v", s)
 		}
 		r.end()
@@ -317,17 +316,17 @@ func TestSharedSubscriptionsAreProbed(t *testing.T) {
 	cfg.Subscribe = []string{"$share/bridges/devices/#"}
 	t.Run("delivers", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			broker := &fakeBroker{}
-			plan := fakePlan{}
-			plan.onPublish = func(topic string, payload []byte) {
-				broker.clients[0].in.deliver <- delivery{topic: topic, payload: payload}
+			broker := &mqtttest.Broker{}
+			plan := mqtttest.Plan{}
+			plan.OnPublish = func(topic string, payload []byte) {
+				go broker.First().Deliver(mqtt.Message{Topic: topic, Payload: payload})
 			}
-			broker.plan = []fakePlan{plan, {}}
+			broker.Plans = []mqtttest.Plan{plan, {}}
 			b, err := New(cfg, Deps{Model: testModel{}, Signaller: &fakeSignaller{}, Log: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				t.Fatal(err)
 			}
-			b.dial, b.probe = broker.dial, broker.dial
+			b.dial, b.probe = broker.Dial, broker.Dial
 			ctx, stop := context.WithCancel(t.Context())
 			go func() {
 				time.Sleep(time.Second)
@@ -343,68 +342,19 @@ func TestSharedSubscriptionsAreProbed(t *testing.T) {
 	})
 	t.Run("swallows", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			broker := &fakeBroker{plan: []fakePlan{{connectErr: fmt.Errorf("refused")}, {}}}
+			broker := &mqtttest.Broker{Plans: []mqtttest.Plan{{ConnectErr: fmt.Errorf("refused")}, {}}}
 			b, err := New(cfg, Deps{Model: testModel{}, Signaller: &fakeSignaller{}, Log: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				t.Fatal(err)
 			}
-			b.dial, b.probe = broker.dial, broker.dial
+			b.dial, b.probe = broker.Dial, broker.Dial
 			err = b.Run(t.Context())
 			if err == nil || !strings.Contains(err.Error(), "shared subscriptions") {
 				t.Errorf("run: %v", err)
 			}
-			if n := broker.count(); n != 2 {
+			if n := broker.Count(); n != 2 {
 				t.Errorf("%d connections, expected two probes", n)
 			}
 		})
-	})
-}
-
-func TestPublisher(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		broken := fakePlan{publishErr: errLost}
-		broker := &fakeBroker{plan: []fakePlan{{connectErr: fmt.Errorf("refused")}, broken, {}}}
-		logs := &logLines{}
-		cfg := DefaultMQTTConfig()
-		cfg.ClientID = "out"
-		p := newPublisher(cfg, broker.dial, logs.logger())
-		ctx, stop := context.WithCancel(t.Context())
-		ended := make(chan struct{})
-		go func() { p.Run(ctx); close(ended) }()
-
-		published := make(chan error, 1)
-		go func() { published <- p.Publish(t.Context(), "devices/d/commands/x", 1, false, []byte("hello")) }()
-		time.Sleep(time.Second)
-		select {
-		case err := <-published:
-			t.Fatalf("published over a broken connection: %v", err)
-		default:
-		}
-		broker.last().lost <- fmt.Errorf("EOF")
-		if err := <-published; err != nil {
-			t.Fatal(err)
-		}
-		if got := broker.last().published; len(got) != 1 || got[0] != "devices/d/commands/x hello" || !p.Connected() {
-			t.Errorf("published %v", got)
-		}
-
-		short, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		broker.last().mu.Lock()
-		broker.last().publishErr = errLost
-		broker.last().mu.Unlock()
-		if err := p.Publish(short, "a", 1, false, nil); err == nil || !strings.Contains(err.Error(), "deadline") {
-			t.Errorf("publishing without end: %v", err)
-		}
-		for _, topic := range []string{"", "a/+", "#", "a\x00", "a\xff"} {
-			if err := p.Publish(t.Context(), topic, 1, false, nil); err == nil {
-				t.Errorf("topic %q is accepted", topic)
-			}
-		}
-		stop()
-		<-ended
-		if p.Connected() {
-			t.Error("still connected")
-		}
 	})
 }

@@ -2,14 +2,12 @@ package bridge
 
 import (
 	"fmt"
-	"net/url"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"devicetwin/internal/faults"
+	"devicetwin/mqtt"
 	"devicetwin/twin"
 )
 
@@ -19,7 +17,7 @@ type Config struct {
 	// ID names this bridge in its topics (bridge/{ID}/deadletter) and figures:
 	// [a-zA-Z0-9_-]{1,64}. Two bridges never share one.
 	ID   string
-	MQTT MQTTConfig
+	MQTT mqtt.Config
 
 	// Prefix is the first level, or levels, of every device topic: "devices".
 	Prefix string
@@ -96,45 +94,12 @@ type Config struct {
 	FiguresEvery time.Duration // between points of the bridge's own figures
 }
 
-// MQTTConfig is how one client reaches the broker.
-type MQTTConfig struct {
-	// Brokers are tried in order at each connection attempt: mqtt://, tcp://,
-	// mqtts://, ssl://, tls://, ws://, wss:// or unix://.
-	Brokers []string
-	// ClientID must stay the same over restarts: the broker keeps the session,
-	// and with it what was published meanwhile, under this name.
-	ClientID string
-	Username string
-	Password string
-	// CAFile, CertFile and KeyFile are PEM files. CAFile replaces the system's
-	// authorities; CertFile and KeyFile go together.
-	CAFile   string
-	CertFile string
-	KeyFile  string
-
-	KeepAlive      time.Duration // whole seconds; a dead link is noticed within twice this
-	ConnectTimeout time.Duration // for each broker of the list
-	BackoffMin     time.Duration // wait after the first failed connection, doubled each time
-	BackoffMax     time.Duration
-}
-
-// DefaultMQTTConfig is for a broker on this machine. ClientID is left empty.
-func DefaultMQTTConfig() MQTTConfig {
-	return MQTTConfig{
-		Brokers:        []string{"mqtt://127.0.0.1:1883"},
-		KeepAlive:      15 * time.Second,
-		ConnectTimeout: 10 * time.Second,
-		BackoffMin:     250 * time.Millisecond,
-		BackoffMax:     15 * time.Second,
-	}
-}
-
 // DefaultConfig is a bridge named "bridge" for a broker on this machine. New
 // fills an empty MQTT.ClientID with "devicetwin-bridge-{ID}".
 func DefaultConfig() Config {
 	return Config{
 		ID:     "bridge",
-		MQTT:   DefaultMQTTConfig(),
+		MQTT:   mqtt.DefaultConfig(),
 		Prefix: "devices",
 
 		TwinTopics: twin.DefaultTopics(),
@@ -183,10 +148,7 @@ const (
 	maxQuota  = 1_000_000
 )
 
-var (
-	idPattern     = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
-	brokerSchemes = []string{"mqtt", "tcp", "mqtts", "ssl", "tls", "ws", "wss", "unix"}
-)
+var idPattern = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
 
 // Validate reports everything that is wrong, as one error with a line for each
 // fault.
@@ -199,15 +161,15 @@ func (c Config) Validate() error {
 		f.Add(c.checkTwinTopics())
 	}
 	for _, filter := range c.Subscribe {
-		if err := checkFilter(filter); err != nil {
+		if err := mqtt.CheckFilter(filter); err != nil {
 			f.Add(fmt.Errorf("subscription %q: %w", filter, err))
 		}
 		// Else every dead letter would come back and make another one.
-		f.Check(!filterMatches(filter, c.deadLetterTopic()) && !filterMatches(filter, c.statusTopic()),
+		f.Check(!mqtt.Matches(filter, c.deadLetterTopic()) && !mqtt.Matches(filter, c.statusTopic()),
 			"subscription %q: it matches what the bridge itself publishes, %s or %s", filter, c.deadLetterTopic(), c.statusTopic())
 	}
 	f.Check(c.Partition.valid(), "partition %d/%d: expected 1/1 to %d/%[3]d", c.Partition.Index, c.Partition.Of, maxPartitions)
-	f.Check(c.Partition.Of <= 1 || !slices.ContainsFunc(c.Subscribe, sharedFilter),
+	f.Check(c.Partition.Of <= 1 || !slices.ContainsFunc(c.Subscribe, mqtt.Shared),
 		"partition %v of a shared subscription: nobody would get the rest of what the broker delivers here; choose one of the two", c.Partition)
 	f.Between("largest payload", c.MaxPayload, 1, maxPayloadLimit)
 	f.Between("depth of a payload", c.MaxDepth, 1, 1000)
@@ -216,9 +178,9 @@ func (c Config) Validate() error {
 	f.Between("quota of messages a second", c.QuotaRate, 0, maxQuota)
 	f.Check(c.QuotaRate == 0 || 1 <= c.QuotaBurst && c.QuotaBurst <= maxQuota, "burst of the quota %d: expected 1 to %d", c.QuotaBurst, maxQuota)
 	f.Between("quota of messages waiting", c.QuotaWaiting, 0, maxQuota)
-	f.NotNegative("quota for what the broker kept", c.QuotaCatchUp)
-	f.NotNegative("time until a device is stuck", c.StuckAfter)
-	f.NotNegative("time for which settled repetitions are left out", c.SettledFor)
+	f.Check(c.QuotaCatchUp >= 0, "quota for what the broker kept %v: expected no negative duration", c.QuotaCatchUp)
+	f.Check(c.StuckAfter >= 0, "time until a device is stuck %v: expected no negative duration", c.StuckAfter)
+	f.Check(c.SettledFor >= 0, "time for which settled repetitions are left out %v: expected no negative duration", c.SettledFor)
 	for _, rule := range c.ModelRules {
 		_, _, err := cutModelRule(rule)
 		f.Add(err)
@@ -235,31 +197,5 @@ func (c Config) Validate() error {
 	f.Positive("dead letter timeout", c.DeadLetterTimeout)
 	f.Positive("drain timeout", c.DrainTimeout)
 	f.Positive("interval of figures", c.FiguresEvery)
-	return f.Err()
-}
-
-// Validate reports everything that is wrong, as one error with a line for each
-// fault. An empty ClientID is no fault here: New and NewPublisher ask for it.
-func (c MQTTConfig) Validate() error {
-	var f faults.List
-	f.Check(len(c.Brokers) > 0, "no broker: expected a URL such as mqtt://127.0.0.1:1883")
-	for _, b := range c.Brokers {
-		u, err := url.Parse(b)
-		switch {
-		case err != nil:
-			f.Add(fmt.Errorf("broker: %w", err))
-		case !slices.Contains(brokerSchemes, u.Scheme):
-			f.Add(fmt.Errorf("broker %s: scheme %q: expected one of %s", u.Redacted(), u.Scheme, strings.Join(brokerSchemes, ", ")))
-		case u.Host == "" && u.Scheme != "unix":
-			f.Add(fmt.Errorf("broker %s: expected scheme://host:port", u.Redacted()))
-		}
-	}
-	f.Check(len(c.ClientID) <= 128 && utf8.ValidString(c.ClientID), "mqtt client id %q: expected at most 128 bytes of UTF-8", c.ClientID)
-	f.Check(c.Password == "" || c.Username != "", "mqtt password without a username")
-	f.Check((c.CertFile == "") == (c.KeyFile == ""), "mqtt certificate and key: expected both or neither")
-	f.Check(c.KeepAlive >= time.Second && c.KeepAlive <= time.Hour && c.KeepAlive%time.Second == 0,
-		"mqtt keep alive %v: expected whole seconds, from 1s to 1h", c.KeepAlive)
-	f.Positive("mqtt connect timeout", c.ConnectTimeout)
-	f.Ordered("mqtt reconnect wait", c.BackoffMin, c.BackoffMax)
 	return f.Err()
 }

@@ -46,41 +46,4 @@ func TestAllFaultsAtOnce(t *testing.T) {
 	if err := i.Validate(); err == nil || strings.Count(err.Error(), "\n") != 7 {
 		t.Errorf("influxdb: %v", err)
 	}
-	if _, err := NewPublisher(MQTTConfig{}, nil); err == nil || !strings.Contains(err.Error(), "client id") {
-		t.Errorf("publisher: %v", err)
-	}
-	m := DefaultMQTTConfig()
-	m.CAFile, m.CertFile, m.KeyFile = "/nowhere/ca.pem", "/nowhere/c.pem", "/nowhere/k.pem"
-	if _, err := m.opener(); err == nil || !strings.Contains(err.Error(), "ca.pem") || !strings.Contains(err.Error(), "c.pem") {
-		t.Errorf("files: %v", err)
-	}
-}
-
-func TestFilters(t *testing.T) {
-	for filter, ok := range map[string]bool{
-		"devices/#": true, "#": true, "+/+/x": true, "$share/g/devices/+/telemetry": true,
-		"": false, "a/#/b": false, "a#": false, "a/b+": false, "$share/g": false, "$share//x": false, "$share/+/x": false, "a\x00": false,
-	} {
-		if err := checkFilter(filter); (err == nil) != ok {
-			t.Errorf("%q: %v", filter, err)
-		}
-	}
-	for _, test := range []struct {
-		filter, topic string
-		want          bool
-	}{
-		{"devices/#", "devices/a/b", true},
-		{"devices/#", "devices", true},
-		{"devices/#", "bridge/b/deadletter", false},
-		{"#", "bridge/b/deadletter", true},
-		{"+/+/deadletter", "bridge/b/deadletter", true},
-		{"+/deadletter", "bridge/b/deadletter", false},
-		{"bridge/b", "bridge/b/deadletter", false},
-		{"bridge/b/deadletter/+", "bridge/b/deadletter", false},
-		{"$share/g/bridge/#", "bridge/b/deadletter", true},
-	} {
-		if got := filterMatches(test.filter, test.topic); got != test.want {
-			t.Errorf("%s matches %s: %v", test.filter, test.topic, got)
-		}
-	}
 }

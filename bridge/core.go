@@ -158,7 +158,7 @@ func (c *core) receive(d delivery, now time.Time) {
 	}
 	e := &entry{delivery: d, held: true}
 	c.held++
-	c.heldBytes += len(d.payload)
+	c.heldBytes += len(d.Payload)
 	e.open++ // until it is interpreted
 	if d.from.lost {
 		c.orphans.add(e)
@@ -183,9 +183,9 @@ func (c *core) adopt(e *entry, d delivery) {
 	if !e.held {
 		e.held = true
 		c.held++
-		c.heldBytes += len(e.payload)
+		c.heldBytes += len(e.Payload)
 	}
-	e.from, e.id, e.ack = d.from, d.id, d.ack
+	e.from, e.PacketID, e.Ack = d.from, d.PacketID, d.Ack
 	d.from.push(e)
 	d.from.release(c.letGo)
 }
@@ -207,13 +207,13 @@ func (c *core) letGo(e *entry) {
 	if e.held {
 		e.held = false
 		c.held--
-		c.heldBytes -= len(e.payload)
+		c.heldBytes -= len(e.Payload)
 	}
 }
 
 // interpret finds out what a delivery is and queues what has to be signalled.
 func (c *core) interpret(e *entry, now time.Time) {
-	if e.retained {
+	if e.Retained {
 		// The broker's copy of an old message, sent because of our subscription:
 		// nothing that happens now.
 		c.counts.ignored.Add(1)
@@ -222,18 +222,18 @@ func (c *core) interpret(e *entry, now time.Time) {
 	if c.interpretTwin(e, now) {
 		return
 	}
-	a, ref := parseTopic(c.cfg.Prefix, e.topic)
+	a, ref := parseTopic(c.cfg.Prefix, e.Topic)
 	if ref == nil && a.command {
 		c.counts.ignored.Add(1)
 		return
 	}
-	if !c.cfg.Partition.ownsTopic(c.cfg.Prefix, e.topic) {
+	if !c.cfg.Partition.ownsTopic(c.cfg.Prefix, e.Topic) {
 		c.counts.foreign.Add(1)
 		return
 	}
 	var objects []decoded
 	if ref == nil {
-		objects, ref = decode(a, e.payload, e.dup, e.at, c.limits)
+		objects, ref = decode(a, e.Payload, e.Dup, e.At, c.limits)
 	}
 	if ref != nil {
 		c.refuse(e, ref)
@@ -265,7 +265,7 @@ func (c *core) refuse(e *entry, ref *refusal) {
 		return
 	}
 	e.letter = true
-	if c.out.letter(newDeadLetter(e.delivery, ref), e) {
+	if c.out.letter(newDeadLetter(e.Message, ref), e) {
 		e.open++
 	}
 }
@@ -458,7 +458,7 @@ func (c *core) oldest() (at time.Time, ok bool) {
 	if c.live == nil || c.live.entries.len() == 0 {
 		return time.Time{}, false
 	}
-	return c.live.entries.head().at, true
+	return c.live.entries.head().At, true
 }
 
 // permanent reports whether trying again is pointless, as the signaller says.

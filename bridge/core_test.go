@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"devicetwin/device"
+	"devicetwin/mqtt"
 )
 
 func TestBatchGrowsWhileOneSignalIsInFlight(t *testing.T) {
@@ -239,10 +240,10 @@ func TestRepetitionJoinsWhatIsStillHeld(t *testing.T) {
 func TestRepetitionOnTheSameConnectionIsAcknowledgedOnce(t *testing.T) {
 	b := newBench(DefaultConfig(), testModel{})
 	send := func(id uint16, dup bool) {
-		b.receive(delivery{
-			from: b.w, id: id, topic: "devices/d/telemetry", payload: fmt.Appendf(nil, `{"hot":1,"id":%d}`, id), dup: dup, at: b.now,
-			ack: func() { b.acked = append(b.acked, fmt.Sprint(id)) },
-		}, b.now)
+		b.receive(delivery{b.w, mqtt.Message{
+			PacketID: id, Topic: "devices/d/telemetry", Payload: fmt.Appendf(nil, `{"hot":1,"id":%d}`, id), Dup: dup, At: b.now,
+			Ack: func() { b.acked = append(b.acked, fmt.Sprint(id)) },
+		}}, b.now)
 	}
 	send(1, false)
 	send(2, false)
@@ -430,7 +431,7 @@ func TestDevicesAreForgotten(t *testing.T) {
 
 func TestWhatIsNoInput(t *testing.T) {
 	b := newBench(DefaultConfig(), testModel{})
-	b.receive(delivery{from: b.w, topic: "devices/d/status", payload: []byte(`{"status":"boot"}`), retained: true, at: b.now}, b.now)
+	b.receive(delivery{b.w, mqtt.Message{Topic: "devices/d/status", Payload: []byte(`{"status":"boot"}`), Retained: true, At: b.now}}, b.now)
 	b.deliver("devices/d/commands/reprovision", `{"id":"1"}`, "2", false)
 	if len(b.out.signals)+len(b.out.letters) != 0 || b.acks() != "2" {
 		t.Errorf("signals %v, letters %v, acknowledged %s", b.out.signals, b.out.letters, b.acks())

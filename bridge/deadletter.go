@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"devicetwin/internal/text"
+	"devicetwin/mqtt"
 )
 
 // Reason says why a message was refused.
@@ -57,12 +58,12 @@ type DeadLetter struct {
 // dead letter.
 const keptPayload = 4 << 10
 
-func newDeadLetter(d delivery, ref *refusal) DeadLetter {
+func newDeadLetter(m mqtt.Message, ref *refusal) DeadLetter {
 	l := DeadLetter{
-		Topic: text.Clip(d.topic, 1024), Reason: ref.reason, Detail: text.Clip(ref.detail, 1024), Payload: d.payload, At: d.at,
+		Topic: text.Clip(m.Topic, 1024), Reason: ref.reason, Detail: text.Clip(ref.detail, 1024), Payload: m.Payload, At: m.At,
 	}
-	if ref.reason == ReasonTooLarge && len(d.payload) > keptPayload {
-		l.Payload, l.Truncated = d.payload[:keptPayload], len(d.payload)
+	if ref.reason == ReasonTooLarge && len(m.Payload) > keptPayload {
+		l.Payload, l.Truncated = m.Payload[:keptPayload], len(m.Payload)
 	}
 	return l
 }

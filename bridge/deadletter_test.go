@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"devicetwin/mqtt"
 )
 
 type publisherFunc func(ctx context.Context, topic string, payload []byte) error
@@ -39,7 +41,7 @@ func TestDeadLetters(t *testing.T) {
 		at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 		for range 5 {
 			done := make(chan struct{})
-			if !q.add(newDeadLetter(delivery{topic: "x\xff", payload: []byte("\xff\x00"), at: at}, refuse(ReasonBadPayload, "why %d", 1)), func() { close(done) }) {
+			if !q.add(newDeadLetter(mqtt.Message{Topic: "x\xff", Payload: []byte("\xff\x00"), At: at}, refuse(ReasonBadPayload, "why %d", 1)), func() { close(done) }) {
 				t.Fatal("not published")
 			}
 			<-done
@@ -59,7 +61,7 @@ func TestDeadLetters(t *testing.T) {
 }
 
 func TestTooLargeIsCut(t *testing.T) {
-	l := newDeadLetter(delivery{payload: []byte(strings.Repeat("x", 1<<20))}, refuse(ReasonTooLarge, ""))
+	l := newDeadLetter(mqtt.Message{Payload: []byte(strings.Repeat("x", 1<<20))}, refuse(ReasonTooLarge, ""))
 	if len(l.Payload) != keptPayload || l.Truncated != 1<<20 {
 		t.Errorf("%d bytes of %d", len(l.Payload), l.Truncated)
 	}
@@ -71,7 +73,7 @@ func TestDeadLettersHoldNothingUp(t *testing.T) {
 		logs := &logLines{}
 		q := newDeadLetters(cfg, publisherFunc(func(ctx context.Context, _ string, _ []byte) error {
 			<-ctx.Done() // the broker is away
-			return errors.Join(errLost, ctx.Err())
+			return errors.Join(mqtt.ErrLost, ctx.Err())
 		}), newCounters(), logs.logger())
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()

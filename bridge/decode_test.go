@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"devicetwin/device"
+	"devicetwin/mqtt"
 )
 
 var testLimits = payloadLimits{bytes: 1000, depth: 4, objects: 3}
@@ -201,7 +202,7 @@ func FuzzDecode(f *testing.F) {
 			objects, ref = decode(a, payload, false, at, limits)
 		}
 		if ref != nil {
-			letter := newDeadLetter(delivery{topic: topic, payload: payload, at: at}, ref)
+			letter := newDeadLetter(mqtt.Message{Topic: topic, Payload: payload, At: at}, ref)
 			text, err := json.Marshal(letter)
 			if err != nil {
 				t.Fatalf("dead letter: %v", err)

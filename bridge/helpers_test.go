@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +10,7 @@ import (
 
 	"devicetwin/device"
 	"devicetwin/devicefsm"
+	"devicetwin/mqtt"
 )
 
 // testModel finds everything relevant but telemetry without a "hot" key and
@@ -132,10 +132,10 @@ func (b *bench) reconnect() {
 
 // deliver hands a payload to the core; name is what acks call it.
 func (b *bench) deliver(topic, payload, name string, dup bool) {
-	b.receive(delivery{
-		from: b.w, topic: topic, payload: []byte(payload), dup: dup, at: b.now,
-		ack: func() { b.acked = append(b.acked, name) },
-	}, b.now)
+	b.receive(delivery{b.w, mqtt.Message{
+		Topic: topic, Payload: []byte(payload), Dup: dup, At: b.now,
+		Ack: func() { b.acked = append(b.acked, name) },
+	}}, b.now)
 }
 
 // hot delivers a relevant telemetry message that is its own name.
@@ -168,87 +168,6 @@ type permanentError struct{}
 
 func (permanentError) Error() string   { return "no such namespace" }
 func (permanentError) Permanent() bool { return true }
-
-// fakePlan is how a connection behaves.
-type fakePlan struct {
-	present    bool
-	connectErr error
-	publishErr error
-	onPublish  func(topic string, payload []byte)
-}
-
-// fakeClient is a broker connection under control of a test.
-type fakeClient struct {
-	fakePlan
-	in intake
-
-	mu         sync.Mutex
-	subscribed []string
-	published  []string
-	closed     bool
-	lost       chan error
-}
-
-func (c *fakeClient) Connect(context.Context) (bool, error) { return c.present, c.connectErr }
-
-func (c *fakeClient) Subscribe(_ context.Context, filters []string) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.subscribed = filters
-	return nil
-}
-
-func (c *fakeClient) Publish(_ context.Context, topic string, _ byte, _ bool, payload []byte) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.publishErr != nil {
-		return c.publishErr
-	}
-	c.published = append(c.published, topic+" "+string(payload))
-	if c.onPublish != nil {
-		c.onPublish(topic, payload)
-	}
-	return nil
-}
-
-func (c *fakeClient) Lost() <-chan error { return c.lost }
-
-func (c *fakeClient) Close(time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.closed = true
-}
-
-// fakeBroker makes the clients of a dialer, each as its plan says; the last
-// plan is kept.
-type fakeBroker struct {
-	mu      sync.Mutex
-	plan    []fakePlan
-	clients []*fakeClient
-}
-
-func (b *fakeBroker) dial(in intake) client {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	c := &fakeClient{lost: make(chan error, 1), in: in}
-	if len(b.plan) > 0 {
-		c.fakePlan = b.plan[min(len(b.clients), len(b.plan)-1)]
-	}
-	b.clients = append(b.clients, c)
-	return c
-}
-
-func (b *fakeBroker) count() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.clients)
-}
-
-func (b *fakeBroker) last() *fakeClient {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.clients[len(b.clients)-1]
-}
 
 // logLines is a log to be looked at.
 type logLines struct {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"devicetwin/device"
+	"devicetwin/mqtt"
 )
 
 // mosquitto is a real broker with persistence, on a port of its own, that can
@@ -94,12 +95,27 @@ func (m *mosquitto) stop(how syscall.Signal) {
 	_ = m.cmd.Wait()
 }
 
-func (m *mosquitto) mqtt(clientID string) MQTTConfig {
-	c := DefaultMQTTConfig()
+func (m *mosquitto) mqtt(clientID string) mqtt.Config {
+	c := mqtt.DefaultConfig()
 	c.Brokers = []string{fmt.Sprintf("mqtt://127.0.0.1:%d", m.port)}
 	c.ClientID = clientID
 	c.BackoffMin, c.BackoffMax = 10*time.Millisecond, 100*time.Millisecond
 	return c
+}
+
+// dial makes a connection with a clean session that delivers to a channel.
+func (m *mosquitto) dial(cfg mqtt.Config, to chan<- mqtt.Message) mqtt.Conn {
+	m.t.Helper()
+	dial, err := mqtt.NewDialer(cfg, mqtt.CleanSession, nil)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return dial(m.t.Context(), func(ctx context.Context, message mqtt.Message) {
+		select {
+		case to <- message:
+		case <-ctx.Done():
+		}
+	})
 }
 
 // workflowModel is what the workflows behind a signaller have seen: the numbers
@@ -190,9 +206,9 @@ func startBridge(t *testing.T, cfg Config, deps Deps) (*Bridge, func()) {
 	return b, stop
 }
 
-func startPublisher(t *testing.T, cfg MQTTConfig) *Publisher {
+func startPublisher(t *testing.T, cfg mqtt.Config) *mqtt.Publisher {
 	t.Helper()
-	p, err := NewPublisher(cfg, slog.New(slog.DiscardHandler))
+	p, err := mqtt.NewPublisher(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +223,7 @@ func startPublisher(t *testing.T, cfg MQTTConfig) *Publisher {
 // until the broker confirms it.
 type fleet struct {
 	t       *testing.T
-	p       *Publisher
+	p       *mqtt.Publisher
 	devices int
 	seq     uint64
 }
@@ -323,13 +339,8 @@ func TestMosquittoDeadLetterAndSharedSubscription(t *testing.T) {
 		DeadLetters: out, Log: slog.New(slog.DiscardHandler),
 	})
 
-	letters := make(chan delivery, 10)
-	listenerConfig := m.mqtt("listener")
-	open, err := listenerConfig.opener()
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener := pahoDialer(listenerConfig, open, cleanSession, nil)(intake{deliver: letters})
+	letters := make(chan mqtt.Message, 10)
+	listener := m.dial(m.mqtt("listener"), letters)
 	defer listener.Close(0)
 	if _, err := listener.Connect(t.Context()); err != nil {
 		t.Fatal(err)
@@ -352,8 +363,8 @@ func TestMosquittoDeadLetterAndSharedSubscription(t *testing.T) {
 		select {
 		case d := <-letters:
 			var l DeadLetter
-			if err := json.Unmarshal(d.payload, &l); err != nil || l.Topic != bad.topic || l.Reason != bad.reason || d.topic != "bridge/b7/deadletter" {
-				t.Errorf("dead letter on %s: %.200s: %v", d.topic, d.payload, err)
+			if err := json.Unmarshal(d.Payload, &l); err != nil || l.Topic != bad.topic || l.Reason != bad.reason || d.Topic != "bridge/b7/deadletter" {
+				t.Errorf("dead letter on %s: %.200s: %v", d.Topic, d.Payload, err)
 			}
 		case <-time.After(10 * time.Second):
 			t.Fatalf("no dead letter for %s", bad.reason)

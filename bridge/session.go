@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"devicetwin/mqtt"
 )
 
 // session is the bridge's subscription to the broker over all its connections.
@@ -12,7 +14,7 @@ import (
 // in the same order as the session does.
 type session struct {
 	cfg     Config
-	dialer  dialer
+	dial    mqtt.Dialer
 	loop    *loop
 	counts  *counters
 	log     *slog.Logger
@@ -24,9 +26,9 @@ type session struct {
 	before    bool // there was a connection
 }
 
-// dial opens a window and starts the goroutine that sends its
+// Dial opens a window and starts the goroutine that sends its
 // acknowledgements, which may take as long as the connection likes.
-func (s *session) dial(ctx context.Context) client {
+func (s *session) Dial(ctx context.Context) mqtt.Conn {
 	w := newWindow()
 	select {
 	case s.loop.opened <- w:
@@ -35,7 +37,12 @@ func (s *session) dial(ctx context.Context) client {
 	}
 	s.window = w
 	s.acker.Go(func() { acknowledge(w) })
-	return s.dialer(intake{from: w, deliver: s.loop.inbox, stop: ctx.Done()})
+	return s.dial(ctx, func(ctx context.Context, m mqtt.Message) {
+		select {
+		case s.loop.inbox <- delivery{w, m}:
+		case <-ctx.Done():
+		}
+	})
 }
 
 // acknowledge sends what the core releases, in its order.
@@ -55,7 +62,7 @@ func acknowledge(w *window) {
 	}
 }
 
-func (s *session) up(ctx context.Context, c client, present bool) error {
+func (s *session) Up(ctx context.Context, c mqtt.Conn, present bool) error {
 	s.counts.connects.Add(1)
 	if s.before && !present {
 		s.counts.sessionsLost.Add(1)
@@ -75,10 +82,10 @@ func (s *session) up(ctx context.Context, c client, present bool) error {
 	return nil
 }
 
-// drain waits for the last acknowledgement, or the loss of the connection, and
+// Drain waits for the last acknowledgement, or the loss of the connection, and
 // says that the bridge ends. The core ends the acknowledgements when it is
 // drained.
-func (s *session) drain(c client) {
+func (s *session) Drain(c mqtt.Conn) time.Duration {
 	sent := make(chan struct{})
 	go func() {
 		s.acker.Wait()
@@ -93,9 +100,10 @@ func (s *session) drain(c client) {
 	case <-c.Lost():
 	case <-limit.C:
 	}
+	return mqtt.Quiesce
 }
 
-func (s *session) down(client) {
+func (s *session) Down(mqtt.Conn) {
 	if s.counts.connected.Swap(false) {
 		s.counts.connectsLost.Add(1)
 	}

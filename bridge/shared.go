@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"devicetwin/internal/backoff"
+	"devicetwin/mqtt"
 )
 
 // probeTimeout is how long the probe of shared subscriptions waits for its own
@@ -23,7 +24,7 @@ const (
 // the MQTT protocol tells the two kinds of broker apart, so it is tried out.
 // An unreachable broker is waited for.
 func (b *Bridge) probeShared(ctx context.Context) error {
-	if !slices.ContainsFunc(b.cfg.Subscribe, sharedFilter) {
+	if !slices.ContainsFunc(b.cfg.Subscribe, mqtt.Shared) {
 		return nil
 	}
 	wait := backoff.New(b.cfg.MQTT.BackoffMin, b.cfg.MQTT.BackoffMax)
@@ -33,7 +34,7 @@ func (b *Bridge) probeShared(ctx context.Context) error {
 			return err
 		}
 		if attempt == 0 {
-			b.log.Warn("shared subscriptions could not be probed yet", "err", err)
+			b.log.Warn("shared subscriptions could not be probed yet", "error", err)
 		}
 		select {
 		case <-time.After(wait(attempt)):
@@ -51,8 +52,13 @@ func (b *Bridge) probeOnce(ctx context.Context) error {
 	defer cancel()
 	name := fmt.Sprintf("probe-%08x", rand.Uint32())
 	topic := "bridge/" + b.cfg.ID + "/" + name
-	heard := make(chan delivery, 1)
-	c := b.probe(intake{from: newWindow(), deliver: heard, stop: ctx.Done()})
+	heard := make(chan struct{}, 1)
+	c := b.probe(ctx, func(context.Context, mqtt.Message) {
+		select {
+		case heard <- struct{}{}:
+		default:
+		}
+	})
 	defer c.Close(0)
 	if _, err := c.Connect(ctx); err != nil {
 		return err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"time"
+
+	"devicetwin/mqtt"
 )
 
 // BridgeStatus is what a bridge says of itself, retained, on
@@ -27,24 +29,18 @@ func (c Config) status(status, reason string, at time.Time) []byte {
 	return payload
 }
 
-// will is what the broker publishes, retained, when it loses a connection.
-type will struct {
-	topic   string
-	payload func() []byte // made for each connection
-}
-
-func (c Config) will() *will {
-	return &will{c.statusTopic(), func() []byte { return c.status("offline", "lost", time.Now()) }}
+func (c Config) will() *mqtt.Will {
+	return &mqtt.Will{Topic: c.statusTopic(), Payload: func() []byte { return c.status("offline", "lost", time.Now()) }}
 }
 
 // announce publishes the status over the session's own connection, so that it
 // and the last will cannot overtake each other. It does not wait for longer
 // than limit: behind a full window, the broker's answer is not read.
-func (s *session) announce(ctx context.Context, c client, status, reason string, limit time.Duration) {
+func (s *session) announce(ctx context.Context, c mqtt.Conn, status, reason string, limit time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if err := c.Publish(ctx, s.cfg.statusTopic(), 1, true, s.cfg.status(status, reason, time.Now())); err != nil {
-		s.log.Debug("status of the bridge not confirmed", "status", status, "err", err)
+		s.log.Debug("status of the bridge not confirmed", "status", status, "error", err)
 	}
 }
 

@@ -7,6 +7,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"devicetwin/mqtt"
+	"devicetwin/mqtt/mqtttest"
 )
 
 func TestBridgeSaysWhetherItIsOnline(t *testing.T) {
@@ -16,14 +19,14 @@ func TestBridgeSaysWhetherItIsOnline(t *testing.T) {
 		r := startRig(t, cfg)
 		r.deliver("d", 1, false)
 		time.Sleep(time.Second)
-		r.broker.last().lost <- errLost
+		r.broker.Last().Lose(mqtt.ErrLost)
 		time.Sleep(20 * time.Second)
 		r.end()
 		want := []string{
 			`bridge/b7/status {"status":"online","at":"2000-01-01T00:00:00Z","partition":"1/3"}`,
 			`bridge/b7/status {"status":"offline","reason":"stopped","at":"2000-01-01T00:00:21Z","partition":"1/3"}`,
 		}
-		first, last := r.broker.clients[0].published, r.broker.last().published
+		first, last := r.broker.First().Published(), r.broker.Last().Published()
 		if len(first) != 1 || first[0] != want[0] || len(last) != 2 || last[1] != want[1] {
 			t.Errorf("first %q, last %q", first, last)
 		}
@@ -33,7 +36,7 @@ func TestBridgeSaysWhetherItIsOnline(t *testing.T) {
 // A broker whose answers are behind a full window must not keep the bridge.
 func TestUnconfirmedStatusHoldsNothingUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := startRig(t, DefaultConfig(), fakePlan{publishErr: errLost})
+		r := startRig(t, DefaultConfig(), mqtttest.Plan{PublishErr: mqtt.ErrLost})
 		r.deliver("d", 1, false)
 		time.Sleep(time.Second)
 		if got := r.acks(); got != "1" {
@@ -45,13 +48,8 @@ func TestUnconfirmedStatusHoldsNothingUp(t *testing.T) {
 
 func TestMosquittoTellsThatTheBridgeIsLost(t *testing.T) {
 	m := startMosquitto(t)
-	config := m.mqtt("listener")
-	open, err := config.opener()
-	if err != nil {
-		t.Fatal(err)
-	}
-	heard := make(chan delivery, 10)
-	listener := pahoDialer(config, open, cleanSession, nil)(intake{deliver: heard})
+	heard := make(chan mqtt.Message, 10)
+	listener := m.dial(m.mqtt("listener"), heard)
 	defer listener.Close(0)
 	if _, err := listener.Connect(t.Context()); err != nil {
 		t.Fatal(err)
@@ -64,8 +62,8 @@ func TestMosquittoTellsThatTheBridgeIsLost(t *testing.T) {
 		select {
 		case d := <-heard:
 			var s BridgeStatus
-			if err := json.Unmarshal(d.payload, &s); err != nil || s.Status != status || s.Reason != reason || d.topic != "bridge/b7/status" {
-				t.Errorf("on %s: %s, expected %s %s", d.topic, d.payload, status, reason)
+			if err := json.Unmarshal(d.Payload, &s); err != nil || s.Status != status || s.Reason != reason || d.Topic != "bridge/b7/status" {
+				t.Errorf("on %s: %s, expected %s %s", d.Topic, d.Payload, status, reason)
 			}
 		case <-time.After(10 * time.Second):
 			t.Fatalf("nobody says %s %s", status, reason)
@@ -79,7 +77,7 @@ func TestMosquittoTellsThatTheBridgeIsLost(t *testing.T) {
 	expect("online", "")
 	// Another client under its name throws the bridge out. If that client kept the
 	// session, Mosquitto would take it for the bridge's next connection.
-	other := pahoDialer(config.named("devicetwin-bridge-b7"), open, cleanSession, nil)(intake{deliver: heard})
+	other := m.dial(m.mqtt("devicetwin-bridge-b7"), heard)
 	if _, err := other.Connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}

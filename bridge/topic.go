@@ -1,8 +1,6 @@
 package bridge
 
 import (
-	"errors"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,6 +9,7 @@ import (
 	"devicetwin/device"
 	"devicetwin/internal/faults"
 	"devicetwin/internal/text"
+	"devicetwin/mqtt"
 	"devicetwin/twin"
 )
 
@@ -75,30 +74,6 @@ func validPrefix(prefix string) bool {
 		!strings.HasPrefix(prefix, "/") && !strings.HasSuffix(prefix, "/")
 }
 
-// checkFilter judges a topic filter by MQTT 3.1.1, section 4.7.1, and a shared
-// one by MQTT 5, section 4.8.2.
-func checkFilter(filter string) error {
-	if sharedFilter(filter) {
-		group, rest, ok := strings.Cut(strings.TrimPrefix(filter, "$share/"), "/")
-		if !ok || group == "" || rest == "" || strings.ContainsAny(group, "+#") {
-			return errors.New("expected $share/{group}/{filter}")
-		}
-		filter = rest
-	}
-	if filter == "" || len(filter) > 65535 || !utf8.ValidString(filter) || strings.ContainsRune(filter, 0) {
-		return errors.New("expected 1 to 65535 bytes of UTF-8 without NUL")
-	}
-	levels := strings.Split(filter, "/")
-	for i, level := range levels {
-		switch {
-		case level == "+" || level == "#" && i == len(levels)-1:
-		case strings.ContainsAny(level, "+#"):
-			return fmt.Errorf("level %q: + stands alone in a level, # alone in the last one", level)
-		}
-	}
-	return nil
-}
-
 // checkTwinTopics refuses templates that take in other topics of this service.
 func (c Config) checkTwinTopics() error {
 	schemes, err := twin.ParseSchemes(c.Prefix, c.TwinTopics)
@@ -110,9 +85,9 @@ func (c Config) checkTwinTopics() error {
 		for _, filter := range scheme.Filters() {
 			for _, other := range []string{"telemetry", "status", "events/x", "commands/x"} {
 				other = c.Prefix + "/x/" + other
-				f.Check(!filterMatches(filter, other), "topic template %q: it takes in %s", scheme, other)
+				f.Check(!mqtt.Matches(filter, other), "topic template %q: it takes in %s", scheme, other)
 			}
-			f.Check(!filterMatches(filter, c.statusTopic()), "topic template %q: it takes in %s", scheme, c.statusTopic())
+			f.Check(!mqtt.Matches(filter, c.statusTopic()), "topic template %q: it takes in %s", scheme, c.statusTopic())
 		}
 	}
 	return f.Err()
@@ -153,42 +128,9 @@ func (c Config) seesWholeDevices() bool {
 			continue
 		}
 		levels := strings.Split(filter, "/")
-		if last := len(levels) - 1; sharedFilter(filter) || levels[last] != "#" || last > device+1 {
+		if last := len(levels) - 1; mqtt.Shared(filter) || levels[last] != "#" || last > device+1 {
 			return false
 		}
 	}
 	return true
-}
-
-func sharedFilter(filter string) bool { return strings.HasPrefix(filter, "$share/") }
-
-// checkTopic judges a topic to publish to: MQTT 3.1.1, section 4.7.1.1. A
-// broker closes the connection of a client that gets this wrong, which would
-// take everyone else's messages with it.
-func checkTopic(topic string) error {
-	if topic == "" || len(topic) > 65535 || !utf8.ValidString(topic) || strings.ContainsAny(topic, "+#\x00") {
-		return fmt.Errorf("publishing to topic %q: expected 1 to 65535 bytes of UTF-8 without wildcards", text.Clip(topic, 200))
-	}
-	return nil
-}
-
-// filterMatches reports whether a topic filter matches a topic: MQTT 3.1.1,
-// section 4.7.1.
-func filterMatches(filter, topic string) bool {
-	if sharedFilter(filter) {
-		_, filter, _ = strings.Cut(strings.TrimPrefix(filter, "$share/"), "/")
-	}
-	return levelsMatch(strings.Split(filter, "/"), strings.Split(topic, "/"))
-}
-
-func levelsMatch(filter, topic []string) bool {
-	switch {
-	case len(filter) == 0:
-		return len(topic) == 0
-	case filter[0] == "#":
-		return true // also the level above it
-	case len(topic) == 0:
-		return false
-	}
-	return (filter[0] == "+" || filter[0] == topic[0]) && levelsMatch(filter[1:], topic[1:])
 }

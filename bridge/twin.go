@@ -26,7 +26,7 @@ type twinRequest struct {
 // false for any other.
 func (c *core) interpretTwin(e *entry, now time.Time) bool {
 	for _, scheme := range c.schemes {
-		id, ok := scheme.ID(e.topic)
+		id, ok := scheme.ID(e.Topic)
 		if !ok {
 			continue
 		}
@@ -34,7 +34,7 @@ func (c *core) interpretTwin(e *entry, now time.Time) bool {
 			c.counts.foreign.Add(1)
 			return true
 		}
-		id, shadow, rest, ok := scheme.Parse(e.topic)
+		id, shadow, rest, ok := scheme.Parse(e.Topic)
 		switch {
 		case !ok:
 			c.refuse(e, refuse(ReasonBadTopic, twinShapes))
@@ -53,22 +53,22 @@ func (c *core) interpretTwin(e *entry, now time.Time) bool {
 func (c *core) request(e *entry, r twinRequest, now time.Time) {
 	c.counts.messages.Add(1)
 	limits := twin.DefaultLimits()
-	if len(e.payload) > limits.Request {
-		_, _, rejection := twin.Update(twin.Document{}, e.payload, now, limits)
+	if len(e.Payload) > limits.Request {
+		_, _, rejection := twin.Update(twin.Document{}, e.Payload, now, limits)
 		c.reject(e, r.base+"/"+r.method, rejection)
 		return
 	}
 	d := c.device(r.id)
 	e.device = d
 	m := device.Message{
-		Channel: device.ChannelTwin, Name: r.method, Time: e.at, Redelivered: e.dup,
-		Digest: digest(address{channel: device.ChannelTwin, name: r.base + "/" + r.method}, e.payload, 0),
+		Channel: device.ChannelTwin, Name: r.method, Time: e.At, Redelivered: e.Dup,
+		Digest: digest(address{channel: device.ChannelTwin, name: r.base + "/" + r.method}, e.Payload, 0),
 		Twin: &device.TwinRequest{
-			Shadow: r.shadow, Reply: r.base, Payload: e.payload, Reports: r.method == "update" && reports(e.payload),
+			Shadow: r.shadow, Reply: r.base, Payload: e.Payload, Reports: r.method == "update" && reports(e.Payload),
 		},
 	}
 	c.trace(r.id, m)
-	if rejection := c.tooMany(d, e.payload, now); rejection != nil {
+	if rejection := c.tooMany(d, e.Payload, now); rejection != nil {
 		c.reject(e, r.base+"/"+r.method, rejection)
 		return
 	}
@@ -103,7 +103,7 @@ func reports(payload []byte) bool {
 // reject answers a request without the workflow.
 func (c *core) reject(e *entry, request string, rejection *twin.Rejection) {
 	c.counts.rejected.Add(1)
-	if c.out.answer(request+"/rejected", rejection.Payload(e.at), e) {
+	if c.out.answer(request+"/rejected", rejection.Payload(e.At), e) {
 		e.open++
 	}
 }

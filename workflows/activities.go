@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"devicetwin/internal/measure"
+	"devicetwin/mqtt"
 	"devicetwin/twin"
 )
 
@@ -145,30 +146,12 @@ func (a *Activities) publish(ctx context.Context, device string, m Outgoing) (re
 }
 
 func (a *Activities) mayPublish(device, topic string) bool {
-	if topic == "" || strings.ContainsAny(topic, "+#\x00") {
+	if mqtt.CheckTopic(topic) != nil {
 		return false
 	}
 	return slices.ContainsFunc(a.Topics, func(filter string) bool {
-		return topicMatches(strings.ReplaceAll(filter, "{id}", device), topic)
+		return mqtt.Matches(strings.ReplaceAll(filter, "{id}", device), topic)
 	})
-}
-
-// topicMatches reports whether an MQTT topic filter covers a topic
-// [MQTT-4.7].
-func topicMatches(filter, topic string) bool {
-	if strings.HasPrefix(topic, "$") && !strings.HasPrefix(filter, "$") {
-		return false
-	}
-	wanted, levels := strings.Split(filter, "/"), strings.Split(topic, "/")
-	for i, w := range wanted {
-		if w == "#" {
-			return true
-		}
-		if i >= len(levels) || w != "+" && w != levels[i] {
-			return false
-		}
-	}
-	return len(wanted) == len(levels)
 }
 
 // counted are the fields that are whole numbers.

@@ -14,29 +14,6 @@ import (
 	"go.temporal.io/sdk/temporal"
 )
 
-func TestTopicMatches(t *testing.T) {
-	for _, tt := range []struct {
-		filter, topic string
-		want          bool
-	}{
-		{"a/b", "a/b", true},
-		{"a/b", "a/b/c", false},
-		{"a/b/c", "a/b", false},
-		{"a/+", "a/b", true},
-		{"a/+", "a/b/c", false},
-		{"a/+/c", "a//c", true},
-		{"a/#", "a/b/c", true},
-		{"a/#", "a", true},
-		{"#", "a/b", true},
-		{"#", "$SYS/x", false},
-		{"$SYS/#", "$SYS/x", true},
-	} {
-		if got := topicMatches(tt.filter, tt.topic); got != tt.want {
-			t.Errorf("filter %s, topic %s: %v, want %v", tt.filter, tt.topic, got, tt.want)
-		}
-	}
-}
-
 func TestPublishObeysTheConfiguration(t *testing.T) {
 	w := &world{}
 	a := &Activities{TopicPrefix: "devices", Publisher: publishAnything{w}, Points: &world{}, Topics: []string{"plant/{id}/#", "alarms"}}

@@ -24,13 +24,15 @@ var mayImport = map[string][]string{
 	"devicefsm/script":   {"device", "devicefsm", "source"},
 	"twin":               {},
 	"twin/command":       {},
-	"bridge":             {"device", "devicefsm", "internal/backoff", "internal/faults", "internal/jsonsize", "internal/measure", "internal/text", "internal/tlsfiles", "twin"},
-	"workflows":          {"device", "devicefsm", "internal/measure", "twin", "twin/command"},
+	"bridge":             {"device", "devicefsm", "internal/backoff", "internal/faults", "internal/jsonsize", "internal/measure", "internal/text", "internal/tlsfiles", "mqtt", "twin"},
+	"workflows":          {"device", "devicefsm", "internal/measure", "mqtt", "twin", "twin/command"},   // mqtt: the rule of topic filters
+	"mqtt":               {"internal/backoff", "internal/faults", "internal/text", "internal/tlsfiles"}, // the client: connections, publisher, rules of filters
+	"mqtt/mqtttest":      {"mqtt"},                                                                      // a broker under the control of a test
 	"simulator":          {"device", "devicefsm", "internal/measure", "source"},
 	"api":                {},
 	"api/apitest":        {"api"},
 	"api/client":         {"api"},
-	"cmd/devicetwin/app": {"device", "api", "api/client", "bridge", "devicefsm", "devicefsm/script", "internal/codec", "internal/credentials", "internal/figures", "internal/measure", "internal/tlsfiles", "source", "simulator", "twin", "twin/command", "workflows"},
+	"cmd/devicetwin/app": {"device", "api", "api/client", "bridge", "devicefsm", "devicefsm/script", "internal/codec", "internal/credentials", "internal/figures", "internal/measure", "internal/tlsfiles", "mqtt", "source", "simulator", "twin", "twin/command", "workflows"},
 	"cmd/devicetwin":     {"cmd/devicetwin/app"},
 	"deploy/grafana/gen": {"bridge", "internal/measure"},
 

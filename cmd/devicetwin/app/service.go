@@ -18,6 +18,7 @@ import (
 	"devicetwin/bridge"
 	"devicetwin/devicefsm"
 	"devicetwin/internal/credentials"
+	"devicetwin/mqtt"
 	"devicetwin/workflows"
 )
 
@@ -311,10 +312,10 @@ func publisherID(b *BridgeConfig, w *WorkerConfig) string {
 	return fmt.Sprintf("devicetwin-worker-%s-%d", host, os.Getpid())
 }
 
-func (s *Service) startPublisher(c MQTTConfig, clientID string) (*bridge.Publisher, error) {
+func (s *Service) startPublisher(c MQTTConfig, clientID string) (*mqtt.Publisher, error) {
 	cfg := c.clientConfig()
 	cfg.ClientID = clientID
-	publisher, err := bridge.NewPublisher(cfg, s.log)
+	publisher, err := mqtt.NewPublisher(cfg, s.log)
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -322,8 +323,8 @@ func (s *Service) startPublisher(c MQTTConfig, clientID string) (*bridge.Publish
 	return publisher, nil
 }
 
-func (c MQTTConfig) clientConfig() bridge.MQTTConfig {
-	cfg := bridge.DefaultMQTTConfig()
+func (c MQTTConfig) clientConfig() mqtt.Config {
+	cfg := mqtt.DefaultConfig()
 	cfg.Brokers, cfg.Username, cfg.Password = c.URL, c.Username, c.Password
 	cfg.CAFile, cfg.CertFile, cfg.KeyFile = c.CAFile, c.CertFile, c.KeyFile
 	return cfg

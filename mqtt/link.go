@@ -1,4 +1,4 @@
-package bridge
+package mqtt
 
 import (
 	"bufio"
@@ -12,14 +12,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	mqtt "github.com/eclipse/paho.mqtt.golang"
-
-	"devicetwin/internal/tlsfiles"
+	paho "github.com/eclipse/paho.mqtt.golang"
 )
 
 // link watches a connection. It gives up when a read has waited for longer
 // than silence, in which the answers to the library's pings must have come.
-// While nobody reads, because the bridge holds back, it does not judge.
+// While nobody reads, because the handler waits, it does not give up.
 type link struct {
 	net.Conn
 	silence time.Duration
@@ -34,7 +32,7 @@ type link struct {
 	flusher *time.Timer // sends them; nil until there were any
 }
 
-// The library writes each PUBACK by itself. Many of them leave in one write if
+// The library writes each PUBACK on its own. Many of them leave in one write if
 // they wait for each other: for ackPause at most, and not where so many wait that
 // a broker with a small window of messages in flight (Mosquitto's default is 20)
 // would wait too.
@@ -77,7 +75,7 @@ func (l arrived) Read(b []byte) (int, error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = fmt.Errorf("nothing heard from the broker for %v: %w", l.silence, err)
 	}
-	l.judge(err)
+	l.check(err)
 	return n, err
 }
 
@@ -109,7 +107,7 @@ func (l *link) flushLater() {
 	l.flusher = time.AfterFunc(ackPause, func() {
 		l.writing.Lock()
 		defer l.writing.Unlock()
-		_ = l.flush() // judge has seen it
+		_ = l.flush() // check has seen it
 	})
 }
 
@@ -123,7 +121,7 @@ func (l *link) flush() error {
 		_, err = l.Conn.Write(l.acks)
 	}
 	l.acks = l.acks[:0]
-	l.judge(err)
+	l.check(err)
 	return err
 }
 
@@ -131,7 +129,7 @@ func (l *link) flush() error {
 func (l *link) SetWriteDeadline(time.Time) error { return nil }
 
 func (l *link) Close() error {
-	l.judge(net.ErrClosed)
+	l.check(net.ErrClosed)
 	err := l.Conn.Close() // which also ends a write
 	l.writing.Lock()
 	defer l.writing.Unlock()
@@ -141,9 +139,9 @@ func (l *link) Close() error {
 	return err
 }
 
-// judge ends the connection at its first error: the library does not look at
+// check ends the connection at its first error: the library does not look at
 // every one.
-func (l *link) judge(err error) {
+func (l *link) check(err error) {
 	if err != nil && l.established.Load() {
 		l.ended(err)
 		_ = l.Conn.Close()
@@ -152,15 +150,6 @@ func (l *link) judge(err error) {
 
 // ping sends a PINGREQ [MQTT-3.12]. A failure shows at the next read or write.
 func (l *link) ping() { _, _ = l.Write([]byte{0xc0, 0x00}) }
-
-// opener opens connections as the configuration says.
-func (c MQTTConfig) opener() (opener, error) {
-	tlsConfig, err := tlsfiles.Files{CA: c.CAFile, Cert: c.CertFile, Key: c.KeyFile}.Load(tlsfiles.Names{Server: "mqtt"})
-	if err != nil {
-		return nil, err
-	}
-	return func(u *url.URL) (net.Conn, error) { return openConn(u, tlsConfig, c.ConnectTimeout) }, nil
-}
 
 func openConn(u *url.URL, tlsConfig *tls.Config, timeout time.Duration) (net.Conn, error) {
 	d := &net.Dialer{Timeout: timeout}
@@ -172,7 +161,7 @@ func openConn(u *url.URL, tlsConfig *tls.Config, timeout time.Duration) (net.Con
 	case "ws", "wss":
 		plain := *u
 		plain.User = nil // the websocket library refuses it; the client sends it in CONNECT
-		return mqtt.NewWebsocket(plain.String(), tlsConfig, timeout, nil, nil)
+		return paho.NewWebsocket(plain.String(), tlsConfig, timeout, nil, nil)
 	case "unix":
 		return d.Dial("unix", u.Host+u.Path)
 	}
@@ -184,9 +173,4 @@ func withPort(u *url.URL, port string) string {
 		return u.Host
 	}
 	return net.JoinHostPort(u.Hostname(), port)
-}
-
-func (c MQTTConfig) named(clientID string) MQTTConfig {
-	c.ClientID = clientID
-	return c
 }

@@ -1,8 +1,7 @@
-package bridge
+package mqtt
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -10,47 +9,50 @@ import (
 	"sync/atomic"
 	"time"
 
-	mqtt "github.com/eclipse/paho.mqtt.golang"
+	paho "github.com/eclipse/paho.mqtt.golang"
 )
 
-// How long the broker keeps a session.
-const (
-	keepSession  = false // over connections, under the client id: MQTT CleanSession 0
-	cleanSession = true  // as long as the connection
-)
-
-// pahoClient is a client by the Paho library.
+// pahoConn is a connection of the Paho library.
 //
 // What of the library matters here: it calls the handler in one goroutine, in
 // the order of receipt; it reads nothing from the connection while a handler
 // waits, not even the answer to a ping; and it does not report the loss of the
-// connection before the handler has returned. So this client keeps its own
-// watch over the connection (see link), and its handler heeds that.
-type pahoClient struct {
-	paho mqtt.Client
-	in   intake
-	ping time.Duration // between pings while the handler waits
-	lost chan error
-	link atomic.Pointer[link]
-	gone chan struct{} // closed with the established connection, or by Close
-	once sync.Once
+// connection before the handler has returned. So pahoConn watches the network
+// connection itself (see link), and cancels the handler's context.
+type pahoConn struct {
+	paho      paho.Client
+	deliver   Handler
+	receiving context.Context // of the handler
+	stop      context.CancelFunc
+	ping      time.Duration // between pings while the handler waits
+	lost      chan error
+	link      atomic.Pointer[link]
+	gone      chan struct{} // closed with the established connection, or by Close
+	once      sync.Once
 
 	handling sync.Mutex
+	busy     atomic.Bool // the handler runs
 }
 
-// opener opens the network connection to a broker.
-type opener func(*url.URL) (net.Conn, error)
+// NewDialer makes the connections of a configuration, with a last will or none.
+func NewDialer(cfg Config, session Session, last *Will) (Dialer, error) {
+	open, err := cfg.opener()
+	if err != nil {
+		return nil, err
+	}
+	return newDialer(cfg, open, session, last), nil
+}
 
-// pahoDialer makes the clients of a configuration, with a last will or none.
-func pahoDialer(cfg MQTTConfig, open opener, clean bool, last *will) dialer {
-	return func(in intake) client {
-		p := &pahoClient{in: in, ping: cfg.KeepAlive / 2, lost: make(chan error, 1), gone: make(chan struct{})}
-		o := mqtt.NewClientOptions().
+func newDialer(cfg Config, open opener, session Session, last *Will) Dialer {
+	return func(ctx context.Context, handle Handler) Conn {
+		p := &pahoConn{deliver: handle, ping: cfg.KeepAlive / 2, lost: make(chan error, 1), gone: make(chan struct{})}
+		p.receiving, p.stop = context.WithCancel(ctx)
+		o := paho.NewClientOptions().
 			SetClientID(cfg.ClientID).
 			SetUsername(cfg.Username).
 			SetPassword(cfg.Password).
 			SetProtocolVersion(4). // else a refusal is followed by a try with 3.1
-			SetCleanSession(clean).
+			SetCleanSession(bool(session)).
 			SetOrderMatters(true).
 			SetAutoAckDisabled(true).
 			// Both hide whether the session was present, and drop
@@ -64,7 +66,7 @@ func pahoDialer(cfg MQTTConfig, open opener, clean bool, last *will) dialer {
 			SetPingTimeout(24 * time.Hour).
 			// Repetitions come before the SUBACK, when no route is known yet.
 			SetDefaultPublishHandler(p.handle).
-			SetCustomOpenConnectionFn(func(u *url.URL, _ mqtt.ClientOptions) (net.Conn, error) {
+			SetCustomOpenConnectionFn(func(u *url.URL, _ paho.ClientOptions) (net.Conn, error) {
 				conn, err := open(u)
 				if err != nil {
 					return nil, fmt.Errorf("connecting to %s: %w", u.Redacted(), err)
@@ -77,96 +79,89 @@ func pahoDialer(cfg MQTTConfig, open opener, clean bool, last *will) dialer {
 			o.AddBroker(b)
 		}
 		if last != nil {
-			o.SetBinaryWill(last.topic, last.payload(), 1, true)
+			o.SetBinaryWill(last.Topic, last.Payload(), 1, true)
 		}
-		p.paho = mqtt.NewClient(o)
+		p.paho = paho.NewClient(o)
 		return p
 	}
 }
 
 // end notes why the connection ended, the first time.
-func (p *pahoClient) end(err error) {
+func (p *pahoConn) end(err error) {
 	p.once.Do(func() {
 		p.lost <- err
 		close(p.gone)
+		p.stop()
 	})
 }
 
-func (p *pahoClient) handle(_ mqtt.Client, m mqtt.Message) {
+func (p *pahoConn) handle(_ paho.Client, m paho.Message) {
 	p.handling.Lock()
 	defer p.handling.Unlock()
-	if isClosed(p.gone) || isClosed(p.in.stop) {
+	if p.deliver == nil || p.receiving.Err() != nil {
 		return
 	}
-	d := delivery{
-		from:     p.in.from,
-		topic:    m.Topic(),
-		payload:  m.Payload(),
-		dup:      m.Duplicate(),
-		retained: m.Retained(),
-		at:       time.Now().UTC().Truncate(time.Millisecond),
+	received := Message{
+		Topic:    m.Topic(),
+		Payload:  m.Payload(),
+		Dup:      m.Duplicate(),
+		Retained: m.Retained(),
+		At:       time.Now().UTC().Truncate(time.Millisecond),
 	}
 	if m.Qos() > 0 {
-		d.id, d.ack = m.MessageID(), m.Ack
+		received.PacketID, received.Ack = m.MessageID(), m.Ack
 	}
-	select {
-	case p.in.deliver <- d:
-		return
-	default:
-	}
-	p.deliverLater(d)
+	p.busy.Store(true)
+	p.deliver(p.receiving, received)
+	p.busy.Store(false)
 }
 
-// deliverLater waits for room. Meanwhile the library sends one ping at most,
-// because it does not see the answer; the broker must go on hearing of us.
-func (p *pahoClient) deliverLater(d delivery) {
+// pingWhileBusy keeps the connection alive while the handler waits. The library
+// sends one ping at most then, because it does not see the answer; the broker
+// must go on hearing of us.
+func (p *pahoConn) pingWhileBusy() {
 	tick := time.NewTicker(p.ping)
 	defer tick.Stop()
 	for {
 		select {
-		case p.in.deliver <- d:
-			return
-		case <-p.gone:
-			return
-		case <-p.in.stop:
-			return
 		case <-tick.C:
-			if l := p.link.Load(); l != nil {
+			if l := p.link.Load(); l != nil && p.busy.Load() {
 				l.ping()
 			}
+		case <-p.gone:
+			return
 		}
 	}
 }
 
-func (p *pahoClient) Connect(ctx context.Context) (bool, error) {
-	t := p.paho.Connect().(*mqtt.ConnectToken)
+func (p *pahoConn) Connect(ctx context.Context) (bool, error) {
+	t := p.paho.Connect().(*paho.ConnectToken)
 	if err := p.await(ctx, t); err != nil {
 		return false, fmt.Errorf("connecting to the broker: %w", err)
 	}
+	go p.pingWhileBusy()
 	return t.SessionPresent(), nil
 }
 
 // await waits for a token. The library leaves some tokens of lost connections
-// open for ever.
-func (p *pahoClient) await(ctx context.Context, t mqtt.Token) error {
+// open forever.
+func (p *pahoConn) await(ctx context.Context, t paho.Token) error {
 	select {
 	case <-t.Done():
 		return t.Error()
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-p.gone:
-		return errLost
+		return ErrLost
 	}
 }
 
-var errLost = errors.New("connection lost")
-
-func (p *pahoClient) Subscribe(ctx context.Context, filters []string) error {
+func (p *pahoConn) Subscribe(ctx context.Context, filters []string) error {
 	want := make(map[string]byte, len(filters))
 	for _, f := range filters {
 		want[f] = 1
 	}
-	t := p.paho.SubscribeMultiple(want, nil).(*mqtt.SubscribeToken)
+	t := p.paho.SubscribeMultiple(want, nil).(*paho.SubscribeToken)
 	if err := p.await(ctx, t); err != nil {
 		return fmt.Errorf("subscribing to %q: %w", filters, err)
 	}
@@ -179,9 +174,9 @@ func (p *pahoClient) Subscribe(ctx context.Context, filters []string) error {
 	return nil
 }
 
-func (p *pahoClient) Publish(ctx context.Context, topic string, qos byte, retained bool, payload []byte) error {
+func (p *pahoConn) Publish(ctx context.Context, topic string, qos byte, retained bool, payload []byte) error {
 	// Publish waits for the connection to take the packet, without a context.
-	sent := make(chan mqtt.Token, 1)
+	sent := make(chan paho.Token, 1)
 	go func() { sent <- p.paho.Publish(topic, qos, retained, payload) }()
 	select {
 	case t := <-sent:
@@ -191,9 +186,9 @@ func (p *pahoClient) Publish(ctx context.Context, topic string, qos byte, retain
 	}
 }
 
-func (p *pahoClient) Lost() <-chan error { return p.lost }
+func (p *pahoConn) Lost() <-chan error { return p.lost }
 
-func (p *pahoClient) Close(quiesce time.Duration) {
+func (p *pahoConn) Close(quiesce time.Duration) {
 	if quiesce > 0 {
 		p.paho.Disconnect(uint(quiesce.Milliseconds()))
 	}

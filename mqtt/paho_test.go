@@ -1,6 +1,7 @@
-package bridge
+package mqtt
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -96,7 +97,7 @@ func (b *wireBroker) publish(id uint16) {
 }
 
 // dialWire makes a client whose connections end in the returned channel.
-func dialWire(cfg MQTTConfig, in intake) (client, <-chan *wireBroker) {
+func dialWire(t *testing.T, cfg Config, inbox chan<- Message) (Conn, <-chan *wireBroker) {
 	brokers := make(chan *wireBroker, 1)
 	open := func(*url.URL) (net.Conn, error) {
 		ours, theirs := net.Pipe()
@@ -104,13 +105,18 @@ func dialWire(cfg MQTTConfig, in intake) (client, <-chan *wireBroker) {
 		return ours, nil
 	}
 	cfg.ClientID = "test"
-	return pahoDialer(cfg, open, keepSession, nil)(in), brokers
+	return newDialer(cfg, open, KeepSession, nil)(t.Context(), func(ctx context.Context, m Message) {
+		select {
+		case inbox <- m:
+		case <-ctx.Done():
+		}
+	}), brokers
 }
 
 func TestAcknowledgementsOnTheWire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		inbox := make(chan delivery, 10)
-		c, brokers := dialWire(DefaultMQTTConfig(), intake{deliver: inbox})
+		inbox := make(chan Message, 10)
+		c, brokers := dialWire(t, DefaultConfig(), inbox)
 		present, err := c.Connect(t.Context())
 		if err != nil || !present {
 			t.Fatalf("connect: %v, session present %v", err, present)
@@ -128,10 +134,10 @@ func TestAcknowledgementsOnTheWire(t *testing.T) {
 		}
 		for id := range uint16(3) {
 			d := <-inbox
-			if want := fmt.Sprintf(`{"id":%d}`, id+1); string(d.payload) != want || d.topic != "devices/d/telemetry" {
-				t.Errorf("delivery %s %s", d.topic, d.payload)
+			if want := fmt.Sprintf(`{"id":%d}`, id+1); string(d.Payload) != want || d.Topic != "devices/d/telemetry" {
+				t.Errorf("delivery %s %s", d.Topic, d.Payload)
 			}
-			d.ack()
+			d.Ack()
 			if got := <-b.acks; got != id+1 {
 				t.Errorf("acknowledged %d", got)
 			}
@@ -143,7 +149,7 @@ func TestAcknowledgementsOnTheWire(t *testing.T) {
 
 func TestRefusedSubscription(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, brokers := dialWire(DefaultMQTTConfig(), intake{deliver: make(chan delivery)})
+		c, brokers := dialWire(t, DefaultConfig(), make(chan Message))
 		if _, err := c.Connect(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -161,8 +167,8 @@ func TestRefusedSubscription(t *testing.T) {
 // even the answers to its pings.
 func TestHoldingBackKeepsTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		inbox := make(chan delivery)
-		c, brokers := dialWire(DefaultMQTTConfig(), intake{deliver: inbox})
+		inbox := make(chan Message)
+		c, brokers := dialWire(t, DefaultConfig(), inbox)
 		if _, err := c.Connect(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -179,8 +185,8 @@ func TestHoldingBackKeepsTheConnection(t *testing.T) {
 		default:
 		}
 		for id := range 20 {
-			if d := <-inbox; string(d.payload) != fmt.Sprintf(`{"id":%d}`, id+1) {
-				t.Errorf("delivery %s", d.payload)
+			if d := <-inbox; string(d.Payload) != fmt.Sprintf(`{"id":%d}`, id+1) {
+				t.Errorf("delivery %s", d.Payload)
 			}
 		}
 		time.Sleep(time.Hour) // idle
@@ -198,9 +204,9 @@ func TestSilentLinkIsNoticed(t *testing.T) {
 	for name, holding := range map[string]bool{"reading": false, "holding back": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				cfg := DefaultMQTTConfig()
-				inbox := make(chan delivery)
-				c, brokers := dialWire(cfg, intake{deliver: inbox})
+				cfg := DefaultConfig()
+				inbox := make(chan Message)
+				c, brokers := dialWire(t, cfg, inbox)
 				if _, err := c.Connect(t.Context()); err != nil {
 					t.Fatal(err)
 				}
@@ -215,7 +221,7 @@ func TestSilentLinkIsNoticed(t *testing.T) {
 				began := time.Now()
 				if holding {
 					time.Sleep(time.Hour) // it does not judge what it does not read
-					if isClosed(c.(*pahoClient).gone) {
+					if isClosed(c.(*pahoConn).gone) {
 						t.Fatal("gave up while holding back")
 					}
 					began = time.Now()
@@ -249,8 +255,8 @@ func TestSilentLinkIsNoticed(t *testing.T) {
 // and acknowledgements of before go nowhere.
 func TestLossWhileHoldingBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		inbox := make(chan delivery)
-		c, brokers := dialWire(DefaultMQTTConfig(), intake{deliver: inbox})
+		inbox := make(chan Message)
+		c, brokers := dialWire(t, DefaultConfig(), inbox)
 		if _, err := c.Connect(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -265,10 +271,10 @@ func TestLossWhileHoldingBack(t *testing.T) {
 			t.Error("lost without a reason")
 		}
 		c.Close(0)
-		first.ack()
+		first.Ack()
 		select {
 		case d := <-inbox:
-			t.Errorf("delivered after the end: %s", d.payload)
+			t.Errorf("delivered after the end: %s", d.Payload)
 		case <-time.After(time.Minute):
 		}
 		if err := c.Publish(t.Context(), "x", 1, false, nil); err == nil {
@@ -279,7 +285,7 @@ func TestLossWhileHoldingBack(t *testing.T) {
 
 func TestPublishOnTheWire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, brokers := dialWire(DefaultMQTTConfig(), intake{})
+		c, brokers := dialWire(t, DefaultConfig(), nil)
 		if _, err := c.Connect(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -292,7 +298,7 @@ func TestPublishOnTheWire(t *testing.T) {
 		go func() { result <- c.Publish(t.Context(), "x", 1, false, []byte("y")) }()
 		synctest.Wait()
 		_ = b.conn.Close()
-		if err := <-result; !errors.Is(err, errLost) && err == nil {
+		if err := <-result; !errors.Is(err, ErrLost) && err == nil {
 			t.Errorf("unconfirmed publish: %v", err)
 		}
 		c.Close(0)

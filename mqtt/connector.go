@@ -1,0 +1,118 @@
+package mqtt
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"devicetwin/internal/backoff"
+)
+
+// Connector keeps one client connected: a new connection after each loss, with
+// growing pauses between attempts.
+type Connector struct {
+	log  *slog.Logger
+	wait func(attempt int) time.Duration
+	// stable is how long a connection must last for the pauses to start again from
+	// the shortest. Two processes that use one client id disconnect each other at
+	// once, and would otherwise do so without a pause.
+	stable time.Duration
+	hooks  Hooks
+}
+
+// NewConnector makes a connector with the pauses and the client id (for its log)
+// of a configuration.
+func NewConnector(cfg Config, hooks Hooks, log *slog.Logger) *Connector {
+	return &Connector{
+		log:    log.With("connection", cfg.ClientID),
+		wait:   backoff.New(cfg.BackoffMin, cfg.BackoffMax),
+		stable: cfg.BackoffMax,
+		hooks:  hooks,
+	}
+}
+
+// Hooks are called at the turns of a connection. For each connection that Dial
+// made, Up may be called, and then Drain if it is to end in order; Down is always
+// called, last, when the connection is closed.
+type Hooks interface {
+	// Dial makes a connection; nil ends the connector.
+	Dial(ctx context.Context) Conn
+	// Up is called when connected; an error ends the connection.
+	Up(ctx context.Context, c Conn, sessionPresent bool) error
+	// Drain is called when the connector is told to stop while connected, and
+	// returns when nothing has to be sent any more, with how long the connection
+	// may take to send what it was given.
+	Drain(c Conn) (quiesce time.Duration)
+	Down(c Conn)
+}
+
+// Quiesce is how long a connection that ends in order usually may take to send
+// what it was given.
+const Quiesce = 500 * time.Millisecond
+
+// Run works until ctx ends.
+func (c *Connector) Run(ctx context.Context) {
+	var lostAt time.Time // zero: no outage was logged
+	what := "cannot connect to the broker; retrying"
+	attempt := 0
+	for ctx.Err() == nil {
+		var upSince time.Time
+		err := c.connection(ctx, func() {
+			if !lostAt.IsZero() {
+				c.log.Info("reconnected to the broker", "after", time.Since(lostAt).Round(time.Millisecond))
+			} else {
+				c.log.Info("connected to the broker")
+			}
+			lostAt = time.Time{}
+			what = "lost the connection to the broker; reconnecting"
+			upSince = time.Now()
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		if lostAt.IsZero() {
+			lostAt = time.Now()
+			c.log.Warn(what, "error", err)
+		} else {
+			c.log.Debug("still not connected to the broker", "error", err, "attempt", attempt)
+		}
+		if !upSince.IsZero() && time.Since(upSince) >= c.stable {
+			attempt = 0
+		}
+		pause := time.NewTimer(c.wait(attempt))
+		attempt++
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+		}
+	}
+}
+
+// connection lives through one connection and returns why it ended.
+func (c *Connector) connection(ctx context.Context, connected func()) error {
+	cl := c.hooks.Dial(ctx)
+	if cl == nil {
+		return ctx.Err()
+	}
+	quiesce := time.Duration(0)
+	defer func() {
+		cl.Close(quiesce)
+		c.hooks.Down(cl)
+	}()
+	present, err := cl.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.hooks.Up(ctx, cl, present); err != nil {
+		return err
+	}
+	connected()
+	select {
+	case err := <-cl.Lost():
+		return err
+	case <-ctx.Done():
+		quiesce = c.hooks.Drain(cl)
+		return ctx.Err()
+	}
+}

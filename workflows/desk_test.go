@@ -173,7 +173,7 @@ func TestARequestWaitsForTheWorkflow(t *testing.T) {
 		took     time.Duration
 	}{
 		{"a run that fails to end ten times", busy, 10, nil, 11, 5260 * time.Millisecond},
-		{"between two runs", serviceerror.NewNotFound("workflow execution already completed"), 1, nil, 2, 20 * time.Millisecond},
+		{"between two runs", runEndedError{serviceerror.NewNotFound("workflow execution already completed")}, 1, nil, 2, 20 * time.Millisecond},
 		{"a workflow that never can", busy, -1, busy, 35, 30 * time.Second},
 		{"any other fault", serviceerror.NewUnavailable("away"), -1, serviceerror.NewUnavailable("away"), 1, 0},
 	} {

@@ -6,9 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
+	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
@@ -102,30 +102,57 @@ func (c *Client) updateOnce(ctx context.Context, device, id string, list []opera
 		UpdateID: id, WorkflowID: WorkflowID(device), UpdateName: UpdateOperate,
 		Args: []any{operations{List: list}}, WaitForStage: client.WorkflowUpdateStageCompleted,
 	})
-	if err != nil {
-		return nil, err
-	}
 	var results operationResults
-	if err := handle.Get(ctx, &results); err != nil {
+	if err == nil {
+		err = handle.Get(ctx, &results)
+	}
+	var notFound *serviceerror.NotFound
+	if errors.As(err, &notFound) && c.runs(ctx, device) {
+		return nil, runEndedError{err}
+	}
+	if err != nil {
 		return nil, err
 	}
 	return results.List, nil
 }
 
+// runEndedError is that of a request which met the end of a run, of a workflow
+// that is running: the next run takes the request.
+type runEndedError struct{ error }
+
+func (e runEndedError) Unwrap() error { return e.error }
+
+// runs reports whether the device's workflow is running. An update that finds no
+// run to take it is told "not found" in all of three cases: there is no workflow,
+// it has ended (the device was deleted), or the run that was asked has ended and
+// another continues it. Only the workflow's present status tells them apart.
+func (c *Client) runs(ctx context.Context, device string) bool {
+	desc, err := c.temporal.DescribeWorkflowExecution(ctx, WorkflowID(device), "")
+	if err != nil {
+		return false
+	}
+	switch desc.GetWorkflowExecutionInfo().GetStatus() {
+	case enums.WORKFLOW_EXECUTION_STATUS_RUNNING, enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW:
+		return true
+	}
+	return false
+}
+
+// updateEndedType is the type by which the server says that a run ended after it
+// had accepted an update, and before it answered.
+const updateEndedType = "AcceptedUpdateCompletedWorkflow"
+
 // notReady reports whether a request met a run that was ending, or that could
 // not take anything at that moment.
 func notReady(err error) bool {
-	var notFound *serviceerror.NotFound
-	if errors.As(err, &notFound) {
-		return strings.Contains(notFound.Message, "completed")
-	}
+	var ended runEndedError
 	var app *temporal.ApplicationError
 	if errors.As(err, &app) {
-		return app.Type() == "AcceptedUpdateCompletedWorkflow"
+		return app.Type() == updateEndedType
 	}
 	var busy *serviceerror.WorkflowNotReady
 	var aborted *serviceerror.Aborted
-	return errors.As(err, &busy) || errors.As(err, &aborted)
+	return errors.As(err, &ended) || errors.As(err, &busy) || errors.As(err, &aborted)
 }
 
 // updateError gives a failure the name by which callers know it.
@@ -140,7 +167,7 @@ func updateError(err error) error {
 // errors.
 func availability(err error) error {
 	var notFound *serviceerror.NotFound
-	if errors.As(err, &notFound) {
+	if errors.As(err, &notFound) && !notReady(err) {
 		return fmt.Errorf("%w: %w", ErrUnknownDevice, err)
 	}
 	var (

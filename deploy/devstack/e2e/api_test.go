@@ -83,7 +83,7 @@ func expectStatus(t *testing.T, err error, status int) {
 }
 
 // changeDesired changes what is desired; the pump gets the delta and follows.
-func changeDesired(t *testing.T, operator *client.Client, pump *device) {
+func changeDesired(t *testing.T, operator *client.Client, pump *mqttDevice) {
 	t.Helper()
 	change := api.DesiredChange{Patch: api.Object(`{"interval": 12345678901234567890}`)}
 	desired, err := operator.Desire(t.Context(), "pump-1", change)
@@ -105,7 +105,7 @@ func changeDesired(t *testing.T, operator *client.Client, pump *device) {
 
 // commandThePump sends a command, which the pump carries out, and one that is
 // cancelled before its turn.
-func commandThePump(t *testing.T, operator *client.Client, pump *device) {
+func commandThePump(t *testing.T, operator *client.Client, pump *mqttDevice) {
 	t.Helper()
 	first, err := operator.SendCommand(t.Context(), "pump-1", api.NewCommand{Name: "reboot", Data: api.Object(`{"delay":10}`)})
 	if err != nil {

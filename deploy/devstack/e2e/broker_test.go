@@ -90,7 +90,7 @@ func TestUnacknowledgedComesFirstAndInOrder(t *testing.T) {
 
 // inOrder receives messages numbered first, first+1, …, last without a gap,
 // where first is between low and high. They stay open.
-func (d *device) inOrder(low, high, last int) (first int) {
+func (d *mqttDevice) inOrder(low, high, last int) (first int) {
 	d.t.Helper()
 	d.open = nil
 	for expected := low; expected <= last; expected++ {
@@ -113,7 +113,7 @@ func (d *device) inOrder(low, high, last int) (first int) {
 	return first
 }
 
-func (d *device) acknowledge(n int) {
+func (d *mqttDevice) acknowledge(n int) {
 	for _, m := range d.open[:n] {
 		m.ack()
 	}
@@ -199,7 +199,7 @@ func TestCredentials(t *testing.T) {
 func TestMoreThanAThousandSessions(t *testing.T) {
 	broker := startBroker(t, stack.Options{})
 	const devices = 1100
-	last := make([]*device, 0, 3)
+	last := make([]*mqttDevice, 0, 3)
 	for i := range devices {
 		id := "device-" + strconv.Itoa(i)
 		d := connect(t, broker.URL(), id, persistent)

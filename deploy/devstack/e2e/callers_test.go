@@ -75,7 +75,7 @@ func TestAThousandCallersOneDevice(t *testing.T) {
 
 // obedient is a device that carries out each command once and says so.
 type obedient struct {
-	*device
+	*mqttDevice
 	stop     chan struct{}
 	mu       sync.Mutex
 	done     []string // ids, in the order of carrying out
@@ -84,7 +84,7 @@ type obedient struct {
 }
 
 func newObedient(t *testing.T, url, id string) *obedient {
-	o := &obedient{device: connect(t, url, id), stop: make(chan struct{})}
+	o := &obedient{mqttDevice: connect(t, url, id), stop: make(chan struct{})}
 	o.subscribe("devices/" + id + "/commands/+")
 	var working sync.WaitGroup
 	working.Go(func() {

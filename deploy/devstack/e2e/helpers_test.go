@@ -31,9 +31,9 @@ func (w logWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// device is an MQTT client that hands its messages to the test, which
+// mqttDevice is an MQTT client that hands its messages to the test, which
 // acknowledges them.
-type device struct {
+type mqttDevice struct {
 	t       *testing.T
 	client  mqtt.Client
 	inbox   chan received
@@ -58,7 +58,7 @@ func login(username, password string) option {
 	return func(o *mqtt.ClientOptions) { o.SetUsername(username).SetPassword(password) }
 }
 
-func connect(t *testing.T, url, id string, options ...option) *device {
+func connect(t *testing.T, url, id string, options ...option) *mqttDevice {
 	t.Helper()
 	d, err := tryConnect(t, url, id, options...)
 	if err != nil {
@@ -67,8 +67,8 @@ func connect(t *testing.T, url, id string, options ...option) *device {
 	return d
 }
 
-func tryConnect(t *testing.T, url, id string, options ...option) (*device, error) {
-	d := &device{t: t, inbox: make(chan received, 10_000)}
+func tryConnect(t *testing.T, url, id string, options ...option) (*mqttDevice, error) {
+	d := &mqttDevice{t: t, inbox: make(chan received, 10_000)}
 	o := mqtt.NewClientOptions().AddBroker(url).SetClientID(id).SetProtocolVersion(4).SetCleanSession(true).SetOrderMatters(true).
 		SetAutoReconnect(false).SetConnectRetry(false).SetConnectTimeout(10 * time.Second).SetWriteTimeout(10 * time.Second).
 		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
@@ -90,9 +90,9 @@ func tryConnect(t *testing.T, url, id string, options ...option) (*device, error
 	return d, nil
 }
 
-func (d *device) disconnect() { d.client.Disconnect(20) }
+func (d *mqttDevice) disconnect() { d.client.Disconnect(20) }
 
-func (d *device) await(what string, token mqtt.Token) {
+func (d *mqttDevice) await(what string, token mqtt.Token) {
 	d.t.Helper()
 	if !token.WaitTimeout(patience) {
 		d.t.Fatalf("%s: no answer", what)
@@ -102,18 +102,18 @@ func (d *device) await(what string, token mqtt.Token) {
 	}
 }
 
-func (d *device) subscribe(filter string) {
+func (d *mqttDevice) subscribe(filter string) {
 	d.t.Helper()
 	d.await("subscribe to "+filter, d.client.Subscribe(filter, 1, nil))
 }
 
 // publish returns when the broker has acknowledged.
-func (d *device) publish(topic, payload string) {
+func (d *mqttDevice) publish(topic, payload string) {
 	d.t.Helper()
 	d.await("publish to "+topic, d.client.Publish(topic, 1, false, payload))
 }
 
-func (d *device) next() received {
+func (d *mqttDevice) next() received {
 	d.t.Helper()
 	select {
 	case m := <-d.inbox:
@@ -124,7 +124,7 @@ func (d *device) next() received {
 	}
 }
 
-func (d *device) nothingFor(pause time.Duration) {
+func (d *mqttDevice) nothingFor(pause time.Duration) {
 	d.t.Helper()
 	select {
 	case m := <-d.inbox:

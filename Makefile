@@ -20,7 +20,7 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 WORKFLOWCHECK := go run go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
 
 # Packages with goroutines, tested with the race detector.
-RACE := ./bridge/... ./simulator/... ./workflows/... ./cmd/...
+RACE := ./bridge/... ./simulator/... ./workflows/... ./service/... ./internal/cli/...
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo dev chaos bench-e2e test test-race check fmt bench fuzz dashboards histories clean
@@ -85,7 +85,7 @@ check: ## formatting, go.mod, vet, staticcheck, workflow determinism, import dir
 	cd $(STACK) && $(STATICCHECK) ./...
 	cd $(HELM) && $(STATICCHECK) ./...
 	$(WORKFLOWCHECK) -config .workflowcheck.yaml ./workflows/...
-	go test -run TestImportsPointOneWay ./cmd/devicetwin/app
+	go test -run TestImportsPointOneWay ./internal/layout
 
 fmt: ## format the code
 	gofmt -w .

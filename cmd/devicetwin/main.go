@@ -5,9 +5,9 @@ package main
 import (
 	"os"
 
-	"devicetwin/cmd/devicetwin/app"
+	"devicetwin/internal/cli/devicetwin"
 )
 
 func main() {
-	os.Exit(app.Main(os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(devicetwin.Main(os.Args[1:], os.Stdout, os.Stderr))
 }

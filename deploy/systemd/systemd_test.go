@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"devicetwin/cmd/devicetwin/app"
+	"devicetwin/internal/cli/devicetwin"
 )
 
 // unit is the settings of a unit file, by name, in order.
@@ -66,7 +66,7 @@ func TestCommandsAreKnown(t *testing.T) {
 		if words[0] != "/usr/local/bin/devicetwin" {
 			t.Errorf("%s: starts %s", file, words[0])
 		}
-		if err := app.CheckArguments(words[1:]); err != nil {
+		if err := devicetwin.CheckArguments(words[1:]); err != nil {
 			t.Errorf("%s: %v", file, err)
 		}
 	}

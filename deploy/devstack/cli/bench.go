@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"devicetwin/cmd/devicetwin/app"
 	"devicetwin/deploy/devstack/bench"
 	"devicetwin/deploy/devstack/process"
+	"devicetwin/internal/cli"
 )
 
 // benchCommand is "devstack bench".
@@ -42,7 +42,7 @@ func (c *benchCommand) Validate() error {
 }
 
 // Run measures and prints the table.
-func (c *benchCommand) Run(ctx context.Context, streams app.Streams) error {
+func (c *benchCommand) Run(ctx context.Context, streams cli.Streams) error {
 	if c.List {
 		_, err := fmt.Fprintln(streams.Out, strings.Join(bench.Cases(), "\n"))
 		return err
@@ -68,7 +68,7 @@ func (c *benchCommand) Run(ctx context.Context, streams app.Streams) error {
 		err = errors.Join(err, report.WriteTable(streams.Out), writeReport(c.Report, report))
 	}
 	if err == nil && !report.Clean {
-		return app.ErrNotClean
+		return cli.ErrNotClean
 	}
 	return err
 }

@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"devicetwin/cmd/devicetwin/app"
 	"devicetwin/deploy/devstack/pki"
+	"devicetwin/internal/cli"
 )
 
 // certFlags are of a command that issues a certificate.
@@ -24,7 +24,7 @@ type certCommand struct {
 }
 
 // Run issues the certificate.
-func (c *certCommand) Run(streams app.Streams) error { return c.issue(streams.Out, c.DataDir) }
+func (c *certCommand) Run(streams cli.Streams) error { return c.issue(streams.Out, c.DataDir) }
 
 // Validate is called by the parser.
 func (c certFlags) Validate() error {

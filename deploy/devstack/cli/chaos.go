@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"text/tabwriter"
 
-	"devicetwin/cmd/devicetwin/app"
 	"devicetwin/deploy/devstack/chaos"
+	"devicetwin/internal/cli"
 )
 
 // chaosCommand is "devstack chaos".
@@ -51,7 +51,7 @@ func (c *chaosCommand) cases() ([]chaos.Case, error) {
 }
 
 // Run tries the faults and prints the table.
-func (c *chaosCommand) Run(ctx context.Context, streams app.Streams) error {
+func (c *chaosCommand) Run(ctx context.Context, streams cli.Streams) error {
 	if c.List {
 		return c.list(streams)
 	}
@@ -72,12 +72,12 @@ func (c *chaosCommand) Run(ctx context.Context, streams app.Streams) error {
 		err = errors.Join(err, report.WriteTable(streams.Out), writeReport(c.Report, report))
 	}
 	if err == nil && !report.Clean && !(c.BrokerMayLose && report.Excused()) {
-		return app.ErrNotClean
+		return cli.ErrNotClean
 	}
 	return err
 }
 
-func (c *chaosCommand) list(streams app.Streams) error {
+func (c *chaosCommand) list(streams cli.Streams) error {
 	t := tabwriter.NewWriter(streams.Out, 0, 0, 2, ' ', 0)
 	for _, f := range chaos.Faults(c.Short) {
 		fmt.Fprintf(t, "%s\t%s\n", f.Name, f)

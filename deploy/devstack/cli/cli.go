@@ -26,9 +26,10 @@ import (
 	"runtime/debug"
 	"syscall"
 
-	"devicetwin/cmd/devicetwin/app"
 	"devicetwin/deploy/devstack/stack"
+	"devicetwin/internal/cli"
 	"devicetwin/internal/credentials"
+	"devicetwin/service"
 )
 
 type commandLine struct {
@@ -55,7 +56,7 @@ func execute(grammar any, name, description string, args []string, stdout, stder
 	defer stop()
 	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
-	return app.Execute(ctx, grammar, name, description, args, stdout, stderr)
+	return cli.Execute(ctx, grammar, name, description, args, stdout, stderr)
 }
 
 // fixedPorts are the ports that each server has by itself; freePorts are any
@@ -124,12 +125,12 @@ func relaxCollector() {
 func credentialsDir(dataDir string) string { return filepath.Join(dataDir, "credentials") }
 
 // serviceConfig is the configuration of bridge and worker on a stack.
-func serviceConfig(s *stack.Stack, log app.LogConfig, model app.ModelConfig, http app.HTTPConfig) app.Config {
-	return app.Config{
+func serviceConfig(s *stack.Stack, log service.LogConfig, model service.ModelConfig, http service.HTTPConfig) service.Config {
+	return service.Config{
 		Log: log, Model: model, HTTP: http,
-		MQTT:     app.MQTTConfig{URL: []string{s.MQTT.URL()}, TopicPrefix: "devices"},
-		Temporal: app.TemporalConfig{Address: s.Temporal.Addr(), Namespace: stack.Namespace, TaskQueue: "devices"},
-		Influx: app.InfluxConfig{
+		MQTT:     service.MQTTConfig{URL: []string{s.MQTT.URL()}, TopicPrefix: "devices"},
+		Temporal: service.TemporalConfig{Address: s.Temporal.Addr(), Namespace: stack.Namespace, TaskQueue: "devices"},
+		Influx: service.InfluxConfig{
 			URL: s.InfluxDB.URL(), Bucket: stack.BucketName, Spool: filepath.Join(s.DataDir(), "influx-spool"),
 		},
 	}

@@ -8,13 +8,15 @@ import (
 	"os"
 	"path/filepath"
 
-	"devicetwin/cmd/devicetwin/app"
 	"devicetwin/deploy/devstack/stack"
+	"devicetwin/internal/cli"
+	"devicetwin/internal/cli/simulate"
+	"devicetwin/service"
 )
 
 // demoCommand is "devstack demo".
 type demoCommand struct {
-	app.FleetConfig
+	simulate.FleetConfig
 	systemFlags
 	freePorts
 	DataDir  string `help:"Folder for the data of all servers; by default a temporary one." placeholder:"DIR"`
@@ -22,11 +24,11 @@ type demoCommand struct {
 }
 
 // Run starts everything, plays the fleet, and reports.
-func (c *demoCommand) Run(ctx context.Context, streams app.Streams) (err error) {
-	logging := app.LogConfig{Level: c.LogLevel, Format: "text"}
+func (c *demoCommand) Run(ctx context.Context, streams cli.Streams) (err error) {
+	logging := service.LogConfig{Level: c.LogLevel, Format: "text"}
 	log := logging.Logger(os.Stderr)
 	// Read once before anything is started, for the faults of the files.
-	if _, err := c.FleetConfig.Load(app.Config{Model: c.Model, MQTT: app.MQTTConfig{URL: []string{"tcp://127.0.0.1"}}}); err != nil {
+	if _, err := c.FleetConfig.Load(service.Config{Model: c.Model, MQTT: service.MQTTConfig{URL: []string{"tcp://127.0.0.1"}}}); err != nil {
 		return err
 	}
 	o := stack.Options{Ports: c.ports(), Logger: log, RemoveData: c.DataDir == ""}
@@ -60,7 +62,7 @@ func (c *demoCommand) dataDir() (string, error) {
 }
 
 // play runs the fleet; it ends early if the bridge or the worker fails.
-func (c *demoCommand) play(ctx context.Context, s *system, streams app.Streams, log *slog.Logger) error {
+func (c *demoCommand) play(ctx context.Context, s *system, streams cli.Streams, log *slog.Logger) error {
 	fleet, err := c.FleetConfig.Load(s.config)
 	if err != nil {
 		return err

@@ -8,21 +8,22 @@ import (
 	"os"
 	"path/filepath"
 
-	"devicetwin/cmd/devicetwin/app"
 	"devicetwin/deploy/devstack/stack"
+	"devicetwin/internal/cli"
+	"devicetwin/service"
 )
 
 // devCommand is "devstack dev".
 type devCommand struct {
 	systemFlags
 	fixedPorts
-	Log        app.LogConfig  `embed:"" prefix:"log-" group:"Logging"`
-	HTTP       app.HTTPConfig `embed:"" prefix:"http-" group:"HTTP"`
-	TLS        tlsFlags       `embed:"" group:"Devices with certificates"`
-	API        app.APIConfig  `embed:"" prefix:"api-" group:"API"`
-	DataDir    string         `help:"Folder for the data of all servers; it is kept." default:".devstack" placeholder:"DIR"`
-	Grafana    bool           `help:"Start an installed Grafana as well, with data source and dashboards."`
-	GrafanaDir string         `help:"Folder with Grafana's provisioning and dashboards." default:"deploy/grafana" placeholder:"DIR"`
+	Log        service.LogConfig  `embed:"" prefix:"log-" group:"Logging"`
+	HTTP       service.HTTPConfig `embed:"" prefix:"http-" group:"HTTP"`
+	TLS        tlsFlags           `embed:"" group:"Devices with certificates"`
+	API        service.APIConfig  `embed:"" prefix:"api-" group:"API"`
+	DataDir    string             `help:"Folder for the data of all servers; it is kept." default:".devstack" placeholder:"DIR"`
+	Grafana    bool               `help:"Start an installed Grafana as well, with data source and dashboards."`
+	GrafanaDir string             `help:"Folder with Grafana's provisioning and dashboards." default:"deploy/grafana" placeholder:"DIR"`
 }
 
 // Validate is called by the parser.
@@ -34,7 +35,7 @@ func (c *devCommand) Validate() error {
 }
 
 // Run starts everything and waits for the end.
-func (c *devCommand) Run(ctx context.Context, streams app.Streams) (err error) {
+func (c *devCommand) Run(ctx context.Context, streams cli.Streams) (err error) {
 	log := c.Log.Logger(os.Stderr)
 	dataDir, err := filepath.Abs(c.DataDir)
 	if err != nil {

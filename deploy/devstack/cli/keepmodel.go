@@ -7,7 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"devicetwin/cmd/devicetwin/app"
+	"devicetwin/service"
 )
 
 // keepModel keeps a copy of the model that new devices start with, and returns
@@ -16,8 +16,8 @@ import (
 //
 // A copy lies in a folder of its own, for the name of a file can be that of the
 // model.
-func keepModel(c app.ModelConfig, dataDir string) (files []string, err error) {
-	models, err := app.ModelConfig{Model: c.Model}.LoadModels()
+func keepModel(c service.ModelConfig, dataDir string) (files []string, err error) {
+	models, err := service.ModelConfig{Model: c.Model}.LoadModels()
 	if err != nil {
 		return nil, err
 	}

@@ -9,19 +9,20 @@ import (
 	"path/filepath"
 	"slices"
 
-	"devicetwin/cmd/devicetwin/app"
 	"devicetwin/deploy/devstack/stack"
+	"devicetwin/internal/cli"
+	"devicetwin/service"
 )
 
 // serveCommand is "devstack serve".
 type serveCommand struct {
 	fixedPorts
-	Log        app.LogConfig `embed:"" prefix:"log-" group:"Logging"`
-	Only       partNames     `help:"Parts to run, separated by commas: mqtt, mqtts, temporal, ui, influxdb, grafana. By default all but mqtts, which is for devices with certificates, and Grafana." placeholder:"PARTS"`
-	TLS        tlsFlags      `embed:"" group:"Devices with certificates"`
-	DataDir    string        `help:"Folder for the data of all servers; it is kept." default:".devstack" placeholder:"DIR"`
-	SyncAlways bool          `help:"Let broker and Temporal wait for the disk before they acknowledge anything, to survive the loss of power."`
-	GrafanaDir string        `help:"Folder with Grafana's provisioning and dashboards." default:"deploy/grafana" placeholder:"DIR"`
+	Log        service.LogConfig `embed:"" prefix:"log-" group:"Logging"`
+	Only       partNames         `help:"Parts to run, separated by commas: mqtt, mqtts, temporal, ui, influxdb, grafana. By default all but mqtts, which is for devices with certificates, and Grafana." placeholder:"PARTS"`
+	TLS        tlsFlags          `embed:"" group:"Devices with certificates"`
+	DataDir    string            `help:"Folder for the data of all servers; it is kept." default:".devstack" placeholder:"DIR"`
+	SyncAlways bool              `help:"Let broker and Temporal wait for the disk before they acknowledge anything, to survive the loss of power."`
+	GrafanaDir string            `help:"Folder with Grafana's provisioning and dashboards." default:"deploy/grafana" placeholder:"DIR"`
 }
 
 // partNames is a list of parts on the command line.
@@ -35,7 +36,7 @@ func (p *partNames) UnmarshalText(text []byte) error {
 }
 
 // Run starts the servers and waits for the end.
-func (c *serveCommand) Run(ctx context.Context, streams app.Streams) (err error) {
+func (c *serveCommand) Run(ctx context.Context, streams cli.Streams) (err error) {
 	dataDir, err := filepath.Abs(c.DataDir)
 	if err != nil {
 		return fmt.Errorf("data directory %s: %w", c.DataDir, err)

@@ -12,8 +12,9 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"devicetwin/cmd/devicetwin/app"
 	"devicetwin/deploy/devstack/stack"
+	"devicetwin/internal/cli"
+	"devicetwin/service"
 )
 
 // StandaloneName is the name under which the program is the standalone form.
@@ -57,10 +58,10 @@ type standaloneCommand struct {
 	dataFlag
 	systemFlags
 	fixedPorts
-	TLS  tlsFlags       `embed:"" group:"Devices with certificates"`
-	Log  app.LogConfig  `embed:"" prefix:"log-" group:"Logging"`
-	HTTP app.HTTPConfig `embed:"" prefix:"http-" group:"HTTP"`
-	API  app.APIConfig  `embed:"" prefix:"api-" group:"API"`
+	TLS  tlsFlags           `embed:"" group:"Devices with certificates"`
+	Log  service.LogConfig  `embed:"" prefix:"log-" group:"Logging"`
+	HTTP service.HTTPConfig `embed:"" prefix:"http-" group:"HTTP"`
+	API  service.APIConfig  `embed:"" prefix:"api-" group:"API"`
 
 	SyncAlways bool          `help:"Wait for the disk before a message or a signal is acknowledged, so that the loss of power loses none." default:"true" negatable:""`
 	KeepPoints time.Duration `help:"How long InfluxDB keeps points; 0s for ever." default:"2160h"`
@@ -155,4 +156,4 @@ type standaloneCertCommand struct {
 }
 
 // Run issues the certificate.
-func (c *standaloneCertCommand) Run(streams app.Streams) error { return c.issue(streams.Out, c.Data) }
+func (c *standaloneCertCommand) Run(streams cli.Streams) error { return c.issue(streams.Out, c.Data) }

@@ -9,18 +9,18 @@ import (
 	"strings"
 	"time"
 
-	"devicetwin/cmd/devicetwin/app"
 	"devicetwin/deploy/devstack/stack"
+	"devicetwin/service"
 )
 
 // systemFlags are what demo and dev have in common.
 type systemFlags struct {
-	Model  app.ModelConfig  `embed:"" group:"Models"`
-	Bridge app.BridgeConfig `embed:"" prefix:"bridge-" group:"Bridge"`
-	Worker workerFlags      `embed:"" prefix:"worker-" group:"Worker"`
+	Model  service.ModelConfig  `embed:"" group:"Models"`
+	Bridge service.BridgeConfig `embed:"" prefix:"bridge-" group:"Bridge"`
+	Worker workerFlags          `embed:"" prefix:"worker-" group:"Worker"`
 }
 
-// workerFlags are those of app.WorkerConfig that do not follow from the stack.
+// workerFlags are those of service.WorkerConfig that do not follow from the stack.
 type workerFlags struct {
 	RunEvents int `help:"Messages that one run of a device's workflow applies before it is continued as new." default:"10000"`
 
@@ -30,12 +30,12 @@ type workerFlags struct {
 // system is a stack with the bridge and the worker on it, in one process.
 type system struct {
 	stack   *stack.Stack
-	service *app.Service
-	config  app.Config
+	service *service.Service
+	config  service.Config
 }
 
 // startSystem starts it all; api may be nil.
-func startSystem(ctx context.Context, o stack.Options, flags systemFlags, log app.LogConfig, listen string, api *app.APIConfig) (_ *system, err error) {
+func startSystem(ctx context.Context, o stack.Options, flags systemFlags, log service.LogConfig, listen string, api *service.APIConfig) (_ *system, err error) {
 	// A fault in a model is found before anything is started.
 	if _, err := flags.Model.LoadModels(); err != nil {
 		return nil, err
@@ -44,9 +44,9 @@ func startSystem(ctx context.Context, o stack.Options, flags systemFlags, log ap
 	if s.stack, err = startStack(ctx, o); err != nil {
 		return nil, err
 	}
-	s.config = serviceConfig(s.stack, log, flags.Model, app.HTTPConfig{Listen: listen})
+	s.config = serviceConfig(s.stack, log, flags.Model, service.HTTPConfig{Listen: listen})
 	s.config.API = api
-	worker := app.WorkerConfig{Credentials: credentialsDir(o.DataDir), RunEvents: flags.Worker.RunEvents, CountEvery: flags.Worker.CountEvery}
+	worker := service.WorkerConfig{Credentials: credentialsDir(o.DataDir), RunEvents: flags.Worker.RunEvents, CountEvery: flags.Worker.CountEvery}
 	if s.service, err = s.config.StartService(&flags.Bridge, &worker, o.Logger); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

@@ -18,7 +18,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"go.temporal.io/server/common/dynamicconfig"
 
-	"devicetwin/cmd/devicetwin/app"
+	"devicetwin/internal/cli/devicetwin"
+	"devicetwin/service"
 )
 
 const deployDir = "../.."
@@ -166,7 +167,7 @@ func TestServicesAreLookedAfter(t *testing.T) {
 }
 
 func TestSettingsAreKnown(t *testing.T) {
-	names, err := app.Environment()
+	names, err := devicetwin.Environment()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +183,7 @@ func TestSettingsAreKnown(t *testing.T) {
 		}
 		if ours(s) {
 			ran++
-			if err := app.CheckArguments(s.Command); err != nil {
+			if err := devicetwin.CheckArguments(s.Command); err != nil {
 				t.Errorf("%s: %q: %v", name, s.Command, err)
 			}
 		}
@@ -195,13 +196,13 @@ func TestSettingsAreKnown(t *testing.T) {
 // Every healthcheck asks for something that our processes serve, at the address
 // that they are told to listen on.
 func TestHealthchecksAskForWhatIsServed(t *testing.T) {
-	config := app.Config{
-		Temporal: app.TemporalConfig{Address: "127.0.0.1:1", Namespace: "default", TaskQueue: "devices"},
-		MQTT:     app.MQTTConfig{URL: []string{"tcp://127.0.0.1:1"}, TopicPrefix: "devices"},
-		Model:    app.ModelConfig{Model: "../../../models/pump.yaml"},
-		HTTP:     app.HTTPConfig{Listen: "127.0.0.1:0"},
+	config := service.Config{
+		Temporal: service.TemporalConfig{Address: "127.0.0.1:1", Namespace: "default", TaskQueue: "devices"},
+		MQTT:     service.MQTTConfig{URL: []string{"tcp://127.0.0.1:1"}, TopicPrefix: "devices"},
+		Model:    service.ModelConfig{Model: "../../../models/pump.yaml"},
+		HTTP:     service.HTTPConfig{Listen: "127.0.0.1:0"},
 	}
-	service, err := config.StartService(nil, &app.WorkerConfig{Credentials: t.TempDir(), RunEvents: 1}, slog.New(slog.DiscardHandler))
+	service, err := config.StartService(nil, &service.WorkerConfig{Credentials: t.TempDir(), RunEvents: 1}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

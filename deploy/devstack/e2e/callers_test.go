@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"devicetwin/cmd/devicetwin/app"
 	"devicetwin/deploy/devstack/stack"
+	"devicetwin/service"
 	"devicetwin/workflows"
 )
 
@@ -40,7 +40,7 @@ func TestAThousandCallersOneDevice(t *testing.T) {
 
 	pump := newObedient(t, servers.settings["DEVICETWIN_MQTT_URL"], "p1")
 	pump.publish("devices/p1/status", `{"status":"boot"}`)
-	models, err := app.ModelConfig{Model: pumpModel}.LoadModels()
+	models, err := service.ModelConfig{Model: pumpModel}.LoadModels()
 	if err != nil {
 		t.Fatal(err)
 	}

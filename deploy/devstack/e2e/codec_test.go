@@ -13,9 +13,9 @@ import (
 	"go.temporal.io/sdk/converter"
 	"google.golang.org/protobuf/proto"
 
-	"devicetwin/cmd/devicetwin/app"
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/internal/codec"
+	"devicetwin/service"
 	"devicetwin/workflows"
 )
 
@@ -34,15 +34,15 @@ func TestTemporalKeepsOnlyCiphertext(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := start(t, stack.Options{Parts: []stack.Part{stack.PartMQTT, stack.PartTemporal}})
-	models := app.ModelConfig{Model: pumpModel}
-	service, err := app.Config{
-		MQTT:     app.MQTTConfig{URL: []string{s.MQTT.URL()}, TopicPrefix: "devices"},
-		Temporal: app.TemporalConfig{Address: s.Temporal.Addr(), Namespace: stack.Namespace, TaskQueue: taskQueue, Keys: keyFile},
+	models := service.ModelConfig{Model: pumpModel}
+	service, err := service.Config{
+		MQTT:     service.MQTTConfig{URL: []string{s.MQTT.URL()}, TopicPrefix: "devices"},
+		Temporal: service.TemporalConfig{Address: s.Temporal.Addr(), Namespace: stack.Namespace, TaskQueue: taskQueue, Keys: keyFile},
 		Model:    models,
-		HTTP:     app.HTTPConfig{Listen: "127.0.0.1:0"},
+		HTTP:     service.HTTPConfig{Listen: "127.0.0.1:0"},
 	}.StartService(
-		&app.BridgeConfig{ID: "e2e", MaxPayload: 128 << 10, Window: 4096, BatchMessages: 500, SignalsInFlight: 64},
-		&app.WorkerConfig{Credentials: t.TempDir(), RunEvents: 1000}, testLogger(t))
+		&service.BridgeConfig{ID: "e2e", MaxPayload: 128 << 10, Window: 4096, BatchMessages: 500, SignalsInFlight: 64},
+		&service.WorkerConfig{Credentials: t.TempDir(), RunEvents: 1000}, testLogger(t))
 	if err != nil {
 		t.Fatal(err)
 	}

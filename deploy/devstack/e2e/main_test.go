@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"devicetwin/cmd/devicetwin/app"
 	"devicetwin/deploy/devstack/cli"
+	"devicetwin/internal/cli/devicetwin"
 )
 
 // behaveAs makes the test binary behave as one of the programs, in a process
@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	case cli.StandaloneName:
 		os.Exit(cli.Standalone(os.Args[1:], os.Stdout, os.Stderr))
 	case "devicetwin":
-		os.Exit(app.Main(os.Args[1:], os.Stdout, os.Stderr))
+		os.Exit(devicetwin.Main(os.Args[1:], os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())
 }

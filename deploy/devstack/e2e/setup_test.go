@@ -13,14 +13,15 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"devicetwin/cmd/devicetwin/app"
 	"devicetwin/deploy/devstack/stack"
+	"devicetwin/internal/cli"
+	"devicetwin/internal/cli/devicetwin"
 	"devicetwin/workflows"
 )
 
 func setUp(addr, namespace string) (status int, log string) {
 	var out bytes.Buffer
-	status = app.Main([]string{"setup", "--temporal-address", addr, "--temporal-namespace", namespace, "--retention=36h"}, &out, &out)
+	status = devicetwin.Main([]string{"setup", "--temporal-address", addr, "--temporal-namespace", namespace, "--retention=36h"}, &out, &out)
 	return status, out.String()
 }
 
@@ -29,7 +30,7 @@ func setUp(addr, namespace string) (status int, log string) {
 func TestSetup(t *testing.T) {
 	s := start(t, stack.Options{Parts: []stack.Part{stack.PartTemporal}})
 	for range 2 {
-		if status, log := setUp(s.Temporal.Addr(), "fleet"); status != app.ExitOK {
+		if status, log := setUp(s.Temporal.Addr(), "fleet"); status != cli.ExitOK {
 			t.Fatalf("exit status %d: %s", status, log)
 		}
 	}
@@ -70,7 +71,7 @@ func TestSetupRefusesAnotherType(t *testing.T) {
 		return err == nil
 	})
 	status, log := setUp(s.Temporal.Addr(), namespace)
-	if want := fmt.Sprintf("DeviceTags is %v", enumspb.INDEXED_VALUE_TYPE_INT); status != app.ExitFailed || !strings.Contains(log, want) {
+	if want := fmt.Sprintf("DeviceTags is %v", enumspb.INDEXED_VALUE_TYPE_INT); status != cli.ExitFailed || !strings.Contains(log, want) {
 		t.Errorf("exit status %d, and not %q in %s", status, want, log)
 	}
 }

@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"devicetwin/cmd/devicetwin/app"
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/internal/credentials"
+	"devicetwin/service"
 	"devicetwin/simulator"
 	"devicetwin/workflows"
 )
@@ -52,18 +52,18 @@ func startSystemOn(t *testing.T, o stack.Options, runEvents int) *system {
 	o.Parts = append(o.Parts, stack.PartMQTT, stack.PartTemporal, stack.PartInfluxDB)
 	o.Credentials = store
 	s := start(t, o)
-	models := app.ModelConfig{Model: pumpModel}
-	config := app.Config{
-		MQTT:     app.MQTTConfig{URL: []string{s.MQTT.URL()}, TopicPrefix: "devices"},
-		Temporal: app.TemporalConfig{Address: s.Temporal.Addr(), Namespace: stack.Namespace, TaskQueue: taskQueue},
-		Influx:   app.InfluxConfig{URL: s.InfluxDB.URL(), Bucket: stack.BucketName},
+	models := service.ModelConfig{Model: pumpModel}
+	config := service.Config{
+		MQTT:     service.MQTTConfig{URL: []string{s.MQTT.URL()}, TopicPrefix: "devices"},
+		Temporal: service.TemporalConfig{Address: s.Temporal.Addr(), Namespace: stack.Namespace, TaskQueue: taskQueue},
+		Influx:   service.InfluxConfig{URL: s.InfluxDB.URL(), Bucket: stack.BucketName},
 		Model:    models,
-		HTTP:     app.HTTPConfig{Listen: "127.0.0.1:0"},
-		API:      &app.APIConfig{Listen: "127.0.0.1:0", Timeout: 10 * time.Second, Streams: 10},
+		HTTP:     service.HTTPConfig{Listen: "127.0.0.1:0"},
+		API:      &service.APIConfig{Listen: "127.0.0.1:0", Timeout: 10 * time.Second, Streams: 10},
 	}
 	service, err := config.StartService(
-		&app.BridgeConfig{ID: "e2e", MaxPayload: 128 << 10, Window: 4096, BatchMessages: 500, SignalsInFlight: 64},
-		&app.WorkerConfig{Credentials: dir, RunEvents: runEvents, CountEvery: 2 * time.Second}, testLogger(t))
+		&service.BridgeConfig{ID: "e2e", MaxPayload: 128 << 10, Window: 4096, BatchMessages: 500, SignalsInFlight: 64},
+		&service.WorkerConfig{Credentials: dir, RunEvents: runEvents, CountEvery: 2 * time.Second}, testLogger(t))
 	if err != nil {
 		t.Fatal(err)
 	}

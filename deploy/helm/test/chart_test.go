@@ -20,7 +20,7 @@ import (
 	"helm.sh/helm/v4/pkg/engine"
 	"sigs.k8s.io/yaml"
 
-	"devicetwin/cmd/devicetwin/app"
+	"devicetwin/internal/cli/devicetwin"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -167,7 +167,7 @@ func objects(t *testing.T, text string) []object {
 // Every variable and argument is one that the program knows, and every file that
 // a variable names lies in a folder that is mounted.
 func TestContainersAreWhatTheProgramTakes(t *testing.T) {
-	known, err := app.Environment()
+	known, err := devicetwin.Environment()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func TestContainersAreWhatTheProgramTakes(t *testing.T) {
 			for _, c := range pod.Containers {
 				containers++
 				where := filepath.Base(name) + ", " + o.Metadata.Name
-				if err := app.CheckArguments(c.Args); err != nil {
+				if err := devicetwin.CheckArguments(c.Args); err != nil {
 					t.Errorf("%s: %q: %v", where, c.Args, err)
 				}
 				if pod.SecurityContext["runAsNonRoot"] != true || !c.SecurityContext.ReadOnlyRootFilesystem ||

@@ -1,0 +1,48 @@
+package admin
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"regexp"
+
+	"devicetwin/internal/cli"
+	"devicetwin/internal/credentials"
+)
+
+// credentialsCommand is "devicetwin credentials".
+type credentialsCommand struct {
+	Issue issueCommand `cmd:"" help:"Give a device that is new its first credentials, in the form in which a reprovisioning sends them."`
+}
+
+type issueCommand struct {
+	Device string `arg:"" help:"Id of the device."`
+
+	Worker struct {
+		Credentials string `help:"Folder of the hashes of the credentials that devices were given, as the worker has it." default:"credentials" placeholder:"DIR"`
+	} `embed:"" prefix:"worker-"`
+}
+
+var deviceID = regexp.MustCompile(`^[a-zA-Z0-9:_-]{1,128}$`)
+
+// Run prints the only copy of the password.
+func (c *issueCommand) Run(ctx context.Context, streams cli.Streams) error {
+	if !deviceID.MatchString(c.Device) {
+		return cli.Usage(fmt.Errorf("device id %q: expected %s", c.Device, deviceID))
+	}
+	store, err := credentials.Open(c.Worker.Credentials)
+	if err != nil {
+		return err
+	}
+	id := "first-" + rand.Text()
+	secret, err := store.Issue(ctx, c.Device, id)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(streams.Out).Encode(struct {
+		ID       string `json:"id"`
+		Username string `json:"username"`
+		Password string `json:"password"`
+	}{id, c.Device, secret})
+}

@@ -1,0 +1,154 @@
+// Package admin is the commands of those who run the service: what they need once,
+// or ask about it.
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"devicetwin/internal/cli"
+	"devicetwin/service"
+	"devicetwin/workflows"
+)
+
+// Commands are the commands of an administrator.
+type Commands struct {
+	Setup       setupCommand       `cmd:"" help:"Make what Temporal needs: the namespace and its search attributes."`
+	Credentials credentialsCommand `cmd:"" help:"Work with the credentials of devices."`
+	Token       tokenCommand       `cmd:"" help:"Make tokens for the API."`
+	Codec       codecCommand       `cmd:"" help:"Work with the encryption of what Temporal keeps."`
+	Health      healthCommand      `cmd:"" help:"Ask a running process whether it is ready; for healthchecks."`
+}
+
+// setupCommand is "devicetwin setup".
+type setupCommand struct {
+	Log      service.LogConfig      `embed:"" prefix:"log-" group:"Logging"`
+	Temporal service.TemporalConfig `embed:"" prefix:"temporal-" group:"Temporal"`
+
+	Retention time.Duration `help:"How long a new namespace keeps closed runs of workflows; each device leaves one with every continue-as-new." default:"24h"`
+	Wait      time.Duration `help:"Longest wait for Temporal, and for what was made to be usable." default:"5m"`
+}
+
+// Run makes what is missing. It may be run again at any time.
+func (c *setupCommand) Run(ctx context.Context) error {
+	if c.Retention < time.Hour {
+		return cli.Usage(fmt.Errorf("--retention %v: expected at least 1h", c.Retention))
+	}
+	log := c.Log.Logger(os.Stderr)
+	temporal, err := c.Temporal.Dial(prometheus.NewRegistry(), log)
+	if err != nil {
+		return err
+	}
+	defer temporal.Close()
+	ctx, cancel := context.WithTimeout(ctx, c.Wait)
+	defer cancel()
+	s := setup{temporal: temporal, namespace: c.Temporal.Namespace, retention: c.Retention, log: log}
+	return s.untilDone(ctx)
+}
+
+// setup prepares a namespace.
+type setup struct {
+	temporal  client.Client
+	namespace string
+	retention time.Duration
+	log       *slog.Logger
+}
+
+// untilDone tries until everything is there: Temporal may still be starting, and
+// takes some seconds to know what was made.
+func (s setup) untilDone(ctx context.Context) error {
+	const pause = 500 * time.Millisecond
+	for told := false; ; {
+		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
+		err := s.once(attempt)
+		cancel()
+		if err == nil {
+			s.log.Info("Temporal has what devices need", "namespace", s.namespace)
+			return nil
+		}
+		if hopeless(err) {
+			return fmt.Errorf("set up namespace %s: %w", s.namespace, err)
+		}
+		if !told {
+			s.log.Info("waiting for Temporal", "reason", err)
+			told = true
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("set up namespace %s: gave up: %w", s.namespace, err)
+		case <-time.After(pause):
+		}
+	}
+}
+
+// hopeless tells errors that waiting does not cure.
+func hopeless(err error) bool {
+	var denied *serviceerror.PermissionDenied
+	var invalid *serviceerror.InvalidArgument
+	var unimplemented *serviceerror.Unimplemented
+	return errors.Is(err, workflows.ErrAttributeType) || errors.As(err, &denied) || errors.As(err, &invalid) || errors.As(err, &unimplemented)
+}
+
+func (s setup) once(ctx context.Context) error {
+	if err := s.makeNamespace(ctx); err != nil {
+		return err
+	}
+	if err := s.makeAttributes(ctx); err != nil {
+		return err
+	}
+	return s.use(ctx)
+}
+
+func (s setup) makeNamespace(ctx context.Context) error {
+	_, err := s.temporal.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: s.namespace})
+	var missing *serviceerror.NamespaceNotFound
+	if !errors.As(err, &missing) {
+		return wrap("look for the namespace", err)
+	}
+	_, err = s.temporal.WorkflowService().RegisterNamespace(ctx, &workflowservice.RegisterNamespaceRequest{
+		Namespace: s.namespace, WorkflowExecutionRetentionPeriod: durationpb.New(s.retention),
+	})
+	var exists *serviceerror.NamespaceAlreadyExists
+	if err != nil && !errors.As(err, &exists) {
+		return wrap("make the namespace", err)
+	}
+	s.log.Info("namespace made", "namespace", s.namespace, "retention", s.retention)
+	return nil
+}
+
+func (s setup) makeAttributes(ctx context.Context) error {
+	made, err := workflows.AddSearchAttributes(ctx, s.temporal.OperatorService(), s.namespace)
+	if err == nil && len(made) > 0 {
+		s.log.Info("search attributes made", "names", made)
+	}
+	return err
+}
+
+// use asks for every attribute in one query.
+func (s setup) use(ctx context.Context) error {
+	_, err := s.temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
+		Namespace: s.namespace, Query: workflows.SearchAttributesQuery(),
+	})
+	var invalid *serviceerror.InvalidArgument
+	if errors.As(err, &invalid) {
+		return fmt.Errorf("use the search attributes: %s", invalid.Message) // not known yet: no reason to give up
+	}
+	return wrap("use the search attributes", err)
+}
+
+func wrap(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}

@@ -1,0 +1,127 @@
+// Package cli is what the command lines of devicetwin, devstack and
+// devicetwin-standalone have in common: settings from flags, environment and file,
+// exit statuses, and completion. The commands are in the packages below it, split
+// by who uses them.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/alecthomas/kong"
+
+	"devicetwin/api/client"
+	"devicetwin/service"
+	"devicetwin/source"
+)
+
+// Exit statuses of the command.
+const (
+	ExitOK       = 0
+	ExitFailed   = 1 // the run failed
+	ExitUsage    = 2 // wrong flags, configuration, model or scenario; nothing was started
+	ExitNotClean = 3 // the simulator's ledger found a fault
+	ExitNotFound = 4 // the API knows no such device or command
+)
+
+// ErrNotClean ends a simulation whose report is not clean.
+var ErrNotClean = errors.New("the report is not clean")
+
+// Usage marks an error as one of the input, found before anything was started:
+// the exit status is ExitUsage.
+func Usage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return usageError{err}
+}
+
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// exitRequest carries kong's wish to exit (--help) out of the parser.
+type exitRequest int
+
+// Execute parses args into a kong grammar, runs the command chosen, and
+// translates its error into an exit status. The command's Run method may take a
+// context.Context and a Streams.
+func Execute(ctx context.Context, grammar any, name, description string, args []string, stdout, stderr io.Writer) (status int) {
+	defer func() {
+		if r := recover(); r != nil {
+			code, ok := r.(exitRequest)
+			if !ok {
+				panic(r)
+			}
+			status = int(code)
+		}
+	}()
+	parser, err := NewParser(grammar, name, description, stdout, stderr)
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n", name, err)
+		return ExitFailed
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		complain(stderr, name, err)
+		fmt.Fprintf(stderr, "%s: run \"%s --help\" for usage\n", name, name)
+		return ExitUsage
+	}
+	command.BindTo(ctx, (*context.Context)(nil))
+	command.Bind(Streams{Out: stdout, Err: stderr})
+	err = command.Run()
+	if err != nil && !errors.Is(err, ErrNotClean) {
+		complain(stderr, name, err)
+	}
+	return statusOf(err)
+}
+
+func statusOf(err error) int {
+	var usage usageError
+	var config *service.ConfigError
+	switch {
+	case err == nil:
+		return ExitOK
+	case errors.Is(err, ErrNotClean):
+		return ExitNotClean
+	case notFound(err):
+		return ExitNotFound
+	case errors.As(err, &usage), errors.As(err, &config):
+		return ExitUsage
+	}
+	return ExitFailed
+}
+
+// notFound reports whether the API does not know the thing asked for.
+func notFound(err error) bool {
+	var problem *client.Problem
+	return errors.As(err, &problem) && problem.Status == http.StatusNotFound
+}
+
+// NewParser makes the parser of a grammar.
+func NewParser(grammar any, name, description string, stdout, stderr io.Writer) (parser *kong.Kong, err error) {
+	return kong.New(grammar,
+		kong.Name(name), kong.Description(description), kong.UsageOnError(),
+		kong.DefaultEnvars("DEVICETWIN"),
+		kong.Configuration(func(r io.Reader) (kong.Resolver, error) { return loadConfigFile(r, parser.Model) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { panic(exitRequest(code)) }),
+	)
+}
+
+// Streams is where a command writes.
+type Streams struct{ Out, Err io.Writer }
+
+// complain prints an error; the faults of files with the lines at fault.
+func complain(w io.Writer, name string, err error) {
+	var faults source.Faults
+	if errors.As(err, &faults) {
+		fmt.Fprint(w, faults.Pretty())
+		return
+	}
+	fmt.Fprintf(w, "%s: %v\n", name, err)
+}

@@ -1,0 +1,52 @@
+// Package devicetwin is the command line of the program devicetwin.
+package devicetwin
+
+import (
+	"context"
+	"devicetwin/internal/cli"
+	"devicetwin/internal/cli/admin"
+	"devicetwin/internal/cli/model"
+	"devicetwin/internal/cli/operator"
+	"devicetwin/internal/cli/simulate"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// commandLine is the grammar of the command.
+type commandLine struct {
+	Config kong.ConfigFlag `help:"YAML file with settings; flags and environment go before it." placeholder:"FILE"`
+
+	Run      runCommand       `cmd:"" help:"Run the bridge and the worker in one process."`
+	Bridge   bridgeCommand    `cmd:"" help:"Run the bridge: MQTT messages to InfluxDB points and workflow signals."`
+	Worker   workerCommand    `cmd:"" help:"Run the worker: device workflows and their activities."`
+	Simulate simulate.Command `cmd:"" set:"http_listen=" help:"Play a fleet of devices and prove that nothing was lost, doubled or reordered."`
+	Model    model.Command    `cmd:"" help:"Work with model files."`
+	API      apiCommand       `cmd:"" name:"api" help:"Run the operator's HTTP API."`
+
+	Operator operator.Commands `embed:""`
+	Admin    admin.Commands    `embed:""`
+
+	Completion cli.CompletionCommand `cmd:"" help:"Print what a shell needs to complete this command."`
+	Complete   cli.CompleteCommand   `cmd:"" hidden:"" passthrough:""`
+}
+
+const description = `A durable twin for every device on your MQTT broker: a state machine and event
+patterns for each device, in a Temporal workflow of its own.
+
+Settings can be given as flags, in the environment (DEVICETWIN_MQTT_URL for
+--mqtt-url) or in a YAML file (--config).`
+
+// Main runs the command and returns its exit status. It stops early, and
+// gracefully, on SIGINT and SIGTERM.
+func Main(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// A second signal ends the process at once.
+	context.AfterFunc(ctx, stop)
+	var grammar commandLine
+	return cli.Execute(ctx, &grammar, "devicetwin", description, args, stdout, stderr)
+}

@@ -1,0 +1,69 @@
+package devicetwin
+
+import (
+	"devicetwin/internal/cli"
+	"io"
+	"strings"
+	"testing"
+)
+
+func TestSecretsFromFiles(t *testing.T) {
+	secret, empty := write(t, "secret", "s3cret with spaces \n"), write(t, "empty", "\n")
+	var grammar commandLine
+	parse := func(args ...string) error {
+		parser, err := cli.NewParser(&grammar, "devicetwin", "", io.Discard, io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = parser.Parse(args)
+		return err
+	}
+	if err := parse("bridge", "--mqtt-password-file", secret, "--influx-token-file", secret, "--temporal-api-key-file", secret); err != nil {
+		t.Fatal(err)
+	}
+	for what, got := range map[string]string{
+		"mqtt": grammar.Bridge.MQTT.Password, "influx": grammar.Bridge.Influx.Token, "temporal": grammar.Bridge.Temporal.APIKey,
+	} {
+		if got != "s3cret with spaces " {
+			t.Errorf("%s: got %q", what, got)
+		}
+	}
+	if err := parse("setup", "--temporal-api-key-file", secret); err != nil || grammar.Admin.Setup.Temporal.APIKey != "s3cret with spaces " {
+		t.Errorf("setup: got %q, %v", grammar.Admin.Setup.Temporal.APIKey, err)
+	}
+	for _, tt := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"bridge", "--mqtt-password-file", secret, "--mqtt-password=x"}, "expected one of them"},
+		{[]string{"bridge", "--mqtt-password-file", empty}, "is empty"},
+		{[]string{"bridge", "--influx-token-file", secret + "-none"}, "no such file"},
+	} {
+		if err := parse(tt.args...); err == nil || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%q: got %v, and not %q", tt.args, err, tt.says)
+		} else if strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%q: the error tells the secret", tt.args)
+		}
+	}
+}
+
+func TestEnvironmentAndArguments(t *testing.T) {
+	names, err := Environment()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := strings.Join(names, " ") + " "
+	for _, name := range []string{"DEVICETWIN_MQTT_PASSWORD_FILE", "DEVICETWIN_BRIDGE_ID", "DEVICETWIN_RETENTION", "DEVICETWIN_CONFIG"} {
+		if !strings.Contains(known, name+" ") {
+			t.Errorf("%s is not among %s", name, known)
+		}
+	}
+	if err := CheckArguments([]string{"bridge", "--bridge-id=b1"}); err != nil {
+		t.Error(err)
+	}
+	for _, args := range [][]string{{"bridge", "--worker-id=w"}, {"bridg"}, {"worker", "--worker-run-events=many"}} {
+		if CheckArguments(args) == nil {
+			t.Errorf("%q has no fault", args)
+		}
+	}
+}

@@ -1,0 +1,79 @@
+// Package model is the commands for people who write models.
+package model
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"devicetwin/devicefsm"
+	"devicetwin/internal/cli"
+	"devicetwin/internal/modelfile"
+)
+
+// Command is "devicetwin model".
+type Command struct {
+	Check checkCommand `cmd:"" help:"Check model files and tell everything that is wrong with them."`
+	Graph graphCommand `cmd:"" help:"Draw a model's statechart, as text for Mermaid or Graphviz."`
+	Test  testCommand  `cmd:"" help:"Run the scripts beside the models: events in, expected states and actions out."`
+	Step  stepCommand  `cmd:"" help:"Run a model on JSON lines from standard input, one line out for each line in."`
+}
+
+type checkCommand struct {
+	Files     []string `arg:"" name:"file" help:"Model files, or folders of them."`
+	Relevance bool     `help:"Also explain which messages reach the statechart: the conditions that count, the classes that they make, and which of these are settled, so that repetitions are left out."`
+}
+
+// Run checks each file.
+func (c *checkCommand) Run(streams cli.Streams) error {
+	files, err := modelfile.List(c.Files)
+	if err != nil {
+		return cli.Usage(err)
+	}
+	models, err := modelfile.Each(files, checkModel)
+	if err != nil {
+		return cli.Usage(err)
+	}
+	for _, m := range models {
+		fmt.Fprintf(streams.Out, "%s: ok, %d states, hash %s\n", m.Name(), len(m.States()), m.Hash())
+		if c.Relevance {
+			fmt.Fprint(streams.Out, m.RelevanceText())
+		}
+	}
+	return nil
+}
+
+func checkModel(file string) (*devicefsm.Model, error) {
+	src, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read model: %w", err)
+	}
+	return devicefsm.Check(file, src)
+}
+
+type graphCommand struct {
+	File   string `arg:"" help:"Model file."`
+	Format string `help:"Form of the picture: ${enum}." enum:"mermaid,dot" default:"mermaid"`
+}
+
+// Run prints the picture.
+func (c *graphCommand) Run(streams cli.Streams) error {
+	model, err := loadOneModel(c.File)
+	if err != nil {
+		return err
+	}
+	text := model.Mermaid()
+	if c.Format == "dot" {
+		text = model.DOT()
+	}
+	if _, err := io.WriteString(streams.Out, text); err != nil {
+		return fmt.Errorf("write the graph of %s: %w", c.File, err)
+	}
+	return nil
+}
+
+// loadOneModel loads a file that a person named. Its errors are usage errors.
+func loadOneModel(file string) (*devicefsm.Model, error) {
+	model, err := modelfile.Load(file)
+	return model, cli.Usage(err)
+}

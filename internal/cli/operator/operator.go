@@ -1,0 +1,277 @@
+// Package operator is the commands that see and change devices by the API.
+package operator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"devicetwin/api"
+	"devicetwin/api/client"
+	"devicetwin/internal/cli"
+)
+
+// ClientConfig is what the commands of an operator have in common.
+type ClientConfig struct {
+	URL    string `name:"api-url" help:"Address of the API." default:"http://127.0.0.1:8080" group:"API"`
+	Token  string `name:"api-token" help:"Token for the API; better given in the environment." group:"API"`
+	Output string `short:"o" help:"Form of the output: ${enum}." enum:"table,json" default:"table" env:"-"`
+}
+
+func (c ClientConfig) client() (*client.Client, error) {
+	made, err := client.New(c.URL, c.Token)
+	if err != nil {
+		return nil, cli.Usage(fmt.Errorf("--api-url: %w", err))
+	}
+	return made, nil
+}
+
+// show writes a value as JSON, or as a table for people.
+func (c ClientConfig) show(w io.Writer, value any, table func(io.Writer)) error {
+	if c.Output == "json" {
+		raw, err := json.MarshalIndent(value, "", "  ")
+		if err != nil {
+			return fmt.Errorf("write output: %w", err)
+		}
+		_, err = fmt.Fprintf(w, "%s\n", raw)
+		return err
+	}
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	table(t)
+	return t.Flush()
+}
+
+// ask makes one call to the API and shows its answer.
+func ask[T any](c ClientConfig, w io.Writer, call func(*client.Client) (T, error), table func(io.Writer, T)) error {
+	to, err := c.client()
+	if err != nil {
+		return err
+	}
+	answer, err := call(to)
+	if err != nil {
+		return err
+	}
+	return c.show(w, answer, func(w io.Writer) { table(w, answer) })
+}
+
+// Commands are the commands of an operator: they ask the API.
+type Commands struct {
+	Devices devicesCommand `cmd:"" help:"See devices, by the API."`
+	Desired desiredCommand `cmd:"" help:"Change what is desired of devices, by the API."`
+	Command commandCommand `cmd:"" help:"Send commands to devices, by the API."`
+	Events  eventsCommand  `cmd:"" help:"Give events to devices' statecharts, by the API."`
+}
+
+type devicesCommand struct {
+	List   devicesListCommand   `cmd:"" help:"List devices."`
+	Get    devicesGetCommand    `cmd:"" help:"Show everything that is known of a device."`
+	Watch  devicesWatchCommand  `cmd:"" help:"Show what happens to a device, as it happens."`
+	Why    devicesWhyCommand    `cmd:"" help:"Show why a device is in its state: its last transitions with their causes."`
+	Delete devicesDeleteCommand `cmd:"" help:"Forget devices. The next message of such a device makes it anew."`
+}
+
+type devicesListCommand struct {
+	ClientConfig
+	Query []string `arg:"" optional:"" help:"Terms that all have to hold: state:online model:pump connection:offline tag.site:north reported.PATH:VALUE id:pump-*."`
+	Limit int      `env:"-" help:"Devices, at most." default:"1000"`
+}
+
+// Run lists page after page.
+func (c *devicesListCommand) Run(ctx context.Context, streams cli.Streams) error {
+	from, err := c.client()
+	if err != nil {
+		return err
+	}
+	const most = 1000 // of one page
+	devices := []api.Summary{}
+	cursor := ""
+	for len(devices) < c.Limit {
+		page, err := from.Devices(ctx, strings.Join(c.Query, " "), min(most, c.Limit-len(devices)), cursor)
+		if err != nil {
+			return err
+		}
+		devices = append(devices, page.Devices...)
+		if cursor = page.Cursor; cursor == "" {
+			break
+		}
+	}
+	if err := c.show(streams.Out, devices, func(w io.Writer) { deviceTable(w, devices) }); err != nil {
+		return err
+	}
+	if cursor != "" {
+		fmt.Fprintf(streams.Err, "There are more; --limit shows them.\n")
+	}
+	return nil
+}
+
+type devicesGetCommand struct {
+	ClientConfig
+	ID string `arg:"" help:"Device."`
+}
+
+// Run shows the device.
+func (c *devicesGetCommand) Run(ctx context.Context, streams cli.Streams) error {
+	get := func(from *client.Client) (api.Device, error) { return from.Device(ctx, c.ID) }
+	return ask(c.ClientConfig, streams.Out, get, deviceDetails)
+}
+
+type devicesWhyCommand struct {
+	ClientConfig
+	ID    string `arg:"" help:"Device."`
+	Limit int    `env:"-" help:"Transitions, at most." default:"10"`
+}
+
+// Run shows the transitions, the newest first.
+func (c *devicesWhyCommand) Run(ctx context.Context, streams cli.Streams) error {
+	why := func(from *client.Client) (api.Why, error) { return from.Why(ctx, c.ID, c.Limit) }
+	return ask(c.ClientConfig, streams.Out, why, whyText)
+}
+
+type devicesDeleteCommand struct {
+	ClientConfig
+	IDs []string `arg:"" name:"id" help:"Devices."`
+}
+
+// Run deletes one after the other, and tells of each.
+func (c *devicesDeleteCommand) Run(ctx context.Context, streams cli.Streams) error {
+	from, err := c.client()
+	if err != nil {
+		return err
+	}
+	var faults []error
+	deleted := []string{}
+	for _, id := range c.IDs {
+		if err := from.Delete(ctx, id); err != nil {
+			faults = append(faults, fmt.Errorf("delete %s: %w", id, err))
+			continue
+		}
+		deleted = append(deleted, id)
+	}
+	shown := c.show(streams.Out, map[string]any{"deleted": deleted}, func(w io.Writer) {
+		for _, id := range deleted {
+			fmt.Fprintf(w, "%s deleted\n", id)
+		}
+	})
+	return errors.Join(append(faults, shown)...)
+}
+
+type desiredCommand struct {
+	Set desiredSetCommand `cmd:"" help:"Change what is desired of a device."`
+}
+
+type desiredSetCommand struct {
+	ClientConfig
+	ID      string        `arg:"" help:"Device."`
+	Values  []string      `arg:"" optional:"" name:"key=value" help:"Properties: net.interval=10; a value is JSON, or else a text; null removes the property."`
+	File    string        `env:"-" help:"File with a JSON merge patch; - for standard input." placeholder:"FILE"`
+	Shadow  string        `env:"-" help:"Name of a shadow; without it the classic one."`
+	Version int64         `env:"-" help:"Only if the document has this version." placeholder:"N"`
+	Within  time.Duration `env:"-" help:"How long the device has to follow; then its model gets twin.diverged."`
+}
+
+// Run makes one change of all of it.
+func (c *desiredSetCommand) Run(ctx context.Context, streams cli.Streams) error {
+	patch, err := c.patch(os.Stdin)
+	if err != nil {
+		return cli.Usage(err)
+	}
+	desire := func(to *client.Client) (api.Desired, error) {
+		return to.Desire(ctx, c.ID, api.DesiredChange{Shadow: c.Shadow, Patch: patch, Version: c.Version, Within: c.Within})
+	}
+	return ask(c.ClientConfig, streams.Out, desire, func(w io.Writer, desired api.Desired) {
+		fmt.Fprintf(w, "version\t%d\n", desired.Version)
+		fmt.Fprintf(w, "changed\t%s\n", orNone(strings.Join(desired.Changed, ", ")))
+		fmt.Fprintf(w, "open\t%s\n", orNone(strings.Join(desired.Open, ", ")))
+	})
+}
+
+type commandCommand struct {
+	Send commandSendCommand `cmd:"" help:"Send a command, after those that wait."`
+}
+
+type commandSendCommand struct {
+	ClientConfig
+	ID      string        `arg:"" help:"Device."`
+	Name    string        `arg:"" help:"Command."`
+	Data    string        `env:"-" help:"What the device gets: a JSON object." placeholder:"JSON"`
+	TTL     time.Duration `env:"-" name:"ttl" help:"Time to live: what is not done by then, has expired."`
+	Replace bool          `env:"-" help:"Take the place of waiting commands of this name."`
+	Wait    bool          `env:"-" help:"Wait until it is done; fail if it does not succeed."`
+}
+
+// Run sends, and waits if it is told to.
+func (c *commandSendCommand) Run(ctx context.Context, streams cli.Streams) error {
+	data, err := readObject("--data", c.Data)
+	if err != nil {
+		return cli.Usage(err)
+	}
+	to, err := c.client()
+	if err != nil {
+		return err
+	}
+	command, err := to.SendCommand(ctx, c.ID, api.NewCommand{Name: c.Name, Data: data, TTL: c.TTL, Replace: c.Replace})
+	if err != nil {
+		return err
+	}
+	if c.Wait {
+		if command, err = awaitCommand(ctx, to, c.ID, command); err != nil {
+			return err
+		}
+	}
+	if err := c.show(streams.Out, command, func(w io.Writer) { commandTable(w, []api.Command{command}) }); err != nil {
+		return err
+	}
+	if c.Wait && command.Status != api.Succeeded {
+		return fmt.Errorf("command %s of device %s: %s", c.Name, c.ID, strings.TrimSuffix(command.Status+": "+command.Reason, ": "))
+	}
+	return nil
+}
+
+// awaitCommand asks until the command is done.
+func awaitCommand(ctx context.Context, from *client.Client, device string, command api.Command) (api.Command, error) {
+	for !command.Final() {
+		select {
+		case <-ctx.Done():
+			return command, fmt.Errorf("wait for command %s: it is %s, and goes on: %w", command.ID, command.Status, ctx.Err())
+		case <-time.After(500 * time.Millisecond):
+		}
+		var err error
+		if command, err = from.Command(ctx, device, command.ID); err != nil {
+			return command, err
+		}
+	}
+	return command, nil
+}
+
+type eventsCommand struct {
+	Send eventsSendCommand `cmd:"" help:"Give a device's statechart an event."`
+}
+
+type eventsSendCommand struct {
+	ClientConfig
+	ID   string `arg:"" help:"Device."`
+	Name string `arg:"" help:"Event, as the model names it."`
+	Data string `env:"-" help:"Its data: a JSON object." placeholder:"JSON"`
+}
+
+// Run sends the event.
+func (c *eventsSendCommand) Run(ctx context.Context, streams cli.Streams) error {
+	data, err := readObject("--data", c.Data)
+	if err != nil {
+		return cli.Usage(err)
+	}
+	send := func(to *client.Client) (api.Taken, error) { return to.SendEvent(ctx, c.ID, c.Name, data) }
+	return ask(c.ClientConfig, streams.Out, send, func(w io.Writer, taken api.Taken) {
+		if taken.From == taken.To {
+			fmt.Fprintf(w, "%s stays %s\n", c.ID, taken.To)
+		} else {
+			fmt.Fprintf(w, "%s went from %s to %s\n", c.ID, taken.From, taken.To)
+		}
+	})
+}

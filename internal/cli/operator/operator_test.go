@@ -1,0 +1,265 @@
+package operator
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"devicetwin/api"
+	"devicetwin/api/apitest"
+	"devicetwin/api/client"
+	"devicetwin/internal/cli"
+)
+
+var update = flag.Bool("update", false, "write testdata anew")
+
+// run executes the command line of these commands.
+func run(args ...string) (status int, stdout, stderr string) {
+	var out, err bytes.Buffer
+	status = cli.Execute(context.Background(), new(Commands), "devicetwin", "", args, &out, &err)
+	return status, out.String(), err.String()
+}
+
+func write(t *testing.T, name, content string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// serveFleet serves the API of a fleet in memory, and points the commands there.
+func serveFleet(t *testing.T, change ...func(*api.Options)) (*apitest.Backend, *api.Server) {
+	t.Helper()
+	fleet := apitest.Fleet()
+	o := api.DefaultOptions()
+	o.Backend, o.Log, o.Audit = fleet, slog.New(slog.DiscardHandler), slog.New(slog.DiscardHandler)
+	for _, c := range change {
+		c(&o)
+	}
+	server, err := api.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	http := httptest.NewServer(server)
+	t.Cleanup(func() { server.Close(); http.Close() })
+	t.Setenv("DEVICETWIN_API_URL", http.URL)
+	return fleet, server
+}
+
+// What the commands print, for people and for programs, and how they end.
+func TestOperatorsCommands(t *testing.T) {
+	patch := write(t, "patch.json", `{"net": {"ip": "10.0.0.7"}, "big": 12345678901234567890}`)
+	serveFleet(t)
+	var got strings.Builder
+	for _, line := range []string{
+		"devices list",
+		"devices list model:pump connection:offline",
+		"devices list id:none",
+		"devices list --limit 1",
+		"devices list -o json id:pump-2",
+		"devices list stat:x id:",
+		"devices get pump-1",
+		"devices get nobody",
+		"devices why pump-1",
+		"devices why pump-1 --limit 1 -o json",
+		"desired set pump-1 interval=20 net.dns.0=1.1.1.1 name=long#name old=null",
+		"desired set pump-1 --version 6 interval=5",
+		"desired set pump-1 --file PATCH net.port=80 -o json",
+		"desired set pump-1",
+		"desired set pump-1 a.b=1 a.b.c=2",
+		"command send pump-1 reboot --data {\"delay\":10} --ttl 1h",
+		"command send pump-1 reboot --data [1]",
+		"command send pump-1 unheard-of",
+		"events send pump-1 maintenance",
+		"events send pump-1 device.silent",
+		"devices get pump-1",
+		"devices delete pump-2 nobody",
+		"devices get pump-2",
+		"devices get pump-1 --api-url nowhere",
+	} {
+		args := strings.Fields(strings.ReplaceAll(line, "PATCH", patch))
+		for i := range args {
+			args[i] = strings.ReplaceAll(args[i], "#", " ")
+		}
+		status, stdout, stderr := run(args...)
+		fmt.Fprintf(&got, "$ devicetwin %s\n%s", line, stdout)
+		for complaint := range strings.Lines(stderr) {
+			got.WriteString("! " + complaint)
+		}
+		fmt.Fprintf(&got, "= %d\n\n", status)
+	}
+	text := strings.ReplaceAll(got.String(), patch, "PATCH")
+	const file = "testdata/cli.golden"
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	golden, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text != string(golden) {
+		t.Errorf("the commands print something else than %s (go test -update writes it anew):\n%s", file, text)
+	}
+}
+
+func TestCommandsNeedATokenWhereOneIsAsked(t *testing.T) {
+	token, line, err := api.NewToken("ops", []api.Scope{api.ScopeRead})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens, err := api.OpenTokens(write(t, "tokens", line+"\n"), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	serveFleet(t, func(o *api.Options) { o.Auth = tokens })
+	if status, _, stderr := run("devices", "list"); status != cli.ExitFailed || !strings.Contains(stderr, "Authorization: Bearer TOKEN") {
+		t.Errorf("without a token: %d %s", status, stderr)
+	}
+	t.Setenv("DEVICETWIN_API_TOKEN", token)
+	if status, _, stderr := run("devices", "list"); status != cli.ExitOK {
+		t.Errorf("with a token: %d %s", status, stderr)
+	}
+	if status, _, stderr := run("devices", "delete", "pump-1"); status != cli.ExitFailed || !strings.Contains(stderr, "needs the scope admin") {
+		t.Errorf("with too little: %d %s", status, stderr)
+	}
+}
+
+// A command that is waited for decides the exit status.
+func TestCommandSendWaits(t *testing.T) {
+	for final, want := range map[string]int{api.Succeeded: cli.ExitOK, api.Rejected: cli.ExitFailed} {
+		fleet, _ := serveFleet(t)
+		go func() { // the device
+			for open := true; open; {
+				fleet.Change("pump-1", func(d *api.Device) {
+					if len(d.Commands) > 0 {
+						d.Commands[0].Status, d.Commands[0].Reason, open = final, "because", false
+					}
+				})
+			}
+		}()
+		status, stdout, stderr := run("command", "send", "pump-1", "reboot", "--wait")
+		if status != want || !strings.Contains(stdout, final) || want != cli.ExitOK && !strings.Contains(stderr, "rejected: because") {
+			t.Errorf("%s: status %d\n%s%s", final, status, stdout, stderr)
+		}
+	}
+}
+
+// page is what a command writes while it runs.
+type page struct {
+	mu  sync.Mutex
+	out bytes.Buffer
+}
+
+func (p *page) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.out.Write(b)
+}
+
+func (p *page) await(t *testing.T, text string) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		p.mu.Lock()
+		all := p.out.String()
+		p.mu.Unlock()
+		if strings.Contains(all, text) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not shown: %q in\n%s", text, all)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func TestWatchPrintsLines(t *testing.T) {
+	fleet, server := serveFleet(t, func(o *api.Options) { o.Stream.Interval = time.Millisecond })
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var out page
+	ended := make(chan int)
+	go func() {
+		var grammar Commands
+		ended <- cli.Execute(ctx, &grammar, "devicetwin", "", []string{"devices", "watch", "pump-1"}, &out, io.Discard)
+	}()
+	out.await(t, "snapshot   online, online, twin version 7\n")
+	_, _ = fleet.SendEvent(ctx, "pump-1", api.By{Who: "ops", Operation: "1"}, "maintenance", nil)
+	out.await(t, "state      online -> maintenance on maintenance (operation event by ops)\n")
+	_, _ = fleet.Desire(ctx, "pump-1", api.By{Operation: "2"}, api.DesiredChange{Patch: api.Object(`{"a":1}`)})
+	out.await(t, "twin       version 8, delta ")
+	_, _ = fleet.SendCommand(ctx, "pump-1", api.By{Operation: "3"}, api.NewCommand{Name: "reboot"})
+	out.await(t, "command    reboot (c1) waiting\n")
+	_ = fleet.Delete(ctx, "pump-1", api.By{Operation: "4"})
+	out.await(t, "gone       the device is gone\n")
+	if status := <-ended; status != cli.ExitOK {
+		t.Errorf("exit status %d", status)
+	}
+	server.Close()
+	if status, _, stderr := run("devices", "watch", "pump-2"); status != cli.ExitFailed || !strings.Contains(stderr, "the service ends") {
+		t.Errorf("a service that ends: status %d %s", status, stderr)
+	}
+	if status, _, _ := run("devices", "watch", "nobody", "--api-url=http://127.0.0.1:1"); status != cli.ExitFailed {
+		t.Errorf("no service: status %d", status)
+	}
+}
+
+// A screen is drawn over, and shows the device as it is.
+func TestWatchRedraws(t *testing.T) {
+	fleet, _ := serveFleet(t)
+	from, err := client.New(os.Getenv("DEVICETWIN_API_URL"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	screen := &screenWatcher{out: &out, from: from, device: "pump-1", now: func() time.Time { return apitest.Now }}
+	device, err := from.Device(t.Context(), "pump-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, _ := json.Marshal(device)
+	show := func(kind, data string) string {
+		out.Reset()
+		if err := screen.show(t.Context(), client.Event{Type: kind, Data: []byte(data)}); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	text := show(api.EventSnapshot, string(raw))
+	if !strings.HasPrefix(text, "\x1b[Hdevice") || !strings.HasSuffix(text, "\x1b[J") || strings.Count(text, "\x1b[K\n") != strings.Count(text, "\n") {
+		t.Errorf("%q is not drawn from the top, over what stood there", text)
+	}
+	fleet.Change("pump-1", func(d *api.Device) { d.State = "quarantined" })
+	for range 20 {
+		text = show(api.EventConnection, `{"connection":"offline"}`)
+	}
+	if !strings.Contains(text, "quarantined") || strings.Count(text, "12:00:00  connection offline") != shownEvents {
+		t.Errorf("screen\n%s", text)
+	}
+}
+
+// What a device says must not move the cursor of who looks at it.
+func TestTablesAreHarmless(t *testing.T) {
+	var out bytes.Buffer
+	deviceTable(&out, []api.Summary{{ID: "a", Firmware: "\x1b[2J\u009b1m", Site: "x\ny", Tags: map[string]string{"k": "\x07"}}})
+	if strings.ContainsAny(out.String(), "\x1b\u009b\x07") || strings.Count(out.String(), "\n") != 2 {
+		t.Errorf("%q", out.String())
+	}
+}

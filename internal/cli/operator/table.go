@@ -1,0 +1,145 @@
+package operator
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"devicetwin/api"
+)
+
+func deviceTable(w io.Writer, devices []api.Summary) {
+	fmt.Fprintln(w, "ID\tMODEL\tSTATE\tCONNECTION\tFIRMWARE\tSITE\tTAGS")
+	for _, d := range devices {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", d.ID, orNone(d.Model), orNone(d.State), d.Connection,
+			orNone(printable(d.Firmware)), orNone(printable(d.Site)), orNone(tagText(d.Tags)))
+	}
+}
+
+func tagText(tags map[string]string) string {
+	var words []string
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		words = append(words, key+"="+tags[key])
+	}
+	return printable(strings.Join(words, " "))
+}
+
+// printable is a text without what would move a terminal's cursor: devices
+// chose it.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// deviceDetails shows a device.
+func deviceDetails(w io.Writer, d api.Device) {
+	line := func(name, value string) { fmt.Fprintf(w, "%s\t%s\n", name, value) }
+	line("device", d.ID)
+	line("model", fmt.Sprintf("%s (%.12s)", d.Model, d.ModelHash))
+	line("state", d.State)
+	connection := d.Connection
+	if d.LastSeen != nil {
+		connection += ", last seen " + clock(*d.LastSeen)
+	}
+	line("connection", connection)
+	line("firmware", orNone(printable(d.Firmware)))
+	line("site", orNone(printable(d.Site)))
+	line("tags", orNone(tagText(d.Tags)))
+	line("context", jsonText(d.Context))
+	line("messages", fmt.Sprintf("%d applied, %d duplicates, %d late", d.Messages.Applied, d.Messages.Duplicates, d.Messages.Late))
+	twinDetails(line, "twin", d.Twin)
+	for _, name := range slices.Sorted(maps.Keys(d.Shadows)) {
+		twinDetails(line, "shadow "+name, d.Shadows[name])
+	}
+	for _, fault := range d.Faults {
+		line("fault", printable(fault))
+	}
+	if len(d.Commands) > 0 {
+		fmt.Fprintln(w)
+		const last = 10
+		commandTable(w, d.Commands[max(0, len(d.Commands)-last):])
+	}
+}
+
+func twinDetails(line func(name, value string), name string, t api.Twin) {
+	if t.Version == 0 {
+		return
+	}
+	line(name, fmt.Sprintf("version %d", t.Version))
+	line("  desired", jsonText(t.Desired))
+	line("  reported", jsonText(t.Reported))
+	line("  delta", jsonText(t.Delta))
+}
+
+func jsonText(v any) string {
+	raw, err := json.Marshal(v)
+	if err != nil || string(raw) == "null" {
+		return "-"
+	}
+	return printable(string(raw))
+}
+
+func commandTable(w io.Writer, commands []api.Command) {
+	fmt.Fprintln(w, "COMMAND\tNAME\tSTATUS\tCREATED\tBY\tREASON")
+	for _, c := range commands {
+		created := "-"
+		if c.Created != nil {
+			created = clock(*c.Created)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", c.ID, c.Name, c.Status, created, orNone(c.By), orNone(printable(c.Reason)))
+	}
+}
+
+// clock is a time as people compare it.
+func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
+
+// whyText tells the transitions, the newest first.
+func whyText(w io.Writer, why api.Why) {
+	fmt.Fprintf(w, "%s is %s\n", why.ID, why.State)
+	for _, t := range why.Transitions {
+		fmt.Fprintf(w, "\n%s  %s -> %s\n", clock(t.At), orNone(t.From), t.To)
+		line := func(name, value string) {
+			if value != "" && value != "-" {
+				fmt.Fprintf(w, "  %s\t%s\n", name, value)
+			}
+		}
+		line("event", strings.TrimSpace(t.Event+" "+strings.TrimPrefix(jsonText(t.Data), "-")))
+		line("guards", printable(strings.Join(t.Guards, " && ")))
+		line("cause", causeText(t.Cause))
+		line("before", jsonText(t.Before))
+		line("after", jsonText(t.After))
+		line("model", fmt.Sprintf("%.12s", t.ModelHash))
+	}
+}
+
+func causeText(c api.Cause) string {
+	text := c.Kind
+	if c.Channel != "" {
+		text += " on " + c.Channel
+	}
+	if c.Name != "" {
+		text += " " + printable(c.Name)
+	}
+	if c.Seq != 0 {
+		text += fmt.Sprintf(", number %d/%d", c.Epoch, c.Seq)
+	}
+	if c.Who != "" {
+		text += " by " + printable(c.Who)
+	}
+	return text
+}

@@ -1,0 +1,87 @@
+package simulate
+
+import (
+	"context"
+	"devicetwin/internal/cli"
+	"devicetwin/service"
+	"devicetwin/simulator"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+const pump = "../../../models/pump.yaml"
+
+func get(t *testing.T, addr, path string) string {
+	t.Helper()
+	response, err := http.Get("http://" + addr + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+// A fleet shows its progress.
+func TestFleetMetrics(t *testing.T) {
+	metrics := service.NewRegistry()
+	figures := newFleetFigures(metrics)
+	figures.show(simulator.Progress{Sent: 7, Devices: 3, Connected: 2, Waiting: 1})
+	server, err := service.StartHTTP(service.HTTPConfig{Listen: "127.0.0.1:0"}, metrics, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close(t.Context())
+	page := get(t, server.Addr(), "/metrics")
+	for _, want := range []string{"sent_total 7", "devices 3", "devices_connected 2", "devices_waiting 1", "reprovisions_total 0"} {
+		if !strings.Contains(page, "\ndevicetwin_simulator_"+want+"\n") {
+			t.Errorf("the metrics lack %s:\n%s", want, page)
+		}
+	}
+}
+
+// The metrics of a simulation are there while it runs, and its client's too.
+func TestSimulateServesMetrics(t *testing.T) {
+	broker, err := net.Listen("tcp", "127.0.0.1:0") // says nothing, so that the fleet waits
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer broker.Close()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := free.Addr().String()
+	free.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	ended := make(chan int, 1)
+	go func() {
+		var grammar struct {
+			Simulate Command `cmd:"" set:"http_listen="`
+		}
+		ended <- cli.Execute(ctx, &grammar, "devicetwin", "", []string{"simulate", "--model", pump, "--http-listen", addr,
+			"--mqtt-url", "tcp://" + broker.Addr().String(), "--temporal-address", "127.0.0.1:1"}, io.Discard, io.Discard)
+	}()
+	conn, err := broker.Accept() // the fleet has begun
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if page := get(t, addr, "/metrics"); !strings.Contains(page, "devicetwin_simulator_sent_total 0") {
+		t.Errorf("no figures of the fleet:\n%s", page)
+	}
+	cancel()
+	conn.Close()
+	if status := <-ended; status == cli.ExitOK {
+		t.Error("a simulation without a broker succeeds")
+	}
+}

@@ -1,0 +1,145 @@
+package layout
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "devicetwin"
+
+// layer is one package's place in the layout.
+type layer struct {
+	imports []string // of this module, at most
+	reason  string
+}
+
+// The layering: who may import whom of this module. A package that is not named
+// here may not exist without a decision.
+var layers = map[string]layer{
+	"device":            {nil, "the vocabulary: everybody imports it, so it imports nothing"},
+	"source":            {nil, "reads YAML with places; knows nothing of models"},
+	"devicefsm/pattern": {nil, "pure matcher of event patterns"},
+	"devicefsm":         {[]string{"device", "devicefsm/pattern", "source"}, "the pure state machine: no I/O, no servers"},
+	"devicefsm/script":  {[]string{"device", "devicefsm", "source"}, "tests of models, as files"},
+	"twin":              {nil, "pure shadow documents"},
+	"twin/command":      {nil, "pure queue of commands"},
+
+	"mqtt":          {[]string{"internal/backoff", "internal/faults", "internal/text", "internal/tlsfiles"}, "the client: connections, publisher, rules of filters"},
+	"mqtt/mqtttest": {[]string{"mqtt"}, "a broker under the control of a test"},
+	"bridge": {[]string{"device", "devicefsm", "internal/backoff", "internal/faults", "internal/jsonsize", "internal/measure", "internal/text",
+		"internal/tlsfiles", "mqtt", "twin"}, "MQTT to signals; must not know Temporal's workflows"},
+	"workflows": {[]string{"device", "devicefsm", "internal/measure", "mqtt", "twin", "twin/command"}, "the device workflow; of mqtt, the rule of topic filters only"},
+	"simulator": {[]string{"device", "devicefsm", "internal/measure", "source"}, "plays devices; an independent check, so it shares no code with bridge and workflows"},
+
+	"api":         {nil, "HTTP in front of an interface; must not know what is behind it"},
+	"api/apitest": {[]string{"api"}, "a backend in memory"},
+	"api/client":  {[]string{"api"}, "speaks the API's types"},
+
+	"service": {[]string{"api", "bridge", "device", "devicefsm", "internal/codec", "internal/credentials", "internal/figures", "internal/measure",
+		"internal/modelfile", "internal/tlsfiles", "mqtt", "twin", "twin/command", "workflows"}, "the one place that wires all parts"},
+
+	"internal/cli":            {[]string{"api/client", "service", "source"}, "shared by all command lines: exit statuses come from the errors of these"},
+	"internal/cli/operator":   {[]string{"api", "api/client", "internal/cli", "simulator"}, "asks the API only; the simulator knows terminals"},
+	"internal/cli/model":      {[]string{"device", "devicefsm", "devicefsm/script", "internal/cli", "internal/modelfile", "source"}, "works on files, without servers"},
+	"internal/cli/simulate":   {[]string{"bridge", "devicefsm", "internal/cli", "service", "simulator", "workflows"}, "plays a fleet against a running service"},
+	"internal/cli/admin":      {[]string{"api", "internal/cli", "internal/codec", "internal/credentials", "service", "workflows"}, "prepares what the service needs"},
+	"internal/cli/devicetwin": {[]string{"internal/cli", "internal/cli/admin", "internal/cli/model", "internal/cli/operator", "internal/cli/simulate", "service"}, "the grammar of the program"},
+	"cmd/devicetwin":          {[]string{"internal/cli/devicetwin"}, "main: nothing but the exit status"},
+
+	"internal/backoff":     {nil, "waits between attempts"},
+	"internal/faults":      {nil, "collects errors of settings"},
+	"internal/jsonsize":    {nil, "bounds of encoded JSON"},
+	"internal/text":        {nil, "clips strings for logs"},
+	"internal/tlsfiles":    {[]string{"internal/faults"}, "reports every fault of the files"},
+	"internal/measure":     {nil, "names of measurements, shared by writers and dashboards"},
+	"internal/figures":     {nil, "turns metrics into points"},
+	"internal/codec":       {nil, "encrypts payloads"},
+	"internal/credentials": {nil, "hashes of devices' passwords, shared with the broker's login"},
+	"internal/modelfile":   {[]string{"devicefsm", "source"}, "finds model files: for service and model commands"},
+	"internal/layout":      {nil, "this test"},
+
+	"deploy/grafana/gen":     {[]string{"bridge", "internal/measure"}, "dashboards use the names that the writers use"},
+	"deploy/mosquitto":       {nil, "tests of the broker's configuration"},
+	"deploy/mosquitto/login": {[]string{"internal/credentials"}, "the broker's login checks the same hashes"},
+	"deploy/systemd":         {nil, "tests of the units"},
+}
+
+// The core does no I/O and knows no server. These packages may
+// not appear anywhere below it.
+var notInTheCore = []string{
+	"net/http", "os/exec", "go.temporal.io/", "github.com/eclipse/paho", "github.com/influxdata/", "math/rand",
+}
+
+// The root module stays slim: heavy servers live in deploy/devstack only.
+var notInTheRoot = []string{
+	module + "/deploy", "go.temporal.io/server", "github.com/nats-io/nats-server", "github.com/influxdata/influxdb/",
+	"github.com/temporalio/ui-server",
+}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+}
+
+func listPackages(t *testing.T) map[string]goPackage {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", module+"/...").Output()
+	if err != nil {
+		t.Fatalf("list packages: %v", err)
+	}
+	packages := map[string]goPackage{}
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p goPackage
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return packages
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		packages[strings.TrimPrefix(p.ImportPath, module+"/")] = p
+	}
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	packages := listPackages(t)
+	for name, p := range packages {
+		place, known := layers[name]
+		if !known {
+			t.Errorf("package %s has no place in the layout: add it here, with a reason", name)
+		}
+		if known && place.reason == "" {
+			t.Errorf("package %s has no reason for its place", name)
+		}
+		for _, imported := range p.Imports {
+			short, ours := strings.CutPrefix(imported, module+"/")
+			if ours && !slices.Contains(place.imports, short) {
+				t.Errorf("%s imports %s, and may only import %v", name, short, place.imports)
+			}
+		}
+		refuse(t, name, p.Deps, notInTheRoot)
+	}
+	for _, core := range []string{"devicefsm", "devicefsm/pattern", "devicefsm/script", "twin", "twin/command"} {
+		refuse(t, core, packages[core].Imports, notInTheCore)
+	}
+	for name := range layers {
+		if _, ok := packages[name]; !ok {
+			t.Errorf("package %s of the layout is gone", name)
+		}
+	}
+}
+
+func refuse(t *testing.T, name string, imports, forbidden []string) {
+	t.Helper()
+	for _, imported := range imports {
+		for _, f := range forbidden {
+			if strings.HasPrefix(imported, f) {
+				t.Errorf("%s depends on %s", name, imported)
+			}
+		}
+	}
+}

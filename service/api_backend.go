@@ -1,0 +1,243 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"devicetwin/api"
+	"devicetwin/twin"
+	"devicetwin/twin/command"
+	"devicetwin/workflows"
+)
+
+// apiBackend shows the device workflows to the API.
+type apiBackend struct{ client *workflows.Client }
+
+// apiError gives an error of the client the name by which the API knows it.
+func apiError(err error) error {
+	var refused *workflows.RefusedError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refused):
+		return &api.Refused{Status: refused.Code, Message: refused.Message}
+	case errors.Is(err, workflows.ErrUnknownDevice):
+		return api.ErrUnknownDevice
+	case errors.Is(err, workflows.ErrUnavailable):
+		return fmt.Errorf("%w: %w", api.ErrUnavailable, err)
+	}
+	return err
+}
+
+func (b apiBackend) Devices(ctx context.Context, terms []api.Term, limit int, cursor []byte) ([]api.Summary, []byte, error) {
+	page, err := b.client.ListDevices(ctx, visibilityQuery(terms), limit, cursor)
+	if err != nil {
+		return nil, nil, apiError(err)
+	}
+	devices := make([]api.Summary, len(page.Devices))
+	for i, d := range page.Devices {
+		devices[i] = api.Summary{
+			ID: d.Device, Model: d.Model, State: strings.Join(d.States, ","), Connection: connectionWord(d.Connection),
+			Firmware: d.Firmware, Site: d.Site, Tags: pairs(d.Tags), Properties: pairs(d.Properties),
+		}
+	}
+	return devices, page.Cursor, nil
+}
+
+// pairs reads "key=value".
+func pairs(texts []string) map[string]string {
+	out := make(map[string]string, len(texts))
+	for _, text := range texts {
+		key, value, _ := strings.Cut(text, "=")
+		out[key] = value
+	}
+	return out
+}
+
+func connectionWord(s string) string {
+	if s == "" {
+		return api.Unknown
+	}
+	return s
+}
+
+func (b apiBackend) Device(ctx context.Context, id string) (api.Device, error) {
+	view, err := b.client.Describe(ctx, id)
+	if err != nil {
+		return api.Device{}, apiError(err)
+	}
+	return shownDevice(id, view, time.Now()), nil
+}
+
+func shownDevice(id string, v workflows.View, now time.Time) api.Device {
+	d := api.Device{
+		ID: id, Model: v.ModelName, ModelHash: v.Model, State: v.StateName, Value: v.Value,
+		Connection: connectionWord(v.Connection), LastSeen: moment(v.Seen), Firmware: v.Firmware, Site: v.Site,
+		Tags: v.Tags, Faults: v.Faults, FaultCount: v.FaultCount,
+		Messages: api.Messages{Applied: v.Delivery.Applied, Duplicates: v.Delivery.Duplicates, Late: v.Delivery.Late},
+	}
+	if v.Snapshot != nil {
+		d.Context = api.ObjectOf(v.Snapshot.Context())
+	}
+	for _, shadow := range v.Twins {
+		if shadow.Name == "" {
+			d.Twin = shownTwin(shadow.Document, now)
+			continue
+		}
+		if d.Shadows == nil {
+			d.Shadows = map[string]api.Twin{}
+		}
+		d.Shadows[shadow.Name] = shownTwin(shadow.Document, now)
+	}
+	d.Commands, d.Waiting = shownCommands(v.Commands)
+	for _, r := range v.Why { // the oldest first
+		d.Transitions = append([]api.Transition{shownTransition(r)}, d.Transitions...)
+	}
+	return d
+}
+
+// shownTwin reads a document from the answer that a device would get.
+func shownTwin(doc twin.Document, now time.Time) api.Twin {
+	out := api.Twin{}
+	payload, refused := twin.Get(doc, "", nil, now, twin.DefaultLimits())
+	if refused != nil {
+		return out // there is none
+	}
+	var answer struct {
+		State struct{ Desired, Reported, Delta api.Object }
+	}
+	if err := json.Unmarshal(payload, &answer); err == nil {
+		out.Desired, out.Reported, out.Delta = answer.State.Desired, answer.State.Reported, answer.State.Delta
+	}
+	out.Version = doc.Version()
+	return out
+}
+
+const shownWaiting = 100
+
+// shownCommands are the commands in the order in which they were, or will be, sent.
+func shownCommands(q command.Queue) (shown []api.Command, waiting int) {
+	for _, c := range q.Ended {
+		shown = append(shown, shownCommand(c))
+	}
+	if q.Flight != nil {
+		shown = append(shown, shownCommand(*q.Flight))
+	}
+	for _, c := range q.Waiting[:min(len(q.Waiting), shownWaiting)] {
+		shown = append(shown, shownCommand(c))
+	}
+	return shown, len(q.Waiting)
+}
+
+func shownCommand(c command.Command) api.Command {
+	out := api.Command{
+		ID: c.ID, Name: c.Name, Status: string(c.Status), By: c.By, Reason: c.Reason,
+		Created: moment(c.Created), Sent: moment(c.Sent), Done: moment(c.Ended), Expires: moment(c.Expires),
+		Result: plain(c.Result),
+	}
+	if len(c.Data) > 0 && c.Data[0] == '{' {
+		out.Data = api.Object(c.Data)
+	}
+	return out
+}
+
+func shownTransition(r workflows.Reason) api.Transition {
+	return api.Transition{
+		At: r.At.UTC(), From: r.From, To: r.To, Event: r.Event, Data: plain(r.Data), Guards: r.Guards,
+		Cause: api.Cause{
+			Kind: r.Cause.Kind, Channel: r.Cause.Channel, Name: r.Cause.Name, Epoch: r.Cause.Epoch, Seq: r.Cause.Seq, Who: r.Cause.Who,
+		},
+		Before: plain(r.Before), After: plain(r.After), ModelHash: r.Model,
+	}
+}
+
+// moment is a time, or nil for none.
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+// plain is a JSON value; nil of none.
+func plain(raw json.RawMessage) any {
+	var v any
+	if len(raw) == 0 || json.Unmarshal(raw, &v) != nil {
+		return nil
+	}
+	return v
+}
+
+func clientBy(by api.By) workflows.By { return workflows.By{Who: by.Who, ID: by.Operation} }
+
+func (b apiBackend) Desire(ctx context.Context, id string, by api.By, c api.DesiredChange) (api.Desired, error) {
+	change := workflows.Desire{Shadow: c.Shadow, Patch: json.RawMessage(c.Patch), Within: c.Within}
+	if c.Version != 0 {
+		change.Version = &c.Version
+	}
+	d, err := b.client.Desire(ctx, id, clientBy(by), change)
+	return api.Desired{Version: d.Version, Changed: d.Changed, Open: d.Open}, apiError(err)
+}
+
+// SetTags removes the tags that are to be there no more. Somebody else's change
+// between the two steps may survive.
+func (b apiBackend) SetTags(ctx context.Context, id string, by api.By, tags map[string]string) error {
+	view, err := b.client.Describe(ctx, id)
+	if err != nil {
+		return apiError(err)
+	}
+	changes := make(map[string]*string, len(tags))
+	for key := range view.Tags {
+		changes[key] = nil
+	}
+	for key, value := range tags {
+		changes[key] = &value
+	}
+	_, err = b.client.SetTags(ctx, id, clientBy(by), changes)
+	return apiError(err)
+}
+
+func (b apiBackend) SendCommand(ctx context.Context, id string, by api.By, c api.NewCommand) (api.Command, error) {
+	sent, err := b.client.Command(ctx, id, clientBy(by), workflows.Order{
+		Name: c.Name, Data: json.RawMessage(c.Data), TTL: c.TTL, Replace: c.Replace, Key: by.Operation,
+	})
+	if err != nil {
+		return api.Command{}, apiError(err)
+	}
+	return shownCommand(sent), nil
+}
+
+func (b apiBackend) Command(ctx context.Context, id, command string) (api.Command, error) {
+	c, err := b.client.CommandStatus(ctx, id, command)
+	if err != nil {
+		return api.Command{}, apiError(err)
+	}
+	return shownCommand(c), nil
+}
+
+func (b apiBackend) CancelCommand(ctx context.Context, id string, by api.By, command string) (api.Command, error) {
+	c, err := b.client.CancelCommand(ctx, id, clientBy(by), command)
+	if err != nil {
+		return api.Command{}, apiError(err)
+	}
+	return shownCommand(c), nil
+}
+
+func (b apiBackend) SendEvent(ctx context.Context, id string, by api.By, name string, data api.Object) (api.Taken, error) {
+	taken, err := b.client.SendEvent(ctx, id, clientBy(by), workflows.OperatorEvent{Name: name, Data: data.Map()})
+	return api.Taken{From: taken.From, To: taken.To}, apiError(err)
+}
+
+func (b apiBackend) Reprovision(ctx context.Context, id string, by api.By, reason string) (api.Reprovisioning, error) {
+	r, err := b.client.Reprovision(ctx, id, clientBy(by), reason)
+	return api.Reprovisioning{Taken: api.Taken{From: r.From, To: r.To}, ByModel: r.ByModel}, apiError(err)
+}
+
+func (b apiBackend) Delete(ctx context.Context, id string, by api.By) error {
+	return apiError(b.client.Delete(ctx, id, clientBy(by)))
+}

@@ -1,0 +1,138 @@
+package service
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"devicetwin/api"
+)
+
+// startAPI listens, and serves until the service is closed.
+func (s *Service) startAPI(c Config, backend api.Backend, metrics prometheus.Registerer) error {
+	o := api.DefaultOptions()
+	o.Backend, o.Log, o.Metrics = backend, s.log, metrics
+	o.Timeout, o.Stream.Most = c.API.Timeout, c.API.Streams
+	var err error
+	if o.Auth, err = c.API.authenticator(s.log); err != nil {
+		return err
+	}
+	audit, closeAudit, err := c.API.auditLog(c.Log, s.log)
+	if err != nil {
+		return err
+	}
+	s.onClose(func(context.Context) error { return closeAudit() })
+	o.Audit = audit
+	handler, err := api.New(o)
+	if err != nil {
+		return fmt.Errorf("make the API: %w", err)
+	}
+	listener, err := c.API.listener()
+	if err != nil {
+		return err
+	}
+	s.apiURL = c.API.url(listener.Addr())
+	c.API.tellAccess(s.log, s.apiURL)
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			s.fail(fmt.Errorf("serve the API: %w", err))
+		}
+	}()
+	s.onClose(func(ctx context.Context) error {
+		handler.Close() // streams would go on for ever
+		err := server.Shutdown(ctx)
+		<-served
+		return err
+	})
+	return nil
+}
+
+func (c APIConfig) listener() (net.Listener, error) {
+	listener, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen for the API (--api-listen): %w", err)
+	}
+	if c.CertFile == "" {
+		return listener, nil
+	}
+	pair := &certificate{certFile: c.CertFile, keyFile: c.KeyFile}
+	if _, err := pair.get(nil); err != nil {
+		return nil, errors.Join(&ConfigError{err}, listener.Close())
+	}
+	return tls.NewListener(listener, &tls.Config{
+		MinVersion: tls.VersionTLS12, GetCertificate: pair.get, NextProtos: []string{"http/1.1"},
+	}), nil
+}
+
+// url is how the API is reached on this machine.
+func (c APIConfig) url(addr net.Addr) string {
+	scheme := "http"
+	if c.CertFile != "" {
+		scheme = "https"
+	}
+	return scheme + "://" + addr.String()
+}
+
+// tellAccess says who is let in.
+func (c APIConfig) tellAccess(log *slog.Logger, url string) {
+	host, _, _ := net.SplitHostPort(c.Listen)
+	switch {
+	case c.open():
+		log.Warn("THE API LETS EVERYBODY ON THIS MACHINE DO EVERYTHING: it has no tokens (--api-token-file, --api-oidc-issuer)", "api", url)
+	case c.CertFile == "" && !api.IsLoopback(host):
+		log.Warn("the API is served without TLS: tokens can be read on the way, unless something before it encrypts (--api-cert-file)", "api", url)
+	default:
+		log.Info("the API is served", "api", url)
+	}
+}
+
+// certificate is a pair of files that is read again when it changes.
+type certificate struct {
+	certFile, keyFile string
+
+	mu      sync.Mutex
+	pair    *tls.Certificate
+	changed time.Time // of the newer file, when they were read
+}
+
+func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	changed := newest(c.certFile, c.keyFile)
+	if c.pair != nil && changed.Equal(c.changed) {
+		return c.pair, nil
+	}
+	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	if err == nil {
+		c.pair, c.changed = &pair, changed
+	}
+	if c.pair == nil {
+		return nil, fmt.Errorf("read the API's certificate (--api-cert-file, --api-key-file): %w", err)
+	}
+	return c.pair, nil // as long as the new files do not fit together, the old ones
+}
+
+func newest(files ...string) time.Time {
+	var at time.Time
+	for _, file := range files {
+		if info, err := os.Stat(file); err == nil && info.ModTime().After(at) {
+			at = info.ModTime()
+		}
+	}
+	return at
+}

@@ -1,0 +1,48 @@
+package service
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"devicetwin/devicefsm"
+	"devicetwin/internal/measure"
+)
+
+// A model called like one of our measurements would mix its telemetry with it.
+func TestReservedModelNamesAreRefused(t *testing.T) {
+	load := func(name string) *devicefsm.Model {
+		m, err := devicefsm.Load(name+".yaml", []byte("model: "+name+"\ninitial: on\nstates: {on: {}}\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	err := checkNames([]*devicefsm.Model{load("pump"), load(measure.Bridge)})
+	var usage *ConfigError
+	if !errors.As(err, &usage) || !strings.Contains(err.Error(), "model bridge") {
+		t.Errorf("got %v, want a usage error that names the model bridge", err)
+	}
+	if err := checkNames([]*devicefsm.Model{load("pump")}); err != nil {
+		t.Error(err)
+	}
+}
+
+// Every figure has a place in the shapes, and no name stands there twice.
+func TestFiguresHaveTheirNames(t *testing.T) {
+	for _, g := range processGroups() {
+		known := map[string]bool{}
+		for _, f := range measure.Shapes()[g.Measurement].Fields {
+			known[f] = true
+		}
+		for _, s := range g.Samples {
+			if !known[s.Field] {
+				t.Errorf("field %s of %s is not among its shapes, or is written twice", s.Field, g.Measurement)
+			}
+			delete(known, s.Field)
+		}
+		for f := range known {
+			t.Errorf("field %s of %s is written by nobody", f, g.Measurement)
+		}
+	}
+}

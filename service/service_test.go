@@ -1,0 +1,81 @@
+package service
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const pump = "../models/pump.yaml"
+
+func write(t *testing.T, name, content string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// withoutServers is a configuration whose servers are all away.
+func withoutServers() Config {
+	return Config{
+		MQTT:     MQTTConfig{URL: []string{"tcp://127.0.0.1:1"}, TopicPrefix: "devices"},
+		Temporal: TemporalConfig{Address: "127.0.0.1:1", Namespace: "default", TaskQueue: "devices"},
+		Influx:   InfluxConfig{URL: "http://127.0.0.1:1", Bucket: "b"},
+		Model:    ModelConfig{Model: pump},
+		HTTP:     HTTPConfig{Listen: "127.0.0.1:0"},
+	}
+}
+
+// startWithoutServers starts bridge and worker while their servers are away.
+func startWithoutServers(t *testing.T) *Service {
+	t.Helper()
+	config := withoutServers()
+	service, err := config.StartService(
+		&BridgeConfig{ID: "b", MaxPayload: 1000, Window: 10, BatchMessages: 10, SignalsInFlight: 1},
+		&WorkerConfig{Credentials: t.TempDir(), RunEvents: 10}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return service
+}
+
+// While its servers are away a service runs, says what it waits for, and ends
+// when it is told to.
+func TestServiceWithoutServers(t *testing.T) {
+	service := startWithoutServers(t)
+	for path, want := range map[string]struct {
+		status int
+		says   []string
+	}{
+		"/healthz": {http.StatusOK, []string{"ok"}},
+		"/readyz":  {http.StatusServiceUnavailable, []string{"temporal: ", "worker: ", "bridge: not connected"}},
+		"/metrics": {http.StatusOK, []string{"devicetwin_bridge_connected 0", "go_goroutines"}},
+	} {
+		response, err := http.Get("http://" + service.HTTPAddr() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(response.Body)
+		response.Body.Close()
+		if response.StatusCode != want.status {
+			t.Errorf("%s: status %d, want %d", path, response.StatusCode, want.status)
+		}
+		for _, text := range want.says {
+			if !strings.Contains(string(body), text) {
+				t.Errorf("%s does not say %q:\n%s", path, text, body)
+			}
+		}
+	}
+	if err := service.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := http.Get("http://" + service.HTTPAddr() + "/healthz"); err == nil {
+		t.Error("still served after the end")
+	}
+}

@@ -53,7 +53,7 @@ type Starter interface {
 	SignalAs(ctx context.Context, device, model string, batch device.Batch) error
 }
 
-// PointWriter takes points of time series; *InfluxWriter is one. WritePoint
+// PointWriter takes points of time series; *points.Writer is one. WritePoint
 // never blocks, and may read fields until the point is written.
 type PointWriter interface {
 	WritePoint(measurement string, tags map[string]string, fields map[string]any, at time.Time)

@@ -9,9 +9,6 @@ func TestDefaultsAreValid(t *testing.T) {
 	if err := DefaultConfig().Validate(); err != nil {
 		t.Error(err)
 	}
-	if err := DefaultInfluxConfig().Validate(); err != nil {
-		t.Error(err)
-	}
 }
 
 func TestAllFaultsAtOnce(t *testing.T) {
@@ -41,9 +38,5 @@ func TestAllFaultsAtOnce(t *testing.T) {
 	}
 	if n := strings.Count(err.Error(), "\n") + 1; n != 16 {
 		t.Errorf("%d faults:\n%v", n, err)
-	}
-	i := InfluxConfig{URL: "ftp://x"}
-	if err := i.Validate(); err == nil || strings.Count(err.Error(), "\n") != 7 {
-		t.Errorf("influxdb: %v", err)
 	}
 }

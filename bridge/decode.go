@@ -194,3 +194,15 @@ func digest(a address, object []byte, index int) string {
 	var sum [sha256.Size]byte
 	return hex.EncodeToString(h.Sum(sum[:0])[:8])
 }
+
+// pointTime is the time of a message's point. A device's clock counts
+// milliseconds; below that, the message's number, or its place in the array,
+// keeps points of one millisecond apart, which would otherwise replace one
+// another, and gives a repeated message its old point again.
+func pointTime(o decoded, index int) time.Time {
+	part := uint64(index)
+	if o.message.Seq > 0 {
+		part = o.message.Seq % 1_000_000
+	}
+	return o.at.Add(time.Duration(part))
+}

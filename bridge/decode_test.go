@@ -10,6 +10,7 @@ import (
 
 	"devicetwin/device"
 	"devicetwin/mqtt"
+	"devicetwin/points"
 )
 
 var testLimits = payloadLimits{bytes: 1000, depth: 4, objects: 3}
@@ -230,8 +231,8 @@ func FuzzDecode(f *testing.F) {
 			if o.at.IsZero() || o.at.After(at.Add(maxClockAhead)) {
 				t.Fatalf("time %v", o.at)
 			}
-			p := point{"m", map[string]string{"device": a.device}, o.message.Data, pointTime(o, i), 100}
-			if line, ok := p.line(); ok && (!utf8.ValidString(line) || !strings.HasPrefix(line, "m")) {
+			p := points.Point{Measurement: "m", Tags: map[string]string{"device": a.device}, Fields: o.message.Data, Time: pointTime(o, i)}
+			if line, ok := p.Line(); ok && (!utf8.ValidString(line) || !strings.HasPrefix(line, "m")) {
 				t.Fatalf("line %q", line)
 			}
 		}

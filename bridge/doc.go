@@ -47,10 +47,10 @@
 //
 // Messages received and not acknowledged (in number and bytes), devices
 // remembered, signals in flight, messages and bytes of a batch, dead letters
-// waiting and kept, points waiting: see Config and InfluxConfig.
+// waiting and kept, points waiting: see Config and points.Config.
 //
 // # Parts for others
 //
-// Publisher publishes commands to devices and InfluxWriter writes points; both
-// are used by the worker as well, in a process of its own or the same one.
+// Publisher publishes commands to devices; the worker uses it as well, in a
+// process of its own or the same one.
 package bridge

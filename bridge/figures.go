@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"devicetwin/internal/measure"
+	"devicetwin/points"
 )
 
 // figures writes the bridge's own figures as points of the measurement
@@ -29,8 +30,8 @@ func (b *Bridge) figures(ctx context.Context) {
 				if signals := now.Signals - before.Signals; signals > 0 {
 					fields[measure.BridgeBatch] = float64(now.Events-before.Events) / float64(signals)
 				}
-				if w, ok := b.deps.Points.(interface{ Stats() InfluxStats }); ok {
-					w.Stats().addTo(fields)
+				if w, ok := b.deps.Points.(interface{ Stats() points.Stats }); ok {
+					w.Stats().AddTo(fields)
 				}
 				b.deps.Points.WritePoint(measure.Bridge, map[string]string{measure.TagBridge: b.cfg.ID}, fields, at.UTC())
 			}

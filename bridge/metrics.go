@@ -4,6 +4,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"devicetwin/internal/figures"
+
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -80,44 +82,44 @@ func newCounters() *counters {
 }
 
 func (c *counters) register(to prometheus.Registerer) error {
-	const bridge metricPrefix = "devicetwin_bridge_"
+	const bridge figures.Prefix = "devicetwin_bridge_"
 	all := []prometheus.Collector{
 		c.batchMessages,
 		c.signalSeconds,
 		c.waitSeconds,
-		bridge.counter("received_total", "MQTT messages received.", &c.received),
-		bridge.counter("repeated_total", "MQTT messages delivered again that the bridge still knew.", &c.repeated),
-		bridge.counter("ignored_total", "Retained copies, commands to devices and answers to requests, which are no input.", &c.ignored),
-		bridge.counter("foreign_total", "MQTT messages of devices that belong to other partitions.", &c.foreign),
-		bridge.counter("messages_total", "JSON objects received.", &c.messages),
-		bridge.counter("gaps_total", "Gaps in the numbers of devices.", &c.gaps),
-		bridge.counter("relevant_total", "Messages that can matter to the model.", &c.relevant),
-		bridge.counter("events_total", "Messages accepted by Temporal.", &c.events),
-		bridge.counter("signals_total", "Signals accepted by Temporal.", &c.signals),
-		bridge.counter("signal_failures_total", "Attempts to signal that failed and are repeated.", &c.signalFailures),
-		bridge.counter("dead_letters_unpublished_total", "Dead letters that could not be published.", &c.deadLettersUnpublished),
-		bridge.counter("too_late_total", "Messages not signalled because they were sent before all that this bridge knows of their device, and another may have left them out.", &c.tooLate),
-		bridge.counter("unknown_models_total", "Birth messages that name a model that this bridge does not have.", &c.unknownModels),
-		bridge.counter("requests_rejected_total", "Requests of shadows that the bridge itself answered: no workflow, too many, too large.", &c.rejected),
-		bridge.counter("answers_unpublished_total", "Answers of the bridge that could not be published.", &c.unanswered),
-		bridge.counter("connects_total", "Connections to the broker.", &c.connects),
-		bridge.counter("connections_lost_total", "Connections to the broker that were lost.", &c.connectsLost),
-		bridge.counter("sessions_lost_total", "Reconnections on which the broker had forgotten the session.", &c.sessionsLost),
-		bridge.gauge("window_messages", "MQTT messages not yet acknowledged on this connection.", &c.window),
-		bridge.gauge("held_messages", "MQTT messages in memory.", &c.held),
-		bridge.gauge("held_bytes", "Bytes of payload in memory.", &c.heldBytes),
-		bridge.gauge("signals_in_flight", "Signals on their way to Temporal.", &c.inFlight),
-		bridge.gauge("signals_limit", "Signals that may be on their way to Temporal now, by how long they take.", &c.limit),
-		bridge.gaugeOf("linger_seconds", "Rest of a device between its signals now, by how long they take; 0 while Temporal is idle.",
+		bridge.Counter("received_total", "MQTT messages received.", &c.received),
+		bridge.Counter("repeated_total", "MQTT messages delivered again that the bridge still knew.", &c.repeated),
+		bridge.Counter("ignored_total", "Retained copies, commands to devices and answers to requests, which are no input.", &c.ignored),
+		bridge.Counter("foreign_total", "MQTT messages of devices that belong to other partitions.", &c.foreign),
+		bridge.Counter("messages_total", "JSON objects received.", &c.messages),
+		bridge.Counter("gaps_total", "Gaps in the numbers of devices.", &c.gaps),
+		bridge.Counter("relevant_total", "Messages that can matter to the model.", &c.relevant),
+		bridge.Counter("events_total", "Messages accepted by Temporal.", &c.events),
+		bridge.Counter("signals_total", "Signals accepted by Temporal.", &c.signals),
+		bridge.Counter("signal_failures_total", "Attempts to signal that failed and are repeated.", &c.signalFailures),
+		bridge.Counter("dead_letters_unpublished_total", "Dead letters that could not be published.", &c.deadLettersUnpublished),
+		bridge.Counter("too_late_total", "Messages not signalled because they were sent before all that this bridge knows of their device, and another may have left them out.", &c.tooLate),
+		bridge.Counter("unknown_models_total", "Birth messages that name a model that this bridge does not have.", &c.unknownModels),
+		bridge.Counter("requests_rejected_total", "Requests of shadows that the bridge itself answered: no workflow, too many, too large.", &c.rejected),
+		bridge.Counter("answers_unpublished_total", "Answers of the bridge that could not be published.", &c.unanswered),
+		bridge.Counter("connects_total", "Connections to the broker.", &c.connects),
+		bridge.Counter("connections_lost_total", "Connections to the broker that were lost.", &c.connectsLost),
+		bridge.Counter("sessions_lost_total", "Reconnections on which the broker had forgotten the session.", &c.sessionsLost),
+		bridge.Gauge("window_messages", "MQTT messages not yet acknowledged on this connection.", &c.window),
+		bridge.Gauge("held_messages", "MQTT messages in memory.", &c.held),
+		bridge.Gauge("held_bytes", "Bytes of payload in memory.", &c.heldBytes),
+		bridge.Gauge("signals_in_flight", "Signals on their way to Temporal.", &c.inFlight),
+		bridge.Gauge("signals_limit", "Signals that may be on their way to Temporal now, by how long they take.", &c.limit),
+		bridge.GaugeOf("linger_seconds", "Rest of a device between its signals now, by how long they take; 0 while Temporal is idle.",
 			func() float64 { return time.Duration(c.linger.Load()).Seconds() }),
-		bridge.gauge("devices_resting", "Devices whose batch grows until linger is over.", &c.resting),
-		bridge.gauge("devices_waiting", "Devices whose batch waits for its turn or to be repeated.", &c.waiting),
-		bridge.gauge("devices_stuck", "Devices whose messages are dead letters because their workflow takes no signals.", &c.stuck),
-		bridge.gauge("devices_silent", "Devices remembered that were not heard of for longer than the model's liveness allows.", &c.silent),
-		bridge.gauge("devices_known", "Devices remembered.", &c.devices),
-		bridge.gaugeOf("oldest_unacknowledged_seconds", "Age of the oldest MQTT message that is not acknowledged.",
+		bridge.Gauge("devices_resting", "Devices whose batch grows until linger is over.", &c.resting),
+		bridge.Gauge("devices_waiting", "Devices whose batch waits for its turn or to be repeated.", &c.waiting),
+		bridge.Gauge("devices_stuck", "Devices whose messages are dead letters because their workflow takes no signals.", &c.stuck),
+		bridge.Gauge("devices_silent", "Devices remembered that were not heard of for longer than the model's liveness allows.", &c.silent),
+		bridge.Gauge("devices_known", "Devices remembered.", &c.devices),
+		bridge.GaugeOf("oldest_unacknowledged_seconds", "Age of the oldest MQTT message that is not acknowledged.",
 			func() float64 { return c.oldestAge().Seconds() }),
-		bridge.gaugeOf("connected", "1 while connected to the broker and subscribed.", func() float64 {
+		bridge.GaugeOf("connected", "1 while connected to the broker and subscribed.", func() float64 {
 			if c.connected.Load() {
 				return 1
 			}
@@ -125,10 +127,10 @@ func (c *counters) register(to prometheus.Registerer) error {
 		}),
 	}
 	for _, r := range Reasons() {
-		all = append(all, bridge.counterFor(prometheus.Labels{"reason": string(r)},
+		all = append(all, bridge.CounterFor(prometheus.Labels{"reason": string(r)},
 			"dead_letters_total", "Messages refused, by reason.", c.deadLetters[r]))
 	}
-	return registerAll(to, all)
+	return figures.RegisterAll(to, all)
 }
 
 func (c *counters) oldestAge() time.Duration {

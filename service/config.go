@@ -5,9 +5,9 @@ import (
 	"os"
 	"time"
 
-	"devicetwin/bridge"
 	"devicetwin/devicefsm"
 	"devicetwin/internal/modelfile"
+	"devicetwin/points"
 )
 
 // Config is every setting of every part, in groups. Each can be given as a
@@ -88,8 +88,8 @@ type InfluxConfig struct {
 }
 
 // Points is what the writer of points is started with.
-func (c InfluxConfig) Points() bridge.InfluxConfig {
-	cfg := bridge.DefaultInfluxConfig()
+func (c InfluxConfig) Points() points.Config {
+	cfg := points.DefaultConfig()
 	cfg.URL, cfg.Token, cfg.Org, cfg.Bucket = c.URL, c.Token, c.Org, c.Bucket
 	cfg.CAFile, cfg.CertFile, cfg.KeyFile = c.CAFile, c.CertFile, c.KeyFile
 	cfg.Spool = c.Spool

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"devicetwin/bridge"
+	"devicetwin/points"
 )
 
 // Points go to an InfluxDB that asks for a certificate, and only to one whose
@@ -35,12 +35,12 @@ func TestInfluxTLS(t *testing.T) {
 	defer server.Close()
 
 	cert, key := ours.issue("bridge")
-	write := func(c InfluxConfig) bridge.InfluxStats {
+	write := func(c InfluxConfig) points.Stats {
 		t.Helper()
 		c.URL, c.Bucket = server.URL, "b"
 		config := c.Points()
 		config.CloseWithin = time.Second
-		writer, err := bridge.NewInfluxWriter(config, nil, slog.New(slog.DiscardHandler))
+		writer, err := points.NewWriter(config, nil, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +64,7 @@ func TestInfluxTLS(t *testing.T) {
 			t.Errorf("%s: %+v", name, s)
 		}
 	}
-	if _, err := bridge.NewInfluxWriter((InfluxConfig{URL: server.URL, Bucket: "b", CAFile: "/nowhere"}).Points(), nil, slog.New(slog.DiscardHandler)); err == nil {
+	if _, err := points.NewWriter((InfluxConfig{URL: server.URL, Bucket: "b", CAFile: "/nowhere"}).Points(), nil, slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("an authority that is not there is taken")
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"devicetwin/devicefsm"
 	"devicetwin/internal/credentials"
 	"devicetwin/mqtt"
+	"devicetwin/points"
 	"devicetwin/workflows"
 )
 
@@ -250,7 +251,7 @@ func (s *Service) startPoints(c InfluxConfig, metrics prometheus.Registerer) (wo
 	if c.URL == "" {
 		return discard{}, nil
 	}
-	writer, err := bridge.NewInfluxWriter(c.Points(), metrics, s.log)
+	writer, err := points.NewWriter(c.Points(), metrics, s.log)
 	if err != nil {
 		return nil, err // of the spool's folder: the settings were checked before
 	}

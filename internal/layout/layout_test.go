@@ -31,8 +31,10 @@ var layers = map[string]layer{
 
 	"mqtt":          {[]string{"internal/backoff", "internal/faults", "internal/text", "internal/tlsfiles"}, "the client: connections, publisher, rules of filters"},
 	"mqtt/mqtttest": {[]string{"mqtt"}, "a broker under the control of a test"},
-	"bridge": {[]string{"device", "devicefsm", "internal/backoff", "internal/faults", "internal/jsonsize", "internal/measure", "internal/text",
-		"internal/tlsfiles", "mqtt", "twin"}, "MQTT to signals; must not know Temporal's workflows"},
+	"points": {[]string{"internal/backoff", "internal/faults", "internal/figures", "internal/jsonsize", "internal/measure", "internal/text",
+		"internal/tlsfiles"}, "the writer of time series: knows neither devices nor MQTT"},
+	"bridge": {[]string{"device", "devicefsm", "internal/backoff", "internal/faults", "internal/figures", "internal/jsonsize", "internal/measure",
+		"internal/text", "mqtt", "points", "twin"}, "MQTT to signals; must not know Temporal's workflows"},
 	"workflows": {[]string{"device", "devicefsm", "internal/measure", "mqtt", "twin", "twin/command"}, "the device workflow; of mqtt, the rule of topic filters only"},
 	"simulator": {[]string{"device", "devicefsm", "internal/measure", "source"}, "plays devices; an independent check, so it shares no code with bridge and workflows"},
 
@@ -41,12 +43,12 @@ var layers = map[string]layer{
 	"api/client":  {[]string{"api"}, "speaks the API's types"},
 
 	"service": {[]string{"api", "bridge", "device", "devicefsm", "internal/codec", "internal/credentials", "internal/figures", "internal/measure",
-		"internal/modelfile", "internal/tlsfiles", "mqtt", "twin", "twin/command", "workflows"}, "the one place that wires all parts"},
+		"internal/modelfile", "internal/tlsfiles", "mqtt", "points", "twin", "twin/command", "workflows"}, "the one place that wires all parts"},
 
 	"internal/cli":            {[]string{"api/client", "service", "source"}, "shared by all command lines: exit statuses come from the errors of these"},
 	"internal/cli/operator":   {[]string{"api", "api/client", "internal/cli", "simulator"}, "asks the API only; the simulator knows terminals"},
 	"internal/cli/model":      {[]string{"device", "devicefsm", "devicefsm/script", "internal/cli", "internal/modelfile", "source"}, "works on files, without servers"},
-	"internal/cli/simulate":   {[]string{"bridge", "devicefsm", "internal/cli", "service", "simulator", "workflows"}, "plays a fleet against a running service"},
+	"internal/cli/simulate":   {[]string{"devicefsm", "internal/cli", "points", "service", "simulator", "workflows"}, "plays a fleet against a running service"},
 	"internal/cli/admin":      {[]string{"api", "internal/cli", "internal/codec", "internal/credentials", "service", "workflows"}, "prepares what the service needs"},
 	"internal/cli/devicetwin": {[]string{"internal/cli", "internal/cli/admin", "internal/cli/model", "internal/cli/operator", "internal/cli/simulate", "service"}, "the grammar of the program"},
 	"cmd/devicetwin":          {[]string{"internal/cli/devicetwin"}, "main: nothing but the exit status"},
@@ -55,6 +57,7 @@ var layers = map[string]layer{
 	"internal/faults":      {nil, "collects errors of settings"},
 	"internal/jsonsize":    {nil, "bounds of encoded JSON"},
 	"internal/text":        {nil, "clips strings for logs"},
+	"internal/testlog":     {nil, "a log that tests can search"},
 	"internal/tlsfiles":    {[]string{"internal/faults"}, "reports every fault of the files"},
 	"internal/measure":     {nil, "names of measurements, shared by writers and dashboards"},
 	"internal/figures":     {nil, "turns metrics into points"},

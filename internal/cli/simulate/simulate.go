@@ -14,9 +14,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"devicetwin/bridge"
 	"devicetwin/devicefsm"
 	"devicetwin/internal/cli"
+	"devicetwin/points"
 	"devicetwin/service"
 	"devicetwin/simulator"
 	"devicetwin/workflows"
@@ -175,13 +175,13 @@ func (f *Fleet) options(twins simulator.Twins, log *slog.Logger) simulator.Optio
 
 // startPoints writes a fleet's ledger to InfluxDB, if there is one; flush writes
 // the rest. It has no spool: that of the settings belongs to another process.
-func (f *Fleet) startPoints(log *slog.Logger) (points simulator.PointWriter, flush func(), err error) {
+func (f *Fleet) startPoints(log *slog.Logger) (to simulator.PointWriter, flush func(), err error) {
 	if f.config.Influx.URL == "" {
 		return nil, func() {}, nil
 	}
 	config := f.config.Influx.Points()
 	config.Spool = ""
-	writer, err := bridge.NewInfluxWriter(config, nil, log)
+	writer, err := points.NewWriter(config, nil, log)
 	if err != nil {
 		return nil, nil, cli.Usage(err)
 	}

@@ -2,9 +2,6 @@ package simulate
 
 import (
 	"context"
-	"devicetwin/internal/cli"
-	"devicetwin/service"
-	"devicetwin/simulator"
 	"io"
 	"log/slog"
 	"net"
@@ -12,6 +9,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"devicetwin/internal/cli"
+	"devicetwin/service"
+	"devicetwin/simulator"
 )
 
 const pump = "../../../models/pump.yaml"

@@ -1,4 +1,4 @@
-package bridge
+package points
 
 import (
 	"bytes"
@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"devicetwin/internal/testlog"
 )
 
 // noise is a hundred bytes that cannot be made smaller.
@@ -28,8 +30,8 @@ var noise = func() string {
 type spoolBench struct {
 	*spool
 	t      *testing.T
-	counts influxCounts
-	logs   logLines
+	counts counts
+	logs   testlog.Lines
 }
 
 func newSpoolBench(t *testing.T, maxBytes int64) *spoolBench {
@@ -42,7 +44,7 @@ func newSpoolBench(t *testing.T, maxBytes int64) *spoolBench {
 func (b *spoolBench) open(dir string, maxBytes int64) {
 	b.t.Helper()
 	var err error
-	if b.spool, err = openSpool(dir, maxBytes, &b.counts, b.logs.logger()); err != nil {
+	if b.spool, err = openSpool(dir, maxBytes, &b.counts, b.logs.Logger()); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -83,7 +85,7 @@ func (b *spoolBench) get() (names string) {
 func (b *spoolBench) want(what, got, want string) {
 	b.t.Helper()
 	if got != want {
-		b.t.Errorf("%s: %q, expected %q; log: %q", what, got, want, b.logs.lines)
+		b.t.Errorf("%s: %q, expected %q; log: %q", what, got, want, &b.logs)
 	}
 }
 
@@ -137,8 +139,8 @@ func TestSpoolCutsTornEnd(t *testing.T) {
 		b.restart()
 		b.put("c")
 		b.want(fmt.Sprintf("%d bytes cut", cut), b.get(), "ac")
-		if b.logs.count("was cut") != 1 || b.counts.spoolDamages.Load() != 0 {
-			t.Errorf("log: %q", b.logs.lines)
+		if b.logs.Count("was cut") != 1 || b.counts.spoolDamages.Load() != 0 {
+			t.Errorf("log: %q", &b.logs)
 		}
 		b.close()
 	}
@@ -180,8 +182,8 @@ func TestSpoolSkipsDamage(t *testing.T) {
 				if got := b.counts.dropped.Load(); when == "before a restart" && got != test.lost {
 					t.Errorf("%d points counted as lost, expected %d", got, test.lost)
 				}
-				if name != "more" && b.logs.count("cannot be read") == 0 {
-					t.Errorf("the log is silent: %q", b.logs.lines)
+				if name != "more" && b.logs.Count("cannot be read") == 0 {
+					t.Errorf("the log is silent: %q", &b.logs)
 				}
 				b.put("e")
 				b.want("goes on", b.get(), "e")
@@ -198,8 +200,8 @@ func TestSpoolLosesASegmentThatIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.want("read", b.get(), "bc")
-	if b.counts.spoolDropped.Load() != 2 || b.logs.count("cannot be read") != 1 {
-		t.Errorf("%d points lost; log: %q", b.counts.spoolDropped.Load(), b.logs.lines)
+	if b.counts.spoolDropped.Load() != 2 || b.logs.Count("cannot be read") != 1 {
+		t.Errorf("%d points lost; log: %q", b.counts.spoolDropped.Load(), &b.logs)
 	}
 }
 
@@ -226,7 +228,7 @@ func TestSpoolIsBounded(t *testing.T) {
 	if lost := b.counts.spoolDropped.Load(); lost != uint64(2*(11-len(kept))) || b.counts.dropped.Load() != lost {
 		t.Errorf("%d points lost, kept %q", lost, kept)
 	}
-	if b.logs.count("the spool is full") == 0 {
+	if b.logs.Count("the spool is full") == 0 {
 		t.Error("the log is silent")
 	}
 	files, _ := filepath.Glob(filepath.Join(b.dir, "*"))
@@ -249,8 +251,8 @@ func TestSpoolDiskFull(t *testing.T) {
 	b.put("b")
 	b.restart()
 	b.want("read", b.get(), "ab")
-	if b.counts.spoolDamages.Load() != 0 || b.logs.count("cut") != 0 {
-		t.Errorf("half of a batch was left: %q", b.logs.lines)
+	if b.counts.spoolDamages.Load() != 0 || b.logs.Count("cut") != 0 {
+		t.Errorf("half of a batch was left: %q", &b.logs)
 	}
 }
 
@@ -303,9 +305,9 @@ func TestSpoolBytesOfAPoint(t *testing.T) {
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	var lines []string
 	for i := range 5000 {
-		line, _ := point{"pump", map[string]string{"device": fmt.Sprintf("pump-%06d", r.IntN(10_000)), "model": "pump"},
+		line, _ := Point{"pump", map[string]string{"device": fmt.Sprintf("pump-%06d", r.IntN(10_000)), "model": "pump"},
 			map[string]any{"temperature": float64(r.IntN(1000)) / 10, "vibration": float64(r.IntN(1000)) / 1000},
-			at.Add(time.Duration(i)*100*time.Microsecond + time.Duration(r.IntN(3600))), 0}.line()
+			at.Add(time.Duration(i)*100*time.Microsecond + time.Duration(r.IntN(3600)))}.Line()
 		lines = append(lines, line)
 	}
 	var f framer

@@ -1,4 +1,4 @@
-package bridge
+package points
 
 import (
 	"fmt"
@@ -8,54 +8,57 @@ import (
 	"strconv"
 	"strings"
 	"time"
-)
 
-// pointTime is the time of a message's point. A device's clock counts
-// milliseconds; below that, the message's number, or its place in the array,
-// keeps points of one millisecond apart, which would otherwise replace one
-// another, and gives a repeated message its old point again.
-func pointTime(o decoded, index int) time.Time {
-	part := uint64(index)
-	if o.message.Seq > 0 {
-		part = o.message.Seq % 1_000_000
-	}
-	return o.at.Add(time.Duration(part))
-}
+	"devicetwin/internal/jsonsize"
+)
 
 // maxFields bounds the fields of one point.
 const maxFields = 256
 
-// point is what WritePoint was given.
-type point struct {
-	measurement string
-	tags        map[string]string
-	fields      map[string]any
-	at          time.Time
-	size        int
+// Point is one point of a time series.
+type Point struct {
+	Measurement string
+	Tags        map[string]string // those with an empty name or value are left out
+	// Fields may be numbers, booleans, strings, durations (written in seconds),
+	// what has a String method, and objects of these, which are flattened with
+	// dots. Other values are left out, and so are fields beyond the first 256.
+	Fields map[string]any
+	Time   time.Time // InfluxDB keeps one point for each series and time
 }
 
-// line writes a point in InfluxDB line protocol, without a line end, tags and
-// fields sorted. Nested objects are flattened with dots; what is no number,
-// boolean or string is left out. ok is false if no field is left.
-func (p point) line() (line string, ok bool) {
+// size is an upper bound, about, of the bytes of the point's line.
+func (p Point) size() int {
+	n := 64 + len(p.Measurement) + jsonsize.Value(p.Fields)
+	for k, v := range p.Tags {
+		n += len(k) + len(v) + 2
+	}
+	return n
+}
+
+// Line returns the point in InfluxDB line protocol, without a line end, with
+// tags and fields sorted and the time in nanoseconds. ok is false if no field is
+// left.
+func (p Point) Line() (line string, ok bool) { return p.line(p.size()) }
+
+func (p Point) line(size int) (line string, ok bool) {
 	var b strings.Builder
-	b.Grow(p.size)
-	writeName(&b, p.measurement, ", ")
-	for _, key := range slices.Sorted(maps.Keys(p.tags)) {
-		if key == "" || p.tags[key] == "" {
+	b.Grow(size)
+	writeName(&b, p.Measurement, ", ")
+	for _, key := range slices.Sorted(maps.Keys(p.Tags)) {
+		if key == "" || p.Tags[key] == "" {
 			continue // line protocol has no empty tags
 		}
 		b.WriteByte(',')
 		writeName(&b, key, ",= ")
 		b.WriteByte('=')
-		writeName(&b, p.tags[key], ",= ")
+		writeName(&b, p.Tags[key], ",= ")
 	}
-	n := writeFields(&b, "", p.fields, 0)
+	n := writeFields(&b, "", p.Fields, 0)
 	if n == 0 {
 		return "", false
 	}
 	b.WriteByte(' ')
-	b.WriteString(strconv.FormatInt(p.at.UnixNano(), 10))
+	b.WriteString(strconv.FormatInt(p.Time.UnixNano(), 10))
 	return b.String(), true
 }
 

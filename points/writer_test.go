@@ -1,4 +1,4 @@
-package bridge
+package points
 
 import (
 	"compress/gzip"
@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"devicetwin/internal/testlog"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -80,8 +82,8 @@ func (s *influxServer) taken() []string {
 	return append([]string(nil), s.lines...)
 }
 
-func testInfluxConfig(url string) InfluxConfig {
-	c := DefaultInfluxConfig()
+func testConfig(url string) Config {
+	c := DefaultConfig()
 	c.URL = url
 	c.BackoffMin, c.BackoffMax = time.Millisecond, 2*time.Millisecond
 	c.FlushEvery = time.Millisecond
@@ -89,9 +91,9 @@ func testInfluxConfig(url string) InfluxConfig {
 }
 
 // startWriter runs a writer; the returned function stops it and waits.
-func startWriter(t *testing.T, c InfluxConfig, log *slog.Logger) (*InfluxWriter, func()) {
+func startWriter(t *testing.T, c Config, log *slog.Logger) (*Writer, func()) {
 	t.Helper()
-	w, err := NewInfluxWriter(c, prometheus.NewRegistry(), log)
+	w, err := NewWriter(c, prometheus.NewRegistry(), log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,13 +103,13 @@ func startWriter(t *testing.T, c InfluxConfig, log *slog.Logger) (*InfluxWriter,
 	return w, func() { stop(); <-ended }
 }
 
-func numbered(w *InfluxWriter, n int) {
+func numbered(w *Writer, n int) {
 	w.WritePoint("pump", map[string]string{"device": "d"}, map[string]any{"n": float64(n)}, time.Unix(0, int64(n)))
 }
 
 func TestInfluxWrites(t *testing.T) {
 	s := newInfluxServer(t, nil)
-	c := testInfluxConfig(s.URL)
+	c := testConfig(s.URL)
 	c.Token, c.Bucket, c.BatchPoints, c.FlushEvery = "user:password", "db/rp", 10, time.Hour
 	w, stop := startWriter(t, c, slog.New(slog.DiscardHandler))
 	for n := range 25 {
@@ -132,16 +134,16 @@ func TestInfluxWrites(t *testing.T) {
 func TestInfluxIsTriedAgain(t *testing.T) {
 	for _, status := range []int{http.StatusInternalServerError, http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusUnauthorized, http.StatusNotFound} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
-			logs := &logLines{}
+			logs := &testlog.Lines{}
 			s := newInfluxServer(t, func(request int, _ []string) (int, string) {
 				if request <= 5 {
 					return status, "not now"
 				}
 				return http.StatusNoContent, ""
 			})
-			c := testInfluxConfig(s.URL)
+			c := testConfig(s.URL)
 			c.BatchPoints = 10
-			w, stop := startWriter(t, c, logs.logger())
+			w, stop := startWriter(t, c, logs.Logger())
 			for n := range 30 {
 				numbered(w, n)
 			}
@@ -156,7 +158,7 @@ func TestInfluxIsTriedAgain(t *testing.T) {
 			if st := w.Stats(); st.Written != 30 || st.Failures != 5 || st.Outage {
 				t.Errorf("stats: %+v", st)
 			}
-			if a, b := logs.count("does not take points"), logs.count("takes points again"); a != 1 || b != 1 {
+			if a, b := logs.Count("does not take points"), logs.Count("takes points again"); a != 1 || b != 1 {
 				t.Errorf("the log says away %d times and back %d times", a, b)
 			}
 		})
@@ -169,7 +171,7 @@ func TestInfluxPartialWrite(t *testing.T) {
 		"rp":  "partial write: points beyond retention policy",
 	} {
 		t.Run(name, func(t *testing.T) {
-			logs := &logLines{}
+			logs := &testlog.Lines{}
 			s := newInfluxServer(t, func(_ int, lines []string) (int, string) {
 				bad := 0
 				for _, l := range lines {
@@ -182,9 +184,9 @@ func TestInfluxPartialWrite(t *testing.T) {
 				}
 				return http.StatusNoContent, ""
 			})
-			c := testInfluxConfig(s.URL)
+			c := testConfig(s.URL)
 			c.BatchPoints, c.FlushEvery = 20, time.Hour
-			w, stop := startWriter(t, c, logs.logger())
+			w, stop := startWriter(t, c, logs.Logger())
 			for n := range 40 {
 				numbered(w, n)
 			}
@@ -193,12 +195,12 @@ func TestInfluxPartialWrite(t *testing.T) {
 				t.Errorf("stats: %+v", st)
 			}
 			// One batch is searched, the next one is only told.
-			if logs.count(`influxdb refused a point`) != 2 || logs.count(`point="pump,device=d n=3 3"`) != 1 ||
-				logs.count(`point="pump,device=d n=20 20"`) != 1 || logs.count("or_among_the_next=19") != 1 {
-				t.Errorf("log: %q", logs.lines)
+			if logs.Count(`influxdb refused a point`) != 2 || logs.Count(`point="pump,device=d n=3 3"`) != 1 ||
+				logs.Count(`point="pump,device=d n=20 20"`) != 1 || logs.Count("or_among_the_next=19") != 1 {
+				t.Errorf("log: %q", logs)
 			}
-			if logs.count("points are lost") != 1 || logs.count("partial write") != 2 {
-				t.Errorf("log: %q", logs.lines)
+			if logs.Count("points are lost") != 1 || logs.Count("partial write") != 2 {
+				t.Errorf("log: %q", logs)
 			}
 			if s.requests > 8 {
 				t.Errorf("%d requests", s.requests)
@@ -218,10 +220,10 @@ func TestInfluxPartialWriteAndOutage(t *testing.T) {
 		}
 		return http.StatusNoContent, ""
 	})
-	c := testInfluxConfig(s.URL)
+	c := testConfig(s.URL)
 	c.BatchPoints, c.FlushEvery = 10, time.Hour
-	logs := &logLines{}
-	w, stop := startWriter(t, c, logs.logger())
+	logs := &testlog.Lines{}
+	w, stop := startWriter(t, c, logs.Logger())
 	for n := range 20 {
 		numbered(w, n)
 	}
@@ -232,8 +234,8 @@ func TestInfluxPartialWriteAndOutage(t *testing.T) {
 	if st := w.Stats(); st.Written != 19 || st.Refused != 1 || st.Queued != 0 || st.Bytes != 0 {
 		t.Errorf("stats: %+v", st)
 	}
-	if logs.count("or_among_the_next=9") != 1 {
-		t.Errorf("log: %q", logs.lines)
+	if logs.Count("or_among_the_next=9") != 1 {
+		t.Errorf("log: %q", logs)
 	}
 }
 
@@ -246,16 +248,16 @@ func TestInfluxFindsTheBadLine(t *testing.T) {
 		}
 		return false
 	}
-	logs := &logLines{}
+	logs := &testlog.Lines{}
 	s := newInfluxServer(t, func(_ int, lines []string) (int, string) {
 		if bad(lines) {
 			return http.StatusBadRequest, "unable to parse"
 		}
 		return http.StatusNoContent, ""
 	})
-	c := testInfluxConfig(s.URL)
+	c := testConfig(s.URL)
 	c.BatchPoints, c.FlushEvery = 32, time.Hour
-	w, stop := startWriter(t, c, logs.logger())
+	w, stop := startWriter(t, c, logs.Logger())
 	for n := range 64 {
 		numbered(w, n)
 	}
@@ -266,8 +268,8 @@ func TestInfluxFindsTheBadLine(t *testing.T) {
 	if got := s.taken(); len(got) != 63 || got[13] != "pump,device=d n=14 14" {
 		t.Errorf("order: %q", got)
 	}
-	if logs.count(`point="pump,device=d n=13 13"`) != 1 {
-		t.Errorf("log: %q", logs.lines)
+	if logs.Count(`point="pump,device=d n=13 13"`) != 1 {
+		t.Errorf("log: %q", logs)
 	}
 }
 
@@ -278,7 +280,7 @@ func TestInfluxTooLarge(t *testing.T) {
 		}
 		return http.StatusNoContent, ""
 	})
-	c := testInfluxConfig(s.URL)
+	c := testConfig(s.URL)
 	c.BatchPoints, c.FlushEvery = 32, time.Hour
 	w, stop := startWriter(t, c, slog.New(slog.DiscardHandler))
 	for n := range 32 {
@@ -291,7 +293,7 @@ func TestInfluxTooLarge(t *testing.T) {
 }
 
 func TestInfluxQueueIsBounded(t *testing.T) {
-	logs := &logLines{}
+	logs := &testlog.Lines{}
 	release := make(chan struct{})
 	s := newInfluxServer(t, func(request int, _ []string) (int, string) {
 		select {
@@ -301,9 +303,9 @@ func TestInfluxQueueIsBounded(t *testing.T) {
 			return http.StatusServiceUnavailable, "down"
 		}
 	})
-	c := testInfluxConfig(s.URL)
+	c := testConfig(s.URL)
 	c.BatchPoints, c.BatchBytes, c.QueueBytes = 100, 8<<10, 32<<10
-	w, stop := startWriter(t, c, logs.logger())
+	w, stop := startWriter(t, c, logs.Logger())
 	const sent = 20_000
 	for n := range sent {
 		numbered(w, n)
@@ -323,13 +325,13 @@ func TestInfluxQueueIsBounded(t *testing.T) {
 	if got := s.taken(); uint64(len(got)) != st.Written {
 		t.Errorf("%d lines, %d written", len(got), st.Written)
 	}
-	if logs.count("points are lost") == 0 {
+	if logs.Count("points are lost") == 0 {
 		t.Error("the log is silent about drops")
 	}
 }
 
 func TestInfluxCloseIsBounded(t *testing.T) {
-	c := testInfluxConfig("http://127.0.0.1:1") // nobody listens
+	c := testConfig("http://127.0.0.1:1") // nobody listens
 	c.CloseWithin = 20 * time.Millisecond
 	w, stop := startWriter(t, c, slog.New(slog.DiscardHandler))
 	for n := range 100 {
@@ -344,23 +346,23 @@ func TestInfluxCloseIsBounded(t *testing.T) {
 func TestLineProtocol(t *testing.T) {
 	at := time.Unix(1, 5)
 	tests := []struct {
-		p    point
+		p    Point
 		want string
 	}{
-		{point{"pump", map[string]string{"model": "pump", "device": "d:1"}, map[string]any{"b": 1.5, "a": true}, at, 0},
+		{Point{"pump", map[string]string{"model": "pump", "device": "d:1"}, map[string]any{"b": 1.5, "a": true}, at},
 			`pump,device=d:1,model=pump a=true,b=1.5 1000000005`},
-		{point{"m m,x", map[string]string{"a b": "c,d=e f", "empty": "", "end": `back\`, "line": "a\nb"}, map[string]any{"x=y z": "q\"\\\nr"}, at, 0},
+		{Point{"m m,x", map[string]string{"a b": "c,d=e f", "empty": "", "end": `back\`, "line": "a\nb"}, map[string]any{"x=y z": "q\"\\\nr"}, at},
 			"m\\ m\\,x,a\\ b=c\\,d\\=e\\ f,end=back_,line=a_b x\\=y\\ z=\"q\\\"\\\\\nr\" 1000000005"},
-		{point{"n", nil, map[string]any{"a": map[string]any{"b": map[string]any{"c": 1.0}, "d": "x"}, "list": []any{1.0}, "null": nil}, at, 0},
+		{Point{"n", nil, map[string]any{"a": map[string]any{"b": map[string]any{"c": 1.0}, "d": "x"}, "list": []any{1.0}, "null": nil}, at},
 			`n a.b.c=1,a.d="x" 1000000005`},
-		{point{"n", nil, map[string]any{"i": 3, "j": int64(-4), "u": uint64(5), "top": uint64(math.MaxUint64), "d": 1500 * time.Millisecond}, at, 0},
+		{Point{"n", nil, map[string]any{"i": 3, "j": int64(-4), "u": uint64(5), "top": uint64(math.MaxUint64), "d": 1500 * time.Millisecond}, at},
 			`n d=1.5,i=3i,j=-4i,top=9223372036854775807i,u=5i 1000000005`},
-		{point{"n", nil, map[string]any{"nan": math.NaN(), "inf": math.Inf(1), "": 1.0}, at, 0}, ""},
-		{point{"n", nil, nil, at, 0}, ""},
-		{point{"n", nil, map[string]any{"big": 1e21, "small": 1e-9}, at, 0}, `n big=1e+21,small=1e-09 1000000005`},
+		{Point{"n", nil, map[string]any{"nan": math.NaN(), "inf": math.Inf(1), "": 1.0}, at}, ""},
+		{Point{"n", nil, nil, at}, ""},
+		{Point{"n", nil, map[string]any{"big": 1e21, "small": 1e-9}, at}, `n big=1e+21,small=1e-09 1000000005`},
 	}
 	for _, test := range tests {
-		if got, _ := test.p.line(); got != test.want {
+		if got, _ := test.p.Line(); got != test.want {
 			t.Errorf("got      %s\nexpected %s", got, test.want)
 		}
 	}
@@ -368,7 +370,7 @@ func TestLineProtocol(t *testing.T) {
 	for i := range 1000 {
 		many[fmt.Sprint(i)] = 1.0
 	}
-	line, _ := point{"n", nil, many, at, 0}.line()
+	line, _ := Point{"n", nil, many, at}.Line()
 	if n := strings.Count(line, "="); n != maxFields {
 		t.Errorf("%d fields", n)
 	}

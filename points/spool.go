@@ -1,4 +1,4 @@
-package bridge
+package points
 
 import (
 	"errors"
@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -28,7 +30,7 @@ type spool struct {
 	max          int64 // bytes of all files
 	segmentBytes int64 // of one file, about
 	log          *slog.Logger
-	counts       *influxCounts
+	counts       *counts
 	lock         io.Closer
 	write        func(f *os.File, p []byte, at int64) (int, error)
 
@@ -58,6 +60,101 @@ func (s *spool) path(seg *segment) string {
 	return filepath.Join(s.dir, fmt.Sprintf("%020d%s", seg.id, segmentSuffix))
 }
 
+// openSpool makes the folder if need be, and finds what an earlier process left
+// in it.
+func openSpool(dir string, maxBytes int64, counts *counts, log *slog.Logger) (*spool, error) {
+	s := &spool{
+		dir: dir, max: maxBytes, segmentBytes: min(maxSegmentBytes, maxBytes/4),
+		log: log.With("spool", dir), counts: counts, write: (*os.File).WriteAt,
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make spool folder %s: %w", dir, err)
+	}
+	var err error
+	if s.lock, err = lockDir(dir); err != nil {
+		return nil, fmt.Errorf("spool folder %s: %w", dir, err)
+	}
+	if err := s.load(); err != nil {
+		s.close()
+		return nil, fmt.Errorf("read spool folder %s: %w", dir, err)
+	}
+	s.show()
+	if oldest, ok := s.oldest(); ok {
+		s.log.Info("points of an earlier run wait in the spool", "points", s.points(), "bytes", s.bytes, "since", oldest)
+	}
+	return s, nil
+}
+
+func (s *spool) load() error {
+	entries, err := os.ReadDir(s.dir) // sorted
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		stem, ok := strings.CutSuffix(e.Name(), segmentSuffix)
+		id, err := strconv.ParseUint(stem, 10, 64)
+		if !ok || err != nil || len(stem) != 20 {
+			continue
+		}
+		s.segments = append(s.segments, &segment{id: id})
+	}
+	for i, seg := range s.segments {
+		if err := s.scan(seg, i == len(s.segments)-1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scan adds up a segment from the headers of its frames. Of the last segment it
+// cuts what is not a whole frame, and keeps it open if there is room in it.
+func (s *spool) scan(seg *segment, last bool) error {
+	f, err := os.OpenFile(s.path(seg), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	keep := false
+	defer func() {
+		if !keep {
+			f.Close()
+		}
+	}()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	end := int64(0) // of the last frame
+	for {
+		h, ok, err := seekFrame(f, end, info.Size())
+		if err != nil {
+			return err
+		}
+		if !ok {
+			break
+		}
+		if seg.points == 0 {
+			seg.oldest = h.at
+		}
+		seg.points += h.points
+		end = h.end()
+	}
+	seg.size = info.Size()
+	if last {
+		if torn := seg.size - end; torn > 0 {
+			s.log.Warn("the end of the spool was cut: a batch was not written to it as a whole", "bytes", torn)
+			if err := f.Truncate(end); err != nil {
+				return err
+			}
+			seg.size = end
+		}
+		if seg.size < s.segmentBytes {
+			s.out, keep = f, true
+		}
+	}
+	s.bytes += seg.size
+	return nil
+}
+
 // append adds a batch at the end. If there are too many bytes, the oldest
 // segments are dropped. After an error the batch is not in the spool.
 func (s *spool) append(b batch, now time.Time) error {
@@ -74,7 +171,7 @@ func (s *spool) append(b batch, now time.Time) error {
 	seg := s.segments[len(s.segments)-1]
 	if written, err := s.write(s.out, frame, seg.size); err != nil {
 		if written > 0 && s.out.Truncate(seg.size) != nil {
-			s.closeOut() // the rubbish is skipped when it is read
+			s.closeOut() // the torn frame is skipped when it is read
 		}
 		return fmt.Errorf("append to spool segment %s: %w", s.path(seg), err)
 	}
@@ -161,7 +258,7 @@ func (s *spool) seek(seg *segment) (h frameHead, ok bool, err error) {
 
 func (s *spool) damaged(seg *segment, err error) {
 	s.counts.spoolDamages.Add(1)
-	s.log.Error("points in the spool are lost: it cannot be read", "segment", s.path(seg), "err", err)
+	s.log.Error("points in the spool are lost: it cannot be read", "segment", s.path(seg), "error", err)
 }
 
 // commit removes the batch that peek returned.
@@ -228,7 +325,7 @@ func (s *spool) drop() {
 		s.closeOut()
 	}
 	if err := os.Remove(s.path(seg)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		s.log.Warn("a segment of the spool cannot be removed; its points are written again after a restart", "err", err)
+		s.log.Warn("a segment of the spool cannot be removed; its points are written again after a restart", "error", err)
 	}
 	s.bytes -= seg.size
 	s.segments = slices.Delete(s.segments, 0, 1)

@@ -1,4 +1,4 @@
-package bridge
+package points
 
 import (
 	"context"
@@ -17,9 +17,9 @@ import (
 // number of runs: InfluxDB, the disk and the end of the process.
 type writerBench struct {
 	t        interface{ Fatal(...any) }
-	cfg      InfluxConfig
+	cfg      Config
 	log      *slog.Logger
-	w        *InfluxWriter
+	w        *Writer
 	c        *collector
 	flying   *batch // on its way to InfluxDB
 	padding  string // makes points larger
@@ -32,14 +32,14 @@ type writerBench struct {
 	dropped uint64       // counted in earlier runs
 }
 
-func newWriterBench(t interface{ Fatal(...any) }, cfg InfluxConfig, log *slog.Logger) *writerBench {
+func newWriterBench(t interface{ Fatal(...any) }, cfg Config, log *slog.Logger) *writerBench {
 	b := &writerBench{t: t, cfg: cfg, log: log, gone: map[int]bool{}}
 	b.start()
 	return b
 }
 
 func (b *writerBench) start() {
-	w, err := NewInfluxWriter(b.cfg, nil, b.log)
+	w, err := NewWriter(b.cfg, nil, b.log)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func (b *writerBench) take(n int) {
 		if b.padding != "" {
 			fields["padding"] = b.padding
 		}
-		b.c.take(point{"pump", map[string]string{"device": "d"}, fields, time.Unix(0, int64(b.given)), 0})
+		b.c.take(queued{Point: Point{"pump", map[string]string{"device": "d"}, fields, time.Unix(0, int64(b.given))}})
 		b.given++
 	}
 }

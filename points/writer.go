@@ -1,4 +1,4 @@
-package bridge
+package points
 
 import (
 	"context"
@@ -17,55 +17,49 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"devicetwin/internal/backoff"
-	"devicetwin/internal/jsonsize"
 	"devicetwin/internal/tlsfiles"
 )
 
-// InfluxWriter writes points to InfluxDB (1.8, 2 or 3) in the background.
-//
-// WritePoint may be called from any goroutine and never blocks. Points go out
-// in batches, in order. A batch that could not be written is tried again, with
-// growing pauses, until it is; meanwhile points wait, in a spool on disk if
-// there is one (InfluxConfig.Spool), else in memory. Either is bounded in bytes,
-// and of what is too much the oldest are dropped. What InfluxDB refuses for good
-// is not tried again. Both are counted and logged.
-//
-// With a spool, every batch is put there before it is sent, so that the end of
-// the process, in whatever way, costs at most the points of the last
-// InfluxConfig.FlushEvery. A batch may be written more than once; as its points
-// have the time that they were given, that changes nothing.
-type InfluxWriter struct {
-	cfg    InfluxConfig
+// Writer writes points to InfluxDB in the background. See the package's
+// documentation for what it promises.
+type Writer struct {
+	cfg    Config
 	log    *slog.Logger
 	client influxdb2.Client
 	api    api.WriteAPIBlocking
 	wait   func(attempt int) time.Duration
 	spool  *spool // nil: there is none
 
-	intake chan point
+	intake chan queued
 	closed atomic.Bool
-	counts influxCounts
+	counts counts
+}
+
+// queued is a point that waits for the collector.
+type queued struct {
+	Point
+	size int
 }
 
 // intakePoints is how many points may wait for the collector: for some seconds
 // in which the disk of the spool keeps it waiting.
 const intakePoints = 32 << 10
 
-// NewInfluxWriter prepares a writer; Run makes it work, and closes the spool.
-// Metrics and log may be nil. An error is one of the configuration, or of
-// reading the spool's folder.
-func NewInfluxWriter(cfg InfluxConfig, metrics prometheus.Registerer, log *slog.Logger) (*InfluxWriter, error) {
+// NewWriter prepares a writer; Run makes it work, and closes the spool.
+// Metrics and log may be nil. An error is one of the configuration, of its TLS
+// files, of registering metrics, or of reading the spool's folder.
+func NewWriter(cfg Config, metrics prometheus.Registerer, log *slog.Logger) (*Writer, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("influxdb configuration: %w", err)
 	}
 	if log == nil {
 		log = slog.Default()
 	}
-	w := &InfluxWriter{
+	w := &Writer{
 		cfg:    cfg,
 		log:    log.With("influxdb", cfg.URL, "bucket", cfg.Bucket),
 		wait:   backoff.New(cfg.BackoffMin, cfg.BackoffMax),
-		intake: make(chan point, intakePoints),
+		intake: make(chan queued, intakePoints),
 	}
 	if metrics != nil {
 		if err := w.counts.register(metrics); err != nil {
@@ -78,7 +72,7 @@ func NewInfluxWriter(cfg InfluxConfig, metrics prometheus.Registerer, log *slog.
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = tlsConfig
-	influxlog.Log = nil // it would repeat on standard error what is reported here
+	influxlog.Log = nil // it would write to standard error what is logged here
 	// Its own batching and repetitions are not used: both lose a failed batch.
 	w.client = influxdb2.NewClientWithOptions(cfg.URL, cfg.Token, influxdb2.DefaultOptions().
 		SetPrecision(time.Nanosecond).
@@ -93,14 +87,17 @@ func NewInfluxWriter(cfg InfluxConfig, metrics prometheus.Registerer, log *slog.
 	return w, nil
 }
 
-// WritePoint takes a point. Values of fields may be numbers, booleans, strings
-// and objects of these, which are flattened with dots; others are left out. The
-// maps are read later, and must not be changed any more.
-func (w *InfluxWriter) WritePoint(measurement string, tags map[string]string, fields map[string]any, at time.Time) {
-	p := point{measurement, tags, fields, at, 64 + len(measurement) + jsonsize.Value(fields)}
-	for k, v := range tags {
-		p.size += len(k) + len(v) + 2
-	}
+// WritePoint is Write for callers that declare the interface they need without
+// this package's types.
+func (w *Writer) WritePoint(measurement string, tags map[string]string, fields map[string]any, at time.Time) {
+	w.Write(Point{measurement, tags, fields, at})
+}
+
+// Write takes a point. It may be called from any goroutine and never blocks: a
+// point for which there is no room is dropped and counted. The maps are read
+// later and must not be changed any more.
+func (w *Writer) Write(point Point) {
+	p := queued{point, point.size()}
 	waiting := w.counts.intakeBytes.Add(int64(p.size))
 	if !w.closed.Load() && waiting <= int64(w.intakeLimit()) {
 		select {
@@ -114,13 +111,13 @@ func (w *InfluxWriter) WritePoint(measurement string, tags map[string]string, fi
 }
 
 // The queue's bytes are divided between points just taken and lines in batches.
-func (w *InfluxWriter) intakeLimit() int { return w.cfg.QueueBytes / 4 }
-func (w *InfluxWriter) linesLimit() int  { return w.cfg.QueueBytes - w.intakeLimit() }
+func (w *Writer) intakeLimit() int { return w.cfg.QueueBytes / 4 }
+func (w *Writer) linesLimit() int  { return w.cfg.QueueBytes - w.intakeLimit() }
 
 // Run writes until ctx ends, and then what is left, at most for
-// InfluxConfig.CloseWithin. What is left after that stays in the spool; without
+// Config.CloseWithin. What is left after that stays in the spool; without
 // one it counts as dropped. Run is called once.
-func (w *InfluxWriter) Run(ctx context.Context) {
+func (w *Writer) Run(ctx context.Context) {
 	defer w.client.Close()
 	if w.spool != nil {
 		defer w.spool.close()
@@ -129,22 +126,24 @@ func (w *InfluxWriter) Run(ctx context.Context) {
 }
 
 // write sends one batch.
-func (w *InfluxWriter) write(ctx context.Context, b batch) error {
+func (w *Writer) write(ctx context.Context, b batch) error {
 	ctx, cancel := context.WithTimeout(ctx, w.cfg.Timeout)
 	defer cancel()
 	return w.api.WriteRecord(ctx, b.lines...)
 }
 
-// verdict is what an error of a write means for its batch.
-type verdict int
+// consequence is what an error of a write means for its batch.
+type consequence int
 
 const (
-	retry   verdict = iota // try again later
-	partial                // some points were refused, the others are written
-	divide                 // refused as a whole, maybe because of one line
+	retry   consequence = iota // try again later
+	partial                    // some points were refused, the others are written
+	divide                     // refused as a whole, maybe because of one line
 )
 
-func judge(err error) (verdict, *influxhttp.Error) {
+// classify says what an error of a write means, with InfluxDB's response if it is
+// one.
+func classify(err error) (consequence, *influxhttp.Error) {
 	var e *influxhttp.Error
 	if !errors.As(err, &e) {
 		return retry, nil

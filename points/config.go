@@ -1,4 +1,4 @@
-package bridge
+package points
 
 import (
 	"net/url"
@@ -7,8 +7,8 @@ import (
 	"devicetwin/internal/faults"
 )
 
-// InfluxConfig is how points are written. Begin with DefaultInfluxConfig.
-type InfluxConfig struct {
+// Config is how points are written. Begin with DefaultConfig.
+type Config struct {
 	URL string // http://host:8086
 	// Token is "user:password" for InfluxDB 1.8, or empty if it asks for none.
 	Token string
@@ -28,7 +28,7 @@ type InfluxConfig struct {
 	Timeout     time.Duration // of one request
 	BackoffMin  time.Duration // wait before the first repetition, doubled each time
 	BackoffMax  time.Duration
-	CloseWithin time.Duration // how long Run goes on writing when it is told to stop
+	CloseWithin time.Duration // how long Run goes on writing after its context has ended
 
 	// Spool is a folder for points that are not yet written, of this process
 	// alone; it is made if it does not exist. Empty: they wait in memory.
@@ -38,10 +38,10 @@ type InfluxConfig struct {
 	SpoolMax int64
 }
 
-// DefaultInfluxConfig is for an InfluxDB 1.8 on this machine with a database
+// DefaultConfig is for an InfluxDB 1.8 on this machine with a database
 // devicetwin.
-func DefaultInfluxConfig() InfluxConfig {
-	return InfluxConfig{
+func DefaultConfig() Config {
+	return Config{
 		URL:         "http://127.0.0.1:8086",
 		Bucket:      "devicetwin/autogen",
 		BatchPoints: 5000,
@@ -58,7 +58,7 @@ func DefaultInfluxConfig() InfluxConfig {
 
 // Validate reports everything that is wrong, as one error with a line for each
 // fault.
-func (c InfluxConfig) Validate() error {
+func (c Config) Validate() error {
 	var f faults.List
 	u, err := url.Parse(c.URL)
 	f.Check(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "", "influxdb url %q: expected http://host:port", c.URL)

@@ -1,4 +1,4 @@
-package bridge
+package points
 
 import (
 	"context"
@@ -8,12 +8,12 @@ import (
 // reportEvery is how often drops and refusals are put into the log at most.
 const reportEvery = 10 * time.Second
 
-// collector is the goroutine of an InfluxWriter that owns its batches. One
+// collector is the goroutine of a Writer that owns its batches. One
 // batch is being written at a time, so that points stay in order: first the
 // head, then those in the spool, then those in the queue. Without a spool, or
 // while its disk does not take batches, they wait in the queue.
 type collector struct {
-	w       *InfluxWriter
+	w       *Writer
 	filling batch
 	head    *head
 	queue   []batch
@@ -37,7 +37,7 @@ type collector struct {
 	closeDeadline <-chan time.Time
 }
 
-func newCollector(ctx context.Context, w *InfluxWriter) *collector {
+func newCollector(ctx context.Context, w *Writer) *collector {
 	c := &collector{w: w, results: make(chan error, 1)}
 	c.sendCtx, c.stopSending = context.WithCancel(context.WithoutCancel(ctx))
 	c.start = func(b batch) {
@@ -96,9 +96,9 @@ func (c *collector) finished() bool {
 func (c *collector) safe() bool { return c.head.stored && c.w.spool.holds() }
 
 // take adds a point to the batch that is being filled.
-func (c *collector) take(p point) {
+func (c *collector) take(p queued) {
 	c.w.counts.intakeBytes.Add(int64(-p.size))
-	line, ok := p.line()
+	line, ok := p.line(p.size)
 	if !ok {
 		return
 	}
@@ -192,10 +192,10 @@ func (c *collector) sent(err error) {
 		return
 	}
 	c.w.counts.failures.Add(1)
-	what, answer := judge(err)
+	what, response := classify(err)
 	switch what {
 	case partial:
-		c.partly(err, refusedIn(answer.Message, int(n)))
+		c.partly(err, refusedIn(response.Message, int(n)))
 	case divide:
 		if c.head.split() {
 			c.send()
@@ -229,7 +229,7 @@ func (c *collector) finish(written, refused uint64) {
 		}
 		c.head = nil
 	}
-	c.answered()
+	c.available()
 }
 
 // close begins the end: what was taken is written, nothing more is taken.
@@ -269,3 +269,75 @@ func (c *collector) abandon() {
 	}
 	c.report()
 }
+
+// diskRetry is how long a spool that cannot be written is left alone.
+const diskRetry = 5 * time.Second
+
+// store moves what waits in memory into the spool, in order.
+func (c *collector) store() {
+	now := time.Now()
+	if c.w.spool == nil || now.Before(c.diskAt) {
+		return
+	}
+	if h := c.head; h != nil && !h.stored && h.naming == nil {
+		if c.sending {
+			return // what is newer may not get before it
+		}
+		c.queue = append(h.parts, c.queue...)
+		c.head = nil
+	}
+	for len(c.queue) > 0 {
+		if err := c.w.spool.append(c.queue[0], now); err != nil {
+			c.diskFailed(err, now)
+			return
+		}
+		c.unqueue()
+	}
+	if !c.diskLostAt.IsZero() {
+		c.w.log.Info("the spool can be written again", "after", now.Sub(c.diskLostAt).Round(time.Millisecond))
+		c.diskLostAt = time.Time{}
+	}
+}
+
+func (c *collector) diskFailed(err error, now time.Time) {
+	c.w.counts.spoolFailures.Add(1)
+	c.diskAt = now.Add(diskRetry)
+	if c.diskLostAt.IsZero() {
+		c.diskLostAt = now
+		c.w.log.Error("the spool cannot be written; points wait in memory", "error", err)
+	}
+}
+
+// available ends an outage: InfluxDB has taken or refused something.
+func (c *collector) available() {
+	c.attempt = 0
+	if c.lostAt.IsZero() {
+		return
+	}
+	c.w.log.Info("influxdb takes points again", "after", time.Since(c.lostAt).Round(time.Millisecond),
+		"waiting", c.w.Stats().Queued)
+	c.lostAt = time.Time{}
+	c.w.counts.outage.Store(false)
+}
+
+// later waits before the head is tried again.
+func (c *collector) later(err error) {
+	if c.lostAt.IsZero() {
+		c.lostAt = time.Now()
+		c.w.counts.outage.Store(true)
+		where := "memory"
+		if c.w.spool != nil {
+			where = c.w.cfg.Spool
+		}
+		c.w.log.Warn("influxdb does not take points; they wait, signals are not affected", "in", where, "error", err)
+	}
+	wait := c.w.wait(c.attempt)
+	if _, response := classify(err); response != nil && response.RetryAfter > 0 {
+		wait = max(wait, min(time.Duration(response.RetryAfter)*time.Second, maxRetryAfter))
+	}
+	c.attempt++
+	c.again.Reset(wait)
+}
+
+// maxRetryAfter bounds the pause that a server may ask for.
+const maxRetryAfter = 5 * time.Minute

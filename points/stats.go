@@ -1,4 +1,4 @@
-package bridge
+package points
 
 import (
 	"sync/atomic"
@@ -6,11 +6,12 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"devicetwin/internal/figures"
 	"devicetwin/internal/measure"
 )
 
-// influxCounts is what an InfluxWriter counts.
-type influxCounts struct {
+// counts is what a Writer counts.
+type counts struct {
 	written  atomic.Uint64
 	dropped  atomic.Uint64
 	refused  atomic.Uint64
@@ -30,8 +31,8 @@ type influxCounts struct {
 	outage       atomic.Bool
 }
 
-// InfluxStats is what an InfluxWriter has done, in points.
-type InfluxStats struct {
+// Stats is what a Writer has done, in points.
+type Stats struct {
 	Written  uint64
 	Dropped  uint64 // because there was no room, or at the end
 	Refused  uint64 // by InfluxDB, for good
@@ -48,10 +49,10 @@ type InfluxStats struct {
 	SpoolFailures uint64        // batches that could not be put into it at first
 }
 
-// Stats tells what the writer has done and where it stands.
-func (w *InfluxWriter) Stats() InfluxStats {
+// Stats reports what the writer has done and where it stands.
+func (w *Writer) Stats() Stats {
 	c := &w.counts
-	return InfluxStats{
+	return Stats{
 		Written: c.written.Load(), Dropped: c.dropped.Load(), Refused: c.refused.Load(), Failures: c.failures.Load(),
 		Queued: int(c.queuedPoints.Load()+c.spoolPoints.Load()) + len(w.intake), Bytes: int(c.queuedBytes.Load() + c.intakeBytes.Load()),
 		Outage:      c.outage.Load(),
@@ -60,7 +61,7 @@ func (w *InfluxWriter) Stats() InfluxStats {
 	}
 }
 
-func (c *influxCounts) spoolAge() time.Duration {
+func (c *counts) spoolAge() time.Duration {
 	oldest := c.spoolOldest.Load()
 	if oldest == 0 {
 		return 0
@@ -68,8 +69,8 @@ func (c *influxCounts) spoolAge() time.Duration {
 	return max(time.Since(time.UnixMilli(oldest)), 0)
 }
 
-// addTo adds the figures to the fields of a point.
-func (s InfluxStats) addTo(fields map[string]any) {
+// AddTo adds the figures to the fields of a point.
+func (s Stats) AddTo(fields map[string]any) {
 	fields[measure.BridgeInfluxWritten] = s.Written
 	fields[measure.BridgeInfluxDropped] = s.Dropped
 	fields[measure.BridgeInfluxRefused] = s.Refused
@@ -82,22 +83,22 @@ func (s InfluxStats) addTo(fields map[string]any) {
 	fields[measure.BridgeInfluxSpoolDropped] = s.SpoolDropped
 }
 
-func (c *influxCounts) register(to prometheus.Registerer) error {
-	const influx metricPrefix = "devicetwin_influx_"
-	return registerAll(to, []prometheus.Collector{
-		influx.counter("points_written_total", "Points that InfluxDB has taken.", &c.written),
-		influx.counter("points_dropped_total", "Points lost because there was no room for them, or at the end.", &c.dropped),
-		influx.counter("points_refused_total", "Points that InfluxDB refused for good.", &c.refused),
-		influx.counter("failures_total", "Requests to InfluxDB that failed.", &c.failures),
-		influx.gauge("queued_points", "Points in memory, in batches that wait to be written.", &c.queuedPoints),
-		influx.gauge("queued_bytes", "Bytes of line protocol in memory that wait to be written.", &c.queuedBytes),
-		influx.gauge("spool_points", "Points in the spool.", &c.spoolPoints),
-		influx.gauge("spool_bytes", "Bytes of the spool's segments.", &c.spoolBytes),
-		influx.gauge("spool_segments", "Segments (files) of the spool.", &c.spoolSegments),
-		influx.counter("spool_points_dropped_total", "Of the points lost: those of the spool, because it was full or could not be read.", &c.spoolDropped),
-		influx.counter("spool_failures_total", "Batches that could not be put into the spool and waited in memory.", &c.spoolFailures),
-		influx.counter("spool_damages_total", "Places of the spool that could not be read.", &c.spoolDamages),
-		influx.gaugeOf("spool_oldest_seconds", "Age of the oldest points in the spool.",
+func (c *counts) register(to prometheus.Registerer) error {
+	const influx figures.Prefix = "devicetwin_influx_"
+	return figures.RegisterAll(to, []prometheus.Collector{
+		influx.Counter("points_written_total", "Points that InfluxDB has taken.", &c.written),
+		influx.Counter("points_dropped_total", "Points lost because there was no room for them, or at the end.", &c.dropped),
+		influx.Counter("points_refused_total", "Points that InfluxDB refused for good.", &c.refused),
+		influx.Counter("failures_total", "Requests to InfluxDB that failed.", &c.failures),
+		influx.Gauge("queued_points", "Points in memory, in batches that wait to be written.", &c.queuedPoints),
+		influx.Gauge("queued_bytes", "Bytes of line protocol in memory that wait to be written.", &c.queuedBytes),
+		influx.Gauge("spool_points", "Points in the spool.", &c.spoolPoints),
+		influx.Gauge("spool_bytes", "Bytes of the spool's segments.", &c.spoolBytes),
+		influx.Gauge("spool_segments", "Segments (files) of the spool.", &c.spoolSegments),
+		influx.Counter("spool_points_dropped_total", "Of the points lost: those of the spool, because it was full or could not be read.", &c.spoolDropped),
+		influx.Counter("spool_failures_total", "Batches that could not be put into the spool and waited in memory.", &c.spoolFailures),
+		influx.Counter("spool_damages_total", "Places of the spool that could not be read.", &c.spoolDamages),
+		influx.GaugeOf("spool_oldest_seconds", "Age of the oldest points in the spool.",
 			func() float64 { return c.spoolAge().Seconds() }),
 	})
 }

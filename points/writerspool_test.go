@@ -1,4 +1,4 @@
-package bridge
+package points
 
 import (
 	"fmt"
@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"devicetwin/internal/testlog"
 
 	"pgregory.net/rapid"
 )
@@ -43,13 +45,13 @@ func wantNumbers(t *testing.T, lines []string, n int) {
 // loses nothing.
 func TestInfluxSpoolOverOutageAndRestart(t *testing.T) {
 	s, back := outageServer(t)
-	c := testInfluxConfig(s.URL)
+	c := testConfig(s.URL)
 	c.Spool = filepath.Join(t.TempDir(), "a", "spool")
 	c.BatchPoints, c.BatchBytes, c.QueueBytes = 100, 8<<10, 32<<10
-	logs := &logLines{}
+	logs := &testlog.Lines{}
 	const points = 8000
 	for run := range 2 {
-		w, stop := startWriter(t, c, logs.logger())
+		w, stop := startWriter(t, c, logs.Logger())
 		for n := run * points / 2; n < (run+1)*points/2; n++ {
 			for w.Stats().Bytes > c.QueueBytes/8 {
 				<-s.changed // InfluxDB was asked, so the collector is at work
@@ -74,8 +76,8 @@ func TestInfluxSpoolOverOutageAndRestart(t *testing.T) {
 		}
 	}
 	wantNumbers(t, s.taken(), points)
-	if logs.count("points of an earlier run wait") != 1 {
-		t.Errorf("log: %q", logs.lines)
+	if logs.Count("points of an earlier run wait") != 1 {
+		t.Errorf("log: %q", logs)
 	}
 }
 
@@ -83,10 +85,10 @@ func TestInfluxSpoolOverOutageAndRestart(t *testing.T) {
 // it does.
 func TestInfluxSpoolDiskFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := testInfluxConfig("http://127.0.0.1:1")
+		c := testConfig("http://127.0.0.1:1")
 		c.Spool, c.BatchPoints = t.TempDir(), 10
-		logs := &logLines{}
-		b := newWriterBench(t, c, logs.logger())
+		logs := &testlog.Lines{}
+		b := newWriterBench(t, c, logs.Logger())
 		b.take(20)
 		b.full(true)
 		b.take(20)
@@ -105,8 +107,8 @@ func TestInfluxSpoolDiskFull(t *testing.T) {
 		if st := b.w.Stats(); st.SpoolPoints != 70 || st.Queued != 70 || st.Bytes != 0 || st.Dropped != 0 {
 			t.Errorf("disk is back: %+v", st)
 		}
-		if logs.count("cannot be written") != 1 || logs.count("can be written again") != 1 {
-			t.Errorf("log: %q", logs.lines)
+		if logs.Count("cannot be written") != 1 || logs.Count("can be written again") != 1 {
+			t.Errorf("log: %q", logs)
 		}
 		b.drain()
 		wantNumbers(t, b.taken, 70)
@@ -116,7 +118,7 @@ func TestInfluxSpoolDiskFull(t *testing.T) {
 
 // Neither disk nor memory have room: the oldest in memory are dropped.
 func TestInfluxSpoolDiskFullAndMemory(t *testing.T) {
-	c := testInfluxConfig("http://127.0.0.1:1")
+	c := testConfig("http://127.0.0.1:1")
 	c.Spool, c.BatchPoints, c.BatchBytes, c.QueueBytes = t.TempDir(), 10, 1<<10, 4<<10
 	b := newWriterBench(t, c, slog.New(slog.DiscardHandler))
 	b.take(10)
@@ -134,12 +136,12 @@ func TestInfluxSpoolDiskFullAndMemory(t *testing.T) {
 }
 
 func TestInfluxSpoolFaults(t *testing.T) {
-	c := testInfluxConfig("http://127.0.0.1:1")
+	c := testConfig("http://127.0.0.1:1")
 	c.Spool = filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(c.Spool, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := NewInfluxWriter(c, nil, nil); err == nil || !strings.Contains(err.Error(), "make spool folder") {
+	if _, err := NewWriter(c, nil, nil); err == nil || !strings.Contains(err.Error(), "make spool folder") {
 		t.Errorf("error: %v", err)
 	}
 	c.SpoolMax = 1 << 20
@@ -159,7 +161,7 @@ func TestInfluxSpoolProperty(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer os.RemoveAll(dir)
-		c := testInfluxConfig("http://127.0.0.1:1")
+		c := testConfig("http://127.0.0.1:1")
 		c.Spool, c.BatchPoints, c.BatchBytes = dir, rapid.IntRange(1, 6).Draw(t, "points in a batch"), 1<<10
 		c.SpoolMax = rapid.SampledFrom([]int64{8 << 10, 1 << 30}).Draw(t, "bytes of the spool")
 		b := newWriterBench(t, c, slog.New(slog.DiscardHandler))

@@ -1,0 +1,28 @@
+// Package points writes time series to InfluxDB (1.8, 2 or 3) in the background.
+//
+// # What a caller sees
+//
+// Writer.Write may be called from any goroutine and never blocks. It cannot
+// fail: what becomes of a point shows in Writer.Stats, in the metrics
+// devicetwin_influx_…, and in the log.
+//
+// # Ordering and retries
+//
+// Points go out in batches, in the order in which they were given. A batch that
+// could not be written is tried again, with growing pauses, until it is; those
+// after it wait. A batch that InfluxDB refuses permanently is not: if only some
+// of its points are bad, the others are written. A batch may be written more
+// than once; as its points keep the time that they were given, that changes
+// nothing.
+//
+// # Bounds
+//
+// Points wait in a spool on disk if there is one (Config.Spool), else in memory.
+// Either is bounded in bytes; beyond that the oldest points are dropped, counted
+// and logged.
+//
+// With a spool, every batch is put there before it is sent, so the end of the
+// process, by whatever cause, loses at most the points of the last
+// Config.FlushEvery. A loss of power also loses what the operating system had
+// not yet written. A spool belongs to one process.
+package points

@@ -41,7 +41,7 @@ func (c *compiler) bounds() {
 	c.m.maxParts = c.bound("max partials", c.spec.MaxPartials, DefaultMaxPartials)
 	c.m.maxKept = c.bound("max kept", c.spec.MaxKept, DefaultMaxKept)
 	if c.spec.Contiguity < ContiguityDefault || c.spec.Contiguity > RelaxedAny {
-		c.fault("contiguity %d is none of those of this package", c.spec.Contiguity)
+		c.fault("unknown contiguity %d", c.spec.Contiguity)
 	}
 }
 
@@ -64,7 +64,7 @@ func (c *compiler) millis(what string, d time.Duration) int64 {
 
 func (c *compiler) allSteps() {
 	if len(c.spec.Steps) == 0 {
-		c.fault("a pattern needs a step")
+		c.fault("a pattern needs at least one step")
 	}
 	if len(c.spec.Steps) > MaxSteps {
 		c.fault("a pattern has at most %d steps, not %d", MaxSteps, len(c.spec.Steps))
@@ -77,7 +77,7 @@ func (c *compiler) allSteps() {
 		case s.Name == "":
 			c.fault("step %d needs a name", i+1)
 		case names[s.Name]:
-			c.fault("step %q is there twice", s.Name)
+			c.fault("step %q: the name is not unique", s.Name)
 		}
 		names[s.Name] = true
 		if s.Match == nil {
@@ -89,7 +89,7 @@ func (c *compiler) allSteps() {
 		case NotNext, NotFollowedBy:
 			c.negative(s, i)
 		default:
-			c.fault("step %q: not %d is none of those of this package", s.Name, s.Not)
+			c.fault("step %q: unknown negation %d", s.Name, s.Not)
 		}
 	}
 }
@@ -104,9 +104,9 @@ func (c *compiler) positive(s *Step) {
 	c.quantifier(s, &p)
 	switch {
 	case s.Contiguity < ContiguityDefault || s.Contiguity > RelaxedAny:
-		c.fault("step %q: contiguity %d is none of those of this package", s.Name, s.Contiguity)
+		c.fault("step %q: unknown contiguity %d", s.Name, s.Contiguity)
 	case first && s.Contiguity != ContiguityDefault:
-		c.fault("step %q: nothing comes before the first step, so it has no contiguity", s.Name)
+		c.fault("step %q: the first step cannot have a contiguity: nothing comes before it", s.Name)
 	case s.Contiguity == ContiguityDefault:
 		p.enter = c.spec.Contiguity
 	}
@@ -114,7 +114,7 @@ func (c *compiler) positive(s *Step) {
 		p.enter = Relaxed
 	}
 	if first && s.Gap > 0 && p.max == 1 {
-		c.fault("step %q: nothing comes before the first step, so it has no gap", s.Name)
+		c.fault("step %q: the first step cannot have a gap: nothing comes before it", s.Name)
 	}
 	c.m.steps = append(c.m.steps, p)
 }
@@ -125,7 +125,7 @@ func (c *compiler) quantifier(s *Step, p *step) {
 	case s.Times == Times{}:
 		p.min, p.max = 1, 1
 	case p.min < 0 || p.max < Unbounded || p.max > 0 && p.max < p.min:
-		c.fault("step %q: times %d to %d is no range", s.Name, p.min, p.max)
+		c.fault("step %q: %d to %d times is not a valid range", s.Name, p.min, p.max)
 	case p.max == 0:
 		p.max = p.min
 	case p.min == 0:
@@ -150,25 +150,25 @@ func (c *compiler) quantifier(s *Step, p *step) {
 
 func (c *compiler) negative(s *Step, i int) {
 	if s.Times != (Times{}) || s.Optional || s.Consecutive || s.Combinations || s.Greedy {
-		c.fault("step %q: an absence has no quantifier", s.Name)
+		c.fault("step %q: a negated step cannot have a quantifier", s.Name)
 	}
 	if s.Contiguity != ContiguityDefault {
-		c.fault("step %q: the contiguity of an absence is notNext or notFollowedBy", s.Name)
+		c.fault("step %q: a negated step cannot have a contiguity; use notNext or notFollowedBy", s.Name)
 	}
 	if s.Keep != nil {
-		c.fault("step %q: an absence has nothing to keep", s.Name)
+		c.fault("step %q: a negated step cannot keep events", s.Name)
 	}
 	last := i == len(c.spec.Steps)-1
 	if s.Gap != 0 && !(last && s.Not == NotFollowedBy) {
-		c.fault("step %q: among absences only notFollowedBy at the end of a pattern has a gap", s.Name)
+		c.fault("step %q: a negated step cannot have a gap, except notFollowedBy at the end of a pattern", s.Name)
 	}
 	if len(c.m.steps) == 0 {
-		c.fault("step %q: a pattern cannot begin with an absence", s.Name)
+		c.fault("step %q: a pattern cannot begin with a negated step", s.Name)
 		return
 	}
 	before := &c.m.steps[len(c.m.steps)-1]
 	if before.optional {
-		c.fault("step %q: an absence cannot come after the optional step %q; write two patterns, with and without it",
+		c.fault("step %q: a negated step cannot follow the optional step %q; write two patterns, with and without it",
 			s.Name, before.name)
 	}
 	c.m.nots = append(c.m.nots, negation{match: s.Match, refs: s.Refs})
@@ -179,7 +179,7 @@ func (c *compiler) negative(s *Step, i int) {
 	}
 }
 
-// ending judges negations at the end of the pattern.
+// ending checks negations at the end of the pattern.
 func (c *compiler) ending() {
 	if len(c.spec.Steps) == 0 || len(c.m.steps) == 0 {
 		return
@@ -190,7 +190,7 @@ func (c *compiler) ending() {
 		c.m.endGap = c.millis("gap of step "+s.Name, s.Gap)
 	}
 	if c.m.absence && c.m.within == 0 && c.m.endGap == 0 {
-		c.fault("step %q: notFollowedBy at the end of a pattern needs within, or a gap, to be certain at some time", s.Name)
+		c.fault("step %q: notFollowedBy at the end of a pattern needs within or a gap: without one it never matches", s.Name)
 	}
 }
 
@@ -199,7 +199,7 @@ func (c *compiler) skipping() {
 	switch c.spec.Skip {
 	case SkipPastLastEvent, SkipNone, SkipToNext:
 		if c.spec.SkipTo != "" {
-			c.fault("skip strategy %d names no step, but %q is given", c.spec.Skip, c.spec.SkipTo)
+			c.fault("skip strategy %d takes no step, but %q is given", c.spec.Skip, c.spec.SkipTo)
 		}
 	case SkipToFirst, SkipToLast:
 		for i := range c.m.steps {
@@ -208,10 +208,10 @@ func (c *compiler) skipping() {
 			}
 		}
 		if c.m.skipTo < 0 {
-			c.fault("skip to step %q: there is no such step that takes events", c.spec.SkipTo)
+			c.fault("skip to step %q: no step that takes events has this name", c.spec.SkipTo)
 		}
 	default:
-		c.fault("skip strategy %d is none of those of this package", c.spec.Skip)
+		c.fault("unknown skip strategy %d", c.spec.Skip)
 	}
 }
 
@@ -250,7 +250,7 @@ func (c *compiler) link() {
 	}
 }
 
-// derive finds out which partial matches can be merged.
+// derive determines which partial matches can be merged.
 func (c *compiler) derive() {
 	m := c.m
 	refs := false

@@ -4,9 +4,9 @@
 // skip strategies, and absence.
 //
 // It is pure: no clock, no I/O, no goroutines. A [Spec] is compiled into a
-// [Matcher], which holds nothing that changes and may be used from any number
-// of goroutines. What is open for one device is a [State], an immutable value
-// that is written as JSON. Step gives it an event and Advance gives it the time:
+// [Matcher], which never changes and may be used from any number of goroutines.
+// What is open for one device is a [State], an immutable value that is written as
+// JSON. Step gives it an event, and Advance lets time pass:
 //
 //	m, err := pattern.Compile(spec)
 //	var s pattern.State                   // nothing open
@@ -78,7 +78,7 @@
 // Agrawal et al., "Efficient Pattern Matching over Event Streams", SIGMOD 2008,
 // for the contiguity strategies; the Flink CEP documentation ("Pattern API",
 // "After Match Skip Strategy") and its NFA for the results. Known differences,
-// all in corners that Flink leaves to accident: an expired partial match is
+// all in corner cases that Flink does not define: an expired partial match is
 // reported once per first event instead of once per branch; a negated condition
 // wins over the last step as it wins over any other; Gap also bounds the events
 // within a step.

@@ -66,7 +66,7 @@ func (m *Matcher) expireAt(d *data, at int64, res *Result) State {
 	if m.timeouts {
 		m.report(expired, parts, found, at, res)
 	}
-	return m.settle(parts, d.held, found, moment{d.next, at}, res)
+	return m.conclude(parts, d.held, found, moment{d.next, at}, res)
 }
 
 // report reports the expired partial matches: one for each first event, and

@@ -26,7 +26,7 @@ func (m *Matcher) Step(s State, ev Event) (State, Result) {
 	if r.took {
 		r.seq++
 	}
-	return m.settle(r.out, held, r.found, moment{r.seq, now}, &res), res
+	return m.conclude(r.out, held, r.found, moment{r.seq, now}, &res), res
 }
 
 // run is the work of one event.
@@ -109,7 +109,7 @@ func (r *run) change(i int) {
 }
 
 // follow gives the event to the i-th partial match: each step that it waits for
-// takes the event, passes over it, or is out. What takes it goes on as a partial
+// takes the event, passes over it, or is no longer awaited. What takes it goes on as a partial
 // match of its own, in the order of the steps; what waits stays together as far
 // as no other comes between.
 func (r *run) follow(i int) {

@@ -67,7 +67,8 @@ type Times struct{ Min, Max int }
 // OneOrMore is the quantifier +.
 var OneOrMore = Times{Min: 1, Max: Unbounded}
 
-// Step is one position of a pattern.
+// Step is one position of a pattern: it takes one or more events, or, negated,
+// none.
 type Step struct {
 	// Name is unique in the pattern.
 	Name string
@@ -75,8 +76,8 @@ type Step struct {
 	// it). It must depend on nothing but its arguments. Bindings gives what was
 	// kept of the events taken so far; a Match that reads it has Refs set.
 	Match func(ev Event, matched Bindings) bool
-	// Refs marks a Match that reads Bindings. It is then asked for each partial
-	// match anew, and no partial matches are merged in this pattern.
+	// Refs marks a Match that reads Bindings. It is then called again for
+	// each partial match, and no partial matches are merged in this pattern.
 	Refs bool
 	// Keep returns what to remember of an event that the step took, as a JSON
 	// value that nobody changes afterwards; it is part of the State. Nil: nothing.
@@ -100,7 +101,7 @@ type Step struct {
 	Not Not
 }
 
-// Spec is a pattern.
+// Spec is a pattern, as Compile reads it.
 type Spec struct {
 	Name       string
 	Steps      []Step

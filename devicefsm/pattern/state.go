@@ -56,7 +56,7 @@ type partial struct {
 	step  int    // that took the last event
 	count int    // events that it took; counts no further than Min without a Max
 	wait  uint64 // steps that may take the next event; bit len(steps): the end
-	fresh bool   // no event since the last one, and NotNext has to judge it
+	fresh bool   // no event since the last one, and NotNext has to look at it
 }
 
 // Bindings gives conditions what was kept of the events taken so far.

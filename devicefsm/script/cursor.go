@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// cursor walks along a line. It stands at the beginning of a word, or at the end.
+// cursor walks along a line. It is at the beginning of a word, or at the end of the line.
 type cursor struct {
 	text string
 	at   int
@@ -40,7 +40,7 @@ func (c *cursor) word() string {
 
 var errQuote = errors.New(`expected a name in double quotes`)
 
-// name is a word, or a text in double quotes, as JSON writes it.
+// name is a word, or a string in double quotes, as JSON writes it.
 func (c *cursor) name() (string, error) {
 	rest := c.rest()
 	if !strings.HasPrefix(rest, `"`) {

@@ -1,5 +1,5 @@
-// Package script runs scenario scripts: plain text beside a model that says what
-// a device sends and when, and below it what the model has to make of it.
+// Package script runs scenario scripts: plain text that says what a
+// device sends and when, and below each input what the model has to do.
 //
 //	model pump.yaml
 //
@@ -31,7 +31,7 @@
 //	10s ack COMMAND {…}        … the answer to a command
 //	10s event NAME {…}         an event, named as the model names it
 //	10s done ACTIVITY {…}      an activity that the model invoked returns
-//	10s failed ACTIVITY text   … or fails
+//	10s failed ACTIVITY text   … or fails, for this reason
 //	10s wait                   nothing; time has passed
 //	+1m x30 telemetry {…}      thirty times, each a minute after the one before
 //
@@ -47,12 +47,19 @@
 //	command NAME {…} ttl 1h  an action, in the order of actions; so too invoke,
 //	                         cancel, publish, notify and desire
 //	log TEXT                 a line that the model logs
-//	fault TEXT               an expression failed, with this text in its fault
+//	fault TEXT               an expression failed, with this string in its fault
 //	context {…}              values of the context afterwards; others are free
 //
-// What is not expected must not happen: every match, every action, every fault
-// and every change of state has its line. A state may also be given where
-// nothing changed. An action without its data, in braces, may have any.
+// Anything that is not expected is a failure: every match, every action, every
+// fault and every change of state needs its line. A state may also be given where
+// nothing changed. An action that is written without data in braces may have any
+// data.
 //
 // # begins a comment, at the beginning of a line or after a space.
+//
+// # Use
+//
+// [Parse] reads a script, and its error is source.Faults. [Script.Run] runs it
+// with a model; what differs is in the [Report]. [Script.Update] writes the script
+// with what happened as its expectations.
 package script

@@ -20,7 +20,7 @@ func (p *parser) expectation(c *cursor) {
 	}
 	if p.step == nil {
 		if len(p.faults) == 0 {
-			p.fault(column, "", "an expectation stands below an input or below test")
+			p.fault(column, "", "an expectation has to be below an input or below test")
 		}
 		return
 	}
@@ -44,7 +44,7 @@ func (p *parser) expectation(c *cursor) {
 		case word == "matched":
 			want.matched = append(want.matched, w)
 		case len(want.state) > 0:
-			p.fault(column, "", "two states of one input; the state is the one afterwards")
+			p.fault(column, "", "duplicate state; expected the one after the input")
 		default:
 			want.state = append(want.state, w)
 		}
@@ -68,7 +68,7 @@ func (p *parser) context(c *cursor, column int, want *expectation) {
 	case !given:
 		p.fault(column, "for example context {attempts: 1}", "expected values of the context in braces")
 	case len(want.context) > 0:
-		p.fault(column, "", "context stands twice")
+		p.fault(column, "", "duplicate context")
 	default:
 		want.values = values
 		want.context = append(want.context, wanted{line: p.n, text: contextText(values)})
@@ -163,7 +163,7 @@ func contextText(values map[string]any) string { return "context " + valueText(v
 var (
 	plainName = regexp.MustCompile(`^[^\s"{}#]+$`)
 	plainText = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_./+-]*( [A-Za-z0-9_./+-]+)*$`)
-	// YAML reads these as something else than text.
+	// YAML does not read these as strings.
 	notText = regexp.MustCompile(`^(?i:true|false|null|yes|no|on|off|y|n)$`)
 )
 
@@ -174,7 +174,7 @@ func nameText(name string) string {
 	return jsonText(name)
 }
 
-// lineText is a text that takes the rest of a line.
+// lineText writes a string that takes the rest of a line.
 func lineText(text string) string {
 	if text == "" || text != strings.TrimSpace(text) || strings.ContainsAny(text, "\n\r\"#\\{}[]") {
 		return jsonText(text)

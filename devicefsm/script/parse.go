@@ -28,7 +28,7 @@ func Parse(file string, src []byte) (*Script, error) {
 	}
 	if len(p.script.Tests) == 0 && len(p.faults) == 0 {
 		p.n, p.text = 1, ""
-		p.fault(0, "for example: test It wakes up", "no test; a script holds at least one")
+		p.fault(0, "for example: test It wakes up", "expected at least one test")
 	}
 	if len(p.faults) > 0 {
 		return nil, p.faults
@@ -112,9 +112,9 @@ func (p *parser) model(c *cursor) {
 	c.word()
 	switch {
 	case p.script.Model != "":
-		p.fault(0, "", "a script is about one model")
+		p.fault(0, "", "duplicate model; a script tests one model")
 	case len(p.script.Tests) > 0:
-		p.fault(0, "", "model stands before the first test")
+		p.fault(0, "", "model has to be before the first test")
 	case c.rest() == "":
 		p.fault(c.at, "for example: model pump.yaml", "expected the model's file")
 	default:
@@ -191,7 +191,7 @@ func (p *parser) time(c *cursor, s *Step) bool {
 		s.At += p.now
 	}
 	if s.At < p.now {
-		p.fault(column, "", "time runs back: the line before was at %s", source.FormatDuration(p.now))
+		p.fault(column, "", "the time is before that of the previous line, %s", source.FormatDuration(p.now))
 		return false
 	}
 	column = c.at
@@ -203,7 +203,7 @@ func (p *parser) time(c *cursor, s *Step) bool {
 			p.fault(column, "", "expected x1 to x%d, found %q", maxRepeat, "x"+count)
 			return false
 		case !relative || d > 0 && time.Duration(n) > maxTime/d:
-			p.fault(column, "for example: +1m x30", "what is repeated needs a time between, with +")
+			p.fault(column, "for example: +1m x30", "a repetition needs an interval, with +")
 			return false
 		}
 		s.Repeat, s.Every = n, d

@@ -19,7 +19,8 @@ type Report struct {
 	Failures []Failure
 }
 
-// Failure is an input after which something else happened than was expected.
+// Failure is an input after which something happened that was not expected, or
+// something expected did not.
 type Failure struct {
 	Line  int    // of the input
 	Text  string // of the input
@@ -41,7 +42,7 @@ type Diff struct {
 // OK reports whether everything was as expected.
 func (r *Report) OK() bool { return len(r.Failures) == 0 }
 
-// String tells the failures, for people.
+// String describes the failures for people to read; "" if there is none.
 func (r *Report) String() string {
 	var b strings.Builder
 	for _, f := range r.Failures {
@@ -50,7 +51,7 @@ func (r *Report) String() string {
 		switch f.Event {
 		case "":
 		case noEvent:
-			b.WriteString("; by the rules of the model this message is no event")
+			b.WriteString("; by the rules of the model this message is not an event")
 		default:
 			fmt.Fprintf(&b, "; by the rules of the model this message is event %q", f.Event)
 		}
@@ -111,7 +112,7 @@ type found struct {
 	problem string // why the input could not be played
 }
 
-// player is the one that a test is about.
+// player is the device of a test.
 type player struct {
 	model    *devicefsm.Model
 	snapshot *devicefsm.Snapshot
@@ -161,7 +162,7 @@ func (d *player) input(in input, at time.Time) {
 	case inputDone, inputFailed:
 		id, ok := d.model.FindInvocation(d.snapshot, in.name)
 		if !ok {
-			d.found.problem = "no such activity runs" + d.running()
+			d.found.problem = "this activity is not running" + d.running()
 			return
 		}
 		if ev = devicefsm.DoneEvent(id, in.data, at); in.kind == inputFailed {
@@ -179,7 +180,7 @@ func (d *player) running() string {
 	if len(names) == 0 {
 		return ""
 	}
-	return "; there is " + strings.Join(names, ", ")
+	return "; running: " + strings.Join(names, ", ")
 }
 
 // pass fires what is due up to a time, each at its own.

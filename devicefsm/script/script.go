@@ -74,6 +74,6 @@ type expectation struct {
 type wanted struct {
 	line int
 	text string // as it would be written by Update
-	// What of an action is not looked at, because it is not written.
+	// What is not compared, because the line does not give it.
 	anyData, anyTTL bool
 }

@@ -97,7 +97,7 @@ func TestExpectationsThatHold(t *testing.T) {
 	}
 }
 
-func TestDifferencesAreTold(t *testing.T) {
+func TestDifferencesAreReported(t *testing.T) {
 	r := parse(t, "wrong.script", readFile(t, "testdata/wrong.script")).Run(loadModel(t, "testdata/lamp.yaml"))
 	golden(t, "testdata/wrong.golden", r.String())
 }
@@ -148,7 +148,7 @@ func TestBrokenScript(t *testing.T) {
 
 func TestEmptyScript(t *testing.T) {
 	for _, src := range []string{"", "\n", "# nothing\n"} {
-		if _, err := Parse("empty.script", []byte(src)); err == nil || !strings.Contains(err.Error(), "no test") {
+		if _, err := Parse("empty.script", []byte(src)); err == nil || !strings.Contains(err.Error(), "at least one test") {
 			t.Errorf("%q: %v", src, err)
 		}
 	}

@@ -4,8 +4,8 @@ import (
 	"strings"
 )
 
-// Update is the script with the expectations of all failures written as what
-// happened. What was right stays as it was written; comments and blank lines
+// Update is the script in which the expectations of all failures are replaced by
+// what happened. What was right stays as it was written; comments and blank lines
 // stay where they are.
 func (s *Script) Update(r *Report) []byte {
 	drop := map[int]bool{}

@@ -9,10 +9,10 @@ import (
 // have, and the time.
 type moment struct{ next, at int64 }
 
-// settle ends a moment: it reports the complete matches as the skip strategy
-// allows, merges and bounds what is open, and makes the new state of it. It owns
-// parts and found, but not held.
-func (m *Matcher) settle(parts []partial, held, found []track, now moment, res *Result) State {
+// conclude ends a moment: it reports the complete matches as the skip strategy
+// allows, merges and bounds what is open, and returns that as the new state. It
+// owns parts and found, but not held.
+func (m *Matcher) conclude(parts []partial, held, found []track, now moment, res *Result) State {
 	parts, held = m.emit(parts, held, found, now.at, res)
 	parts = m.merge(parts)
 	for len(parts) > 0 && len(parts)+len(held) > m.maxParts {
@@ -103,7 +103,7 @@ func (m *Matcher) merge(parts []partial) []partial {
 	return out
 }
 
-// place is where partial matches stand that wait for the same thing.
+// place is the step of partial matches that wait for the same thing.
 type place struct {
 	step, count int
 	wait        uint64
@@ -117,7 +117,7 @@ func (a *place) before(b *place) bool {
 
 // drop takes away n partial matches: one after the other the oldest of those at
 // the most crowded place; among equally crowded ones, at the one that is the
-// least far. It changes parts.
+// least advanced. It changes parts.
 func drop(parts []partial, n int) []partial {
 	var places []place
 	at := make([]int, len(parts))

@@ -15,6 +15,7 @@ import (
 	"devicetwin/devicefsm"
 	"devicetwin/internal/backoff"
 	"devicetwin/mqtt"
+	"devicetwin/wire"
 )
 
 // Model is what the bridge asks of a model; *devicefsm.Model has it.
@@ -73,6 +74,8 @@ type Deps struct {
 	Models []Model
 	// Starter is needed if devices are given other models than Model.
 	Starter Starter
+	// Dialect reads topics and payloads. Nil: wire.Standard as Config.Wire says.
+	Dialect wire.Dialect
 	// Points takes telemetry and the bridge's own figures. Nil: there are none.
 	Points PointWriter
 	// DeadLetters publishes refused messages. Nil: they are counted, logged and
@@ -91,6 +94,7 @@ type Bridge struct {
 	cfg     Config
 	deps    Deps
 	log     *slog.Logger
+	dialect wire.Dialect
 	dial    mqtt.Dialer
 	probe   mqtt.Dialer // a clean session under a name of its own
 	counts  *counters
@@ -105,8 +109,9 @@ func New(cfg Config, deps Deps) (*Bridge, error) {
 	if cfg.MQTT.ClientID == "" {
 		cfg.MQTT.ClientID = "devicetwin-bridge-" + cfg.ID
 	}
-	if len(cfg.Subscribe) == 0 {
-		cfg.Subscribe = append([]string{cfg.Prefix + "/#"}, cfg.twinFilters()...)
+	dialect, err := deps.dialect(cfg)
+	if err == nil && len(cfg.Subscribe) == 0 {
+		cfg.Subscribe = dialect.Filters()
 	}
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("bridge configuration: %w", err)
@@ -132,7 +137,7 @@ func New(cfg Config, deps Deps) (*Bridge, error) {
 	if deps.Log == nil {
 		deps.Log = slog.Default()
 	}
-	b := &Bridge{cfg: cfg, deps: deps, log: deps.Log.With("bridge", cfg.ID), dial: dial, probe: probe, counts: newCounters(), kinds: kinds, loop: newLoop(cfg.DrainTimeout)}
+	b := &Bridge{cfg: cfg, deps: deps, log: deps.Log.With("bridge", cfg.ID), dialect: dialect, dial: dial, probe: probe, counts: newCounters(), kinds: kinds, loop: newLoop(cfg.DrainTimeout)}
 	b.letters = newDeadLetters(cfg, deps.DeadLetters, b.counts, b.log)
 	b.answers = newAnswers(cfg, deps.Answers, b.counts, b.log)
 	if deps.Metrics != nil {
@@ -141,6 +146,17 @@ func New(cfg Config, deps Deps) (*Bridge, error) {
 		}
 	}
 	return b, nil
+}
+
+// dialect is that of the dependencies, or the standard one.
+func (d Deps) dialect(cfg Config) (wire.Dialect, error) {
+	if d.Dialect != nil {
+		return d.Dialect, nil
+	}
+	if cfg.Partition.Of > 1 {
+		cfg.Wire.Mine = cfg.Partition.owns
+	}
+	return wire.New(cfg.Wire)
 }
 
 // Run works until ctx ends, and then stops in order: no message is taken any
@@ -158,7 +174,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 
 	work, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	w := &world{ctx: work, loop: b.loop, deps: b.deps, timeout: b.cfg.SignalTimeout, letters: b.letters, answers: b.answers}
-	b.loop.core = newCore(b.cfg, b.kinds, w, b.counts, b.log, backoff.New(b.cfg.RetryMin, b.cfg.RetryMax))
+	b.loop.core = newCore(b.cfg, b.dialect, b.kinds, w, b.counts, b.log, backoff.New(b.cfg.RetryMin, b.cfg.RetryMax))
 	b.loop.core.instance = rand.Text()
 	var background sync.WaitGroup
 	background.Go(func() { b.letters.run(work) })

@@ -8,7 +8,7 @@ import (
 
 	"devicetwin/internal/faults"
 	"devicetwin/mqtt"
-	"devicetwin/twin"
+	"devicetwin/wire"
 )
 
 // Config is everything about a bridge that can be set. Begin with
@@ -19,25 +19,18 @@ type Config struct {
 	ID   string
 	MQTT mqtt.Config
 
-	// Prefix is the first level, or levels, of every device topic: "devices".
-	Prefix string
-	// TwinTopics are templates of the topics of the shadow protocol: see
-	// twin.ParseSchemes.
-	TwinTopics []string
-	// Subscribe lists the topic filters to subscribe to. Empty means
-	// "{Prefix}/#", which also brings in the topics that nobody planned, so that
-	// they are seen as dead letters, and the filters of TwinTopics elsewhere. "$share/{group}/…" filters are probed at
-	// start, because some brokers accept them and never deliver.
+	// Wire is the grammar of topics and payloads, unless Deps has a dialect of its
+	// own. New sets Wire.Mine.
+	Wire wire.Config
+	// Subscribe lists the topic filters to subscribe to. Empty means those of the
+	// dialect. "$share/{group}/…" filters are probed at start, because some brokers
+	// accept them and never deliver.
 	Subscribe []string
 
 	// Partition is this bridge's share of the devices. What others publish is
 	// acknowledged and passed over, so every share needs a bridge, with an ID of
 	// its own.
 	Partition Partition
-
-	MaxPayload int // bytes of one MQTT payload; at most 256 KiB
-	MaxDepth   int // of nested objects and arrays in a payload
-	MaxObjects int // objects in one payload that is an array
 
 	// MaxDevices bounds the devices that are remembered between their messages.
 	// One that was forgotten is treated as seen for the first time: a gap in its
@@ -98,15 +91,10 @@ type Config struct {
 // fills an empty MQTT.ClientID with "devicetwin-bridge-{ID}".
 func DefaultConfig() Config {
 	return Config{
-		ID:     "bridge",
-		MQTT:   mqtt.DefaultConfig(),
-		Prefix: "devices",
+		ID:   "bridge",
+		MQTT: mqtt.DefaultConfig(),
+		Wire: wire.DefaultConfig(),
 
-		TwinTopics: twin.DefaultTopics(),
-
-		MaxPayload: 128 << 10,
-		MaxDepth:   32,
-		MaxObjects: 1000,
 		MaxDevices: 250_000,
 
 		QuotaRate:    100,
@@ -135,13 +123,9 @@ func DefaultConfig() Config {
 	}
 }
 
-func (c Config) deadLetterTopic() string { return "bridge/" + c.ID + "/deadletter" }
-
-// Bounds that no setting may pass. Escaping in JSON makes a payload at most six
-// times longer, and Temporal refuses a signal of 2 MiB.
+// Bounds that no setting may pass.
 const (
-	maxPayloadLimit = 256 << 10
-	maxBatchBytes   = 1 << 20
+	maxBatchBytes = 1 << 20
 	// A packet id has 16 bits, so no broker has more QoS 1 messages in flight.
 	maxWindow = 65535
 	maxLinger = time.Minute
@@ -156,24 +140,20 @@ func (c Config) Validate() error {
 	var f faults.List
 	f.Check(idPattern.MatchString(c.ID), "bridge id %q: expected %s", c.ID, idPattern)
 	f.Add(c.MQTT.Validate())
-	f.Check(validPrefix(c.Prefix), "topic prefix %q: expected topic levels without wildcards, such as devices", c.Prefix)
-	if validPrefix(c.Prefix) {
-		f.Add(c.checkTwinTopics())
-	}
+	f.Add(c.Wire.Validate())
+	f.Add(c.checkShadowTopics())
+	status, deadLetters := wire.StatusTopic(c.ID), wire.DeadLetterTopic(c.ID)
 	for _, filter := range c.Subscribe {
 		if err := mqtt.CheckFilter(filter); err != nil {
 			f.Add(fmt.Errorf("subscription %q: %w", filter, err))
 		}
 		// Else every dead letter would come back and make another one.
-		f.Check(!mqtt.Matches(filter, c.deadLetterTopic()) && !mqtt.Matches(filter, c.statusTopic()),
-			"subscription %q: it matches what the bridge itself publishes, %s or %s", filter, c.deadLetterTopic(), c.statusTopic())
+		f.Check(!mqtt.Matches(filter, deadLetters) && !mqtt.Matches(filter, status),
+			"subscription %q: it matches what the bridge itself publishes, %s or %s", filter, deadLetters, status)
 	}
 	f.Check(c.Partition.valid(), "partition %d/%d: expected 1/1 to %d/%[3]d", c.Partition.Index, c.Partition.Of, maxPartitions)
 	f.Check(c.Partition.Of <= 1 || !slices.ContainsFunc(c.Subscribe, mqtt.Shared),
 		"partition %v of a shared subscription: nobody would get the rest of what the broker delivers here; choose one of the two", c.Partition)
-	f.Between("largest payload", c.MaxPayload, 1, maxPayloadLimit)
-	f.Between("depth of a payload", c.MaxDepth, 1, 1000)
-	f.Between("objects in a payload", c.MaxObjects, 1, 100_000)
 	f.Between("devices remembered", c.MaxDevices, 1, 1<<30)
 	f.Between("quota of messages a second", c.QuotaRate, 0, maxQuota)
 	f.Check(c.QuotaRate == 0 || 1 <= c.QuotaBurst && c.QuotaBurst <= maxQuota, "burst of the quota %d: expected 1 to %d", c.QuotaBurst, maxQuota)
@@ -186,7 +166,7 @@ func (c Config) Validate() error {
 		f.Add(err)
 	}
 	f.Between("window", c.Window, 1, maxWindow)
-	f.Check(c.WindowBytes >= c.MaxPayload, "window of %d bytes: expected at least the largest payload, %d", c.WindowBytes, c.MaxPayload)
+	f.Check(c.WindowBytes >= c.Wire.MaxPayload, "window of %d bytes: expected at least the largest payload, %d", c.WindowBytes, c.Wire.MaxPayload)
 	f.Between("messages in a batch", c.BatchMessages, 1, 10_000)
 	f.Between("bytes in a batch", c.BatchBytes, 1, maxBatchBytes)
 	f.Between("signals in flight", c.SignalsInFlight, 1, 10_000)
@@ -197,5 +177,21 @@ func (c Config) Validate() error {
 	f.Positive("dead letter timeout", c.DeadLetterTimeout)
 	f.Positive("drain timeout", c.DrainTimeout)
 	f.Positive("interval of figures", c.FiguresEvery)
+	return f.Err()
+}
+
+// checkShadowTopics refuses templates that match what the bridge itself publishes.
+func (c Config) checkShadowTopics() error {
+	schemes, err := wire.ParseSchemes(c.Wire.Prefix, c.Wire.ShadowTopics)
+	if err != nil {
+		return nil // Wire.Validate reports it
+	}
+	var f faults.List
+	status := wire.StatusTopic(c.ID)
+	for _, scheme := range schemes {
+		for _, filter := range scheme.Filters() {
+			f.Check(!mqtt.Matches(filter, status), "topic template %q: it takes in %s", scheme, status)
+		}
+	}
 	return f.Err()
 }

@@ -14,9 +14,9 @@ func TestDefaultsAreValid(t *testing.T) {
 func TestAllFaultsAtOnce(t *testing.T) {
 	c := DefaultConfig()
 	c.ID = "a b"
-	c.Prefix = "devices/#"
+	c.Wire.Prefix = "devices/#"
 	c.Subscribe = []string{"devices/+x", "$share/devices", "bridge/#", "#"}
-	c.MaxPayload = 1 << 20
+	c.Wire.MaxPayload = 1 << 20
 	c.Window = 70000
 	c.SignalTimeout = 0
 	c.RetryMax = c.RetryMin / 2

@@ -8,6 +8,7 @@ import (
 
 	"devicetwin/device"
 	"devicetwin/twin"
+	"devicetwin/wire"
 )
 
 // effects is what the core asks of the world. None of them blocks.
@@ -31,8 +32,7 @@ type effects interface {
 // called by loop, one at a time, and time comes in with them.
 type core struct {
 	cfg     Config
-	limits  payloadLimits
-	schemes []twin.Scheme // of the topics of shadows
+	dialect wire.Dialect
 	kinds   *kinds
 	out     effects
 	counts  *counters
@@ -70,14 +70,13 @@ type core struct {
 	awaySince time.Time     // zero: deliveries can come in
 }
 
-func newCore(cfg Config, kinds *kinds, out effects, counts *counters, log *slog.Logger, wait func(int) time.Duration) *core {
+func newCore(cfg Config, dialect wire.Dialect, kinds *kinds, out effects, counts *counters, log *slog.Logger, wait func(int) time.Duration) *core {
 	if cfg.Naive {
 		cfg.BatchMessages = 1
 	}
 	c := &core{
 		cfg:     cfg,
-		schemes: cfg.schemes(),
-		limits:  payloadLimits{cfg.MaxPayload, cfg.MaxDepth, cfg.MaxObjects},
+		dialect: dialect,
 		kinds:   kinds,
 		out:     out,
 		counts:  counts,
@@ -88,7 +87,7 @@ func newCore(cfg Config, kinds *kinds, out effects, counts *counters, log *slog.
 		pacer:   newPacer(cfg.SignalsInFlight, cfg.LingerMax, cfg.Naive),
 		resting: newResting(),
 		retries: newRetries(),
-		sifts:   cfg.SettledFor > 0 && !cfg.Naive && cfg.seesWholeDevices(),
+		sifts:   cfg.SettledFor > 0 && !cfg.Naive && dialect.WholeDevices(cfg.Subscribe),
 	}
 	return c
 }
@@ -219,29 +218,25 @@ func (c *core) interpret(e *entry, now time.Time) {
 		c.counts.ignored.Add(1)
 		return
 	}
-	if c.interpretTwin(e, now) {
-		return
-	}
-	a, ref := parseTopic(c.cfg.Prefix, e.Topic)
-	if ref == nil && a.command {
-		c.counts.ignored.Add(1)
-		return
-	}
-	if !c.cfg.Partition.ownsTopic(c.cfg.Prefix, e.Topic) {
+	received, err := c.dialect.Decode(e.Topic, e.Payload, e.Dup, e.At)
+	refused := (*wire.Refused)(nil)
+	switch {
+	case errors.Is(err, wire.ErrForeign):
 		c.counts.foreign.Add(1)
 		return
-	}
-	var objects []decoded
-	if ref == nil {
-		objects, ref = decode(a, e.Payload, e.Dup, e.At, c.limits)
-	}
-	if ref != nil {
-		c.refuse(e, ref)
+	case errors.As(err, &refused):
+		c.refuse(e, refused)
+		return
+	case err != nil:
+		c.counts.ignored.Add(1)
+		return
+	case received[0].Message.Twin != nil:
+		c.request(e, received[0], now)
 		return
 	}
-	d := c.device(a.device)
+	d := c.device(string(received[0].ID))
 	e.device = d
-	c.weigh(d, a, objects, e, now)
+	c.weigh(d, received, e, now)
 }
 
 func (c *core) enqueue(d *deviceState, m device.Message, e *entry, now time.Time) {
@@ -260,7 +255,7 @@ func (c *core) enqueue(d *deviceState, m device.Message, e *entry, now time.Time
 }
 
 // refuse makes a dead letter of a delivery, once.
-func (c *core) refuse(e *entry, ref *refusal) {
+func (c *core) refuse(e *entry, ref *wire.Refused) {
 	if e.letter {
 		return
 	}
@@ -342,7 +337,7 @@ func (c *core) signalled(id string, err error, now time.Time) {
 		c.log.Error("batch refused for good", "device", id, "messages", len(w.batch), "err", err)
 		d.signalled = time.Time{} // its workflow proves nothing
 		d.seen.forget()
-		ref := refuse(ReasonRefused, "%v", err)
+		ref := wire.Refuse(ReasonRefused, "%v", err)
 		c.finish(d, now, func(it item) { c.turnDown(it, ref) })
 	default:
 		c.failed(d, err, now)
@@ -408,9 +403,9 @@ func (c *core) accepted(it item) {
 
 // turnDown tells of a message that no workflow gets: its sender, if that waits
 // for an answer, or whoever reads the dead letters.
-func (c *core) turnDown(it item, ref *refusal) {
+func (c *core) turnDown(it item, ref *wire.Refused) {
 	if r := it.message.Twin; r != nil {
-		c.reject(it.entry, r.Reply+"/"+it.message.Name, twin.Reject(500, twin.ClientToken(r.Payload, twin.DefaultLimits())))
+		c.reject(it.entry, it.message, twin.Reject(500, twin.ClientToken(r.Payload, twin.DefaultLimits())))
 		return
 	}
 	c.refuse(it.entry, ref)

@@ -4,51 +4,32 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
 	"devicetwin/internal/text"
 	"devicetwin/mqtt"
+	"devicetwin/wire"
 )
 
-// Reason says why a message was refused.
-type Reason string
-
-// The reasons for which a message becomes a dead letter.
+// The reasons for which a message that could be read becomes a dead letter.
 const (
-	ReasonBadTopic    Reason = "bad_topic"     // not a topic of a device, or a bad or reserved name in it
-	ReasonBadDeviceID Reason = "bad_device_id" // not [a-zA-Z0-9:_-]{1,128}
-	ReasonTooLarge    Reason = "too_large"     // more bytes than Config.MaxPayload
-	ReasonBadPayload  Reason = "bad_payload"   // not a JSON object or an array of them, or bad reserved keys
-	ReasonRefused     Reason = "refused"       // the signaller refused it for good
-	ReasonQuota       Reason = "quota"         // more than one device may have signalled, or held up
+	ReasonRefused wire.Reason = "refused" // the signaller refused it for good
+	ReasonQuota   wire.Reason = "quota"   // more than one device may have signalled, or held up
 )
 
-// Reasons lists every Reason there is.
-func Reasons() []Reason {
-	return []Reason{ReasonBadTopic, ReasonBadDeviceID, ReasonTooLarge, ReasonBadPayload, ReasonRefused, ReasonQuota}
-}
-
-// refusal is why a message cannot be taken.
-type refusal struct {
-	reason Reason
-	detail string
-}
-
-func refuse(reason Reason, format string, args ...any) *refusal {
-	return &refusal{reason, fmt.Sprintf(format, args...)}
-}
+// Reasons lists every reason of a dead letter.
+func Reasons() []wire.Reason { return append(wire.Reasons(), ReasonRefused, ReasonQuota) }
 
 // DeadLetter is a message that was refused, as it is published on
 // bridge/{bridge id}/deadletter.
 type DeadLetter struct {
-	Topic   string    `json:"topic"`
-	Reason  Reason    `json:"reason"`
-	Detail  string    `json:"detail"`
-	Payload []byte    `json:"payload_base64"`
-	At      time.Time `json:"at"` // when it was received, UTC
+	Topic   string      `json:"topic"`
+	Reason  wire.Reason `json:"reason"`
+	Detail  string      `json:"detail"`
+	Payload []byte      `json:"payload_base64"`
+	At      time.Time   `json:"at"` // when it was received, UTC
 	// Truncated is the length of the payload if not all of it is here: what was
 	// refused as too large is not carried on.
 	Truncated int `json:"payload_bytes,omitempty"`
@@ -58,11 +39,11 @@ type DeadLetter struct {
 // dead letter.
 const keptPayload = 4 << 10
 
-func newDeadLetter(m mqtt.Message, ref *refusal) DeadLetter {
+func newDeadLetter(m mqtt.Message, ref *wire.Refused) DeadLetter {
 	l := DeadLetter{
-		Topic: text.Clip(m.Topic, 1024), Reason: ref.reason, Detail: text.Clip(ref.detail, 1024), Payload: m.Payload, At: m.At,
+		Topic: text.Clip(m.Topic, 1024), Reason: ref.Reason, Detail: text.Clip(ref.Detail, 1024), Payload: m.Payload, At: m.At,
 	}
-	if ref.reason == ReasonTooLarge && len(m.Payload) > keptPayload {
+	if ref.Reason == wire.ReasonTooLarge && len(m.Payload) > keptPayload {
 		l.Payload, l.Truncated = m.Payload[:keptPayload], len(m.Payload)
 	}
 	return l
@@ -90,7 +71,7 @@ type deadLetters struct {
 
 func newDeadLetters(cfg Config, pub MessagePublisher, counts *counters, log *slog.Logger) *deadLetters {
 	q := &deadLetters{
-		topic:   cfg.deadLetterTopic(),
+		topic:   wire.DeadLetterTopic(cfg.ID),
 		timeout: cfg.DeadLetterTimeout,
 		pub:     pub,
 		counts:  counts,

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"devicetwin/mqtt"
+	"devicetwin/wire"
 )
 
 type publisherFunc func(ctx context.Context, topic string, payload []byte) error
@@ -41,7 +42,7 @@ func TestDeadLetters(t *testing.T) {
 		at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 		for range 5 {
 			done := make(chan struct{})
-			if !q.add(newDeadLetter(mqtt.Message{Topic: "x\xff", Payload: []byte("\xff\x00"), At: at}, refuse(ReasonBadPayload, "why %d", 1)), func() { close(done) }) {
+			if !q.add(newDeadLetter(mqtt.Message{Topic: "x\xff", Payload: []byte("\xff\x00"), At: at}, wire.Refuse(wire.ReasonBadPayload, "why %d", 1)), func() { close(done) }) {
 				t.Fatal("not published")
 			}
 			<-done
@@ -54,14 +55,14 @@ func TestDeadLetters(t *testing.T) {
 		if n := len(q.recent()); n != 3 {
 			t.Errorf("%d kept", n)
 		}
-		if n := q.counts.deadLetters[ReasonBadPayload].Load(); n != 5 {
+		if n := q.counts.deadLetters[wire.ReasonBadPayload].Load(); n != 5 {
 			t.Errorf("counted %d", n)
 		}
 	})
 }
 
 func TestTooLargeIsCut(t *testing.T) {
-	l := newDeadLetter(mqtt.Message{Payload: []byte(strings.Repeat("x", 1<<20))}, refuse(ReasonTooLarge, ""))
+	l := newDeadLetter(mqtt.Message{Payload: []byte(strings.Repeat("x", 1<<20))}, wire.Refuse(wire.ReasonTooLarge, ""))
 	if len(l.Payload) != keptPayload || l.Truncated != 1<<20 {
 		t.Errorf("%d bytes of %d", len(l.Payload), l.Truncated)
 	}
@@ -81,7 +82,7 @@ func TestDeadLettersHoldNothingUp(t *testing.T) {
 		var done atomic.Int64
 		waits := 0
 		for range 1000 {
-			if q.add(DeadLetter{Reason: ReasonBadTopic}, func() { done.Add(1) }) {
+			if q.add(DeadLetter{Reason: wire.ReasonBadTopic}, func() { done.Add(1) }) {
 				waits++
 			}
 		}

@@ -112,9 +112,13 @@ func newBench(cfg Config, model Model, others ...Model) *bench {
 	if err != nil {
 		panic(err)
 	}
+	dialect, err := Deps{}.dialect(cfg)
+	if err != nil {
+		panic(err)
+	}
 	out := &recorder{}
 	wait := func(attempt int) time.Duration { return time.Second << min(attempt, 3) }
-	b := &bench{core: newCore(cfg, kinds, out, newCounters(), slog.New(slog.DiscardHandler), wait), out: out, now: epoch}
+	b := &bench{core: newCore(cfg, dialect, kinds, out, newCounters(), slog.New(slog.DiscardHandler), wait), out: out, now: epoch}
 	b.reconnect()
 	return b
 }

@@ -7,6 +7,8 @@ import (
 	"devicetwin/internal/figures"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"devicetwin/wire"
 )
 
 // counters is what a bridge counts. The goroutines that do the work add to it,
@@ -23,7 +25,7 @@ type counters struct {
 	signals        atomic.Uint64
 	signalFailures atomic.Uint64
 
-	deadLetters            map[Reason]*atomic.Uint64
+	deadLetters            map[wire.Reason]*atomic.Uint64
 	deadLettersUnpublished atomic.Uint64
 
 	tooLate       atomic.Uint64 // messages from before all that is known of their device, not signalled
@@ -58,7 +60,7 @@ type counters struct {
 
 func newCounters() *counters {
 	c := &counters{
-		deadLetters: make(map[Reason]*atomic.Uint64),
+		deadLetters: make(map[wire.Reason]*atomic.Uint64),
 		batchMessages: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "devicetwin_bridge_batch_messages",
 			Help:    "Messages in a signal that Temporal accepted.",
@@ -179,7 +181,7 @@ type Stats struct {
 	SignalFailures uint64 // attempts that failed and were repeated
 
 	DeadLetters            uint64
-	DeadLettersByReason    map[Reason]uint64
+	DeadLettersByReason    map[wire.Reason]uint64
 	DeadLettersUnpublished uint64
 
 	Connects        uint64
@@ -206,7 +208,7 @@ func (c *counters) stats() Stats {
 		Received: c.received.Load(), Repeated: c.repeated.Load(), Ignored: c.ignored.Load(), Foreign: c.foreign.Load(),
 		Messages: c.messages.Load(), Gaps: c.gaps.Load(), Relevant: c.relevant.Load(),
 		Events: c.events.Load(), Signals: c.signals.Load(), SignalFailures: c.signalFailures.Load(),
-		DeadLettersByReason:    make(map[Reason]uint64),
+		DeadLettersByReason:    make(map[wire.Reason]uint64),
 		DeadLettersUnpublished: c.deadLettersUnpublished.Load(),
 		Connects:               c.connects.Load(), ConnectionsLost: c.connectsLost.Load(), SessionsLost: c.sessionsLost.Load(),
 		Connected: c.connected.Load(), TemporalOutage: c.outage.Load(),

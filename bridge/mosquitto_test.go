@@ -19,6 +19,7 @@ import (
 
 	"devicetwin/device"
 	"devicetwin/mqtt"
+	"devicetwin/wire"
 )
 
 // mosquitto is a real broker with persistence, on a port of its own, that can
@@ -350,12 +351,12 @@ func TestMosquittoDeadLetterAndSharedSubscription(t *testing.T) {
 	}
 	for _, bad := range []struct {
 		topic, payload string
-		reason         Reason
+		reason         wire.Reason
 	}{
-		{"devices/d/telemetri", `{}`, ReasonBadTopic},
-		{"devices/no.dots/status", `{}`, ReasonBadDeviceID},
-		{"devices/d/status", `{"status":`, ReasonBadPayload},
-		{"devices/d/status", strings.Repeat("x", 200<<10), ReasonTooLarge},
+		{"devices/d/telemetri", `{}`, wire.ReasonBadTopic},
+		{"devices/no.dots/status", `{}`, wire.ReasonBadDeviceID},
+		{"devices/d/status", `{"status":`, wire.ReasonBadPayload},
+		{"devices/d/status", strings.Repeat("x", 200<<10), wire.ReasonTooLarge},
 	} {
 		if err := out.Publish(t.Context(), bad.topic, 1, false, []byte(bad.payload)); err != nil {
 			t.Fatal(err)

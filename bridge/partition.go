@@ -3,7 +3,6 @@ package bridge
 import (
 	"fmt"
 	"hash/fnv"
-	"strings"
 )
 
 // Partition is one bridge's share of the devices: those whose id's FNV-1a hash
@@ -54,14 +53,4 @@ func (p Partition) owns(device string) bool {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(device))
 	return h.Sum32()%uint32(p.Of) == uint32(p.Index-1)
-}
-
-// ownsTopic judges by the level of the topic at which the device's id stands,
-// also where it is none, so that one bridge of all makes the dead letter.
-func (p Partition) ownsTopic(prefix, topic string) bool {
-	if p.Of <= 1 {
-		return true
-	}
-	device, _, _ := strings.Cut(strings.TrimPrefix(topic, prefix+"/"), "/")
-	return p.owns(device)
 }

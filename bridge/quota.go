@@ -1,6 +1,10 @@
 package bridge
 
-import "time"
+import (
+	"time"
+
+	"devicetwin/wire"
+)
 
 // bucket counts the messages that a device may still have signalled. It is a
 // token bucket (RFC 2697 calls its size the committed burst) that does not
@@ -37,16 +41,16 @@ func (b *bucket) refill(rate, size float64, now time.Time, absent time.Duration)
 
 // overQuota judges a delivery of which n messages are to be signalled. All of
 // them are, or none: half a payload would leave no trace of the other half.
-func (c *core) overQuota(d *deviceState, n int, now time.Time) *refusal {
+func (c *core) overQuota(d *deviceState, n int, now time.Time) *wire.Refused {
 	if d.stuck {
-		return refuse(ReasonQuota, "the device's workflow takes no signals")
+		return wire.Refuse(ReasonQuota, "the device's workflow takes no signals")
 	}
 	if waiting, most := d.work.waiting(), c.cfg.QuotaWaiting; most > 0 && waiting > 0 && waiting+n > most {
-		return refuse(ReasonQuota, "%d messages of the device wait, the limit is %d", waiting, most)
+		return wire.Refuse(ReasonQuota, "%d messages of the device wait, the limit is %d", waiting, most)
 	}
 	rate, burst := c.cfg.QuotaRate, c.cfg.QuotaBurst
 	if rate > 0 && !d.bucket.take(n, float64(rate), float64(burst), now, c.absent) {
-		return refuse(ReasonQuota, "more than %d messages a second after a burst of %d", rate, burst)
+		return wire.Refuse(ReasonQuota, "more than %d messages a second after a burst of %d", rate, burst)
 	}
 	return nil
 }

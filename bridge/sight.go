@@ -6,6 +6,7 @@ import (
 
 	"devicetwin/device"
 	"devicetwin/devicefsm"
+	"devicetwin/wire"
 )
 
 // sight is what the messages of a device are judged by: those that went on to
@@ -138,17 +139,28 @@ func mayLeaveOut(judges []Model, m device.Message) bool {
 	return !slices.ContainsFunc(judges, func(j Model) bool { return !j.MayLeaveOut(m) })
 }
 
+// judged is a message of a delivery.
+type judged struct {
+	message device.Message
+	// gap stands before the message if numbers are missing there.
+	gap               *device.Message
+	signal, signalGap bool // as the model says
+	settled           bool // not to be signalled, and perhaps only because it repeats another
+}
+
 // weigh judges the messages of a delivery, in their order, and takes them: all
 // or none.
-func (c *core) weigh(d *deviceState, a address, objects []decoded, e *entry, now time.Time) {
+func (c *core) weigh(d *deviceState, received []wire.Received, e *entry, now time.Time) {
 	seen := d.seen.copied()
 	relevant := 0
+	objects := make([]judged, len(received))
 	for i := range objects {
 		o := &objects[i]
+		o.message = received[i].Message
 		c.counts.messages.Add(1)
-		c.trace(a.device, o.message)
-		if a.channel == device.ChannelTelemetry {
-			c.out.point(a.device, d.kind.start.Name(), o.message.Data, pointTime(*o, i))
+		c.trace(d.id, o.message)
+		if o.message.Channel == device.ChannelTelemetry {
+			c.out.point(d.id, d.kind.start.Name(), o.message.Data, received[i].PointTime)
 		}
 		if c.learn(d, o.message) {
 			seen.forget()
@@ -177,7 +189,7 @@ func (c *core) weigh(d *deviceState, a address, objects []decoded, e *entry, now
 }
 
 // judge decides about one message, and about the gap before it.
-func (c *core) judge(k *kind, s *sight, o *decoded) {
+func (c *core) judge(k *kind, s *sight, o *judged) {
 	if gap, ok := s.gap(o.message); ok {
 		o.gap, o.signalGap = &gap, c.pass(k, s, gap)
 	}
@@ -187,7 +199,7 @@ func (c *core) judge(k *kind, s *sight, o *decoded) {
 
 // admit queues a message if it is to be signalled, and what the bridge itself
 // has to say about it.
-func (c *core) admit(d *deviceState, o *decoded, e *entry, now time.Time) {
+func (c *core) admit(d *deviceState, o *judged, e *entry, now time.Time) {
 	m := o.message
 	if o.gap != nil {
 		c.counts.gaps.Add(1)

@@ -276,8 +276,8 @@ func TestWhatWasLeftOutIsTold(t *testing.T) {
 	if l := last.LeftOut; l == nil || len(l.Spans) != 0 || len(l.Digests) != keptDigests {
 		t.Fatalf("unnumbered: %+v", last.LeftOut)
 	}
-	objects, ref := decode(address{device: "d", channel: device.ChannelTelemetry}, fmt.Appendf(nil, `{"t":%d}`, 95+keptDigests+9), false, epoch, r.limits)
-	if ref != nil || last.LeftOut.Digests[keptDigests-1] != objects[0].message.Digest {
+	received, err := r.dialect.Decode("devices/d/telemetry", fmt.Appendf(nil, `{"t":%d}`, 95+keptDigests+9), false, epoch)
+	if err != nil || last.LeftOut.Digests[keptDigests-1] != received[0].Message.Digest {
 		t.Errorf("the last digest is %s", last.LeftOut.Digests[keptDigests-1])
 	}
 

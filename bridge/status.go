@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"devicetwin/mqtt"
+	"devicetwin/wire"
 )
 
 // BridgeStatus is what a bridge says of itself, retained, on
@@ -22,15 +23,13 @@ type BridgeStatus struct {
 	Partition string    `json:"partition,omitempty"` // such as 1/3
 }
 
-func (c Config) statusTopic() string { return "bridge/" + c.ID + "/status" }
-
 func (c Config) status(status, reason string, at time.Time) []byte {
 	payload, _ := json.Marshal(BridgeStatus{status, reason, at.UTC().Truncate(time.Millisecond), c.Partition.String()})
 	return payload
 }
 
 func (c Config) will() *mqtt.Will {
-	return &mqtt.Will{Topic: c.statusTopic(), Payload: func() []byte { return c.status("offline", "lost", time.Now()) }}
+	return &mqtt.Will{Topic: wire.StatusTopic(c.ID), Payload: func() []byte { return c.status("offline", "lost", time.Now()) }}
 }
 
 // announce publishes the status over the session's own connection, so that it
@@ -39,7 +38,7 @@ func (c Config) will() *mqtt.Will {
 func (s *session) announce(ctx context.Context, c mqtt.Conn, status, reason string, limit time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	if err := c.Publish(ctx, s.cfg.statusTopic(), 1, true, s.cfg.status(status, reason, time.Now())); err != nil {
+	if err := c.Publish(ctx, wire.StatusTopic(s.cfg.ID), 1, true, s.cfg.status(status, reason, time.Now())); err != nil {
 		s.log.Debug("status of the bridge not confirmed", "status", status, "error", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"devicetwin/device"
+	"devicetwin/wire"
 )
 
 // Acknowledgements leave in order, so a device whose signals fail holds up all
@@ -94,7 +95,7 @@ func (c *core) giveUp(d *deviceState, now time.Time) {
 	d.work = &backlog{probe: true, attempt: w.attempt, retryAt: now.Add(c.wait(w.attempt))}
 	c.retries.push(d)
 	d.answered(items)
-	ref := refuse(ReasonQuota, "the device's workflow took no signal for %v, and everything else waited behind it: %v", lasted, w.err)
+	ref := wire.Refuse(ReasonQuota, "the device's workflow took no signal for %v, and everything else waited behind it: %v", lasted, w.err)
 	for _, it := range items {
 		c.turnDown(it, ref)
 		c.settle(it.entry)

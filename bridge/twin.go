@@ -1,80 +1,38 @@
 package bridge
 
 import (
-	"encoding/json"
 	"errors"
 	"time"
 
 	"devicetwin/device"
 	"devicetwin/twin"
+	"devicetwin/wire"
 )
 
 // maxRequests is how many requests of one device's shadows may be unanswered, as
 // in the protocol: those of the bridge are unanswered until Temporal has them.
 const maxRequests = 10
 
-const twinShapes = "expected a request of the shadow protocol or an answer to one, and names of [a-zA-Z0-9:_-]"
-
-// twinRequest is one request as its topic tells it.
-type twinRequest struct {
-	id, shadow string
-	method     string // get, update, delete
-	base       string // the topic without the method
-}
-
-// interpretTwin takes a delivery whose topic belongs to a scheme, and reports
-// false for any other.
-func (c *core) interpretTwin(e *entry, now time.Time) bool {
-	for _, scheme := range c.schemes {
-		id, ok := scheme.ID(e.Topic)
-		if !ok {
-			continue
-		}
-		if !c.cfg.Partition.owns(id) {
-			c.counts.foreign.Add(1)
-			return true
-		}
-		id, shadow, rest, ok := scheme.Parse(e.Topic)
-		switch {
-		case !ok:
-			c.refuse(e, refuse(ReasonBadTopic, twinShapes))
-		case !twin.IsRequest(rest): // an answer, which a filter with # brings back
-			c.counts.ignored.Add(1)
-		default:
-			c.request(e, twinRequest{id: id, shadow: shadow, method: rest, base: scheme.Base(id, shadow)}, now)
-		}
-		return true
-	}
-	return false
-}
-
 // request queues a request of a shadow, or answers it at once where the workflow
 // must not be troubled with it.
-func (c *core) request(e *entry, r twinRequest, now time.Time) {
+func (c *core) request(e *entry, r wire.Received, now time.Time) {
 	c.counts.messages.Add(1)
 	limits := twin.DefaultLimits()
 	if len(e.Payload) > limits.Request {
 		_, _, rejection := twin.Update(twin.Document{}, e.Payload, now, limits)
-		c.reject(e, r.base+"/"+r.method, rejection)
+		c.reject(e, r.Message, rejection)
 		return
 	}
-	d := c.device(r.id)
+	d := c.device(string(r.ID))
 	e.device = d
-	m := device.Message{
-		Channel: device.ChannelTwin, Name: r.method, Time: e.At, Redelivered: e.Dup,
-		Digest: digest(address{channel: device.ChannelTwin, name: r.base + "/" + r.method}, e.Payload, 0),
-		Twin: &device.TwinRequest{
-			Shadow: r.shadow, Reply: r.base, Payload: e.Payload, Reports: r.method == "update" && reports(e.Payload),
-		},
-	}
-	c.trace(r.id, m)
+	c.trace(d.id, r.Message)
 	if rejection := c.tooMany(d, e.Payload, now); rejection != nil {
-		c.reject(e, r.base+"/"+r.method, rejection)
+		c.reject(e, r.Message, rejection)
 		return
 	}
 	c.counts.relevant.Add(1)
 	d.requests++
-	c.admit(d, &decoded{message: m, signal: true}, e, now)
+	c.admit(d, &judged{message: r.Message, signal: true}, e, now)
 }
 
 // tooMany refuses a request of a device that has too many unanswered ones, is
@@ -89,21 +47,10 @@ func (c *core) tooMany(d *deviceState, payload []byte, now time.Time) *twin.Reje
 	return nil
 }
 
-// reports tells whether an update has reported properties. What is no JSON has
-// none; the workflow says so.
-func reports(payload []byte) bool {
-	var update struct {
-		State struct {
-			Reported map[string]json.RawMessage `json:"reported"`
-		} `json:"state"`
-	}
-	return json.Unmarshal(payload, &update) == nil && update.State.Reported != nil
-}
-
 // reject answers a request without the workflow.
-func (c *core) reject(e *entry, request string, rejection *twin.Rejection) {
+func (c *core) reject(e *entry, request device.Message, rejection *twin.Rejection) {
 	c.counts.rejected.Add(1)
-	if c.out.answer(request+"/rejected", rejection.Payload(e.At), e) {
+	if c.out.answer(wire.ReplyTopic(request, "rejected"), rejection.Payload(e.At), e) {
 		e.open++
 	}
 }
@@ -126,7 +73,7 @@ func (c *core) unknown(it item) {
 	if name == "" {
 		name = it.entry.device.id
 	}
-	c.reject(it.entry, r.Reply+"/"+it.message.Name, twin.NoShadow(name, twin.ClientToken(r.Payload, twin.DefaultLimits())))
+	c.reject(it.entry, it.message, twin.NoShadow(name, twin.ClientToken(r.Payload, twin.DefaultLimits())))
 }
 
 // answered takes the requests among items off the device's count.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"devicetwin/device"
+	"devicetwin/wire"
 )
 
 // ask delivers a request of a shadow.
@@ -62,11 +63,11 @@ func TestAnswersToRequestsAreNoInput(t *testing.T) {
 	}
 	b.ask("$aws/things/d/shadow/list", `{}`)
 	b.ask("devices/b d/twin/get", `{}`)
-	if n := len(b.out.letters); n != 2 || b.out.letters[1].Reason != ReasonBadTopic {
+	if n := len(b.out.letters); n != 2 || b.out.letters[1].Reason != wire.ReasonBadTopic {
 		t.Errorf("%d of 2 bad topics are dead letters: %+v", n, b.out.letters)
 	}
 	cfg := DefaultConfig()
-	cfg.TwinTopics, cfg.Partition = []string{"things/{id}[/{shadow}]"}, Partition{Index: 1, Of: 2}
+	cfg.Wire.ShadowTopics, cfg.Partition = []string{"things/{id}[/{shadow}]"}, Partition{Index: 1, Of: 2}
 	b = newBench(cfg, testModel{})
 	for i := range 100 {
 		b.ask(fmt.Sprintf("things/d%d/get", i), `{}`)
@@ -149,22 +150,15 @@ func TestRequestsThatNoWorkflowTakes(t *testing.T) {
 
 func TestTwinFilters(t *testing.T) {
 	cfg := DefaultConfig()
-	if got := cfg.twinFilters(); !slices.Equal(got, []string{"$aws/things/+/shadow/#"}) {
-		t.Errorf("filters beside devices/#: %q", got)
-	}
-	cfg.Subscribe = append([]string{"devices/#"}, cfg.twinFilters()...)
-	if !cfg.seesWholeDevices() {
-		t.Error("a filter for shadows hides a device's messages")
-	}
 	b, err := New(DefaultConfig(), Deps{Model: testModel{}, Signaller: &fakeSignaller{}})
-	if err != nil || !slices.Equal(b.cfg.Subscribe, cfg.Subscribe) {
+	if err != nil || !slices.Equal(b.cfg.Subscribe, []string{"devices/#", "$aws/things/+/shadow/#"}) {
 		t.Errorf("subscriptions %q, %v", b.cfg.Subscribe, err)
 	}
-	cfg.TwinTopics = []string{"things/{id}", "bad"}
+	cfg.Wire.ShadowTopics = []string{"things/{id}", "bad"}
 	if err := cfg.Validate(); err == nil || strings.Count(err.Error(), "topic template") != 2 {
 		t.Errorf("bad templates: %v", err)
 	}
-	cfg.TwinTopics = []string{"devices/{id}[/{shadow}]", "bridge/{id}[/{shadow}]"}
+	cfg.Wire.ShadowTopics = []string{"devices/{id}[/{shadow}]", "bridge/{id}[/{shadow}]"}
 	if err := cfg.Validate(); err == nil || strings.Count(err.Error(), "it takes in") != 5 {
 		t.Errorf("templates that take in other topics: %v", err)
 	}

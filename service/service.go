@@ -130,7 +130,7 @@ func (c Config) validate(b *BridgeConfig, w *WorkerConfig) error {
 	}
 	if w != nil {
 		faults = append(faults, w.twinSettings().Limits.Validate(), checkTwinProperties(w.TwinProperties))
-		if _, err := c.MQTT.twinSchemes(); err != nil && b == nil {
+		if _, err := c.MQTT.dialect(); err != nil && b == nil {
 			faults = append(faults, err) // a bridge tells it itself
 		}
 	}
@@ -291,11 +291,8 @@ func (c MQTTConfig) clientConfig() mqtt.Config {
 
 func (c Config) bridgeConfig(b BridgeConfig) bridge.Config {
 	cfg := bridge.DefaultConfig()
-	cfg.ID, cfg.MQTT, cfg.Prefix, cfg.Subscribe = b.ID, c.MQTT.clientConfig(), c.MQTT.TopicPrefix, b.Subscribe
-	if len(c.MQTT.TwinTopics) > 0 { // else of a configuration that was not made by the parser
-		cfg.TwinTopics = c.MQTT.TwinTopics
-	}
-	cfg.MaxPayload, cfg.Window = b.MaxPayload, b.Window
+	cfg.ID, cfg.MQTT, cfg.Wire, cfg.Subscribe = b.ID, c.MQTT.clientConfig(), c.MQTT.wireConfig(), b.Subscribe
+	cfg.Wire.MaxPayload, cfg.Window = b.MaxPayload, b.Window
 	cfg.BatchMessages, cfg.SignalsInFlight, cfg.LingerMax = b.BatchMessages, b.SignalsInFlight, b.Linger
 	cfg.QuotaRate, cfg.QuotaBurst, cfg.QuotaWaiting = b.QuotaRate, b.QuotaBurst, b.QuotaWaiting
 	cfg.QuotaCatchUp, cfg.StuckAfter = b.QuotaCatchUp, b.StuckAfter
@@ -335,14 +332,14 @@ func (s *Service) startWorker(c Config, w WorkerConfig, temporal client.Client, 
 	options := workerOptions()
 	options.OnFatalError = func(err error) { s.fail(fmt.Errorf("worker: %w", err)) }
 	worker.SetStickyWorkflowCacheSize(stickyWorkflows)
-	schemes, err := c.MQTT.twinSchemes()
+	dialect, err := c.MQTT.dialect()
 	if err != nil {
-		return nil, err // they were checked before
+		return nil, err // it was checked before
 	}
 	device := &workflows.Workflow{Models: registry, RunEvents: w.RunEvents, Twin: w.twinSettings()}
 	activities := &workflows.Activities{
-		TopicPrefix: c.MQTT.TopicPrefix, Publisher: publisher, Points: points, Provisioner: store, Models: registry,
-		Topics: w.Topics, Receivers: w.Notify, TwinSchemes: schemes,
+		Dialect: dialect, Publisher: publisher, Points: points, Provisioner: store, Models: registry,
+		Topics: w.Topics, Receivers: w.Notify,
 	}
 	run := &workerRun{log: s.log, make: func() worker.Worker {
 		made := worker.New(temporal, c.Temporal.TaskQueue, options)

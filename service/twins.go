@@ -6,20 +6,26 @@ import (
 	"strings"
 
 	"devicetwin/twin"
+	"devicetwin/wire"
 	"devicetwin/workflows"
 )
 
-// twinSchemes are the topics of the shadow protocol.
-func (c MQTTConfig) twinSchemes() ([]twin.Scheme, error) {
-	templates := c.TwinTopics
-	if len(templates) == 0 { // of a configuration that was not made by the parser
-		templates = twin.DefaultTopics()
+// wireConfig is the grammar of topics and payloads.
+func (c MQTTConfig) wireConfig() wire.Config {
+	cfg := wire.DefaultConfig()
+	cfg.Prefix = c.TopicPrefix
+	if len(c.TwinTopics) > 0 { // else of a configuration that was not made by the parser
+		cfg.ShadowTopics = c.TwinTopics
 	}
-	schemes, err := twin.ParseSchemes(c.TopicPrefix, templates)
+	return cfg
+}
+
+func (c MQTTConfig) dialect() (*wire.Standard, error) {
+	dialect, err := wire.New(c.wireConfig())
 	if err != nil {
-		return nil, &ConfigError{fmt.Errorf("topics of the shadow protocol (--mqtt-twin-topics): %w", err)}
+		return nil, &ConfigError{fmt.Errorf("topics (--mqtt-topic-prefix, --mqtt-twin-topics): %w", err)}
 	}
-	return schemes, nil
+	return dialect, nil
 }
 
 // twinSettings are a worker's; what a configuration leaves out that was not made

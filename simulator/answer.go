@@ -31,21 +31,21 @@ func (d *player) read(now time.Time) {
 // is the same command again.
 func (d *player) take(c command, now time.Time) {
 	count := &d.fleet.count
-	if slices.Contains(d.ids, c.ID) {
+	if slices.Contains(d.ids, c.id) {
 		count.commandsRepeated.Add(1)
 		return
 	}
 	if len(d.ids) == maxIDs {
 		d.ids = slices.Delete(d.ids, 0, 1)
 	}
-	d.ids = append(d.ids, c.ID)
+	d.ids = append(d.ids, c.id)
 	count.commands.Add(1)
-	if c.Name != d.fleet.options.Scenario.Expect.Command {
+	if c.name != d.fleet.options.Scenario.Expect.Command {
 		d.outbox = append(d.outbox, acknowledgement(c, "succeeded", ""))
 		return
 	}
 	d.mutex.Lock()
-	d.note(fact{kind: factCommand, at: c.received, id: c.ID, issued: c.issued()})
+	d.note(fact{kind: factCommand, at: c.received, id: c.id, issued: c.issued})
 	d.mutex.Unlock()
 	if !d.pending.IsZero() {
 		d.fleet.live.observe(c.received.Sub(d.pending))
@@ -60,27 +60,27 @@ func (d *player) answer(c command, now time.Time) {
 	switch answer.Kind {
 	case Obey, ObeyLate:
 		login := d.credentials
-		credential := c.ID
-		if given := c.Data.Credentials; given.ID != "" {
+		credential := c.id
+		if given := c.credentials; given.ID != "" {
 			credential = given.ID
 			login = credentials{given.Username, given.Password}
 		}
 		d.delay(now.Add(delay),
 			acknowledgement(c, "accepted", ""),
-			draft{kind: draftReconnect, id: c.ID, credential: credential, credentials: login})
+			draft{kind: draftReconnect, id: c.id, credential: credential, credentials: login})
 	case Refuse:
 		refusal := acknowledgement(c, "rejected", answer.Reason)
-		refusal.marks, refusal.id = factRefusal, c.ID
+		refusal.marks, refusal.id = factRefusal, c.id
 		d.outbox = append(d.outbox, refusal)
 	}
 }
 
 func acknowledgement(c command, status, reason string) draft {
-	data := map[string]any{"id": c.ID, "status": status}
+	data := map[string]any{"id": c.id, "status": status}
 	if reason != "" {
 		data["reason"] = reason
 	}
-	return draft{kind: draftMessage, channel: device.ChannelAck, name: c.Name, data: data}
+	return draft{kind: draftMessage, channel: device.ChannelAck, name: c.name, data: data}
 }
 
 // summarize tells the fleet whether the device has come to rest.

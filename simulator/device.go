@@ -196,8 +196,8 @@ func (d *player) connect(ctx context.Context) bool {
 	for wait := 200 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
 		l, err := d.fleet.dial(ctx, call{
 			client: d.id, credentials: d.credentials,
-			willTopic: topicOf(d.id, device.ChannelStatus, ""), will: will,
-			filter: "devices/" + d.id + "/commands/+", subscribed: d.subscribed,
+			willTopic: d.topic(device.ChannelStatus, ""), will: will,
+			filter: d.fleet.options.Dialect.CommandFilter(device.ID(d.id)), subscribed: d.subscribed,
 			receive: d.receive,
 		})
 		if err == nil {
@@ -297,9 +297,14 @@ func (d *player) setBusy(busy bool) {
 	d.busy = busy
 }
 
+// topic is where the device publishes messages of a channel.
+func (d *player) topic(channel device.Channel, name string) string {
+	return d.fleet.options.Dialect.Topic(device.ID(d.id), channel, name)
+}
+
 // receive is the link's handler: it only enqueues.
 func (d *player) receive(topic string, payload []byte) {
-	c, err := parseCommand(topic, payload, time.Now())
+	c, err := readCommand(d.fleet.options.Dialect, topic, payload, time.Now())
 	if err == nil {
 		d.inboxMutex.Lock()
 		if len(d.inbox) < maxInbox {

@@ -3,11 +3,10 @@ package simulator
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
-	"strings"
 	"time"
 
 	"devicetwin/device"
+	"devicetwin/wire"
 )
 
 // draft is something that a device will do over its link when its turn comes.
@@ -51,62 +50,32 @@ func (d draft) numbered() bool { return d.kind == draftMessage || d.kind == draf
 // onWire reports whether the draft is published.
 func (d draft) onWire() bool { return d.numbered() || d.kind == draftCopy }
 
-// topicOf is the topic of a message.
-func topicOf(id string, channel device.Channel, name string) string {
-	topic := "devices/" + id
-	switch channel {
-	case device.ChannelEvents:
-		return topic + "/events/" + name
-	case device.ChannelAck:
-		return topic + "/commands/" + name + "/ack"
-	}
-	return topic + "/" + string(channel)
-}
-
-// encode is the payload of a message: its data with number and the device's own
-// time beside it.
-func encode(data map[string]any, n number, deviceTime time.Time) ([]byte, error) {
-	all := make(map[string]any, len(data)+3)
-	maps.Copy(all, data)
-	all["epoch"], all["seq"], all["ts"] = n.epoch, n.seq, deviceTime.UnixMilli()
-	b, err := json.Marshal(all)
-	if err != nil {
-		return nil, fmt.Errorf("encode message %d/%d: %w", n.epoch, n.seq, err)
-	}
-	return b, nil
-}
-
 // command is a message to the device.
 type command struct {
-	ID       string `json:"id"`
-	Name     string `json:"-"`  // from the topic
-	Issued   int64  `json:"ts"` // Unix milliseconds; 0: not told
-	received time.Time
-	Data     struct {
-		Credentials struct {
-			ID       string `json:"id"`
-			Username string `json:"username"`
-			Password string `json:"password"`
-		} `json:"credentials"`
-	} `json:"data"`
+	id, name    string
+	issued      time.Time // when the service decided it, or zero
+	received    time.Time
+	credentials struct {
+		ID       string `json:"id"`
+		Username string `json:"username"`
+		Password string `json:"password"`
+	}
 }
 
-// parseCommand reads what came on devices/{id}/commands/{name}.
-func parseCommand(topic string, payload []byte, at time.Time) (command, error) {
-	c := command{received: at, Name: topic[strings.LastIndexByte(topic, '/')+1:]}
-	if err := json.Unmarshal(payload, &c); err != nil {
-		return c, fmt.Errorf("read command %s: %w", topic, err)
+// readCommand reads what came on a command's topic.
+func readCommand(dialect *wire.Standard, topic string, payload []byte, at time.Time) (command, error) {
+	_, read, err := dialect.DecodeCommand(topic, payload)
+	if err != nil {
+		return command{}, err
 	}
-	if c.ID == "" {
-		return c, fmt.Errorf("read command %s: it has no id", topic)
+	c := command{id: read.ID, name: read.Name, issued: read.At, received: at}
+	data := struct {
+		Credentials any `json:"credentials"`
+	}{&c.credentials}
+	if raw, ok := read.Data.(json.RawMessage); ok && len(raw) > 0 {
+		if err := json.Unmarshal(raw, &data); err != nil {
+			return command{}, fmt.Errorf("read command %s: %w", topic, err)
+		}
 	}
 	return c, nil
-}
-
-// issued is when the service says that it made the command, or zero.
-func (c command) issued() time.Time {
-	if c.Issued == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(c.Issued)
 }

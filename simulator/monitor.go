@@ -10,13 +10,16 @@ import (
 	"sync"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
+
+	"devicetwin/device"
+	"devicetwin/wire"
 )
 
 // poisonMark begins the payloads that a scenario publishes to be refused.
 const poisonMark = "poison "
 
 // deadLetterFilter is where bridges publish what they refuse.
-const deadLetterFilter = "bridge/+/deadletter"
+var deadLetterFilter = wire.DeadLetterTopic("+")
 
 // watcher subscribes to a topic filter until the returned function is called.
 type watcher func(ctx context.Context, filter string, receive func(payload []byte)) (stop func(), err error)
@@ -67,7 +70,7 @@ type deadLetters struct {
 const maxLettersLogged = 10
 
 func newDeadLetters(o Options) *deadLetters {
-	return &deadLetters{prefix: "devices/" + o.Prefix + "-", log: o.Log, meant: map[string]bool{}}
+	return &deadLetters{prefix: strings.TrimSuffix(o.Dialect.Topic(device.ID(o.Prefix+"-"), device.ChannelStatus, ""), "/status"), log: o.Log, meant: map[string]bool{}}
 }
 
 func (d *deadLetters) receive(payload []byte) {

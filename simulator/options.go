@@ -12,6 +12,7 @@ import (
 
 	"devicetwin/device"
 	"devicetwin/devicefsm"
+	"devicetwin/wire"
 )
 
 // Model is what the simulator needs of a loaded model: *devicefsm.Model.
@@ -91,6 +92,8 @@ type Options struct {
 	Drain       time.Duration // longest wait after the run; attempts × timeout + 1 minute + 50 ms per device
 	MaxLedger   int           // relevant messages, and rows of optional ones, kept in all; 20,000,000 (480 MB)
 
+	Dialect *wire.Standard // topics and payloads of the devices; the default is wire.DefaultConfig
+
 	Progress func(Progress) // called about once a second; may be nil
 	Points   PointWriter    // takes the ledger's figures, about every two seconds, and the verdict; may be nil
 	// Acknowledged is told of each message that the broker has acknowledged, but
@@ -101,6 +104,9 @@ type Options struct {
 }
 
 func (o *Options) setDefaults(start time.Time) {
+	if o.Dialect == nil {
+		o.Dialect, _ = wire.New(wire.DefaultConfig()) // the default is valid
+	}
 	if o.Rate == 0 {
 		o.Rate = 1
 	}

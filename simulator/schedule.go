@@ -38,7 +38,7 @@ func (d *player) takeDue(now time.Time) (parting, bool) {
 		case ActPoison:
 			d.poisons++
 			d.outbox = append(d.outbox, draft{
-				kind: draftCopy, topic: topicOf(d.id, device.ChannelTelemetry, ""),
+				kind: draftCopy, topic: d.topic(device.ChannelTelemetry, ""),
 				payload: fmt.Appendf(nil, "%s%s %d", poisonMark, d.id, d.poisons),
 			})
 		case ActChurn:

@@ -53,16 +53,14 @@ func (d *player) prepare(next draft) (flight, error) {
 	now := time.Now()
 	d.last.seq++
 	f.number = d.last
-	f.topic = topicOf(d.id, next.channel, next.name)
 	f.ts = now.Add(d.identity.Skew)
-	payload, err := encode(next.data, f.number, f.ts)
-	if err != nil {
-		return f, err
-	}
-	f.payload = payload
 	msg := device.Message{
 		Channel: next.channel, Name: next.name, Data: next.data,
 		Time: now, Epoch: f.number.epoch, Seq: f.number.seq,
+	}
+	var err error
+	if f.topic, f.payload, err = d.fleet.options.Dialect.EncodeMessage(device.ID(d.id), msg, f.ts); err != nil {
+		return f, err
 	}
 	completed := d.match.take(msg)
 	f.crosses = d.level.take(msg)

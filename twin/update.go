@@ -12,6 +12,9 @@ type Answers struct {
 	Accepted  []byte // …/update/accepted
 }
 
+// RestCurrent ends the topic on which the present document can be kept retained.
+const RestCurrent = "documents/current"
+
 // Message is a payload, and the end of the topic that it is for: "update/delta".
 type Message struct {
 	Topic   string

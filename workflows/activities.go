@@ -11,9 +11,10 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 
+	"devicetwin/device"
 	"devicetwin/internal/measure"
 	"devicetwin/mqtt"
-	"devicetwin/twin"
+	"devicetwin/wire"
 )
 
 // Names of the activities. A model's invoke names its activity by src.
@@ -35,10 +36,15 @@ type PointWriter interface {
 	WritePoint(measurement string, tags map[string]string, fields map[string]any, at time.Time)
 }
 
+// Dialect writes what is sent to devices; *wire.Standard is one.
+type Dialect interface {
+	Encode(id device.ID, c wire.Command) (topic string, payload []byte, err error)
+	ShadowTopics(id device.ID, d wire.ShadowDocument) []string
+}
+
 // Activities are what device workflows do to the world.
 type Activities struct {
-	// TopicPrefix stands before the device's id in its topics: "devices".
-	TopicPrefix string
+	Dialect     Dialect
 	Publisher   Publisher
 	Points      PointWriter
 	Provisioner Provisioner
@@ -46,22 +52,8 @@ type Activities struct {
 	// Topics are the MQTT filters of the topics that models may publish to; {id}
 	// in them stands for the device.
 	Topics []string
-	// TwinSchemes are the topics of the shadow protocol.
-	TwinSchemes []twin.Scheme
 	// Receivers are the addresses of webhooks, by the names that models use.
 	Receivers map[string]string
-}
-
-// commandMessage is a command as the device reads it, on
-// devices/{id}/commands/{name}.
-type commandMessage struct {
-	ID   string `json:"id"`
-	Name string `json:"name"`
-	// TS is when the command was decided, and TTLMillis for how long it is
-	// meant; both in milliseconds, TS since 1970.
-	TS        int64 `json:"ts"`
-	TTLMillis int64 `json:"ttl_ms,omitempty"`
-	Data      any   `json:"data,omitempty"`
 }
 
 // Emit sends the messages and points of a batch. It may run twice: a message
@@ -90,9 +82,7 @@ func (a *Activities) Emit(ctx context.Context, e Emission) (Emitted, error) {
 		case len(m.Data) > 0:
 			data = m.Data
 		}
-		if err := a.send(ctx, e.Device, commandMessage{
-			ID: m.ID, Name: m.Command, TS: m.At.UnixMilli(), TTLMillis: m.TTL.Milliseconds(), Data: data,
-		}); err != nil {
+		if err := a.send(ctx, e.Device, wire.Command{ID: m.ID, Name: m.Command, At: m.At, TTL: m.TTL, Data: data}); err != nil {
 			return Emitted{}, err
 		}
 	}
@@ -105,24 +95,14 @@ func (a *Activities) Emit(ctx context.Context, e Emission) (Emitted, error) {
 // publishShadow sends a message of the shadow protocol: the answer to a request
 // on its own topic, anything else on those of every scheme. What is retained has
 // one place, below the device's own topics.
-func (a *Activities) publishShadow(ctx context.Context, device string, m ShadowMessage, retained bool) error {
+func (a *Activities) publishShadow(ctx context.Context, name string, m ShadowMessage, retained bool) error {
 	topics := []string{m.Topic}
-	switch {
-	case retained:
-		base := a.TopicPrefix + "/" + device + "/twin"
-		if m.Shadow != "" {
-			base += "/" + m.Shadow
-		}
-		topics[0] = base + "/" + m.Rest
-	case m.Topic == "":
-		topics = nil
-		for _, s := range a.TwinSchemes {
-			topics = append(topics, s.Base(device, m.Shadow)+"/"+m.Rest)
-		}
+	if m.Topic == "" || retained {
+		topics = a.Dialect.ShadowTopics(device.ID(name), wire.ShadowDocument{Shadow: m.Shadow, Rest: m.Rest, Retained: retained})
 	}
 	for _, topic := range topics {
 		if err := a.Publisher.Publish(ctx, topic, 1, retained, m.Payload); err != nil {
-			return fmt.Errorf("publish to %s for device %s: %w", topic, device, err)
+			return fmt.Errorf("publish to %s for device %s: %w", topic, name, err)
 		}
 	}
 	return nil
@@ -172,19 +152,17 @@ func integers(fields map[string]any) map[string]any {
 	return out
 }
 
-func (a *Activities) send(ctx context.Context, device string, m commandMessage) error {
-	payload, err := json.Marshal(m)
+func (a *Activities) send(ctx context.Context, name string, c wire.Command) error {
+	topic, payload, err := a.Dialect.Encode(device.ID(name), c)
 	if err != nil {
-		return temporal.NewNonRetryableApplicationError(
-			fmt.Sprintf("encode command %s (%s) for device %s: %v", m.Name, m.ID, device, err), "encode", err)
+		return temporal.NewNonRetryableApplicationError(err.Error(), "encode", err)
 	}
-	topic := a.TopicPrefix + "/" + device + "/commands/" + m.Name
 	if err := a.Publisher.Publish(ctx, topic, 1, false, payload); err != nil {
-		return fmt.Errorf("publish command %s (%s) to device %s: %w", m.Name, m.ID, device, err)
+		return fmt.Errorf("publish command %s (%s) to device %s: %w", c.Name, c.ID, name, err)
 	}
 	a.Points.WritePoint(measure.Commands,
-		map[string]string{measure.TagDevice: device, measure.TagName: m.Name, measure.TagStatus: measure.CommandSent},
-		map[string]any{measure.Count: int64(1), measure.CommandID: m.ID}, time.UnixMilli(m.TS))
+		map[string]string{measure.TagDevice: name, measure.TagName: c.Name, measure.TagStatus: measure.CommandSent},
+		map[string]any{measure.Count: int64(1), measure.CommandID: c.ID}, time.UnixMilli(c.At.UnixMilli()))
 	return nil
 }
 
@@ -226,8 +204,8 @@ func (a *Activities) Reprovision(ctx context.Context, in Invocation) (Reprovisio
 	}
 	reason, _ := in.Input["reason"].(string)
 	now := time.Now()
-	err = a.send(ctx, in.Device, commandMessage{
-		ID: in.ID, Name: ActivityReprovision, TS: now.UnixMilli(),
+	err = a.send(ctx, in.Device, wire.Command{
+		ID: in.ID, Name: ActivityReprovision, At: now,
 		Data: reprovisionData{
 			Credentials: Credentials{ID: in.ID, Username: in.Device, Password: secret},
 			Config:      model.Config(), Reason: reason,

@@ -12,11 +12,21 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/temporal"
+
+	"devicetwin/wire"
 )
+
+func standardDialect() Dialect {
+	d, err := wire.New(wire.DefaultConfig())
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
 
 func TestPublishObeysTheConfiguration(t *testing.T) {
 	w := &world{}
-	a := &Activities{TopicPrefix: "devices", Publisher: publishAnything{w}, Points: &world{}, Topics: []string{"plant/{id}/#", "alarms"}}
+	a := &Activities{Dialect: standardDialect(), Publisher: publishAnything{w}, Points: &world{}, Topics: []string{"plant/{id}/#", "alarms"}}
 	done, err := a.Emit(t.Context(), Emission{Device: "d1", Messages: []Outgoing{
 		{ID: "1", Topic: "plant/{id}/state", Data: map[string]any{"x": 1.0}},
 		{ID: "2", Topic: "plant/d2/state"},

@@ -133,7 +133,7 @@ func newHarnessFor(t *testing.T, model *devicefsm.Model, runEvents int) *harness
 	}
 	models := NewRegistry(h.model)
 	h.workflow = &Workflow{Models: models, RunEvents: runEvents}
-	h.activities = &Activities{TopicPrefix: "devices", Publisher: h.world, Points: h.world, Provisioner: store, Models: models}
+	h.activities = &Activities{Dialect: standardDialect(), Publisher: h.world, Points: h.world, Provisioner: store, Models: models}
 	Register(h.TestWorkflowEnvironment, h.workflow, h.activities)
 	h.OnUpsertTypedSearchAttributes(mock.Anything).Return(nil).Maybe()
 	return h

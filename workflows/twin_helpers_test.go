@@ -10,11 +10,10 @@ import (
 
 	"devicetwin/device"
 	"devicetwin/devicefsm"
-	"devicetwin/twin"
 )
 
-// wire keeps everything that was published, in order.
-type wire struct {
+// sentLog keeps everything that was published, in order.
+type sentLog struct {
 	mu   sync.Mutex
 	sent []sentMessage
 	hear func(topic string, payload []byte)
@@ -26,7 +25,7 @@ type sentMessage struct {
 	payload  string
 }
 
-func (w *wire) Publish(_ context.Context, topic string, _ byte, retained bool, payload []byte) error {
+func (w *sentLog) Publish(_ context.Context, topic string, _ byte, retained bool, payload []byte) error {
 	w.mu.Lock()
 	w.sent = append(w.sent, sentMessage{topic, retained, string(payload)})
 	hear := w.hear
@@ -38,7 +37,7 @@ func (w *wire) Publish(_ context.Context, topic string, _ byte, retained bool, p
 }
 
 // topics are those published to, up to now.
-func (w *wire) topics() string {
+func (w *sentLog) topics() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var list []string
@@ -49,14 +48,14 @@ func (w *wire) topics() string {
 }
 
 // forget makes the next call of topics begin here.
-func (w *wire) forget() {
+func (w *sentLog) forget() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sent = nil
 }
 
 // payload is the last one published to a topic, as JSON values.
-func (w *wire) payload(t *testing.T, topic string) map[string]any {
+func (w *sentLog) payload(t *testing.T, topic string) map[string]any {
 	t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -73,10 +72,10 @@ func (w *wire) payload(t *testing.T, topic string) map[string]any {
 	return nil
 }
 
-// twinHarness is a harness of a model with a wire in place of the world.
+// twinHarness is a harness of a model with a log of what was sent in place of the world.
 type twinHarness struct {
 	*harness
-	wire *wire
+	wire *sentLog
 	ids  int
 }
 
@@ -91,11 +90,8 @@ func newTwinHarness(t *testing.T, model string, runEvents int) *twinHarness {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &twinHarness{harness: newHarnessFor(t, loaded, runEvents), wire: &wire{}}
+	h := &twinHarness{harness: newHarnessFor(t, loaded, runEvents), wire: &sentLog{}}
 	h.activities.Publisher = h.wire
-	if h.activities.TwinSchemes, err = twin.ParseSchemes("devices", twin.DefaultTopics()); err != nil {
-		t.Fatal(err)
-	}
 	return h
 }
 

@@ -51,7 +51,7 @@ func TestDeadlinesFollowTheWishes(t *testing.T) {
 // flaky is a broker that is away for a while, and says how much it was given at
 // once.
 type flaky struct {
-	*wire
+	*sentLog
 	until   time.Time
 	now     func() time.Time
 	refused int
@@ -62,14 +62,14 @@ func (f *flaky) Publish(ctx context.Context, topic string, qos byte, retained bo
 		f.refused++
 		return errors.New("the broker is away")
 	}
-	return f.wire.Publish(ctx, topic, qos, retained, payload)
+	return f.sentLog.Publish(ctx, topic, qos, retained, payload)
 }
 
 // A batch of many large updates leaves in parts that the server would take while
 // the broker is away, and all of it in order.
 func TestManyDocumentsLeaveInParts(t *testing.T) {
 	h := newTwinHarness(t, quietModel, 0)
-	f := &flaky{wire: h.wire, now: h.Now}
+	f := &flaky{sentLog: h.wire, now: h.Now}
 	h.activities.Publisher = f
 	const updates = 120
 	largest := 0 // bytes of one local activity

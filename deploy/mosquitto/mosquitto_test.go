@@ -16,7 +16,9 @@ import (
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 
+	"devicetwin/device"
 	"devicetwin/internal/credentials"
+	"devicetwin/wire"
 )
 
 // broker is a Mosquitto with the files of this folder.
@@ -243,38 +245,78 @@ func TestADeviceMayOnlyUseItsOwnTopics(t *testing.T) {
 	bridge.subscribe("devices/#", "$aws/things/#")
 	worker := b.mustConnect(t, "devicetwin-worker-1", "devicetwin.worker", password)
 	secret := b.enrol(t, "pump-1")
-	b.forbidden(t, "pump-1", "pump-1", secret, "devices/pump-2/telemetry", "devices/pump-1/commands/reboot", "devices/pump-1/twin/update/accepted",
-		"devices/pump-10/telemetry", "bridge/b/status", "$aws/things/pump-2/shadow/update", "$aws/things/pump-1/shadow/update/delta")
-	allowed := []string{
-		"devices/pump-1/telemetry", "devices/pump-1/status", "devices/pump-1/events/door", "devices/pump-1/commands/reboot/ack",
-		"devices/pump-1/twin/update", "devices/pump-1/twin/config/get",
-		"$aws/things/pump-1/shadow/get", "$aws/things/pump-1/shadow/name/config/update",
+	accepted, delta := shadowTopics(t, "pump-1", "update/accepted"), shadowTopics(t, "pump-1", "update/delta")
+	forbidden := []string{
+		"devices/pump-2/telemetry", "devices/pump-10/telemetry", commandTopic(t, "pump-1"), wire.StatusTopic("b"), wire.DeadLetterTopic("b"),
 	}
+	forbidden = append(append(append(forbidden, accepted...), delta...), shadowTopics(t, "pump-2", "update")...)
+	b.forbidden(t, "pump-1", "pump-1", secret, forbidden...)
+	allowed := ownTopics(t, "pump-1")
 	one := b.mustConnect(t, "pump-1", "pump-1", secret)
 	one.publish(allowed...)
 	bridge.expect(allowed...)
 
-	one.subscribe("#", "devices/+/commands/+", "$aws/things/#")
+	one.subscribe("#", grammar(t).CommandFilter("+"), "$aws/things/#")
 	b.mustConnect(t, "pump-2", "pump-2", b.enrol(t, "pump-2")).publish("devices/pump-2/telemetry")
-	worker.publish("devices/pump-2/commands/reboot", "devices/pump-2/twin/update/accepted", "$aws/things/pump-2/shadow/update/delta")
-	own := []string{"devices/pump-1/commands/reboot", "devices/pump-1/twin/update/accepted", "$aws/things/pump-1/shadow/update/delta"}
+	worker.publish(append(append(shadowTopics(t, "pump-2", "update/accepted"), shadowTopics(t, "pump-2", "update/delta")...), commandTopic(t, "pump-2"))...)
+	own := append(append(accepted, delta...), commandTopic(t, "pump-1"))
 	worker.publish(own...)
 	one.expect(own...)
+}
+
+// grammar is the dialect whose topics the broker's access rules allow.
+func grammar(t *testing.T) *wire.Standard {
+	t.Helper()
+	d, err := wire.New(wire.DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// ownTopics are topics of every kind that a device publishes on.
+func ownTopics(t *testing.T, id device.ID) []string {
+	t.Helper()
+	d := grammar(t)
+	topics := []string{
+		d.Topic(id, device.ChannelTelemetry, ""), d.Topic(id, device.ChannelStatus, ""),
+		d.Topic(id, device.ChannelEvents, "door"), d.Topic(id, device.ChannelAck, "reboot"),
+	}
+	for _, shadow := range []string{"", "config"} {
+		for _, method := range []string{"get", "update", "delete"} {
+			topics = append(topics, d.ShadowTopics(id, wire.ShadowDocument{Shadow: shadow, Rest: method})...)
+		}
+	}
+	return topics
+}
+
+func commandTopic(t *testing.T, id device.ID) string {
+	t.Helper()
+	topic, _, err := grammar(t).Encode(id, wire.Command{ID: "1", Name: "reboot"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return topic
+}
+
+func shadowTopics(t *testing.T, id device.ID, rest string) []string {
+	t.Helper()
+	return grammar(t).ShadowTopics(id, wire.ShadowDocument{Rest: rest})
 }
 
 func TestServicesMayOnlyDoTheirWork(t *testing.T) {
 	b := start(t)
 	fleet := b.mustConnect(t, "fleet", "devicetwin.fleet", password)
 	fleet.subscribe("devices/#", "bridge/#")
-	b.forbidden(t, "x", "devicetwin.fleet", password, "bridge/b/status", "bridge/b/deadletter")
-	b.forbidden(t, "x", "devicetwin.worker", password, "devices/a/telemetry", "bridge/b/status")
-	b.forbidden(t, "x", "devicetwin.bridge", password, "devices/a/telemetry", "devices/a/commands/reboot")
+	b.forbidden(t, "x", "devicetwin.fleet", password, wire.StatusTopic("b"), wire.DeadLetterTopic("b"))
+	b.forbidden(t, "x", "devicetwin.worker", password, "devices/a/telemetry", wire.StatusTopic("b"))
+	b.forbidden(t, "x", "devicetwin.bridge", password, "devices/a/telemetry", commandTopic(t, "a"))
 	worker := b.mustConnect(t, "devicetwin-worker-1", "devicetwin.worker", password)
-	worker.publish("devices/a/commands/reboot")
-	fleet.expect("devices/a/commands/reboot")
+	worker.publish(commandTopic(t, "a"))
+	fleet.expect(commandTopic(t, "a"))
 
 	bridge := b.mustConnect(t, "devicetwin-bridge-1", "devicetwin.bridge", password)
-	bridge.publish("bridge/b/status", "bridge/b/deadletter", "devices/a/twin/get/rejected")
+	bridge.publish(wire.StatusTopic("b"), wire.DeadLetterTopic("b"), "devices/a/twin/get/rejected")
 	fleet.expect("devices/a/twin/get/rejected")
 }
 

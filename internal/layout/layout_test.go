@@ -29,21 +29,23 @@ var layers = map[string]layer{
 	"twin":              {nil, "pure shadow documents"},
 	"twin/command":      {nil, "pure queue of commands"},
 
+	"wire":          {[]string{"device", "internal/faults", "internal/text", "mqtt", "twin"}, "topics and payloads, both ways: of mqtt the rules of filters, of twin the names of shadows"},
 	"mqtt":          {[]string{"internal/backoff", "internal/faults", "internal/text", "internal/tlsfiles"}, "the client: connections, publisher, rules of filters"},
 	"mqtt/mqtttest": {[]string{"mqtt"}, "a broker under the control of a test"},
 	"points": {[]string{"internal/backoff", "internal/faults", "internal/figures", "internal/jsonsize", "internal/measure", "internal/text",
 		"internal/tlsfiles"}, "the writer of time series: knows neither devices nor MQTT"},
 	"bridge": {[]string{"device", "devicefsm", "internal/backoff", "internal/faults", "internal/figures", "internal/jsonsize", "internal/measure",
-		"internal/text", "mqtt", "points", "twin"}, "MQTT to signals; must not know Temporal's workflows"},
-	"workflows": {[]string{"device", "devicefsm", "internal/measure", "mqtt", "twin", "twin/command"}, "the device workflow; of mqtt, the rule of topic filters only"},
-	"simulator": {[]string{"device", "devicefsm", "internal/measure", "source"}, "plays devices; an independent check, so it shares no code with bridge and workflows"},
+		"internal/text", "mqtt", "points", "twin", "wire"}, "MQTT to signals; must not know Temporal's workflows"},
+	"workflows": {[]string{"device", "devicefsm", "internal/measure", "mqtt", "twin", "twin/command", "wire"},
+		"the device workflow; its activities write what wire says, and of mqtt they know the rule of topic filters only"},
+	"simulator": {[]string{"device", "devicefsm", "internal/measure", "source", "wire"}, "plays devices; an independent check, so it shares nothing with bridge and workflows but the grammar of topics"},
 
 	"api":         {nil, "HTTP in front of an interface; must not know what is behind it"},
 	"api/apitest": {[]string{"api"}, "a backend in memory"},
 	"api/client":  {[]string{"api"}, "speaks the API's types"},
 
 	"service": {[]string{"api", "bridge", "device", "devicefsm", "internal/codec", "internal/credentials", "internal/figures", "internal/measure",
-		"internal/modelfile", "internal/tlsfiles", "mqtt", "points", "twin", "twin/command", "workflows"}, "the one place that wires all parts"},
+		"internal/modelfile", "internal/tlsfiles", "mqtt", "points", "twin", "twin/command", "wire", "workflows"}, "the one place that wires all parts"},
 
 	"internal/cli":            {[]string{"api/client", "service", "source"}, "shared by all command lines: exit statuses come from the errors of these"},
 	"internal/cli/operator":   {[]string{"api", "api/client", "internal/cli", "simulator"}, "asks the API only; the simulator knows terminals"},

@@ -1,4 +1,4 @@
-package twin
+package wire
 
 import (
 	"errors"
@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"devicetwin/twin"
 )
 
 // Placeholders of topic templates. Each stands for whole levels.
@@ -15,9 +17,9 @@ const (
 	placePrefix = "{prefix}"
 )
 
-// DefaultTopics are the templates of the device shadow protocol, and of this
+// DefaultShadowTopics are the templates of the device shadow protocol, and of this
 // service's own names for the same.
-func DefaultTopics() []string {
+func DefaultShadowTopics() []string {
 	return []string{"$aws/things/{id}/shadow[/name/{shadow}]", "{prefix}/{id}/twin[/{shadow}]"}
 }
 
@@ -137,11 +139,8 @@ var knownRests = map[string]bool{
 	"get": true, "update": true, "delete": true,
 	"get/accepted": true, "update/accepted": true, "delete/accepted": true,
 	"get/rejected": true, "update/rejected": true, "delete/rejected": true,
-	"update/delta": true, "update/documents": true, RestCurrent: true,
+	"update/delta": true, "update/documents": true, twin.RestCurrent: true,
 }
-
-// RestCurrent ends the topic on which the present document can be kept retained.
-const RestCurrent = "documents/current"
 
 // IsRequest reports whether a rest that Parse gave is a request's method, and
 // not an answer.
@@ -162,9 +161,9 @@ func (s Scheme) Parse(topic string) (id, shadow, rest string, ok bool) {
 			return "", "", "", false
 		}
 		shadow, rest = levels[s.shadow], strings.Join(levels[len(s.tail):], "/")
-		ok = knownRests[rest] && ValidShadowName(shadow)
+		ok = knownRests[rest] && twin.ValidShadowName(shadow)
 	}
-	if !ok || !ValidThingName(id) {
+	if !ok || !twin.ValidThingName(id) {
 		return "", "", "", false
 	}
 	return id, shadow, rest, true

@@ -1,4 +1,4 @@
-package bridge
+package wire
 
 import (
 	"encoding/json"
@@ -9,13 +9,26 @@ import (
 	"unicode/utf8"
 
 	"devicetwin/device"
-	"devicetwin/mqtt"
-	"devicetwin/points"
 )
 
-var testLimits = payloadLimits{bytes: 1000, depth: 4, objects: 3}
+func standard(t testing.TB, change func(*Config)) *Standard {
+	t.Helper()
+	cfg := DefaultConfig()
+	if change != nil {
+		change(&cfg)
+	}
+	s, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// small has limits that a test can reach.
+func small(c *Config) { c.MaxPayload, c.MaxDepth, c.MaxObjects = 1000, 4, 3 }
 
 func TestParseTopic(t *testing.T) {
+	d := standard(t, nil)
 	long := strings.Repeat("x", 128)
 	for topic, want := range map[string]string{
 		"devices/d1/telemetry":                "d1 telemetry ",
@@ -45,29 +58,30 @@ func TestParseTopic(t *testing.T) {
 		"devices/d1/commands//ack":            "bad_topic",
 		"devices/d1/commands/a/acknowledge":   "bad_topic",
 	} {
-		a, ref := parseTopic("devices", topic)
-		got := fmt.Sprintf("%s %s %s", a.device, a.channel, a.name)
+		a, ref := d.parse(topic)
+		got := fmt.Sprintf("%s %s %s", a.id, a.channel, a.name)
 		if a.command {
-			got = fmt.Sprintf("%s command %s", a.device, a.name)
+			got = fmt.Sprintf("%s command %s", a.id, a.name)
 		}
 		if ref != nil {
-			got = string(ref.reason)
-			if ref.detail == "" || !utf8.ValidString(ref.detail) {
-				t.Errorf("%q: detail %q", topic, ref.detail)
+			got = string(ref.Reason)
+			if ref.Detail == "" || !utf8.ValidString(ref.Detail) {
+				t.Errorf("%q: detail %q", topic, ref.Detail)
 			}
 		}
 		if got != want {
 			t.Errorf("%q: got %q, expected %q", topic, got, want)
 		}
 	}
-	if a, ref := parseTopic("plant/7", "plant/7/d1/status"); ref != nil || a.device != "d1" {
+	if a, ref := standard(t, func(c *Config) { c.Prefix = "plant/7" }).parse("plant/7/d1/status"); ref != nil || a.id != "d1" {
 		t.Errorf("prefix of two levels: %+v, %v", a, ref)
 	}
 }
 
 func TestDecode(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	a := address{device: "d", channel: device.ChannelTelemetry}
+	a := address{id: "d", channel: device.ChannelTelemetry}
+	d := standard(t, small)
 	tests := map[string]struct {
 		payload string
 		want    string // the messages, or the beginning of the refusal
@@ -110,16 +124,16 @@ func TestDecode(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			objects, ref := decode(a, []byte(test.payload), true, at, testLimits)
+			objects, ref := d.decodePayload(a, []byte(test.payload), true, at)
 			if ref != nil {
-				if got := string(ref.reason) + ": " + ref.detail; !strings.HasPrefix(got, test.want) {
+				if got := string(ref.Reason) + ": " + ref.Detail; !strings.HasPrefix(got, test.want) {
 					t.Fatalf("refused: %s", got)
 				}
 				return
 			}
 			var got []string
 			for _, o := range objects {
-				m := o.message
+				m := o.Message
 				data, err := json.Marshal(m.Data)
 				if err != nil {
 					t.Fatal(err)
@@ -150,8 +164,8 @@ func TestTimeOfPoint(t *testing.T) {
 		"null":                at,
 		fmt.Sprint(at.Unix()): at, // seconds
 	} {
-		objects, ref := decode(address{}, []byte(`{"ts":`+ts+`}`), false, at, testLimits)
-		if ref != nil || !objects[0].at.Equal(want) {
+		objects, ref := standard(t, small).decodePayload(address{}, []byte(`{"ts":`+ts+`}`), false, at)
+		if ref != nil || !objects[0].PointTime.Equal(want) {
 			t.Errorf("ts %s: %v, %v", ts, objects, ref)
 		}
 	}
@@ -159,14 +173,14 @@ func TestTimeOfPoint(t *testing.T) {
 
 func TestDigest(t *testing.T) {
 	at := time.Now()
-	a := address{device: "d", channel: device.ChannelEvents, name: "e"}
+	a := address{id: "d", channel: device.ChannelEvents, name: "e"}
 	digests := func(a address, payload string) (ds []string) {
-		objects, ref := decode(a, []byte(payload), false, at, testLimits)
+		objects, ref := standard(t, small).decodePayload(a, []byte(payload), false, at)
 		if ref != nil {
 			t.Fatal(ref)
 		}
 		for _, o := range objects {
-			ds = append(ds, o.message.Digest)
+			ds = append(ds, o.Message.Digest)
 		}
 		return ds
 	}
@@ -181,90 +195,5 @@ func TestDigest(t *testing.T) {
 	}
 	if ds := digests(a, `[{"a":1},{"a":1}]`); ds[0] == ds[1] {
 		t.Error("two objects of one array with one digest")
-	}
-}
-
-// FuzzDecode looks for payloads that break the decoder, or its promises about
-// what it accepts.
-func FuzzDecode(f *testing.F) {
-	for _, seed := range []string{
-		`{"epoch":1,"seq":2,"ts":3,"a":{"b":[1,"x",null,true]}}`, `[{"a":1},{"seq":9}]`, `{"a":"\u00e4\n<>&"}`,
-		`[[`, `{"seq":1e3}`, "{\"\u2028\":\"\x7f\"}", `{"a":-1.5e-300}`, `{"a":"\ud800"}`,
-	} {
-		f.Add("devices/d/telemetry", []byte(seed))
-	}
-	f.Add("devices/d/events/e", []byte(`{}`))
-	f.Fuzz(func(t *testing.T, topic string, payload []byte) {
-		at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-		limits := payloadLimits{bytes: 4096, depth: 8, objects: 50}
-		a, ref := parseTopic("devices", topic)
-		var objects []decoded
-		if ref == nil {
-			objects, ref = decode(a, payload, false, at, limits)
-		}
-		if ref != nil {
-			letter := newDeadLetter(mqtt.Message{Topic: topic, Payload: payload, At: at}, ref)
-			text, err := json.Marshal(letter)
-			if err != nil {
-				t.Fatalf("dead letter: %v", err)
-			}
-			var back DeadLetter
-			if err := json.Unmarshal(text, &back); err != nil || string(back.Payload) != string(letter.Payload) {
-				t.Fatalf("dead letter read back: %v", err)
-			}
-			return
-		}
-		if len(objects) == 0 || len(objects) > limits.objects {
-			t.Fatalf("%d messages", len(objects))
-		}
-		for i, o := range objects {
-			text, err := json.Marshal(o.message)
-			if err != nil {
-				t.Fatalf("message %+v: %v", o.message, err)
-			}
-			if bound := messageSize(o.message); len(text) > bound {
-				t.Fatalf("%d bytes, the bound says %d: %s", len(text), bound, text)
-			}
-			if o.message.Seq == 0 && o.message.Digest == "" {
-				t.Fatalf("neither number nor digest: %+v", o.message)
-			}
-			if o.at.IsZero() || o.at.After(at.Add(maxClockAhead)) {
-				t.Fatalf("time %v", o.at)
-			}
-			p := points.Point{Measurement: "m", Tags: map[string]string{"device": a.device}, Fields: o.message.Data, Time: pointTime(o, i)}
-			if line, ok := p.Line(); ok && (!utf8.ValidString(line) || !strings.HasPrefix(line, "m")) {
-				t.Fatalf("line %q", line)
-			}
-		}
-	})
-}
-
-func TestSizeIsAnUpperBound(t *testing.T) {
-	for _, data := range []map[string]any{
-		nil,
-		{},
-		{"a": 1.0, "b": -1.7976931348623157e308, "c": 5e-324, "d": 123456789012345680000.0},
-		{"<>&": "\u2028\u2029\x00\x1f\x7f\"\\", "ä": "日本"},
-		{"a": []any{nil, true, false, "x", map[string]any{"y": []any{}}}},
-		{strings.Repeat("&", 100): strings.Repeat("\x01", 100)},
-	} {
-		m := device.Message{
-			Channel: device.ChannelTelemetry, Name: "x", Data: data, Time: time.Now().UTC(),
-			Epoch: 1<<53 - 1, Seq: 1<<53 - 1, Digest: "0123456789abcdef", Redelivered: true,
-			Twin: &device.TwinRequest{
-				Shadow: strings.Repeat("s", 64), Reply: "$aws/things/<&>/shadow", Payload: []byte(strings.Repeat("x", 100)), Reports: true,
-			},
-			LeftOut: &device.LeftOut{
-				Spans:   []device.Span{{Epoch: 1<<63 - 1, From: 1<<64 - 1, To: 1<<64 - 1}, {Epoch: 1<<63 - 1, From: 1<<64 - 1, To: 1<<64 - 1}},
-				Digests: []string{"0123456789abcdef", "0123456789abcdef"},
-			},
-		}
-		text, err := json.Marshal(m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if bound := messageSize(m); len(text)+1 > bound {
-			t.Errorf("%d bytes, the bound says %d: %s", len(text), bound, text)
-		}
 	}
 }

@@ -1,4 +1,4 @@
-package twin
+package wire
 
 import (
 	"slices"
@@ -122,7 +122,7 @@ func TestParseSchemeRefuses(t *testing.T) {
 }
 
 func TestParseSchemes(t *testing.T) {
-	schemes, err := ParseSchemes("site/devices", DefaultTopics())
+	schemes, err := ParseSchemes("site/devices", DefaultShadowTopics())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,79 @@
+package wire
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"devicetwin/internal/faults"
+	"devicetwin/mqtt"
+)
+
+// Config is everything about the standard dialect that can be set. Begin with
+// DefaultConfig.
+type Config struct {
+	// Prefix is the first level, or levels, of every device topic: "devices".
+	Prefix string
+	// ShadowTopics are templates of the topics of the shadow protocol: see
+	// ParseSchemes.
+	ShadowTopics []string
+
+	MaxPayload int // bytes of one payload; at most 256 KiB
+	MaxDepth   int // of nested objects and arrays in a payload
+	MaxObjects int // objects in one payload that is an array
+
+	// Mine reports whether a device's messages are read; the others are ErrForeign.
+	// It is given what stands at the place of the id, valid or not. Nil: all are.
+	Mine func(name string) bool
+}
+
+// DefaultConfig is the standard dialect below "devices".
+func DefaultConfig() Config {
+	return Config{
+		Prefix:       "devices",
+		ShadowTopics: DefaultShadowTopics(),
+		MaxPayload:   128 << 10,
+		MaxDepth:     32,
+		MaxObjects:   1000,
+	}
+}
+
+// MaxPayloadLimit bounds Config.MaxPayload. Escaping in JSON makes a payload at
+// most six times longer, and Temporal refuses a signal of 2 MiB.
+const MaxPayloadLimit = 256 << 10
+
+// Validate reports every fault, as one error with a line for each.
+func (c Config) Validate() error {
+	var f faults.List
+	f.Check(validPrefix(c.Prefix), "topic prefix %q: expected topic levels without wildcards, such as devices", c.Prefix)
+	if validPrefix(c.Prefix) {
+		f.Add(c.checkShadowTopics())
+	}
+	f.Between("largest payload", c.MaxPayload, 1, MaxPayloadLimit)
+	f.Between("depth of a payload", c.MaxDepth, 1, 1000)
+	f.Between("objects in a payload", c.MaxObjects, 1, 100_000)
+	return f.Err()
+}
+
+func validPrefix(prefix string) bool {
+	return prefix != "" && len(prefix) <= 1024 && utf8.ValidString(prefix) &&
+		!strings.ContainsAny(prefix, "+#\x00") && !strings.HasPrefix(prefix, "$") &&
+		!strings.HasPrefix(prefix, "/") && !strings.HasSuffix(prefix, "/")
+}
+
+// checkShadowTopics refuses templates that match other topics of this service.
+func (c Config) checkShadowTopics() error {
+	schemes, err := ParseSchemes(c.Prefix, c.ShadowTopics)
+	if err != nil {
+		return err
+	}
+	var f faults.List
+	for _, scheme := range schemes {
+		for _, filter := range scheme.Filters() {
+			for _, other := range []string{"telemetry", "status", "events/x", "commands/x"} {
+				other = c.Prefix + "/x/" + other
+				f.Check(!mqtt.Matches(filter, other), "topic template %q: it takes in %s", scheme, other)
+			}
+		}
+	}
+	return f.Err()
+}

@@ -1,0 +1,204 @@
+package wire
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"devicetwin/device"
+	"devicetwin/internal/text"
+)
+
+// maxInteger is the largest integer that every JSON implementation keeps
+// exactly (RFC 8259, section 6).
+const maxInteger = 1<<53 - 1
+
+// How far a device's clock may be from ours for its ts to be believed.
+const (
+	maxClockAhead  = time.Hour
+	maxClockBehind = 365 * 24 * time.Hour
+)
+
+// decodePayload turns a payload, a JSON object or an array of objects, into
+// messages. It takes epoch, seq and ts out of the data. One bad object refuses the
+// whole payload: applying half of it would leave no trace of the other half.
+func (s *Standard) decodePayload(a address, payload []byte, dup bool, at time.Time) ([]Received, *Refused) {
+	if len(payload) > s.cfg.MaxPayload {
+		return nil, Refuse(ReasonTooLarge, "%d bytes, the limit is %d", len(payload), s.cfg.MaxPayload)
+	}
+	if !utf8.Valid(payload) {
+		return nil, Refuse(ReasonBadPayload, "not valid UTF-8")
+	}
+	payload = bytes.TrimSpace(payload)
+	if len(payload) == 0 {
+		return nil, Refuse(ReasonBadPayload, "empty: expected a JSON object or an array of objects")
+	}
+	if depth(payload) > s.cfg.MaxDepth {
+		return nil, Refuse(ReasonBadPayload, "nested deeper than %d", s.cfg.MaxDepth)
+	}
+	objects, refused := split(payload, s.cfg.MaxObjects)
+	if refused != nil {
+		return nil, refused
+	}
+	out := make([]Received, len(objects))
+	for i, object := range objects {
+		if refused := decodeObject(&out[i], a, object, i, dup, at); refused != nil {
+			if payload[0] == '[' {
+				refused.Detail = fmt.Sprintf("object %d of %d: %s", i+1, len(objects), refused.Detail)
+			}
+			return nil, refused
+		}
+	}
+	return out, nil
+}
+
+// split returns the texts of the objects in a payload.
+func split(payload []byte, limit int) ([]json.RawMessage, *Refused) {
+	switch payload[0] {
+	case '{':
+		return []json.RawMessage{payload}, nil
+	case '[':
+	default:
+		return nil, Refuse(ReasonBadPayload, "expected a JSON object or an array of objects, found %q", text.Clip(string(payload), 40))
+	}
+	var objects []json.RawMessage
+	if err := json.Unmarshal(payload, &objects); err != nil {
+		return nil, Refuse(ReasonBadPayload, "not JSON: %v", err)
+	}
+	if len(objects) == 0 {
+		return nil, Refuse(ReasonBadPayload, "empty array: expected objects")
+	}
+	if len(objects) > limit {
+		return nil, Refuse(ReasonBadPayload, "array of %d objects, the limit is %d", len(objects), limit)
+	}
+	return objects, nil
+}
+
+// decodeObject reads the object at a place of the payload.
+func decodeObject(to *Received, a address, object json.RawMessage, place int, dup bool, at time.Time) *Refused {
+	if object[0] != '{' {
+		return Refuse(ReasonBadPayload, "expected a JSON object, found %q", text.Clip(string(object), 40))
+	}
+	var data map[string]any
+	if err := json.Unmarshal(object, &data); err != nil {
+		return Refuse(ReasonBadPayload, "not JSON: %v", err)
+	}
+	epoch, refused := takeInteger(data, "epoch", 0)
+	if refused != nil {
+		return refused
+	}
+	seq, refused := takeInteger(data, "seq", 1)
+	if refused != nil {
+		return refused
+	}
+	if epoch > 0 && seq == 0 {
+		return Refuse(ReasonBadPayload, "epoch without seq")
+	}
+	published := at
+	if ts, ok := data["ts"].(float64); ok {
+		published = believable(ts, at)
+	}
+	delete(data, "ts")
+	to.ID = a.id
+	to.Message = device.Message{
+		Channel: a.channel, Name: a.name, Data: data, Time: at, Epoch: epoch, Seq: uint64(seq), Redelivered: dup,
+	}
+	if seq == 0 { // equal objects of one array are different messages
+		to.Message.Digest = digest(a.channel, a.name, object, place)
+	}
+	to.PointTime = pointTime(published, to.Message.Seq, place)
+	return nil
+}
+
+// pointTime is the time of a message's point. A device's clock counts
+// milliseconds; below that, the message's number, or its place in the array,
+// keeps points of one millisecond apart, which would otherwise replace one
+// another, and gives a repeated message its old point again.
+func pointTime(published time.Time, seq uint64, place int) time.Time {
+	part := uint64(place)
+	if seq > 0 {
+		part = seq % 1_000_000
+	}
+	return published.Add(time.Duration(part))
+}
+
+// takeInteger removes a reserved key and returns its value, or 0 if the key is
+// not there.
+func takeInteger(data map[string]any, key string, least float64) (int64, *Refused) {
+	v, ok := data[key]
+	if !ok {
+		return 0, nil
+	}
+	delete(data, key)
+	f, ok := v.(float64)
+	if !ok || f < least || f > maxInteger || f != float64(int64(f)) {
+		return 0, Refuse(ReasonBadPayload, "%s: expected an integer from %.0f to %d", key, least, int64(maxInteger))
+	}
+	return int64(f), nil
+}
+
+// believable is the device's time in Unix milliseconds, or the time of arrival
+// if the device's clock must be wrong.
+func believable(ms float64, arrival time.Time) time.Time {
+	if ms < 0 || ms > maxInteger {
+		return arrival
+	}
+	t := time.UnixMilli(int64(ms)).UTC()
+	if t.After(arrival.Add(maxClockAhead)) || t.Before(arrival.Add(-maxClockBehind)) {
+		return arrival
+	}
+	return t
+}
+
+// depth is how deep brackets nest, outside strings. It is read before the
+// payload is decoded because decoding is what must be protected.
+func depth(payload []byte) int {
+	deepest, now := 0, 0
+	inString := false
+	for i := 0; i < len(payload); i++ {
+		switch c := payload[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			now++
+			deepest = max(deepest, now)
+		case c == '}' || c == ']':
+			now--
+		}
+	}
+	return deepest
+}
+
+// digest identifies an unnumbered message of a device over restarts of the
+// bridge: 16 hexadecimal digits of a SHA-256.
+func digest(channel device.Channel, name string, object []byte, place int) string {
+	h := sha256.New()
+	h.Write([]byte(channel))
+	h.Write([]byte{0})
+	h.Write([]byte(name))
+	h.Write([]byte{0})
+	h.Write([]byte(strconv.Itoa(place)))
+	h.Write([]byte{0})
+	h.Write(object)
+	var sum [sha256.Size]byte
+	return hex.EncodeToString(h.Sum(sum[:0])[:8])
+}
+
+// reports reports whether an update of a shadow has reported properties. What is
+// not JSON has none; the twin rejects it.
+func reports(payload []byte) bool {
+	var update struct {
+		State struct {
+			Reported map[string]json.RawMessage `json:"reported"`
+		} `json:"state"`
+	}
+	return json.Unmarshal(payload, &update) == nil && update.State.Reported != nil
+}

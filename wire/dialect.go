@@ -1,0 +1,104 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"devicetwin/device"
+)
+
+// Dialect reads what devices publish, and writes what is sent to them.
+type Dialect interface {
+	// Filters are the MQTT topic filters that bring in everything that Decode
+	// reads.
+	Filters() []string
+	// WholeDevices reports whether subscriptions to these filters bring in every
+	// message of each device of which they bring in one.
+	WholeDevices(filters []string) bool
+
+	// Decode reads one message, which may be of several devices. Dup says that it
+	// may have been delivered before; at is when it was received. What cannot be
+	// read is a *Refused; ErrNotInput and ErrForeign are messages to be passed
+	// over. It may keep what it learned of a connection, and is called for one
+	// message after the other.
+	Decode(topic string, payload []byte, dup bool, at time.Time) ([]Received, error)
+
+	// Encode writes a command to a device.
+	Encode(id device.ID, c Command) (topic string, payload []byte, err error)
+	// ShadowTopics are the topics on which a document of a device's shadow is
+	// published: all of them, with the same payload.
+	ShadowTopics(id device.ID, d ShadowDocument) []string
+}
+
+// Received is one message of a device.
+type Received struct {
+	ID      device.ID
+	Message device.Message
+	// PointTime is the time of the message's point, if it is telemetry: the
+	// device's own, if it gives one that can be believed, else that of the arrival.
+	// Two messages of a device never have the same.
+	PointTime time.Time
+}
+
+// Command is what a device is told to do.
+type Command struct {
+	ID   string // in the device's acknowledgement
+	Name string
+	At   time.Time     // when it was decided; milliseconds count
+	TTL  time.Duration // for how long it is meant; 0: no limit
+	Data any           // encoded as JSON; of a decoded command a json.RawMessage
+}
+
+// ShadowDocument says which message of the shadow protocol is published.
+type ShadowDocument struct {
+	Shadow string // name of the shadow, "" for the classic one
+	// Rest ends the topic: update/delta, update/documents, twin.RestCurrent.
+	Rest string
+	// Retained documents have one topic, below the device's own.
+	Retained bool
+}
+
+// Messages that are passed over: acknowledged, and nothing else.
+var (
+	// ErrNotInput is that of messages that the service itself sent, such as
+	// commands and answers, which a subscription may bring back.
+	ErrNotInput = errors.New("not a message of a device")
+	// ErrForeign is that of devices that are not Config.Mine.
+	ErrForeign = errors.New("a device of another partition")
+)
+
+// Reason says why a message was refused.
+type Reason string
+
+// The reasons for which a message cannot be read.
+const (
+	ReasonBadTopic    Reason = "bad_topic"     // not a topic of a device, or a bad or reserved name in it
+	ReasonBadDeviceID Reason = "bad_device_id" // see device.NamePattern
+	ReasonTooLarge    Reason = "too_large"     // more bytes than Config.MaxPayload
+	ReasonBadPayload  Reason = "bad_payload"   // not a JSON object or an array of them, or bad reserved keys
+)
+
+// Reasons lists every reason of a dialect.
+func Reasons() []Reason {
+	return []Reason{ReasonBadTopic, ReasonBadDeviceID, ReasonTooLarge, ReasonBadPayload}
+}
+
+// Refused is why a message is not taken, with a detail for people.
+type Refused struct {
+	Reason Reason
+	Detail string
+}
+
+func (r *Refused) Error() string { return string(r.Reason) + ": " + r.Detail }
+
+// Refuse makes a refusal with a formatted detail.
+func Refuse(reason Reason, format string, args ...any) *Refused {
+	return &Refused{reason, fmt.Sprintf(format, args...)}
+}
+
+// StatusTopic is where a bridge publishes its status, retained.
+func StatusTopic(bridge string) string { return "bridge/" + bridge + "/status" }
+
+// DeadLetterTopic is where a bridge publishes the messages that it refused.
+func DeadLetterTopic(bridge string) string { return "bridge/" + bridge + "/deadletter" }

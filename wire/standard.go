@@ -1,0 +1,228 @@
+package wire
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"devicetwin/device"
+	"devicetwin/internal/text"
+	"devicetwin/mqtt"
+	"devicetwin/twin"
+)
+
+// Standard is the dialect of this service; the package comment lists its topics.
+// It keeps nothing, and may be used from any goroutine.
+type Standard struct {
+	cfg     Config
+	schemes []Scheme
+	request int // bytes of a request of the shadow protocol that is read
+}
+
+var _ Dialect = (*Standard)(nil)
+
+// New makes the standard dialect.
+func New(cfg Config) (*Standard, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	schemes, err := ParseSchemes(cfg.Prefix, cfg.ShadowTopics)
+	if err != nil {
+		return nil, err
+	}
+	return &Standard{cfg: cfg, schemes: schemes, request: twin.DefaultLimits().Request}, nil
+}
+
+// Filters are "{prefix}/#", which also brings in the topics that nobody planned,
+// so that they are refused with a reason, and the filters of the shadow protocol
+// elsewhere: a topic that two filters match may be delivered twice, and a broker
+// may keep the order within one filter only.
+func (s *Standard) Filters() []string { return append([]string{s.cfg.Prefix + "/#"}, s.requests()...) }
+
+// requests are the filters of the shadow protocol that are not below the prefix.
+func (s *Standard) requests() []string {
+	var filters []string
+	for _, scheme := range s.schemes {
+		for _, filter := range scheme.Filters() {
+			if !strings.HasPrefix(filter, s.cfg.Prefix+"/") {
+				filters = append(filters, filter)
+			}
+		}
+	}
+	return filters
+}
+
+// WholeDevices is as in Dialect. Requests of the shadow protocol matter to no
+// model, so their filters do not count.
+func (s *Standard) WholeDevices(filters []string) bool {
+	id := strings.Count(s.cfg.Prefix, "/") + 1 // place of its level
+	requests := s.requests()
+	for _, filter := range filters {
+		if slices.Contains(requests, filter) {
+			continue
+		}
+		levels := strings.Split(filter, "/")
+		if last := len(levels) - 1; mqtt.Shared(filter) || levels[last] != "#" || last > id+1 {
+			return false
+		}
+	}
+	return true
+}
+
+// Decode is as in Dialect. An array of objects is one message for each object.
+func (s *Standard) Decode(topic string, payload []byte, dup bool, at time.Time) ([]Received, error) {
+	for _, scheme := range s.schemes {
+		if name, ok := scheme.ID(topic); ok {
+			return s.decodeRequest(scheme, name, topic, payload, dup, at)
+		}
+	}
+	a, refused := s.parse(topic)
+	switch {
+	case refused == nil && a.command:
+		return nil, ErrNotInput
+	case s.cfg.Mine != nil && !s.cfg.Mine(s.nameLevel(topic)):
+		return nil, ErrForeign
+	case refused != nil:
+		return nil, refused
+	}
+	received, refused := s.decodePayload(a, payload, dup, at)
+	if refused != nil { // a nil *Refused is not a nil error
+		return nil, refused
+	}
+	return received, nil
+}
+
+// decodeRequest reads a topic of the shadow protocol. Requests keep their payload
+// unread; the twin answers them.
+func (s *Standard) decodeRequest(scheme Scheme, name, topic string, payload []byte, dup bool, at time.Time) ([]Received, error) {
+	if s.cfg.Mine != nil && !s.cfg.Mine(name) {
+		return nil, ErrForeign
+	}
+	name, shadow, rest, ok := scheme.Parse(topic)
+	switch {
+	case !ok:
+		return nil, Refuse(ReasonBadTopic, "%s", shadowShapes)
+	case !IsRequest(rest): // an answer, which a filter with # brings back
+		return nil, ErrNotInput
+	}
+	base := scheme.Base(name, shadow)
+	m := device.Message{
+		Channel: device.ChannelTwin, Name: rest, Time: at, Redelivered: dup,
+		Twin: &device.TwinRequest{Shadow: shadow, Reply: base, Payload: payload},
+	}
+	if len(payload) <= s.request { // larger ones are rejected unread
+		m.Digest = digest(device.ChannelTwin, base+"/"+rest, payload, 0)
+		m.Twin.Reports = rest == "update" && reports(payload)
+	}
+	return []Received{{ID: device.ID(name), Message: m}}, nil
+}
+
+const shadowShapes = "expected a request of the shadow protocol or an answer to one, and names of [a-zA-Z0-9:_-]"
+
+// ReplyTopic is where the answer to a request of the shadow protocol goes. Answer
+// is accepted or rejected.
+func ReplyTopic(request device.Message, answer string) string {
+	return request.Twin.Reply + "/" + request.Name + "/" + answer
+}
+
+// address is what a topic says: whose message it is, on which channel, and, on
+// the channels events and ack, its name.
+type address struct {
+	id      device.ID
+	channel device.Channel
+	name    string
+	// command marks a message on its way to the device. A subscription to
+	// {prefix}/# brings it in; it is not an input.
+	command bool
+}
+
+const topicShapes = "expected {id}/telemetry, {id}/status, {id}/events/{name} or {id}/commands/{name}/ack"
+
+const namePattern = `^[a-zA-Z0-9_.-]{1,64}$`
+
+// nameLevel is what stands at the place of the id, valid or not.
+func (s *Standard) nameLevel(topic string) string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(topic, s.cfg.Prefix+"/"), "/")
+	return name
+}
+
+// parse reads a topic below the prefix. The refusal is nil if the topic is one of
+// those that a device may use, or a command to a device.
+func (s *Standard) parse(topic string) (address, *Refused) {
+	rest, ok := strings.CutPrefix(topic, s.cfg.Prefix+"/")
+	if !ok {
+		return address{}, Refuse(ReasonBadTopic, "not below %s/", s.cfg.Prefix)
+	}
+	levels := strings.Split(rest, "/")
+	var a address
+	switch {
+	case len(levels) == 2 && levels[1] == "telemetry":
+		a.channel = device.ChannelTelemetry
+	case len(levels) == 2 && levels[1] == "status":
+		a.channel = device.ChannelStatus
+	case len(levels) == 3 && levels[1] == "events":
+		a.channel, a.name = device.ChannelEvents, levels[2]
+	case len(levels) == 4 && levels[1] == "commands" && levels[3] == "ack":
+		a.channel, a.name = device.ChannelAck, levels[2]
+	case len(levels) == 3 && levels[1] == "commands":
+		a.command, a.name = true, levels[2]
+	default:
+		return address{}, Refuse(ReasonBadTopic, "%s", topicShapes)
+	}
+	id, err := device.New(device.KindDevice, levels[0])
+	if err != nil {
+		return address{}, Refuse(ReasonBadDeviceID, "%v", err)
+	}
+	a.id = id
+	if a.channel == device.ChannelEvents || a.channel == device.ChannelAck {
+		if !device.ValidName(a.name) {
+			return address{}, Refuse(ReasonBadTopic, "name %q: expected %s", text.Clip(a.name, 200), namePattern)
+		}
+	}
+	if a.channel == device.ChannelEvents && device.ReservedName(a.name) {
+		return address{}, Refuse(ReasonBadTopic, "event name %q is reserved for the service", a.name)
+	}
+	return a, nil
+}
+
+// topic writes what parse reads.
+func (s *Standard) topic(a address) string {
+	levels := []string{s.cfg.Prefix, a.id.Name(), string(a.channel)}
+	switch {
+	case a.command:
+		levels[2] = "commands/" + a.name
+	case a.channel == device.ChannelAck:
+		levels[2] = "commands/" + a.name + "/ack"
+	case a.channel == device.ChannelEvents:
+		levels = append(levels, a.name)
+	}
+	return strings.Join(levels, "/")
+}
+
+// Topic is the topic on which a device publishes messages of a channel: of
+// ChannelEvents and ChannelAck those of a name.
+func (s *Standard) Topic(id device.ID, channel device.Channel, name string) string {
+	return s.topic(address{id: id, channel: channel, name: name})
+}
+
+// CommandFilter is the MQTT topic filter of all commands to a device.
+func (s *Standard) CommandFilter(id device.ID) string {
+	return s.topic(address{id: id, command: true, name: "+"})
+}
+
+// ShadowTopics is as in Dialect.
+func (s *Standard) ShadowTopics(id device.ID, d ShadowDocument) []string {
+	if d.Retained {
+		base := s.topic(address{id: id, channel: device.ChannelTwin})
+		if d.Shadow != "" {
+			base += "/" + d.Shadow
+		}
+		return []string{base + "/" + d.Rest}
+	}
+	var topics []string
+	for _, scheme := range s.schemes {
+		topics = append(topics, fmt.Sprintf("%s/%s", scheme.Base(id.Name(), d.Shadow), d.Rest))
+	}
+	return topics
+}

@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"devicetwin/deploy/devstack/process"
@@ -18,18 +16,18 @@ import (
 //go:embed testdata/*.yaml
 var files embed.FS
 
-// Options say what Run does.
+// Options configure Run.
 type Options struct {
 	Program process.Program // required
 	Only    []string        // names of cases, as in path.Match; none: all
-	Broker  string          // NATS or Mosquitto
-	Lasts   time.Duration   // of each case, after a warm-up; 30 s
-	Long    bool            // one device for ten minutes
-	Devices int             // of the large fleets; 10,000
-	Known   int             // idle devices that the bridge knows; 100,000
-	Dir     string          // for logs and data; default: the system's temporary folder
-	Profile string          // folder for CPU profiles of bridge and worker; none by default
-	Out     io.Writer       // progress
+	Broker  process.BrokerKind
+	Lasts   time.Duration // of each case, after a warm-up; 30 s
+	Long    bool          // one device for ten minutes
+	Devices int           // of the large fleets; 10,000
+	Known   int           // idle devices that the bridge knows; 100,000
+	Dir     string        // for logs and data; default: the system's temporary folder
+	Profile string        // folder for CPU profiles of bridge and worker; none by default
+	Out     io.Writer     // progress
 }
 
 func (o *Options) complete() {
@@ -54,8 +52,8 @@ type stage struct {
 	play  func(*run, context.Context) error
 }
 
-// stages are in the order in which they are played: what a target is about comes
-// before the case that has it.
+// stages are in the order in which they are played: the row that a target refers
+// to comes before the case that has the target.
 func stages() []stage {
 	return []stage{
 		{"broker", []string{caseBroker}, (*run).playBroker},
@@ -97,25 +95,21 @@ func Cases() []string { return slices.Clone(caseOrder) }
 
 // CheckOnly refuses patterns that no case matches.
 func CheckOnly(only []string) error {
-	for _, pattern := range only {
-		if !slices.ContainsFunc(caseOrder, func(name string) bool { ok, _ := path.Match(pattern, name); return ok }) {
-			return fmt.Errorf("no case is called %q: expected some of %s", pattern, strings.Join(caseOrder, ", "))
-		}
-	}
-	return nil
+	return process.CheckPatterns("case", only, caseOrder)
 }
 
 // run is a run over all cases.
 type run struct {
 	Options
 	dir     string
+	pool    *process.PortPool
 	started time.Time // of the present stage
 	report  Report
 }
 
-// Run measures, stage after stage, and tells how it goes on Out. A case that
-// went wrong stands in the report; the error is about the whole, for instance that
-// the context has ended, and comes with the report so far.
+// Run measures, stage after stage, and writes its progress to Out. A case that
+// failed is in the report; the error is about the whole run, for instance that the
+// context has ended, and comes with the report so far.
 func Run(ctx context.Context, o Options) (Report, error) {
 	o.complete()
 	if err := CheckOnly(o.Only); err != nil {
@@ -125,7 +119,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	if err != nil {
 		return Report{}, fmt.Errorf("make a folder for the run: %w", err)
 	}
-	r := &run{Options: o, dir: dir, report: newReport(o)}
+	r := &run{Options: o, dir: dir, pool: process.NewPortPool(), report: newReport(o)}
 	for _, s := range stages() {
 		if !slices.ContainsFunc(s.cases, r.wanted) {
 			continue
@@ -134,7 +128,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 			return r.report, err
 		}
 	}
-	r.report.judge()
+	r.report.conclude()
 	if r.report.Clean {
 		_ = os.RemoveAll(dir) // temporary
 	} else {
@@ -145,10 +139,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 
 // wanted reports whether a case was asked for.
 func (r *run) wanted(name string) bool {
-	return len(r.Only) == 0 || slices.ContainsFunc(r.Only, func(pattern string) bool {
-		ok, _ := path.Match(pattern, name)
-		return ok
-	})
+	return len(r.Only) == 0 || process.Match(r.Only, name)
 }
 
 func (r *run) playStage(ctx context.Context, s stage) error {
@@ -179,7 +170,7 @@ func (r *run) add(row Row) {
 	r.say("%s: %s%s", row.Case, row.measured(), row.complaint())
 }
 
-// say tells the progress of a stage.
+// say reports the progress of a stage.
 func (r *run) say(format string, args ...any) {
 	fmt.Fprintf(r.Out, "  %5.1f s  %s\n", time.Since(r.started).Seconds(), fmt.Sprintf(format, args...))
 }

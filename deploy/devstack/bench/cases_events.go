@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"devicetwin/deploy/devstack/process"
 )
 
 // connections is how many the load generator has.
@@ -85,7 +87,7 @@ func (r *run) playFast(ctx context.Context, f fast) error {
 // introduce makes the workflows of devices, with one message each.
 func (s *system) introduce(ctx context.Context, devices []*account, say speech) error {
 	s.run.say("making %d workflows", len(devices))
-	l := &load{addr: s.address(partBroker), devices: devices, say: say, conns: connections, messages: len(devices)}
+	l := &load{addr: s.At(process.Broker), devices: devices, say: say, conns: connections, messages: len(devices)}
 	if err := errors.Join(l.run(ctx), s.drained(ctx, devices)); err != nil {
 		return err
 	}
@@ -93,7 +95,7 @@ func (s *system) introduce(ctx context.Context, devices []*account, say speech) 
 	if s.setting.model != "counter.yaml" {
 		expect = crossesAll
 	}
-	faults, err := s.settle(ctx, devices, expect)
+	faults, err := s.awaitExpected(ctx, devices, expect)
 	if err == nil && len(faults) > 0 {
 		err = fmt.Errorf("make %d workflows: %s", len(devices), faults[0])
 	}
@@ -109,7 +111,7 @@ func (s *system) audit(ctx context.Context, row *Row, devices []*account, expect
 		return nil, err
 	}
 	s.run.say("%s: asking %d devices", row.Case, len(devices))
-	faults, err := s.settle(ctx, devices, expect)
+	faults, err := s.awaitExpected(ctx, devices, expect)
 	if err != nil {
 		return nil, err
 	}

@@ -2,10 +2,9 @@ package bench
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -34,14 +33,14 @@ func (r *run) playFleet(ctx context.Context) error {
 		return err
 	}
 	devices := newAccounts("dev", r.Devices, "telemetry")
-	before, err := s.heapOf(ctx, partWorker)
+	before, err := s.heapOf(ctx, process.Worker)
 	if err != nil {
 		return err
 	}
 	if err := r.newDevices(ctx, s, devices); err != nil {
 		return err
 	}
-	after, err := s.heapOf(ctx, partWorker)
+	after, err := s.heapOf(ctx, process.Worker)
 	if err != nil {
 		return err
 	}
@@ -190,33 +189,33 @@ func (s *system) missingPoints(ctx context.Context, devices []*account) ([]strin
 	for _, a := range devices {
 		want += a.sent()
 	}
-	url := "http://" + s.address(partInfluxDB) + "/query?db=" + stack.Database + "&q=SELECT+count(temperature)+FROM+threshold"
-	for p := (progress{}); ; {
-		body, err := process.Get(ctx, url)
-		if err != nil {
-			return nil, err
-		}
-		// …"values":[["1970-01-01T00:00:00Z",1234]]…
-		_, rest, _ := strings.Cut(body, `"values":[[`)
-		_, rest, _ = strings.Cut(rest, ",")
-		digits, _, _ := strings.Cut(rest, "]")
-		got, _ := strconv.ParseUint(digits, 10, 64)
-		if got == want {
-			return nil, nil
-		}
-		if p.stuck(int(want - min(want, got))) {
-			return []string{fmt.Sprintf("%d points of %d readings in InfluxDB", got, want)}, nil
-		}
-		if err := process.Pause(ctx, 200*time.Millisecond); err != nil {
-			return nil, err
-		}
+	got := uint64(0)
+	_, err := process.Drain(ctx, 200*time.Millisecond, func(ctx context.Context) (left int, err error) {
+		got, err = s.points(ctx)
+		return int(want - min(want, got)), err
+	})
+	if err != nil || got == want {
+		return nil, err
 	}
+	return []string{fmt.Sprintf("%d points of %d readings in InfluxDB", got, want)}, nil
+}
+
+// points counts the readings in InfluxDB; there are no series before the first one.
+func (s *system) points(ctx context.Context) (n uint64, err error) {
+	series, err := s.QueryInflux(ctx, stack.Database, "SELECT count(temperature) FROM threshold")
+	if err != nil || len(series) == 0 {
+		return 0, err
+	}
+	if rows := series[0].Values; len(rows) != 1 || len(rows[0]) != 2 || json.Unmarshal(rows[0][1], &n) != nil {
+		return 0, fmt.Errorf("count the points in InfluxDB: unexpected answer %s", rows)
+	}
+	return n, nil
 }
 
 // temporalAlone signals the workflows directly, one message at a time.
 func (r *run) temporalAlone(ctx context.Context, s *system, devices []*account) error {
 	const callers = 50
-	s.parts[partBridge].Kill()
+	s.Parts[process.Bridge].Kill()
 	var running sync.WaitGroup
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -278,7 +277,7 @@ func (r *run) temporalRow(ctx context.Context, s *system, devices []*account, sp
 		}
 	}
 	slices.SortFunc(touched, func(a, b *account) int { return int(lastOf(b) - lastOf(a)) })
-	faults, err := s.settle(ctx, devices, func(a *account, v workflows.View) string {
+	faults, err := s.awaitExpected(ctx, devices, func(a *account, v workflows.View) string {
 		if epochs := v.Delivery.Epochs; len(epochs) != 1 || epochs[0].Highest != a.sent() {
 			return fmt.Sprintf("the last of %d messages is not applied", a.sent())
 		}

@@ -45,7 +45,7 @@ func (r *run) playBroker(ctx context.Context) error {
 		return err
 	}
 	f := &fanIn{highest: map[string]uint64{}}
-	sub, err := newSubscriber(ctx, s.address(partBroker), "fan-in", "devices/#", f.look)
+	sub, err := newSubscriber(ctx, s.At(process.Broker), "fan-in", "devices/#", f.look)
 	if err != nil {
 		return err
 	}
@@ -71,18 +71,18 @@ func (r *run) playBroker(ctx context.Context) error {
 	return nil
 }
 
-// check waits for the last message, and tells what is missing.
+// check waits for the last message, and returns what is missing.
 func (f *fanIn) check(ctx context.Context, l *load, sub *subscriber) ([]string, error) {
-	var p progress
-	for left := 1; left > 0 && !p.stuck(left); left = int(l.sent.Load() - f.received.Load()) {
+	_, err := process.Drain(ctx, 10*time.Millisecond, func(context.Context) (int, error) {
 		select {
 		case <-sub.ended:
-			return nil, fmt.Errorf("the broker ended the subscription: %w", sub.err)
+			return 0, fmt.Errorf("the broker ended the subscription: %w", sub.err)
 		default:
+			return int(l.sent.Load() - f.received.Load()), nil
 		}
-		if err := process.Pause(ctx, 10*time.Millisecond); err != nil {
-			return nil, err
-		}
+	})
+	if err != nil {
+		return nil, err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -95,14 +95,14 @@ func (f *fanIn) check(ctx context.Context, l *load, sub *subscriber) ([]string, 
 	return faults, nil
 }
 
-// takes is a Temporal that takes everything, to measure the bridge alone.
-type takes struct{ signals atomic.Uint64 }
+// acceptAll is a Temporal that accepts everything, to measure the bridge alone.
+type acceptAll struct{ signals atomic.Uint64 }
 
-func (t *takes) SignalExisting(ctx context.Context, device string, batch device.Batch) error {
+func (t *acceptAll) SignalExisting(ctx context.Context, device string, batch device.Batch) error {
 	return t.Signal(ctx, device, batch)
 }
 
-func (t *takes) Signal(context.Context, string, device.Batch) error {
+func (t *acceptAll) Signal(context.Context, string, device.Batch) error {
 	t.signals.Add(1)
 	return nil
 }
@@ -117,9 +117,9 @@ func (r *run) playKnown(ctx context.Context) error {
 		return err
 	}
 	cfg := bridge.DefaultConfig()
-	cfg.MQTT.Brokers = []string{"tcp://" + s.address(partBroker)}
+	cfg.MQTT.Brokers = []string{"tcp://" + s.At(process.Broker)}
 	cfg.MaxDevices = max(cfg.MaxDevices, r.Known)
-	b, err := bridge.New(cfg, bridge.Deps{Model: s.model, Signaller: &takes{}, Log: slog.New(slog.DiscardHandler)})
+	b, err := bridge.New(cfg, bridge.Deps{Model: s.model, Signaller: &acceptAll{}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
@@ -141,10 +141,9 @@ func (r *run) playKnown(ctx context.Context) error {
 
 // grow lets a bridge learn of devices, and compares its memory before and after.
 func (r *run) grow(ctx context.Context, s *system, b *bridge.Bridge) (Row, error) {
-	for b.Ready() != nil {
-		if err := process.Pause(ctx, 20*time.Millisecond); err != nil {
-			return Row{}, err
-		}
+	ready := func(context.Context) (bool, error) { return b.Ready() == nil, nil }
+	if err := process.Poll(ctx, 20*time.Millisecond, ready); err != nil {
+		return Row{}, err
 	}
 	// The first devices bring what is made once.
 	if err := r.meet(ctx, s, b, "first", 1000); err != nil {
@@ -173,24 +172,19 @@ func (r *run) meet(ctx context.Context, s *system, b *bridge.Bridge, prefix stri
 	before := b.Stats().Received
 	for first := 0; first < n; first += portion {
 		some := newAccounts(prefix+"-"+strconv.Itoa(first), min(portion, n-first), "telemetry")
-		l := &load{addr: s.address(partBroker), devices: some, say: reading, conns: connections, messages: 2 * len(some)}
+		l := &load{addr: s.At(process.Broker), devices: some, say: reading, conns: connections, messages: 2 * len(some)}
 		if err := l.run(ctx); err != nil {
 			return err
 		}
 	}
-	for p := (progress{}); ; {
+	left, err := process.Drain(ctx, 20*time.Millisecond, func(context.Context) (int, error) {
 		stats := b.Stats()
-		left := 2*n - int(stats.Received-before) + stats.Held
-		if left == 0 {
-			return nil
-		}
-		if p.stuck(left) {
-			return fmt.Errorf("%d messages of %d do not get through the bridge", left, 2*n)
-		}
-		if err := process.Pause(ctx, 20*time.Millisecond); err != nil {
-			return err
-		}
+		return 2*n - int(stats.Received-before) + stats.Held, nil
+	})
+	if err == nil && left > 0 {
+		err = notThrough(left, 2*n)
 	}
+	return err
 }
 
 // heap is what is alive in this process.
@@ -203,8 +197,8 @@ func heap() float64 {
 }
 
 // heapOf is what is alive in the bridge or the worker.
-func (s *system) heapOf(ctx context.Context, part string) (float64, error) {
-	body, err := s.get(ctx, part, "/debug/pprof/heap?gc=1&debug=1")
+func (s *system) heapOf(ctx context.Context, part process.Part) (float64, error) {
+	body, err := s.Get(ctx, part, "/debug/pprof/heap?gc=1&debug=1")
 	if err != nil {
 		return 0, err
 	}

@@ -77,7 +77,7 @@ func (r *run) playTwin(ctx context.Context) error {
 		return err
 	}
 	heard := &answers{at: map[string][]time.Time{}}
-	sub, err := newSubscriber(ctx, s.address(partBroker), "answers", thing+"+"+shadow+heardWord, heard.look)
+	sub, err := newSubscriber(ctx, s.At(process.Broker), "answers", thing+"+"+shadow+heardWord, heard.look)
 	if err != nil {
 		return err
 	}
@@ -91,11 +91,11 @@ func (r *run) playTwin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var p progress
-	for left := 1; left > 0 && !p.stuck(left); left = int(l.sent.Load()) - heard.count() {
-		if err := process.Pause(ctx, 20*time.Millisecond); err != nil {
-			return err
-		}
+	_, err = process.Drain(ctx, 20*time.Millisecond, func(context.Context) (int, error) {
+		return int(l.sent.Load()) - heard.count(), nil
+	})
+	if err != nil {
+		return err
 	}
 	row := Row{Case: caseTwin, What: "shadow updates, until each is accepted", Devices: twins, Unit: "updates/s"}
 	sp.into(&row)

@@ -56,7 +56,7 @@ type publisher struct {
 	out   *bufio.Writer
 	id    uint16
 	slots chan struct{} // one taken for each message without PUBACK
-	ended chan struct{} // closed when nothing is read any more
+	ended chan struct{} // closed when reading has ended
 	err   error         // valid then
 	once  sync.Once
 	head  []byte
@@ -138,8 +138,8 @@ func (p *publisher) flush() error {
 	return nil
 }
 
-// settle sends everything and waits until all of it is acknowledged.
-func (p *publisher) settle(ctx context.Context) error {
+// drain sends everything and waits until all of it is acknowledged.
+func (p *publisher) drain(ctx context.Context) error {
 	if err := p.flush(); err != nil {
 		return err
 	}

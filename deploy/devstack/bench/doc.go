@@ -1,4 +1,4 @@
-// Package bench measures how much one machine can do, by itself: servers, bridge
+// Package bench measures how much one machine can do: servers, bridge
 // and worker as processes of their own, and a load generator on the same machine.
 //
 // # Cases
@@ -11,19 +11,19 @@
 //
 // # What counts
 //
-// A case counts only if its ledger is clean. The load generator numbers the
+// A case counts only if its ledger has no violations. The load generator numbers the
 // messages of each device; after the case every workflow is asked how many it
 // applied, how many of them late, and what its state machine has made of them. A
-// case that lost, doubled or reordered anything is not clean, and neither is the
+// case that lost, duplicated or reordered anything has failed, and so has the
 // run.
 //
 // A rate is counted from when the server has stored the workflow task that applied
 // a message, not from when a message was accepted. A latency begins when the
-// message was due, so that a generator that lags behind flatters nobody.
+// message was due, so that a generator that lags behind makes no figure better.
 //
 // # Bounds
 //
-// Everything stops by itself: a case after its time and the time that its last
+// Everything is bounded: a case ends after its time and the time that its last
 // message may take, and everything at the end of the context. Processes end with
 // this one.
 package bench

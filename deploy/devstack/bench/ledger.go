@@ -14,8 +14,8 @@ import (
 )
 
 // Nothing here is taken on trust: after each case the workflows are asked what
-// they applied. Each says by itself how many messages it applied and how many of
-// them came late; with numbers from 1 without a gap, "as many as were sent, and
+// they applied. Each counts how many messages it applied and how many of
+// them were late; with numbers from 1 without a gap, "as many as were sent, and
 // none late" leaves no message lost, applied twice, or out of order. Single
 // devices are asked for each number as well, and when it was durable.
 
@@ -52,7 +52,7 @@ func each(ctx context.Context, devices []*account, do func(ctx context.Context, 
 	return context.Cause(ctx)
 }
 
-// expectation tells what is wrong with a device, "" if nothing.
+// expectation returns what is wrong with a device, "" if nothing.
 type expectation func(a *account, v workflows.View) string
 
 // countsAll is for the counter model: everything that was sent, once, in order.
@@ -94,41 +94,39 @@ func inOrder(a *account, v workflows.View) string {
 	return ""
 }
 
-// settle waits until every device is as expected, and tells what is wrong with
-// those that never are.
-func (s *system) settle(ctx context.Context, devices []*account, expect expectation) (faults []string, err error) {
-	var p progress
+// awaitExpected waits until every device is as expected, and returns what is wrong
+// with those that never are.
+func (s *system) awaitExpected(ctx context.Context, devices []*account, expect expectation) (faults []string, err error) {
 	open := devices
-	for {
-		var mu sync.Mutex
-		var wrong []*account
-		faults = nil
-		err := each(ctx, open, func(ctx context.Context, a *account) error {
-			view, err := s.twins.Snapshot(ctx, a.id)
-			fault := ""
-			switch {
-			case err != nil && ctx.Err() != nil:
-				return err
-			case err != nil:
-				fault = err.Error()
-			default:
-				fault = expect(a, view)
-			}
-			if fault != "" {
-				mu.Lock()
-				defer mu.Unlock()
-				wrong, faults = append(wrong, a), append(faults, fmt.Sprintf("device %s: %s", a.id, fault))
-			}
-			return nil
-		})
-		if err != nil || len(wrong) == 0 || p.stuck(len(wrong)) {
-			return faults, errors.Join(err, s.crashed())
+	_, err = process.Drain(ctx, 200*time.Millisecond, func(ctx context.Context) (int, error) {
+		open, faults, err = s.unexpected(ctx, open, expect)
+		return len(open), errors.Join(err, s.Crashed())
+	})
+	return faults, err
+}
+
+// unexpected are the devices that are not as expected, and what is wrong with them.
+func (s *system) unexpected(ctx context.Context, devices []*account, expect expectation) (wrong []*account, faults []string, err error) {
+	var mu sync.Mutex
+	err = each(ctx, devices, func(ctx context.Context, a *account) error {
+		view, err := s.twins.Snapshot(ctx, a.id)
+		fault := ""
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return err
+		case err != nil:
+			fault = err.Error()
+		default:
+			fault = expect(a, view)
 		}
-		if err := errors.Join(s.crashed(), process.Pause(ctx, 200*time.Millisecond)); err != nil {
-			return faults, err
+		if fault != "" {
+			mu.Lock()
+			defer mu.Unlock()
+			wrong, faults = append(wrong, a), append(faults, fmt.Sprintf("device %s: %s", a.id, fault))
 		}
-		open = wrong
-	}
+		return nil
+	})
+	return wrong, faults, err
 }
 
 // durable is when messages became durable in the state of their devices.
@@ -158,7 +156,7 @@ func (d *durable) latency(q float64) float64 {
 	return float64(d.latencies[min(len(d.latencies)-1, int(q*float64(len(d.latencies))))]) / float64(time.Millisecond)
 }
 
-// read asks devices for each message that they applied, and tells what is wrong.
+// read asks devices for each message that they applied, and returns what is wrong.
 // Latencies are of the messages that count picks and that were due from a moment
 // on.
 func (s *system) read(ctx context.Context, devices []*account, from time.Time, counts func(*account) []uint64) (*durable, []string, error) {

@@ -5,7 +5,6 @@ import (
 	"math"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"devicetwin/device"
@@ -152,24 +151,4 @@ func TestDurable(t *testing.T) {
 	if p50, p99 := d.latency(0.5), d.latency(0.99); p50 != 51 || p99 != 100 {
 		t.Errorf("p50 %v, p99 %v", p50, p99)
 	}
-}
-
-// What gets nearer to its end is waited for, and nothing else.
-func TestProgress(t *testing.T) {
-	synctest.Test(t, func(*testing.T) {
-		var p progress
-		for left := 10; left > 0; left-- {
-			if p.stuck(left) {
-				t.Fatalf("stuck at %d", left)
-			}
-			time.Sleep(patience - time.Second)
-		}
-		if p.stuck(1) {
-			t.Error("stuck too early")
-		}
-		time.Sleep(2 * time.Second)
-		if !p.stuck(1) {
-			t.Error("not stuck")
-		}
-	})
 }

@@ -83,7 +83,7 @@ type load struct {
 	messages int     // over all; 0: until the time is over
 	lasts    time.Duration
 
-	// Without a rate: how many messages may be ahead of what done tells.
+	// Without a rate: how many messages may be ahead of what done returns.
 	ahead uint64
 	done  func() uint64
 
@@ -137,7 +137,7 @@ func (l *load) drive(ctx context.Context, p *publisher, conn, conns int, start t
 			return err
 		}
 		if !more {
-			return p.settle(ctx)
+			return p.drain(ctx)
 		}
 		a := mine[k%len(mine)]
 		a.due = append(a.due, at.UnixNano())

@@ -1,28 +1,29 @@
 package bench
 
 import (
-	"encoding/json"
 	"fmt"
 	"runtime"
 	"slices"
 	"strings"
 	"time"
+
+	"devicetwin/deploy/devstack/process"
 )
 
-// ReportVersion is the version of the report's shape; it rises when a name is
-// taken away or changes its meaning.
+// ReportVersion is the version of the report's shape; it increases when a name is
+// removed or changes its meaning.
 const ReportVersion = 1
 
-// Report is what came of a run.
+// Report is the outcome of a run.
 type Report struct {
-	Version int       `json:"report_version"`
-	Clean   bool      `json:"clean"` // there are rows, and all are clean
-	At      time.Time `json:"at"`
-	CPUs    int       `json:"cpus"`
-	Broker  string    `json:"broker"`
-	Seconds float64   `json:"seconds"` // each case, after its warm-up
-	Rows    []Row     `json:"cases"`
-	Logs    string    `json:"logs,omitempty"` // folder, if something was not clean
+	Version int                `json:"report_version"`
+	Clean   bool               `json:"clean"` // there are rows, and all are clean
+	At      time.Time          `json:"at"`
+	CPUs    int                `json:"cpus"`
+	Broker  process.BrokerKind `json:"broker"`
+	Seconds float64            `json:"seconds"` // each case, after its warm-up
+	Rows    []Row              `json:"cases"`
+	Logs    string             `json:"logs,omitempty"` // folder, if a case failed
 }
 
 // Row is one case, or one limit of the machine.
@@ -40,12 +41,12 @@ type Row struct {
 	Signals  float64 `json:"signals_per_second,omitempty"`
 	Messages float64 `json:"messages_per_second,omitempty"`
 	// CPU is what each process used, in percent of one core.
-	CPU     map[string]float64 `json:"cpu_percent,omitempty"`
-	Remark  string             `json:"remark,omitempty"`
-	Targets []Target           `json:"targets,omitempty"`
-	Clean   bool               `json:"clean"`
-	Faults  []string           `json:"faults,omitempty"` // what the ledger says, the first ones
-	Error   string             `json:"error,omitempty"`  // why the case cannot be judged
+	CPU     map[process.Part]float64 `json:"cpu_percent,omitempty"`
+	Remark  string                   `json:"remark,omitempty"`
+	Targets []Target                 `json:"targets,omitempty"`
+	Clean   bool                     `json:"clean"`
+	Faults  []string                 `json:"faults,omitempty"` // what the ledger says, the first ones
+	Error   string                   `json:"error,omitempty"`  // why the case has no result
 }
 
 // Target is what a case should reach.
@@ -63,7 +64,7 @@ func newReport(o Options) Report {
 	}
 }
 
-// keptFaults is how many faults of a case are told.
+// keptFaults is how many faults of a case are reported.
 const keptFaults = 10
 
 // finish decides whether the case is clean.
@@ -93,7 +94,7 @@ func (r *Row) complaint() string {
 	return ""
 }
 
-// number has thousands apart, and as many digits as make sense.
+// number separates thousands, and has as many digits as make sense.
 func number(n float64) string {
 	if n < 100 {
 		return fmt.Sprintf("%.1f", n)
@@ -113,7 +114,7 @@ func (r *Report) row(name string) *Row {
 	return &r.Rows[i]
 }
 
-// value is that of a row that can be judged by.
+// value is that of a row that others can be compared with.
 func (r *Report) value(name string) (float64, bool) {
 	row := r.row(name)
 	if row == nil || row.Error != "" || row.Value == 0 {
@@ -122,8 +123,8 @@ func (r *Report) value(name string) (float64, bool) {
 	return row.Value, true
 }
 
-// judge puts the rows in order and works out the targets.
-func (r *Report) judge() {
+// conclude sorts the rows and computes the targets.
+func (r *Report) conclude() {
 	slices.SortStableFunc(r.Rows, func(a, b Row) int {
 		return slices.Index(caseOrder, a.Case) - slices.Index(caseOrder, b.Case)
 	})
@@ -172,10 +173,4 @@ func atMost(what string, got, want float64) Target {
 }
 
 // JSON is the report as an indented JSON object with a newline at its end.
-func (r Report) JSON() ([]byte, error) {
-	raw, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return nil, fmt.Errorf("encode the report: %w", err)
-	}
-	return append(raw, '\n'), nil
-}
+func (r Report) JSON() ([]byte, error) { return process.JSON(r) }

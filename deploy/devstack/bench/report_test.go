@@ -7,17 +7,19 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"devicetwin/deploy/devstack/process"
 )
 
 func ms(n float64) *float64 { return &n }
 
 func judged(rows ...Row) Report {
-	r := Report{CPUs: 2, Broker: NATS, Seconds: 30}
+	r := Report{CPUs: 2, Broker: process.NATS, Seconds: 30}
 	for _, row := range rows {
 		row.finish()
 		r.Rows = append(r.Rows, row)
 	}
-	r.judge()
+	r.conclude()
 	return r
 }
 
@@ -74,7 +76,7 @@ func TestTable(t *testing.T) {
 	many := slices.Repeat([]string{"message 7 is lost"}, keptFaults+5)
 	r := judged(
 		Row{Case: caseBroker, Value: 55_738.4, Unit: "messages/s", Devices: 1000},
-		Row{Case: caseLatency, Value: 50, Unit: "events/s", Devices: 50, P50: ms(7.66), P99: ms(130), CPU: map[string]float64{partBridge: 7.4}},
+		Row{Case: caseLatency, Value: 50, Unit: "events/s", Devices: 50, P50: ms(7.66), P99: ms(130), CPU: map[process.Part]float64{process.Bridge: 7.4}},
 		Row{Case: caseStream, Error: "no Temporal"},
 		Row{Case: caseOne, Value: 20_000, Unit: "events/s", Devices: 1, Faults: many, Remark: "500 events a signal"},
 	)

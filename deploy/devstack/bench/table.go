@@ -4,15 +4,16 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
+
+	"devicetwin/deploy/devstack/process"
 )
 
 // cpuColumns are the processes in the table.
-var cpuColumns = []string{partLoad, partBroker, partBridge, partTemporal, partWorker, partInfluxDB}
+var cpuColumns = []process.Part{loader, process.Broker, process.Bridge, process.Temporal, process.Worker, process.InfluxDB}
 
 // WriteTable writes the report for people: a line for each case.
 func (r Report) WriteTable(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	t := process.Table(w)
 	fmt.Fprintf(t, "case\tdevices\tmeasured\t \tp50 ms\tp99 ms\tmessages/s\tsignals/s\t")
 	for _, part := range cpuColumns {
 		fmt.Fprintf(t, "%s %%\t", part)

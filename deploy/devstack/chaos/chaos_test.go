@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"devicetwin/deploy/devstack/process"
 	"devicetwin/simulator"
 )
 
@@ -39,10 +40,10 @@ func TestFaults(t *testing.T) {
 }
 
 func TestCases(t *testing.T) {
-	both := []BrokerKind{NATS, Mosquitto}
+	both := []process.BrokerKind{process.NATS, process.Mosquitto}
 	for _, c := range []struct {
 		only    []string
-		brokers []BrokerKind
+		brokers []process.BrokerKind
 		short   bool
 		want    int
 		fault   string
@@ -63,7 +64,7 @@ func TestCases(t *testing.T) {
 }
 
 func cleanOutcome() Outcome {
-	return Outcome{Fault: "kill-bridge", Broker: NATS, ContinuedAsNew: 12, Points: PointsReport{Due: 80, Missing: 2, Tolerated: 5}, Simulation: &simulator.Report{
+	return Outcome{Fault: "kill-bridge", Broker: process.NATS, ContinuedAsNew: 12, Points: PointsReport{Due: 80, Missing: 2, Tolerated: 5}, Simulation: &simulator.Report{
 		Clean: true, Sent: 210, Relevant: 100, Applied: 100, Optional: 90, LeftOut: 80, Crossings: 30, ReprovisionsExpected: 4, ReprovisionsDone: 4,
 	}}
 }
@@ -71,7 +72,7 @@ func cleanOutcome() Outcome {
 // A case passes only if it proved something and the figures say so themselves.
 func TestJudge(t *testing.T) {
 	ok := cleanOutcome()
-	ok.judge(nil)
+	ok.conclude(nil)
 	if !ok.Clean || ok.Error != "" {
 		t.Fatalf("a clean case is judged %+v", ok)
 	}
@@ -92,7 +93,7 @@ func TestJudge(t *testing.T) {
 		"clean, too few":     func(o *Outcome) error { o.Simulation.Applied--; return nil },
 	} {
 		o := cleanOutcome()
-		o.judge(spoil(&o))
+		o.conclude(spoil(&o))
 		if o.Clean || o.Error == "" {
 			t.Errorf("%s: judged %+v", name, o)
 		}
@@ -106,7 +107,7 @@ func TestJudge(t *testing.T) {
 func TestLostByBroker(t *testing.T) {
 	lossy := func() Outcome {
 		o := cleanOutcome()
-		o.Fault, o.Broker = "kill-broker", Mosquitto
+		o.Fault, o.Broker = "kill-broker", process.Mosquitto
 		o.Simulation.Clean, o.Simulation.Lost, o.Simulation.Applied, o.Simulation.DevicesUnsettled = false, 1, 99, 1
 		o.Lost = []LostMessage{{LastSeen: Published}}
 		return o
@@ -133,7 +134,7 @@ func TestLostByBroker(t *testing.T) {
 	} {
 		o := lossy()
 		c.change(&o)
-		o.judge(nil)
+		o.conclude(nil)
 		r := Report{Outcomes: []Outcome{o}}
 		if o.Clean || o.LostByBroker != c.want || r.Excused() != c.want {
 			t.Errorf("%s: judged %+v", name, o)
@@ -144,13 +145,13 @@ func TestLostByBroker(t *testing.T) {
 func TestTable(t *testing.T) {
 	bad := cleanOutcome()
 	bad.Simulation.Lost, bad.Simulation.Applied, bad.Simulation.Clean = 3, 97, false
-	r := Report{Version: ReportVersion, Outcomes: []Outcome{cleanOutcome(), bad, cleanOutcome(), {Fault: "cut-devices-broker", Broker: Mosquitto}}}
+	r := Report{Version: ReportVersion, Outcomes: []Outcome{cleanOutcome(), bad, cleanOutcome(), {Fault: "cut-devices-broker", Broker: process.Mosquitto}}}
 	r.Outcomes[2].Points.Missing = 30
 	for i := range 3 {
-		r.Outcomes[i].judge(nil)
+		r.Outcomes[i].conclude(nil)
 	}
-	r.Outcomes[3].judge(errors.New("no port"))
-	r.judge()
+	r.Outcomes[3].conclude(errors.New("no port"))
+	r.conclude()
 	var b strings.Builder
 	if err := r.WriteTable(&b); err != nil {
 		t.Fatal(err)
@@ -268,13 +269,13 @@ func TestProxiedLink(t *testing.T) {
 		again.Close()
 		t.Error("a cut link takes connections")
 	}
-	if err := l.mend(); err != nil {
+	if err := l.reopen(); err != nil {
 		t.Fatal(err)
 	}
 	again := dial()
 	defer again.Close()
 	if _, err := trip(again); err != nil {
-		t.Errorf("a trip over a mended link: %v", err)
+		t.Errorf("a trip over a reopened link: %v", err)
 	}
 }
 

@@ -3,24 +3,26 @@ package chaos
 import (
 	"fmt"
 	"time"
+
+	"devicetwin/deploy/devstack/process"
 )
 
 // Part is a process that takes part in a case.
-type Part string
+type Part = process.Part
 
-// The parts. Devices are the fleet, which nothing happens to but on its link.
+// The parts. Devices are the fleet, whose only fault is that of its link.
 const (
-	Broker   Part = "broker"
-	Temporal Part = "temporal"
-	InfluxDB Part = "influxdb"
-	Bridge   Part = "bridge"
+	Broker        = process.Broker
+	Temporal      = process.Temporal
+	InfluxDB      = process.InfluxDB
+	Bridge        = process.Bridge
 	Bridge2  Part = "bridge-2" // only where two share the fleet
-	Worker   Part = "worker"
+	Worker        = process.Worker
 	Devices  Part = "devices"
 )
 
-// told is the part in a sentence.
-func (p Part) told() string {
+// inWords is the part in a sentence.
+func inWords(p Part) string {
 	switch p {
 	case Temporal:
 		return "Temporal"
@@ -53,7 +55,7 @@ const (
 type Fault struct {
 	Name   string
 	Kind   Kind
-	Part   Part          // of all kinds that are about no link
+	Part   Part          // of all kinds that are not about a link
 	Link   Link          // of Cut, Delay and Throttle
 	Rounds int           // at most; a slow machine manages at least half of them, or the case is an error
 	Lasts  time.Duration // each round
@@ -87,7 +89,7 @@ const (
 )
 
 // Faults is the table, in the order in which it is run. The short form has the
-// same faults, over sooner.
+// same faults, of shorter duration.
 func Faults(short bool) []Fault {
 	kill, pause, cut, slow, full := 1500*time.Millisecond, 20*time.Second, 4*time.Second, 12*time.Second, 8*time.Second
 	kills, cuts, rolls := 4, 3, 2
@@ -155,15 +157,15 @@ func (f Fault) String() string {
 	case Fill:
 		return fmt.Sprintf("the disk of the spool is full while InfluxDB is away, %s", times)
 	case Kill:
-		return fmt.Sprintf("kill -9 of %s, started again after %v, up to %d times", f.Part.told(), f.Lasts, f.Rounds)
+		return fmt.Sprintf("kill -9 of %s, started again after %v, up to %d times", inWords(f.Part), f.Lasts, f.Rounds)
 	case Pause:
-		return fmt.Sprintf("%s stopped and continued (SIGSTOP, SIGCONT), %s", f.Part.told(), times)
+		return fmt.Sprintf("%s stopped and continued (SIGSTOP, SIGCONT), %s", inWords(f.Part), times)
 	case Cut:
-		return fmt.Sprintf("no connection from %s to %s, %s", f.Link.From.told(), f.Link.To.told(), times)
+		return fmt.Sprintf("no connection from %s to %s, %s", inWords(f.Link.From), inWords(f.Link.To), times)
 	case Delay:
-		return fmt.Sprintf("%v later in both directions between %s and %s, %s", latency, f.Link.From.told(), f.Link.To.told(), times)
+		return fmt.Sprintf("%v later in both directions between %s and %s, %s", latency, inWords(f.Link.From), inWords(f.Link.To), times)
 	default:
-		return fmt.Sprintf("%d KB/s a connection between %s and %s, %s", f.rate(), f.Link.From.told(), f.Link.To.told(), times)
+		return fmt.Sprintf("%d KB/s a connection between %s and %s, %s", f.rate(), inWords(f.Link.From), inWords(f.Link.To), times)
 	}
 }
 
@@ -176,7 +178,7 @@ func (f Fault) rate() int {
 }
 
 // recovery is what a round is expected to take beyond the fault itself: to come
-// back, and to be seen at work again. The pauses between attempts to reach a
+// back, and to be seen working again. The pauses between attempts to reach a
 // broker grow to 15 seconds if it is lost again soon.
 func (f Fault) recovery() time.Duration {
 	if f.Kind == Fill { // InfluxDB starts, and the bridge turns to it in growing pauses

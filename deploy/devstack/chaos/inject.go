@@ -9,22 +9,22 @@ import (
 	"devicetwin/deploy/devstack/process"
 )
 
-// flowPatience is how long messages are waited for between rounds.
-const flowPatience = time.Minute
-
-// lookEvery is the time between looks at what is waited for.
-const lookEvery = 50 * time.Millisecond
+// Messages between rounds are polled for, and waited for this long.
+const (
+	flowPatience = time.Minute
+	flowEvery    = 50 * time.Millisecond
+)
 
 // injection lets a fault happen while a fleet plays.
 type injection struct {
-	system *system
-	fleet  *process.Process
-	fault  Fault
-	say    func(format string, args ...any)
-	until  time.Time // the fleet plays until then
-	enough float64   // messages received by each bridge between rounds
-	mended int64     // bytes on the link when the last round was over
-	met    int       // how many times something was done
+	system   *system
+	fleet    *process.Process
+	fault    Fault
+	say      func(format string, args ...any)
+	until    time.Time // the fleet plays until then
+	enough   float64   // messages received by each bridge between rounds
+	restored int64     // bytes on the link when the last round was over
+	met      int       // how many times something was done
 
 	failures float64 // of the spool, when its disk was filled
 }
@@ -56,48 +56,43 @@ func (in *injection) run(ctx context.Context) error {
 }
 
 // flow waits until bridges and worker are ready and the bridges have received enough
-// messages, from now on: the whole way from the devices works, and there is something to be lost.
+// messages, from now on: the whole path from the devices works, and there is something to lose.
 func (in *injection) flow(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, flowPatience, errors.New("bridge and worker were not ready, or received too little, for a minute"))
 	defer cancel()
 	base, known, l := 0.0, false, in.system.proxied
-	for {
+	return process.Poll(ctx, flowEvery, func(ctx context.Context) (flows bool, err error) {
 		now, err := in.received(ctx)
 		switch {
 		case err == nil && (!known || now < base):
 			base, known = now, true
 		case err == nil && now >= base+in.enough && (l == nil || l.carried() > 0):
-			return nil
+			return true, nil
 		}
 		if in.fleet.Over() {
-			return errors.New("the fleet ended before the last round of the fault was seen to be over")
+			return false, errors.New("the fleet ended before the last round of the fault was seen to be over")
 		}
-		if err := in.system.crashed(); err != nil {
-			return err
-		}
-		if err := process.Pause(ctx, lookEvery); err != nil {
-			return err
-		}
-	}
+		return false, in.system.Crashed()
+	})
 }
 
 // received is what each bridge has received; an error if a bridge or the worker
 // say that something is missing.
 func (in *injection) received(ctx context.Context) (float64, error) {
 	for _, part := range append([]Part{Worker}, in.system.bridges...) {
-		if _, err := in.system.get(ctx, part, "/readyz"); err != nil {
+		if _, err := in.system.Get(ctx, part, "/readyz"); err != nil {
 			return 0, err
 		}
 	}
 	return in.system.received(ctx)
 }
 
-// used tells, at the end of the case, that something came over the link in
-// question since it was mended. InfluxDB is written to with pauses, and with
+// used reports, at the end of the case, whether anything came over the link in
+// question since it was restored. InfluxDB is written to with pauses, and with
 // longer ones after a failure, so that this can take its time.
 func (in *injection) used() error {
-	if in.system.proxied != nil && in.carried() == in.mended {
-		return fmt.Errorf("nothing came over the link between %s and %s after the fault", in.fault.Link.From.told(), in.fault.Link.To.told())
+	if in.system.proxied != nil && in.carried() == in.restored {
+		return fmt.Errorf("nothing came over the link between %s and %s after the fault", inWords(in.fault.Link.From), inWords(in.fault.Link.To))
 	}
 	return nil
 }

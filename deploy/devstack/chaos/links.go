@@ -44,13 +44,13 @@ func (p *proxiedLink) close() {
 	p.meter.close()
 }
 
-// cut ends all connections and refuses new ones; mend takes them again, at the
+// cut ends all connections and refuses new ones; reopen accepts them again, at the
 // same address.
 func (p *proxiedLink) cut() { p.proxy.Stop() }
 
-func (p *proxiedLink) mend() error {
+func (p *proxiedLink) reopen() error {
 	if err := p.proxy.Start(); err != nil {
-		return fmt.Errorf("mend the link from %s to %s: %w", p.link.From, p.link.To, err)
+		return fmt.Errorf("reopen the link from %s to %s: %w", p.link.From, p.link.To, err)
 	}
 	return nil
 }

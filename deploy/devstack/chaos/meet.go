@@ -9,7 +9,7 @@ import (
 
 // meet lets the fault happen to a part, or to the link, once, and end.
 func (in *injection) meet(ctx context.Context, part Part) error {
-	begin, end, err := in.deeds(ctx, part)
+	begin, end, err := in.actions(ctx, part)
 	if err != nil {
 		return err
 	}
@@ -24,14 +24,14 @@ func (in *injection) meet(ctx context.Context, part Part) error {
 	if err := end(ctx); err != nil {
 		return err
 	}
-	in.mended = in.carried()
+	in.restored = in.carried()
 	in.say("that is over")
 	return nil
 }
 
-// deeds are what begins the fault, and what ends it.
-func (in *injection) deeds(ctx context.Context, part Part) (begin func() error, end func(context.Context) error, err error) {
-	p, l := in.system.processes[part], in.system.proxied
+// actions begin the fault and end it.
+func (in *injection) actions(ctx context.Context, part Part) (begin func() error, end func(context.Context) error, err error) {
+	p, l := in.system.Parts[part], in.system.proxied
 	switch in.fault.Kind {
 	case Kill:
 		return func() error { p.Kill(); return nil }, p.Start, nil
@@ -42,16 +42,16 @@ func (in *injection) deeds(ctx context.Context, part Part) (begin func() error, 
 	case Fill:
 		return func() error { return in.fill(ctx, part) }, func(ctx context.Context) error { return in.free(ctx, part) }, nil
 	case Cut:
-		return func() error { l.cut(); return nil }, func(context.Context) error { return l.mend() }, nil
+		return func() error { l.cut(); return nil }, func(context.Context) error { return l.reopen() }, nil
 	case Delay:
 		return l.delay, l.restore, nil
 	case Throttle:
 		return func() error { return l.throttle(in.fault.rate()) }, l.restore, nil
 	}
-	return nil, nil, fmt.Errorf("fault %s is of a kind that nobody has written", in.fault.Name)
+	return nil, nil, fmt.Errorf("fault %s: kind %q is not implemented", in.fault.Name, in.fault.Kind)
 }
 
-// begun tells what was done.
+// begun reports what was done.
 func (in *injection) begun(part Part) string {
 	switch in.fault.Kind {
 	case Kill:
@@ -68,29 +68,29 @@ func (in *injection) begun(part Part) string {
 	return "slowed " + in.fault.Link.String()
 }
 
-// fill takes away both places that points can go to.
+// fill takes away both destinations of points.
 func (in *injection) fill(ctx context.Context, part Part) error {
-	m, err := in.system.metrics(ctx, part, metricSpoolFailures)
+	m, err := in.system.Metrics(ctx, part, metricSpoolFailures)
 	if err != nil {
 		return err
 	}
 	in.failures = m[metricSpoolFailures]
-	in.system.processes[InfluxDB].Kill()
-	return in.system.disk.fill(in.system.processes[part])
+	in.system.Parts[InfluxDB].Kill()
+	return in.system.disk.fill(in.system.Parts[part])
 }
 
-// free gives both back, InfluxDB first, so that points are written past a spool
-// that takes none. A spool that noticed nothing proves nothing.
+// free gives both back, InfluxDB first, so that points are written although the
+// spool accepts none. A spool that noticed nothing proves nothing.
 func (in *injection) free(ctx context.Context, part Part) error {
-	m, err := in.system.metrics(ctx, part, metricSpoolFailures)
+	m, err := in.system.Metrics(ctx, part, metricSpoolFailures)
 	if err != nil {
 		return err
 	}
 	if m[metricSpoolFailures] == in.failures {
 		return fmt.Errorf("the spool of %s took points although its disk was full", part)
 	}
-	if err := in.system.processes[InfluxDB].Start(ctx); err != nil {
+	if err := in.system.Parts[InfluxDB].Start(ctx); err != nil {
 		return err
 	}
-	return in.system.disk.free(in.system.processes[part])
+	return in.system.disk.free(in.system.Parts[part])
 }

@@ -26,15 +26,15 @@ const measurement = "pump"
 type play struct {
 	Options
 	Case
-	out  *tellers
-	pool *portPool
+	out  *sharedOutput
+	pool *process.PortPool
 	dir  string
 
 	model, scenario, ledger, report string // files
 	began                           time.Time
 }
 
-// run runs the case in a folder of its own, which it removes if all was well. It
+// run runs the case in a folder of its own, which it removes if the case passed. It
 // returns nil if the context has ended.
 func (p *play) run(ctx context.Context) *Outcome {
 	p.began = time.Now()
@@ -47,7 +47,7 @@ func (p *play) run(ctx context.Context) *Outcome {
 		_ = os.RemoveAll(p.dir) // temporary
 		return nil
 	}
-	outcome.judge(err)
+	outcome.conclude(err)
 	outcome.Seconds = float64(time.Since(p.began).Milliseconds()/100) / 10
 	if outcome.Clean && !p.Keep {
 		_ = os.RemoveAll(p.dir)
@@ -55,9 +55,9 @@ func (p *play) run(ctx context.Context) *Outcome {
 		outcome.Logs = p.dir
 		_ = os.RemoveAll(filepath.Join(p.dir, "data"))
 	}
-	var told bytes.Buffer
-	outcome.tell(&told)
-	p.say("%s", bytes.TrimSpace(told.Bytes()))
+	var summary bytes.Buffer
+	outcome.summarize(&summary)
+	p.say("%s", bytes.TrimSpace(summary.Bytes()))
 	return outcome
 }
 
@@ -81,7 +81,7 @@ func (p *play) prepare() error {
 }
 
 // play starts everything, lets the fleet play and the fault happen, and fills in
-// what came of it. An error means that this cannot be judged.
+// the outcome. An error means that the case proves nothing.
 func (p *play) play(ctx context.Context, outcome *Outcome) error {
 	s, err := startSystem(ctx, p.Program, p.pool, p.dir, p.model, p.Case)
 	defer s.close()
@@ -98,7 +98,7 @@ func (p *play) play(ctx context.Context, outcome *Outcome) error {
 		until: time.Now().Add(p.Fault.plays()), enough: float64(p.Devices) * p.Rate * 1.5,
 	}
 	if err := in.run(ctx); err != nil {
-		return errors.Join(err, s.crashed())
+		return errors.Join(err, s.Crashed())
 	}
 	p.say("waiting for the fleet and the ledger")
 	select {
@@ -106,14 +106,14 @@ func (p *play) play(ctx context.Context, outcome *Outcome) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	if err := errors.Join(outcome.readReport(p.report, fleet), in.used(), s.crashed()); err != nil {
+	if err := errors.Join(outcome.readReport(p.report, fleet), in.used(), s.Crashed()); err != nil {
 		return err
 	}
 	var logs []string
 	for _, part := range s.bridges {
-		logs = append(logs, s.processes[part].Log)
+		logs = append(logs, s.Parts[part].Log)
 	}
-	if err := outcome.ask(ctx, s.address("", Temporal), logs); err != nil {
+	if err := outcome.ask(ctx, s, logs); err != nil {
 		return err
 	}
 	return p.askPoints(ctx, s, in, outcome, logs)
@@ -153,13 +153,13 @@ func (p *play) tolerated(met int, dropped uint64) uint64 {
 	return 0
 }
 
-// fleet is the simulator. It asks Temporal past any proxy: its questions are no
-// part of what is tried.
+// fleet is the simulator. It asks Temporal past any proxy: its queries are not
+// part of the test.
 func (p *play) fleet(s *system) *process.Process {
 	seed := fnv.New64a()
 	fmt.Fprint(seed, p.Fault.Name, p.Broker, p.Seed)
 	return process.New(p.dir, string(Devices), nil, func() *exec.Cmd {
-		return p.Program("devicetwin", "simulate", "--mqtt-url", s.mqttURL(Devices), "--temporal-address", s.address("", Temporal),
+		return p.Program("devicetwin", "simulate", "--mqtt-url", s.BrokerURL(Devices), "--temporal-address", s.At(Temporal),
 			"--model", p.model, "--scenario", p.scenario, "--report", p.report, "--ledger", p.ledger, "--log-level", "warn",
 			"--devices", strconv.Itoa(p.Devices), "--rate", strconv.FormatFloat(p.Rate, 'g', -1, 64),
 			"--duration", p.Fault.plays().String(), "--seed", strconv.FormatUint(seed.Sum64()>>1, 10),
@@ -171,8 +171,7 @@ func (p *play) fleet(s *system) *process.Process {
 // out in a minute.
 const drain = 150 * time.Second
 
-// say tells the progress of the case, which has its name in front, as it may not be
-// the only one.
+// say reports the progress of the case, after its name: several may run at once.
 func (p *play) say(format string, args ...any) {
-	p.out.tell("  %s %5.1f s  %s\n", p.name(), time.Since(p.began).Seconds(), fmt.Sprintf(format, args...))
+	p.out.printf("  %s %5.1f s  %s\n", p.name(), time.Since(p.began).Seconds(), fmt.Sprintf(format, args...))
 }

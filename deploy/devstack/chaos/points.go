@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"time"
 
@@ -16,8 +15,7 @@ import (
 	"devicetwin/simulator"
 )
 
-// pointKey is what tells a point from all others: a point that is written twice
-// replaces itself.
+// pointKey identifies a point: a point that is written twice replaces itself.
 type pointKey struct {
 	device string
 	at     int64 // Unix nanoseconds
@@ -55,44 +53,26 @@ func readLedger(file string) (map[pointKey]simulator.LostMessage, error) {
 
 // writtenPoints asks InfluxDB for all points of the measurement.
 func (s *system) writtenPoints(ctx context.Context, measurement string) (map[pointKey]bool, error) {
-	query := url.Values{"db": {stack.Database}, "epoch": {"ns"}, "q": {`SELECT * FROM "` + measurement + `" GROUP BY device`}}
-	body, err := s.get(ctx, InfluxDB, "/query?"+query.Encode())
+	series, err := s.QueryInflux(ctx, stack.Database, `SELECT * FROM "`+measurement+`" GROUP BY device`)
 	if err != nil {
-		return nil, fmt.Errorf("query InfluxDB: %w", err)
+		return nil, err
 	}
-	return readPoints([]byte(body))
+	return readPoints(series)
 }
 
-// readPoints reads an answer of InfluxDB. The first value of a row is its time.
-func readPoints(answer []byte) (map[pointKey]bool, error) {
-	var read struct {
-		Results []struct {
-			Error  string
-			Series []struct {
-				Tags   struct{ Device string }
-				Values [][]json.RawMessage
-			}
-		}
-	}
-	if err := json.Unmarshal(answer, &read); err != nil {
-		return nil, fmt.Errorf("read the answer of InfluxDB: %w", err)
-	}
+// readPoints reads which points there are. The first value of a row is its time.
+func readPoints(all []process.Series) (map[pointKey]bool, error) {
 	points := map[pointKey]bool{}
-	for _, result := range read.Results {
-		if result.Error != "" {
-			return nil, fmt.Errorf("query InfluxDB: %s", result.Error)
-		}
-		for _, series := range result.Series {
-			for _, row := range series.Values {
-				var at int64
-				if len(row) == 0 {
-					return nil, errors.New("read the answer of InfluxDB: a row is empty")
-				}
-				if err := json.Unmarshal(row[0], &at); err != nil {
-					return nil, fmt.Errorf("read the answer of InfluxDB: %w", err)
-				}
-				points[pointKey{series.Tags.Device, at}] = true
+	for _, series := range all {
+		for _, row := range series.Values {
+			var at int64
+			if len(row) == 0 {
+				return nil, errors.New("read the answer of InfluxDB: a row is empty")
 			}
+			if err := json.Unmarshal(row[0], &at); err != nil {
+				return nil, fmt.Errorf("read the answer of InfluxDB: %w", err)
+			}
+			points[pointKey{series.Tags["device"], at}] = true
 		}
 	}
 	return points, nil
@@ -106,42 +86,35 @@ const (
 	pointsQuiet    = 3 * time.Second // longer than a point waits for others
 )
 
-// missing are the messages that are due as points, and are none, when the bridges
+// missing are the messages that have no point although one is due, when the bridges
 // have written all that they had.
-func (s *system) missing(ctx context.Context, measurement string, due map[pointKey]simulator.LostMessage) ([]simulator.LostMessage, error) {
+func (s *system) missing(ctx context.Context, measurement string, due map[pointKey]simulator.LostMessage) (missing []simulator.LostMessage, err error) {
 	began := time.Now()
 	quiet := began
-	for {
+	err = process.Poll(ctx, pointsEvery, func(ctx context.Context) (bool, error) {
 		written, err := s.writtenPoints(ctx, measurement)
 		if err != nil {
-			return nil, err
+			return false, err
 		}
-		var missing []simulator.LostMessage
+		missing = nil
 		for key, m := range due {
 			if !written[key] {
 				missing = append(missing, m)
 			}
 		}
 		waiting, err := s.pointsWaiting(ctx)
-		if err != nil {
-			return nil, err
-		}
 		if waiting > 0 {
 			quiet = time.Now()
 		}
-		if len(missing) == 0 || time.Since(quiet) > pointsQuiet || time.Since(began) > pointsPatience {
-			return missing, nil
-		}
-		if err := process.Pause(ctx, pointsEvery); err != nil {
-			return nil, err
-		}
-	}
+		return len(missing) == 0 || time.Since(quiet) > pointsQuiet || time.Since(began) > pointsPatience, err
+	})
+	return missing, err
 }
 
 // pointsWaiting is how many points the bridges have not written yet.
 func (s *system) pointsWaiting(ctx context.Context) (waiting float64, err error) {
 	for _, part := range s.bridges {
-		m, err := s.metrics(ctx, part, metricSpoolPoints, metricQueuedPoints)
+		m, err := s.Metrics(ctx, part, metricSpoolPoints, metricQueuedPoints)
 		if err != nil {
 			return 0, err
 		}
@@ -154,7 +127,7 @@ func (s *system) pointsWaiting(ctx context.Context) (waiting float64, err error)
 // have dropped.
 func (s *system) pointsDropped(ctx context.Context) (dropped uint64, err error) {
 	for _, part := range s.bridges {
-		m, err := s.metrics(ctx, part, metricDropped)
+		m, err := s.Metrics(ctx, part, metricDropped)
 		if err != nil {
 			return 0, err
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"devicetwin/deploy/devstack/process"
 	"devicetwin/simulator"
 )
 
@@ -44,15 +45,22 @@ func TestReadPoints(t *testing.T) {
 	const answer = `{"results":[{"statement_id":0,"series":[
 		{"name":"pump","tags":{"device":"p1"},"columns":["time","model","temperature"],"values":[[1764000000123000012,"pump",61.5],[1764000000373000013,"pump",null]]},
 		{"name":"pump","tags":{"device":"p2"},"columns":["time","model","temperature"],"values":[[1764000000123000003,"pump",60]]}]}]}`
-	points, err := readPoints([]byte(answer))
+	read := func(answer string) (map[pointKey]bool, error) {
+		series, err := process.ReadSeries([]byte(answer))
+		if err != nil {
+			return nil, err
+		}
+		return readPoints(series)
+	}
+	points, err := read(answer)
 	if err != nil || len(points) != 3 || !points[pointKey{"p1", 1764000000123000012}] || !points[pointKey{"p2", 1764000000123000003}] {
 		t.Errorf("%v, %v", points, err)
 	}
-	if points, err := readPoints([]byte(`{"results":[{"statement_id":0}]}`)); err != nil || len(points) != 0 {
+	if points, err := read(`{"results":[{"statement_id":0}]}`); err != nil || len(points) != 0 {
 		t.Errorf("nothing written: %v, %v", points, err)
 	}
 	for _, bad := range []string{`{"results":[{"error":"database not found"}]}`, `{`, `{"results":[{"series":[{"values":[["now"]]}]}]}`, `{"results":[{"series":[{"values":[[]]}]}]}`} {
-		if _, err := readPoints([]byte(bad)); err == nil {
+		if _, err := read(bad); err == nil {
 			t.Errorf("taken: %s", bad)
 		}
 	}
@@ -91,7 +99,7 @@ func TestTolerated(t *testing.T) {
 		"kill-bridge": 3 * 20 * 4 * 4, "rolling-kill-bridges": 3 * 20 * 4 * 4, "disk-full-spool": 17,
 		"rolling-restart-bridges": 0, "kill-influxdb": 0, "kill-worker": 0, "cut-bridge-influxdb": 0, "pause-bridge": 0,
 	} {
-		cases, err := Cases([]string{name}, []BrokerKind{NATS}, false)
+		cases, err := Cases([]string{name}, []process.BrokerKind{process.NATS}, false)
 		if err != nil {
 			t.Fatal(err)
 		}

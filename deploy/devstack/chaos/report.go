@@ -9,44 +9,43 @@ import (
 	"slices"
 
 	"go.temporal.io/api/workflowservice/v1"
-	"go.temporal.io/sdk/client"
 
 	"devicetwin/deploy/devstack/process"
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/simulator"
 )
 
-// ReportVersion is the version of the report's shape; it rises when a name is
-// taken away or changes its meaning.
+// ReportVersion is the version of the report's shape; it increases when a name is
+// removed or changes its meaning.
 const ReportVersion = 1
 
-// Report is what came of all cases.
+// Report is the outcome of all cases.
 type Report struct {
 	Version  int       `json:"report_version"`
-	Clean    bool      `json:"clean"` // there are cases, and all are clean
+	Clean    bool      `json:"clean"` // there are cases, and all pass
 	Outcomes []Outcome `json:"cases"`
 }
 
-// Outcome is what came of one case.
+// Outcome is the outcome of one case.
 type Outcome struct {
-	Fault  string     `json:"fault"`
-	Broker BrokerKind `json:"broker"`
-	What   string     `json:"what"` // the fault in words
-	Clean  bool       `json:"clean"`
-	// LostByBroker is true if nothing is wrong but that messages were lost, and
-	// each of them was acknowledged by a broker that was killed, and seen by
-	// nobody after that. Such a case is not clean.
+	Fault  string             `json:"fault"`
+	Broker process.BrokerKind `json:"broker"`
+	What   string             `json:"what"` // the fault in words
+	Clean  bool               `json:"clean"`
+	// LostByBroker is true if the only violations are lost messages, each of which
+	// was acknowledged by a broker that was killed, and not seen after that. Such a
+	// case has failed.
 	LostByBroker bool `json:"lost_by_broker"`
-	// Error is why the case cannot be judged, or what about it is not clean.
+	// Error is why the case proves nothing, or its violations.
 	Error          string  `json:"error,omitempty"`
 	Seconds        float64 `json:"seconds"`
 	ContinuedAsNew int64   `json:"continued_as_new"` // runs of workflows that were
 	Logs           string  `json:"logs,omitempty"`   // folder, if they were kept
-	// Points are what became of the telemetry.
+	// Points is where the telemetry went.
 	Points PointsReport `json:"points"`
 	// Lost are the first messages that were lost, with where they were seen last.
 	Lost []LostMessage `json:"lost,omitempty"`
-	// Simulation is the simulator's report, nil if it did not come to one.
+	// Simulation is the simulator's report, nil if there is none.
 	Simulation *simulator.Report `json:"simulation"`
 }
 
@@ -89,7 +88,7 @@ func (p PointsReport) String() string {
 	return text
 }
 
-// readReport reads what the fleet has left.
+// readReport reads the fleet's report.
 func (o *Outcome) readReport(file string, fleet *process.Process) error {
 	raw, err := os.ReadFile(file)
 	if err != nil {
@@ -105,10 +104,10 @@ func (o *Outcome) readReport(file string, fleet *process.Process) error {
 
 // ask asks Temporal how often workflows were continued as new, and how far each
 // lost message came.
-func (o *Outcome) ask(ctx context.Context, address string, bridgeLogs []string) error {
-	c, err := client.DialContext(ctx, client.Options{HostPort: address, Namespace: stack.Namespace})
+func (o *Outcome) ask(ctx context.Context, s *system, bridgeLogs []string) error {
+	c, err := s.DialTemporal(ctx, stack.Namespace)
 	if err != nil {
-		return fmt.Errorf("connect to Temporal: %w", err)
+		return err
 	}
 	defer c.Close()
 	answer, err := c.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
@@ -122,8 +121,8 @@ func (o *Outcome) ask(ctx context.Context, address string, bridgeLogs []string) 
 	return err
 }
 
-// judge decides about the case; err is why it cannot be judged.
-func (o *Outcome) judge(err error) {
+// conclude decides whether the case passes; err is why it proves nothing.
+func (o *Outcome) conclude(err error) {
 	s := o.Simulation
 	switch {
 	case err != nil:
@@ -132,9 +131,9 @@ func (o *Outcome) judge(err error) {
 	case s.EndedEarly != "":
 		err = fmt.Errorf("the fleet ended early: %s", s.EndedEarly)
 	case s.Applied == 0 || s.ReprovisionsDone == 0:
-		err = fmt.Errorf("%d messages applied and %d devices reprovisioned: nothing to judge by", s.Applied, s.ReprovisionsDone)
+		err = fmt.Errorf("%d messages applied and %d devices reprovisioned: nothing was proved", s.Applied, s.ReprovisionsDone)
 	case s.Crossings == 0:
-		err = errors.New("no reading crossed the level: nothing to judge by")
+		err = errors.New("no reading crossed the level: nothing was proved")
 	case s.LeftOut == 0:
 		err = fmt.Errorf("none of %d repetitions was left out: the bridge filtered nothing", s.Optional)
 	case o.ContinuedAsNew == 0:
@@ -142,11 +141,11 @@ func (o *Outcome) judge(err error) {
 	case o.Points.Due == 0:
 		err = errors.New("the ledger has no telemetry")
 	case !s.Clean:
-		err = errors.New("the ledger is not clean")
-	// Clean is the simulator's opinion; these are the figures.
+		err = errors.New("the ledger has violations")
+	// Clean is the simulator's conclusion; these are the figures.
 	case s.Lost+s.Duplicated+s.Reordered+s.Unexpected+s.ReprovisionsMissing+s.ReprovisionsSpurious != 0,
 		s.DevicesUnsettled != 0, s.Applied != s.Relevant:
-		err = errors.New("the simulator calls it clean, and its figures do not")
+		err = errors.New("the simulator reports no violations, but its figures show some")
 	case o.Points.Missing > o.Points.Tolerated:
 		err = fmt.Errorf("points: %s, of which %d could be excused", o.Points, o.Points.Tolerated)
 	}
@@ -157,8 +156,8 @@ func (o *Outcome) judge(err error) {
 	}
 }
 
-// brokerLost reports whether all that is wrong are messages that the broker took
-// with it when it was killed.
+// brokerLost reports whether the only violations are messages that were lost with
+// the broker when it was killed.
 func (o *Outcome) brokerLost() bool {
 	s := o.Simulation
 	if o.Fault != (Fault{Kind: Kill, Part: Broker}).name() || s == nil || s.EndedEarly != "" || o.ContinuedAsNew == 0 {
@@ -170,13 +169,14 @@ func (o *Outcome) brokerLost() bool {
 		others == 0 && s.DeadLetters == s.DeadLettersMeant && uint64(s.DevicesUnsettled) <= s.Lost && s.Applied+s.Lost == s.Relevant
 }
 
-// Excused reports whether all cases are clean, but for messages that a broker
-// took with it when it was killed.
+// Excused reports whether all cases pass, except for messages that were lost with a
+// broker when it was killed.
 func (r Report) Excused() bool {
 	return len(r.Outcomes) > 0 && !slices.ContainsFunc(r.Outcomes, func(o Outcome) bool { return !o.Clean && !o.LostByBroker })
 }
 
-func (r *Report) judge() {
+// conclude decides whether the run passes.
+func (r *Report) conclude() {
 	r.Clean = len(r.Outcomes) > 0
 	for _, o := range r.Outcomes {
 		r.Clean = r.Clean && o.Clean

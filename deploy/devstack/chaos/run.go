@@ -12,20 +12,20 @@ import (
 	"devicetwin/deploy/devstack/process"
 )
 
-// Options say what Run does.
+// Options configure Run.
 type Options struct {
 	Program process.Program // required
 	Cases   []Case          // required
 	Devices int             // 20
 	Rate    float64         // readings per second and device; 4
-	Jobs    int             // cases that run side by side; 2
+	Jobs    int             // cases that run in parallel; 2
 	Seed    uint64          // of the fleets, together with the names of fault and broker
-	Dir     string          // where the logs of cases that were not clean stay; default: the system's temporary folder
+	Dir     string          // where the logs of failed cases stay; default: the system's temporary folder
 	Keep    bool            // keep the logs of all cases
 	Out     io.Writer
 }
 
-// jobs is how many cases run side by side if nobody says otherwise.
+// jobs is how many cases run in parallel by default.
 const jobs = 2
 
 // setDefaults fills in what was left out.
@@ -44,13 +44,13 @@ func (o *Options) setDefaults() {
 	}
 }
 
-// Run runs the cases, some of them side by side, and tells how it goes on Out. A
-// case that went wrong stands in the report; the error is about the whole, for
-// instance that the context has ended, and comes with the report so far. The report
-// has the cases in the order in which they were given.
+// Run runs the cases, some of them in parallel, and writes its progress to Out. A
+// case that failed is in the report; the error is about the whole run, for instance
+// that the context has ended, and comes with the report so far. The report has the
+// cases in the order in which they were given.
 func Run(ctx context.Context, o Options) (Report, error) {
 	o.setDefaults()
-	if slices.ContainsFunc(o.Cases, func(c Case) bool { return c.Broker == Mosquitto }) {
+	if slices.ContainsFunc(o.Cases, func(c Case) bool { return c.Broker == process.Mosquitto }) {
 		if _, err := process.FindMosquitto(); err != nil {
 			return Report{}, err
 		}
@@ -62,7 +62,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	defer os.Remove(dir) // stays if the logs of a case are in it
 
 	outcomes := make([]*Outcome, len(o.Cases))
-	out, pool := &tellers{out: o.Out}, newPortPool()
+	out, pool := &sharedOutput{out: o.Out}, process.NewPortPool()
 	var running sync.WaitGroup
 	next := make(chan int)
 	for range min(o.Jobs, len(o.Cases)) {
@@ -70,7 +70,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 			for i := range next {
 				p := &play{Options: o, Case: o.Cases[i], out: out, pool: pool}
 				p.dir = filepath.Join(dir, p.name())
-				out.tell("[%d/%d] %s: %s\n", i+1, len(o.Cases), p.name(), p.Fault)
+				out.printf("[%d/%d] %s: %s\n", i+1, len(o.Cases), p.name(), p.Fault)
 				outcomes[i] = p.run(ctx)
 			}
 		})
@@ -93,17 +93,17 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	if ctx.Err() != nil {
 		return report, fmt.Errorf("run %d cases: %w", len(o.Cases), context.Cause(ctx))
 	}
-	report.judge()
+	report.conclude()
 	return report, nil
 }
 
-// tellers lets cases that run side by side write to one place.
-type tellers struct {
+// sharedOutput serializes what cases that run in parallel write.
+type sharedOutput struct {
 	mutex sync.Mutex
 	out   io.Writer
 }
 
-func (t *tellers) tell(format string, args ...any) {
+func (t *sharedOutput) printf(format string, args ...any) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	fmt.Fprintf(t.out, format, args...)

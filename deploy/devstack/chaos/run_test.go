@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"net"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+
+	"devicetwin/deploy/devstack/process"
 )
 
 // Cases that run side by side keep their places in the report, and what they tell
@@ -27,7 +28,7 @@ func TestRunSideBySide(t *testing.T) {
 		both.Wait()
 		return exec.Command(sh, "-c", "echo no room >&2; exit 1")
 	}
-	cases, err := Cases([]string{"kill-bridge", "pause-worker"}, []BrokerKind{NATS}, true)
+	cases, err := Cases([]string{"kill-bridge", "pause-worker"}, []process.BrokerKind{process.NATS}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +71,7 @@ func TestRunEnds(t *testing.T) {
 		}
 		return cmd
 	}
-	cases, err := Cases([]string{"kill-bridge", "kill-worker", "kill-broker"}, []BrokerKind{NATS}, true)
+	cases, err := Cases([]string{"kill-bridge", "kill-worker", "kill-broker"}, []process.BrokerKind{process.NATS}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,42 +86,5 @@ func TestRunEnds(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) > 0 || len(started) != 2 {
 		t.Errorf("%d processes were started, and %v is left", len(started), left)
-	}
-}
-
-// A port is given to one case at a time, and to nobody who listens on it.
-func TestPortPool(t *testing.T) {
-	pool := newPortPool()
-	first, err := pool.take(3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := map[string]bool{}
-	for _, port := range first {
-		seen[port] = true
-	}
-	l, err := net.Listen("tcp", net.JoinHostPort(host, first[0]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	pool.give(first[0])
-	all, err := pool.take(500)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, port := range all {
-		if seen[port] {
-			t.Errorf("port %s is given twice", port)
-		}
-		seen[port] = true
-	}
-	if _, err := pool.take(lastPort); !errors.Is(err, errNoPort) {
-		t.Errorf("more ports than there are: %v", err)
-	}
-	pool.give(first[1])
-	pool.next = lastPort + 1 - 1 // comes round to the beginning
-	if again, err := pool.take(2); err != nil || seen[again[0]] && again[0] != first[1] {
-		t.Errorf("after that: %v, %v", again, err)
 	}
 }

@@ -2,49 +2,44 @@ package chaos
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"devicetwin/deploy/devstack/process"
-	"devicetwin/deploy/devstack/stack"
 )
-
-const host = process.Host
 
 // runEvents is after how many messages a workflow is continued as new.
 const runEvents = 50
 
-// system is the processes of one case, but for the fleet.
+// getPatience is short: a part that is paused does not answer.
+const getPatience = 5 * time.Second
+
+// system is the processes of one case, except the fleet.
 type system struct {
-	program   process.Program
-	dir       string // logs and files of the case
-	data      string
-	model     string
-	pool      *portPool
-	ports     map[Part]string // where each part listens; bridges and worker with their metrics
-	bridges   []Part
-	proxied   *proxiedLink // nil: the fault is about no link
-	disk      *smallDisk   // of the first bridge's spool; nil: the fault is about no disk
-	processes map[Part]*process.Process
+	*process.System
+	model   string
+	pool    *process.PortPool
+	bridges []Part
+	proxied *proxiedLink // nil: the fault is not about a link
+	disk    *smallDisk   // of the first bridge's spool; nil: the fault is not about a disk
 }
 
 // startSystem starts everything. What was started is ended by close, also after
 // an error.
-func startSystem(ctx context.Context, program process.Program, pool *portPool, dir, model string, c Case) (*system, error) {
+func startSystem(ctx context.Context, program process.Program, pool *process.PortPool, dir, model string, c Case) (*system, error) {
 	s := &system{
-		program: program, dir: dir, data: filepath.Join(dir, "data"), model: model, pool: pool,
-		ports: map[Part]string{}, bridges: c.Fault.bridges(), processes: map[Part]*process.Process{},
-	}
-	if err := os.MkdirAll(s.data, 0o755); err != nil {
-		return s, fmt.Errorf("make data directory: %w", err)
+		System: process.NewSystem(program, dir, getPatience),
+		model:  model, pool: pool, bridges: c.Fault.bridges(),
 	}
 	parts := append([]Part{Broker, Temporal, InfluxDB, Worker}, s.bridges...)
-	if err := s.findPorts(parts, c.Fault.Link); err != nil {
+	if err := s.Prepare(pool, append(parts, linkPort)...); err != nil {
+		return s, err
+	}
+	if err := s.openLink(c.Fault.Link); err != nil {
 		return s, err
 	}
 	if c.Fault.Kind == Fill {
@@ -53,116 +48,69 @@ func startSystem(ctx context.Context, program process.Program, pool *portPool, d
 			return s, fmt.Errorf("make spool folder: %w", err)
 		}
 	}
-	if err := s.makeProcesses(c.Broker); err != nil {
+	if err := s.addParts(c.Broker); err != nil {
 		return s, err
 	}
-	for _, part := range parts {
-		if err := s.processes[part].Start(ctx); err != nil {
-			return s, err
-		}
-	}
-	return s, nil
-}
-
-// findPorts finds a port for each part, and opens the link in question.
-func (s *system) findPorts(parts []Part, link Link) error {
-	ports, err := s.pool.take(len(parts) + 1)
-	if err != nil {
-		return err
-	}
-	for i, part := range parts {
-		s.ports[part] = ports[i]
-	}
-	proxy := ports[len(parts)]
-	s.ports[linkPort] = proxy
-	if link == (Link{}) {
-		return nil
-	}
-	s.proxied, err = openLink(link, net.JoinHostPort(host, proxy), net.JoinHostPort(host, s.ports[link.To]))
-	return err
+	return s, s.Start(ctx, parts...)
 }
 
 // linkPort stands for the proxy among the ports.
 const linkPort Part = "link"
 
-func (s *system) makeProcesses(broker BrokerKind) (err error) {
-	if s.processes[Broker], err = s.broker(broker); err != nil {
+// openLink leads the link in question through a proxy.
+func (s *system) openLink(link Link) (err error) {
+	if link == (Link{}) {
+		return nil
+	}
+	if s.proxied, err = openLink(link, s.At(linkPort), s.At(link.To)); err != nil {
 		return err
 	}
-	s.processes[Temporal] = s.server(Temporal, stack.PartTemporal, "--temporal-port")
-	s.processes[InfluxDB] = s.server(InfluxDB, stack.PartInfluxDB, "--influx-port")
-	s.processes[Worker] = s.service("worker", Worker, "--worker-credentials", filepath.Join(s.data, "credentials"),
-		"--worker-id", "chaos", "--worker-run-events", strconv.Itoa(runEvents))
+	s.Reroute(link.From, link.To, s.proxied.addr())
+	return nil
+}
+
+// addParts adds all processes. Mosquitto saves after every change, which is the
+// least that it can lose: what it has acknowledged, and neither saved nor sent on,
+// is lost with kill -9.
+func (s *system) addParts(broker process.BrokerKind) error {
+	if err := s.AddBroker(broker, "autosave_on_changes true", "autosave_interval 1", "log_type notice"); err != nil {
+		return err
+	}
+	s.AddTemporal()
+	s.AddInfluxDB()
+	s.addService("worker", Worker, append(s.WorkerFlags("chaos"), "--worker-run-events", strconv.Itoa(runEvents)))
 	for i, part := range s.bridges {
-		// On the debug level the bridge notes each message that it receives: see trace.
+		// On the debug level the bridge logs each message that it receives: see trace.
 		more := []string{"--log-level", "debug", "--bridge-id", string(part)}
 		if len(s.bridges) > 1 {
 			more = append(more, "--bridge-partition", fmt.Sprintf("%d/%d", i+1, len(s.bridges)))
 		}
-		s.processes[part] = s.service("bridge", part, more...)
+		s.addService("bridge", part, more)
 	}
 	return nil
 }
 
+// addService adds a bridge or the worker.
+func (s *system) addService(command string, part Part, more []string) {
+	s.AddService(process.Service{
+		Part: part, Command: command, Model: s.model, InfluxDB: true,
+		Flags: append([]string{"--influx-spool", s.spool(part)}, more...),
+		Wrap: func(cmd *exec.Cmd) *exec.Cmd {
+			if s.disk != nil && s.disk.dir == s.spool(part) {
+				return s.disk.wrap(cmd)
+			}
+			return cmd
+		},
+	})
+}
+
 // close ends everything at once: nothing of it is needed any more.
 func (s *system) close() {
-	for _, p := range s.processes {
-		p.Kill()
-	}
+	s.Close(s.pool)
 	if s.proxied != nil {
 		s.proxied.close()
 	}
-	for _, port := range s.ports {
-		s.pool.give(port)
-	}
 }
-
-// crashed tells which processes have ended by themselves.
-func (s *system) crashed() error {
-	var all []error
-	for _, p := range s.processes {
-		all = append(all, p.Crashed())
-	}
-	return errors.Join(all...)
-}
-
-// address is where one part finds another.
-func (s *system) address(from, to Part) string {
-	if s.proxied != nil && s.proxied.link == (Link{from, to}) {
-		return s.proxied.addr()
-	}
-	return net.JoinHostPort(host, s.ports[to])
-}
-
-func (s *system) mqttURL(from Part) string { return "tcp://" + s.address(from, Broker) }
 
 // spool is the folder of a part's points that are not written yet.
-func (s *system) spool(part Part) string { return filepath.Join(s.data, "spool-"+string(part)) }
-
-// server is devstack with one server in it.
-func (s *system) server(part Part, only stack.Part, portFlag string) *process.Process {
-	return process.New(s.dir, string(part), process.SaidReady, func() *exec.Cmd {
-		return s.program("devstack", "serve", "--only", string(only), "--data-dir", s.data,
-			portFlag, s.ports[part], "--log-level", "warn")
-	})
-}
-
-// service is a bridge or the worker.
-func (s *system) service(command string, part Part, more ...string) *process.Process {
-	args := append([]string{
-		command, "--http-listen", net.JoinHostPort(host, s.ports[part]), "--model", s.model,
-		"--mqtt-url", s.mqttURL(part), "--temporal-address", s.address(part, Temporal),
-		"--influx-url", "http://" + s.address(part, InfluxDB), "--influx-spool", s.spool(part),
-	}, more...)
-	ready := func(ctx context.Context, _ *process.Process) error {
-		_, err := s.get(ctx, part, "/readyz")
-		return err
-	}
-	return process.New(s.dir, string(part), ready, func() *exec.Cmd {
-		cmd := s.program("devicetwin", args...)
-		if s.disk != nil && s.disk.dir == s.spool(part) {
-			cmd = s.disk.wrap(cmd)
-		}
-		return cmd
-	})
-}
+func (s *system) spool(part Part) string { return filepath.Join(s.Data(), "spool-"+string(part)) }

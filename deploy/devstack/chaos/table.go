@@ -1,23 +1,17 @@
 package chaos
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"text/tabwriter"
+
+	"devicetwin/deploy/devstack/process"
 )
 
 // JSON is the report as an indented JSON object with a newline at its end.
-func (r Report) JSON() ([]byte, error) {
-	raw, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return nil, fmt.Errorf("encode the report: %w", err)
-	}
-	return append(raw, '\n'), nil
-}
+func (r Report) JSON() ([]byte, error) { return process.JSON(r) }
 
-// verdict is the outcome in a word: a case whose ledger is clean and that is not
-// proves too little.
+// verdict is the outcome in a word: "error" is a case that has no violations in its
+// ledger, and yet did not pass: it proves too little.
 func (o Outcome) verdict() string {
 	switch {
 	case o.Clean:
@@ -30,8 +24,8 @@ func (o Outcome) verdict() string {
 	return "no"
 }
 
-// tell says how a case ended.
-func (o Outcome) tell(w io.Writer) {
+// summarize writes how a case ended.
+func (o Outcome) summarize(w io.Writer) {
 	switch o.verdict() {
 	case "yes":
 		fmt.Fprintf(w, "CLEAN: %d messages applied, %d repetitions left out; points: %s\n", o.Simulation.Applied, o.Simulation.LeftOut, o.Points)
@@ -51,7 +45,7 @@ func (o Outcome) tell(w io.Writer) {
 
 // WriteTable writes the report for people: a line for each case.
 func (r Report) WriteTable(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	t := process.Table(w)
 	fmt.Fprintln(t, "fault\tbroker\tsent\tapplied\tleft out\tlost\tduplicated\treordered\tmissing\tspurious\tpoints missing\tclean\tseconds\t")
 	clean, lost := 0, uint64(0)
 	for _, o := range r.Outcomes {

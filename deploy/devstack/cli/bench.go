@@ -47,7 +47,7 @@ func (c *benchCommand) Run(ctx context.Context, streams cli.Streams) error {
 		_, err := fmt.Fprintln(streams.Out, strings.Join(bench.Cases(), "\n"))
 		return err
 	}
-	program, err := programs(c.Devicetwin)
+	program, err := process.Programs(c.Devicetwin)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (c *benchCommand) Run(ctx context.Context, streams cli.Streams) error {
 		Long: c.Long, Devices: c.Devices, Known: c.Known, Dir: c.LogDir, Profile: c.Profile, Out: streams.Err,
 	})
 	if len(report.Rows) > 0 {
-		err = errors.Join(err, report.WriteTable(streams.Out), writeReport(c.Report, report))
+		err = errors.Join(err, process.Publish(report, streams.Out, c.Report))
 	}
 	if err == nil && !report.Clean {
 		return cli.ErrNotClean
@@ -73,11 +73,11 @@ func (c *benchCommand) Run(ctx context.Context, streams cli.Streams) error {
 	return err
 }
 
-func (c *benchCommand) broker() (string, error) {
+func (c *benchCommand) broker() (process.BrokerKind, error) {
 	_, err := process.FindMosquitto()
 	switch {
-	case c.Broker == bench.NATS, c.Broker == "auto" && err != nil:
-		return bench.NATS, nil
+	case c.Broker == string(process.NATS), c.Broker == "auto" && err != nil:
+		return process.NATS, nil
 	}
-	return bench.Mosquitto, err
+	return process.Mosquitto, err
 }

@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"devicetwin/deploy/devstack/chaos"
+	"devicetwin/deploy/devstack/process"
 	"devicetwin/internal/cli"
 )
 
@@ -43,9 +44,9 @@ func (c *chaosCommand) Validate() error {
 }
 
 func (c *chaosCommand) cases() ([]chaos.Case, error) {
-	brokers := []chaos.BrokerKind{chaos.BrokerKind(c.Broker)}
+	brokers := []process.BrokerKind{process.BrokerKind(c.Broker)}
 	if c.Broker == "both" {
-		brokers = []chaos.BrokerKind{chaos.NATS, chaos.Mosquitto}
+		brokers = []process.BrokerKind{process.NATS, process.Mosquitto}
 	}
 	return chaos.Cases(c.Only, brokers, c.Short)
 }
@@ -59,7 +60,7 @@ func (c *chaosCommand) Run(ctx context.Context, streams cli.Streams) error {
 	if err != nil {
 		return err
 	}
-	program, err := programs(c.Devicetwin)
+	program, err := process.Programs(c.Devicetwin)
 	if err != nil {
 		return err
 	}
@@ -69,7 +70,7 @@ func (c *chaosCommand) Run(ctx context.Context, streams cli.Streams) error {
 	})
 	if len(report.Outcomes) > 0 {
 		fmt.Fprintln(streams.Out)
-		err = errors.Join(err, report.WriteTable(streams.Out), writeReport(c.Report, report))
+		err = errors.Join(err, process.Publish(report, streams.Out, c.Report))
 	}
 	if err == nil && !report.Clean && !(c.BrokerMayLose && report.Excused()) {
 		return cli.ErrNotClean

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"time"
 
+	"devicetwin/deploy/devstack/process"
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/service"
 )
@@ -61,37 +61,20 @@ func startSystem(ctx context.Context, o stack.Options, flags systemFlags, log se
 func (s *system) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	for {
-		reason, err := notReady(ctx, s.service.HTTPAddr())
-		if err == nil && reason == "" {
-			return nil
-		}
+	var missing error
+	err := process.Poll(ctx, 50*time.Millisecond, func(ctx context.Context) (ready bool, err error) {
 		select {
 		case err := <-s.service.Failed():
-			return err
-		case <-ctx.Done():
-			return fmt.Errorf("bridge and worker are not ready: %s %w", reason, context.Cause(ctx))
-		case <-time.After(50 * time.Millisecond):
+			return false, err
+		default:
 		}
+		_, missing = process.Get(ctx, "http://"+s.service.HTTPAddr()+"/readyz")
+		return missing == nil, nil
+	})
+	if err != nil && ctx.Err() != nil && missing != nil {
+		return fmt.Errorf("bridge and worker are not ready: %w (%w)", context.Cause(ctx), missing)
 	}
-}
-
-// notReady asks /readyz for what is missing.
-func notReady(ctx context.Context, addr string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/readyz", nil)
-	if err != nil {
-		return "", err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err.Error(), err
-	}
-	defer response.Body.Close()
-	if response.StatusCode == http.StatusOK {
-		return "", nil
-	}
-	reason, _ := io.ReadAll(io.LimitReader(response.Body, 4096))
-	return strings.TrimSpace(string(reason)), nil
+	return err
 }
 
 func (s *system) Close() error {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"devicetwin/deploy/devstack/bench"
+	"devicetwin/deploy/devstack/process"
 )
 
 // The cheapest cases of make bench-e2e, a second each: that they work, and that
@@ -16,7 +17,7 @@ func TestBench(t *testing.T) {
 	only := []string{"latency", "stream", "bridge-memory", "broker-alone"}
 	report, err := bench.Run(t.Context(), bench.Options{
 		Program: func(name string, args ...string) *exec.Cmd { return program(t, name, args...) },
-		Only:    only, Broker: bench.NATS, Lasts: time.Second, Devices: 100, Known: 5000,
+		Only:    only, Broker: process.NATS, Lasts: time.Second, Devices: 100, Known: 5000,
 		Dir: t.TempDir(), Out: t.Output(),
 	})
 	if err != nil {

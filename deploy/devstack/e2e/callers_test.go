@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"devicetwin/deploy/devstack/process"
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/service"
 	"devicetwin/workflows"
@@ -28,7 +29,7 @@ func TestAThousandCallersOneDevice(t *testing.T) {
 	}
 	bridgeHTTP, workerHTTP := "127.0.0.1:"+freePort(t), "127.0.0.1:"+freePort(t)
 	background(t, "devicetwin", append([]string{"bridge", "--http-listen", bridgeHTTP}, common...)...)
-	startWorker := func() *child {
+	startWorker := func() *process.Process {
 		// A run ends after 300 messages and orders: some of them meet its end.
 		w := background(t, "devicetwin", append([]string{"worker", "--http-listen", workerHTTP,
 			"--worker-credentials", t.TempDir(), "--worker-run-events", "300"}, common...)...)
@@ -65,7 +66,7 @@ func TestAThousandCallersOneDevice(t *testing.T) {
 	}
 	for _, least := range []int{100, 400, 700} {
 		pump.awaitDone(least)
-		worker.kill()
+		worker.Kill()
 		worker = startWorker()
 	}
 	all.Wait()

@@ -5,13 +5,13 @@ import (
 	"testing"
 
 	"devicetwin/deploy/devstack/chaos"
-	proc "devicetwin/deploy/devstack/process"
+	"devicetwin/deploy/devstack/process"
 )
 
 // The short form of make chaos: a part or a link of each kind.
 func TestChaos(t *testing.T) {
-	brokers := []chaos.BrokerKind{chaos.NATS, chaos.Mosquitto}
-	if _, err := proc.FindMosquitto(); err != nil {
+	brokers := []process.BrokerKind{process.NATS, process.Mosquitto}
+	if _, err := process.FindMosquitto(); err != nil {
 		t.Logf("left out what needs Mosquitto: %v", err)
 		brokers = brokers[:1]
 	}

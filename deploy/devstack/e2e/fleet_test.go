@@ -3,6 +3,8 @@ package e2e
 import (
 	"path/filepath"
 	"testing"
+
+	"devicetwin/deploy/devstack/process"
 )
 
 // Kill -9 of the bridge and of the worker, again and again in the middle of a
@@ -17,12 +19,12 @@ func TestKilledBridgeAndWorkerLoseNothing(t *testing.T) {
 	}
 	points := []string{"--influx-url", servers.settings["DEVICETWIN_INFLUX_URL"]}
 	bridgeHTTP, workerHTTP := "127.0.0.1:"+freePort(t), "127.0.0.1:"+freePort(t)
-	run := func(command, http string, more ...string) *child {
+	run := func(command, http string, more ...string) *process.Process {
 		args := append([]string{command, "--http-listen", http}, append(append(more, common...), points...)...)
 		return background(t, "devicetwin", args...)
 	}
-	startBridge := func() *child { return run("bridge", bridgeHTTP) }
-	startWorker := func() *child {
+	startBridge := func() *process.Process { return run("bridge", bridgeHTTP) }
+	startWorker := func() *process.Process {
 		return run("worker", workerHTTP, "--worker-credentials", servers.settings["DEVICETWIN_WORKER_CREDENTIALS"], "--worker-run-events", "20")
 	}
 	bridge, worker := startBridge(), startWorker()
@@ -36,24 +38,23 @@ func TestKilledBridgeAndWorkerLoseNothing(t *testing.T) {
 	for round := range 4 {
 		awaitMetric(t, bridgeHTTP, "devicetwin_bridge_received_total", 300)
 		if round%2 == 0 {
-			worker.kill()
+			worker.Kill()
 			awaitMetric(t, bridgeHTTP, "devicetwin_bridge_received_total", 450)
-			bridge.kill()
+			bridge.Kill()
 			bridge, worker = startBridge(), startWorker()
 		} else {
-			bridge.kill()
-			worker.kill()
+			bridge.Kill()
+			worker.Kill()
 			worker, bridge = startWorker(), startBridge()
 		}
 		awaitReady(t, bridgeHTTP)
 		awaitReady(t, workerHTTP)
-		if fleet.ended() {
+		if fleet.Over() {
 			t.Fatal("the fleet ended before the last kill")
 		}
 	}
-	<-fleet.done
-	if fleet.err != nil {
-		t.Errorf("simulate: %v", fleet.err)
+	if err := fleet.Wait(); err != nil {
+		t.Errorf("simulate: %v", err)
 	}
 	expectClean(t, readReport(t, report), 5)
 }

@@ -4,17 +4,14 @@
 package e2e
 
 import (
-	"bufio"
-	"io"
-	"net"
+	"context"
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"devicetwin/deploy/devstack/cli"
+	"devicetwin/deploy/devstack/process"
 	"devicetwin/internal/cli/devicetwin"
 )
 
@@ -34,14 +31,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// process is a running devstack.
-type process struct {
-	t        *testing.T
-	command  *exec.Cmd
-	settings map[string]string // what it printed: DEVICETWIN_MQTT_URL and so on
-	read     chan struct{}
-}
-
 // program prepares one of the programs, in the root of the repository.
 func program(t *testing.T, name string, args ...string) *exec.Cmd {
 	t.Helper()
@@ -55,68 +44,61 @@ func program(t *testing.T, name string, args ...string) *exec.Cmd {
 	return command
 }
 
+// server is a running devstack serve.
+type server struct {
+	*process.Process
+	settings map[string]string // what it printed: DEVICETWIN_MQTT_URL and so on
+}
+
 // serve starts devstack serve and waits until it is ready.
-func serve(t *testing.T, args ...string) *process {
+func serve(t *testing.T, args ...string) *server {
 	t.Helper()
-	p := &process{t: t, command: program(t, "devstack", append([]string{"serve"}, args...)...), settings: map[string]string{}, read: make(chan struct{})}
-	p.command.Stderr = os.Stderr
-	stdout, err := p.command.StdoutPipe()
-	if err != nil {
+	p := newProcess(t, process.SaidReady, "devstack", append([]string{"serve"}, args...)...)
+	if err := p.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.command.Start(); err != nil {
-		t.Fatal(err)
+	s := &server{Process: p, settings: map[string]string{}}
+	for line := range strings.Lines(p.Said()) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
+			s.settings[name] = value
+		}
 	}
-	t.Cleanup(func() { p.kill() })
-	ready := make(chan struct{})
-	go p.readOutput(stdout, ready)
-	select {
-	case <-ready:
-	case <-p.read:
-		t.Fatalf("devstack %v ended: %v", args, p.command.Wait())
-	case <-time.After(time.Minute):
-		t.Fatalf("devstack %v was not ready within a minute", args)
+	return s
+}
+
+// background starts a program that runs until the test ends or kills it.
+func background(t *testing.T, name string, args ...string) *process.Process {
+	t.Helper()
+	p := newProcess(t, nil, name, args...)
+	if err := p.Launch(); err != nil {
+		t.Fatal(err)
 	}
 	return p
 }
 
-func (p *process) readOutput(stdout io.Reader, ready chan struct{}) {
-	defer close(p.read)
-	lines := bufio.NewScanner(stdout)
-	for lines.Scan() {
-		if lines.Text() == "# ready" {
-			close(ready)
-		} else if name, value, ok := strings.Cut(lines.Text(), "="); ok {
-			p.settings[name] = value
+// newProcess prepares a program whose output goes to the test's log if the test
+// fails.
+func newProcess(t *testing.T, ready func(context.Context, *process.Process) error, name string, args ...string) *process.Process {
+	t.Helper()
+	p := process.New(t.TempDir(), name, ready, func() *exec.Cmd { return program(t, name, args...) })
+	t.Cleanup(func() {
+		p.Kill()
+		if t.Failed() {
+			t.Logf("%s %s said:\n%s", name, args[0], p.LastWords())
 		}
-	}
+	})
+	return p
 }
 
-// kill is kill -9.
-func (p *process) kill() {
-	_ = p.command.Process.Kill()
-	<-p.read
-	_ = p.command.Wait()
-}
-
-// stop is Ctrl-C; it returns the exit status.
-func (p *process) stop() int {
-	p.t.Helper()
-	if err := p.command.Process.Signal(syscall.SIGINT); err != nil {
-		p.t.Fatal(err)
-	}
-	<-p.read
-	_ = p.command.Wait()
-	return p.command.ProcessState.ExitCode()
-}
+// ports are those of the processes of all tests.
+var ports = process.NewPortPool()
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := ports.Take(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	t.Cleanup(func() { ports.Give(port...) })
+	return port[0]
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -41,7 +42,7 @@ func TestBrokerSurvivesKill(t *testing.T) {
 			bridge.disconnect()
 			publish(100)
 		}
-		broker.kill()
+		broker.Kill()
 		broker = serve(t, args...)
 		pump = connect(t, url, "pump")
 		publish(10) // before the bridge is back: they have to wait their turn
@@ -52,8 +53,8 @@ func TestBrokerSurvivesKill(t *testing.T) {
 	}
 	bridge.inOrder(low, high, next-1)
 	bridge.nothingFor(300 * time.Millisecond)
-	if status := broker.stop(); status != 0 {
-		t.Errorf("exit status %d after Ctrl-C", status)
+	if err := broker.StopBy(os.Interrupt); err != nil {
+		t.Errorf("after Ctrl-C: %v", err)
 	}
 }
 
@@ -69,7 +70,7 @@ func TestTemporalSurvivesKill(t *testing.T) {
 			t.Fatalf("signal with start: %v", err)
 		}
 	}
-	server.kill()
+	server.Kill()
 	serve(t, args...)
 	for i := range 20 {
 		id := "device/" + strconv.Itoa(i)
@@ -106,7 +107,7 @@ func TestInfluxDBSurvivesKill(t *testing.T) {
 		}
 		response.Body.Close()
 	}
-	server.kill()
+	server.Kill()
 	serve(t, args...)
 	if rows := queryInflux(t, address, "SELECT n FROM crash"); len(rows) != 20 {
 		t.Errorf("%d points of 20 are left", len(rows))

@@ -7,12 +7,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"devicetwin/deploy/devstack/cli"
 	"devicetwin/deploy/devstack/pki"
+	"devicetwin/deploy/devstack/process"
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/workflows"
 )
@@ -43,7 +43,7 @@ func (s *standalone) args() []string {
 }
 
 // start returns when it is ready.
-func (s *standalone) start() *child {
+func (s *standalone) start() *process.Process {
 	s.t.Helper()
 	c := background(s.t, cli.StandaloneName, s.args()...)
 	deadline := time.Now().Add(time.Minute)
@@ -51,15 +51,15 @@ func (s *standalone) start() *child {
 		if status, _ := get(s.http, "/readyz"); status == 200 {
 			return c
 		}
-		if c.ended() || time.Now().After(deadline) {
-			s.t.Fatalf("devicetwin-standalone is not ready (ended: %v, %v)", c.ended(), c.err)
+		if c.Over() || time.Now().After(deadline) {
+			s.t.Fatalf("devicetwin-standalone is not ready (ended: %v)", c.Over())
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
 }
 
 // Everything in one process, killed and started again in the middle of a run:
-// nothing that a device has sent is lost, doubled or reordered.
+// nothing that a device has sent is lost, duplicated or reordered.
 func TestKilledStandaloneLosesNothing(t *testing.T) {
 	s := newStandalone(t)
 	running := s.start()
@@ -68,27 +68,22 @@ func TestKilledStandaloneLosesNothing(t *testing.T) {
 		"--devices", "20", "--rate", "4", "--duration", "40s", "--seed", "7", "--report", report)
 	for range 3 {
 		awaitMetric(t, s.http, "devicetwin_bridge_received_total", 250)
-		running.kill()
+		running.Kill()
 		running = s.start()
-		if fleet.ended() {
+		if fleet.Over() {
 			t.Fatal("the fleet ended before the last kill")
 		}
 	}
-	<-fleet.done
-	if fleet.err != nil {
-		t.Errorf("simulate: %v", fleet.err)
+	if err := fleet.Wait(); err != nil {
+		t.Errorf("simulate: %v", err)
 	}
 	expectClean(t, readReport(t, report), 3)
 	if rows := queryInflux(t, "http://127.0.0.1:"+s.influx, `SELECT COUNT(temperature) FROM pump`); len(rows) == 0 {
 		t.Error("no points are left")
 	}
 
-	if err := running.command.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	<-running.done
-	if running.err != nil {
-		t.Errorf("after SIGTERM: %v", running.err)
+	if err := running.Stop(); err != nil {
+		t.Errorf("after SIGTERM: %v", err)
 	}
 	s.expectSecrets()
 }
@@ -146,7 +141,7 @@ func TestStandaloneByHand(t *testing.T) {
 		t.Errorf("a second process: %v\n%s", err, out)
 	}
 
-	running.kill()
+	running.Kill()
 	changed := bytes.Replace(src, []byte("event.temperature > 90"), []byte("event.temperature > 80"), 1)
 	if bytes.Equal(changed, src) {
 		t.Fatal("the model has no temperature of 90 to change")

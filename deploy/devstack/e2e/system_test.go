@@ -2,17 +2,13 @@ package e2e
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
+	"devicetwin/deploy/devstack/process"
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/internal/credentials"
 	"devicetwin/service"
@@ -112,12 +108,8 @@ func get(addr, path string) (status int, body string) {
 // metric reads one metric of a process; -1 while it does not answer.
 func metric(addr, name string) float64 {
 	_, body := get(addr, "/metrics")
-	for line := range strings.Lines(body) {
-		if value, ok := strings.CutPrefix(line, name+" "); ok {
-			if v, err := strconv.ParseFloat(strings.TrimSpace(value), 64); err == nil {
-				return v
-			}
-		}
+	if value, ok := process.Metrics(body)[name]; ok {
+		return value
 	}
 	return -1
 }
@@ -137,74 +129,17 @@ func readReport(t *testing.T, file string) simulator.Report {
 	return report
 }
 
-// expectClean checks the figures one by one: Clean is the simulator's opinion.
+// expectClean checks the figures one by one: Clean is the simulator's conclusion.
 func expectClean(t *testing.T, r simulator.Report, leastReprovisions uint64) {
 	t.Helper()
 	if !r.Clean || r.Lost+r.Duplicated+r.Reordered+r.Unexpected+r.ReprovisionsMissing+r.ReprovisionsSpurious != 0 || r.DevicesUnsettled != 0 {
 		text, _ := json.MarshalIndent(r, "", "  ")
-		t.Errorf("the run is not clean:\n%s", text)
+		t.Errorf("the run has violations:\n%s", text)
 	}
 	if r.Applied == 0 || r.Applied != r.Relevant || r.ReprovisionsDone < leastReprovisions || r.ReprovisionsDone != r.ReprovisionsExpected {
 		t.Errorf("%d of %d relevant messages applied, %d of %d reprovisions done; want all of them, and at least %d reprovisions",
 			r.Applied, r.Relevant, r.ReprovisionsDone, r.ReprovisionsExpected, leastReprovisions)
 	}
-}
-
-// child is a program that runs until the test ends or kills it.
-type child struct {
-	command *exec.Cmd
-	done    chan struct{} // closed when it has ended
-	err     error         // valid then
-}
-
-// background starts a program. Its output goes to the test's log when the test
-// failed.
-func background(t *testing.T, name string, args ...string) *child {
-	t.Helper()
-	c := &child{command: program(t, name, args...), done: make(chan struct{})}
-	log, err := os.CreateTemp(t.TempDir(), filepath.Base(args[0])+"-*.log")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.command.Stdout, c.command.Stderr = log, log
-	if err := c.command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(c.done)
-		c.err = c.command.Wait()
-	}()
-	t.Cleanup(func() {
-		c.kill()
-		log.Close()
-		if t.Failed() {
-			text, _ := os.ReadFile(log.Name())
-			t.Logf("%s %s said:\n%s", name, args[0], tail(string(text), 4000))
-		}
-	})
-	return c
-}
-
-// kill is kill -9.
-func (c *child) kill() {
-	_ = c.command.Process.Kill()
-	<-c.done
-}
-
-func (c *child) ended() bool {
-	select {
-	case <-c.done:
-		return true
-	default:
-		return false
-	}
-}
-
-func tail(s string, n int) string {
-	if len(s) > n {
-		return fmt.Sprintf("… %s", s[len(s)-n:])
-	}
-	return s
 }
 
 // awaitMetric waits until a metric of a process has reached a value.

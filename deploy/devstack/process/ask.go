@@ -8,12 +8,11 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 )
 
 const maxAnswer = 32 << 20 // bytes
 
-// Get asks for a URL. An answer other than 200 is an error with its text.
+// Get requests a URL. A status other than 200 is an error with the body as its text.
 func Get(ctx context.Context, url string) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -34,8 +33,7 @@ func Get(ctx context.Context, url string) (string, error) {
 	return string(body), nil
 }
 
-// Metrics are the sums of each metric over its labels, of an answer in Prometheus'
-// text format.
+// Metrics reads Prometheus' text format: each metric as the sum over its labels.
 func Metrics(text string) map[string]float64 {
 	all := map[string]float64{}
 	for line := range strings.Lines(text) {
@@ -49,16 +47,4 @@ func Metrics(text string) map[string]float64 {
 		}
 	}
 	return all
-}
-
-// Pause waits; its error is why it could not.
-func Pause(ctx context.Context, wait time.Duration) error {
-	t := time.NewTimer(wait)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

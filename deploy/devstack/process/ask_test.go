@@ -1,15 +1,11 @@
 package process
 
 import (
-	"context"
-	"errors"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 )
 
 func TestGet(t *testing.T) {
@@ -34,19 +30,4 @@ func TestMetrics(t *testing.T) {
 	if want := (map[string]float64{"a": 2, "b": 3.5}); !maps.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
-}
-
-func TestPause(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		start := time.Now()
-		if err := Pause(t.Context(), time.Minute); err != nil || time.Since(start) != time.Minute {
-			t.Errorf("%v after %v", err, time.Since(start))
-		}
-		why := errors.New("enough")
-		ctx, cancel := context.WithCancelCause(t.Context())
-		cancel(why)
-		if err := Pause(ctx, time.Minute); !errors.Is(err, why) {
-			t.Errorf("%v, want %v", err, why)
-		}
-	})
 }

@@ -14,9 +14,10 @@ func TestMosquitto(t *testing.T) {
 	if _, err := FindMosquitto(); err != nil {
 		t.Skip(err)
 	}
+	pool := NewPortPool()
 	broker := func(data string, more ...string) (*Process, string) {
 		t.Helper()
-		ports, err := FreePorts(1)
+		ports, err := pool.Take(1)
 		if err != nil {
 			t.Fatal(err)
 		}

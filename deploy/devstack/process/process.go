@@ -20,11 +20,8 @@ const (
 	readyEvery    = 50 * time.Millisecond
 )
 
-// Program prepares one of the two programs, "devstack" or "devicetwin".
-type Program func(name string, args ...string) *exec.Cmd
-
-// Process is a part that can be ended and started again. Its methods belong to
-// one goroutine, but for Crashed, Over and CPU.
+// Process is a program that can be ended and started again. Its methods belong to
+// one goroutine, except Crashed, Over and CPU.
 type Process struct {
 	Name    string
 	Log     string           // file that all its lives write to
@@ -36,7 +33,7 @@ type Process struct {
 	began int64         // where the log of this life begins
 	ended chan struct{} // closed when it has ended, for whatever reason
 	err   error         // valid then
-	meant atomic.Bool   // it was ended on purpose
+	meant atomic.Bool   // Kill or Stop ended it
 }
 
 // New prepares a process whose log is in a folder.
@@ -47,7 +44,7 @@ func New(dir, name string, ready func(context.Context, *Process) error, command 
 // SaidReady is for processes that print a line "# ready", as devstack serve does.
 func SaidReady(_ context.Context, p *Process) error {
 	if !slices.Contains(strings.Split(p.Said(), "\n"), "# ready") {
-		return errors.New("it has not said so")
+		return errors.New("it has not printed \"# ready\"")
 	}
 	return nil
 }
@@ -90,19 +87,17 @@ func (p *Process) Launch() error {
 func (p *Process) AwaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
-	for {
-		err := p.Ready(ctx, p)
-		if err == nil {
-			return nil
+	var missing error
+	err := Poll(ctx, readyEvery, func(ctx context.Context) (ready bool, err error) {
+		if missing = p.Ready(ctx, p); missing != nil && p.Over() {
+			return false, p.unexpectedEnd()
 		}
-		select {
-		case <-p.ended:
-			return fmt.Errorf("%s ended by itself (%w); it said:\n%s", p.Name, p.Fate(), p.LastWords())
-		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready: %w; it said:\n%s", p.Name, err, p.LastWords())
-		case <-time.After(readyEvery):
-		}
+		return missing == nil, nil
+	})
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("%s is not ready: %w; it said:\n%s", p.Name, missing, p.LastWords())
 	}
+	return err
 }
 
 // Kill is kill -9; it returns when the process is gone.
@@ -118,24 +113,28 @@ func (p *Process) Kill() {
 // stopPatience is more than a bridge or a worker takes to end gracefully.
 const stopPatience = 30 * time.Second
 
-// Stop tells the process to end, and returns when it has, as it should.
-func (p *Process) Stop() error {
+// Stop sends SIGTERM, and returns when the process has ended; an error unless its
+// exit status is 0.
+func (p *Process) Stop() error { return p.StopBy(syscall.SIGTERM) }
+
+// StopBy is Stop with another signal.
+func (p *Process) StopBy(signal os.Signal) error {
 	p.meant.Store(true)
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := p.cmd.Process.Signal(signal); err != nil {
 		return fmt.Errorf("stop %s: %w", p.Name, err)
 	}
 	select {
 	case <-p.ended:
 	case <-time.After(stopPatience):
-		return fmt.Errorf("%s did not end within %v of being told to; it said:\n%s", p.Name, stopPatience, p.LastWords())
+		return fmt.Errorf("%s did not end within %v after the signal to stop; it said:\n%s", p.Name, stopPatience, p.LastWords())
 	}
 	if p.err != nil {
-		return fmt.Errorf("%s ended badly when it was told to (%w); it said:\n%s", p.Name, p.err, p.LastWords())
+		return fmt.Errorf("%s failed when it was told to stop (%w); it said:\n%s", p.Name, p.err, p.LastWords())
 	}
 	return nil
 }
 
-// Pause lets the process stand still until Resume.
+// Pause suspends the process until Resume.
 func (p *Process) Pause() error {
 	if err := suspend(p.cmd.Process); err != nil {
 		return fmt.Errorf("pause %s: %w", p.Name, err)
@@ -167,15 +166,25 @@ func (p *Process) Over() bool {
 	}
 }
 
-// Crashed says that the process has ended by itself.
+// Crashed is an error if the process has ended, and neither Kill nor Stop did it.
 func (p *Process) Crashed() error {
 	if p.cmd == nil || p.meant.Load() || !p.Over() {
 		return nil
 	}
-	return fmt.Errorf("%s ended by itself (%w); it said:\n%s", p.Name, p.Fate(), p.LastWords())
+	return p.unexpectedEnd()
 }
 
-// Fate is how the process ended.
+func (p *Process) unexpectedEnd() error {
+	return fmt.Errorf("%s ended unexpectedly (%w); it said:\n%s", p.Name, p.Fate(), p.LastWords())
+}
+
+// Wait returns when the present life has ended: nil if its exit status is 0.
+func (p *Process) Wait() error {
+	<-p.ended
+	return p.err
+}
+
+// Fate is how the process ended, as an error also if its exit status is 0.
 func (p *Process) Fate() error {
 	if p.err == nil {
 		return errors.New("exit status 0")
@@ -184,7 +193,7 @@ func (p *Process) Fate() error {
 }
 
 // CPU is the processor time that the process has used; ok is false where the
-// system does not tell.
+// system does not report it.
 func (p *Process) CPU() (used time.Duration, ok bool) {
 	if p.cmd == nil || p.Over() {
 		return 0, false

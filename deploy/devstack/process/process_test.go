@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A process that ends by itself is told from one that was ended.
+// A process that ends unexpectedly is distinguished from one that was ended.
 func TestProcess(t *testing.T) {
 	sh, err := exec.LookPath("sh")
 	if err != nil {
@@ -43,7 +43,7 @@ func TestProcess(t *testing.T) {
 	w.Close()
 	<-p.Ended()
 	if err := p.Crashed(); err == nil || !strings.Contains(err.Error(), "# ready") {
-		t.Errorf("a process that ended by itself: %v", err)
+		t.Errorf("a process that ended unexpectedly: %v", err)
 	}
 	ending := New(t.TempDir(), "part", SaidReady, func() *exec.Cmd {
 		return exec.Command(sh, "-c", "trap 'exit 0' TERM; echo '# ready'; while :; do :; done")
@@ -63,11 +63,11 @@ func TestProcess(t *testing.T) {
 	(&Process{}).Kill() // was never started
 }
 
-// The time of a processor that is used is told, where the system tells it.
+// The processor time that was used is reported where the system reports it.
 func TestOwnCPU(t *testing.T) {
 	before, ok := OwnCPU()
 	if !ok {
-		t.Skip("this system does not tell")
+		t.Skip("this system does not report processor times")
 	}
 	began := time.Now()
 	for n := 0; ; n++ {
@@ -77,12 +77,5 @@ func TestOwnCPU(t *testing.T) {
 		if time.Since(began) > time.Minute {
 			t.Fatalf("%v of work took no time", time.Since(began))
 		}
-	}
-}
-
-func TestFreePorts(t *testing.T) {
-	ports, err := FreePorts(3)
-	if err != nil || len(ports) != 3 || ports[0] == ports[1] || ports[1] == ports[2] || ports[0] == ports[2] {
-		t.Errorf("ports %q, %v", ports, err)
 	}
 }

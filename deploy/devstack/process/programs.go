@@ -1,16 +1,18 @@
-package cli
+package process
 
 import (
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-
-	"devicetwin/deploy/devstack/process"
 )
 
-// programs finds the two programs: this one, and devicetwin, by default beside it.
-func programs(devicetwin string) (process.Program, error) {
+// Program prepares one of the two programs, "devstack" or "devicetwin".
+type Program func(name string, args ...string) *exec.Cmd
+
+// Programs finds the two programs: devstack is the running one, and devicetwin the
+// named file; without a name, the file devicetwin in the same folder.
+func Programs(devicetwin string) (Program, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)

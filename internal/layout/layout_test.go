@@ -66,6 +66,7 @@ var layers = map[string]layer{
 	"internal/codec":       {nil, "encrypts payloads"},
 	"internal/credentials": {nil, "hashes of devices' passwords, shared with the broker's login"},
 	"internal/modelfile":   {[]string{"devicefsm", "source"}, "finds model files: for service and model commands"},
+	"internal/language":    {nil, "a test of the words in all files"},
 	"internal/layout":      {nil, "this test"},
 
 	"deploy/grafana/gen":     {[]string{"bridge", "internal/measure"}, "dashboards use the names that the writers use"},

@@ -13,10 +13,10 @@ type Kind string
 // KindDevice is the kind of devices.
 const KindDevice Kind = ""
 
-// ID identifies an entity by its kind and its name. In text, a device is its
-// name, and any other entity is kind/name; so an ID is comparable, can be a map
-// key, and is a string in JSON. Make one with Parse or New from what comes from
-// outside; a conversion does not check anything.
+// ID identifies an entity by its kind and its name. The ID of a device is its
+// name, and that of any other entity is kind/name; so an ID is comparable, can be
+// a map key, and is a string in JSON. Use Parse or New for input from outside: a
+// conversion checks nothing.
 type ID string
 
 // MaxName is how many bytes the name of an entity has at most.
@@ -31,23 +31,24 @@ var (
 // expression for people and for schemas.
 const NamePattern = `^[a-zA-Z0-9:_-]{1,128}$`
 
-// Parse reads the id of a device, or kind/name of another entity. The word
-// "device" is no kind in text: a device has one spelling.
-func Parse(text string) (ID, error) {
-	kind, name, ok := strings.Cut(text, "/")
+// Parse reads the id of a device, or kind/name of another entity. "device/x" is
+// not an id: each device has one spelling.
+func Parse(s string) (ID, error) {
+	kind, name, ok := strings.Cut(s, "/")
 	if !ok {
-		return New(KindDevice, text)
+		return New(KindDevice, s)
 	}
 	if kind == "" {
-		return "", fmt.Errorf("entity %q: expected kind/name", clip(text))
+		return "", fmt.Errorf("entity %q: expected kind/name", clip(s))
 	}
 	return New(Kind(kind), name)
 }
 
-// New makes the id of an entity of a kind.
+// New makes the id of an entity of a kind. The error says which part is not valid:
+// a kind is 1 to 32 of a-z 0-9 -, beginning with a letter, and not "device".
 func New(kind Kind, name string) (ID, error) {
 	if kind != KindDevice && (kind == "device" || !kindPattern.MatchString(string(kind))) {
-		return "", fmt.Errorf("kind %q: expected %s, and not device", clip(string(kind)), kindPattern)
+		return "", fmt.Errorf("kind %q: expected %s, other than device", clip(string(kind)), kindPattern)
 	}
 	if !namePattern.MatchString(name) {
 		return "", fmt.Errorf("device id %q: expected %s", clip(name), NamePattern)
@@ -67,8 +68,8 @@ func (id ID) Kind() Kind {
 	return Kind(kind)
 }
 
-// Name is the entity's name: what stands in a topic, in a tag of a point, or in
-// a path of the API.
+// Name is the entity's name, as in a topic, in a tag of a point, or in a path of
+// the API.
 func (id ID) Name() string {
 	if _, name, ok := strings.Cut(string(id), "/"); ok {
 		return name
@@ -82,7 +83,7 @@ func (id ID) Valid() bool {
 	return err == nil && parsed == id
 }
 
-// String is the text that Parse reads.
+// String is the form that Parse reads.
 func (id ID) String() string { return string(id) }
 
 func clip(s string) string {

@@ -21,8 +21,8 @@ const (
 
 // Names of the events that the service itself makes. Every model knows them.
 const (
-	EventSilent       = "device.silent" // nothing heard for liveness.silent_after
-	EventAlive        = "device.alive"  // heard again after device.silent
+	EventSilent       = "device.silent" // nothing received for liveness.silent_after
+	EventAlive        = "device.alive"  // received again after device.silent
 	EventSequenceGap  = "sequence.gap"  // numbers were skipped: data {epoch, from, to, missing}
 	EventSequenceLate = "sequence.late" // a number arrived after a higher one: data {epoch, seq}
 
@@ -51,12 +51,12 @@ type Message struct {
 	Time time.Time `json:"t"`
 
 	// Epoch and Seq are the device's own numbering: Epoch rises when the device
-	// starts numbering anew, Seq rises by one for each message, from 1. Seq 0
+	// starts numbering again, Seq rises by one for each message, from 1. Seq 0
 	// means that the device does not number its messages.
 	Epoch int64  `json:"epoch,omitempty"`
 	Seq   uint64 `json:"seq,omitempty"`
 	// Digest identifies the payload of an unnumbered message, and Redelivered says
-	// that it may have been delivered before; together they stand in for a number.
+	// that it may have been delivered before; together they replace a number.
 	Digest      string `json:"digest,omitempty"`
 	Redelivered bool   `json:"dup,omitempty"`
 
@@ -68,8 +68,9 @@ type Message struct {
 }
 
 // LeftOut are messages of a device that were not sent to its workflow because
-// they could do nothing where they stood. If they are delivered again later, they
-// stand elsewhere, and could: the workflow takes them for duplicates.
+// they could do nothing at their place in the order. If they are delivered again
+// later, they are at another place, where they could: the workflow treats them as
+// duplicates.
 type LeftOut struct {
 	Spans   []Span   `json:"spans,omitempty"`   // of those with a number
 	Digests []string `json:"digests,omitempty"` // of those without, oldest first
@@ -119,7 +120,7 @@ type Delivery struct {
 
 // Alive reports whether the message shows that the device itself is up. A last
 // will (status "offline") is published by the broker, not by the device, and a
-// sequence observation is only made beside a message that counts by itself.
+// sequence observation is only made with a message that counts on its own.
 // Shadow requests come from applications as well as from devices.
 func (m Message) Alive() bool {
 	switch m.Channel {
@@ -133,8 +134,8 @@ func (m Message) Alive() bool {
 	return true
 }
 
-// ReservedName reports whether an event name belongs to the service, so that a
-// device may not publish it, nor an operator send it: done.*, error.*, device.*,
+// ReservedName reports whether an event name is reserved for the service: a device
+// may not publish it, and an operator may not send it: done.*, error.*, device.*,
 // sequence.*, twin.*, operator.*.
 func ReservedName(name string) bool {
 	head, _, _ := strings.Cut(name, ".")

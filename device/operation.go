@@ -15,14 +15,14 @@ type By struct {
 	ID string
 }
 
-// Refused is why something asked of an entity is not done, and will not be done if
-// it is asked again unchanged. It is the one form of a refusal: the API answers
+// Refused is why a request to an entity is not carried out; the same request will
+// be refused again. It is the one form of a refusal: the API answers
 // with Code as its HTTP status, the shadow protocol on …/rejected with the same
 // number.
 type Refused struct {
-	// Code is as in HTTP: 400 the request is wrong, 404 there is no such thing,
-	// 409 it does not fit the state of things, 412 the version is another, 413 it
-	// is too large, 429 too much waits.
+	// Code is as in HTTP: 400 the request is invalid, 404 not found, 409 it
+	// conflicts with the present state, 412 the version is another one, 413 it is
+	// too large, 429 too much is waiting.
 	Code    int    `json:"code,omitempty"`
 	Message string `json:"message,omitempty"`
 }

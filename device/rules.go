@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// What is known of a device's connection.
+// The states of a device's connection.
 const (
 	Online  = "online"
 	Offline = "offline"
@@ -23,7 +23,7 @@ const (
 	MaxEventName = 64  // bytes of a name in a topic: of an event or a command
 )
 
-// ValidName reports whether an event or a command may be called so in a topic: 1
+// ValidName reports whether an event or a command may have this name in a topic: 1
 // to 64 of a-z A-Z 0-9 _ . -
 func ValidName(name string) bool {
 	return name != "" && len(name) <= MaxEventName && !strings.ContainsFunc(name, func(r rune) bool {
@@ -37,7 +37,8 @@ func CheckTag(key, value string) error {
 	return errors.Join(checkTagKey(key), checkTagValue(key, value))
 }
 
-// CheckTags reports everything that is wrong with all tags of an entity.
+// CheckTags reports everything that is wrong with the tags of an entity, joined;
+// nil if nothing is.
 func CheckTags(tags map[string]string) error {
 	if len(tags) > MaxTags {
 		return fmt.Errorf("%d tags; the limit is %d", len(tags), MaxTags)

@@ -9,7 +9,7 @@ import (
 var (
 	errNesting = errors.New("nested deeper than the limit")
 	errNull    = errors.New("null")
-	errNumber  = errors.New("a number that no double can hold")
+	errNumber  = errors.New("a number that a double cannot hold")
 )
 
 // nodeFault is what is wrong with a state, and where.
@@ -47,7 +47,7 @@ func checkStored(value object) error {
 	return nil
 }
 
-// check tells the first fault, in the order of the keys.
+// check returns the first fault, in the order of the keys.
 func (c checker) check(v any, level int) *nodeFault {
 	switch x := v.(type) {
 	case nil:

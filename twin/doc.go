@@ -1,6 +1,6 @@
-// Package twin keeps a device's twin: what is desired of it and what it
-// reported, as documents of the device shadow protocol, which devices in the
-// field speak already.
+// Package twin keeps a device's twin: its desired and its reported state, as
+// documents of the device shadow protocol, which devices in the field already
+// speak.
 //
 //	doc, answers, refused := twin.Update(doc, payload, now, limits)
 //	if refused != nil {
@@ -17,32 +17,33 @@
 // value: operations give a new one, and the two share what did not change. The
 // same document, request and time give the same bytes in any process, also with
 // another version of Go: the package writes its JSON itself, with sorted keys.
-// The zero Document is a shadow that was never made.
+// The zero Document is a shadow that was never created.
 //
 // # Meaning
 //
 // A request is merged as in RFC 7396: objects key by key, null removes a key,
 // anything else, arrays too, is replaced whole. An object whose last key was
-// removed stays, empty; a section (desired, reported) without keys goes. Each
+// removed stays, empty; a section (desired, reported) without keys is removed. Each
 // accepted update raises the version by one, whether it changes anything or not.
 //
-// The delta holds the keys of desired that reported lacks or has otherwise; what
-// only reported has never appears. Numbers are kept as they were written and
+// The delta holds the keys of desired that reported lacks or has with another
+// value; what only reported has never appears. Numbers are kept as they were written and
 // compared by value, exactly: 1 equals 1.0, and 9007199254740993 does not equal
 // 9007199254740992. Merged into reported, a delta makes reported equal to desired
 // on all keys of desired.
 //
 // The time of each value is kept (seconds since 1970), one number for a whole
-// subtree if all of it is of one time, and is shown in the protocol's form: the
+// subtree if all of it has the same time, and is written in the protocol's form: the
 // shape of the state with {"timestamp":n} for each value, also in arrays.
 //
 // A shadow that was deleted leaves its version behind for [Limits].Tombstone (48
-// hours); one that is made again within goes on counting. [Prune] forgets it.
+// hours); one that is created again within that time goes on counting. [Prune]
+// forgets it.
 //
 // # Where the protocol leaves a choice
 //
 //   - A version in a request must be the current one (409). Of a shadow that was
-//     deleted that is the version it had; of one that never was, it is 1 (400).
+//     deleted that is the version it had; of one that never existed, it is 1 (400).
 //   - Levels of nesting are counted within a section: desired itself is the
 //     first, objects and arrays below it count. 6 so accepts all that the open
 //     engine accepts, which counts from state on, and 8 is the service's quota.
@@ -51,7 +52,7 @@
 //   - update/documents of a new shadow has an empty document as previous.
 //   - Numbers that no double can hold (1e400), null within arrays, and sections
 //     other than desired, reported and delta are invalid nodes (400).
-//   - Keys are taken as they are written; of a key that is there twice, the last.
+//   - Keys are taken as they are written; of a duplicate key, the last.
 //
 // # Bounds
 //

@@ -8,7 +8,7 @@ import (
 )
 
 // Document is one shadow of a device: an immutable value. The zero Document is a
-// shadow that was never made.
+// shadow that was never created.
 type Document struct {
 	version           int64
 	desired, reported section
@@ -29,7 +29,7 @@ func (s section) size() int {
 	return len(appendValue(nil, s.value))
 }
 
-// merged applies what a request says of a section: null removes it.
+// merged applies a request's part for a section: null removes it.
 func (s section) merged(patch any, at *stamp) section {
 	if patch == nil {
 		return section{}
@@ -45,7 +45,7 @@ func (s section) merged(patch any, at *stamp) section {
 	return section{}
 }
 
-// Exists reports whether there is a shadow: made, and not deleted since.
+// Exists reports whether there is a shadow: created, and not deleted since.
 func (d Document) Exists() bool { return d.version > 0 && !d.deleted }
 
 // IsZero reports whether nothing is known, not even a version that was deleted.
@@ -132,7 +132,7 @@ func readDocument(b []byte) (out Document, err error) {
 	}
 	w, ok := v.(object)
 	if !ok {
-		return Document{}, errors.New("it is no object")
+		return Document{}, errors.New("not a JSON object")
 	}
 	if n, ok := w["v"].(json.Number); !ok || !sameNumber(n, "1") {
 		return Document{}, fmt.Errorf("format version %v; this program reads version %d", w["v"], formatVersion)
@@ -141,7 +141,7 @@ func readDocument(b []byte) (out Document, err error) {
 		out.version, _ = wholeNumber(n)
 	}
 	if out.version < 1 {
-		return Document{}, fmt.Errorf("version %v is no number from 1 on", w["version"])
+		return Document{}, fmt.Errorf("version %v: expected an integer of at least 1", w["version"])
 	}
 	if out.desired, err = readSection(w, "desired"); err != nil {
 		return Document{}, err
@@ -152,7 +152,7 @@ func readDocument(b []byte) (out Document, err error) {
 	if at, ok := w["deletedAt"]; ok {
 		n, _ := at.(json.Number)
 		if out.deletedAt, err = n.Int64(); err != nil || out.desired.value != nil || out.reported.value != nil {
-			return Document{}, errors.New("deletedAt is no time, or the deleted shadow has a state")
+			return Document{}, errors.New("deletedAt is not a time in milliseconds, or the deleted shadow has a state")
 		}
 		out.deleted = true
 	}
@@ -166,7 +166,7 @@ func readSection(w object, name string) (section, error) {
 	}
 	value, ok := v.(object)
 	if !ok || len(value) == 0 {
-		return section{}, fmt.Errorf("%s is no object with keys", name)
+		return section{}, fmt.Errorf("%s: expected an object with at least one key", name)
 	}
 	if fault := checkStored(value); fault != nil {
 		return section{}, fmt.Errorf("%s: %w", name, fault)

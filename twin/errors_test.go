@@ -197,7 +197,7 @@ func TestErrorsDecidedElsewhere(t *testing.T) {
 func TestDetailsNameThePlace(t *testing.T) {
 	for request, want := range map[string]string{
 		`{"state":{"desired":{"a":{"b.c":[1,{"d":null}]}}}}`: `null at desired.a.b\.c[1].d`,
-		`{"state":{"reported":{"a":[1e400]}}}`:               "a number that no double can hold at reported.a[0]",
+		`{"state":{"reported":{"a":[1e400]}}}`:               "a number that a double cannot hold at reported.a[0]",
 		`{"state":{"report":{}}}`:                            "state has a section 'report'",
 		nested(7):                                            "nested deeper than the limit at desired.a.a.a.a.a.a",
 	} {

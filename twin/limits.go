@@ -29,12 +29,12 @@ func DefaultLimits() Limits {
 	return Limits{Document: 8192, Request: 32 << 10, Depth: 6, Token: 64, Tombstone: 48 * time.Hour}
 }
 
-// Validate reports all limits that make no sense.
+// Validate reports every limit that is out of range, joined.
 func (l Limits) Validate() error {
 	var faults []error
 	atLeast := func(name string, got, least int) {
 		if got < least {
-			faults = append(faults, fmt.Errorf("twin limits: %s is %d, and must be at least %d", name, got, least))
+			faults = append(faults, fmt.Errorf("twin limits: %s is %d; must be at least %d", name, got, least))
 		}
 	}
 	atLeast("document", l.Document, 2)
@@ -42,10 +42,10 @@ func (l Limits) Validate() error {
 	atLeast("depth", l.Depth, 1)
 	atLeast("token", l.Token, 1)
 	if l.Depth > maxDepth {
-		faults = append(faults, fmt.Errorf("twin limits: depth is %d, and must be at most %d", l.Depth, maxDepth))
+		faults = append(faults, fmt.Errorf("twin limits: depth is %d; must be at most %d", l.Depth, maxDepth))
 	}
 	if l.Tombstone < 0 {
-		faults = append(faults, fmt.Errorf("twin limits: tombstone is %s, and must not be negative", l.Tombstone))
+		faults = append(faults, fmt.Errorf("twin limits: tombstone is %s; must not be negative", l.Tombstone))
 	}
 	return errors.Join(faults...)
 }

@@ -49,7 +49,7 @@ func goodNumber(n json.Number) bool {
 	return strings.Trim(mantissa, "-0.") == ""
 }
 
-// wholeNumber is the value of a number without a fraction, from 0 on.
+// wholeNumber is the value of an integer of at least 0.
 func wholeNumber(n json.Number) (int64, bool) {
 	if !goodNumber(n) {
 		return 0, false

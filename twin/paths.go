@@ -13,8 +13,8 @@ type Changes struct {
 	Reported []string `json:"reported,omitempty"`
 }
 
-// ChangedPaths compares the values of two documents; a change of time only is
-// none. Where an object came or went, the paths are those of the values in it.
+// ChangedPaths compares the values of two documents; a change of a time alone does
+// not count. Where an object came or went, the paths are those of the values in it.
 // If the paths of a section have more than 4,096 bytes together, its top-level
 // keys stand for what is below them.
 func ChangedPaths(before, after Document) Changes {
@@ -24,15 +24,15 @@ func ChangedPaths(before, after Document) Changes {
 	}
 }
 
-// DeltaPaths are the paths of what is desired and not reported, sorted, bounded
-// as those of ChangedPaths.
+// DeltaPaths are the paths of the desired values that are not reported, sorted, and
+// bounded as those of ChangedPaths.
 func DeltaPaths(doc Document) []string {
 	delta, _ := doc.delta()
 	return changed(section{}, section{value: delta})
 }
 
-// Diverged are those of the given paths, of desired, where the device has not
-// converged: where the delta has them, or something above or below them.
+// Diverged are those of the given paths, in desired, at which the device has not
+// converged: the delta has them, or something above or below them.
 func Diverged(doc Document, paths []string) []string {
 	open := DeltaPaths(doc)
 	var out []string
@@ -60,14 +60,14 @@ func escapeKey(key string) string { return keyEscaper.Replace(key) }
 // pathList collects until it is full.
 type pathList struct {
 	paths []string
-	text  int
+	bytes int // of all paths
 }
 
-func (l *pathList) full() bool { return l.text > maxPathText }
+func (l *pathList) full() bool { return l.bytes > maxPathText }
 
 func (l *pathList) add(path string) {
 	l.paths = append(l.paths, path)
-	l.text += len(path)
+	l.bytes += len(path)
 }
 
 func changed(before, after section) []string {
@@ -89,7 +89,7 @@ func changed(before, after section) []string {
 }
 
 // compare adds the paths at and below one path. No stored value is null, so nil
-// says that nothing is there.
+// means that there is no value.
 func (l *pathList) compare(path string, a, b any) {
 	if l.full() {
 		return

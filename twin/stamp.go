@@ -108,13 +108,13 @@ func readStamp(stored, of any) (*stamp, error) {
 	case json.Number:
 		at, err := x.Int64()
 		if err != nil {
-			return nil, fmt.Errorf("%s is no time in seconds", x)
+			return nil, fmt.Errorf("%s is not a time in seconds", x)
 		}
 		return &stamp{at: at}, nil
 	case object:
 		o, ok := of.(object)
 		if !ok || len(o) != len(x) || len(o) == 0 {
-			return nil, fmt.Errorf("times and values do not fit")
+			return nil, fmt.Errorf("times do not match the values")
 		}
 		parts := make(map[string]*stamp, len(o))
 		for _, k := range sortedKeys(o) {

@@ -16,13 +16,13 @@ import (
 type object = map[string]any
 
 var (
-	errTrailing = errors.New("there is more after the JSON value")
-	errNotJSON  = errors.New("it is no JSON value")
-	errTooDeep  = errors.New("it is nested too deep")
+	errTrailing = errors.New("unexpected data after the JSON value")
+	errNotJSON  = errors.New("not a JSON value")
+	errTooDeep  = errors.New("nested too deeply")
 )
 
 // decode reads one JSON value and nothing after it. The decoder is deterministic,
-// which the check of workflows can't see for itself.
+// which the check of workflows cannot see.
 //
 //workflowcheck:ignore
 func decode(b []byte) (any, error) {
@@ -129,7 +129,7 @@ func plainObject(o object) object {
 	return out
 }
 
-// fromPlain copies what an expression made, with numbers as text.
+// fromPlain copies what an expression made, with numbers as json.Number.
 func fromPlain(v any, level int) (any, error) {
 	if level > maxDepth {
 		return nil, errTooDeep

@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// raw is JSON text within a value that is written.
+// raw is encoded JSON within a value that is written.
 type raw []byte
 
 // appendValue writes JSON without spaces, with sorted keys, and escapes only

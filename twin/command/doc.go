@@ -1,8 +1,8 @@
-// Package command keeps the commands of one device: in order, one at a time,
-// each until the device has answered it or its time is over.
+// Package command keeps the queue of one device's commands: in order, one at a
+// time, each until the device has completed it or its time to live is over.
 //
 //	added, superseded, refused := queue.Add(command.Command{ID: id, Name: "reboot", Created: now, Expires: now.Add(ttl)}, false, limits)
-//	if c, ok := queue.Next(now); ok { // the device is there, and none is under way
+//	if c, ok := queue.Next(now); ok { // the device is online, and no command is under way
 //		publish(c)
 //	}
 //	ended, changed := queue.Answer(id, command.Succeeded, result, "", now)
@@ -16,19 +16,20 @@
 //
 // # Meaning
 //
-// A command waits, is sent, and ends. It ends by what the device answers
+// A command waits, is sent, and ends. It ends by what the device acknowledges
 // (succeeded, failed, rejected) or by what the service decides (expired,
-// cancelled, superseded), once: what comes later changes nothing. The answer
+// cancelled, superseded), once: later acknowledgements change nothing. The status
 // accepted ends nothing. The time to live counts from the creation and covers
 // waiting, delivery and work.
 //
 // At most one command is sent and not ended. The next is the oldest that waits.
-// [Queue.Again] gives the command under way once more, for a device that came
-// back and may not have received it: a device has to ignore an id that it knows.
+// [Queue.Again] returns the command under way once more, for a device that
+// reconnected and may not have received it: a device has to ignore an id that it
+// knows.
 //
 // # Bounds
 //
 // [Limits] bounds how many commands wait, and their bytes together. Of the ended
 // the newest are kept, without their data, and what the device says of them is
-// clipped.
+// cut to 1,024 bytes (results) and 256 bytes (reasons).
 package command

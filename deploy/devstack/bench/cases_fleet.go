@@ -141,9 +141,9 @@ func (r *run) fleetAtWork(ctx context.Context, s *system, devices []*account) er
 	return nil
 }
 
-// fleetWarmUp lets liveness come to its steady rate: devices that spoke for the
-// first time within two minutes are also due within two minutes, and of those once
-// more that had nothing to say in between. Short runs do without.
+// fleetWarmUp lets liveness reach its steady rate: leases of devices that spoke for
+// the first time within two minutes are renewed within two minutes as well, and once
+// more for those that sent nothing relevant in between. Short runs skip it.
 func (r *run) fleetWarmUp(s *system) time.Duration {
 	_, tolerance := s.model.Liveness()
 	if r.Lasts < tolerance/4 {

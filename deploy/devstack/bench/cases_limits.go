@@ -36,7 +36,7 @@ func (f *fanIn) look(topic, payload []byte) {
 	f.highest[string(topic)] = seq
 }
 
-// playBroker is the broker alone.
+// playBroker measures the broker alone.
 func (r *run) playBroker(ctx context.Context) error {
 	const publishers, ahead = 50, 20_000
 	s, err := r.startBrokerOnly(ctx, caseBroker)
@@ -107,9 +107,9 @@ func (t *acceptAll) Signal(context.Context, string, device.Batch) error {
 	return nil
 }
 
-// playKnown is the memory of a bridge for devices that are idle. The bridge is in
-// this process, with nothing else in it that grows: there is no other way to know
-// how many devices there are without making a workflow for each.
+// playKnown measures the memory of a bridge for idle devices. The bridge is in this
+// process, in which nothing else grows: this is the only way to know how many devices
+// there are without a workflow for each.
 func (r *run) playKnown(ctx context.Context) error {
 	s, err := r.startBrokerOnly(ctx, caseBridge)
 	defer s.close()
@@ -145,7 +145,7 @@ func (r *run) grow(ctx context.Context, s *system, b *bridge.Bridge) (Row, error
 	if err := process.Poll(ctx, 20*time.Millisecond, ready); err != nil {
 		return Row{}, err
 	}
-	// The first devices bring what is made once.
+	// The first devices cause the allocations that happen only once.
 	if err := r.meet(ctx, s, b, "first", 1000); err != nil {
 		return Row{}, err
 	}
@@ -164,8 +164,8 @@ func (r *run) grow(ctx context.Context, s *system, b *bridge.Bridge) (Row, error
 	return row, nil
 }
 
-// meet lets each of n devices say two things, of which the bridge forgets what it
-// can.
+// meet lets each of n devices publish two messages, after which the bridge discards
+// the state that it can.
 func (r *run) meet(ctx context.Context, s *system, b *bridge.Bridge, prefix string, n int) error {
 	// In portions, so that nothing here remembers what was sent.
 	const portion = 5000
@@ -190,7 +190,7 @@ func (r *run) meet(ctx context.Context, s *system, b *bridge.Bridge, prefix stri
 // heap is what is alive in this process.
 func heap() float64 {
 	runtime.GC()
-	runtime.GC() // what finalizers let go
+	runtime.GC() // what finalizers released
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return float64(m.HeapAlloc)

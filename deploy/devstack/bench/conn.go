@@ -21,7 +21,7 @@ const (
 	bufferSize      = 64 << 10
 )
 
-// dialMQTT connects. The keep-alive is off: nobody here is ever idle for long.
+// dialMQTT connects. The keep-alive is off: no connection is ever idle for long.
 func dialMQTT(ctx context.Context, addr, id string, clean bool) (net.Conn, *bufio.Reader, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectPatience)
 	defer cancel()

@@ -136,7 +136,7 @@ func TestLoadEnds(t *testing.T) {
 	addr := fakeBroker(t, func(conn net.Conn, _ packets.ControlPacket) { conn.Close() })
 	l := &load{addr: addr, devices: newAccounts("dev", 1, "telemetry"), conns: 1, messages: 10_000, say: tick}
 	if err := l.run(t.Context()); err == nil {
-		t.Error("a connection that broke is no error")
+		t.Error("a broken connection is not an error")
 	}
 }
 
@@ -200,7 +200,7 @@ func TestSubscriber(t *testing.T) {
 	}
 }
 
-// The look at a fan-in finds what is missing and what comes twice.
+// A fan-in finds missing and repeated messages.
 func TestFanIn(t *testing.T) {
 	f := &fanIn{highest: map[string]uint64{}}
 	for _, payload := range []string{"1", "3", "3", "x"} {

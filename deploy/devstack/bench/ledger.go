@@ -89,7 +89,7 @@ func inOrder(a *account, v workflows.View) string {
 	case v.Delivery.Late > 0:
 		return fmt.Sprintf("%d messages out of order", v.Delivery.Late)
 	case len(v.Delivery.Epochs) != 1 || v.Delivery.Epochs[0].Highest > a.sent():
-		return fmt.Sprintf("numbers that nobody sent: %+v", v.Delivery.Epochs)
+		return fmt.Sprintf("numbers that were never sent: %+v", v.Delivery.Epochs)
 	}
 	return ""
 }

@@ -12,7 +12,7 @@ import (
 	"devicetwin/workflows"
 )
 
-// twinOf applies what a device said, as its workflow would.
+// twinOf applies what a device published, as its workflow would.
 func twinOf(t *testing.T, file string, channel device.Channel, said []string) workflows.View {
 	t.Helper()
 	raw, err := files.ReadFile("testdata/" + file)
@@ -43,7 +43,7 @@ func twinOf(t *testing.T, file string, channel device.Channel, said []string) wo
 		v.Delivery.Judge(m)
 		name, ok := model.Classify(m)
 		if !ok {
-			t.Fatalf("%s is no event", text)
+			t.Fatalf("%s is not an event", text)
 		}
 		v.Snapshot, _ = model.Step(v.Snapshot, devicefsm.Event{Name: name, Data: m.Data, Time: now, Alive: true})
 	}
@@ -59,7 +59,7 @@ func speak(a *account, say speech, n int) (said []string) {
 	return said
 }
 
-// The ledger agrees with a workflow that applied everything, and with no other.
+// The ledger accepts only a workflow that applied everything.
 func TestCountsAll(t *testing.T) {
 	a := newAccounts("dev", 1, "events/tick")[0]
 	said := speak(a, tick, 20)

@@ -13,14 +13,14 @@ import (
 	"devicetwin/deploy/devstack/process"
 )
 
-// account is what one device was made to say. It belongs to the connection that
-// publishes for the device, and to nobody else before that has ended.
+// account records what one device has published. It belongs to the connection that
+// publishes for the device until that connection has ended.
 type account struct {
 	id, topic string
 	// due is when each message was due, by its number minus one, in Unix
 	// nanoseconds: a generator that lags behind makes the service no faster.
 	due []int64
-	// hot is what the threshold model has to make of it.
+	// hot is the state that the threshold model must have derived.
 	hot        bool
 	excursions uint64   // rises to hot
 	crossings  []uint64 // numbers of the messages that change the class
@@ -39,7 +39,7 @@ func newAccounts(prefix string, n int, topic string) []*account {
 // sent is how many messages were published, numbered from 1.
 func (a *account) sent() uint64 { return uint64(len(a.due)) }
 
-// speech is what a device says next; it appends the payload to b.
+// speech appends the next payload of a device to b.
 type speech func(a *account, b []byte) []byte
 
 // tick is a message that always matters.

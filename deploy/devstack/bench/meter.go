@@ -21,7 +21,7 @@ const (
 	metricDeadLetters = "devicetwin_bridge_dead_letters_total"
 )
 
-// readings are where everything stood at a moment.
+// readings are the counters at one moment.
 type readings struct {
 	at     time.Time
 	cpu    map[process.Part]time.Duration

@@ -17,7 +17,7 @@ const ReportVersion = 1
 // Report is the outcome of a run.
 type Report struct {
 	Version int                `json:"report_version"`
-	Clean   bool               `json:"clean"` // there are rows, and all are clean
+	Clean   bool               `json:"clean"` // there are rows, and all pass
 	At      time.Time          `json:"at"`
 	CPUs    int                `json:"cpus"`
 	Broker  process.BrokerKind `json:"broker"`
@@ -45,14 +45,14 @@ type Row struct {
 	Remark  string                   `json:"remark,omitempty"`
 	Targets []Target                 `json:"targets,omitempty"`
 	Clean   bool                     `json:"clean"`
-	Faults  []string                 `json:"faults,omitempty"` // what the ledger says, the first ones
+	Faults  []string                 `json:"faults,omitempty"` // the first violations in the ledger
 	Error   string                   `json:"error,omitempty"`  // why the case has no result
 }
 
 // Target is what a case should reach.
 type Target struct {
 	What string `json:"what"`
-	// Reached is the part of the target that was reached: 1 and more meet it.
+	// Reached is the part of the target that was reached: at least 1 meets it.
 	Reached float64 `json:"reached"`
 	Met     bool    `json:"met"`
 }
@@ -67,7 +67,7 @@ func newReport(o Options) Report {
 // keptFaults is how many faults of a case are reported.
 const keptFaults = 10
 
-// finish decides whether the case is clean.
+// finish decides whether the case passes.
 func (r *Row) finish() {
 	r.Clean = r.Error == "" && len(r.Faults) == 0
 	if extra := len(r.Faults) - keptFaults; extra > 0 {
@@ -83,7 +83,7 @@ func (r *Row) measured() string {
 	return number(r.Value) + " " + r.Unit
 }
 
-// complaint is what is wrong, "" if nothing.
+// complaint lists the violations, "" if there are none.
 func (r *Row) complaint() string {
 	switch {
 	case r.Error != "":

@@ -13,7 +13,7 @@ import (
 
 func ms(n float64) *float64 { return &n }
 
-func judged(rows ...Row) Report {
+func concluded(rows ...Row) Report {
 	r := Report{CPUs: 2, Broker: process.NATS, Seconds: 30}
 	for _, row := range rows {
 		row.finish()
@@ -47,14 +47,14 @@ func TestTargets(t *testing.T) {
 		{"a case that failed", []Row{{Case: caseOne, Error: "no broker"}}, nil},
 	}
 	for _, test := range tests {
-		r := judged(test.rows...)
+		r := concluded(test.rows...)
 		if got := r.row(test.rows[0].Case).Targets; !slices.Equal(got, test.want) {
 			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
 		}
 	}
 }
 
-// One row that is not clean, or no row at all, makes the run not clean.
+// One row with violations, or no row at all, makes the run fail.
 func TestClean(t *testing.T) {
 	clean := Row{Case: caseOne, Value: 1}
 	for name, test := range map[string]struct {
@@ -66,7 +66,7 @@ func TestClean(t *testing.T) {
 		"a fault":  {[]Row{clean, {Case: caseStream, Faults: []string{"message 7 is lost"}}}, false},
 		"an error": {[]Row{{Case: caseStream, Error: "no broker"}, clean}, false},
 	} {
-		if got := judged(test.rows...).Clean; got != test.want {
+		if got := concluded(test.rows...).Clean; got != test.want {
 			t.Errorf("%s: clean is %t", name, got)
 		}
 	}
@@ -74,7 +74,7 @@ func TestClean(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	many := slices.Repeat([]string{"message 7 is lost"}, keptFaults+5)
-	r := judged(
+	r := concluded(
 		Row{Case: caseBroker, Value: 55_738.4, Unit: "messages/s", Devices: 1000},
 		Row{Case: caseLatency, Value: 50, Unit: "events/s", Devices: 50, P50: ms(7.66), P99: ms(130), CPU: map[process.Part]float64{process.Bridge: 7.4}},
 		Row{Case: caseStream, Error: "no Temporal"},
@@ -125,7 +125,7 @@ func TestCases(t *testing.T) {
 		t.Error(err)
 	}
 	if err := CheckOnly([]string{"nothing"}); err == nil || !strings.Contains(err.Error(), caseTemporal) {
-		t.Errorf("a case that there is not: %v", err)
+		t.Errorf("an unknown case: %v", err)
 	}
 }
 

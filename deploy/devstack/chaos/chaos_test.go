@@ -69,12 +69,12 @@ func cleanOutcome() Outcome {
 	}}
 }
 
-// A case passes only if it proved something and the figures say so themselves.
+// A case passes only if it proved something, and the figures agree.
 func TestJudge(t *testing.T) {
 	ok := cleanOutcome()
 	ok.conclude(nil)
 	if !ok.Clean || ok.Error != "" {
-		t.Fatalf("a clean case is judged %+v", ok)
+		t.Fatalf("a case without violations: %+v", ok)
 	}
 	for name, spoil := range map[string]func(*Outcome) error{
 		"error":              func(*Outcome) error { return errors.New("the fleet ended too soon") },
@@ -95,7 +95,7 @@ func TestJudge(t *testing.T) {
 		o := cleanOutcome()
 		o.conclude(spoil(&o))
 		if o.Clean || o.Error == "" {
-			t.Errorf("%s: judged %+v", name, o)
+			t.Errorf("%s: %+v", name, o)
 		}
 	}
 	if r := (Report{}); r.Clean {
@@ -103,7 +103,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// What a killed broker took with it is told apart from all else that is wrong.
+// Messages that were lost with a killed broker are distinguished from other violations.
 func TestLostByBroker(t *testing.T) {
 	lossy := func() Outcome {
 		o := cleanOutcome()
@@ -137,7 +137,7 @@ func TestLostByBroker(t *testing.T) {
 		o.conclude(nil)
 		r := Report{Outcomes: []Outcome{o}}
 		if o.Clean || o.LostByBroker != c.want || r.Excused() != c.want {
-			t.Errorf("%s: judged %+v", name, o)
+			t.Errorf("%s: %+v", name, o)
 		}
 	}
 }
@@ -188,7 +188,7 @@ func echo(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// A link that is slow, and then is no more, delivers everything, as TCP does.
+// A link that was slow for a while delivers everything, as TCP does.
 func TestARestoredLinkHasDroppedNothing(t *testing.T) {
 	l, err := openLink(Link{Bridge, Broker}, "127.0.0.1:0", echo(t))
 	if err != nil {
@@ -279,7 +279,7 @@ func TestProxiedLink(t *testing.T) {
 	}
 }
 
-// The bridge's log tells what it received: see TestTraceTellsWhatWasReceived in
+// The bridge logs what it received: see TestTraceTellsWhatWasReceived in
 // package bridge for its words.
 func TestReceivedOf(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "bridge.log")

@@ -1,5 +1,5 @@
-// Package chaos breaks things on purpose while a fleet plays, and lets the
-// simulator's ledger say what became of it.
+// Package chaos injects faults while a fleet plays, and checks the simulator's
+// ledger afterwards.
 //
 // A case is one fault with one broker. Each case has servers, a bridge, a worker
 // and a fleet of its own, every one of them a process that can be killed, paused
@@ -9,10 +9,10 @@
 //
 // # What counts
 //
-// A case is clean if the simulator's report is: nothing lost, reordered or
-// applied twice, and each reprovisioning that was due and no other. The model and
+// A case passes if the simulator reports no violations: nothing lost, duplicated or
+// reordered, and exactly the reprovisionings that were due. The model and
 // the scenario (testdata) leave more time for an answer than any fault takes, so
-// that the simulator can tell what was due from what the devices did alone.
+// that the simulator can distinguish what was due from what the devices did on their own.
 //
 // In phases of the model each reading has to be applied; in the others only those
 // that cross a threshold with hysteresis, and the bridge leaves out the rest. What
@@ -24,18 +24,18 @@
 // in InfluxDB, but for those that a killed bridge took along, and those that a bridge
 // says it dropped when neither InfluxDB nor its spool would take them.
 //
-// A clean report proves nothing about a fault that did not happen, or happened to
-// nobody. So a case is an error, and not a pass, unless the fleet was sending
-// before the first round of the fault and after the last one, no process ended by
-// itself, the link in question carried something, and the workflows were
+// A report without violations proves nothing about a fault that did not happen, or
+// had no effect. So a case is an error, and not a pass, unless the fleet was sending
+// before the first round of the fault and after the last one, no process ended
+// unexpectedly, the link in question carried something, and the workflows were
 // continued as new.
 //
 // # Order and waiting
 //
-// Some cases run side by side, each with ports, files and processes of its own.
+// Some cases run in parallel, each with ports, files and processes of its own.
 // Within a case the fault comes in rounds, and each
 // round waits until messages have reached the bridge since the one before: a fault
-// always meets a service at work, however slow the machine is.
+// always meets a service that is working, however slow the machine is.
 //
 // The end of the context ends the case and kills its processes; on Linux they also
 // end with the process that started them, whatever ends that.

@@ -47,7 +47,7 @@ const (
 	Cut      Kind = "cut"      // end all connections and refuse new ones
 	Delay    Kind = "delay"    // everything arrives half a second later, in both directions
 	Throttle Kind = "throttle" // few bytes a second, in both directions
-	Restart  Kind = "restart"  // told to end (SIGTERM), and started again after a while
+	Restart  Kind = "restart"  // SIGTERM, and start again after a while
 	Fill     Kind = "fill"     // the disk of its spool is full, while InfluxDB is away
 )
 

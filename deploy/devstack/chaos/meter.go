@@ -26,7 +26,7 @@ var (
 
 func init() {
 	toxics.Register(meterType, new(meterToxic))
-	// Some toxics tell of each turn in the log of the whole process.
+	// Some toxics log each chunk, to the logger of the whole process.
 	zerolog.SetGlobalLevel(zerolog.WarnLevel)
 }
 

@@ -119,7 +119,7 @@ func (p *play) play(ctx context.Context, outcome *Outcome) error {
 	return p.askPoints(ctx, s, in, outcome, logs)
 }
 
-// askPoints holds the ledger against InfluxDB.
+// askPoints compares the ledger with InfluxDB.
 func (p *play) askPoints(ctx context.Context, s *system, in *injection, outcome *Outcome, bridgeLogs []string) error {
 	due, err := readLedger(p.ledger)
 	if err != nil {
@@ -139,9 +139,9 @@ func (p *play) askPoints(ctx context.Context, s *system, in *injection, outcome 
 	return outcome.Points.lookFor(without, bridgeLogs)
 }
 
-// tolerated is how many points may be missing. A bridge that is killed takes along
+// tolerated is how many points may be missing. A bridge that is killed loses
 // what it received in the last second before, a little more on a busy machine; one
-// that can keep points nowhere may drop them, if it says so.
+// that can store points nowhere may drop them, if it counts them.
 func (p *play) tolerated(met int, dropped uint64) uint64 {
 	const seconds = 4
 	switch {

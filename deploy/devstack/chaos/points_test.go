@@ -77,8 +77,8 @@ func TestPointsReport(t *testing.T) {
 	}
 }
 
-// Of points that are missing beyond what is tolerated, those are told apart that no
-// bridge received.
+// If more points are missing than tolerated, those that no bridge received are
+// counted separately.
 func TestPointsThatNoBridgeReceived(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "bridge.log")
 	if err := os.WriteFile(log, []byte("level=DEBUG msg=received device=p1 epoch=7 seq=2 channel=telemetry\n"), 0o600); err != nil {
@@ -93,7 +93,7 @@ func TestPointsThatNoBridgeReceived(t *testing.T) {
 	}
 }
 
-// Only what a fault may rightly cost is tolerated.
+// Only what a fault may cost is tolerated.
 func TestTolerated(t *testing.T) {
 	for name, want := range map[string]uint64{
 		"kill-bridge": 3 * 20 * 4 * 4, "rolling-kill-bridges": 3 * 20 * 4 * 4, "disk-full-spool": 17,

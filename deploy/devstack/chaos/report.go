@@ -49,7 +49,7 @@ type Outcome struct {
 	Simulation *simulator.Report `json:"simulation"`
 }
 
-// PointsReport is what the ledger says of the points in InfluxDB.
+// PointsReport compares the ledger with the points in InfluxDB.
 type PointsReport struct {
 	Due       uint64 `json:"due"`       // telemetry acknowledged by the broker
 	Missing   uint64 `json:"missing"`   // of these, without a point; lost messages count as lost only
@@ -69,8 +69,8 @@ func (p *PointsReport) count(missing []simulator.LostMessage, lost []LostMessage
 }
 
 // lookFor looks for messages without a point in the logs of the bridges, if there are
-// more of them than there may be. A repetition that need not be applied is not lost for
-// the ledger when the broker takes it along.
+// more of them than there may be. For the ledger, a repetition that need not be applied is
+// not lost when it is lost with the broker.
 func (p *PointsReport) lookFor(without []simulator.LostMessage, bridgeLogs []string) error {
 	if p.Missing <= p.Tolerated {
 		return nil

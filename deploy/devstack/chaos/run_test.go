@@ -13,14 +13,14 @@ import (
 	"devicetwin/deploy/devstack/process"
 )
 
-// Cases that run side by side keep their places in the report, and what they tell
-// has their names.
+// Cases that run in parallel keep their order in the report, and their progress has
+// their names.
 func TestRunSideBySide(t *testing.T) {
 	sh, err := exec.LookPath("sh")
 	if err != nil {
 		t.Skip("no shell")
 	}
-	// Two first servers are there at the same time, and end; nobody else is started.
+	// Two first servers are there at the same time, and end; nothing else is started.
 	var both sync.WaitGroup
 	both.Add(2)
 	program := func(string, ...string) *exec.Cmd {
@@ -42,7 +42,7 @@ func TestRunSideBySide(t *testing.T) {
 	}
 	for _, o := range report.Outcomes {
 		if o.Clean || !strings.Contains(o.Error, "no room") {
-			t.Errorf("%s is judged %+v", o.Fault, o)
+			t.Errorf("%s: %+v", o.Fault, o)
 		}
 	}
 	for line := range strings.Lines(out.String()) {
@@ -52,7 +52,7 @@ func TestRunSideBySide(t *testing.T) {
 	}
 }
 
-// What ends a run leaves neither processes nor files.
+// A run that is ended leaves neither processes nor files.
 func TestRunEnds(t *testing.T) {
 	sleep, err := exec.LookPath("sleep")
 	if err != nil {

@@ -22,8 +22,8 @@ const smallDiskBytes = 1 << 20
 type smallDisk struct{ dir string }
 
 // wrap lets a command see the small disk in the folder. The process number stays
-// the same: each program of the chain gives way to the next. The last but one
-// renews the wish to end with the parent, which new rights have cancelled.
+// the same: each program of the chain executes the next. The last but one
+// sets the signal at the end of the parent again, which new rights have cleared.
 func (d smallDisk) wrap(cmd *exec.Cmd) *exec.Cmd {
 	const script = `mount -t tmpfs -o size="$1",mode=0700 tmpfs "$2" && shift 2 && exec setpriv --pdeathsig KILL "$@"`
 	args := []string{"--mount", "sh", "-c", script, "sh", strconv.Itoa(smallDiskBytes), d.dir, cmd.Path}

@@ -14,8 +14,8 @@ import (
 	"devicetwin/deploy/devstack/process"
 )
 
-// A process on a small disk is told, by the system, that its disk is full, and can
-// go on when there is room.
+// A process on a small disk gets an error from the system when its disk is full, and
+// continues when there is room.
 func TestSmallDisk(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("small disks need Linux")

@@ -24,9 +24,9 @@ type Place string
 
 // The places, in the order in which a message comes to them.
 const (
-	Published Place = "published" // the broker has acknowledged it, and nobody has seen it since
+	Published Place = "published" // acknowledged by the broker, and not seen since
 	Received  Place = "received"  // by the bridge
-	Signalled Place = "signalled" // it stands in the history of the device's workflow, which did not apply it
+	Signalled Place = "signalled" // in the history of the device's workflow, which did not apply it
 )
 
 // LostMessage is a message that was not applied.
@@ -35,8 +35,8 @@ type LostMessage struct {
 	LastSeen Place `json:"last_seen"`
 }
 
-// trace finds out how far the lost messages came: the bridge's log tells what it
-// received, and the histories of the workflows what was signalled.
+// trace finds out how far the lost messages came: the bridge's log shows what it
+// received, and the histories of the workflows show what was signalled.
 func trace(ctx context.Context, c client.Client, bridgeLogs []string, lost []simulator.LostMessage) ([]LostMessage, error) {
 	var traced []LostMessage
 	signalled := map[string]map[simulator.LostMessage]bool{}
@@ -62,7 +62,7 @@ func trace(ctx context.Context, c client.Client, bridgeLogs []string, lost []sim
 	return traced, nil
 }
 
-// receivedOf looks for messages in the logs of the bridges, in which they note each
+// receivedOf looks for messages in the logs of the bridges, which log each
 // that they receive.
 func receivedOf(files []string, wanted []simulator.LostMessage) (map[simulator.LostMessage]bool, error) {
 	found := map[simulator.LostMessage]bool{}

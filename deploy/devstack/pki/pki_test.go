@@ -119,7 +119,7 @@ func TestServerCertificateIsKeptAndRenewed(t *testing.T) {
 	a = open(t, dir)
 	pair, err = a.Server(names, now)
 	if err := verify(a, leaf(t, pair, err), x509.ExtKeyUsageServerAuth, now); err != nil {
-		t.Errorf("after the authority was made anew: %v", err)
+		t.Errorf("after a new authority was made: %v", err)
 	}
 }
 
@@ -138,7 +138,7 @@ func TestAuthorityStays(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(dir, ".new-*")); len(left) > 0 {
 		t.Errorf("drafts are left: %v", left)
 	}
-	// Killed between key and certificate: nobody has seen either.
+	// Killed between key and certificate: neither was ever used.
 	if err := os.Remove(filepath.Join(dir, "ca.pem")); err != nil {
 		t.Fatal(err)
 	}

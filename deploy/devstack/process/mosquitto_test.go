@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Mosquitto is ready when it listens, keeps its sessions where it was told to,
-// and takes more settings, or says which of them it does not know.
+// Mosquitto is ready when it listens, keeps its sessions in the configured folder,
+// and accepts more settings, or reports one that it does not know.
 func TestMosquitto(t *testing.T) {
 	if _, err := FindMosquitto(); err != nil {
 		t.Skip(err)

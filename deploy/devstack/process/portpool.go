@@ -35,7 +35,7 @@ func NewPortPool() *PortPool {
 
 var errNoPort = errors.New("find a free port: all are taken")
 
-// Take reserves n different ports on which nobody listens at this moment.
+// Take reserves n different ports on which nothing listens at this moment.
 func (p *PortPool) Take(n int) ([]string, error) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A port is given to one run at a time, and to nobody who listens on it.
+// A port is given to one run at a time, and not while something listens on it.
 func TestPortPool(t *testing.T) {
 	pool := NewPortPool()
 	first, err := pool.Take(3)

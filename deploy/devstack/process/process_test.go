@@ -52,7 +52,7 @@ func TestProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := errors.Join(ending.Stop(), ending.Crashed()); err != nil {
-		t.Errorf("a process that ended when it was told to: %v", err)
+		t.Errorf("a process that was stopped: %v", err)
 	}
 	failing := New(t.TempDir(), "part", SaidReady, func() *exec.Cmd {
 		return exec.Command(sh, "-c", "echo no port >&2; exit 3")

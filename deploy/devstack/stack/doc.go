@@ -1,7 +1,7 @@
 // Package stack starts, inside one process, what a fleet of devices needs
 // around devicetwin: an MQTT broker (NATS with JetStream), a Temporal server
 // with its web UI on SQLite, and InfluxDB 1.8. It is for development, tests and
-// demonstrations; a production installation runs these servers by themselves.
+// demonstrations; a production installation runs these servers on their own.
 //
 //	s, err := stack.Start(ctx, stack.Options{})   // all parts, free ports, temporary data
 //	defer s.Close()
@@ -27,7 +27,7 @@
 //
 // # Addresses
 //
-// All listeners are on loopback (Options.Host), where everybody may do everything.
+// All listeners are on loopback (Options.Host), where every client may do everything.
 // Only the broker's second listener, PartMQTTS, is fit for a network: it demands a
 // certificate of each device, and holds it to its own topics and sessions. Port 0 takes any free port; a
 // fixed port that is taken is a *PortError before anything is started.
@@ -36,7 +36,7 @@
 //
 // MQTT demands that a broker sends what a client has not acknowledged again, in
 // the original order, as soon as the client is back [MQTT-4.4.0-1,
-// MQTT-4.6.0-1]. NATS by itself does so only when its acknowledgement timeout
+// MQTT-4.6.0-1]. NATS alone does so only when its acknowledgement timeout
 // has run out, and lets newer messages pass in the meantime. The broker of this
 // package corrects that when a client connects: see resume.go.
 package stack

@@ -82,7 +82,7 @@ func newGrafana(o Options, dir string, influx *InfluxDB) (*Grafana, error) {
 }
 
 // findGrafana knows the program by its present and by its former name, and the
-// home path that packages install beside it.
+// home path that packages install next to it.
 func findGrafana() (program string, args []string, err error) {
 	if path, err := exec.LookPath("grafana"); err == nil {
 		program, args = path, []string{"server"}

@@ -112,8 +112,8 @@ func influxConfig(dir, rpc, http string) *run.Config {
 	return c
 }
 
-// drainErrors reads what the services report out of band: they wait until
-// somebody does.
+// drainErrors reads what the services report out of band: they block until
+// they are read.
 func (i *InfluxDB) drainErrors(out *slog.Logger) {
 	for {
 		select {

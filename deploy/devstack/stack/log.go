@@ -14,8 +14,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// The servers report what is news to their operators. To somebody who develops
-// against them it is noise: so notices become debug, and only what needs
+// The servers log what matters to their operators. To a developer who uses them it
+// is noise: so notices become debug, and only what needs
 // attention stays visible. Everything is debug while the stack shuts down,
 // because the servers then complain about each other's absence.
 

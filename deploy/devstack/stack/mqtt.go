@@ -14,7 +14,7 @@ const (
 	// MaxUnacknowledged is how many QoS 1 messages the broker sends on one
 	// subscription before it waits for acknowledgements. It equals the
 	// default window of the bridge, so that the bridge is held back here and
-	// not by a TCP connection that nobody reads.
+	// not by a TCP connection that is not read.
 	MaxUnacknowledged = 4096
 	// MaxMessage is the largest payload in bytes.
 	MaxMessage = 2 << 20

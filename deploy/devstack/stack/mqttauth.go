@@ -70,7 +70,7 @@ func (a *mqttAuth) Check(c server.ClientAuthentication) bool {
 
 // mayBe returns why a device with a certificate must not use this client id and
 // this user name, "" if it may. A device may have more than one session: "pump-1" and "pump-1/log",
-// which can't be another device's, because ids have no slash.
+// which cannot belong to another device, because ids have no slash.
 //
 // A user name that can't be an id is ignored, because the SDKs for AWS IoT say
 // there who they are ("?SDK=JavaScript&Version=2.2.16").

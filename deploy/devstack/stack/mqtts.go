@@ -27,7 +27,7 @@ const (
 
 // TLSListener is the broker's second listener, for devices with certificates. It
 // ends TLS and passes the bytes on to the first one, which is on loopback and
-// has been told which device is at the other end: see mqttAuth. A device can
+// knows which device is at the other end: see mqttAuth. A device can
 // use its own topics only, and its own sessions.
 type TLSListener struct {
 	listener net.Listener
@@ -164,7 +164,7 @@ func (l *TLSListener) handle(raw net.Conn) {
 	defer l.release(inside)
 	// The broker looks it up when it reads the CONNECT, which comes after this.
 	// It is forgotten only when the broker has ended the connection, or else a
-	// CONNECT that is read late would be nobody's.
+	// CONNECT that is read late would belong to no device.
 	address := inside.LocalAddr().String()
 	l.broker.auth.devices.Store(address, id)
 	defer l.broker.auth.devices.Delete(address)

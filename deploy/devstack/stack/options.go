@@ -65,7 +65,7 @@ type Ports struct {
 	Grafana  int
 }
 
-// DefaultPorts are the ports that each server uses by itself.
+// DefaultPorts are the ports that each server uses by default.
 func DefaultPorts() Ports {
 	return Ports{MQTT: 1883, MQTTS: 8883, Temporal: 7233, UI: 8233, InfluxDB: 8086, Grafana: 3000}
 }
@@ -94,7 +94,7 @@ type Options struct {
 	// SyncAlways makes the broker fsync every message before its PUBACK, and
 	// Temporal every signal before it is accepted.
 	SyncAlways bool
-	// KeepPoints is how long InfluxDB keeps points; 0 keeps them for ever.
+	// KeepPoints is how long InfluxDB keeps points; 0 keeps them forever.
 	KeepPoints time.Duration
 	// GrafanaDir is the deploy/grafana folder; only for PartGrafana.
 	GrafanaDir string
@@ -142,7 +142,7 @@ func (o Options) Validate() error {
 		fault("part grafana needs the folder with its provisioning (deploy/grafana)")
 	}
 	if o.KeepPoints != 0 && o.KeepPoints < meta.MinRetentionPolicyDuration {
-		fault("points kept for %v: expected 0 (for ever), or at least %v", o.KeepPoints, meta.MinRetentionPolicyDuration)
+		fault("points kept for %v: expected 0 (forever), or at least %v", o.KeepPoints, meta.MinRetentionPolicyDuration)
 	}
 	users := map[int]Part{}
 	for _, part := range o.Parts {

@@ -35,10 +35,10 @@ func checkPort(part Part, host string, port int) error {
 }
 
 // portOrFree returns port, or a free one if port is 0, for the servers that
-// must be told their port.
+// must be given their port.
 //
 // Linux hands out ephemeral ports at random, so that a port just closed can be
-// given to somebody else. A connection left in TIME_WAIT on the server's side
+// given to another process. A connection left in TIME_WAIT on the server's side
 // keeps the port from being handed out for a while, but not from being listened
 // on: the way in which Temporal's own development server does it.
 func portOrFree(host string, port int) (int, error) {

@@ -47,7 +47,7 @@ const (
 	unbindPause   = 2 * time.Millisecond
 
 	// JetStream error codes.
-	errConsumerBound = 10013 // somebody is subscribed to the old delivery subject
+	errConsumerBound = 10013 // the old delivery subject has a subscriber
 	errNoMessage     = 10037
 	errNoStream      = 10059
 	errNoConsumer    = 10014
@@ -185,7 +185,7 @@ func (r *resumer) requeue(consumer string) error {
 }
 
 // deliverTo changes the delivery subject of a consumer. The broker refuses it
-// while somebody is subscribed, so the end of a connection is waited for.
+// while there is a subscriber, so the end of a connection is waited for.
 func (r *resumer) deliverTo(consumer string, config map[string]json.RawMessage, subject string) error {
 	config["deliver_subject"], _ = json.Marshal(subject)
 	request, err := json.Marshal(map[string]any{"stream_name": messagesStream, "action": "update", "config": config})

@@ -80,8 +80,7 @@ func newTemporal(o Options, dir string) (*Temporal, error) {
 func (t *Temporal) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, temporalStartTimeout)
 	defer cancel()
-	// Start ends by itself after a time of its own, which the stack does not
-	// wait for.
+	// Start has a timeout of its own, which the stack does not wait for.
 	if err := within(temporalStartTimeout, t.server.Start); err != nil {
 		return fmt.Errorf("start the Temporal server: %w", err)
 	}

@@ -14,14 +14,14 @@ import (
 // The order of what every request to an operation passes: observe, authorize,
 // limit, and then huma's validation.
 
-// observe counts and measures.
+// observe records metrics of requests.
 func (s *Server) observe(ctx huma.Context, next func(huma.Context)) {
 	began := time.Now()
 	next(ctx)
 	s.metrics.request(ctx.Operation().OperationID, ctx.Status(), time.Since(began))
 }
 
-// authorize finds out who calls, lets through who may, and writes the audit.
+// authorize identifies the caller, checks its scopes, and writes the audit record.
 func (s *Server) authorize(ctx huma.Context, next func(huma.Context)) {
 	caller, err := s.caller(ctx)
 	base := context.WithValue(ctx.Context(), noteKey{}, &note{})
@@ -33,7 +33,7 @@ func (s *Server) authorize(ctx huma.Context, next func(huma.Context)) {
 	scope := scopeOf(ctx.Operation())
 	switch {
 	case errors.Is(err, ErrUnavailable):
-		s.log.Error("tokens can't be checked", "id", requestID(ctx.Context()), "error", err)
+		s.log.Error("cannot check the token", "id", requestID(ctx.Context()), "error", err)
 		writeTo(with, http.StatusServiceUnavailable, "tokens can't be checked now")
 	case err != nil:
 		with.SetHeader("WWW-Authenticate", `Bearer realm="devicetwin"`)
@@ -56,8 +56,8 @@ func (s *Server) caller(ctx huma.Context) (Caller, error) {
 	}
 	caller, err := s.auth.Authenticate(ctx.Context(), strings.TrimSpace(token))
 	if err != nil && !errors.Is(err, ErrUnavailable) {
-		s.log.Info("a token was refused", "id", requestID(ctx.Context()), "from", ctx.RemoteAddr(), "error", err)
-		return Caller{}, ErrUnauthenticated // and no word of why
+		s.log.Info("token rejected", "id", requestID(ctx.Context()), "from", ctx.RemoteAddr(), "error", err)
+		return Caller{}, ErrUnauthenticated // the response does not say why
 	}
 	return caller, err
 }
@@ -72,7 +72,7 @@ func scopeOf(op *huma.Operation) Scope {
 	return ScopeAdmin
 }
 
-// limit bounds the time of a request that is no stream.
+// limit bounds the time of a request that is not a stream.
 func (s *Server) limit(ctx huma.Context, next func(huma.Context)) {
 	if ctx.Operation().OperationID == streamOperation {
 		next(ctx)
@@ -86,7 +86,7 @@ func (s *Server) limit(ctx huma.Context, next func(huma.Context)) {
 	next(huma.WithContext(ctx, limited))
 }
 
-// writeGrace is for writing an answer that was found at the last moment.
+// writeGrace is for writing a response that was ready at the last moment.
 const writeGrace = 10 * time.Second
 
 func writeTo(ctx huma.Context, status int, detail string) {

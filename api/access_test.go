@@ -175,10 +175,10 @@ func TestTokenFileFaults(t *testing.T) {
 	}
 	for _, want := range []string{
 		":2: expected NAME", `:3: name "a/b"`, ":4: token of b: expected sha256: and 64", ":5: token of c",
-		`:6: scope "write" of good`, ":7: name good stands in line 1 already",
+		`:6: scope "write" of good`, ":7: name good is already in line 1",
 	} {
 		if !strings.Contains(err.Error(), want) {
-			t.Errorf("not told: %s\n%v", want, err)
+			t.Errorf("not reported: %s\n%v", want, err)
 		}
 	}
 	if _, err := api.OpenTokens(filepath.Join(t.TempDir(), "none"), slog.New(slog.DiscardHandler)); !errors.Is(err, os.ErrNotExist) {
@@ -206,7 +206,7 @@ func TestTokenFileChanges(t *testing.T) {
 		known(ops, true)
 		next, nextLine := newToken(t, "next", api.ScopeRead)
 		writeLines(t, file, nextLine+" ") // of another length than before
-		known(ops, true)                  // not yet looked at
+		known(ops, true)                  // not yet checked
 		time.Sleep(time.Second)
 		known(ops, false)
 		known(next, true)
@@ -215,8 +215,8 @@ func TestTokenFileChanges(t *testing.T) {
 			time.Sleep(time.Second)
 			known(next, true)
 		}
-		if n := strings.Count(out.String(), "can't be read"); n != 1 {
-			t.Errorf("the fault was told %d times:\n%s", n, out.String())
+		if n := strings.Count(out.String(), "cannot read"); n != 1 {
+			t.Errorf("the fault was reported %d times:\n%s", n, out.String())
 		}
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)

@@ -28,7 +28,7 @@ func TestEndpoints(t *testing.T) {
 		{"bad query", "GET", "/v1/devices?query=stat:x+id:", "", nil, 400, []string{`"location":"query.query:1"`, `no field`, `"location":"query.query:11"`, "expected a value"}},
 		{"limit too large", "GET", "/v1/devices?limit=1001", "", nil, 422, []string{"expected number <= 1000"}},
 		{"unknown parameter", "GET", "/v1/devices?filter=x", "", nil, 422, []string{"unknown query parameter"}},
-		{"foreign cursor", "GET", "/v1/devices?cursor=abcd", "", nil, 400, []string{"the cursor is none of this query's"}},
+		{"foreign cursor", "GET", "/v1/devices?cursor=abcd", "", nil, 400, []string{"the cursor belongs to another query"}},
 		{"get", "GET", "/v1/devices/pump-1", "", nil, 200, []string{`"state":"online"`, `"version":7`, `"interval":10`, `"duplicates":1`}},
 		{"get unknown", "GET", "/v1/devices/nobody", "", nil, 404, []string{"device nobody: no such device"}},
 		{"bad id", "GET", "/v1/devices/a%2Fb", "", nil, 422, []string{"path.id"}},
@@ -42,8 +42,8 @@ func TestEndpoints(t *testing.T) {
 		{"bad time", "PATCH", "/v1/devices/pump-1/desired?within=soon", `{}`, nil, 400, []string{"within", "5m"}},
 		{"document too large", "PATCH", "/v1/devices/pump-1/desired", `{"x":"` + strings.Repeat("x", 9000) + `"}`, nil, 413, []string{"the limit is 8192"}},
 		{"body too large", "PATCH", "/v1/devices/pump-1/desired", `{"x":"` + strings.Repeat("x", 128<<10) + `"}`, nil, 413, []string{"too large"}},
-		{"patch that is no object", "PATCH", "/v1/devices/pump-1/desired", `[1]`, nil, 422, []string{"expected object"}},
-		{"patch that is no JSON", "PATCH", "/v1/devices/pump-1/desired", `{"a"`, nil, 400, []string{"body"}},
+		{"patch that is not an object", "PATCH", "/v1/devices/pump-1/desired", `[1]`, nil, 422, []string{"expected object"}},
+		{"patch that is not JSON", "PATCH", "/v1/devices/pump-1/desired", `{"a"`, nil, 400, []string{"body"}},
 		{"no patch", "PATCH", "/v1/devices/pump-1/desired", "", nil, 400, []string{"request body is required"}},
 		{"other content", "PATCH", "/v1/devices/pump-1/desired", `{}`, []string{"Content-Type: text/plain"}, 415, []string{"unknown content type"}},
 		{"tags", "PUT", "/v1/devices/pump-1/tags", `{"hall":"4","owner":"ops"}`, nil, 200, []string{`{"hall":"4","owner":"ops"}`}},
@@ -113,7 +113,7 @@ func TestPages(t *testing.T) {
 			break
 		}
 		cursor = "&cursor=" + page.Cursor
-		s.call("GET", "/v1/devices?limit=1"+cursor, "").check(t, 400, "none of this query's")
+		s.call("GET", "/v1/devices?limit=1"+cursor, "").check(t, 400, "belongs to another query")
 	}
 	if strings.Join(ids, " ") != "pump-1 pump-2" {
 		t.Errorf("devices %v", ids)
@@ -129,7 +129,7 @@ func TestFaultsOfTheService(t *testing.T) {
 	}{
 		{api.ErrUnavailable, 503, "can't be reached now"},
 		{context.DeadlineExceeded, 503, "can't be reached now"},
-		{errors.New("secret: wrong types"), 500, "its log tells more under id "},
+		{errors.New("secret: wrong types"), 500, "see the log for id "},
 	} {
 		s.fleet.Fail(tt.fault)
 		for _, path := range []string{"/v1/devices", "/v1/devices/pump-1", "/v1/devices/pump-1/stream"} {
@@ -139,7 +139,7 @@ func TestFaultsOfTheService(t *testing.T) {
 				t.Errorf("%v: Retry-After %q", tt.fault, retry)
 			}
 			if strings.Contains(a.body, "secret") {
-				t.Errorf("the answer tells of the inside: %s", a.body)
+				t.Errorf("the answer reveals internals: %s", a.body)
 			}
 			if id := a.header.Get("X-Request-Id"); id == "" || !strings.Contains(s.log.String(), id) {
 				t.Errorf("the log does not know id %q:\n%s", id, s.log.String())
@@ -156,7 +156,7 @@ func (panics) Delete(context.Context, string, api.By) error       { panic("a bug
 func TestPanics(t *testing.T) {
 	s := start(t, func(o *api.Options) { o.Backend = panics{apitest.New()} })
 	a := s.call("GET", "/v1/devices/pump-1", "")
-	a.check(t, 500, "under id "+a.header.Get("X-Request-Id"))
+	a.check(t, 500, "see the log for id "+a.header.Get("X-Request-Id"))
 	if l := s.log.String(); !strings.Contains(l, "a bug") || !strings.Contains(l, a.header.Get("X-Request-Id")) {
 		t.Errorf("log: %s", l)
 	}
@@ -192,7 +192,7 @@ func TestBrowsersOfOthers(t *testing.T) {
 	}
 }
 
-var update = flag.Bool("update", false, "write testdata anew")
+var update = flag.Bool("update", false, "rewrite testdata")
 
 // The document is what clients are generated from: a change of it is a change of
 // the API, and has to be meant.

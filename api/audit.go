@@ -8,8 +8,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// audit writes a line for each change that was asked for: who, what, which
-// device, when, and what came of it; also for those that were refused.
+// audit writes a record for each requested change: caller, operation, device,
+// time and result; also for those that were refused.
 func (s *Server) audit(ctx huma.Context, caller Caller) {
 	op := ctx.Operation()
 	if op.Method == http.MethodGet {
@@ -33,7 +33,7 @@ func (s *Server) audit(ctx huma.Context, caller Caller) {
 	s.auditLog.LogAttrs(ctx.Context(), slog.LevelInfo, "change", attrs...)
 }
 
-// note is what an operation adds to its line.
+// note is what an operation adds to its record.
 type note struct{ attrs []slog.Attr }
 
 type noteKey struct{}
@@ -43,7 +43,7 @@ func noteOf(ctx context.Context) *note {
 	return n
 }
 
-// remark adds to the audit line of the request.
+// remark adds to the audit record of the request.
 func remark(ctx context.Context, attrs ...slog.Attr) {
 	if n := noteOf(ctx); n != nil {
 		n.attrs = append(n.attrs, attrs...)

@@ -36,19 +36,20 @@ func (c Caller) May(scope Scope) bool {
 	})
 }
 
-// Anonymous is the caller where no access is configured. It may do everything.
+// Anonymous is the caller if authentication is disabled. It has admin access.
 var Anonymous = Caller{Name: "anonymous", Scopes: []Scope{ScopeAdmin}}
 
-// Authenticator tells whose token it is. Its errors are ErrUnauthenticated, or
-// ErrUnavailable where it can't be found out now, possibly wrapped.
+// Authenticator finds the caller that a token belongs to. Its errors are
+// ErrUnauthenticated, or ErrUnavailable if it cannot be checked now, possibly
+// wrapped.
 type Authenticator interface {
 	Authenticate(ctx context.Context, token string) (Caller, error)
 }
 
-// ErrUnauthenticated says that a token is nobody's, or not valid any more.
+// ErrUnauthenticated says that a token is unknown or no longer valid.
 var ErrUnauthenticated = errors.New("the token is not valid")
 
-// AnyOf asks one authenticator after the other, until one knows the token.
+// AnyOf tries one authenticator after the other, until one accepts the token.
 func AnyOf(authenticators ...Authenticator) Authenticator { return anyOf(authenticators) }
 
 type anyOf []Authenticator

@@ -16,7 +16,7 @@ type Backend interface {
 	Devices(ctx context.Context, terms []Term, limit int, cursor []byte) (devices []Summary, next []byte, err error)
 	Device(ctx context.Context, id string) (Device, error)
 
-	// Desire merges a patch into what is desired.
+	// Desire merges a patch into the desired properties.
 	Desire(ctx context.Context, id string, by By, change DesiredChange) (Desired, error)
 	// SetTags replaces all tags.
 	SetTags(ctx context.Context, id string, by By, tags map[string]string) error
@@ -42,7 +42,7 @@ type DesiredChange struct {
 	Patch  Object
 	// Version is that of the document which the change is meant for; 0 for any.
 	Version int64
-	// Within is how long the device has to converge; 0 for ever.
+	// Within is how long the device has to converge; 0 forever.
 	Within time.Duration
 }
 

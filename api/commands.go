@@ -12,14 +12,14 @@ type sendCommandInput struct {
 	ChangeParams
 	Body struct {
 		Name    string `json:"name" minLength:"1" maxLength:"64" pattern:"^[a-zA-Z0-9_.-]+$" patternDescription:"of a-z A-Z 0-9 _ . -" doc:"Name, the last part of its topic."`
-		Data    Object `json:"data,omitempty" doc:"What the device gets."`
-		TTL     string `json:"ttl,omitempty" maxLength:"16" doc:"Time to live, as 90s, 5m or 48h: what is not done by then, has expired." example:"5m"`
-		Replace bool   `json:"replace,omitempty" doc:"It takes the place of waiting commands of its name, which become superseded."`
+		Data    Object `json:"data,omitempty" doc:"Data for the device."`
+		TTL     string `json:"ttl,omitempty" maxLength:"16" doc:"Time to live, such as 90s, 5m or 48h. A command that is not done by then expires." example:"5m"`
+		Replace bool   `json:"replace,omitempty" doc:"Replace waiting commands of the same name; their status becomes superseded."`
 	}
 }
 
 type sendCommandOutput struct {
-	Location string `header:"Location" doc:"Where to ask what became of it."`
+	Location string `header:"Location" doc:"URL of the command and its status."`
 	Body     Command
 }
 
@@ -85,7 +85,7 @@ func (s *Server) sendEvent(ctx context.Context, in *eventInput) (*body[Taken], e
 	return &body[Taken]{taken}, nil
 }
 
-// ReprovisionRequest may be left out.
+// ReprovisionRequest is optional.
 type ReprovisionRequest struct {
 	Reason string `json:"reason,omitempty" maxLength:"256" doc:"Why, for the model and the audit."`
 }

@@ -37,7 +37,7 @@ func (s *Server) whyDevice(ctx context.Context, in *whyInput) (*body[Why], error
 	return &body[Why]{why}, nil
 }
 
-// by says who asks; without a key of the caller's, the request is its own.
+// by identifies the request; without an Idempotency-Key, each request is unique.
 func (in ChangeParams) by(ctx context.Context) By {
 	caller, key := callerOf(ctx), in.Key
 	if key == "" {
@@ -50,7 +50,7 @@ func (in ChangeParams) by(ctx context.Context) By {
 	return By{Who: clipTo(caller.Name, maxWho), Operation: operation}
 }
 
-// What a device keeps of who asked, in bytes.
+// Limits of the caller's name that a device stores, in bytes.
 const (
 	maxOperation = 128
 	maxWho       = 100
@@ -58,10 +58,10 @@ const (
 
 type desiredInput struct {
 	ChangeParams
-	IfMatch string `header:"If-Match" maxLength:"32" doc:"Version of the document that the change is meant for, as \"7\"; without it the change is made to any version." example:"\"7\""`
+	IfMatch string `header:"If-Match" maxLength:"32" doc:"Version of the document to change, such as \"7\"; without it any version is changed." example:"\"7\""`
 	Shadow  string `query:"shadow" maxLength:"64" pattern:"^[a-zA-Z0-9:_-]*$" doc:"Name of a shadow; without it the classic one."`
-	Within  string `query:"within" maxLength:"16" doc:"How long the device has to report what is desired, as 90s, 5m or 48h; then its statechart gets twin.diverged." example:"5m"`
-	Body    Object `contentType:"application/merge-patch+json" doc:"Merge patch (RFC 7396) on what is desired: null removes a key, arrays are replaced whole."`
+	Within  string `query:"within" maxLength:"16" doc:"How long the device has to report the desired value, such as 90s, 5m or 48h; after that its statechart gets twin.diverged." example:"5m"`
+	Body    Object `contentType:"application/merge-patch+json" doc:"Merge patch (RFC 7396) for the desired properties: null removes a key, arrays are replaced as a whole."`
 }
 
 type desiredOutput struct {
@@ -112,7 +112,7 @@ func readDuration(name, text string) (time.Duration, error) {
 
 const (
 	maxDuration = 366 * 24 * time.Hour
-	maxRemark   = 1024 // bytes of a change in its audit line
+	maxRemark   = 1024 // bytes of a change in its audit record
 )
 
 func clipTo(s string, most int) string {

@@ -99,7 +99,7 @@ func (s *service) call(method, path, body string, headers ...string) answer {
 	return answer{response.StatusCode, response.Header, string(raw)}
 }
 
-// check fails if the answer has another status, or lacks one of the texts.
+// check fails if the answer has another status, or lacks one of the strings.
 func (a answer) check(t *testing.T, status int, says ...string) {
 	t.Helper()
 	if a.status != status {

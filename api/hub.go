@@ -11,24 +11,24 @@ import (
 
 // StreamOptions are about streams.
 type StreamOptions struct {
-	Interval     time.Duration // between two looks at a device
+	Interval     time.Duration // between two polls of a device
 	Heartbeat    time.Duration // of a stream on which nothing happens
 	Most         int           // streams at once
 	WriteTimeout time.Duration // of one event to one reader
 }
 
 const (
-	keptEvents   = 256              // of a device, for readers that come back
+	keptEvents   = 256              // of a device, for readers that reconnect
 	waitingFor   = 64               // events that one reader may have waiting
-	watchedAfter = 30 * time.Second // how long a device is looked at after its last reader left
+	watchedAfter = 30 * time.Second // how long a device is polled after its last reader left
 )
 
 var (
-	errTooManyStreams = errors.New("there are too many streams already; try again later")
-	errHubClosed      = errors.New("the service ends")
+	errTooManyStreams = errors.New("too many streams are open; try again later")
+	errHubClosed      = errors.New("the service is shutting down")
 )
 
-// hub looks at the devices that have readers: one poller for each device,
+// hub polls the devices that have readers: one poller for each device,
 // however many readers it has.
 type hub struct {
 	backend Backend
@@ -60,14 +60,14 @@ func (h *hub) close() {
 	h.mu.Lock()
 	h.cancel()
 	for _, w := range h.watches {
-		w.endReaders("the service ends")
+		w.endReaders("the service is shutting down")
 	}
 	h.mu.Unlock()
 	h.running.Wait()
 }
 
-// subscribe gives a reader and what it has to be sent first: what it missed
-// since the event of the given id, if that is still known, or else a snapshot.
+// subscribe returns a reader and the events to send first: those since the event
+// of the given id, if they are still available, or else a snapshot.
 func (h *hub) subscribe(ctx context.Context, device, after string) (*watch, *reader, []Event, error) {
 	if err := h.reserve(); err != nil {
 		return nil, nil, nil, err
@@ -124,7 +124,7 @@ func (h *hub) watch(ctx context.Context, id string) (*watch, error) {
 	return w, nil
 }
 
-// leave takes a reader away.
+// leave removes a reader.
 func (h *hub) leave(w *watch, r *reader) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -132,7 +132,7 @@ func (h *hub) leave(w *watch, r *reader) {
 	h.readers--
 }
 
-// poll looks at a device until it is gone, or has had no reader for a while.
+// poll polls a device until it is deleted, or has had no reader for a while.
 func (h *hub) poll(w *watch) {
 	tick := time.NewTicker(h.options.Interval)
 	defer tick.Stop()
@@ -160,15 +160,14 @@ func (h *hub) poll(w *watch) {
 	}
 }
 
-// look asks for a device, for a bounded time.
+// look reads a device, within a bounded time.
 func (h *hub) look(id string) (Device, error) {
 	ctx, cancel := context.WithTimeout(h.ctx, 10*time.Second)
 	defer cancel()
 	return h.backend.Device(ctx, id)
 }
 
-// tell publishes what a look at the device brought; over says that the device
-// is gone.
+// tell publishes the result of a poll; over says that the device was deleted.
 func (h *hub) tell(w *watch, seen Device, err error) (over bool) {
 	switch {
 	case errors.Is(err, ErrUnknownDevice):
@@ -177,7 +176,7 @@ func (h *hub) tell(w *watch, seen Device, err error) (over bool) {
 		return true
 	case err != nil:
 		if h.ctx.Err() == nil && !w.away {
-			h.log.Warn("a watched device can't be looked at", "device", w.id, "error", err)
+			h.log.Warn("cannot read a watched device", "device", w.id, "error", err)
 			w.away = true
 			w.publish(h.log, EventProblem, Trouble{Detail: ErrUnavailable.Error()})
 		}

@@ -10,9 +10,9 @@ import (
 )
 
 type listInput struct {
-	Query  string `query:"query" maxLength:"1024" doc:"Terms FIELD:VALUE, separated by spaces, that all have to hold: id, state, model, connection, firmware, site, tag.KEY, reported.PATH, desired.PATH. Values with spaces stand in quotation marks; id:pump-* is every id that begins so." example:"state:online tag.site:\"hall 3\""`
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Devices on a page, at most."`
-	Cursor string `query:"cursor" maxLength:"4096" doc:"Of the page before, with the same query."`
+	Query  string `query:"query" maxLength:"1024" doc:"Terms FIELD:VALUE, separated by spaces, that all must match: id, state, model, connection, firmware, site, tag.KEY, reported.PATH, desired.PATH. Put values with spaces in quotation marks; id:pump-* matches every id with this prefix." example:"state:online tag.site:\"hall 3\""`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Maximum number of devices per page."`
+	Cursor string `query:"cursor" maxLength:"4096" doc:"Cursor of the previous page of the same query."`
 }
 
 func (s *Server) listDevices(ctx context.Context, in *listInput) (*body[Page], error) {
@@ -22,7 +22,7 @@ func (s *Server) listDevices(ctx context.Context, in *listInput) (*body[Page], e
 	}
 	from, ok := openCursor(in.Cursor, in.Query)
 	if !ok {
-		return nil, huma.Error400BadRequest("the cursor is none of this query's")
+		return nil, huma.Error400BadRequest("the cursor belongs to another query")
 	}
 	devices, next, err := s.backend.Devices(ctx, terms, in.Limit, from)
 	if err != nil {
@@ -34,7 +34,7 @@ func (s *Server) listDevices(ctx context.Context, in *listInput) (*body[Page], e
 	return &body[Page]{Page{Devices: devices, Cursor: sealCursor(next, in.Query)}}, nil
 }
 
-// sealCursor makes a text of a backend's place, bound to the query.
+// sealCursor encodes a backend's position as a string, bound to the query.
 func sealCursor(place []byte, query string) string {
 	if len(place) == 0 {
 		return ""

@@ -9,11 +9,11 @@ import (
 )
 
 // Object is a JSON object as it was written: numbers keep all their digits. nil
-// is no object, and is left out.
+// means that there is no object, and is omitted.
 type Object json.RawMessage
 
-// ObjectOf makes an Object of a value that is a JSON object once it is written;
-// nil of one that is none.
+// ObjectOf encodes a value as an Object; nil if it is not encoded as a JSON
+// object.
 func ObjectOf(v any) Object {
 	raw, err := json.Marshal(v)
 	if err != nil || len(raw) == 0 || raw[0] != '{' {
@@ -22,7 +22,7 @@ func ObjectOf(v any) Object {
 	return raw
 }
 
-// Map is the object with its numbers as doubles; nil if it is none.
+// Map is the object with its numbers as doubles; nil if there is no object.
 func (o Object) Map() map[string]any {
 	var m map[string]any
 	if json.Unmarshal(o, &m) != nil {

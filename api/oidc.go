@@ -14,31 +14,31 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 )
 
-// OIDCConfig says whose JSON Web Tokens are taken.
+// OIDCConfig says which JSON Web Tokens are accepted.
 type OIDCConfig struct {
 	Issuer   string // its URL, from which its keys are found
 	Audience string // which has to be among a token's audiences
-	Claim    string // that holds the scopes: an array, or a text with spaces between them
+	Claim    string // that holds the scopes: an array, or a string with spaces between them
 	Prefix   string // of the scopes in it, as in "devicetwin:read"
 }
 
-// Validate tells what is missing.
+// Validate reports everything that is missing.
 func (c OIDCConfig) Validate() error {
 	var faults []error
 	if u, err := url.Parse(c.Issuer); err != nil || u.Host == "" || u.Scheme != "https" && !IsLoopback(u.Hostname()) {
 		faults = append(faults, fmt.Errorf("issuer %q: expected a URL with https", c.Issuer))
 	}
 	if c.Audience == "" {
-		faults = append(faults, errors.New("audience: expected one, or tokens made for other services would be taken"))
+		faults = append(faults, errors.New("audience: expected one, otherwise tokens for other services would be accepted"))
 	}
 	if c.Claim == "" {
-		faults = append(faults, errors.New("claim: expected the name of the one that holds the scopes"))
+		faults = append(faults, errors.New("claim: expected the name of the claim that holds the scopes"))
 	}
 	return errors.Join(faults...)
 }
 
-// OIDC takes JSON Web Tokens of one issuer. It asks for the issuer's keys when
-// the first token comes, so that it need not be there at the start.
+// OIDC accepts JSON Web Tokens of one issuer. It requests the issuer's keys when
+// the first token arrives, so the issuer need not be available at startup.
 type OIDC struct {
 	config OIDCConfig
 	client *http.Client
@@ -49,7 +49,7 @@ type OIDC struct {
 	fault    error
 }
 
-// askAgain is how long nothing is asked of an issuer that did not answer.
+// askAgain is the time between two attempts to reach an issuer that did not respond.
 const askAgain = 5 * time.Second
 
 // NewOIDC makes an authenticator of a valid configuration.
@@ -77,7 +77,7 @@ func (o *OIDC) Authenticate(ctx context.Context, token string) (Caller, error) {
 	return Caller{Name: "oidc:" + verified.Subject, Scopes: o.scopes(claims[o.config.Claim])}, nil
 }
 
-// scopes are those that a claim holds; words that are none of ours are others'.
+// scopes are those that a claim holds; words that are not scopes belong to other services.
 func (o *OIDC) scopes(claim any) []Scope {
 	var words []string
 	switch c := claim.(type) {
@@ -100,7 +100,7 @@ func (o *OIDC) scopes(claim any) []Scope {
 	return granted
 }
 
-// discover asks the issuer for its keys' place, once.
+// discover finds the URL of the issuer's keys, once.
 func (o *OIDC) discover() (*oidc.IDTokenVerifier, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

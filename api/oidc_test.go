@@ -39,7 +39,7 @@ func TestOIDC(t *testing.T) {
 		name, token string
 		want        []api.Scope // nil: refused
 	}{
-		{"a text", sign(key, claims("devicetwin", `"openid twin:read twin:operate read"`, time.Hour)), []api.Scope{"read", "operate"}},
+		{"a string", sign(key, claims("devicetwin", `"openid twin:read twin:operate read"`, time.Hour)), []api.Scope{"read", "operate"}},
 		{"a list", sign(key, claims("devicetwin", `["twin:admin","twin:fly",7]`, time.Hour)), []api.Scope{"admin"}},
 		{"no scope", sign(key, claims("devicetwin", `17`, time.Hour)), []api.Scope{}},
 		{"another service's", sign(key, claims("shop", `"twin:admin"`, time.Hour)), nil},
@@ -81,7 +81,7 @@ func TestOIDCSettings(t *testing.T) {
 	err := api.OIDCConfig{Issuer: "http://example.org"}.Validate()
 	for _, want := range []string{"expected a URL with https", "audience: expected one", "claim: expected"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("not told: %s: %v", want, err)
+			t.Errorf("not reported: %s: %v", want, err)
 		}
 	}
 }

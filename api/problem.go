@@ -11,11 +11,11 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// retryAfter is how many seconds a caller should wait while Temporal is away.
+// retryAfter is how many seconds a caller should wait while Temporal is unavailable.
 const retryAfter = 5
 
-// problem is what a caller is told of an error. Faults of the service are
-// logged, and told only with the id under which they are.
+// problem is the response for an error. Internal errors are logged; the response
+// contains only the id of the log record.
 func (s *Server) problem(ctx context.Context, err error) error {
 	var refused *Refused
 	var query QueryError
@@ -29,14 +29,14 @@ func (s *Server) problem(ctx context.Context, err error) error {
 	case errors.As(err, &query):
 		return huma.Error400BadRequest("the query can't be read", queryDetails(query)...)
 	case errors.Is(err, ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
-		s.log.Warn("a request could not be answered", "id", requestID(ctx), "error", err)
+		s.log.Warn("request not answered", "id", requestID(ctx), "error", err)
 		return unavailable(ErrUnavailable.Error())
 	case errors.Is(err, context.Canceled):
-		// The caller is gone, or the service ends: nobody, or somebody who may ask again.
+		// The caller is gone, or the service is shutting down and the caller may retry.
 		return unavailable("the request was ended")
 	}
 	s.log.Error("a request failed", "id", requestID(ctx), "error", err)
-	return huma.Error500InternalServerError("the service failed; its log tells more under id " + requestID(ctx))
+	return huma.Error500InternalServerError("internal error; see the log for id " + requestID(ctx))
 }
 
 func unavailable(detail string) error {

@@ -37,15 +37,15 @@ const (
 	maxValue = 256 // bytes of a value, and of a key
 )
 
-// QueryFault is something wrong in a query.
+// QueryFault is one error in a query.
 type QueryFault struct {
-	Column  int // of the character at fault, from 1
+	Column  int // of the wrong character, from 1
 	Message string
 }
 
 func (f QueryFault) Error() string { return fmt.Sprintf("column %d: %s", f.Column, f.Message) }
 
-// QueryError is everything that is wrong in a query.
+// QueryError is every error in a query.
 type QueryError []QueryFault
 
 func (e QueryError) Error() string {
@@ -57,8 +57,8 @@ func (e QueryError) Error() string {
 }
 
 // ParseQuery reads a query: terms FIELD:VALUE, separated by spaces, which all
-// have to hold. A value with a space, a quotation mark or an asterisk in it
-// stands in quotation marks, in which \ takes the next character as it is.
+// must match. A value with a space, a quotation mark or an asterisk in it
+// needs quotation marks, in which \ escapes the next character.
 //
 //	state:online model:pump tag.site:"hall 3" reported.firmware:1.2 id:pump-*
 //
@@ -107,8 +107,8 @@ func (p *queryParser) skipSpace() {
 	p.at += len(p.text[p.at:]) - len(strings.TrimLeftFunc(p.text[p.at:], unicode.IsSpace))
 }
 
-// term reads FIELD:VALUE. After a fault it goes on behind it, so that the
-// faults of all terms are told.
+// term reads FIELD:VALUE. After a fault it continues behind it, so that the
+// faults of all terms are reported.
 func (p *queryParser) term() (Term, bool) {
 	began := p.at
 	word := p.until(func(r rune) bool { return r == ':' || r == '"' || unicode.IsSpace(r) })
@@ -161,13 +161,13 @@ func (p *queryParser) value() (value string, prefix, ok bool) {
 		p.at++
 	}
 	if end := p.at; p.until(unicode.IsSpace) != "" {
-		p.fault(end, "expected a space after the value; a value with quotation marks or asterisks in it has to stand in quotation marks")
+		p.fault(end, "expected a space after the value; a value that contains quotation marks or asterisks needs quotation marks")
 		return "", false, false
 	}
 	return value, prefix, true
 }
 
-// quoted reads a text in quotation marks.
+// quoted reads a string in quotation marks.
 func (p *queryParser) quoted() (string, bool) {
 	var out strings.Builder
 	for i := p.at + 1; i < len(p.text); i++ {
@@ -207,7 +207,7 @@ func (p *queryParser) field(at int, word string) (Term, bool) {
 
 func (p *queryParser) checkKey(at int, key string) bool {
 	if key == "" || len(key) > maxValue || strings.ContainsFunc(key, func(r rune) bool { return r == '=' || unicode.IsControl(r) }) {
-		p.fault(at, "%q is no key: expected 1 to %d bytes without '=' and control characters", clip(key), maxValue)
+		p.fault(at, "%q is not a key: expected 1 to %d bytes without '=' and control characters", clip(key), maxValue)
 		return false
 	}
 	return true

@@ -15,7 +15,7 @@ type DeviceParam struct {
 // ChangeParams are the parameters of every change.
 type ChangeParams struct {
 	DeviceParam
-	Key string `header:"Idempotency-Key" maxLength:"64" pattern:"^[!-~]*$" doc:"The same key for the same change asked for again: what was done is not done twice, and the first answer is given again, as long as the device remembers it."`
+	Key string `header:"Idempotency-Key" maxLength:"64" pattern:"^[!-~]*$" doc:"Repeat a request with the same key: the change is made once, and the first response is returned again, as long as the device remembers the key."`
 }
 
 // CommandParam is the command of a path.
@@ -38,29 +38,29 @@ func (s *Server) register(api huma.API) {
 		return op
 	}
 	huma.Register(api, read("list-devices", "/v1/devices", "Devices, by state, model, connection, tags and indexed properties"), s.listDevices)
-	huma.Register(api, read("get-device", "/v1/devices/{id}", "Everything that is known of a device"), s.getDevice)
+	huma.Register(api, read("get-device", "/v1/devices/{id}", "Everything that is known about a device"), s.getDevice)
 	huma.Register(api, read("why-device", "/v1/devices/{id}/why", "Why a device is in its state: its last transitions with their causes"), s.whyDevice)
 
-	desired := change(http.MethodPatch, "patch-desired", "/v1/devices/{id}/desired", "Change what is desired of a device")
+	desired := change(http.MethodPatch, "patch-desired", "/v1/devices/{id}/desired", "Change the desired properties of a device")
 	desired.Errors = append(desired.Errors, http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge)
 	huma.Register(api, desired, s.patchDesired)
 	huma.Register(api, change(http.MethodPut, "put-tags", "/v1/devices/{id}/tags", "Replace a device's tags"), s.putTags)
 
-	send := change(http.MethodPost, "send-command", "/v1/devices/{id}/commands", "Send a command, after those that wait")
+	send := change(http.MethodPost, "send-command", "/v1/devices/{id}/commands", "Send a command, after those that are waiting")
 	send.DefaultStatus = http.StatusCreated
 	send.Errors = append(send.Errors, http.StatusRequestEntityTooLarge)
 	huma.Register(api, send, s.sendCommand)
-	huma.Register(api, read("get-command", "/v1/devices/{id}/commands/{command}", "Where a command stands"), s.getCommand)
+	huma.Register(api, read("get-command", "/v1/devices/{id}/commands/{command}", "The status of a command"), s.getCommand)
 	huma.Register(api, change(http.MethodDelete, "cancel-command", "/v1/devices/{id}/commands/{command}", "Cancel a command that is not done"), s.cancelCommand)
 
-	event := change(http.MethodPost, "send-event", "/v1/devices/{id}/events", "Give the device's statechart an event")
+	event := change(http.MethodPost, "send-event", "/v1/devices/{id}/events", "Send an event to the device's statechart")
 	event.Errors = append(event.Errors, http.StatusRequestEntityTooLarge)
 	huma.Register(api, event, s.sendEvent)
 	huma.Register(api, change(http.MethodPost, "reprovision-device", "/v1/devices/{id}/reprovision", "Reprovision a device now"), s.reprovision)
 
-	remove := s.operation(http.MethodDelete, "delete-device", "/v1/devices/{id}", "Forget a device; its next message makes it anew", ScopeAdmin)
+	remove := s.operation(http.MethodDelete, "delete-device", "/v1/devices/{id}", "Delete a device; its next message creates it again", ScopeAdmin)
 	huma.Register(api, remove, s.deleteDevice)
-	s.registerStream(api, read(streamOperation, "/v1/devices/{id}/stream", "What happens to a device, as it happens"))
+	s.registerStream(api, read(streamOperation, "/v1/devices/{id}/stream", "The changes of a device, as they happen"))
 }
 
 func (s *Server) operation(method, id, path, summary string, scope Scope) huma.Operation {

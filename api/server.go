@@ -17,22 +17,22 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Options is what a Server is made of. Log, Audit and Backend have to be there.
+// Options configure a Server. Log, Audit and Backend are required.
 type Options struct {
 	Backend Backend
-	// Auth tells who calls; nil lets everybody do everything, which is only for
-	// listeners that this machine alone can reach.
+	// Auth identifies callers; nil gives every caller admin access, which is only
+	// for listeners on loopback addresses.
 	Auth    Authenticator
 	Log     *slog.Logger
 	Audit   *slog.Logger
 	Metrics prometheus.Registerer // nil for none
 
-	Timeout time.Duration // of a request that is no stream
+	Timeout time.Duration // of a request that is not a stream
 	MaxBody int64         // bytes of a request's body
 	Stream  StreamOptions
 }
 
-// DefaultOptions are those that need no decision.
+// DefaultOptions are the defaults; the required options are missing.
 func DefaultOptions() Options {
 	return Options{
 		Timeout: 10 * time.Second, MaxBody: 128 << 10,
@@ -99,14 +99,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		s.log.Error("a request panicked", "id", requestID(ctx), "method", r.Method, "path", r.URL.Path, "panic", fault, "stack", string(debug.Stack()))
-		writeProblem(w, http.StatusInternalServerError, "the service failed; its log tells more under id "+requestID(ctx))
+		writeProblem(w, http.StatusInternalServerError, "internal error; see the log for id "+requestID(ctx))
 	}()
 	s.handler.ServeHTTP(w, r.WithContext(ctx))
 }
 
 type requestKey struct{}
 
-// requestID is under what the log tells of a request.
+// requestID identifies a request in the log.
 func requestID(ctx context.Context) string {
 	id, _ := ctx.Value(requestKey{}).(string)
 	return id
@@ -120,7 +120,7 @@ func config() huma.Config {
 			OpenAPI: "3.1.0",
 			Info: &huma.Info{
 				Title: "devicetwin", Version: "1",
-				Description: "What an operator can see of a fleet's twins, and do to them.",
+				Description: "Read and operate the twins of a fleet.",
 			},
 			Components: &huma.Components{
 				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),

@@ -14,7 +14,7 @@ import (
 
 type streamInput struct {
 	DeviceParam
-	LastEventID string `header:"Last-Event-ID" maxLength:"64" doc:"Id of the last event received: what came after it is sent again, if it is still known; otherwise the stream begins with a snapshot."`
+	LastEventID string `header:"Last-Event-ID" maxLength:"64" doc:"Id of the last event received: later events are sent again if they are still available; otherwise the stream begins with a snapshot."`
 }
 
 type streamOutput struct {
@@ -23,9 +23,9 @@ type streamOutput struct {
 
 func (s *Server) registerStream(api huma.API, op huma.Operation) {
 	op.Description = "Server-sent events, each with an id, a type and JSON as data: snapshot (the whole device, first), " +
-		"state, twin, command, connection, tags, problem (the device can't be looked at now), and, at the end of the " +
-		"stream, gone (it was deleted) or end. A device is looked at once a second; every transition is sent, even if several fell " +
-		"between two looks, of anything else the newest."
+		"state, twin, command, connection, tags, problem (the device cannot be read now), and, at the end of the " +
+		"stream, gone (it was deleted) or end. A device is polled once per second; every transition is sent, even if several happened " +
+		"between two polls, for anything else the newest value."
 	registry := api.OpenAPI().Components.Schemas
 	for _, t := range []reflect.Type{
 		reflect.TypeFor[StateChange](), reflect.TypeFor[TwinChange](), reflect.TypeFor[ConnectionChange](), reflect.TypeFor[Trouble](),
@@ -33,7 +33,7 @@ func (s *Server) registerStream(api huma.API, op huma.Operation) {
 		registry.Schema(t, true, t.Name())
 	}
 	op.Responses = map[string]*huma.Response{"200": {
-		Description: "The events' data is one of the schemas Device (snapshot), StateChange, TwinChange, Command, ConnectionChange, Trouble, or an object of texts (tags).",
+		Description: "The events' data is one of the schemas Device (snapshot), StateChange, TwinChange, Command, ConnectionChange, Trouble, or an object of strings (tags).",
 		Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}},
 	}}
 	op.Errors = append(op.Errors, http.StatusTooManyRequests)
@@ -60,7 +60,7 @@ func (s *Server) streamDevice(ctx context.Context, in *streamInput) (*streamOutp
 		_, writer := humago.Unwrap(ctx)
 		out := eventWriter{writer, http.NewResponseController(writer), s.hub.options.WriteTimeout}
 		if err := s.send(ctx.Context(), out, r, first); err != nil && ctx.Context().Err() == nil {
-			s.log.Warn("a reader of a stream was lost", "device", in.ID, "from", ctx.RemoteAddr(), "error", err)
+			s.log.Warn("connection of a stream lost", "device", in.ID, "from", ctx.RemoteAddr(), "error", err)
 		}
 	}}, nil
 }

@@ -197,7 +197,7 @@ func TestStream(t *testing.T) {
 	})
 }
 
-// However many read, a device is looked at once a second, and not for long after
+// However many read, a device is polled once per second, and not for long after
 // the last has left.
 func TestReadersShareAPoller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -286,7 +286,7 @@ func TestSlowReaders(t *testing.T) {
 		if n := strings.Count(quick.text(), "event: state"); n != 100 || quick.over() {
 			t.Errorf("another reader got %d of 100 events", n)
 		}
-		if l := h.log.String(); !strings.Contains(l, "too slow and was let go") {
+		if l := h.log.String(); !strings.Contains(l, "its reader is too slow") {
 			t.Errorf("nothing was said of the slow reader:\n%s", l)
 		}
 		tick(2 * time.Hour)
@@ -316,7 +316,7 @@ func TestStreamsAreBounded(t *testing.T) {
 		h.expect(last, "event: snapshot")
 		h.api.Close()
 		synctest.Wait()
-		h.expect(last, "event: end\ndata: {\"detail\":\"the service ends\"}")
+		h.expect(last, "event: end\ndata: {\"detail\":\"the service is shutting down\"}")
 		if !last.over() {
 			t.Error("a stream outlives the service")
 		}

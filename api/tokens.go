@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	tokenPrefix = "dtw_" // so that a leaked one is recognised
+	tokenPrefix = "dtw_" // so that a leaked token is recognized
 	hashPrefix  = "sha256:"
 	maxTokens   = 10_000
 )
@@ -53,7 +53,7 @@ type tokenEntry struct {
 }
 
 // parseTokens reads a token file: lines NAME sha256:HEX SCOPE,SCOPE; empty ones
-// and those that begin with # are left out. Its error tells all faults.
+// and those that begin with # are skipped. Its error reports every fault.
 func parseTokens(file string, src []byte) ([]tokenEntry, error) {
 	var entries []tokenEntry
 	var faults []error
@@ -68,7 +68,7 @@ func parseTokens(file string, src []byte) ([]tokenEntry, error) {
 		}
 		entry, err := parseTokenLine(line)
 		if first, again := names[entry.caller.Name]; err == nil && again {
-			err = fmt.Errorf("name %s stands in line %d already", entry.caller.Name, first)
+			err = fmt.Errorf("name %s is already in line %d", entry.caller.Name, first)
 		}
 		if err != nil {
 			faults = append(faults, fmt.Errorf("%s:%d: %w", file, number, err))
@@ -110,9 +110,9 @@ func parseTokenLine(line string) (tokenEntry, error) {
 	return entry, nil
 }
 
-// Tokens knows the tokens whose hashes stand in a file. The file is looked at
-// again, at most once a second, when a token is asked for; a file that has
-// faults changes nothing, and is told once.
+// Tokens accepts the tokens whose hashes are in a file. The file is checked for
+// changes, at most once a second, when a token is presented; a file that has
+// faults changes nothing, and is reported once.
 type Tokens struct {
 	file string
 	log  *slog.Logger
@@ -123,7 +123,7 @@ type Tokens struct {
 	looked  time.Time
 }
 
-// lookAgain is how long a token may be known after it was taken out of the file.
+// lookAgain is how long a token may be accepted after it was removed from the file.
 const lookAgain = time.Second
 
 // OpenTokens reads a token file.
@@ -148,7 +148,7 @@ func (t *Tokens) load() error {
 	if err != nil {
 		return fmt.Errorf("read tokens: %w", err)
 	}
-	t.seen = info // also of a file with faults, so that they are told once
+	t.seen = info // also of a file with faults, so that they are reported once
 	src, err := os.ReadFile(t.file)
 	if err != nil {
 		return fmt.Errorf("read tokens: %w", err)
@@ -163,10 +163,10 @@ func (t *Tokens) load() error {
 
 func (t *Tokens) reload() {
 	if err := t.load(); err != nil {
-		t.log.Error("the token file can't be read; the tokens that were known stay", "error", err)
+		t.log.Error("cannot read the token file; the previous tokens stay valid", "error", err)
 		return
 	}
-	t.log.Info("the token file was read", "file", t.file, "tokens", len(t.entries))
+	t.log.Info("token file loaded", "file", t.file, "tokens", len(t.entries))
 }
 
 // current are the entries, read again if the file was changed.
@@ -182,14 +182,14 @@ func (t *Tokens) current() []tokenEntry {
 	return t.entries
 }
 
-// changed reports whether the file is another one than was read. One that is
-// away, as while it is being replaced, has not changed.
+// changed reports whether the file differs from the one that was read. A missing
+// file, as while it is being replaced, has not changed.
 func (t *Tokens) changed() bool {
 	info, err := os.Stat(t.file)
 	return err == nil && (!os.SameFile(info, t.seen) || !info.ModTime().Equal(t.seen.ModTime()) || info.Size() != t.seen.Size())
 }
 
-// Authenticate implements Authenticator. How long it takes tells nothing about
+// Authenticate implements Authenticator. Its duration reveals nothing about
 // the tokens.
 func (t *Tokens) Authenticate(_ context.Context, token string) (Caller, error) {
 	hash := sha256.Sum256([]byte(token))

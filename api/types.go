@@ -6,29 +6,29 @@ import "time"
 const (
 	Online  = "online"
 	Offline = "offline"
-	Unknown = "unknown" // it never said
+	Unknown = "unknown" // it never sent one
 )
 
-// Summary is a device in a list. It trails the truth by some tens of
-// milliseconds.
+// Summary is a device in a list. It may be some tens of
+// milliseconds out of date.
 type Summary struct {
 	ID         string            `json:"id" doc:"Id of the device."`
 	Model      string            `json:"model,omitempty" doc:"Name of its model."`
 	State      string            `json:"state" doc:"Paths of the active atomic states, joined by commas."`
-	Connection string            `json:"connection" enum:"online,offline,unknown" doc:"What its last status message said."`
-	Firmware   string            `json:"firmware,omitempty" doc:"What its last birth message said."`
-	Site       string            `json:"site,omitempty" doc:"What its last birth message said."`
+	Connection string            `json:"connection" enum:"online,offline,unknown" doc:"Connection, according to its last status message."`
+	Firmware   string            `json:"firmware,omitempty" doc:"As in its last birth message."`
+	Site       string            `json:"site,omitempty" doc:"As in its last birth message."`
 	Tags       map[string]string `json:"tags,omitempty" doc:"Tags, as PUT /v1/devices/{id}/tags set them."`
 	Properties map[string]string `json:"properties,omitempty" doc:"Properties that the configuration indexes, by path."`
 }
 
 // Page is a part of a list.
 type Page struct {
-	Devices []Summary `json:"devices" doc:"The devices, in no order that can be relied on."`
-	Cursor  string    `json:"cursor,omitempty" doc:"Where the next page begins; absent on the last one."`
+	Devices []Summary `json:"devices" doc:"The devices, in no particular order."`
+	Cursor  string    `json:"cursor,omitempty" doc:"Cursor of the next page; absent on the last one."`
 }
 
-// Device is all that is known of one device.
+// Device is everything that is known about one device.
 type Device struct {
 	ID         string            `json:"id" doc:"Id of the device."`
 	Model      string            `json:"model" doc:"Name of its model."`
@@ -36,86 +36,86 @@ type Device struct {
 	State      string            `json:"state" doc:"Paths of the active atomic states, joined by commas."`
 	Value      any               `json:"value,omitempty" doc:"The state value as XState writes it."`
 	Context    Object            `json:"context,omitempty" doc:"The statechart's context."`
-	Connection string            `json:"connection" enum:"online,offline,unknown" doc:"What its last status message said."`
+	Connection string            `json:"connection" enum:"online,offline,unknown" doc:"Connection, according to its last status message."`
 	LastSeen   *time.Time        `json:"last_seen,omitempty" doc:"When a message of the device was last applied."`
-	Firmware   string            `json:"firmware,omitempty" doc:"What its last birth message said."`
-	Site       string            `json:"site,omitempty" doc:"What its last birth message said."`
+	Firmware   string            `json:"firmware,omitempty" doc:"As in its last birth message."`
+	Site       string            `json:"site,omitempty" doc:"As in its last birth message."`
 	Tags       map[string]string `json:"tags,omitempty" doc:"Tags, as PUT /v1/devices/{id}/tags set them."`
 	Twin       Twin              `json:"twin" doc:"The twin: the classic shadow."`
 	Shadows    map[string]Twin   `json:"shadows,omitempty" doc:"The named shadows, by name."`
 	Commands   []Command         `json:"commands,omitempty" doc:"The last hundred that are done, and those that are open, oldest first."`
 	Messages   Messages          `json:"messages" doc:"Messages so far."`
-	Waiting    int               `json:"commands_waiting,omitempty" doc:"Commands that wait, all of them; commands shows the first hundred."`
+	Waiting    int               `json:"commands_waiting,omitempty" doc:"Number of waiting commands; commands contains the first hundred."`
 	Faults     []string          `json:"faults,omitempty" doc:"The newest run-time faults of the model's expressions."`
-	FaultCount uint64            `json:"fault_count,omitempty" doc:"All of them, counted."`
+	FaultCount uint64            `json:"fault_count,omitempty" doc:"Number of faults so far."`
 
 	// Transitions are the last ones, the newest first.
 	Transitions []Transition `json:"-"`
 }
 
-// Messages counts what became of a device's messages.
+// Messages counts a device's messages by result.
 type Messages struct {
 	Applied    uint64 `json:"applied" doc:"Messages that were applied."`
 	Duplicates uint64 `json:"duplicates" doc:"Messages that were dropped because they had been applied before."`
-	Late       uint64 `json:"late" doc:"Messages that came after one with a higher number."`
+	Late       uint64 `json:"late" doc:"Messages that arrived after one with a higher number."`
 }
 
 // Twin is a shadow document.
 type Twin struct {
-	Version  int64  `json:"version" doc:"Number of the latest accepted change, from 1; 0 of a document that does not exist."`
-	Desired  Object `json:"desired,omitempty" doc:"What is desired of the device."`
-	Reported Object `json:"reported,omitempty" doc:"What the device reported."`
-	Delta    Object `json:"delta,omitempty" doc:"What is desired and not reported, or reported otherwise."`
+	Version  int64  `json:"version" doc:"Number of the latest accepted change, from 1; 0 if the document does not exist."`
+	Desired  Object `json:"desired,omitempty" doc:"Desired properties."`
+	Reported Object `json:"reported,omitempty" doc:"Properties that the device reported."`
+	Delta    Object `json:"delta,omitempty" doc:"Desired properties that are not reported, or reported with another value."`
 }
 
 // Statuses of a command.
 const (
-	Waiting    = "waiting"    // its turn has not come, or the device is offline
+	Waiting    = "waiting"    // in the queue, or the device is offline
 	Sent       = "sent"       // published; no acknowledgement yet
-	Accepted   = "accepted"   // the device took it, and works on it
+	Accepted   = "accepted"   // the device accepted it, and works on it
 	Succeeded  = "succeeded"  // done
 	Failed     = "failed"     // the device tried and failed
-	Rejected   = "rejected"   // the device refuses
-	Expired    = "expired"    // its time to live was over first
+	Rejected   = "rejected"   // the device refused it
+	Expired    = "expired"    // its time to live ended first
 	Cancelled  = "cancelled"  // by an operator
 	Superseded = "superseded" // by a newer command of the same name
 )
 
-// Desired is what became of a change of desired properties.
+// Desired is the result of a change of desired properties.
 type Desired struct {
-	Version int64    `json:"version" doc:"Version of the document after it."`
+	Version int64    `json:"version" doc:"Version of the document after the change."`
 	Changed []string `json:"changed,omitempty" doc:"Paths of desired that changed."`
 	Open    []string `json:"open,omitempty" doc:"Paths where the device reports something else, or nothing."`
 }
 
-// Taken is what a statechart made of an event.
+// Taken is the reaction of a statechart to an event.
 type Taken struct {
 	From string `json:"from" doc:"Paths of the active atomic states before it, joined by commas."`
 	To   string `json:"to" doc:"Those after it."`
 }
 
-// Reprovisioning is what became of a wish to reprovision.
+// Reprovisioning is the result of a request to reprovision.
 type Reprovisioning struct {
 	Taken
-	ByModel bool `json:"by_model" doc:"The device's model took the event operator.reprovision; otherwise the service makes new credentials by itself."`
+	ByModel bool `json:"by_model" doc:"The device's model handled the event operator.reprovision; otherwise the service creates new credentials itself."`
 }
 
 // Command is a command to a device.
 type Command struct {
 	ID      string     `json:"id" doc:"Id, the same as on MQTT."`
 	Name    string     `json:"name" doc:"Name, the last part of its topic."`
-	Status  string     `json:"status" enum:"waiting,sent,accepted,succeeded,failed,rejected,expired,cancelled,superseded" doc:"Where it stands; succeeded and those after it are final."`
-	Data    Object     `json:"data,omitempty" doc:"What the device gets."`
-	By      string     `json:"by,omitempty" doc:"Who sent it; absent of the model's own commands."`
-	Created *time.Time `json:"created,omitempty" doc:"When it was taken."`
+	Status  string     `json:"status" enum:"waiting,sent,accepted,succeeded,failed,rejected,expired,cancelled,superseded" doc:"Status; succeeded and those after it are final."`
+	Data    Object     `json:"data,omitempty" doc:"Data for the device."`
+	By      string     `json:"by,omitempty" doc:"Who sent it; absent for the model's own commands."`
+	Created *time.Time `json:"created,omitempty" doc:"When it was queued."`
 	Sent    *time.Time `json:"sent,omitempty" doc:"When it was published."`
 	Done    *time.Time `json:"done,omitempty" doc:"When it became final."`
-	Expires *time.Time `json:"expires,omitempty" doc:"When its time to live is over."`
+	Expires *time.Time `json:"expires,omitempty" doc:"When its time to live ends."`
 	Result  any        `json:"result,omitempty" doc:"The device's result."`
 	Reason  string     `json:"reason,omitempty" doc:"Why it failed, was rejected, or ended otherwise."`
 }
 
-// Final reports whether the command's status can't change any more.
+// Final reports whether the command's status is final.
 func (c Command) Final() bool {
 	switch c.Status {
 	case Waiting, Sent, Accepted:
@@ -124,33 +124,33 @@ func (c Command) Final() bool {
 	return true
 }
 
-// Why answers why a device is in its state: the last transitions, the newest first.
+// Why explains why a device is in its state: the last transitions, the newest first.
 type Why struct {
 	ID          string       `json:"id" doc:"Id of the device."`
 	State       string       `json:"state" doc:"Paths of the active atomic states, joined by commas."`
-	Transitions []Transition `json:"transitions" doc:"The last transitions, the newest first. What is long is clipped."`
+	Transitions []Transition `json:"transitions" doc:"The last transitions, the newest first. Long values are truncated."`
 }
 
 // Transition is one change of state with its cause.
 type Transition struct {
-	At        time.Time `json:"at" doc:"When: the time at which the bridge received the message, or the timer's deadline."`
-	From      string    `json:"from" doc:"States before, joined by commas; empty of the first."`
+	At        time.Time `json:"at" doc:"Time at which the bridge received the message, or the timer's deadline."`
+	From      string    `json:"from" doc:"States before, joined by commas; empty for the first."`
 	To        string    `json:"to" doc:"States after, joined by commas."`
 	Event     string    `json:"event" doc:"The event that caused it."`
-	Data      any       `json:"data,omitempty" doc:"The event's data; a text if it had to be clipped."`
-	Guards    []string  `json:"guards,omitempty" doc:"The conditions that let it pass, in their order."`
-	Cause     Cause     `json:"cause" doc:"What made the event."`
-	Before    any       `json:"context_before,omitempty" doc:"The statechart's context before; a text if it had to be clipped."`
-	After     any       `json:"context_after,omitempty" doc:"The statechart's context after; a text if it had to be clipped."`
+	Data      any       `json:"data,omitempty" doc:"The event's data; a string if it had to be truncated."`
+	Guards    []string  `json:"guards,omitempty" doc:"The guards that passed, in order."`
+	Cause     Cause     `json:"cause" doc:"The cause of the event."`
+	Before    any       `json:"context_before,omitempty" doc:"The statechart's context before; a string if it had to be truncated."`
+	After     any       `json:"context_after,omitempty" doc:"The statechart's context after; a string if it had to be truncated."`
 	ModelHash string    `json:"model_hash" doc:"Hash of the model that decided."`
 }
 
-// Cause is what made an event.
+// Cause is the cause of an event.
 type Cause struct {
-	Kind    string `json:"kind" doc:"message, timer, activity, operation (somebody wanted it), twin, command (the service ended one) or start."`
-	Channel string `json:"channel,omitempty" doc:"The road a message came on: telemetry, status, events, ack, twin or system."`
+	Kind    string `json:"kind" doc:"message, timer, activity, operation (an operator requested it), twin, command (the service ended one) or start."`
+	Channel string `json:"channel,omitempty" doc:"Channel on which a message arrived: telemetry, status, events, ack, twin or system."`
 	Name    string `json:"name,omitempty" doc:"Name of the message, the activity, the operation or the command."`
-	Epoch   int64  `json:"epoch,omitempty" doc:"The device's own numbering."`
-	Seq     uint64 `json:"seq,omitempty" doc:"The device's own number; absent of messages without one."`
-	Who     string `json:"who,omitempty" doc:"Who wanted the operation."`
+	Epoch   int64  `json:"epoch,omitempty" doc:"Epoch of the device's numbering."`
+	Seq     uint64 `json:"seq,omitempty" doc:"The device's number of the message; absent for messages without one."`
+	Who     string `json:"who,omitempty" doc:"Who requested the operation."`
 }

@@ -18,13 +18,13 @@ const (
 	EventTwin       = "twin"       // TwinChange
 	EventCommand    = "command"    // Command, when its status changes
 	EventConnection = "connection" // ConnectionChange
-	EventTags       = "tags"       // an object of texts
+	EventTags       = "tags"       // an object of strings
 	EventGone       = "gone"       // the device was deleted; the stream ends
-	EventProblem    = "problem"    // Trouble: it goes on when it is over
-	EventEnd        = "end"        // Trouble: the stream ends, and may be asked for again
+	EventProblem    = "problem"    // Trouble: the stream continues when it is over
+	EventEnd        = "end"        // Trouble: the stream ends; the client may reconnect
 )
 
-// Event is one event of a stream. ID is empty of an end.
+// Event is one event of a stream. ID is empty for an end.
 type Event struct {
 	ID   string
 	Type string
@@ -34,26 +34,26 @@ type Event struct {
 // StateChange is a transition, or a state that was found without one.
 type StateChange struct {
 	State      string      `json:"state" doc:"Paths of the active atomic states, joined by commas."`
-	Transition *Transition `json:"transition,omitempty" doc:"What led there; absent if it is not known any more."`
+	Transition *Transition `json:"transition,omitempty" doc:"The transition that led there; absent if it is no longer known."`
 }
 
 // TwinChange is a shadow document after a change.
 type TwinChange struct {
-	Shadow string `json:"shadow,omitempty" doc:"Name of the shadow; absent of the classic one."`
+	Shadow string `json:"shadow,omitempty" doc:"Name of the shadow; absent for the classic one."`
 	Twin
 }
 
-// ConnectionChange is what the device's last status message said.
+// ConnectionChange is the connection according to the device's last status message.
 type ConnectionChange struct {
 	Connection string `json:"connection" enum:"online,offline,unknown"`
 }
 
-// Trouble says what keeps a stream from going on.
+// Trouble says why a stream cannot continue.
 type Trouble struct {
 	Detail string `json:"detail"`
 }
 
-// changes are the events between two looks at a device.
+// changes are the events between two polls of a device.
 func changes(was, is Device) []Event {
 	var events []Event
 	add := func(kind string, data any) { events = append(events, Event{Type: kind, Data: data}) }
@@ -115,13 +115,13 @@ type watch struct {
 	readers map[*reader]struct{}
 	recent  []Event // the newest, at most keptEvents
 	count   int     // of all events so far
-	away    bool    // the last look failed
+	away    bool    // the last poll failed
 }
 
 func (w *watch) eventID(n int) string { return w.mark + "-" + strconv.Itoa(n) }
 
-// publish gives an event to all readers. One that has too many waiting is let
-// go, so that it neither grows nor holds up the others.
+// publish sends an event to all readers. One that has too many waiting is
+// disconnected, so that its queue does not grow and others are not delayed.
 func (w *watch) publish(log *slog.Logger, kind string, data any) {
 	w.count++
 	e := Event{ID: w.eventID(w.count), Type: kind, Data: data}
@@ -131,7 +131,7 @@ func (w *watch) publish(log *slog.Logger, kind string, data any) {
 		select {
 		case r.events <- e:
 		default:
-			log.Warn("a reader of a stream is too slow and was let go", "device", w.id, "waiting", len(r.events))
+			log.Warn("stream disconnected: its reader is too slow", "device", w.id, "waiting", len(r.events))
 			r.end("too slow: come back with Last-Event-ID")
 			delete(w.readers, r)
 		}
@@ -150,7 +150,7 @@ func (w *watch) endReaders(why string) {
 	clear(w.readers)
 }
 
-// since is what came after the event of an id; a snapshot, if that is not known.
+// since is the events after the one of an id; a snapshot, if that is not known.
 func (w *watch) since(id string) []Event {
 	if number, ok := strings.CutPrefix(id, w.mark+"-"); ok {
 		n, err := strconv.Atoi(number)

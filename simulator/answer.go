@@ -7,7 +7,7 @@ import (
 	"devicetwin/device"
 )
 
-// read works off the inbox, and what the fleet wants.
+// read processes the inbox, and requests of the fleet.
 func (d *player) read(now time.Time) {
 	d.inboxMutex.Lock()
 	commands := d.inbox
@@ -27,7 +27,7 @@ func (d *player) read(now time.Time) {
 	}
 }
 
-// take decides about one command. Brokers deliver at least once, so a known id
+// take handles one command. Brokers deliver at least once, so a known id
 // is the same command again.
 func (d *player) take(c command, now time.Time) {
 	count := &d.fleet.count
@@ -54,7 +54,7 @@ func (d *player) take(c command, now time.Time) {
 	d.answer(c, now)
 }
 
-// answer does what the plan's answers say.
+// answer answers as the plan says.
 func (d *player) answer(c command, now time.Time) {
 	answer, delay := d.answers.next()
 	switch answer.Kind {
@@ -83,7 +83,7 @@ func acknowledgement(c command, status, reason string) draft {
 	return draft{kind: draftMessage, channel: device.ChannelAck, name: c.name, data: data}
 }
 
-// summarize tells the fleet whether the device has come to rest.
+// summarize records for the fleet whether the device has come to rest.
 func (d *player) summarize() {
 	d.inboxMutex.Lock()
 	waiting := len(d.inbox)

@@ -15,8 +15,8 @@ import (
 
 // Bounds of what a device keeps.
 const (
-	maxOutbox = 1000 // drafts; a full outbox holds the plan up
-	maxInbox  = 256  // commands not looked at yet
+	maxOutbox = 1000 // drafts; a full outbox delays the plan
+	maxInbox  = 256  // commands not read yet
 	maxIDs    = 256  // of commands seen, to know a repeated delivery
 )
 
@@ -35,7 +35,7 @@ type player struct {
 	filter   devicefsm.Filter // of what has to be applied; never reset
 	level    crossing
 	before   duty       // of the message before
-	jitter   *rand.Rand // of reconnects; no part of the plan
+	jitter   *rand.Rand // of reconnects; not part of the plan
 	identity Identity
 
 	credentials credentials
@@ -284,7 +284,7 @@ func (d *player) depart(act Act, cut bool) parting {
 	return end
 }
 
-// note keeps a fact for the oracle. The caller holds the mutex.
+// note records a fact for the oracle. The caller holds the mutex.
 func (d *player) note(f fact) {
 	if d.fleet.admit() {
 		d.facts = append(d.facts, f)
@@ -310,7 +310,7 @@ func (d *player) receive(topic string, payload []byte) {
 		if len(d.inbox) < maxInbox {
 			d.inbox = append(d.inbox, c)
 		} else {
-			err = errors.New("more commands than the device can take")
+			err = errors.New("more commands than the device can queue")
 		}
 		d.inboxMutex.Unlock()
 	}

@@ -1,12 +1,12 @@
-// Package simulator plays a fleet of devices against a running service and
-// judges what became of it.
+// Package simulator runs a fleet of devices against a running service and
+// verifies the results.
 //
-// A run has four parts, and each can be read and tested apart from the others:
+// A run has four parts, and each can be read and tested on its own:
 //
 //   - The plan (Plan) says what a device does and when. It is pure arithmetic
 //     on the scenario, the seed and the device's index: the same three give the
 //     same plan, whatever the network did in an earlier run.
-//   - The devices carry the plan out, each as an MQTT client of its own with a
+//   - The devices execute the plan, each as an MQTT client of its own with a
 //     fixed client id and a session that outlives its connection. A device sends
 //     its messages in order, waits for their PUBACK, and sends again what was
 //     not acknowledged when a connection ends. It numbers what it sends, and it
@@ -24,7 +24,7 @@
 // it counts neither as sent nor, when missing, as lost. Only messages that the
 // model calls relevant have to be applied, and of repetitions that can do nothing
 // only the first; a service may apply the others too, once and in order, or leave
-// them to InfluxDB. What crosses the level that a scenario tells has to be applied
+// them to InfluxDB. A message that crosses the level of the scenario has to be applied
 // whatever the model says.
 //
 // An episode is one reprovisioning: it opens when the expected sequence is
@@ -33,10 +33,10 @@
 //
 // # Goroutines and memory
 //
-// Each device costs one goroutine beside those of its MQTT client. What a device
-// keeps is bounded: a short outbox (a full one holds the plan up), a few pending
+// Each device costs one goroutine in addition to those of its MQTT client. What a
+// device keeps is bounded: a short outbox (a full one delays the plan), a few pending
 // answers, the ids of the latest commands, and 24 bytes for each relevant message and
-// each row of repetitions until the run is judged; Options.MaxLedger bounds those of the whole fleet.
+// each row of repetitions until the run is verified; Options.MaxLedger bounds those of the whole fleet.
 // With its MQTT client a device takes about 75 KB: 10,000 fit in 800 MB.
 //
 // Progress functions and the methods of Model and Twins are called from the

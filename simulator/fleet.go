@@ -28,12 +28,12 @@ type fleet struct {
 	devices   []*player
 	running   sync.WaitGroup
 	connected atomic.Int64
-	lost      atomic.Int64 // devices that are offline without meaning to
+	lost      atomic.Int64 // devices that are offline unintentionally
 	count     counters
 	kept      atomic.Int64 // entries of the ledger
 
 	ended atomic.Bool
-	early chan string // why the run ends before its time
+	early chan string // why the run ends early
 	troubles
 }
 
@@ -94,7 +94,7 @@ func (f *fleet) admit() bool {
 	return false
 }
 
-// troubles tells what goes wrong, once and not every second.
+// troubles logs what goes wrong, once and not every second.
 type troubles struct {
 	log *slog.Logger
 
@@ -104,7 +104,7 @@ type troubles struct {
 	quiet  int
 }
 
-// tellAgain is the least time between two lines of the log about troubles.
+// tellAgain is the minimum time between two lines of the log about troubles.
 const tellAgain = 30 * time.Second
 
 // unreachable notes that a device could not reach the broker.

@@ -7,7 +7,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// longestLatency is the greatest that is told apart; what takes longer counts
+// longestLatency is the greatest value of the histogram; longer latencies count
 // as this.
 const longestLatency = 2 * time.Hour
 

@@ -60,7 +60,7 @@ const (
 )
 
 // pahoDialer makes links to the broker, each with a client of its own: a client
-// that reconnects by itself would hide whether the session is still there, and
+// that reconnects automatically would hide whether the session is still there, and
 // would decide about repetitions in the device's place.
 func pahoDialer(broker string, secure *tls.Config) (dialer, error) {
 	u, err := url.Parse(broker)

@@ -24,8 +24,8 @@ var deadLetterFilter = wire.DeadLetterTopic("+")
 // watcher subscribes to a topic filter until the returned function is called.
 type watcher func(ctx context.Context, filter string, receive func(payload []byte)) (stop func(), err error)
 
-// pahoWatcher watches with a client of its own, which reconnects by itself: what
-// is published in between is missed, and that is good enough for counting.
+// pahoWatcher watches with a client of its own, which reconnects automatically:
+// messages in between are missed, which is good enough for counting.
 func pahoWatcher(o Options) watcher {
 	return func(ctx context.Context, filter string, receive func([]byte)) (func(), error) {
 		handler := func(_ mqtt.Client, m mqtt.Message) { receive(m.Payload()) }
@@ -62,11 +62,11 @@ type deadLetters struct {
 
 	mutex  sync.Mutex
 	all    uint64
-	meant  map[string]bool // poison that was refused, as it should be
+	meant  map[string]bool // poison that was refused, as intended
 	logged int
 }
 
-// maxLettersLogged is how many dead letters are told one by one.
+// maxLettersLogged is how many dead letters are logged one by one.
 const maxLettersLogged = 10
 
 func newDeadLetters(o Options) *deadLetters {
@@ -81,7 +81,7 @@ func (d *deadLetters) receive(payload []byte) {
 		Payload string `json:"payload_base64"`
 	}
 	if err := json.Unmarshal(payload, &letter); err != nil {
-		d.log.Warn("dead letter that cannot be read", "error", err)
+		d.log.Warn("cannot decode a dead letter", "error", err)
 		return
 	}
 	if !strings.HasPrefix(letter.Topic, d.prefix) {

@@ -22,14 +22,14 @@ type Model interface {
 	// Relevant reports whether a message can matter to the statechart in any state.
 	Relevant(device.Message) bool
 	// Pass reports whether a message has to reach the workflow: it can matter to
-	// the statechart, and is no repetition that can do nothing after what the
-	// filter has let pass.
+	// the statechart, and is not a repetition without effect after the
+	// messages that the filter has let pass.
 	Pass(*devicefsm.Filter, device.Message) bool
 }
 
 // Twins answers for the devices' workflows.
 type Twins interface {
-	// Applied tells what the device's workflow says that it applied, over all of
+	// Applied returns the messages that the device's workflow applied, over all of
 	// its runs. A device without a workflow has an empty log and no error.
 	Applied(ctx context.Context, device string) (AppliedLog, error)
 	// States counts the devices by state, for the progress display. It may be
@@ -46,7 +46,7 @@ type AppliedLog struct {
 	Signals int
 	// State is the name of the device's present state.
 	State string
-	// Pending is true while signals have been received but not worked off.
+	// Pending is true while signals have been received but not processed.
 	Pending bool
 }
 
@@ -68,7 +68,7 @@ type Acknowledged struct {
 }
 
 // Options say what Run does. The zero values of the fields that are not marked
-// as required have the defaults named beside them.
+// as required have the defaults named next to them.
 type Options struct {
 	Broker   string // required: tcp://host:port, or ssl://, ws://, wss://
 	TLS      *tls.Config
@@ -83,7 +83,7 @@ type Options struct {
 	Duration time.Duration // of the run at full strength; 1 minute
 	Seed     uint64
 
-	// Prefix begins each device's id: <prefix>-0001. Ids that an earlier run
+	// Prefix is the beginning of each device's id: <prefix>-0001. Ids that an earlier run
 	// used keep that run's twins, in whatever state it left them. Default: the
 	// scenario's name and the time of the start.
 	Prefix      string
@@ -96,8 +96,8 @@ type Options struct {
 
 	Progress func(Progress) // called about once a second; may be nil
 	Points   PointWriter    // takes the ledger's figures, about every two seconds, and the verdict; may be nil
-	// Acknowledged is told of each message that the broker has acknowledged, but
-	// for repetitions and what is sent to be refused. It is called from many
+	// Acknowledged is called for each message that the broker has acknowledged,
+	// except repetitions and messages that are sent to be refused. It is called from many
 	// goroutines; may be nil.
 	Acknowledged func(Acknowledged)
 	Log          *slog.Logger // default: slog.Default()
@@ -143,7 +143,7 @@ func (o *Options) setDefaults(start time.Time) {
 
 var prefixForm = regexp.MustCompile(`^[a-zA-Z0-9:_-]{1,100}$`)
 
-// Validate tells everything that is wrong at once, joined.
+// Validate reports every error, joined.
 func (o Options) Validate() error {
 	o.setDefaults(time.Unix(0, 0))
 	var faults []error

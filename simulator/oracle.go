@@ -60,7 +60,7 @@ type Verdict struct {
 	Latencies []time.Duration
 }
 
-// slack is how far the clocks of the service may be apart, and how long the way
+// slack is how far the clocks of the service may differ, and how long the way
 // from a decision to the time stamp of its command may be.
 const slack = time.Second
 

@@ -8,7 +8,7 @@ import (
 	"devicetwin/device"
 )
 
-// PlanOptions are what a plan depends on beside the scenario.
+// PlanOptions are what a plan depends on in addition to the scenario.
 type PlanOptions struct {
 	Seed   uint64
 	Device int           // index in the fleet, from 0
@@ -16,7 +16,7 @@ type PlanOptions struct {
 	Length time.Duration // nothing is planned at or beyond it
 }
 
-// Plan is what one device does by itself, in the order of time. It is made up
+// Plan is what one device does on its own, in the order of time. It is generated
 // while it is read, so that a long run needs no more memory than a short one.
 // Each thing that is left to chance draws from a stream of its own, so that a
 // change of one part of a scenario leaves the others as they were.

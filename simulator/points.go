@@ -42,7 +42,7 @@ func (f *fleet) progressFields(p Progress) map[string]any {
 		measure.SimulatorReprovisions:     p.Reprovisions,
 		measure.SimulatorCommandP99:       p.SequenceToCommandP99.Seconds(),
 	}
-	if p.Phase == PhaseSettling || p.Phase == PhaseJudging {
+	if p.Phase == PhaseSettling || p.Phase == PhaseVerifying {
 		fields[measure.SimulatorUnsettled] = p.Waiting
 	}
 	return fields

@@ -10,7 +10,7 @@ const (
 	PhaseConnecting Phase = "connecting" // devices connect one after another
 	PhaseRunning    Phase = "running"    // the whole fleet plays its plan
 	PhaseSettling   Phase = "settling"   // nothing new begins; what is open ends, and the workflows catch up
-	PhaseJudging    Phase = "judging"
+	PhaseVerifying  Phase = "verifying"
 )
 
 // Progress is a look at a run, about once a second.

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// lineEvery is how often progress is told where it cannot be redrawn.
+// lineEvery is how often progress is printed where it cannot be redrawn.
 const lineEvery = 5 * time.Second
 
 // IsTerminal reports whether the file is one that progress can be redrawn on.
@@ -25,7 +25,7 @@ func IsTerminal(f *os.File) bool {
 type Renderer struct {
 	w        io.Writer
 	terminal bool
-	drawn    int // lines that stand on the terminal
+	drawn    int // lines that are on the terminal
 	told     time.Duration
 	phase    Phase
 }

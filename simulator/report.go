@@ -24,7 +24,7 @@ type Report struct {
 	DrainS    float64 `json:"drain_s"`    // from there until everything was applied
 
 	// The ledger. Only Sent counts messages of all kinds; the others count
-	// relevant ones. That others are applied as well is no fault.
+	// relevant ones. Others may be applied as well.
 	Sent           uint64 `json:"sent"`           // acknowledged by the broker, each once
 	Relevant       uint64 `json:"relevant"`       // of these, those that have to be applied: the model says so
 	Applied        uint64 `json:"applied"`        // of the relevant ones, those that were applied
@@ -34,11 +34,11 @@ type Report struct {
 	Unexpected     uint64 `json:"unexpected"`     // applied, but never sent
 	Unacknowledged uint64 `json:"unacknowledged"` // published, but without PUBACK at the end
 
-	// Repetitions that can do nothing after what came before them. They are no part
+	// Repetitions without effect after the messages before them. They are not part
 	// of Relevant; those that are applied have to be so once and in order.
 	Optional  uint64 `json:"optional"`  // acknowledged by the broker, each once
 	LeftOut   uint64 `json:"left_out"`  // of these, those that were not applied
-	Crossings uint64 `json:"crossings"` // of Relevant, those that crossed the level that the scenario tells
+	Crossings uint64 `json:"crossings"` // of Relevant, those that crossed the level of the scenario
 
 	// LostMessages names the first of those that Lost counts.
 	LostMessages []LostMessage `json:"lost_messages,omitempty"`
@@ -97,10 +97,10 @@ type Quantiles struct {
 	Max   float64 `json:"max"`
 }
 
-// judge sets Clean: nothing lost, doubled, out of order or made up, every
+// verify sets Clean: nothing lost, duplicated, out of order or made up, every
 // reprovisioning that was due and no other, nothing refused that should not
 // have been, and something to show for it.
-func (r *Report) judge() {
+func (r *Report) verify() {
 	r.Clean = r.Lost == 0 && r.Duplicated == 0 && r.Reordered == 0 && r.Unexpected == 0 &&
 		r.ReprovisionsMissing == 0 && r.ReprovisionsSpurious == 0 &&
 		r.DeadLetters == r.DeadLettersMeant &&

@@ -56,7 +56,7 @@ func TestReportTellsOfRepetitions(t *testing.T) {
 
 func TestReportIsCleanOnlyWithoutFault(t *testing.T) {
 	clean := Report{Applied: 1, DeadLetters: 3, DeadLettersMeant: 3, ReprovisionRetries: 2, Quarantined: 1, Unacknowledged: 1}
-	if clean.judge(); !clean.Clean {
+	if clean.verify(); !clean.Clean {
 		t.Error("nothing is wrong, but not clean")
 	}
 	for name, spoil := range map[string]func(*Report){
@@ -72,7 +72,7 @@ func TestReportIsCleanOnlyWithoutFault(t *testing.T) {
 	} {
 		r := clean
 		spoil(&r)
-		if r.judge(); r.Clean {
+		if r.verify(); r.Clean {
 			t.Errorf("%s: clean", name)
 		}
 	}

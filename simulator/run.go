@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Run plays the scenario and judges it. The error says why the run failed; a run
-// that found something wrong with the service has a Report that is not Clean,
+// Run plays the scenario and verifies the results. The error says why the run failed; a run
+// that found something wrong with the service has a Report with Clean false,
 // and no error. Run returns early, with the context's error, when the context
 // ends.
 func Run(ctx context.Context, o Options) (Report, error) {
@@ -53,7 +53,7 @@ func run(ctx context.Context, o Options, dial dialer, watch watcher, start time.
 		return Report{}, fmt.Errorf("wait for the workflows: %w", err)
 	}
 	report.DrainS = seconds(time.Since(finished))
-	display.enter(PhaseJudging)
+	display.enter(PhaseVerifying)
 	report.DevicesUnsettled = s.waitingFor()
 	if err := s.lastWord(ctx); err != nil {
 		return Report{}, err
@@ -98,7 +98,7 @@ func (f *fleet) play(ctx context.Context, display *display, report *Report) erro
 	return nil
 }
 
-// maxDevicesTold is how many devices with faults are told one by one.
+// maxDevicesTold is how many devices with violations are logged one by one.
 const maxDevicesTold = 10
 
 // maxLostTold is how many lost messages are named in the report.
@@ -123,7 +123,7 @@ func (f *fleet) fill(r *Report, s *settling) {
 
 		if suspect := !s.rests[i].settled || t.faulty() || v.Missing+v.Spurious > 0; suspect && told < maxDevicesTold {
 			told++
-			f.options.Log.Warn("device is not clean", "device", d.id, "settled", s.rests[i].settled, "state", log.State,
+			f.options.Log.Warn("device has violations", "device", d.id, "settled", s.rests[i].settled, "state", log.State,
 				"lost", t.Lost, "duplicated", t.Duplicated, "reordered", t.Reordered, "unexpected", t.Unexpected,
 				"missing", v.Missing, "spurious", v.Spurious, "behind", t.Behind, "after", t.After)
 		}
@@ -166,5 +166,5 @@ func (f *fleet) fill(r *Report, s *settling) {
 	}
 	r.Latency.EventToState = eventToState.quantiles()
 	r.Latency.SequenceToCommand = sequenceToCommand.quantiles()
-	r.judge()
+	r.verify()
 }

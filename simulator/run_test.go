@@ -67,7 +67,7 @@ func TestRunIsClean(t *testing.T) {
 	for seed := range uint64(5) {
 		r := play(t, sabotage{}, func(o *Options, _ *world) { o.Seed = seed })
 		if !r.Clean {
-			t.Errorf("seed %d: a run in a sound world is not clean: %+v", seed, r)
+			t.Errorf("seed %d: a run in a sound world has violations: %+v", seed, r)
 		}
 		if r.ReprovisionsDone < 20 || r.Relevant*2 > r.Sent || r.DuplicatesSent == 0 || r.Reconnects == 0 {
 			t.Errorf("seed %d: the default scenario should give at least 20 reprovisions, some disturbances, and mostly irrelevant messages: %+v", seed, r)
@@ -231,10 +231,10 @@ func TestRunForgivesOutages(t *testing.T) {
 	}{
 		{"births are slower than an attempt", func(w *world) { w.slowBirths(20 * time.Second) }},
 		{"births are slower than all attempts", func(w *world) { w.slowBirths(60 * time.Second) }},
-		{"the broker is away for 8 s", func(w *world) { w.outage(8 * time.Second) }},
-		{"the bridge is away for 5 s", func(w *world) { w.stall(5 * time.Second) }},
-		{"the bridge is away for longer than an attempt", func(w *world) { w.stall(20 * time.Second) }},
-		{"the bridge is away for longer than all attempts", func(w *world) { w.stall(50 * time.Second) }},
+		{"the broker is down for 8 s", func(w *world) { w.outage(8 * time.Second) }},
+		{"the bridge is down for 5 s", func(w *world) { w.stall(5 * time.Second) }},
+		{"the bridge is down for longer than an attempt", func(w *world) { w.stall(20 * time.Second) }},
+		{"the bridge is down for longer than all attempts", func(w *world) { w.stall(50 * time.Second) }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -347,7 +347,7 @@ func TestRunWritesItsLedger(t *testing.T) {
 		}
 		before = sent
 		if _, told := fields[measure.SimulatorLost]; told {
-			t.Errorf("point %d tells what is lost before it is known", i)
+			t.Errorf("point %d has a number of lost messages before it is known", i)
 		}
 	}
 	last := points.fields[len(points.fields)-1]
@@ -356,7 +356,7 @@ func TestRunWritesItsLedger(t *testing.T) {
 	}
 }
 
-// What the broker acknowledged is told once each, with the device's own time.
+// What the broker acknowledged is reported once each, with the device's own time.
 func TestRunTellsWhatIsAcknowledged(t *testing.T) {
 	var mutex sync.Mutex
 	told := map[Acknowledged]int{}

@@ -121,7 +121,7 @@ type Level struct {
 }
 
 // Step is one step of the expected sequence: Times messages on Channel whose
-// fields equal those given. Other messages may stand between.
+// fields equal those given. Other messages may come between.
 type Step struct {
 	Channel device.Channel
 	Name    string // of the event, on ChannelEvents

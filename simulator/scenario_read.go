@@ -46,7 +46,7 @@ func readScenario(root source.Node) *Scenario {
 	return s
 }
 
-// readName is a name that can stand in a device id.
+// readName is a name that can be part of a device id.
 func readName(n source.Node) string {
 	name := n.String()
 	if n.IsString() && !prefixForm.MatchString(name) {
@@ -149,7 +149,7 @@ func readChurn(n source.Node) Churn {
 	}
 }
 
-// readChannel is a channel that a device sends on by itself.
+// readChannel is a channel that a device sends on without a command.
 func readChannel(n source.Node) device.Channel {
 	known := []string{string(device.ChannelTelemetry), string(device.ChannelStatus), string(device.ChannelEvents)}
 	c := n.String()

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // golden compares with testdata/name.
 func golden(t *testing.T, name string, got []byte) {
@@ -24,7 +24,7 @@ func golden(t *testing.T, name string, got []byte) {
 		t.Fatal(err)
 	}
 	if string(got) != string(want) {
-		t.Errorf("not as in %s; go test -update writes it anew. Got:\n%s", file, got)
+		t.Errorf("not as in %s; go test -update rewrites it. Got:\n%s", file, got)
 	}
 }
 
@@ -43,7 +43,7 @@ func TestReadScenarioTellsAllFaults(t *testing.T) {
 func TestReadScenarioOfNothing(t *testing.T) {
 	for _, src := range []string{"", "[]", "a: [", "scenario: pump"} {
 		if _, err := ReadScenario("x.yaml", []byte(src)); err == nil {
-			t.Errorf("%q is no scenario, but there was no error", src)
+			t.Errorf("%q is not a scenario, but there was no error", src)
 		}
 	}
 }

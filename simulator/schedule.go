@@ -8,7 +8,7 @@ import (
 	"devicetwin/device"
 )
 
-// nextDue is when the device has something to do by itself.
+// nextDue is when the device's own next action is due.
 func (d *player) nextDue() (time.Time, bool) {
 	var due time.Time
 	if len(d.later) > 0 {

@@ -44,7 +44,7 @@ func (d *player) send() (parting, bool) {
 	return parting{}, false
 }
 
-// prepare gives a draft its number and its form, and tells the oracle.
+// prepare gives a draft its number and its form, and records it for the oracle.
 func (d *player) prepare(next draft) (flight, error) {
 	f := flight{draft: next, topic: next.topic, payload: next.payload}
 	if !next.numbered() {

@@ -7,8 +7,8 @@ import (
 )
 
 // matcher watches one device's messages for the expected sequence. Other
-// messages may stand between the steps, a match may not take longer than
-// within, and after a match all begins anew.
+// messages may come between the steps, a match may not take longer than
+// within, and after a match the search starts again.
 //
 // It asks only whether a match exists, and that needs little: of all the ways to
 // have come through the first k messages of the sequence, the one that began

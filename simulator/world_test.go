@@ -32,7 +32,7 @@ func relevantToPumps(m device.Message) bool {
 }
 
 // world stands for broker, bridge and workflows: it takes what the devices
-// publish, applies it, and reprovisions. Its faults can be told to it.
+// publish, applies it, and reprovisions. Tests set its faults.
 type world struct {
 	mutex  sync.Mutex
 	twins  map[string]*worldTwin

@@ -1,5 +1,5 @@
-// Package apitest is a fleet in memory that behaves as api.Backend promises, for
-// tests of what stands before it.
+// Package apitest is an in-memory fleet that implements the contract of
+// api.Backend, for tests of the API and its clients.
 package apitest
 
 import (
@@ -17,7 +17,7 @@ import (
 	"devicetwin/api"
 )
 
-// Backend is a fleet in memory. Its devices answer nothing by themselves.
+// Backend is an in-memory fleet. Its devices do not answer commands.
 type Backend struct {
 	mu      sync.Mutex
 	devices map[string]*api.Device
@@ -53,7 +53,7 @@ func (b *Backend) Fail(err error) {
 	b.fault = err
 }
 
-// Calls tells who asked for changes.
+// Calls returns the callers of all changes.
 func (b *Backend) Calls() []api.By {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -135,7 +135,7 @@ func (b *Backend) Device(ctx context.Context, id string) (api.Device, error) {
 	return out, nil
 }
 
-// change carries out a change once for each operation.
+// change executes a change once for each operation.
 func change[T any](ctx context.Context, b *Backend, id string, by api.By, do func(*api.Device) (T, error)) (T, error) {
 	d, err := b.find(ctx, id)
 	defer b.mu.Unlock()

@@ -33,7 +33,7 @@ func New(base, token string) (*Client, error) {
 	return &Client{base: strings.TrimRight(base, "/"), token: token, http: &http.Client{}}, nil
 }
 
-// Problem is an answer that is none: a problem document (RFC 9457).
+// Problem is an error response: a problem document (RFC 9457).
 type Problem struct {
 	Status int    `json:"status"`
 	Title  string `json:"title"`
@@ -55,10 +55,10 @@ func (p *Problem) Error() string {
 	return text
 }
 
-// requestTimeout bounds a request that is no stream.
+// requestTimeout bounds a request that is not a stream.
 const requestTimeout = 30 * time.Second
 
-// maxAnswer bounds what is read of an answer.
+// maxAnswer bounds the size of a response.
 const maxAnswer = 64 << 20
 
 // request is one call.
@@ -79,18 +79,18 @@ func (c *Client) do(ctx context.Context, r request, into any) error {
 	defer response.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("read the answer of %s: %w", c.base, err)
+		return fmt.Errorf("read the response of %s: %w", c.base, err)
 	}
 	if into == nil {
 		return nil
 	}
 	if err := json.Unmarshal(raw, into); err != nil {
-		return fmt.Errorf("read the answer of %s: %w", c.base, err)
+		return fmt.Errorf("read the response of %s: %w", c.base, err)
 	}
 	return nil
 }
 
-// send makes the request; an answer that is a problem is an error.
+// send makes the request; a response that is a problem is an error.
 func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	var body io.Reader
 	if r.body != nil {
@@ -140,7 +140,7 @@ func devicePath(id string, rest ...string) string {
 	return path
 }
 
-// once makes a change one that is made once, even if it is asked for again.
+// once makes a change idempotent: it is made once, even if it is repeated.
 func once() http.Header { return http.Header{"Idempotency-Key": {rand.Text()}} }
 
 // Devices lists a page of the devices that a query finds.
@@ -157,14 +157,14 @@ func (c *Client) Devices(ctx context.Context, query string, limit int, cursor st
 	return page, err
 }
 
-// Device tells everything of a device.
+// Device returns everything that is known about a device.
 func (c *Client) Device(ctx context.Context, id string) (api.Device, error) {
 	var device api.Device
 	err := c.do(ctx, request{method: http.MethodGet, path: devicePath(id)}, &device)
 	return device, err
 }
 
-// Why tells a device's last transitions, the newest first.
+// Why returns a device's last transitions, the newest first.
 func (c *Client) Why(ctx context.Context, id string, limit int) (api.Why, error) {
 	var why api.Why
 	err := c.do(ctx, request{
@@ -173,12 +173,12 @@ func (c *Client) Why(ctx context.Context, id string, limit int) (api.Why, error)
 	return why, err
 }
 
-// Delete forgets a device.
+// Delete deletes a device.
 func (c *Client) Delete(ctx context.Context, id string) error {
 	return c.do(ctx, request{method: http.MethodDelete, path: devicePath(id), header: once()}, nil)
 }
 
-// Desire changes what is desired.
+// Desire changes the desired properties.
 func (c *Client) Desire(ctx context.Context, id string, change api.DesiredChange) (api.Desired, error) {
 	r := request{method: http.MethodPatch, path: devicePath(id, "desired"), query: url.Values{}, header: once(), body: change.Patch}
 	if change.Version != 0 {
@@ -212,14 +212,14 @@ func (c *Client) SendCommand(ctx context.Context, id string, command api.NewComm
 	return sent, err
 }
 
-// Command tells where a command stands.
+// Command returns a command with its status.
 func (c *Client) Command(ctx context.Context, id, command string) (api.Command, error) {
 	var found api.Command
 	err := c.do(ctx, request{method: http.MethodGet, path: devicePath(id, "commands", command)}, &found)
 	return found, err
 }
 
-// SendEvent gives the device's statechart an event.
+// SendEvent sends an event to the device's statechart.
 func (c *Client) SendEvent(ctx context.Context, id, name string, data api.Object) (api.Taken, error) {
 	body := map[string]any{"name": name}
 	if data != nil {

@@ -18,8 +18,8 @@ type Event struct {
 	Data []byte
 }
 
-// Stream gives what happens to a device to handle, after the event of the given
-// id if it is not empty. It returns nil when the service ended the stream, and
+// Stream passes the changes of a device to handle, those after the event of the
+// given id if it is not empty. It returns nil when the service ended the stream, and
 // the error of handle.
 func (c *Client) Stream(ctx context.Context, id, after string, handle func(Event) error) error {
 	header := http.Header{"Accept": {"text/event-stream"}}

@@ -213,7 +213,7 @@ func TestWatchPrintsLines(t *testing.T) {
 		t.Errorf("exit status %d", status)
 	}
 	server.Close()
-	if status, _, stderr := run("devices", "watch", "pump-2"); status != cli.ExitFailed || !strings.Contains(stderr, "the service ends") {
+	if status, _, stderr := run("devices", "watch", "pump-2"); status != cli.ExitFailed || !strings.Contains(stderr, "the service is shutting down") {
 		t.Errorf("a service that ends: status %d %s", status, stderr)
 	}
 	if status, _, _ := run("devices", "watch", "nobody", "--api-url=http://127.0.0.1:1"); status != cli.ExitFailed {

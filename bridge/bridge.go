@@ -76,7 +76,7 @@ type Deps struct {
 	Starter Starter
 	// Dialect reads topics and payloads. Nil: wire.Standard as Config.Wire says.
 	Dialect wire.Dialect
-	// Points takes telemetry and the bridge's own figures. Nil: there are none.
+	// Points takes telemetry. Nil: there is none.
 	Points PointWriter
 	// DeadLetters publishes refused messages. Nil: they are counted, logged and
 	// kept in memory only.
@@ -141,7 +141,7 @@ func New(cfg Config, deps Deps) (*Bridge, error) {
 	b.letters = newDeadLetters(cfg, deps.DeadLetters, b.counts, b.log)
 	b.answers = newAnswers(cfg, deps.Answers, b.counts, b.log)
 	if deps.Metrics != nil {
-		if err := b.counts.register(deps.Metrics); err != nil {
+		if err := b.counts.Register(deps.Metrics); err != nil {
 			return nil, fmt.Errorf("registering the metrics of bridge %s: %w", cfg.ID, err)
 		}
 	}
@@ -179,7 +179,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	var background sync.WaitGroup
 	background.Go(func() { b.letters.run(work) })
 	background.Go(func() { b.answers.run(work) })
-	background.Go(func() { b.figures(ctx) })
+	background.Go(func() { b.watch(ctx) })
 	background.Go(func() { b.connector().Run(ctx) })
 
 	b.loop.run(ctx)
@@ -201,8 +201,9 @@ func (b *Bridge) connector() *mqtt.Connector {
 	}, b.log)
 }
 
-// Stats tells what the bridge has done and where it stands.
-func (b *Bridge) Stats() Stats { return b.counts.stats() }
+// Metric reads one of the metrics devicetwin_bridge_…, by the rest of its name,
+// such as "events_total". It panics if there is no such metric.
+func (b *Bridge) Metric(name string) float64 { return b.counts.Value(name) }
 
 // DeadLetters returns the last refused messages, at most
 // Config.DeadLettersKept, oldest first.

@@ -143,8 +143,8 @@ func TestMessagesAreAcknowledgedOnceAccepted(t *testing.T) {
 		if got := r.acks(); got != "1 2 3 4 5" {
 			t.Errorf("acknowledged: %s", got)
 		}
-		s := r.Stats()
-		if s.Received != 5 || s.Events != 5 || s.Signals != 2 || s.Window != 0 || s.Devices != 1 {
+		s := r.counts
+		if s.received.Load() != 5 || s.events.Load() != 5 || s.signals.Load() != 2 || s.window.Load() != 0 || s.devices.Load() != 1 {
 			t.Errorf("stats: %+v", s)
 		}
 		r.end()
@@ -255,10 +255,10 @@ func TestReconnects(t *testing.T) {
 		}
 		r.broker.Last().Lose(fmt.Errorf("EOF"))
 		time.Sleep(20 * time.Second)
-		if n := r.logs.count("forgotten the session"); n != 1 || r.Stats().SessionsLost != 1 {
+		if n := r.logs.count("forgotten the session"); n != 1 || r.counts.sessionsLost.Load() != 1 {
 			t.Error("a lost session goes unnoticed")
 		}
-		if s := r.Stats(); s.Connects != 3 || s.ConnectionsLost != 2 || s.Repeated != 2 {
+		if s := r.counts; s.connects.Load() != 3 || s.connectsLost.Load() != 2 || s.repeated.Load() != 2 {
 			t.Errorf("stats: %+v", s)
 		}
 		r.end()
@@ -299,12 +299,12 @@ func TestBackPressure(t *testing.T) {
 			t.Errorf("took %d messages, expected %d", taken.Load(), want)
 		}
 		enough.Store(true)
-		if s := r.Stats(); s.Window != cfg.Window {
-			t.Errorf("window %d", s.Window)
+		if s := r.counts; int(s.window.Load()) != cfg.Window {
+			t.Errorf("window %d", s.window.Load())
 		}
 		r.temp.setDown(false)
 		time.Sleep(time.Minute)
-		if s := r.Stats(); s.Window != 0 || s.Events != uint64(taken.Load()) {
+		if s := r.counts; s.window.Load() != 0 || s.events.Load() != uint64(taken.Load()) {
 			t.Errorf("afterwards: %+v", s)
 		}
 		r.end()

@@ -84,7 +84,7 @@ type Config struct {
 	DeadLetterTimeout time.Duration // a refused message is acknowledged after this, published or not
 
 	DrainTimeout time.Duration // how long Run waits for signals in flight when it is told to stop
-	FiguresEvery time.Duration // between points of the bridge's own figures
+	FiguresEvery time.Duration // between counts of silent devices, and reports of refused messages in the log
 }
 
 // DefaultConfig is a bridge named "bridge" for a broker on this machine. New

@@ -2,145 +2,113 @@ package bridge
 
 import (
 	"sync/atomic"
-	"time"
-
-	"devicetwin/internal/figures"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"devicetwin/internal/figures"
+	"devicetwin/internal/measure"
 	"devicetwin/wire"
 )
 
 // counters is what a bridge counts. The goroutines that do the work add to it,
 // anyone may read.
 type counters struct {
-	received       atomic.Uint64 // MQTT messages
-	repeated       atomic.Uint64 // of these, repetitions of what the bridge still knew
-	ignored        atomic.Uint64 // retained copies and commands to devices
-	foreign        atomic.Uint64 // of devices that belong to other partitions
-	messages       atomic.Uint64 // JSON objects in them
-	gaps           atomic.Uint64
-	relevant       atomic.Uint64
-	events         atomic.Uint64 // messages accepted by Temporal
-	signals        atomic.Uint64
-	signalFailures atomic.Uint64
+	*figures.Set
+
+	received, repeated, ignored, foreign      *atomic.Uint64
+	messages, gaps, relevant                  *atomic.Uint64
+	events, signals, signalFailures           *atomic.Uint64
+	tooLate, unknownModels                    *atomic.Uint64
+	rejected, unanswered                      *atomic.Uint64
+	connects, connectsLost, sessionsLost      *atomic.Uint64
+	connected, outage                         *atomic.Bool
+	window, held, heldBytes, oldest           *atomic.Int64
+	inFlight, limit, linger                   *atomic.Int64
+	resting, waiting, stuck, silent, devices  *atomic.Int64
+	batchMessages, signalSeconds, waitSeconds prometheus.Histogram
 
 	deadLetters            map[wire.Reason]*atomic.Uint64
-	deadLettersUnpublished atomic.Uint64
-
-	tooLate       atomic.Uint64 // messages from before all that is known of their device, not signalled
-	unknownModels atomic.Uint64 // birth messages that name a model that this bridge lacks
-
-	rejected   atomic.Uint64 // requests of shadows that the bridge answered itself
-	unanswered atomic.Uint64 // of these answers, those that could not be published
-
-	connects     atomic.Uint64
-	connectsLost atomic.Uint64
-	sessionsLost atomic.Uint64 // connections on which the broker had forgotten the session
-
-	connected atomic.Bool // and subscribed
-	outage    atomic.Bool // of Temporal
-	window    atomic.Int64
-	held      atomic.Int64
-	heldBytes atomic.Int64
-	inFlight  atomic.Int64
-	waiting   atomic.Int64 // devices whose batch waits for its turn or to be tried again
-	devices   atomic.Int64
-	oldest    atomic.Int64 // Unix ms; 0: nothing is unacknowledged
-	linger    atomic.Int64 // ns
-	limit     atomic.Int64 // of signals in flight
-	resting   atomic.Int64 // devices whose batch lingers
-	stuck     atomic.Int64 // devices that were given up
-	silent    atomic.Int64 // devices not heard of for longer than their liveness allows; counted with each point
-
-	batchMessages prometheus.Histogram
-	signalSeconds prometheus.Histogram
-	waitSeconds   prometheus.Histogram
+	deadLettersUnpublished *atomic.Uint64
 }
 
+var latencyBuckets = []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10}
+
 func newCounters() *counters {
+	s := figures.NewSet("devicetwin_bridge_")
+	field := func(name string) figures.Field { return figures.Field{Measurement: measure.Bridge, Name: name} }
+	quantile := func(name string, q float64) figures.Field {
+		return figures.Field{Measurement: measure.Process, Name: name, Quantile: q}
+	}
 	c := &counters{
-		deadLetters: make(map[wire.Reason]*atomic.Uint64),
-		batchMessages: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:    "devicetwin_bridge_batch_messages",
-			Help:    "Messages in a signal that Temporal accepted.",
-			Buckets: []float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000},
-		}),
-		signalSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:    "devicetwin_bridge_signal_seconds",
-			Help:    "How long an attempt to signal a workflow took, failed ones included.",
-			Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10},
-		}),
-		waitSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:    "devicetwin_bridge_wait_seconds",
-			Help:    "How long the first message of a batch waited for its signal to begin: for the one before, linger, its turn.",
-			Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60},
-		}),
+		Set: s,
+
+		received: s.Counter("received_total", "MQTT messages received.", field("received")),
+		repeated: s.Counter("repeated_total", "MQTT messages delivered again that the bridge still knew.", field("repeated")),
+		ignored:  s.Counter("ignored_total", "Retained copies, commands to devices and answers to requests, which are no input.", field("ignored")),
+		foreign:  s.Counter("foreign_total", "MQTT messages of devices that belong to other partitions.", field("foreign")),
+
+		messages: s.Counter("messages_total", "JSON objects received.", field("messages")),
+		gaps:     s.Counter("gaps_total", "Gaps in the numbers of devices.", field("gaps")),
+		relevant: s.Counter("relevant_total", "Messages that can matter to the model.", field("relevant")),
+
+		events:         s.Counter("events_total", "Messages accepted by Temporal.", field("events")),
+		signals:        s.Counter("signals_total", "Signals accepted by Temporal.", field("signals")),
+		signalFailures: s.Counter("signal_failures_total", "Attempts to signal that failed and are repeated.", field("signal_failures")),
+		outage:         s.Flag("temporal_outage", "1 while signals fail and one at a time tries.", field("temporal_outage")),
+
+		deadLetters: figures.Counters(s, "dead_letters_total", "reason", Reasons(), "Messages refused, by reason.", field("dead_letters")),
+		deadLettersUnpublished: s.Counter("dead_letters_unpublished_total", "Dead letters that could not be published.",
+			field("dead_letters_unpublished")),
+
+		tooLate:       s.Counter("too_late_total", "Messages not signalled because they were sent before all that this bridge knows of their device, and another may have left them out."),
+		unknownModels: s.Counter("unknown_models_total", "Birth messages that name a model that this bridge does not have."),
+		rejected:      s.Counter("requests_rejected_total", "Requests of shadows that the bridge itself answered: no workflow, too many, too large."),
+		unanswered:    s.Counter("answers_unpublished_total", "Answers of the bridge that could not be published."),
+
+		connects:     s.Counter("connects_total", "Connections to the broker.", field("connects")),
+		connectsLost: s.Counter("connections_lost_total", "Connections to the broker that were lost.", field("connections_lost")),
+		sessionsLost: s.Counter("sessions_lost_total", "Reconnections on which the broker had forgotten the session.", field("sessions_lost")),
+		connected:    s.Flag("connected", "1 while connected to the broker and subscribed.", field("connected")),
+
+		window:    s.Gauge("window_messages", "MQTT messages not yet acknowledged on this connection.", field("window_messages")),
+		oldest:    s.Age("oldest_unacknowledged_seconds", "Age of the oldest MQTT message that is not acknowledged.", field("oldest_unacknowledged_seconds")),
+		held:      s.Gauge("held_messages", "MQTT messages in memory.", field("held_messages")),
+		heldBytes: s.Gauge("held_bytes", "Bytes of payload in memory."),
+
+		inFlight: s.Gauge("signals_in_flight", "Signals on their way to Temporal.", field("signals_in_flight")),
+		limit:    s.Gauge("signals_limit", "Signals that may be on their way to Temporal now, by how long they take.", field("signals_limit")),
+		linger: s.Duration("linger_seconds", "Rest of a device between its signals now, by how long they take; 0 while Temporal is idle.",
+			field("linger_seconds")),
+
+		resting: s.Gauge("devices_resting", "Devices whose batch grows until linger is over.", field("devices_resting")),
+		waiting: s.Gauge("devices_waiting", "Devices whose batch waits for its turn or to be repeated.", field("devices_waiting")),
+		stuck:   s.Gauge("devices_stuck", "Devices whose messages are dead letters because their workflow takes no signals.", field("devices_stuck")),
+		silent: s.Gauge("devices_silent", "Devices remembered that were not heard of for longer than the model's liveness allows.",
+			field("devices_silent")),
+		devices: s.Gauge("devices_known", "Devices remembered.", field("devices_known")),
+
+		batchMessages: s.Histogram("batch_messages", "Messages in a signal that Temporal accepted.",
+			[]float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000}, quantile("batch_p50_messages", .5), quantile("batch_p99_messages", .99)),
+		signalSeconds: s.Histogram("signal_seconds", "How long an attempt to signal a workflow took, failed ones included.",
+			latencyBuckets, quantile("signal_p50_seconds", .5), quantile("signal_p99_seconds", .99)),
+		waitSeconds: s.Histogram("wait_seconds", "How long the first message of a batch waited for its signal to begin: for the one before, linger, its turn.",
+			append(latencyBuckets, 30, 60), quantile("wait_p50_seconds", .5), quantile("wait_p99_seconds", .99)),
 	}
-	for _, r := range Reasons() {
-		c.deadLetters[r] = new(atomic.Uint64)
-	}
+	s.Ratio(field("batch_messages"), "events_total", "signals_total")
 	return c
 }
 
-func (c *counters) register(to prometheus.Registerer) error {
-	const bridge figures.Prefix = "devicetwin_bridge_"
-	all := []prometheus.Collector{
-		c.batchMessages,
-		c.signalSeconds,
-		c.waitSeconds,
-		bridge.Counter("received_total", "MQTT messages received.", &c.received),
-		bridge.Counter("repeated_total", "MQTT messages delivered again that the bridge still knew.", &c.repeated),
-		bridge.Counter("ignored_total", "Retained copies, commands to devices and answers to requests, which are no input.", &c.ignored),
-		bridge.Counter("foreign_total", "MQTT messages of devices that belong to other partitions.", &c.foreign),
-		bridge.Counter("messages_total", "JSON objects received.", &c.messages),
-		bridge.Counter("gaps_total", "Gaps in the numbers of devices.", &c.gaps),
-		bridge.Counter("relevant_total", "Messages that can matter to the model.", &c.relevant),
-		bridge.Counter("events_total", "Messages accepted by Temporal.", &c.events),
-		bridge.Counter("signals_total", "Signals accepted by Temporal.", &c.signals),
-		bridge.Counter("signal_failures_total", "Attempts to signal that failed and are repeated.", &c.signalFailures),
-		bridge.Counter("dead_letters_unpublished_total", "Dead letters that could not be published.", &c.deadLettersUnpublished),
-		bridge.Counter("too_late_total", "Messages not signalled because they were sent before all that this bridge knows of their device, and another may have left them out.", &c.tooLate),
-		bridge.Counter("unknown_models_total", "Birth messages that name a model that this bridge does not have.", &c.unknownModels),
-		bridge.Counter("requests_rejected_total", "Requests of shadows that the bridge itself answered: no workflow, too many, too large.", &c.rejected),
-		bridge.Counter("answers_unpublished_total", "Answers of the bridge that could not be published.", &c.unanswered),
-		bridge.Counter("connects_total", "Connections to the broker.", &c.connects),
-		bridge.Counter("connections_lost_total", "Connections to the broker that were lost.", &c.connectsLost),
-		bridge.Counter("sessions_lost_total", "Reconnections on which the broker had forgotten the session.", &c.sessionsLost),
-		bridge.Gauge("window_messages", "MQTT messages not yet acknowledged on this connection.", &c.window),
-		bridge.Gauge("held_messages", "MQTT messages in memory.", &c.held),
-		bridge.Gauge("held_bytes", "Bytes of payload in memory.", &c.heldBytes),
-		bridge.Gauge("signals_in_flight", "Signals on their way to Temporal.", &c.inFlight),
-		bridge.Gauge("signals_limit", "Signals that may be on their way to Temporal now, by how long they take.", &c.limit),
-		bridge.GaugeOf("linger_seconds", "Rest of a device between its signals now, by how long they take; 0 while Temporal is idle.",
-			func() float64 { return time.Duration(c.linger.Load()).Seconds() }),
-		bridge.Gauge("devices_resting", "Devices whose batch grows until linger is over.", &c.resting),
-		bridge.Gauge("devices_waiting", "Devices whose batch waits for its turn or to be repeated.", &c.waiting),
-		bridge.Gauge("devices_stuck", "Devices whose messages are dead letters because their workflow takes no signals.", &c.stuck),
-		bridge.Gauge("devices_silent", "Devices remembered that were not heard of for longer than the model's liveness allows.", &c.silent),
-		bridge.Gauge("devices_known", "Devices remembered.", &c.devices),
-		bridge.GaugeOf("oldest_unacknowledged_seconds", "Age of the oldest MQTT message that is not acknowledged.",
-			func() float64 { return c.oldestAge().Seconds() }),
-		bridge.GaugeOf("connected", "1 while connected to the broker and subscribed.", func() float64 {
-			if c.connected.Load() {
-				return 1
-			}
-			return 0
-		}),
-	}
-	for _, r := range Reasons() {
-		all = append(all, bridge.CounterFor(prometheus.Labels{"reason": string(r)},
-			"dead_letters_total", "Messages refused, by reason.", c.deadLetters[r]))
-	}
-	return figures.RegisterAll(to, all)
-}
+// Declared is the metrics of a bridge, for those who draw or write what it counts.
+func Declared() *figures.Set { return newCounters().Set }
 
-func (c *counters) oldestAge() time.Duration {
-	ms := c.oldest.Load()
-	if ms == 0 {
-		return 0
+// refused is how many messages became dead letters.
+func (c *counters) refused() (all uint64, byReason map[wire.Reason]uint64) {
+	byReason = make(map[wire.Reason]uint64)
+	for reason, n := range c.deadLetters {
+		byReason[reason] = n.Load()
+		all += byReason[reason]
 	}
-	return max(0, time.Since(time.UnixMilli(ms)))
+	return all, byReason
 }
 
 // observe takes over what can be read off the core.
@@ -165,62 +133,4 @@ func (c *counters) observe(from *core) {
 	c.stuck.Store(int64(from.stuck))
 	c.devices.Store(int64(len(from.devices.byID)))
 	c.outage.Store(from.outage.on)
-}
-
-// Stats is what a bridge has done since it was made, and where it stands.
-type Stats struct {
-	Received       uint64 // MQTT messages
-	Repeated       uint64 // of these, repetitions of what the bridge still knew
-	Ignored        uint64 // of these, retained copies and commands to devices
-	Foreign        uint64 // of these, messages of devices that belong to other partitions
-	Messages       uint64 // JSON objects in them
-	Gaps           uint64 // gaps in the numbers of devices
-	Relevant       uint64 // messages that can matter to the model
-	Events         uint64 // messages accepted by Temporal
-	Signals        uint64 // signals accepted by Temporal
-	SignalFailures uint64 // attempts that failed and were repeated
-
-	DeadLetters            uint64
-	DeadLettersByReason    map[wire.Reason]uint64
-	DeadLettersUnpublished uint64
-
-	Connects        uint64
-	ConnectionsLost uint64
-	SessionsLost    uint64 // reconnections on which the broker had forgotten the session
-
-	Connected      bool          // to the broker, and subscribed
-	TemporalOutage bool          // signals are failing; one at a time tries
-	Window         int           // MQTT messages not yet acknowledged
-	Oldest         time.Duration // age of the oldest of them
-	Held           int           // MQTT messages in memory
-	InFlight       int           // signals on their way to Temporal
-	InFlightLimit  int           // how many may be now, by how long they take
-	Linger         time.Duration // rest of a device between its signals now, by the same
-	Resting        int           // devices whose batch grows until linger is over
-	Waiting        int           // devices whose batch waits for its turn, or to be tried again
-	Stuck          int           // devices whose messages are dead letters because their workflow takes no signals
-	Silent         int           // devices remembered that were not heard of for longer than the model's liveness allows
-	Devices        int           // devices remembered
-}
-
-func (c *counters) stats() Stats {
-	s := Stats{
-		Received: c.received.Load(), Repeated: c.repeated.Load(), Ignored: c.ignored.Load(), Foreign: c.foreign.Load(),
-		Messages: c.messages.Load(), Gaps: c.gaps.Load(), Relevant: c.relevant.Load(),
-		Events: c.events.Load(), Signals: c.signals.Load(), SignalFailures: c.signalFailures.Load(),
-		DeadLettersByReason:    make(map[wire.Reason]uint64),
-		DeadLettersUnpublished: c.deadLettersUnpublished.Load(),
-		Connects:               c.connects.Load(), ConnectionsLost: c.connectsLost.Load(), SessionsLost: c.sessionsLost.Load(),
-		Connected: c.connected.Load(), TemporalOutage: c.outage.Load(),
-		Window: int(c.window.Load()), Oldest: c.oldestAge(), Held: int(c.held.Load()),
-		InFlight: int(c.inFlight.Load()), Waiting: int(c.waiting.Load()),
-		InFlightLimit: int(c.limit.Load()), Linger: time.Duration(c.linger.Load()), Resting: int(c.resting.Load()), Stuck: int(c.stuck.Load()),
-		Silent: int(c.silent.Load()), Devices: int(c.devices.Load()),
-	}
-	for _, r := range Reasons() {
-		n := c.deadLetters[r].Load()
-		s.DeadLettersByReason[r] = n
-		s.DeadLetters += n
-	}
-	return s
 }

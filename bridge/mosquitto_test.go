@@ -289,7 +289,7 @@ func TestMosquittoRestarts(t *testing.T) {
 			m.start()
 		})
 	}
-	if s := b.Stats(); s.ConnectionsLost < 3 || s.SessionsLost != 0 {
+	if s := b.counts; s.connectsLost.Load() < 3 || s.sessionsLost.Load() != 0 {
 		t.Errorf("stats: %+v", s)
 	}
 
@@ -303,29 +303,29 @@ func TestMosquittoRestarts(t *testing.T) {
 	// what it saved last: what the bridge holds must arrive all the same.
 	w.setDown(true)
 	f.publish(20)
-	eventually(t, "the bridge holds all of it", func() bool { return b.Stats().Held >= 100 })
+	eventually(t, "the bridge holds all of it", func() bool { return b.counts.held.Load() >= 100 })
 	m.stop(syscall.SIGKILL)
 	m.start()
-	eventually(t, "the bridge is back", func() bool { return b.Stats().Connected })
+	eventually(t, "the bridge is back", func() bool { return b.counts.connected.Load() })
 	w.setDown(false)
 	f.check(w)
 
-	eventually(t, "all is acknowledged", func() bool { return b.Stats().Held == 0 })
+	eventually(t, "all is acknowledged", func() bool { return b.counts.held.Load() == 0 })
 
 	// A broker that lets the bridge wait redelivers to it: nothing goes twice.
 	w.setDown(true)
 	f.publish(20)
-	eventually(t, "the bridge holds all of it", func() bool { return b.Stats().Held >= 100 })
-	repeated := b.Stats().Repeated
+	eventually(t, "the bridge holds all of it", func() bool { return b.counts.held.Load() >= 100 })
+	repeated := b.counts.repeated.Load()
 	m.stop(syscall.SIGTERM)
 	m.start()
-	eventually(t, "all of it was delivered again", func() bool { return b.Stats().Repeated >= repeated+100 })
-	if n := b.Stats().Held; n != 100 {
+	eventually(t, "all of it was delivered again", func() bool { return b.counts.repeated.Load() >= repeated+100 })
+	if n := b.counts.held.Load(); n != 100 {
 		t.Errorf("%d messages held, expected the 100 that were before", n)
 	}
 	w.setDown(false)
 	f.check(w)
-	eventually(t, "all is acknowledged", func() bool { return b.Stats().Window == 0 })
+	eventually(t, "all is acknowledged", func() bool { return b.counts.window.Load() == 0 })
 }
 
 func TestMosquittoDeadLetterAndSharedSubscription(t *testing.T) {
@@ -371,8 +371,8 @@ func TestMosquittoDeadLetterAndSharedSubscription(t *testing.T) {
 			t.Fatalf("no dead letter for %s", bad.reason)
 		}
 	}
-	eventually(t, "all is acknowledged", func() bool { return b.Stats().Window == 0 })
-	if s := b.Stats(); s.DeadLetters != 4 || len(b.DeadLetters()) != 4 || s.DeadLettersUnpublished != 0 {
+	eventually(t, "all is acknowledged", func() bool { return b.counts.window.Load() == 0 })
+	if s := b.counts; s.Value("dead_letters_total") != 4 || len(b.DeadLetters()) != 4 || s.deadLettersUnpublished.Load() != 0 {
 		t.Errorf("stats: %+v", s)
 	}
 }

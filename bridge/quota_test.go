@@ -60,7 +60,7 @@ func TestWhatIsBeyondTheRateBecomesDeadLetters(t *testing.T) {
 	if n := len(b.out.letters); n != 12 {
 		t.Errorf("%d dead letters of messages that are not signalled", n-12)
 	}
-	if n := b.counts.stats().DeadLettersByReason[ReasonQuota]; b.acks() == "" && n != 12 {
+	if n := b.counts.deadLetters[ReasonQuota].Load(); b.acks() == "" && n != 12 {
 		t.Errorf("counted %d", n)
 	}
 }

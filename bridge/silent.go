@@ -1,6 +1,9 @@
 package bridge
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // silent counts the remembered devices that were not heard of for longer than
 // the model's liveness allows; 0 if it has none. It knows only devices heard
@@ -17,4 +20,25 @@ func (c *core) silent(now time.Time) int {
 		}
 	}
 	return n
+}
+
+// watch counts silent devices every so often, and logs what was refused since the
+// last time.
+func (b *Bridge) watch(ctx context.Context) {
+	tick := time.NewTicker(b.cfg.FiguresEvery)
+	defer tick.Stop()
+	var before uint64
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case at := <-tick.C:
+			b.loop.look(ctx, func(c *core) { c.counts.silent.Store(int64(c.silent(at))) })
+			now, byReason := b.counts.refused()
+			if now > before {
+				b.log.Warn("messages were refused; see the dead letters", "count", now-before, "total", now, "by_reason", byReason)
+			}
+			before = now
+		}
+	}
 }

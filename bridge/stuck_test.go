@@ -138,7 +138,7 @@ func TestStuckDeviceInARunningBridge(t *testing.T) {
 		if got := strings.Fields(r.acks()); len(got) != 1000 {
 			t.Errorf("%d acknowledged", len(got))
 		}
-		if s := r.Stats(); s.DeadLettersByReason[ReasonQuota] != 100 || s.Events != 900 || s.Stuck != 1 {
+		if s := r.counts; s.deadLetters[ReasonQuota].Load() != 100 || s.events.Load() != 900 || s.stuck.Load() != 1 {
 			t.Errorf("stats: %+v", s)
 		}
 		began := time.Now()

@@ -315,7 +315,7 @@ func (c *collector) available() {
 		return
 	}
 	c.w.log.Info("influxdb takes points again", "after", time.Since(c.lostAt).Round(time.Millisecond),
-		"waiting", c.w.Stats().Queued)
+		"waiting", c.w.counts.waiting())
 	c.lostAt = time.Time{}
 	c.w.counts.outage.Store(false)
 }

@@ -3,8 +3,8 @@
 // # What a caller sees
 //
 // Writer.Write may be called from any goroutine and never blocks. It cannot
-// fail: what becomes of a point shows in Writer.Stats, in the metrics
-// devicetwin_influx_…, and in the log.
+// fail: what becomes of a point shows in the metrics
+// devicetwin_influx_… (Writer.Metric), and in the log.
 //
 // # Ordering and retries
 //

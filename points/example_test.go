@@ -38,7 +38,7 @@ func Example() {
 	ctx, stop := context.WithCancel(context.Background())
 	stop() // Run writes what it has before it returns
 	writer.Run(ctx)
-	fmt.Println("written:", writer.Stats().Written)
+	fmt.Println("written:", writer.Metric("points_written_total"))
 	// Output: written: 1
 }
 

@@ -30,12 +30,12 @@ var noise = func() string {
 type spoolBench struct {
 	*spool
 	t      *testing.T
-	counts counts
+	counts *counts
 	logs   testlog.Lines
 }
 
 func newSpoolBench(t *testing.T, maxBytes int64) *spoolBench {
-	b := &spoolBench{t: t}
+	b := &spoolBench{counts: newCounts(func() int { return 0 }), t: t}
 	b.open(t.TempDir(), maxBytes)
 	t.Cleanup(func() { b.close() })
 	return b
@@ -44,7 +44,7 @@ func newSpoolBench(t *testing.T, maxBytes int64) *spoolBench {
 func (b *spoolBench) open(dir string, maxBytes int64) {
 	b.t.Helper()
 	var err error
-	if b.spool, err = openSpool(dir, maxBytes, &b.counts, b.logs.Logger()); err != nil {
+	if b.spool, err = openSpool(dir, maxBytes, b.counts, b.logs.Logger()); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -258,7 +258,7 @@ func TestSpoolDiskFull(t *testing.T) {
 
 func TestSpoolFolderIsLocked(t *testing.T) {
 	b := newSpoolBench(t, 1<<20)
-	_, err := openSpool(b.dir, 1<<20, &b.counts, slog.New(slog.DiscardHandler))
+	_, err := openSpool(b.dir, 1<<20, b.counts, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "another process uses it") {
 		t.Errorf("error: %v", err)
 	}
@@ -266,7 +266,7 @@ func TestSpoolFolderIsLocked(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openSpool(file, 1<<20, &b.counts, slog.New(slog.DiscardHandler)); err == nil {
+	if _, err := openSpool(file, 1<<20, b.counts, slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("a file was taken for a folder")
 	}
 	b.restart() // with a file in it that is not its own

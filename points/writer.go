@@ -32,7 +32,7 @@ type Writer struct {
 
 	intake chan queued
 	closed atomic.Bool
-	counts counts
+	counts *counts
 }
 
 // queued is a point that waits for the collector.
@@ -61,8 +61,9 @@ func NewWriter(cfg Config, metrics prometheus.Registerer, log *slog.Logger) (*Wr
 		wait:   backoff.New(cfg.BackoffMin, cfg.BackoffMax),
 		intake: make(chan queued, intakePoints),
 	}
+	w.counts = newCounts(func() int { return len(w.intake) })
 	if metrics != nil {
-		if err := w.counts.register(metrics); err != nil {
+		if err := w.counts.Register(metrics); err != nil {
 			return nil, err
 		}
 	}
@@ -80,7 +81,7 @@ func NewWriter(cfg Config, metrics prometheus.Registerer, log *slog.Logger) (*Wr
 		SetHTTPClient(&http.Client{Timeout: cfg.Timeout, Transport: transport}))
 	w.api = w.client.WriteAPIBlocking(cfg.Org, cfg.Bucket)
 	if cfg.Spool != "" {
-		if w.spool, err = openSpool(cfg.Spool, cfg.SpoolMax, &w.counts, w.log); err != nil {
+		if w.spool, err = openSpool(cfg.Spool, cfg.SpoolMax, w.counts, w.log); err != nil {
 			return nil, err
 		}
 	}

@@ -122,11 +122,11 @@ func TestInfluxWrites(t *testing.T) {
 	if s.requests != 3 || s.urls[0] != "/api/v2/write?bucket=db%2Frp&org=&precision=ns" || s.auth != "Token user:password" {
 		t.Errorf("%d requests to %s as %s", s.requests, s.urls[0], s.auth)
 	}
-	if st := w.Stats(); st.Written != 25 || st.Dropped+st.Refused != 0 || st.Queued != 0 || st.Bytes != 0 {
+	if st := w.counts; st.written.Load() != 25 || st.dropped.Load()+st.refused.Load() != 0 || st.waiting() != 0 || st.bytes() != 0 {
 		t.Errorf("stats: %+v", st)
 	}
 	w.WritePoint("late", nil, map[string]any{"a": true}, time.Now())
-	if st := w.Stats(); st.Dropped != 1 || st.Bytes != 0 {
+	if st := w.counts; st.dropped.Load() != 1 || st.bytes() != 0 {
 		t.Errorf("after the end: %+v", st)
 	}
 }
@@ -155,7 +155,7 @@ func TestInfluxIsTriedAgain(t *testing.T) {
 			if len(got) != 30 || got[0] != "pump,device=d n=0 0" || got[29] != "pump,device=d n=29 29" {
 				t.Errorf("lines: %q", got)
 			}
-			if st := w.Stats(); st.Written != 30 || st.Failures != 5 || st.Outage {
+			if st := w.counts; st.written.Load() != 30 || st.failures.Load() != 5 || st.outage.Load() {
 				t.Errorf("stats: %+v", st)
 			}
 			if a, b := logs.Count("does not take points"), logs.Count("takes points again"); a != 1 || b != 1 {
@@ -191,7 +191,7 @@ func TestInfluxPartialWrite(t *testing.T) {
 				numbered(w, n)
 			}
 			stop()
-			if st := w.Stats(); st.Written != 36 || st.Refused != 4 || st.Queued != 0 || st.Bytes != 0 {
+			if st := w.counts; st.written.Load() != 36 || st.refused.Load() != 4 || st.waiting() != 0 || st.bytes() != 0 {
 				t.Errorf("stats: %+v", st)
 			}
 			// One batch is searched, the next one is only told.
@@ -231,7 +231,7 @@ func TestInfluxPartialWriteAndOutage(t *testing.T) {
 		<-s.changed
 	}
 	stop()
-	if st := w.Stats(); st.Written != 19 || st.Refused != 1 || st.Queued != 0 || st.Bytes != 0 {
+	if st := w.counts; st.written.Load() != 19 || st.refused.Load() != 1 || st.waiting() != 0 || st.bytes() != 0 {
 		t.Errorf("stats: %+v", st)
 	}
 	if logs.Count("or_among_the_next=9") != 1 {
@@ -262,7 +262,7 @@ func TestInfluxFindsTheBadLine(t *testing.T) {
 		numbered(w, n)
 	}
 	stop()
-	if st := w.Stats(); st.Written != 63 || st.Refused != 1 {
+	if st := w.counts; st.written.Load() != 63 || st.refused.Load() != 1 {
 		t.Errorf("stats: %+v", st)
 	}
 	if got := s.taken(); len(got) != 63 || got[13] != "pump,device=d n=14 14" {
@@ -287,7 +287,7 @@ func TestInfluxTooLarge(t *testing.T) {
 		numbered(w, n)
 	}
 	stop()
-	if st := w.Stats(); st.Written != 32 {
+	if st := w.counts; st.written.Load() != 32 {
 		t.Errorf("stats: %+v", st)
 	}
 }
@@ -309,7 +309,7 @@ func TestInfluxQueueIsBounded(t *testing.T) {
 	const sent = 20_000
 	for n := range sent {
 		numbered(w, n)
-		if b := w.Stats().Bytes; b > c.QueueBytes+c.BatchBytes+1000 {
+		if b := w.counts.bytes(); b > c.QueueBytes+c.BatchBytes+1000 {
 			t.Fatalf("%d bytes wait", b)
 		}
 	}
@@ -318,12 +318,12 @@ func TestInfluxQueueIsBounded(t *testing.T) {
 	}
 	close(release)
 	stop()
-	st := w.Stats()
-	if st.Dropped == 0 || st.Written == 0 || st.Written+st.Dropped != sent || st.Queued != 0 {
+	st := w.counts
+	if st.dropped.Load() == 0 || st.written.Load() == 0 || st.written.Load()+st.dropped.Load() != sent || st.waiting() != 0 {
 		t.Errorf("stats: %+v", st)
 	}
-	if got := s.taken(); uint64(len(got)) != st.Written {
-		t.Errorf("%d lines, %d written", len(got), st.Written)
+	if got := s.taken(); uint64(len(got)) != st.written.Load() {
+		t.Errorf("%d lines, %d written", len(got), st.written.Load())
 	}
 	if logs.Count("points are lost") == 0 {
 		t.Error("the log is silent about drops")
@@ -338,7 +338,7 @@ func TestInfluxCloseIsBounded(t *testing.T) {
 		numbered(w, n)
 	}
 	stop()
-	if st := w.Stats(); st.Dropped != 100 || st.Queued != 0 || st.Bytes != 0 || st.Failures == 0 {
+	if st := w.counts; st.dropped.Load() != 100 || st.waiting() != 0 || st.bytes() != 0 || st.failures.Load() == 0 {
 		t.Errorf("stats: %+v", st)
 	}
 }

@@ -169,7 +169,7 @@ func (b *writerBench) end() {
 		b.c.results <- errors.New("cancelled")
 	}
 	b.c.abandon()
-	if st := b.w.Stats(); st.Dropped > 0 && !b.diskFull && b.unbounded() {
+	if st := b.w.counts; st.dropped.Load() > 0 && !b.diskFull && b.unbounded() {
 		b.t.Fatal("points were dropped at the end, and not put into the spool", st)
 	}
 	b.stopped()
@@ -178,7 +178,7 @@ func (b *writerBench) end() {
 func (b *writerBench) stopped() {
 	b.w.spool.close()
 	b.flying, b.diskFull = nil, false
-	b.dropped += b.w.Stats().Dropped
+	b.dropped += b.w.counts.dropped.Load()
 }
 
 // check looks for points that are missing or out of order, after drain.
@@ -201,14 +201,14 @@ func (b *writerBench) check(t interface {
 			missing++
 		}
 	}
-	st := b.w.Stats()
-	if uint64(missing) > b.dropped+st.Dropped {
-		t.Fatalf("%d points are missing, %d are counted as dropped", missing, b.dropped+st.Dropped)
+	st := b.w.counts
+	if uint64(missing) > b.dropped+st.dropped.Load() {
+		t.Fatalf("%d points are missing, %d are counted as dropped", missing, b.dropped+st.dropped.Load())
 	}
-	if st.SpoolDropped > 0 && b.unbounded() {
-		t.Fatalf("%d points are lost in a spool that never was full", st.SpoolDropped)
+	if st.spoolDropped.Load() > 0 && b.unbounded() {
+		t.Fatalf("%d points are lost in a spool that never was full", st.spoolDropped.Load())
 	}
-	if st.Queued != 0 || st.Bytes != 0 || st.SpoolPoints != 0 || st.SpoolBytes != 0 || st.SpoolOldest != 0 {
+	if st.waiting() != 0 || st.bytes() != 0 || st.spoolPoints.Load() != 0 || st.spoolBytes.Load() != 0 || st.spoolOldest.Load() != 0 {
 		t.Fatalf("something is left: %+v", st)
 	}
 }

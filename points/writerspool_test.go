@@ -53,25 +53,25 @@ func TestInfluxSpoolOverOutageAndRestart(t *testing.T) {
 	for run := range 2 {
 		w, stop := startWriter(t, c, logs.Logger())
 		for n := run * points / 2; n < (run+1)*points/2; n++ {
-			for w.Stats().Bytes > c.QueueBytes/8 {
+			for w.counts.bytes() > c.QueueBytes/8 {
 				<-s.changed // InfluxDB was asked, so the collector is at work
 			}
 			numbered(w, n)
 		}
 		<-s.changed
 		if run == 1 {
-			if st := w.Stats(); st.SpoolBytes < 20_000 || st.SpoolSegments == 0 || st.SpoolOldest == 0 {
+			if st := w.counts; st.spoolBytes.Load() < 20_000 || st.spoolSegments.Load() == 0 || st.spoolOldest.Load() == 0 {
 				t.Errorf("stats: %+v", st)
 			}
 			close(back)
-			for w.Stats().Written == 0 {
+			for w.counts.written.Load() == 0 {
 				<-s.changed
 			}
 		}
 		stop() // at once while InfluxDB is away
-		st := w.Stats()
-		if run == 0 && (st.Written != 0 || st.SpoolPoints != points/2) || run == 1 && (st.Written != points || st.SpoolPoints+st.Queued != 0) ||
-			st.Dropped != 0 || st.Bytes != 0 {
+		st := w.counts
+		if run == 0 && (st.written.Load() != 0 || st.spoolPoints.Load() != points/2) || run == 1 && (st.written.Load() != points || int(st.spoolPoints.Load())+st.waiting() != 0) ||
+			st.dropped.Load() != 0 || st.bytes() != 0 {
 			t.Errorf("stats of run %d: %+v", run, st)
 		}
 	}
@@ -92,19 +92,19 @@ func TestInfluxSpoolDiskFull(t *testing.T) {
 		b.take(20)
 		b.full(true)
 		b.take(20)
-		if st := b.w.Stats(); st.SpoolPoints != 20 || st.Queued != 40 || st.SpoolFailures != 1 || st.Bytes == 0 {
+		if st := b.w.counts; st.spoolPoints.Load() != 20 || st.waiting() != 40 || st.spoolFailures.Load() != 1 || st.bytes() == 0 {
 			t.Errorf("disk full: %+v", st)
 		}
 		time.Sleep(diskRetry)
 		b.take(10)
 		b.full(false)
 		b.take(10)
-		if st := b.w.Stats(); st.SpoolPoints != 20 || st.Queued != 60 || st.SpoolFailures != 2 {
+		if st := b.w.counts; st.spoolPoints.Load() != 20 || st.waiting() != 60 || st.spoolFailures.Load() != 2 {
 			t.Errorf("not tried at once again: %+v", st)
 		}
 		time.Sleep(diskRetry)
 		b.take(10)
-		if st := b.w.Stats(); st.SpoolPoints != 70 || st.Queued != 70 || st.Bytes != 0 || st.Dropped != 0 {
+		if st := b.w.counts; st.spoolPoints.Load() != 70 || st.waiting() != 70 || st.bytes() != 0 || st.dropped.Load() != 0 {
 			t.Errorf("disk is back: %+v", st)
 		}
 		if logs.Count("cannot be written") != 1 || logs.Count("can be written again") != 1 {
@@ -124,12 +124,12 @@ func TestInfluxSpoolDiskFullAndMemory(t *testing.T) {
 	b.take(10)
 	b.full(true)
 	b.take(1000)
-	st := b.w.Stats()
-	if st.Dropped == 0 || st.SpoolDropped != 0 || st.SpoolPoints != 10 || int(st.Dropped)+st.Queued != 1010 || st.Bytes > c.QueueBytes {
+	st := b.w.counts
+	if st.dropped.Load() == 0 || st.spoolDropped.Load() != 0 || st.spoolPoints.Load() != 10 || int(st.dropped.Load())+st.waiting() != 1010 || st.bytes() > c.QueueBytes {
 		t.Errorf("stats: %+v", st)
 	}
 	b.drain()
-	if len(b.taken)+int(st.Dropped) != 1010 || !strings.HasSuffix(b.taken[len(b.taken)-1], " 1009") {
+	if len(b.taken)+int(st.dropped.Load()) != 1010 || !strings.HasSuffix(b.taken[len(b.taken)-1], " 1009") {
 		t.Errorf("%d taken", len(b.taken))
 	}
 	b.crash()
@@ -183,8 +183,8 @@ func TestInfluxSpoolProperty(t *testing.T) {
 			"crash in a batch":  func(*rapid.T) { b.tear(); b.crash(); b.start() },
 			"end and new start": func(*rapid.T) { b.end(); b.start() },
 			"": func(t *rapid.T) {
-				if st := b.w.Stats(); st.SpoolBytes > c.SpoolMax {
-					t.Fatalf("the spool has %d bytes", st.SpoolBytes)
+				if st := b.w.counts; st.spoolBytes.Load() > c.SpoolMax {
+					t.Fatalf("the spool has %d bytes", st.spoolBytes.Load())
 				}
 			},
 		})

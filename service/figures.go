@@ -3,45 +3,34 @@ package service
 import (
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.temporal.io/sdk/client"
 
+	"devicetwin/bridge"
 	"devicetwin/devicefsm"
 	"devicetwin/internal/figures"
 	"devicetwin/internal/measure"
+	"devicetwin/points"
 	"devicetwin/workflows"
 )
 
-// figuresEvery is how often a process writes its figures, as the bridge does.
+// figuresEvery is how often a process writes its figures.
 const figuresEvery = 10 * time.Second
 
 // processGroups are the metrics of every process that become points. Those that
 // a process does not have are left out.
-func processGroups() []figures.Group {
+func processGroups(process string) []figures.Group {
+	tags := map[string]string{measure.TagProcess: process}
 	return []figures.Group{
-		{Measurement: measure.Process, Samples: []figures.Sample{
+		{Measurement: measure.Process, Tags: tags, Samples: append([]figures.Sample{
 			{Field: measure.ProcessCPU, Metric: "process_cpu_seconds_total"},
 			{Field: measure.ProcessMemory, Metric: "process_resident_memory_bytes"},
 			{Field: measure.ProcessGoroutines, Metric: "go_goroutines"},
-			{Field: measure.ProcessSpoolBytes, Metric: "devicetwin_influx_spool_bytes"},
-			{Field: measure.ProcessSpoolPoints, Metric: "devicetwin_influx_spool_points"},
-			{Field: measure.ProcessSpoolOldest, Metric: "devicetwin_influx_spool_oldest_seconds"},
-			{Field: measure.ProcessSpoolFailed, Metric: "devicetwin_influx_spool_failures_total"},
-			{Field: measure.ProcessQueuedPoints, Metric: "devicetwin_influx_queued_points"},
-			{Field: measure.ProcessWritten, Metric: "devicetwin_influx_points_written_total"},
-			{Field: measure.ProcessDropped, Metric: "devicetwin_influx_points_dropped_total"},
-			{Field: measure.ProcessRefused, Metric: "devicetwin_influx_points_refused_total"},
-			{Field: measure.ProcessFailures, Metric: "devicetwin_influx_failures_total"},
-			{Field: measure.ProcessSignalP50, Metric: "devicetwin_bridge_signal_seconds", Quantile: .5},
-			{Field: measure.ProcessSignalP99, Metric: "devicetwin_bridge_signal_seconds", Quantile: .99},
-			{Field: measure.ProcessWaitP50, Metric: "devicetwin_bridge_wait_seconds", Quantile: .5},
-			{Field: measure.ProcessWaitP99, Metric: "devicetwin_bridge_wait_seconds", Quantile: .99},
-			{Field: measure.ProcessBatchP50, Metric: "devicetwin_bridge_batch_messages", Quantile: .5},
-			{Field: measure.ProcessBatchP99, Metric: "devicetwin_bridge_batch_messages", Quantile: .99},
-		}},
-		{Measurement: measure.Worker, Samples: []figures.Sample{
+		}, slices.Concat(points.Declared().Samples(measure.Process), bridge.Declared().Samples(measure.Process))...)},
+		{Measurement: measure.Worker, Tags: tags, Samples: []figures.Sample{
 			{Field: measure.WorkerTaskWaitP50, Metric: "temporal_workflow_task_schedule_to_start_latency_seconds", Quantile: .5},
 			{Field: measure.WorkerTaskWaitP99, Metric: "temporal_workflow_task_schedule_to_start_latency_seconds", Quantile: .99},
 			{Field: measure.WorkerTaskRunP50, Metric: "temporal_workflow_task_execution_latency_seconds", Quantile: .5},
@@ -72,15 +61,24 @@ func processName(b *BridgeConfig, w *WorkerConfig) string {
 	return host
 }
 
-func (s *Service) startFigures(process string, metrics prometheus.Gatherer, points workflows.PointWriter) {
-	if _, nowhere := points.(discard); nowhere {
+// bridgeGroup is the metrics of a bridge that become points.
+func bridgeGroup(id string) figures.Group {
+	return figures.Group{
+		Measurement: measure.Bridge, Tags: map[string]string{measure.TagBridge: id},
+		Samples: bridge.Declared().Samples(measure.Bridge),
+	}
+}
+
+func (s *Service) startFigures(b *BridgeConfig, w *WorkerConfig, metrics prometheus.Gatherer, to workflows.PointWriter) {
+	if _, nowhere := to.(discard); nowhere {
 		return
 	}
-	w := &figures.Writer{
-		Gatherer: metrics, Points: points, Groups: processGroups(), Every: figuresEvery, Log: s.log,
-		Tags: map[string]string{measure.TagProcess: process},
+	groups := processGroups(processName(b, w))
+	if b != nil {
+		groups = append(groups, bridgeGroup(b.ID))
 	}
-	s.background(w.Run)
+	figures := &figures.Writer{Gatherer: metrics, Points: to, Groups: groups, Every: figuresEvery, Log: s.log}
+	s.background(figures.Run)
 }
 
 func (s *Service) startCensus(c Config, every time.Duration, temporal client.Client, models []*devicefsm.Model, points workflows.PointWriter) {

@@ -2,11 +2,14 @@ package service
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
+	"devicetwin/bridge"
 	"devicetwin/devicefsm"
 	"devicetwin/internal/measure"
+	"devicetwin/points"
 )
 
 // A model called like one of our measurements would mix its telemetry with it.
@@ -30,9 +33,13 @@ func TestReservedModelNamesAreRefused(t *testing.T) {
 
 // Every figure has a place in the shapes, and no name stands there twice.
 func TestFiguresHaveTheirNames(t *testing.T) {
-	for _, g := range processGroups() {
+	for _, g := range append(processGroups("p"), bridgeGroup("b")) {
 		known := map[string]bool{}
-		for _, f := range measure.Shapes()[g.Measurement].Fields {
+		for _, f := range slices.Concat(measure.Shapes()[g.Measurement].Fields,
+			bridge.Declared().Fields(g.Measurement), points.Declared().Fields(g.Measurement)) {
+			if known[f] {
+				t.Errorf("field %s of %s has two declarations", f, g.Measurement)
+			}
 			known[f] = true
 		}
 		for _, s := range g.Samples {

@@ -216,7 +216,7 @@ func (s *Service) startParts(c Config, b *BridgeConfig, w *WorkerConfig, tempora
 		}
 		checks = append(checks, Check{"bridge", ready})
 	}
-	s.startFigures(processName(b, w), metrics, points)
+	s.startFigures(b, w, metrics, points)
 	return checks, nil
 }
 

@@ -31,14 +31,14 @@ func TestPointsOfARegistry(t *testing.T) {
 		registry.MustRegister(counter, seconds)
 		var got points
 		w := &Writer{
-			Gatherer: registry, Points: &got, Every: 10 * time.Second, Tags: map[string]string{"process": "p1"}, Log: slog.Default(),
+			Gatherer: registry, Points: &got, Every: 10 * time.Second, Log: slog.Default(),
 			Groups: []Group{
-				{"process", []Sample{
+				{"process", map[string]string{"process": "p1"}, []Sample{
 					{Field: "lost", Metric: "lost_total"},
 					{Field: "p50", Metric: "took_seconds", Quantile: .5},
 					{Field: "p100", Metric: "took_seconds", Quantile: 1},
 				}},
-				{"absent", []Sample{{Field: "none", Metric: "no_such_metric"}}},
+				{"absent", nil, []Sample{{Field: "none", Metric: "no_such_metric"}}},
 			},
 		}
 		ctx, cancel := context.WithCancel(t.Context())

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 )
 
@@ -55,4 +56,13 @@ func (h histogram) quantile(q float64) (value float64, ok bool) {
 		low, below = bound, n
 	}
 	return low, true
+}
+
+// observations is how many there were.
+func observations(h prometheus.Histogram) float64 {
+	var m dto.Metric
+	if err := h.Write(&m); err != nil {
+		return 0
+	}
+	return float64(m.GetHistogram().GetSampleCount())
 }

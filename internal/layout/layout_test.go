@@ -35,7 +35,7 @@ var layers = map[string]layer{
 	"points": {[]string{"internal/backoff", "internal/faults", "internal/figures", "internal/jsonsize", "internal/measure", "internal/text",
 		"internal/tlsfiles"}, "the writer of time series: knows neither devices nor MQTT"},
 	"bridge": {[]string{"device", "devicefsm", "internal/backoff", "internal/faults", "internal/figures", "internal/jsonsize", "internal/measure",
-		"internal/text", "mqtt", "points", "twin", "wire"}, "MQTT to signals; must not know Temporal's workflows"},
+		"internal/text", "mqtt", "twin", "wire"}, "MQTT to signals; must not know Temporal's workflows"},
 	"workflows": {[]string{"device", "devicefsm", "internal/measure", "mqtt", "twin", "twin/command", "wire"},
 		"the device workflow; its activities write what wire says, and of mqtt they know the rule of topic filters only"},
 	"simulator": {[]string{"device", "devicefsm", "internal/measure", "source", "wire"}, "plays devices; an independent check, so it shares nothing with bridge and workflows but the grammar of topics"},

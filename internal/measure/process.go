@@ -1,27 +1,11 @@
 package measure
 
-// Fields of Process. Quantiles are of what happened since the point before.
+// Fields of Process, of the process itself. Others are declared in bridge and
+// points.
 const (
 	ProcessCPU        = "cpu_seconds"
 	ProcessMemory     = "resident_bytes"
 	ProcessGoroutines = "goroutines"
-
-	ProcessSpoolBytes   = "spool_bytes"
-	ProcessSpoolPoints  = "spool_points"
-	ProcessSpoolOldest  = "spool_oldest_seconds"
-	ProcessSpoolFailed  = "spool_failures"
-	ProcessQueuedPoints = "queued_points"
-	ProcessWritten      = "points_written"
-	ProcessDropped      = "points_dropped"
-	ProcessRefused      = "points_refused"
-	ProcessFailures     = "influx_failures"
-
-	ProcessSignalP50 = "signal_p50_seconds"
-	ProcessSignalP99 = "signal_p99_seconds"
-	ProcessWaitP50   = "wait_p50_seconds"
-	ProcessWaitP99   = "wait_p99_seconds"
-	ProcessBatchP50  = "batch_p50_messages"
-	ProcessBatchP99  = "batch_p99_messages"
 )
 
 // Fields of Worker. Quantiles are of what happened since the point before.

@@ -12,25 +12,12 @@ func Taken(measurement string) bool {
 	return taken
 }
 
-// Shapes is every measurement with its tags and fields, without the fields
-// BridgeDeadLettersOf, of which there is one for each reason.
+// Shapes is every measurement with its tags and fields, without the fields that
+// are declared with the metrics of bridge and points.
 func Shapes() map[string]Shape {
 	return map[string]Shape{
-		Bridge: {[]string{TagBridge}, []string{
-			BridgeReceived, BridgeRepeated, BridgeIgnored, BridgeForeign, BridgeMessages, BridgeGaps, BridgeRelevant,
-			BridgeEvents, BridgeSignals, BridgeSignalFailures, BridgeDeadLetters, BridgeDeadLettersUnpublished,
-			BridgeConnects, BridgeConnectionsLost, BridgeSessionsLost, BridgeConnected, BridgeTemporalOutage,
-			BridgeWindow, BridgeHeld, BridgeOldest, BridgeSignalsInFlight, BridgeSignalsLimit, BridgeLinger, BridgeBatch,
-			BridgeDevicesResting, BridgeDevicesWaiting, BridgeDevicesStuck, BridgeDevicesSilent, BridgeDevicesKnown,
-			BridgeInfluxWritten, BridgeInfluxDropped, BridgeInfluxRefused, BridgeInfluxFailures, BridgeInfluxQueued,
-			BridgeInfluxOutage, BridgeInfluxSpoolPoints, BridgeInfluxSpoolBytes, BridgeInfluxSpoolOldestSeconds,
-			BridgeInfluxSpoolDropped,
-		}},
-		Process: {[]string{TagProcess}, []string{
-			ProcessCPU, ProcessMemory, ProcessGoroutines, ProcessSpoolBytes, ProcessSpoolPoints, ProcessSpoolOldest,
-			ProcessSpoolFailed, ProcessQueuedPoints, ProcessWritten, ProcessDropped, ProcessRefused, ProcessFailures,
-			ProcessSignalP50, ProcessSignalP99, ProcessWaitP50, ProcessWaitP99, ProcessBatchP50, ProcessBatchP99,
-		}},
+		Bridge:  {[]string{TagBridge}, nil},
+		Process: {[]string{TagProcess}, []string{ProcessCPU, ProcessMemory, ProcessGoroutines}},
 		Worker: {[]string{TagProcess}, []string{
 			WorkerTaskWaitP50, WorkerTaskWaitP99, WorkerTaskRunP50, WorkerTaskRunP99, WorkerReplayP99, WorkerActivityP99,
 			WorkerTasksFailed, WorkerCacheSize, WorkerCacheHits, WorkerCacheMisses, WorkerCacheEvictions,

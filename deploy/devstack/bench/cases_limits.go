@@ -158,7 +158,7 @@ func (r *run) grow(ctx context.Context, s *system, b *bridge.Bridge) (Row, error
 	row.Value = (heap() - before) / float64(r.Known)
 	row.Remark = fmt.Sprintf("live heap after a collection; Temporal replaced by one that takes everything, so the bridge took %s messages/s",
 		number(2*float64(r.Known)/time.Since(began).Seconds()))
-	if known := b.Stats().Devices; known != r.Known+1000 {
+	if known := int(b.Metric("devices_known")); known != r.Known+1000 {
 		row.Faults = append(row.Faults, fmt.Sprintf("the bridge knows %d devices of %d", known, r.Known+1000))
 	}
 	return row, nil
@@ -169,7 +169,7 @@ func (r *run) grow(ctx context.Context, s *system, b *bridge.Bridge) (Row, error
 func (r *run) meet(ctx context.Context, s *system, b *bridge.Bridge, prefix string, n int) error {
 	// In portions, so that nothing here remembers what was sent.
 	const portion = 5000
-	before := b.Stats().Received
+	before := b.Metric("received_total")
 	for first := 0; first < n; first += portion {
 		some := newAccounts(prefix+"-"+strconv.Itoa(first), min(portion, n-first), "telemetry")
 		l := &load{addr: s.At(process.Broker), devices: some, say: reading, conns: connections, messages: 2 * len(some)}
@@ -178,8 +178,7 @@ func (r *run) meet(ctx context.Context, s *system, b *bridge.Bridge, prefix stri
 		}
 	}
 	left, err := process.Drain(ctx, 20*time.Millisecond, func(context.Context) (int, error) {
-		stats := b.Stats()
-		return 2*n - int(stats.Received-before) + stats.Held, nil
+		return 2*n - int(b.Metric("received_total")-before) + int(b.Metric("held_messages")), nil
 	})
 	if err == nil && left > 0 {
 		err = notThrough(left, 2*n)

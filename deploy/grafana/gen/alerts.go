@@ -32,21 +32,21 @@ func rules() []rule {
 	return []rule{
 		{
 			UID: "devicetwin-oldest-unacknowledged", Title: "Messages wait for Temporal", Dashboard: "pipeline", Panel: titleOldest,
-			Query: fmt.Sprintf(`SELECT last("%s") AS "seconds" FROM "%s" WHERE time > now() - 2m GROUP BY "%s"`, m.BridgeOldest, m.Bridge, m.TagBridge),
+			Query: fmt.Sprintf(`SELECT last("%s") AS "seconds" FROM "%s" WHERE time > now() - 2m GROUP BY "%s"`, "oldest_unacknowledged_seconds", m.Bridge, m.TagBridge),
 			Above: "30", For: "1m", NoData: "NoData", Error: "Error", Severity: "critical",
 			Summary: "Bridge {{ .Labels.bridge }}: the oldest message has waited for more than 30 seconds.",
 		},
 		{
 			UID: "devicetwin-dead-letters", Title: "Messages are refused", Dashboard: "pipeline", Panel: titleLetters,
 			Query: fmt.Sprintf(`SELECT sum("n") AS "letters" FROM (SELECT non_negative_difference(last("%s")) AS "n" FROM "%s" WHERE time > now() - 15m GROUP BY time(10s), "%s" fill(none)) WHERE time > now() - 15m GROUP BY "%s"`,
-				m.BridgeDeadLetters, m.Bridge, m.TagBridge, m.TagBridge),
+				"dead_letters", m.Bridge, m.TagBridge, m.TagBridge),
 			Above: "0", For: "0s", NoData: "OK", Error: "Error", Severity: "warning",
 			Summary: "Bridge {{ .Labels.bridge }} has refused messages in the last 15 minutes.",
 		},
 		{
 			UID: "devicetwin-spool-grows", Title: "Points wait on disk", Dashboard: "pipeline", Panel: titleSpool,
 			Query: fmt.Sprintf(`SELECT last("%s") - first("%s") AS "bytes" FROM "%s" WHERE time > now() - 10m GROUP BY "%s"`,
-				m.ProcessSpoolBytes, m.ProcessSpoolBytes, m.Process, m.TagProcess),
+				"spool_bytes", "spool_bytes", m.Process, m.TagProcess),
 			// While InfluxDB is away, so are the figures that would tell: no answer
 			// is the alert.
 			Above: "1048576", For: "5m", NoData: "Alerting", Error: "Alerting", Severity: "warning",
@@ -62,7 +62,7 @@ func rules() []rule {
 		{
 			UID: "devicetwin-devices-silent", Title: "Devices are silent", Dashboard: "fleet", Panel: "Devices silent",
 			Query: fmt.Sprintf(`SELECT last("%s") / last("%s") AS "share" FROM "%s" WHERE time > now() - 2m GROUP BY "%s"`,
-				m.BridgeDevicesSilent, m.BridgeDevicesKnown, m.Bridge, m.TagBridge),
+				"devices_silent", "devices_known", m.Bridge, m.TagBridge),
 			Above: "0.05", For: "5m", NoData: "OK", Error: "Error", Severity: "warning",
 			Summary: "Bridge {{ .Labels.bridge }}: more than 5 percent of its devices are silent.",
 		},

@@ -12,6 +12,7 @@ import (
 
 	"devicetwin/bridge"
 	"devicetwin/internal/measure"
+	"devicetwin/points"
 )
 
 // What is checked in is what the generator writes.
@@ -120,13 +121,8 @@ func unknownNames(query string) []string {
 				continue
 			}
 			known[name[1]] = true
-			for _, n := range append(slices.Clone(shape.Tags), shape.Fields...) {
+			for _, n := range slices.Concat(shape.Tags, shape.Fields, bridge.Declared().Fields(name[1]), points.Declared().Fields(name[1])) {
 				known[n] = true
-			}
-			if name[1] == measure.Bridge {
-				for _, reason := range bridge.Reasons() {
-					known[measure.BridgeDeadLettersOf+string(reason)] = true
-				}
 			}
 		}
 	}

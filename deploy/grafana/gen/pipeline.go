@@ -31,65 +31,65 @@ func pipeline() *dashboard {
 	}
 
 	connected := stat(4, "Connected", "bool_yes_no", "Whether each bridge is connected to the broker and subscribed. No: look at the broker and at the bridge's log; devices keep what they cannot send.",
-		bridges(m.BridgeConnected, ""))
+		bridges("connected", ""))
 	connected.Options["graphMode"] = "none"
 	d.row(4,
 		connected,
 		stat(4, "Oldest unacknowledged", "s", "Age of the oldest message that waits for Temporal. Red: Temporal or a worker is away or too slow; nothing is lost while the broker keeps the session.",
-			bridges(m.BridgeOldest, "")).coloured(orange(5), red(30)),
+			bridges("oldest_unacknowledged_seconds", "")).coloured(orange(5), red(30)),
 		stat(4, "Dead letters", "short", "Messages refused in the time shown. Any: subscribe to bridge/+/deadletter, the reason is in each of them.",
-			newly(m.BridgeDeadLetters)).coloured(orange(1)).unless("0"),
+			newly("dead_letters")).coloured(orange(1)).unless("0"),
 		stat(4, "Spool", "bytes", "Points on disk that InfluxDB has not taken. It grows only while InfluxDB is away or too slow.",
-			processes(m.ProcessSpoolBytes, "")).coloured(orange(64<<20), red(512<<20)),
+			processes("spool_bytes", "")).coloured(orange(64<<20), red(512<<20)),
 		stat(4, "Signal, p99", "s", "How long Temporal takes to accept a signal. Over 100 ms it is near its limit; batches grow by themselves.",
-			processes(m.ProcessSignalP99, "")).coloured(orange(.2), red(2)),
+			processes("signal_p99_seconds", "")).coloured(orange(.2), red(2)),
 		stat(4, "Workflow task wait, p99", "s", "How long a workflow task waits for a worker. Over a second: start more workers.",
 			workers(m.WorkerTaskWaitP99, "")).coloured(orange(.5), red(2)),
 	)
 	d.row(8,
 		lines(12, "Messages, events, signals", "cps", "What comes in, what matters, what Temporal has accepted. Events below relevant for long: Temporal does not keep up.",
-			rate(b, m.BridgeMessages, m.TagBridge, "messages"), rate(b, m.BridgeRelevant, m.TagBridge, "relevant"),
-			rate(b, m.BridgeEvents, m.TagBridge, "events"), rate(b, m.BridgeSignals, m.TagBridge, "signals")),
+			rate(b, "messages", m.TagBridge, "messages"), rate(b, "relevant", m.TagBridge, "relevant"),
+			rate(b, "events", m.TagBridge, "events"), rate(b, "signals", m.TagBridge, "signals")),
 		lines(12, titleOldest, "s", "Age of the oldest message without acknowledgement. It saws with the flow; a steady rise means that nothing is accepted: look at Temporal, then at the workers.",
-			bridges(m.BridgeOldest, "")).marked(red(30)),
+			bridges("oldest_unacknowledged_seconds", "")).marked(red(30)),
 	)
 	d.row(8,
 		lines(8, "Batch size", "short", "Messages in one signal. Large batches are how load is carried; at --bridge-batch-messages (500) all the time, Temporal is too slow.",
-			bridges(m.BridgeBatch, "mean"), processes(m.ProcessBatchP50, "p50"), processes(m.ProcessBatchP99, "p99")),
+			bridges("batch_messages", "mean"), processes("batch_p50_messages", "p50"), processes("batch_p99_messages", "p99")),
 		lines(8, "Linger", "s", "Rest of a device between its signals: 0 while Temporal is idle. At --bridge-linger all the time, Temporal is the bottleneck.",
-			bridges(m.BridgeLinger, "linger")),
+			bridges("linger_seconds", "linger")),
 		lines(8, "Signal latency", "s", "How long signals take, and how long the first message of a batch waits for its signal. Both rise: Temporal. Only the wait: the limit of signals in flight.",
-			processes(m.ProcessSignalP50, "signal p50"), processes(m.ProcessSignalP99, "signal p99"),
-			processes(m.ProcessWaitP50, "wait p50"), processes(m.ProcessWaitP99, "wait p99")).marked(red(2)),
+			processes("signal_p50_seconds", "signal p50"), processes("signal_p99_seconds", "signal p99"),
+			processes("wait_p50_seconds", "wait p50"), processes("wait_p99_seconds", "wait p99")).marked(red(2)),
 	)
 	d.row(8,
 		lines(8, "In-flight window", "short", "Messages without acknowledgement, and in memory. At --bridge-window (4096) the broker stops sending: widen it if Temporal is idle.",
-			bridges(m.BridgeWindow, "window"), bridges(m.BridgeHeld, "in memory")).marked(orange(4096)),
+			bridges("window_messages", "window"), bridges("held_messages", "in memory")).marked(orange(4096)),
 		lines(8, "Signals in flight", "short", "Signals on their way, and how many may be. The limit falls when signals slow down; at its least (8) Temporal is overloaded.",
-			bridges(m.BridgeSignalsInFlight, "in flight"), bridges(m.BridgeSignalsLimit, "limit")),
+			bridges("signals_in_flight", "in flight"), bridges("signals_limit", "limit")),
 		lines(8, "Devices that wait", "short", "Devices whose batch waits for its turn, lingers, or is given up. Any stuck: the log names it; look at its workflow.",
-			bridges(m.BridgeDevicesWaiting, "waiting"), bridges(m.BridgeDevicesResting, "lingering"), bridges(m.BridgeDevicesStuck, "stuck")),
+			bridges("devices_waiting", "waiting"), bridges("devices_resting", "lingering"), bridges("devices_stuck", "stuck")),
 	)
 	var letters []query
 	for _, reason := range bridge.Reasons() {
-		letters = append(letters, rate(b, m.BridgeDeadLettersOf+string(reason), m.TagBridge, string(reason)))
+		letters = append(letters, rate(b, "dead_letters_"+string(reason), m.TagBridge, string(reason)))
 	}
 	d.row(8,
 		lines(8, titleLetters, "cps", "Refused messages by reason. quota: a device is too loud; bad_payload after a new firmware: it sends something else than JSON; read them on bridge/+/deadletter.", letters...).
 			marked(orange(.001)),
 		lines(8, titleSpool, "bytes", "Points on disk that wait for InfluxDB. When it grows, look at InfluxDB and its disk; at --influx-spool-max the oldest points are dropped.",
-			processes(m.ProcessSpoolBytes, "")).marked(orange(64<<20), red(512<<20)),
+			processes("spool_bytes", "")).marked(orange(64<<20), red(512<<20)),
 		lines(8, "Points to InfluxDB", "cps", "Points written, dropped and refused, and requests that failed. Dropped are lost: enlarge the spool, or repair InfluxDB; of the refused one is named in the log.",
-			rate(p, m.ProcessWritten, m.TagProcess, "written"), rate(p, m.ProcessDropped, m.TagProcess, "dropped"),
-			rate(p, m.ProcessRefused, m.TagProcess, "refused"), rate(p, m.ProcessFailures, m.TagProcess, "failed requests")),
+			rate(p, "points_written", m.TagProcess, "written"), rate(p, "points_dropped", m.TagProcess, "dropped"),
+			rate(p, "points_refused", m.TagProcess, "refused"), rate(p, "influx_failures", m.TagProcess, "failed requests")),
 	)
 	d.row(8,
 		lines(8, "Reconnects", "short", "Connections to the broker, those lost, and sessions that the broker had forgotten, since the start. A forgotten session has lost what it held: see that the broker persists.",
-			bridges(m.BridgeConnects, "connects"), bridges(m.BridgeConnectionsLost, "lost"), bridges(m.BridgeSessionsLost, "forgotten")).steps(),
+			bridges("connects", "connects"), bridges("connections_lost", "lost"), bridges("sessions_lost", "forgotten")).steps(),
 		lines(8, "Gaps and repetitions", "cps", "Missing numbers of devices, and messages that were delivered again. Gaps of many devices at once: the broker has lost messages.",
-			rate(b, m.BridgeGaps, m.TagBridge, "gaps"), rate(b, m.BridgeRepeated, m.TagBridge, "repeated")),
+			rate(b, "gaps", m.TagBridge, "gaps"), rate(b, "repeated", m.TagBridge, "repeated")),
 		lines(8, "Failures", "cps", "Signals, workflow tasks and requests to Temporal that failed. Tasks that fail stay until a worker with the right model comes: see the worker's log.",
-			rate(b, m.BridgeSignalFailures, m.TagBridge, "signals"), rate(w, m.WorkerTasksFailed, m.TagProcess, "workflow tasks"),
+			rate(b, "signal_failures", m.TagBridge, "signals"), rate(w, m.WorkerTasksFailed, m.TagProcess, "workflow tasks"),
 			rate(w, m.WorkerRequestsFailed, m.TagProcess, "requests")).
 			mayBeEmpty("a worker counts no failures before the first"),
 	)

@@ -29,7 +29,7 @@ func simulatorRun() *dashboard {
 		lines(8, "Sent", "cps", "Messages that the broker acknowledged, and those of them that matter to the model. Far below devices × rate: the broker or this machine is the limit.",
 			run.overTime(perSecond(m.SimulatorSent, "rate")).as("sent"), run.overTime(perSecond(m.SimulatorRelevant, "rate")).as("relevant")),
 		lines(8, "Ledger and service", "short", "Relevant messages in the ledger, and events that bridges have brought to Temporal since their start. The distance between them stays the same, unless messages wait.",
-			now(m.SimulatorRelevant, "relevant in the ledger"), sumOfLast(of(m.Bridge), m.BridgeEvents, m.TagBridge).as("events in Temporal")),
+			now(m.SimulatorRelevant, "relevant in the ledger"), sumOfLast(of(m.Bridge), "events", m.TagBridge).as("events in Temporal")),
 	)
 	d.row(8,
 		lines(8, "Without acknowledgement", "short", "Messages published whose PUBACK is open. A rise: the broker does not keep up.",

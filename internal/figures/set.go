@@ -1,0 +1,200 @@
+package figures
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Set is the metrics of one part of the service. Each is declared once, with its
+// name, its help and the fields of points that it becomes. From that follow the
+// registration with Prometheus (Register), the points (Group), the names that
+// dashboards may use (Fields), and what tests read (Value).
+//
+// A declaration returns the atomic value that the part adds to; that is all that
+// counting costs. A name that is declared twice is a panic.
+type Set struct {
+	prefix     string
+	collectors []prometheus.Collector
+	values     map[string]func() float64
+	samples    map[string][]Sample // by measurement
+}
+
+// NewSet begins a set whose metrics have names that begin with prefix.
+func NewSet(prefix string) *Set {
+	return &Set{prefix: prefix, values: map[string]func() float64{}, samples: map[string][]Sample{}}
+}
+
+// Field is a field of points that a metric becomes.
+type Field struct {
+	Measurement string
+	Name        string
+	// Float writes whole numbers and yes-or-no values as floating point numbers.
+	Float    bool
+	Quantile float64 // as in Sample; for histograms
+}
+
+// Counter declares a number that only grows.
+func (s *Set) Counter(name, help string, fields ...Field) *atomic.Uint64 {
+	v := new(atomic.Uint64)
+	s.counter(name, help, nil, v)
+	s.declare(name, func() float64 { return float64(v.Load()) }, Whole, fields)
+	return v
+}
+
+func (s *Set) counter(name, help string, labels prometheus.Labels, v *atomic.Uint64) {
+	s.collectors = append(s.collectors, prometheus.NewCounterFunc(
+		prometheus.CounterOpts{Name: s.prefix + name, Help: help, ConstLabels: labels},
+		func() float64 { return float64(v.Load()) }))
+}
+
+// Counters declares a counter for each value of a label. A field is their sum;
+// the field of one value has the name of the sum, "_" and the value.
+func Counters[L ~string](s *Set, name, label string, values []L, help string, fields ...Field) map[L]*atomic.Uint64 {
+	all := make(map[L]*atomic.Uint64, len(values))
+	for _, value := range values {
+		all[value] = new(atomic.Uint64)
+		s.counter(name, help, prometheus.Labels{label: string(value)}, all[value])
+	}
+	s.declare(name, func() (sum float64) {
+		for _, v := range all {
+			sum += float64(v.Load())
+		}
+		return sum
+	}, Whole, fields)
+	for _, f := range fields {
+		for _, value := range values {
+			each := f.sample(s.prefix+name, Whole)
+			each.Field, each.Label = f.Name+"_"+string(value), string(value)
+			s.samples[f.Measurement] = append(s.samples[f.Measurement], each)
+		}
+	}
+	return all
+}
+
+// Gauge declares a number of things.
+func (s *Set) Gauge(name, help string, fields ...Field) *atomic.Int64 {
+	v := new(atomic.Int64)
+	s.gauge(name, help, func() float64 { return float64(v.Load()) }, Whole, fields)
+	return v
+}
+
+// Flag declares what is true or false; the metric is 1 or 0.
+func (s *Set) Flag(name, help string, fields ...Field) *atomic.Bool {
+	v := new(atomic.Bool)
+	s.gauge(name, help, func() float64 {
+		if v.Load() {
+			return 1
+		}
+		return 0
+	}, Boolean, fields)
+	return v
+}
+
+// Duration declares a duration, stored in nanoseconds; the metric has seconds.
+func (s *Set) Duration(name, help string, fields ...Field) *atomic.Int64 {
+	v := new(atomic.Int64)
+	s.gauge(name, help, func() float64 { return time.Duration(v.Load()).Seconds() }, Number, fields)
+	return v
+}
+
+// Age declares the time since a moment, stored in Unix milliseconds; 0 is none.
+// The metric has seconds.
+func (s *Set) Age(name, help string, fields ...Field) *atomic.Int64 {
+	v := new(atomic.Int64)
+	s.gauge(name, help, func() float64 { return Since(v).Seconds() }, Number, fields)
+	return v
+}
+
+// Since is how long ago the moment of an Age was, and 0 if there is none.
+func Since(v *atomic.Int64) time.Duration {
+	ms := v.Load()
+	if ms == 0 {
+		return 0
+	}
+	return max(0, time.Since(time.UnixMilli(ms)))
+}
+
+// Histogram declares a histogram; fields are quantiles of it. Its Value is the
+// number of observations.
+func (s *Set) Histogram(name, help string, buckets []float64, fields ...Field) prometheus.Histogram {
+	h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: s.prefix + name, Help: help, Buckets: buckets})
+	s.collectors = append(s.collectors, h)
+	s.declare(name, func() float64 { return observations(h) }, Number, fields)
+	return h
+}
+
+// Ratio declares a field that is no metric of its own: by how much one grew since
+// the point before, for each 1 by which another did.
+func (s *Set) Ratio(f Field, of, per string) {
+	sample := f.sample(s.prefix+of, Number)
+	sample.Per = s.prefix + per
+	s.samples[f.Measurement] = append(s.samples[f.Measurement], sample)
+}
+
+func (s *Set) gauge(name, help string, value func() float64, as Kind, fields []Field) {
+	s.collectors = append(s.collectors, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: s.prefix + name, Help: help}, value))
+	s.declare(name, value, as, fields)
+}
+
+func (s *Set) declare(name string, value func() float64, as Kind, fields []Field) {
+	if _, twice := s.values[name]; twice {
+		panic(fmt.Sprintf("metric %s%s is declared twice", s.prefix, name))
+	}
+	s.values[name] = value
+	for _, f := range fields {
+		s.samples[f.Measurement] = append(s.samples[f.Measurement], f.sample(s.prefix+name, as))
+	}
+}
+
+func (f Field) sample(metric string, as Kind) Sample {
+	if f.Float {
+		as = Number
+	}
+	return Sample{Field: f.Name, Metric: metric, As: as, Quantile: f.Quantile}
+}
+
+// Register makes the metrics known to Prometheus.
+func (s *Set) Register(to prometheus.Registerer) error {
+	for _, metric := range s.collectors {
+		if err := to.Register(metric); err != nil {
+			return fmt.Errorf("register a metric: %w", err)
+		}
+	}
+	return nil
+}
+
+// Value reads a metric by its name without the prefix; of several label sets, the
+// sum. It panics if there is no such metric.
+func (s *Set) Value(name string) float64 {
+	value, ok := s.values[name]
+	if !ok {
+		panic(fmt.Sprintf("there is no metric %s%s", s.prefix, name))
+	}
+	return value()
+}
+
+// Samples are the fields of a measurement's points.
+func (s *Set) Samples(measurement string) []Sample { return s.samples[measurement] }
+
+// Fields are the names of a measurement's fields.
+func (s *Set) Fields(measurement string) (names []string) {
+	for _, sample := range s.samples[measurement] {
+		names = append(names, sample.Field)
+	}
+	return names
+}
+
+// String is every metric with its value, a line for each, sorted.
+func (s *Set) String() string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(s.values)) {
+		fmt.Fprintf(&b, "%s%s %v\n", s.prefix, name, s.values[name]())
+	}
+	return b.String()
+}

@@ -1,0 +1,67 @@
+package points
+
+import (
+	"sync/atomic"
+
+	"devicetwin/internal/figures"
+	"devicetwin/internal/measure"
+)
+
+// counts is what a Writer counts. Its goroutines add to it, anyone may read.
+type counts struct {
+	*figures.Set
+
+	written, dropped, refused, failures *atomic.Uint64
+	queuedPoints, queuedBytes           *atomic.Int64
+
+	spoolPoints, spoolBytes, spoolSegments    *atomic.Int64
+	spoolOldest                               *atomic.Int64
+	spoolDropped, spoolFailures, spoolDamages *atomic.Uint64
+
+	outage      atomic.Bool  // InfluxDB does not take points now
+	intake      func() int   // points not yet in a batch
+	intakeBytes atomic.Int64 // of them
+}
+
+func newCounts(intake func() int) *counts {
+	s := figures.NewSet("devicetwin_influx_")
+	process := func(name string) figures.Field {
+		return figures.Field{Measurement: measure.Process, Name: name, Float: true}
+	}
+	return &counts{
+		Set:    s,
+		intake: intake,
+
+		written: s.Counter("points_written_total", "Points that InfluxDB has taken.", process("points_written")),
+		dropped: s.Counter("points_dropped_total", "Points lost because there was no room for them, or at the end.",
+			process("points_dropped")),
+		refused:  s.Counter("points_refused_total", "Points that InfluxDB refused permanently.", process("points_refused")),
+		failures: s.Counter("failures_total", "Requests to InfluxDB that failed.", process("influx_failures")),
+
+		queuedPoints: s.Gauge("queued_points", "Points in memory, in batches that wait to be written.", process("queued_points")),
+		queuedBytes:  s.Gauge("queued_bytes", "Bytes of line protocol in memory that wait to be written."),
+
+		spoolPoints:   s.Gauge("spool_points", "Points in the spool.", process("spool_points")),
+		spoolBytes:    s.Gauge("spool_bytes", "Bytes of the spool's segments.", process("spool_bytes")),
+		spoolSegments: s.Gauge("spool_segments", "Segments (files) of the spool."),
+		spoolOldest:   s.Age("spool_oldest_seconds", "Age of the oldest points in the spool.", process("spool_oldest_seconds")),
+		spoolDropped:  s.Counter("spool_points_dropped_total", "Of the points lost: those of the spool, because it was full or could not be read."),
+		spoolFailures: s.Counter("spool_failures_total", "Batches that could not be put into the spool and waited in memory.", process("spool_failures")),
+		spoolDamages:  s.Counter("spool_damages_total", "Places of the spool that could not be read."),
+	}
+}
+
+// bytes are those of the points that wait in memory.
+func (c *counts) bytes() int { return int(c.intakeBytes.Load() + c.queuedBytes.Load()) }
+
+// waiting is how many points wait.
+func (c *counts) waiting() int {
+	return c.intake() + int(c.queuedPoints.Load()+c.spoolPoints.Load())
+}
+
+// Declared is the metrics of a Writer, for those who draw or write what it counts.
+func Declared() *figures.Set { return newCounts(func() int { return 0 }).Set }
+
+// Metric reads one of the metrics devicetwin_influx_…, by the rest of its name, such
+// as "points_written_total". It panics if there is no such metric.
+func (w *Writer) Metric(name string) float64 { return w.counts.Value(name) }

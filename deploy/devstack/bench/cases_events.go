@@ -59,7 +59,7 @@ func (r *run) playFast(ctx context.Context, f fast) error {
 	if err := s.introduce(ctx, devices, tick); err != nil {
 		return err
 	}
-	accepted, stop, err := s.follow(ctx, metricAccepted)
+	accepted, stop, err := s.follow(ctx, process.MetricAccepted)
 	if err != nil {
 		return err
 	}

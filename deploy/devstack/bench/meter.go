@@ -13,14 +13,6 @@ import (
 	"devicetwin/deploy/devstack/process"
 )
 
-// Metrics of the bridge that only this package reads.
-const (
-	metricAccepted    = "devicetwin_bridge_events_total" // by Temporal
-	metricSignals     = "devicetwin_bridge_signals_total"
-	metricWindow      = "devicetwin_bridge_window_messages" // not acknowledged
-	metricDeadLetters = "devicetwin_bridge_dead_letters_total"
-)
-
 // readings are the counters at one moment.
 type readings struct {
 	at     time.Time
@@ -46,7 +38,7 @@ func (s *system) readings(ctx context.Context) (readings, error) {
 		return r, nil
 	}
 	var err error
-	r.bridge, err = s.Metrics(ctx, process.Bridge)
+	r.bridge, err = s.Metrics(ctx, process.Bridge, process.MetricReceived, process.MetricSignals)
 	return r, err
 }
 
@@ -74,7 +66,7 @@ func between(a, b readings) span {
 // into fills in what a row says about the span.
 func (sp span) into(row *Row) {
 	row.CPU = sp.cpu
-	row.Messages, row.Signals = sp.bridge[process.MetricReceived], sp.bridge[metricSignals]
+	row.Messages, row.Signals = sp.bridge[process.MetricReceived], sp.bridge[process.MetricSignals]
 }
 
 // play lets a load run for its warm-up and the time of a case, and measures the
@@ -142,7 +134,7 @@ func (s *system) profile(ctx context.Context, name string, lasts time.Duration) 
 // the function stop is called.
 func (s *system) follow(ctx context.Context, name string) (value func() uint64, stop func(), err error) {
 	const every = 100 * time.Millisecond
-	first, err := s.Metrics(ctx, process.Bridge)
+	first, err := s.Metrics(ctx, process.Bridge, name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -161,9 +153,9 @@ func (s *system) follow(ctx context.Context, name string) (value func() uint64, 
 
 // noDeadLetters reports messages that the bridge refused.
 func (s *system) noDeadLetters(ctx context.Context) ([]string, error) {
-	now, err := s.Metrics(ctx, process.Bridge)
-	if err == nil && now[metricDeadLetters] > 0 {
-		return []string{fmt.Sprintf("%v dead letters", now[metricDeadLetters])}, nil
+	now, err := s.Metrics(ctx, process.Bridge, process.MetricDeadLetters)
+	if n := now[process.MetricDeadLetters]; err == nil && n > 0 {
+		return []string{fmt.Sprintf("%v dead letters", n)}, nil
 	}
 	return nil, err
 }
@@ -177,8 +169,8 @@ func (s *system) drained(ctx context.Context, devices []*account) error {
 		sent += len(a.due)
 	}
 	left, err := process.Drain(ctx, 100*time.Millisecond, func(ctx context.Context) (int, error) {
-		now, err := s.Metrics(ctx, process.Bridge)
-		return max(0, sent-int(now[process.MetricReceived])) + int(now[metricWindow]), errors.Join(err, s.Crashed())
+		now, err := s.Metrics(ctx, process.Bridge, process.MetricReceived, process.MetricWindow)
+		return max(0, sent-int(now[process.MetricReceived])) + int(now[process.MetricWindow]), errors.Join(err, s.Crashed())
 	})
 	if err == nil && left > 0 {
 		err = notThrough(left, sent)

@@ -70,11 +70,11 @@ func (in *injection) begun(part Part) string {
 
 // fill takes away both destinations of points.
 func (in *injection) fill(ctx context.Context, part Part) error {
-	m, err := in.system.Metrics(ctx, part, metricSpoolFailures)
+	m, err := in.system.Metrics(ctx, part, process.MetricSpoolFailures)
 	if err != nil {
 		return err
 	}
-	in.failures = m[metricSpoolFailures]
+	in.failures = m[process.MetricSpoolFailures]
 	in.system.Parts[InfluxDB].Kill()
 	return in.system.disk.fill(in.system.Parts[part])
 }
@@ -82,11 +82,11 @@ func (in *injection) fill(ctx context.Context, part Part) error {
 // free gives both back, InfluxDB first, so that points are written although the
 // spool accepts none. A spool that noticed nothing proves nothing.
 func (in *injection) free(ctx context.Context, part Part) error {
-	m, err := in.system.Metrics(ctx, part, metricSpoolFailures)
+	m, err := in.system.Metrics(ctx, part, process.MetricSpoolFailures)
 	if err != nil {
 		return err
 	}
-	if m[metricSpoolFailures] == in.failures {
+	if m[process.MetricSpoolFailures] == in.failures {
 		return fmt.Errorf("the spool of %s took points although its disk was full", part)
 	}
 	if err := in.system.Parts[InfluxDB].Start(ctx); err != nil {

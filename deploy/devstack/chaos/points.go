@@ -114,11 +114,11 @@ func (s *system) missing(ctx context.Context, measurement string, due map[pointK
 // pointsWaiting is how many points the bridges have not written yet.
 func (s *system) pointsWaiting(ctx context.Context) (waiting float64, err error) {
 	for _, part := range s.bridges {
-		m, err := s.Metrics(ctx, part, metricSpoolPoints, metricQueuedPoints)
+		m, err := s.Metrics(ctx, part, process.MetricSpoolPoints, process.MetricQueuedPoints)
 		if err != nil {
 			return 0, err
 		}
-		waiting += m[metricSpoolPoints] + m[metricQueuedPoints]
+		waiting += m[process.MetricSpoolPoints] + m[process.MetricQueuedPoints]
 	}
 	return waiting, nil
 }
@@ -127,11 +127,11 @@ func (s *system) pointsWaiting(ctx context.Context) (waiting float64, err error)
 // have dropped.
 func (s *system) pointsDropped(ctx context.Context) (dropped uint64, err error) {
 	for _, part := range s.bridges {
-		m, err := s.Metrics(ctx, part, metricDropped)
+		m, err := s.Metrics(ctx, part, process.MetricDroppedPoints)
 		if err != nil {
 			return 0, err
 		}
-		dropped += uint64(m[metricDropped])
+		dropped += uint64(m[process.MetricDroppedPoints])
 	}
 	return dropped, nil
 }

@@ -114,3 +114,18 @@ func (s *system) close() {
 
 // spool is the folder of a part's points that are not written yet.
 func (s *system) spool(part Part) string { return filepath.Join(s.Data(), "spool-"+string(part)) }
+
+// received is how many messages the present lives of the bridges have received;
+// of several, the one that has received least. Every bridge receives every message.
+func (s *system) received(ctx context.Context) (least float64, err error) {
+	for i, part := range s.bridges {
+		m, err := s.Metrics(ctx, part, process.MetricReceived)
+		if err != nil {
+			return 0, err
+		}
+		if i == 0 || m[process.MetricReceived] < least {
+			least = m[process.MetricReceived]
+		}
+	}
+	return least, nil
+}

@@ -36,10 +36,10 @@ func TestKilledBridgeAndWorkerLoseNothing(t *testing.T) {
 	// Each round waits for some work of the new bridge, so that the kills fall
 	// into the middle of it.
 	for round := range 4 {
-		awaitMetric(t, bridgeHTTP, "devicetwin_bridge_received_total", 300)
+		awaitMetric(t, bridgeHTTP, process.MetricReceived, 300)
 		if round%2 == 0 {
 			worker.Kill()
-			awaitMetric(t, bridgeHTTP, "devicetwin_bridge_received_total", 450)
+			awaitMetric(t, bridgeHTTP, process.MetricReceived, 450)
 			bridge.Kill()
 			bridge, worker = startBridge(), startWorker()
 		} else {

@@ -67,7 +67,7 @@ func TestKilledStandaloneLosesNothing(t *testing.T) {
 	fleet := background(t, "devicetwin", "simulate", "--mqtt-url", "tcp://127.0.0.1:"+s.mqtt, "--temporal-address", "127.0.0.1:"+s.temporal,
 		"--devices", "20", "--rate", "4", "--duration", "40s", "--seed", "7", "--report", report)
 	for range 3 {
-		awaitMetric(t, s.http, "devicetwin_bridge_received_total", 250)
+		awaitMetric(t, s.http, process.MetricReceived, 250)
 		running.Kill()
 		running = s.start()
 		if fleet.Over() {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 )
 
@@ -31,20 +30,4 @@ func Get(ctx context.Context, url string) (string, error) {
 		return "", fmt.Errorf("ask %s: %w", url, err)
 	}
 	return string(body), nil
-}
-
-// Metrics reads Prometheus' text format: each metric as the sum over its labels.
-func Metrics(text string) map[string]float64 {
-	all := map[string]float64{}
-	for line := range strings.Lines(text) {
-		name, value, ok := strings.Cut(strings.TrimSpace(line), " ")
-		if strings.HasPrefix(line, "#") || !ok {
-			continue
-		}
-		if n, err := strconv.ParseFloat(value, 64); err == nil {
-			name, _, _ = strings.Cut(name, "{")
-			all[name] += n
-		}
-	}
-	return all
 }

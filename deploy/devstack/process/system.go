@@ -36,9 +36,6 @@ const (
 	Mosquitto BrokerKind = "mosquitto" // the program, if it is installed
 )
 
-// MetricReceived counts the messages that a bridge has received.
-const MetricReceived = "devicetwin_bridge_received_total"
-
 // System is the processes of one case. Its parts are added first and started then.
 // Get, Metrics and Crashed may be called from any goroutine once all are added.
 type System struct {

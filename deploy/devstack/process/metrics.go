@@ -1,0 +1,37 @@
+package process
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Metrics of a bridge that are read here, in bench, in chaos and in the end-to-end
+// tests: their names in Prometheus. All are there from the start of a bridge; the
+// ones of points only if it writes any.
+const (
+	MetricReceived      = "devicetwin_bridge_received_total"
+	MetricAccepted      = "devicetwin_bridge_events_total" // by Temporal
+	MetricSignals       = "devicetwin_bridge_signals_total"
+	MetricWindow        = "devicetwin_bridge_window_messages" // not acknowledged
+	MetricDeadLetters   = "devicetwin_bridge_dead_letters_total"
+	MetricSpoolPoints   = "devicetwin_influx_spool_points"
+	MetricQueuedPoints  = "devicetwin_influx_queued_points"
+	MetricDroppedPoints = "devicetwin_influx_points_dropped_total"
+	MetricSpoolFailures = "devicetwin_influx_spool_failures_total"
+)
+
+// Metrics reads Prometheus' text format: each metric as the sum over its labels.
+func Metrics(text string) map[string]float64 {
+	all := map[string]float64{}
+	for line := range strings.Lines(text) {
+		name, value, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if strings.HasPrefix(line, "#") || !ok {
+			continue
+		}
+		if n, err := strconv.ParseFloat(value, 64); err == nil {
+			name, _, _ = strings.Cut(name, "{")
+			all[name] += n
+		}
+	}
+	return all
+}

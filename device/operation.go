@@ -40,7 +40,7 @@ var (
 	ErrUnknown = errors.New("unknown device")
 
 	// ErrUnavailable is that of servers or workers that did not answer. The
-	// operation may have been carried out all the same; repeat it with the same
+	// operation may have been carried out nevertheless; repeat it with the same
 	// By.ID.
 	ErrUnavailable = errors.New("temporal is not available")
 

@@ -31,14 +31,14 @@ func ValidName(name string) bool {
 	})
 }
 
-// CheckTag reports what is wrong with one tag: a key is 1 to 64 of a-z A-Z 0-9
+// CheckTag checks one tag: a key is 1 to 64 of a-z A-Z 0-9
 // . _ : / - and a value is 1 to 128 bytes of UTF-8 without control characters.
 func CheckTag(key, value string) error {
 	return errors.Join(checkTagKey(key), checkTagValue(key, value))
 }
 
-// CheckTags reports everything that is wrong with the tags of an entity, joined;
-// nil if nothing is.
+// CheckTags checks the tags of an entity: at most 32, each as CheckTag. It reports
+// every error, joined.
 func CheckTags(tags map[string]string) error {
 	if len(tags) > MaxTags {
 		return fmt.Errorf("%d tags; the limit is %d", len(tags), MaxTags)

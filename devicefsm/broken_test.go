@@ -13,8 +13,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// TestBrokenModels compares what an author is told about a wrong model with the
-// golden file beside it.
+// TestBrokenModels compares the faults of a wrong model with the golden file
+// next to it.
 func TestBrokenModels(t *testing.T) {
 	files, err := filepath.Glob("testdata/broken/*.yaml")
 	if err != nil || len(files) < 30 {

@@ -44,8 +44,8 @@ type state struct {
 
 func (s *state) isHistory() bool { return s.kind == shallowHistory || s.kind == deepHistory }
 
-// isAtomic reports whether the state has no states inside: then it stands in
-// the snapshot for all its ancestors.
+// isAtomic reports whether the state has no states inside: then it represents
+// all its ancestors in the snapshot.
 func (s *state) isAtomic() bool { return s.kind == atomic || s.kind == final }
 
 // within reports whether s is a proper descendant of ancestor.

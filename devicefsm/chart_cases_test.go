@@ -395,7 +395,7 @@ states:
 		steps: []string{"go => x.off,y.idle", "flip => x.on,y.idle", "go => x.on,y.busy", "flip => x.off,y.idle"},
 	},
 	{
-		name: "a self-transition beside one that reenters the parallel state",
+		name: "a self-transition next to one that reenters the parallel state",
 		model: `
 initial: p
 states:

@@ -99,7 +99,7 @@ func wellFormed(m *Model, s *Snapshot) error {
 }
 
 // TestTwoLoadsStepAlike: the same snapshot and event give the same bytes, in
-// models that were loaded apart, with snapshots that went through JSON before
+// models that were loaded separately, with snapshots that went through JSON before
 // every step.
 func TestTwoLoadsStepAlike(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -12,8 +12,8 @@ import (
 
 // events finds transitions that wait for an event that nothing makes. What a
 // device publishes under its events topic needs no rule, so that any name may
-// come from there; a name that is nearly one of the model's is a mistake all the
-// same, and so is one of the service's that it never makes.
+// come from there; a name that is nearly one of the model's is nevertheless a
+// mistake, and so is one of the service's that it never makes.
 func (c *checker) events() {
 	made := maps.Clone(c.m.events)
 	maps.Copy(made, c.raised)

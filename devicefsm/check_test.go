@@ -10,8 +10,8 @@ import (
 	"devicetwin/source"
 )
 
-// TestCheck compares what an author is told about models that load, and can't
-// be meant, with the golden files.
+// TestCheck compares the faults of models that load but cannot be intended
+// with the golden files.
 func TestCheck(t *testing.T) {
 	files, err := filepath.Glob("testdata/check/*.yaml")
 	if err != nil || len(files) < 7 {
@@ -27,7 +27,7 @@ func TestCheck(t *testing.T) {
 			_, err = Check(filepath.Base(file), src)
 			var faults source.Faults
 			if !errors.As(err, &faults) {
-				t.Fatalf("nothing is told: %v", err)
+				t.Fatalf("no faults: %v", err)
 			}
 			golden(t, strings.TrimSuffix(file, ".yaml")+".golden", faults.Pretty())
 		})

@@ -28,7 +28,7 @@ func (d descriptor) matches(name string) bool {
 	return d.name == "" || found && (rest == "" || rest[0] == '.')
 }
 
-// validEventName allows what can stand in a topic, and spaces: names that a
+// validEventName allows what is allowed in a topic, and spaces: names that a
 // chart raises itself never travel.
 func validEventName(name string) bool {
 	return name != "" && len(name) <= 128 && !strings.ContainsAny(name, "*\x00\n\r\t") &&

@@ -64,7 +64,7 @@
 //
 // # Errors
 //
-// Load and Check return [Faults]: everything that is wrong with the file, each
+// Load and Check return [Faults]: every error in the file, each
 // with its line, its column, what was expected and, where it can be guessed, what
 // was meant. Start and Step never fail: what goes wrong in one model's expressions
 // is in Outcome.Faults, and the device goes on. Only a snapshot can be unusable

@@ -71,7 +71,7 @@ func Example() {
 	// notify-1 notify keeper map[alarms:1]
 }
 
-// The error of Load is Faults: everything that is wrong, each with its place.
+// The error of Load is Faults: every error, each with its place.
 func ExampleLoad() {
 	_, err := devicefsm.Load("lamp.yaml", []byte(`
 model: lamp

@@ -2,8 +2,8 @@ package devicefsm
 
 import "devicetwin/source"
 
-// Faults is the error of Load and Check: everything that is wrong with a model
-// file, in the order of its lines. Get it out of a wrapped error with errors.As;
+// Faults is the error of Load and Check: every error in a model file, in
+// the order of its lines. Get it out of a wrapped error with errors.As;
 // its Pretty method writes it for people to read, with the lines concerned.
 type Faults = source.Faults
 

@@ -28,7 +28,7 @@ type graphNode struct {
 // picture is what is drawn of a model.
 type picture struct {
 	edges []edge
-	// lines stand in the box of a state (or of its "any state"): what it does
+	// lines are written in the box of a state (or of its "any state"): what it does
 	// without leaving it.
 	lines map[graphNode][]string
 	any   map[*state]bool // which states need the box

@@ -28,7 +28,7 @@ func TestGraphs(t *testing.T) {
 	}
 }
 
-// golden compares a text with a file, or writes it with -update.
+// golden compares a string with a file, or writes it with -update.
 func golden(t *testing.T, file, got string) {
 	t.Helper()
 	if *update {

@@ -7,7 +7,7 @@ import (
 )
 
 // This file follows "Algorithm for SCXML Interpretation" (W3C SCXML 1.0,
-// appendix D); the names of its procedures stand in the comments. What differs:
+// appendix D); the comments give the names of its procedures. What differs:
 // the end of a macrostep is a value instead of a wait, a transition that does
 // not reenter stays inside its source (domainOf), and a macrostep that does not
 // end is taken back.

@@ -52,7 +52,7 @@ type exprRef struct {
 }
 
 // Load compiles a model file, YAML or JSON. The error is Faults:
-// everything that is wrong with the file, each with line and column. The file's
+// every error in the file, each with line and column. The file's
 // name is used in faults and, without `model:` or `id:`, as the model's name: no
 // file is opened.
 //

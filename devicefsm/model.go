@@ -72,7 +72,7 @@ type rule struct {
 // fits; else, on the events and system channels, the message's own name, and
 // for an acknowledgement "<command>.<status>", such as "reprovision.rejected",
 // unless it is a status that only the service gives a command.
-// Otherwise ok is false, and the message is no event.
+// Otherwise ok is false, and the message is not an event.
 func (m *Model) Classify(msg device.Message) (name string, ok bool) {
 	var s *scope
 	for i := range m.rules {

@@ -16,7 +16,7 @@ const maxKeptSize = 256
 // patternRule is one entry of `patterns:`.
 type patternRule struct {
 	name    string // also of the event that a match raises
-	timeout string // event that an expired partial match raises; "" is none
+	timeout string // event that an expired partial match raises; "" for none
 	while   *state // it sees events only in this state, and is reset by leaving it
 	matcher *pattern.Matcher
 	steps   []patternStep

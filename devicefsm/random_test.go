@@ -227,7 +227,7 @@ func randomHappening(t *rapid.T) happening {
 	return h
 }
 
-// history is what came of a life.
+// history is the result of a life.
 type history struct {
 	Snapshot    *Snapshot
 	Value       any

@@ -36,7 +36,7 @@ func (m *Model) examples(ec *eventClasses) []map[string]any {
 		}
 	}
 	var list []map[string]any
-	at := make([]int, len(fields)) // the value of each field; 0 is none
+	at := make([]int, len(fields)) // the value of each field; 0 for none
 	for range maxExamples {
 		data := map[string]any{}
 		for i, f := range fields {

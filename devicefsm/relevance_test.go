@@ -11,7 +11,7 @@ import (
 )
 
 // compareFiltered runs a random device with all messages, and with only those
-// that the analysis calls relevant, and tells the difference.
+// that the analysis calls relevant, and reports the difference.
 func compareFiltered(t *rapid.T, relevant func(*Model, device.Message) bool) error {
 	m, src := loadRandom(t)
 	if _, out := m.Start(t0); strings.Contains(strings.Join(out.Faults, " "), "endless") {

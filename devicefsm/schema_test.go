@@ -27,7 +27,7 @@ func TestSchemaFile(t *testing.T) {
 }
 
 // unknownKey has, for each mapping of a model file, a model with a key in it
-// that does not exist. Load then tells which keys do.
+// that does not exist. Load then says which keys do.
 var unknownKey = map[string]struct{ path, model string }{
 	"model":      {"", `{zzz: 1, initial: a, states: {a: {}}}`},
 	"state":      {"$defs/state/anyOf/1", `{initial: a, states: {a: {zzz: 1}}}`},
@@ -62,7 +62,7 @@ func TestSchemaHasTheKeysOfLoad(t *testing.T) {
 			for _, a := range root.at(t, "$defs/action/anyOf").([]any) {
 				if p, ok := a.(map[string]any)["properties"].(map[string]any)[name].(map[string]any); ok {
 					if short, ok := p["anyOf"].([]any); ok {
-						p = short[1].(map[string]any) // the other is a text
+						p = short[1].(map[string]any) // the other is a string
 					}
 					got = properties(t, name, p)
 				}
@@ -191,7 +191,7 @@ func (v validator) check(s map[string]any, value any, at string) error {
 			}
 		case "enum":
 			if !slices.Contains(arg.([]any), value) {
-				err = fmt.Errorf("%s: %v is none of %v", at, value, arg)
+				err = fmt.Errorf("%s: %v is not one of %v", at, value, arg)
 			}
 		case "pattern":
 			if text, ok := value.(string); ok && !regexp.MustCompile(arg.(string)).MatchString(text) {

@@ -11,7 +11,7 @@ import "devicetwin/device"
 
 // Class gives the event that a message is, its class, and whether that class is
 // settled. Bit i of the class is the truth of condition i of the event, in the
-// order of Relevance. A message that is no event has no class.
+// order of Relevance. A message that is not an event has no class.
 func (m *Model) Class(msg device.Message) (event string, class uint64, settled bool) {
 	event, ok := m.Classify(msg)
 	if !ok {

@@ -116,7 +116,7 @@ func truthOfConjunct(g *expr, i int, part conjunct, c *configuration, k *known) 
 func alwaysRests(g *expr) bool { return g != nil && !g.reads["event"] && !g.reads["twin"] }
 
 // The bounds of the search, which keep it at a fraction of a second and a few
-// megabytes. A chart beyond them runs all the same, but none of its classes is
+// megabytes. A chart beyond them runs as any other, but none of its classes is
 // settled.
 const (
 	maxConfigurations = 4096

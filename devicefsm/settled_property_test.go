@@ -229,7 +229,7 @@ func honestFilter(m *Model) func(device.Message) bool {
 }
 
 // comparePassed runs a random device with all messages, and with those that
-// pass the filter, and tells the difference.
+// pass the filter, and reports the difference.
 func comparePassed(t *rapid.T, filter filterOf) error {
 	m, src := loadAnyRandom(t)
 	if _, out := m.Start(t0); strings.Contains(strings.Join(out.Faults, " "), "endless") {
@@ -281,7 +281,7 @@ func withoutSource(missing int) filterOf {
 	})
 }
 
-// carelessFilter remembers the class of each event, and is told what is settled
+// carelessFilter remembers the class of each event, and is given what is settled
 // and whether other messages make it forget.
 func carelessFilter(settled func(*Model, device.Message) bool, forgets bool) filterOf {
 	return func(m *Model) func(device.Message) bool {

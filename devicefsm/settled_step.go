@@ -259,7 +259,7 @@ func (m *Model) configured(active stateSet, history map[int][]int) *configuratio
 	return &configuration{active: active, leaves: m.leavesOf(active), history: history, done: r.isInFinalState(m.root)}
 }
 
-// raisedBy is what a block of actions raises at once. What stands behind an
+// raisedBy is what a block of actions raises at once. What comes after an
 // action that may fail, or under a condition, may not be raised.
 func raisedBy(actions []action) []raised {
 	var events []raised

@@ -14,7 +14,7 @@ func verdictOf(t *testing.T, m *Model, data obj) string {
 	t.Helper()
 	name, ok := m.Classify(device.Message{Channel: device.ChannelTelemetry, Data: data})
 	if !ok {
-		t.Fatalf("%v is no event", data)
+		t.Fatalf("%v is not an event", data)
 	}
 	ec := m.relevance.classes.byName[name]
 	class, ok := ec.classOf(&scope{event: data})
@@ -32,7 +32,7 @@ func verdictOf(t *testing.T, m *Model, data obj) string {
 }
 
 // TestSettled says of readings x whether their class is settled. The chart of
-// each case stands below `events: {r: …}`.
+// each case is below `events: {r: …}`.
 func TestSettled(t *testing.T) {
 	const events = "events:\n  r: {channel: telemetry}\n  e: {channel: events, name: e}\n"
 	hysteresis := `
@@ -153,7 +153,7 @@ states:
   normal: {on: {r: {guard: "event.x > 90", target: high}}}
   high: {on: {e: normal}, after: {10s: {actions: [{raise: e}]}}}
 `, map[float64]string{95: "after 10s in high it can be in normal"}},
-		{"regions apart", `
+		{"separate regions", `
 type: parallel
 states:
   heat:
@@ -377,7 +377,7 @@ states: {s: {on: {go: {actions: [{raise: e}]}, start.rejected: s}}}
 }
 
 // TestFilterDoubtsDuplicates: a message that the workflow may drop, because it
-// knows it already, is no message that a repetition can be compared with.
+// knows it already, is not a message that a repetition can be compared with.
 func TestFilterDoubtsDuplicates(t *testing.T) {
 	m := load(t, `
 events: {r: {channel: telemetry}}
@@ -399,7 +399,7 @@ states:
 		"a duplicate after start": {{95, 1, 6, false, true}, {95, 1, 9, false, true}, {95, 1, 10, false, false}},
 		"a gap":                   {{95, 1, 1, false, true}, {95, 1, 3, false, true}},
 		"a late one":              {{95, 1, 1, false, true}, {95, 1, 3, false, true}, {70, 1, 2, false, true}, {95, 1, 4, false, true}},
-		"numbers begin anew":      {{95, 1, 1, false, true}, {95, 2, 1, false, true}, {95, 1, 2, false, true}, {95, 2, 2, false, true}},
+		"numbers begin again":     {{95, 1, 1, false, true}, {95, 2, 1, false, true}, {95, 1, 2, false, true}, {95, 2, 2, false, true}},
 		"without numbers":         {{95, 0, 0, false, true}, {95, 0, 0, false, false}, {70, 0, 0, false, true}, {95, 0, 0, true, true}, {95, 0, 0, false, true}},
 	} {
 		t.Run(name, func(t *testing.T) {

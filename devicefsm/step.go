@@ -55,7 +55,7 @@ type Action struct {
 	// Replace lets a command supersede those of its name that wait.
 	Replace bool `json:"replace,omitempty"`
 	// Within is how long the device may take to report the desired properties; 0
-	// is no limit.
+	// means no limit.
 	Within time.Duration `json:"within,omitempty"`
 }
 

@@ -57,7 +57,7 @@ func TestReadsTwin(t *testing.T) {
 	}
 }
 
-// A transition tells what it came from: the event's data, the guard, and the
+// A transition says what it came from: the event's data, the guard, and the
 // context on both sides.
 func TestATransitionTellsWhy(t *testing.T) {
 	d := start(t, load(t, fanModel))

@@ -3,7 +3,7 @@
 //
 // A decoder into Go structs stops at the first fault, or forgets where a value
 // was. Here the reader of a file walks its nodes and asks each for what it
-// expects; what is wrong is noted on the file, with line, column and a hint,
+// expects; every error is noted on the file, with line, column and a hint,
 // and a zero value comes back so that the walk goes on. At the end, [File.Err]
 // returns all of it as [Faults]:
 //

@@ -13,7 +13,7 @@ type Fault struct {
 	File    string
 	Line    int
 	Column  int
-	Message string // what is wrong, and what was expected
+	Message string // the error, and what was expected
 	Hint    string // what might have been meant; may be empty
 	Excerpt string // the offending line
 }
@@ -31,7 +31,7 @@ func (f Fault) String() string {
 	return s
 }
 
-// Faults is everything that is wrong with a file, in the order of its lines. It
+// Faults is every error in a file, in the order of its lines. It
 // is an error; get it out of a wrapped one with errors.As.
 type Faults []Fault
 

@@ -22,8 +22,8 @@ type File struct {
 }
 
 // Parse reads YAML, and therefore also JSON. The name is only used in faults: no
-// file is opened. Syntax errors are noted as faults; the file can be walked all
-// the same, and is then empty.
+// file is opened. Syntax errors are noted as faults; the file can still
+// be walked, and is then empty.
 func Parse(name string, src []byte) *File {
 	f := &File{Name: name, lines: strings.Split(string(src), "\n"), anchors: map[string]ast.Node{}}
 	if line := tooDeep(src); line > 0 {

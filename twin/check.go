@@ -12,7 +12,7 @@ var (
 	errNumber  = errors.New("a number that a double cannot hold")
 )
 
-// nodeFault is what is wrong with a state, and where.
+// nodeFault is an error in a state, and its place.
 type nodeFault struct {
 	path string // "a.b[2]"
 	err  error

@@ -73,7 +73,7 @@ func TestDocumentsAcceptedHasOnlyTheRequest(t *testing.T) {
 	}
 }
 
-// Times stand at the values that a request named, also where they are the same.
+// Times belong to the values that a request named, also where they are the same.
 func TestMetadataFollowsRequests(t *testing.T) {
 	doc := made(t, `{"state":{"reported":{"a":{"b":1,"c":2},"d":[1,2],"e":{}}}}`)
 	same(t, "one time, one number", []byte(stored(t, doc)), `{"reported":{"a":{"b":1,"c":2},"d":[1,2],"e":{}},"reportedAt":1764000000,"v":1,"version":1}`)
@@ -137,7 +137,7 @@ func TestValuesAreForExpressions(t *testing.T) {
 		t.Errorf("values %s", b)
 	}
 	if _, ok := v["desired"].(object)["a"].(object)["b"].(float64); !ok {
-		t.Error("numbers are no doubles")
+		t.Error("numbers are not doubles")
 	}
 	v["desired"].(object)["l"].([]any)[0] = "changed"
 	v["delta"].(object)["l"].([]any)[0] = "changed"

@@ -39,7 +39,7 @@ func TestErrorsOfUpdate(t *testing.T) {
 		{"400 Desired object/text", `{"state":{"desired":"x"}` + token, 400, "Desired node must be an object", false},
 		{"400 Desired object/array", `{"state":{"desired":[{}]}` + token, 400, "Desired node must be an object", false},
 		{"400 Reported object/bool", `{"state":{"reported":false}` + token, 400, "Reported node must be an object", false},
-		{"400 Reported object/beside a good desired", `{"state":{"desired":{"a":1},"reported":[]}` + token, 400, "Reported node must be an object", false},
+		{"400 Reported object/next to a good desired", `{"state":{"desired":{"a":1},"reported":[]}` + token, 400, "Reported node must be an object", false},
 		{"400 Invalid version/text", `{"state":{},"version":"1"` + token, 400, "Invalid version", false},
 		{"400 Invalid version/null", `{"state":{},"version":null` + token, 400, "Invalid version", false},
 		{"400 Invalid version/negative", `{"state":{},"version":-1` + token, 400, "Invalid version", false},
@@ -153,7 +153,7 @@ func TestError404NoShadow(t *testing.T) {
 		}
 		same(t, "delete of one "+name, refused.Payload(t0), want)
 	}
-	same(t, "a name that is no UTF-8", NoShadow("\xff", nil).Payload(t0), `{"code":404,"message":"No shadow exists with name: '�'","timestamp":1764000000}`)
+	same(t, "a name that is not UTF-8", NoShadow("\xff", nil).Payload(t0), `{"code":404,"message":"No shadow exists with name: '�'","timestamp":1764000000}`)
 }
 
 func TestErrorsOfGet(t *testing.T) {

@@ -107,8 +107,8 @@ func TestRule3Delta(t *testing.T) {
 		{"0.5 equals 5E-1", `{"a":0.5}`, `{"a":5E-1}`, ``},
 		{"0 equals -0.0", `{"a":0}`, `{"a":-0.0}`, ``},
 		{"1 differs from -1", `{"a":1}`, `{"a":-1}`, `{"a":1}`},
-		{"beyond what doubles tell apart", `{"a":9007199254740993}`, `{"a":9007199254740992}`, `{"a":9007199254740993}`},
-		{"a number is no text", `{"a":1}`, `{"a":"1"}`, `{"a":1}`},
+		{"beyond what doubles distinguish", `{"a":9007199254740993}`, `{"a":9007199254740992}`, `{"a":9007199254740993}`},
+		{"a number is not a string", `{"a":1}`, `{"a":"1"}`, `{"a":1}`},
 		{"false is not nothing", `{"a":false}`, `{"b":0}`, `{"a":false}`},
 		{"an object against a value", `{"a":{"b":1}}`, `{"a":5}`, `{"a":{"b":1}}`},
 		{"a value against an object", `{"a":5}`, `{"a":{"b":1}}`, `{"a":5}`},
@@ -240,7 +240,7 @@ func TestRule7DeltaInARequestIsDropped(t *testing.T) {
 }
 
 // Clients discard what carries a lower version than they have seen: so that they
-// lose nothing, whatever tells of a later state must carry a higher or an equal
+// lose nothing, whatever reports a later state must carry a higher or an equal
 // one.
 func TestRule8NoAnswerCarriesALowerVersion(t *testing.T) {
 	var doc Document

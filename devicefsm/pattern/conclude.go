@@ -68,7 +68,7 @@ func (m *Matcher) limit(t *track) int64 {
 }
 
 // merge takes away what can no longer make a difference. Where conditions read
-// only the event, two partial matches that stand at the same step and wait for
+// only the event, two partial matches that are at the same step and wait for
 // the same thing complete at the same event. If they have the same first event,
 // the second is then discarded by the first, which is preferred (past last
 // event, to next). If nothing expires, this holds for any later first event, too

@@ -153,7 +153,7 @@ func (m *Matcher) Deadline(s State) (time.Time, bool) {
 	return fromMillis(at), true
 }
 
-// The widest times that are told apart, some 140,000 years around 1970, so that
+// The widest times that are distinguished, some 140,000 years around 1970, so that
 // adding a duration never overflows.
 const (
 	maxSeconds = 1 << 42

@@ -145,7 +145,7 @@ func checkReference(t *rapid.T) {
 		t.Fatal(err)
 	}
 	ref := newReference(spec)
-	// The reference needs the events by number to tell equal names apart.
+	// The reference needs the events by number to distinguish equal names.
 	keepNumbers(&spec)
 	if m, err = Compile(spec); err != nil {
 		t.Fatal(err)

@@ -158,8 +158,8 @@ func TestMerging(t *testing.T) {
 	}
 }
 
-// The preferred partial match does not stand in for another if conditions tell
-// them apart.
+// The preferred partial match does not replace another if conditions distinguish
+// them.
 func TestReferencesAreNotMerged(t *testing.T) {
 	rising := func(s *Step) {
 		s.Refs = true

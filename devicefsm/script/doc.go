@@ -37,10 +37,10 @@
 //
 // Messages become events by the model's own rules. `test` begins a test, which
 // starts a new device; `model`, once and first, names the model's file from the
-// script's folder. Without it, pump.script is about pump.yaml beside it.
+// script's folder. Without it, pump.script is about pump.yaml in the same folder.
 //
 // A line that begins with white space is an expectation of the input above it,
-// or of the start of the device if it stands below `test`:
+// or of the start of the device if it is below `test`:
 //
 //	matched PATTERN          the pattern matched
 //	state NAME               the state afterwards

@@ -68,7 +68,7 @@ func TestDocs(t *testing.T) {
 		case "yaml wrong":
 			_, err := devicefsm.Load("example.yaml", []byte(b.text))
 			if err == nil || next.info != "text" {
-				t.Errorf("line %d: it loads, or no faults stand below it", b.line)
+				t.Errorf("line %d: it loads, or its faults are not below it", b.line)
 				continue
 			}
 			next.replacement = pretty(err)
@@ -111,7 +111,7 @@ func writeBlocks(t *testing.T, lines []string, blocks []*fence) {
 }
 
 // TestDocsHaveAnExampleOfEveryWord compares the keys and choices of the schema
-// with what stands in the examples.
+// with those of the examples.
 func TestDocsHaveAnExampleOfEveryWord(t *testing.T) {
 	b, err := devicefsm.Schema()
 	if err != nil {
@@ -133,7 +133,7 @@ func TestDocsHaveAnExampleOfEveryWord(t *testing.T) {
 	}
 	for w := range words {
 		if !used[w] {
-			t.Errorf("%q stands in no example of %s", w, docsFile)
+			t.Errorf("%q is in no example of %s", w, docsFile)
 		}
 	}
 }
@@ -162,7 +162,7 @@ func schemaWords(v any, words map[string]bool) {
 	}
 }
 
-// collectWords collects the keys and texts of a model.
+// collectWords collects the keys and strings of a model.
 func collectWords(v any, words map[string]bool) {
 	switch x := v.(type) {
 	case string:

@@ -30,7 +30,7 @@ func (p *parser) expectation(c *cursor) {
 	switch word {
 	case "matched", "state":
 		name, ok := p.name(c)
-		if word == "state" { // parallel states are joined with commas; spaces may stand between
+		if word == "state" { // parallel states are joined with commas; there may be spaces between
 			name = strings.Join(strings.FieldsFunc(name+c.rest(), func(r rune) bool { return r == ' ' || r == '\t' }), "")
 			c.at = len(c.text)
 		}

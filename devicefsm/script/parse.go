@@ -18,8 +18,8 @@ var (
 	expectWords = []string{"matched", "state", "context", "fault", "log", "command", "invoke", "cancel", "publish", "notify", "desire"}
 )
 
-// Parse reads a script. The error is source.Faults: everything that is wrong
-// with it, each with line and column.
+// Parse reads a script. The error is source.Faults: every error in
+// it, with line and column.
 func Parse(file string, src []byte) (*Script, error) {
 	p := &parser{script: &Script{File: file, lines: splitLines(string(src))}}
 	for i, text := range p.script.lines {
@@ -55,7 +55,7 @@ type parser struct {
 	steps  int
 }
 
-// fault notes what is wrong at a column, counted from 0 in bytes.
+// fault notes an error at a column, counted from 0 in bytes.
 func (p *parser) fault(column int, hint, format string, args ...any) {
 	p.faults = append(p.faults, source.Fault{
 		File: p.script.File, Line: p.n, Column: len([]rune(p.text[:min(column, len(p.text))])) + 1,

@@ -115,7 +115,7 @@ func TestUpdateMends(t *testing.T) {
 		}
 	}
 	if len(r.Failures) != 1 {
-		t.Errorf("%d failures; only the activity that does not run can't be mended", len(r.Failures))
+		t.Errorf("%d failures; only the activity that is not running cannot be fixed", len(r.Failures))
 	}
 	if second := again.Update(r); !bytes.Equal(second, text) {
 		t.Errorf("a second update changes the script again:\n%s", second)
@@ -123,7 +123,7 @@ func TestUpdateMends(t *testing.T) {
 }
 
 // TestUpdateWritesScripts takes all expectations out of the example scripts and
-// has them written anew.
+// has them written again.
 func TestUpdateWritesScripts(t *testing.T) {
 	for _, stem := range []string{"../../models/pump", "../../models/coldchain", "../../models/evcharger", "testdata/lamp"} {
 		m := loadModel(t, stem+".yaml")

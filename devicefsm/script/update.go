@@ -33,7 +33,7 @@ func (s *Script) Update(r *Report) []byte {
 	return []byte(strings.Join(out, "\n") + "\n")
 }
 
-// indent is that of the expectations that stand there, or a little more than
+// indent is that of the expectations that are there, or a little more than
 // where the input's first word stands.
 func (s *Script) indent(step *Step) string {
 	if len(step.want.lines) > 0 {

@@ -56,6 +56,21 @@ func TestCheckTags(t *testing.T) {
 	}
 }
 
+func TestKeysOfTagsAreBounded(t *testing.T) {
+	for n, fits := range map[int]bool{MaxTagKey: true, MaxTagKey + 1: false} {
+		if err := CheckTag(strings.Repeat("k", n), "v"); fits != (err == nil) {
+			t.Errorf("a key of %d bytes: %v", n, err)
+		}
+	}
+}
+
+func TestErrorsQuoteALittleOfTheirInput(t *testing.T) {
+	_, err := Parse(strings.Repeat("x", 10_000))
+	if err == nil || len(err.Error()) > 400 {
+		t.Errorf("error of %d bytes", len(err.Error()))
+	}
+}
+
 func TestValidName(t *testing.T) {
 	for name, want := range map[string]bool{"door_open": true, "a.b-C9": true, "": false, "a b": false, "a/b": false, strings.Repeat("x", 64): true, strings.Repeat("x", 65): false} {
 		if ValidName(name) != want {

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,34 @@ func TestDeepNestingIsRefused(t *testing.T) {
 	// Many keys on one line are not deep.
 	if err := Parse("x.yaml", []byte("{a: "+strings.Repeat("[1], b: ", 3000)+"1"+"}")).Err(); err != nil && strings.Contains(err.Error(), "deep") {
 		t.Error(err)
+	}
+}
+
+func TestNestingIsBounded(t *testing.T) {
+	for depth, fits := range map[int]bool{maxNesting: true, maxNesting + 1: false} {
+		src := strings.Repeat("[", depth) + strings.Repeat("]", depth)
+		if err := Parse("x.yaml", []byte(src)).Err(); fits != (err == nil) {
+			t.Errorf("%d levels: %v", depth, err)
+		}
+	}
+}
+
+// A tower of aliases doubles with each floor: 14 floors are 16,382 aliases.
+func TestAliasesAreBounded(t *testing.T) {
+	tower := func(floors int) string {
+		var b strings.Builder
+		b.WriteString("a0: &a0 1\n")
+		for i := 1; i <= floors; i++ {
+			fmt.Fprintf(&b, "a%d: &a%d [*a%d, *a%d]\n", i, i, i-1, i-1)
+		}
+		return b.String()
+	}
+	for floors, fits := range map[int]bool{11: true, 14: false} {
+		f := Parse("x.yaml", []byte(tower(floors)))
+		f.Root().Any()
+		if fits != (f.Err() == nil) || !fits && f.aliases > 2*maxAliases {
+			t.Errorf("%d floors: %d aliases followed, faults: %t", floors, f.aliases, f.Err() != nil)
+		}
 	}
 }
 

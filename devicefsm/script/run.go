@@ -84,7 +84,7 @@ var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 func (s *Script) Run(m *devicefsm.Model) *Report {
 	r := &Report{File: s.File, Tests: len(s.Tests)}
 	for _, t := range s.Tests {
-		d := &player{model: m}
+		d := &player{model: m, most: maxDue}
 		for _, step := range t.Steps {
 			if step.input.kind != inputStart {
 				r.Inputs++
@@ -117,6 +117,7 @@ type player struct {
 	model    *devicefsm.Model
 	snapshot *devicefsm.Snapshot
 	found    found
+	most     int // timers that may be due between two lines
 }
 
 const (
@@ -185,14 +186,14 @@ func (d *player) running() string {
 
 // pass fires what is due up to a time, each at its own.
 func (d *player) pass(to time.Time) {
-	for range maxDue {
+	for range d.most {
 		at, ok := d.model.NextDeadline(d.snapshot)
 		if !ok || at.After(to) {
 			return
 		}
 		d.take(d.model.Step(d.snapshot, devicefsm.Event{Time: at}))
 	}
-	d.found.problem = fmt.Sprintf("more than %d timers were due", maxDue)
+	d.found.problem = fmt.Sprintf("more than %d timers were due", d.most)
 }
 
 func (d *player) take(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) {

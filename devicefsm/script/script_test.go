@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"devicetwin/devicefsm"
 	"devicetwin/source"
@@ -162,6 +163,20 @@ func TestTooMuchOnOneLine(t *testing.T) {
 	r := parse(t, "tick", []byte("test t\n  state a\n1d wait\n")).Run(m)
 	if r.OK() || !strings.Contains(r.String(), "use shorter times") {
 		t.Error(r)
+	}
+}
+
+func TestDueTimersAreBounded(t *testing.T) {
+	m, err := devicefsm.Load("tick.yaml", []byte("initial: a\nstates: {a: {after: {1s: {target: a, reenter: true}}}}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for seconds, fits := range map[time.Duration]bool{9: true, 11: false} {
+		d := &player{model: m, most: 10}
+		d.take(m.Start(start))
+		if d.pass(start.Add(seconds * time.Second)); fits != (d.found.problem == "") {
+			t.Errorf("%d timers of at most 10: %q", seconds, d.found.problem)
+		}
 	}
 }
 

@@ -45,22 +45,22 @@ bin/devstack:
 	@test -x bin/devstack || echo "Building the embedded broker, Temporal and InfluxDB. The first time takes about 5 minutes on 2 cores; later builds take seconds."
 	cd $(STACK) && go build -o ../../bin/devstack .
 
-bin/devicetwin-standalone: bin/devstack # the same program: it goes by its name
+bin/devicetwin-standalone: bin/devstack # the same program: its name selects the command line
 	ln -f bin/devstack bin/devicetwin-standalone
 
-demo: bin/devstack ## the main job: broker, Temporal, InfluxDB, bridge, worker and a fleet; prints a report
+demo: bin/devstack ## broker, Temporal, InfluxDB, bridge, worker and a fleet; prints a report
 	@bin/devstack demo --devices $(DEVICES) --rate $(RATE) --duration $(DURATION) --seed $(SEED) --model $(MODEL) \
 		$(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(REPORT),--report $(REPORT))
 
-dev: bin/devstack ## the same stack without a fleet, for your own devices; stays up until Ctrl-C
+dev: bin/devstack ## the same stack without a fleet, for your own devices; runs until Ctrl-C
 	@bin/devstack dev --model $(MODEL) $(if $(GRAFANA),--grafana)
 
-chaos: bin/devicetwin bin/devstack ## break each part and each link while a fleet plays; a table of what was lost, doubled or reordered
+chaos: bin/devicetwin bin/devstack ## break each part and each link while a fleet runs; a table of what was lost, duplicated or reordered
 	@bin/devstack chaos --broker $(BROKER) --jobs $(JOBS) $(if $(ONLY),--only '$(ONLY)') $(if $(SHORT),--short) $(if $(REPORT),--report $(REPORT))
 
 SECONDS ?= 30
 PROFILE     ?=
-bench-e2e: bin/devicetwin bin/devstack ## how much this machine can do, end to end: a table of cases, targets and raw limits
+bench-e2e: bin/devicetwin bin/devstack ## capacity of this machine, end to end: a table of cases, targets and raw limits
 	@bin/devstack bench --seconds $(SECONDS) $(if $(ONLY),--only '$(ONLY)') $(if $(LONG),--long) \
 		$(if $(filter nats mosquitto,$(BROKER)),--broker $(BROKER)) $(if $(REPORT),--report $(REPORT)) $(if $(PROFILE),--profile $(PROFILE))
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes every secret that is not there yet, below /secrets: one folder for each
-# service that may know it. What is there stays as it is.
+# Creates every missing secret, below /secrets: one folder for each service that
+# may read it. Existing secrets are not changed.
 set -eu
 umask 022
 

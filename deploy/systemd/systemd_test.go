@@ -39,7 +39,7 @@ func units(t *testing.T) map[string]unit {
 }
 
 // The command of each unit is one that the program takes, with the settings file
-// that lies beside it and secrets where the unit says that they are.
+// next to it and secrets where the unit expects them.
 func TestCommandsAreKnown(t *testing.T) {
 	secrets := t.TempDir()
 	for _, name := range []string{"mqtt-password", "influx-token", "api-tokens"} {
@@ -113,7 +113,7 @@ func TestSystemdTakesTheUnits(t *testing.T) {
 			t.Fatal(err)
 		}
 		out, err := exec.Command(analyze, "verify", "--man=no", copied).CombinedOutput()
-		// It also tells what is wrong with other units of the machine.
+		// It also reports faults of other units of the machine.
 		if strings.Contains(string(out), file) || err != nil && len(out) == 0 {
 			t.Errorf("%s: %v\n%s", file, err, out)
 		}

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes Temporal's two databases, or brings them to the schema of this version.
+# Creates Temporal's two databases, or migrates them to the schema of this version.
 # It may run at every start.
 set -eu
 

@@ -12,7 +12,7 @@ import (
 // fires for each whose last value was above the limit for as long as it says.
 //
 // Nothing in it may hold a dollar sign: Grafana's versions differ in what they
-// make of one in a provisioned rule. So the time stands in the query, and
+// make of one in a provisioned rule. So the time is in the query, and
 // templates read .Labels.
 type rule struct {
 	UID, Title    string
@@ -47,8 +47,8 @@ func rules() []rule {
 			UID: "devicetwin-spool-grows", Title: "Points wait on disk", Dashboard: "pipeline", Panel: titleSpool,
 			Query: fmt.Sprintf(`SELECT last("%s") - first("%s") AS "bytes" FROM "%s" WHERE time > now() - 10m GROUP BY "%s"`,
 				"spool_bytes", "spool_bytes", m.Process, m.TagProcess),
-			// While InfluxDB is away, so are the figures that would tell: no answer
-			// is the alert.
+			// While InfluxDB is down, the rule has no data: no response is
+			// the alert.
 			Above: "1048576", For: "5m", NoData: "Alerting", Error: "Alerting", Severity: "warning",
 			Summary: "Process {{ .Labels.process }}: the spool of points grows, or InfluxDB does not answer.",
 		},
@@ -70,8 +70,8 @@ func rules() []rule {
 }
 
 var rulesTemplate = template.Must(template.New("rules").Delims("[[", "]]").Parse(`# Made by deploy/grafana/gen (make dashboards). What to do for each of them:
-# docs/operations.md, "When an alert fires". Grafana 9.4 or newer. Who is told,
-# and how, is for your contact points and notification policies.
+# docs/operations.md, "When an alert fires". Grafana 9.4 or newer. Configure
+# recipients in your contact points and notification policies.
 apiVersion: 1
 groups:
   - orgId: 1

@@ -151,7 +151,7 @@ func table(width int, title, description string, withTime bool, queries ...query
 	return p
 }
 
-// hide leaves a column of a table out: InfluxQL returns tags only beside a field.
+// hide leaves a column of a table out: InfluxQL returns tags only together with a field.
 func (p panel) hide(column string) panel {
 	p.Transformations[0].Options["excludeByName"].(map[string]bool)[column] = true
 	return p

@@ -60,7 +60,7 @@ func device() *dashboard {
 	d.row(8,
 		lines(12, "Twin versions", "none", "Version of each of the device's documents; each change is one more. It climbs without end: device and application take turns in changing the same key.",
 			of(m.Twin, of1...).overTime(call("last", m.TwinVersion, "version"), m.TagShadow).as("shadow $tag_shadow")).steps(),
-		table(12, "Commands", "The newest 200: sent, what the device said of them, and how the service ended them. Sent without an answer: the device is away, or does not know the command.", true,
+		table(12, "Commands", "The newest 200: sent, acknowledged by the device, and ended by the service. Sent without an answer: the device is offline, or does not know the command.", true,
 			of(m.Commands, of1...).latest(200, m.TagName, m.TagStatus, m.CommandID, m.Text, m.Count)).hide(m.Count),
 	)
 	return d

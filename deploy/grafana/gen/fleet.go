@@ -24,7 +24,7 @@ func fleet() *dashboard {
 
 	d.row(4,
 		stat(4, "Devices connected", "short",
-			"Devices of all bridges that are heard within the liveness of their model. When it falls, see whether the bridge is connected (Pipeline); if so, look for what the silent ones have in common.",
+			"Devices of all bridges that sent a message within the liveness of their model. When it falls, check whether the bridge is connected (Pipeline); if so, look for what the silent ones have in common.",
 			within(bridge.overTime(`last("devices_known") - last("devices_silent") AS "value"`, m.TagBridge)).overTime(call("sum", "value", "value"))),
 		stat(4, "Devices silent", "short",
 			"Devices that a bridge has heard and that were silent for longer than their model allows. Look for a site or a network in common; one by one, open the device's dashboard.",
@@ -59,7 +59,7 @@ func fleet() *dashboard {
 	)
 	d.row(8,
 		lines(8, "Reprovisions", "short",
-			"Attempts that were started, that the broker took, that brought the device back, and that failed. Failures that stay: open a device from the table beside, and see what it answers.",
+			"Attempts that were started, accepted by the broker, completed by the device, and failed. If failures persist, open a device from the table next to this panel, and check its answers.",
 			reprovisions.overTime(call("sum", m.ReprovisionStarted, "started")).as("started"),
 			reprovisions.overTime(call("sum", m.ReprovisionSent, "sent")).as("sent"),
 			reprovisions.overTime(call("sum", m.ReprovisionDone, "done")).as("done"),

@@ -40,7 +40,7 @@ func TestFilesAreCurrent(t *testing.T) {
 	}
 }
 
-// builtIn are the panels that every Grafana from 9 on has.
+// builtIn are the panels of Grafana 9 and later.
 var builtIn = []string{"stat", "timeseries", "table", "state-timeline"}
 
 func TestPanelsAreInOrder(t *testing.T) {

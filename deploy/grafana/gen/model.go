@@ -29,7 +29,7 @@ type timeRange struct {
 	To   string `json:"to"`
 }
 
-// link stands at the top of a dashboard, or on the values of a panel.
+// link is at the top of a dashboard, or on the values of a panel.
 type link struct {
 	Type        string   `json:"type,omitempty"` // dashboards or link
 	Title       string   `json:"title"`

@@ -11,11 +11,11 @@ func simulatorRun() *dashboard {
 	verdict := func(title, field, description string) panel {
 		return stat(3, title, "short", description, run.query(call("last", field, "value"))).coloured(red(1)).unless("…")
 	}
-	clean := stat(3, "Verdict", "short", "At the end of the run: whether nothing was lost, doubled or reordered. Not clean: see the figures beside, and the report.",
+	clean := stat(3, "Verdict", "short", "At the end of the run: whether nothing was lost, duplicated or reordered. If it failed, see the figures next to this panel, and the report.",
 		run.query(call("last", m.SimulatorClean, "value"))).unless("running").
 		mapped(map[string]string{"0": "NOT CLEAN", "1": "CLEAN"}, map[string]string{"0": "red", "1": "green"})
 	d.row(4, clean,
-		verdict("Lost", m.SimulatorLost, "Messages that the broker acknowledged and no workflow applied. Any: the report names them; make chaos tells how far each came."),
+		verdict("Lost", m.SimulatorLost, "Messages that the broker acknowledged and no workflow applied. Any: the report names them; make chaos reports how far each came."),
 		verdict("Duplicated", m.SimulatorDuplicated, "Messages that were applied twice. Any is a fault of the service: report it with the seed."),
 		verdict("Reordered", m.SimulatorReordered, "Messages applied after a later one of the same device. Any: the broker or the bridge has changed the order."),
 		verdict("Unexpected", m.SimulatorUnexpected, "Messages applied that were never sent. Any: another fleet has the same prefix, or it is a fault of the service."),

@@ -199,7 +199,7 @@ func TestContainersAreWhatTheProgramTakes(t *testing.T) {
 				for _, m := range c.VolumeMounts {
 					mounted[m.MountPath] = true
 					if !volumes[m.Name] {
-						t.Errorf("%s mounts %s, which is no volume of the pod", where, m.Name)
+						t.Errorf("%s mounts %s, which is not a volume of the pod", where, m.Name)
 					}
 					delete(volumes, m.Name)
 				}
@@ -240,7 +240,7 @@ func TestFaultsOfValues(t *testing.T) {
 		{"no URL of a broker", "mqtt: {urls: []}", "urls"},
 		{"URL of another protocol", "mqtt: {urls: [\"http://x\"]}", "urls"},
 		{"no partition", "bridge: {partitions: [0]}", "partitions"},
-		{"argument that is none", "bridge: {args: [\"bridge\"]}", "args"},
+		{"unknown argument", "bridge: {args: [\"bridge\"]}", "args"},
 		{"API for everybody", "api: {enabled: true}", "api.tokens.secret or api.oidc.issuer"},
 		{"Ingress without a name", "api: {enabled: true, tokens: {secret: x}, ingress: {enabled: true}}", "api.ingress.host"},
 		{"models twice", "models: {default: a.yaml, files: {a.yaml: x}, configMap: other}", "expected one of them"},

@@ -24,7 +24,7 @@ const reserved = "devicetwin-"
 // Settings are all of them.
 type Settings []Setting
 
-// Checker checks logins. What it reads, it reads anew each time: credentials and
+// Checker checks logins. It reads the files each time, because credentials and
 // accounts change while the broker runs.
 type Checker struct {
 	devices  *credentials.Store

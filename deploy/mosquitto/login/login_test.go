@@ -67,7 +67,7 @@ func TestWhoMayLogIn(t *testing.T) {
 		if err := checker.Check(tt.client, tt.username, tt.password); (err == nil) != tt.good {
 			t.Errorf("%s: got error %v", tt.name, err)
 		} else if err != nil && tt.password != "" && strings.Contains(err.Error(), tt.password) {
-			t.Errorf("%s: the error tells the password: %v", tt.name, err)
+			t.Errorf("%s: the error contains the password: %v", tt.name, err)
 		}
 	}
 

@@ -246,7 +246,7 @@ readinessProbe:
 {{- end }}
 {{- end -}}
 
-{{/* A change of the models starts pods anew, which read them at their start only. */}}
+{{/* A change of the models restarts the pods, which read them at startup only. */}}
 {{- define "devicetwin.annotations" -}}
 {{- if .Values.models.files }}
 checksum/models: {{ toJson .Values.models.files | sha256sum }}

@@ -32,7 +32,7 @@ func (s *Server) authorize(ctx huma.Context, next func(huma.Context)) {
 	defer s.audit(with, caller)
 	scope := scopeOf(ctx.Operation())
 	switch {
-	case errors.Is(err, ErrUnavailable):
+	case errors.Is(err, ErrTokensUnchecked):
 		s.log.Error("cannot check the token", "id", requestID(ctx.Context()), "error", err)
 		writeTo(with, http.StatusServiceUnavailable, "tokens can't be checked now")
 	case err != nil:
@@ -55,7 +55,7 @@ func (s *Server) caller(ctx huma.Context) (Caller, error) {
 		return Caller{}, errors.New("expected the header Authorization: Bearer TOKEN")
 	}
 	caller, err := s.auth.Authenticate(ctx.Context(), strings.TrimSpace(token))
-	if err != nil && !errors.Is(err, ErrUnavailable) {
+	if err != nil && !errors.Is(err, ErrTokensUnchecked) {
 		s.log.Info("token rejected", "id", requestID(ctx.Context()), "from", ctx.RemoteAddr(), "error", err)
 		return Caller{}, ErrUnauthenticated // the response does not say why
 	}

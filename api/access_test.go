@@ -25,7 +25,7 @@ func (k keys) Authenticate(_ context.Context, token string) (api.Caller, error) 
 	case ok:
 		return caller, nil
 	case token == "later":
-		return api.Caller{}, fmt.Errorf("ask the issuer: %w", api.ErrUnavailable)
+		return api.Caller{}, fmt.Errorf("ask the issuer: %w", api.ErrTokensUnchecked)
 	}
 	return api.Caller{}, fmt.Errorf("%w: secret details", api.ErrUnauthenticated)
 }

@@ -7,12 +7,14 @@ import (
 	"flag"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"devicetwin/api"
 	"devicetwin/api/apitest"
+	"devicetwin/device"
 )
 
 func TestEndpoints(t *testing.T) {
@@ -30,7 +32,7 @@ func TestEndpoints(t *testing.T) {
 		{"unknown parameter", "GET", "/v1/devices?filter=x", "", nil, 422, []string{"unknown query parameter"}},
 		{"foreign cursor", "GET", "/v1/devices?cursor=abcd", "", nil, 400, []string{"the cursor belongs to another query"}},
 		{"get", "GET", "/v1/devices/pump-1", "", nil, 200, []string{`"state":"online"`, `"version":7`, `"interval":10`, `"duplicates":1`}},
-		{"get unknown", "GET", "/v1/devices/nobody", "", nil, 404, []string{"device nobody: no such device"}},
+		{"get unknown", "GET", "/v1/devices/nobody", "", nil, 404, []string{"device nobody: unknown device"}},
 		{"bad id", "GET", "/v1/devices/a%2Fb", "", nil, 422, []string{"path.id"}},
 		{"why", "GET", "/v1/devices/pump-1/why", "", nil, 200, []string{`"event":"boot"`, `"guards":["event.credential == context.credential"]`, `"context_before":{"attempts":1}`, `"seq":4`, `"model_hash":"0123`}},
 		{"why, one", "GET", "/v1/devices/pump-1/why?limit=1", "", nil, 200, []string{`"from":"awaiting_birth"`}},
@@ -58,7 +60,7 @@ func TestEndpoints(t *testing.T) {
 		{"reprovision", "POST", "/v1/devices/pump-1/reprovision", `{"reason":"stolen"}`, nil, 200, []string{`"to":"reprovisioning"`, `"by_model":true`}},
 		{"reprovision without a body", "POST", "/v1/devices/pump-1/reprovision", "", nil, 200, []string{`"to":"reprovisioning"`}},
 		{"delete", "DELETE", "/v1/devices/pump-2", "", nil, 204, nil},
-		{"delete unknown", "DELETE", "/v1/devices/nobody", "", nil, 404, []string{"no such device"}},
+		{"delete unknown", "DELETE", "/v1/devices/nobody", "", nil, 404, []string{"unknown device"}},
 		{"unknown path", "GET", "/v2/devices", "", nil, 404, []string{"no such path"}},
 		{"unknown method", "PUT", "/v1/devices/pump-1/why", "", nil, 405, []string{"this path takes GET"}},
 	} {
@@ -90,14 +92,14 @@ func TestVersionsAndKeys(t *testing.T) {
 	s.call("PATCH", "/v1/devices/pump-1/desired", `{"a":2}`, "If-Match: "+tag).check(t, 200, `"version":9`)
 	s.call("PATCH", "/v1/devices/pump-1/desired?shadow=net", `{"a":2}`).check(t, 200, `"version":1`)
 	calls := s.fleet.Calls()
-	if calls[0] != (api.By{Who: "anonymous", Operation: "anonymous/k1"}) || calls[2].Operation == calls[3].Operation {
+	if calls[0] != (device.By{Who: "anonymous", ID: "anonymous/k1"}) || calls[2].ID == calls[3].ID {
 		t.Errorf("operations %v", calls)
 	}
 }
 
 func TestPages(t *testing.T) {
 	s := start(t)
-	var ids []string
+	var ids []device.ID
 	cursor := ""
 	for range 3 {
 		var page api.Page
@@ -115,7 +117,7 @@ func TestPages(t *testing.T) {
 		cursor = "&cursor=" + page.Cursor
 		s.call("GET", "/v1/devices?limit=1"+cursor, "").check(t, 400, "belongs to another query")
 	}
-	if strings.Join(ids, " ") != "pump-1 pump-2" {
+	if !slices.Equal(ids, []device.ID{"pump-1", "pump-2"}) {
 		t.Errorf("devices %v", ids)
 	}
 }
@@ -127,7 +129,7 @@ func TestFaultsOfTheService(t *testing.T) {
 		status int
 		says   string
 	}{
-		{api.ErrUnavailable, 503, "can't be reached now"},
+		{device.ErrUnavailable, 503, "can't be reached now"},
 		{context.DeadlineExceeded, 503, "can't be reached now"},
 		{errors.New("secret: wrong types"), 500, "see the log for id "},
 	} {
@@ -150,8 +152,8 @@ func TestFaultsOfTheService(t *testing.T) {
 
 type panics struct{ *apitest.Backend }
 
-func (panics) Device(context.Context, string) (api.Device, error) { panic("a bug") }
-func (panics) Delete(context.Context, string, api.By) error       { panic("a bug") }
+func (panics) Device(context.Context, device.ID) (api.Device, error) { panic("a bug") }
+func (panics) Delete(context.Context, device.ID, device.By) error    { panic("a bug") }
 
 func TestPanics(t *testing.T) {
 	s := start(t, func(o *api.Options) { o.Backend = panics{apitest.New()} })
@@ -168,7 +170,7 @@ func TestPanics(t *testing.T) {
 
 type slow struct{ *apitest.Backend }
 
-func (slow) Device(ctx context.Context, _ string) (api.Device, error) {
+func (slow) Device(ctx context.Context, _ device.ID) (api.Device, error) {
 	<-ctx.Done()
 	return api.Device{}, ctx.Err()
 }

@@ -40,7 +40,7 @@ func (c Caller) May(scope Scope) bool {
 var Anonymous = Caller{Name: "anonymous", Scopes: []Scope{ScopeAdmin}}
 
 // Authenticator finds the caller that a token belongs to. Its errors are
-// ErrUnauthenticated, or ErrUnavailable if it cannot be checked now, possibly
+// ErrUnauthenticated, or ErrTokensUnchecked if it cannot be checked now, possibly
 // wrapped.
 type Authenticator interface {
 	Authenticate(ctx context.Context, token string) (Caller, error)
@@ -48,6 +48,9 @@ type Authenticator interface {
 
 // ErrUnauthenticated says that a token is unknown or no longer valid.
 var ErrUnauthenticated = errors.New("the token is not valid")
+
+// ErrTokensUnchecked says that a token can't be checked now.
+var ErrTokensUnchecked = errors.New("tokens can't be checked now")
 
 // AnyOf tries one authenticator after the other, until one accepts the token.
 func AnyOf(authenticators ...Authenticator) Authenticator { return anyOf(authenticators) }

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -12,6 +11,8 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"devicetwin/device"
 )
 
 func (s *Server) getDevice(ctx context.Context, in *DeviceParam) (*body[Device], error) {
@@ -38,7 +39,7 @@ func (s *Server) whyDevice(ctx context.Context, in *whyInput) (*body[Why], error
 }
 
 // by identifies the request; without an Idempotency-Key, each request is unique.
-func (in ChangeParams) by(ctx context.Context) By {
+func (in ChangeParams) by(ctx context.Context) device.By {
 	caller, key := callerOf(ctx), in.Key
 	if key == "" {
 		key = requestID(ctx)
@@ -47,7 +48,7 @@ func (in ChangeParams) by(ctx context.Context) By {
 	if len(operation) > maxOperation {
 		operation = fmt.Sprintf("%x", sha256.Sum256([]byte(operation)))
 	}
-	return By{Who: clipTo(caller.Name, maxWho), Operation: operation}
+	return device.By{Who: clipTo(caller.Name, maxWho), ID: operation}
 }
 
 // Limits of the caller's name that a device stores, in bytes.
@@ -128,7 +129,7 @@ type tagsInput struct {
 }
 
 func (s *Server) putTags(ctx context.Context, in *tagsInput) (*body[map[string]string], error) {
-	if err := checkTags(in.Body); err != nil {
+	if err := device.CheckTags(in.Body); err != nil {
 		return nil, huma.NewError(http.StatusUnprocessableEntity, err.Error())
 	}
 	remark(ctx, slog.Any("tags", in.Body))
@@ -144,30 +145,3 @@ func (s *Server) deleteDevice(ctx context.Context, in *ChangeParams) (*struct{},
 	}
 	return nil, nil
 }
-
-// Bounds of tags.
-const (
-	maxTags   = 32
-	maxTagKey = 64
-	maxTag    = 128
-)
-
-func checkTags(tags map[string]string) error {
-	if len(tags) > maxTags {
-		return fmt.Errorf("%d tags; at most %d are kept", len(tags), maxTags)
-	}
-	var faults []error
-	for key, value := range tags {
-		if key == "" || len(key) > maxTagKey || strings.Trim(key, keyCharacters) != "" {
-			faults = append(faults, fmt.Errorf("tag %q: expected 1 to %d of a-z A-Z 0-9 . _ : / -", clip(key), maxTagKey))
-		}
-		if value == "" || len(value) > maxTag || strings.ContainsFunc(value, isControl) {
-			faults = append(faults, fmt.Errorf("value of tag %q: expected 1 to %d bytes without control characters", clip(key), maxTag))
-		}
-	}
-	return errors.Join(faults...)
-}
-
-const keyCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:/-"
-
-func isControl(r rune) bool { return r < ' ' || r == 0x7f }

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"devicetwin/device"
 )
 
 // StreamOptions are about streams.
@@ -39,7 +41,7 @@ type hub struct {
 	running sync.WaitGroup
 
 	mu      sync.Mutex
-	watches map[string]*watch
+	watches map[device.ID]*watch
 	readers int
 }
 
@@ -52,7 +54,7 @@ type reader struct {
 
 func newHub(backend Backend, options StreamOptions, log *slog.Logger) *hub {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &hub{backend: backend, options: options, log: log, ctx: ctx, cancel: cancel, watches: map[string]*watch{}}
+	return &hub{backend: backend, options: options, log: log, ctx: ctx, cancel: cancel, watches: map[device.ID]*watch{}}
 }
 
 // close ends all streams and pollers.
@@ -68,11 +70,11 @@ func (h *hub) close() {
 
 // subscribe returns a reader and the events to send first: those since the event
 // of the given id, if they are still available, or else a snapshot.
-func (h *hub) subscribe(ctx context.Context, device, after string) (*watch, *reader, []Event, error) {
+func (h *hub) subscribe(ctx context.Context, id device.ID, after string) (*watch, *reader, []Event, error) {
 	if err := h.reserve(); err != nil {
 		return nil, nil, nil, err
 	}
-	w, err := h.watch(ctx, device)
+	w, err := h.watch(ctx, id)
 	if err != nil {
 		h.mu.Lock()
 		h.readers--
@@ -100,7 +102,7 @@ func (h *hub) reserve() error {
 
 // watch finds or makes the watch of a device, and returns with h.mu held if
 // there is no error.
-func (h *hub) watch(ctx context.Context, id string) (*watch, error) {
+func (h *hub) watch(ctx context.Context, id device.ID) (*watch, error) {
 	h.mu.Lock()
 	if w, ok := h.watches[id]; ok {
 		return w, nil
@@ -161,7 +163,7 @@ func (h *hub) poll(w *watch) {
 }
 
 // look reads a device, within a bounded time.
-func (h *hub) look(id string) (Device, error) {
+func (h *hub) look(id device.ID) (Device, error) {
 	ctx, cancel := context.WithTimeout(h.ctx, 10*time.Second)
 	defer cancel()
 	return h.backend.Device(ctx, id)
@@ -170,7 +172,7 @@ func (h *hub) look(id string) (Device, error) {
 // tell publishes the result of a poll; over says that the device was deleted.
 func (h *hub) tell(w *watch, seen Device, err error) (over bool) {
 	switch {
-	case errors.Is(err, ErrUnknownDevice):
+	case errors.Is(err, device.ErrUnknown):
 		w.publish(h.log, EventGone, struct{}{})
 		w.endReaders("the device is gone")
 		return true
@@ -178,7 +180,7 @@ func (h *hub) tell(w *watch, seen Device, err error) (over bool) {
 		if h.ctx.Err() == nil && !w.away {
 			h.log.Warn("cannot read a watched device", "device", w.id, "error", err)
 			w.away = true
-			w.publish(h.log, EventProblem, Trouble{Detail: ErrUnavailable.Error()})
+			w.publish(h.log, EventProblem, Trouble{Detail: detailUnavailable})
 		}
 		return false
 	}

@@ -115,7 +115,7 @@ func (o *OIDC) discover() (*oidc.IDTokenVerifier, error) {
 	// The context also serves for the keys later: it must not be a request's.
 	provider, err := oidc.NewProvider(oidc.ClientContext(context.Background(), o.client), o.config.Issuer)
 	if err != nil {
-		o.fault = fmt.Errorf("%w: ask issuer %s for its keys: %w", ErrUnavailable, o.config.Issuer, err)
+		o.fault = fmt.Errorf("%w: ask issuer %s for its keys: %w", ErrTokensUnchecked, o.config.Issuer, err)
 		return nil, o.fault
 	}
 	o.verifier = provider.Verifier(&oidc.Config{ClientID: o.config.Audience})

@@ -9,28 +9,33 @@ import (
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"devicetwin/device"
 )
 
 // retryAfter is how many seconds a caller should wait while Temporal is unavailable.
 const retryAfter = 5
 
+// detailUnavailable is what callers read if servers or workers do not answer.
+const detailUnavailable = "the devices can't be reached now"
+
 // problem is the response for an error. Internal errors are logged; the response
 // contains only the id of the log record.
 func (s *Server) problem(ctx context.Context, err error) error {
-	var refused *Refused
+	var refused *device.Refused
 	var query QueryError
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, ErrUnknownDevice), errors.Is(err, ErrUnknownCommand):
+	case errors.Is(err, device.ErrUnknown):
 		return huma.Error404NotFound(err.Error())
 	case errors.As(err, &refused):
-		return huma.NewError(refused.Status, refused.Message)
+		return huma.NewError(refused.Code, refused.Message)
 	case errors.As(err, &query):
 		return huma.Error400BadRequest("the query can't be read", queryDetails(query)...)
-	case errors.Is(err, ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, device.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		s.log.Warn("request not answered", "id", requestID(ctx), "error", err)
-		return unavailable(ErrUnavailable.Error())
+		return unavailable(detailUnavailable)
 	case errors.Is(err, context.Canceled):
 		// The caller is gone, or the service is shutting down and the caller may retry.
 		return unavailable("the request was ended")

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"devicetwin/device"
 )
 
 // Term is one condition on a device.
@@ -223,8 +225,8 @@ func (p *queryParser) checkValue(at int, term Term) bool {
 		p.fault(at, "the value has a control character")
 	case term.Prefix && term.Field != FieldID:
 		p.fault(at, "only an id can be given by its beginning: id:pump-*")
-	case term.Field == FieldConnection && term.Value != Online && term.Value != Offline && term.Value != Unknown:
-		p.fault(at, "a connection is %s, %s or %s, not %q", Online, Offline, Unknown, clip(term.Value))
+	case term.Field == FieldConnection && term.Value != device.Online && term.Value != device.Offline && term.Value != Unknown:
+		p.fault(at, "a connection is %s, %s or %s, not %q", device.Online, device.Offline, Unknown, clip(term.Value))
 	default:
 		return true
 	}

@@ -5,11 +5,13 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"devicetwin/device"
 )
 
 // DeviceParam is the device of a path. (What huma reads has to be exported.)
 type DeviceParam struct {
-	ID string `path:"id" pattern:"^[a-zA-Z0-9:_-]+$" patternDescription:"of a-z A-Z 0-9 : _ -" minLength:"1" maxLength:"128" doc:"Id of the device."`
+	ID device.ID `path:"id" pattern:"^[a-zA-Z0-9:_-]+$" patternDescription:"of a-z A-Z 0-9 : _ -" minLength:"1" maxLength:"128" doc:"Id of the device."`
 }
 
 // ChangeParams are the parameters of every change.

@@ -17,6 +17,7 @@ import (
 
 	"devicetwin/api"
 	"devicetwin/api/apitest"
+	"devicetwin/device"
 )
 
 // connection is a reader of a stream whose network can get stuck.
@@ -81,7 +82,7 @@ type counting struct {
 	looks int
 }
 
-func (c *counting) Device(ctx context.Context, id string) (api.Device, error) {
+func (c *counting) Device(ctx context.Context, id device.ID) (api.Device, error) {
 	c.mu.Lock()
 	c.looks++
 	c.mu.Unlock()
@@ -163,15 +164,15 @@ func TestStream(t *testing.T) {
 		if c.status != 200 || c.header.Get("Content-Type") != "text/event-stream" {
 			t.Errorf("status %d, %v", c.status, c.header)
 		}
-		by := api.By{Who: "ops"}
-		step := func(op string) api.By { by.Operation = op; return by }
+		by := device.By{Who: "ops"}
+		step := func(op string) device.By { by.ID = op; return by }
 		_, _ = h.fleet.SendEvent(t.Context(), "pump-1", step("1"), "maintenance", nil)
 		_, _ = h.fleet.SendEvent(t.Context(), "pump-1", step("2"), "online", nil)
 		_, _ = h.fleet.SendCommand(t.Context(), "pump-1", step("3"), api.NewCommand{Name: "reboot"})
 		_, _ = h.fleet.Desire(t.Context(), "pump-1", step("4"), api.DesiredChange{Patch: api.Object(`{"a":1}`)})
 		_, _ = h.fleet.Desire(t.Context(), "pump-1", step("5"), api.DesiredChange{Shadow: "net", Patch: api.Object(`{"b":1}`)})
 		_ = h.fleet.SetTags(t.Context(), "pump-1", step("6"), map[string]string{"hall": "9"})
-		h.fleet.Change("pump-1", func(d *api.Device) { d.Connection = api.Offline })
+		h.fleet.Change("pump-1", func(d *api.Device) { d.Connection = device.Offline })
 		tick(time.Second)
 		h.expect(c,
 			"event: state\ndata: {\"state\":\"maintenance\",\"transition\":{",
@@ -235,7 +236,7 @@ func TestLastEventID(t *testing.T) {
 		id := lastID(h.expect(c, "event: snapshot"))
 		c.cancel()
 		synctest.Wait()
-		_, _ = h.fleet.SendEvent(t.Context(), "pump-1", api.By{Operation: "1"}, "maintenance", nil)
+		_, _ = h.fleet.SendEvent(t.Context(), "pump-1", device.By{ID: "1"}, "maintenance", nil)
 		tick(2 * time.Second)
 		again := h.open("pump-1", id)
 		next := lastID(h.expect(again, `"state":"maintenance"`)) // no snapshot: nothing was missed
@@ -248,7 +249,7 @@ func TestLastEventID(t *testing.T) {
 		}
 		// More than is kept: the whole again.
 		for n := range 300 {
-			_, _ = h.fleet.SendEvent(t.Context(), "pump-1", api.By{Operation: fmt.Sprint("n", n)}, fmt.Sprint("s", n), nil)
+			_, _ = h.fleet.SendEvent(t.Context(), "pump-1", device.By{ID: fmt.Sprint("n", n)}, fmt.Sprint("s", n), nil)
 			tick(time.Second)
 		}
 		h.expect(h.open("pump-1", id), "event: snapshot")
@@ -261,11 +262,11 @@ func TestStreamWhileTemporalIsAway(t *testing.T) {
 		defer h.api.Close()
 		c := h.open("pump-1", "")
 		c.text()
-		h.fleet.Fail(api.ErrUnavailable)
+		h.fleet.Fail(device.ErrUnavailable)
 		tick(10 * time.Second)
 		h.expect(c, "event: problem\ndata: {\"detail\":\"the devices can't be reached now\"}") // once
 		h.fleet.Fail(nil)
-		_, _ = h.fleet.SendEvent(t.Context(), "pump-1", api.By{Operation: "1"}, "maintenance", nil)
+		_, _ = h.fleet.SendEvent(t.Context(), "pump-1", device.By{ID: "1"}, "maintenance", nil)
 		tick(time.Second)
 		h.expect(c, `"state":"maintenance"`)
 	})
@@ -280,7 +281,7 @@ func TestSlowReaders(t *testing.T) {
 		slow.stuck = true
 		slow.mu.Unlock()
 		for n := range 100 {
-			_, _ = h.fleet.SendEvent(t.Context(), "pump-1", api.By{Operation: fmt.Sprint(n)}, fmt.Sprint("s", n), nil)
+			_, _ = h.fleet.SendEvent(t.Context(), "pump-1", device.By{ID: fmt.Sprint(n)}, fmt.Sprint("s", n), nil)
 			tick(time.Second)
 		}
 		if n := strings.Count(quick.text(), "event: state"); n != 100 || quick.over() {

@@ -1,18 +1,19 @@
 package api
 
-import "time"
+import (
+	"time"
 
-// Connections of a device: what its last status message said.
-const (
-	Online  = "online"
-	Offline = "offline"
-	Unknown = "unknown" // it never sent one
+	"devicetwin/device"
 )
+
+// Unknown is the connection of a device that never sent a status message; the others
+// are device.Online and device.Offline.
+const Unknown = "unknown"
 
 // Summary is a device in a list. It may be some tens of
 // milliseconds out of date.
 type Summary struct {
-	ID         string            `json:"id" doc:"Id of the device."`
+	ID         device.ID         `json:"id" doc:"Id of the device."`
 	Model      string            `json:"model,omitempty" doc:"Name of its model."`
 	State      string            `json:"state" doc:"Paths of the active atomic states, joined by commas."`
 	Connection string            `json:"connection" enum:"online,offline,unknown" doc:"Connection, according to its last status message."`
@@ -30,7 +31,7 @@ type Page struct {
 
 // Device is everything that is known about one device.
 type Device struct {
-	ID         string            `json:"id" doc:"Id of the device."`
+	ID         device.ID         `json:"id" doc:"Id of the device."`
 	Model      string            `json:"model" doc:"Name of its model."`
 	ModelHash  string            `json:"model_hash" doc:"Hash of its model's canonical form."`
 	State      string            `json:"state" doc:"Paths of the active atomic states, joined by commas."`
@@ -68,19 +69,6 @@ type Twin struct {
 	Delta    Object `json:"delta,omitempty" doc:"Desired properties that are not reported, or reported with another value."`
 }
 
-// Statuses of a command.
-const (
-	Waiting    = "waiting"    // in the queue, or the device is offline
-	Sent       = "sent"       // published; no acknowledgement yet
-	Accepted   = "accepted"   // the device accepted it, and works on it
-	Succeeded  = "succeeded"  // done
-	Failed     = "failed"     // the device tried and failed
-	Rejected   = "rejected"   // the device refused it
-	Expired    = "expired"    // its time to live ended first
-	Cancelled  = "cancelled"  // by an operator
-	Superseded = "superseded" // by a newer command of the same name
-)
-
 // Desired is the result of a change of desired properties.
 type Desired struct {
 	Version int64    `json:"version" doc:"Version of the document after the change."`
@@ -102,31 +90,22 @@ type Reprovisioning struct {
 
 // Command is a command to a device.
 type Command struct {
-	ID      string     `json:"id" doc:"Id, the same as on MQTT."`
-	Name    string     `json:"name" doc:"Name, the last part of its topic."`
-	Status  string     `json:"status" enum:"waiting,sent,accepted,succeeded,failed,rejected,expired,cancelled,superseded" doc:"Status; succeeded and those after it are final."`
-	Data    Object     `json:"data,omitempty" doc:"Data for the device."`
-	By      string     `json:"by,omitempty" doc:"Who sent it; absent for the model's own commands."`
-	Created *time.Time `json:"created,omitempty" doc:"When it was queued."`
-	Sent    *time.Time `json:"sent,omitempty" doc:"When it was published."`
-	Done    *time.Time `json:"done,omitempty" doc:"When it became final."`
-	Expires *time.Time `json:"expires,omitempty" doc:"When its time to live ends."`
-	Result  any        `json:"result,omitempty" doc:"The device's result."`
-	Reason  string     `json:"reason,omitempty" doc:"Why it failed, was rejected, or ended otherwise."`
-}
-
-// Final reports whether the command's status is final.
-func (c Command) Final() bool {
-	switch c.Status {
-	case Waiting, Sent, Accepted:
-		return false
-	}
-	return true
+	ID      string               `json:"id" doc:"Id, the same as on MQTT."`
+	Name    string               `json:"name" doc:"Name, the last part of its topic."`
+	Status  device.CommandStatus `json:"status" enum:"waiting,sent,accepted,succeeded,failed,rejected,expired,cancelled,superseded" doc:"Status; succeeded and those after it are final."`
+	Data    Object               `json:"data,omitempty" doc:"Data for the device."`
+	By      string               `json:"by,omitempty" doc:"Who sent it; absent for the model's own commands."`
+	Created *time.Time           `json:"created,omitempty" doc:"When it was queued."`
+	Sent    *time.Time           `json:"sent,omitempty" doc:"When it was published."`
+	Done    *time.Time           `json:"done,omitempty" doc:"When it became final."`
+	Expires *time.Time           `json:"expires,omitempty" doc:"When its time to live ends."`
+	Result  any                  `json:"result,omitempty" doc:"The device's result."`
+	Reason  string               `json:"reason,omitempty" doc:"Why it failed, was rejected, or ended otherwise."`
 }
 
 // Why explains why a device is in its state: the last transitions, the newest first.
 type Why struct {
-	ID          string       `json:"id" doc:"Id of the device."`
+	ID          device.ID    `json:"id" doc:"Id of the device."`
 	State       string       `json:"state" doc:"Paths of the active atomic states, joined by commas."`
 	Transitions []Transition `json:"transitions" doc:"The last transitions, the newest first. Long values are truncated."`
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"devicetwin/device"
 )
 
 // Types of the events of a stream.
@@ -77,7 +79,7 @@ func changes(was, is Device) []Event {
 			add(EventTwin, TwinChange{Shadow: name, Twin: is.Shadows[name]})
 		}
 	}
-	statuses := map[string]string{}
+	statuses := map[string]device.CommandStatus{}
 	for _, c := range was.Commands {
 		statuses[c.ID] = c.Status
 	}
@@ -108,7 +110,7 @@ func newTransitions(before, after []Transition) []Transition {
 
 // watch is a device with readers. The hub's mutex guards it.
 type watch struct {
-	id   string
+	id   device.ID
 	mark string // of this watch, in the ids of its events
 	last Device
 

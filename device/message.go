@@ -19,6 +19,13 @@ const (
 	ChannelSystem    Channel = "system"    // sequence.gap, device.seen, ...: made by the service
 )
 
+// Methods of the device shadow protocol: names of messages on ChannelTwin.
+const (
+	MethodGet    = "get"
+	MethodUpdate = "update"
+	MethodDelete = "delete"
+)
+
 // Names of the events that the service itself makes. Every model knows them.
 const (
 	EventSilent       = "device.silent" // nothing received for liveness.silent_after
@@ -125,7 +132,7 @@ type Delivery struct {
 func (m Message) Alive() bool {
 	switch m.Channel {
 	case ChannelStatus:
-		return m.Data["status"] != "offline"
+		return m.Data["status"] != Offline
 	case ChannelSystem:
 		return m.Name == MessageSeen
 	case ChannelTwin: // also applications send these

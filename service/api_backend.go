@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"devicetwin/api"
+	"devicetwin/device"
 	"devicetwin/twin"
 	"devicetwin/twin/command"
 	"devicetwin/workflows"
@@ -17,18 +18,15 @@ import (
 // apiBackend shows the device workflows to the API.
 type apiBackend struct{ client *workflows.Client }
 
-// apiError gives an error of the client the name by which the API knows it.
-func apiError(err error) error {
-	var refused *workflows.RefusedError
+// hidden keeps what servers say of a device that is not there, or refuses, out of
+// answers to callers: they read the words that all parts share.
+func hidden(id device.ID, err error) error {
+	var refused *device.Refused
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(err, &refused):
-		return &api.Refused{Status: refused.Code, Message: refused.Message}
-	case errors.Is(err, workflows.ErrUnknownDevice):
-		return api.ErrUnknownDevice
-	case errors.Is(err, workflows.ErrUnavailable):
-		return fmt.Errorf("%w: %w", api.ErrUnavailable, err)
+		return refused
+	case errors.Is(err, device.ErrUnknown):
+		return fmt.Errorf("device %s: %w", id, device.ErrUnknown)
 	}
 	return err
 }
@@ -36,7 +34,7 @@ func apiError(err error) error {
 func (b apiBackend) Devices(ctx context.Context, terms []api.Term, limit int, cursor []byte) ([]api.Summary, []byte, error) {
 	page, err := b.client.ListDevices(ctx, visibilityQuery(terms), limit, cursor)
 	if err != nil {
-		return nil, nil, apiError(err)
+		return nil, nil, err
 	}
 	devices := make([]api.Summary, len(page.Devices))
 	for i, d := range page.Devices {
@@ -65,15 +63,15 @@ func connectionWord(s string) string {
 	return s
 }
 
-func (b apiBackend) Device(ctx context.Context, id string) (api.Device, error) {
+func (b apiBackend) Device(ctx context.Context, id device.ID) (api.Device, error) {
 	view, err := b.client.Describe(ctx, id)
 	if err != nil {
-		return api.Device{}, apiError(err)
+		return api.Device{}, hidden(id, err)
 	}
 	return shownDevice(id, view, time.Now()), nil
 }
 
-func shownDevice(id string, v workflows.View, now time.Time) api.Device {
+func shownDevice(id device.ID, v workflows.View, now time.Time) api.Device {
 	d := api.Device{
 		ID: id, Model: v.ModelName, ModelHash: v.Model, State: v.StateName, Value: v.Value,
 		Connection: connectionWord(v.Connection), LastSeen: moment(v.Seen), Firmware: v.Firmware, Site: v.Site,
@@ -135,7 +133,7 @@ func shownCommands(q command.Queue) (shown []api.Command, waiting int) {
 
 func shownCommand(c command.Command) api.Command {
 	out := api.Command{
-		ID: c.ID, Name: c.Name, Status: string(c.Status), By: c.By, Reason: c.Reason,
+		ID: c.ID, Name: c.Name, Status: c.Status, By: c.By, Reason: c.Reason,
 		Created: moment(c.Created), Sent: moment(c.Sent), Done: moment(c.Ended), Expires: moment(c.Expires),
 		Result: plain(c.Result),
 	}
@@ -173,71 +171,55 @@ func plain(raw json.RawMessage) any {
 	return v
 }
 
-func clientBy(by api.By) workflows.By { return workflows.By{Who: by.Who, ID: by.Operation} }
-
-func (b apiBackend) Desire(ctx context.Context, id string, by api.By, c api.DesiredChange) (api.Desired, error) {
+func (b apiBackend) Desire(ctx context.Context, id device.ID, by device.By, c api.DesiredChange) (api.Desired, error) {
 	change := workflows.Desire{Shadow: c.Shadow, Patch: json.RawMessage(c.Patch), Within: c.Within}
 	if c.Version != 0 {
 		change.Version = &c.Version
 	}
-	d, err := b.client.Desire(ctx, id, clientBy(by), change)
-	return api.Desired{Version: d.Version, Changed: d.Changed, Open: d.Open}, apiError(err)
+	d, err := b.client.Desire(ctx, id, by, change)
+	return api.Desired{Version: d.Version, Changed: d.Changed, Open: d.Open}, hidden(id, err)
 }
 
-// SetTags removes the tags that are to be there no more. Somebody else's change
-// between the two steps may survive.
-func (b apiBackend) SetTags(ctx context.Context, id string, by api.By, tags map[string]string) error {
-	view, err := b.client.Describe(ctx, id)
-	if err != nil {
-		return apiError(err)
-	}
-	changes := make(map[string]*string, len(tags))
-	for key := range view.Tags {
-		changes[key] = nil
-	}
-	for key, value := range tags {
-		changes[key] = &value
-	}
-	_, err = b.client.SetTags(ctx, id, clientBy(by), changes)
-	return apiError(err)
+func (b apiBackend) SetTags(ctx context.Context, id device.ID, by device.By, tags map[string]string) error {
+	return hidden(id, b.client.ReplaceTags(ctx, id, by, tags))
 }
 
-func (b apiBackend) SendCommand(ctx context.Context, id string, by api.By, c api.NewCommand) (api.Command, error) {
-	sent, err := b.client.Command(ctx, id, clientBy(by), workflows.Order{
-		Name: c.Name, Data: json.RawMessage(c.Data), TTL: c.TTL, Replace: c.Replace, Key: by.Operation,
+func (b apiBackend) SendCommand(ctx context.Context, id device.ID, by device.By, c api.NewCommand) (api.Command, error) {
+	sent, err := b.client.Command(ctx, id, by, workflows.Order{
+		Name: c.Name, Data: json.RawMessage(c.Data), TTL: c.TTL, Replace: c.Replace, Key: by.ID,
 	})
 	if err != nil {
-		return api.Command{}, apiError(err)
+		return api.Command{}, hidden(id, err)
 	}
 	return shownCommand(sent), nil
 }
 
-func (b apiBackend) Command(ctx context.Context, id, command string) (api.Command, error) {
+func (b apiBackend) Command(ctx context.Context, id device.ID, command string) (api.Command, error) {
 	c, err := b.client.CommandStatus(ctx, id, command)
 	if err != nil {
-		return api.Command{}, apiError(err)
+		return api.Command{}, hidden(id, err)
 	}
 	return shownCommand(c), nil
 }
 
-func (b apiBackend) CancelCommand(ctx context.Context, id string, by api.By, command string) (api.Command, error) {
-	c, err := b.client.CancelCommand(ctx, id, clientBy(by), command)
+func (b apiBackend) CancelCommand(ctx context.Context, id device.ID, by device.By, command string) (api.Command, error) {
+	c, err := b.client.CancelCommand(ctx, id, by, command)
 	if err != nil {
-		return api.Command{}, apiError(err)
+		return api.Command{}, hidden(id, err)
 	}
 	return shownCommand(c), nil
 }
 
-func (b apiBackend) SendEvent(ctx context.Context, id string, by api.By, name string, data api.Object) (api.Taken, error) {
-	taken, err := b.client.SendEvent(ctx, id, clientBy(by), workflows.OperatorEvent{Name: name, Data: data.Map()})
-	return api.Taken{From: taken.From, To: taken.To}, apiError(err)
+func (b apiBackend) SendEvent(ctx context.Context, id device.ID, by device.By, name string, data api.Object) (api.Taken, error) {
+	taken, err := b.client.SendEvent(ctx, id, by, workflows.OperatorEvent{Name: name, Data: data.Map()})
+	return api.Taken{From: taken.From, To: taken.To}, hidden(id, err)
 }
 
-func (b apiBackend) Reprovision(ctx context.Context, id string, by api.By, reason string) (api.Reprovisioning, error) {
-	r, err := b.client.Reprovision(ctx, id, clientBy(by), reason)
-	return api.Reprovisioning{Taken: api.Taken{From: r.From, To: r.To}, ByModel: r.ByModel}, apiError(err)
+func (b apiBackend) Reprovision(ctx context.Context, id device.ID, by device.By, reason string) (api.Reprovisioning, error) {
+	r, err := b.client.Reprovision(ctx, id, by, reason)
+	return api.Reprovisioning{Taken: api.Taken{From: r.From, To: r.To}, ByModel: r.ByModel}, hidden(id, err)
 }
 
-func (b apiBackend) Delete(ctx context.Context, id string, by api.By) error {
-	return apiError(b.client.Delete(ctx, id, clientBy(by)))
+func (b apiBackend) Delete(ctx context.Context, id device.ID, by device.By) error {
+	return hidden(id, b.client.Delete(ctx, id, by))
 }

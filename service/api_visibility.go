@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"devicetwin/api"
+	"devicetwin/device"
 	"devicetwin/workflows"
 )
 
@@ -21,9 +22,9 @@ func visibilityCondition(t api.Term) string {
 	switch t.Field {
 	case api.FieldID:
 		if t.Prefix {
-			return "WorkflowId STARTS_WITH " + workflows.Quote(workflows.WorkflowID(t.Value))
+			return "WorkflowId STARTS_WITH " + workflows.Quote(workflows.WorkflowID(device.ID(t.Value)))
 		}
-		return "WorkflowId = " + workflows.Quote(workflows.WorkflowID(t.Value))
+		return "WorkflowId = " + workflows.Quote(workflows.WorkflowID(device.ID(t.Value)))
 	case api.FieldState:
 		return workflows.AttributeState.GetName() + " = " + workflows.Quote(t.Value)
 	case api.FieldModel:

@@ -206,7 +206,7 @@ func (s *Service) startParts(c Config, b *BridgeConfig, w *WorkerConfig, tempora
 		s.startCensus(c, w.CountEvery, temporal, models, points)
 	}
 	if b != nil {
-		twins := c.Temporal.Twins(temporal, models[0])
+		twins := sink{c.Temporal.Twins(temporal, models[0])}
 		ready, err := s.startBridge(c, *b, bridge.Deps{
 			Model: models[0], Models: bridgeModels(models), Signaller: twins, Starter: twins,
 			Points: points, DeadLetters: publisher, Answers: publisher, Metrics: metrics, Log: s.log,

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"devicetwin/device"
 )
 
 // The protocol's error texts that carry nothing of the request.
@@ -25,10 +27,9 @@ const (
 
 // Rejection is why a request was refused: what goes to …/rejected.
 type Rejection struct {
-	// Code is the protocol's, which are those of HTTP.
-	Code int `json:"code"`
-	// Message is the protocol's text. That of 413 goes on with the sizes.
-	Message string `json:"message"`
+	// Refused has the protocol's code, which is that of HTTP, and the protocol's
+	// message. That of 413 goes on with the sizes.
+	device.Refused
 	// Detail says more, to people; it is not part of the payload.
 	Detail string `json:"detail,omitempty"`
 	// ClientToken is the request's, if it had a valid one.
@@ -56,7 +57,7 @@ func (r *Rejection) Payload(now time.Time) []byte {
 // Reject is the protocol's refusal for what is decided outside of a document:
 // 401, 403, 404 (the thing), 429; anything else is 500.
 func Reject(code int, token *string) *Rejection {
-	r := &Rejection{Code: code, ClientToken: token}
+	r := &Rejection{Refused: device.Refused{Code: code}, ClientToken: token}
 	switch code {
 	case 401:
 		r.Message = "Unauthorized"
@@ -75,11 +76,11 @@ func Reject(code int, token *string) *Rejection {
 // NoShadow is the refusal where there is no document. The name is that of the
 // shadow, or of the thing for its classic shadow.
 func NoShadow(name string, token *string) *Rejection {
-	return &Rejection{Code: 404, Message: "No shadow exists with name: '" + name + "'", ClientToken: token}
+	return &Rejection{Refused: device.Refused{Code: 404, Message: "No shadow exists with name: '" + name + "'"}, ClientToken: token}
 }
 
 func invalid(message, detail string) *Rejection {
-	return &Rejection{Code: 400, Message: message, Detail: detail}
+	return &Rejection{Refused: device.Refused{Code: 400, Message: message}, Detail: detail}
 }
 
 func tooDeep(most int) *Rejection {
@@ -87,7 +88,7 @@ func tooDeep(most int) *Rejection {
 }
 
 func tooLarge(what string, size, most int) *Rejection {
-	return &Rejection{Code: 413, Message: fmt.Sprintf("%s: %s %d bytes, the limit is %d", textTooLarge, what, size, most)}
+	return &Rejection{Refused: *device.Refuse(413, "%s: %s %d bytes, the limit is %d", textTooLarge, what, size, most)}
 }
 
 // with adds the token of the request that was refused.

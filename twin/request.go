@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"unicode/utf8"
+
+	"devicetwin/device"
 )
 
 // request is an update that is well formed.
@@ -84,7 +86,7 @@ func readBody(b []byte, limits Limits) (object, *Rejection) {
 	// The first two characters of a JSON object are ASCII, so a zero byte there
 	// is UTF-16 or UTF-32 (RFC 4627, section 3).
 	if !utf8.Valid(b) || bytes.IndexByte(b[:min(len(b), 2)], 0) >= 0 {
-		return nil, &Rejection{Code: 415, Message: textEncoding}
+		return nil, &Rejection{Refused: device.Refused{Code: 415, Message: textEncoding}}
 	}
 	v, err := decode(b)
 	if err != nil {

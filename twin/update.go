@@ -3,6 +3,8 @@ package twin
 import (
 	"strconv"
 	"time"
+
+	"devicetwin/device"
 )
 
 // Answers are the payloads that an accepted update is answered with.
@@ -87,7 +89,7 @@ func checkVersion(doc Document, version *int64) *Rejection {
 	case doc.IsZero() && *version != 1:
 		return invalid(textVersion, "there is no shadow, and the first version is 1")
 	case !doc.IsZero() && *version != doc.version:
-		return &Rejection{Code: 409, Message: textConflict,
+		return &Rejection{Refused: device.Refused{Code: 409, Message: textConflict},
 			Detail: "the shadow has version " + strconv.FormatInt(doc.version, 10)}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"devicetwin/device"
 	"devicetwin/twin"
 )
 
@@ -136,7 +137,7 @@ func (s Scheme) Filters() []string {
 
 // What follows the base of a topic: the requests, and what the service sends.
 var knownRests = map[string]bool{
-	"get": true, "update": true, "delete": true,
+	device.MethodGet: true, device.MethodUpdate: true, device.MethodDelete: true,
 	"get/accepted": true, "update/accepted": true, "delete/accepted": true,
 	"get/rejected": true, "update/rejected": true, "delete/rejected": true,
 	"update/delta": true, "update/documents": true, twin.RestCurrent: true,
@@ -144,7 +145,9 @@ var knownRests = map[string]bool{
 
 // IsRequest reports whether a rest that Parse gave is a request's method, and
 // not an answer.
-func IsRequest(rest string) bool { return rest == "get" || rest == "update" || rest == "delete" }
+func IsRequest(rest string) bool {
+	return rest == device.MethodGet || rest == device.MethodUpdate || rest == device.MethodDelete
+}
 
 // Parse takes a topic apart: {base}/get, or {base}/update/accepted, and so on.
 // ok is false for a topic that is none of the scheme's, or has a bad name. No

@@ -95,14 +95,14 @@ func (a *Activities) Emit(ctx context.Context, e Emission) (Emitted, error) {
 // publishShadow sends a message of the shadow protocol: the answer to a request
 // on its own topic, anything else on those of every scheme. What is retained has
 // one place, below the device's own topics.
-func (a *Activities) publishShadow(ctx context.Context, name string, m ShadowMessage, retained bool) error {
+func (a *Activities) publishShadow(ctx context.Context, id device.ID, m ShadowMessage, retained bool) error {
 	topics := []string{m.Topic}
 	if m.Topic == "" || retained {
-		topics = a.Dialect.ShadowTopics(device.ID(name), wire.ShadowDocument{Shadow: m.Shadow, Rest: m.Rest, Retained: retained})
+		topics = a.Dialect.ShadowTopics(id, wire.ShadowDocument{Shadow: m.Shadow, Rest: m.Rest, Retained: retained})
 	}
 	for _, topic := range topics {
 		if err := a.Publisher.Publish(ctx, topic, 1, retained, m.Payload); err != nil {
-			return fmt.Errorf("publish to %s for device %s: %w", topic, name, err)
+			return fmt.Errorf("publish to %s for device %s: %w", topic, id, err)
 		}
 	}
 	return nil
@@ -110,9 +110,9 @@ func (a *Activities) publishShadow(ctx context.Context, name string, m ShadowMes
 
 // publish sends a message of the model's own, if the configuration allows its
 // topic.
-func (a *Activities) publish(ctx context.Context, device string, m Outgoing) (refused []string, err error) {
-	topic := strings.ReplaceAll(m.Topic, "{id}", device)
-	if !a.mayPublish(device, topic) {
+func (a *Activities) publish(ctx context.Context, id device.ID, m Outgoing) (refused []string, err error) {
+	topic := strings.ReplaceAll(m.Topic, "{id}", id.Name())
+	if !a.mayPublish(id, topic) {
 		return []string{fmt.Sprintf("publish to %s: not among the topics that the worker's configuration allows", topic)}, nil
 	}
 	payload, err := json.Marshal(m.Data)
@@ -120,17 +120,17 @@ func (a *Activities) publish(ctx context.Context, device string, m Outgoing) (re
 		return []string{fmt.Sprintf("publish to %s: encode: %v", topic, err)}, nil
 	}
 	if err := a.Publisher.Publish(ctx, topic, 1, m.Retain, payload); err != nil {
-		return nil, fmt.Errorf("publish to %s for device %s: %w", topic, device, err)
+		return nil, fmt.Errorf("publish to %s for device %s: %w", topic, id, err)
 	}
 	return nil, nil
 }
 
-func (a *Activities) mayPublish(device, topic string) bool {
+func (a *Activities) mayPublish(id device.ID, topic string) bool {
 	if mqtt.CheckTopic(topic) != nil {
 		return false
 	}
 	return slices.ContainsFunc(a.Topics, func(filter string) bool {
-		return mqtt.Matches(strings.ReplaceAll(filter, "{id}", device), topic)
+		return mqtt.Matches(strings.ReplaceAll(filter, "{id}", id.Name()), topic)
 	})
 }
 
@@ -152,16 +152,16 @@ func integers(fields map[string]any) map[string]any {
 	return out
 }
 
-func (a *Activities) send(ctx context.Context, name string, c wire.Command) error {
-	topic, payload, err := a.Dialect.Encode(device.ID(name), c)
+func (a *Activities) send(ctx context.Context, id device.ID, c wire.Command) error {
+	topic, payload, err := a.Dialect.Encode(id, c)
 	if err != nil {
 		return temporal.NewNonRetryableApplicationError(err.Error(), "encode", err)
 	}
 	if err := a.Publisher.Publish(ctx, topic, 1, false, payload); err != nil {
-		return fmt.Errorf("publish command %s (%s) to device %s: %w", c.Name, c.ID, name, err)
+		return fmt.Errorf("publish command %s (%s) to device %s: %w", c.Name, c.ID, id, err)
 	}
 	a.Points.WritePoint(measure.Commands,
-		map[string]string{measure.TagDevice: name, measure.TagName: c.Name, measure.TagStatus: measure.CommandSent},
+		map[string]string{measure.TagDevice: id.Name(), measure.TagName: c.Name, measure.TagStatus: measure.CommandSent},
 		map[string]any{measure.Count: int64(1), measure.CommandID: c.ID}, time.UnixMilli(c.At.UnixMilli()))
 	return nil
 }
@@ -207,7 +207,7 @@ func (a *Activities) Reprovision(ctx context.Context, in Invocation) (Reprovisio
 	err = a.send(ctx, in.Device, wire.Command{
 		ID: in.ID, Name: ActivityReprovision, At: now,
 		Data: reprovisionData{
-			Credentials: Credentials{ID: in.ID, Username: in.Device, Password: secret},
+			Credentials: Credentials{ID: in.ID, Username: in.Device.Name(), Password: secret},
 			Config:      model.Config(), Reason: reason,
 		},
 	})
@@ -215,7 +215,7 @@ func (a *Activities) Reprovision(ctx context.Context, in Invocation) (Reprovisio
 		return Reprovisioned{}, err
 	}
 	a.Points.WritePoint(measure.Reprovisions,
-		map[string]string{measure.TagDevice: in.Device, measure.TagModel: model.Name(), measure.TagReason: bounded(reason)},
+		map[string]string{measure.TagDevice: in.Device.Name(), measure.TagModel: model.Name(), measure.TagReason: bounded(reason)},
 		map[string]any{measure.ReprovisionCommand: in.ID, measure.ReprovisionSent: int64(1)}, now)
 	return Reprovisioned{Credential: in.ID, Command: in.ID}, nil
 }

@@ -34,51 +34,56 @@ func NewClient(c client.Client, namespace, taskQueue, model string) *Client {
 	return twins
 }
 
-// permanentError is one that no repetition mends.
-type permanentError struct{ error }
-
-func (permanentError) Permanent() bool { return true }
-func (e permanentError) Unwrap() error { return e.error }
-
-// Signal gives a batch to the device's workflow, and starts the workflow if
-// there is none. When it returns nil, the batch is durable. An error whose
-// Permanent method says true means that the server will never take this batch.
-func (c *Client) Signal(ctx context.Context, device string, batch device.Batch) error {
-	return c.SignalAs(ctx, device, c.model, batch)
-}
-
-// SignalAs is Signal for a device that starts with the model of the given hash. A
-// workflow that is there goes on with its own.
-func (c *Client) SignalAs(ctx context.Context, device, model string, batch device.Batch) error {
-	_, err := c.temporal.SignalWithStartWorkflow(ctx, WorkflowID(device), SignalEvents, batch,
-		client.StartWorkflowOptions{TaskQueue: c.taskQueue}, WorkflowType, Input{Device: device, Model: model})
-	if err == nil {
-		return nil
+// Deliver hands a batch to the device's workflow. When it returns nil, the batch
+// is durable. With Start, the workflow is started if there is none, with the model
+// of the delivery or else the client's; one that is there goes on with its own.
+// Without Start, and without a workflow, the error is device.ErrNoTwin. A batch
+// that the server never takes is a *device.Refused with code 413. Any other error
+// is one after which the same batch may be delivered again.
+func (c *Client) Deliver(ctx context.Context, d device.Delivery) error {
+	var err error
+	if d.Start {
+		model := d.Model
+		if model == "" {
+			model = c.model
+		}
+		_, err = c.temporal.SignalWithStartWorkflow(ctx, WorkflowID(d.ID), SignalEvents, d.Batch,
+			client.StartWorkflowOptions{TaskQueue: c.taskQueue}, WorkflowType, Input{Device: d.ID, Model: model})
+	} else {
+		err = c.temporal.SignalWorkflow(ctx, WorkflowID(d.ID), "", SignalEvents, d.Batch)
 	}
-	return signalError(device, err)
+	return deliveryError(d.ID, err)
 }
 
-func signalError(device string, err error) error {
-	err = fmt.Errorf("signal workflow of device %s: %w", device, err)
-	// The server says InvalidArgument also of a run that is full of signals while
-	// its worker is away; only that of a payload too large is for good.
+// blobTooLarge is what the server says of a payload that it never takes. It says
+// InvalidArgument also of a run that is full of signals while its worker is away;
+// only the message tells the two apart.
+const blobTooLarge = "Blob data size exceeds limit"
+
+func deliveryError(id device.ID, err error) error {
+	var unknown *serviceerror.NotFound
 	var invalid *serviceerror.InvalidArgument
-	if errors.As(err, &invalid) && strings.Contains(invalid.Message, "Blob data size exceeds limit") {
-		return permanentError{err}
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &unknown):
+		err = fmt.Errorf("%w: %w", device.ErrNoTwin, err)
+	case errors.As(err, &invalid) && strings.Contains(invalid.Message, blobTooLarge):
+		err = fmt.Errorf("%w: %w", device.Refuse(413, "the batch is too large for Temporal"), err)
 	}
-	return err
+	return fmt.Errorf("deliver a batch to device %s: %w", id, err)
 }
 
 // Snapshot asks the device's workflow for its state. An unknown device is a
 // *serviceerror.NotFound.
-func (c *Client) Snapshot(ctx context.Context, device string) (View, error) {
+func (c *Client) Snapshot(ctx context.Context, id device.ID) (View, error) {
 	var view View
-	value, err := c.temporal.QueryWorkflow(ctx, WorkflowID(device), "", QuerySnapshot)
+	value, err := c.temporal.QueryWorkflow(ctx, WorkflowID(id), "", QuerySnapshot)
 	if err == nil {
 		err = value.Get(&view)
 	}
 	if err != nil {
-		return View{}, fmt.Errorf("query state of device %s: %w", device, err)
+		return View{}, fmt.Errorf("query state of device %s: %w", id, err)
 	}
 	return view, nil
 }
@@ -104,23 +109,23 @@ type AppliedEntry struct {
 // Applied asks every run of the device's workflow what it applied. A device
 // without a workflow has applied nothing. Runs that the server has deleted
 // (retention) are an error.
-func (c *Client) Applied(ctx context.Context, device string) (Applied, error) {
-	desc, err := c.temporal.DescribeWorkflowExecution(ctx, WorkflowID(device), "")
+func (c *Client) Applied(ctx context.Context, id device.ID) (Applied, error) {
+	desc, err := c.temporal.DescribeWorkflowExecution(ctx, WorkflowID(id), "")
 	var unknown *serviceerror.NotFound
 	if errors.As(err, &unknown) {
 		return Applied{}, nil
 	}
 	if err != nil {
-		return Applied{}, fmt.Errorf("describe workflow of device %s: %w", device, err)
+		return Applied{}, fmt.Errorf("describe workflow of device %s: %w", id, err)
 	}
 	var runs []runRecord
-	for id := desc.GetWorkflowExecutionInfo().GetExecution().GetRunId(); id != ""; {
-		run, err := c.readRun(ctx, device, id)
+	for runID := desc.GetWorkflowExecutionInfo().GetExecution().GetRunId(); runID != ""; {
+		run, err := c.readRun(ctx, id, runID)
 		if err != nil {
 			return Applied{}, err
 		}
 		runs = append(runs, run)
-		id = run.previous
+		runID = run.previous
 	}
 	var all Applied
 	tasks := 0
@@ -137,7 +142,7 @@ func (c *Client) Applied(ctx context.Context, device string) (Applied, error) {
 			}
 		}
 	}
-	view, err := c.Snapshot(ctx, device)
+	view, err := c.Snapshot(ctx, id)
 	if err != nil {
 		return Applied{}, err
 	}
@@ -167,21 +172,21 @@ func (r *runRecord) completedAfter(started int) time.Time {
 	return r.completed[i].at
 }
 
-func (c *Client) readRun(ctx context.Context, device, id string) (runRecord, error) {
+func (c *Client) readRun(ctx context.Context, id device.ID, runID string) (runRecord, error) {
 	var run runRecord
 	// The query goes first: what it tells is then surely in the history read after it.
-	value, err := c.temporal.QueryWorkflow(ctx, WorkflowID(device), id, QueryApplied)
+	value, err := c.temporal.QueryWorkflow(ctx, WorkflowID(id), runID, QueryApplied)
 	if err == nil {
 		err = value.Get(&run.log)
 	}
 	if err != nil {
-		return run, fmt.Errorf("query run %s of device %s: %w", id, device, err)
+		return run, fmt.Errorf("query run %s of device %s: %w", runID, id, err)
 	}
-	events := c.temporal.GetWorkflowHistory(ctx, WorkflowID(device), id, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	events := c.temporal.GetWorkflowHistory(ctx, WorkflowID(id), runID, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for events.HasNext() {
 		e, err := events.Next()
 		if err != nil {
-			return run, fmt.Errorf("read history of run %s of device %s: %w", id, device, err)
+			return run, fmt.Errorf("read history of run %s of device %s: %w", runID, id, err)
 		}
 		switch e.GetEventType() {
 		case enums.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:

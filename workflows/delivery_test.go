@@ -120,8 +120,8 @@ func TestRunLogJoinsConsecutiveNumbers(t *testing.T) {
 	l.add(3, device.Message{})
 	l.add(9, numbered(1, 9))
 	want := RunLog{Tasks: []TaskLog{
-		{Started: 3, Spans: []Span{{1, 1, 3}, {1, 7, 8}}},
-		{Started: 9, Spans: []Span{{1, 9, 9}}},
+		{Started: 3, Spans: []device.Span{{Epoch: 1, From: 1, To: 3}, {Epoch: 1, From: 7, To: 8}}},
+		{Started: 9, Spans: []device.Span{{Epoch: 1, From: 9, To: 9}}},
 	}}
 	if !reflect.DeepEqual(l, want) {
 		t.Errorf("log %+v, want %+v", l, want)

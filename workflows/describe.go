@@ -12,41 +12,43 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
+
+	"devicetwin/device"
 )
 
 // Describe is Snapshot with the errors of the operator's methods: it wraps
-// ErrUnknownDevice or ErrUnavailable. A device that was deleted is unknown.
-func (c *Client) Describe(ctx context.Context, device string) (View, error) {
+// device.ErrUnknown or device.ErrUnavailable. A device that was deleted is unknown.
+func (c *Client) Describe(ctx context.Context, id device.ID) (View, error) {
 	var view View
 	var answer *client.QueryWorkflowWithOptionsResponse
 	err := whileNotReady(ctx, queryPatience, func() (err error) {
 		answer, err = c.temporal.QueryWorkflowWithOptions(ctx, &client.QueryWorkflowWithOptionsRequest{
-			WorkflowID: WorkflowID(device), QueryType: QuerySnapshot, QueryRejectCondition: enums.QUERY_REJECT_CONDITION_NOT_OPEN,
+			WorkflowID: WorkflowID(id), QueryType: QuerySnapshot, QueryRejectCondition: enums.QUERY_REJECT_CONDITION_NOT_OPEN,
 		})
 		return err
 	})
 	if err == nil && answer.QueryRejected != nil {
-		return View{}, fmt.Errorf("query state of device %s: %w", device, ErrUnknownDevice)
+		return View{}, fmt.Errorf("query state of device %s: %w", id, device.ErrUnknown)
 	}
 	if err == nil {
 		err = answer.QueryResult.Get(&view)
 	}
 	if err != nil {
-		return View{}, fmt.Errorf("query state of device %s: %w", device, availability(err))
+		return View{}, fmt.Errorf("query state of device %s: %w", id, availability(err))
 	}
 	return view, nil
 }
 
 // Why tells the last changes of state, newest last, and what caused them.
-func (c *Client) Why(ctx context.Context, device string) ([]Reason, error) {
-	view, err := c.Describe(ctx, device)
+func (c *Client) Why(ctx context.Context, id device.ID) ([]Reason, error) {
+	view, err := c.Describe(ctx, id)
 	return view.Why, err
 }
 
 // DeviceSummary is what a list tells of a device. It trails the device by some
 // tens of milliseconds.
 type DeviceSummary struct {
-	Device     string
+	Device     device.ID
 	States     []string // the active atomic states
 	Model      string   // the model's name
 	Firmware   string
@@ -107,7 +109,7 @@ func summaryOf(e *workflow.WorkflowExecutionInfo) DeviceSummary {
 		}
 	}
 	d := DeviceSummary{
-		Device:  strings.TrimPrefix(e.GetExecution().GetWorkflowId(), workflowIDPrefix),
+		Device:  device.ID(strings.TrimPrefix(e.GetExecution().GetWorkflowId(), workflowIDPrefix)),
 		Started: e.GetStartTime().AsTime(),
 	}
 	word := func(key temporal.SearchAttributeKeyKeyword, into *string) { read(key.GetName(), into) }

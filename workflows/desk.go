@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"sync"
+
+	"devicetwin/device"
 )
 
 const (
@@ -18,10 +20,10 @@ const (
 // what one of one does.
 type desk struct {
 	// send carries out operations, in their order.
-	send func(ctx context.Context, device string, list []operation) ([]operationResult, error)
+	send func(ctx context.Context, id device.ID, list []operation) ([]operationResult, error)
 
 	mu    sync.Mutex
-	lines map[string]*line
+	lines map[device.ID]*line
 }
 
 // line is who waits for one device. It exists as long as somebody serves it.
@@ -44,30 +46,34 @@ type deskAnswer struct {
 
 // do queues an operation and waits for its result. Where the context ends first,
 // an operation that was not sent yet is not sent any more.
-func (d *desk) do(ctx context.Context, device string, op operation, size int) (operationResult, error) {
+func (d *desk) do(ctx context.Context, id device.ID, op operation, size int) (operationResult, error) {
 	c := &caller{operation: op, size: size, done: make(chan deskAnswer, 1), gone: ctx.Done()}
-	if !d.join(device, c) {
-		return operationResult{}, &RefusedError{Code: 429, Message: fmt.Sprintf("%d requests wait for this device already", deskWaiting)}
+	if !d.join(id, c) {
+		return operationResult{}, refusedTooMany()
 	}
 	select {
 	case a := <-c.done:
 		return a.result, a.err
 	case <-ctx.Done():
-		return operationResult{}, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+		return operationResult{}, fmt.Errorf("%w: %w", device.ErrUnavailable, ctx.Err())
 	}
 }
 
-func (d *desk) join(device string, c *caller) bool {
+func refusedTooMany() error {
+	return device.Refuse(429, "%d requests wait for this device already", deskWaiting)
+}
+
+func (d *desk) join(id device.ID, c *caller) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	l := d.lines[device]
+	l := d.lines[id]
 	if l == nil {
 		l = &line{}
 		if d.lines == nil {
-			d.lines = map[string]*line{}
+			d.lines = map[device.ID]*line{}
 		}
-		d.lines[device] = l
-		go d.serve(device, l)
+		d.lines[id] = l
+		go d.serve(id, l)
 	}
 	if len(l.waiting) >= deskWaiting {
 		return false
@@ -77,9 +83,9 @@ func (d *desk) join(device string, c *caller) bool {
 }
 
 // serve sends batch after batch until nobody waits.
-func (d *desk) serve(device string, l *line) {
+func (d *desk) serve(id device.ID, l *line) {
 	for {
-		batch := d.take(device, l)
+		batch := d.take(id, l)
 		if len(batch) == 0 {
 			return
 		}
@@ -88,7 +94,7 @@ func (d *desk) serve(device string, l *line) {
 			list[i] = c.operation
 		}
 		ctx, cancel := whileAnyWaits(batch)
-		results, err := d.send(ctx, device, list)
+		results, err := d.send(ctx, id, list)
 		cancel()
 		if err == nil && len(results) != len(batch) {
 			err = fmt.Errorf("%d results of %d operations", len(results), len(batch))
@@ -104,7 +110,7 @@ func (d *desk) serve(device string, l *line) {
 }
 
 // take gives the next batch. It ends the line if there is none.
-func (d *desk) take(device string, l *line) []*caller {
+func (d *desk) take(id device.ID, l *line) []*caller {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var batch []*caller
@@ -125,7 +131,7 @@ func (d *desk) take(device string, l *line) []*caller {
 	clear(l.waiting[:taken])
 	l.waiting = l.waiting[taken:]
 	if len(batch) == 0 {
-		delete(d.lines, device)
+		delete(d.lines, id)
 	}
 	return batch
 }

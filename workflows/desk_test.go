@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.temporal.io/api/serviceerror"
+
+	"devicetwin/device"
 )
 
 // While one update of a device is under way, those who come join the next; each
@@ -19,7 +21,7 @@ func TestTheDeskGathersCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var batches []int
 		var running atomic.Int32
-		d := &desk{send: func(_ context.Context, _ string, list []operation) ([]operationResult, error) {
+		d := &desk{send: func(_ context.Context, _ device.ID, list []operation) ([]operationResult, error) {
 			if running.Add(1) > 1 {
 				t.Error("two updates of one device at a time")
 			}
@@ -57,7 +59,7 @@ func TestTheDeskGathersCallers(t *testing.T) {
 func TestTheDeskBoundsBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var batches []int
-		d := &desk{send: func(_ context.Context, _ string, list []operation) ([]operationResult, error) {
+		d := &desk{send: func(_ context.Context, _ device.ID, list []operation) ([]operationResult, error) {
 			batches = append(batches, len(list))
 			time.Sleep(time.Second)
 			return make([]operationResult, len(list)), nil
@@ -84,7 +86,7 @@ func TestCallersMayGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sent []string
 		var ended error
-		d := &desk{send: func(ctx context.Context, _ string, list []operation) ([]operationResult, error) {
+		d := &desk{send: func(ctx context.Context, _ device.ID, list []operation) ([]operationResult, error) {
 			for _, op := range list {
 				sent = append(sent, op.ID)
 			}
@@ -107,8 +109,8 @@ func TestCallersMayGo(t *testing.T) {
 				}
 			})
 		}
-		ask("first", 0, 10*time.Second, ErrUnavailable)
-		ask("gone", time.Second, 2*time.Second, ErrUnavailable)
+		ask("first", 0, 10*time.Second, device.ErrUnavailable)
+		ask("gone", time.Second, 2*time.Second, device.ErrUnavailable)
 		ask("stays", time.Second, time.Hour, nil)
 		all.Wait()
 		if fmt.Sprint(sent) != "[first stays]" || !errors.Is(ended, context.Canceled) {
@@ -120,14 +122,14 @@ func TestCallersMayGo(t *testing.T) {
 func TestTheDeskIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		d := &desk{send: func(_ context.Context, _ string, list []operation) ([]operationResult, error) {
+		d := &desk{send: func(_ context.Context, _ device.ID, list []operation) ([]operationResult, error) {
 			<-release
 			return make([]operationResult, len(list)), nil
 		}}
 		var refused atomic.Int32
 		for range deskWaiting + 2 {
 			go func() {
-				var r *RefusedError
+				var r *device.Refused
 				if _, err := d.do(t.Context(), "p", operation{}, 1); errors.As(err, &r) && r.Code == 429 {
 					refused.Add(1)
 				}
@@ -146,11 +148,11 @@ func TestErrorsHaveNames(t *testing.T) {
 		err  error
 		want error
 	}{
-		{serviceerror.NewNotFound("workflow not found"), ErrUnknownDevice},
-		{serviceerror.NewUnavailable("away"), ErrUnavailable},
-		{serviceerror.NewDeadlineExceeded("slow"), ErrUnavailable},
-		{context.DeadlineExceeded, ErrUnavailable},
-		{serviceerror.NewResourceExhausted(0, "much"), ErrUnavailable},
+		{serviceerror.NewNotFound("workflow not found"), device.ErrUnknown},
+		{serviceerror.NewUnavailable("away"), device.ErrUnavailable},
+		{serviceerror.NewDeadlineExceeded("slow"), device.ErrUnavailable},
+		{context.DeadlineExceeded, device.ErrUnavailable},
+		{serviceerror.NewResourceExhausted(0, "much"), device.ErrUnavailable},
 	} {
 		if err := updateError(tt.err); !errors.Is(err, tt.want) || !errors.Is(err, tt.err) {
 			t.Errorf("%v became %v, want %v", tt.err, err, tt.want)

@@ -22,7 +22,7 @@ const (
 )
 
 // WorkflowID is the id of a device's workflow.
-func WorkflowID(device string) string { return workflowIDPrefix + device }
+func WorkflowID(id device.ID) string { return workflowIDPrefix + string(id) }
 
 // The server takes 10,000 signals, 2,000 updates and 51,200 history events of one run.
 const (

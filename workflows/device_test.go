@@ -110,6 +110,7 @@ type harness struct {
 	t     *testing.T
 	model *devicefsm.Model
 	world *world
+	state *State // that the run inherits; nil of a first run
 	seq   uint64
 
 	workflow   *Workflow
@@ -164,7 +165,7 @@ func (h *harness) runUntil(after time.Duration) View {
 		view = h.view()
 		h.CancelWorkflow()
 	}, after)
-	h.run(Input{Device: testDevice, Model: h.model.Hash()})
+	h.run(Input{Device: testDevice, Model: h.model.Hash(), State: h.state})
 	return view
 }
 
@@ -474,7 +475,7 @@ func TestTheRunLogIsTheWorkflowsWord(t *testing.T) {
 		}
 	}, 3*time.Second)
 	h.runUntil(4 * time.Second)
-	var spans []Span
+	var spans []device.Span
 	for _, task := range applied.Tasks {
 		spans = append(spans, task.Spans...)
 	}

@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 )
 
@@ -43,7 +44,7 @@ type Point struct {
 
 // Emission is what leaves in one local activity.
 type Emission struct {
-	Device   string     `json:"device"`
+	Device   device.ID  `json:"device"`
 	Messages []Outgoing `json:"messages,omitempty"`
 	Points   []Point    `json:"points,omitempty"`
 }
@@ -58,7 +59,7 @@ type Emitted struct {
 // activity's name is the invoke's src; its result is a JSON object, the data of
 // the done event.
 type Invocation struct {
-	Device string `json:"device"`
+	Device device.ID `json:"device"`
 	// Model is the hash of the device's model.
 	Model string `json:"model"`
 	// ID is the same for every attempt of this invocation.

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/temporal"
+
+	"devicetwin/device"
 )
 
 // notification is what a receiver gets, as the body of a POST.
@@ -17,7 +19,7 @@ type notification struct {
 	// ID is the same whenever this notification is sent again; it is also the
 	// header Idempotency-Key.
 	ID     string    `json:"id"`
-	Device string    `json:"device"`
+	Device device.ID `json:"device"`
 	Model  string    `json:"model"`
 	To     string    `json:"to"`
 	At     time.Time `json:"at"` // of this attempt
@@ -55,11 +57,11 @@ func (a *Activities) Notify(ctx context.Context, in Invocation) error {
 	}
 	defer response.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10)) // so that the connection can be used again
-	return judgeAnswer(to, in.Device, response.StatusCode)
+	return answerError(to, in.Device, response.StatusCode)
 }
 
-func judgeAnswer(to, device string, status int) error {
-	message := fmt.Sprintf("notify %s of device %s: answered %d %s", to, device, status, http.StatusText(status))
+func answerError(to string, id device.ID, status int) error {
+	message := fmt.Sprintf("notify %s of device %s: answered %d %s", to, id, status, http.StatusText(status))
 	switch {
 	case status >= 200 && status < 300:
 		return nil

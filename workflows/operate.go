@@ -20,9 +20,6 @@ import (
 
 const (
 	keptRequests = 256
-	maxTags      = 32
-	maxTagKey    = 64
-	maxTagValue  = 128
 	maxEventName = 128
 	maxEventData = 16 << 10
 	defaultTTL   = 24 * time.Hour
@@ -88,7 +85,9 @@ func (d *run) operateOnce(ctx workflow.Context, op operation) operationResult {
 
 // short is what has to be kept of a result.
 func (r operationResult) short() operationResult {
-	r.Message = bounded(r.Message)
+	if r.Refused != nil {
+		r.Refused = &device.Refused{Code: r.Refused.Code, Message: bounded(r.Refused.Message)}
+	}
 	if r.Command != nil {
 		r.Command = &command.Command{ID: r.Command.ID, Name: r.Command.Name}
 	}
@@ -127,7 +126,7 @@ func (d *run) operate(ctx workflow.Context, op operation) operationResult {
 	case op.Cancel != nil:
 		ended, refused := d.state.Commands.Cancel(op.Cancel.Command, "by "+bounded(op.Who), now)
 		if refused != nil {
-			return refusal(refused.Code, "%s", refused.Message)
+			return operationResult{Refused: refused}
 		}
 		cause.Name = "cancel"
 		d.because(cause)
@@ -162,7 +161,7 @@ func (d *run) operateDesire(in Desire, now time.Time, cause Cause) operationResu
 		return refusal(412, "the shadow has version %d", presentVersion(doc))
 	}
 	if refused := d.roomFor(in.Shadow, doc); refused != nil {
-		return refusal(refused.Code, "%s", refused.Message)
+		return operationResult{Refused: &refused.Refused}
 	}
 	payload := slices.Concat([]byte(`{"state":{"desired":`), in.Patch, []byte(`}}`))
 	next, answers, refused := twin.Update(doc, payload, now, d.settings.Limits)
@@ -199,7 +198,7 @@ func (d *run) operateCommand(in Order, who string, now time.Time, cause Cause) o
 	}
 	added, superseded, refused := d.state.Commands.Add(c, in.Replace, d.settings.Commands)
 	if refused != nil {
-		return refusal(refused.Code, "%s", refused.Message)
+		return operationResult{Refused: refused}
 	}
 	d.because(cause)
 	d.commandsEnded(superseded)
@@ -226,35 +225,29 @@ func (d *run) operateEvent(in OperatorEvent, now time.Time, cause Cause) operati
 	return operationResult{Taken: &taken}
 }
 
+// operateTags sets tags, or replaces them all. Only what is asked for has to
+// follow the rule: a tag of an older rule stays until it is removed.
 func (d *run) operateTags(in tagChanges) operationResult {
-	tags := maps.Clone(d.state.Tags)
-	if tags == nil {
-		tags = map[string]string{}
+	tags := map[string]string{}
+	if !in.Replace {
+		maps.Copy(tags, d.state.Tags)
 	}
 	for _, key := range slices.Sorted(maps.Keys(in.Set)) {
 		value := in.Set[key]
-		switch {
-		case !validTagKey(key):
-			return refusal(400, "tag: expected a key of 1 to %d letters, digits, and any of _ . : -", maxTagKey)
-		case value == nil:
+		if value == nil {
 			delete(tags, key)
-		case len(*value) > maxTagValue || !utf8.ValidString(*value) || strings.ContainsFunc(*value, func(r rune) bool { return r < ' ' }):
-			return refusal(400, "tag %s: expected a value of at most %d bytes of text", key, maxTagValue)
-		default:
-			tags[key] = *value
+			continue
 		}
+		if err := device.CheckTag(key, *value); err != nil {
+			return refusal(400, "%v", err)
+		}
+		tags[key] = *value
 	}
-	if len(tags) > maxTags {
-		return refusal(413, "the device would have %d tags, the limit is %d", len(tags), maxTags)
+	if len(tags) > device.MaxTags {
+		return refusal(413, "the device would have %d tags, the limit is %d", len(tags), device.MaxTags)
 	}
 	d.state.Tags = tags
 	return operationResult{Tags: maps.Clone(tags)}
-}
-
-func validTagKey(key string) bool {
-	return key != "" && len(key) <= maxTagKey && !strings.ContainsFunc(key, func(c rune) bool {
-		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("_.:-", c))
-	})
 }
 
 // actionOperator is the activity of an operator: its end is no event of the model.

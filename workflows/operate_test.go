@@ -11,6 +11,8 @@ import (
 
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/workflow"
+
+	"devicetwin/device"
 )
 
 const operatedModel = `
@@ -38,7 +40,7 @@ func TestDesiredPropertiesOfAnOperator(t *testing.T) {
 	view := h.runUntil(5 * time.Second)
 	var codes []int
 	for _, r := range a.results {
-		codes = append(codes, r.Code)
+		codes = append(codes, code(r))
 	}
 	if want := []int{0, 0, 412, 400, 400, 400, 413}; !reflect.DeepEqual(codes, want) {
 		t.Fatalf("codes %v, want %v: %s", codes, want, text(a.results))
@@ -63,7 +65,7 @@ func TestEventsOfAnOperator(t *testing.T) {
 	view := h.runUntil(5 * time.Second)
 	var got []string
 	for _, r := range a.results {
-		got = append(got, fmt.Sprint(r.Code, " ", text(r.Taken)))
+		got = append(got, fmt.Sprint(code(r), " ", text(r.Taken)))
 	}
 	want := []string{`0 {"from":"idle","to":"idle"}`, `0 {"from":"idle","to":"busy"}`, "409 null", "409 null", "409 null", "400 null"}
 	if !reflect.DeepEqual(got, want) {
@@ -97,10 +99,40 @@ func TestWhyIsBounded(t *testing.T) {
 	}
 }
 
+// One operation replaces all tags: also one of an older rule, which no key may be
+// called by today, and which does not make the device unusable meanwhile.
+func TestTagsAreReplaced(t *testing.T) {
+	h := newTwinHarness(t, operatedModel, 0)
+	replace := func(tags map[string]*string) operation {
+		return operation{Tags: &tagChanges{Set: tags, Replace: true}}
+	}
+	h.state = &State{
+		Version: stateVersion, Device: testDevice, Model: h.model.Hash(), Instance: "test",
+		Tags: map[string]string{"an old key": "", "line": "2"},
+	}
+	kept := h.operate(time.Second, operation{Tags: &tagChanges{Set: map[string]*string{"a/b": pointer("1")}}})
+	bad := h.operate(2*time.Second, replace(map[string]*string{"a": pointer("")}))
+	a := h.operate(3*time.Second, replace(map[string]*string{"a/b": pointer("2"), "c": pointer("3")}))
+	none := h.operate(4*time.Second, replace(nil))
+	h.runUntil(6 * time.Second)
+	if got, want := kept.only(t).Tags, (map[string]string{"an old key": "", "line": "2", "a/b": "1"}); !reflect.DeepEqual(got, want) {
+		t.Errorf("one tag was set: %v, want %v", got, want)
+	}
+	if r := bad.only(t); code(r) != 400 {
+		t.Errorf("an empty value: %+v, want 400", r)
+	}
+	if got, want := a.only(t).Tags, (map[string]string{"a/b": "2", "c": "3"}); !reflect.DeepEqual(got, want) {
+		t.Errorf("all were replaced: %v, want %v", got, want)
+	}
+	if got := none.only(t); got.Refused != nil || len(got.Tags) != 0 {
+		t.Errorf("none were wanted: %+v", got)
+	}
+}
+
 func TestTags(t *testing.T) {
 	h := newTwinHarness(t, operatedModel, 0)
 	many := map[string]*string{}
-	for i := range maxTags + 1 {
+	for i := range device.MaxTags + 1 {
 		many[fmt.Sprint("k", i)] = pointer("v")
 	}
 	a := h.operate(time.Second,
@@ -114,7 +146,7 @@ func TestTags(t *testing.T) {
 	if !reflect.DeepEqual(view.Tags, map[string]string{"site": "north"}) || !reflect.DeepEqual(view.Attributes.Tags, []string{"site=north"}) {
 		t.Errorf("tags %v, indexed %v", view.Tags, view.Attributes.Tags)
 	}
-	if a.results[2].Code != 400 || a.results[3].Code != 400 || a.results[4].Code != 413 {
+	if code(a.results[2]) != 400 || code(a.results[3]) != 400 || code(a.results[4]) != 413 {
 		t.Errorf("results %s", text(a.results))
 	}
 }
@@ -157,7 +189,7 @@ func TestAnOperationIsCarriedOutOnce(t *testing.T) {
 	if got := names(view.Commands.Waiting); view.Commands.Flight.Name != "move" || got != "turn waiting" {
 		t.Errorf("under way %s, waiting: %s", view.Commands.Flight.Name, got)
 	}
-	if r := c.only(t); r.Code != 409 {
+	if r := c.only(t); code(r) != 409 {
 		t.Errorf("another command with the key: %+v", r)
 	}
 }
@@ -178,7 +210,7 @@ func TestWhatIsRememberedOfOperationsIsBounded(t *testing.T) {
 	if raw := text(view.State); len(raw) > 1<<20 {
 		t.Errorf("the state has %d bytes", len(raw))
 	}
-	if last := view.Requests[len(view.Requests)-1].Result; last.Code != 429 {
+	if last := view.Requests[len(view.Requests)-1].Result; code(last) != 429 {
 		t.Errorf("the last result is %+v, want 429: the queue is full", last)
 	}
 }
@@ -234,7 +266,7 @@ func TestADeviceIsDeleted(t *testing.T) {
 	if err := h.GetWorkflowError(); err != nil {
 		t.Fatal(err)
 	}
-	if len(a.results) != 2 || a.results[0].Code != 0 || a.results[1].Code != 404 {
+	if len(a.results) != 2 || code(a.results[0]) != 0 || code(a.results[1]) != 404 {
 		t.Errorf("results %s, want done and 404", text(a.results))
 	}
 	last := h.wire.sent[len(h.wire.sent)-1]
@@ -247,7 +279,7 @@ func TestAnUnknownOperationIsRefused(t *testing.T) {
 	h := newTwinHarness(t, operatedModel, 0)
 	a := h.operate(time.Second, operation{})
 	h.runUntil(5 * time.Second)
-	if r := a.only(t); r.Code != 400 {
+	if r := a.only(t); code(r) != 400 {
 		t.Errorf("%+v", r)
 	}
 }

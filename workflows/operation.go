@@ -2,22 +2,11 @@ package workflows
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
 	"time"
 
+	"devicetwin/device"
 	"devicetwin/twin/command"
 )
-
-// By is who wants something of a device.
-type By struct {
-	// Who is a person or a program, for the record.
-	Who string
-	// ID names the request: one that comes twice with the same ID is carried out
-	// once, as long as the device remembers it (256 requests). Without one, the
-	// request gets a name of its own.
-	ID string
-}
 
 // Desire is a change of the desired properties of one shadow.
 type Desire struct {
@@ -99,7 +88,10 @@ type cancelOperation struct {
 }
 
 type tagChanges struct {
-	Set map[string]*string `json:"set"` // nil removes
+	// Set are the tags to set; nil removes one.
+	Set map[string]*string `json:"set,omitempty"`
+	// Replace removes all others.
+	Replace bool `json:"replace,omitempty"`
 }
 
 type reprovisionReason struct {
@@ -116,10 +108,9 @@ type operationResults struct {
 	List []operationResult `json:"results"`
 }
 
-// operationResult is what came of one operation. A Code refuses it.
+// operationResult is the result of one operation.
 type operationResult struct {
-	Code    int    `json:"code,omitempty"`
-	Message string `json:"message,omitempty"`
+	Refused *device.Refused `json:"refused,omitempty"`
 
 	Desired        *Desired          `json:"desired,omitempty"`
 	Command        *command.Command  `json:"command,omitempty"`
@@ -129,31 +120,12 @@ type operationResult struct {
 }
 
 func (r operationResult) err() error {
-	if r.Code == 0 {
+	if r.Refused == nil {
 		return nil
 	}
-	return &RefusedError{Code: r.Code, Message: r.Message}
+	return r.Refused
 }
 
 func refusal(code int, format string, args ...any) operationResult {
-	return operationResult{Code: code, Message: fmt.Sprintf(format, args...)}
+	return operationResult{Refused: device.Refuse(code, format, args...)}
 }
-
-// ErrUnknownDevice is that of a device without a workflow: one that never said
-// anything that matters, or was deleted.
-var ErrUnknownDevice = errors.New("unknown device")
-
-// ErrUnavailable is that of a Temporal, or of workers, that did not answer. The
-// request may have been carried out all the same; repeat it with the same By.ID.
-var ErrUnavailable = errors.New("temporal is not available")
-
-// RefusedError is the answer of a device's workflow, or of its client, to a
-// request that can't be carried out. Code is as in HTTP: 400 the request is
-// wrong, 404 there is no such command, 409 it does not fit the state of things,
-// 412 the version is another, 413 it is too large, 429 too much waits.
-type RefusedError struct {
-	Code    int
-	Message string
-}
-
-func (e *RefusedError) Error() string { return e.Message }

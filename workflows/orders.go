@@ -71,7 +71,7 @@ func (d *run) hearAnswer(m device.Message) {
 // observe takes over what a message tells of the device's connection.
 func (d *run) observe(m device.Message) {
 	if m.Channel == device.ChannelStatus && m.Data["status"] == "offline" {
-		d.state.Connection = ConnectionOffline
+		d.state.Connection = device.Offline
 		return
 	}
 	if !m.Alive() {
@@ -80,10 +80,10 @@ func (d *run) observe(m device.Message) {
 	if m.Time.After(d.state.Seen) {
 		d.state.Seen = m.Time
 	}
-	if m.Channel == device.ChannelStatus || d.state.Connection == ConnectionOffline {
+	if m.Channel == device.ChannelStatus || d.state.Connection == device.Offline {
 		d.back = true
 	}
-	d.state.Connection = ConnectionOnline
+	d.state.Connection = device.Online
 }
 
 // dispatch gives the commands to send now: the one under way once more if the
@@ -91,7 +91,7 @@ func (d *run) observe(m device.Message) {
 func (d *run) dispatch(ctx workflow.Context) []Outgoing {
 	back := d.back
 	d.back = false
-	if d.state.Connection == ConnectionOffline {
+	if d.state.Connection == device.Offline {
 		return nil
 	}
 	var list []Outgoing

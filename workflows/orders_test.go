@@ -153,7 +153,7 @@ func TestCommandsAreCancelled(t *testing.T) {
 			operation{Cancel: &cancelOperation{Command: "nobody"}})
 	}, 2*time.Second)
 	view := h.runUntil(5 * time.Second)
-	if len(b.results) != 3 || b.results[0].Code != 0 || b.results[1].Code != 409 || b.results[2].Code != 404 {
+	if len(b.results) != 3 || code(b.results[0]) != 0 || code(b.results[1]) != 409 || code(b.results[2]) != 404 {
 		t.Errorf("results %+v, want done, 409, 404", b.results)
 	}
 	if got := view.Snapshot.Context()["log"]; !reflect.DeepEqual(got, []any{"cancelled"}) {

@@ -37,7 +37,7 @@ func (d *run) withAsides(messages []Outgoing, points []Point) []Point {
 
 // tags are those of every point of this device, and the given ones, in pairs.
 func (d *run) tags(more ...string) map[string]string {
-	tags := map[string]string{measure.TagDevice: d.state.Device, measure.TagModel: d.model.Name()}
+	tags := map[string]string{measure.TagDevice: d.state.Device.Name(), measure.TagModel: d.model.Name()}
 	if d.state.Site != "" {
 		tags[measure.TagSite] = d.state.Site
 	}

@@ -1,6 +1,10 @@
 package workflows
 
-import "context"
+import (
+	"context"
+
+	"devicetwin/device"
+)
 
 // Provisioner makes new credentials for devices.
 type Provisioner interface {
@@ -8,5 +12,5 @@ type Provisioner interface {
 	// returns it. Called again with the same id, as a retry does, it makes one
 	// more secret that is valid beside the first: nobody knows which of the two
 	// will have reached the device.
-	Issue(ctx context.Context, device, credential string) (secret string, err error)
+	Issue(ctx context.Context, id device.ID, credential string) (secret string, err error)
 }

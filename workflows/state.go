@@ -15,7 +15,7 @@ const stateVersion = 1
 // Input starts a run of a device's workflow. A first run has no State; a
 // continued one has nothing else that matters.
 type Input struct {
-	Device string `json:"device"`
+	Device device.ID `json:"device"`
 	// Model is the hash of the model that the device starts with.
 	Model string `json:"model"`
 	State *State `json:"state,omitempty"`
@@ -24,8 +24,8 @@ type Input struct {
 // State is all that a device's workflow knows, and all that one run hands to
 // the next. It is JSON, small, and bounded.
 type State struct {
-	Version int    `json:"v"`
-	Device  string `json:"device"`
+	Version int       `json:"v"`
+	Device  device.ID `json:"device"`
 	// Model is the hash of the model that runs.
 	Model string `json:"model"`
 	// Instance tells this life of the device's workflow from earlier ones whose
@@ -61,8 +61,8 @@ type State struct {
 	Commands command.Queue `json:"commands,omitzero"`
 	// Tags are an operator's.
 	Tags map[string]string `json:"tags,omitempty"`
-	// Connection is what is known of the device's connection: ConnectionOnline,
-	// ConnectionOffline or, as long as it said nothing of it, "".
+	// Connection is what is known of the device's connection: device.Online,
+	// device.Offline or, as long as it said nothing of it, "".
 	Connection string `json:"connection,omitempty"`
 	// Seen is when the device last showed that it is up, as far as its workflow
 	// was told.
@@ -75,12 +75,6 @@ type State struct {
 	// Orders counts the commands and reprovisionings of operators, for their ids.
 	Orders uint64 `json:"orders,omitempty"`
 }
-
-// What State.Connection and the search attribute DeviceConnection say.
-const (
-	ConnectionOnline  = "online"
-	ConnectionOffline = "offline"
-)
 
 // Shadow is one shadow of a device.
 type Shadow struct {
@@ -153,15 +147,8 @@ type RunLog struct {
 // TaskLog is what was applied in one workflow task.
 type TaskLog struct {
 	// Started is the id of the task's started event in the run's history.
-	Started int    `json:"started"`
-	Spans   []Span `json:"spans"`
-}
-
-// Span is a row of consecutive numbers of one epoch.
-type Span struct {
-	Epoch int64  `json:"epoch"`
-	From  uint64 `json:"from"`
-	To    uint64 `json:"to"`
+	Started int           `json:"started"`
+	Spans   []device.Span `json:"spans"`
 }
 
 func (l *RunLog) add(started int, m device.Message) {
@@ -178,5 +165,5 @@ func (l *RunLog) add(started int, m device.Message) {
 			return
 		}
 	}
-	task.Spans = append(task.Spans, Span{Epoch: m.Epoch, From: m.Seq, To: m.Seq})
+	task.Spans = append(task.Spans, device.Span{Epoch: m.Epoch, From: m.Seq, To: m.Seq})
 }

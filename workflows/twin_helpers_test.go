@@ -164,6 +164,14 @@ func (a *asked) only(t *testing.T) operationResult {
 	return a.results[0]
 }
 
+// code is that of a refusal, or 0.
+func code(r operationResult) int {
+	if r.Refused == nil {
+		return 0
+	}
+	return r.Refused.Code
+}
+
 func text(v any) string {
 	raw, _ := json.Marshal(v)
 	return string(raw)

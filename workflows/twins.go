@@ -32,14 +32,14 @@ func (d *run) request(m device.Message) {
 	var payload []byte
 	var refused *twin.Rejection
 	switch m.Name {
-	case "get":
+	case device.MethodGet:
 		payload, refused = twin.Get(doc, d.nameOf(r.Shadow), r.Payload, m.Time, d.settings.Limits)
-	case "delete":
+	case device.MethodDelete:
 		var next twin.Document
 		if next, payload, refused = twin.Delete(doc, d.nameOf(r.Shadow), r.Payload, m.Time, d.settings.Limits); refused == nil {
 			d.putDocument(r.Shadow, doc, next, m.Time)
 		}
-	case "update":
+	case device.MethodUpdate:
 		var next twin.Document
 		var answers twin.Answers
 		if refused = d.roomFor(r.Shadow, doc); refused != nil {
@@ -64,7 +64,7 @@ func (d *run) request(m device.Message) {
 // nameOf is how the protocol calls a shadow in its refusals.
 func (d *run) nameOf(shadow string) string {
 	if shadow == "" {
-		return d.state.Device
+		return d.state.Device.Name()
 	}
 	return shadow
 }
@@ -83,7 +83,7 @@ func (d *run) roomFor(name string, doc twin.Document) *twin.Rejection {
 	if named < d.settings.Shadows {
 		return nil
 	}
-	return &twin.Rejection{Code: 400, Message: fmt.Sprintf("The limit of %d named shadows is reached", d.settings.Shadows)}
+	return &twin.Rejection{Refused: *device.Refuse(400, "The limit of %d named shadows is reached", d.settings.Shadows)}
 }
 
 func (d *run) shadowIndex(name string) (int, bool) {

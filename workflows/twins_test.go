@@ -147,7 +147,7 @@ func TestTheDeltaIsSentAgainOnConnect(t *testing.T) {
 	if got := h.wire.topics(); got != want {
 		t.Errorf("published to\n%s\nwant\n%s", got, want)
 	}
-	if view.Connection != ConnectionOnline {
+	if view.Connection != device.Online {
 		t.Errorf("connection %q", view.Connection)
 	}
 }

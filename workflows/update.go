@@ -12,13 +12,15 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
+
+	"devicetwin/device"
 )
 
 // UpdateOperate is the name of the update that carries operations.
 const UpdateOperate = "operate"
 
 // operate gives an operation to the device's workflow.
-func (c *Client) operate(ctx context.Context, device string, by By, op operation) (operationResult, error) {
+func (c *Client) operate(ctx context.Context, id device.ID, by device.By, op operation) (operationResult, error) {
 	op.ID, op.Who = by.ID, by.Who
 	if op.ID == "" {
 		op.ID = rand.Text()
@@ -28,12 +30,12 @@ func (c *Client) operate(ctx context.Context, device string, by By, op operation
 	}
 	raw, err := json.Marshal(op)
 	if err != nil {
-		return operationResult{}, &RefusedError{Code: 400, Message: err.Error()}
+		return operationResult{}, device.Refuse(400, "%v", err)
 	}
 	if len(raw) > maxOperation {
-		return operationResult{}, &RefusedError{Code: 413, Message: fmt.Sprintf("the request has %d bytes, the limit is %d", len(raw), maxOperation)}
+		return operationResult{}, device.Refuse(413, "the request has %d bytes, the limit is %d", len(raw), maxOperation)
 	}
-	return c.desk.do(ctx, device, op, len(raw))
+	return c.desk.do(ctx, id, op, len(raw))
 }
 
 const (
@@ -43,16 +45,16 @@ const (
 )
 
 // check refuses what no device's workflow would take, before it is sent.
-func (o operation) check() *RefusedError {
+func (o operation) check() *device.Refused {
 	switch {
 	case len(o.ID) > maxRequestID:
-		return &RefusedError{Code: 400, Message: fmt.Sprintf("request id of %d bytes: expected at most %d", len(o.ID), maxRequestID)}
+		return device.Refuse(400, "request id of %d bytes: expected at most %d", len(o.ID), maxRequestID)
 	case len(o.Who) > maxWho:
-		return &RefusedError{Code: 400, Message: fmt.Sprintf("the caller's name has %d bytes: expected at most %d", len(o.Who), maxWho)}
+		return device.Refuse(400, "the caller's name has %d bytes: expected at most %d", len(o.Who), maxWho)
 	case o.Desire != nil && !json.Valid(o.Desire.Patch):
-		return &RefusedError{Code: 400, Message: "the desired properties are no JSON"}
+		return device.Refuse(400, "the desired properties are not JSON")
 	case o.Command != nil && len(o.Command.Data) > 0 && !json.Valid(o.Command.Data):
-		return &RefusedError{Code: 400, Message: "the command's data is no JSON"}
+		return device.Refuse(400, "the command's data is not JSON")
 	}
 	return nil
 }
@@ -69,11 +71,11 @@ const (
 // update sends operations to the device's workflow, and to its next run if they
 // met the end of one. What was carried out all the same is not carried out
 // twice, by the operations' ids.
-func (c *Client) update(ctx context.Context, device string, list []operation) ([]operationResult, error) {
-	id := rand.Text()
+func (c *Client) update(ctx context.Context, id device.ID, list []operation) ([]operationResult, error) {
+	updateID := rand.Text()
 	var results []operationResult
 	err := whileNotReady(ctx, updatePatience, func() (err error) {
-		results, err = c.updateOnce(ctx, device, id, list)
+		results, err = c.updateOnce(ctx, id, updateID, list)
 		return err
 	})
 	return results, updateError(err)
@@ -97,9 +99,9 @@ func whileNotReady(ctx context.Context, patience time.Duration, request func() e
 	}
 }
 
-func (c *Client) updateOnce(ctx context.Context, device, id string, list []operation) ([]operationResult, error) {
+func (c *Client) updateOnce(ctx context.Context, id device.ID, updateID string, list []operation) ([]operationResult, error) {
 	handle, err := c.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
-		UpdateID: id, WorkflowID: WorkflowID(device), UpdateName: UpdateOperate,
+		UpdateID: updateID, WorkflowID: WorkflowID(id), UpdateName: UpdateOperate,
 		Args: []any{operations{List: list}}, WaitForStage: client.WorkflowUpdateStageCompleted,
 	})
 	var results operationResults
@@ -107,7 +109,7 @@ func (c *Client) updateOnce(ctx context.Context, device, id string, list []opera
 		err = handle.Get(ctx, &results)
 	}
 	var notFound *serviceerror.NotFound
-	if errors.As(err, &notFound) && c.runs(ctx, device) {
+	if errors.As(err, &notFound) && c.runs(ctx, id) {
 		return nil, runEndedError{err}
 	}
 	if err != nil {
@@ -126,8 +128,8 @@ func (e runEndedError) Unwrap() error { return e.error }
 // run to take it is told "not found" in all of three cases: there is no workflow,
 // it has ended (the device was deleted), or the run that was asked has ended and
 // another continues it. Only the workflow's present status tells them apart.
-func (c *Client) runs(ctx context.Context, device string) bool {
-	desc, err := c.temporal.DescribeWorkflowExecution(ctx, WorkflowID(device), "")
+func (c *Client) runs(ctx context.Context, id device.ID) bool {
+	desc, err := c.temporal.DescribeWorkflowExecution(ctx, WorkflowID(id), "")
 	if err != nil {
 		return false
 	}
@@ -168,7 +170,7 @@ func updateError(err error) error {
 func availability(err error) error {
 	var notFound *serviceerror.NotFound
 	if errors.As(err, &notFound) && !notReady(err) {
-		return fmt.Errorf("%w: %w", ErrUnknownDevice, err)
+		return fmt.Errorf("%w: %w", device.ErrUnknown, err)
 	}
 	var (
 		unavailable *serviceerror.Unavailable
@@ -181,7 +183,7 @@ func availability(err error) error {
 	switch {
 	case errors.As(err, &unavailable), errors.As(err, &deadline), errors.As(err, &exhausted), errors.As(err, &cancelled), errors.As(err, &query),
 		errors.As(err, &update), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), notReady(err):
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return fmt.Errorf("%w: %w", device.ErrUnavailable, err)
 	}
 	return err
 }

@@ -13,6 +13,8 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
+
+	"devicetwin/device"
 )
 
 // fakeTemporal answers updates with an error each, and says which status the
@@ -63,23 +65,23 @@ func TestARequestThatFindsNoRun(t *testing.T) {
 		asked   int
 		within  time.Duration
 	}{
-		"no workflow":              {[]error{missing}, 0, ErrUnknownDevice, 1, 0},
-		"deleted":                  {[]error{completed}, enums.WORKFLOW_EXECUTION_STATUS_COMPLETED, ErrUnknownDevice, 1, 0},
-		"deleted, in another word": {[]error{missing}, enums.WORKFLOW_EXECUTION_STATUS_COMPLETED, ErrUnknownDevice, 1, 0},
-		"terminated":               {[]error{completed}, enums.WORKFLOW_EXECUTION_STATUS_TERMINATED, ErrUnknownDevice, 1, 0},
+		"no workflow":              {[]error{missing}, 0, device.ErrUnknown, 1, 0},
+		"deleted":                  {[]error{completed}, enums.WORKFLOW_EXECUTION_STATUS_COMPLETED, device.ErrUnknown, 1, 0},
+		"deleted, in another word": {[]error{missing}, enums.WORKFLOW_EXECUTION_STATUS_COMPLETED, device.ErrUnknown, 1, 0},
+		"terminated":               {[]error{completed}, enums.WORKFLOW_EXECUTION_STATUS_TERMINATED, device.ErrUnknown, 1, 0},
 		"continued as new":         {[]error{completed, missing, nil}, enums.WORKFLOW_EXECUTION_STATUS_RUNNING, nil, 3, time.Second},
 		"accepted, then continued": {[]error{ended, nil}, enums.WORKFLOW_EXECUTION_STATUS_RUNNING, nil, 2, time.Second},
-		"accepted, then deleted":   {[]error{ended, completed}, enums.WORKFLOW_EXECUTION_STATUS_COMPLETED, ErrUnknownDevice, 2, time.Second},
-		"ends again and again":     {[]error{completed}, enums.WORKFLOW_EXECUTION_STATUS_RUNNING, ErrUnavailable, 0, updatePatience + time.Second},
+		"accepted, then deleted":   {[]error{ended, completed}, enums.WORKFLOW_EXECUTION_STATUS_COMPLETED, device.ErrUnknown, 2, time.Second},
+		"ends again and again":     {[]error{completed}, enums.WORKFLOW_EXECUTION_STATUS_RUNNING, device.ErrUnavailable, 0, updatePatience + time.Second},
 		"no task at the moment":    {[]error{serviceerror.NewWorkflowNotReady("failed task"), nil}, 0, nil, 2, time.Second},
-		"the server is not there":  {[]error{serviceerror.NewUnavailable("away")}, 0, ErrUnavailable, 1, 0},
+		"the server is not there":  {[]error{serviceerror.NewUnavailable("away")}, 0, device.ErrUnavailable, 1, 0},
 		"another error":            {[]error{serviceerror.NewPermissionDenied("no", "")}, 0, nil, 1, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := &fakeTemporal{updates: c.updates, status: c.status}
 				began := time.Now()
-				err := NewClient(f, "default", "devices", "").Delete(t.Context(), "p", By{})
+				err := NewClient(f, "default", "devices", "").Delete(t.Context(), "p", device.By{})
 				denied := false
 				if c.want == nil && c.updates[len(c.updates)-1] != nil {
 					var p *serviceerror.PermissionDenied

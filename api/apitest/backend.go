@@ -15,22 +15,23 @@ import (
 	"time"
 
 	"devicetwin/api"
+	"devicetwin/device"
 )
 
 // Backend is an in-memory fleet. Its devices do not answer commands.
 type Backend struct {
 	mu      sync.Mutex
-	devices map[string]*api.Device
+	devices map[device.ID]*api.Device
 	done    map[string]any // results by operation
 	fault   error
-	calls   []api.By
+	calls   []device.By
 }
 
 // Now is the time of everything that happens in the fleet.
 var Now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // New makes an empty fleet.
-func New() *Backend { return &Backend{devices: map[string]*api.Device{}, done: map[string]any{}} }
+func New() *Backend { return &Backend{devices: map[device.ID]*api.Device{}, done: map[string]any{}} }
 
 // Put adds a device, or changes it.
 func (b *Backend) Put(d api.Device) {
@@ -40,7 +41,7 @@ func (b *Backend) Put(d api.Device) {
 }
 
 // Change changes a device.
-func (b *Backend) Change(id string, change func(*api.Device)) {
+func (b *Backend) Change(id device.ID, change func(*api.Device)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	change(b.devices[id])
@@ -54,14 +55,14 @@ func (b *Backend) Fail(err error) {
 }
 
 // Calls returns the callers of all changes.
-func (b *Backend) Calls() []api.By {
+func (b *Backend) Calls() []device.By {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.calls)
 }
 
 // find locks the fleet; the caller unlocks.
-func (b *Backend) find(ctx context.Context, id string) (*api.Device, error) {
+func (b *Backend) find(ctx context.Context, id device.ID) (*api.Device, error) {
 	b.mu.Lock()
 	switch d, ok := b.devices[id]; {
 	case b.fault != nil:
@@ -69,7 +70,7 @@ func (b *Backend) find(ctx context.Context, id string) (*api.Device, error) {
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("ask device %s: %w", id, ctx.Err())
 	case !ok:
-		return nil, fmt.Errorf("device %s: %w", id, api.ErrUnknownDevice)
+		return nil, fmt.Errorf("device %s: %w", id, device.ErrUnknown)
 	default:
 		return d, nil
 	}
@@ -106,7 +107,7 @@ func (b *Backend) Devices(_ context.Context, terms []api.Term, limit int, cursor
 func holds(t api.Term, d *api.Device) bool {
 	switch t.Field {
 	case api.FieldID:
-		return d.ID == t.Value || t.Prefix && strings.HasPrefix(d.ID, t.Value)
+		return string(d.ID) == t.Value || t.Prefix && strings.HasPrefix(string(d.ID), t.Value)
 	case api.FieldState:
 		return slices.Contains(strings.Split(d.State, ","), t.Value)
 	case api.FieldModel:
@@ -124,7 +125,7 @@ func holds(t api.Term, d *api.Device) bool {
 }
 
 // Device implements api.Backend.
-func (b *Backend) Device(ctx context.Context, id string) (api.Device, error) {
+func (b *Backend) Device(ctx context.Context, id device.ID) (api.Device, error) {
 	d, err := b.find(ctx, id)
 	defer b.mu.Unlock()
 	if err != nil {
@@ -136,7 +137,7 @@ func (b *Backend) Device(ctx context.Context, id string) (api.Device, error) {
 }
 
 // change executes a change once for each operation.
-func change[T any](ctx context.Context, b *Backend, id string, by api.By, do func(*api.Device) (T, error)) (T, error) {
+func change[T any](ctx context.Context, b *Backend, id device.ID, by device.By, do func(*api.Device) (T, error)) (T, error) {
 	d, err := b.find(ctx, id)
 	defer b.mu.Unlock()
 	var result T
@@ -144,11 +145,11 @@ func change[T any](ctx context.Context, b *Backend, id string, by api.By, do fun
 		return result, err
 	}
 	b.calls = append(b.calls, by)
-	if known, ok := b.done[id+" "+by.Operation]; ok {
+	if known, ok := b.done[string(id)+" "+by.ID]; ok {
 		return known.(T), nil
 	}
 	if result, err = do(d); err == nil {
-		b.done[id+" "+by.Operation] = result
+		b.done[string(id)+" "+by.ID] = result
 	}
 	return result, err
 }
@@ -157,20 +158,20 @@ func change[T any](ctx context.Context, b *Backend, id string, by api.By, do fun
 const maxDocument = 8192
 
 // Desire implements api.Backend. It knows the top level of documents only.
-func (b *Backend) Desire(ctx context.Context, id string, by api.By, c api.DesiredChange) (api.Desired, error) {
+func (b *Backend) Desire(ctx context.Context, id device.ID, by device.By, c api.DesiredChange) (api.Desired, error) {
 	return change(ctx, b, id, by, func(d *api.Device) (api.Desired, error) {
 		doc := d.Twin
 		if c.Shadow != "" {
 			doc = d.Shadows[c.Shadow]
 		}
 		if c.Version != 0 && c.Version != doc.Version {
-			return api.Desired{}, &api.Refused{Status: 412, Message: fmt.Sprintf("the document has version %d, not %d", doc.Version, c.Version)}
+			return api.Desired{}, device.Refuse(412, "the document has version %d, not %d", doc.Version, c.Version)
 		}
 		var desired map[string]json.RawMessage
 		_ = json.Unmarshal(doc.Desired, &desired)
 		var patch map[string]json.RawMessage
 		if err := json.Unmarshal(c.Patch, &patch); err != nil {
-			return api.Desired{}, &api.Refused{Status: 400, Message: err.Error()}
+			return api.Desired{}, device.Refuse(400, "%s", err.Error())
 		}
 		merged := map[string]json.RawMessage{}
 		maps.Copy(merged, desired)
@@ -178,7 +179,7 @@ func (b *Backend) Desire(ctx context.Context, id string, by api.By, c api.Desire
 		maps.DeleteFunc(merged, func(_ string, v json.RawMessage) bool { return bytes.Equal(v, []byte("null")) })
 		whole := api.ObjectOf(merged)
 		if len(whole) > maxDocument {
-			return api.Desired{}, &api.Refused{Status: 413, Message: fmt.Sprintf("the document would have %d bytes, the limit is %d", len(whole), maxDocument)}
+			return api.Desired{}, device.Refuse(413, "the document would have %d bytes, the limit is %d", len(whole), maxDocument)
 		}
 		doc.Desired, doc.Version = whole, doc.Version+1
 		if c.Shadow == "" {
@@ -196,7 +197,7 @@ func (b *Backend) Desire(ctx context.Context, id string, by api.By, c api.Desire
 }
 
 // SetTags implements api.Backend.
-func (b *Backend) SetTags(ctx context.Context, id string, by api.By, tags map[string]string) error {
+func (b *Backend) SetTags(ctx context.Context, id device.ID, by device.By, tags map[string]string) error {
 	_, err := change(ctx, b, id, by, func(d *api.Device) (struct{}, error) {
 		d.Tags = maps.Clone(tags)
 		return struct{}{}, nil
@@ -205,10 +206,10 @@ func (b *Backend) SetTags(ctx context.Context, id string, by api.By, tags map[st
 }
 
 // SendCommand implements api.Backend.
-func (b *Backend) SendCommand(ctx context.Context, id string, by api.By, c api.NewCommand) (api.Command, error) {
+func (b *Backend) SendCommand(ctx context.Context, id device.ID, by device.By, c api.NewCommand) (api.Command, error) {
 	return change(ctx, b, id, by, func(d *api.Device) (api.Command, error) {
 		if c.Name == "unheard-of" {
-			return api.Command{}, &api.Refused{Status: 409, Message: "the model knows no such command"}
+			return api.Command{}, device.Refuse(409, "the model knows no such command")
 		}
 		ttl := c.TTL
 		if ttl == 0 {
@@ -216,13 +217,13 @@ func (b *Backend) SendCommand(ctx context.Context, id string, by api.By, c api.N
 		}
 		now, expires := Now, Now.Add(ttl)
 		command := api.Command{
-			ID: fmt.Sprintf("c%d", len(d.Commands)+1), Name: c.Name, Status: api.Waiting, Data: c.Data, By: by.Who,
+			ID: fmt.Sprintf("c%d", len(d.Commands)+1), Name: c.Name, Status: device.CommandWaiting, Data: c.Data, By: by.Who,
 			Created: &now, Expires: &expires,
 		}
 		if c.Replace {
 			for i := range d.Commands {
-				if d.Commands[i].Name == c.Name && d.Commands[i].Status == api.Waiting {
-					d.Commands[i].Status, d.Commands[i].Done = api.Superseded, &now
+				if d.Commands[i].Name == c.Name && d.Commands[i].Status == device.CommandWaiting {
+					d.Commands[i].Status, d.Commands[i].Done = device.CommandSuperseded, &now
 				}
 			}
 		}
@@ -234,13 +235,13 @@ func (b *Backend) SendCommand(ctx context.Context, id string, by api.By, c api.N
 func commandOf(d *api.Device, id string) (*api.Command, error) {
 	i := slices.IndexFunc(d.Commands, func(c api.Command) bool { return c.ID == id })
 	if i < 0 {
-		return nil, fmt.Errorf("command %s: %w", id, api.ErrUnknownCommand)
+		return nil, device.Refuse(404, "no such command of this device, or it was forgotten: %s", id)
 	}
 	return &d.Commands[i], nil
 }
 
 // Command implements api.Backend.
-func (b *Backend) Command(ctx context.Context, id, command string) (api.Command, error) {
+func (b *Backend) Command(ctx context.Context, id device.ID, command string) (api.Command, error) {
 	d, err := b.find(ctx, id)
 	defer b.mu.Unlock()
 	if err != nil {
@@ -254,26 +255,26 @@ func (b *Backend) Command(ctx context.Context, id, command string) (api.Command,
 }
 
 // CancelCommand implements api.Backend.
-func (b *Backend) CancelCommand(ctx context.Context, id string, by api.By, command string) (api.Command, error) {
+func (b *Backend) CancelCommand(ctx context.Context, id device.ID, by device.By, command string) (api.Command, error) {
 	return change(ctx, b, id, by, func(d *api.Device) (api.Command, error) {
 		c, err := commandOf(d, command)
 		if err != nil {
 			return api.Command{}, err
 		}
-		if c.Final() {
-			return api.Command{}, &api.Refused{Status: 409, Message: "the command is " + c.Status + " already"}
+		if c.Status.Ended() {
+			return api.Command{}, device.Refuse(409, "%s", "the command is "+c.Status+" already")
 		}
 		now := Now
-		c.Status, c.Done, c.Reason = api.Cancelled, &now, "by "+by.Who
+		c.Status, c.Done, c.Reason = device.CommandCancelled, &now, "by "+by.Who
 		return *c, nil
 	})
 }
 
 // SendEvent implements api.Backend: the state becomes the event's name.
-func (b *Backend) SendEvent(ctx context.Context, id string, by api.By, name string, _ api.Object) (api.Taken, error) {
+func (b *Backend) SendEvent(ctx context.Context, id device.ID, by device.By, name string, _ api.Object) (api.Taken, error) {
 	return change(ctx, b, id, by, func(d *api.Device) (api.Taken, error) {
 		if strings.HasPrefix(name, "device.") {
-			return api.Taken{}, &api.Refused{Status: 409, Message: "event " + name + " is the service's own"}
+			return api.Taken{}, device.Refuse(409, "%s", "event "+name+" is the service's own")
 		}
 		return move(d, name, name, by.Who), nil
 	})
@@ -291,14 +292,14 @@ func move(d *api.Device, to, event, who string) api.Taken {
 }
 
 // Reprovision implements api.Backend.
-func (b *Backend) Reprovision(ctx context.Context, id string, by api.By, _ string) (api.Reprovisioning, error) {
+func (b *Backend) Reprovision(ctx context.Context, id device.ID, by device.By, _ string) (api.Reprovisioning, error) {
 	return change(ctx, b, id, by, func(d *api.Device) (api.Reprovisioning, error) {
 		return api.Reprovisioning{Taken: move(d, "reprovisioning", "operator.reprovision", by.Who), ByModel: true}, nil
 	})
 }
 
 // Delete implements api.Backend.
-func (b *Backend) Delete(ctx context.Context, id string, by api.By) error {
+func (b *Backend) Delete(ctx context.Context, id device.ID, by device.By) error {
 	_, err := change(ctx, b, id, by, func(d *api.Device) (struct{}, error) {
 		delete(b.devices, d.ID)
 		return struct{}{}, nil
@@ -311,7 +312,7 @@ func Fleet() *Backend {
 	b := New()
 	seen := Now.Add(-90 * time.Second)
 	b.Put(api.Device{
-		ID: "pump-1", Model: "pump", ModelHash: "0123456789abcdef", State: "online", Value: "online", Connection: api.Online,
+		ID: "pump-1", Model: "pump", ModelHash: "0123456789abcdef", State: "online", Value: "online", Connection: device.Online,
 		LastSeen: &seen, Firmware: "1.4.2", Site: "north", Tags: map[string]string{"hall": "3"},
 		Context: api.Object(`{"attempts":0}`), Messages: api.Messages{Applied: 17, Duplicates: 1},
 		Twin: api.Twin{Version: 7, Desired: api.Object(`{"interval":10}`), Reported: api.Object(`{"interval":5}`), Delta: api.Object(`{"interval":10}`)},
@@ -325,7 +326,7 @@ func Fleet() *Backend {
 			Cause: api.Cause{Kind: "message", Channel: "telemetry", Epoch: 2, Seq: 3}, ModelHash: "0123456789abcdef",
 		}},
 	})
-	b.Put(api.Device{ID: "pump-2", Model: "pump", ModelHash: "0123456789abcdef", State: "quarantined", Value: "quarantined", Connection: api.Offline, Site: "south"})
+	b.Put(api.Device{ID: "pump-2", Model: "pump", ModelHash: "0123456789abcdef", State: "quarantined", Value: "quarantined", Connection: device.Offline, Site: "south"})
 	b.Put(api.Device{ID: "truck-1", Model: "coldchain", ModelHash: "fedcba9876543210", State: "ok", Value: "ok", Connection: api.Unknown})
 	return b
 }

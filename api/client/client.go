@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"devicetwin/api"
+	"devicetwin/device"
 )
 
 // Client calls one service. It may be used by any goroutine.
@@ -132,8 +133,8 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	return nil, problem
 }
 
-func devicePath(id string, rest ...string) string {
-	path := "/v1/devices/" + url.PathEscape(id)
+func devicePath(id device.ID, rest ...string) string {
+	path := "/v1/devices/" + url.PathEscape(string(id))
 	for _, part := range rest {
 		path += "/" + url.PathEscape(part)
 	}
@@ -158,14 +159,14 @@ func (c *Client) Devices(ctx context.Context, query string, limit int, cursor st
 }
 
 // Device returns everything that is known about a device.
-func (c *Client) Device(ctx context.Context, id string) (api.Device, error) {
+func (c *Client) Device(ctx context.Context, id device.ID) (api.Device, error) {
 	var device api.Device
 	err := c.do(ctx, request{method: http.MethodGet, path: devicePath(id)}, &device)
 	return device, err
 }
 
 // Why returns a device's last transitions, the newest first.
-func (c *Client) Why(ctx context.Context, id string, limit int) (api.Why, error) {
+func (c *Client) Why(ctx context.Context, id device.ID, limit int) (api.Why, error) {
 	var why api.Why
 	err := c.do(ctx, request{
 		method: http.MethodGet, path: devicePath(id, "why"), query: url.Values{"limit": {strconv.Itoa(limit)}},
@@ -174,12 +175,12 @@ func (c *Client) Why(ctx context.Context, id string, limit int) (api.Why, error)
 }
 
 // Delete deletes a device.
-func (c *Client) Delete(ctx context.Context, id string) error {
+func (c *Client) Delete(ctx context.Context, id device.ID) error {
 	return c.do(ctx, request{method: http.MethodDelete, path: devicePath(id), header: once()}, nil)
 }
 
 // Desire changes the desired properties.
-func (c *Client) Desire(ctx context.Context, id string, change api.DesiredChange) (api.Desired, error) {
+func (c *Client) Desire(ctx context.Context, id device.ID, change api.DesiredChange) (api.Desired, error) {
 	r := request{method: http.MethodPatch, path: devicePath(id, "desired"), query: url.Values{}, header: once(), body: change.Patch}
 	if change.Version != 0 {
 		r.header.Set("If-Match", strconv.Quote(strconv.FormatInt(change.Version, 10)))
@@ -196,7 +197,7 @@ func (c *Client) Desire(ctx context.Context, id string, change api.DesiredChange
 }
 
 // SendCommand sends a command.
-func (c *Client) SendCommand(ctx context.Context, id string, command api.NewCommand) (api.Command, error) {
+func (c *Client) SendCommand(ctx context.Context, id device.ID, command api.NewCommand) (api.Command, error) {
 	body := map[string]any{"name": command.Name}
 	if command.Data != nil {
 		body["data"] = command.Data
@@ -213,14 +214,14 @@ func (c *Client) SendCommand(ctx context.Context, id string, command api.NewComm
 }
 
 // Command returns a command with its status.
-func (c *Client) Command(ctx context.Context, id, command string) (api.Command, error) {
+func (c *Client) Command(ctx context.Context, id device.ID, command string) (api.Command, error) {
 	var found api.Command
 	err := c.do(ctx, request{method: http.MethodGet, path: devicePath(id, "commands", command)}, &found)
 	return found, err
 }
 
 // SendEvent sends an event to the device's statechart.
-func (c *Client) SendEvent(ctx context.Context, id, name string, data api.Object) (api.Taken, error) {
+func (c *Client) SendEvent(ctx context.Context, id device.ID, name string, data api.Object) (api.Taken, error) {
 	body := map[string]any{"name": name}
 	if data != nil {
 		body["data"] = data

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"devicetwin/device"
 )
 
 // Event is one server-sent event. Data is JSON, of the type that api names for
@@ -21,7 +23,7 @@ type Event struct {
 // Stream passes the changes of a device to handle, those after the event of the
 // given id if it is not empty. It returns nil when the service ended the stream, and
 // the error of handle.
-func (c *Client) Stream(ctx context.Context, id, after string, handle func(Event) error) error {
+func (c *Client) Stream(ctx context.Context, id device.ID, after string, handle func(Event) error) error {
 	header := http.Header{"Accept": {"text/event-stream"}}
 	if after != "" {
 		header.Set("Last-Event-ID", after)

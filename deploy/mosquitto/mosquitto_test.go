@@ -179,7 +179,7 @@ func (b *broker) mustConnect(t *testing.T, id, username, password string) *clien
 // enrol gives a device credentials.
 func (b *broker) enrol(t *testing.T, id string) (secret string) {
 	t.Helper()
-	secret, err := b.store.Issue(t.Context(), id, "first")
+	secret, err := b.store.Issue(t.Context(), device.ID(id), "first")
 	if err != nil {
 		t.Fatal(err)
 	}

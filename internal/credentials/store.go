@@ -18,6 +18,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"devicetwin/device"
 )
 
 const (
@@ -60,14 +62,14 @@ type issued struct {
 // Issue makes a new secret for the device under the given credential id and
 // returns it. Called again with the same id, as a retry does, it makes one more
 // secret that is good beside the first.
-func (s *Store) Issue(_ context.Context, device, credential string) (string, error) {
+func (s *Store) Issue(_ context.Context, id device.ID, credential string) (string, error) {
 	raw := make([]byte, secretBytes)
 	rand.Read(raw) // never fails
 	secret := hex.EncodeToString(raw)
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list, err := s.good(device)
+	list, err := s.good(id.Name())
 	if err != nil {
 		return "", err
 	}
@@ -81,7 +83,7 @@ func (s *Store) Issue(_ context.Context, device, credential string) (string, err
 	}
 	hashes := append(list[at].Hashes, hashOf(secret))
 	list[at].Hashes = hashes[max(0, len(hashes)-keptSecrets):]
-	if err := s.write(device, list); err != nil {
+	if err := s.write(id.Name(), list); err != nil {
 		return "", err
 	}
 	return secret, nil

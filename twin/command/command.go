@@ -2,46 +2,28 @@ package command
 
 import (
 	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"devicetwin/device"
 )
 
 // Status is how far a command has come.
-type Status string
+type Status = device.CommandStatus
 
-// The statuses. The device says Accepted, Succeeded, Failed and Rejected; the
-// others are the service's.
+// The statuses, by their short names.
 const (
-	Waiting    Status = "waiting"    // not sent yet
-	Sent       Status = "sent"       // sent, and not answered
-	Accepted   Status = "accepted"   // the device has it, and works on it
-	Succeeded  Status = "succeeded"  // the device has done it
-	Failed     Status = "failed"     // the device could not do it
-	Rejected   Status = "rejected"   // the device refused it
-	Expired    Status = "expired"    // its time was over first
-	Cancelled  Status = "cancelled"  // somebody took it back
-	Superseded Status = "superseded" // a newer one of the same name took its place
+	Waiting    = device.CommandWaiting
+	Sent       = device.CommandSent
+	Accepted   = device.CommandAccepted
+	Succeeded  = device.CommandSucceeded
+	Failed     = device.CommandFailed
+	Rejected   = device.CommandRejected
+	Expired    = device.CommandExpired
+	Cancelled  = device.CommandCancelled
+	Superseded = device.CommandSuperseded
 )
-
-// Ended reports whether a command with this status will change no more.
-func (s Status) Ended() bool {
-	switch s {
-	case Waiting, Sent, Accepted:
-		return false
-	}
-	return true
-}
-
-// FromDevice reports whether a device may answer with this status.
-func (s Status) FromDevice() bool {
-	switch s {
-	case Accepted, Succeeded, Failed, Rejected:
-		return true
-	}
-	return false
-}
 
 // Command is one order to a device, and what has come of it.
 type Command struct {
@@ -92,53 +74,29 @@ func DefaultLimits() Limits {
 	return Limits{Waiting: 2000, Bytes: 512 << 10, Data: 16 << 10, TTL: 30 * 24 * time.Hour}
 }
 
-// Refusal is why a command was not taken. Its codes are those of HTTP.
-type Refusal struct {
-	Code    int    `json:"code"`
-	Message string `json:"message"`
-}
-
-func (r *Refusal) Error() string { return r.Message }
-
-func refuse(code int, format string, args ...any) *Refusal {
-	return &Refusal{Code: code, Message: fmt.Sprintf(format, args...)}
-}
-
 const (
-	maxName   = 64
 	maxKey    = 128
 	maxResult = 1024
 	maxReason = 256
 )
 
 // check refuses a command that is none.
-func (c Command) check(l Limits) *Refusal {
+func (c Command) check(l Limits) *device.Refused {
 	switch {
-	case !ValidName(c.Name):
-		return refuse(400, "command name %q: expected 1 to %d letters, digits, and any of _ . -", clip(c.Name, maxName), maxName)
+	case !device.ValidName(c.Name):
+		return device.Refuse(400, "command name %q: expected 1 to %d letters, digits, and any of _ . -", clip(c.Name, device.MaxEventName), device.MaxEventName)
 	case len(c.Key) > maxKey:
-		return refuse(400, "idempotency key of %d bytes: expected at most %d", len(c.Key), maxKey)
+		return device.Refuse(400, "idempotency key of %d bytes: expected at most %d", len(c.Key), maxKey)
 	case len(c.Data) > l.Data:
-		return refuse(413, "the data of command %s has %d bytes, the limit is %d", c.Name, len(c.Data), l.Data)
+		return device.Refuse(413, "the data of command %s has %d bytes, the limit is %d", c.Name, len(c.Data), l.Data)
 	case len(c.Data) > 0 && !json.Valid(c.Data):
-		return refuse(400, "the data of command %s is no JSON value", c.Name)
+		return device.Refuse(400, "the data of command %s is not a JSON value", c.Name)
 	case !c.Expires.After(c.Created):
-		return refuse(400, "the time to live of command %s is over at once", c.Name)
+		return device.Refuse(400, "the time to live of command %s is over at once", c.Name)
 	case c.Expires.Sub(c.Created) > l.TTL:
-		return refuse(400, "the time to live of command %s is %v, the longest is %v", c.Name, c.Expires.Sub(c.Created), l.TTL)
+		return device.Refuse(400, "the time to live of command %s is %v, the longest is %v", c.Name, c.Expires.Sub(c.Created), l.TTL)
 	}
 	return nil
-}
-
-// ValidName reports whether a command may be called so: 1 to 64 letters, digits,
-// and any of _ . -
-func ValidName(name string) bool {
-	if name == "" || len(name) > maxName {
-		return false
-	}
-	return !strings.ContainsFunc(name, func(c rune) bool {
-		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '.' || c == '-')
-	})
 }
 
 func clip(s string, most int) string {

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"slices"
 	"time"
+
+	"devicetwin/device"
 )
 
 // KeptEnded is how many ended commands a queue remembers.
@@ -23,10 +25,10 @@ type Queue struct {
 // Add puts a command at the end. With replace, those of its name that wait are
 // superseded. A command whose key is known gives the known one back, and changes
 // nothing.
-func (q *Queue) Add(c Command, replace bool, l Limits) (added Command, superseded []Command, refused *Refusal) {
+func (q *Queue) Add(c Command, replace bool, l Limits) (added Command, superseded []Command, refused *device.Refused) {
 	if known, ok := q.byKey(c.Key); ok {
 		if known.Name != c.Name {
-			return Command{}, nil, refuse(409, "idempotency key %q belongs to command %s (%s)", c.Key, known.Name, known.ID)
+			return Command{}, nil, device.Refuse(409, "idempotency key %q belongs to command %s (%s)", c.Key, known.Name, known.ID)
 		}
 		return known, nil, nil
 	}
@@ -47,9 +49,9 @@ func (q *Queue) Add(c Command, replace bool, l Limits) (added Command, supersede
 	}
 	switch {
 	case count >= l.Waiting:
-		return Command{}, nil, refuse(429, "%d commands wait already", count)
+		return Command{}, nil, device.Refuse(429, "%d commands wait already", count)
 	case bytes > l.Bytes:
-		return Command{}, nil, refuse(429, "the commands that wait would have %d bytes, the limit is %d", bytes, l.Bytes)
+		return Command{}, nil, device.Refuse(429, "the commands that wait would have %d bytes, the limit is %d", bytes, l.Bytes)
 	}
 	if replace {
 		for _, w := range q.Waiting {
@@ -128,7 +130,7 @@ func (q *Queue) Answer(id string, s Status, result json.RawMessage, reason strin
 
 // Cancel ends a command that waits or is under way. The device is not told: it
 // may still do what it was sent.
-func (q *Queue) Cancel(id, reason string, now time.Time) (Command, *Refusal) {
+func (q *Queue) Cancel(id, reason string, now time.Time) (Command, *device.Refused) {
 	if q.Flight != nil && q.Flight.ID == id {
 		ended := q.end(*q.Flight, Cancelled, nil, reason, now)
 		q.Flight = nil
@@ -140,9 +142,9 @@ func (q *Queue) Cancel(id, reason string, now time.Time) (Command, *Refusal) {
 		return ended, nil
 	}
 	if c, ok := q.Find(id); ok {
-		return c, refuse(409, "command %s has ended already: %s", clip(id, maxKey), c.Status)
+		return c, device.Refuse(409, "command %s has ended already: %s", clip(id, maxKey), c.Status)
 	}
-	return Command{}, refuse(404, "no command %s is known", clip(id, maxKey))
+	return Command{}, device.Refuse(404, "no command %s is known", clip(id, maxKey))
 }
 
 // Expire ends the commands whose time is over: the one under way first, then

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"devicetwin/device"
 )
 
 var t0 = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -139,7 +141,7 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-func code(r *Refusal) int {
+func code(r *device.Refused) int {
 	if r == nil {
 		return 0
 	}
@@ -319,7 +321,7 @@ func TestEndedIsBounded(t *testing.T) {
 func TestNames(t *testing.T) {
 	got := map[string]bool{}
 	for _, name := range []string{"a", "a.b-c_9", "", "ä", "a b", "a/b", "a+", strings.Repeat("a", 64), strings.Repeat("a", 65)} {
-		got[name] = ValidName(name)
+		got[name] = device.ValidName(name)
 	}
 	want := map[string]bool{"a": true, "a.b-c_9": true, "": false, "ä": false, "a b": false, "a/b": false, "a+": false,
 		strings.Repeat("a", 64): true, strings.Repeat("a", 65): false}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"devicetwin/deploy/devstack/process"
+	"devicetwin/device"
 )
 
 // connections is how many the load generator has.
@@ -168,7 +169,7 @@ func (r *run) playPaced(ctx context.Context, name, what string, n int, rate floa
 	}
 	row.Value = float64(d.between(sp.from, sp.to)) / sp.seconds
 	if worker != nil {
-		view, err := s.twins.Snapshot(ctx, devices[0].id)
+		view, err := s.twins.Snapshot(ctx, device.ID(devices[0].id))
 		if err != nil {
 			return err
 		}

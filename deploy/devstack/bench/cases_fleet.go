@@ -105,7 +105,7 @@ func (s *system) newest(ctx context.Context, devices []*account) ([]*account, er
 	}
 	byID := map[string]*account{}
 	for _, a := range devices {
-		byID[workflows.WorkflowID(a.id)] = a
+		byID[workflows.WorkflowID(device.ID(a.id))] = a
 	}
 	var newest []*account
 	for _, w := range answer.GetExecutions() {
@@ -256,10 +256,10 @@ func (s *system) signalOne(ctx context.Context, a *account) error {
 	if a.hot {
 		temperature = 80
 	}
-	return s.twins.Signal(ctx, a.id, device.Batch{Messages: []device.Message{{
+	return s.twins.Deliver(ctx, device.Delivery{ID: device.ID(a.id), Start: true, Batch: device.Batch{Messages: []device.Message{{
 		Channel: device.ChannelTelemetry, Data: map[string]any{"temperature": temperature},
 		Time: now.UTC().Truncate(time.Millisecond), Epoch: 1, Seq: a.sent(),
-	}}})
+	}}}})
 }
 
 func (r *run) temporalRow(ctx context.Context, s *system, devices []*account, sp span) error {

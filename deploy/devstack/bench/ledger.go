@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"devicetwin/deploy/devstack/process"
+	"devicetwin/device"
 	"devicetwin/workflows"
 )
 
@@ -109,7 +110,7 @@ func (s *system) awaitExpected(ctx context.Context, devices []*account, expect e
 func (s *system) unexpected(ctx context.Context, devices []*account, expect expectation) (wrong []*account, faults []string, err error) {
 	var mu sync.Mutex
 	err = each(ctx, devices, func(ctx context.Context, a *account) error {
-		view, err := s.twins.Snapshot(ctx, a.id)
+		view, err := s.twins.Snapshot(ctx, device.ID(a.id))
 		fault := ""
 		switch {
 		case err != nil && ctx.Err() != nil:
@@ -164,7 +165,7 @@ func (s *system) read(ctx context.Context, devices []*account, from time.Time, c
 	var faults []string
 	var mu sync.Mutex
 	err := each(ctx, devices, func(ctx context.Context, a *account) error {
-		log, err := s.twins.Applied(ctx, a.id)
+		log, err := s.twins.Applied(ctx, device.ID(a.id))
 		if err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 
 	"devicetwin/api"
 	"devicetwin/api/client"
+	"devicetwin/device"
 )
 
 // An operator's day, with real servers and a device that answers.
@@ -37,7 +38,7 @@ func TestOperator(t *testing.T) {
 		})
 	}
 	known("the pump is online", func(d api.Device) bool {
-		return d.State == "online" && d.Connection == api.Online && d.Firmware == "1.4.2" && d.LastSeen != nil
+		return d.State == "online" && d.Connection == device.Online && d.Firmware == "1.4.2" && d.LastSeen != nil
 	})
 	stream := listen(t, operator, "pump-1")
 	stream.await(t, api.EventSnapshot)
@@ -112,7 +113,7 @@ func commandThePump(t *testing.T, operator *client.Client, pump *mqttDevice) {
 		t.Fatal(err)
 	}
 	second, err := operator.SendCommand(t.Context(), "pump-1", api.NewCommand{Name: "reboot"})
-	if err != nil || second.Status != api.Waiting {
+	if err != nil || second.Status != device.CommandWaiting {
 		t.Fatalf("second command: %+v, %v", second, err)
 	}
 	var got struct {
@@ -126,7 +127,7 @@ func commandThePump(t *testing.T, operator *client.Client, pump *mqttDevice) {
 	pump.publish("devices/pump-1/commands/reboot/ack", fmt.Sprintf(`{"id": %q, "status": "succeeded", "result": {"uptime": 0}}`, first.ID))
 	eventually(t, "the command succeeded", func(ctx context.Context) bool {
 		c, err := operator.Command(ctx, "pump-1", first.ID)
-		return err == nil && c.Status == api.Succeeded && c.Done != nil && c.By == "anonymous"
+		return err == nil && c.Status == device.CommandSucceeded && c.Done != nil && c.By == "anonymous"
 	})
 	if m := pump.next(); !strings.Contains(m.payload, second.ID) {
 		t.Errorf("%s %s, want command %s", m.topic, m.payload, second.ID)
@@ -184,13 +185,13 @@ type listener struct {
 	seen map[string]int
 }
 
-func listen(t *testing.T, operator *client.Client, device string) *listener {
+func listen(t *testing.T, operator *client.Client, id device.ID) *listener {
 	l := &listener{seen: map[string]int{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		err := operator.Stream(ctx, device, "", func(e client.Event) error {
+		err := operator.Stream(ctx, id, "", func(e client.Event) error {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			l.seen[e.Type]++

@@ -11,6 +11,7 @@ import (
 
 	"devicetwin/deploy/devstack/process"
 	"devicetwin/deploy/devstack/stack"
+	"devicetwin/device"
 	"devicetwin/service"
 	"devicetwin/workflows"
 )
@@ -48,14 +49,14 @@ func TestAThousandCallersOneDevice(t *testing.T) {
 	twins := workflows.NewClient(dialTemporal(t, servers.settings["DEVICETWIN_TEMPORAL_ADDRESS"]), stack.Namespace, taskQueue, models[0].Hash())
 	eventually(t, "p1 has a workflow", func(ctx context.Context) bool {
 		view, err := twins.Describe(ctx, "p1")
-		return err == nil && view.Connection == workflows.ConnectionOnline
+		return err == nil && view.Connection == device.Online
 	})
 
 	ordered := make([]string, callers)
 	var all sync.WaitGroup
 	for i := range callers {
 		all.Go(func() {
-			c, err := twins.Command(t.Context(), "p1", workflows.By{Who: fmt.Sprint("caller ", i)}, workflows.Order{
+			c, err := twins.Command(t.Context(), "p1", device.By{Who: fmt.Sprint("caller ", i)}, workflows.Order{
 				Name: "count", Data: json.RawMessage(fmt.Sprintf(`{"caller":%d}`, i)), TTL: time.Hour,
 			})
 			if err != nil {

@@ -16,6 +16,7 @@ import (
 	"go.temporal.io/api/history/v1"
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 	"devicetwin/workflows"
 )
@@ -30,24 +31,24 @@ const historiesDir = root + "/workflows/testdata/histories"
 // three still end where the recorded ones did.
 func TestRecordHistories(t *testing.T) {
 	s := startSystem(t, 40)
-	say := func(device, topic, payload string) {
+	say := func(name, topic, payload string) {
 		t.Helper()
-		d := connect(t, s.MQTT.URL(), device+"-says")
-		d.publish("devices/"+device+"/"+topic, payload)
+		d := connect(t, s.MQTT.URL(), name+"-says")
+		d.publish("devices/"+name+"/"+topic, payload)
 		d.disconnect()
 	}
-	crash := func(device string) {
+	crash := func(name string) {
 		t.Helper()
 		for range 3 {
-			say(device, "status", `{"status":"boot","firmware":"1.4.2","site":"north"}`)
+			say(name, "status", `{"status":"boot","firmware":"1.4.2","site":"north"}`)
 		}
-		say(device, "telemetry", `{"code":117}`)
+		say(name, "telemetry", `{"code":117}`)
 	}
 	// reach waits for a state, and for another credential than the one before.
-	reach := func(device, state, before string) (credential string) {
+	reach := func(name, state, before string) (credential string) {
 		t.Helper()
-		eventually(t, device+" in state "+state, func(ctx context.Context) bool {
-			view, err := s.twins.Snapshot(ctx, device)
+		eventually(t, name+" in state "+state, func(ctx context.Context) bool {
+			view, err := s.twins.Snapshot(ctx, device.ID(name))
 			if err != nil || view.StateName != state {
 				return false
 			}
@@ -101,54 +102,54 @@ func TestRecordHistories(t *testing.T) {
 	if err := os.MkdirAll(historiesDir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, device := range []string{"obedient", "stubborn", "talkative", "operated"} {
-		recordHistories(t, s, device)
+	for _, name := range []string{"obedient", "stubborn", "talkative", "operated"} {
+		recordHistories(t, s, name)
 	}
 	recordModel(t)
 }
 
 // operate has a device with a twin, commands and an operator, over the end of a
 // run.
-func operate(t *testing.T, s *system, say func(device, topic, payload string)) {
+func operate(t *testing.T, s *system, say func(name, topic, payload string)) {
 	t.Helper()
-	const device = "operated"
-	say(device, "status", `{"status":"boot"}`)
-	say(device, "twin/update", `{"state":{"reported":{"fan":"low"}}}`)
+	const name = "operated"
+	say(name, "status", `{"status":"boot"}`)
+	say(name, "twin/update", `{"state":{"reported":{"fan":"low"}}}`)
 	eventually(t, "operated has a twin", func(ctx context.Context) bool {
-		view, err := s.twins.Describe(ctx, device)
+		view, err := s.twins.Describe(ctx, name)
 		return err == nil && len(view.Twins) == 1
 	})
-	by := workflows.By{Who: "ann"}
+	by := device.By{Who: "ann"}
 	ctx := t.Context()
-	if _, err := s.twins.Desire(ctx, device, by, workflows.Desire{Patch: []byte(`{"fan":"high"}`), Within: time.Hour}); err != nil {
+	if _, err := s.twins.Desire(ctx, name, by, workflows.Desire{Patch: []byte(`{"fan":"high"}`), Within: time.Hour}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.twins.SetTags(ctx, device, by, map[string]*string{"line": new("3")}); err != nil {
+	if _, err := s.twins.SetTags(ctx, name, by, map[string]*string{"line": new("3")}); err != nil {
 		t.Fatal(err)
 	}
-	order := func(name string) string {
-		c, err := s.twins.Command(ctx, device, by, workflows.Order{Name: name, TTL: time.Hour})
+	order := func(command string) string {
+		c, err := s.twins.Command(ctx, name, by, workflows.Order{Name: command, TTL: time.Hour})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return c.ID
 	}
 	first, second := order("first"), order("second")
-	if _, err := s.twins.CancelCommand(ctx, device, by, second); err != nil {
+	if _, err := s.twins.CancelCommand(ctx, name, by, second); err != nil {
 		t.Fatal(err)
 	}
-	say(device, "status", `{"status":"offline"}`)
-	say(device, "status", `{"status":"boot"}`)
-	say(device, "commands/first/ack", fmt.Sprintf(`{"id":"%s","status":"succeeded"}`, first))
+	say(name, "status", `{"status":"offline"}`)
+	say(name, "status", `{"status":"boot"}`)
+	say(name, "commands/first/ack", fmt.Sprintf(`{"id":"%s","status":"succeeded"}`, first))
 	for range 60 {
-		say(device, "status", `{"status":"online"}`)
+		say(name, "status", `{"status":"online"}`)
 	}
 	eventually(t, "operated continued as new", func(ctx context.Context) bool {
-		view, err := s.twins.Describe(ctx, device)
+		view, err := s.twins.Describe(ctx, name)
 		return err == nil && view.Runs > 0 && view.Commands.Flight == nil && len(view.Commands.Ended) == 2
 	})
 	// So that the last run has a completed task.
-	if _, err := s.twins.SetTags(ctx, device, by, map[string]*string{"line": nil}); err != nil {
+	if _, err := s.twins.SetTags(ctx, name, by, map[string]*string{"line": nil}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -156,14 +157,14 @@ func operate(t *testing.T, s *system, say func(device, topic, payload string)) {
 // recordHistories writes the histories of all runs of a device's workflow, the
 // last run first. What was recorded by an earlier version stays as it is: devices
 // in the field have such histories.
-func recordHistories(t *testing.T, s *system, device string) {
+func recordHistories(t *testing.T, s *system, name string) {
 	t.Helper()
 	temporal := dialTemporal(t, s.Temporal.Addr())
 	run := ""
 	for n := 0; ; n++ {
 		var recorded history.History
 		previous := ""
-		events := temporal.GetWorkflowHistory(t.Context(), workflows.WorkflowID(device), run, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+		events := temporal.GetWorkflowHistory(t.Context(), workflows.WorkflowID(device.ID(name)), run, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 		for events.HasNext() {
 			e, err := events.Next()
 			if err != nil {
@@ -178,7 +179,7 @@ func recordHistories(t *testing.T, s *system, device string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		file := filepath.Join(historiesDir, fmt.Sprintf("%s-%d.json", device, n))
+		file := filepath.Join(historiesDir, fmt.Sprintf("%s-%d.json", name, n))
 		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 			if err := os.WriteFile(file, append(anonymous(raw), '\n'), 0o644); err != nil {
 				t.Fatal(err)

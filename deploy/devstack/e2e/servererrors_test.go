@@ -106,9 +106,9 @@ func TestWhatTheServerSaysOfOperations(t *testing.T) {
 	}
 	defer w.Stop()
 	twins := workflows.NewClient(server, stack.Namespace, "endings", "")
-	begin := func(device string) {
+	begin := func(id device.ID) {
 		t.Helper()
-		_, err := server.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: workflows.WorkflowID(device), TaskQueue: "endings"}, workflows.WorkflowType, 0)
+		_, err := server.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: workflows.WorkflowID(id), TaskQueue: "endings"}, workflows.WorkflowType, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,13 +116,13 @@ func TestWhatTheServerSaysOfOperations(t *testing.T) {
 
 	// Accepted by a run that ended before it answered: the next run answers.
 	begin("continued")
-	if err := twins.Delete(t.Context(), "continued", workflows.By{}); err != nil {
+	if err := twins.Delete(t.Context(), "continued", device.By{}); err != nil {
 		t.Errorf("an operation that met the end of a run: %v", err)
 	}
 	eventually(t, "a workflow that ended is an unknown device", func(ctx context.Context) bool {
 		began := time.Now()
-		err := twins.Delete(ctx, "continued", workflows.By{})
-		return errors.Is(err, workflows.ErrUnknownDevice) && time.Since(began) < 2*time.Second
+		err := twins.Delete(ctx, "continued", device.By{})
+		return errors.Is(err, device.ErrUnknown) && time.Since(began) < 2*time.Second
 	})
 
 	// What the server says in that case, as it says it.
@@ -149,9 +149,21 @@ func TestWhatTheServerSaysOfBatches(t *testing.T) {
 	large := device.Batch{ID: "b", Messages: []device.Message{{
 		Channel: device.ChannelTelemetry, Data: map[string]any{"text": strings.Repeat("x", 2_500_000)}, Time: time.Now(),
 	}}}
-	err := twins.Signal(t.Context(), "large", large)
-	var permanent interface{ Permanent() bool }
-	if !errors.As(err, &permanent) || !permanent.Permanent() {
-		t.Errorf("a batch of 2.5 MB: %v, want a permanent error", err)
+	for _, start := range []bool{true, false} {
+		if !start { // a batch that fits makes the workflow
+			small := device.Batch{ID: "a", Messages: []device.Message{{Channel: device.ChannelStatus, Time: time.Now()}}}
+			if err := twins.Deliver(t.Context(), device.Delivery{ID: "large", Batch: small, Start: true}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := twins.Deliver(t.Context(), device.Delivery{ID: "large", Batch: large, Start: start})
+		var refused *device.Refused
+		if !errors.As(err, &refused) || refused.Code != http.StatusRequestEntityTooLarge {
+			t.Errorf("a batch of 2.5 MB (start: %t): %v, want a refusal with code 413", start, err)
+		}
+	}
+	err := twins.Deliver(t.Context(), device.Delivery{ID: "nobody", Batch: device.Batch{ID: "a"}})
+	if !errors.Is(err, device.ErrNoTwin) {
+		t.Errorf("a batch for a device without a workflow: %v, want %v", err, device.ErrNoTwin)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"devicetwin/deploy/devstack/pki"
 	"devicetwin/deploy/devstack/process"
 	"devicetwin/deploy/devstack/stack"
+	"devicetwin/device"
 	"devicetwin/workflows"
 )
 
@@ -163,11 +164,11 @@ func TestStandaloneByHand(t *testing.T) {
 	}
 }
 
-func (s *standalone) awaitState(device, state string) {
+func (s *standalone) awaitState(id device.ID, state string) {
 	s.t.Helper()
 	twins := workflows.NewClient(dialTemporal(s.t, "127.0.0.1:"+s.temporal), stack.Namespace, taskQueue, "")
-	eventually(s.t, device+" in state "+state, func(ctx context.Context) bool {
-		view, err := twins.Snapshot(ctx, device)
+	eventually(s.t, string(id)+" in state "+state, func(ctx context.Context) bool {
+		view, err := twins.Snapshot(ctx, id)
 		return err == nil && view.StateName == state
 	})
 }

@@ -4,9 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"fmt"
-	"regexp"
 
+	"devicetwin/device"
 	"devicetwin/internal/cli"
 	"devicetwin/internal/credentials"
 )
@@ -24,19 +23,18 @@ type issueCommand struct {
 	} `embed:"" prefix:"worker-"`
 }
 
-var deviceID = regexp.MustCompile(`^[a-zA-Z0-9:_-]{1,128}$`)
-
 // Run prints the only copy of the password.
 func (c *issueCommand) Run(ctx context.Context, streams cli.Streams) error {
-	if !deviceID.MatchString(c.Device) {
-		return cli.Usage(fmt.Errorf("device id %q: expected %s", c.Device, deviceID))
+	of, err := device.New(device.KindDevice, c.Device)
+	if err != nil {
+		return cli.Usage(err)
 	}
 	store, err := credentials.Open(c.Worker.Credentials)
 	if err != nil {
 		return err
 	}
 	id := "first-" + rand.Text()
-	secret, err := store.Issue(ctx, c.Device, id)
+	secret, err := store.Issue(ctx, of, id)
 	if err != nil {
 		return err
 	}

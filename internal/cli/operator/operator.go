@@ -14,6 +14,7 @@ import (
 
 	"devicetwin/api"
 	"devicetwin/api/client"
+	"devicetwin/device"
 	"devicetwin/internal/cli"
 )
 
@@ -112,7 +113,7 @@ func (c *devicesListCommand) Run(ctx context.Context, streams cli.Streams) error
 
 type devicesGetCommand struct {
 	ClientConfig
-	ID string `arg:"" help:"Device."`
+	ID device.ID `arg:"" help:"Device."`
 }
 
 // Run shows the device.
@@ -123,8 +124,8 @@ func (c *devicesGetCommand) Run(ctx context.Context, streams cli.Streams) error 
 
 type devicesWhyCommand struct {
 	ClientConfig
-	ID    string `arg:"" help:"Device."`
-	Limit int    `env:"-" help:"Transitions, at most." default:"10"`
+	ID    device.ID `arg:"" help:"Device."`
+	Limit int       `env:"-" help:"Transitions, at most." default:"10"`
 }
 
 // Run shows the transitions, the newest first.
@@ -135,7 +136,7 @@ func (c *devicesWhyCommand) Run(ctx context.Context, streams cli.Streams) error 
 
 type devicesDeleteCommand struct {
 	ClientConfig
-	IDs []string `arg:"" name:"id" help:"Devices."`
+	IDs []device.ID `arg:"" name:"id" help:"Devices."`
 }
 
 // Run deletes one after the other, and tells of each.
@@ -145,7 +146,7 @@ func (c *devicesDeleteCommand) Run(ctx context.Context, streams cli.Streams) err
 		return err
 	}
 	var faults []error
-	deleted := []string{}
+	deleted := []device.ID{}
 	for _, id := range c.IDs {
 		if err := from.Delete(ctx, id); err != nil {
 			faults = append(faults, fmt.Errorf("delete %s: %w", id, err))
@@ -167,7 +168,7 @@ type desiredCommand struct {
 
 type desiredSetCommand struct {
 	ClientConfig
-	ID      string        `arg:"" help:"Device."`
+	ID      device.ID     `arg:"" help:"Device."`
 	Values  []string      `arg:"" optional:"" name:"key=value" help:"Properties: net.interval=10; a value is JSON, or else a text; null removes the property."`
 	File    string        `env:"-" help:"File with a JSON merge patch; - for standard input." placeholder:"FILE"`
 	Shadow  string        `env:"-" help:"Name of a shadow; without it the classic one."`
@@ -197,7 +198,7 @@ type commandCommand struct {
 
 type commandSendCommand struct {
 	ClientConfig
-	ID      string        `arg:"" help:"Device."`
+	ID      device.ID     `arg:"" help:"Device."`
 	Name    string        `arg:"" help:"Command."`
 	Data    string        `env:"-" help:"What the device gets: a JSON object." placeholder:"JSON"`
 	TTL     time.Duration `env:"-" name:"ttl" help:"Time to live: what is not done by then, has expired."`
@@ -227,22 +228,22 @@ func (c *commandSendCommand) Run(ctx context.Context, streams cli.Streams) error
 	if err := c.show(streams.Out, command, func(w io.Writer) { commandTable(w, []api.Command{command}) }); err != nil {
 		return err
 	}
-	if c.Wait && command.Status != api.Succeeded {
-		return fmt.Errorf("command %s of device %s: %s", c.Name, c.ID, strings.TrimSuffix(command.Status+": "+command.Reason, ": "))
+	if c.Wait && command.Status != device.CommandSucceeded {
+		return fmt.Errorf("command %s of device %s: %s", c.Name, c.ID, strings.TrimSuffix(string(command.Status)+": "+command.Reason, ": "))
 	}
 	return nil
 }
 
 // awaitCommand asks until the command is done.
-func awaitCommand(ctx context.Context, from *client.Client, device string, command api.Command) (api.Command, error) {
-	for !command.Final() {
+func awaitCommand(ctx context.Context, from *client.Client, id device.ID, command api.Command) (api.Command, error) {
+	for !command.Status.Ended() {
 		select {
 		case <-ctx.Done():
 			return command, fmt.Errorf("wait for command %s: it is %s, and goes on: %w", command.ID, command.Status, ctx.Err())
 		case <-time.After(500 * time.Millisecond):
 		}
 		var err error
-		if command, err = from.Command(ctx, device, command.ID); err != nil {
+		if command, err = from.Command(ctx, id, command.ID); err != nil {
 			return command, err
 		}
 	}
@@ -255,9 +256,9 @@ type eventsCommand struct {
 
 type eventsSendCommand struct {
 	ClientConfig
-	ID   string `arg:"" help:"Device."`
-	Name string `arg:"" help:"Event, as the model names it."`
-	Data string `env:"-" help:"Its data: a JSON object." placeholder:"JSON"`
+	ID   device.ID `arg:"" help:"Device."`
+	Name string    `arg:"" help:"Event, as the model names it."`
+	Data string    `env:"-" help:"Its data: a JSON object." placeholder:"JSON"`
 }
 
 // Run sends the event.

@@ -19,6 +19,7 @@ import (
 	"devicetwin/api"
 	"devicetwin/api/apitest"
 	"devicetwin/api/client"
+	"devicetwin/device"
 	"devicetwin/internal/cli"
 )
 
@@ -144,7 +145,7 @@ func TestCommandsNeedATokenWhereOneIsAsked(t *testing.T) {
 
 // A command that is waited for decides the exit status.
 func TestCommandSendWaits(t *testing.T) {
-	for final, want := range map[string]int{api.Succeeded: cli.ExitOK, api.Rejected: cli.ExitFailed} {
+	for final, want := range map[device.CommandStatus]int{device.CommandSucceeded: cli.ExitOK, device.CommandRejected: cli.ExitFailed} {
 		fleet, _ := serveFleet(t)
 		go func() { // the device
 			for open := true; open; {
@@ -156,7 +157,7 @@ func TestCommandSendWaits(t *testing.T) {
 			}
 		}()
 		status, stdout, stderr := run("command", "send", "pump-1", "reboot", "--wait")
-		if status != want || !strings.Contains(stdout, final) || want != cli.ExitOK && !strings.Contains(stderr, "rejected: because") {
+		if status != want || !strings.Contains(stdout, string(final)) || want != cli.ExitOK && !strings.Contains(stderr, "rejected: because") {
 			t.Errorf("%s: status %d\n%s%s", final, status, stdout, stderr)
 		}
 	}
@@ -201,13 +202,13 @@ func TestWatchPrintsLines(t *testing.T) {
 		ended <- cli.Execute(ctx, &grammar, "devicetwin", "", []string{"devices", "watch", "pump-1"}, &out, io.Discard)
 	}()
 	out.await(t, "snapshot   online, online, twin version 7\n")
-	_, _ = fleet.SendEvent(ctx, "pump-1", api.By{Who: "ops", Operation: "1"}, "maintenance", nil)
+	_, _ = fleet.SendEvent(ctx, "pump-1", device.By{Who: "ops", ID: "1"}, "maintenance", nil)
 	out.await(t, "state      online -> maintenance on maintenance (operation event by ops)\n")
-	_, _ = fleet.Desire(ctx, "pump-1", api.By{Operation: "2"}, api.DesiredChange{Patch: api.Object(`{"a":1}`)})
+	_, _ = fleet.Desire(ctx, "pump-1", device.By{ID: "2"}, api.DesiredChange{Patch: api.Object(`{"a":1}`)})
 	out.await(t, "twin       version 8, delta ")
-	_, _ = fleet.SendCommand(ctx, "pump-1", api.By{Operation: "3"}, api.NewCommand{Name: "reboot"})
+	_, _ = fleet.SendCommand(ctx, "pump-1", device.By{ID: "3"}, api.NewCommand{Name: "reboot"})
 	out.await(t, "command    reboot (c1) waiting\n")
-	_ = fleet.Delete(ctx, "pump-1", api.By{Operation: "4"})
+	_ = fleet.Delete(ctx, "pump-1", device.By{ID: "4"})
 	out.await(t, "gone       the device is gone\n")
 	if status := <-ended; status != cli.ExitOK {
 		t.Errorf("exit status %d", status)

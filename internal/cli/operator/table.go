@@ -49,7 +49,7 @@ func orNone(s string) string {
 // deviceDetails shows a device.
 func deviceDetails(w io.Writer, d api.Device) {
 	line := func(name, value string) { fmt.Fprintf(w, "%s\t%s\n", name, value) }
-	line("device", d.ID)
+	line("device", string(d.ID))
 	line("model", fmt.Sprintf("%s (%.12s)", d.Model, d.ModelHash))
 	line("state", d.State)
 	connection := d.Connection

@@ -13,13 +13,14 @@ import (
 
 	"devicetwin/api"
 	"devicetwin/api/client"
+	"devicetwin/device"
 	"devicetwin/internal/cli"
 	"devicetwin/simulator"
 )
 
 type devicesWatchCommand struct {
 	ClientConfig
-	ID string `arg:"" help:"Device."`
+	ID device.ID `arg:"" help:"Device."`
 }
 
 // errGone ends a watch: the device was deleted.
@@ -53,11 +54,11 @@ type watcher interface {
 
 // follow reads the stream, again and again. A service that is away is waited for
 // once it has been there.
-func follow(ctx context.Context, from *client.Client, device string, screen watcher, complaints io.Writer) error {
+func follow(ctx context.Context, from *client.Client, id device.ID, screen watcher, complaints io.Writer) error {
 	last, been := "", false
 	const shortest, longest = time.Second, 15 * time.Second
 	for wait := shortest; ; wait = min(2*wait, longest) {
-		err := from.Stream(ctx, device, last, func(e client.Event) error {
+		err := from.Stream(ctx, id, last, func(e client.Event) error {
 			been, wait = true, shortest
 			if e.ID != "" {
 				last = e.ID
@@ -154,7 +155,7 @@ func eventText(e client.Event) string {
 type screenWatcher struct {
 	out    io.Writer
 	from   *client.Client
-	device string
+	device device.ID
 	now    func() time.Time
 
 	last   api.Device
@@ -172,8 +173,8 @@ func (w *screenWatcher) show(ctx context.Context, e client.Event) error {
 		w.recent = append(w.recent, fmt.Sprintf("%s  %-10s %s", w.now().Format("15:04:05"), e.Type, eventText(e)))
 		w.recent = w.recent[max(0, len(w.recent)-shownEvents):]
 		// The events tell what changed, the device how it all is now.
-		if device, err := w.from.Device(ctx, w.device); err == nil {
-			w.last = device
+		if shown, err := w.from.Device(ctx, w.device); err == nil {
+			w.last = shown
 		}
 	}
 	return w.draw()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 	"devicetwin/internal/cli"
 	"devicetwin/points"
@@ -200,8 +201,8 @@ type fleetTwins struct {
 	states []string
 }
 
-func (t fleetTwins) Applied(ctx context.Context, device string) (simulator.AppliedLog, error) {
-	applied, err := t.client.Applied(ctx, device)
+func (t fleetTwins) Applied(ctx context.Context, id string) (simulator.AppliedLog, error) {
+	applied, err := t.client.Applied(ctx, device.ID(id))
 	if err != nil {
 		return simulator.AppliedLog{}, err
 	}

@@ -44,26 +44,26 @@ func newCounters() *counters {
 
 		received: s.Counter("received_total", "MQTT messages received.", field("received")),
 		repeated: s.Counter("repeated_total", "MQTT messages delivered again that the bridge still knew.", field("repeated")),
-		ignored:  s.Counter("ignored_total", "Retained copies, commands to devices and answers to requests, which are no input.", field("ignored")),
+		ignored:  s.Counter("ignored_total", "Retained copies, commands to devices and responses to requests, which are not input.", field("ignored")),
 		foreign:  s.Counter("foreign_total", "MQTT messages of devices that belong to other partitions.", field("foreign")),
 
 		messages: s.Counter("messages_total", "JSON objects received.", field("messages")),
-		gaps:     s.Counter("gaps_total", "Gaps in the numbers of devices.", field("gaps")),
+		gaps:     s.Counter("gaps_total", "Gaps in the message numbers of devices.", field("gaps")),
 		relevant: s.Counter("relevant_total", "Messages that can matter to the model.", field("relevant")),
 
 		events:         s.Counter("events_total", "Messages accepted by Temporal.", field("events")),
 		signals:        s.Counter("signals_total", "Signals accepted by Temporal.", field("signals")),
 		signalFailures: s.Counter("signal_failures_total", "Attempts to signal that failed and are repeated.", field("signal_failures")),
-		outage:         s.Flag("temporal_outage", "1 while signals fail and one at a time tries.", field("temporal_outage")),
+		outage:         s.Flag("temporal_outage", "1 while signals fail; one at a time is tried.", field("temporal_outage")),
 
-		deadLetters: figures.Counters(s, "dead_letters_total", "reason", Reasons(), "Messages refused, by reason.", field("dead_letters")),
+		deadLetters: figures.Counters(s, "dead_letters_total", "reason", Reasons(), "Rejected messages, by reason.", field("dead_letters")),
 		deadLettersUnpublished: s.Counter("dead_letters_unpublished_total", "Dead letters that could not be published.",
 			field("dead_letters_unpublished")),
 
-		tooLate:       s.Counter("too_late_total", "Messages not signalled because they were sent before all that this bridge knows of their device, and another may have left them out."),
+		tooLate:       s.Counter("too_late_total", "Messages not signalled because they are older than everything that this bridge knows of their device: another bridge may have left them out."),
 		unknownModels: s.Counter("unknown_models_total", "Birth messages that name a model that this bridge does not have."),
-		rejected:      s.Counter("requests_rejected_total", "Requests of shadows that the bridge itself answered: no workflow, too many, too large."),
-		unanswered:    s.Counter("answers_unpublished_total", "Answers of the bridge that could not be published."),
+		rejected:      s.Counter("requests_rejected_total", "Shadow requests that the bridge itself rejected: no workflow, too many, too large."),
+		unanswered:    s.Counter("answers_unpublished_total", "Responses of the bridge that could not be published."),
 
 		connects:     s.Counter("connects_total", "Connections to the broker.", field("connects")),
 		connectsLost: s.Counter("connections_lost_total", "Connections to the broker that were lost.", field("connections_lost")),
@@ -75,23 +75,23 @@ func newCounters() *counters {
 		held:      s.Gauge("held_messages", "MQTT messages in memory.", field("held_messages")),
 		heldBytes: s.Gauge("held_bytes", "Bytes of payload in memory."),
 
-		inFlight: s.Gauge("signals_in_flight", "Signals on their way to Temporal.", field("signals_in_flight")),
-		limit:    s.Gauge("signals_limit", "Signals that may be on their way to Temporal now, by how long they take.", field("signals_limit")),
-		linger: s.Duration("linger_seconds", "Rest of a device between its signals now, by how long they take; 0 while Temporal is idle.",
+		inFlight: s.Gauge("signals_in_flight", "Signals in flight to Temporal.", field("signals_in_flight")),
+		limit:    s.Gauge("signals_limit", "Limit of signals in flight, which follows their latency.", field("signals_limit")),
+		linger: s.Duration("linger_seconds", "Pause of a device between its signals, which follows their latency; 0 while Temporal is idle.",
 			field("linger_seconds")),
 
-		resting: s.Gauge("devices_resting", "Devices whose batch grows until linger is over.", field("devices_resting")),
-		waiting: s.Gauge("devices_waiting", "Devices whose batch waits for its turn or to be repeated.", field("devices_waiting")),
-		stuck:   s.Gauge("devices_stuck", "Devices whose messages are dead letters because their workflow takes no signals.", field("devices_stuck")),
-		silent: s.Gauge("devices_silent", "Devices remembered that were not heard of for longer than the model's liveness allows.",
+		resting: s.Gauge("devices_resting", "Devices whose batch grows until their linger is over.", field("devices_resting")),
+		waiting: s.Gauge("devices_waiting", "Devices whose batch waits for its turn or for its next attempt.", field("devices_waiting")),
+		stuck:   s.Gauge("devices_stuck", "Devices whose messages become dead letters because their workflow does not accept signals.", field("devices_stuck")),
+		silent: s.Gauge("devices_silent", "Known devices that have sent nothing for longer than the liveness of their model allows.",
 			field("devices_silent")),
-		devices: s.Gauge("devices_known", "Devices remembered.", field("devices_known")),
+		devices: s.Gauge("devices_known", "Devices that the bridge remembers.", field("devices_known")),
 
 		batchMessages: s.Histogram("batch_messages", "Messages in a signal that Temporal accepted.",
 			[]float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000}, quantile("batch_p50_messages", .5), quantile("batch_p99_messages", .99)),
-		signalSeconds: s.Histogram("signal_seconds", "How long an attempt to signal a workflow took, failed ones included.",
+		signalSeconds: s.Histogram("signal_seconds", "Latency of attempts to signal a workflow, including failed ones.",
 			latencyBuckets, quantile("signal_p50_seconds", .5), quantile("signal_p99_seconds", .99)),
-		waitSeconds: s.Histogram("wait_seconds", "How long the first message of a batch waited for its signal to begin: for the one before, linger, its turn.",
+		waitSeconds: s.Histogram("wait_seconds", "How long the first message of a batch waited until its signal was sent: for the previous signal, linger, its turn.",
 			append(latencyBuckets, 30, 60), quantile("wait_p50_seconds", .5), quantile("wait_p99_seconds", .99)),
 	}
 	s.Ratio(field("batch_messages"), "events_total", "signals_total")

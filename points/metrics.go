@@ -32,10 +32,10 @@ func newCounts(intake func() int) *counts {
 		Set:    s,
 		intake: intake,
 
-		written: s.Counter("points_written_total", "Points that InfluxDB has taken.", process("points_written")),
-		dropped: s.Counter("points_dropped_total", "Points lost because there was no room for them, or at the end.",
+		written: s.Counter("points_written_total", "Points that InfluxDB has accepted.", process("points_written")),
+		dropped: s.Counter("points_dropped_total", "Points dropped because there was no room for them, or at shutdown.",
 			process("points_dropped")),
-		refused:  s.Counter("points_refused_total", "Points that InfluxDB refused permanently.", process("points_refused")),
+		refused:  s.Counter("points_refused_total", "Points that InfluxDB rejected permanently.", process("points_refused")),
 		failures: s.Counter("failures_total", "Requests to InfluxDB that failed.", process("influx_failures")),
 
 		queuedPoints: s.Gauge("queued_points", "Points in memory, in batches that wait to be written.", process("queued_points")),
@@ -45,9 +45,9 @@ func newCounts(intake func() int) *counts {
 		spoolBytes:    s.Gauge("spool_bytes", "Bytes of the spool's segments.", process("spool_bytes")),
 		spoolSegments: s.Gauge("spool_segments", "Segments (files) of the spool."),
 		spoolOldest:   s.Age("spool_oldest_seconds", "Age of the oldest points in the spool.", process("spool_oldest_seconds")),
-		spoolDropped:  s.Counter("spool_points_dropped_total", "Of the points lost: those of the spool, because it was full or could not be read."),
-		spoolFailures: s.Counter("spool_failures_total", "Batches that could not be put into the spool and waited in memory.", process("spool_failures")),
-		spoolDamages:  s.Counter("spool_damages_total", "Places of the spool that could not be read."),
+		spoolDropped:  s.Counter("spool_points_dropped_total", "Of the points dropped: those of the spool, because it was full or could not be read."),
+		spoolFailures: s.Counter("spool_failures_total", "Batches that could not be written to the spool and waited in memory.", process("spool_failures")),
+		spoolDamages:  s.Counter("spool_damages_total", "Places in the spool that could not be read."),
 	}
 }
 

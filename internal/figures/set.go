@@ -23,6 +23,15 @@ type Set struct {
 	collectors []prometheus.Collector
 	values     map[string]func() float64
 	samples    map[string][]Sample // by measurement
+	metrics    []Metric
+}
+
+// Metric is a declaration, for documentation.
+type Metric struct {
+	Name   string // with the prefix
+	Type   string // counter, gauge or histogram
+	Help   string
+	Fields []Field
 }
 
 // NewSet begins a set whose metrics have names that begin with prefix.
@@ -43,7 +52,7 @@ type Field struct {
 func (s *Set) Counter(name, help string, fields ...Field) *atomic.Uint64 {
 	v := new(atomic.Uint64)
 	s.counter(name, help, nil, v)
-	s.declare(name, func() float64 { return float64(v.Load()) }, Whole, fields)
+	s.declare(Metric{name, "counter", help, fields}, Whole, func() float64 { return float64(v.Load()) })
 	return v
 }
 
@@ -61,12 +70,12 @@ func Counters[L ~string](s *Set, name, label string, values []L, help string, fi
 		all[value] = new(atomic.Uint64)
 		s.counter(name, help, prometheus.Labels{label: string(value)}, all[value])
 	}
-	s.declare(name, func() (sum float64) {
+	s.declare(Metric{name, "counter", help, fields}, Whole, func() (sum float64) {
 		for _, v := range all {
 			sum += float64(v.Load())
 		}
 		return sum
-	}, Whole, fields)
+	})
 	for _, f := range fields {
 		for _, value := range values {
 			each := f.sample(s.prefix+name, Whole)
@@ -125,7 +134,7 @@ func Since(v *atomic.Int64) time.Duration {
 func (s *Set) Histogram(name, help string, buckets []float64, fields ...Field) prometheus.Histogram {
 	h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: s.prefix + name, Help: help, Buckets: buckets})
 	s.collectors = append(s.collectors, h)
-	s.declare(name, func() float64 { return observations(h) }, Number, fields)
+	s.declare(Metric{name, "histogram", help, fields}, Number, func() float64 { return observations(h) })
 	return h
 }
 
@@ -139,16 +148,18 @@ func (s *Set) Ratio(f Field, of, per string) {
 
 func (s *Set) gauge(name, help string, value func() float64, as Kind, fields []Field) {
 	s.collectors = append(s.collectors, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: s.prefix + name, Help: help}, value))
-	s.declare(name, value, as, fields)
+	s.declare(Metric{name, "gauge", help, fields}, as, value)
 }
 
-func (s *Set) declare(name string, value func() float64, as Kind, fields []Field) {
-	if _, twice := s.values[name]; twice {
-		panic(fmt.Sprintf("metric %s%s is declared twice", s.prefix, name))
+func (s *Set) declare(m Metric, as Kind, value func() float64) {
+	if _, twice := s.values[m.Name]; twice {
+		panic(fmt.Sprintf("metric %s%s is declared twice", s.prefix, m.Name))
 	}
-	s.values[name] = value
-	for _, f := range fields {
-		s.samples[f.Measurement] = append(s.samples[f.Measurement], f.sample(s.prefix+name, as))
+	s.values[m.Name] = value
+	m.Name = s.prefix + m.Name
+	s.metrics = append(s.metrics, m)
+	for _, f := range m.Fields {
+		s.samples[f.Measurement] = append(s.samples[f.Measurement], f.sample(m.Name, as))
 	}
 }
 
@@ -178,6 +189,9 @@ func (s *Set) Value(name string) float64 {
 	}
 	return value()
 }
+
+// Metrics is every declaration, in the order in which they were made.
+func (s *Set) Metrics() []Metric { return s.metrics }
 
 // Samples are the fields of a measurement's points.
 func (s *Set) Samples(measurement string) []Sample { return s.samples[measurement] }

@@ -46,7 +46,7 @@ func (s stateSet) empty() bool {
 	return true
 }
 
-// intersection gives a new set.
+// intersection returns a new set.
 func (s stateSet) intersection(t stateSet) stateSet {
 	out := make(stateSet, len(s))
 	for i := range s {
@@ -55,7 +55,7 @@ func (s stateSet) intersection(t stateSet) stateSet {
 	return out
 }
 
-// all gives the members in document order.
+// all yields the members in document order.
 func (s stateSet) all() iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i, w := range s {
@@ -68,7 +68,7 @@ func (s stateSet) all() iter.Seq[int] {
 	}
 }
 
-// backward gives the members in reverse document order.
+// backward yields the members in reverse document order.
 func (s stateSet) backward() iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i := len(s) - 1; i >= 0; i-- {

@@ -30,13 +30,13 @@ func TestBoundsOfAModelFile(t *testing.T) {
 		most     int
 		expected string
 	}{
-		"states": {func(n int) string { return "initial: s0\nstates: {" + many(n-1, ", ", "s%d: {}") + "}\n" }, maxStates, "more than 10000 states"},
+		"states": {func(n int) string { return "initial: s0\nstates: {" + many(n-1, ", ", "s%d: {}") + "}\n" }, 10_000, "more than 10000 states"},
 		"nested states": {func(n int) string {
 			return "initial: a\nstates: {a: " + strings.Repeat("{initial: a, states: {a: ", n-1) + "{}" + strings.Repeat("}}", n-1) + "}\n"
-		}, maxNested, "nested deeper than 32"},
+		}, 32, "nested deeper than 32"},
 		"nested actions": {func(n int) string {
 			return doing(strings.Repeat("{if: \"context.x\", then: ", n) + "{log: \"1\"}" + strings.Repeat("}", n))
-		}, maxActionDepth, "nested deeper than 32"},
+		}, 32, "nested deeper than 32"},
 		"a state's name":      {func(n int) string { return "initial: " + words(n) + "\nstates: {" + words(n) + ": {}}\n" }, 128, "state name"},
 		"an event's name":     {func(n int) string { return chart("events: {" + words(n) + ": {channel: telemetry}}\n") }, 128, "event name"},
 		"the model's name":    {func(n int) string { return chart("model: " + words(n) + "\n") }, 64, "model name"},
@@ -44,14 +44,14 @@ func TestBoundsOfAModelFile(t *testing.T) {
 		"a topic":             {func(n int) string { return doing("{publish: {topic: " + words(n) + "}}") }, 256, "topic"},
 		"a time to live":      {func(n int) string { return doing(fmt.Sprintf("{command: {name: c, ttl: %dh}}", n)) }, 30 * 24, "at most 30 days"},
 		"a delay":             {func(n int) string { return fmt.Sprintf("initial: a\nstates: {a: {after: {%dh: a}}}\n", n) }, 100 * 365 * 24, "at most 36500 days"},
-		"an expression":       {func(n int) string { return guarded("event.x == '" + words(n-len("event.x == ''")) + "'") }, maxExpression, "exceeds limit"},
+		"an expression":       {func(n int) string { return guarded("event.x == '" + words(n-len("event.x == ''")) + "'") }, 4096, "exceeds limit"},
 		"a nested expression": {func(n int) string { return guarded(strings.Repeat("(", n) + "true" + strings.Repeat(")", n)) }, 63, "recursion limit"},
 		"the context": {func(n int) string {
 			return chart("context: {k: " + words(n-len("k")-16) + "}\n")
-		}, maxValueSize, "at most 16384 bytes"},
+		}, 16384, "at most 16384 bytes"},
 		"patterns": {func(n int) string {
 			return chart("events: {e: {channel: telemetry}}\npatterns: {" + many(n, ", ", "p%d: {sequence: [e]}") + "}\n")
-		}, maxPatterns, "more than 64 patterns"},
+		}, 64, "more than 64 patterns"},
 		"steps of a pattern": {func(n int) string {
 			return chart("events: {e: {channel: telemetry}}\npatterns: {p: {sequence: [" + many(n, ", ", "{event: e, name: s%d}") + "]}}\n")
 		}, 32, "more than 32 steps"},
@@ -127,7 +127,7 @@ func TestBoundsOfAStep(t *testing.T) {
 
 func TestDelayedRaisesAreBounded(t *testing.T) {
 	d := start(t, load(t, "initial: a\nstates: {a: {on: {e: {actions: {raise: {event: later, delay: 1h}}}}}}\n"))
-	for range maxRaises {
+	for range 64 {
 		d.send("e", nil).noFaults()
 	}
 	if d.send("e", nil); len(d.out.Faults) != 1 || !strings.Contains(d.out.Faults[0], "64 delayed events are already waiting") {
@@ -145,8 +145,8 @@ states:
   b: {always: {guard: "context.n < %d", target: b, reenter: true, actions: {assign: {n: "context.n + 1"}}}}
 `, to))).send("e", nil)
 	}
-	counting(maxMicrosteps - 1).noFaults().in("b")
-	d := counting(maxMicrosteps).in("a")
+	counting(999).noFaults().in("b")
+	d := counting(1000).in("a")
 	if len(d.out.Faults) != 1 || !strings.Contains(d.out.Faults[0], "more than 1000 transitions") {
 		t.Errorf("faults %q", d.out.Faults)
 	}
@@ -177,8 +177,8 @@ states:
 
 func TestFaultsOfAStepAreBounded(t *testing.T) {
 	d := start(t, load(t, "initial: a\nstates: {a: {on: {e: {actions: ["+strings.Repeat("{if: \"event.none\", then: {log: \"1\"}}, ", maxFaults+20)+"]}}}}\n"))
-	if d.send("e", nil); len(d.out.Faults) != maxFaults {
-		t.Errorf("%d faults, expected %d", len(d.out.Faults), maxFaults)
+	if d.send("e", nil); len(d.out.Faults) != 100 {
+		t.Errorf("%d faults, expected %d", len(d.out.Faults), 100)
 	}
 }
 
@@ -247,10 +247,10 @@ func guards(n int) string {
 
 func TestConditionsOfAnEventAreBounded(t *testing.T) {
 	reading := device.Message{Channel: device.ChannelTelemetry, Data: obj{"f0": 1.0}}
-	if _, _, settled := load(t, guards(maxConditions)).Class(reading); !settled {
+	if _, _, settled := load(t, guards(64)).Class(reading); !settled {
 		t.Error("at the bound: not settled")
 	}
-	m := load(t, guards(maxConditions+1))
+	m := load(t, guards(65))
 	if _, _, settled := m.Class(reading); settled {
 		t.Error("beyond the bound: settled")
 	}
@@ -271,8 +271,8 @@ func TestClassesOfAnEventAreBounded(t *testing.T) {
 			settled++
 		}
 	}
-	if settled != maxVerdicts {
-		t.Errorf("%d classes are settled, expected %d", settled, maxVerdicts)
+	if settled != 256 {
+		t.Errorf("%d classes are settled, expected %d", settled, 256)
 	}
 }
 

@@ -159,7 +159,7 @@ func truncate(v ref.Val) ref.Val {
 	return types.MaybeNoSuchOverloadErr(v)
 }
 
-// jsonAdapter gives CEL the values of a JSON document. Go integers become
+// jsonAdapter converts to CEL the values of a JSON document. Go integers become
 // doubles, for callers that build messages by hand.
 type jsonAdapter struct{}
 

@@ -20,7 +20,7 @@ type expr struct {
 	source string
 	place  place
 	reads  map[string]bool // the variables that it reads; "stateIn" counts as one
-	bool   bool            // the type check says that it gives true or false, or can't say
+	bool   bool            // the type check says that it is true or false, or cannot say
 	fast   node            // nil where cel-go has to do it
 	// readsMatch says that it may read event.matched, of an event that a pattern
 	// raised.
@@ -173,7 +173,7 @@ func (c stateInCall) Eval(vars interpreter.Activation) ref.Val {
 	return types.Bool(set.has(c.state.index))
 }
 
-// errNotBool is the run-time fault of a guard that gives something else.
+// errNotBool is the run-time fault of a guard that is something else.
 var errNotBool = errors.New("the result is not true or false")
 
 // test evaluates a condition. An error counts as false.
@@ -209,7 +209,7 @@ func (e *expr) holds(s *scope) bool {
 	return err == nil && v == types.True
 }
 
-// eval gives the JSON value of the expression: nil, bool, float64, string,
+// eval returns the JSON value of the expression: nil, bool, float64, string,
 // []any or map[string]any. Anything else, NaN and infinities are errors.
 func (e *expr) eval(s *scope) (any, error) {
 	if e.fast != nil {

@@ -22,7 +22,7 @@ const (
 	punt                 // this code does not know: ask cel-go
 )
 
-// compileFast compiles an expression, or gives nil where it holds something
+// compileFast compiles an expression, or returns nil where it holds something
 // that only cel-go does.
 func (e *expr) compileFast(x ast.Expr) node {
 	switch x.Kind() {

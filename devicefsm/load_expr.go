@@ -43,7 +43,7 @@ func (l *loader) expression(n source.Node, at place) *expr {
 	return c.expr
 }
 
-// condition is an expression that gives true or false.
+// condition is an expression that evaluates to true or false.
 func (l *loader) condition(n source.Node, at place) *expr {
 	e := l.expression(n, at)
 	if e != nil && !e.bool {

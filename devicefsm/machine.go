@@ -36,10 +36,10 @@ func (m *Model) Start(at time.Time) (*Snapshot, Outcome) {
 	return r.result(nil)
 }
 
-// Step is what an event does to a device. Timers that are due before the event
-// fire first, each at its own time. A snapshot is never changed; the given one
-// comes back if nothing in it changed. A snapshot of another model comes back
-// with a fault.
+// Step processes an event of a device. Timers that are due before the event fire
+// first, each at its own time. It returns the snapshot afterwards, which is s
+// itself if nothing in it changed; a snapshot is never changed. A snapshot that
+// the model does not accept is returned with a fault.
 func (m *Model) Step(s *Snapshot, ev Event) (*Snapshot, Outcome) {
 	bound, err := m.bind(s)
 	if err != nil {
@@ -83,7 +83,7 @@ func (r *run) external(name string, data map[string]any) {
 	r.raiseFound(found)
 }
 
-// result gives the given snapshot back if nothing happened to it.
+// result returns the given snapshot itself if nothing happened to it.
 func (r *run) result(given *Snapshot) (*Snapshot, Outcome) {
 	if given != nil && r.s.clock == given.clock && r.s.aliveAt == given.aliveAt && r.s.silent == given.silent &&
 		r.s.counter == given.counter && !r.changed && slices.Equal(r.s.patterns, given.patterns) {

@@ -68,10 +68,10 @@ type rule struct {
 	when    *expr
 }
 
-// Classify gives the event that a message is: the first rule of `events:` that
+// Classify returns the name of a message's event: the first rule of `events:` that
 // fits; else, on the events and system channels, the message's own name, and
 // for an acknowledgement "<command>.<status>", such as "reprovision.rejected",
-// unless it is a status that only the service gives a command.
+// unless it is a status that only the service sets.
 // Otherwise ok is false, and the message is not an event.
 func (m *Model) Classify(msg device.Message) (name string, ok bool) {
 	var s *scope

@@ -10,7 +10,8 @@ import (
 // Schema is the JSON Schema (draft 2020-12) of the model file, for editors that
 // complete and check while one types. It is made from the same tables of keys as
 // Load. It knows less than Load: it does not check names that have to exist
-// elsewhere in the file, nor what is inside expressions.
+// elsewhere in the file, nor what is inside expressions. Its output for this
+// version is models/model.schema.json.
 func Schema() ([]byte, error) {
 	root := withKeys(slices.Concat(modelKeys, chartKeys), merged(modelWords, chartWords))
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
@@ -43,7 +44,7 @@ func Schema() ([]byte, error) {
 
 type schema map[string]any
 
-// words gives the schema of each key of a mapping.
+// words is the schema of each key of a mapping.
 type words map[string]schema
 
 func refTo(name string) schema   { return schema{"$ref": "#/$defs/" + name} }

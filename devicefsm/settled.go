@@ -9,7 +9,7 @@ import "devicetwin/device"
 // readings against a threshold with hysteresis, then, only those that cross it
 // are worth a signal.
 
-// Class gives the event that a message is, its class, and whether that class is
+// Class returns the event of a message, its class, and whether that class is
 // settled. Bit i of the class is the truth of condition i of the event, in the
 // order of Relevance. A message that is not an event has no class.
 func (m *Model) Class(msg device.Message) (event string, class uint64, settled bool) {

@@ -138,7 +138,7 @@ func (x *explorer) follow(id int, messages []freeStep) {
 	}
 }
 
-// acts gives a transition that the event may take and that makes a difference,
+// acts returns a transition that the event may take and that makes a difference,
 // or nil if the event can do nothing at all where the chart is at rest.
 func acts(c *configuration, t *trigger, k *known) *transition {
 	if c.done {

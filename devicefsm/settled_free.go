@@ -20,7 +20,7 @@ type freeStep struct {
 // fresh stands for any name that the model does not mention.
 const fresh = "\x00"
 
-// freeSource gives the free steps of one kind, in a configuration.
+// freeSource returns the free steps of one kind, in a configuration.
 type freeSource func(x *explorer, c *configuration) []freeStep
 
 // freeSources are all kinds.

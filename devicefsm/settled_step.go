@@ -229,7 +229,7 @@ func (m *Model) microstep(c *configuration, enabled []*transition) (next *config
 	return m.configured(active, r.s.history), events, e.enter
 }
 
-// enter adds to the active states what is entered, and gives what that raises.
+// enter adds to the active states what is entered, and returns what that raises.
 func (m *Model) enter(e *entry, active stateSet) []raised {
 	var events []raised
 	completed := map[*state]bool{}

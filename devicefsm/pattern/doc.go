@@ -6,11 +6,11 @@
 // It is pure: no clock, no I/O, no goroutines. A [Spec] is compiled into a
 // [Matcher], which never changes and may be used from any number of goroutines.
 // What is open for one device is a [State], an immutable value that is written as
-// JSON. Step gives it an event, and Advance lets time pass:
+// JSON. Step processes an event, and Advance lets time pass:
 //
 //	m, err := pattern.Compile(spec)
 //	var s pattern.State                   // nothing open
-//	s, result := m.Step(s, event)         // s itself comes back if nothing changed
+//	s, result := m.Step(s, event)         // s itself is returned if nothing changed
 //	if at, ok := m.Deadline(s); ok {      // something happens at that time without an event
 //		s, result = m.Advance(s, at)
 //	}

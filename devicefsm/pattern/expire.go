@@ -4,7 +4,7 @@ import "time"
 
 // Advance lets time pass without an event: absences become certain, partial
 // matches expire, and matches that waited for them are found, each at its own
-// time and in that order. The same State comes back if nothing was due.
+// time and in that order. It returns s itself if nothing was due.
 func (m *Matcher) Advance(s State, now time.Time) (State, Result) {
 	var res Result
 	if ms := millis(now); s.d != nil && s.d.due <= ms {

@@ -2,9 +2,9 @@ package pattern
 
 import "math/bits"
 
-// Step gives the matcher an event. What is due before or at the time of the
-// event happens first, as in Advance. The same State comes back if nothing
-// changed; that costs no allocation.
+// Step processes an event. What is due before or at the time of the event happens
+// first, as in Advance. It returns s itself if nothing changed; that costs no
+// allocation.
 func (m *Matcher) Step(s State, ev Event) (State, Result) {
 	var res Result
 	now := millis(ev.Time)

@@ -59,7 +59,7 @@ type partial struct {
 	fresh bool   // no event since the last one, and NotNext has to look at it
 }
 
-// Bindings gives conditions what was kept of the events taken so far.
+// Bindings is what was kept of the events taken so far, for conditions.
 type Bindings struct {
 	m    *Matcher
 	kept []*kept

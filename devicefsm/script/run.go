@@ -209,7 +209,7 @@ func (d *player) take(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) {
 	}
 }
 
-// compare gives what differs, kind by kind.
+// compare returns what differs, kind by kind.
 func (f found) compare(s *Step) []Diff {
 	if f.problem != "" {
 		return []Diff{{Line: s.Line, Want: []string{s.Text}, Got: []string{f.problem}}}

@@ -11,7 +11,7 @@ const reportEvery = 10 * time.Second
 // collector is the goroutine of a Writer that owns its batches. One
 // batch is being written at a time, so that points stay in order: first the
 // head, then those in the spool, then those in the queue. Without a spool, or
-// while its disk does not take batches, they wait in the queue.
+// while it cannot be written, they wait in the queue.
 type collector struct {
 	w       *Writer
 	filling batch
@@ -24,8 +24,8 @@ type collector struct {
 	results chan error
 
 	flush, again *time.Timer
-	lostAt       time.Time // zero: InfluxDB takes points
-	diskLostAt   time.Time // zero: the spool's disk takes batches
+	lostAt       time.Time // zero: InfluxDB accepts points
+	diskLostAt   time.Time // zero: the spool can be written
 	diskAt       time.Time // when it may be tried again
 
 	reported      uint64 // drops and refusals in the log so far
@@ -308,13 +308,13 @@ func (c *collector) diskFailed(err error, now time.Time) {
 	}
 }
 
-// available ends an outage: InfluxDB has taken or refused something.
+// available ends an outage: InfluxDB has accepted or rejected something.
 func (c *collector) available() {
 	c.attempt = 0
 	if c.lostAt.IsZero() {
 		return
 	}
-	c.w.log.Info("influxdb takes points again", "after", time.Since(c.lostAt).Round(time.Millisecond),
+	c.w.log.Info("InfluxDB is accepting points again", "after", time.Since(c.lostAt).Round(time.Millisecond),
 		"waiting", c.w.counts.waiting())
 	c.lostAt = time.Time{}
 	c.w.counts.outage.Store(false)
@@ -329,7 +329,7 @@ func (c *collector) later(err error) {
 		if c.w.spool != nil {
 			where = c.w.cfg.Spool
 		}
-		c.w.log.Warn("influxdb does not take points; they wait, signals are not affected", "in", where, "error", err)
+		c.w.log.Warn("InfluxDB is not accepting points; they are kept until it does", "in", where, "error", err)
 	}
 	wait := c.w.wait(c.attempt)
 	if _, response := classify(err); response != nil && response.RetryAfter > 0 {

@@ -26,7 +26,7 @@ type Config struct {
 	FlushEvery  time.Duration // a point waits no longer than this for others
 	QueueBytes  int           // of points in memory; beyond it, the oldest are dropped
 	Timeout     time.Duration // of one request
-	BackoffMin  time.Duration // wait before the first repetition, doubled each time
+	BackoffMin  time.Duration // wait before the first repetition; twice as long each time
 	BackoffMax  time.Duration
 	CloseWithin time.Duration // how long Run goes on writing after its context has ended
 
@@ -56,8 +56,7 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate reports everything that is wrong, as one error with a line for each
-// fault.
+// Validate reports every error together, one on each line.
 func (c Config) Validate() error {
 	var f faults.List
 	u, err := url.Parse(c.URL)

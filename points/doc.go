@@ -2,15 +2,15 @@
 //
 // # What a caller sees
 //
-// Writer.Write may be called from any goroutine and never blocks. It cannot
-// fail: what becomes of a point shows in the metrics
+// Writer.Write may be called from any goroutine and never blocks. It
+// cannot fail: whether a point was written shows in the metrics
 // devicetwin_influx_… (Writer.Metric), and in the log.
 //
 // # Ordering and retries
 //
 // Points go out in batches, in the order in which they were given. A batch that
 // could not be written is tried again, with growing pauses, until it is; those
-// after it wait. A batch that InfluxDB refuses permanently is not: if only some
+// after it wait. A batch that InfluxDB rejects permanently is not: if only some
 // of its points are bad, the others are written. A batch may be written more
 // than once; as its points keep the time that they were given, that changes
 // nothing.

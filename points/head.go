@@ -90,7 +90,7 @@ func pointName(line string) string {
 	return text.Clip(line, enough) + line[strings.LastIndexByte(line, ' '):]
 }
 
-// refusedPoint names a point that InfluxDB refused.
+// refusedPoint names a point that InfluxDB rejected.
 type refusedPoint struct {
 	point string // the beginning of its line, and its time
 	among int    // if more than 1: it is this one, or one of so many from it on
@@ -162,10 +162,10 @@ func (c *collector) report() {
 		if r.among > 1 {
 			args = append(args, "or_among_the_next", r.among-1)
 		}
-		c.w.log.Error("influxdb refused a point", args...)
+		c.w.log.Error("InfluxDB rejected a point", args...)
 	}
 	c.named = nil
-	c.w.log.Error("points are lost: dropped because there was no room, or refused by influxdb (totals)",
+	c.w.log.Error("points are lost: dropped because there was no room, or rejected by InfluxDB (totals)",
 		"dropped", dropped, "refused", refused)
 }
 

@@ -18,7 +18,7 @@ type counts struct {
 	spoolOldest                               *atomic.Int64
 	spoolDropped, spoolFailures, spoolDamages *atomic.Uint64
 
-	outage      atomic.Bool  // InfluxDB does not take points now
+	outage      atomic.Bool  // InfluxDB is not accepting points
 	intake      func() int   // points not yet in a batch
 	intakeBytes atomic.Int64 // of them
 }

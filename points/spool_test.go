@@ -116,7 +116,7 @@ func TestSpoolKeepsOrderOverRestarts(t *testing.T) {
 	}
 	b.commit()
 	b.restart()
-	b.want("after a crash within a segment, it comes again", b.get(), "abcdef")
+	b.want("after a crash within a segment, it is repeated", b.get(), "abcdef")
 	if !b.empty() || b.bytes != 0 || b.counts.spoolOldest.Load() != 0 || b.counts.dropped.Load() != 0 {
 		t.Errorf("left: %d points, %d bytes", b.points(), b.bytes)
 	}
@@ -126,7 +126,7 @@ func TestSpoolKeepsOrderOverRestarts(t *testing.T) {
 	}
 	b.want("new ones", b.get(), "g")
 	b.restart()
-	b.want("nothing comes again of an emptied spool", b.get(), "")
+	b.want("nothing is repeated of an emptied spool", b.get(), "")
 	b.put("h")
 	b.want("and it goes on", b.get(), "h")
 }

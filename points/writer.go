@@ -152,7 +152,7 @@ func classify(err error) (consequence, *influxhttp.Error) {
 	switch e.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
 		http.StatusRequestTimeout, http.StatusTooManyRequests:
-		// A token, a database or a quota can be put right while points wait.
+		// A token, a database or a quota can be fixed while points wait.
 		return retry, e
 	case http.StatusRequestEntityTooLarge:
 		return divide, e

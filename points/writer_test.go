@@ -158,7 +158,7 @@ func TestInfluxIsTriedAgain(t *testing.T) {
 			if st := w.counts; st.written.Load() != 30 || st.failures.Load() != 5 || st.outage.Load() {
 				t.Errorf("stats: %+v", st)
 			}
-			if a, b := logs.Count("does not take points"), logs.Count("takes points again"); a != 1 || b != 1 {
+			if a, b := logs.Count("is not accepting points"), logs.Count("is accepting points again"); a != 1 || b != 1 {
 				t.Errorf("the log says away %d times and back %d times", a, b)
 			}
 		})
@@ -194,8 +194,8 @@ func TestInfluxPartialWrite(t *testing.T) {
 			if st := w.counts; st.written.Load() != 36 || st.refused.Load() != 4 || st.waiting() != 0 || st.bytes() != 0 {
 				t.Errorf("stats: %+v", st)
 			}
-			// One batch is searched, the next one is only told.
-			if logs.Count(`influxdb refused a point`) != 2 || logs.Count(`point="pump,device=d n=3 3"`) != 1 ||
+			// One batch is searched, the next one is only reported.
+			if logs.Count(`InfluxDB rejected a point`) != 2 || logs.Count(`point="pump,device=d n=3 3"`) != 1 ||
 				logs.Count(`point="pump,device=d n=20 20"`) != 1 || logs.Count("or_among_the_next=19") != 1 {
 				t.Errorf("log: %q", logs)
 			}

@@ -16,7 +16,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// outageServer is away until back is closed.
+// outageServer is down until back is closed.
 func outageServer(t *testing.T) (s *influxServer, back chan struct{}) {
 	back = make(chan struct{})
 	return newInfluxServer(t, func(int, []string) (int, string) {
@@ -68,7 +68,7 @@ func TestInfluxSpoolOverOutageAndRestart(t *testing.T) {
 				<-s.changed
 			}
 		}
-		stop() // at once while InfluxDB is away
+		stop() // at once while InfluxDB is down
 		st := w.counts
 		if run == 0 && (st.written.Load() != 0 || st.spoolPoints.Load() != points/2) || run == 1 && (st.written.Load() != points || int(st.spoolPoints.Load())+st.waiting() != 0) ||
 			st.dropped.Load() != 0 || st.bytes() != 0 {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// New returns the wait before repetition number attempt, from 0: low, doubled
-// each time up to high, minus a random part of up to a half, so that many
+// New returns the wait before repetition number attempt, from 0: low, twice
+// as long each time up to high, minus a random part of up to a half, so that many
 // callers do not come back at once.
 func New(low, high time.Duration) func(attempt int) time.Duration {
 	return func(attempt int) time.Duration {

@@ -1,5 +1,5 @@
-// Package faults collects what is wrong with a configuration, so that all of it
-// is reported together: one error with a line for each fault.
+// Package faults collects the errors of a configuration, so that they are reported
+// together: one error with a line for each of them.
 package faults
 
 import (

@@ -33,8 +33,8 @@ type Sample struct {
 	Label string
 	// Quantile of a histogram, between 0 and 1. 0: the value of a counter or gauge.
 	Quantile float64
-	// Per is another metric: the field is by how much Metric grew since the point
-	// before, for each 1 by which Per did.
+	// Per is another metric: the field is the growth of Metric since the previous
+	// point, divided by the growth of Per, and left out if Per did not grow.
 	Per string
 }
 

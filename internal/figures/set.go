@@ -48,7 +48,7 @@ type Field struct {
 	Quantile float64 // as in Sample; for histograms
 }
 
-// Counter declares a number that only grows.
+// Counter declares a number that never falls.
 func (s *Set) Counter(name, help string, fields ...Field) *atomic.Uint64 {
 	v := new(atomic.Uint64)
 	s.counter(name, help, nil, v)
@@ -112,7 +112,7 @@ func (s *Set) Duration(name, help string, fields ...Field) *atomic.Int64 {
 	return v
 }
 
-// Age declares the time since a moment, stored in Unix milliseconds; 0 is none.
+// Age declares the time since a moment, stored in Unix milliseconds; 0 means no moment.
 // The metric has seconds.
 func (s *Set) Age(name, help string, fields ...Field) *atomic.Int64 {
 	v := new(atomic.Int64)
@@ -138,8 +138,8 @@ func (s *Set) Histogram(name, help string, buckets []float64, fields ...Field) p
 	return h
 }
 
-// Ratio declares a field that is no metric of its own: by how much one grew since
-// the point before, for each 1 by which another did.
+// Ratio declares a field without a metric of its own: the growth of one metric since
+// the previous point, divided by the growth of another.
 func (s *Set) Ratio(f Field, of, per string) {
 	sample := f.sample(s.prefix+of, Number)
 	sample.Per = s.prefix + per
@@ -181,11 +181,11 @@ func (s *Set) Register(to prometheus.Registerer) error {
 }
 
 // Value reads a metric by its name without the prefix; of several label sets, the
-// sum. It panics if there is no such metric.
+// sum. It panics if the metric is not declared.
 func (s *Set) Value(name string) float64 {
 	value, ok := s.values[name]
 	if !ok {
-		panic(fmt.Sprintf("there is no metric %s%s", s.prefix, name))
+		panic(fmt.Sprintf("metric %s%s is not declared", s.prefix, name))
 	}
 	return value()
 }

@@ -3,7 +3,7 @@ package measure
 // Measurements.
 const (
 	Bridge       = "bridge"       // what a bridge has done and where it stands
-	Process      = "process"      // any process: CPU, memory, its road to InfluxDB
+	Process      = "process"      // any process: CPU, memory, its points to InfluxDB
 	Worker       = "worker"       // a worker's tasks and its cache of workflows
 	Devices      = "devices"      // how many devices are in a state
 	Transitions  = "transitions"  // one change of a device's state

@@ -12,11 +12,12 @@ import (
 	"devicetwin/device"
 	"devicetwin/twin"
 	"devicetwin/twin/command"
-	"devicetwin/workflows"
+	twinclient "devicetwin/workflows/client"
+	deviceworkflow "devicetwin/workflows/device"
 )
 
 // apiBackend shows the device workflows to the API.
-type apiBackend struct{ client *workflows.Client }
+type apiBackend struct{ client *twinclient.Client }
 
 // hidden keeps what servers say of a device that is not there, or refuses, out of
 // answers to callers: they read the words that all parts share.
@@ -71,7 +72,7 @@ func (b apiBackend) Device(ctx context.Context, id device.ID) (api.Device, error
 	return shownDevice(id, view, time.Now()), nil
 }
 
-func shownDevice(id device.ID, v workflows.View, now time.Time) api.Device {
+func shownDevice(id device.ID, v deviceworkflow.View, now time.Time) api.Device {
 	d := api.Device{
 		ID: id, Model: v.ModelName, ModelHash: v.Model, State: v.StateName, Value: v.Value,
 		Connection: connectionWord(v.Connection), LastSeen: moment(v.Seen), Firmware: v.Firmware, Site: v.Site,
@@ -143,7 +144,7 @@ func shownCommand(c command.Command) api.Command {
 	return out
 }
 
-func shownTransition(r workflows.Reason) api.Transition {
+func shownTransition(r deviceworkflow.Reason) api.Transition {
 	return api.Transition{
 		At: r.At.UTC(), From: r.From, To: r.To, Event: r.Event, Data: plain(r.Data), Guards: r.Guards,
 		Cause: api.Cause{
@@ -172,7 +173,7 @@ func plain(raw json.RawMessage) any {
 }
 
 func (b apiBackend) Desire(ctx context.Context, id device.ID, by device.By, c api.DesiredChange) (api.Desired, error) {
-	change := workflows.Desire{Shadow: c.Shadow, Patch: json.RawMessage(c.Patch), Within: c.Within}
+	change := deviceworkflow.Desire{Shadow: c.Shadow, Patch: json.RawMessage(c.Patch), Within: c.Within}
 	if c.Version != 0 {
 		change.Version = &c.Version
 	}
@@ -185,7 +186,7 @@ func (b apiBackend) SetTags(ctx context.Context, id device.ID, by device.By, tag
 }
 
 func (b apiBackend) SendCommand(ctx context.Context, id device.ID, by device.By, c api.NewCommand) (api.Command, error) {
-	sent, err := b.client.Command(ctx, id, by, workflows.Order{
+	sent, err := b.client.Command(ctx, id, by, deviceworkflow.Order{
 		Name: c.Name, Data: json.RawMessage(c.Data), TTL: c.TTL, Replace: c.Replace, Key: by.ID,
 	})
 	if err != nil {
@@ -211,7 +212,7 @@ func (b apiBackend) CancelCommand(ctx context.Context, id device.ID, by device.B
 }
 
 func (b apiBackend) SendEvent(ctx context.Context, id device.ID, by device.By, name string, data api.Object) (api.Taken, error) {
-	taken, err := b.client.SendEvent(ctx, id, by, workflows.OperatorEvent{Name: name, Data: data.Map()})
+	taken, err := b.client.SendEvent(ctx, id, by, deviceworkflow.OperatorEvent{Name: name, Data: data.Map()})
 	return api.Taken{From: taken.From, To: taken.To}, hidden(id, err)
 }
 

@@ -5,7 +5,8 @@ import (
 
 	"devicetwin/api"
 	"devicetwin/device"
-	"devicetwin/workflows"
+	twinclient "devicetwin/workflows/client"
+	deviceworkflow "devicetwin/workflows/device"
 )
 
 // visibilityQuery is what terms are in Temporal's query language. No value of
@@ -22,26 +23,26 @@ func visibilityCondition(t api.Term) string {
 	switch t.Field {
 	case api.FieldID:
 		if t.Prefix {
-			return "WorkflowId STARTS_WITH " + workflows.Quote(workflows.WorkflowID(device.ID(t.Value)))
+			return "WorkflowId STARTS_WITH " + twinclient.Quote(deviceworkflow.WorkflowID(device.ID(t.Value)))
 		}
-		return "WorkflowId = " + workflows.Quote(workflows.WorkflowID(device.ID(t.Value)))
+		return "WorkflowId = " + twinclient.Quote(deviceworkflow.WorkflowID(device.ID(t.Value)))
 	case api.FieldState:
-		return workflows.AttributeState.GetName() + " = " + workflows.Quote(t.Value)
+		return deviceworkflow.AttributeState.GetName() + " = " + twinclient.Quote(t.Value)
 	case api.FieldModel:
-		return workflows.AttributeModel.GetName() + " = " + workflows.Quote(t.Value)
+		return deviceworkflow.AttributeModel.GetName() + " = " + twinclient.Quote(t.Value)
 	case api.FieldConnection:
 		if t.Value == api.Unknown {
-			return workflows.AttributeConnection.GetName() + " IS NULL"
+			return deviceworkflow.AttributeConnection.GetName() + " IS NULL"
 		}
-		return workflows.AttributeConnection.GetName() + " = " + workflows.Quote(t.Value)
+		return deviceworkflow.AttributeConnection.GetName() + " = " + twinclient.Quote(t.Value)
 	case api.FieldFirmware:
-		return workflows.AttributeFirmware.GetName() + " = " + workflows.Quote(t.Value)
+		return deviceworkflow.AttributeFirmware.GetName() + " = " + twinclient.Quote(t.Value)
 	case api.FieldSite:
-		return workflows.AttributeSite.GetName() + " = " + workflows.Quote(t.Value)
+		return deviceworkflow.AttributeSite.GetName() + " = " + twinclient.Quote(t.Value)
 	case api.FieldTag:
-		return workflows.AttributeTags.GetName() + " = " + workflows.Quote(t.Key+"="+t.Value)
+		return deviceworkflow.AttributeTags.GetName() + " = " + twinclient.Quote(t.Key+"="+t.Value)
 	case api.FieldProperty:
-		return workflows.AttributeProperties.GetName() + " = " + workflows.Quote(t.Key+"="+t.Value)
+		return deviceworkflow.AttributeProperties.GetName() + " = " + twinclient.Quote(t.Key+"="+t.Value)
 	}
 	return "WorkflowId = ''" // no device
 }

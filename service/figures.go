@@ -14,7 +14,8 @@ import (
 	"devicetwin/internal/figures"
 	"devicetwin/internal/measure"
 	"devicetwin/points"
-	"devicetwin/workflows"
+	twinclient "devicetwin/workflows/client"
+	deviceworkflow "devicetwin/workflows/device"
 )
 
 // figuresEvery is how often a process writes its figures.
@@ -69,7 +70,7 @@ func bridgeGroup(id string) figures.Group {
 	}
 }
 
-func (s *Service) startFigures(b *BridgeConfig, w *WorkerConfig, metrics prometheus.Gatherer, to workflows.PointWriter) {
+func (s *Service) startFigures(b *BridgeConfig, w *WorkerConfig, metrics prometheus.Gatherer, to deviceworkflow.PointWriter) {
 	if _, nowhere := to.(discard); nowhere {
 		return
 	}
@@ -81,11 +82,11 @@ func (s *Service) startFigures(b *BridgeConfig, w *WorkerConfig, metrics prometh
 	s.background(figures.Run)
 }
 
-func (s *Service) startCensus(c Config, every time.Duration, temporal client.Client, models []*devicefsm.Model, points workflows.PointWriter) {
+func (s *Service) startCensus(c Config, every time.Duration, temporal client.Client, models []*devicefsm.Model, points deviceworkflow.PointWriter) {
 	if _, nowhere := points.(discard); nowhere || every == 0 {
 		return
 	}
-	census := &workflows.Census{
+	census := &twinclient.Census{
 		Counter: c.Temporal.Twins(temporal, models[0]), Points: points, Models: models, Every: every, Log: s.log,
 	}
 	s.background(census.Run)

@@ -20,7 +20,8 @@ import (
 	"devicetwin/internal/credentials"
 	"devicetwin/mqtt"
 	"devicetwin/points"
-	"devicetwin/workflows"
+	twinclient "devicetwin/workflows/client"
+	deviceworkflow "devicetwin/workflows/device"
 )
 
 // BridgeConfig is what only a bridge needs.
@@ -146,7 +147,7 @@ func checkSources(models []*devicefsm.Model) error {
 	var faults []error
 	for _, m := range models {
 		for _, src := range m.Sources() {
-			if known := workflows.Invocable(); !slices.Contains(known, src) {
+			if known := deviceworkflow.Invocable(); !slices.Contains(known, src) {
 				faults = append(faults, fmt.Errorf("model %s invokes %q: no such activity; there is %s", m.Name(), src, strings.Join(known, ", ")))
 			}
 		}
@@ -177,7 +178,7 @@ func (s *Service) start(c Config, b *BridgeConfig, w *WorkerConfig, models []*de
 		checks = append(checks, parts...)
 	}
 	if c.API != nil && c.API.Listen != "" {
-		twins := workflows.NewClient(temporal, c.Temporal.Namespace, c.Temporal.TaskQueue, "")
+		twins := twinclient.New(temporal, c.Temporal.Namespace, c.Temporal.TaskQueue, "")
 		if err := s.startAPI(c, apiBackend{twins}, metrics); err != nil {
 			return err
 		}
@@ -247,7 +248,7 @@ type discard struct{}
 
 func (discard) WritePoint(string, map[string]string, map[string]any, time.Time) {}
 
-func (s *Service) startPoints(c InfluxConfig, metrics prometheus.Registerer) (workflows.PointWriter, error) {
+func (s *Service) startPoints(c InfluxConfig, metrics prometheus.Registerer) (deviceworkflow.PointWriter, error) {
 	if c.URL == "" {
 		return discard{}, nil
 	}
@@ -323,12 +324,12 @@ func (s *Service) startBridge(c Config, b BridgeConfig, deps bridge.Deps) (func(
 }
 
 func (s *Service) startWorker(c Config, w WorkerConfig, temporal client.Client, models []*devicefsm.Model,
-	publisher workflows.Publisher, points workflows.PointWriter) (func(context.Context) error, error) {
+	publisher deviceworkflow.Publisher, points deviceworkflow.PointWriter) (func(context.Context) error, error) {
 	store, err := credentials.Open(w.Credentials)
 	if err != nil {
 		return nil, err
 	}
-	registry := workflows.NewRegistry(models...)
+	registry := deviceworkflow.NewRegistry(models...)
 	options := workerOptions()
 	options.OnFatalError = func(err error) { s.fail(fmt.Errorf("worker: %w", err)) }
 	worker.SetStickyWorkflowCacheSize(stickyWorkflows)
@@ -336,14 +337,14 @@ func (s *Service) startWorker(c Config, w WorkerConfig, temporal client.Client, 
 	if err != nil {
 		return nil, err // it was checked before
 	}
-	device := &workflows.Workflow{Models: registry, RunEvents: w.RunEvents, Twin: w.twinSettings()}
-	activities := &workflows.Activities{
+	device := &deviceworkflow.Workflow{Models: registry, RunEvents: w.RunEvents, Twin: w.twinSettings()}
+	activities := &deviceworkflow.Activities{
 		Dialect: dialect, Publisher: publisher, Points: points, Provisioner: store, Models: registry,
 		Topics: w.Topics, Receivers: w.Notify,
 	}
 	run := &workerRun{log: s.log, make: func() worker.Worker {
 		made := worker.New(temporal, c.Temporal.TaskQueue, options)
-		workflows.Register(made, device, activities)
+		deviceworkflow.Register(made, device, activities)
 		return made
 	}}
 	s.background(run.run)

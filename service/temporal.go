@@ -15,7 +15,7 @@ import (
 
 	"devicetwin/api"
 	"devicetwin/devicefsm"
-	"devicetwin/workflows"
+	twinclient "devicetwin/workflows/client"
 )
 
 // Dial makes a client that connects when it is first used, so that a
@@ -83,6 +83,6 @@ func workerOptions() worker.Options {
 }
 
 // Twins makes the client of the device workflows.
-func (c TemporalConfig) Twins(temporal client.Client, model *devicefsm.Model) *workflows.Client {
-	return workflows.NewClient(temporal, c.Namespace, c.TaskQueue, model.Hash())
+func (c TemporalConfig) Twins(temporal client.Client, model *devicefsm.Model) *twinclient.Client {
+	return twinclient.New(temporal, c.Namespace, c.TaskQueue, model.Hash())
 }

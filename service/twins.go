@@ -9,7 +9,8 @@ import (
 	"devicetwin/device"
 	"devicetwin/twin"
 	"devicetwin/wire"
-	"devicetwin/workflows"
+	twinclient "devicetwin/workflows/client"
+	deviceworkflow "devicetwin/workflows/device"
 )
 
 // wireConfig is the grammar of topics and payloads.
@@ -32,7 +33,7 @@ func (c MQTTConfig) dialect() (*wire.Standard, error) {
 
 // twinSettings are a worker's; what a configuration leaves out that was not made
 // by the parser is the default.
-func (w WorkerConfig) twinSettings() workflows.TwinSettings {
+func (w WorkerConfig) twinSettings() deviceworkflow.TwinSettings {
 	limits := twin.DefaultLimits()
 	if w.TwinDocument != 0 {
 		limits.Document = w.TwinDocument
@@ -44,7 +45,7 @@ func (w WorkerConfig) twinSettings() workflows.TwinSettings {
 	if w.TwinTombstone != 0 {
 		limits.Tombstone = w.TwinTombstone
 	}
-	return workflows.TwinSettings{Limits: limits, Shadows: w.TwinShadows, Retain: w.TwinRetain, Properties: w.TwinProperties}
+	return deviceworkflow.TwinSettings{Limits: limits, Shadows: w.TwinShadows, Retain: w.TwinRetain, Properties: w.TwinProperties}
 }
 
 // checkTwinProperties wants paths that begin with a section.
@@ -60,7 +61,7 @@ func checkTwinProperties(paths []string) error {
 }
 
 // sink delivers the bridge's batches.
-type sink struct{ client *workflows.Client }
+type sink struct{ client *twinclient.Client }
 
 func (s sink) Signal(ctx context.Context, id string, batch device.Batch) error {
 	return s.deliver(ctx, device.Delivery{ID: device.ID(id), Batch: batch, Start: true})

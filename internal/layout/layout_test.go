@@ -36,8 +36,10 @@ var layers = map[string]layer{
 		"internal/tlsfiles"}, "the writer of time series: knows neither devices nor MQTT"},
 	"bridge": {[]string{"device", "devicefsm", "internal/backoff", "internal/faults", "internal/figures", "internal/jsonsize", "internal/measure",
 		"internal/text", "mqtt", "twin", "wire"}, "MQTT to signals; must not know Temporal's workflows"},
-	"workflows": {[]string{"device", "devicefsm", "internal/measure", "mqtt", "twin", "twin/command", "wire"},
-		"the device workflow; its activities write what wire says, and of mqtt they know the rule of topic filters only"},
+	"workflows/device": {[]string{"device", "devicefsm", "internal/measure", "mqtt", "twin", "twin/command", "wire"},
+		"the device workflow and its activities; of mqtt, the rule of topic filters only"},
+	"workflows/client": {[]string{"device", "devicefsm", "internal/measure", "twin/command", "workflows/device"},
+		"what other processes ask of device workflows; one package for all kinds of them"},
 	"simulator": {[]string{"device", "devicefsm", "internal/measure", "source", "wire"}, "plays devices; an independent check, so it shares nothing with bridge and workflows but the grammar of topics"},
 
 	"api":         {[]string{"device"}, "HTTP in front of an interface; must not know what is behind it"},
@@ -45,13 +47,13 @@ var layers = map[string]layer{
 	"api/client":  {[]string{"api", "device"}, "speaks the API's types"},
 
 	"service": {[]string{"api", "bridge", "device", "devicefsm", "internal/codec", "internal/credentials", "internal/figures", "internal/measure",
-		"internal/modelfile", "internal/tlsfiles", "mqtt", "points", "twin", "twin/command", "wire", "workflows"}, "the one place that wires all parts"},
+		"internal/modelfile", "internal/tlsfiles", "mqtt", "points", "twin", "twin/command", "wire", "workflows/client", "workflows/device"}, "the one place that wires all parts"},
 
 	"internal/cli":            {[]string{"api/client", "service", "source"}, "shared by all command lines: exit statuses come from the errors of these"},
 	"internal/cli/operator":   {[]string{"api", "api/client", "device", "internal/cli", "simulator"}, "asks the API only; the simulator knows terminals"},
 	"internal/cli/model":      {[]string{"device", "devicefsm", "devicefsm/script", "internal/cli", "internal/modelfile", "source"}, "works on files, without servers"},
-	"internal/cli/simulate":   {[]string{"device", "devicefsm", "internal/cli", "points", "service", "simulator", "workflows"}, "plays a fleet against a running service"},
-	"internal/cli/admin":      {[]string{"api", "device", "internal/cli", "internal/codec", "internal/credentials", "service", "workflows"}, "prepares what the service needs"},
+	"internal/cli/simulate":   {[]string{"device", "devicefsm", "internal/cli", "points", "service", "simulator", "workflows/client"}, "plays a fleet against a running service"},
+	"internal/cli/admin":      {[]string{"api", "device", "internal/cli", "internal/codec", "internal/credentials", "service", "workflows/client"}, "prepares what the service needs"},
 	"internal/cli/devicetwin": {[]string{"internal/cli", "internal/cli/admin", "internal/cli/model", "internal/cli/operator", "internal/cli/simulate", "service"}, "the grammar of the program"},
 	"cmd/devicetwin":          {[]string{"internal/cli/devicetwin"}, "main: nothing but the exit status"},
 

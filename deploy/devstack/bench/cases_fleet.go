@@ -13,7 +13,7 @@ import (
 	"devicetwin/deploy/devstack/process"
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/device"
-	"devicetwin/workflows"
+	deviceworkflow "devicetwin/workflows/device"
 )
 
 // heldShare is how much of a rate has to arrive for it to be held.
@@ -105,7 +105,7 @@ func (s *system) newest(ctx context.Context, devices []*account) ([]*account, er
 	}
 	byID := map[string]*account{}
 	for _, a := range devices {
-		byID[workflows.WorkflowID(device.ID(a.id))] = a
+		byID[deviceworkflow.WorkflowID(device.ID(a.id))] = a
 	}
 	var newest []*account
 	for _, w := range answer.GetExecutions() {
@@ -277,7 +277,7 @@ func (r *run) temporalRow(ctx context.Context, s *system, devices []*account, sp
 		}
 	}
 	slices.SortFunc(touched, func(a, b *account) int { return int(lastOf(b) - lastOf(a)) })
-	faults, err := s.awaitExpected(ctx, devices, func(a *account, v workflows.View) string {
+	faults, err := s.awaitExpected(ctx, devices, func(a *account, v deviceworkflow.View) string {
 		if epochs := v.Delivery.Epochs; len(epochs) != 1 || epochs[0].Highest != a.sent() {
 			return fmt.Sprintf("the last of %d messages is not applied", a.sent())
 		}

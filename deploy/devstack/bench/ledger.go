@@ -11,7 +11,8 @@ import (
 
 	"devicetwin/deploy/devstack/process"
 	"devicetwin/device"
-	"devicetwin/workflows"
+	twinclient "devicetwin/workflows/client"
+	deviceworkflow "devicetwin/workflows/device"
 )
 
 // Nothing here is taken on trust: after each case the workflows are asked what
@@ -54,10 +55,10 @@ func each(ctx context.Context, devices []*account, do func(ctx context.Context, 
 }
 
 // expectation returns what is wrong with a device, "" if nothing.
-type expectation func(a *account, v workflows.View) string
+type expectation func(a *account, v deviceworkflow.View) string
 
 // countsAll is for the counter model: everything that was sent, once, in order.
-func countsAll(a *account, v workflows.View) string {
+func countsAll(a *account, v deviceworkflow.View) string {
 	count, _ := v.Snapshot.Context()["count"].(float64)
 	switch {
 	case v.Delivery.Applied != a.sent():
@@ -70,7 +71,7 @@ func countsAll(a *account, v workflows.View) string {
 
 // crossesAll is for the threshold model: every change of class, and with the last
 // of them the state. What did not change the class may have been left out.
-func crossesAll(a *account, v workflows.View) string {
+func crossesAll(a *account, v deviceworkflow.View) string {
 	excursions, _ := v.Snapshot.Context()["excursions"].(float64)
 	want := "temperature.normal,reports.coming"
 	if a.hot {
@@ -85,7 +86,7 @@ func crossesAll(a *account, v workflows.View) string {
 	return inOrder(a, v)
 }
 
-func inOrder(a *account, v workflows.View) string {
+func inOrder(a *account, v deviceworkflow.View) string {
 	switch {
 	case v.Delivery.Late > 0:
 		return fmt.Sprintf("%d messages out of order", v.Delivery.Late)
@@ -197,7 +198,7 @@ func (s *system) read(ctx context.Context, devices []*account, from time.Time, c
 }
 
 // examine goes through what a device applied, number by number.
-func examine(a *account, log workflows.Applied) (when map[uint64]time.Time, fault string) {
+func examine(a *account, log twinclient.Applied) (when map[uint64]time.Time, fault string) {
 	when = make(map[uint64]time.Time, len(log.Entries))
 	highest := uint64(0)
 	for _, e := range log.Entries {

@@ -9,11 +9,12 @@ import (
 
 	"devicetwin/device"
 	"devicetwin/devicefsm"
-	"devicetwin/workflows"
+	twinclient "devicetwin/workflows/client"
+	deviceworkflow "devicetwin/workflows/device"
 )
 
 // twinOf applies what a device published, as its workflow would.
-func twinOf(t *testing.T, file string, channel device.Channel, said []string) workflows.View {
+func twinOf(t *testing.T, file string, channel device.Channel, said []string) deviceworkflow.View {
 	t.Helper()
 	raw, err := files.ReadFile("testdata/" + file)
 	if err != nil {
@@ -24,7 +25,7 @@ func twinOf(t *testing.T, file string, channel device.Channel, said []string) wo
 		t.Fatal(err)
 	}
 	now := time.UnixMilli(0).UTC()
-	var v workflows.View
+	var v deviceworkflow.View
 	v.Snapshot, _ = model.Start(now)
 	for _, text := range said {
 		m := device.Message{Channel: channel, Epoch: 1, Time: now, Data: map[string]any{}}
@@ -63,7 +64,7 @@ func speak(a *account, say speech, n int) (said []string) {
 func TestCountsAll(t *testing.T) {
 	a := newAccounts("dev", 1, "events/tick")[0]
 	said := speak(a, tick, 20)
-	twin := func(said ...string) workflows.View { return twinOf(t, "counter.yaml", device.ChannelEvents, said) }
+	twin := func(said ...string) deviceworkflow.View { return twinOf(t, "counter.yaml", device.ChannelEvents, said) }
 	if fault := countsAll(a, twin(said...)); fault != "" {
 		t.Errorf("all applied: %s", fault)
 	}
@@ -88,7 +89,7 @@ func TestCrossesAll(t *testing.T) {
 	if n := len(a.crossings); n < 5 || n > 60 || a.excursions == 0 {
 		t.Fatalf("%d of 2000 messages change the class", n)
 	}
-	twin := func(said ...string) workflows.View {
+	twin := func(said ...string) deviceworkflow.View {
 		return twinOf(t, "threshold.yaml", device.ChannelTelemetry, said)
 	}
 	if fault := crossesAll(a, twin(said...)); fault != "" {
@@ -111,14 +112,14 @@ func TestCrossesAll(t *testing.T) {
 func TestExamine(t *testing.T) {
 	a := newAccounts("dev", 1, "telemetry")[0]
 	speak(a, tick, 5)
-	log := func(numbers ...uint64) (log workflows.Applied) {
+	log := func(numbers ...uint64) (log twinclient.Applied) {
 		for _, seq := range numbers {
-			log.Entries = append(log.Entries, workflows.AppliedEntry{Epoch: 1, Seq: seq, Durable: time.UnixMilli(int64(seq))})
+			log.Entries = append(log.Entries, twinclient.AppliedEntry{Epoch: 1, Seq: seq, Durable: time.UnixMilli(int64(seq))})
 		}
 		return log
 	}
 	for _, test := range []struct {
-		log  workflows.Applied
+		log  twinclient.Applied
 		want string
 	}{
 		{log(1, 2, 4, 5), ""},

@@ -12,7 +12,7 @@ import (
 	"devicetwin/deploy/devstack/process"
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/devicefsm"
-	"devicetwin/workflows"
+	twinclient "devicetwin/workflows/client"
 )
 
 // loader is this process, which generates the load, among the parts of a table.
@@ -34,7 +34,7 @@ type system struct {
 	model     *devicefsm.Model
 	modelFile string
 	client    client.Client
-	twins     *workflows.Client
+	twins     *twinclient.Client
 	count     func() uint64 // of a case that counts messages on its own; nil: none does
 }
 
@@ -110,7 +110,7 @@ func (s *system) connect(ctx context.Context) (err error) {
 	if s.client, err = s.DialTemporal(ctx, stack.Namespace); err != nil {
 		return err
 	}
-	s.twins = workflows.NewClient(s.client, stack.Namespace, taskQueue, s.model.Hash())
+	s.twins = twinclient.New(s.client, stack.Namespace, taskQueue, s.model.Hash())
 	return nil
 }
 

@@ -16,7 +16,7 @@ import (
 
 	"devicetwin/device"
 	"devicetwin/simulator"
-	"devicetwin/workflows"
+	deviceworkflow "devicetwin/workflows/device"
 )
 
 // Place is the last place on its way where a message was seen.
@@ -106,12 +106,12 @@ func findReceived(file string, wanted []simulator.LostMessage, found map[simulat
 func signalsOf(ctx context.Context, c client.Client, id string) (map[simulator.LostMessage]bool, error) {
 	all := map[simulator.LostMessage]bool{}
 	var unknown *serviceerror.NotFound
-	desc, err := c.DescribeWorkflowExecution(ctx, workflows.WorkflowID(device.ID(id)), "")
+	desc, err := c.DescribeWorkflowExecution(ctx, deviceworkflow.WorkflowID(device.ID(id)), "")
 	if errors.As(err, &unknown) {
 		return all, nil
 	}
 	for run := desc.GetWorkflowExecutionInfo().GetExecution().GetRunId(); run != "" && err == nil; {
-		events := c.GetWorkflowHistory(ctx, workflows.WorkflowID(device.ID(id)), run, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+		events := c.GetWorkflowHistory(ctx, deviceworkflow.WorkflowID(device.ID(id)), run, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 		run = ""
 		for err == nil && events.HasNext() {
 			e, failed := events.Next()

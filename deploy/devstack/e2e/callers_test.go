@@ -13,7 +13,8 @@ import (
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/device"
 	"devicetwin/service"
-	"devicetwin/workflows"
+	twinclient "devicetwin/workflows/client"
+	deviceworkflow "devicetwin/workflows/device"
 )
 
 const callers = 1000
@@ -46,7 +47,7 @@ func TestAThousandCallersOneDevice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	twins := workflows.NewClient(dialTemporal(t, servers.settings["DEVICETWIN_TEMPORAL_ADDRESS"]), stack.Namespace, taskQueue, models[0].Hash())
+	twins := twinclient.New(dialTemporal(t, servers.settings["DEVICETWIN_TEMPORAL_ADDRESS"]), stack.Namespace, taskQueue, models[0].Hash())
 	eventually(t, "p1 has a workflow", func(ctx context.Context) bool {
 		view, err := twins.Describe(ctx, "p1")
 		return err == nil && view.Connection == device.Online
@@ -56,7 +57,7 @@ func TestAThousandCallersOneDevice(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range callers {
 		all.Go(func() {
-			c, err := twins.Command(t.Context(), "p1", device.By{Who: fmt.Sprint("caller ", i)}, workflows.Order{
+			c, err := twins.Command(t.Context(), "p1", device.By{Who: fmt.Sprint("caller ", i)}, deviceworkflow.Order{
 				Name: "count", Data: json.RawMessage(fmt.Sprintf(`{"caller":%d}`, i)), TTL: time.Hour,
 			})
 			if err != nil {

@@ -16,7 +16,7 @@ import (
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/internal/codec"
 	"devicetwin/service"
-	"devicetwin/workflows"
+	twinclient "devicetwin/workflows/client"
 )
 
 // With keys, nothing that a device said can be read in Temporal without them.
@@ -64,7 +64,7 @@ func TestTemporalKeepsOnlyCiphertext(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer reader.Close()
-	twins := workflows.NewClient(reader, stack.Namespace, taskQueue, loaded[0].Hash())
+	twins := twinclient.New(reader, stack.Namespace, taskQueue, loaded[0].Hash())
 	eventually(t, "the state of the pump", func(ctx context.Context) bool {
 		_, err := twins.Snapshot(ctx, "pump-1")
 		return err == nil

@@ -18,12 +18,12 @@ import (
 
 	"devicetwin/device"
 	"devicetwin/devicefsm"
-	"devicetwin/workflows"
+	deviceworkflow "devicetwin/workflows/device"
 )
 
-var record = flag.Bool("record", false, "record the histories in workflows/testdata")
+var record = flag.Bool("record", false, "record the histories in workflows/device/testdata")
 
-const historiesDir = root + "/workflows/testdata/histories"
+const historiesDir = root + "/workflows/device/testdata/histories"
 
 // TestRecordHistories plays three devices and, with -record, writes what the
 // server stored of them: the histories that the replay tests of package
@@ -121,14 +121,14 @@ func operate(t *testing.T, s *system, say func(name, topic, payload string)) {
 	})
 	by := device.By{Who: "ann"}
 	ctx := t.Context()
-	if _, err := s.twins.Desire(ctx, name, by, workflows.Desire{Patch: []byte(`{"fan":"high"}`), Within: time.Hour}); err != nil {
+	if _, err := s.twins.Desire(ctx, name, by, deviceworkflow.Desire{Patch: []byte(`{"fan":"high"}`), Within: time.Hour}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.twins.SetTags(ctx, name, by, map[string]*string{"line": new("3")}); err != nil {
 		t.Fatal(err)
 	}
 	order := func(command string) string {
-		c, err := s.twins.Command(ctx, name, by, workflows.Order{Name: command, TTL: time.Hour})
+		c, err := s.twins.Command(ctx, name, by, deviceworkflow.Order{Name: command, TTL: time.Hour})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +164,7 @@ func recordHistories(t *testing.T, s *system, name string) {
 	for n := 0; ; n++ {
 		var recorded history.History
 		previous := ""
-		events := temporal.GetWorkflowHistory(t.Context(), workflows.WorkflowID(device.ID(name)), run, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+		events := temporal.GetWorkflowHistory(t.Context(), deviceworkflow.WorkflowID(device.ID(name)), run, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 		for events.HasNext() {
 			e, err := events.Next()
 			if err != nil {

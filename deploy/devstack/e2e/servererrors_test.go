@@ -17,7 +17,8 @@ import (
 
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/device"
-	"devicetwin/workflows"
+	twinclient "devicetwin/workflows/client"
+	deviceworkflow "devicetwin/workflows/device"
 )
 
 // These tests hold a server to the words, types and codes of errors by which the
@@ -77,7 +78,7 @@ func change(t *testing.T, method, url, body string) (status int, answer string) 
 // in every way in which the server then says something of its own.
 func endings(ctx workflow.Context, run int) error {
 	accepted := false
-	err := workflow.SetUpdateHandler(ctx, workflows.UpdateOperate, func(ctx workflow.Context, _ json.RawMessage) (json.RawMessage, error) {
+	err := workflow.SetUpdateHandler(ctx, deviceworkflow.UpdateOperate, func(ctx workflow.Context, _ json.RawMessage) (json.RawMessage, error) {
 		accepted = true
 		if run == 0 { // ends before it answers
 			return nil, workflow.Await(ctx, func() bool { return false })
@@ -91,7 +92,7 @@ func endings(ctx workflow.Context, run int) error {
 		return err
 	}
 	if run == 0 {
-		return workflow.NewContinueAsNewError(ctx, workflows.WorkflowType, run+1)
+		return workflow.NewContinueAsNewError(ctx, deviceworkflow.WorkflowType, run+1)
 	}
 	return workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
 }
@@ -100,15 +101,15 @@ func TestWhatTheServerSaysOfOperations(t *testing.T) {
 	s := start(t, stack.Options{Parts: []stack.Part{stack.PartTemporal}})
 	server := dialTemporal(t, s.Temporal.Addr())
 	w := worker.New(server, "endings", worker.Options{})
-	w.RegisterWorkflowWithOptions(endings, workflow.RegisterOptions{Name: workflows.WorkflowType})
+	w.RegisterWorkflowWithOptions(endings, workflow.RegisterOptions{Name: deviceworkflow.WorkflowType})
 	if err := w.Start(); err != nil {
 		t.Fatal(err)
 	}
 	defer w.Stop()
-	twins := workflows.NewClient(server, stack.Namespace, "endings", "")
+	twins := twinclient.New(server, stack.Namespace, "endings", "")
 	begin := func(id device.ID) {
 		t.Helper()
-		_, err := server.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: workflows.WorkflowID(id), TaskQueue: "endings"}, workflows.WorkflowType, 0)
+		_, err := server.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: deviceworkflow.WorkflowID(id), TaskQueue: "endings"}, deviceworkflow.WorkflowType, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -128,7 +129,7 @@ func TestWhatTheServerSaysOfOperations(t *testing.T) {
 	// What the server says in that case, as it says it.
 	begin("as-it-says")
 	handle, err := server.UpdateWorkflow(t.Context(), client.UpdateWorkflowOptions{
-		WorkflowID: workflows.WorkflowID("as-it-says"), UpdateName: workflows.UpdateOperate, Args: []any{map[string]any{}},
+		WorkflowID: deviceworkflow.WorkflowID("as-it-says"), UpdateName: deviceworkflow.UpdateOperate, Args: []any{map[string]any{}},
 		WaitForStage: client.WorkflowUpdateStageCompleted,
 	})
 	if err == nil {
@@ -145,7 +146,7 @@ func TestWhatTheServerSaysOfOperations(t *testing.T) {
 // the next run.
 func TestWhatTheServerSaysOfBatches(t *testing.T) {
 	s := start(t, stack.Options{Parts: []stack.Part{stack.PartTemporal}})
-	twins := workflows.NewClient(dialTemporal(t, s.Temporal.Addr()), stack.Namespace, "nobody", "")
+	twins := twinclient.New(dialTemporal(t, s.Temporal.Addr()), stack.Namespace, "nobody", "")
 	large := device.Batch{ID: "b", Messages: []device.Message{{
 		Channel: device.ChannelTelemetry, Data: map[string]any{"text": strings.Repeat("x", 2_500_000)}, Time: time.Now(),
 	}}}

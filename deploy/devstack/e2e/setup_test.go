@@ -16,7 +16,7 @@ import (
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/internal/cli"
 	"devicetwin/internal/cli/devicetwin"
-	"devicetwin/workflows"
+	deviceworkflow "devicetwin/workflows/device"
 )
 
 func setUp(addr, namespace string) (status int, log string) {
@@ -47,7 +47,7 @@ func TestSetup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range workflows.SearchAttributes() {
+	for name, want := range deviceworkflow.SearchAttributes() {
 		if got := have.GetCustomAttributes()[name]; got != want {
 			t.Errorf("search attribute %s is %v, not %v", name, got, want)
 		}

@@ -15,7 +15,7 @@ import (
 	"devicetwin/deploy/devstack/process"
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/device"
-	"devicetwin/workflows"
+	twinclient "devicetwin/workflows/client"
 )
 
 // standalone is devicetwin-standalone on ports that it keeps over restarts.
@@ -166,7 +166,7 @@ func TestStandaloneByHand(t *testing.T) {
 
 func (s *standalone) awaitState(id device.ID, state string) {
 	s.t.Helper()
-	twins := workflows.NewClient(dialTemporal(s.t, "127.0.0.1:"+s.temporal), stack.Namespace, taskQueue, "")
+	twins := twinclient.New(dialTemporal(s.t, "127.0.0.1:"+s.temporal), stack.Namespace, taskQueue, "")
 	eventually(s.t, string(id)+" in state "+state, func(ctx context.Context) bool {
 		view, err := twins.Snapshot(ctx, id)
 		return err == nil && view.StateName == state

@@ -13,7 +13,7 @@ import (
 	"devicetwin/internal/credentials"
 	"devicetwin/service"
 	"devicetwin/simulator"
-	"devicetwin/workflows"
+	twinclient "devicetwin/workflows/client"
 )
 
 const (
@@ -25,7 +25,7 @@ const (
 // system is a stack with the bridge and the worker in this process.
 type system struct {
 	*stack.Stack
-	twins *workflows.Client
+	twins *twinclient.Client
 	http  string
 	api   string // the operator's API
 }
@@ -76,7 +76,7 @@ func startSystemOn(t *testing.T, o stack.Options, runEvents int) *system {
 	temporal := dialTemporal(t, s.Temporal.Addr())
 	return &system{
 		Stack: s, http: service.HTTPAddr(), api: service.APIURL(),
-		twins: workflows.NewClient(temporal, stack.Namespace, taskQueue, loaded[0].Hash()),
+		twins: twinclient.New(temporal, stack.Namespace, taskQueue, loaded[0].Hash()),
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"devicetwin/deploy/devstack/stack"
-	"devicetwin/workflows"
+	deviceworkflow "devicetwin/workflows/device"
 )
 
 var deviceState = temporal.NewSearchAttributeKeyKeywordList("DeviceState")
@@ -77,7 +77,7 @@ func countWorkflows(t *testing.T, s *stack.Stack, query string) int64 {
 
 func TestTemporal(t *testing.T) {
 	s := start(t, stack.Options{Parts: []stack.Part{stack.PartTemporal, stack.PartUI}})
-	for name := range workflows.SearchAttributes() {
+	for name := range deviceworkflow.SearchAttributes() {
 		if got := countWorkflows(t, s, name+` = "x"`); got != 0 {
 			t.Errorf("%d workflows in an empty namespace", got)
 		}

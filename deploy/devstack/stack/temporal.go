@@ -13,7 +13,7 @@ import (
 	"go.temporal.io/server/common/primitives"
 	"go.temporal.io/server/temporal"
 
-	"devicetwin/workflows"
+	twinclient "devicetwin/workflows/client"
 )
 
 // Namespace is the Temporal namespace that the stack makes.
@@ -97,10 +97,10 @@ func (t *Temporal) awaitReady(ctx context.Context) error {
 		return fmt.Errorf("make a Temporal client: %w", err)
 	}
 	defer c.Close()
-	query := &workflowservice.CountWorkflowExecutionsRequest{Namespace: Namespace, Query: workflows.SearchAttributesQuery()}
+	query := &workflowservice.CountWorkflowExecutionsRequest{Namespace: Namespace, Query: twinclient.SearchAttributesQuery()}
 	for {
 		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
-		_, err := workflows.AddSearchAttributes(attempt, c.OperatorService(), Namespace)
+		_, err := twinclient.AddSearchAttributes(attempt, c.OperatorService(), Namespace)
 		if err == nil {
 			_, err = c.CountWorkflow(attempt, query)
 		}

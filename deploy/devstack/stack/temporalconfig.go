@@ -16,7 +16,7 @@ import (
 	"go.temporal.io/server/common/primitives"
 	schema "go.temporal.io/server/schema/sqlite"
 
-	"devicetwin/workflows"
+	deviceworkflow "devicetwin/workflows/device"
 )
 
 const (
@@ -141,7 +141,7 @@ func createSQLite(path string) error {
 	if err := schema.SetupSchema(store); err != nil {
 		return fmt.Errorf("make the Temporal database: %w", err)
 	}
-	namespace, err := schema.NewNamespaceConfig(clusterName, Namespace, false, workflows.SearchAttributes())
+	namespace, err := schema.NewNamespaceConfig(clusterName, Namespace, false, deviceworkflow.SearchAttributes())
 	if err != nil {
 		return fmt.Errorf("describe namespace %s: %w", Namespace, err)
 	}

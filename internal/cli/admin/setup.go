@@ -18,7 +18,7 @@ import (
 
 	"devicetwin/internal/cli"
 	"devicetwin/service"
-	"devicetwin/workflows"
+	twinclient "devicetwin/workflows/client"
 )
 
 // Commands are the commands of an administrator.
@@ -96,7 +96,7 @@ func hopeless(err error) bool {
 	var denied *serviceerror.PermissionDenied
 	var invalid *serviceerror.InvalidArgument
 	var unimplemented *serviceerror.Unimplemented
-	return errors.Is(err, workflows.ErrAttributeType) || errors.As(err, &denied) || errors.As(err, &invalid) || errors.As(err, &unimplemented)
+	return errors.Is(err, twinclient.ErrAttributeType) || errors.As(err, &denied) || errors.As(err, &invalid) || errors.As(err, &unimplemented)
 }
 
 func (s setup) once(ctx context.Context) error {
@@ -127,7 +127,7 @@ func (s setup) makeNamespace(ctx context.Context) error {
 }
 
 func (s setup) makeAttributes(ctx context.Context) error {
-	made, err := workflows.AddSearchAttributes(ctx, s.temporal.OperatorService(), s.namespace)
+	made, err := twinclient.AddSearchAttributes(ctx, s.temporal.OperatorService(), s.namespace)
 	if err == nil && len(made) > 0 {
 		s.log.Info("search attributes made", "names", made)
 	}
@@ -137,7 +137,7 @@ func (s setup) makeAttributes(ctx context.Context) error {
 // use asks for every attribute in one query.
 func (s setup) use(ctx context.Context) error {
 	_, err := s.temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
-		Namespace: s.namespace, Query: workflows.SearchAttributesQuery(),
+		Namespace: s.namespace, Query: twinclient.SearchAttributesQuery(),
 	})
 	var invalid *serviceerror.InvalidArgument
 	if errors.As(err, &invalid) {

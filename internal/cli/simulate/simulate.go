@@ -20,7 +20,7 @@ import (
 	"devicetwin/points"
 	"devicetwin/service"
 	"devicetwin/simulator"
-	"devicetwin/workflows"
+	twinclient "devicetwin/workflows/client"
 )
 
 // FleetConfig says what fleet is played.
@@ -197,7 +197,7 @@ func (f *Fleet) startPoints(log *slog.Logger) (to simulator.PointWriter, flush f
 
 // fleetTwins shows the device workflows to the simulator.
 type fleetTwins struct {
-	client *workflows.Client
+	client *twinclient.Client
 	states []string
 }
 

@@ -1,0 +1,107 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"devicetwin/device"
+	deviceworkflow "devicetwin/workflows/device"
+
+	"go.temporal.io/api/serviceerror"
+	temporalclient "go.temporal.io/sdk/client"
+)
+
+// Client reaches the workflows of devices. Its methods may be called from any
+// goroutine.
+type Client struct {
+	temporal  temporalclient.Client
+	namespace string
+	taskQueue string
+	model     string
+	batcher   *batcher
+}
+
+// New makes a client that starts the workflow of a new device on the task
+// queue with the model of the given hash.
+func New(c temporalclient.Client, namespace, taskQueue, model string) *Client {
+	twins := &Client{temporal: c, namespace: namespace, taskQueue: taskQueue, model: model}
+	twins.batcher = newBatcher(twins.update)
+	return twins
+}
+
+// Close ends the requests that are under way, and waits for them. The connection to
+// Temporal stays open: it is the caller's.
+func (c *Client) Close() { c.batcher.close() }
+
+// Deliver hands a batch to the device's workflow. When it returns nil, the batch
+// is durable. With Start, the workflow is started if there is none, with the model
+// of the delivery or else the client's; one that is there goes on with its own.
+// Without Start, and without a workflow, the error is device.ErrNoTwin. A batch
+// that the server never takes is a *device.Refused with code 413. Any other error
+// is one after which the same batch may be delivered again.
+func (c *Client) Deliver(ctx context.Context, d device.Delivery) error {
+	var err error
+	if d.Start {
+		model := d.Model
+		if model == "" {
+			model = c.model
+		}
+		_, err = c.temporal.SignalWithStartWorkflow(ctx, deviceworkflow.WorkflowID(d.ID), deviceworkflow.SignalEvents, d.Batch,
+			temporalclient.StartWorkflowOptions{TaskQueue: c.taskQueue}, deviceworkflow.WorkflowType, deviceworkflow.Input{Device: d.ID, Model: model})
+	} else {
+		err = c.temporal.SignalWorkflow(ctx, deviceworkflow.WorkflowID(d.ID), "", deviceworkflow.SignalEvents, d.Batch)
+	}
+	return deliveryError(d.ID, err)
+}
+
+// blobTooLarge is what the server says of a payload that it never takes. It says
+// InvalidArgument also of a run that is full of signals while its worker is away;
+// only the message tells the two apart.
+const blobTooLarge = "Blob data size exceeds limit"
+
+func deliveryError(id device.ID, err error) error {
+	var unknown *serviceerror.NotFound
+	var invalid *serviceerror.InvalidArgument
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &unknown):
+		err = fmt.Errorf("%w: %w", device.ErrNoTwin, err)
+	case errors.As(err, &invalid) && strings.Contains(invalid.Message, blobTooLarge):
+		err = fmt.Errorf("%w: %w", device.Refuse(413, "the batch is too large for Temporal"), err)
+	}
+	return fmt.Errorf("deliver a batch to device %s: %w", id, err)
+}
+
+// updateError gives a failure the name by which callers know it.
+func updateError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return availability(err)
+}
+
+// availability tells an unknown device and a server that is away from other
+// errors.
+func availability(err error) error {
+	var notFound *serviceerror.NotFound
+	if errors.As(err, &notFound) && !notReady(err) {
+		return fmt.Errorf("%w: %w", device.ErrUnknown, err)
+	}
+	var (
+		unavailable *serviceerror.Unavailable
+		deadline    *serviceerror.DeadlineExceeded
+		exhausted   *serviceerror.ResourceExhausted
+		cancelled   *serviceerror.Canceled
+		query       *serviceerror.QueryFailed
+		update      *temporalclient.WorkflowUpdateServiceTimeoutOrCanceledError
+	)
+	switch {
+	case errors.As(err, &unavailable), errors.As(err, &deadline), errors.As(err, &exhausted), errors.As(err, &cancelled), errors.As(err, &query),
+		errors.As(err, &update), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), notReady(err):
+		return fmt.Errorf("%w: %w", device.ErrUnavailable, err)
+	}
+	return err
+}

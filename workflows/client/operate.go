@@ -1,0 +1,260 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	temporalclient "go.temporal.io/sdk/client"
+
+	"devicetwin/device"
+	"devicetwin/twin/command"
+	deviceworkflow "devicetwin/workflows/device"
+
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/temporal"
+)
+
+// The methods of this file change one device. Each returns when the change is
+// durable. Their errors wrap device.ErrUnknown, device.ErrUnavailable, or are a
+// *device.Refused.
+
+// Desire changes desired properties.
+func (c *Client) Desire(ctx context.Context, id device.ID, by device.By, d deviceworkflow.Desire) (deviceworkflow.Desired, error) {
+	r, err := c.operate(ctx, id, by, deviceworkflow.Operation{Desire: &d})
+	if err != nil {
+		return deviceworkflow.Desired{}, fmt.Errorf("change desired properties of device %s: %w", id, err)
+	}
+	return *r.Desired, nil
+}
+
+// Command gives the device an order. What is returned is the command as it
+// stands: it waits its turn.
+func (c *Client) Command(ctx context.Context, id device.ID, by device.By, o deviceworkflow.Order) (command.Command, error) {
+	r, err := c.operate(ctx, id, by, deviceworkflow.Operation{Command: &o})
+	if err != nil {
+		return command.Command{}, fmt.Errorf("order command %s of device %s: %w", o.Name, id, err)
+	}
+	return *r.Command, nil
+}
+
+// CommandStatus tells what became of a command. One that is not known, or not
+// any more, is a *device.Refused with code 404.
+func (c *Client) CommandStatus(ctx context.Context, id device.ID, commandID string) (command.Command, error) {
+	view, err := c.Describe(ctx, id)
+	if err != nil {
+		return command.Command{}, err
+	}
+	found, ok := view.Commands.Find(commandID)
+	if !ok {
+		return command.Command{}, fmt.Errorf("find command of device %s: %w", id, refusedCommand(commandID))
+	}
+	return found, nil
+}
+
+func refusedCommand(id string) error {
+	return device.Refuse(404, "no such command of this id, or it was forgotten: %s", id)
+}
+
+// CancelCommand takes back a command that has not ended.
+func (c *Client) CancelCommand(ctx context.Context, id device.ID, by device.By, commandID string) (command.Command, error) {
+	r, err := c.operate(ctx, id, by, deviceworkflow.Operation{Cancel: &deviceworkflow.CancelOperation{Command: commandID}})
+	if err != nil {
+		return command.Command{}, fmt.Errorf("cancel command of device %s: %w", id, err)
+	}
+	return *r.Command, nil
+}
+
+// SendEvent gives the state machine an event. Events that only the service or
+// only the device may make are refused (409).
+func (c *Client) SendEvent(ctx context.Context, id device.ID, by device.By, e deviceworkflow.OperatorEvent) (deviceworkflow.EventTaken, error) {
+	r, err := c.operate(ctx, id, by, deviceworkflow.Operation{Event: &e})
+	if err != nil {
+		return deviceworkflow.EventTaken{}, fmt.Errorf("send event %s to device %s: %w", e.Name, id, err)
+	}
+	return *r.Taken, nil
+}
+
+// SetTags sets tags, and removes those that are nil. It returns all tags.
+func (c *Client) SetTags(ctx context.Context, id device.ID, by device.By, tags map[string]*string) (map[string]string, error) {
+	return c.changeTags(ctx, id, by, deviceworkflow.TagChanges{Set: tags})
+}
+
+// ReplaceTags makes these the device's only tags, in one operation.
+func (c *Client) ReplaceTags(ctx context.Context, id device.ID, by device.By, tags map[string]string) error {
+	in := deviceworkflow.TagChanges{Set: make(map[string]*string, len(tags)), Replace: true}
+	for key, value := range tags {
+		in.Set[key] = &value
+	}
+	_, err := c.changeTags(ctx, id, by, in)
+	return err
+}
+
+func (c *Client) changeTags(ctx context.Context, id device.ID, by device.By, in deviceworkflow.TagChanges) (map[string]string, error) {
+	r, err := c.operate(ctx, id, by, deviceworkflow.Operation{Tags: &in})
+	if err != nil {
+		return nil, fmt.Errorf("set tags of device %s: %w", id, err)
+	}
+	return r.Tags, nil
+}
+
+// Reprovision has the device reprovisioned: by its model, if that takes the event
+// operator.reprovision, or else by the service.
+func (c *Client) Reprovision(ctx context.Context, id device.ID, by device.By, reason string) (deviceworkflow.Reprovisioning, error) {
+	r, err := c.operate(ctx, id, by, deviceworkflow.Operation{Reprovision: &deviceworkflow.ReprovisionReason{Reason: reason}})
+	if err != nil {
+		return deviceworkflow.Reprovisioning{}, fmt.Errorf("reprovision device %s: %w", id, err)
+	}
+	return *r.Reprovisioning, nil
+}
+
+// Delete ends the device's workflow, and forgets all that it knew. A device that
+// says something afterwards is a new one.
+func (c *Client) Delete(ctx context.Context, id device.ID, by device.By) error {
+	if _, err := c.operate(ctx, id, by, deviceworkflow.Operation{Delete: true}); err != nil {
+		return fmt.Errorf("delete device %s: %w", id, err)
+	}
+	return nil
+}
+
+// operate gives an operation to the device's workflow.
+func (c *Client) operate(ctx context.Context, id device.ID, by device.By, op deviceworkflow.Operation) (deviceworkflow.OperationResult, error) {
+	op.ID, op.Who = by.ID, by.Who
+	if op.ID == "" {
+		op.ID = rand.Text()
+	}
+	if refused := checkOperation(op); refused != nil {
+		return deviceworkflow.OperationResult{}, refused
+	}
+	raw, err := json.Marshal(op)
+	if err != nil {
+		return deviceworkflow.OperationResult{}, device.Refuse(400, "%v", err)
+	}
+	if len(raw) > maxOperation {
+		return deviceworkflow.OperationResult{}, device.Refuse(413, "the request has %d bytes, the limit is %d", len(raw), maxOperation)
+	}
+	return c.batcher.do(ctx, id, op, len(raw))
+}
+
+const (
+	maxOperation = 64 << 10 // bytes of one operation
+	maxWho       = 128
+	maxRequestID = 128
+)
+
+// check refuses what no device's workflow would take, before it is sent.
+func checkOperation(o deviceworkflow.Operation) *device.Refused {
+	switch {
+	case len(o.ID) > maxRequestID:
+		return device.Refuse(400, "request id of %d bytes: expected at most %d", len(o.ID), maxRequestID)
+	case len(o.Who) > maxWho:
+		return device.Refuse(400, "the caller's name has %d bytes: expected at most %d", len(o.Who), maxWho)
+	case o.Desire != nil && !json.Valid(o.Desire.Patch):
+		return device.Refuse(400, "the desired properties are not JSON")
+	case o.Command != nil && len(o.Command.Data) > 0 && !json.Valid(o.Command.Data):
+		return device.Refuse(400, "the command's data is not JSON")
+	}
+	return nil
+}
+
+// How long a request is repeated that met a workflow which could not take it at
+// that moment. A busy device's run may fail to end several times over, because
+// something new arrived while it was ending: each time the server gives back
+// what was on its way to it.
+const (
+	updatePatience = 30 * time.Second
+	queryPatience  = 3 * time.Second
+)
+
+// update sends operations to the device's workflow, and to its next run if they
+// met the end of one. What was carried out all the same is not carried out
+// twice, by the operations' ids.
+func (c *Client) update(ctx context.Context, id device.ID, list []deviceworkflow.Operation) ([]deviceworkflow.OperationResult, error) {
+	updateID := rand.Text()
+	var results []deviceworkflow.OperationResult
+	err := whileNotReady(ctx, updatePatience, func() (err error) {
+		results, err = c.updateOnce(ctx, id, updateID, list)
+		return err
+	})
+	return results, updateError(err)
+}
+
+// whileNotReady repeats a request until the workflow can take it, at growing
+// intervals. It returns the request's last error.
+func whileNotReady(ctx context.Context, patience time.Duration, request func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		err := request()
+		if err == nil || !notReady(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (c *Client) updateOnce(ctx context.Context, id device.ID, updateID string, list []deviceworkflow.Operation) ([]deviceworkflow.OperationResult, error) {
+	handle, err := c.temporal.UpdateWorkflow(ctx, temporalclient.UpdateWorkflowOptions{
+		UpdateID: updateID, WorkflowID: deviceworkflow.WorkflowID(id), UpdateName: deviceworkflow.UpdateOperate,
+		Args: []any{deviceworkflow.Operations{List: list}}, WaitForStage: temporalclient.WorkflowUpdateStageCompleted,
+	})
+	var results deviceworkflow.OperationResults
+	if err == nil {
+		err = handle.Get(ctx, &results)
+	}
+	var notFound *serviceerror.NotFound
+	if errors.As(err, &notFound) && c.runs(ctx, id) {
+		return nil, runEndedError{err}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return results.List, nil
+}
+
+// runEndedError is that of a request which met the end of a run, of a workflow
+// that is running: the next run takes the request.
+type runEndedError struct{ error }
+
+func (e runEndedError) Unwrap() error { return e.error }
+
+// runs reports whether the device's workflow is running. An update that finds no
+// run to take it is told "not found" in all of three cases: there is no workflow,
+// it has ended (the device was deleted), or the run that was asked has ended and
+// another continues it. Only the workflow's present status tells them apart.
+func (c *Client) runs(ctx context.Context, id device.ID) bool {
+	desc, err := c.temporal.DescribeWorkflowExecution(ctx, deviceworkflow.WorkflowID(id), "")
+	if err != nil {
+		return false
+	}
+	switch desc.GetWorkflowExecutionInfo().GetStatus() {
+	case enums.WORKFLOW_EXECUTION_STATUS_RUNNING, enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW:
+		return true
+	}
+	return false
+}
+
+// updateEndedType is the type by which the server says that a run ended after it
+// had accepted an update, and before it answered.
+const updateEndedType = "AcceptedUpdateCompletedWorkflow"
+
+// notReady reports whether a request met a run that was ending, or that could
+// not take anything at that moment.
+func notReady(err error) bool {
+	var ended runEndedError
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) {
+		return app.Type() == updateEndedType
+	}
+	var busy *serviceerror.WorkflowNotReady
+	var aborted *serviceerror.Aborted
+	return errors.As(err, &ended) || errors.As(err, &busy) || errors.As(err, &aborted)
+}

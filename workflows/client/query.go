@@ -1,0 +1,175 @@
+package client
+
+import (
+	"context"
+	"devicetwin/device"
+	deviceworkflow "devicetwin/workflows/device"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	temporalclient "go.temporal.io/sdk/client"
+
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+)
+
+// Describe returns the device as its workflow sees it. Its error wraps
+// device.ErrUnknown, also for a device that was deleted, or device.ErrUnavailable.
+func (c *Client) Describe(ctx context.Context, id device.ID) (deviceworkflow.View, error) {
+	var view deviceworkflow.View
+	err := c.query(ctx, deviceworkflow.QuerySnapshot, runOf{device: id, open: true}, &view)
+	return view, err
+}
+
+// Snapshot is Describe, also for a device that was deleted, for as long as Temporal
+// remembers its workflow.
+func (c *Client) Snapshot(ctx context.Context, id device.ID) (deviceworkflow.View, error) {
+	var view deviceworkflow.View
+	err := c.query(ctx, deviceworkflow.QuerySnapshot, runOf{device: id}, &view)
+	return view, err
+}
+
+// runOf is one run of a device's workflow.
+type runOf struct {
+	device device.ID
+	id     string // "" is the newest
+	open   bool   // only if it has not ended
+}
+
+// query asks a run, again and again while it can't answer at that moment: its
+// workflow task failed and is tried again.
+func (c *Client) query(ctx context.Context, name string, run runOf, into any) error {
+	request := &temporalclient.QueryWorkflowWithOptionsRequest{
+		WorkflowID: deviceworkflow.WorkflowID(run.device), RunID: run.id, QueryType: name,
+	}
+	if run.open {
+		request.QueryRejectCondition = enums.QUERY_REJECT_CONDITION_NOT_OPEN
+	}
+	var answer *temporalclient.QueryWorkflowWithOptionsResponse
+	err := whileNotReady(ctx, queryPatience, func() (err error) {
+		answer, err = c.temporal.QueryWorkflowWithOptions(ctx, request)
+		return err
+	})
+	switch {
+	case err != nil:
+		err = availability(err)
+	case answer.QueryRejected != nil:
+		err = device.ErrUnknown
+	default:
+		err = answer.QueryResult.Get(into)
+	}
+	if err != nil {
+		return fmt.Errorf("query %s of device %s: %w", name, run.device, err)
+	}
+	return nil
+}
+
+// Applied is what a device's workflow says that it applied, over all its runs.
+type Applied struct {
+	Entries []AppliedEntry // numbered messages, in the order of application
+	Signals int            // signals that the workflow was sent
+	// State is the present state's name, "" of a device without a workflow.
+	State string
+}
+
+// AppliedEntry is one numbered message.
+type AppliedEntry struct {
+	Epoch int64
+	Seq   uint64
+	// Durable is when the server had stored the workflow task that applied it.
+	Durable time.Time
+	// Task is the ordinal of that workflow task among those that applied anything.
+	Task int
+}
+
+// Applied asks every run of the device's workflow what it applied. A device
+// without a workflow has applied nothing. Runs that the server has deleted
+// (retention) are an error.
+func (c *Client) Applied(ctx context.Context, id device.ID) (Applied, error) {
+	desc, err := c.temporal.DescribeWorkflowExecution(ctx, deviceworkflow.WorkflowID(id), "")
+	var unknown *serviceerror.NotFound
+	if errors.As(err, &unknown) {
+		return Applied{}, nil
+	}
+	if err != nil {
+		return Applied{}, fmt.Errorf("describe workflow of device %s: %w", id, err)
+	}
+	var runs []runRecord
+	for runID := desc.GetWorkflowExecutionInfo().GetExecution().GetRunId(); runID != ""; {
+		run, err := c.readRun(ctx, id, runID)
+		if err != nil {
+			return Applied{}, err
+		}
+		runs = append(runs, run)
+		runID = run.previous
+	}
+	var all Applied
+	tasks := 0
+	for _, run := range slices.Backward(runs) {
+		all.Signals += run.signals
+		for _, task := range run.log.Tasks {
+			tasks++
+			for _, span := range task.Spans {
+				for seq := span.From; seq <= span.To; seq++ {
+					all.Entries = append(all.Entries, AppliedEntry{
+						Epoch: span.Epoch, Seq: seq, Durable: run.completedAfter(task.Started), Task: tasks,
+					})
+				}
+			}
+		}
+	}
+	view, err := c.Snapshot(ctx, id)
+	if err != nil {
+		return Applied{}, err
+	}
+	all.State = view.StateName
+	return all, nil
+}
+
+// runRecord is one run: its own word of what it applied, and its history's word
+// of when that became durable.
+type runRecord struct {
+	log       deviceworkflow.RunLog
+	signals   int
+	completed []taskTime // ascending
+	previous  string     // id of the run that this one continues
+}
+
+type taskTime struct {
+	event int64
+	at    time.Time
+}
+
+func (r *runRecord) completedAfter(started int) time.Time {
+	i, _ := slices.BinarySearchFunc(r.completed, int64(started), func(t taskTime, s int64) int { return int(t.event - s) })
+	if i == len(r.completed) {
+		return time.Time{}
+	}
+	return r.completed[i].at
+}
+
+func (c *Client) readRun(ctx context.Context, id device.ID, runID string) (runRecord, error) {
+	var run runRecord
+	// The query goes first: what it tells is then surely in the history read after it.
+	if err := c.query(ctx, deviceworkflow.QueryApplied, runOf{device: id, id: runID}, &run.log); err != nil {
+		return run, fmt.Errorf("ask run %s: %w", runID, err)
+	}
+	events := c.temporal.GetWorkflowHistory(ctx, deviceworkflow.WorkflowID(id), runID, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for events.HasNext() {
+		e, err := events.Next()
+		if err != nil {
+			return run, fmt.Errorf("read history of run %s of device %s: %w", runID, id, err)
+		}
+		switch e.GetEventType() {
+		case enums.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+			run.previous = e.GetWorkflowExecutionStartedEventAttributes().GetContinuedExecutionRunId()
+		case enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+			run.signals++
+		case enums.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+			run.completed = append(run.completed, taskTime{e.GetEventId(), e.GetEventTime().AsTime()})
+		}
+	}
+	return run, nil
+}

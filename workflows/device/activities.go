@@ -1,0 +1,221 @@
+package device
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+
+	"devicetwin/device"
+	"devicetwin/internal/measure"
+	"devicetwin/mqtt"
+	"devicetwin/wire"
+)
+
+// Names of the activities. A model's invoke names its activity by src.
+const (
+	ActivityEmit        = "emit"
+	ActivityReprovision = "reprovision"
+	ActivityNotify      = "notify"
+)
+
+// Publisher sends MQTT messages. A nil error means that the broker has taken
+// the message (PUBACK at QoS 1).
+type Publisher interface {
+	Publish(ctx context.Context, topic string, qos byte, retained bool, payload []byte) error
+}
+
+// PointWriter takes points for InfluxDB. It never blocks: what it cannot write
+// in the end, it counts.
+type PointWriter interface {
+	WritePoint(measurement string, tags map[string]string, fields map[string]any, at time.Time)
+}
+
+// Dialect writes what is sent to devices; *wire.Standard is one.
+type Dialect interface {
+	Encode(id device.ID, c wire.Command) (topic string, payload []byte, err error)
+	ShadowTopics(id device.ID, d wire.ShadowDocument) []string
+}
+
+// Activities are what device workflows do to the world.
+type Activities struct {
+	Dialect     Dialect
+	Publisher   Publisher
+	Points      PointWriter
+	Provisioner Provisioner
+	Models      Models
+	// Topics are the MQTT filters of the topics that models may publish to; {id}
+	// in them stands for the device.
+	Topics []string
+	// Receivers are the addresses of webhooks, by the names that models use.
+	Receivers map[string]string
+}
+
+// Emit sends the messages and points of a batch. It may run twice: a message
+// keeps its id, a point its time and tags.
+func (a *Activities) Emit(ctx context.Context, e Emission) (Emitted, error) {
+	var done Emitted
+	for _, m := range e.Messages {
+		if m.Shadow != nil {
+			if err := a.publishShadow(ctx, e.Device, *m.Shadow, m.Retain); err != nil {
+				return Emitted{}, err
+			}
+			continue
+		}
+		if m.Command == "" {
+			refused, err := a.publish(ctx, e.Device, m)
+			if err != nil {
+				return Emitted{}, err
+			}
+			done.Refused = append(done.Refused, refused...)
+			continue
+		}
+		var data any
+		switch {
+		case len(m.Body) > 0:
+			data = m.Body
+		case len(m.Data) > 0:
+			data = m.Data
+		}
+		if err := a.send(ctx, e.Device, wire.Command{ID: m.ID, Name: m.Command, At: m.At, TTL: m.TTL, Data: data}); err != nil {
+			return Emitted{}, err
+		}
+	}
+	for _, p := range e.Points {
+		a.Points.WritePoint(p.Measurement, p.Tags, integers(p.Fields), p.At)
+	}
+	return done, nil
+}
+
+// publishShadow sends a message of the shadow protocol: the answer to a request
+// on its own topic, anything else on those of every scheme. What is retained has
+// one place, below the device's own topics.
+func (a *Activities) publishShadow(ctx context.Context, id device.ID, m ShadowMessage, retained bool) error {
+	topics := []string{m.Topic}
+	if m.Topic == "" || retained {
+		topics = a.Dialect.ShadowTopics(id, wire.ShadowDocument{Shadow: m.Shadow, Rest: m.Rest, Retained: retained})
+	}
+	for _, topic := range topics {
+		if err := a.Publisher.Publish(ctx, topic, 1, retained, m.Payload); err != nil {
+			return fmt.Errorf("publish to %s for device %s: %w", topic, id, err)
+		}
+	}
+	return nil
+}
+
+// publish sends a message of the model's own, if the configuration allows its
+// topic.
+func (a *Activities) publish(ctx context.Context, id device.ID, m Outgoing) (refused []string, err error) {
+	topic := strings.ReplaceAll(m.Topic, "{id}", id.Name())
+	if !a.mayPublish(id, topic) {
+		return []string{fmt.Sprintf("publish to %s: not among the topics that the worker's configuration allows", topic)}, nil
+	}
+	payload, err := json.Marshal(m.Data)
+	if err != nil {
+		return []string{fmt.Sprintf("publish to %s: encode: %v", topic, err)}, nil
+	}
+	if err := a.Publisher.Publish(ctx, topic, 1, m.Retain, payload); err != nil {
+		return nil, fmt.Errorf("publish to %s for device %s: %w", topic, id, err)
+	}
+	return nil, nil
+}
+
+func (a *Activities) mayPublish(id device.ID, topic string) bool {
+	if mqtt.CheckTopic(topic) != nil {
+		return false
+	}
+	return slices.ContainsFunc(a.Topics, func(filter string) bool {
+		return mqtt.Matches(strings.ReplaceAll(filter, "{id}", id.Name()), topic)
+	})
+}
+
+// counted are the fields that are whole numbers.
+var counted = []string{
+	measure.Count, measure.ReprovisionStarted, measure.ReprovisionSent, measure.ReprovisionDone,
+	measure.ReprovisionFailed, measure.ReprovisionAttempt, measure.TwinVersion,
+}
+
+// integers turns counts, which are float64 after their way through JSON, into
+// the integers that they are: InfluxDB keeps one type for each field.
+func integers(fields map[string]any) map[string]any {
+	out := maps.Clone(fields)
+	for _, name := range counted {
+		if n, ok := out[name].(float64); ok {
+			out[name] = int64(n)
+		}
+	}
+	return out
+}
+
+func (a *Activities) send(ctx context.Context, id device.ID, c wire.Command) error {
+	topic, payload, err := a.Dialect.Encode(id, c)
+	if err != nil {
+		return temporal.NewNonRetryableApplicationError(err.Error(), "encode", err)
+	}
+	if err := a.Publisher.Publish(ctx, topic, 1, false, payload); err != nil {
+		return fmt.Errorf("publish command %s (%s) to device %s: %w", c.Name, c.ID, id, err)
+	}
+	a.Points.WritePoint(measure.Commands,
+		map[string]string{measure.TagDevice: id.Name(), measure.TagName: c.Name, measure.TagStatus: measure.CommandSent},
+		map[string]any{measure.Count: int64(1), measure.CommandID: c.ID}, time.UnixMilli(c.At.UnixMilli()))
+	return nil
+}
+
+// Credentials is what a device logs in with after it was reprovisioned.
+type Credentials struct {
+	// ID is the id of the command that brought them; the device names it in its
+	// next birth message.
+	ID       string `json:"id"`
+	Username string `json:"username"`
+	Password string `json:"password"`
+}
+
+type reprovisionData struct {
+	Credentials Credentials    `json:"credentials"`
+	Config      map[string]any `json:"config,omitempty"`
+	Reason      string         `json:"reason,omitempty"`
+}
+
+// Reprovisioned is the result of the activity reprovision: the data of the
+// invoke's done event.
+type Reprovisioned struct {
+	Credential string `json:"credential"` // id of the new credentials
+	Command    string `json:"command"`    // id of the command; the same text
+}
+
+// Reprovision gets new credentials for the device and sends them to it in the
+// command "reprovision", with the model's configuration. It returns when the
+// broker has taken the command; whether the device obeys is seen by the state
+// machine. An attempt that is repeated sends the same command id again, with
+// another secret that is as good as the first: whichever the device keeps.
+func (a *Activities) Reprovision(ctx context.Context, in Invocation) (Reprovisioned, error) {
+	model, ok := a.Models.ByHash(in.Model)
+	if !ok {
+		return Reprovisioned{}, fmt.Errorf("reprovision device %s: this worker has no model with hash %s", in.Device, in.Model)
+	}
+	secret, err := a.Provisioner.Issue(ctx, in.Device, in.ID)
+	if err != nil {
+		return Reprovisioned{}, fmt.Errorf("issue credentials %s for device %s: %w", in.ID, in.Device, err)
+	}
+	reason, _ := in.Input["reason"].(string)
+	now := time.Now()
+	err = a.send(ctx, in.Device, wire.Command{
+		ID: in.ID, Name: ActivityReprovision, At: now,
+		Data: reprovisionData{
+			Credentials: Credentials{ID: in.ID, Username: in.Device.Name(), Password: secret},
+			Config:      model.Config(), Reason: reason,
+		},
+	})
+	if err != nil {
+		return Reprovisioned{}, err
+	}
+	a.Points.WritePoint(measure.Reprovisions,
+		map[string]string{measure.TagDevice: in.Device.Name(), measure.TagModel: model.Name(), measure.TagReason: bounded(reason)},
+		map[string]any{measure.ReprovisionCommand: in.ID, measure.ReprovisionSent: int64(1)}, now)
+	return Reprovisioned{Credential: in.ID, Command: in.ID}, nil
+}

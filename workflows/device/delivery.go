@@ -1,0 +1,192 @@
+package device
+
+import (
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"devicetwin/device"
+)
+
+const (
+	windowSize  = 256 // numbers below the highest that can still be judged
+	windowWords = windowSize / 64
+	keptEpochs  = 2  // the device's current numbering and the one before
+	keptDigests = 32 // payloads of unnumbered messages that a redelivery is compared with
+)
+
+// verdict is what Delivery thinks of a message.
+type verdict int
+
+const (
+	fresh     verdict = iota // never applied, and newer than all that was
+	late                     // never applied, but a higher number was
+	duplicate                // applied before, or too old to tell
+)
+
+// Delivery remembers what was applied, so that a message that comes twice is
+// applied once. A numbered message is judged by a sliding window over its
+// numbers, as in IPsec anti-replay (RFC 4303, section 3.4.3); an unnumbered one
+// by its digest, and only if the broker says that it is a redelivery, because
+// equal readings are no duplicates.
+type Delivery struct {
+	// Epochs are the windows of the newest epochs, newest first.
+	Epochs []Window `json:"epochs,omitempty"`
+	// Digests are those of the last unnumbered messages, oldest first.
+	Digests []string `json:"digests,omitempty"`
+
+	Applied    uint64 `json:"applied"`
+	Duplicates uint64 `json:"duplicates"`
+	Late       uint64 `json:"late"`
+}
+
+// Window is the anti-replay window of one epoch. Bit i of Seen stands for the
+// number Highest-i.
+type Window struct {
+	Epoch   int64  `json:"epoch"`
+	Highest uint64 `json:"highest"`
+	Seen    bitmap `json:"seen"`
+}
+
+// Judge decides whether a message is to be applied, and remembers it if so.
+func (d *Delivery) Judge(m device.Message) verdict {
+	v := d.judge(m)
+	switch v {
+	case duplicate:
+		d.Duplicates++
+		return v
+	case late:
+		d.Late++
+	}
+	if m.Channel != device.ChannelSystem {
+		d.Applied++
+	}
+	return v
+}
+
+func (d *Delivery) judge(m device.Message) verdict {
+	if m.LeftOut != nil {
+		d.leaveOut(*m.LeftOut)
+	}
+	switch {
+	case m.Seq > 0:
+		w := d.window(m.Epoch)
+		if w == nil {
+			return duplicate
+		}
+		return w.judge(m.Seq)
+	case m.Digest != "":
+		if m.Redelivered && slices.Contains(d.Digests, m.Digest) {
+			return duplicate
+		}
+		d.remember(m.Digest)
+	}
+	return fresh
+}
+
+// leaveOut notes messages as if they had been applied.
+func (d *Delivery) leaveOut(l device.LeftOut) {
+	for _, s := range l.Spans {
+		w := d.window(s.Epoch)
+		if w == nil || s.To < s.From {
+			continue
+		}
+		for n := min(s.To-s.From, windowSize-1) + 1; n > 0; n-- { // older ones leave the window
+			w.judge(s.To - n + 1)
+		}
+	}
+	d.remember(l.Digests...)
+}
+
+func (d *Delivery) remember(digests ...string) {
+	d.Digests = append(d.Digests, digests...)
+	if extra := len(d.Digests) - keptDigests; extra > 0 {
+		d.Digests = slices.Delete(d.Digests, 0, extra)
+	}
+}
+
+// window finds or opens the window of an epoch; nil means that the epoch is
+// older than all that are kept.
+func (d *Delivery) window(epoch int64) *Window {
+	at := 0
+	for ; at < len(d.Epochs); at++ {
+		if d.Epochs[at].Epoch == epoch {
+			return &d.Epochs[at]
+		}
+		if d.Epochs[at].Epoch < epoch {
+			break
+		}
+	}
+	if at >= keptEpochs {
+		return nil
+	}
+	d.Epochs = slices.Insert(d.Epochs, at, Window{Epoch: epoch})
+	d.Epochs = d.Epochs[:min(len(d.Epochs), keptEpochs)]
+	return &d.Epochs[at]
+}
+
+func (w *Window) judge(seq uint64) verdict {
+	if seq > w.Highest {
+		w.Seen.shift(seq - w.Highest)
+		w.Seen.set(0)
+		w.Highest = seq
+		return fresh
+	}
+	back := w.Highest - seq
+	if back >= windowSize || w.Seen.has(back) {
+		return duplicate
+	}
+	w.Seen.set(back)
+	return late
+}
+
+// bitmap is windowSize bits; in JSON it is hexadecimal text without the zeros
+// at its old end.
+type bitmap [windowWords]uint64
+
+func (b *bitmap) has(i uint64) bool { return b[i/64]&(1<<(i%64)) != 0 }
+func (b *bitmap) set(i uint64)      { b[i/64] |= 1 << (i % 64) }
+
+// shift moves every bit n places towards the old end.
+func (b *bitmap) shift(n uint64) {
+	if n >= windowSize {
+		*b = bitmap{}
+		return
+	}
+	words, bits := int(n/64), n%64
+	for i := windowWords - 1; i >= 0; i-- {
+		var v uint64
+		if from := i - words; from >= 0 {
+			v = b[from] << bits
+			if from > 0 && bits > 0 {
+				v |= b[from-1] >> (64 - bits)
+			}
+		}
+		b[i] = v
+	}
+}
+
+// MarshalText is part of JSON encoding.
+func (b bitmap) MarshalText() ([]byte, error) {
+	raw := make([]byte, 0, windowSize/8)
+	for i := range uint64(windowSize / 8) {
+		raw = append(raw, byte(b[i/8]>>(8*(i%8))))
+	}
+	for len(raw) > 0 && raw[len(raw)-1] == 0 {
+		raw = raw[:len(raw)-1]
+	}
+	return hex.AppendEncode(nil, raw), nil
+}
+
+// UnmarshalText is part of JSON decoding.
+func (b *bitmap) UnmarshalText(text []byte) error {
+	raw, err := hex.DecodeString(string(text))
+	if err != nil || len(raw) > windowSize/8 {
+		return fmt.Errorf("decode anti-replay window %q", text)
+	}
+	*b = bitmap{}
+	for i, v := range raw {
+		b[i/8] |= uint64(v) << (8 * (i % 8))
+	}
+	return nil
+}

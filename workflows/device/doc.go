@@ -1,0 +1,30 @@
+// Package workflows runs one durable Temporal workflow for each device, and
+// holds the client with which other processes reach it.
+//
+// A device's workflow has the id device/<device id>. Its one signal, "events",
+// carries a device.Batch: messages of that device in the order of their
+// arrival. The workflow drops what it has applied before, gives the rest to the
+// model's statechart message by message, and carries out the actions in order.
+// What the statechart decides is pure; this package only listens and acts:
+//
+//	signal  -> Delivery.Judge -> Model.Classify -> Model.Step -> actions
+//	timer   ----------------------------------->  Model.Step -> actions
+//	activity done or failed -------------------->  Model.Step -> actions
+//
+// Commands to the device and points for InfluxDB are cheap and repeatable by
+// their id: those of one batch leave together in one local activity. An invoke
+// of the model is an activity of its own, visible and retried as such.
+//
+// # Time
+//
+// A message counts at the time at which the bridge received it, a timer at its
+// deadline. Messages that wait in the workflow's inbox are always applied before
+// the clock is moved past them, so a device that answered in time is not
+// overtaken by a timer because the worker was down.
+//
+// # Continue-as-new
+//
+// A run ends when the server suggests it or after a bound of events, always with
+// an empty inbox, and never while an activity runs, except at a last bound well
+// below the server's own. All that the next run gets is State.
+package device

@@ -1,0 +1,72 @@
+package device
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+
+	"devicetwin/device"
+)
+
+// notification is what a receiver gets, as the body of a POST.
+type notification struct {
+	// ID is the same whenever this notification is sent again; it is also the
+	// header Idempotency-Key.
+	ID     string    `json:"id"`
+	Device device.ID `json:"device"`
+	Model  string    `json:"model"`
+	To     string    `json:"to"`
+	At     time.Time `json:"at"` // of this attempt
+	Data   any       `json:"data,omitempty"`
+}
+
+var webhooks = &http.Client{Timeout: 10 * time.Second}
+
+// Notify tells a receiver of the configuration. Answers of 400 to 499 are final,
+// except 408 and 429; all else is tried again.
+func (a *Activities) Notify(ctx context.Context, in Invocation) error {
+	to, _ := in.Input["to"].(string)
+	url, ok := a.Receivers[to]
+	if !ok {
+		return temporal.NewNonRetryableApplicationError(
+			fmt.Sprintf("notify %s: no receiver of that name in the worker's configuration", to), "receiver", nil)
+	}
+	n := notification{ID: in.ID, Device: in.Device, To: to, At: time.Now().UTC(), Data: in.Input["data"]}
+	if model, ok := a.Models.ByHash(in.Model); ok {
+		n.Model = model.Name()
+	}
+	body, err := json.Marshal(n)
+	if err != nil {
+		return temporal.NewNonRetryableApplicationError(fmt.Sprintf("notify %s of device %s: encode: %v", to, in.Device, err), "encode", err)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return temporal.NewNonRetryableApplicationError(fmt.Sprintf("notify %s: %v", to, err), "receiver", err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Idempotency-Key", in.ID)
+	response, err := webhooks.Do(request)
+	if err != nil {
+		return fmt.Errorf("notify %s of device %s: %w", to, in.Device, err)
+	}
+	defer response.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10)) // so that the connection can be used again
+	return answerError(to, in.Device, response.StatusCode)
+}
+
+func answerError(to string, id device.ID, status int) error {
+	message := fmt.Sprintf("notify %s of device %s: answered %d %s", to, id, status, http.StatusText(status))
+	switch {
+	case status >= 200 && status < 300:
+		return nil
+	case status >= 400 && status < 500 && status != http.StatusRequestTimeout && status != http.StatusTooManyRequests:
+		return temporal.NewNonRetryableApplicationError(message, "refused", nil)
+	}
+	return temporal.NewApplicationError(message, "unavailable")
+}

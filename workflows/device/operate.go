@@ -1,0 +1,291 @@
+package device
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"go.temporal.io/sdk/workflow"
+
+	"devicetwin/device"
+	"devicetwin/devicefsm"
+	"devicetwin/twin"
+	"devicetwin/twin/command"
+)
+
+const (
+	keptRequests = 256
+	maxEventName = 128
+	maxEventData = 16 << 10
+	defaultTTL   = 24 * time.Hour
+)
+
+// update is a call of the update operate that waits for the main coroutine.
+type update struct {
+	list    []Operation
+	results []OperationResult
+	done    workflow.Settable
+}
+
+// takeOperations lets the update's handlers queue what they are asked; the main
+// coroutine, which owns the state, carries it out.
+func (d *run) takeOperations(ctx workflow.Context) error {
+	d.wake = workflow.NewBufferedChannel(ctx, 1)
+	err := workflow.SetUpdateHandler(ctx, UpdateOperate, func(ctx workflow.Context, in Operations) (OperationResults, error) {
+		future, done := workflow.NewFuture(ctx)
+		u := &update{list: in.List, done: done}
+		d.updates = append(d.updates, u)
+		d.wake.SendAsync(struct{}{})
+		if err := future.Get(ctx, nil); err != nil {
+			return OperationResults{}, err
+		}
+		return OperationResults{List: u.results}, nil
+	})
+	if err != nil {
+		return fmt.Errorf("set update handler %s of device %s: %w", UpdateOperate, d.state.Device, err)
+	}
+	return nil
+}
+
+// carryOutUpdates carries out what was asked, in the order of asking.
+func (d *run) carryOutUpdates(ctx workflow.Context) {
+	updates := d.updates
+	d.updates = nil
+	d.asked += len(updates)
+	for _, u := range updates {
+		for _, op := range u.list {
+			d.applied++
+			u.results = append(u.results, d.operateOnce(ctx, op))
+		}
+		u.done.SetValue(nil)
+	}
+}
+
+// operateOnce gives an operation that comes again the result that it got.
+func (d *run) operateOnce(ctx workflow.Context, op Operation) OperationResult {
+	if d.deleted {
+		return refusal(404, "the device was deleted")
+	}
+	if i := slices.IndexFunc(d.state.Requests, func(a appliedOperation) bool { return a.ID == op.ID }); i >= 0 {
+		return d.complete(d.state.Requests[i].Result)
+	}
+	r := d.operate(ctx, op)
+	kept := append(d.state.Requests, appliedOperation{ID: op.ID, Result: r.short()})
+	if extra := len(kept) - keptRequests; extra > 0 {
+		kept = slices.Delete(kept, 0, extra)
+	}
+	d.state.Requests = kept
+	return r
+}
+
+// short is what has to be kept of a result.
+func (r OperationResult) short() OperationResult {
+	if r.Refused != nil {
+		r.Refused = &device.Refused{Code: r.Refused.Code, Message: bounded(r.Refused.Message)}
+	}
+	if r.Command != nil {
+		r.Command = &command.Command{ID: r.Command.ID, Name: r.Command.Name}
+	}
+	if r.Desired != nil {
+		r.Desired = &Desired{Version: r.Desired.Version}
+	}
+	if r.Tags != nil {
+		r.Tags = map[string]string{}
+	}
+	return r
+}
+
+// complete gives a kept result what has been left out of it, as it is now.
+func (d *run) complete(r OperationResult) OperationResult {
+	if r.Command != nil {
+		if c, ok := d.state.Commands.Find(r.Command.ID); ok {
+			r.Command = &c
+		}
+	}
+	if r.Tags != nil {
+		r.Tags = maps.Clone(d.state.Tags)
+	}
+	return r
+}
+
+func (d *run) operate(ctx workflow.Context, op Operation) OperationResult {
+	now := workflow.Now(ctx)
+	cause := Cause{Kind: CauseOperation, ID: bounded(op.ID), Who: bounded(op.Who)}
+	switch {
+	case op.Desire != nil:
+		cause.Name = "desire"
+		return d.operateDesire(*op.Desire, now, cause)
+	case op.Command != nil:
+		cause.Name = "command"
+		return d.operateCommand(*op.Command, op.Who, now, cause)
+	case op.Cancel != nil:
+		ended, refused := d.state.Commands.Cancel(op.Cancel.Command, "by "+bounded(op.Who), now)
+		if refused != nil {
+			return OperationResult{Refused: refused}
+		}
+		cause.Name = "cancel"
+		d.because(cause)
+		d.commandsEnded([]command.Command{ended})
+		d.settle(now)
+		return OperationResult{Command: &ended}
+	case op.Event != nil:
+		cause.Name = "event"
+		return d.operateEvent(*op.Event, now, cause)
+	case op.Tags != nil:
+		return d.operateTags(*op.Tags)
+	case op.Reprovision != nil:
+		cause.Name = "reprovision"
+		return d.operateReprovision(*op.Reprovision, op.Who, now, cause)
+	case op.Delete:
+		d.delete()
+		return OperationResult{}
+	}
+	return refusal(400, "this worker does not know the operation; it may be older than who asked")
+}
+
+func (d *run) operateDesire(in Desire, now time.Time, cause Cause) OperationResult {
+	doc := d.document(in.Shadow, now)
+	switch {
+	case in.Shadow != "" && !twin.ValidShadowName(in.Shadow):
+		return refusal(400, "shadow name: expected 1 to 64 letters, digits, and any of : _ -")
+	case !bytes.HasPrefix(bytes.TrimSpace(in.Patch), []byte("{")):
+		return refusal(400, "desired properties: expected a JSON object")
+	case in.Within < 0:
+		return refusal(400, "the deadline of desired properties is over already")
+	case in.Version != nil && *in.Version != presentVersion(doc):
+		return refusal(412, "the shadow has version %d", presentVersion(doc))
+	}
+	if refused := d.roomFor(in.Shadow, doc); refused != nil {
+		return OperationResult{Refused: &refused.Refused}
+	}
+	payload := slices.Concat([]byte(`{"state":{"desired":`), in.Patch, []byte(`}}`))
+	next, answers, refused := twin.Update(doc, payload, now, d.settings.Limits)
+	if refused != nil {
+		return refusal(refused.Code, "%s", strings.TrimPrefix(refused.Error(), fmt.Sprint(refused.Code)+" "))
+	}
+	d.because(cause)
+	d.desired(in.Shadow, doc, next, answers, now)
+	asked, _, _ := twin.Update(twin.Document{}, payload, now, d.settings.Limits) // as good as the one above
+	d.watch(in.Shadow, next, desiredPaths(asked), in.Within, now)
+	d.settle(now)
+	return OperationResult{Desired: &Desired{
+		Version: next.Version(), Changed: twin.ChangedPaths(doc, next).Desired, Open: twin.DeltaPaths(next),
+	}}
+}
+
+// presentVersion is 0 where there is no shadow.
+func presentVersion(doc twin.Document) int64 {
+	if !doc.Exists() {
+		return 0
+	}
+	return doc.Version()
+}
+
+func (d *run) operateCommand(in Order, who string, now time.Time, cause Cause) OperationResult {
+	ttl := in.TTL
+	if ttl == 0 {
+		ttl = defaultTTL
+	}
+	d.state.Orders++
+	c := command.Command{
+		ID: d.effectID(fmt.Sprintf("order-%d", d.state.Orders)), Name: in.Name, Data: in.Data, Key: in.Key,
+		By: bounded(who), Created: now, Expires: now.Add(ttl),
+	}
+	added, superseded, refused := d.state.Commands.Add(c, in.Replace, d.settings.Commands)
+	if refused != nil {
+		return OperationResult{Refused: refused}
+	}
+	d.because(cause)
+	d.commandsEnded(superseded)
+	d.settle(now)
+	return OperationResult{Command: &added}
+}
+
+func (d *run) operateEvent(in OperatorEvent, now time.Time, cause Cause) OperationResult {
+	switch {
+	case in.Name == "" || len(in.Name) > maxEventName || !utf8.ValidString(in.Name) || strings.Contains(in.Name, "*"):
+		return refusal(400, "event name: expected 1 to %d bytes without *", maxEventName)
+	case device.ReservedName(in.Name):
+		return refusal(409, "event %s belongs to the service", in.Name)
+	case d.model.MessageOnly(in.Name):
+		return refusal(409, "event %s comes from the device only, by the model %s", in.Name, d.model.Name())
+	}
+	if raw, err := json.Marshal(in.Data); err != nil || len(raw) > maxEventData {
+		return refusal(413, "the data of event %s has more than %d bytes", in.Name, maxEventData)
+	}
+	d.because(cause)
+	taken := EventTaken{From: d.model.StateName(d.state.Snapshot)}
+	d.step(devicefsm.Event{Name: in.Name, Data: in.Data, Time: now})
+	taken.To = d.model.StateName(d.state.Snapshot)
+	return OperationResult{Taken: &taken}
+}
+
+// operateTags sets tags, or replaces them all. Only what is asked for has to
+// follow the rule: a tag of an older rule stays until it is removed.
+func (d *run) operateTags(in TagChanges) OperationResult {
+	tags := map[string]string{}
+	if !in.Replace {
+		maps.Copy(tags, d.state.Tags)
+	}
+	for _, key := range slices.Sorted(maps.Keys(in.Set)) {
+		value := in.Set[key]
+		if value == nil {
+			delete(tags, key)
+			continue
+		}
+		if err := device.CheckTag(key, *value); err != nil {
+			return refusal(400, "%v", err)
+		}
+		tags[key] = *value
+	}
+	if len(tags) > device.MaxTags {
+		return refusal(413, "the device would have %d tags, the limit is %d", len(tags), device.MaxTags)
+	}
+	d.state.Tags = tags
+	return OperationResult{Tags: maps.Clone(tags)}
+}
+
+// actionOperator is the activity of an operator: its end is no event of the model.
+const actionOperator = "operator"
+
+// operateReprovision asks the model first.
+func (d *run) operateReprovision(in ReprovisionReason, who string, now time.Time, cause Cause) OperationResult {
+	reason := bounded(in.Reason)
+	r := Reprovisioning{EventTaken: EventTaken{From: d.model.StateName(d.state.Snapshot)}}
+	d.because(cause)
+	asked, moves := len(d.pending), d.transitions
+	d.step(devicefsm.Event{
+		Name: device.EventReprovision, Time: now, Data: map[string]any{"reason": reason, "who": bounded(who)},
+	})
+	r.To = d.model.StateName(d.state.Snapshot)
+	r.ByModel = d.transitions > moves || slices.ContainsFunc(d.pending[asked:], func(e effect) bool {
+		return e.Type == devicefsm.ActionInvoke && e.Name == ActivityReprovision
+	})
+	if slices.ContainsFunc(d.running, func(i *invocation) bool { return i.name == ActivityReprovision }) {
+		r.ByModel = true // one is under way
+	}
+	if !r.ByModel {
+		d.state.Orders++
+		d.pending = append(d.pending, effect{Action: devicefsm.Action{
+			Type: actionOperator, ID: fmt.Sprintf("order-%d", d.state.Orders), Name: ActivityReprovision,
+			Data: map[string]any{"reason": reason},
+		}})
+	}
+	return OperationResult{Reprovisioning: &r}
+}
+
+// delete makes the workflow end. What is retained of the device is cleared.
+func (d *run) delete() {
+	d.deleted = true
+	for _, s := range d.state.Twins {
+		if d.settings.Retain && s.Document.Exists() {
+			d.pending = append(d.pending, effect{message: &Outgoing{Retain: true, Shadow: &ShadowMessage{Shadow: s.Name, Rest: twin.RestCurrent}}})
+		}
+	}
+	d.state.Twins, d.changed = nil, nil
+}

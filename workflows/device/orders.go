@@ -1,0 +1,126 @@
+package device
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"devicetwin/device"
+	"devicetwin/devicefsm"
+	"devicetwin/twin/command"
+)
+
+// orderFromModel queues a command of the model that has a time to live.
+func (d *run) orderFromModel(a devicefsm.Action) {
+	now := d.state.Snapshot.Time()
+	c := command.Command{ID: d.effectID(a.ID), Name: a.Name, By: "model", Created: now, Expires: now.Add(a.TTL)}
+	if len(a.Data) > 0 {
+		raw, err := json.Marshal(a.Data)
+		if err != nil {
+			d.noteStepFaults([]string{fmt.Sprintf("command %s: %v", a.Name, err)})
+			return
+		}
+		c.Data = raw
+	}
+	_, superseded, refused := d.state.Commands.Add(c, a.Replace, d.settings.Commands)
+	if refused != nil {
+		d.noteStepFaults([]string{fmt.Sprintf("command %s: %s", a.Name, refused.Message)})
+	}
+	d.commandsEnded(superseded)
+}
+
+// commandsEnded tells the state machine of commands that the service ended.
+func (d *run) commandsEnded(list []command.Command) {
+	for _, c := range list {
+		d.noteEnd(c)
+		d.raise(devicefsm.Event{Name: c.Name + "." + string(c.Status), Data: map[string]any{
+			"id": c.ID, "name": c.Name, "status": string(c.Status), "reason": c.Reason,
+		}})
+	}
+}
+
+// expire ends the commands whose time is over.
+func (d *run) expire(now time.Time) {
+	for _, c := range d.state.Commands.Expire(now) {
+		d.because(Cause{Kind: CauseCommand, Name: c.Name, ID: c.ID})
+		d.commandsEnded([]command.Command{c})
+		d.settle(now)
+	}
+}
+
+// hearAnswer notes what the device says of the command under way. The state
+// machine gets the message as an event, like any other.
+func (d *run) hearAnswer(m device.Message) {
+	if m.Channel != device.ChannelAck {
+		return
+	}
+	id, _ := m.Data["id"].(string)
+	status, _ := m.Data["status"].(string)
+	reason, _ := m.Data["reason"].(string)
+	var result json.RawMessage
+	if r, ok := m.Data["result"]; ok {
+		if raw, err := json.Marshal(r); err == nil {
+			result = raw
+		}
+	}
+	d.state.Commands.Answer(id, command.Status(status), result, reason, m.Time)
+}
+
+// observe takes over what a message tells of the device's connection.
+func (d *run) observe(m device.Message) {
+	if m.Channel == device.ChannelStatus && m.Data["status"] == "offline" {
+		d.state.Connection = device.Offline
+		return
+	}
+	if !m.Alive() {
+		return
+	}
+	if m.Time.After(d.state.Seen) {
+		d.state.Seen = m.Time
+	}
+	if m.Channel == device.ChannelStatus || d.state.Connection == device.Offline {
+		d.back = true
+	}
+	d.state.Connection = device.Online
+}
+
+// dispatch gives the commands to send now: the one under way once more if the
+// device has come back, or the next if none is.
+func (d *run) dispatch(ctx workflow.Context) []Outgoing {
+	back := d.back
+	d.back = false
+	if d.state.Connection == device.Offline {
+		return nil
+	}
+	var list []Outgoing
+	if back {
+		if c, ok := d.state.Commands.Again(); ok {
+			list = append(list, outgoingCommand(c))
+		}
+	}
+	if c, ok := d.state.Commands.Next(workflow.Now(ctx)); ok {
+		list = append(list, outgoingCommand(c))
+	}
+	return list
+}
+
+func outgoingCommand(c command.Command) Outgoing {
+	return Outgoing{ID: c.ID, Command: c.Name, Body: c.Data, At: c.Created, TTL: c.Expires.Sub(c.Created)}
+}
+
+// nextDeadline is when something happens without a message: in the model, to a
+// command, or to a change of desired properties.
+func (d *run) nextDeadline() (at time.Time, ok bool) {
+	at, ok = d.model.NextDeadline(d.state.Snapshot)
+	if t, has := d.state.Commands.Deadline(); has && (!ok || t.Before(at)) {
+		at, ok = t, true
+	}
+	for _, c := range d.state.Convergence {
+		if !ok || c.Due.Before(at) {
+			at, ok = c.Due, true
+		}
+	}
+	return at, ok
+}

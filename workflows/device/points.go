@@ -1,0 +1,139 @@
+package device
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"devicetwin/device"
+	"devicetwin/devicefsm"
+	"devicetwin/internal/measure"
+	"devicetwin/twin/command"
+)
+
+// keptAsides bounds the points that wait for company; of more, the oldest are
+// dropped.
+const keptAsides = 32
+
+// aside keeps a point until something else leaves: a message, or the point of a
+// transition. So it never costs the server anything by itself, and a run that
+// began before there were such points replays as it was recorded. It loses
+// little: what such a point tells of hardly ever happens without a transition.
+func (d *run) aside(p Point) {
+	d.state.Asides = append(d.state.Asides, p)
+	d.state.Asides = d.state.Asides[max(0, len(d.state.Asides)-keptAsides):]
+}
+
+// withAsides adds the points that wait to those of transitions, if anything
+// leaves.
+func (d *run) withAsides(messages []Outgoing, points []Point) []Point {
+	if len(messages) == 0 && len(points) == 0 {
+		return nil
+	}
+	points = append(points, d.state.Asides...)
+	d.state.Asides = nil
+	return points
+}
+
+// tags are those of every point of this device, and the given ones, in pairs.
+func (d *run) tags(more ...string) map[string]string {
+	tags := map[string]string{measure.TagDevice: d.state.Device.Name(), measure.TagModel: d.model.Name()}
+	if d.state.Site != "" {
+		tags[measure.TagSite] = d.state.Site
+	}
+	for i := 0; i+1 < len(more); i += 2 {
+		tags[more[i]] = more[i+1]
+	}
+	return tags
+}
+
+// transitionPoint is the point of one change of state.
+func (d *run) transitionPoint(t devicefsm.Transition) Point {
+	return Point{
+		Measurement: measure.Transitions,
+		Tags:        d.tags(measure.TagFrom, t.From, measure.TagTo, t.To, measure.TagEvent, eventKind(t.Event)),
+		Fields:      map[string]any{measure.State: t.To, measure.Count: int64(1)},
+		At:          apart(t.Time, len(d.points)),
+	}
+}
+
+// eventKind is an event's name without the id of an invocation, which would make
+// each one a series of its own.
+func eventKind(event string) string {
+	for _, end := range []string{"done.invoke", "error.invoke"} {
+		if strings.HasPrefix(event, end+".") {
+			return end
+		}
+	}
+	return event
+}
+
+// notePatterns and noteStepFaults make points of what a step did beside
+// transitions.
+func (d *run) notePatterns(matched []string) {
+	for _, pattern := range matched {
+		d.aside(Point{
+			Measurement: measure.Sequences,
+			Tags:        d.tags(measure.TagPattern, pattern),
+			Fields:      map[string]any{measure.Count: int64(1)},
+			At:          apart(d.state.Snapshot.Time(), len(d.state.Asides)),
+		})
+	}
+}
+
+func (d *run) noteStepFaults(faults []string) {
+	if len(faults) == 0 {
+		return
+	}
+	d.state.noteFaults(faults)
+	d.aside(Point{
+		Measurement: measure.ModelFaults,
+		Tags:        d.tags(),
+		Fields:      map[string]any{measure.Count: int64(len(faults)), measure.Text: bounded(faults[len(faults)-1])},
+		At:          apart(d.state.Snapshot.Time(), len(d.state.Asides)),
+	})
+}
+
+// noteAnswer makes a point of what the device says of a command.
+func (d *run) noteAnswer(m device.Message) {
+	status, ok := m.Data["status"].(string)
+	if m.Channel != device.ChannelAck || !ok || !slices.Contains(answers, status) {
+		return
+	}
+	id, _ := m.Data["id"].(string)
+	reason, _ := m.Data["reason"].(string)
+	d.aside(Point{
+		Measurement: measure.Commands,
+		Tags:        d.tags(measure.TagName, m.Name, measure.TagStatus, status),
+		Fields:      map[string]any{measure.Count: int64(1), measure.CommandID: bounded(id), measure.Text: bounded(reason)},
+		At:          apart(m.Time, len(d.state.Asides)),
+	})
+}
+
+// answers are what a device may say; anything else would be a tag of its own.
+var answers = []string{"accepted", "succeeded", "failed", "rejected"}
+
+// noteEnd makes a point of a command that the service ended.
+func (d *run) noteEnd(c command.Command) {
+	d.aside(Point{
+		Measurement: measure.Commands,
+		Tags:        d.tags(measure.TagName, c.Name, measure.TagStatus, string(c.Status)),
+		Fields:      map[string]any{measure.Count: int64(1), measure.CommandID: c.ID, measure.Text: bounded(c.Reason)},
+		At:          apart(c.Ended, len(d.state.Asides)),
+	})
+}
+
+// noteVersion makes a point of a new version of a document.
+func (d *run) noteVersion(shadow string, version int64, at time.Time) {
+	tags := d.tags()
+	if shadow != "" {
+		tags[measure.TagShadow] = shadow
+	}
+	d.aside(Point{
+		Measurement: measure.Twin, Tags: tags, Fields: map[string]any{measure.TwinVersion: version},
+		At: apart(at, len(d.state.Asides)),
+	})
+}
+
+// apart keeps points of one millisecond from replacing one another.
+func apart(at time.Time, index int) time.Time { return at.Add(time.Duration(index) * time.Nanosecond) }

@@ -1,0 +1,86 @@
+package device
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"go.temporal.io/sdk/workflow"
+
+	"devicetwin/twin"
+	"devicetwin/twin/command"
+)
+
+// TwinSettings is how workers keep twins. The zero value has the defaults.
+type TwinSettings struct {
+	// Limits are those of documents and requests.
+	Limits twin.Limits
+	// Shadows is how many named shadows a device may have; 0 means 10.
+	Shadows int
+	// Retain publishes each document, whole and retained, when it changes.
+	Retain bool
+	// Properties are the paths of the classic shadow ("reported.firmware") whose
+	// values can be searched for.
+	Properties []string
+}
+
+const defaultShadows = 10
+
+// runSettings are what a run was started with. They are recorded in the run,
+// because it must replay with the settings, and the behaviour, that it had.
+type runSettings struct {
+	// Version is the behaviour: 0 is that before there were twins, in which a run
+	// records nothing but its bound of events.
+	Version    int            `json:"v"`
+	RunEvents  int            `json:"run_events"`
+	Limits     twin.Limits    `json:"limits"`
+	Shadows    int            `json:"shadows"`
+	Retain     bool           `json:"retain,omitempty"`
+	Properties []string       `json:"properties,omitempty"`
+	Commands   command.Limits `json:"commands"`
+}
+
+const settingsVersion = 1
+
+func (w *Workflow) settings() runSettings {
+	s := runSettings{
+		Version: settingsVersion, RunEvents: w.RunEvents, Limits: w.Twin.Limits, Shadows: w.Twin.Shadows,
+		Retain: w.Twin.Retain, Properties: w.Twin.Properties, Commands: command.DefaultLimits(),
+	}
+	return s.withDefaults()
+}
+
+func (s runSettings) withDefaults() runSettings {
+	if s.RunEvents <= 0 {
+		s.RunEvents = defaultRunEvents
+	}
+	if s.Limits == (twin.Limits{}) {
+		s.Limits = twin.DefaultLimits()
+	}
+	if s.Shadows <= 0 {
+		s.Shadows = defaultShadows
+	}
+	if s.Commands == (command.Limits{}) {
+		s.Commands = command.DefaultLimits()
+	}
+	return s
+}
+
+// recordSettings records the worker's settings in a run that begins, and reads
+// those of a run that is replayed.
+func (w *Workflow) recordSettings(ctx workflow.Context) (runSettings, error) {
+	var raw json.RawMessage
+	recorded := workflow.SideEffect(ctx, func(workflow.Context) any { return w.settings() })
+	if err := recorded.Get(&raw); err != nil {
+		return runSettings{}, fmt.Errorf("read settings of the run: %w", err)
+	}
+	if n, err := strconv.Atoi(string(bytes.TrimSpace(raw))); err == nil {
+		return runSettings{RunEvents: n}.withDefaults(), nil
+	}
+	var s runSettings
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return runSettings{}, fmt.Errorf("read settings of the run: %w", err)
+	}
+	return s.withDefaults(), nil
+}

@@ -1,0 +1,169 @@
+package device
+
+import (
+	"slices"
+	"time"
+
+	"devicetwin/device"
+	"devicetwin/devicefsm"
+	"devicetwin/twin"
+	"devicetwin/twin/command"
+)
+
+const stateVersion = 1
+
+// Input starts a run of a device's workflow. A first run has no State; a
+// continued one has nothing else that matters.
+type Input struct {
+	Device device.ID `json:"device"`
+	// Model is the hash of the model that the device starts with.
+	Model string `json:"model"`
+	State *State `json:"state,omitempty"`
+}
+
+// State is all that a device's workflow knows, and all that one run hands to
+// the next. It is JSON, small, and bounded.
+type State struct {
+	Version int       `json:"v"`
+	Device  device.ID `json:"device"`
+	// Model is the hash of the model that runs.
+	Model string `json:"model"`
+	// Instance tells this life of the device's workflow from earlier ones whose
+	// counters began at zero too; it is part of every command id.
+	Instance string              `json:"instance"`
+	Snapshot *devicefsm.Snapshot `json:"snapshot"`
+	Delivery Delivery            `json:"delivery"`
+	// Batch is the id of the last batch applied.
+	Batch string `json:"batch,omitempty"`
+	// Invocations are the activities that the model wants to run now, oldest
+	// first; a run that inherits them starts them again, under the same ids.
+	Invocations []devicefsm.Action `json:"invocations,omitempty"`
+	// Firmware and Site are what the device's last birth message said.
+	Firmware   string     `json:"firmware,omitempty"`
+	Site       string     `json:"site,omitempty"`
+	Attributes Attributes `json:"attributes"`
+	// Recovery is the reprovisioning that is not over, and Asides are points that
+	// wait to leave; both are for figures only.
+	Recovery *recovery `json:"recovery,omitempty"`
+	Asides   []Point   `json:"asides,omitempty"`
+	// Runs counts the continue-as-new steps.
+	Runs int `json:"runs"`
+	// Faults are the newest run-time faults of the model's expressions.
+	Faults []string `json:"faults,omitempty"`
+	// FaultCount counts all of them.
+	FaultCount uint64 `json:"fault_count,omitempty"`
+
+	// Twins are the device's shadows, by name; the classic one has none.
+	Twins []Shadow `json:"twins,omitempty"`
+	// Convergence is what is watched for twin.diverged, in the order of the changes.
+	Convergence []Convergence `json:"convergence,omitempty"`
+	// Commands are those that wait, the one under way, and the last that ended.
+	Commands command.Queue `json:"commands,omitzero"`
+	// Tags are an operator's.
+	Tags map[string]string `json:"tags,omitempty"`
+	// Connection is what is known of the device's connection: device.Online,
+	// device.Offline or, as long as it said nothing of it, "".
+	Connection string `json:"connection,omitempty"`
+	// Seen is when the device last showed that it is up, as far as its workflow
+	// was told.
+	Seen time.Time `json:"seen,omitzero"`
+	// Why are the last changes of state, newest last.
+	Why []Reason `json:"why,omitempty"`
+	// Requests are the last Operations, oldest first: one that comes again gets
+	// the result that it got.
+	Requests []appliedOperation `json:"requests,omitempty"`
+	// Orders counts the commands and reprovisionings of operators, for their ids.
+	Orders uint64 `json:"orders,omitempty"`
+}
+
+// Shadow is one shadow of a device.
+type Shadow struct {
+	Name     string        `json:"name,omitempty"`
+	Document twin.Document `json:"doc"`
+}
+
+// Convergence is a change of desired properties that the device has to follow in
+// time.
+type Convergence struct {
+	Shadow  string    `json:"shadow,omitempty"`
+	Version int64     `json:"version"`
+	Paths   []string  `json:"paths"`
+	Due     time.Time `json:"due"`
+}
+
+// appliedOperation is an operation that was carried out, or refused.
+type appliedOperation struct {
+	ID     string          `json:"id"`
+	Result OperationResult `json:"result"`
+}
+
+const keptFaults = 8
+
+func (s *State) noteFaults(faults []string) {
+	if len(faults) == 0 {
+		return
+	}
+	s.FaultCount += uint64(len(faults))
+	kept := append(slices.Clone(s.Faults), faults...)
+	s.Faults = kept[max(0, len(kept)-keptFaults):]
+}
+
+// Attributes are the search attributes last written.
+type Attributes struct {
+	// States are the dotted paths of the active atomic states.
+	States   []string `json:"states,omitempty"`
+	Model    string   `json:"model,omitempty"`
+	Firmware string   `json:"firmware,omitempty"`
+	Site     string   `json:"site,omitempty"`
+	// Connection, Tags ("key=value") and Properties ("path=value") are sorted.
+	Connection string   `json:"connection,omitempty"`
+	Tags       []string `json:"tags,omitempty"`
+	Properties []string `json:"properties,omitempty"`
+}
+
+func (a Attributes) equal(b Attributes) bool {
+	return slices.Equal(a.States, b.States) && a.Model == b.Model && a.Firmware == b.Firmware && a.Site == b.Site &&
+		a.Connection == b.Connection && slices.Equal(a.Tags, b.Tags) && slices.Equal(a.Properties, b.Properties)
+}
+
+// View answers the query "snapshot": the device as its workflow sees it.
+type View struct {
+	State
+	// ModelName is the model's name for people.
+	ModelName string `json:"model_name"`
+	// Value is the state value as XState writes it.
+	Value any `json:"value"`
+	// StateName is the active atomic states' paths, joined by commas.
+	StateName string `json:"state_name"`
+}
+
+// RunLog answers the query "applied": which numbered messages this run applied,
+// in order. It is rebuilt by replay and not part of State, so it costs nothing
+// to carry and covers exactly one run.
+type RunLog struct {
+	Tasks []TaskLog `json:"tasks,omitempty"`
+}
+
+// TaskLog is what was applied in one workflow task.
+type TaskLog struct {
+	// Started is the id of the task's started event in the run's history.
+	Started int           `json:"started"`
+	Spans   []device.Span `json:"spans"`
+}
+
+func (l *RunLog) add(started int, m device.Message) {
+	if m.Seq == 0 {
+		return
+	}
+	if n := len(l.Tasks); n == 0 || l.Tasks[n-1].Started != started {
+		l.Tasks = append(l.Tasks, TaskLog{Started: started})
+	}
+	task := &l.Tasks[len(l.Tasks)-1]
+	if n := len(task.Spans); n > 0 {
+		if last := &task.Spans[n-1]; last.Epoch == m.Epoch && last.To+1 == m.Seq {
+			last.To = m.Seq
+			return
+		}
+	}
+	task.Spans = append(task.Spans, device.Span{Epoch: m.Epoch, From: m.Seq, To: m.Seq})
+}

@@ -1,0 +1,18 @@
+package device
+
+import (
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+)
+
+// Invocable are the names that a model's invoke may give as src.
+func Invocable() []string { return []string{ActivityReprovision} }
+
+// Register tells a worker of the device workflow and its activities.
+func Register(r worker.Registry, w *Workflow, a *Activities) {
+	r.RegisterWorkflowWithOptions(w.Device, workflow.RegisterOptions{Name: WorkflowType})
+	r.RegisterActivityWithOptions(a.Emit, activity.RegisterOptions{Name: ActivityEmit})
+	r.RegisterActivityWithOptions(a.Reprovision, activity.RegisterOptions{Name: ActivityReprovision})
+	r.RegisterActivityWithOptions(a.Notify, activity.RegisterOptions{Name: ActivityNotify})
+}

@@ -1,0 +1,366 @@
+package device
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"devicetwin/device"
+	"devicetwin/devicefsm"
+)
+
+// Names that workers, clients and people use.
+const (
+	WorkflowType  = "Device"
+	SignalEvents  = "events"
+	QuerySnapshot = "snapshot"
+	QueryApplied  = "applied"
+	UpdateOperate = "operate" // carries Operations, answered with OperationResults
+
+	workflowIDPrefix = "device/"
+)
+
+// WorkflowID is the id of a device's workflow.
+func WorkflowID(id device.ID) string { return workflowIDPrefix + string(id) }
+
+// The server takes 10,000 signals, 2,000 updates and 51,200 history events of one run.
+const (
+	defaultRunEvents = 10_000 // applied messages, after which a run is continued as new
+	softHistory      = 8_000  // history events, likewise
+	hardHistory      = 20_000 // history events, at which not even a running activity is waited for
+	hardUpdates      = 1_800  // updates, likewise
+)
+
+// Models finds a model by its hash.
+type Models interface {
+	ByHash(hash string) (*devicefsm.Model, bool)
+}
+
+// Workflow is the device workflow's code with what it needs from its worker.
+type Workflow struct {
+	Models Models
+	// RunEvents is how many messages a run applies before it is continued as
+	// new; 0 means 10,000. A run keeps the bound that it began with.
+	RunEvents int
+	// Twin is how twins are kept; a run keeps what it began with.
+	Twin TwinSettings
+}
+
+// Device is the workflow of one device. It ends only by continue-as-new, or
+// when the device is deleted, or it is cancelled or terminated.
+func (w *Workflow) Device(ctx workflow.Context, in Input) error {
+	d, err := w.begin(ctx, in)
+	if err != nil {
+		return err
+	}
+	for {
+		d.carryOut(ctx)
+		if d.deleted || d.runIsLong(ctx) {
+			if err := d.answerCallers(ctx); err != nil {
+				return err
+			}
+		}
+		switch idle := d.inboxIsEmpty() && len(d.updates) == 0; {
+		case d.deleted && idle:
+			return nil
+		case d.runIsLong(ctx) && idle:
+			d.state.Runs++
+			return workflow.NewContinueAsNewError(ctx, WorkflowType, Input{Device: d.state.Device, Model: d.state.Model, State: d.state})
+		}
+		if err := d.wait(ctx); err != nil {
+			return err
+		}
+		d.takeSignals(ctx)
+		d.carryOutUpdates(ctx)
+		d.advance(ctx)
+	}
+}
+
+// answerCallers lets the handlers of updates that were carried out give their
+// answers, which would be lost with the run.
+func (d *run) answerCallers(ctx workflow.Context) error {
+	return workflow.Await(ctx, func() bool {
+		return workflow.AllHandlersFinished(ctx) || len(d.updates) > 0 || !d.inboxIsEmpty()
+	})
+}
+
+// run is a run in progress. Only the workflow's main coroutine touches it;
+// query handlers read it between its steps, and update handlers leave what they
+// are asked in updates.
+type run struct {
+	model    *devicefsm.Model
+	state    *State
+	settings runSettings
+	log      RunLog
+	inbox    workflow.ReceiveChannel
+	applied  int // in this run
+
+	updates []*update
+	asked   int              // updates, in this run
+	wake    workflow.Channel // has something when updates were added
+
+	pending []effect // decided, not yet carried out
+	points  []Point
+	running []*invocation
+	alarm   alarm
+
+	cause       Cause          // of what is being stepped
+	raised      []raised       // events of the service's own that wait
+	depth       int            // of the event that is being stepped
+	transitions int            // in this run
+	changed     []string       // shadows whose documents changed since the last emission
+	twinValues  map[string]any // what expressions read; nil: to be made
+	properties  []string       // what is indexed; nil: to be made
+	back        bool           // the device has come back since the last emission
+	deleted     bool
+}
+
+// effect is an action, or a message that needs no more thought.
+type effect struct {
+	devicefsm.Action
+	message *Outgoing
+}
+
+func (w *Workflow) begin(ctx workflow.Context, in Input) (*run, error) {
+	d := &run{state: in.State, inbox: workflow.GetSignalChannel(ctx, SignalEvents)}
+	if d.state == nil {
+		d.state = &State{Version: stateVersion, Device: in.Device, Model: in.Model, Instance: instance(ctx)}
+	}
+	model, ok := w.Models.ByHash(d.state.Model)
+	if !ok {
+		// A panic fails the workflow task, which the server tries again, on any
+		// worker: the device waits for one that has the model, and loses nothing.
+		panic(fmt.Sprintf("device %s: this worker has no model with hash %s", d.state.Device, d.state.Model))
+	}
+	d.model = model
+	if err := d.answerQueries(ctx); err != nil {
+		return nil, err
+	}
+	if err := d.takeOperations(ctx); err != nil {
+		return nil, err
+	}
+	settings, err := w.recordSettings(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("begin run of device %s: %w", d.state.Device, err)
+	}
+	d.settings = settings
+	if d.state.Snapshot == nil {
+		d.because(Cause{Kind: CauseStart})
+		snapshot, outcome := model.Start(workflow.Now(ctx))
+		d.accept(snapshot, outcome)
+		d.settle(workflow.Now(ctx))
+	}
+	for _, a := range d.state.Invocations {
+		d.start(ctx, a)
+	}
+	d.takeSignals(ctx)
+	d.advance(ctx)
+	return d, nil
+}
+
+// instance is taken from the first run's id: the server chose it at random, and
+// it stays the same over continue-as-new.
+func instance(ctx workflow.Context) string {
+	id := strings.ReplaceAll(workflow.GetInfo(ctx).FirstRunID, "-", "")
+	return id[max(0, len(id)-12):]
+}
+
+func (d *run) answerQueries(ctx workflow.Context) error {
+	err := workflow.SetQueryHandler(ctx, QuerySnapshot, func() (View, error) {
+		return View{
+			State: *d.state, ModelName: d.model.Name(),
+			Value: d.model.Value(d.state.Snapshot), StateName: d.model.StateName(d.state.Snapshot),
+		}, nil
+	})
+	if err != nil {
+		return fmt.Errorf("set query handler %s of device %s: %w", QuerySnapshot, d.state.Device, err)
+	}
+	err = workflow.SetQueryHandler(ctx, QueryApplied, func() (RunLog, error) { return d.log, nil })
+	if err != nil {
+		return fmt.Errorf("set query handler %s of device %s: %w", QueryApplied, d.state.Device, err)
+	}
+	return nil
+}
+
+// takeSignals applies everything that waits in the inbox.
+func (d *run) takeSignals(ctx workflow.Context) {
+	var batch device.Batch
+	for d.inbox.ReceiveAsync(&batch) {
+		d.apply(ctx, batch)
+		batch = device.Batch{}
+	}
+}
+
+func (d *run) inboxIsEmpty() bool { return d.inbox.Len() == 0 }
+
+// apply steps the statechart through a batch.
+func (d *run) apply(ctx workflow.Context, batch device.Batch) {
+	if batch.ID != "" && batch.ID == d.state.Batch {
+		// The bridge did not hear that it had arrived, and sent it again.
+		d.state.Delivery.Duplicates += uint64(len(batch.Messages))
+		return
+	}
+	d.state.Batch = batch.ID
+	started := workflow.GetInfo(ctx).GetCurrentHistoryLength()
+	for _, m := range batch.Messages {
+		v := d.state.Delivery.Judge(m)
+		if v == duplicate {
+			continue
+		}
+		d.applied++
+		d.log.add(started, m)
+		d.because(Cause{Kind: CauseMessage, Channel: string(m.Channel), Name: m.Name, Epoch: m.Epoch, Seq: m.Seq})
+		if v == late {
+			d.step(devicefsm.Event{
+				Name: device.EventSequenceLate, Time: m.Time,
+				Data: map[string]any{"epoch": float64(m.Epoch), "seq": float64(m.Seq)},
+			})
+		}
+		d.take(m)
+	}
+	if d.back && len(batch.Messages) > 0 {
+		d.greet(batch.Messages[len(batch.Messages)-1].Time)
+	}
+}
+
+// take applies one message.
+func (d *run) take(m device.Message) {
+	d.identify(m)
+	d.observe(m)
+	d.recoveryHears(m)
+	d.noteAnswer(m)
+	d.hearAnswer(m)
+	if m.Channel == device.ChannelTwin {
+		d.step(devicefsm.Event{Time: m.Time, Alive: m.Alive()})
+		d.because(Cause{Kind: CauseMessage, Channel: string(m.Channel), Name: m.Name})
+		d.request(m)
+		d.settle(m.Time)
+		return
+	}
+	name, _ := d.model.Classify(m) // a message that is no event still renews liveness
+	d.step(devicefsm.Event{Name: name, Data: m.Data, Time: m.Time, Alive: m.Alive()})
+}
+
+// identify takes over what a birth message says of the device.
+func (d *run) identify(m device.Message) {
+	if m.Channel != device.ChannelStatus {
+		return
+	}
+	if v, ok := m.Data["firmware"].(string); ok {
+		d.state.Firmware = bounded(v)
+	}
+	if v, ok := m.Data["site"].(string); ok {
+		d.state.Site = bounded(v)
+	}
+}
+
+// step gives the state machine an event, and then what the service makes of the
+// actions: changes of the twin, ends of commands.
+func (d *run) step(ev devicefsm.Event) {
+	d.stepOnce(ev)
+	d.settle(ev.Time)
+}
+
+func (d *run) stepOnce(ev devicefsm.Event) {
+	ev.Twin = d.expressionTwin()
+	snapshot, outcome := d.model.Step(d.state.Snapshot, ev)
+	d.accept(snapshot, outcome)
+}
+
+func (d *run) accept(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) {
+	d.state.Snapshot = snapshot
+	d.notePatterns(outcome.Matched)
+	d.noteStepFaults(outcome.Faults)
+	for _, t := range outcome.Transitions {
+		d.transitions++
+		d.recoveryExpires(t)
+		d.points = append(d.points, d.transitionPoint(t))
+		d.explain(t)
+	}
+	for _, a := range outcome.Actions {
+		switch {
+		case d.settings.Version > 0 && a.Type == devicefsm.ActionDesire:
+			d.desireFromModel(a)
+		case d.settings.Version > 0 && a.Type == devicefsm.ActionCommand && a.TTL > 0:
+			d.orderFromModel(a)
+		default:
+			d.pending = append(d.pending, effect{Action: a})
+		}
+	}
+}
+
+// advance fires the timers that are due.
+func (d *run) advance(ctx workflow.Context) {
+	now := workflow.Now(ctx)
+	if at, ok := d.model.NextDeadline(d.state.Snapshot); ok && !at.After(now) {
+		d.because(Cause{Kind: CauseTimer})
+		d.step(devicefsm.Event{Time: now})
+	}
+	d.expire(now)
+	d.diverge(now)
+}
+
+// runIsLong reports whether the run should end now. While an activity runs it
+// should not, up to a last bound; the next run starts the activity again.
+func (d *run) runIsLong(ctx workflow.Context) bool {
+	info := workflow.GetInfo(ctx)
+	history := info.GetCurrentHistoryLength()
+	if len(d.running) > 0 {
+		return history >= hardHistory || d.asked >= hardUpdates
+	}
+	return info.GetContinueAsNewSuggested() || history >= softHistory || d.applied >= d.settings.RunEvents
+}
+
+// wait blocks until there is a signal, the alarm rings, or an invocation ends,
+// and takes that one thing in.
+func (d *run) wait(ctx workflow.Context) error {
+	at, ok := d.nextDeadline()
+	d.alarm.set(ctx, at, ok)
+	selector := workflow.NewSelector(ctx)
+	selector.AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {})
+	selector.AddReceive(d.inbox, func(c workflow.ReceiveChannel, _ bool) {
+		var batch device.Batch
+		if c.ReceiveAsync(&batch) {
+			d.apply(ctx, batch)
+		}
+	})
+	selector.AddReceive(d.wake, func(c workflow.ReceiveChannel, _ bool) { c.ReceiveAsync(nil) })
+	if d.alarm.future != nil {
+		selector.AddFuture(d.alarm.future, func(workflow.Future) { d.alarm.clear() })
+	}
+	for _, inv := range d.running {
+		selector.AddFuture(inv.future, func(f workflow.Future) { d.finish(ctx, inv, f) })
+	}
+	selector.Select(ctx)
+	return ctx.Err()
+}
+
+// alarm is the one Temporal timer of a run. A deadline that moves to later, as
+// that of liveness does with every message, leaves it standing: it rings early
+// once, finds nothing due, and is set anew. That saves two history events for
+// each signal.
+type alarm struct {
+	at     time.Time
+	future workflow.Future
+	cancel workflow.CancelFunc
+}
+
+func (a *alarm) set(ctx workflow.Context, at time.Time, ok bool) {
+	if !ok || a.future != nil && !at.Before(a.at) {
+		return
+	}
+	if a.future != nil {
+		a.cancel()
+	}
+	timerCtx, cancel := workflow.WithCancel(ctx)
+	wait := max(at.Sub(workflow.Now(ctx)), time.Millisecond)
+	*a = alarm{at: at, cancel: cancel, future: workflow.NewTimer(timerCtx, wait)}
+}
+
+func (a *alarm) clear() { *a = alarm{} }
+
+const maxIdentity = 128
+
+func bounded(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxIdentity)], "") }

@@ -10,7 +10,7 @@ import (
 	"devicetwin/device"
 )
 
-// The protocol's error texts that carry nothing of the request.
+// The protocol's error messages that contain nothing of the request.
 const (
 	textInvalidJSON   = "Invalid JSON"
 	textMissingState  = "Missing required node: state"
@@ -30,13 +30,13 @@ type Rejection struct {
 	// Refused has the protocol's code, which is that of HTTP, and the protocol's
 	// message. That of 413 goes on with the sizes.
 	device.Refused
-	// Detail says more, to people; it is not part of the payload.
+	// Detail says more, for people; it is not part of the payload.
 	Detail string `json:"detail,omitempty"`
 	// ClientToken is the request's, if it had a valid one.
 	ClientToken *string `json:"clientToken,omitempty"`
 }
 
-// Error makes a rejection an error for callers that are no shadow clients.
+// Error makes a rejection an error, for callers that are not shadow clients.
 func (r *Rejection) Error() string {
 	s := strconv.Itoa(r.Code) + " " + r.Message
 	if r.Detail != "" {
@@ -54,7 +54,7 @@ func (r *Rejection) Payload(now time.Time) []byte {
 	})
 }
 
-// Reject is the protocol's refusal for what is decided outside of a document:
+// Reject is the protocol's refusal where the reason is not in a document:
 // 401, 403, 404 (the thing), 429; anything else is 500.
 func Reject(code int, token *string) *Rejection {
 	r := &Rejection{Refused: device.Refused{Code: code}, ClientToken: token}

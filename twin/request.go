@@ -16,9 +16,9 @@ type request struct {
 	state   object // nil: null, which clears both sections
 }
 
-// readRequest reads the payload of update. What is wrong first, in the order in
-// which the protocol lists its errors, is what is said; the token is looked for
-// first of all, so that the refusal carries it.
+// readRequest reads the payload of update. The refusal is the first in the order
+// in which the protocol lists its errors; the token is read before all else, so
+// that the refusal carries it.
 func readRequest(b []byte, limits Limits) (request, *Rejection) {
 	body, refused := readBody(b, limits)
 	if refused != nil {
@@ -40,14 +40,14 @@ func readRequest(b []byte, limits Limits) (request, *Rejection) {
 		n, _ := v.(json.Number)
 		version, ok := wholeNumber(n)
 		if !ok {
-			return request{}, invalid(textVersion, "the version is no whole number from 0 on").with(token)
+			return request{}, invalid(textVersion, "the version must be an integer of at least 0").with(token)
 		}
 		r.version = &version
 	}
 	return r, checkState(r.state, limits).with(token)
 }
 
-// checkState drops delta, which only answers have, and refuses what can't be
+// checkState drops delta, which only answers have, and refuses what cannot be
 // merged.
 func checkState(state object, limits Limits) *Rejection {
 	delete(state, "delta")
@@ -78,7 +78,7 @@ func checkState(state object, limits Limits) *Rejection {
 	return nil
 }
 
-// readBody reads a payload as far as every request is alike.
+// readBody reads what all requests have in common.
 func readBody(b []byte, limits Limits) (object, *Rejection) {
 	if len(b) > limits.Request {
 		return nil, tooLarge("the request has", len(b), limits.Request)
@@ -90,11 +90,11 @@ func readBody(b []byte, limits Limits) (object, *Rejection) {
 	}
 	v, err := decode(b)
 	if err != nil {
-		return nil, invalid(textInvalidJSON, "the payload is no JSON text")
+		return nil, invalid(textInvalidJSON, "the payload is not JSON")
 	}
 	body, ok := v.(object)
 	if !ok {
-		return nil, invalid(textInvalidJSON, "a request is an object")
+		return nil, invalid(textInvalidJSON, "a request must be a JSON object")
 	}
 	return body, nil
 }
@@ -106,7 +106,7 @@ func readToken(body object, limits Limits) (*string, *Rejection) {
 	}
 	token, ok := v.(string)
 	if !ok {
-		return nil, invalid(textToken, "the token is no string")
+		return nil, invalid(textToken, "the token must be a string")
 	}
 	if len(token) > limits.Token {
 		return nil, invalid(textToken, "the token is longer than the limit")
@@ -114,8 +114,8 @@ func readToken(body object, limits Limits) (*string, *Rejection) {
 	return &token, nil
 }
 
-// ClientToken is the token of any request's payload, for answers that are given
-// without a document: nil if there is none, or none that is valid.
+// ClientToken is the token of any request's payload, for answers without a
+// document: nil if there is none, or it is not valid.
 func ClientToken(payload []byte, limits Limits) *string {
 	body, refused := readBody(payload, limits)
 	if refused != nil {

@@ -7,9 +7,9 @@ import (
 	"devicetwin/device"
 )
 
-// Answers are the payloads that an accepted update is answered with.
+// Answers are the payloads that answer an accepted update.
 type Answers struct {
-	Delta     []byte // …/update/delta; nil if reported has all that is desired
+	Delta     []byte // …/update/delta; nil if reported has all desired values
 	Documents []byte // …/update/documents
 	Accepted  []byte // …/update/accepted
 }
@@ -17,7 +17,7 @@ type Answers struct {
 // RestCurrent ends the topic on which the present document can be kept retained.
 const RestCurrent = "documents/current"
 
-// Message is a payload, and the end of the topic that it is for: "update/delta".
+// Message is a payload, and the end of its topic: "update/delta".
 type Message struct {
 	Topic   string
 	Payload []byte
@@ -43,7 +43,7 @@ func Update(doc Document, payload []byte, now time.Time, limits Limits) (Documen
 }
 
 // Desire merges a patch into desired, as an update without version and token
-// does: what a state machine wants of its device. The patch is JSON as Go has
+// does: what a state machine does. The patch is JSON as Go represents
 // it, numbers as float64, int, int64 or json.Number; nil values remove keys.
 func Desire(doc Document, patch map[string]any, now time.Time, limits Limits) (Document, Answers, *Rejection) {
 	desired, err := fromPlain(patch, 1)
@@ -82,12 +82,12 @@ func apply(doc Document, r request, now time.Time, limits Limits) (Document, Ans
 	return next, answers(before, next, r, at, now), nil
 }
 
-// checkVersion compares what a request names with what there is.
+// checkVersion compares the version of a request with the document's.
 func checkVersion(doc Document, version *int64) *Rejection {
 	switch {
 	case version == nil:
 	case doc.IsZero() && *version != 1:
-		return invalid(textVersion, "there is no shadow, and the first version is 1")
+		return invalid(textVersion, "there is no shadow; the first version is 1")
 	case !doc.IsZero() && *version != doc.version:
 		return &Rejection{Refused: device.Refused{Code: 409, Message: textConflict},
 			Detail: "the shadow has version " + strconv.FormatInt(doc.version, 10)}
@@ -151,13 +151,13 @@ func deltaPayload(d Document, token *string, now time.Time) []byte {
 	})
 }
 
-// Delta is the payload for …/update/delta as it is now, for a device that comes
-// back and may have missed it; nil if reported has all that is desired.
+// Delta is the present payload for …/update/delta, for a device that reconnects
+// and may have missed it; nil if reported has all desired values.
 func Delta(doc Document, now time.Time) []byte { return deltaPayload(doc, nil, now) }
 
 // Get answers …/get: the payload for …/get/accepted, with the state, its delta
 // if there is one, metadata and version. The request may be empty. The name is
-// for the refusal; see NoShadow.
+// used in the refusal; see NoShadow.
 func Get(doc Document, name string, request []byte, now time.Time, limits Limits) ([]byte, *Rejection) {
 	var token *string
 	if len(request) > 0 {

@@ -25,7 +25,7 @@ const (
 	Superseded = device.CommandSuperseded
 )
 
-// Command is one order to a device, and what has come of it.
+// Command is one command to a device, with its status and its result.
 type Command struct {
 	// ID is unique among all commands of the device, forever.
 	ID   string `json:"id"`
@@ -35,7 +35,7 @@ type Command struct {
 	// Key makes adding idempotent: a command with the key of one that is known is
 	// not added.
 	Key string `json:"key,omitempty"`
-	// By is who ordered it.
+	// By is who issued it.
 	By      string    `json:"by,omitempty"`
 	Status  Status    `json:"status"`
 	Created time.Time `json:"created"`
@@ -45,15 +45,16 @@ type Command struct {
 	Ended time.Time `json:"ended,omitzero"`
 	// Deliveries counts how often it was sent.
 	Deliveries int `json:"deliveries,omitempty"`
-	// Result and Reason are what the device answered; Reason is also why the
-	// service ended it. A Result that was too long is a JSON text, cut.
+	// Result and Reason are from the device's acknowledgement; Reason is also why
+	// the service ended the command. A Result of more than 1,024 bytes becomes a
+	// JSON string of its beginning.
 	Result json.RawMessage `json:"result,omitempty"`
 	Reason string          `json:"reason,omitempty"`
 }
 
 func (c Command) size() int { return len(c.Data) + len(c.Name) + len(c.Key) + len(c.By) + fixedSize }
 
-// fixedSize is about what the rest of a waiting command takes.
+// fixedSize is about the size of the rest of a waiting command.
 const fixedSize = 200
 
 // Limits bounds a queue. Start from DefaultLimits.
@@ -62,7 +63,7 @@ type Limits struct {
 	Waiting int `json:"waiting"`
 	// Bytes is how much these may take together.
 	Bytes int `json:"bytes"`
-	// Data is how many bytes of JSON one command may bring.
+	// Data is how many bytes of JSON one command may have.
 	Data int `json:"data"`
 	// TTL is the longest time to live.
 	TTL time.Duration `json:"ttl"`
@@ -80,21 +81,21 @@ const (
 	maxReason = 256
 )
 
-// check refuses a command that is none.
+// check refuses a command that is not valid.
 func (c Command) check(l Limits) *device.Refused {
 	switch {
 	case !device.ValidName(c.Name):
-		return device.Refuse(400, "command name %q: expected 1 to %d letters, digits, and any of _ . -", clip(c.Name, device.MaxEventName), device.MaxEventName)
+		return device.Refuse(400, "command name %q: expected 1 to %d of a-z A-Z 0-9 _ . -", clip(c.Name, device.MaxEventName), device.MaxEventName)
 	case len(c.Key) > maxKey:
 		return device.Refuse(400, "idempotency key of %d bytes: expected at most %d", len(c.Key), maxKey)
 	case len(c.Data) > l.Data:
-		return device.Refuse(413, "the data of command %s has %d bytes, the limit is %d", c.Name, len(c.Data), l.Data)
+		return device.Refuse(413, "the data of command %s has %d bytes; the limit is %d", c.Name, len(c.Data), l.Data)
 	case len(c.Data) > 0 && !json.Valid(c.Data):
 		return device.Refuse(400, "the data of command %s is not a JSON value", c.Name)
 	case !c.Expires.After(c.Created):
-		return device.Refuse(400, "the time to live of command %s is over at once", c.Name)
+		return device.Refuse(400, "the time to live of command %s must be greater than 0", c.Name)
 	case c.Expires.Sub(c.Created) > l.TTL:
-		return device.Refuse(400, "the time to live of command %s is %v, the longest is %v", c.Name, c.Expires.Sub(c.Created), l.TTL)
+		return device.Refuse(400, "the time to live of command %s is %v; the limit is %v", c.Name, c.Expires.Sub(c.Created), l.TTL)
 	}
 	return nil
 }

@@ -5,7 +5,7 @@
 //	if c, ok := queue.Next(now); ok { // the device is online, and no command is under way
 //		publish(c)
 //	}
-//	ended, changed := queue.Answer(id, command.Succeeded, result, "", now)
+//	ended, changed := queue.Acknowledge(id, command.Succeeded, result, "", now)
 //	expired := queue.Expire(now)      // when queue.Deadline() has come
 //
 // # Pure

@@ -30,10 +30,10 @@ func Example() {
 	c, _ = q.Again()
 	fmt.Println("delivery", c.Deliveries)
 
-	c, changed := q.Answer("c1", command.Accepted, nil, "", now)
+	c, changed := q.Acknowledge("c1", command.Accepted, nil, "", now)
 	fmt.Println(changed, c.Status, c.Status.Ended())
 
-	c, _ = q.Answer("c1", command.Succeeded, json.RawMessage(`{"uptime":0}`), "", now.Add(time.Minute))
+	c, _ = q.Acknowledge("c1", command.Succeeded, json.RawMessage(`{"uptime":0}`), "", now.Add(time.Minute))
 	fmt.Println(c.Status, string(c.Result), c.Status.Ended())
 	// Output:
 	// true c1 sent {"delay":5}
@@ -66,7 +66,7 @@ func ExampleQueue_Add() {
 	fmt.Println(refused.Code, refused.Message)
 	// Output:
 	// c1 superseded by c2
-	// 400 the time to live of command reboot is over at once
+	// 400 the time to live of command reboot must be greater than 0
 }
 
 func ExampleQueue_Cancel() {
@@ -78,5 +78,5 @@ func ExampleQueue_Cancel() {
 	fmt.Println(refused.Code, refused)
 	// Output:
 	// cancelled maintenance
-	// 409 command c1 has ended already: cancelled
+	// 409 command c1 has already ended: cancelled
 }

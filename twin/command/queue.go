@@ -22,9 +22,10 @@ type Queue struct {
 	Ended []Command `json:"ended,omitempty"`
 }
 
-// Add puts a command at the end. With replace, those of its name that wait are
-// superseded. A command whose key is known gives the known one back, and changes
-// nothing.
+// Add appends a command. With replace, those of its name that wait are superseded.
+// If a command with the same key is known, Add returns that one and changes
+// nothing. Refusals: 400 a command that is not valid, 409 a key of a command with
+// another name, 413 too much data, 429 a full queue.
 func (q *Queue) Add(c Command, replace bool, l Limits) (added Command, superseded []Command, refused *device.Refused) {
 	if known, ok := q.byKey(c.Key); ok {
 		if known.Name != c.Name {
@@ -49,9 +50,9 @@ func (q *Queue) Add(c Command, replace bool, l Limits) (added Command, supersede
 	}
 	switch {
 	case count >= l.Waiting:
-		return Command{}, nil, device.Refuse(429, "%d commands wait already", count)
+		return Command{}, nil, device.Refuse(429, "%d commands are already waiting", count)
 	case bytes > l.Bytes:
-		return Command{}, nil, device.Refuse(429, "the commands that wait would have %d bytes, the limit is %d", bytes, l.Bytes)
+		return Command{}, nil, device.Refuse(429, "the waiting commands would have %d bytes; the limit is %d", bytes, l.Bytes)
 	}
 	if replace {
 		for _, w := range q.Waiting {
@@ -71,7 +72,7 @@ func (q *Queue) byKey(key string) (Command, bool) {
 	return q.find(func(c Command) bool { return c.Key == key })
 }
 
-// Find gives a command by its id.
+// Find returns a command by its id.
 func (q *Queue) Find(id string) (Command, bool) {
 	return q.find(func(c Command) bool { return c.ID == id })
 }
@@ -88,8 +89,8 @@ func (q *Queue) find(is func(Command) bool) (Command, bool) {
 	return Command{}, false
 }
 
-// Next gives the command to send now: the oldest that waits, if none is under
-// way. It counts as sent. Call it only while the device is there.
+// Next returns the command to send now: the oldest that waits, if none is under
+// way. It counts as sent. Call it only while the device is online.
 func (q *Queue) Next(now time.Time) (Command, bool) {
 	if q.Flight != nil || len(q.Waiting) == 0 {
 		return Command{}, false
@@ -102,8 +103,8 @@ func (q *Queue) Next(now time.Time) (Command, bool) {
 	return c, true
 }
 
-// Again gives the command under way once more, unless the device has said that
-// it has it. It counts as sent again.
+// Again returns the command under way once more, unless the device has
+// acknowledged it. It counts as sent again.
 func (q *Queue) Again() (Command, bool) {
 	if q.Flight == nil || q.Flight.Status != Sent {
 		return Command{}, false
@@ -112,9 +113,10 @@ func (q *Queue) Again() (Command, bool) {
 	return *q.Flight, true
 }
 
-// Answer notes what the device says of the command under way. An answer to any
-// other command, and a status that is not the device's to say, change nothing.
-func (q *Queue) Answer(id string, s Status, result json.RawMessage, reason string, now time.Time) (c Command, changed bool) {
+// Acknowledge records the device's acknowledgement of the command under way. One
+// of any other command, or with a status that is the service's to set, changes
+// nothing.
+func (q *Queue) Acknowledge(id string, s Status, result json.RawMessage, reason string, now time.Time) (c Command, changed bool) {
 	if q.Flight == nil || q.Flight.ID != id || !s.FromDevice() {
 		return Command{}, false
 	}
@@ -128,8 +130,9 @@ func (q *Queue) Answer(id string, s Status, result json.RawMessage, reason strin
 	return ended, true
 }
 
-// Cancel ends a command that waits or is under way. The device is not told: it
-// may still do what it was sent.
+// Cancel ends a command that waits or is under way. The device does not learn of
+// it, and may still carry out what it was sent. Refusals: 404 an unknown command,
+// 409 one that has ended.
 func (q *Queue) Cancel(id, reason string, now time.Time) (Command, *device.Refused) {
 	if q.Flight != nil && q.Flight.ID == id {
 		ended := q.end(*q.Flight, Cancelled, nil, reason, now)
@@ -142,12 +145,12 @@ func (q *Queue) Cancel(id, reason string, now time.Time) (Command, *device.Refus
 		return ended, nil
 	}
 	if c, ok := q.Find(id); ok {
-		return c, device.Refuse(409, "command %s has ended already: %s", clip(id, maxKey), c.Status)
+		return c, device.Refuse(409, "command %s has already ended: %s", clip(id, maxKey), c.Status)
 	}
-	return Command{}, device.Refuse(404, "no command %s is known", clip(id, maxKey))
+	return Command{}, device.Refuse(404, "unknown command %s", clip(id, maxKey))
 }
 
-// Expire ends the commands whose time is over: the one under way first, then
+// Expire ends the commands whose time to live is over: the one under way first, then
 // those that wait, in their order.
 func (q *Queue) Expire(now time.Time) []Command {
 	var ended []Command

@@ -68,7 +68,7 @@ func TestOneAtATime(t *testing.T) {
 		{"1", Failed, true, "2 | 1:failed"},
 		{"1", Succeeded, false, "2 | 1:failed"},
 	} {
-		if _, changed := q.Answer(tt.id, tt.status, nil, "", t0); changed != tt.changed || q.text() != tt.want {
+		if _, changed := q.Acknowledge(tt.id, tt.status, nil, "", t0); changed != tt.changed || q.text() != tt.want {
 			t.Errorf("answer %s to %s: changed %v, %s; want %v, %s", tt.status, tt.id, changed, q.text(), tt.changed, tt.want)
 		}
 	}
@@ -78,7 +78,7 @@ func TestOneAtATime(t *testing.T) {
 	if c, ok := q.Again(); !ok || c.ID != "2" || c.Deliveries != 2 {
 		t.Errorf("again %+v", c)
 	}
-	q.Answer("2", Accepted, nil, "", t0)
+	q.Acknowledge("2", Accepted, nil, "", t0)
 	if c, ok := q.Again(); ok {
 		t.Errorf("accepted, and sent again: %+v", c)
 	}
@@ -204,7 +204,7 @@ func TestKeys(t *testing.T) {
 		t.Errorf("added again: %+v, %v", got, refused)
 	}
 	q.Next(t0)
-	q.Answer("1", Succeeded, nil, "", t0)
+	q.Acknowledge("1", Succeeded, nil, "", t0)
 	if got, _, _ := q.Add(again, false, DefaultLimits()); got.ID != "1" || got.Status != Succeeded {
 		t.Errorf("added again after its end: %+v", got)
 	}
@@ -220,7 +220,7 @@ func TestAnswersAreClipped(t *testing.T) {
 	q.Next(t0)
 	long := strings.Repeat("ü", 3000)
 	raw, _ := json.Marshal(long)
-	c, _ := q.Answer("1", Succeeded, raw, long, t0)
+	c, _ := q.Acknowledge("1", Succeeded, raw, long, t0)
 	if len(c.Result) > maxResult+20 || !json.Valid(c.Result) || len(c.Reason) > maxReason+5 {
 		t.Errorf("%d bytes of result, %d of reason", len(c.Result), len(c.Reason))
 	}
@@ -263,7 +263,7 @@ func TestQueueProperties(t *testing.T) {
 				}
 			case 3:
 				s := rapid.SampledFrom([]Status{Accepted, Succeeded, Failed, Rejected, Expired, "x"}).Draw(t, "status")
-				if c, changed := q.Answer(id, s, nil, "", now); changed && c.Status.Ended() {
+				if c, changed := q.Acknowledge(id, s, nil, "", now); changed && c.Status.Ended() {
 					end(c)
 				}
 			case 4:

@@ -65,7 +65,7 @@ func (d *run) hearAnswer(m device.Message) {
 			result = raw
 		}
 	}
-	d.state.Commands.Answer(id, command.Status(status), result, reason, m.Time)
+	d.state.Commands.Acknowledge(id, command.Status(status), result, reason, m.Time)
 }
 
 // observe takes over what a message tells of the device's connection.

@@ -73,7 +73,7 @@ func (l arrived) Read(b []byte) (int, error) {
 	}
 	n, err := l.Conn.Read(b)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = fmt.Errorf("nothing heard from the broker for %v: %w", l.silence, err)
+		err = fmt.Errorf("nothing received from the broker for %v: %w", l.silence, err)
 	}
 	l.check(err)
 	return n, err

@@ -130,7 +130,7 @@ func TestAcknowledgementsOnTheWire(t *testing.T) {
 		b.publish(3)
 		synctest.Wait()
 		if len(inbox) != 3 || len(b.acks) != 0 {
-			t.Fatalf("%d deliveries, %d acknowledgements by themselves", len(inbox), len(b.acks))
+			t.Fatalf("%d deliveries, %d unrequested acknowledgements", len(inbox), len(b.acks))
 		}
 		for id := range uint16(3) {
 			d := <-inbox
@@ -220,7 +220,7 @@ func TestSilentLinkIsNoticed(t *testing.T) {
 				close(b.mute)
 				began := time.Now()
 				if holding {
-					time.Sleep(time.Hour) // it does not judge what it does not read
+					time.Sleep(time.Hour) // it does not detect what it does not read
 					if isClosed(c.(*pahoConn).gone) {
 						t.Fatal("gave up while holding back")
 					}

@@ -22,7 +22,7 @@ type Config struct {
 	MaxObjects int // objects in one payload that is an array
 
 	// Mine reports whether a device's messages are read; the others are ErrForeign.
-	// It is given what stands at the place of the id, valid or not. Nil: all are.
+	// It is given the level at the place of the id, valid or not. Nil: all are.
 	Mine func(name string) bool
 }
 

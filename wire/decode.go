@@ -57,7 +57,7 @@ func (s *Standard) decodePayload(a address, payload []byte, dup bool, at time.Ti
 	return out, nil
 }
 
-// split returns the texts of the objects in a payload.
+// split returns the encoded objects in a payload.
 func split(payload []byte, limit int) ([]json.RawMessage, *Refused) {
 	switch payload[0] {
 	case '{':
@@ -117,7 +117,7 @@ func decodeObject(to *Received, a address, object json.RawMessage, place int, du
 
 // pointTime is the time of a message's point. A device's clock counts
 // milliseconds; below that, the message's number, or its place in the array,
-// keeps points of one millisecond apart, which would otherwise replace one
+// separates points of one millisecond, which would otherwise replace one
 // another, and gives a repeated message its old point again.
 func pointTime(published time.Time, seq uint64, place int) time.Time {
 	part := uint64(place)

@@ -41,12 +41,12 @@ type Received struct {
 	PointTime time.Time
 }
 
-// Command is what a device is told to do.
+// Command is a request to a device.
 type Command struct {
 	ID   string // in the device's acknowledgement
 	Name string
 	At   time.Time     // when it was decided; milliseconds count
-	TTL  time.Duration // for how long it is meant; 0: no limit
+	TTL  time.Duration // time to live; 0: no limit
 	Data any           // encoded as JSON; of a decoded command a json.RawMessage
 }
 

@@ -10,6 +10,6 @@
 //	{prefix}/{id}/commands/{name}         to the device
 //	{prefix}/{id}/commands/{name}/ack     the device's acknowledgement
 //
-// beside the topics of the device shadow protocol, which are given by templates
+// and the topics of the device shadow protocol, which are given by templates
 // (see [Scheme]).
 package wire

@@ -13,8 +13,8 @@ import (
 type commandPayload struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
-	// TS is when the command was decided, and TTLMillis for how long it is
-	// meant; both in milliseconds, TS since 1970.
+	// TS is when the command was decided, and TTLMillis its time to
+	// live; both in milliseconds, TS since 1970.
 	TS        int64 `json:"ts"`
 	TTLMillis int64 `json:"ttl_ms,omitempty"`
 	Data      any   `json:"data,omitempty"`
@@ -56,7 +56,7 @@ func (s *Standard) DecodeCommand(topic string, payload []byte) (device.ID, Comma
 }
 
 // EncodeMessage writes a message as the device publishes it: its data with its
-// number and the device's own time, if it gives one, beside it.
+// number and the device's own time, if it gives one.
 func (s *Standard) EncodeMessage(id device.ID, m device.Message, ts time.Time) (topic string, payload []byte, err error) {
 	all := make(map[string]any, len(m.Data)+3)
 	maps.Copy(all, m.Data)

@@ -91,7 +91,7 @@ func cutTemplate(template string) (head, tail []string, err error) {
 	return head, tail, nil
 }
 
-// checkLevels wants the placeholder once, and literal levels beside it.
+// checkLevels wants the placeholder once, and literal levels otherwise.
 func checkLevels(levels []string, place string) error {
 	found := 0
 	for _, level := range levels {
@@ -149,8 +149,8 @@ func IsRequest(rest string) bool {
 	return rest == device.MethodGet || rest == device.MethodUpdate || rest == device.MethodDelete
 }
 
-// Parse takes a topic apart: {base}/get, or {base}/update/accepted, and so on.
-// ok is false for a topic that is none of the scheme's, or has a bad name. No
+// Parse splits a topic: {base}/get, or {base}/update/accepted, and so on.
+// ok is false for a topic that does not belong to the scheme, or has a bad name. No
 // topic can be meant in two ways: a shadow may be called update or get.
 func (s Scheme) Parse(topic string) (id, shadow, rest string, ok bool) {
 	levels, ok := s.below(topic)

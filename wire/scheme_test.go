@@ -144,7 +144,7 @@ func TestParseSchemes(t *testing.T) {
 	}
 }
 
-// What Parse takes apart, Base puts together, whatever the template.
+// What Parse splits, Base joins, whatever the template.
 func FuzzScheme(f *testing.F) {
 	f.Add("$aws/things/{id}/shadow[/name/{shadow}]", "$aws/things/p1/shadow/name/x/update/delta")
 	f.Add("devices/{id}/twin[/{shadow}]", "devices/p1/twin/update/update")

@@ -141,7 +141,7 @@ const topicShapes = "expected {id}/telemetry, {id}/status, {id}/events/{name} or
 
 const namePattern = `^[a-zA-Z0-9_.-]{1,64}$`
 
-// nameLevel is what stands at the place of the id, valid or not.
+// nameLevel is the level at the place of the id, valid or not.
 func (s *Standard) nameLevel(topic string) string {
 	name, _, _ := strings.Cut(strings.TrimPrefix(topic, s.cfg.Prefix+"/"), "/")
 	return name

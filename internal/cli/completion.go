@@ -54,7 +54,7 @@ func (c *CompleteCommand) Run(streams Streams, parsed *kong.Context) error {
 	return nil
 }
 
-// complete finds what may stand at the end of the words.
+// complete finds what may be at the end of the words.
 func complete(root *kong.Node, words []string) []string {
 	if len(words) == 0 {
 		words = []string{""}

@@ -61,7 +61,7 @@ func (c *configFile) collect(prefix string, n source.Node, flags map[string]*kon
 // Validate implements kong.Resolver; check has been here before.
 func (c *configFile) Validate(*kong.Application) error { return nil }
 
-// check notes every key that is no flag of any command, because one file serves
+// check reports every key that is not a flag of any command, because one file serves
 // them all, and every value that has not its type.
 func (c *configFile) check(flags map[string]*kong.Flag) error {
 	names := slices.Sorted(maps.Keys(flags))

@@ -3,7 +3,7 @@
 //
 // AES-256-GCM, with a key for each payload that is derived (HKDF-SHA256) from one
 // of a file and 16 random bytes: so random nonces never run out, however many
-// payloads one key of the file has served. The id of that key stands in the
+// payloads one key of the file has served. The id of that key is in the
 // payload's metadata, in the clear, and is authenticated.
 //
 // What is not encrypted by us is let through unread, because workflows that began

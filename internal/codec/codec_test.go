@@ -153,7 +153,7 @@ func TestFaultsOfKeyFiles(t *testing.T) {
 			}
 		}
 		if err != nil && strings.Contains(err.Error(), secret) {
-			t.Errorf("%s: the error tells a key", tt.name)
+			t.Errorf("%s: the error contains a key", tt.name)
 		}
 	}
 	if _, err := ReadKeys("/none"); !errors.Is(err, os.ErrNotExist) {

@@ -37,7 +37,7 @@ func NewKey(id string) (line string, err error) {
 
 // ReadKeys reads a key file: lines ID BASE64, of 32 bytes each; empty ones and
 // those that begin with # are left out. The first key encrypts, all decrypt. The
-// error tells all faults, and nothing of the keys.
+// error reports all faults, and contains no keys.
 func ReadKeys(file string) (*Codec, error) {
 	raw, err := os.ReadFile(file)
 	if err != nil {

@@ -61,7 +61,7 @@ type issued struct {
 
 // Issue makes a new secret for the device under the given credential id and
 // returns it. Called again with the same id, as a retry does, it makes one more
-// secret that is good beside the first.
+// secret that is valid in addition to the first.
 func (s *Store) Issue(_ context.Context, id device.ID, credential string) (string, error) {
 	raw := make([]byte, secretBytes)
 	rand.Read(raw) // never fails

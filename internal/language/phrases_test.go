@@ -32,7 +32,7 @@ var phrases = []phrase{
 	ban(`\b(is|are|was|were|be) no [a-z]+`, `"is not a …", "must be …"`,
 		`\bthere (is|are|was|were|will be|would be|must be|may be|can be|should be) no |\bno (longer|more than|less than|fewer|larger|greater|later|earlier|higher|lower|better|worse|different)\b`),
 	ban(`\b(is|are) none\b`, `"is not one", "does not exist"`, `\bthere (is|are) none\b`),
-	ban(`\bfrom \d+ on\b`, `"at least …"`),
+	ban(`\bfrom \d+ on\b`, `"at least …"`, `\bfrom \d+ on (linux|other)\b`),
 	ban(`\banew\b`, `"again"`),
 	ban(`\bfor ever\b`, `"forever"`),
 	ban(`\bfor good\b`, `"permanently"`),
@@ -43,7 +43,7 @@ var phrases = []phrase{
 	ban(`\bhopeless(ly)?\b`, `"permanent"`),
 	ban(`\bby (itself|themselves|himself|herself)\b`, `"automatically", "on its own", "separately"`),
 	ban(`\bbeside\b`, `"next to", "in addition to"`),
-	ban(`\b(is|are|was|were|be|been|being|gets?) told\b`, `"is reported", "is informed"`),
+	ban(`\b(is|are|was|were|be|been|being|gets?) told\b`, `"is reported", "is informed"`, `\btold to\b`),
 	ban(`\btells\b`, `"reports", "shows", "says"`),
 	ban(`\btold apart\b|\btells? (them |it )?apart\b`, `"distinguish"`),
 	ban(`\bapart\b`, `"separately"`, `\b(drift|drifts|far) apart\b|\bapart from\b`),
@@ -58,8 +58,8 @@ var phrases = []phrase{
 
 	// What happened to something.
 	ban(`\bwhat (came|comes|has come|will come|would come|became|becomes|has become) of\b|\bcame of it\b|\bto come of it\b`, `"results", "the result"`),
-	ban(`\bdoubled\b`, `"duplicated"`),
-	ban(`\b(everything|all|whatever) that is wrong\b|\bwhat is wrong\b`, `"every error"`),
+	ban(`\bdoubled\b`, `"duplicated"`, `\bdoubled (each|every) `),
+	ban(`\b(everything|all|whatever) that is wrong\b`, `"every error"`),
 	ban(`\b(is|are|was|were|be|been) (not )?clean\b`, `"has violations", "has no violations", "passed"`),
 	ban(`\b(is|are|was|were|be|been) heard\b|\bheard (of|from)\b`, `"is received"`),
 	ban(`\blooked at once\b`, `"polled once per …"`),

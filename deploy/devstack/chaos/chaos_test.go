@@ -99,7 +99,7 @@ func TestJudge(t *testing.T) {
 		}
 	}
 	if r := (Report{}); r.Clean {
-		t.Error("a report without cases is clean")
+		t.Error("a report without cases passed")
 	}
 }
 

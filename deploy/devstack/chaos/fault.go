@@ -48,7 +48,7 @@ const (
 	Delay    Kind = "delay"    // everything arrives half a second later, in both directions
 	Throttle Kind = "throttle" // few bytes a second, in both directions
 	Restart  Kind = "restart"  // SIGTERM, and start again after a while
-	Fill     Kind = "fill"     // the disk of its spool is full, while InfluxDB is away
+	Fill     Kind = "fill"     // the disk of its spool is full, while InfluxDB is down
 )
 
 // Fault is one row of the table.
@@ -155,7 +155,7 @@ func (f Fault) String() string {
 	}
 	switch f.Kind {
 	case Fill:
-		return fmt.Sprintf("the disk of the spool is full while InfluxDB is away, %s", times)
+		return fmt.Sprintf("the disk of the spool is full while InfluxDB is down, %s", times)
 	case Kill:
 		return fmt.Sprintf("kill -9 of %s, started again after %v, up to %d times", inWords(f.Part), f.Lasts, f.Rounds)
 	case Pause:

@@ -87,7 +87,7 @@ func (p *proxiedLink) add(toxic string, attributes map[string]any) (names []stri
 	return names, nil
 }
 
-// restore takes away what slows the link, and leaves the meter, which stands before
+// restore removes what slows the link, and leaves the meter, which is in front of
 // it: to take that away, the proxy would wait for what is behind it, and drop data in
 // the middle of the stream where a slow toxic takes more than five seconds for it.
 func (p *proxiedLink) restore(ctx context.Context) error {

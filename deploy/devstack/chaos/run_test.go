@@ -20,7 +20,7 @@ func TestRunSideBySide(t *testing.T) {
 	if err != nil {
 		t.Skip("no shell")
 	}
-	// Two first servers are there at the same time, and end; nothing else is started.
+	// Two first servers run at the same time, and end; nothing else is started.
 	var both sync.WaitGroup
 	both.Add(2)
 	program := func(string, ...string) *exec.Cmd {

@@ -15,17 +15,17 @@ import (
 
 // benchCommand is "devstack bench".
 type benchCommand struct {
-	Only       []string `help:"Cases to measure, by name; a * stands for any part of it: *-memory. By default all." placeholder:"NAME"`
-	List       bool     `help:"List the cases, and measure none."`
-	Broker     string   `help:"Broker to measure with: ${enum}; auto is mosquitto if it is installed, else nats." enum:"auto,nats,mosquitto" default:"auto"`
+	Only       []string `help:"Cases to measure, by name; * matches any part of it: *-memory. Default: all." placeholder:"NAME"`
+	List       bool     `help:"List the cases, without measuring."`
+	Broker     string   `help:"Broker for the measurements: ${enum}; auto is mosquitto if it is installed, else nats." enum:"auto,nats,mosquitto" default:"auto"`
 	Seconds    float64  `help:"How long each case is measured, after its warm-up." default:"30"`
-	Long       bool     `help:"Ten minutes for the one device that never stops."`
+	Long       bool     `help:"Run the stream case for ten minutes."`
 	Devices    int      `help:"Devices of the largest fleet." default:"10000"`
-	Known      int      `help:"Idle devices of which the bridge's memory is measured." default:"100000"`
-	Report     string   `help:"Write the outcome to this file, as JSON." placeholder:"FILE"`
-	Profile    string   `help:"Write CPU profiles of bridge and worker to this folder, one for each case." placeholder:"DIR"`
-	LogDir     string   `help:"Folder for data and logs; by default the system's temporary one." placeholder:"DIR"`
-	Devicetwin string   `help:"The program devicetwin; by default the one beside this program." placeholder:"FILE"`
+	Known      int      `help:"Number of idle devices for the measurement of the bridge's memory." default:"100000"`
+	Report     string   `help:"Write the results to this file, as JSON." placeholder:"FILE"`
+	Profile    string   `help:"Write CPU profiles of bridge and worker to this folder, one per case." placeholder:"DIR"`
+	LogDir     string   `help:"Folder for data and logs. Default: the system's temporary folder." placeholder:"DIR"`
+	Devicetwin string   `help:"The program devicetwin. Default: the one in the folder of this program." placeholder:"FILE"`
 }
 
 // Validate is called by the parser.

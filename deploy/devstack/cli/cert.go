@@ -14,7 +14,7 @@ import (
 // certFlags are of a command that issues a certificate.
 type certFlags struct {
 	Device string `arg:"" help:"Id of the device."`
-	Days   int    `help:"Days for which the certificate is valid." default:"3650"`
+	Days   int    `help:"Validity of the certificate, in days." default:"3650"`
 }
 
 // certCommand is "devstack cert".

@@ -13,19 +13,19 @@ import (
 
 // chaosCommand is "devstack chaos".
 type chaosCommand struct {
-	Only          []string `help:"Faults to try, by name; a * stands for any part of it: kill-*. By default all." placeholder:"NAME"`
-	Broker        string   `help:"Broker to try them with: ${enum}." enum:"nats,mosquitto,both" default:"both"`
-	Short         bool     `help:"Faults that are over sooner, and without --only just a few of them, each with one broker."`
-	List          bool     `help:"List the faults, and try none."`
-	Report        string   `help:"Write the outcome to this file, as JSON." placeholder:"FILE"`
+	Only          []string `help:"Faults to inject, by name; * matches any part of it: kill-*. Default: all." placeholder:"NAME"`
+	Broker        string   `help:"Broker for the tests: ${enum}." enum:"nats,mosquitto,both" default:"both"`
+	Short         bool     `help:"Use shorter faults, and without --only just a few of them, each with one broker."`
+	List          bool     `help:"List the faults, without injecting them."`
+	Report        string   `help:"Write the results to this file, as JSON." placeholder:"FILE"`
 	Devices       int      `help:"Devices of each fleet." default:"20"`
 	Rate          float64  `help:"Readings per second and device." default:"4"`
-	Jobs          int      `help:"Cases that run side by side, each with servers of its own." default:"2"`
+	Jobs          int      `help:"Cases that run in parallel, each with its own servers." default:"2"`
 	Seed          uint64   `help:"Seed of the fleets." default:"1"`
-	BrokerMayLose bool     `help:"Exit with 0 although messages were lost, if each of them was acknowledged by a broker that was killed, and seen by nobody after that."`
-	KeepLogs      bool     `help:"Keep the logs of all cases, not only of those that were not clean."`
-	LogDir        string   `help:"Folder for the logs; by default the system's temporary one." placeholder:"DIR"`
-	Devicetwin    string   `help:"The program devicetwin; by default the one beside this program." placeholder:"FILE"`
+	BrokerMayLose bool     `help:"Exit with 0 although messages were lost, if each of them was acknowledged by a broker that was killed and not seen after that."`
+	KeepLogs      bool     `help:"Keep the logs of all cases, not only of those that failed."`
+	LogDir        string   `help:"Folder for the logs. Default: the system's temporary folder." placeholder:"DIR"`
+	Devicetwin    string   `help:"The program devicetwin. Default: the one in the folder of this program." placeholder:"FILE"`
 }
 
 // Validate is called by the parser.

@@ -3,9 +3,9 @@
 //
 //	devstack demo    a whole fleet for a minute, with a report
 //	devstack dev     the same without a fleet, for devices of your own
-//	devstack serve   the servers alone, each by itself if wanted
+//	devstack serve   the servers alone, or some of them
 //	devstack cert    a certificate for a device, from the authority of dev and serve
-//	devstack chaos   what becomes of a fleet when each part and each link breaks
+//	devstack chaos   run a fleet while each part and each link breaks
 //	devstack bench   how much this machine can do
 //
 // Exit statuses and flags follow devicetwin: 0 clean, 1 failed, 2 wrong usage,
@@ -33,12 +33,12 @@ import (
 )
 
 type commandLine struct {
-	Demo  demoCommand  `cmd:"" help:"Run everything with a simulated fleet, and report what was lost, doubled or reordered."`
-	Dev   devCommand   `cmd:"" help:"Run everything and stay up, for devices of your own."`
-	Serve serveCommand `cmd:"" help:"Run the servers alone, without bridge and worker."`
+	Demo  demoCommand  `cmd:"" help:"Run everything with a simulated fleet, and report what was lost, duplicated or reordered."`
+	Dev   devCommand   `cmd:"" help:"Run everything without a fleet, for your own devices, until Ctrl-C."`
+	Serve serveCommand `cmd:"" help:"Run only the servers, without bridge and worker."`
 	Cert  certCommand  `cmd:"" help:"Issue a certificate for a device."`
-	Chaos chaosCommand `cmd:"" help:"Break each part and each link while a fleet plays, and report what was lost, doubled or reordered."`
-	Bench benchCommand `cmd:"" help:"Measure how much this machine can do: events, devices, latencies, memory."`
+	Chaos chaosCommand `cmd:"" help:"Break each part and each link while a fleet runs, and report what was lost, duplicated or reordered."`
+	Bench benchCommand `cmd:"" help:"Measure the capacity of this machine: events, devices, latencies, memory."`
 }
 
 const description = `devicetwin with the servers that it needs, in one process: an MQTT broker (NATS),
@@ -59,7 +59,7 @@ func execute(grammar any, name, description string, args []string, stdout, stder
 	return cli.Execute(ctx, grammar, name, description, args, stdout, stderr)
 }
 
-// fixedPorts are the ports that each server has by itself; freePorts are any
+// fixedPorts are the default ports of each server; freePorts are any
 // that are free. The fields have to be the same.
 type fixedPorts struct {
 	MQTTPort       int `name:"mqtt-port" group:"Ports" help:"Port of the MQTT broker; 0 takes any free one." default:"1883" placeholder:"PORT"`
@@ -112,7 +112,7 @@ func startStack(ctx context.Context, o stack.Options) (*stack.Stack, error) {
 }
 
 // collectorPercent is how far the heap may grow before it is collected. Temporal
-// makes much garbage beside little that lives: with Go's default of 100, an
+// makes much garbage and keeps little: with Go's default of 100, an
 // eighth of its time goes into collecting it.
 const collectorPercent = 300
 

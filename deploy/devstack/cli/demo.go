@@ -19,8 +19,8 @@ type demoCommand struct {
 	simulate.FleetConfig
 	systemFlags
 	freePorts
-	DataDir  string `help:"Folder for the data of all servers; by default a temporary one." placeholder:"DIR"`
-	LogLevel string `help:"Least level that is logged, to standard error: ${enum}." enum:"debug,info,warn,error" default:"warn"`
+	DataDir  string `help:"Folder for the data of all servers. Default: a temporary folder." placeholder:"DIR"`
+	LogLevel string `help:"Minimum log level, to standard error: ${enum}." enum:"debug,info,warn,error" default:"warn"`
 }
 
 // Run starts everything, plays the fleet, and reports.

@@ -21,8 +21,8 @@ type devCommand struct {
 	HTTP       service.HTTPConfig `embed:"" prefix:"http-" group:"HTTP"`
 	TLS        tlsFlags           `embed:"" group:"Devices with certificates"`
 	API        service.APIConfig  `embed:"" prefix:"api-" group:"API"`
-	DataDir    string             `help:"Folder for the data of all servers; it is kept." default:".devstack" placeholder:"DIR"`
-	Grafana    bool               `help:"Start an installed Grafana as well, with data source and dashboards."`
+	DataDir    string             `help:"Folder for the data of all servers; the data is kept." default:".devstack" placeholder:"DIR"`
+	Grafana    bool               `help:"Also start Grafana, if it is installed, with data source and dashboards."`
 	GrafanaDir string             `help:"Folder with Grafana's provisioning and dashboards." default:"deploy/grafana" placeholder:"DIR"`
 }
 

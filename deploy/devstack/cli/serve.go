@@ -18,10 +18,10 @@ import (
 type serveCommand struct {
 	fixedPorts
 	Log        service.LogConfig `embed:"" prefix:"log-" group:"Logging"`
-	Only       partNames         `help:"Parts to run, separated by commas: mqtt, mqtts, temporal, ui, influxdb, grafana. By default all but mqtts, which is for devices with certificates, and Grafana." placeholder:"PARTS"`
+	Only       partNames         `help:"Parts to run, separated by commas: mqtt, mqtts, temporal, ui, influxdb, grafana. Default: all except mqtts (devices with certificates) and grafana." placeholder:"PARTS"`
 	TLS        tlsFlags          `embed:"" group:"Devices with certificates"`
-	DataDir    string            `help:"Folder for the data of all servers; it is kept." default:".devstack" placeholder:"DIR"`
-	SyncAlways bool              `help:"Let broker and Temporal wait for the disk before they acknowledge anything, to survive the loss of power."`
+	DataDir    string            `help:"Folder for the data of all servers; the data is kept." default:".devstack" placeholder:"DIR"`
+	SyncAlways bool              `help:"Let broker and Temporal wait for the disk before they acknowledge, to survive a power failure."`
 	GrafanaDir string            `help:"Folder with Grafana's provisioning and dashboards." default:"deploy/grafana" placeholder:"DIR"`
 }
 

@@ -22,9 +22,9 @@ const StandaloneName = "devicetwin-standalone"
 
 // standaloneLine is the grammar of devicetwin-standalone.
 type standaloneLine struct {
-	Config kong.ConfigFlag `help:"YAML file with settings; flags and environment go before it." placeholder:"FILE"`
+	Config kong.ConfigFlag `help:"YAML file with settings; flags and environment override it." placeholder:"FILE"`
 
-	Run  standaloneCommand     `cmd:"" default:"withargs" help:"Run everything until it is told to end. This is what runs without a command; \"run --help\" lists its flags."`
+	Run  standaloneCommand     `cmd:"" default:"withargs" help:"Run everything until it is stopped. This is the default command; \"run --help\" lists its flags."`
 	Cert standaloneCertCommand `cmd:"" help:"Issue a certificate for a device."`
 }
 
@@ -50,10 +50,10 @@ func Standalone(args []string, stdout, stderr io.Writer) int {
 
 // dataFlag is the data directory of the standalone form.
 type dataFlag struct {
-	Data string `required:"" help:"Folder for everything that is kept; it is made at the first start." placeholder:"DIR"`
+	Data string `required:"" help:"Folder for all data; it is created on first start." placeholder:"DIR"`
 }
 
-// standaloneCommand is what devicetwin-standalone does by itself.
+// standaloneCommand is the default command of devicetwin-standalone.
 type standaloneCommand struct {
 	dataFlag
 	systemFlags
@@ -63,8 +63,8 @@ type standaloneCommand struct {
 	HTTP service.HTTPConfig `embed:"" prefix:"http-" group:"HTTP"`
 	API  service.APIConfig  `embed:"" prefix:"api-" group:"API"`
 
-	SyncAlways bool          `help:"Wait for the disk before a message or a signal is acknowledged, so that the loss of power loses none." default:"true" negatable:""`
-	KeepPoints time.Duration `help:"How long InfluxDB keeps points; 0s for ever." default:"2160h"`
+	SyncAlways bool          `help:"Wait for the disk before a message or a signal is acknowledged, so that a power failure loses none." default:"true" negatable:""`
+	KeepPoints time.Duration `help:"How long InfluxDB keeps points; 0s keeps them forever." default:"2160h"`
 	UI         bool          `name:"temporal-ui" help:"Run Temporal's web UI." default:"true" negatable:""`
 }
 
@@ -146,7 +146,7 @@ func (c *standaloneCommand) tell(s *system, log *slog.Logger) {
 	if s.stack.UI != nil {
 		args = append(args, "temporal_ui", s.stack.UI.URL())
 	}
-	log.Info("running; Ctrl-C ends it", args...)
+	log.Info("running; press Ctrl-C to stop", args...)
 }
 
 // standaloneCertCommand is "devicetwin-standalone cert".

@@ -22,9 +22,9 @@ type systemFlags struct {
 
 // workerFlags are those of service.WorkerConfig that do not follow from the stack.
 type workerFlags struct {
-	RunEvents int `help:"Messages that one run of a device's workflow applies before it is continued as new." default:"10000"`
+	RunEvents int `help:"Messages that one run of a device's workflow applies before it continues as new." default:"10000"`
 
-	CountEvery time.Duration `help:"How often the devices are counted by state, for the dashboards; 0s for never." default:"5s"`
+	CountEvery time.Duration `help:"How often devices are counted by state, for the dashboards; 0s disables it." default:"5s"`
 }
 
 // system is a stack with the bridge and the worker on it, in one process.

@@ -17,9 +17,9 @@ import (
 // ports.
 type tlsFlags struct {
 	Listen      string   `help:"IP address for devices with certificates (mutual TLS); 0.0.0.0 for every interface. The other listeners stay on loopback." default:"127.0.0.1" placeholder:"ADDRESS"`
-	MQTTTLSName []string `name:"mqtt-tls-name" help:"More names or IP addresses by which devices call this machine, for its certificate." placeholder:"NAME"`
-	MQTTTLSCA   string   `name:"mqtt-tls-ca-file" help:"PEM file of the authorities of the devices' certificates; by default one that is made in the data directory." placeholder:"FILE"`
-	MQTTTLSCert string   `name:"mqtt-tls-cert-file" help:"PEM file of the broker's certificate; by default the authority in the data directory issues one." placeholder:"FILE"`
+	MQTTTLSName []string `name:"mqtt-tls-name" help:"Additional names or IP addresses of this machine, for its certificate." placeholder:"NAME"`
+	MQTTTLSCA   string   `name:"mqtt-tls-ca-file" help:"PEM file of the authorities that sign the devices' certificates. Default: one that is created in the data folder." placeholder:"FILE"`
+	MQTTTLSCert string   `name:"mqtt-tls-cert-file" help:"PEM file of the broker's certificate. Default: issued by the authority in the data folder." placeholder:"FILE"`
 	MQTTTLSKey  string   `name:"mqtt-tls-key-file" help:"PEM file of the broker's key." placeholder:"FILE"`
 }
 

@@ -178,7 +178,7 @@ func TestSettingsAreKnown(t *testing.T) {
 				t.Errorf("%s: devicetwin knows no variable %s", name, key)
 			}
 			if value != nil && regexp.MustCompile(`(?i)(PASSWORD|TOKEN|SECRET|_PWD)$`).MatchString(key) {
-				t.Errorf("%s: %s stands in the environment", name, key)
+				t.Errorf("%s: %s is in the environment", name, key)
 			}
 		}
 		if ours(s) {
@@ -229,7 +229,7 @@ func TestHealthchecksAskForWhatIsServed(t *testing.T) {
 			t.Fatal(err)
 		}
 		response.Body.Close()
-		// Temporal is away, so that ready is what it must not be.
+		// Temporal is unavailable, so it must not be ready.
 		if response.StatusCode != http.StatusServiceUnavailable {
 			t.Errorf("%s: %s answers %s", name, asked.Path, response.Status)
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 // The cheapest cases of make bench-e2e, a second each: that they work, and that
-// their ledgers are clean. How fast they are is not for a test to say.
+// their ledgers have no violations. How fast they are is not for a test to say.
 func TestBench(t *testing.T) {
 	only := []string{"latency", "stream", "bridge-memory", "broker-alone"}
 	report, err := bench.Run(t.Context(), bench.Options{

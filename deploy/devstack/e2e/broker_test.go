@@ -38,7 +38,7 @@ func TestManualAcknowledgement(t *testing.T) {
 	bridge.disconnect()
 	eventually(t, "the end of the connection", func(context.Context) bool { return broker.Clients() == 1 })
 
-	// What was acknowledged is over, what was not comes again and says so.
+	// What was acknowledged is over, what was not is delivered again, marked as such.
 	bridge = connect(t, broker.URL(), "bridge", persistent)
 	if !bridge.present {
 		t.Error("the broker forgot the session")
@@ -97,7 +97,7 @@ func (d *mqttDevice) inOrder(low, high, last int) (first int) {
 		m := d.next()
 		n, err := strconv.Atoi(m.payload)
 		if err != nil {
-			d.t.Fatalf("message %q is no number", m.payload)
+			d.t.Fatalf("message %q is not a number", m.payload)
 		}
 		if d.open == nil {
 			if n < low || n > high {
@@ -195,7 +195,7 @@ func TestCredentials(t *testing.T) {
 	connect(t, open.URL(), "device", login("anyone", "anything"))
 }
 
-// More devices wait for commands than the broker would allow by itself.
+// More devices wait for commands than the broker allows by default.
 func TestMoreThanAThousandSessions(t *testing.T) {
 	broker := startBroker(t, stack.Options{})
 	const devices = 1100

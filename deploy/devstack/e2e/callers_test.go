@@ -159,7 +159,7 @@ func (o *obedient) checkOrder(ordered []string) {
 		}
 		before = n
 		if caller := o.data[i]; ordered[caller] != id {
-			o.t.Errorf("caller %d was told %s, and the device got %s", caller, ordered[caller], id)
+			o.t.Errorf("caller %d received %s, and the device got %s", caller, ordered[caller], id)
 		}
 	}
 	o.t.Logf("%d commands in order, %d of them delivered twice around a kill", len(o.done), o.repeated)

@@ -21,7 +21,7 @@ func TestChaos(t *testing.T) {
 	}
 	report, err := chaos.Run(t.Context(), chaos.Options{
 		Program: func(name string, args ...string) *exec.Cmd { return program(t, name, args...) },
-		Cases:   cases, Out: t.Output(), // logs of what was not clean stay in the temporary folder
+		Cases:   cases, Out: t.Output(), // logs of failed cases stay in the temporary folder
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -30,6 +30,6 @@ func TestChaos(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !report.Clean || len(report.Outcomes) != len(cases) {
-		t.Errorf("%d of %d cases are in the report, which is not clean", len(report.Outcomes), len(cases))
+		t.Errorf("%d of %d cases are in the report, which has violations", len(report.Outcomes), len(cases))
 	}
 }

@@ -55,7 +55,7 @@ func alertRules(t *testing.T) map[string]string {
 				known = known || d.RefID == r.Condition
 			}
 			if !known || queries[r.UID] == "" {
-				t.Errorf("alert rule %s has no query, or its condition %q is none of its steps", r.UID, r.Condition)
+				t.Errorf("alert rule %s has no query, or its condition %q is not one of its steps", r.UID, r.Condition)
 			}
 		}
 	}
@@ -126,7 +126,7 @@ func TestDashboardQueriesFindRows(t *testing.T) {
 	ask := func(what, query string, empty bool) int {
 		rows := queryInflux(t, s.InfluxDB.URL(), query)
 		n := 0
-		for _, row := range rows { // the time alone is no row
+		for _, row := range rows { // the time alone is not a row
 			if slices.ContainsFunc(row[1:], func(v any) bool { return v != nil }) {
 				n++
 			}

@@ -30,7 +30,7 @@ func TestDemo(t *testing.T) {
 	expectClean(t, report, 3)
 }
 
-// devstack dev tells where everything is, takes a device's message, and ends
+// devstack dev prints all addresses, takes a device's message, and ends
 // cleanly at Ctrl-C.
 func TestDev(t *testing.T) {
 	data := t.TempDir()

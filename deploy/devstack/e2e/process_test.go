@@ -45,7 +45,7 @@ func TestBrokerSurvivesKill(t *testing.T) {
 		broker.Kill()
 		broker = serve(t, args...)
 		pump = connect(t, url, "pump")
-		publish(10) // before the bridge is back: they have to wait their turn
+		publish(10) // before the bridge reconnects: they have to wait their turn
 		bridge = connect(t, url, "bridge", persistent)
 		if !bridge.present {
 			t.Fatalf("round %d: the broker forgot the session", round)

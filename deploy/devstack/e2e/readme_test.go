@@ -36,7 +36,7 @@ func TestREADMEConversation(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = heard.Process.Kill(); _ = heard.Wait() })
 	eventually(t, "the listener is connected", func(context.Context) bool { return s.MQTT.Clients() >= 3 })
-	time.Sleep(300 * time.Millisecond) // connected, but no broker tells when it has subscribed
+	time.Sleep(300 * time.Millisecond) // connected, but no broker reports when it has subscribed
 
 	runShell(t, shell(crash))
 	id, password := readCommand(t, pipe)

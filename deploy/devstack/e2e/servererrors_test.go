@@ -142,7 +142,7 @@ func TestWhatTheServerSaysOfOperations(t *testing.T) {
 }
 
 // A batch that the server never takes is refused as such. A run that has no room
-// for more signals is none of those: its worker makes room, and the batch goes to
+// for more signals is not one of those: its worker makes room, and the batch goes to
 // the next run.
 func TestWhatTheServerSaysOfBatches(t *testing.T) {
 	s := start(t, stack.Options{Parts: []stack.Part{stack.PartTemporal}})

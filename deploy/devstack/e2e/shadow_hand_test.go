@@ -39,7 +39,7 @@ func talkByHand(t *testing.T, s *stack.Stack) {
 	}
 	t.Cleanup(func() { _ = heard.Process.Kill(); _ = heard.Wait() })
 	eventually(t, "the listener is connected", func(context.Context) bool { return s.MQTT.Clients() > before })
-	time.Sleep(300 * time.Millisecond) // connected, but no broker tells when it has subscribed
+	time.Sleep(300 * time.Millisecond) // connected, but no broker reports when it has subscribed
 	lines := readLines(pipe)
 	for _, turn := range turns {
 		for command := range strings.Lines(turn.commands) {
@@ -99,7 +99,7 @@ func readLines(r io.Reader) <-chan string {
 
 // awaitLine reads until a line is as the text says, where … stands for anything.
 // Others may come before it: the listener hears the requests too. An answer that
-// is none of those in the text is a fault.
+// is not in the text is a fault.
 func awaitLine(t *testing.T, lines <-chan string, want string) {
 	t.Helper()
 	pattern := regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(want), "…", ".*") + "$")

@@ -237,14 +237,14 @@ func (c *shadowClient) do(line string) {
 	}
 }
 
-// expect is the next thing that the client tells: this event, or any if it is
+// expect is the next thing that the client reports: this event, or any if it is
 // empty.
 func (c *shadowClient) expect(event string) told {
 	c.t.Helper()
 	select {
 	case line, ok := <-c.said:
 		if !ok || line.Error != nil || event != "" && line.Event != event {
-			c.t.Fatalf("the client tells %+v instead of %s", line, event)
+			c.t.Fatalf("the client reports %+v instead of %s", line, event)
 		}
 		return line
 	case <-time.After(patience):
@@ -253,7 +253,7 @@ func (c *shadowClient) expect(event string) told {
 	}
 }
 
-// expectAll is the next things that the client tells, in any order: the broker
+// expectAll is the next things that the client reports, in any order: the broker
 // keeps the order within one subscription only, and the library has several.
 func (c *shadowClient) expectAll(events ...string) map[string]told {
 	c.t.Helper()
@@ -264,7 +264,7 @@ func (c *shadowClient) expectAll(events ...string) map[string]told {
 	}
 	for _, event := range events {
 		if _, ok := all[event]; !ok {
-			c.t.Fatalf("the client tells %+v, and not of %s", all, event)
+			c.t.Fatalf("the client reports %+v, and not %s", all, event)
 		}
 	}
 	return all
@@ -287,7 +287,7 @@ func (c *shadowClient) refused(code float64) {
 	}
 }
 
-// is compares a value in what was told: "state.reported.interval".
+// is compares a value in what was reported: "state.reported.interval".
 func (l told) is(path string, want any) {
 	l.t.Helper()
 	if got := at(l.State, path); !reflect.DeepEqual(got, want) {

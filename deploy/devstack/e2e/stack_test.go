@@ -109,7 +109,7 @@ func TestDataDirectoryIsLocked(t *testing.T) {
 	} else if !strings.Contains(err.Error(), "in use by another running stack") {
 		t.Errorf("got %v", err)
 	}
-	// Another part on the same directory is no conflict.
+	// Another part on the same directory does not conflict.
 	o.Parts = []stack.Part{stack.PartInfluxDB}
 	start(t, o)
 }

@@ -101,7 +101,7 @@ func (s *standalone) expectSecrets() {
 }
 
 // The conversation of a user: start, issue a certificate, be a device by TLS;
-// and a second process on the same data is told so. A model that was changed
+// and a second process on the same data reports the conflict. A model that was changed
 // leaves the devices of the old one alive.
 func TestStandaloneByHand(t *testing.T) {
 	s := newStandalone(t)
@@ -160,7 +160,7 @@ func TestStandaloneByHand(t *testing.T) {
 	device.publish("devices/pump-1/telemetry", `{"temperature":95}`)
 	s.awaitState("pump-1", "overheated") // by the old one
 	if status, body := get(s.api, "/v1/devices/pump-1"); status != 200 || !strings.Contains(body, `"overheated"`) {
-		t.Errorf("the API tells of pump-1: %d %s", status, body)
+		t.Errorf("the API says of pump-1: %d %s", status, body)
 	}
 }
 

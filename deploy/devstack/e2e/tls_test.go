@@ -155,7 +155,7 @@ func TestTopicsOfADeviceWithCertificate(t *testing.T) {
 }
 
 // The session of a device with a certificate is kept like any other, and what
-// was in flight comes again in order.
+// was in flight is delivered again in order.
 func TestSessionByTLS(t *testing.T) {
 	a := openAuthority(t)
 	s := startTLSBroker(t, a, stack.Options{})

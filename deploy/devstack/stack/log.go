@@ -42,8 +42,8 @@ func (l *natsLog) Debugf(format string, args ...any)  { l.write(slog.LevelDebug,
 func (l *natsLog) Tracef(format string, args ...any)  { l.write(slog.LevelDebug, format, args) }
 func (l *natsLog) Warnf(format string, args ...any)   { l.write(slog.LevelInfo, format, args) }
 
-// Errorf keeps apart what the broker itself suffers from and what one of its
-// clients did. Refused clients are logged by mqttAuth, once.
+// Errorf distinguishes faults of the broker from those of its
+// clients. Refused clients are logged by mqttAuth, once.
 func (l *natsLog) Errorf(format string, args ...any) {
 	level, message := slog.LevelWarn, fmt.Sprintf(format, args...)
 	if strings.Contains(message, " - mid:") {

@@ -98,7 +98,7 @@ func (l *TLSListener) accept() {
 				return
 			}
 			// Out of file descriptors, perhaps: it passes.
-			l.log.Warn("connections can't be accepted", "error", err)
+			l.log.Warn("cannot accept connections", "error", err)
 			time.Sleep(acceptPause)
 			continue
 		}
@@ -145,7 +145,7 @@ func (l *TLSListener) handle(raw net.Conn) {
 	err := outside.HandshakeContext(ctx)
 	cancel()
 	if err != nil {
-		l.log.Info("connection refused: no TLS with a certificate of ours", "address", raw.RemoteAddr(), "error", err)
+		l.log.Info("connection refused: no TLS with a certificate of this authority", "address", raw.RemoteAddr(), "error", err)
 		return
 	}
 	id, err := deviceOf(outside.ConnectionState())
@@ -155,7 +155,7 @@ func (l *TLSListener) handle(raw net.Conn) {
 	}
 	inside, err := net.Dial("tcp", l.broker.Addr())
 	if err != nil {
-		l.log.Warn("the broker can't be reached for a device", "error", err)
+		l.log.Warn("cannot connect a device to the broker", "error", err)
 		return
 	}
 	if !l.hold(inside) {

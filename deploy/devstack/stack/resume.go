@@ -74,7 +74,7 @@ func (r *resumer) connecting(id uint64) {
 	previous := r.remember(client, id)
 	consumers, err := r.consumers(client)
 	if err != nil {
-		r.log.Warn("mqtt session could not be looked up: unacknowledged messages may arrive late", "client", client, "error", err)
+		r.log.Warn("cannot look up the MQTT session: unacknowledged messages may arrive late", "client", client, "error", err)
 		return
 	}
 	if len(consumers) == 0 {

@@ -17,20 +17,20 @@ import (
 
 // codecCommand is "devicetwin codec".
 type codecCommand struct {
-	Serve codecServeCommand `cmd:"" help:"Decrypt payloads for Temporal's UI. Whoever reaches it can read what is encrypted."`
-	Key   codecKeyCommand   `cmd:"" help:"Make a line for a file of keys (--temporal-keys)."`
+	Serve codecServeCommand `cmd:"" help:"Decrypt payloads for Temporal's UI. Anyone who can reach it can read them."`
+	Key   codecKeyCommand   `cmd:"" help:"Generate a line for the key file (--temporal-keys)."`
 }
 
 type codecServeCommand struct {
 	Log service.LogConfig `embed:"" prefix:"log-" group:"Logging"`
 
 	Temporal struct {
-		Keys string `help:"File of the keys, as bridge and worker have it." required:"" placeholder:"FILE"`
+		Keys string `help:"File with the keys, the same as for bridge and worker." required:"" placeholder:"FILE"`
 	} `embed:"" prefix:"temporal-"`
 
 	Codec struct {
-		Listen  string   `help:"Address of the endpoint; the UI's setting is its URL." default:"127.0.0.1:8234" placeholder:"HOST:PORT"`
-		Origins []string `help:"Origins of the pages that are let in: the UI's." default:"http://127.0.0.1:8233,http://localhost:8233" placeholder:"URL"`
+		Listen  string   `help:"Address of the endpoint; use its URL in the UI's settings." default:"127.0.0.1:8234" placeholder:"HOST:PORT"`
+		Origins []string `help:"Allowed origins: that of the UI." default:"http://127.0.0.1:8233,http://localhost:8233" placeholder:"URL"`
 	} `embed:"" prefix:"codec-"`
 }
 
@@ -46,14 +46,14 @@ func (c *codecServeCommand) Run(ctx context.Context) error {
 		return fmt.Errorf("listen for the codec (--codec-listen): %w", err)
 	}
 	if addr, ok := listener.Addr().(*net.TCPAddr); ok && !addr.IP.IsLoopback() {
-		log.Warn("whoever reaches this address can read what is encrypted: put something in front of it that asks who comes")
+		log.Warn("anyone who can reach this address can read encrypted payloads: put an authenticating proxy in front")
 	}
 	server := &http.Server{
 		Handler:           codec.Handler(keys, c.Codec.Origins),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
-	log.Info("running; Ctrl-C ends it", "codec", "http://"+listener.Addr().String())
+	log.Info("running; press Ctrl-C to stop", "codec", "http://"+listener.Addr().String())
 	return serveUntil(ctx, server, listener)
 }
 

@@ -9,12 +9,12 @@ import (
 
 // tokenCommand is "devicetwin token".
 type tokenCommand struct {
-	New tokenNewCommand `cmd:"" help:"Make a token for the API, and the line for the file of its hashes (--api-token-file)."`
+	New tokenNewCommand `cmd:"" help:"Generate an API token, and the line with its hash for --api-token-file."`
 }
 
 type tokenNewCommand struct {
-	Name  string   `arg:"" help:"Whose token it is, for the audit."`
-	Scope []string `env:"-" help:"What it may do: read, operate (and read), admin (everything)." enum:"read,operate,admin" required:""`
+	Name  string   `arg:"" help:"Name of the token's owner, for the audit log."`
+	Scope []string `env:"-" help:"Scopes: read, operate (includes read), admin (everything)." enum:"read,operate,admin" required:""`
 }
 
 // Run prints the token, which is kept nowhere, and the line.

@@ -13,15 +13,15 @@ import (
 
 // Command is "devicetwin model".
 type Command struct {
-	Check checkCommand `cmd:"" help:"Check model files and tell everything that is wrong with them."`
-	Graph graphCommand `cmd:"" help:"Draw a model's statechart, as text for Mermaid or Graphviz."`
-	Test  testCommand  `cmd:"" help:"Run the scripts beside the models: events in, expected states and actions out."`
-	Step  stepCommand  `cmd:"" help:"Run a model on JSON lines from standard input, one line out for each line in."`
+	Check checkCommand `cmd:"" help:"Check model files and report every error."`
+	Graph graphCommand `cmd:"" help:"Draw a model's statechart, for Mermaid or Graphviz."`
+	Test  testCommand  `cmd:"" help:"Run the scripts of models: events in, expected states and actions out."`
+	Step  stepCommand  `cmd:"" help:"Run a model on JSON lines from standard input, with one output line per input line."`
 }
 
 type checkCommand struct {
 	Files     []string `arg:"" name:"file" help:"Model files, or folders of them."`
-	Relevance bool     `help:"Also explain which messages reach the statechart: the conditions that count, the classes that they make, and which of these are settled, so that repetitions are left out."`
+	Relevance bool     `help:"Also explain which messages reach the statechart: the relevant conditions, the classes that they define, and which classes are settled, so that repetitions are left out."`
 }
 
 // Run checks each file.
@@ -53,7 +53,7 @@ func checkModel(file string) (*devicefsm.Model, error) {
 
 type graphCommand struct {
 	File   string `arg:"" help:"Model file."`
-	Format string `help:"Form of the picture: ${enum}." enum:"mermaid,dot" default:"mermaid"`
+	Format string `help:"Format of the diagram: ${enum}." enum:"mermaid,dot" default:"mermaid"`
 }
 
 // Run prints the picture.

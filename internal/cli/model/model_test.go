@@ -100,7 +100,7 @@ func TestModelStepPatterns(t *testing.T) {
 }
 
 // TestModelStepOfTheDocs runs the example in docs/models.md: the model, the lines
-// in and the lines out stand below each other.
+// in and the lines out are below each other.
 func TestModelStepOfTheDocs(t *testing.T) {
 	docs, err := os.ReadFile("../../../docs/models.md")
 	if err != nil {
@@ -228,7 +228,7 @@ func TestModelTestFailsAndUpdates(t *testing.T) {
 	if status != cli.ExitFailed || !strings.Contains(out, "expected  state on\n        got       state off") || !strings.Contains(errs, "than expected: 3") {
 		t.Errorf("status %d\n%s%s", status, out, errs)
 	}
-	// The activity that does not run is no expectation that could be written.
+	// The activity that does not run cannot be written as an expectation.
 	if status, _, errs = runModel(t, "", "test", "--update", file); status != cli.ExitFailed || !strings.Contains(errs, "than expected: 1") {
 		t.Errorf("status %d\n%s", status, errs)
 	}

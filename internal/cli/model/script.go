@@ -16,8 +16,8 @@ import (
 
 // testCommand is "devicetwin model test".
 type testCommand struct {
-	Files  []string `arg:"" name:"file" help:"Scripts, or models with a script beside them: pump.script for pump.yaml."`
-	Update bool     `help:"Write what happens into the scripts, as the expectation."`
+	Files  []string `arg:"" name:"file" help:"Scripts, or models with a script next to them: pump.script for pump.yaml."`
+	Update bool     `help:"Write the actual results into the scripts, as expectations."`
 }
 
 // modelScript is a script with its model.
@@ -27,8 +27,8 @@ type modelScript struct {
 	model *devicefsm.Model
 }
 
-// Run plays all scripts, and tells every line after which something else
-// happened than was expected.
+// Run runs all scripts, and reports every line after which something other
+// than expected happened.
 func (c *testCommand) Run(streams cli.Streams) error {
 	scripts, err := loadScripts(c.Files)
 	if err != nil {
@@ -55,8 +55,8 @@ func (c *testCommand) Run(streams cli.Streams) error {
 	return nil
 }
 
-// update writes the script anew and plays it again: what no expectation can
-// mend still fails.
+// update rewrites the script and runs it again: what no expectation can
+// fix still fails.
 func (s *modelScript) update(report *script.Report) (*script.Report, error) {
 	text := s.Update(report)
 	if !bytes.Equal(text, s.src) {
@@ -79,7 +79,7 @@ func loadScripts(files []string) ([]*modelScript, error) {
 	return scripts, cli.Usage(err)
 }
 
-// errNoScript is told of files such as pump.scenario.yaml, which a pattern for
+// errNoScript is returned for files such as pump.scenario.yaml, which a pattern for
 // models may catch.
 var errNoScript = errors.New("this is neither a script nor a model")
 

@@ -20,7 +20,7 @@ import (
 // stepCommand is "devicetwin model step".
 type stepCommand struct {
 	File  string    `arg:"" help:"Model file."`
-	Start time.Time `help:"Time of the start (RFC 3339). By default the first time that an input line gives counts as the time that it is by then." placeholder:"TIME"`
+	Start time.Time `help:"Time of the start (RFC 3339). Default: the first time that an input line contains." placeholder:"TIME"`
 	In    io.Reader `kong:"-"` // standard input if nil
 }
 
@@ -149,7 +149,7 @@ func (s *stepper) read(text []byte) (devicefsm.Event, error) {
 	return s.event(in)
 }
 
-// fits refuses keys that mean nothing beside the others.
+// fits refuses keys that have no meaning together with the others.
 func (in inputLine) fits() error {
 	switch {
 	case in.Message != "" && in.Error == nil:

@@ -14,7 +14,7 @@ import (
 var console = regexp.MustCompile("(?s)```console\n(.*?)```\n")
 
 // What docs/api.md says that its commands print is what they print, of a fleet
-// that is made anew for each block.
+// that is created again for each block.
 func TestDocumentedCommands(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("curl is not installed")
@@ -43,7 +43,7 @@ func TestDocumentedCommands(t *testing.T) {
 	}
 	for i, line := range strings.Split(string(played), "\n") {
 		if was := strings.Split(string(text), "\n"); i >= len(was) || was[i] != line {
-			t.Fatalf("%s:%d: the commands print something else (go test -update writes it anew):\n%s", file, i+1, line)
+			t.Fatalf("%s:%d: the commands print something else (go test -update rewrites it):\n%s", file, i+1, line)
 		}
 	}
 }

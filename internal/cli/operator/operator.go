@@ -21,8 +21,8 @@ import (
 // ClientConfig is what the commands of an operator have in common.
 type ClientConfig struct {
 	URL    string `name:"api-url" help:"Address of the API." default:"http://127.0.0.1:8080" group:"API"`
-	Token  string `name:"api-token" help:"Token for the API; better given in the environment." group:"API"`
-	Output string `short:"o" help:"Form of the output: ${enum}." enum:"table,json" default:"table" env:"-"`
+	Token  string `name:"api-token" help:"Token for the API. Prefer the environment variable." group:"API"`
+	Output string `short:"o" help:"Output format: ${enum}." enum:"table,json" default:"table" env:"-"`
 }
 
 func (c ClientConfig) client() (*client.Client, error) {
@@ -63,24 +63,24 @@ func ask[T any](c ClientConfig, w io.Writer, call func(*client.Client) (T, error
 
 // Commands are the commands of an operator: they ask the API.
 type Commands struct {
-	Devices devicesCommand `cmd:"" help:"See devices, by the API."`
-	Desired desiredCommand `cmd:"" help:"Change what is desired of devices, by the API."`
-	Command commandCommand `cmd:"" help:"Send commands to devices, by the API."`
-	Events  eventsCommand  `cmd:"" help:"Give events to devices' statecharts, by the API."`
+	Devices devicesCommand `cmd:"" help:"Show and watch devices, through the API."`
+	Desired desiredCommand `cmd:"" help:"Change desired properties of devices, through the API."`
+	Command commandCommand `cmd:"" help:"Send commands to devices, through the API."`
+	Events  eventsCommand  `cmd:"" help:"Send events to devices' statecharts, through the API."`
 }
 
 type devicesCommand struct {
 	List   devicesListCommand   `cmd:"" help:"List devices."`
-	Get    devicesGetCommand    `cmd:"" help:"Show everything that is known of a device."`
-	Watch  devicesWatchCommand  `cmd:"" help:"Show what happens to a device, as it happens."`
+	Get    devicesGetCommand    `cmd:"" help:"Show everything that is known about a device."`
+	Watch  devicesWatchCommand  `cmd:"" help:"Follow the changes of a device as they happen."`
 	Why    devicesWhyCommand    `cmd:"" help:"Show why a device is in its state: its last transitions with their causes."`
-	Delete devicesDeleteCommand `cmd:"" help:"Forget devices. The next message of such a device makes it anew."`
+	Delete devicesDeleteCommand `cmd:"" help:"Delete devices. The next message of a deleted device creates it again."`
 }
 
 type devicesListCommand struct {
 	ClientConfig
-	Query []string `arg:"" optional:"" help:"Terms that all have to hold: state:online model:pump connection:offline tag.site:north reported.PATH:VALUE id:pump-*."`
-	Limit int      `env:"-" help:"Devices, at most." default:"1000"`
+	Query []string `arg:"" optional:"" help:"Terms that all must match: state:online model:pump connection:offline tag.site:north reported.PATH:VALUE id:pump-*."`
+	Limit int      `env:"-" help:"Maximum number of devices." default:"1000"`
 }
 
 // Run lists page after page.
@@ -125,7 +125,7 @@ func (c *devicesGetCommand) Run(ctx context.Context, streams cli.Streams) error 
 type devicesWhyCommand struct {
 	ClientConfig
 	ID    device.ID `arg:"" help:"Device."`
-	Limit int       `env:"-" help:"Transitions, at most." default:"10"`
+	Limit int       `env:"-" help:"Maximum number of transitions." default:"10"`
 }
 
 // Run shows the transitions, the newest first.
@@ -139,7 +139,7 @@ type devicesDeleteCommand struct {
 	IDs []device.ID `arg:"" name:"id" help:"Devices."`
 }
 
-// Run deletes one after the other, and tells of each.
+// Run deletes one after the other, and prints each.
 func (c *devicesDeleteCommand) Run(ctx context.Context, streams cli.Streams) error {
 	from, err := c.client()
 	if err != nil {
@@ -163,17 +163,17 @@ func (c *devicesDeleteCommand) Run(ctx context.Context, streams cli.Streams) err
 }
 
 type desiredCommand struct {
-	Set desiredSetCommand `cmd:"" help:"Change what is desired of a device."`
+	Set desiredSetCommand `cmd:"" help:"Change the desired properties of a device."`
 }
 
 type desiredSetCommand struct {
 	ClientConfig
 	ID      device.ID     `arg:"" help:"Device."`
-	Values  []string      `arg:"" optional:"" name:"key=value" help:"Properties: net.interval=10; a value is JSON, or else a text; null removes the property."`
+	Values  []string      `arg:"" optional:"" name:"key=value" help:"Properties: net.interval=10; a value is JSON, or else a string; null removes the property."`
 	File    string        `env:"-" help:"File with a JSON merge patch; - for standard input." placeholder:"FILE"`
 	Shadow  string        `env:"-" help:"Name of a shadow; without it the classic one."`
 	Version int64         `env:"-" help:"Only if the document has this version." placeholder:"N"`
-	Within  time.Duration `env:"-" help:"How long the device has to follow; then its model gets twin.diverged."`
+	Within  time.Duration `env:"-" help:"Deadline for the device to report the change; after it the model gets twin.diverged."`
 }
 
 // Run makes one change of all of it.
@@ -193,16 +193,16 @@ func (c *desiredSetCommand) Run(ctx context.Context, streams cli.Streams) error 
 }
 
 type commandCommand struct {
-	Send commandSendCommand `cmd:"" help:"Send a command, after those that wait."`
+	Send commandSendCommand `cmd:"" help:"Send a command, after those that are waiting."`
 }
 
 type commandSendCommand struct {
 	ClientConfig
 	ID      device.ID     `arg:"" help:"Device."`
 	Name    string        `arg:"" help:"Command."`
-	Data    string        `env:"-" help:"What the device gets: a JSON object." placeholder:"JSON"`
-	TTL     time.Duration `env:"-" name:"ttl" help:"Time to live: what is not done by then, has expired."`
-	Replace bool          `env:"-" help:"Take the place of waiting commands of this name."`
+	Data    string        `env:"-" help:"Data for the device: a JSON object." placeholder:"JSON"`
+	TTL     time.Duration `env:"-" name:"ttl" help:"Time to live: a command that is not done by then expires."`
+	Replace bool          `env:"-" help:"Replace waiting commands of this name."`
 	Wait    bool          `env:"-" help:"Wait until it is done; fail if it does not succeed."`
 }
 
@@ -251,13 +251,13 @@ func awaitCommand(ctx context.Context, from *client.Client, id device.ID, comman
 }
 
 type eventsCommand struct {
-	Send eventsSendCommand `cmd:"" help:"Give a device's statechart an event."`
+	Send eventsSendCommand `cmd:"" help:"Send an event to a device's statechart."`
 }
 
 type eventsSendCommand struct {
 	ClientConfig
 	ID   device.ID `arg:"" help:"Device."`
-	Name string    `arg:"" help:"Event, as the model names it."`
+	Name string    `arg:"" help:"Name of the event in the model."`
 	Data string    `env:"-" help:"Its data: a JSON object." placeholder:"JSON"`
 }
 

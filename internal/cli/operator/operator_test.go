@@ -23,7 +23,7 @@ import (
 	"devicetwin/internal/cli"
 )
 
-var update = flag.Bool("update", false, "write testdata anew")
+var update = flag.Bool("update", false, "rewrite testdata")
 
 // run executes the command line of these commands.
 func run(args ...string) (status int, stdout, stderr string) {
@@ -117,7 +117,7 @@ func TestOperatorsCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	if text != string(golden) {
-		t.Errorf("the commands print something else than %s (go test -update writes it anew):\n%s", file, text)
+		t.Errorf("the commands print something else than %s (go test -update rewrites it):\n%s", file, text)
 	}
 }
 

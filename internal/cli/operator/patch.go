@@ -75,7 +75,7 @@ func put(into map[string]any, path []string, value any) error {
 	return put(object, path[1:], value)
 }
 
-// readValue reads a value as JSON, as it is written, or else as a text.
+// readValue reads a value as JSON, as it is written, or else as a string.
 func readValue(text string) any {
 	if json.Valid([]byte(text)) {
 		return json.RawMessage(text)

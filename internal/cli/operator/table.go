@@ -28,7 +28,7 @@ func tagText(tags map[string]string) string {
 	return printable(strings.Join(words, " "))
 }
 
-// printable is a text without what would move a terminal's cursor: devices
+// printable is a string without control sequences for terminals: devices
 // chose it.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
@@ -108,7 +108,7 @@ func commandTable(w io.Writer, commands []api.Command) {
 // clock is a time as people compare it.
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
 
-// whyText tells the transitions, the newest first.
+// whyText prints the transitions, the newest first.
 func whyText(w io.Writer, why api.Why) {
 	fmt.Fprintf(w, "%s is %s\n", why.ID, why.State)
 	for _, t := range why.Transitions {

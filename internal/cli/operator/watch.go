@@ -52,8 +52,8 @@ type watcher interface {
 	show(ctx context.Context, e client.Event) error
 }
 
-// follow reads the stream, again and again. A service that is away is waited for
-// once it has been there.
+// follow reads the stream, again and again. After the first connection, it
+// waits for a service that is unavailable.
 func follow(ctx context.Context, from *client.Client, id device.ID, screen watcher, complaints io.Writer) error {
 	last, been := "", false
 	const shortest, longest = time.Second, 15 * time.Second
@@ -108,7 +108,7 @@ func (w lineWatcher) show(_ context.Context, e client.Event) error {
 	return err
 }
 
-// eventText tells an event in a line.
+// eventText describes an event in a line.
 func eventText(e client.Event) string {
 	text := printable(string(e.Data))
 	switch e.Type {

@@ -47,7 +47,7 @@ func (l *ledgerFile) add(m simulator.Acknowledged) {
 	}
 }
 
-// close tells whether all of it was written.
+// close reports whether all of it was written.
 func (l *ledgerFile) close() error {
 	if l == nil {
 		return nil

@@ -10,7 +10,7 @@ import (
 	"devicetwin/simulator"
 )
 
-// Every acknowledged message is a line, whoever tells of it at the same time; what
+// Every acknowledged message is a line, whichever goroutine reports it; what
 // could not be written is an error at the end.
 func TestLedgerFile(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "ledger.jsonl")

@@ -1,6 +1,6 @@
 // A device on thingShadow, the shadow client of the npm package
-// aws-iot-device-sdk. It is told on standard input what to do, and tells on
-// standard output what it saw, a line of JSON each:
+// aws-iot-device-sdk. It reads instructions on standard input, and writes to
+// standard output what it received, a line of JSON each:
 //
 //   node client.js '{"host":"127.0.0.1","port":8883,"clientId":"pump-1","caPath":…,"certPath":…,"keyPath":…}'
 //   < {"do":"register","options":{"qos":1}}

@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,48 +10,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"devicetwin/device"
-	"devicetwin/devicefsm"
-	"devicetwin/internal/backoff"
+	"devicetwin/bridge/ingest"
 	"devicetwin/mqtt"
 	"devicetwin/wire"
 )
-
-// Model is what the bridge asks of a model; *devicefsm.Model has it.
-type Model interface {
-	// Name becomes the measurement of the telemetry and its tag model.
-	Name() string
-	// Hash identifies the model: a workflow is started with it.
-	Hash() string
-	// Relevant reports whether a message can matter to a device in any state.
-	Relevant(device.Message) bool
-	// Pass is Relevant, but false for a repetition that can do nothing after what
-	// the filter has let pass.
-	Pass(*devicefsm.Filter, device.Message) bool
-	// MayLeaveOut is false for a message that Pass lets pass whatever came before it.
-	MayLeaveOut(device.Message) bool
-	// Liveness is zeros if the model does not watch for silence.
-	Liveness() (silentAfter, tolerance time.Duration)
-}
-
-// Signaller makes a batch durable for one device's workflow, starting the
-// workflow if there is none.
-type Signaller interface {
-	// Signal returns nil once the batch is durable. It is called from many
-	// goroutines, though never twice at once for one device. After an error the
-	// same batch is given again, unchanged, until it is accepted; what it holds
-	// therefore identifies it. An error that has a method Permanent() bool which
-	// returns true ends that: the batch becomes dead letters.
-	Signal(ctx context.Context, device string, batch device.Batch) error
-	// SignalExisting is Signal without starting a workflow: if there is none, its
-	// error has a method NotFound() bool that returns true.
-	SignalExisting(ctx context.Context, device string, batch device.Batch) error
-}
-
-// Starter is a Signaller that starts a workflow with the model of a given hash.
-type Starter interface {
-	SignalAs(ctx context.Context, device, model string, batch device.Batch) error
-}
 
 // PointWriter takes points of time series; *points.Writer is one. WritePoint
 // never blocks, and may read fields until the point is written.
@@ -66,23 +27,19 @@ type MessagePublisher interface {
 	Publish(ctx context.Context, topic string, qos byte, retained bool, payload []byte) error
 }
 
-// Deps is what a bridge works with. Model and Signaller are needed.
+// Deps is what a bridge works with. Model and Sink are needed.
 type Deps struct {
-	Model     Model // of devices that are given no other
-	Signaller Signaller
-	// Models are the other ones that devices may run, older versions too.
-	Models []Model
-	// Starter is needed if devices are given other models than Model.
-	Starter Starter
+	Model  ingest.Model   // of devices that are given no other
+	Models []ingest.Model // the other ones that devices may run, older versions too
+	Sink   ingest.Sink    // takes batches of messages for the workflows of devices
 	// Dialect reads topics and payloads. Nil: wire.Standard as Config.Wire says.
 	Dialect wire.Dialect
 	// Points takes telemetry. Nil: there is none.
 	Points PointWriter
-	// DeadLetters publishes refused messages. Nil: they are counted, logged and
-	// kept in memory only.
+	// DeadLetters publishes refused messages. Nil: they are counted and logged only.
 	DeadLetters MessagePublisher
-	// Answers publishes what the bridge itself answers to requests of shadows.
-	// Nil: those requests stay without an answer.
+	// Answers publishes the rejections of requests of shadows that no workflow
+	// answers. Nil: those requests stay without an answer.
 	Answers MessagePublisher
 	Metrics prometheus.Registerer // nil: none are registered
 	Log     *slog.Logger          // nil: slog.Default()
@@ -98,16 +55,20 @@ type Bridge struct {
 	dial    mqtt.Dialer
 	probe   mqtt.Dialer // a clean session under a name of its own
 	counts  *counters
-	letters *deadLetters
-	answers *answers
-	kinds   *kinds
-	loop    *loop
+	outlet  *outlet
+	ingest  *ingest.Ingest
+
+	stopping chan context.Context // of Shutdown
+	ended    chan struct{}        // closed when Run has returned
 }
 
 // New checks the configuration and prepares a bridge; Run makes it work.
 func New(cfg Config, deps Deps) (*Bridge, error) {
 	if cfg.MQTT.ClientID == "" {
 		cfg.MQTT.ClientID = "devicetwin-bridge-" + cfg.ID
+	}
+	if deps.Log == nil {
+		deps.Log = slog.Default()
 	}
 	dialect, err := deps.dialect(cfg)
 	if err == nil && len(cfg.Subscribe) == 0 {
@@ -116,33 +77,26 @@ func New(cfg Config, deps Deps) (*Bridge, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("bridge configuration: %w", err)
 	}
-	if deps.Model == nil || deps.Signaller == nil {
-		return nil, errors.New("bridge: a model and a signaller are needed")
+	b := &Bridge{
+		cfg: cfg, deps: deps, log: deps.Log.With("bridge", cfg.ID), dialect: dialect, counts: newCounters(),
+		stopping: make(chan context.Context, 1), ended: make(chan struct{}),
 	}
-	kinds, err := newKinds(cfg, deps.Model, deps.Models)
-	if err != nil {
+	b.outlet = newOutlet(cfg, deps, b.counts, b.log)
+	if b.ingest, err = ingest.New(cfg.Config, ingest.Deps{
+		Model: deps.Model, Models: deps.Models, WholeDevices: dialect.WholeDevices(cfg.Subscribe),
+		Sink: deps.Sink, Outlet: b.outlet, Counts: b.counts.Counts, Log: b.log,
+	}); err != nil {
 		return nil, fmt.Errorf("bridge configuration: %w", err)
 	}
-	if deps.Starter == nil && (cfg.ModelFromBirth || len(cfg.ModelRules) > 0) {
-		return nil, errors.New("bridge: devices with models of their own need a starter")
-	}
-	dial, err := mqtt.NewDialer(cfg.MQTT, mqtt.KeepSession, cfg.will())
-	if err != nil {
+	if b.dial, err = mqtt.NewDialer(cfg.MQTT, mqtt.KeepSession, cfg.will()); err != nil {
 		return nil, fmt.Errorf("bridge configuration: %w", err)
 	}
-	probe, err := mqtt.NewDialer(cfg.MQTT.Named(cfg.MQTT.ClientID+"-probe"), mqtt.CleanSession, nil)
-	if err != nil {
+	if b.probe, err = mqtt.NewDialer(cfg.MQTT.Named(cfg.MQTT.ClientID+"-probe"), mqtt.CleanSession, nil); err != nil {
 		return nil, fmt.Errorf("bridge configuration: %w", err)
 	}
-	if deps.Log == nil {
-		deps.Log = slog.Default()
-	}
-	b := &Bridge{cfg: cfg, deps: deps, log: deps.Log.With("bridge", cfg.ID), dialect: dialect, dial: dial, probe: probe, counts: newCounters(), kinds: kinds, loop: newLoop(cfg.DrainTimeout)}
-	b.letters = newDeadLetters(cfg, deps.DeadLetters, b.counts, b.log)
-	b.answers = newAnswers(cfg, deps.Answers, b.counts, b.log)
 	if deps.Metrics != nil {
 		if err := b.counts.Register(deps.Metrics); err != nil {
-			return nil, fmt.Errorf("registering the metrics of bridge %s: %w", cfg.ID, err)
+			return nil, fmt.Errorf("register the metrics of bridge %s: %w", cfg.ID, err)
 		}
 	}
 	return b, nil
@@ -154,50 +108,98 @@ func (d Deps) dialect(cfg Config) (wire.Dialect, error) {
 		return d.Dialect, nil
 	}
 	if cfg.Partition.Of > 1 {
-		cfg.Wire.Mine = cfg.Partition.owns
+		cfg.Wire.Mine = cfg.Partition.Owns
 	}
 	return wire.New(cfg.Wire)
 }
 
-// Run works until ctx ends, and then stops in order: no message is taken any
-// more, signals in flight are waited for (at most Config.DrainTimeout), what
-// was accepted is acknowledged, and the session is left in the broker. Nil is
-// the end of ctx; an error means that the bridge cannot work as configured.
-// Run is called once.
+// Run works until ctx ends or Shutdown is called, and then stops in order: no
+// message is taken any more, deliveries in flight are waited for, what was accepted
+// is acknowledged, and the session is left in the broker. All of that takes no
+// longer than the context of Shutdown allows, or Config.DrainTimeout after the end
+// of ctx. Nil is that end; an error means that the bridge cannot work as
+// configured. Run is called once.
 func (b *Bridge) Run(ctx context.Context) error {
-	if err := b.probeShared(ctx); err != nil {
-		if ctx.Err() != nil {
+	defer close(b.ended)
+	taking, stop := context.WithCancel(ctx)
+	defer stop()
+	abandon, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	go b.watch(taking, stop, giveUp)
+
+	if err := b.probeShared(taking); err != nil {
+		if taking.Err() != nil {
 			return nil
 		}
 		return fmt.Errorf("bridge %s: %w", b.cfg.ID, err)
 	}
-
-	work, abandon := context.WithCancel(context.WithoutCancel(ctx))
-	w := &world{ctx: work, loop: b.loop, deps: b.deps, timeout: b.cfg.SignalTimeout, letters: b.letters, answers: b.answers}
-	b.loop.core = newCore(b.cfg, b.dialect, b.kinds, w, b.counts, b.log, backoff.New(b.cfg.RetryMin, b.cfg.RetryMax))
-	b.loop.core.instance = rand.Text()
+	outlet, closeOutlet := context.WithCancel(context.WithoutCancel(ctx))
 	var background sync.WaitGroup
-	background.Go(func() { b.letters.run(work) })
-	background.Go(func() { b.answers.run(work) })
-	background.Go(func() { b.watch(ctx) })
-	background.Go(func() { b.connector().Run(ctx) })
-
-	b.loop.run(ctx)
-
-	abandon()
-	w.running.Wait()
+	background.Go(func() { b.outlet.run(outlet) })
+	background.Go(func() { b.report(taking) })
+	background.Go(func() { b.session(abandon).Run(taking) })
+	b.ingest.Run(taking, abandon)
+	closeOutlet()
 	background.Wait()
 	return nil
 }
 
-func (b *Bridge) connector() *mqtt.Connector {
+// farewell is the part of the time for the end that is kept for the last
+// acknowledgements and the status.
+const farewell = time.Second
+
+// watch stops the taking of messages when the bridge is to end, and gives up what
+// is in flight shortly before the time for the end is over.
+func (b *Bridge) watch(taking context.Context, stop, giveUp context.CancelFunc) {
+	var until time.Time
+	select {
+	case within := <-b.stopping:
+		deadline, ok := within.Deadline()
+		if !ok {
+			deadline = time.Now().Add(b.cfg.DrainTimeout)
+		}
+		until = deadline
+		stop()
+	case <-taking.Done():
+		until = time.Now().Add(b.cfg.DrainTimeout)
+	case <-b.ended:
+		return
+	}
+	left := time.Until(until)
+	timer := time.NewTimer(left - min(farewell, left/4))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		giveUp()
+	case <-b.ended:
+	}
+}
+
+// Shutdown ends Run as the end of its context does, in the time that ctx gives for
+// all of it, and waits for it.
+func (b *Bridge) Shutdown(ctx context.Context) error {
+	select {
+	case b.stopping <- ctx:
+	default: // it was called before
+	}
+	select {
+	case <-b.ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("shut down bridge %s: %w", b.cfg.ID, ctx.Err())
+	}
+}
+
+// session keeps the connection to the broker.
+func (b *Bridge) session(abandon context.Context) *mqtt.Connector {
 	return mqtt.NewConnector(b.cfg.MQTT, &session{
 		cfg:     b.cfg,
 		dial:    b.dial,
-		loop:    b.loop,
+		dialect: b.dialect,
+		ingest:  b.ingest,
 		counts:  b.counts,
 		log:     b.log,
-		drainIn: b.cfg.DrainTimeout + time.Second,
+		abandon: abandon,
 	}, b.log)
 }
 
@@ -205,18 +207,14 @@ func (b *Bridge) connector() *mqtt.Connector {
 // such as "events_total". It panics if there is no such metric.
 func (b *Bridge) Metric(name string) float64 { return b.counts.Value(name) }
 
-// DeadLetters returns the last refused messages, at most
-// Config.DeadLettersKept, oldest first.
-func (b *Bridge) DeadLetters() []DeadLetter { return b.letters.recent() }
-
 // Ready is nil while messages flow: the broker is connected and subscribed to,
-// and Temporal takes signals.
+// and Temporal accepts signals.
 func (b *Bridge) Ready() error {
 	switch {
 	case !b.counts.connected.Load():
 		return errors.New("not connected to the broker")
-	case b.counts.outage.Load():
-		return errors.New("temporal does not take signals")
+	case b.counts.Outage.Load():
+		return errors.New("Temporal is not accepting signals")
 	}
 	return nil
 }

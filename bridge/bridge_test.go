@@ -2,8 +2,10 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,13 +15,18 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"devicetwin/bridge/ingest"
 	"devicetwin/device"
+	"devicetwin/devicefsm"
 	"devicetwin/mqtt"
 	"devicetwin/mqtt/mqtttest"
 )
 
-// fakeSignaller accepts after a while, or fails as long as down is set.
-type fakeSignaller struct {
+// errDown is a sink's error that passes.
+var errDown = errors.New("temporal is down")
+
+// fakeSink accepts after a while, or fails as long as down is set.
+type fakeSink struct {
 	takes time.Duration
 
 	mu       sync.Mutex
@@ -29,11 +36,7 @@ type fakeSignaller struct {
 	attempts int
 }
 
-func (s *fakeSignaller) SignalExisting(ctx context.Context, device string, b device.Batch) error {
-	return s.Signal(ctx, device, b)
-}
-
-func (s *fakeSignaller) Signal(ctx context.Context, device string, b device.Batch) error {
+func (s *fakeSink) Deliver(ctx context.Context, d device.Delivery) error {
 	select {
 	case <-time.After(s.takes):
 	case <-ctx.Done():
@@ -42,22 +45,22 @@ func (s *fakeSignaller) Signal(ctx context.Context, device string, b device.Batc
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.attempts++
-	if s.down || device == s.failing {
+	if s.down || string(d.ID) == s.failing {
 		return errDown
 	}
-	for _, m := range b.Messages {
-		s.accepted = append(s.accepted, fmt.Sprintf("%s:%v", device, m.Data["id"]))
+	for _, m := range d.Batch.Messages {
+		s.accepted = append(s.accepted, fmt.Sprintf("%s:%v", d.ID, m.Data["id"]))
 	}
 	return nil
 }
 
-func (s *fakeSignaller) setDown(down bool) {
+func (s *fakeSink) setDown(down bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.down = down
 }
 
-func (s *fakeSignaller) got() string {
+func (s *fakeSink) got() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return strings.Join(s.accepted, " ")
@@ -68,7 +71,7 @@ type rig struct {
 	*Bridge
 	t      *testing.T
 	broker *mqtttest.Broker
-	temp   *fakeSignaller
+	temp   *fakeSink
 	logs   *logLines
 	stop   context.CancelFunc
 	ended  chan error
@@ -80,10 +83,10 @@ type rig struct {
 func startRig(t *testing.T, cfg Config, plan ...mqtttest.Plan) *rig {
 	t.Helper()
 	r := &rig{
-		t: t, broker: &mqtttest.Broker{Plans: plan}, temp: &fakeSignaller{takes: time.Millisecond},
+		t: t, broker: &mqtttest.Broker{Plans: plan}, temp: &fakeSink{takes: time.Millisecond},
 		logs: &logLines{}, ended: make(chan error, 1),
 	}
-	b, err := New(cfg, Deps{Model: testModel{}, Signaller: r.temp, Log: r.logs.logger(), Metrics: prometheus.NewRegistry()})
+	b, err := New(cfg, Deps{Model: testModel{}, Sink: r.temp, Log: r.logs.logger(), Metrics: prometheus.NewRegistry()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +147,7 @@ func TestMessagesAreAcknowledgedOnceAccepted(t *testing.T) {
 			t.Errorf("acknowledged: %s", got)
 		}
 		s := r.counts
-		if s.received.Load() != 5 || s.events.Load() != 5 || s.signals.Load() != 2 || s.window.Load() != 0 || s.devices.Load() != 1 {
+		if s.Received.Load() != 5 || s.Events.Load() != 5 || s.Deliveries.Load() != 2 || s.Window.Load() != 0 || s.Devices.Load() != 1 {
 			t.Errorf("stats: %+v", s)
 		}
 		r.end()
@@ -209,7 +212,7 @@ func TestTemporalOutage(t *testing.T) {
 		if got := r.acks(); len(strings.Fields(got)) != 100 || !strings.HasPrefix(got, "1 2 3 4 5 6") {
 			t.Errorf("acknowledged: %s", got)
 		}
-		if n, m := r.logs.count("temporal does not take signals"), r.logs.count("temporal takes signals again"); n != 1 || m != 1 {
+		if n, m := r.logs.count("Temporal is not accepting signals"), r.logs.count("Temporal accepts signals again"); n != 1 || m != 1 {
 			t.Errorf("the log says %d times that temporal is away and %d times that it is back", n, m)
 		}
 		r.end()
@@ -258,7 +261,7 @@ func TestReconnects(t *testing.T) {
 		if n := r.logs.count("forgotten the session"); n != 1 || r.counts.sessionsLost.Load() != 1 {
 			t.Error("a lost session goes unnoticed")
 		}
-		if s := r.counts; s.connects.Load() != 3 || s.connectsLost.Load() != 2 || s.repeated.Load() != 2 {
+		if s := r.counts; s.connects.Load() != 3 || s.connectsLost.Load() != 2 || s.Repeated.Load() != 2 {
 			t.Errorf("stats: %+v", s)
 		}
 		r.end()
@@ -295,16 +298,16 @@ func TestBackPressure(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		if want := cfg.Window + cap(r.loop.inbox); int(taken.Load()) != want {
+		if want := cfg.Window + 256; int(taken.Load()) != want {
 			t.Errorf("took %d messages, expected %d", taken.Load(), want)
 		}
 		enough.Store(true)
-		if s := r.counts; int(s.window.Load()) != cfg.Window {
-			t.Errorf("window %d", s.window.Load())
+		if s := r.counts; int(s.Window.Load()) != cfg.Window {
+			t.Errorf("window %d", s.Window.Load())
 		}
 		r.temp.setDown(false)
 		time.Sleep(time.Minute)
-		if s := r.counts; s.window.Load() != 0 || s.events.Load() != uint64(taken.Load()) {
+		if s := r.counts; s.Window.Load() != 0 || s.Events.Load() != uint64(taken.Load()) {
 			t.Errorf("afterwards: %+v", s)
 		}
 		r.end()
@@ -322,7 +325,7 @@ func TestSharedSubscriptionsAreProbed(t *testing.T) {
 				go broker.First().Deliver(mqtt.Message{Topic: topic, Payload: payload})
 			}
 			broker.Plans = []mqtttest.Plan{plan, {}}
-			b, err := New(cfg, Deps{Model: testModel{}, Signaller: &fakeSignaller{}, Log: slog.New(slog.DiscardHandler)})
+			b, err := New(cfg, Deps{Model: testModel{}, Sink: &fakeSink{}, Log: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -343,7 +346,7 @@ func TestSharedSubscriptionsAreProbed(t *testing.T) {
 	t.Run("swallows", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			broker := &mqtttest.Broker{Plans: []mqtttest.Plan{{ConnectErr: fmt.Errorf("refused")}, {}}}
-			b, err := New(cfg, Deps{Model: testModel{}, Signaller: &fakeSignaller{}, Log: slog.New(slog.DiscardHandler)})
+			b, err := New(cfg, Deps{Model: testModel{}, Sink: &fakeSink{}, Log: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -358,3 +361,151 @@ func TestSharedSubscriptionsAreProbed(t *testing.T) {
 		})
 	})
 }
+
+func TestStuckDeviceInARunningBridge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := stuckConfig()
+		r := startRig(t, cfg)
+		r.temp.failing = "bad"
+		for id := range 1000 {
+			device := "good"
+			if id%10 == 5 {
+				device = "bad"
+			}
+			r.deliver(device, id, false)
+		}
+		time.Sleep(2 * time.Minute)
+		if got := strings.Fields(r.acks()); len(got) != 1000 {
+			t.Errorf("%d acknowledged", len(got))
+		}
+		if s := r.counts; s.DeadLetters[ingest.ReasonQuota].Load() != 100 || s.Events.Load() != 900 || s.Quarantined.Load() != 1 {
+			t.Errorf("stats: %+v", s)
+		}
+		began := time.Now()
+		r.end()
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("ended after %v", took)
+		}
+	})
+}
+
+// stuckConfig has a small window and no quota but the time of a stuck device.
+func stuckConfig() Config {
+	cfg := DefaultConfig()
+	cfg.QuotaRate, cfg.QuotaBurst, cfg.QuotaWaiting, cfg.Window = 0, 0, 0, 10
+	return cfg
+}
+
+func TestRetainedMessagesAreNoInput(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := startRig(t, DefaultConfig())
+		r.deliver("d", 1, false)
+		r.broker.Last().Deliver(mqtt.Message{
+			Topic: "devices/d/status", Payload: []byte(`{"status":"boot"}`), Retained: true, At: time.Now().UTC(),
+			Ack: func() { r.acked = append(r.acked, "retained") },
+		})
+		r.broker.Last().Deliver(mqtt.Message{Topic: "devices/d/status", Payload: []byte(`nonsense`), Retained: true, At: time.Now().UTC()})
+		time.Sleep(time.Second)
+		if s := r.counts; s.Ignored.Load() != 2 || s.Events.Load() != 1 || s.Value("dead_letters_total") != 0 || r.acks() != "1 retained" {
+			t.Errorf("acknowledged %q, stats: %+v", r.acks(), s)
+		}
+		r.end()
+	})
+}
+
+func TestShutdownObeysTheTimeOfItsCaller(t *testing.T) {
+	for name, take := range map[string]time.Duration{"all is well": 500 * time.Millisecond, "never": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := startRig(t, DefaultConfig())
+				r.temp.takes = take
+				r.deliver("d", 1, false)
+				synctest.Wait()
+				began := time.Now()
+				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+				defer cancel()
+				if err := r.Shutdown(ctx); err != nil {
+					t.Errorf("shut down: %v", err)
+				}
+				if took := time.Since(began); took > 3*time.Second || err(<-r.ended) {
+					t.Errorf("ended after %v", took)
+				}
+				if acked := r.acks() == "1"; acked != (take < time.Hour) {
+					t.Errorf("acknowledged %q", r.acks())
+				}
+				if last := r.broker.Last().Published(); !strings.Contains(last[len(last)-1], `"offline","reason":"stopped"`) {
+					t.Errorf("the last status is %q", last)
+				}
+			})
+		})
+	}
+}
+
+func err(err error) bool { return err != nil }
+
+func TestTwinFilters(t *testing.T) {
+	cfg := DefaultConfig()
+	b, err := New(DefaultConfig(), Deps{Model: testModel{}, Sink: &fakeSink{}})
+	if err != nil || !slices.Equal(b.cfg.Subscribe, []string{"devices/#", "$aws/things/+/shadow/#"}) {
+		t.Errorf("subscriptions %q, %v", b.cfg.Subscribe, err)
+	}
+	cfg.Wire.ShadowTopics = []string{"things/{id}", "bad"}
+	if err := cfg.Validate(); err == nil || strings.Count(err.Error(), "topic template") != 2 {
+		t.Errorf("bad templates: %v", err)
+	}
+	cfg.Wire.ShadowTopics = []string{"devices/{id}[/{shadow}]", "bridge/{id}[/{shadow}]"}
+	if err := cfg.Validate(); err == nil || strings.Count(err.Error(), "it takes in") != 5 {
+		t.Errorf("templates that take in other topics: %v", err)
+	}
+}
+
+func TestPartitionOfASharedSubscription(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Partition = ingest.Partition{Index: 1, Of: 3}
+	cfg.Subscribe = []string{"$share/bridges/devices/#"}
+	if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), "partition 1/3") {
+		t.Errorf("a share of a shared subscription: %v", err)
+	}
+}
+
+// testModel finds everything relevant but telemetry without a "hot" key.
+type testModel struct{}
+
+func (testModel) Name() string { return "pump" }
+func (testModel) Hash() string { return "pump-hash" }
+
+func (testModel) Relevant(m device.Message) bool {
+	_, hot := m.Data["hot"]
+	return hot || m.Channel != device.ChannelTelemetry
+}
+
+func (t testModel) Pass(_ *devicefsm.Filter, m device.Message) bool { return t.Relevant(m) }
+func (t testModel) MayLeaveOut(m device.Message) bool               { return !t.Relevant(m) }
+func (testModel) Liveness() (time.Duration, time.Duration)          { return 0, 0 }
+
+// logLines is a log to be looked at.
+type logLines struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *logLines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, string(p))
+	return len(p), nil
+}
+
+func (l *logLines) count(part string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for _, line := range l.lines {
+		if strings.Contains(line, part) {
+			n++
+		}
+	}
+	return n
+}
+
+func (l *logLines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }

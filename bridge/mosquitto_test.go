@@ -127,24 +127,21 @@ type workflowModel struct {
 	seen map[string][]uint64
 }
 
-func (w *workflowModel) SignalExisting(ctx context.Context, device string, b device.Batch) error {
-	return w.Signal(ctx, device, b)
-}
-
-func (w *workflowModel) Signal(_ context.Context, device string, b device.Batch) error {
+func (w *workflowModel) Deliver(_ context.Context, d device.Delivery) error {
+	id := d.ID.Name()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.down || rand.N(10) == 0 {
 		return errDown
 	}
 	known := make(map[uint64]bool)
-	for _, seq := range w.seen[device] {
+	for _, seq := range w.seen[id] {
 		known[seq] = true
 	}
-	for _, m := range b.Messages {
+	for _, m := range d.Batch.Messages {
 		if m.Seq > 0 && !known[m.Seq] {
 			known[m.Seq] = true
-			w.seen[device] = append(w.seen[device], m.Seq)
+			w.seen[id] = append(w.seen[id], m.Seq)
 		}
 	}
 	if rand.N(10) == 0 {
@@ -268,7 +265,7 @@ func TestMosquittoRestarts(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.MQTT = m.mqtt("")
 	cfg.RetryMin, cfg.RetryMax = time.Millisecond, 5*time.Millisecond
-	deps := Deps{Model: testModel{}, Signaller: w, Log: slog.New(slog.DiscardHandler)}
+	deps := Deps{Model: testModel{}, Sink: w, Log: slog.New(slog.DiscardHandler)}
 	b, stop := startBridge(t, cfg, deps)
 	f := &fleet{t: t, p: startPublisher(t, m.mqtt("fleet")), devices: 5}
 	during := func(n int, fault func()) {
@@ -303,29 +300,29 @@ func TestMosquittoRestarts(t *testing.T) {
 	// what it saved last: what the bridge holds must arrive all the same.
 	w.setDown(true)
 	f.publish(20)
-	eventually(t, "the bridge holds all of it", func() bool { return b.counts.held.Load() >= 100 })
+	eventually(t, "the bridge holds all of it", func() bool { return b.counts.Held.Load() >= 100 })
 	m.stop(syscall.SIGKILL)
 	m.start()
 	eventually(t, "the bridge is back", func() bool { return b.counts.connected.Load() })
 	w.setDown(false)
 	f.check(w)
 
-	eventually(t, "all is acknowledged", func() bool { return b.counts.held.Load() == 0 })
+	eventually(t, "all is acknowledged", func() bool { return b.counts.Held.Load() == 0 })
 
 	// A broker that lets the bridge wait redelivers to it: nothing goes twice.
 	w.setDown(true)
 	f.publish(20)
-	eventually(t, "the bridge holds all of it", func() bool { return b.counts.held.Load() >= 100 })
-	repeated := b.counts.repeated.Load()
+	eventually(t, "the bridge holds all of it", func() bool { return b.counts.Held.Load() >= 100 })
+	repeated := b.counts.Repeated.Load()
 	m.stop(syscall.SIGTERM)
 	m.start()
-	eventually(t, "all of it was delivered again", func() bool { return b.counts.repeated.Load() >= repeated+100 })
-	if n := b.counts.held.Load(); n != 100 {
+	eventually(t, "all of it was delivered again", func() bool { return b.counts.Repeated.Load() >= repeated+100 })
+	if n := b.counts.Held.Load(); n != 100 {
 		t.Errorf("%d messages held, expected the 100 that were before", n)
 	}
 	w.setDown(false)
 	f.check(w)
-	eventually(t, "all is acknowledged", func() bool { return b.counts.window.Load() == 0 })
+	eventually(t, "all is acknowledged", func() bool { return b.counts.Window.Load() == 0 })
 }
 
 func TestMosquittoDeadLetterAndSharedSubscription(t *testing.T) {
@@ -336,7 +333,7 @@ func TestMosquittoDeadLetterAndSharedSubscription(t *testing.T) {
 	cfg.MQTT = m.mqtt("")
 	cfg.Subscribe = []string{"$share/bridges/devices/#"}
 	b, _ := startBridge(t, cfg, Deps{
-		Model: testModel{}, Signaller: &workflowModel{seen: make(map[string][]uint64)},
+		Model: testModel{}, Sink: &workflowModel{seen: make(map[string][]uint64)},
 		DeadLetters: out, Log: slog.New(slog.DiscardHandler),
 	})
 
@@ -371,8 +368,8 @@ func TestMosquittoDeadLetterAndSharedSubscription(t *testing.T) {
 			t.Fatalf("no dead letter for %s", bad.reason)
 		}
 	}
-	eventually(t, "all is acknowledged", func() bool { return b.counts.window.Load() == 0 })
-	if s := b.counts; s.Value("dead_letters_total") != 4 || len(b.DeadLetters()) != 4 || s.deadLettersUnpublished.Load() != 0 {
+	eventually(t, "all is acknowledged", func() bool { return b.counts.Window.Load() == 0 })
+	if s := b.counts; s.Value("dead_letters_total") != 4 || s.deadLettersUnpublished.Load() != 0 {
 		t.Errorf("stats: %+v", s)
 	}
 }

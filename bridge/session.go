@@ -6,60 +6,51 @@ import (
 	"sync"
 	"time"
 
+	"devicetwin/bridge/ingest"
 	"devicetwin/mqtt"
+	"devicetwin/wire"
 )
 
 // session is the bridge's subscription to the broker over all its connections.
-// Each connection has a window in the core, which learns of its begin and end
-// in the same order as the session does.
+// Each connection is a lane of one stream: what was not acknowledged on one is
+// delivered again on the next.
 type session struct {
 	cfg     Config
 	dial    mqtt.Dialer
-	loop    *loop
+	dialect wire.Dialect
+	ingest  *ingest.Ingest
 	counts  *counters
 	log     *slog.Logger
-	drainIn time.Duration
+	abandon context.Context // ends when what is in flight is given up
 
-	window    *window
-	acker     sync.WaitGroup
+	lane      *ingest.Lane
 	announcer sync.WaitGroup
 	before    bool // there was a connection
 }
 
-// Dial opens a window and starts the goroutine that sends its
-// acknowledgements, which may take as long as the connection likes.
+// Dial opens a lane and makes its connection.
 func (s *session) Dial(ctx context.Context) mqtt.Conn {
-	w := newWindow()
-	select {
-	case s.loop.opened <- w:
-	case <-s.loop.ended:
+	lane := s.ingest.Open("mqtt")
+	if lane == nil {
 		return nil
 	}
-	s.window = w
-	s.acker.Go(func() { acknowledge(w) })
-	return s.dial(ctx, func(ctx context.Context, m mqtt.Message) {
-		select {
-		case s.loop.inbox <- delivery{w, m}:
-		case <-ctx.Done():
-		}
-	})
+	s.lane = lane
+	return s.dial(ctx, func(ctx context.Context, m mqtt.Message) { s.receive(ctx, lane, m) })
 }
 
-// acknowledge sends what the core releases, in its order.
-func acknowledge(w *window) {
-	for {
-		select {
-		case acks, ok := <-w.acks:
-			if !ok {
-				return
-			}
-			for _, ack := range acks {
-				ack()
-			}
-		case <-w.gone:
-			return
-		}
+// receive is the handler of a connection. It waits while the lane is full.
+func (s *session) receive(ctx context.Context, lane *ingest.Lane, m mqtt.Message) {
+	var received []wire.Received
+	// A retained message is the broker's copy of an old one, sent because of the
+	// subscription: nothing that happens now.
+	err := wire.ErrNotInput
+	if !m.Retained {
+		received, err = s.dialect.Decode(m.Topic, m.Payload, m.Dup, m.At)
 	}
+	// What was not taken is delivered again.
+	_ = lane.Deliver(ctx, ingest.Arrival{
+		Origin: m.Topic, Payload: m.Payload, At: m.At, Number: uint64(m.PacketID), Again: m.Dup, Ack: m.Ack,
+	}, received, err)
 }
 
 func (s *session) Up(ctx context.Context, c mqtt.Conn, present bool) error {
@@ -68,10 +59,7 @@ func (s *session) Up(ctx context.Context, c mqtt.Conn, present bool) error {
 		s.counts.sessionsLost.Add(1)
 		s.log.Warn("the broker has forgotten the session; what was published while it was away is lost, unless the device repeats it")
 	}
-	select {
-	case s.loop.online <- present && !s.before:
-	case <-s.loop.ended:
-	}
+	s.lane.Online(present && !s.before)
 	s.before = true
 	if err := c.Subscribe(ctx, s.cfg.Subscribe); err != nil {
 		return err
@@ -82,36 +70,34 @@ func (s *session) Up(ctx context.Context, c mqtt.Conn, present bool) error {
 	return nil
 }
 
+// lastAcks is how long the last acknowledgements may take when what is in flight
+// was given up.
+const lastAcks = 250 * time.Millisecond
+
 // Drain waits for the last acknowledgement, or the loss of the connection, and
-// says that the bridge ends. The core ends the acknowledgements when it is
-// drained.
+// publishes that the bridge ends.
 func (s *session) Drain(c mqtt.Conn) time.Duration {
-	sent := make(chan struct{})
-	go func() {
-		s.acker.Wait()
-		close(sent)
-	}()
-	limit := time.NewTimer(s.drainIn)
-	defer limit.Stop()
+	late := make(chan struct{})
+	defer context.AfterFunc(s.abandon, func() { time.AfterFunc(lastAcks, func() { close(late) }) })()
 	select {
-	case <-sent:
+	case <-s.lane.Sent():
 		s.announcer.Wait() // ctx has ended, so it does not take long
 		s.announce(context.Background(), c, "offline", "stopped", offlineWithin)
+		return quiesce
 	case <-c.Lost():
-	case <-limit.C:
+	case <-late:
 	}
-	return mqtt.Quiesce
+	return 0
 }
+
+// quiesce is how long the connection may take to send what it was given. With
+// offlineWithin and lastAcks it stays within farewell.
+const quiesce = 250 * time.Millisecond
 
 func (s *session) Down(mqtt.Conn) {
 	if s.counts.connected.Swap(false) {
 		s.counts.connectsLost.Add(1)
 	}
-	close(s.window.gone)
-	s.acker.Wait()
+	s.lane.Close()
 	s.announcer.Wait()
-	select {
-	case s.loop.closed <- s.window:
-	case <-s.loop.ended:
-	}
 }

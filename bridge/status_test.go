@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"devicetwin/bridge/ingest"
 	"devicetwin/mqtt"
 	"devicetwin/mqtt/mqtttest"
 )
@@ -15,7 +16,7 @@ import (
 func TestBridgeSaysWhetherItIsOnline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := DefaultConfig()
-		cfg.ID, cfg.Partition = "b7", Partition{1, 3}
+		cfg.ID, cfg.Partition = "b7", ingest.Partition{Index: 1, Of: 3}
 		r := startRig(t, cfg)
 		r.deliver("d", 1, false)
 		time.Sleep(time.Second)
@@ -72,7 +73,7 @@ func TestMosquittoTellsThatTheBridgeIsLost(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.ID, cfg.MQTT = "b7", m.mqtt("")
 	_, stop := startBridge(t, cfg, Deps{
-		Model: testModel{}, Signaller: &workflowModel{seen: make(map[string][]uint64)}, Log: slog.New(slog.DiscardHandler),
+		Model: testModel{}, Sink: &workflowModel{seen: make(map[string][]uint64)}, Log: slog.New(slog.DiscardHandler),
 	})
 	expect("online", "")
 	// Another client under its name throws the bridge out. If that client kept the

@@ -16,6 +16,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"devicetwin/bridge"
+	"devicetwin/bridge/ingest"
 	"devicetwin/devicefsm"
 	"devicetwin/internal/credentials"
 	"devicetwin/mqtt"
@@ -40,7 +41,7 @@ type BridgeConfig struct {
 	SettledFor   time.Duration `help:"Repetitions that can do nothing, such as one more reading above a threshold, are left out for this long; then one is signalled again. 0s to leave out none." default:"1h"`
 	StuckAfter   time.Duration `help:"How long one device's signals may fail while everything waits behind it, before its messages become dead letters; 0s for ever." default:"30s"`
 
-	Partition      bridge.Partition `help:"This bridge's share of the devices, by a hash of their ids; every share needs a bridge, with a name of its own." placeholder:"1/3"`
+	Partition      ingest.Partition `help:"This bridge's share of the devices, by a hash of their ids; every share needs a bridge, with a name of its own." placeholder:"1/3"`
 	ModelRule      []string         `help:"Model of the devices whose ids match a pattern, by its name or hash; it must be among --model and --models. The first rule that fits counts." placeholder:"PATTERN=MODEL"`
 	ModelFromBirth bool             `help:"Devices without a rule name their model themselves, as model in a message on their status topic; until then everything of them is signalled."`
 	StartOn        string           `help:"Message with which a device's workflow is started: its first that is relevant to the model, or any." enum:"relevant,any" default:"relevant"`
@@ -207,9 +208,8 @@ func (s *Service) startParts(c Config, b *BridgeConfig, w *WorkerConfig, tempora
 		s.startCensus(c, w.CountEvery, temporal, models, points)
 	}
 	if b != nil {
-		twins := sink{c.Temporal.Twins(temporal, models[0])}
 		ready, err := s.startBridge(c, *b, bridge.Deps{
-			Model: models[0], Models: bridgeModels(models), Signaller: twins, Starter: twins,
+			Model: models[0], Models: bridgeModels(models), Sink: c.Temporal.Twins(temporal, models[0]),
 			Points: points, DeadLetters: publisher, Answers: publisher, Metrics: metrics, Log: s.log,
 		})
 		if err != nil {
@@ -302,8 +302,8 @@ func (c Config) bridgeConfig(b BridgeConfig) bridge.Config {
 	return cfg
 }
 
-func bridgeModels(models []*devicefsm.Model) []bridge.Model {
-	all := make([]bridge.Model, len(models))
+func bridgeModels(models []*devicefsm.Model) []ingest.Model {
+	all := make([]ingest.Model, len(models))
 	for i, m := range models {
 		all[i] = m
 	}

@@ -1,15 +1,12 @@
 package service
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
 
-	"devicetwin/device"
 	"devicetwin/twin"
 	"devicetwin/wire"
-	twinclient "devicetwin/workflows/client"
 	deviceworkflow "devicetwin/workflows/device"
 )
 
@@ -58,36 +55,4 @@ func checkTwinProperties(paths []string) error {
 		}
 	}
 	return errors.Join(faults...)
-}
-
-// sink delivers the bridge's batches.
-type sink struct{ client *twinclient.Client }
-
-func (s sink) Signal(ctx context.Context, id string, batch device.Batch) error {
-	return s.deliver(ctx, device.Delivery{ID: device.ID(id), Batch: batch, Start: true})
-}
-
-func (s sink) SignalAs(ctx context.Context, id, model string, batch device.Batch) error {
-	return s.deliver(ctx, device.Delivery{ID: device.ID(id), Model: model, Batch: batch, Start: true})
-}
-
-func (s sink) SignalExisting(ctx context.Context, id string, batch device.Batch) error {
-	return s.deliver(ctx, device.Delivery{ID: device.ID(id), Batch: batch})
-}
-
-func (s sink) deliver(ctx context.Context, d device.Delivery) error {
-	if err := s.client.Deliver(ctx, d); err != nil {
-		return sinkError{err}
-	}
-	return nil
-}
-
-// sinkError says what the bridge asks of an error.
-type sinkError struct{ error }
-
-func (e sinkError) Unwrap() error  { return e.error }
-func (e sinkError) NotFound() bool { return errors.Is(e.error, device.ErrNoTwin) }
-func (e sinkError) Permanent() bool {
-	var refused *device.Refused
-	return errors.As(e.error, &refused)
 }

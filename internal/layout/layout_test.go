@@ -34,8 +34,9 @@ var layers = map[string]layer{
 	"mqtt/mqtttest": {[]string{"mqtt"}, "a broker under the control of a test"},
 	"points": {[]string{"internal/backoff", "internal/faults", "internal/figures", "internal/jsonsize", "internal/measure", "internal/text",
 		"internal/tlsfiles"}, "the writer of time series: knows neither devices nor MQTT"},
-	"bridge": {[]string{"device", "devicefsm", "internal/backoff", "internal/faults", "internal/figures", "internal/jsonsize", "internal/measure",
-		"internal/text", "mqtt", "twin", "wire"}, "MQTT to signals; must not know Temporal's workflows"},
+	"bridge": {[]string{"bridge/ingest", "internal/backoff", "internal/faults", "internal/figures", "internal/measure", "internal/text", "mqtt", "wire"}, "the MQTT source: session, status, dead letters"},
+	"bridge/ingest": {[]string{"device", "devicefsm", "internal/backoff", "internal/faults", "internal/figures", "internal/jsonsize", "internal/measure", "twin", "wire"},
+		"lanes to batches: no MQTT and no topics; of wire it knows messages and reasons, of twin a limit; of the workflows nothing"},
 	"workflows/device": {[]string{"device", "devicefsm", "internal/measure", "mqtt", "twin", "twin/command", "wire"},
 		"the device workflow and its activities; of mqtt, the rule of topic filters only"},
 	"workflows/client": {[]string{"device", "devicefsm", "internal/measure", "twin/command", "workflows/device"},
@@ -46,7 +47,7 @@ var layers = map[string]layer{
 	"api/apitest": {[]string{"api", "device"}, "a backend in memory"},
 	"api/client":  {[]string{"api", "device"}, "speaks the API's types"},
 
-	"service": {[]string{"api", "bridge", "device", "devicefsm", "internal/codec", "internal/credentials", "internal/figures", "internal/measure",
+	"service": {[]string{"api", "bridge", "bridge/ingest", "device", "devicefsm", "internal/codec", "internal/credentials", "internal/figures", "internal/measure",
 		"internal/modelfile", "internal/tlsfiles", "mqtt", "points", "twin", "twin/command", "wire", "workflows/client", "workflows/device"}, "the one place that wires all parts"},
 
 	"internal/cli":            {[]string{"api/client", "service", "source"}, "shared by all command lines: exit statuses come from the errors of these"},
@@ -71,7 +72,7 @@ var layers = map[string]layer{
 	"internal/language":    {nil, "a test of the words in all files"},
 	"internal/layout":      {nil, "this test"},
 
-	"deploy/grafana/gen":     {[]string{"bridge", "internal/measure"}, "dashboards use the names that the writers use"},
+	"deploy/grafana/gen":     {[]string{"bridge", "bridge/ingest", "internal/measure"}, "dashboards use the names that the writers use"},
 	"deploy/mosquitto":       {nil, "tests of the broker's configuration"},
 	"deploy/mosquitto/login": {[]string{"internal/credentials"}, "the broker's login checks the same hashes"},
 	"deploy/systemd":         {nil, "tests of the units"},

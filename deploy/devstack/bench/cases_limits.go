@@ -98,11 +98,7 @@ func (f *fanIn) check(ctx context.Context, l *load, sub *subscriber) ([]string, 
 // acceptAll is a Temporal that accepts everything, to measure the bridge alone.
 type acceptAll struct{ signals atomic.Uint64 }
 
-func (t *acceptAll) SignalExisting(ctx context.Context, device string, batch device.Batch) error {
-	return t.Signal(ctx, device, batch)
-}
-
-func (t *acceptAll) Signal(context.Context, string, device.Batch) error {
+func (t *acceptAll) Deliver(context.Context, device.Delivery) error {
 	t.signals.Add(1)
 	return nil
 }
@@ -119,7 +115,7 @@ func (r *run) playKnown(ctx context.Context) error {
 	cfg := bridge.DefaultConfig()
 	cfg.MQTT.Brokers = []string{"tcp://" + s.At(process.Broker)}
 	cfg.MaxDevices = max(cfg.MaxDevices, r.Known)
-	b, err := bridge.New(cfg, bridge.Deps{Model: s.model, Signaller: &acceptAll{}, Log: slog.New(slog.DiscardHandler)})
+	b, err := bridge.New(cfg, bridge.Deps{Model: s.model, Sink: &acceptAll{}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"devicetwin/bridge"
+	"devicetwin/bridge/ingest"
 	m "devicetwin/internal/measure"
 )
 
@@ -71,7 +71,7 @@ func pipeline() *dashboard {
 			bridges("devices_waiting", "waiting"), bridges("devices_resting", "lingering"), bridges("devices_stuck", "stuck")),
 	)
 	var letters []query
-	for _, reason := range bridge.Reasons() {
+	for _, reason := range ingest.Reasons() {
 		letters = append(letters, rate(b, "dead_letters_"+string(reason), m.TagBridge, string(reason)))
 	}
 	d.row(8,

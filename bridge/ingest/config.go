@@ -1,0 +1,127 @@
+package ingest
+
+import (
+	"time"
+
+	"devicetwin/internal/faults"
+	"devicetwin/twin"
+)
+
+// Config is everything about an Ingest that can be set. Begin with DefaultConfig.
+type Config struct {
+	// Partition is this process's share of the devices. What others publish is
+	// acknowledged and passed over, so every share needs a bridge.
+	Partition Partition
+
+	// MaxDevices bounds the devices that are remembered between their messages.
+	// One that was forgotten is treated as seen for the first time: a gap in its
+	// numbers across that moment goes unnoticed, and its liveness is renewed.
+	MaxDevices int
+
+	// What one device may have signalled; the points of its telemetry are written
+	// all the same. Beyond it, its messages become dead letters (ReasonQuota).
+	QuotaRate    int           // messages a second; 0: any number
+	QuotaBurst   int           // messages at once
+	QuotaWaiting int           // messages waiting for Temporal; 0: as many as the window holds
+	QuotaCatchUp time.Duration // of QuotaRate at the start, for what the broker kept in the session
+	// StuckAfter is how long the signals of one device may fail while it holds up
+	// the others, with a full window, and Temporal accepts theirs. 0: forever.
+	StuckAfter time.Duration
+
+	// ModelRules give devices their models: "pump-*=pump", a pattern as of
+	// path.Match over the id, and the name or the hash of one of Deps' models; the
+	// first that fits counts. With ModelFromBirth the other devices name theirs
+	// themselves, under the key model of a message on their status topic; until then
+	// everything of them is signalled.
+	ModelRules     []string
+	ModelFromBirth bool
+	// StartOnAny starts a device's workflow with the first message of any kind,
+	// not with the first that matters to its model.
+	StartOnAny bool
+
+	// SettledFor is how long repetitions that can do nothing are left out: then
+	// one is signalled again, for a workflow that was started again meanwhile. 0:
+	// none are left out; nor are they where Deps.WholeDevices is false.
+	SettledFor time.Duration
+
+	Window      int // messages of a lane received and not yet acknowledged
+	WindowBytes int // the same of all lanes, in bytes of payload
+
+	BatchMessages   int           // messages in one signal
+	BatchBytes      int           // of one signal's JSON, by a bound that is never too low
+	SignalsInFlight int           // over all devices, at most; each device has at most one
+	LingerMax       time.Duration // rest of a device between its signals, at most; 0: none (see pacer)
+	SignalTimeout   time.Duration // of one attempt
+	RetryMin        time.Duration // wait before the first repetition of a signal, doubled each time
+	RetryMax        time.Duration
+
+	// Naive makes each message a signal of its own: relevant or not, without
+	// batches, linger, or a limit that follows the load. It is there to be
+	// compared with.
+	Naive bool
+
+	MaxRequest int // bytes of a request of the shadow protocol; larger ones are rejected
+}
+
+// DefaultConfig is for a fleet of 250,000 devices at most.
+func DefaultConfig() Config {
+	return Config{
+		MaxDevices: 250_000,
+
+		QuotaRate:    100,
+		QuotaBurst:   1000,
+		QuotaWaiting: 10_000,
+		QuotaCatchUp: time.Hour,
+		StuckAfter:   30 * time.Second,
+		SettledFor:   time.Hour,
+
+		Window:      4096,
+		WindowBytes: 32 << 20,
+
+		BatchMessages:   500,
+		BatchBytes:      480 << 10,
+		SignalsInFlight: 64,
+		LingerMax:       time.Second,
+		SignalTimeout:   10 * time.Second,
+		RetryMin:        100 * time.Millisecond,
+		RetryMax:        5 * time.Second,
+
+		MaxRequest: twin.DefaultLimits().Request,
+	}
+}
+
+// Bounds that no setting may pass.
+const (
+	maxBatchBytes = 1 << 20
+	// A packet id of MQTT has 16 bits, so no broker has more messages in flight.
+	maxWindow = 65535
+	maxLinger = time.Minute
+	maxQuota  = 1_000_000
+)
+
+// Validate reports every fault, as one error with a line for each.
+func (c Config) Validate() error {
+	var f faults.List
+	f.Check(c.Partition.Valid(), "partition %d/%d: expected 1/1 to %d/%[3]d", c.Partition.Index, c.Partition.Of, maxPartitions)
+	f.Between("devices remembered", c.MaxDevices, 1, 1<<30)
+	f.Between("quota of messages a second", c.QuotaRate, 0, maxQuota)
+	f.Check(c.QuotaRate == 0 || 1 <= c.QuotaBurst && c.QuotaBurst <= maxQuota, "burst of the quota %d: expected 1 to %d", c.QuotaBurst, maxQuota)
+	f.Between("quota of messages waiting", c.QuotaWaiting, 0, maxQuota)
+	f.NotNegative("quota for what the broker kept", c.QuotaCatchUp)
+	f.NotNegative("time until a device is stuck", c.StuckAfter)
+	f.NotNegative("time for which settled repetitions are left out", c.SettledFor)
+	for _, rule := range c.ModelRules {
+		_, _, err := cutModelRule(rule)
+		f.Add(err)
+	}
+	f.Between("window", c.Window, 1, maxWindow)
+	f.Between("bytes in the window", c.WindowBytes, 1, 1<<40)
+	f.Between("messages in a batch", c.BatchMessages, 1, 10_000)
+	f.Between("bytes in a batch", c.BatchBytes, 1, maxBatchBytes)
+	f.Between("signals in flight", c.SignalsInFlight, 1, 10_000)
+	f.Check(0 <= c.LingerMax && c.LingerMax <= maxLinger, "linger %v: expected 0s to %v", c.LingerMax, maxLinger)
+	f.Positive("signal timeout", c.SignalTimeout)
+	f.Ordered("wait before a signal is repeated", c.RetryMin, c.RetryMax)
+	f.Between("largest request of the shadow protocol", c.MaxRequest, 0, maxBatchBytes)
+	return f.Err()
+}

@@ -1,0 +1,348 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"devicetwin/device"
+	"devicetwin/wire"
+)
+
+// core decides everything between the lanes and the sink: which messages go to
+// their device's workflow and in which batches, and when an arrival is done.
+//
+// It has no goroutine, no clock and no lock. Its inputs are the methods open,
+// connected, close, receive, delivered, published, elapsed and hurry, called one at
+// a time, and time comes in with them. Its outputs are data, which the caller
+// takes from out after each input and carries out: see output. Acknowledgements
+// stand in each lane's outbox, in order.
+type core struct {
+	cfg    Config
+	models *assignment
+	counts *Counts
+	log    *slog.Logger
+	wait   func(attempt int) time.Duration // backoff of deliveries
+	out    output
+
+	instance string // distinguishes the batches of this process from those of any other
+	batches  uint64
+
+	devices *deviceTable
+	streams []*stream
+	lanes   []*Lane // open ones
+	opened  uint32  // lanes so far
+
+	decisions []decision // memory of take
+
+	sifts     bool // repetitions of settled classes are left out
+	held      int  // arrivals whose memory is in use
+	heldBytes int
+
+	queues  // devices by their place
+	outage  outage
+	pacer   *pacer
+	hurried bool // nothing rests any more
+
+	proven      time.Time    // when the last accepted delivery was started
+	quarantined int          // devices
+	trying      *deviceState // with an empty batch to find out whether Temporal is well, or nil
+}
+
+// output is what the core wants to have done, in order within each list. It is
+// valid until the next input.
+type output struct {
+	// deliveries are to be started. The result of each comes back by delivered.
+	deliveries []device.Delivery
+	points     []Point
+	// Each of these comes back by published, once it is published or given up.
+	letters    []outgoing[DeadLetter]
+	rejections []outgoing[Rejection]
+}
+
+// outgoing is a value that an arrival waits for.
+type outgoing[T any] struct {
+	value T
+	entry *entry
+}
+
+// Point is the telemetry of one message.
+type Point struct {
+	ID    device.ID
+	Model string // its name
+	Data  map[string]any
+	Time  time.Time
+}
+
+// DeadLetter is an arrival that was refused.
+type DeadLetter struct {
+	Arrival
+	wire.Refused
+}
+
+// Rejection is a request of the shadow protocol that no workflow answers.
+type Rejection struct {
+	ID      device.ID
+	Request device.Message
+	Code    int // as in HTTP: 404, 413, 429, 500
+	At      time.Time
+}
+
+// reset empties the lists and keeps their memory.
+func (o *output) reset() {
+	clear(o.deliveries)
+	clear(o.points)
+	clear(o.letters)
+	clear(o.rejections)
+	o.deliveries, o.points, o.letters, o.rejections = o.deliveries[:0], o.points[:0], o.letters[:0], o.rejections[:0]
+}
+
+func newCore(cfg Config, models *assignment, wholeDevices bool, counts *Counts, log *slog.Logger, wait func(int) time.Duration) *core {
+	if cfg.Naive {
+		cfg.BatchMessages = 1
+	}
+	return &core{
+		cfg:     cfg,
+		models:  models,
+		counts:  counts,
+		log:     log,
+		wait:    wait,
+		devices: newDeviceTable(cfg.MaxDevices),
+		queues:  newQueues(),
+		pacer:   newPacer(cfg.SignalsInFlight, cfg.LingerMax, cfg.Naive),
+		sifts:   cfg.SettledFor > 0 && !cfg.Naive && wholeDevices,
+	}
+}
+
+// stream returns the stream of a name, which is new if there was none.
+func (c *core) stream(name string) *stream {
+	for _, s := range c.streams {
+		if s.name == name {
+			return s
+		}
+	}
+	s := &stream{name: name, left: leftovers{}}
+	c.streams = append(c.streams, s)
+	return s
+}
+
+// open begins a lane of a stream.
+func (c *core) open(l *Lane, name string) {
+	c.opened++
+	l.number = c.opened
+	l.stream = c.stream(name)
+	l.stream.lane = l
+	c.lanes = append(c.lanes, l)
+}
+
+// connected notes that messages come in on a lane. If its source has kept some
+// since before this process began, they are of a time that nobody here knows.
+func (c *core) connected(l *Lane, resumed bool) {
+	l.online = true
+	if resumed {
+		l.stream.absent += c.cfg.QuotaCatchUp
+	}
+}
+
+// close ends a lane. What is on its way to the sink stays so.
+func (c *core) close(l *Lane, now time.Time) {
+	for len(l.in) > 0 { // its source has handed them over
+		a := <-l.in
+		c.receive(l, a, now)
+	}
+	l.lost, l.online = true, false
+	l.outbox = nil
+	for i, open := range c.lanes {
+		if open == l {
+			c.lanes = append(c.lanes[:i:i], c.lanes[i+1:]...)
+		}
+	}
+	s := l.stream
+	if s.lane == l {
+		s.lane = nil
+	}
+	s.renew()
+	for l.entries.len() > 0 {
+		e := l.entries.pop()
+		if e.done() {
+			c.letGo(e)
+		}
+		s.left.add(e)
+	}
+}
+
+// full reports that nothing may be taken from a lane: the back-pressure. Each
+// lane has a window of its own, so that what closed ones left behind does not keep
+// out the repetitions that complete it; all together are bounded too.
+func (c *core) full(l *Lane) bool { return l.entries.len() >= c.cfg.Window || c.heldTooMuch() }
+
+func (c *core) heldTooMuch() bool {
+	return c.held >= 4*c.cfg.Window || c.heldBytes >= c.cfg.WindowBytes
+}
+
+// attend notes for each stream whether messages can come in from now on.
+func (c *core) attend(now time.Time) {
+	for _, s := range c.streams {
+		s.attend(s.lane != nil && s.lane.online && !c.full(s.lane), now)
+	}
+}
+
+// receive takes one arrival.
+func (c *core) receive(l *Lane, a arrived, now time.Time) {
+	c.counts.Received.Add(1)
+	if l.repeats(&a.Arrival) {
+		c.counts.Repeated.Add(1)
+		return
+	}
+	if e := l.stream.left.take(&a.Arrival); e != nil {
+		c.adopt(e, l, a.Arrival)
+		return
+	}
+	e := &entry{Arrival: a.Arrival, lane: l, open: 1} // until it is interpreted
+	c.hold(e)
+	c.stand(e)
+	c.interpret(e, a.received, a.err, now)
+	c.complete(e)
+	if c.full(l) { // what rests would only keep out what could join it
+		c.wake(now, true)
+	}
+	c.dispatch(now)
+}
+
+// stand puts an arrival into the order of its lane.
+func (c *core) stand(e *entry) {
+	if e.lane.lost {
+		e.lane.stream.left.add(e)
+		return
+	}
+	e.lane.push(e)
+}
+
+// adopt gives an arrival of a closed lane the acknowledgement of its repetition.
+func (c *core) adopt(e *entry, l *Lane, a Arrival) {
+	c.counts.Repeated.Add(1)
+	if !l.lost {
+		c.hold(e)
+		e.lane, e.Number, e.Ack = l, a.Number, a.Ack
+	}
+	c.stand(e)
+	l.release(c.letGo)
+}
+
+// complete notes that one thing that e waited for is over. Nil waits for nothing.
+func (c *core) complete(e *entry) {
+	if e == nil {
+		return
+	}
+	e.open--
+	if !e.done() {
+		return
+	}
+	if e.lane.lost {
+		c.letGo(e)
+		return
+	}
+	e.lane.release(c.letGo)
+}
+
+func (c *core) hold(e *entry) {
+	if !e.held {
+		e.held = true
+		c.held++
+		c.heldBytes += len(e.Payload)
+	}
+}
+
+func (c *core) letGo(e *entry) {
+	if e.held {
+		e.held = false
+		c.held--
+		c.heldBytes -= len(e.Payload)
+	}
+}
+
+// interpret queues what has to be delivered of an arrival.
+func (c *core) interpret(e *entry, received []wire.Received, err error, now time.Time) {
+	if err != nil {
+		refused := (*wire.Refused)(nil)
+		switch {
+		case errors.As(err, &refused):
+			c.refuse(e, refused)
+		case errors.Is(err, wire.ErrForeign):
+			c.counts.Foreign.Add(1)
+		default:
+			c.counts.Ignored.Add(1)
+		}
+		return
+	}
+	for len(received) > 0 {
+		id := received[0].ID
+		n := 1
+		for n < len(received) && received[n].ID == id {
+			n++
+		}
+		c.interpretDevice(e, id, received[:n], now)
+		received = received[n:]
+	}
+}
+
+// interpretDevice takes consecutive messages of one device.
+func (c *core) interpretDevice(e *entry, id device.ID, received []wire.Received, now time.Time) {
+	switch {
+	case !c.cfg.Partition.Owns(id.Name()): // else its dialect has passed over it
+		c.counts.Foreign.Add(1)
+	case received[0].Message.Twin != nil:
+		for _, r := range received {
+			c.request(e, r.ID, r.Message, now)
+		}
+	default:
+		c.take(c.device(id), received, e, now)
+	}
+}
+
+// device returns the device, which is new if it was not remembered.
+func (c *core) device(id device.ID) *deviceState {
+	d := c.devices.get(id)
+	if d.models == nil {
+		d.models = c.models.of(id)
+	}
+	return d
+}
+
+// refuse makes a dead letter of an arrival, once.
+func (c *core) refuse(e *entry, refused *wire.Refused) {
+	if e == nil || e.rejected {
+		return
+	}
+	e.rejected = true
+	e.open++
+	c.counts.deadLetter(refused.Reason).Add(1)
+	c.log.Debug("message refused", "origin", e.Origin, "reason", refused.Reason, "detail", refused.Detail)
+	c.out.letters = append(c.out.letters, outgoing[DeadLetter]{DeadLetter{e.Arrival, *refused}, e})
+}
+
+// published notes that a dead letter or a rejection is published or given up.
+func (c *core) published(e *entry) { c.complete(e) }
+
+// oldest is when the oldest unacknowledged arrival of the lanes was received; ok
+// is false if there is none.
+func (c *core) oldest() (at time.Time, ok bool) {
+	for _, l := range c.lanes {
+		if l.entries.len() > 0 && (!ok || l.entries.head().At.Before(at)) {
+			at, ok = l.entries.head().At, true
+		}
+	}
+	return at, ok
+}
+
+// trace logs each message that was received and understood, on the debug level,
+// for whoever looks for a message that is missing.
+func (c *core) trace(id device.ID, m device.Message) {
+	ctx := context.Background()
+	if !c.log.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	c.log.LogAttrs(ctx, slog.LevelDebug, "received", slog.String("device", string(id)),
+		slog.Int64("epoch", m.Epoch), slog.Uint64("seq", m.Seq), slog.String("channel", string(m.Channel)))
+}

@@ -1,0 +1,151 @@
+package ingest
+
+import (
+	"container/list"
+	"time"
+
+	"devicetwin/device"
+)
+
+// deviceState is what is remembered of one device. Most are idle, and there are
+// many of them: what only a busy one needs stands apart.
+type deviceState struct {
+	id     device.ID
+	listed *list.Element // in deviceTable.order
+
+	place       place
+	begun       bool // something of it was queued
+	quarantined bool // see heldUpBy
+	models      *modelSet
+	filter      filterState
+	leftOut     *leftOut // nil: nothing was
+
+	heard   time.Time // its last message that shows that it is up
+	renewed time.Time // the last such message that was delivered
+
+	delivered time.Time // when its last delivery began
+	bucket    bucket
+	requests  int // of its shadows, that Temporal does not have yet
+
+	work *backlog // nil when idle
+}
+
+// backlog is what waits to be delivered for one device.
+type backlog struct {
+	pending      fifo[item]
+	pendingBytes int
+	// batch is what is being delivered. It stays the same until it is accepted
+	// or refused, also when it has to be tried again.
+	batch  []item
+	size   int    // bound of the batch's bytes in JSON
+	id     string // of the batch
+	loaded bool   // there is a batch
+	probe  bool   // an empty one
+
+	attempt                 int
+	failedFirst, failedLast time.Time
+	err                     error // of the last attempt
+	retryAt                 time.Time
+
+	index int // in the heap in which the device stands
+}
+
+// item is one message on its way to the workflow, and the arrival that waits for
+// it; nil: none does.
+type item struct {
+	message device.Message
+	entry   *entry
+	size    int
+}
+
+func (b *backlog) add(it item) {
+	b.pending.push(it)
+	b.pendingBytes += it.size
+}
+
+// waiting is how many messages wait, also for the result of a delivery.
+func (b *backlog) waiting() int {
+	if b == nil {
+		return 0
+	}
+	return len(b.batch) + b.pending.len()
+}
+
+// full reports that what is pending makes up a whole batch.
+func (b *backlog) full(messages, bytes int) bool {
+	return b.pending.len() >= messages || b.pendingBytes >= bytes
+}
+
+// load fills the batch from what waits, up to the given bounds, with at least
+// one message.
+func (b *backlog) load(messages, bytes int) {
+	for b.pending.len() > 0 && len(b.batch) < messages {
+		size := b.pending.head().size
+		if len(b.batch) > 0 && b.size+size > bytes {
+			return
+		}
+		b.batch = append(b.batch, b.pending.pop())
+		b.size += size
+		b.pendingBytes -= size
+	}
+}
+
+// messages are those of the batch, in a new slice.
+func (b *backlog) messages() []device.Message {
+	messages := make([]device.Message, len(b.batch))
+	for i, it := range b.batch {
+		messages[i] = it.message
+	}
+	return messages
+}
+
+// failedAgain notes another failed attempt and reports whether a delivery of
+// another device was accepted since the one before.
+func (b *backlog) failedAgain(now, proven time.Time) (alone bool) {
+	if b.failedFirst.IsZero() {
+		b.failedFirst = now
+	}
+	alone = b.attempt > 0 && proven.After(b.failedLast)
+	b.attempt++
+	b.failedLast = now
+	return alone
+}
+
+// deviceTable remembers the devices that were heard last.
+type deviceTable struct {
+	limit int
+	byID  map[device.ID]*deviceState
+	order list.List // of *deviceState, last heard first
+}
+
+func newDeviceTable(limit int) *deviceTable {
+	return &deviceTable{limit: limit, byID: make(map[device.ID]*deviceState)}
+}
+
+// get returns the device, which is new if it was not remembered.
+func (t *deviceTable) get(id device.ID) *deviceState {
+	if d, ok := t.byID[id]; ok {
+		t.order.MoveToFront(d.listed)
+		return d
+	}
+	d := &deviceState{id: id}
+	d.listed = t.order.PushFront(d)
+	t.byID[id] = d
+	t.forget()
+	return d
+}
+
+// forget drops idle devices that were heard longest ago until the limit holds.
+// Busy ones are bounded by the window; they are passed over.
+func (t *deviceTable) forget() {
+	for tries := len(t.byID); len(t.byID) > t.limit && tries > 0; tries-- {
+		oldest := t.order.Back()
+		d := oldest.Value.(*deviceState)
+		if d.place != idle {
+			t.order.MoveToFront(oldest)
+			continue
+		}
+		t.order.Remove(oldest)
+		delete(t.byID, d.id)
+	}
+}

@@ -1,0 +1,268 @@
+package ingest
+
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"devicetwin/device"
+	"devicetwin/wire"
+)
+
+// enqueue queues a message for its device's workflow. Its arrival waits for it;
+// nil: none does.
+func (c *core) enqueue(d *deviceState, m device.Message, e *entry, now time.Time) {
+	if e != nil {
+		e.open++
+		e.device = d
+	}
+	d.begun = true
+	switch d.place {
+	case idle:
+		d.work = new(backlog)
+	case renewing: // it has more to say
+		d.renewNow()
+	}
+	d.work.add(item{m, e, messageSize(m)})
+	switch {
+	case d.place == idle || d.place == renewing:
+		c.queueUp(d, e, now)
+	case d.place == resting && c.fullBatch(d):
+		c.move(d, ready)
+	}
+}
+
+// queueUp gives a device that has something pending its place: in the line for a
+// delivery, or at rest until linger has passed since its last one. A batch that
+// cannot grow any more, because it is full or nothing is taken from the lane of its
+// messages, has nothing to wait for.
+func (c *core) queueUp(d *deviceState, e *entry, now time.Time) {
+	if c.hurried || now.Sub(d.delivered) >= c.pacer.linger || c.fullBatch(d) || c.crowded(e) {
+		c.move(d, ready)
+		return
+	}
+	c.move(d, resting)
+}
+
+func (c *core) fullBatch(d *deviceState) bool {
+	return d.work.full(c.cfg.BatchMessages, c.cfg.BatchBytes)
+}
+
+// crowded reports that nothing is taken from the stream that an arrival came on.
+func (c *core) crowded(e *entry) bool {
+	if e == nil || e.lane.stream.lane == nil {
+		return c.heldTooMuch()
+	}
+	return c.full(e.lane.stream.lane)
+}
+
+// wake ends the rests that are over, or all of them. Those whose last delivery
+// was longest ago come first.
+func (c *core) wake(now time.Time, all bool) {
+	for c.resting.len() > 0 && (all || now.Sub(c.resting.head().delivered) >= c.pacer.linger) {
+		c.move(c.resting.head(), ready)
+	}
+}
+
+// hurry ends all rests permanently: the process is about to stop.
+func (c *core) hurry(now time.Time) {
+	c.hurried = true
+	c.wake(now, true)
+	c.dispatch(now)
+}
+
+// dispatch starts deliveries while it may. Devices take turns: one that has more
+// to say after its batch joins the end of the line.
+func (c *core) dispatch(now time.Time) {
+	for !c.outage.closed(now) {
+		d := c.nextDevice()
+		if d == nil {
+			return
+		}
+		c.move(d, inFlight)
+		if !d.work.loaded {
+			c.nextBatch(d, now)
+		}
+		d.delivered = now
+		c.out.deliveries = append(c.out.deliveries, device.Delivery{
+			ID:    d.id,
+			Model: c.startsWith(d),
+			Batch: device.Batch{ID: d.work.id, Messages: d.work.messages()},
+			Start: !d.work.onlyReads(),
+		})
+	}
+}
+
+// nextDevice returns the device whose turn it is, if there is room for a delivery.
+func (c *core) nextDevice() *deviceState {
+	limit := c.outage.limit(c.pacer.inFlight())
+	switch {
+	case c.ready.len() == 0:
+		return c.nextRenewal(limit)
+	case c.inFlight >= limit:
+		c.pacer.bound = true
+		return nil
+	}
+	return c.ready.head()
+}
+
+func (c *core) startsWith(d *deviceState) string {
+	if d.models == nil || d.models.start.Hash() == c.models.fallback.start.Hash() {
+		return ""
+	}
+	return d.models.start.Hash()
+}
+
+// nextBatch makes the batch that is delivered next: of what waits, or empty.
+func (c *core) nextBatch(d *deviceState, now time.Time) {
+	w := d.work
+	w.loaded = true
+	c.batches++
+	w.id = c.instance + "-" + strconv.FormatUint(c.batches, 36)
+	if w.probe {
+		return
+	}
+	w.load(c.cfg.BatchMessages, c.cfg.BatchBytes)
+	c.counts.WaitSeconds.Observe(max(0, now.Sub(w.batch[0].message.Time)).Seconds())
+}
+
+// delivered takes the result of a delivery.
+func (c *core) delivered(id device.ID, err error, now time.Time) {
+	d := c.devices.byID[id] // busy, therefore not forgotten
+	w := d.work
+	took := now.Sub(d.delivered)
+	c.counts.DeliverSeconds.Observe(took.Seconds())
+	refused := (*device.Refused)(nil)
+	switch {
+	case err == nil:
+		c.pacer.accepted(took, now)
+		c.counts.Deliveries.Add(1)
+		if !w.probe {
+			c.counts.BatchMessages.Observe(float64(len(w.batch)))
+		}
+		c.proven = d.delivered
+		c.recovered(now)
+		c.finish(d, now, c.accepted)
+	case errors.Is(err, device.ErrNoTwin):
+		c.pacer.accepted(took, now)
+		c.recovered(now)
+		d.delivered = time.Time{} // there is no workflow to be tried
+		c.finish(d, now, c.noShadow)
+	case errors.As(err, &refused):
+		c.log.Error("batch refused permanently", "device", id, "messages", len(w.batch), "error", err)
+		d.delivered = time.Time{} // its workflow proves nothing
+		d.filter.forget()
+		why := wire.Refuse(ReasonRefused, "%v", err)
+		c.finish(d, now, func(d *deviceState, it item) { c.reject(d, it, why) })
+	default:
+		c.failed(d, err, now)
+	}
+	c.relieve(now)
+	c.dispatch(now)
+}
+
+// failed lets a batch wait to be tried again.
+func (c *core) failed(d *deviceState, err error, now time.Time) {
+	w := d.work
+	c.counts.DeliveryFailures.Add(1)
+	w.err = err
+	w.retryAt = now.Add(c.wait(w.attempt))
+	alone := w.failedAgain(now, c.proven)
+	for _, it := range w.batch {
+		if it.entry != nil {
+			it.entry.device = d
+		}
+	}
+	switch {
+	case d.quarantined: // which says nothing about Temporal
+	case c.outage.failed(now, c.wait):
+		c.log.Warn("Temporal is not accepting signals; messages stay unacknowledged until it does", "device", d.id, "error", err)
+	default:
+		c.log.Debug("signal failed, to be tried again", "device", d.id, "attempt", w.attempt, "error", err)
+	}
+	c.move(d, retrying)
+	if alone && c.holdsUp(d, now) {
+		c.quarantine(d, now)
+	}
+}
+
+func (c *core) recovered(now time.Time) {
+	if lasted, was := c.outage.over(now); was {
+		c.log.Info("Temporal accepts signals again", "after", lasted)
+	}
+}
+
+// finish ends a device's batch, with each of its messages as the outcome is.
+func (c *core) finish(d *deviceState, now time.Time, each func(*deviceState, item)) {
+	w := d.work
+	batch := w.batch
+	d.requests -= requestsIn(batch)
+	c.endQuarantine(d)
+	if c.trying == d {
+		c.trying = nil
+	}
+	*w = backlog{pending: w.pending, pendingBytes: w.pendingBytes}
+	if w.pending.len() > 0 {
+		c.queueUp(d, w.pending.head().entry, now)
+	} else {
+		c.move(d, idle)
+		d.work = nil
+	}
+	for _, it := range batch {
+		each(d, it)
+		c.complete(it.entry)
+	}
+}
+
+func (c *core) accepted(d *deviceState, it item) {
+	if it.message.Channel != device.ChannelSystem {
+		c.counts.Events.Add(1)
+	}
+	d.leased(it.message)
+}
+
+// reject answers a request that no workflow gets, and makes a dead letter of any
+// other message.
+func (c *core) reject(d *deviceState, it item, why *wire.Refused) {
+	if it.message.Twin != nil {
+		c.rejectRequest(it.entry, d.id, it.message, 500)
+		return
+	}
+	c.refuse(it.entry, why)
+}
+
+// elapsed does what was to be done by a time.
+func (c *core) elapsed(now time.Time) {
+	c.pacer.quiet(now)
+	c.wake(now, false)
+	for c.retries.len() > 0 && !c.retries.head().work.retryAt.After(now) {
+		c.move(c.retries.head(), ready)
+	}
+	c.dispatch(now)
+}
+
+// next is when elapsed has something to do; ok is false if never.
+func (c *core) next() (at time.Time, ok bool) {
+	at, ok = c.pacer.next()
+	earlier := func(t time.Time) {
+		if !ok || t.Before(at) {
+			at, ok = t, true
+		}
+	}
+	if c.retries.len() > 0 {
+		earlier(c.retries.head().work.retryAt)
+	}
+	if c.resting.len() > 0 {
+		earlier(c.resting.head().delivered.Add(c.pacer.linger))
+	}
+	if c.ready.len()+c.renewals.len() > 0 && c.outage.on && c.inFlight == 0 {
+		earlier(c.outage.until)
+	}
+	return at, ok
+}
+
+// idle reports that nothing waits for acceptance. A quarantined device has nothing
+// that could be accepted; it is always on its way or waiting.
+func (c *core) idle() bool {
+	return c.inFlight+c.ready.len()+c.resting.len()+c.retries.len() == c.quarantined
+}

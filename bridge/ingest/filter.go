@@ -1,0 +1,290 @@
+package ingest
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"devicetwin/device"
+	"devicetwin/devicefsm"
+	"devicetwin/wire"
+)
+
+// filterState is what decides which messages of a device go on to its workflow:
+// the numbers and classes of those before. It is a value, so that messages can be
+// decided before it is known whether they are taken.
+type filterState struct {
+	// The highest number seen, to find gaps. lastSeq 0: none yet.
+	epoch   int64
+	lastSeq uint64
+	// The first number seen. What came before it was another process's, or forgotten.
+	firstEpoch int64
+	firstSeq   uint64
+
+	// classes belongs to one lane: what came in between is not known. It is for the
+	// first model of the device's set, further are for the others.
+	classes devicefsm.Filter
+	further []devicefsm.Filter
+	lane    uint32    // its number
+	passed  time.Time // the last message that a filter let pass
+}
+
+// forget makes the filters let pass what comes next.
+func (s *filterState) forget() {
+	s.classes.Reset()
+	for i := range s.further {
+		s.further[i].Reset()
+	}
+}
+
+// copied is a state that can be changed without this one.
+func (s *filterState) copied() filterState {
+	c := *s
+	c.further = slices.Clone(s.further)
+	return c
+}
+
+// filters has one filter for each model; those of other sets are dropped.
+func (s *filterState) filters(models int) func(int) *devicefsm.Filter {
+	if len(s.further) != models-1 {
+		s.classes.Reset()
+		s.further = make([]devicefsm.Filter, models-1)
+	}
+	return func(i int) *devicefsm.Filter {
+		if i == 0 {
+			return &s.classes
+		}
+		return &s.further[i-1]
+	}
+}
+
+// holds reports whether a class is remembered.
+func (s *filterState) holds() bool {
+	return s.classes.Holds() || slices.ContainsFunc(s.further, func(f devicefsm.Filter) bool { return f.Holds() })
+}
+
+// gap compares a message's number with those before it and returns the
+// sequence.gap message that stands before it, if numbers are missing.
+// A number that is not higher than one seen is left to the workflow: only it
+// can distinguish late from repeated.
+func (s *filterState) gap(m device.Message) (device.Message, bool) {
+	if m.Seq == 0 {
+		return device.Message{}, false
+	}
+	from := s.lastSeq + 1
+	switch {
+	case s.lastSeq == 0: // never seen, or forgotten: there is nothing to compare with
+		from = m.Seq
+		s.firstEpoch, s.firstSeq = m.Epoch, m.Seq
+	case m.Epoch < s.epoch, m.Epoch == s.epoch && m.Seq <= s.lastSeq:
+		return device.Message{}, false
+	case m.Epoch > s.epoch:
+		from = 1
+	}
+	s.epoch, s.lastSeq = m.Epoch, m.Seq
+	if from == m.Seq {
+		return device.Message{}, false
+	}
+	return device.Message{
+		Channel: device.ChannelSystem,
+		Name:    device.EventSequenceGap,
+		Time:    m.Time,
+		Data: map[string]any{
+			"epoch":   float64(m.Epoch),
+			"from":    float64(from),
+			"to":      float64(m.Seq - 1),
+			"missing": float64(m.Seq - from),
+		},
+	}, true
+}
+
+// before reports whether a message was sent before all that is known of the device.
+// A lower epoch is not a proof of that: the clock that it comes from may have been
+// lost.
+func (s *filterState) before(m device.Message) bool {
+	return m.Epoch == s.firstEpoch && 0 < m.Seq && m.Seq < s.firstSeq
+}
+
+// pass reports whether a message has to be delivered because it can do something.
+// What the filter remembers is forgotten after SettledFor, so that a workflow that
+// was started again meanwhile learns of it.
+func (c *core) pass(set *modelSet, s *filterState, lane uint32, m device.Message) bool {
+	if len(set.possible) == 0 {
+		return true
+	}
+	if !c.sifts {
+		return slices.ContainsFunc(set.possible, func(model Model) bool { return model.Relevant(m) })
+	}
+	if s.lane != lane || m.Time.Sub(s.passed) >= c.cfg.SettledFor {
+		s.forget()
+		s.lane = lane
+	}
+	filter := s.filters(len(set.possible))
+	passes := false
+	for i, model := range set.possible { // each filter has to see every message
+		passes = model.Pass(filter(i), m) || passes
+	}
+	if passes && s.before(m) && mayLeaveOut(set.possible, m) {
+		c.counts.TooLate.Add(1)
+		return false
+	}
+	if passes {
+		s.passed = m.Time
+	}
+	return passes
+}
+
+// mayLeaveOut reports whether some bridge could have left the message out. If such
+// a message comes late, as a copy that the device has published again, nobody knows
+// any more whether one did; applied now, it would stand behind what ended its class.
+func mayLeaveOut(models []Model, m device.Message) bool {
+	return !slices.ContainsFunc(models, func(model Model) bool { return !model.MayLeaveOut(m) })
+}
+
+// decision is what becomes of one message of an arrival.
+type decision struct {
+	// gap stands before the message if numbers are missing there.
+	gap                 *device.Message
+	deliver, deliverGap bool
+	settled             bool // not to be delivered, and perhaps only because it repeats another
+}
+
+// take decides about the messages of an arrival, in their order, and takes them:
+// all or none.
+func (c *core) take(d *deviceState, received []wire.Received, e *entry, now time.Time) {
+	state := d.filter.copied()
+	relevant := 0
+	decisions := c.decisions[:0]
+	for _, r := range received {
+		c.counts.Messages.Add(1)
+		c.trace(d.id, r.Message)
+		if r.Message.Channel == device.ChannelTelemetry {
+			c.out.points = append(c.out.points, Point{d.id, d.models.start.Name(), r.Message.Data, r.PointTime})
+		}
+		if c.learn(d, r.Message) {
+			state.forget()
+		}
+		next := c.decide(d.models, &state, e.lane.number, r.Message)
+		decisions = append(decisions, next)
+		if next.deliver {
+			relevant++
+		}
+	}
+	c.decisions = decisions
+	c.counts.Relevant.Add(uint64(relevant))
+	if relevant > 0 {
+		// The state stays as it was: the workflow does not get these, and the
+		// device's next number that is taken tells the model of the gap.
+		if refused := c.overQuota(d, relevant, e.lane.stream.absent, now); refused != nil {
+			c.refuse(e, refused)
+			return
+		}
+	}
+	if d.quarantined {
+		return
+	}
+	d.filter = state
+	for i, next := range decisions {
+		c.admit(d, received[i].Message, next, e, now)
+	}
+}
+
+// decide decides about one message, and about the gap before it.
+func (c *core) decide(set *modelSet, s *filterState, lane uint32, m device.Message) decision {
+	var next decision
+	if found, ok := s.gap(m); ok {
+		gap := found // so that found need not be on the heap
+		next.gap, next.deliverGap = &gap, c.pass(set, s, lane, gap)
+	}
+	next.deliver = c.cfg.Naive || c.pass(set, s, lane, m)
+	next.settled = !next.deliver && c.sifts && (s.holds() || s.before(m))
+	return next
+}
+
+// admit queues a message if it is to be delivered, and what the bridge itself has
+// to report about it.
+func (c *core) admit(d *deviceState, m device.Message, next decision, e *entry, now time.Time) {
+	if next.gap != nil {
+		c.counts.Gaps.Add(1)
+	}
+	if next.deliverGap {
+		c.enqueue(d, *next.gap, e, now)
+	}
+	if next.settled {
+		d.leaveOut(m)
+	}
+	alive := m.Alive()
+	switch {
+	case next.deliver:
+		m.LeftOut = d.takeLeftOut()
+		c.enqueue(d, m, e, now)
+		if alive {
+			d.renewed = m.Time
+		}
+	case c.cfg.StartOnAny && !d.begun:
+		c.renew(d, m, renewalDue, e, now)
+	case alive:
+		c.renew(d, m, d.renews(m.Time), e, now)
+	}
+	if alive {
+		d.heard = m.Time
+	}
+}
+
+// Bounds of what is remembered of the messages of one device that were left out:
+// as much as its workflow compares a repeated message with.
+const (
+	keptSpans   = 4
+	keptDigests = 32
+)
+
+// leftOut are the messages of a device that were left out since the last one
+// that was delivered, although they were relevant. After a crash the broker may
+// deliver them again, and nobody would know any more that they were left out; so
+// the next message that is delivered tells the workflow.
+type leftOut struct {
+	spans   []device.Span
+	digests []uint64 // of those without a number
+}
+
+// leaveOut notes a message that is not delivered.
+func (d *deviceState) leaveOut(m device.Message) {
+	if d.leftOut == nil {
+		d.leftOut = new(leftOut)
+	}
+	l := d.leftOut
+	if m.Seq == 0 {
+		if sum, err := strconv.ParseUint(m.Digest, 16, 64); err == nil {
+			l.digests = last(append(l.digests, sum), keptDigests)
+		}
+		return
+	}
+	if n := len(l.spans); n > 0 && l.spans[n-1].Epoch == m.Epoch && l.spans[n-1].To+1 == m.Seq {
+		l.spans[n-1].To++
+		return
+	}
+	l.spans = last(append(l.spans, device.Span{Epoch: m.Epoch, From: m.Seq, To: m.Seq}), keptSpans)
+}
+
+// last keeps the last n of a list, in place.
+func last[T any](list []T, n int) []T {
+	if extra := len(list) - n; extra > 0 {
+		list = list[:copy(list, list[extra:])]
+	}
+	return list
+}
+
+// takeLeftOut returns what was left out, for the message that is delivered next.
+func (d *deviceState) takeLeftOut() *device.LeftOut {
+	l := d.leftOut
+	if l == nil {
+		return nil
+	}
+	d.leftOut = nil
+	out := &device.LeftOut{Spans: l.spans}
+	for _, sum := range l.digests {
+		out.Digests = append(out.Digests, fmt.Sprintf("%016x", sum))
+	}
+	return out
+}

@@ -1,0 +1,219 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"devicetwin/device"
+	"devicetwin/devicefsm"
+	"devicetwin/internal/figures"
+	"devicetwin/wire"
+)
+
+// testModel finds everything relevant but telemetry without a "hot" key and
+// what it is told to leave out.
+type testModel struct {
+	silentAfter, tolerance time.Duration
+	ignoreGaps             bool
+}
+
+func (testModel) Name() string { return "pump" }
+func (testModel) Hash() string { return "pump-hash" }
+
+func (m testModel) Relevant(msg device.Message) bool {
+	switch msg.Channel {
+	case device.ChannelTelemetry:
+		_, hot := msg.Data["hot"]
+		return hot
+	case device.ChannelSystem:
+		return msg.Name == device.EventSequenceGap && !m.ignoreGaps
+	}
+	return true
+}
+
+// Pass knows of no settled classes; see the tests of sight for those.
+func (m testModel) Pass(_ *devicefsm.Filter, msg device.Message) bool { return m.Relevant(msg) }
+
+func (m testModel) MayLeaveOut(msg device.Message) bool { return !m.Relevant(msg) }
+
+func (m testModel) Liveness() (time.Duration, time.Duration) { return m.silentAfter, m.tolerance }
+
+// sentSignal is one attempt that the core started.
+type sentSignal struct {
+	device   string
+	model    string
+	batch    device.Batch
+	existing bool
+}
+
+// ids are the "id" values of a batch's messages, or their names.
+func (s sentSignal) ids() string {
+	var ids []string
+	for _, m := range s.batch.Messages {
+		if id, ok := m.Data["id"]; ok {
+			ids = append(ids, fmt.Sprint(id))
+		} else {
+			ids = append(ids, m.Name)
+		}
+	}
+	return strings.Join(ids, " ")
+}
+
+// recorder is what a core under test wanted to have done.
+type recorder struct {
+	signals   []sentSignal
+	letters   []DeadLetter
+	answers   []string
+	points    []string
+	publishes bool // dead letters and rejections wait to be published
+	waiting   []*entry
+}
+
+func (r *recorder) take(c *core) {
+	for _, d := range c.out.deliveries {
+		r.signals = append(r.signals, sentSignal{string(d.ID), d.Model, d.Batch, !d.Start})
+	}
+	for _, p := range c.out.points {
+		r.points = append(r.points, fmt.Sprintf("%s %v %d", p.ID, p.Data, p.Time.UnixNano()))
+	}
+	var done []*entry
+	for _, l := range c.out.letters {
+		r.letters = append(r.letters, l.value)
+		done = append(done, l.entry)
+	}
+	for _, x := range c.out.rejections {
+		topic, payload := wire.RejectRequest(x.value.ID, x.value.Request, x.value.Code, x.value.At)
+		r.answers = append(r.answers, topic+" "+string(payload))
+		done = append(done, x.entry)
+	}
+	c.out.reset()
+	if r.publishes {
+		r.waiting = append(r.waiting, done...)
+		return
+	}
+	for _, e := range done {
+		c.published(e)
+	}
+}
+
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// bench is a core with everything around it under control.
+type bench struct {
+	*core
+	dialect *wire.Standard
+	out     *recorder
+	w       *Lane
+	now     time.Time
+	acked   []string
+}
+
+func newBench(cfg Config, model Model, others ...Model) *bench {
+	return newBenchOf(cfg, true, wire.DefaultConfig(), model, others...)
+}
+
+func newBenchOf(cfg Config, wholeDevices bool, topics wire.Config, model Model, others ...Model) *bench {
+	models, err := newAssignment(cfg, model, others)
+	if err != nil {
+		panic(err)
+	}
+	if cfg.Partition.Of > 1 {
+		topics.Mine = cfg.Partition.Owns
+	}
+	dialect, err := wire.New(topics)
+	if err != nil {
+		panic(err)
+	}
+	wait := func(attempt int) time.Duration { return time.Second << min(attempt, 3) }
+	b := &bench{
+		core:    newCore(cfg, models, wholeDevices, NewCounts(figures.NewSet("test_")), slog.New(slog.DiscardHandler), wait),
+		dialect: dialect, out: &recorder{}, now: epoch,
+	}
+	b.reconnect()
+	return b
+}
+
+// reconnect closes the lane, if there is one, and opens the next.
+func (b *bench) reconnect() {
+	if b.w != nil {
+		b.close(b.w, b.now)
+	}
+	b.w = b.lane("test")
+	b.attend(b.now)
+}
+
+// lane opens a lane on which messages come in.
+func (b *bench) lane(stream string) *Lane {
+	l := newLane(nil)
+	b.open(l, stream)
+	b.connected(l, false)
+	return l
+}
+
+// receive hands what was published to the core.
+func (b *bench) receive(l *Lane, topic string, a Arrival) {
+	a.Origin = topic
+	received, err := b.dialect.Decode(topic, a.Payload, a.Again, a.At)
+	b.core.receive(l, arrived{a, received, err}, b.now)
+	b.out.take(b.core)
+}
+
+// deliver hands a payload to the core; name is what acks call it.
+func (b *bench) deliver(topic, payload, name string, dup bool) {
+	b.receive(b.w, topic, Arrival{
+		Payload: []byte(payload), Again: dup, At: b.now,
+		Ack: func() { b.acked = append(b.acked, name) },
+	})
+}
+
+// hot delivers a relevant telemetry message that is its own name.
+func (b *bench) hot(device string, id int) {
+	b.deliver("devices/"+device+"/telemetry", fmt.Sprintf(`{"hot":1,"id":%d}`, id), fmt.Sprint(id), false)
+}
+
+// acks sends what was released and returns all acknowledgements so far.
+func (b *bench) acks() string {
+	for _, l := range b.lanes {
+		for _, ack := range l.outbox {
+			ack()
+		}
+		l.outbox = nil
+	}
+	return strings.Join(b.acked, " ")
+}
+
+func (b *bench) signalled(id string, err error, now time.Time) {
+	b.delivered(device.ID(id), err, now)
+	b.out.take(b.core)
+}
+
+func (b *bench) elapsed(now time.Time) {
+	b.core.elapsed(now)
+	b.out.take(b.core)
+}
+
+func (b *bench) dispatch(now time.Time) {
+	b.core.dispatch(now)
+	b.out.take(b.core)
+}
+
+func (b *bench) hurry(now time.Time) {
+	b.core.hurry(now)
+	b.out.take(b.core)
+}
+
+func (b *bench) accept(device string)          { b.signalled(device, nil, b.now) }
+func (b *bench) fail(device string, err error) { b.signalled(device, err, b.now) }
+
+func (b *bench) advance(d time.Duration) {
+	b.now = b.now.Add(d)
+	b.elapsed(b.now)
+}
+
+var errDown = errors.New("temporal is down")
+
+// errPermanent is a sink's refusal that no repetition changes.
+var errPermanent = device.Refuse(413, "no such namespace")

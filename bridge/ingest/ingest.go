@@ -1,0 +1,261 @@
+package ingest
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"devicetwin/device"
+	"devicetwin/internal/backoff"
+)
+
+// Sink makes batches durable for the workflows of devices.
+type Sink interface {
+	// Deliver returns nil once the batch is durable. It is called from many
+	// goroutines, though never twice at once for one device. After an error the
+	// same batch is delivered again, unchanged, until it is accepted, but for two
+	// errors: device.ErrNoTwin, of a delivery that does not start a workflow where
+	// there is none; and a *device.Refused, which is permanent.
+	Deliver(ctx context.Context, d device.Delivery) error
+}
+
+// Outlet takes what leaves beside the sink. Its methods never block.
+type Outlet interface {
+	// Point takes the telemetry of a message. Its data may be read later.
+	Point(Point)
+	// DeadLetter reports whether there is room for it; then done is called, from
+	// another goroutine, once it is published or given up. So does Reject.
+	DeadLetter(l DeadLetter, done func()) bool
+	Reject(r Rejection, done func()) bool
+}
+
+// Deps is what an Ingest works with.
+type Deps struct {
+	Model  Model   // of devices that are given no other
+	Models []Model // the other ones that devices may run, older versions too
+	// WholeDevices says that every message of a device comes in here, if one does.
+	// Only then repetitions that can do nothing are left out.
+	WholeDevices bool
+	Sink         Sink
+	Outlet       Outlet
+	Counts       *Counts
+	Log          *slog.Logger
+}
+
+// Ingest takes arrivals from lanes and delivers batches of messages to the
+// workflows of devices. Its methods may be called from any goroutine.
+type Ingest struct {
+	core *core
+	deps Deps
+	log  *slog.Logger
+
+	arrivals  chan struct{} // poked when a lane has one
+	results   chan result
+	published chan *entry
+	inputs    chan func(*core)
+	ended     chan struct{} // closed when nobody listens any more
+
+	deliveries sync.WaitGroup
+}
+
+// result is that of a delivery.
+type result struct {
+	id  device.ID
+	err error
+}
+
+// New checks the configuration and prepares an Ingest; Run makes it work.
+func New(cfg Config, deps Deps) (*Ingest, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if deps.Model == nil || deps.Sink == nil {
+		return nil, errors.New("a model and a sink are needed")
+	}
+	models, err := newAssignment(cfg, deps.Model, deps.Models)
+	if err != nil {
+		return nil, err
+	}
+	c := newCore(cfg, models, deps.WholeDevices, deps.Counts, deps.Log, backoff.New(cfg.RetryMin, cfg.RetryMax))
+	c.instance = rand.Text()
+	return &Ingest{
+		core: c, deps: deps, log: deps.Log,
+		arrivals:  make(chan struct{}, 1),
+		results:   make(chan result),
+		published: make(chan *entry),
+		inputs:    make(chan func(*core)),
+		ended:     make(chan struct{}),
+	}, nil
+}
+
+// Open begins a lane of a stream. Lanes of one stream are of one source, one after
+// the other: what was not acknowledged on one comes again on the next. A device's
+// messages come on one stream. Nil after the end of Run.
+func (i *Ingest) Open(stream string) *Lane {
+	l := newLane(i)
+	if !i.do(func(c *core) { c.open(l, stream) }) {
+		return nil
+	}
+	go l.acknowledge()
+	return l
+}
+
+// Silent counts the devices that were not heard of for longer than their model's
+// liveness allows.
+func (i *Ingest) Silent(now time.Time) (n int) {
+	i.do(func(c *core) { n = c.silent(now) })
+	return n
+}
+
+// do runs an input of the core and returns when it is done; false: nobody listens
+// any more.
+func (i *Ingest) do(input func(*core)) bool {
+	done := make(chan struct{})
+	select {
+	case i.inputs <- func(c *core) { input(c); close(done) }:
+		<-done
+		return true
+	case <-i.ended:
+		return false
+	}
+}
+
+// Run works until ctx ends. Then it takes nothing any more, and returns when all
+// that was received is accepted and its acknowledgements are handed over, or when
+// abandon ends. It is called once.
+func (i *Ingest) Run(ctx, abandon context.Context) {
+	attempts, cancel := context.WithCancel(abandon)
+	i.loop(ctx, abandon, attempts)
+	close(i.ended)
+	for _, l := range i.core.lanes {
+		close(l.last)
+	}
+	cancel()
+	i.deliveries.Wait()
+}
+
+// loop owns the core.
+func (i *Ingest) loop(ctx, abandon, attempts context.Context) {
+	c := i.core
+	stop := ctx.Done()
+	alarm := time.NewTimer(0)
+	defer alarm.Stop()
+	for stop != nil || !i.drained() {
+		if at, ok := c.next(); ok {
+			alarm.Reset(time.Until(at))
+		} else {
+			alarm.Stop()
+		}
+		select {
+		case <-i.arrivals:
+			if stop != nil {
+				i.takeArrivals(attempts)
+			}
+		case r := <-i.results:
+			c.delivered(r.id, r.err, time.Now())
+		case e := <-i.published:
+			c.published(e)
+		case input := <-i.inputs:
+			input(c)
+		case <-alarm.C:
+			c.elapsed(time.Now())
+		case <-stop:
+			stop = nil
+			c.hurry(time.Now())
+		case <-abandon.Done():
+			i.log.Warn("stopping with signals not accepted; the broker will deliver them again", "messages", c.held)
+			return
+		}
+		i.carryOut(attempts)
+		c.attend(time.Now())
+		c.counts.observe(c)
+		if stop != nil && i.anyArrivals() {
+			poke(i.arrivals)
+		}
+	}
+}
+
+// turn is how many arrivals of a lane are taken before others have their turn.
+const turn = 64
+
+// takeArrivals takes what waits in lanes that have room.
+func (i *Ingest) takeArrivals(attempts context.Context) {
+	now := time.Now()
+	for _, l := range i.core.lanes {
+		for n := min(len(l.in), turn); n > 0 && !i.core.full(l); n-- {
+			i.core.receive(l, <-l.in, now)
+			i.carryOut(attempts)
+		}
+	}
+}
+
+// anyArrivals reports whether a lane that has room has arrivals.
+func (i *Ingest) anyArrivals() bool {
+	for _, l := range i.core.lanes {
+		if len(l.in) > 0 && !i.core.full(l) {
+			return true
+		}
+	}
+	return false
+}
+
+// carryOut does what the core wants to have done.
+func (i *Ingest) carryOut(attempts context.Context) {
+	out := &i.core.out
+	for _, d := range out.deliveries {
+		i.deliveries.Go(func() { i.deliver(attempts, d) })
+	}
+	if i.deps.Outlet != nil {
+		for _, p := range out.points {
+			i.deps.Outlet.Point(p)
+		}
+	}
+	letters, rejections := out.letters, out.rejections
+	for _, l := range letters {
+		if i.deps.Outlet == nil || !i.deps.Outlet.DeadLetter(l.value, i.whenPublished(l.entry)) {
+			i.core.published(l.entry)
+		}
+	}
+	for _, r := range rejections {
+		if i.deps.Outlet == nil || !i.deps.Outlet.Reject(r.value, i.whenPublished(r.entry)) {
+			i.core.published(r.entry)
+		}
+	}
+	out.reset()
+	for _, l := range i.core.lanes {
+		l.handOver()
+	}
+}
+
+func (i *Ingest) whenPublished(e *entry) func() {
+	return func() {
+		select {
+		case i.published <- e:
+		case <-i.ended:
+		}
+	}
+}
+
+func (i *Ingest) deliver(attempts context.Context, d device.Delivery) {
+	ctx, cancel := context.WithTimeout(attempts, i.core.cfg.SignalTimeout)
+	defer cancel()
+	err := i.deps.Sink.Deliver(ctx, d)
+	select {
+	case i.results <- result{d.ID, err}:
+	case <-i.ended:
+	}
+}
+
+// drained reports that everything received is accepted and its acknowledgement
+// handed over.
+func (i *Ingest) drained() bool {
+	for _, l := range i.core.lanes {
+		if l.entries.len() > 0 {
+			return false
+		}
+	}
+	return i.core.idle()
+}

@@ -1,0 +1,201 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"devicetwin/wire"
+)
+
+// Arrival is one message as its source received it.
+type Arrival struct {
+	// Origin is where it came from, in the words of its source. It is compared and
+	// reported, and never read.
+	Origin  string
+	Payload []byte
+	At      time.Time // of receipt: UTC, milliseconds
+	// Number identifies the message among those of its lane that are not
+	// acknowledged; 0 does not.
+	Number uint64
+	Again  bool   // it may have been delivered before
+	Ack    func() // acknowledges it to the source; nil: nothing has to be
+}
+
+// arrived is an arrival with what was read in it, until the core takes it.
+type arrived struct {
+	Arrival
+	received []wire.Received
+	err      error
+}
+
+// entry is an arrival until it is acknowledged. It is done once nothing that
+// came of it waits for acceptance any more.
+type entry struct {
+	Arrival
+	lane *Lane
+	// device is the one that the acknowledgement waits for, of several the one that
+	// failed last; nil: of none.
+	device *deviceState
+	open   int  // messages, dead letters and rejections not yet accepted
+	held   bool // counted in core.held
+	// rejected is set once a dead letter was made of it, so that an array of
+	// objects in several refused batches makes one.
+	rejected bool
+}
+
+func (e *entry) done() bool { return e.open == 0 }
+
+// Lane is one ordered stream of messages that is acknowledged in order: a
+// connection with a kept session, a partition of a log. An arrival that needs
+// nothing more waits for all before it on its lane [MQTT-4.6.0-2], and for none on
+// others.
+//
+// Deliver, Online and Close are called by the lane's source, Deliver by one
+// goroutine at a time.
+type Lane struct {
+	ingest *Ingest
+	in     chan arrived
+	closed chan struct{} // by Close
+	sent   chan struct{} // closed when no acknowledgement is sent any more
+
+	mutex    sync.Mutex
+	released []func()      // acknowledgements to be sent
+	ready    chan struct{} // there are some
+	last     chan struct{} // closed when there will be no more
+
+	// What follows belongs to the goroutine of the core.
+	stream  *stream
+	number  uint32 // of the lanes since the start
+	lost    bool   // closed
+	online  bool
+	entries fifo[*entry]
+	// unacked are the numbers of the entries. A source may deliver a message again
+	// on the same lane when it has waited for long (NATS does); such a repetition
+	// must not be acknowledged on its own, because its number may by then belong to
+	// another message.
+	unacked map[uint64]bool
+	outbox  []func() // released, and not yet handed over
+}
+
+// laneRoom is how many arrivals of a lane wait for the core at most.
+const laneRoom = 256
+
+func newLane(i *Ingest) *Lane {
+	return &Lane{
+		ingest: i, in: make(chan arrived, laneRoom), closed: make(chan struct{}), sent: make(chan struct{}),
+		ready: make(chan struct{}, 1), last: make(chan struct{}), unacked: make(map[uint64]bool),
+	}
+}
+
+var errEnded = errors.New("nothing is taken any more")
+
+// Deliver hands over one message, with what its dialect read in it: messages, or
+// the error. It waits while the lane is full, which is the back-pressure, until ctx
+// ends; an error means that the message was not taken.
+func (l *Lane) Deliver(ctx context.Context, a Arrival, received []wire.Received, err error) error {
+	select {
+	case l.in <- arrived{a, received, err}:
+		poke(l.ingest.arrivals)
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-l.closed:
+		return errEnded
+	case <-l.ingest.ended:
+		return errEnded
+	}
+}
+
+// Online notes that messages come in. Resumed says that the source has kept
+// messages since before this process began.
+func (l *Lane) Online(resumed bool) {
+	l.ingest.do(func(c *core) { c.connected(l, resumed) })
+}
+
+// Sent is closed when every acknowledgement that will be sent has been: after the
+// drain, or after Close.
+func (l *Lane) Sent() <-chan struct{} { return l.sent }
+
+// Close ends the lane; no Deliver may run. Its acknowledgements are void: the
+// source delivers again what it has none for, on the next lane of the stream.
+func (l *Lane) Close() {
+	close(l.closed)
+	<-l.sent
+	l.ingest.do(func(c *core) { c.close(l, time.Now()) })
+}
+
+// acknowledge sends what the core releases, in its order.
+func (l *Lane) acknowledge() {
+	defer close(l.sent)
+	var sending []func()
+	for {
+		select {
+		case <-l.ready:
+			sending = l.send(sending)
+		case <-l.last:
+			l.send(sending)
+			return
+		case <-l.closed:
+			return
+		}
+	}
+}
+
+// send sends what was released, and returns its slice, to be used again.
+func (l *Lane) send(spare []func()) []func() {
+	l.mutex.Lock()
+	released := l.released
+	l.released = spare[:0]
+	l.mutex.Unlock()
+	for _, ack := range released {
+		ack()
+	}
+	clear(released)
+	return released
+}
+
+// handOver passes on what was released.
+func (l *Lane) handOver() {
+	if len(l.outbox) == 0 {
+		return
+	}
+	l.mutex.Lock()
+	l.released = append(l.released, l.outbox...)
+	l.mutex.Unlock()
+	clear(l.outbox)
+	l.outbox = l.outbox[:0]
+	poke(l.ready)
+}
+
+func (l *Lane) push(e *entry) {
+	l.entries.push(e)
+	if e.Number != 0 {
+		l.unacked[e.Number] = true
+	}
+}
+
+// repeats reports whether a was delivered before on this lane.
+func (l *Lane) repeats(a *Arrival) bool { return a.Number != 0 && l.unacked[a.Number] }
+
+// release moves the acknowledgements of everything done at the head into the
+// outbox and calls each for what left.
+func (l *Lane) release(each func(*entry)) {
+	for l.entries.len() > 0 && l.entries.head().done() {
+		e := l.entries.pop()
+		delete(l.unacked, e.Number)
+		if e.Ack != nil {
+			l.outbox = append(l.outbox, e.Ack)
+		}
+		each(e)
+	}
+}
+
+// poke wakes whoever waits on a channel with room for one.
+func poke(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,171 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"devicetwin/device"
+	"devicetwin/devicefsm"
+)
+
+// Model is what is asked of a model; *devicefsm.Model has it.
+type Model interface {
+	// Name becomes the measurement of the telemetry and its tag model.
+	Name() string
+	// Hash identifies the model: a workflow is started with it.
+	Hash() string
+	// Relevant reports whether a message can matter to a device in any state.
+	Relevant(device.Message) bool
+	// Pass is Relevant, but false for a repetition that can do nothing after what
+	// the filter has let pass.
+	Pass(*devicefsm.Filter, device.Message) bool
+	// MayLeaveOut is false for a message that Pass lets pass whatever came before it.
+	MayLeaveOut(device.Message) bool
+	// Liveness is zeros if the model does not watch for silence.
+	Liveness() (silentAfter, tolerance time.Duration)
+}
+
+// modelSet is what is known of the model that a device runs.
+type modelSet struct {
+	start Model // of a workflow that is started
+	// possible are the models that the workflow may run: a message is left out only
+	// if none of them needs it. None: that is not known, and nothing is left out.
+	possible []Model
+	// The shortest of them; zeros: none of them watches for silence.
+	silentAfter, tolerance time.Duration
+}
+
+func newModelSet(start Model, possible []Model) *modelSet {
+	set := &modelSet{start: start, possible: possible}
+	for _, m := range possible {
+		silentAfter, tolerance := m.Liveness()
+		if silentAfter > 0 && (set.silentAfter == 0 || silentAfter < set.silentAfter) {
+			set.silentAfter = silentAfter
+		}
+		if silentAfter > 0 && (set.tolerance == 0 || tolerance < set.tolerance) {
+			set.tolerance = tolerance
+		}
+	}
+	return set
+}
+
+// assignment gives devices their models.
+type assignment struct {
+	fallback *modelSet
+	rules    []modelRule
+	// Of devices whose birth message names their model. Nil: none does.
+	unnamed *modelSet
+	named   map[string]*modelSet // by name and by hash of the model
+}
+
+type modelRule struct {
+	pattern string
+	set     *modelSet
+}
+
+// newAssignment finds the models of the configuration among the default one and the
+// others. Devices that are given a model by the configuration run one of its
+// versions: those that have its name. A device that names its model may have been
+// another before, so it may run all models.
+func newAssignment(cfg Config, model Model, others []Model) (*assignment, error) {
+	all := []Model{model}
+	for _, m := range others {
+		if !slices.ContainsFunc(all, func(o Model) bool { return o.Hash() == m.Hash() }) {
+			all = append(all, m)
+		}
+	}
+	a := &assignment{fallback: newModelSet(model, versions(all, model))}
+	var faults []error
+	for _, rule := range cfg.ModelRules {
+		pattern, name, err := cutModelRule(rule)
+		m := find(all, name)
+		if err == nil && m == nil {
+			err = fmt.Errorf("model rule %q: no model %q; there is %s", rule, name, names(all))
+		}
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		a.rules = append(a.rules, modelRule{pattern, newModelSet(m, versions(all, m))})
+	}
+	if cfg.ModelFromBirth {
+		a.unnamed, a.named = newModelSet(model, nil), map[string]*modelSet{}
+		for _, m := range slices.Backward(all) { // of one name, the first counts
+			set := newModelSet(m, all)
+			a.named[m.Name()], a.named[m.Hash()] = set, set
+		}
+	}
+	return a, errors.Join(faults...)
+}
+
+// cutModelRule reads "pump-*=pump": a pattern as of path.Match, over the id of a
+// device, and the name or the hash of a model.
+func cutModelRule(rule string) (pattern, model string, err error) {
+	pattern, model, ok := strings.Cut(rule, "=")
+	if _, bad := path.Match(pattern, ""); !ok || bad != nil || pattern == "" || model == "" {
+		return "", "", fmt.Errorf("model rule %q: expected PATTERN=MODEL such as pump-*=pump", rule)
+	}
+	return pattern, model, nil
+}
+
+func versions(all []Model, of Model) []Model {
+	var same []Model
+	for _, m := range all {
+		if m.Name() == of.Name() {
+			same = append(same, m)
+		}
+	}
+	return same
+}
+
+func find(all []Model, name string) Model {
+	for _, m := range all {
+		if m.Name() == name || m.Hash() == name {
+			return m
+		}
+	}
+	return nil
+}
+
+func names(all []Model) string {
+	var list []string
+	for _, m := range all {
+		list = append(list, m.Name())
+	}
+	return strings.Join(list, ", ")
+}
+
+// of is the set of a device before anything was heard of it.
+func (a *assignment) of(id device.ID) *modelSet {
+	for _, r := range a.rules {
+		if ok, _ := path.Match(r.pattern, id.Name()); ok {
+			return r.set
+		}
+	}
+	if a.unnamed != nil {
+		return a.unnamed
+	}
+	return a.fallback
+}
+
+// learn takes over the model that a birth message names, and reports whether it
+// is news. A rule is stronger. One that this bridge does not have leaves the
+// device unknown: everything is delivered.
+func (c *core) learn(d *deviceState, m device.Message) bool {
+	name, ok := m.Data["model"].(string)
+	if c.models.unnamed == nil || m.Channel != device.ChannelStatus || !ok || c.models.of(d.id) != c.models.unnamed {
+		return false
+	}
+	set := c.models.named[name]
+	if set == nil {
+		c.counts.UnknownModels.Add(1)
+		set = c.models.unnamed
+	}
+	before := d.models
+	d.models = set
+	return set != before
+}

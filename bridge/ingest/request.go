@@ -1,0 +1,65 @@
+package ingest
+
+import (
+	"time"
+
+	"devicetwin/device"
+)
+
+// maxRequests is how many requests of one device's shadows may be unanswered, as
+// in the protocol: those that were received are unanswered until Temporal has them.
+const maxRequests = 10
+
+// request queues a request of a shadow, or rejects it where the workflow must not
+// be troubled with it.
+func (c *core) request(e *entry, id device.ID, m device.Message, now time.Time) {
+	c.counts.Messages.Add(1)
+	if len(m.Twin.Payload) > c.cfg.MaxRequest {
+		c.rejectRequest(e, id, m, 413)
+		return
+	}
+	d := c.device(id)
+	e.device = d
+	c.trace(id, m)
+	switch {
+	case d.quarantined:
+		c.rejectRequest(e, id, m, 500)
+	case d.requests >= maxRequests, c.overQuota(d, 1, e.lane.stream.absent, now) != nil:
+		c.rejectRequest(e, id, m, 429)
+	default:
+		c.counts.Relevant.Add(1)
+		d.requests++
+		c.admit(d, m, decision{deliver: true}, e, now)
+	}
+}
+
+// rejectRequest answers a request without the workflow.
+func (c *core) rejectRequest(e *entry, id device.ID, m device.Message, code int) {
+	c.counts.Rejected.Add(1)
+	e.open++
+	c.out.rejections = append(c.out.rejections, outgoing[Rejection]{Rejection{id, m, code, e.At}, e})
+}
+
+// noShadow answers a request to a device that has no workflow.
+func (c *core) noShadow(d *deviceState, it item) { c.rejectRequest(it.entry, d.id, it.message, 404) }
+
+// onlyReads reports that a batch is nothing but requests that no workflow has to
+// be started for: there is nothing to get, or to delete, where none is.
+func (b *backlog) onlyReads() bool {
+	for _, it := range b.batch {
+		if it.message.Channel != device.ChannelTwin || it.message.Name == "update" {
+			return false
+		}
+	}
+	return len(b.batch) > 0
+}
+
+// requestsIn counts the requests among items.
+func requestsIn(items []item) (n int) {
+	for _, it := range items {
+		if it.message.Channel == device.ChannelTwin {
+			n++
+		}
+	}
+	return n
+}

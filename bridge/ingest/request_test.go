@@ -1,0 +1,144 @@
+package ingest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"devicetwin/device"
+	"devicetwin/wire"
+)
+
+// ask delivers a request of a shadow.
+func (b *bench) ask(topic, payload string) { b.deliver(topic, payload, "r", false) }
+
+func TestShadowRequestsAreSignalled(t *testing.T) {
+	b := newBench(DefaultConfig(), testModel{})
+	b.ask("$aws/things/d1/shadow/name/cfg/update", `{"state":{"reported":{"a":1}}}`)
+	b.ask("devices/d2/twin/update", `{"state":{"desired":{"a":1.000000000000000001}}}`)
+	b.ask("devices/d3/twin/x/delete", ``)
+	b.ask("$aws/things/d4/shadow/get", `no JSON`)
+	type want struct {
+		device, name, shadow, reply string
+		reports, existing           bool
+	}
+	wants := []want{
+		{"d1", "update", "cfg", "$aws/things/d1/shadow/name/cfg", true, false},
+		{"d2", "update", "", "devices/d2/twin", false, false},
+		{"d3", "delete", "x", "devices/d3/twin/x", false, true},
+		{"d4", "get", "", "$aws/things/d4/shadow", false, true},
+	}
+	for i, s := range b.out.signals {
+		m := s.batch.Messages[0]
+		got := want{s.device, m.Name, m.Twin.Shadow, m.Twin.Reply, m.Twin.Reports, s.existing}
+		if got != wants[i] || m.Channel != device.ChannelTwin || m.Digest == "" || m.Alive() != got.reports {
+			t.Errorf("got %+v in %+v, want %+v", got, m, wants[i])
+		}
+	}
+	if n := len(b.out.signals); n != 4 || len(b.out.letters) != 0 {
+		t.Fatalf("%d signals, %d dead letters", n, len(b.out.letters))
+	}
+	if got := string(b.out.signals[1].batch.Messages[0].Twin.Payload); !strings.Contains(got, "1.000000000000000001") {
+		t.Errorf("the payload is %s", got)
+	}
+	b.acceptAll()
+	if got := b.acks(); got != "r r r r" || len(b.out.answers) != 0 {
+		t.Errorf("acknowledged %q, answers %q", got, b.out.answers)
+	}
+}
+
+func TestAnswersToRequestsAreNoInput(t *testing.T) {
+	b := newBench(DefaultConfig(), testModel{})
+	for _, rest := range []string{"get/accepted", "update/rejected", "update/delta", "update/documents", "documents/current", "x/update/accepted"} {
+		b.ask("devices/d/twin/"+rest, `{}`)
+	}
+	if n := b.counts.Ignored.Load(); n != 6 || len(b.out.signals)+len(b.out.letters) != 0 {
+		t.Errorf("%d of 6 ignored, %d signals, %d dead letters", n, len(b.out.signals), len(b.out.letters))
+	}
+	b.ask("$aws/things/d/shadow/list", `{}`)
+	b.ask("devices/b d/twin/get", `{}`)
+	if n := len(b.out.letters); n != 2 || b.out.letters[1].Reason != wire.ReasonBadTopic {
+		t.Errorf("%d of 2 bad topics are dead letters: %+v", n, b.out.letters)
+	}
+	cfg, topics := DefaultConfig(), wire.DefaultConfig()
+	topics.ShadowTopics, cfg.Partition = []string{"things/{id}[/{shadow}]"}, Partition{Index: 1, Of: 2}
+	b = newBenchOf(cfg, true, topics, testModel{})
+	for i := range 100 {
+		b.ask(fmt.Sprintf("things/d%d/get", i), `{}`)
+	}
+	if n := b.counts.Foreign.Load(); n < 20 || n > 80 || int(n)+len(b.devices.byID) != 100 {
+		t.Errorf("%d of 100 devices belong to the other bridge, %d to this one", n, len(b.devices.byID))
+	}
+}
+
+func TestRequestsOfUnknownDevicesStartNothing(t *testing.T) {
+	b := newBench(DefaultConfig(), testModel{})
+	b.out.publishes = true
+	b.ask("$aws/things/d/shadow/get", `{"clientToken":"t1"}`)
+	b.ask("$aws/things/d/shadow/name/cfg/delete", ``)
+	b.fail("d", device.ErrNoTwin)
+	b.ask("$aws/things/d/shadow/update", `{"state":{}}`)
+	if b.out.signals[1].existing != true || len(b.out.signals) != 2 {
+		t.Fatalf("%+v", b.out.signals)
+	}
+	b.fail("d", device.ErrNoTwin)
+	if last := b.out.signals[len(b.out.signals)-1]; last.existing || last.batch.Messages[0].Name != "update" {
+		t.Errorf("an update is to start the workflow: %+v", last)
+	}
+	b.accept("d")
+	want := []string{
+		`$aws/things/d/shadow/get/rejected {"clientToken":"t1","code":404,"message":"No shadow exists with name: 'd'","timestamp":1767225600}`,
+		`$aws/things/d/shadow/name/cfg/delete/rejected {"code":404,"message":"No shadow exists with name: 'cfg'","timestamp":1767225600}`,
+	}
+	if !slices.Equal(b.out.answers, want) {
+		t.Errorf("answers\n%s\nwant\n%s", strings.Join(b.out.answers, "\n"), strings.Join(want, "\n"))
+	}
+	if got := b.acks(); got != "" {
+		t.Errorf("acknowledged before the answers were published: %q", got)
+	}
+	for _, e := range b.out.waiting {
+		b.published(e)
+	}
+	if got := b.acks(); got != "r r r" || b.held != 0 || b.counts.Events.Load() != 1 || b.outage.failures != 0 {
+		t.Errorf("acknowledged %q, %d held, %d events, %d failures", got, b.held, b.counts.Events.Load(), b.outage.failures)
+	}
+}
+
+func TestTooManyAndTooLargeRequests(t *testing.T) {
+	b := newBench(DefaultConfig(), testModel{})
+	for i := range maxRequests + 2 {
+		b.ask("devices/d/twin/get", fmt.Sprintf(`{"clientToken":"t%d"}`, i))
+	}
+	b.hot("d", 1)
+	if n := len(b.out.answers); n != 2 || !strings.Contains(b.out.answers[0], `"clientToken":"t10","code":429`) {
+		t.Errorf("%d answers: %q", n, b.out.answers)
+	}
+	b.acceptAll()
+	b.ask("devices/d/twin/get", ``)
+	if n := len(b.out.answers); n != 2 || b.devices.get("d").requests != 1 {
+		t.Errorf("refused after the others were answered: %q", b.out.answers)
+	}
+	b.acceptAll()
+	b.ask("devices/e/twin/update", `{"state":{"desired":{"a":"`+strings.Repeat("x", 40<<10)+`"}}}`)
+	if last := b.out.answers[2]; !strings.Contains(last, `"code":413`) || !strings.HasPrefix(last, "devices/e/twin/update/rejected ") {
+		t.Errorf("too large: %s", last)
+	}
+	if len(b.out.letters) != 0 || b.devices.byID["e"] != nil || b.held != 0 || strings.Count(b.acks(), "r") != maxRequests+4 {
+		t.Errorf("%d dead letters, %d held, acknowledged %q", len(b.out.letters), b.held, b.acks())
+	}
+}
+
+func TestRequestsThatNoWorkflowTakes(t *testing.T) {
+	b := newBench(DefaultConfig(), testModel{})
+	b.ask("devices/d/twin/update", `{"state":{},"clientToken":"a"}`)
+	b.fail("d", errPermanent)
+	b.devices.get("d").quarantined = true
+	b.ask("devices/d/twin/update", `{"state":{},"clientToken":"b"}`)
+	if n := len(b.out.answers); n != 2 || !strings.Contains(b.out.answers[0], `"a","code":500`) || !strings.Contains(b.out.answers[1], `"b","code":500`) {
+		t.Errorf("answers %q", b.out.answers)
+	}
+	if d := b.devices.get("d"); len(b.out.letters) != 0 || d.requests != 0 {
+		t.Errorf("%d dead letters, %d requests open", len(b.out.letters), d.requests)
+	}
+}

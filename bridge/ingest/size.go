@@ -1,0 +1,30 @@
+package ingest
+
+import (
+	"devicetwin/device"
+	"devicetwin/internal/jsonsize"
+)
+
+// envelopeSize is that of a Message without name, data and digest.
+const envelopeSize = 200
+
+// messageSize is an upper bound of the length of a message in JSON, cheaper
+// than writing it.
+func messageSize(m device.Message) int {
+	return envelopeSize + len(m.Name) + len(m.Digest) + jsonsize.Value(m.Data) + leftOutSize(m.LeftOut) + requestSize(m.Twin)
+}
+
+// requestSize counts base64 for the payload.
+func requestSize(r *device.TwinRequest) int {
+	if r == nil {
+		return 0
+	}
+	return 80 + len(r.Shadow) + jsonsize.String(r.Reply) + (len(r.Payload)+2)/3*4
+}
+
+func leftOutSize(l *device.LeftOut) int {
+	if l == nil {
+		return 0
+	}
+	return 40 + 90*len(l.Spans) + 20*len(l.Digests) // numbers have 20 digits at most
+}

@@ -1,0 +1,86 @@
+package ingest
+
+import (
+	"crypto/sha256"
+	"time"
+)
+
+// stream is what lanes of one name, one after the other, have in common: the
+// messages that come again on the next one, and the time in which none could come.
+type stream struct {
+	name string
+	lane *Lane // the last one that was opened; nil: it is closed
+	left leftovers
+
+	absent    time.Duration // in which nothing could come in, so far
+	awaySince time.Time     // zero: messages can come in
+}
+
+// attend notes whether messages can come in from now on. The time in which they
+// cannot counts for every device's bucket.
+func (s *stream) attend(receives bool, now time.Time) {
+	if !s.awaySince.IsZero() {
+		s.absent += now.Sub(s.awaySince)
+		s.awaySince = time.Time{}
+	}
+	if !receives {
+		s.awaySince = now
+	}
+}
+
+// leftovers are arrivals of closed lanes that were never acknowledged. Their
+// source delivers them again on the next lane of the stream, in the same order
+// and marked. What is still on its way, or was accepted meanwhile, need not go
+// there again: the repetition then only brings a valid acknowledgement.
+type leftovers map[leftKey]*fifo[*entry]
+
+type leftKey [sha256.Size]byte
+
+func keyOf(a *Arrival) leftKey {
+	h := sha256.New()
+	h.Write([]byte(a.Origin))
+	h.Write([]byte{0}) // no origin contains it
+	h.Write(a.Payload)
+	return leftKey(h.Sum(nil))
+}
+
+func (o leftovers) add(e *entry) {
+	key := keyOf(&e.Arrival)
+	same := o[key]
+	if same == nil {
+		same = new(fifo[*entry])
+		o[key] = same
+	}
+	same.push(e)
+}
+
+// take returns what a repeats, oldest first, or nil.
+func (o leftovers) take(a *Arrival) *entry {
+	if !a.Again || len(o) == 0 {
+		return nil
+	}
+	key := keyOf(a)
+	same := o[key]
+	if same == nil {
+		return nil
+	}
+	e := same.pop()
+	if same.len() == 0 {
+		delete(o, key)
+	}
+	return e
+}
+
+// renew drops what was accepted and did not come again on the lane that has just
+// closed: it will not.
+func (s *stream) renew() {
+	before := s.left
+	s.left = leftovers{}
+	for _, same := range before {
+		for same.len() > 0 {
+			if e := same.pop(); !e.done() {
+				s.left.add(e)
+			}
+		}
+	}
+}

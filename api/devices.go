@@ -25,7 +25,7 @@ func (s *Server) getDevice(ctx context.Context, in *DeviceParam) (*body[Device],
 
 type whyInput struct {
 	DeviceParam
-	Limit int `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"Transitions, at most."`
+	Limit int `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"Maximum number of transitions."`
 }
 
 func (s *Server) whyDevice(ctx context.Context, in *whyInput) (*body[Why], error) {

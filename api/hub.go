@@ -101,7 +101,7 @@ func (h *hub) reserve() error {
 }
 
 // watch finds or makes the watch of a device, and returns with h.mu held if
-// there is no error.
+// there is not an error.
 func (h *hub) watch(ctx context.Context, id device.ID) (*watch, error) {
 	h.mu.Lock()
 	if w, ok := h.watches[id]; ok {

@@ -40,7 +40,7 @@ func (s *Server) problem(ctx context.Context, err error) error {
 		// The caller is gone, or the service is shutting down and the caller may retry.
 		return unavailable("the request was ended")
 	}
-	s.log.Error("a request failed", "id", requestID(ctx), "error", err)
+	s.log.Error("request failed", "id", requestID(ctx), "error", err)
 	return huma.Error500InternalServerError("internal error; see the log for id " + requestID(ctx))
 }
 

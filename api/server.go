@@ -98,7 +98,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if fault == nil || fault == http.ErrAbortHandler {
 			return
 		}
-		s.log.Error("a request panicked", "id", requestID(ctx), "method", r.Method, "path", r.URL.Path, "panic", fault, "stack", string(debug.Stack()))
+		s.log.Error("request panicked", "id", requestID(ctx), "method", r.Method, "path", r.URL.Path, "panic", fault, "stack", string(debug.Stack()))
 		writeProblem(w, http.StatusInternalServerError, "internal error; see the log for id "+requestID(ctx))
 	}()
 	s.handler.ServeHTTP(w, r.WithContext(ctx))

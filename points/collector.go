@@ -304,7 +304,7 @@ func (c *collector) diskFailed(err error, now time.Time) {
 	c.diskAt = now.Add(diskRetry)
 	if c.diskLostAt.IsZero() {
 		c.diskLostAt = now
-		c.w.log.Error("the spool cannot be written; points wait in memory", "error", err)
+		c.w.log.Error("cannot write the spool; points wait in memory", "error", err)
 	}
 }
 

@@ -141,7 +141,7 @@ func (s *spool) scan(seg *segment, last bool) error {
 	seg.size = info.Size()
 	if last {
 		if torn := seg.size - end; torn > 0 {
-			s.log.Warn("the end of the spool was cut: a batch was not written to it as a whole", "bytes", torn)
+			s.log.Warn("the end of the spool was truncated: its last batch was incomplete", "bytes", torn)
 			if err := f.Truncate(end); err != nil {
 				return err
 			}
@@ -325,7 +325,7 @@ func (s *spool) drop() {
 		s.closeOut()
 	}
 	if err := os.Remove(s.path(seg)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		s.log.Warn("a segment of the spool cannot be removed; its points are written again after a restart", "error", err)
+		s.log.Warn("cannot delete a segment of the spool; its points are written again after a restart", "error", err)
 	}
 	s.bytes -= seg.size
 	s.segments = slices.Delete(s.segments, 0, 1)

@@ -31,7 +31,7 @@ func TestReservedModelNamesAreRefused(t *testing.T) {
 	}
 }
 
-// Every figure has a place in the shapes, and no name stands there twice.
+// Every figure has a place in the shapes, and no name is there twice.
 func TestFiguresHaveTheirNames(t *testing.T) {
 	for _, g := range append(processGroups("p"), bridgeGroup("b")) {
 		known := map[string]bool{}

@@ -46,6 +46,6 @@ func temporalMetrics(to prometheus.Registerer, log *slog.Logger) (client.Metrics
 		Meter:                provider.Meter("go.temporal.io/sdk"),
 		UseMonotonicCounters: true,
 		// Without this it panics.
-		OnError: func(err error) { log.Warn("a metric of the Temporal client is left out", "error", err) },
+		OnError: func(err error) { log.Warn("cannot register a metric of the Temporal client", "error", err) },
 	}), nil
 }

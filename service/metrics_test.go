@@ -27,7 +27,7 @@ func get(t *testing.T, addr, path string) string {
 func TestMetricsOfAllParts(t *testing.T) {
 	service := startWithoutServers(t)
 	defer service.Close()
-	get(t, service.HTTPAddr(), "/readyz") // asks Temporal, which is away
+	get(t, service.HTTPAddr(), "/readyz") // asks Temporal, which is unavailable
 	page := get(t, service.HTTPAddr(), "/metrics")
 	for _, want := range []string{
 		"\ndevicetwin_bridge_connected 0\n",

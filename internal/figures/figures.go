@@ -90,7 +90,7 @@ func (w *Writer) write(at time.Time) {
 func (w *Writer) read() reading {
 	families, err := w.Gatherer.Gather()
 	if err != nil { // what could be gathered is there nevertheless
-		w.Log.Debug("metrics could not all be gathered", "error", err)
+		w.Log.Debug("cannot gather all metrics", "error", err)
 	}
 	r := reading{families: make(map[string]*dto.MetricFamily, len(families)), histograms: map[string]histogram{}}
 	for _, f := range families {

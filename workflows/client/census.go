@@ -44,7 +44,7 @@ func (c *Census) Run(ctx context.Context) {
 		err := c.count(ctx, began.Truncate(c.Every))
 		rest = censusRest * time.Since(began)
 		if err != nil && !failing && ctx.Err() == nil {
-			c.Log.Warn("devices are not counted by state", "error", err)
+			c.Log.Warn("cannot count devices by state", "error", err)
 		}
 		failing = err != nil
 	}

@@ -27,7 +27,7 @@ func (c *slowCounter) CountModelStates(_ context.Context, model string, states [
 	time.Sleep(c.takes)
 	c.asked = append(c.asked, model+": "+strings.Join(states, " "))
 	if c.fails {
-		return nil, errors.New("temporal is away")
+		return nil, errors.New("temporal is unavailable")
 	}
 	counts := map[string]int{}
 	for i, s := range states {

@@ -57,8 +57,8 @@ func (c *Client) Deliver(ctx context.Context, d device.Delivery) error {
 }
 
 // blobTooLarge is what the server says of a payload that it never takes. It says
-// InvalidArgument also of a run that is full of signals while its worker is away;
-// only the message tells the two apart.
+// InvalidArgument also of a run that is full of signals while its worker is down;
+// only the message distinguishes the two.
 const blobTooLarge = "Blob data size exceeds limit"
 
 func deliveryError(id device.ID, err error) error {
@@ -83,7 +83,7 @@ func updateError(err error) error {
 	return availability(err)
 }
 
-// availability tells an unknown device and a server that is away from other
+// availability distinguishes an unknown device and an unavailable server from other
 // errors.
 func availability(err error) error {
 	var notFound *serviceerror.NotFound

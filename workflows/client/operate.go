@@ -42,7 +42,7 @@ func (c *Client) Command(ctx context.Context, id device.ID, by device.By, o devi
 	return *r.Command, nil
 }
 
-// CommandStatus tells what became of a command. One that is not known, or not
+// CommandStatus returns a command with its status. One that is not known, or not
 // any more, is a *device.Refused with code 404.
 func (c *Client) CommandStatus(ctx context.Context, id device.ID, commandID string) (command.Command, error) {
 	view, err := c.Describe(ctx, id)
@@ -171,7 +171,7 @@ const (
 )
 
 // update sends operations to the device's workflow, and to its next run if they
-// met the end of one. What was carried out all the same is not carried out
+// met the end of one. What was executed nevertheless is not executed
 // twice, by the operations' ids.
 func (c *Client) update(ctx context.Context, id device.ID, list []deviceworkflow.Operation) ([]deviceworkflow.OperationResult, error) {
 	updateID := rand.Text()
@@ -227,9 +227,9 @@ type runEndedError struct{ error }
 func (e runEndedError) Unwrap() error { return e.error }
 
 // runs reports whether the device's workflow is running. An update that finds no
-// run to take it is told "not found" in all of three cases: there is no workflow,
+// run to take it gets "not found" in all of three cases: there is no workflow,
 // it has ended (the device was deleted), or the run that was asked has ended and
-// another continues it. Only the workflow's present status tells them apart.
+// another continues it. Only the workflow's present status distinguishes them.
 func (c *Client) runs(ctx context.Context, id device.ID) bool {
 	desc, err := c.temporal.DescribeWorkflowExecution(ctx, deviceworkflow.WorkflowID(id), "")
 	if err != nil {

@@ -152,7 +152,7 @@ func (r *runRecord) completedAfter(started int) time.Time {
 
 func (c *Client) readRun(ctx context.Context, id device.ID, runID string) (runRecord, error) {
 	var run runRecord
-	// The query goes first: what it tells is then surely in the history read after it.
+	// The query goes first: its result is then surely in the history read after it.
 	if err := c.query(ctx, deviceworkflow.QueryApplied, runOf{device: id, id: runID}, &run.log); err != nil {
 		return run, fmt.Errorf("ask run %s: %w", runID, err)
 	}

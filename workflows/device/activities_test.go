@@ -91,7 +91,7 @@ func TestNotify(t *testing.T) {
 	server.Close()
 	in.Input["to"] = "on_call"
 	if err := a.Notify(t.Context(), in); err == nil || isFinal(err) {
-		t.Errorf("a receiver that is away: %v, want an error that is tried again", err)
+		t.Errorf("a receiver that is down: %v, want an error that is tried again", err)
 	}
 }
 

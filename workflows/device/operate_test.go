@@ -77,7 +77,7 @@ func TestEventsOfAnOperator(t *testing.T) {
 	}
 }
 
-// The ring tells messages with their numbers, and is bounded.
+// The ring names messages with their numbers, and is bounded.
 func TestWhyIsBounded(t *testing.T) {
 	h := newTwinHarness(t, "context: {big: \"\"}\ninitial: a\nstates:\n"+
 		"  a: {on: {flip: {target: b, actions: [{assign: {big: \"event.big\"}}]}}}\n  b: {on: {flip: a}}\n", 0)
@@ -173,7 +173,7 @@ func TestReprovisionOfAnOperator(t *testing.T) {
 	}
 }
 
-// An operation that comes again is not carried out again, and gets its result.
+// A repeated operation is not executed again, and gets its result.
 func TestAnOperationIsCarriedOutOnce(t *testing.T) {
 	h := newTwinHarness(t, operatedModel, 0)
 	op := Operation{ID: "x", Command: &Order{Name: "move"}}

@@ -18,11 +18,11 @@ type Desire struct {
 	// nil is any. Otherwise the answer is 412.
 	Version *int64 `json:"version,omitempty"`
 	// Within is how long the device may take to report the same; after that the
-	// state machine gets twin.diverged. 0 is for ever.
+	// state machine gets twin.diverged. 0 is forever.
 	Within time.Duration `json:"within,omitempty"`
 }
 
-// Desired is what came of a Desire.
+// Desired is the result of a Desire.
 type Desired struct {
 	// Version is the shadow's, after the change.
 	Version int64 `json:"version"`
@@ -37,7 +37,7 @@ type Order struct {
 	Name string `json:"name"`
 	// Data is any JSON value.
 	Data json.RawMessage `json:"data,omitempty"`
-	// TTL is for how long it may wait for the device, and the device may take; 0
+	// TTL is how long it may wait for the device, and the device may take; 0
 	// is 24 hours.
 	TTL time.Duration `json:"ttl,omitempty"`
 	// Replace supersedes the commands of the same name that wait.
@@ -60,10 +60,10 @@ type EventTaken struct {
 	To   string `json:"to"`
 }
 
-// Reprovisioning tells who carries out a reprovisioning that was asked for.
+// Reprovisioning says who executes a requested reprovisioning.
 type Reprovisioning struct {
 	// ByModel says that the device's model took the event operator.reprovision;
-	// otherwise the service makes new credentials by itself.
+	// otherwise the service creates new credentials itself.
 	ByModel bool `json:"by_model"`
 	EventTaken
 }

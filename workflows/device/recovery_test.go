@@ -83,7 +83,7 @@ func TestAttemptsWithoutAnswerHaveFailed(t *testing.T) {
 	}
 }
 
-// The id of an invocation is no part of a tag: each would be a series of its own.
+// The id of an invocation is not part of a tag: each would be a series of its own.
 func TestTransitionPointsNameTheKindOfEvent(t *testing.T) {
 	h := newHarness(t, 0)
 	h.at(time.Second, crashLoop()...)
@@ -137,7 +137,7 @@ states:
 	}
 	h.RegisterDelayedCallback(func() {
 		if n := h.world.count(measure.Sequences); n != 0 {
-			t.Errorf("%d points left by themselves", n)
+			t.Errorf("%d points left on their own", n)
 		}
 		h.signal(device.Message{Channel: device.ChannelTelemetry, Data: map[string]any{"move": true}})
 	}, 2*time.Minute)

@@ -3,7 +3,7 @@ package device
 import "devicetwin/devicefsm"
 
 // Registry holds the models that a worker can run, by hash. Several versions of
-// one model may stand in it side by side; devices keep the one they run.
+// one model may be in it at the same time; devices keep the one they run.
 type Registry struct {
 	byHash map[string]*devicefsm.Model
 }

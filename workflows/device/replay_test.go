@@ -17,7 +17,7 @@ const historiesDir = "testdata/histories"
 
 // Histories that a real server recorded replay with today's code. A change that
 // breaks them breaks every device in the field: guard it with
-// workflow.GetVersion and record a new history beside the old ones.
+// workflow.GetVersion and record a new history in addition to the old ones.
 func TestRecordedHistoriesReplay(t *testing.T) {
 	files, err := filepath.Glob(historiesDir + "/*.json")
 	if err != nil || len(files) < 6 {

@@ -133,7 +133,7 @@ func TestARedeliveredRequestIsAppliedOnce(t *testing.T) {
 	}
 }
 
-// A device that comes back gets what is still desired of it, of each shadow, once.
+// A device that reconnects gets the delta of each shadow, once.
 func TestTheDeltaIsSentAgainOnConnect(t *testing.T) {
 	h := newTwinHarness(t, quietModel, 0)
 	h.ask(time.Second, "", "update", `{"state":{"desired":{"fan":"high"}}}`)

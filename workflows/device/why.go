@@ -43,7 +43,7 @@ type Reason struct {
 	Event string    `json:"event"` // after a delay, "after"
 	Cause Cause     `json:"cause"`
 	// Data is the event's, and Before and After are the context. What is longer
-	// than a KiB is the beginning of its JSON, as a text.
+	// than a KiB is the beginning of its JSON, as a string.
 	Data   json.RawMessage `json:"data,omitempty"`
 	Before json.RawMessage `json:"before,omitempty"`
 	After  json.RawMessage `json:"after,omitempty"`
@@ -74,7 +74,7 @@ func (d *run) explain(t devicefsm.Transition) {
 	}
 }
 
-// clippedText is a text, or its beginning.
+// clippedText is a string, or its beginning.
 func clippedText(s string, most int) string {
 	if len(s) <= most {
 		return s

@@ -34,7 +34,7 @@ type codecServeCommand struct {
 	} `embed:"" prefix:"codec-"`
 }
 
-// Run serves until it is told to stop.
+// Run serves until it is asked to stop.
 func (c *codecServeCommand) Run(ctx context.Context) error {
 	log := c.Log.Logger(os.Stderr)
 	keys, err := codec.ReadKeys(c.Temporal.Keys)

@@ -13,7 +13,7 @@ import (
 // healthCommand is "devicetwin health": what a container runs to find out about
 // itself, where there is no other program to ask with.
 type healthCommand struct {
-	URL string `arg:"" optional:"" help:"What to ask." default:"http://127.0.0.1:8090/readyz"`
+	URL string `arg:"" optional:"" help:"Address to check." default:"http://127.0.0.1:8090/readyz"`
 
 	Timeout time.Duration `help:"Longest wait for the answer." default:"5s"`
 }

@@ -59,7 +59,7 @@ func TestReadsTwin(t *testing.T) {
 
 // A transition says what it came from: the event's data, the guard, and the
 // context on both sides.
-func TestATransitionTellsWhy(t *testing.T) {
+func TestATransitionSaysWhy(t *testing.T) {
 	d := start(t, load(t, fanModel))
 	d.send("go", obj{"n": 2.0})
 	if d.out.Transitions != nil {

@@ -103,7 +103,7 @@ func TestDifferencesAreReported(t *testing.T) {
 	golden(t, "testdata/wrong.golden", r.String())
 }
 
-func TestUpdateMends(t *testing.T) {
+func TestUpdateFixesScripts(t *testing.T) {
 	m := loadModel(t, "testdata/lamp.yaml")
 	s := parse(t, "wrong.script", readFile(t, "testdata/wrong.script"))
 	text := s.Update(s.Run(m))

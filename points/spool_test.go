@@ -139,7 +139,7 @@ func TestSpoolCutsTornEnd(t *testing.T) {
 		b.restart()
 		b.put("c")
 		b.want(fmt.Sprintf("%d bytes cut", cut), b.get(), "ac")
-		if b.logs.Count("was cut") != 1 || b.counts.spoolDamages.Load() != 0 {
+		if b.logs.Count("was truncated") != 1 || b.counts.spoolDamages.Load() != 0 {
 			t.Errorf("log: %q", &b.logs)
 		}
 		b.close()

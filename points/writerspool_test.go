@@ -107,7 +107,7 @@ func TestInfluxSpoolDiskFull(t *testing.T) {
 		if st := b.w.counts; st.spoolPoints.Load() != 70 || st.waiting() != 70 || st.bytes() != 0 || st.dropped.Load() != 0 {
 			t.Errorf("disk is back: %+v", st)
 		}
-		if logs.Count("cannot be written") != 1 || logs.Count("can be written again") != 1 {
+		if logs.Count("cannot write the spool") != 1 || logs.Count("can be written again") != 1 {
 			t.Errorf("log: %q", logs)
 		}
 		b.drain()

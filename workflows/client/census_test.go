@@ -101,7 +101,7 @@ func TestCensusTellsOnceThatItFails(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		c.Run(ctx)
-		if told := strings.Count(log.String(), "not counted"); told != 1 || len(counter.asked) < 5 {
+		if told := strings.Count(log.String(), "cannot count"); told != 1 || len(counter.asked) < 5 {
 			t.Errorf("told %d times in %d counts, want once in at least 5", told, len(counter.asked))
 		}
 	})

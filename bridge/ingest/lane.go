@@ -52,8 +52,7 @@ func (e *entry) done() bool { return e.open == 0 }
 // nothing more waits for all before it on its lane [MQTT-4.6.0-2], and for none on
 // others.
 //
-// Deliver, Online and Close are called by the lane's source, Deliver by one
-// goroutine at a time.
+// Deliver, Online and Close are called by the lane's source, one at a time.
 type Lane struct {
 	ingest *Ingest
 	in     chan arrived
@@ -96,13 +95,16 @@ var errEnded = errors.New("nothing is taken any more")
 // ends; an error means that the message was not taken.
 func (l *Lane) Deliver(ctx context.Context, a Arrival, received []wire.Received, err error) error {
 	select {
+	case <-l.closed:
+		return errEnded
+	default:
+	}
+	select {
 	case l.in <- arrived{a, received, err}:
 		poke(l.ingest.arrivals)
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-l.closed:
-		return errEnded
 	case <-l.ingest.ended:
 		return errEnded
 	}
@@ -118,7 +120,7 @@ func (l *Lane) Online(resumed bool) {
 // drain, or after Close.
 func (l *Lane) Sent() <-chan struct{} { return l.sent }
 
-// Close ends the lane; no Deliver may run. Its acknowledgements are void: the
+// Close ends the lane. Its acknowledgements are void: the
 // source delivers again what it has none for, on the next lane of the stream.
 func (l *Lane) Close() {
 	close(l.closed)

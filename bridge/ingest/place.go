@@ -21,6 +21,10 @@ const (
 	retrying              // a batch that waits to be delivered again
 )
 
+func (p place) String() string {
+	return [...]string{"idle", "renewing", "resting", "ready", "in flight", "retrying"}[p]
+}
+
 // queues are the devices that are not idle, by their place.
 type queues struct {
 	// renewals also has devices that have left: they are passed over when their turn

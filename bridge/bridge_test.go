@@ -2,130 +2,18 @@ package bridge
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"devicetwin/bridge/ingest"
-	"devicetwin/device"
-	"devicetwin/devicefsm"
 	"devicetwin/mqtt"
 	"devicetwin/mqtt/mqtttest"
 )
-
-// errDown is a sink's error that passes.
-var errDown = errors.New("temporal is down")
-
-// fakeSink accepts after a while, or fails as long as down is set.
-type fakeSink struct {
-	takes time.Duration
-
-	mu       sync.Mutex
-	down     bool
-	failing  string   // a device whose signals fail
-	accepted []string // device:id
-	attempts int
-}
-
-func (s *fakeSink) Deliver(ctx context.Context, d device.Delivery) error {
-	select {
-	case <-time.After(s.takes):
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.attempts++
-	if s.down || string(d.ID) == s.failing {
-		return errDown
-	}
-	for _, m := range d.Batch.Messages {
-		s.accepted = append(s.accepted, fmt.Sprintf("%s:%v", d.ID, m.Data["id"]))
-	}
-	return nil
-}
-
-func (s *fakeSink) setDown(down bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.down = down
-}
-
-func (s *fakeSink) got() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return strings.Join(s.accepted, " ")
-}
-
-// rig is a running bridge with a fake broker and a fake Temporal.
-type rig struct {
-	*Bridge
-	t      *testing.T
-	broker *mqtttest.Broker
-	temp   *fakeSink
-	logs   *logLines
-	stop   context.CancelFunc
-	ended  chan error
-
-	mu    sync.Mutex
-	acked []string
-}
-
-func startRig(t *testing.T, cfg Config, plan ...mqtttest.Plan) *rig {
-	t.Helper()
-	r := &rig{
-		t: t, broker: &mqtttest.Broker{Plans: plan}, temp: &fakeSink{takes: time.Millisecond},
-		logs: &logLines{}, ended: make(chan error, 1),
-	}
-	b, err := New(cfg, Deps{Model: testModel{}, Sink: r.temp, Log: r.logs.logger(), Metrics: prometheus.NewRegistry()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.dial, b.probe = r.broker.Dial, r.broker.Dial
-	r.Bridge = b
-	var ctx context.Context
-	ctx, r.stop = context.WithCancel(t.Context())
-	go func() { r.ended <- b.Run(ctx) }()
-	synctest.Wait()
-	return r
-}
-
-func (r *rig) end() {
-	r.t.Helper()
-	r.stop()
-	if err := <-r.ended; err != nil {
-		r.t.Errorf("run: %v", err)
-	}
-}
-
-// deliver publishes to the bridge over its current connection.
-func (r *rig) deliver(device string, id int, dup bool) {
-	r.broker.Last().Deliver(mqtt.Message{
-		Topic: "devices/" + device + "/telemetry", Dup: dup, At: time.Now().UTC(),
-		Payload: fmt.Appendf(nil, `{"hot":1,"id":%d}`, id),
-		Ack: func() {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.acked = append(r.acked, fmt.Sprint(id))
-		},
-	})
-}
-
-func (r *rig) acks() string {
-	synctest.Wait()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return strings.Join(r.acked, " ")
-}
 
 func TestMessagesAreAcknowledgedOnceAccepted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -153,39 +41,6 @@ func TestMessagesAreAcknowledgedOnceAccepted(t *testing.T) {
 		r.end()
 		if !r.broker.Last().Closed() {
 			t.Error("connection left open")
-		}
-	})
-}
-
-func TestStopWaitsForWhatIsInFlight(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := startRig(t, DefaultConfig())
-		r.temp.takes = 3 * time.Second
-		for id := 1; id <= 3; id++ {
-			r.deliver("d", id, false)
-		}
-		synctest.Wait()
-		r.end()
-		if got := r.acks(); got != "1 2 3" {
-			t.Errorf("acknowledged: %s", got)
-		}
-	})
-}
-
-func TestStopGivesUpInTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		cfg := DefaultConfig()
-		r := startRig(t, cfg)
-		r.temp.setDown(true)
-		r.deliver("d", 1, false)
-		synctest.Wait()
-		began := time.Now()
-		r.end()
-		if took := time.Since(began); took > cfg.DrainTimeout+2*time.Second {
-			t.Errorf("stopped after %v", took)
-		}
-		if got := r.acks(); got != "" {
-			t.Errorf("acknowledged: %s", got)
 		}
 	})
 }
@@ -389,13 +244,6 @@ func TestStuckDeviceInARunningBridge(t *testing.T) {
 	})
 }
 
-// stuckConfig has a small window and no quota but the time of a stuck device.
-func stuckConfig() Config {
-	cfg := DefaultConfig()
-	cfg.QuotaRate, cfg.QuotaBurst, cfg.QuotaWaiting, cfg.Window = 0, 0, 0, 10
-	return cfg
-}
-
 func TestRetainedMessagesAreNoInput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := startRig(t, DefaultConfig())
@@ -413,52 +261,6 @@ func TestRetainedMessagesAreNoInput(t *testing.T) {
 	})
 }
 
-func TestShutdownObeysTheTimeOfItsCaller(t *testing.T) {
-	for name, take := range map[string]time.Duration{"all is well": 500 * time.Millisecond, "never": time.Hour} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := startRig(t, DefaultConfig())
-				r.temp.takes = take
-				r.deliver("d", 1, false)
-				synctest.Wait()
-				began := time.Now()
-				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-				defer cancel()
-				if err := r.Shutdown(ctx); err != nil {
-					t.Errorf("shut down: %v", err)
-				}
-				if took := time.Since(began); took > 3*time.Second || err(<-r.ended) {
-					t.Errorf("ended after %v", took)
-				}
-				if acked := r.acks() == "1"; acked != (take < time.Hour) {
-					t.Errorf("acknowledged %q", r.acks())
-				}
-				if last := r.broker.Last().Published(); !strings.Contains(last[len(last)-1], `"offline","reason":"stopped"`) {
-					t.Errorf("the last status is %q", last)
-				}
-			})
-		})
-	}
-}
-
-func err(err error) bool { return err != nil }
-
-func TestTwinFilters(t *testing.T) {
-	cfg := DefaultConfig()
-	b, err := New(DefaultConfig(), Deps{Model: testModel{}, Sink: &fakeSink{}})
-	if err != nil || !slices.Equal(b.cfg.Subscribe, []string{"devices/#", "$aws/things/+/shadow/#"}) {
-		t.Errorf("subscriptions %q, %v", b.cfg.Subscribe, err)
-	}
-	cfg.Wire.ShadowTopics = []string{"things/{id}", "bad"}
-	if err := cfg.Validate(); err == nil || strings.Count(err.Error(), "topic template") != 2 {
-		t.Errorf("bad templates: %v", err)
-	}
-	cfg.Wire.ShadowTopics = []string{"devices/{id}[/{shadow}]", "bridge/{id}[/{shadow}]"}
-	if err := cfg.Validate(); err == nil || strings.Count(err.Error(), "it takes in") != 5 {
-		t.Errorf("templates that take in other topics: %v", err)
-	}
-}
-
 func TestPartitionOfASharedSubscription(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.Partition = ingest.Partition{Index: 1, Of: 3}
@@ -467,45 +269,3 @@ func TestPartitionOfASharedSubscription(t *testing.T) {
 		t.Errorf("a share of a shared subscription: %v", err)
 	}
 }
-
-// testModel finds everything relevant but telemetry without a "hot" key.
-type testModel struct{}
-
-func (testModel) Name() string { return "pump" }
-func (testModel) Hash() string { return "pump-hash" }
-
-func (testModel) Relevant(m device.Message) bool {
-	_, hot := m.Data["hot"]
-	return hot || m.Channel != device.ChannelTelemetry
-}
-
-func (t testModel) Pass(_ *devicefsm.Filter, m device.Message) bool { return t.Relevant(m) }
-func (t testModel) MayLeaveOut(m device.Message) bool               { return !t.Relevant(m) }
-func (testModel) Liveness() (time.Duration, time.Duration)          { return 0, 0 }
-
-// logLines is a log to be looked at.
-type logLines struct {
-	mu    sync.Mutex
-	lines []string
-}
-
-func (l *logLines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.lines = append(l.lines, string(p))
-	return len(p), nil
-}
-
-func (l *logLines) count(part string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	n := 0
-	for _, line := range l.lines {
-		if strings.Contains(line, part) {
-			n++
-		}
-	}
-	return n
-}
-
-func (l *logLines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }

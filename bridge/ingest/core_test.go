@@ -355,66 +355,6 @@ func TestGaps(t *testing.T) {
 	}
 }
 
-func TestLivenessIsRenewedOncePerTolerance(t *testing.T) {
-	b := newBench(DefaultConfig(), testModel{silentAfter: 5 * time.Minute, tolerance: 30 * time.Second})
-	cold := func() {
-		b.deliver("devices/d/telemetry", `{"temperature":20}`, "", false)
-		for b.inFlight > 0 {
-			b.accept("d")
-		}
-	}
-	for range 121 { // two minutes, one message a second
-		cold()
-		b.now = b.now.Add(time.Second)
-	}
-	for i, s := range b.out.signals {
-		if s.ids() != device.MessageSeen {
-			t.Errorf("signalled %s", s.ids())
-		}
-		if i == 0 {
-			continue
-		}
-		at, before := s.batch.Messages[0].Time, b.out.signals[i-1].batch.Messages[0].Time
-		if between := at.Sub(before); between < 22*time.Second || between > 30*time.Second {
-			t.Errorf("renewed after %v", between)
-		}
-	}
-	n := len(b.out.signals)
-	if n < 5 || n > 6 {
-		t.Fatalf("%d renewals in two minutes", n)
-	}
-	b.hot("d", 1)
-	b.accept("d")
-	for range 22 {
-		b.now = b.now.Add(time.Second)
-		cold()
-	}
-	if got := len(b.out.signals); got != n+1 {
-		t.Errorf("%d signals more, want 1: a relevant message renews too", got-n)
-	}
-	b.deliver("devices/d/status", `{"status":"offline"}`, "", false)
-	b.accept("d")
-	b.now = b.now.Add(8 * time.Second)
-	cold()
-	if got := len(b.out.signals); got != n+3 {
-		t.Errorf("%d signals more, want 3: a last will does not renew", got-n)
-	}
-}
-
-func TestSilenceShorterThanToleranceEndsAtOnce(t *testing.T) {
-	b := newBench(DefaultConfig(), testModel{silentAfter: 5 * time.Second, tolerance: time.Minute})
-	for _, pause := range []time.Duration{0, time.Second, 6 * time.Second, time.Second} {
-		b.now = b.now.Add(pause)
-		b.deliver("devices/d/telemetry", `{}`, "", false)
-		for !b.idle() {
-			b.accept("d")
-		}
-	}
-	if n := len(b.out.signals); n != 2 {
-		t.Errorf("%d renewals, expected the first message and the one after the silence", n)
-	}
-}
-
 func TestDevicesAreForgotten(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.MaxDevices = 2

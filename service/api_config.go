@@ -13,19 +13,19 @@ import (
 
 // APIConfig is the operator's HTTP API.
 type APIConfig struct {
-	Listen    string `help:"Address of the operator's HTTP API; empty for none." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	Listen    string `help:"Address of the operator's HTTP API; empty for none." placeholder:"HOST:PORT"`
 	CertFile  string `help:"PEM file of the API's certificate, and those between it and its authority; turns TLS on. Read again when it changes." placeholder:"FILE"`
 	KeyFile   string `help:"PEM file of the certificate's key." placeholder:"FILE"`
 	TokenFile string `help:"File with the hashes of the tokens that are let in; \"devicetwin token new\" makes its lines. Read again when it changes." placeholder:"FILE"`
 
 	OIDCIssuer   string `name:"oidc-issuer" help:"URL of the issuer of JSON Web Tokens that are let in." placeholder:"URL"`
 	OIDCAudience string `name:"oidc-audience" help:"Audience that such a token must have."`
-	OIDCClaim    string `name:"oidc-claim" help:"Claim that holds its scopes: read, operate, admin." default:"scope"`
+	OIDCClaim    string `name:"oidc-claim" help:"Claim that holds its scopes: read, operate, admin."`
 	OIDCPrefix   string `name:"oidc-prefix" help:"What stands before our scopes in that claim, as in devicetwin:read." placeholder:"devicetwin:"`
 
 	Audit   string        `help:"File to which every change that is asked for is appended, as JSON lines; by default they go to the log." placeholder:"FILE"`
-	Timeout time.Duration `help:"Longest time of a request that is no stream." default:"10s"`
-	Streams int           `help:"Streams at once." default:"200"`
+	Timeout time.Duration `help:"Longest time of a request that is no stream."`
+	Streams int           `help:"Streams at once."`
 }
 
 func (c APIConfig) oidcConfig() api.OIDCConfig {

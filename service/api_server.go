@@ -18,30 +18,30 @@ import (
 )
 
 // startAPI listens, and serves until the service is closed.
-func (s *Service) startAPI(c Config, backend api.Backend, metrics prometheus.Registerer) error {
-	o := api.DefaultOptions()
+func (s *Service) startAPI(p Plan, backend api.Backend, metrics prometheus.Registerer) error {
+	c, o := p.API, api.DefaultOptions()
 	o.Backend, o.Log, o.Metrics = backend, s.log, metrics
-	o.Timeout, o.Stream.Most = c.API.Timeout, c.API.Streams
+	o.Timeout, o.Stream.Most = c.Timeout, c.Streams
 	var err error
-	if o.Auth, err = c.API.authenticator(s.log); err != nil {
+	if o.Auth, err = c.authenticator(s.log); err != nil {
 		return err
 	}
-	audit, closeAudit, err := c.API.auditLog(c.Log, s.log)
+	audit, closeAudit, err := c.auditLog(p.Audit, s.log)
 	if err != nil {
 		return err
 	}
-	s.onClose(func(context.Context) error { return closeAudit() })
+	s.onClose("audit log of the API", func(context.Context) error { return closeAudit() })
 	o.Audit = audit
 	handler, err := api.New(o)
 	if err != nil {
 		return fmt.Errorf("make the API: %w", err)
 	}
-	listener, err := c.API.listener()
+	listener, err := c.listener()
 	if err != nil {
 		return err
 	}
-	s.apiURL = c.API.url(listener.Addr())
-	c.API.tellAccess(s.log, s.apiURL)
+	s.apiURL = c.url(listener.Addr())
+	c.tellAccess(s.log, s.apiURL)
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
@@ -53,8 +53,8 @@ func (s *Service) startAPI(c Config, backend api.Backend, metrics prometheus.Reg
 			s.fail(fmt.Errorf("serve the API: %w", err))
 		}
 	}()
-	s.onClose(func(ctx context.Context) error {
-		handler.Close() // streams would go on for ever
+	s.onClose("API", func(ctx context.Context) error {
+		handler.Close() // streams would never end
 		err := server.Shutdown(ctx)
 		<-served
 		return err

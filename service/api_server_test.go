@@ -28,11 +28,9 @@ import (
 func serveAPI(t *testing.T, log io.Writer, c APIConfig) *Service {
 	t.Helper()
 	c.Listen, c.Timeout, c.Streams = "127.0.0.1:0", 200*time.Millisecond, 10
-	config := Config{
-		Temporal: TemporalConfig{Address: "127.0.0.1:1", Namespace: "default", TaskQueue: "devices"},
-		HTTP:     HTTPConfig{Listen: "127.0.0.1:0"}, API: &c,
-	}
-	service, err := config.StartService(nil, nil, slog.New(slog.NewTextHandler(log, nil)))
+	config := withoutServers()
+	config.API = c
+	service, err := Start(config, API, slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

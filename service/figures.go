@@ -1,8 +1,8 @@
 package service
 
 import (
+	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -49,19 +49,6 @@ func processGroups(process string) []figures.Group {
 	}
 }
 
-// processName names a process in its figures: as its bridge is called, or its
-// worker, or the machine.
-func processName(b *BridgeConfig, w *WorkerConfig) string {
-	switch {
-	case b != nil:
-		return b.ID
-	case w != nil && w.ID != "":
-		return w.ID
-	}
-	host, _ := os.Hostname()
-	return host
-}
-
 // bridgeGroup is the metrics of a bridge that become points.
 func bridgeGroup(id string) figures.Group {
 	return figures.Group{
@@ -70,34 +57,39 @@ func bridgeGroup(id string) figures.Group {
 	}
 }
 
-func (s *Service) startFigures(b *BridgeConfig, w *WorkerConfig, metrics prometheus.Gatherer, to deviceworkflow.PointWriter) {
+func (s *Service) startFigures(p Plan, metrics prometheus.Gatherer, to deviceworkflow.PointWriter) {
 	if _, nowhere := to.(discard); nowhere {
 		return
 	}
-	groups := processGroups(processName(b, w))
-	if b != nil {
-		groups = append(groups, bridgeGroup(b.ID))
+	groups := processGroups(p.Process)
+	if p.Parts.has(Bridge) {
+		groups = append(groups, bridgeGroup(p.Bridge.ID))
 	}
 	figures := &figures.Writer{Gatherer: metrics, Points: to, Groups: groups, Every: figuresEvery, Log: s.log}
-	s.background(figures.Run)
+	s.background("writer of figures", figures.Run)
 }
 
-func (s *Service) startCensus(c Config, every time.Duration, temporal client.Client, models []*devicefsm.Model, points deviceworkflow.PointWriter) {
-	if _, nowhere := points.(discard); nowhere || every == 0 {
+func (s *Service) startCensus(p Plan, temporal client.Client, models []*devicefsm.Model, points deviceworkflow.PointWriter) {
+	if _, nowhere := points.(discard); nowhere || p.Worker.CountEvery == 0 {
 		return
 	}
 	census := &twinclient.Census{
-		Counter: c.Temporal.Twins(temporal, models[0]), Points: points, Models: models, Every: every, Log: s.log,
+		Counter: p.Temporal.Twins(temporal, "", ""), Points: points, Models: models, Every: p.Worker.CountEvery, Log: s.log,
 	}
-	s.background(census.Run)
+	s.background("count of devices", census.Run)
 }
 
-// checkNames refuses models whose telemetry would be mixed with our own points.
+// checkNames refuses models whose telemetry would be mixed with the service's own
+// points.
 func checkNames(models []*devicefsm.Model) error {
+	var faults []error
 	for _, m := range models {
 		if measure.Taken(m.Name()) {
-			return &ConfigError{fmt.Errorf("model %s: its telemetry would go to a measurement of the service itself: give it another name", m.Name())}
+			faults = append(faults, fmt.Errorf("model %s: the name is that of a measurement of the service itself: choose another one", m.Name()))
 		}
+	}
+	if len(faults) > 0 {
+		return &ConfigError{errors.Join(faults...)}
 	}
 	return nil
 }

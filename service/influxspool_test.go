@@ -17,7 +17,8 @@ func TestServiceSpool(t *testing.T) {
 	start := func(spool string) (*Service, error) {
 		config := withoutServers()
 		config.Influx.Spool = spool
-		return config.StartService(nil, &WorkerConfig{Credentials: filepath.Join(dir, "credentials"), RunEvents: 10}, slog.New(slog.DiscardHandler))
+		config.Worker.Credentials = filepath.Join(dir, "credentials")
+		return Start(config, Worker, slog.New(slog.DiscardHandler))
 	}
 	file := filepath.Join(dir, "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {

@@ -35,7 +35,7 @@ func TestInfluxTLS(t *testing.T) {
 	defer server.Close()
 
 	cert, key := ours.issue("bridge")
-	write := func(c InfluxConfig) (written float64) {
+	write := func(c InfluxServer) (written float64) {
 		t.Helper()
 		c.URL, c.Bucket = server.URL, "b"
 		config := c.Points()
@@ -50,12 +50,12 @@ func TestInfluxTLS(t *testing.T) {
 		writer.Run(ctx)
 		return writer.Metric("points_written_total")
 	}
-	if s := write(InfluxConfig{CAFile: ours.file, CertFile: cert, KeyFile: key}); s != 1 {
+	if s := write(InfluxServer{CAFile: ours.file, CertFile: cert, KeyFile: key}); s != 1 {
 		t.Errorf("with the right files: %v written", s)
 	} else if name := <-written; name != "bridge" {
 		t.Errorf("the client is %q", name)
 	}
-	for name, c := range map[string]InfluxConfig{
+	for name, c := range map[string]InfluxServer{
 		"no certificate":    {CAFile: ours.file},
 		"another authority": {CAFile: theirs.file, CertFile: cert, KeyFile: key},
 		"the system's":      {CertFile: cert, KeyFile: key},
@@ -64,7 +64,7 @@ func TestInfluxTLS(t *testing.T) {
 			t.Errorf("%s: %v written", name, s)
 		}
 	}
-	if _, err := points.NewWriter((InfluxConfig{URL: server.URL, Bucket: "b", CAFile: "/nowhere"}).Points(), nil, slog.New(slog.DiscardHandler)); err == nil {
+	if _, err := points.NewWriter((InfluxServer{URL: server.URL, Bucket: "b", CAFile: "/nowhere"}).Points(), nil, slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("an authority that is not there is taken")
 	}
 }

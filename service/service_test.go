@@ -23,22 +23,18 @@ func write(t *testing.T, name, content string) string {
 
 // withoutServers is a configuration whose servers are all away.
 func withoutServers() Config {
-	return Config{
-		MQTT:     MQTTConfig{URL: []string{"tcp://127.0.0.1:1"}, TopicPrefix: "devices"},
-		Temporal: TemporalConfig{Address: "127.0.0.1:1", Namespace: "default", TaskQueue: "devices"},
-		Influx:   InfluxConfig{URL: "http://127.0.0.1:1", Bucket: "b"},
-		Model:    ModelConfig{Model: pump},
-		HTTP:     HTTPConfig{Listen: "127.0.0.1:0"},
-	}
+	c := DefaultConfig()
+	c.MQTT.URL, c.Temporal.Address, c.Influx.URL = []string{"tcp://127.0.0.1:1"}, "127.0.0.1:1", "http://127.0.0.1:1"
+	c.Model.Model, c.HTTP.Listen, c.API.Listen = pump, "127.0.0.1:0", ""
+	return c
 }
 
 // startWithoutServers starts bridge and worker while their servers are away.
 func startWithoutServers(t *testing.T) *Service {
 	t.Helper()
 	config := withoutServers()
-	service, err := config.StartService(
-		&BridgeConfig{ID: "b", MaxPayload: 1000, Window: 10, BatchMessages: 10, SignalsInFlight: 1},
-		&WorkerConfig{Credentials: t.TempDir(), RunEvents: 10}, slog.New(slog.DiscardHandler))
+	config.Worker.Credentials = t.TempDir()
+	service, err := Start(config, Bridge|Worker, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

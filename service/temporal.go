@@ -9,18 +9,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.temporal.io/sdk/client"
 	tlog "go.temporal.io/sdk/log"
-	"go.temporal.io/sdk/worker"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 
 	"devicetwin/api"
-	"devicetwin/devicefsm"
 	twinclient "devicetwin/workflows/client"
 )
 
 // Dial makes a client that connects when it is first used, so that a
-// process starts, and says that it is not ready, while Temporal is away.
-func (c TemporalConfig) Dial(metrics prometheus.Registerer, log *slog.Logger) (client.Client, error) {
+// process starts, and reports that it is not ready, while Temporal is unreachable.
+func (c TemporalServer) Dial(metrics prometheus.Registerer, log *slog.Logger) (client.Client, error) {
 	handler, err := temporalMetrics(metrics, log)
 	if err != nil {
 		return nil, err
@@ -33,7 +31,7 @@ func (c TemporalConfig) Dial(metrics prometheus.Registerer, log *slog.Logger) (c
 			})},
 		},
 	}
-	if c.onThisMachine() {
+	if c.onThisHost() {
 		// The SDK's default is gzip, which costs more here than it saves.
 		options.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
 	}
@@ -54,7 +52,7 @@ func (c TemporalConfig) Dial(metrics prometheus.Registerer, log *slog.Logger) (c
 	return temporal, nil
 }
 
-func (c TemporalConfig) onThisMachine() bool {
+func (c TemporalServer) onThisHost() bool {
 	host, _, err := net.SplitHostPort(c.Address)
 	return err == nil && api.IsLoopback(host)
 }
@@ -65,24 +63,8 @@ func temporalLogger(log *slog.Logger) tlog.Logger {
 	return tlog.NewStructuredLogger(slog.New(leastLevel{log.Handler(), slog.LevelWarn}))
 }
 
-// stickyWorkflows is how many device workflows a worker keeps in memory; any
-// other is rebuilt from its history when it gets a signal.
-const stickyWorkflows = 20_000
-
-// workerOptions have pollers that follow the load: with a fixed number, a burst
-// of new devices waits while the CPU idles.
-func workerOptions() worker.Options {
-	pollers := worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{})
-	return worker.Options{
-		WorkflowTaskPollerBehavior:             pollers,
-		ActivityTaskPollerBehavior:             pollers,
-		MaxConcurrentWorkflowTaskExecutionSize: 200,
-		MaxConcurrentActivityExecutionSize:     200,
-		WorkerStopTimeout:                      ShutdownTimeout,
-	}
-}
-
-// Twins makes the client of the device workflows.
-func (c TemporalConfig) Twins(temporal client.Client, model *devicefsm.Model) *twinclient.Client {
-	return twinclient.New(temporal, c.Namespace, c.TaskQueue, model.Hash())
+// Twins makes the client of the device workflows. It starts new ones on the task
+// queue with the model of the hash; both may be empty where none are started.
+func (c TemporalServer) Twins(temporal client.Client, taskQueue, model string) *twinclient.Client {
+	return twinclient.New(temporal, c.Namespace, taskQueue, model)
 }

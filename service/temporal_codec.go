@@ -11,7 +11,7 @@ import (
 )
 
 // encrypt lets a client encrypt what it gives to Temporal, if there are keys.
-func (c TemporalConfig) encrypt(options *client.Options) error {
+func (c TemporalServer) encrypt(options *client.Options) error {
 	if c.Keys == "" {
 		return nil
 	}

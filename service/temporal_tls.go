@@ -8,7 +8,7 @@ import (
 
 // tlsConfig is nil where the connection is not encrypted. The error reports
 // every fault.
-func (c TemporalConfig) tlsConfig() (*tls.Config, error) {
+func (c TemporalServer) tlsConfig() (*tls.Config, error) {
 	if !c.TLS && c.APIKey == "" && c.CAFile == "" && c.CertFile == "" && c.KeyFile == "" && c.ServerName == "" {
 		return nil, nil
 	}

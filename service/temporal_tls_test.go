@@ -89,16 +89,16 @@ func TestTemporalTLS(t *testing.T) {
 	strange, strangeKey := theirs.issue("worker")
 	for _, tt := range []struct {
 		name   string
-		config TemporalConfig
+		config TemporalServer
 		good   bool
 	}{
-		{"both know each other", TemporalConfig{CAFile: ours.file, CertFile: cert, KeyFile: key}, true},
-		{"by the name of the certificate", TemporalConfig{CAFile: ours.file, CertFile: cert, KeyFile: key, ServerName: "temporal"}, true},
-		{"another name", TemporalConfig{CAFile: ours.file, CertFile: cert, KeyFile: key, ServerName: "other"}, false},
-		{"no certificate of ours", TemporalConfig{CAFile: ours.file}, false},
-		{"certificate of a strange authority", TemporalConfig{CAFile: ours.file, CertFile: strange, KeyFile: strangeKey}, false},
-		{"server of a strange authority", TemporalConfig{CAFile: theirs.file, CertFile: cert, KeyFile: key}, false},
-		{"authorities of the system", TemporalConfig{TLS: true, CertFile: cert, KeyFile: key}, false},
+		{"both know each other", TemporalServer{CAFile: ours.file, CertFile: cert, KeyFile: key}, true},
+		{"by the name of the certificate", TemporalServer{CAFile: ours.file, CertFile: cert, KeyFile: key, ServerName: "temporal"}, true},
+		{"another name", TemporalServer{CAFile: ours.file, CertFile: cert, KeyFile: key, ServerName: "other"}, false},
+		{"no certificate of ours", TemporalServer{CAFile: ours.file}, false},
+		{"certificate of a strange authority", TemporalServer{CAFile: ours.file, CertFile: strange, KeyFile: strangeKey}, false},
+		{"server of a strange authority", TemporalServer{CAFile: theirs.file, CertFile: cert, KeyFile: key}, false},
+		{"authorities of the system", TemporalServer{TLS: true, CertFile: cert, KeyFile: key}, false},
 	} {
 		config, err := tt.config.tlsConfig()
 		if err != nil {
@@ -118,7 +118,7 @@ func TestTemporalTLS(t *testing.T) {
 
 func mustLoad(t *testing.T, file string) *x509.Certificate {
 	t.Helper()
-	config, err := TemporalConfig{CAFile: file}.tlsConfig()
+	config, err := TemporalServer{CAFile: file}.tlsConfig()
 	if err != nil || config.RootCAs == nil {
 		t.Fatalf("read %s: %v", file, err)
 	}
@@ -131,14 +131,14 @@ func mustLoad(t *testing.T, file string) *x509.Certificate {
 }
 
 func TestFaultsOfTemporalTLS(t *testing.T) {
-	if config, err := (TemporalConfig{}).tlsConfig(); config != nil || err != nil {
+	if config, err := (TemporalServer{}).tlsConfig(); config != nil || err != nil {
 		t.Errorf("without settings: %v, %v", config, err)
 	}
-	if config, err := (TemporalConfig{APIKey: "k"}).tlsConfig(); config == nil || err != nil {
+	if config, err := (TemporalServer{APIKey: "k"}).tlsConfig(); config == nil || err != nil {
 		t.Errorf("with an API key: %v, %v", config, err)
 	}
 	text := write(t, "text.pem", "no certificate")
-	_, err := TemporalConfig{CAFile: text, CertFile: text}.tlsConfig()
+	_, err := TemporalServer{CAFile: text, CertFile: text}.tlsConfig()
 	for _, says := range []string{"no PEM certificate in " + text, "expected both or neither"} {
 		if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("got %v, and not %q", err, says)

@@ -2,15 +2,104 @@ package service
 
 import (
 	"context"
+	"devicetwin/devicefsm"
+	"devicetwin/internal/credentials"
+	"devicetwin/wire"
+	deviceworkflow "devicetwin/workflows/device"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 )
 
-// workerRun starts a worker as soon as Temporal is there, and stops it.
+// loadModels reads the models, and refuses those that this service cannot run.
+func (p Plan) loadModels() ([]*devicefsm.Model, error) {
+	if !p.Parts.has(Bridge | Worker) {
+		return nil, nil // the API needs none
+	}
+	models, err := p.Models.LoadModels()
+	if err != nil {
+		return nil, err
+	}
+	faults := []error{checkNames(models)}
+	if p.Parts.has(Worker) {
+		faults = append(faults, checkSources(models))
+	}
+	if len(models) == 0 {
+		faults = append(faults, errors.New("no model in the folders of --models"))
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, &ConfigError{err}
+	}
+	return models, nil
+}
+
+// checkSources refuses models that invoke an activity that this worker does not
+// have: it would be retried for an hour.
+func checkSources(models []*devicefsm.Model) error {
+	var faults []error
+	for _, m := range models {
+		for _, src := range m.Sources() {
+			if known := deviceworkflow.Invocable(); !slices.Contains(known, src) {
+				faults = append(faults, fmt.Errorf("model %s invokes %q: no such activity; expected one of %s", m.Name(), src, strings.Join(known, ", ")))
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// stickyWorkflows is how many device workflows a worker keeps in memory; any
+// other is rebuilt from its history when it gets a signal.
+const stickyWorkflows = 20_000
+
+// workerOptions have pollers that follow the load: with a fixed number, a burst
+// of new devices waits while the CPU idles.
+func workerOptions() worker.Options {
+	pollers := worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{})
+	return worker.Options{
+		WorkflowTaskPollerBehavior:             pollers,
+		ActivityTaskPollerBehavior:             pollers,
+		MaxConcurrentWorkflowTaskExecutionSize: 200,
+		MaxConcurrentActivityExecutionSize:     200,
+		WorkerStopTimeout:                      partTimeout - time.Second, // then it can still report what it left
+	}
+}
+
+func (s *Service) startWorker(p Plan, temporal client.Client, models []*devicefsm.Model,
+	publisher deviceworkflow.Publisher, points deviceworkflow.PointWriter) (func(context.Context) error, error) {
+	store, err := credentials.Open(p.Worker.Credentials)
+	if err != nil {
+		return nil, err
+	}
+	dialect, err := wire.New(p.Worker.Wire)
+	if err != nil {
+		return nil, &ConfigError{err} // it was checked before
+	}
+	registry := deviceworkflow.NewRegistry(models...)
+	options := workerOptions()
+	options.OnFatalError = func(err error) { s.fail(fmt.Errorf("worker: %w", err)) }
+	worker.SetStickyWorkflowCacheSize(stickyWorkflows)
+	device := &deviceworkflow.Workflow{Models: registry, RunEvents: p.Worker.RunEvents, Twin: p.Worker.Twin}
+	activities := &deviceworkflow.Activities{
+		Dialect: dialect, Publisher: publisher, Points: points, Provisioner: store, Models: registry,
+		Topics: p.Worker.Topics, Receivers: p.Worker.Receivers,
+	}
+	run := &workerRun{log: s.log, make: func() worker.Worker {
+		made := worker.New(temporal, p.TaskQueue, options)
+		deviceworkflow.Register(made, device, activities)
+		return made
+	}}
+	s.background("worker", run.run)
+	return run.ready, nil
+}
+
+// workerRun starts a worker as soon as Temporal is reachable, and stops it.
 type workerRun struct {
 	// make makes a worker; one that could not start can't be started again.
 	make    func() worker.Worker
@@ -20,7 +109,7 @@ type workerRun struct {
 
 func (r *workerRun) run(ctx context.Context) {
 	const longest = 10 * time.Second
-	told := false
+	warned := false
 	var w worker.Worker
 	for wait := 250 * time.Millisecond; ; wait = min(2*wait, longest) {
 		w = r.make()
@@ -28,9 +117,9 @@ func (r *workerRun) run(ctx context.Context) {
 		if err == nil {
 			break
 		}
-		if !told {
-			r.log.Warn("the worker waits for Temporal", "error", err)
-			told = true
+		if !warned {
+			r.log.Warn("worker is waiting for Temporal", "error", err)
+			warned = true
 		}
 		select {
 		case <-ctx.Done():
@@ -38,8 +127,8 @@ func (r *workerRun) run(ctx context.Context) {
 		case <-time.After(wait):
 		}
 	}
-	if told {
-		r.log.Info("Temporal is there")
+	if warned {
+		r.log.Info("connected to Temporal")
 	}
 	r.started.Store(true)
 	<-ctx.Done()
@@ -48,7 +137,7 @@ func (r *workerRun) run(ctx context.Context) {
 
 func (r *workerRun) ready(context.Context) error {
 	if !r.started.Load() {
-		return errors.New("waits for Temporal")
+		return errors.New("waiting for Temporal")
 	}
 	return nil
 }

@@ -62,19 +62,15 @@ const (
 // pahoDialer makes links to the broker, each with a client of its own: a client
 // that reconnects automatically would hide whether the session is still there, and
 // would decide about repetitions in the device's place.
-func pahoDialer(broker string, secure *tls.Config) (dialer, error) {
-	u, err := url.Parse(broker)
-	if err != nil {
-		return nil, fmt.Errorf("read broker address: %w", err)
-	}
-	open, err := opener(u, secure)
-	if err != nil {
-		return nil, err
+func pahoDialer(brokers []string, secure *tls.Config) (dialer, error) {
+	for _, b := range brokers {
+		if err := checkBroker(b); err != nil {
+			return nil, err
+		}
 	}
 	return func(ctx context.Context, c call) (link, error) {
 		l := &pahoLink{gone: make(chan struct{})}
 		options := mqtt.NewClientOptions().
-			AddBroker(broker).
 			SetClientID(c.client).
 			SetUsername(c.credentials.username).
 			SetPassword(c.credentials.password).
@@ -89,13 +85,16 @@ func pahoDialer(broker string, secure *tls.Config) (dialer, error) {
 			SetBinaryWill(c.willTopic, c.will, 1, false).
 			SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { c.receive(m.Topic(), m.Payload()) }).
 			SetConnectionLostHandler(func(mqtt.Client, error) { l.end() }).
-			SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) {
-				conn, err := open(ctx)
+			SetCustomOpenConnectionFn(func(u *url.URL, _ mqtt.ClientOptions) (net.Conn, error) {
+				conn, err := open(ctx, u, secure)
 				if err == nil {
 					l.conn = conn
 				}
 				return conn, err
 			})
+		for _, b := range brokers { // which the client tries in turn
+			options.AddBroker(b)
+		}
 		l.client = mqtt.NewClient(options)
 		if err := l.connect(ctx, c); err != nil {
 			l.leave()
@@ -105,21 +104,30 @@ func pahoDialer(broker string, secure *tls.Config) (dialer, error) {
 	}, nil
 }
 
-// opener is how to open a connection to an address of this kind.
-func opener(u *url.URL, secure *tls.Config) (func(context.Context) (net.Conn, error), error) {
+// checkBroker reports an address that open does not know.
+func checkBroker(broker string) error {
+	u, err := url.Parse(broker)
+	if err != nil {
+		return fmt.Errorf("broker address: %w", err)
+	}
+	switch u.Scheme {
+	case "tcp", "mqtt", "ssl", "tls", "mqtts", "ws", "wss":
+		return nil
+	}
+	return fmt.Errorf("broker address: expected tcp://, mqtt://, ssl://, mqtts://, ws:// or wss://, found %q", u.Redacted())
+}
+
+// open opens a connection to a broker.
+func open(ctx context.Context, u *url.URL, secure *tls.Config) (net.Conn, error) {
 	dial := &net.Dialer{Timeout: connectTimeout}
 	switch u.Scheme {
-	case "tcp", "mqtt":
-		return func(ctx context.Context) (net.Conn, error) { return dial.DialContext(ctx, "tcp", u.Host) }, nil
 	case "ssl", "tls", "mqtts":
 		d := &tls.Dialer{NetDialer: dial, Config: secure}
-		return func(ctx context.Context) (net.Conn, error) { return d.DialContext(ctx, "tcp", u.Host) }, nil
+		return d.DialContext(ctx, "tcp", u.Host)
 	case "ws", "wss":
-		return func(context.Context) (net.Conn, error) {
-			return mqtt.NewWebsocket(u.String(), secure, connectTimeout, http.Header{}, nil)
-		}, nil
+		return mqtt.NewWebsocket(u.String(), secure, connectTimeout, http.Header{}, nil)
 	}
-	return nil, fmt.Errorf("read broker address: expected tcp://, ssl://, ws:// or wss://, found %q", u)
+	return dial.DialContext(ctx, "tcp", u.Host)
 }
 
 // pahoLink is a link made of a paho client that connects once.

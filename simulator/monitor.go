@@ -30,12 +30,14 @@ func pahoWatcher(o Options) watcher {
 	return func(ctx context.Context, filter string, receive func([]byte)) (func(), error) {
 		handler := func(_ mqtt.Client, m mqtt.Message) { receive(m.Payload()) }
 		options := mqtt.NewClientOptions().
-			AddBroker(o.Broker).
 			SetClientID(o.Prefix + "-monitor").
 			SetUsername(o.Username).
 			SetPassword(o.Password).
 			SetConnectTimeout(connectTimeout).
 			SetOnConnectHandler(func(c mqtt.Client) { c.Subscribe(filter, 1, handler) })
+		for _, b := range o.Brokers {
+			options.AddBroker(b)
+		}
 		if o.TLS != nil {
 			options.SetTLSConfig(o.TLS)
 		}
@@ -49,7 +51,7 @@ func pahoWatcher(o Options) watcher {
 			return nil, ctx.Err()
 		}
 		if err := connected.Error(); err != nil {
-			return nil, fmt.Errorf("connect to broker %s: %w", o.Broker, err)
+			return nil, fmt.Errorf("connect to broker %s: %w", strings.Join(o.Brokers, ", "), err)
 		}
 		return stop, nil
 	}

@@ -94,7 +94,7 @@ func TestRunAgainstMosquitto(t *testing.T) {
 	w := newWorld(sabotage{})
 	brokerWorld(t, address, w)
 	o := testOptions(t, w)
-	o.Broker, o.Devices, o.Rate, o.Duration = address, 50, 10, 6*time.Second
+	o.Brokers, o.Devices, o.Rate, o.Duration = []string{address}, 50, 10, 6*time.Second
 	o.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	o.Scenario.Answers = []Answer{{Kind: Obey, Weight: 9}, {Kind: ObeyLate, Weight: 1, Delay: Range{100 * time.Millisecond, 300 * time.Millisecond}}}
 	o.Scenario.Faults[0].PerMinute = 20
@@ -110,11 +110,11 @@ func TestRunAgainstMosquitto(t *testing.T) {
 
 func TestRunWithoutBroker(t *testing.T) {
 	o := testOptions(t, newWorld(sabotage{}))
-	o.Broker = "tcp://127.0.0.1:1" // nothing listens on port 1
+	o.Brokers = []string{"tcp://127.0.0.1:1"} // nothing listens on port 1
 	if _, err := Run(context.Background(), o); err == nil || !strings.Contains(err.Error(), "connect to broker tcp://127.0.0.1:1") {
 		t.Errorf("error is %v", err)
 	}
-	o.Broker = "amqp://localhost"
+	o.Brokers = []string{"amqp://localhost"}
 	if _, err := Run(context.Background(), o); err == nil || !strings.Contains(err.Error(), "expected tcp://") {
 		t.Errorf("error is %v", err)
 	}

@@ -70,9 +70,11 @@ type Acknowledged struct {
 // Options say what Run does. The zero values of the fields that are not marked
 // as required have the defaults named next to them.
 type Options struct {
-	Broker   string // required: tcp://host:port, or ssl://, ws://, wss://
-	TLS      *tls.Config
-	Username string // of devices that were not reprovisioned yet
+	// Brokers are tried in turn at each connection attempt. Required:
+	// mqtt://host:port, or mqtts://, ws://, wss://.
+	Brokers  []string
+	TLS      *tls.Config // nil: of the system
+	Username string      // of devices that were not reprovisioned yet
 	Password string
 	Scenario *Scenario // required
 	Model    Model     // required
@@ -152,7 +154,12 @@ func (o Options) Validate() error {
 			faults = append(faults, fmt.Errorf(format, args...))
 		}
 	}
-	refuse(o.Broker == "", "broker: expected an address such as tcp://localhost:1883, found nothing")
+	refuse(len(o.Brokers) == 0, "broker: expected an address such as mqtt://localhost:1883, found nothing")
+	for _, b := range o.Brokers {
+		if err := checkBroker(b); err != nil {
+			faults = append(faults, err)
+		}
+	}
 	refuse(o.Scenario == nil, "scenario: none given")
 	refuse(o.Model == nil, "model: none given")
 	refuse(o.Twins == nil, "twins: none given")

@@ -16,7 +16,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	}
 	start := time.Now()
 	o.setDefaults(start)
-	dial, err := pahoDialer(o.Broker, o.TLS)
+	dial, err := pahoDialer(o.Brokers, o.TLS)
 	if err != nil {
 		return Report{}, err
 	}

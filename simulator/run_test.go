@@ -31,7 +31,7 @@ func pumpScenario(t *testing.T) *Scenario {
 
 func testOptions(t *testing.T, w *world) Options {
 	return Options{
-		Broker: "tcp://localhost:1883", Scenario: pumpScenario(t), Model: testModel{}, Twins: w,
+		Brokers: []string{"tcp://localhost:1883"}, Scenario: pumpScenario(t), Model: testModel{}, Twins: w,
 		Devices: 100, Rate: 1, Duration: time.Minute, Seed: 1, Prefix: "pump",
 		Log: slog.New(slog.DiscardHandler),
 	}

@@ -101,17 +101,23 @@ func notFound(err error) bool {
 	return errors.As(err, &problem) && problem.Status == http.StatusNotFound
 }
 
-// NewParser makes the parser of a grammar.
+// NewParser makes the parser of a grammar: a pointer to a struct with the tags of
+// kong. The values in it are the defaults.
 func NewParser(grammar any, name, description string, stdout, stderr io.Writer) (parser *kong.Kong, err error) {
 	return kong.New(grammar,
 		kong.Name(name), kong.Description(description), kong.UsageOnError(),
-		kong.DefaultEnvars("DEVICETWIN"),
+		kong.DefaultEnvars("DEVICETWIN"), kong.PostBuild(takeDefaults), kong.ValueFormatter(describe),
 		kong.Configuration(func(r io.Reader) (kong.Resolver, error) { return loadConfigFile(r, parser.Model) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { panic(exitRequest(code)) }),
 	)
 }
+
+// Planner is a command that works out what its settings mean before it does
+// anything. Run uses nothing but the plan, so a flag that does not change the plan
+// has no effect: tests look for such flags.
+type Planner interface{ Plan() (any, error) }
 
 // Streams is where a command writes.
 type Streams struct{ Out, Err io.Writer }

@@ -41,14 +41,22 @@ type commandLine struct {
 	Bench benchCommand `cmd:"" help:"Measure the capacity of this machine: events, devices, latencies, memory."`
 }
 
+// newCommandLine is the grammar with the defaults of all commands.
+func newCommandLine() *commandLine {
+	made := &commandLine{Dev: devCommand{settings: newSettings()}, Demo: demoCommand{settings: newSettings()}}
+	made.Serve.Log = service.DefaultConfig().Log
+	// A demonstration prints a report, and is mostly one of several processes.
+	made.Demo.Log.Level, made.Demo.HTTP.Listen, made.Demo.API.Listen = "warn", "127.0.0.1:0", ""
+	return made
+}
+
 const description = `devicetwin with the servers that it needs, in one process: an MQTT broker (NATS),
 Temporal with its web UI, and InfluxDB. For development, demonstrations and tests.`
 
 // Main runs the command and returns its exit status. It stops early, and
 // gracefully, on SIGINT and SIGTERM.
 func Main(args []string, stdout, stderr io.Writer) int {
-	var grammar commandLine
-	return execute(&grammar, "devstack", description, args, stdout, stderr)
+	return execute(newCommandLine(), "devstack", description, args, stdout, stderr)
 }
 
 func execute(grammar any, name, description string, args []string, stdout, stderr io.Writer) int {
@@ -59,31 +67,33 @@ func execute(grammar any, name, description string, args []string, stdout, stder
 	return cli.Execute(ctx, grammar, name, description, args, stdout, stderr)
 }
 
-// fixedPorts are the default ports of each server; freePorts are any
-// that are free. The fields have to be the same.
+// fixedPorts are the usual ports; freePorts are any that are free.
 type fixedPorts struct {
-	MQTTPort       int `name:"mqtt-port" group:"Ports" help:"Port of the MQTT broker; 0 takes any free one." default:"1883" placeholder:"PORT"`
-	MQTTTLSPort    int `name:"mqtt-tls-port" group:"Ports" help:"Port for devices with certificates; 0 takes any free one." default:"8883" placeholder:"PORT"`
-	TemporalPort   int `group:"Ports" help:"Port of Temporal's frontend; 0 takes any free one." default:"7233" placeholder:"PORT"`
-	TemporalUIPort int `name:"temporal-ui-port" group:"Ports" help:"Port of Temporal's web UI; 0 takes any free one." default:"8233" placeholder:"PORT"`
-	InfluxPort     int `group:"Ports" help:"Port of InfluxDB; 0 takes any free one." default:"8086" placeholder:"PORT"`
-	GrafanaPort    int `group:"Ports" help:"Port of Grafana; 0 takes any free one." default:"3000" placeholder:"PORT"`
+	MQTTPort       int `name:"mqtt-port" group:"Ports" help:"Port of the MQTT broker; 0 for any free one." default:"1883" placeholder:"PORT"`
+	MQTTTLSPort    int `name:"mqtt-tls-port" group:"Ports" help:"Port for devices with certificates; 0 for any free one." default:"8883" placeholder:"PORT"`
+	TemporalPort   int `group:"Ports" help:"Port of Temporal's frontend; 0 for any free one." default:"7233" placeholder:"PORT"`
+	TemporalUIPort int `name:"temporal-ui-port" group:"Ports" help:"Port of Temporal's web UI; 0 for any free one." default:"8233" placeholder:"PORT"`
+	InfluxPort     int `group:"Ports" help:"Port of InfluxDB; 0 for any free one." default:"8086" placeholder:"PORT"`
+}
+
+type grafanaPort struct {
+	GrafanaPort int `group:"Ports" help:"Port of Grafana; 0 for any free one." default:"3000" placeholder:"PORT"`
 }
 
 type freePorts struct {
-	MQTTPort       int `name:"mqtt-port" group:"Ports" help:"Port of the MQTT broker; 0 takes any free one." default:"0" placeholder:"PORT"`
-	MQTTTLSPort    int `hidden:"" default:"0"`
-	TemporalPort   int `group:"Ports" help:"Port of Temporal's frontend; 0 takes any free one." default:"0" placeholder:"PORT"`
-	TemporalUIPort int `name:"temporal-ui-port" group:"Ports" help:"Port of Temporal's web UI; 0 takes any free one." default:"0" placeholder:"PORT"`
-	InfluxPort     int `group:"Ports" help:"Port of InfluxDB; 0 takes any free one." default:"0" placeholder:"PORT"`
-	GrafanaPort    int `hidden:"" default:"0"`
+	MQTTPort       int `name:"mqtt-port" group:"Ports" help:"Port of the MQTT broker; 0 for any free one." default:"0" placeholder:"PORT"`
+	TemporalPort   int `group:"Ports" help:"Port of Temporal's frontend; 0 for any free one." default:"0" placeholder:"PORT"`
+	TemporalUIPort int `name:"temporal-ui-port" group:"Ports" help:"Port of Temporal's web UI; 0 for any free one." default:"0" placeholder:"PORT"`
+	InfluxPort     int `group:"Ports" help:"Port of InfluxDB; 0 for any free one." default:"0" placeholder:"PORT"`
 }
 
 func (p fixedPorts) ports() stack.Ports {
-	return stack.Ports{MQTT: p.MQTTPort, MQTTS: p.MQTTTLSPort, Temporal: p.TemporalPort, UI: p.TemporalUIPort, InfluxDB: p.InfluxPort, Grafana: p.GrafanaPort}
+	return stack.Ports{MQTT: p.MQTTPort, MQTTS: p.MQTTTLSPort, Temporal: p.TemporalPort, UI: p.TemporalUIPort, InfluxDB: p.InfluxPort}
 }
 
-func (p freePorts) ports() stack.Ports { return fixedPorts(p).ports() }
+func (p freePorts) ports() stack.Ports {
+	return stack.Ports{MQTT: p.MQTTPort, Temporal: p.TemporalPort, UI: p.TemporalUIPort, InfluxDB: p.InfluxPort}
+}
 
 var portFlags = map[stack.Part]string{
 	stack.PartMQTT:     "--mqtt-port",
@@ -106,7 +116,7 @@ func startStack(ctx context.Context, o stack.Options) (*stack.Stack, error) {
 	s, err := stack.Start(ctx, o)
 	var taken *stack.PortError
 	if errors.As(err, &taken) {
-		return nil, fmt.Errorf("%w\nstop what uses it, or choose another port with %s (0 takes any free one)", err, portFlags[taken.Part])
+		return nil, fmt.Errorf("%w\nstop what uses it, or choose another port with %s (0 for any free one)", err, portFlags[taken.Part])
 	}
 	return s, err
 }
@@ -123,15 +133,3 @@ func relaxCollector() {
 }
 
 func credentialsDir(dataDir string) string { return filepath.Join(dataDir, "credentials") }
-
-// serviceConfig is the configuration of bridge and worker on a stack.
-func serviceConfig(s *stack.Stack, log service.LogConfig, model service.ModelConfig, http service.HTTPConfig) service.Config {
-	return service.Config{
-		Log: log, Model: model, HTTP: http,
-		MQTT:     service.MQTTConfig{URL: []string{s.MQTT.URL()}, TopicPrefix: "devices"},
-		Temporal: service.TemporalConfig{Address: s.Temporal.Addr(), Namespace: stack.Namespace, TaskQueue: "devices"},
-		Influx: service.InfluxConfig{
-			URL: s.InfluxDB.URL(), Bucket: stack.BucketName, Spool: filepath.Join(s.DataDir(), "influx-spool"),
-		},
-	}
-}

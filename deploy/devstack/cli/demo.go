@@ -17,36 +17,54 @@ import (
 // demoCommand is "devstack demo".
 type demoCommand struct {
 	simulate.FleetConfig
-	systemFlags
+	settings
 	freePorts
-	DataDir  string `help:"Folder for the data of all servers. Default: a temporary folder." placeholder:"DIR"`
-	LogLevel string `help:"Minimum log level, to standard error: ${enum}." enum:"debug,info,warn,error" default:"warn"`
+	DataDir string `help:"Folder for the data of all servers; by default a temporary one." placeholder:"DIR"`
+}
+
+// Validate is called by the parser.
+func (c *demoCommand) Validate() error { return c.validate() }
+
+func (c *demoCommand) plan() systemPlan {
+	return systemPlan{
+		stack:    stack.Options{DataDir: c.DataDir, Ports: c.ports(), RemoveData: c.DataDir == ""},
+		settings: c.settings,
+	}
+}
+
+// Plan implements cli.Planner.
+func (c *demoCommand) Plan() (any, error) {
+	started, err := c.plan().started()
+	servers := simulate.ServersOf(c.on(servers{mqtt: "mqtt://127.0.0.1:1"}))
+	return []any{started, c.FleetConfig.Plan(servers, c.Model.Model)}, err
 }
 
 // Run starts everything, plays the fleet, and reports.
 func (c *demoCommand) Run(ctx context.Context, streams cli.Streams) (err error) {
-	logging := service.LogConfig{Level: c.LogLevel, Format: "text"}
-	log := logging.Logger(os.Stderr)
 	// Read once before anything is started, for the faults of the files.
-	if _, err := c.FleetConfig.Load(service.Config{Model: c.Model, MQTT: service.MQTTConfig{URL: []string{"tcp://127.0.0.1"}}}); err != nil {
+	if _, err := c.fleet(c.on(servers{mqtt: "mqtt://127.0.0.1"})); err != nil {
 		return err
 	}
-	o := stack.Options{Ports: c.ports(), Logger: log, RemoveData: c.DataDir == ""}
-	if o.DataDir, err = c.dataDir(); err != nil {
+	p := c.plan()
+	if p.stack.DataDir, err = c.dataDir(); err != nil {
 		return err
 	}
 	fmt.Fprintln(streams.Out, "Starting an MQTT broker, Temporal, InfluxDB, the bridge and the worker …")
-	s, err := startSystem(ctx, o, c.systemFlags, logging, "127.0.0.1:0", nil)
+	s, err := startSystem(ctx, p)
 	if err != nil {
-		if o.RemoveData {
-			err = errors.Join(err, os.RemoveAll(o.DataDir))
+		if p.stack.RemoveData {
+			err = errors.Join(err, os.RemoveAll(p.stack.DataDir))
 		}
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	s.printAddresses(streams.Out)
 	fmt.Fprintln(streams.Out)
-	return c.play(ctx, s, streams, log)
+	return c.play(ctx, s, streams, c.Log.Logger(os.Stderr))
+}
+
+func (c *demoCommand) fleet(on service.Config) (*simulate.Fleet, error) {
+	return c.FleetConfig.Load(simulate.ServersOf(on), c.Model.Model)
 }
 
 // dataDir makes a temporary folder, unless one was named.
@@ -63,7 +81,7 @@ func (c *demoCommand) dataDir() (string, error) {
 
 // play runs the fleet; it ends early if the bridge or the worker fails.
 func (c *demoCommand) play(ctx context.Context, s *system, streams cli.Streams, log *slog.Logger) error {
-	fleet, err := c.FleetConfig.Load(s.config)
+	fleet, err := c.fleet(s.config)
 	if err != nil {
 		return err
 	}

@@ -6,35 +6,47 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"devicetwin/service"
 )
 
-// keepModel keeps a copy of the model that new devices start with, and returns
-// the files of all copies. Devices stay with the model that they have: after its
-// file was changed, the worker needs the old one as well.
+// keepModel keeps a copy of the model that new devices start with, and adds the
+// files of all copies to the models. Devices stay with the model that they have:
+// after its file was changed, the worker needs the old one as well.
 //
 // A copy lies in a folder of its own, for the name of a file can be that of the
 // model.
-func keepModel(c service.ModelConfig, dataDir string) (files []string, err error) {
-	models, err := service.ModelConfig{Model: c.Model}.LoadModels()
-	if err != nil {
-		return nil, err
-	}
+func keepModel(c service.ModelConfig, dataDir string) (service.ModelConfig, error) {
 	folder := filepath.Join(dataDir, "models")
-	file := filepath.Join(folder, models[0].Hash()[:16], filepath.Base(c.Model))
-	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		if err := copyWhole(file, c.Model); err != nil {
-			return nil, fmt.Errorf("keep model %s: %w", c.Model, err)
+	if c.Model != "" {
+		if err := keepCopy(c.Model, folder); err != nil {
+			return c, err
 		}
 	}
-	return keptModels(folder)
+	kept, err := keptModels(folder)
+	c.Models = append(slices.Clip(c.Models), kept...)
+	return c, err
+}
+
+func keepCopy(model, folder string) error {
+	models, err := service.ModelConfig{Model: model}.LoadModels()
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(folder, models[0].Hash()[:16], filepath.Base(model))
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		if err := copyWhole(file, model); err != nil {
+			return fmt.Errorf("keep model %s: %w", model, err)
+		}
+	}
+	return nil
 }
 
 // keptModels lists the copies; what has another extension is a draft.
 func keptModels(folder string) (files []string, err error) {
 	copies, err := os.ReadDir(folder)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("list models: %w", err)
 	}
 	for _, c := range copies {

@@ -17,6 +17,7 @@ import (
 // serveCommand is "devstack serve".
 type serveCommand struct {
 	fixedPorts
+	grafanaPort
 	Log        service.LogConfig `embed:"" prefix:"log-" group:"Logging"`
 	Only       partNames         `help:"Parts to run, separated by commas: mqtt, mqtts, temporal, ui, influxdb, grafana. Default: all except mqtts (devices with certificates) and grafana." placeholder:"PARTS"`
 	TLS        tlsFlags          `embed:"" group:"Devices with certificates"`
@@ -35,16 +36,33 @@ func (p *partNames) UnmarshalText(text []byte) error {
 	return err
 }
 
+func (c *serveCommand) options() stack.Options {
+	o := stack.Options{DataDir: c.DataDir, Parts: c.Only, Ports: c.ports(), SyncAlways: c.SyncAlways, GrafanaDir: c.GrafanaDir}
+	o.Ports.Grafana = c.GrafanaPort
+	return o
+}
+
+// Plan implements cli.Planner.
+func (c *serveCommand) Plan() (any, error) {
+	tls := tlsFlags{}
+	if slices.Contains(c.Only, stack.PartMQTTS) {
+		tls = c.TLS
+	}
+	return struct {
+		stack stack.Options
+		tls   tlsFlags
+		log   service.LogConfig
+	}{c.options(), tls, c.Log}, nil
+}
+
 // Run starts the servers and waits for the end.
 func (c *serveCommand) Run(ctx context.Context, streams cli.Streams) (err error) {
 	dataDir, err := filepath.Abs(c.DataDir)
 	if err != nil {
 		return fmt.Errorf("data directory %s: %w", c.DataDir, err)
 	}
-	o := stack.Options{
-		DataDir: dataDir, Parts: c.Only, Ports: c.ports(), SyncAlways: c.SyncAlways,
-		GrafanaDir: c.GrafanaDir, Logger: c.Log.Logger(os.Stderr),
-	}
+	o := c.options()
+	o.DataDir, o.Logger = dataDir, c.Log.Logger(os.Stderr)
 	if slices.Contains(o.Parts, stack.PartMQTTS) {
 		if o.TLS, err = c.TLS.options(dataDir); err != nil {
 			return err

@@ -14,7 +14,6 @@ import (
 
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/internal/cli"
-	"devicetwin/service"
 )
 
 // StandaloneName is the name under which the program is the standalone form.
@@ -44,8 +43,11 @@ systemd, or whatever restarts your services, restart it.`
 // Standalone runs devicetwin-standalone and returns its exit status, as Main does
 // for devstack.
 func Standalone(args []string, stdout, stderr io.Writer) int {
-	var grammar standaloneLine
-	return execute(&grammar, StandaloneName, standaloneDescription, args, stdout, stderr)
+	return execute(newStandaloneLine(), StandaloneName, standaloneDescription, args, stdout, stderr)
+}
+
+func newStandaloneLine() *standaloneLine {
+	return &standaloneLine{Run: standaloneCommand{settings: newSettings()}}
 }
 
 // dataFlag is the data directory of the standalone form.
@@ -53,25 +55,22 @@ type dataFlag struct {
 	Data string `required:"" help:"Folder for all data; it is created on first start." placeholder:"DIR"`
 }
 
-// standaloneCommand is the default command of devicetwin-standalone.
+// standaloneCommand is what devicetwin-standalone does without a command.
 type standaloneCommand struct {
 	dataFlag
-	systemFlags
+	settings
 	fixedPorts
-	TLS  tlsFlags           `embed:"" group:"Devices with certificates"`
-	Log  service.LogConfig  `embed:"" prefix:"log-" group:"Logging"`
-	HTTP service.HTTPConfig `embed:"" prefix:"http-" group:"HTTP"`
-	API  service.APIConfig  `embed:"" prefix:"api-" group:"API"`
+	TLS tlsFlags `embed:"" group:"Devices with certificates"`
 
-	SyncAlways bool          `help:"Wait for the disk before a message or a signal is acknowledged, so that a power failure loses none." default:"true" negatable:""`
-	KeepPoints time.Duration `help:"How long InfluxDB keeps points; 0s keeps them forever." default:"2160h"`
+	SyncAlways bool          `help:"Wait for the disk before a message or a signal is acknowledged, so that the loss of power loses none." default:"true" negatable:""`
+	KeepPoints time.Duration `help:"How long InfluxDB keeps points; 0s for no limit." default:"2160h"`
 	UI         bool          `name:"temporal-ui" help:"Run Temporal's web UI." default:"true" negatable:""`
 }
 
 // Validate is called by the parser.
 func (c *standaloneCommand) Validate() error {
-	if c.HTTP.Listen == "" {
-		return errors.New("--http-listen: expected an address, such as 127.0.0.1:8090")
+	if err := c.validate(); err != nil {
+		return err
 	}
 	if c.KeepPoints != 0 && c.KeepPoints < time.Hour {
 		return fmt.Errorf("--keep-points %v: expected 0s, or at least 1h", c.KeepPoints)
@@ -87,7 +86,12 @@ func (c *standaloneCommand) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer release()
-	s, err := c.start(ctx, dir, log)
+	p := c.plan()
+	p.stack.DataDir = dir
+	if p.settings.Model, err = keepModel(c.Model, dir); err != nil {
+		return err
+	}
+	s, err := startSystem(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -118,25 +122,26 @@ func openData(path string) (dir string, release func(), err error) {
 	return dir, release, nil
 }
 
-func (c *standaloneCommand) start(ctx context.Context, dir string, log *slog.Logger) (*system, error) {
-	flags := c.systemFlags
-	kept, err := keepModel(flags.Model, dir)
-	if err != nil {
-		return nil, err
-	}
-	flags.Model.Models = append(flags.Model.Models, kept...)
-	o := stack.Options{
-		DataDir: dir, Ports: c.ports(), Logger: log, SyncAlways: c.SyncAlways, KeepPoints: c.KeepPoints,
-		Parts: []stack.Part{stack.PartMQTT, stack.PartMQTTS, stack.PartTemporal, stack.PartInfluxDB},
+func (c *standaloneCommand) plan() systemPlan {
+	p := systemPlan{
+		stack: stack.Options{
+			DataDir: c.Data, Ports: c.ports(), SyncAlways: c.SyncAlways, KeepPoints: c.KeepPoints,
+			Parts: []stack.Part{stack.PartMQTT, stack.PartMQTTS, stack.PartTemporal, stack.PartInfluxDB},
+		},
+		tls:      &c.TLS,
+		topics:   c.deviceTopics(),
+		settings: c.settings,
 	}
 	if c.UI {
-		o.Parts = append(o.Parts, stack.PartUI)
+		p.stack.Parts = append(p.stack.Parts, stack.PartUI)
+	} else {
+		p.stack.Ports.UI = 0
 	}
-	if o.TLS, err = c.TLS.options(dir); err != nil {
-		return nil, err
-	}
-	return startSystem(ctx, o, flags, c.Log, c.HTTP.Listen, &c.API)
+	return p
 }
+
+// Plan implements cli.Planner.
+func (c *standaloneCommand) Plan() (any, error) { return c.plan().started() }
 
 func (c *standaloneCommand) tell(s *system, log *slog.Logger) {
 	args := []any{
@@ -146,7 +151,7 @@ func (c *standaloneCommand) tell(s *system, log *slog.Logger) {
 	if s.stack.UI != nil {
 		args = append(args, "temporal_ui", s.stack.UI.URL())
 	}
-	log.Info("running; press Ctrl-C to stop", args...)
+	log.Info("running; stop it with Ctrl-C", args...)
 }
 
 // standaloneCertCommand is "devicetwin-standalone cert".

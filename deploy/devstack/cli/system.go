@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -13,20 +14,6 @@ import (
 	"devicetwin/service"
 )
 
-// systemFlags are what demo and dev have in common.
-type systemFlags struct {
-	Model  service.ModelConfig  `embed:"" group:"Models"`
-	Bridge service.BridgeConfig `embed:"" prefix:"bridge-" group:"Bridge"`
-	Worker workerFlags          `embed:"" prefix:"worker-" group:"Worker"`
-}
-
-// workerFlags are those of service.WorkerConfig that do not follow from the stack.
-type workerFlags struct {
-	RunEvents int `help:"Messages that one run of a device's workflow applies before it continues as new." default:"10000"`
-
-	CountEvery time.Duration `help:"How often devices are counted by state, for the dashboards; 0s disables it." default:"5s"`
-}
-
 // system is a stack with the bridge and the worker on it, in one process.
 type system struct {
 	stack   *stack.Stack
@@ -34,23 +21,38 @@ type system struct {
 	config  service.Config
 }
 
-// startSystem starts it all; api may be nil.
-func startSystem(ctx context.Context, o stack.Options, flags systemFlags, log service.LogConfig, listen string, api *service.APIConfig) (_ *system, err error) {
-	// A fault in a model is found before anything is started.
-	if _, err := flags.Model.LoadModels(); err != nil {
+// startSystem starts it all.
+func startSystem(ctx context.Context, p systemPlan) (_ *system, err error) {
+	// Faults of settings and models are found before anything is started.
+	if _, err := p.started(); err != nil {
 		return nil, err
+	}
+	if _, err := p.settings.Model.LoadModels(); err != nil {
+		return nil, err
+	}
+	log := p.settings.Log.Logger(os.Stderr)
+	o := p.stack
+	o.Logger = log
+	if p.tls != nil {
+		if o.TLS, err = p.tls.options(o.DataDir); err != nil {
+			return nil, err
+		}
+		o.TLS.Topics = p.topics
 	}
 	s := &system{}
 	if s.stack, err = startStack(ctx, o); err != nil {
 		return nil, err
 	}
-	s.config = serviceConfig(s.stack, log, flags.Model, service.HTTPConfig{Listen: listen})
-	s.config.API = api
-	worker := service.WorkerConfig{Credentials: credentialsDir(o.DataDir), RunEvents: flags.Worker.RunEvents, CountEvery: flags.Worker.CountEvery}
-	if s.service, err = s.config.StartService(&flags.Bridge, &worker, o.Logger); err != nil {
-		return nil, errors.Join(err, s.Close())
+	at := serversOf(s.stack)
+	s.config = p.settings.on(at)
+	parts, err := p.settings.plan(at)
+	if err == nil {
+		s.service, err = parts.Start(log)
 	}
-	if err := s.awaitReady(ctx); err != nil {
+	if err == nil {
+		err = s.awaitReady(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil

@@ -196,13 +196,11 @@ func TestSettingsAreKnown(t *testing.T) {
 // Every healthcheck asks for something that our processes serve, at the address
 // that they are told to listen on.
 func TestHealthchecksAskForWhatIsServed(t *testing.T) {
-	config := service.Config{
-		Temporal: service.TemporalConfig{Address: "127.0.0.1:1", Namespace: "default", TaskQueue: "devices"},
-		MQTT:     service.MQTTConfig{URL: []string{"tcp://127.0.0.1:1"}, TopicPrefix: "devices"},
-		Model:    service.ModelConfig{Model: "../../../models/pump.yaml"},
-		HTTP:     service.HTTPConfig{Listen: "127.0.0.1:0"},
-	}
-	service, err := config.StartService(nil, &service.WorkerConfig{Credentials: t.TempDir(), RunEvents: 1}, slog.New(slog.DiscardHandler))
+	config := service.DefaultConfig()
+	config.Temporal.Address, config.MQTT.URL, config.Influx.URL = "127.0.0.1:1", []string{"tcp://127.0.0.1:1"}, ""
+	config.Model.Model, config.HTTP.Listen = "../../../models/pump.yaml", "127.0.0.1:0"
+	config.Worker.Credentials = t.TempDir()
+	service, err := service.Start(config, service.Worker, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,15 +34,13 @@ func TestTemporalKeepsOnlyCiphertext(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := start(t, stack.Options{Parts: []stack.Part{stack.PartMQTT, stack.PartTemporal}})
-	models := service.ModelConfig{Model: pumpModel}
-	service, err := service.Config{
-		MQTT:     service.MQTTConfig{URL: []string{s.MQTT.URL()}, TopicPrefix: "devices"},
-		Temporal: service.TemporalConfig{Address: s.Temporal.Addr(), Namespace: stack.Namespace, TaskQueue: taskQueue, Keys: keyFile},
-		Model:    models,
-		HTTP:     service.HTTPConfig{Listen: "127.0.0.1:0"},
-	}.StartService(
-		&service.BridgeConfig{ID: "e2e", MaxPayload: 128 << 10, Window: 4096, BatchMessages: 500, SignalsInFlight: 64},
-		&service.WorkerConfig{Credentials: t.TempDir(), RunEvents: 1000}, testLogger(t))
+	config := service.DefaultConfig()
+	config.MQTT.URL, config.Temporal.Address, config.Temporal.Namespace = []string{s.MQTT.URL()}, s.Temporal.Addr(), stack.Namespace
+	config.Temporal.Keys, config.Influx.URL = keyFile, ""
+	config.Model.Model, config.HTTP.Listen = pumpModel, "127.0.0.1:0"
+	config.Worker.Credentials = t.TempDir()
+	models := config.Model
+	service, err := service.Start(config, service.Bridge|service.Worker, testLogger(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,18 +48,14 @@ func startSystemOn(t *testing.T, o stack.Options, runEvents int) *system {
 	o.Parts = append(o.Parts, stack.PartMQTT, stack.PartTemporal, stack.PartInfluxDB)
 	o.Credentials = store
 	s := start(t, o)
-	models := service.ModelConfig{Model: pumpModel}
-	config := service.Config{
-		MQTT:     service.MQTTConfig{URL: []string{s.MQTT.URL()}, TopicPrefix: "devices"},
-		Temporal: service.TemporalConfig{Address: s.Temporal.Addr(), Namespace: stack.Namespace, TaskQueue: taskQueue},
-		Influx:   service.InfluxConfig{URL: s.InfluxDB.URL(), Bucket: stack.BucketName},
-		Model:    models,
-		HTTP:     service.HTTPConfig{Listen: "127.0.0.1:0"},
-		API:      &service.APIConfig{Listen: "127.0.0.1:0", Timeout: 10 * time.Second, Streams: 10},
-	}
-	service, err := config.StartService(
-		&service.BridgeConfig{ID: "e2e", MaxPayload: 128 << 10, Window: 4096, BatchMessages: 500, SignalsInFlight: 64},
-		&service.WorkerConfig{Credentials: dir, RunEvents: runEvents, CountEvery: 2 * time.Second}, testLogger(t))
+	config := service.DefaultConfig()
+	config.MQTT.URL, config.Temporal.Address, config.Temporal.Namespace = []string{s.MQTT.URL()}, s.Temporal.Addr(), stack.Namespace
+	config.Influx.URL, config.Influx.Bucket = s.InfluxDB.URL(), stack.BucketName
+	config.Model.Model, config.HTTP.Listen, config.API.Listen = pumpModel, "127.0.0.1:0", "127.0.0.1:0"
+	config.Bridge.ID = "e2e"
+	config.Worker.Credentials, config.Worker.RunEvents, config.Worker.CountEvery = dir, runEvents, 2*time.Second
+	models := config.Model
+	service, err := service.Start(config, service.Bridge|service.Worker|service.API, testLogger(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ type issueCommand struct {
 	Device string `arg:"" help:"Id of the device."`
 
 	Worker struct {
-		Credentials string `help:"Folder of the hashes of the credentials that devices were given, as the worker has it." default:"credentials" placeholder:"DIR"`
+		Credentials string `help:"Folder of the hashes of the credentials that devices were given, as the worker has it." placeholder:"DIR"`
 	} `embed:"" prefix:"worker-"`
 }
 

@@ -30,14 +30,25 @@ type Commands struct {
 	Health      healthCommand      `cmd:"" help:"Ask a running process whether it is ready; for healthchecks."`
 }
 
+// New is the commands with their defaults.
+func New(c service.Config) Commands {
+	made := Commands{Setup: setupCommand{Log: c.Log, Temporal: c.Temporal.TemporalServer}}
+	made.Codec.Serve.Log = c.Log
+	made.Credentials.Issue.Worker.Credentials = c.Worker.Credentials
+	return made
+}
+
 // setupCommand is "devicetwin setup".
 type setupCommand struct {
 	Log      service.LogConfig      `embed:"" prefix:"log-" group:"Logging"`
-	Temporal service.TemporalConfig `embed:"" prefix:"temporal-" group:"Temporal"`
+	Temporal service.TemporalServer `embed:"" prefix:"temporal-" group:"Temporal"`
 
 	Retention time.Duration `help:"How long a new namespace keeps closed runs of workflows; each device leaves one with every continue-as-new." default:"24h"`
 	Wait      time.Duration `help:"Longest wait for Temporal, and for what was made to be usable." default:"5m"`
 }
+
+// Plan implements cli.Planner.
+func (c *setupCommand) Plan() (any, error) { return *c, nil }
 
 // Run makes what is missing. It may be run again at any time.
 func (c *setupCommand) Run(ctx context.Context) error {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"devicetwin/api"
 	"devicetwin/internal/cli"
+	"devicetwin/service"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,10 +13,15 @@ import (
 	"testing"
 )
 
+func grammar() *Commands {
+	made := New(service.DefaultConfig())
+	return &made
+}
+
 // run executes the command line of these commands.
 func run(args ...string) (status int, stdout, stderr string) {
 	var out, err bytes.Buffer
-	status = cli.Execute(context.Background(), new(Commands), "devicetwin", "", args, &out, &err)
+	status = cli.Execute(context.Background(), grammar(), "devicetwin", "", args, &out, &err)
 	return status, out.String(), err.String()
 }
 

@@ -8,6 +8,7 @@ import (
 	"devicetwin/internal/cli/model"
 	"devicetwin/internal/cli/operator"
 	"devicetwin/internal/cli/simulate"
+	"devicetwin/service"
 	"io"
 	"os"
 	"os/signal"
@@ -16,6 +17,16 @@ import (
 	"github.com/alecthomas/kong"
 )
 
+// newCommandLine is the grammar with the defaults of all commands.
+func newCommandLine() *commandLine {
+	c := service.DefaultConfig()
+	api := apiCommand{API: c.API, Temporal: c.Temporal.TemporalServer, HTTP: c.HTTP, Log: c.Log}
+	return &commandLine{
+		Run: runCommand{c}, Bridge: bridgeCommand{sharedOf(c), c.Bridge}, Worker: workerCommand{sharedOf(c), c.Worker}, API: api,
+		Simulate: simulate.New(c), Admin: admin.New(c),
+	}
+}
+
 // commandLine is the grammar of the command.
 type commandLine struct {
 	Config kong.ConfigFlag `help:"YAML file with settings; flags and environment go before it." placeholder:"FILE"`
@@ -23,7 +34,7 @@ type commandLine struct {
 	Run      runCommand       `cmd:"" help:"Run the bridge and the worker in one process."`
 	Bridge   bridgeCommand    `cmd:"" help:"Run the bridge: MQTT messages to InfluxDB points and workflow signals."`
 	Worker   workerCommand    `cmd:"" help:"Run the worker: device workflows and their activities."`
-	Simulate simulate.Command `cmd:"" set:"http_listen=" help:"Play a fleet of devices and prove that nothing was lost, doubled or reordered."`
+	Simulate simulate.Command `cmd:"" help:"Play a fleet of devices and prove that nothing was lost, doubled or reordered."`
 	Model    model.Command    `cmd:"" help:"Work with model files."`
 	API      apiCommand       `cmd:"" name:"api" help:"Run the operator's HTTP API."`
 
@@ -47,6 +58,5 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	defer stop()
 	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
-	var grammar commandLine
-	return cli.Execute(ctx, &grammar, "devicetwin", description, args, stdout, stderr)
+	return cli.Execute(ctx, newCommandLine(), "devicetwin", description, args, stdout, stderr)
 }

@@ -84,10 +84,9 @@ func TestConfigurationFile(t *testing.T) {
 	var got struct {
 		service.Config `embed:""`
 		Fleet          simulate.FleetConfig `embed:""`
-		Bridge         service.BridgeConfig `embed:"" prefix:"bridge-"`
-		Worker         service.WorkerConfig `embed:"" prefix:"worker-"`
 		File           kong.ConfigFlag      `name:"config"`
 	}
+	got.Config = service.DefaultConfig()
 	t.Setenv("DEVICETWIN_BRIDGE_WINDOW", "18")
 	parser, err := cli.NewParser(&got, "test", "", io.Discard, io.Discard)
 	if err == nil {
@@ -205,13 +204,13 @@ func TestFaultsOfTemporalTLSAreUsage(t *testing.T) {
 
 // A fleet listens only if it is told to: it mostly runs beside a bridge that has the usual port.
 func TestSimulateListensOnlyIfToldTo(t *testing.T) {
-	var grammar commandLine
-	parser, err := cli.NewParser(&grammar, "devicetwin", "", io.Discard, io.Discard)
+	grammar := newCommandLine()
+	parser, err := cli.NewParser(grammar, "devicetwin", "", io.Discard, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for command, listen := range map[string]*service.HTTPConfig{"simulate": &grammar.Simulate.HTTP, "bridge": &grammar.Bridge.HTTP} {
-		if _, err := parser.Parse([]string{command}); err != nil {
+		if _, err := parser.Parse([]string{command, "--model=" + pump}); err != nil {
 			t.Fatal(err)
 		}
 		if want := map[string]string{"bridge": "127.0.0.1:8090"}[command]; listen.Listen != want {

@@ -2,61 +2,115 @@ package devicetwin
 
 import (
 	"context"
-	"devicetwin/internal/cli"
-	"devicetwin/service"
 	"errors"
 	"os"
+
+	"devicetwin/internal/cli"
+	"devicetwin/service"
 )
 
-type runCommand struct {
-	service.Config
-	Bridge service.BridgeConfig `embed:"" prefix:"bridge-" group:"Bridge"`
-	Worker service.WorkerConfig `embed:"" prefix:"worker-" group:"Worker"`
-	API    service.APIConfig    `embed:"" prefix:"api-" group:"API"`
+// runCommand is "devicetwin run".
+type runCommand struct{ service.Config }
+
+// Plan implements cli.Planner.
+func (c *runCommand) Plan() (any, error) { return c.plan() }
+
+func (c *runCommand) plan() (service.Plan, error) {
+	return service.NewPlan(c.Config, service.Bridge|service.Worker|service.API)
 }
 
-func (c *runCommand) Run(ctx context.Context) error {
-	c.Config.API = &c.API
-	return serve(ctx, c.Config, &c.Bridge, &c.Worker)
+// Run runs all parts.
+func (c *runCommand) Run(ctx context.Context) error { return serve(ctx, c.Log, c.plan) }
+
+// Shared is what bridge and worker have in common.
+type Shared struct {
+	Log      service.LogConfig      `embed:"" prefix:"log-" group:"Logging"`
+	MQTT     service.MQTTConfig     `embed:"" prefix:"mqtt-" group:"MQTT broker"`
+	Temporal service.TemporalConfig `embed:"" prefix:"temporal-" group:"Temporal"`
+	Influx   service.InfluxConfig   `embed:"" prefix:"influx-" group:"InfluxDB"`
+	Model    service.ModelConfig    `embed:"" group:"Models"`
+	HTTP     service.HTTPConfig     `embed:"" prefix:"http-" group:"HTTP"`
 }
 
+func sharedOf(c service.Config) Shared {
+	return Shared{Log: c.Log, MQTT: c.MQTT, Temporal: c.Temporal, Influx: c.Influx, Model: c.Model, HTTP: c.HTTP}
+}
+
+func (c Shared) config() service.Config {
+	return service.Config{Log: c.Log, MQTT: c.MQTT, Temporal: c.Temporal, Influx: c.Influx, Model: c.Model, HTTP: c.HTTP}
+}
+
+// bridgeCommand is "devicetwin bridge".
 type bridgeCommand struct {
-	service.Config
+	Shared
 	Bridge service.BridgeConfig `embed:"" prefix:"bridge-" group:"Bridge"`
 }
 
-func (c *bridgeCommand) Run(ctx context.Context) error { return serve(ctx, c.Config, &c.Bridge, nil) }
+// Plan implements cli.Planner.
+func (c *bridgeCommand) Plan() (any, error) { return c.plan() }
 
+func (c *bridgeCommand) plan() (service.Plan, error) {
+	config := c.config()
+	config.Bridge = c.Bridge
+	return service.NewPlan(config, service.Bridge)
+}
+
+// Run runs the bridge alone.
+func (c *bridgeCommand) Run(ctx context.Context) error { return serve(ctx, c.Log, c.plan) }
+
+// workerCommand is "devicetwin worker".
 type workerCommand struct {
-	service.Config
+	Shared
 	Worker service.WorkerConfig `embed:"" prefix:"worker-" group:"Worker"`
 }
 
-func (c *workerCommand) Run(ctx context.Context) error { return serve(ctx, c.Config, nil, &c.Worker) }
+// Plan implements cli.Planner.
+func (c *workerCommand) Plan() (any, error) { return c.plan() }
+
+func (c *workerCommand) plan() (service.Plan, error) {
+	config := c.config()
+	config.Worker = c.Worker
+	return service.NewPlan(config, service.Worker)
+}
+
+// Run runs the worker alone.
+func (c *workerCommand) Run(ctx context.Context) error { return serve(ctx, c.Log, c.plan) }
 
 // apiCommand is "devicetwin api".
 type apiCommand struct {
 	API      service.APIConfig      `embed:"" prefix:"api-" group:"API"`
-	Temporal service.TemporalConfig `embed:"" prefix:"temporal-" group:"Temporal"`
+	Temporal service.TemporalServer `embed:"" prefix:"temporal-" group:"Temporal"`
 	HTTP     service.HTTPConfig     `embed:"" prefix:"http-" group:"HTTP"`
 	Log      service.LogConfig      `embed:"" prefix:"log-" group:"Logging"`
 }
 
-// Run serves the API alone.
-func (c *apiCommand) Run(ctx context.Context) error {
+// Plan implements cli.Planner.
+func (c *apiCommand) Plan() (any, error) { return c.plan() }
+
+func (c *apiCommand) plan() (service.Plan, error) {
 	if c.API.Listen == "" {
-		return cli.Usage(errors.New("--api-listen: expected an address, such as 127.0.0.1:8080"))
+		return service.Plan{}, cli.Usage(errors.New("--api-listen: expected an address, such as 127.0.0.1:8080"))
 	}
-	return serve(ctx, service.Config{API: &c.API, Temporal: c.Temporal, HTTP: c.HTTP, Log: c.Log}, nil, nil)
+	config := service.Config{API: c.API, HTTP: c.HTTP, Log: c.Log}
+	config.Temporal.TemporalServer = c.Temporal
+	return service.NewPlan(config, service.API)
 }
 
-func serve(ctx context.Context, c service.Config, b *service.BridgeConfig, w *service.WorkerConfig) error {
-	log := c.Log.Logger(os.Stderr)
-	running, err := c.StartService(b, w, log)
+// Run serves the API alone.
+func (c *apiCommand) Run(ctx context.Context) error { return serve(ctx, c.Log, c.plan) }
+
+// serve starts what was planned, and stops it when the context ends.
+func serve(ctx context.Context, logging service.LogConfig, makePlan func() (service.Plan, error)) error {
+	plan, err := makePlan()
 	if err != nil {
 		return err
 	}
-	log.Info("running; Ctrl-C ends it", "http", running.HTTPAddr(), "api", running.APIURL())
+	log := logging.Logger(os.Stderr)
+	running, err := plan.Start(log)
+	if err != nil {
+		return err
+	}
+	log.Info("running; stop it with Ctrl-C", "http", running.HTTPAddr(), "api", running.APIURL())
 	select {
 	case <-ctx.Done():
 		log.Info("stopping")

@@ -9,9 +9,10 @@ import (
 
 func TestSecretsFromFiles(t *testing.T) {
 	secret, empty := write(t, "secret", "s3cret with spaces \n"), write(t, "empty", "\n")
-	var grammar commandLine
+	var grammar *commandLine
 	parse := func(args ...string) error {
-		parser, err := cli.NewParser(&grammar, "devicetwin", "", io.Discard, io.Discard)
+		grammar = newCommandLine()
+		parser, err := cli.NewParser(grammar, "devicetwin", "", io.Discard, io.Discard)
 		if err != nil {
 			t.Fatal(err)
 		}

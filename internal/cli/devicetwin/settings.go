@@ -10,7 +10,7 @@ import (
 // Environment is every environment variable that some command reads, in order:
 // deployments are checked against it.
 func Environment() ([]string, error) {
-	parser, err := cli.NewParser(new(commandLine), "devicetwin", description, io.Discard, io.Discard)
+	parser, err := cli.NewParser(newCommandLine(), "devicetwin", description, io.Discard, io.Discard)
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +26,7 @@ func Environment() ([]string, error) {
 // CheckArguments tells what is wrong with the arguments of the command, and does
 // not carry them out. The environment counts.
 func CheckArguments(args []string) error {
-	parser, err := cli.NewParser(new(commandLine), "devicetwin", description, io.Discard, io.Discard)
+	parser, err := cli.NewParser(newCommandLine(), "devicetwin", description, io.Discard, io.Discard)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package simulate
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -17,9 +18,12 @@ import (
 	"devicetwin/device"
 	"devicetwin/devicefsm"
 	"devicetwin/internal/cli"
+	"devicetwin/internal/tlsfiles"
+	"devicetwin/mqtt"
 	"devicetwin/points"
 	"devicetwin/service"
 	"devicetwin/simulator"
+	"devicetwin/wire"
 	twinclient "devicetwin/workflows/client"
 )
 
@@ -40,20 +44,68 @@ type FleetConfig struct {
 
 // Command is "devicetwin simulate".
 type Command struct {
-	service.Config
-	FleetConfig
+	Servers
+	Fleet FleetConfig        `embed:""`
+	Model string             `help:"Model file of the devices." group:"Models" placeholder:"FILE" required:""`
+	HTTP  service.HTTPConfig `embed:"" prefix:"http-" group:"HTTP"`
+	Log   service.LogConfig  `embed:"" prefix:"log-" group:"Logging"`
+}
+
+// Servers is where a fleet connects to, and where its twins are.
+type Servers struct {
+	MQTT        service.BrokerConfig   `embed:"" prefix:"mqtt-" group:"MQTT broker"`
+	TopicPrefix string                 `name:"mqtt-topic-prefix" help:"First level, or levels, of all device topics: PREFIX/{device}/telemetry." group:"MQTT broker" placeholder:"PREFIX"`
+	Temporal    service.TemporalServer `embed:"" prefix:"temporal-" group:"Temporal"`
+	Influx      service.InfluxServer   `embed:"" prefix:"influx-" group:"InfluxDB"`
+}
+
+// ServersOf are those of a service.
+func ServersOf(c service.Config) Servers {
+	return Servers{MQTT: c.MQTT.BrokerConfig, TopicPrefix: c.MQTT.TopicPrefix, Temporal: c.Temporal.TemporalServer, Influx: c.Influx.InfluxServer}
+}
+
+// New is the command with its defaults. It serves no metrics unless it is told
+// where: it mostly runs next to a bridge, which has the usual port.
+func New(c service.Config) Command {
+	return Command{Servers: ServersOf(c), HTTP: service.HTTPConfig{}, Log: c.Log}
+}
+
+// plan is what a fleet is played with.
+type plan struct {
+	options  simulator.Options // without what is read from files
+	tls      mqtt.Config       // its TLS files
+	wire     wire.Config       // topics
+	temporal service.TemporalServer
+	points   points.Config // an empty URL: none are written
+
+	model, scenario, report, ledger string // files
+}
+
+// simulation is the plan of the command, which also has a log and a listener.
+type simulation struct {
+	fleet plan
+	http  service.HTTPConfig
+	log   service.LogConfig
+}
+
+// Plan implements cli.Planner.
+func (c *Command) Plan() (any, error) { return c.plan(), nil }
+
+func (c *Command) plan() simulation {
+	return simulation{c.Fleet.plan(c.Servers, c.Model), c.HTTP, c.Log}
 }
 
 // Run plays the fleet against servers that run elsewhere.
 func (c *Command) Run(ctx context.Context, streams cli.Streams) error {
-	log := c.Log.Logger(os.Stderr)
-	fleet, err := c.FleetConfig.Load(c.Config)
+	plan := c.plan()
+	fleet, err := plan.fleet.load()
 	if err != nil {
 		return err
 	}
+	log := plan.log.Logger(os.Stderr)
 	metrics := service.NewRegistry()
-	if c.HTTP.Listen != "" {
-		server, err := service.StartHTTP(c.HTTP, metrics, nil, log)
+	if plan.http.Listen != "" {
+		server, err := service.StartHTTP(plan.http, metrics, nil, log)
 		if err != nil {
 			return err
 		}
@@ -62,37 +114,72 @@ func (c *Command) Run(ctx context.Context, streams cli.Streams) error {
 	return fleet.play(ctx, streams.Out, metrics, log)
 }
 
-// Fleet is a fleet whose files were read and found right.
+// Plan is what the fleet would be played with, for a Planner.
+func (f FleetConfig) Plan(s Servers, model string) any { return f.plan(s, model) }
+
+func (f FleetConfig) plan(s Servers, model string) plan {
+	p := plan{
+		options: simulator.Options{
+			Brokers: s.MQTT.URL, Username: s.MQTT.Username, Password: s.MQTT.Password,
+			Devices: f.Devices, Rate: f.Rate, Duration: f.Duration, Seed: f.Seed,
+			Prefix: f.Prefix, ConnectRate: f.ConnectRate, InFlight: f.InFlight, Drain: f.Drain,
+		},
+		tls: s.MQTT.Client(), wire: wire.DefaultConfig(), temporal: s.Temporal,
+		model: model, scenario: f.Scenario, report: f.Report, ledger: f.Ledger,
+	}
+	if s.Influx.URL != "" {
+		p.points = s.Influx.Points()
+	}
+	if p.scenario == "" {
+		p.scenario = strings.TrimSuffix(model, filepath.Ext(model)) + ".scenario.yaml"
+	}
+	p.wire.Prefix = s.TopicPrefix
+	return p
+}
+
+// Fleet is a fleet whose files were read and checked.
 type Fleet struct {
-	config   service.Config
-	settings FleetConfig
-	model    *devicefsm.Model
-	scenario *simulator.Scenario
+	plan  plan
+	model *devicefsm.Model
 }
 
 // Load reads the model and the scenario. Its errors are usage errors.
-func (f FleetConfig) Load(c service.Config) (*Fleet, error) {
-	models, err := service.ModelConfig{Model: c.Model.Model}.LoadModels()
+func (f FleetConfig) Load(s Servers, model string) (*Fleet, error) {
+	return f.plan(s, model).load()
+}
+
+func (p plan) load() (*Fleet, error) {
+	models, err := service.ModelConfig{Model: p.model}.LoadModels()
 	if err != nil {
 		return nil, err
 	}
-	file := f.Scenario
-	if file == "" {
-		file = strings.TrimSuffix(c.Model.Model, filepath.Ext(c.Model.Model)) + ".scenario.yaml"
-	}
-	src, err := os.ReadFile(file)
+	src, err := os.ReadFile(p.scenario)
 	if err != nil {
 		return nil, cli.Usage(fmt.Errorf("read scenario: %w", err))
 	}
-	scenario, err := simulator.ReadScenario(file, src)
-	if err != nil {
+	if p.options.Scenario, err = simulator.ReadScenario(p.scenario, src); err != nil {
 		return nil, cli.Usage(err)
 	}
-	fleet := &Fleet{config: c, settings: f, model: models[0], scenario: scenario}
-	if err := fleet.options(nil, nil).Validate(); err != nil {
+	if p.options.Dialect, err = wire.New(p.wire); err != nil {
+		return nil, cli.Usage(fmt.Errorf("topics (--mqtt-topic-prefix): %w", err))
+	}
+	p.options.Model, p.options.Twins = models[0], fleetTwins{} // only to be validated
+	if err := errors.Join(p.options.Validate(), p.tls.Validate()); err != nil {
 		return nil, cli.Usage(err)
 	}
-	return fleet, nil
+	if p.options.TLS, err = tlsOf(p.tls); err != nil {
+		return nil, cli.Usage(err)
+	}
+	return &Fleet{plan: p, model: models[0]}, nil
+}
+
+// tlsOf reads the files; nil without any.
+func tlsOf(c mqtt.Config) (*tls.Config, error) {
+	files := tlsfiles.Files{CA: c.CAFile, Cert: c.CertFile, Key: c.KeyFile}
+	if files == (tlsfiles.Files{}) {
+		return nil, nil
+	}
+	return files.Load(tlsfiles.Names{Server: "the MQTT broker", Flags: "--mqtt"})
 }
 
 // Play runs the fleet, shows its progress, prints the report, and writes it if
@@ -102,13 +189,13 @@ func (f *Fleet) Play(ctx context.Context, out io.Writer, log *slog.Logger) error
 }
 
 func (f *Fleet) play(ctx context.Context, out io.Writer, metrics prometheus.Registerer, log *slog.Logger) error {
-	temporal, err := f.config.Temporal.Dial(metrics, log)
+	temporal, err := f.plan.temporal.Dial(metrics, log)
 	if err != nil {
 		return err
 	}
 	defer temporal.Close()
 	figures := newFleetFigures(metrics)
-	twins := fleetTwins{f.config.Temporal.Twins(temporal, f.model), f.model.States()}
+	twins := fleetTwins{f.plan.temporal.Twins(temporal, "", f.model.Hash()), f.model.States()}
 	file, isFile := out.(*os.File)
 	progress := simulator.NewRenderer(out, isFile && simulator.IsTerminal(file))
 	points, flush, err := f.startPoints(log)
@@ -116,12 +203,12 @@ func (f *Fleet) play(ctx context.Context, out io.Writer, metrics prometheus.Regi
 		return err
 	}
 	defer flush()
-	ledger, err := createLedger(f.settings.Ledger)
+	ledger, err := createLedger(f.plan.ledger)
 	if err != nil {
 		return err
 	}
-	o := f.options(twins, log)
-	o.Points = points
+	o := f.plan.options
+	o.Twins, o.Log, o.Points = twins, log, points
 	o.Acknowledged = ledger.add
 	o.Progress = func(p simulator.Progress) {
 		figures.show(p)
@@ -138,8 +225,8 @@ func (f *Fleet) play(ctx context.Context, out io.Writer, metrics prometheus.Regi
 	if err := report.WriteText(out); err != nil {
 		return err
 	}
-	if f.settings.Report != "" {
-		if err := writeReport(f.settings.Report, report); err != nil {
+	if f.plan.report != "" {
+		if err := writeReport(f.plan.report, report); err != nil {
 			return err
 		}
 	}
@@ -160,29 +247,13 @@ func writeReport(file string, report simulator.Report) error {
 	return nil
 }
 
-func (f *Fleet) options(twins simulator.Twins, log *slog.Logger) simulator.Options {
-	if twins == nil {
-		twins = fleetTwins{} // only to be validated
-	}
-	return simulator.Options{
-		Broker:   f.config.MQTT.URL[0],
-		Username: f.config.MQTT.Username, Password: f.config.MQTT.Password,
-		Scenario: f.scenario, Model: f.model, Twins: twins,
-		Devices: f.settings.Devices, Rate: f.settings.Rate, Duration: f.settings.Duration, Seed: f.settings.Seed,
-		Prefix: f.settings.Prefix, ConnectRate: f.settings.ConnectRate, InFlight: f.settings.InFlight, Drain: f.settings.Drain,
-		Log: log,
-	}
-}
-
 // startPoints writes a fleet's ledger to InfluxDB, if there is one; flush writes
-// the rest. It has no spool: that of the settings belongs to another process.
+// the rest. It has no spool.
 func (f *Fleet) startPoints(log *slog.Logger) (to simulator.PointWriter, flush func(), err error) {
-	if f.config.Influx.URL == "" {
+	if f.plan.points.URL == "" {
 		return nil, func() {}, nil
 	}
-	config := f.config.Influx.Points()
-	config.Spool = ""
-	writer, err := points.NewWriter(config, nil, log)
+	writer, err := points.NewWriter(f.plan.points, nil, log)
 	if err != nil {
 		return nil, nil, cli.Usage(err)
 	}

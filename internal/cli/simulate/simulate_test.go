@@ -66,9 +66,10 @@ func TestSimulateServesMetrics(t *testing.T) {
 	defer cancel()
 	ended := make(chan int, 1)
 	go func() {
-		var grammar struct {
-			Simulate Command `cmd:"" set:"http_listen="`
-		}
+		grammar := struct {
+			Simulate Command `cmd:""`
+		}{New(service.DefaultConfig())}
+		defer broker.Close() // also if it ends before it has begun
 		ended <- cli.Execute(ctx, &grammar, "devicetwin", "", []string{"simulate", "--model", pump, "--http-listen", addr,
 			"--mqtt-url", "tcp://" + broker.Addr().String(), "--temporal-address", "127.0.0.1:1"}, io.Discard, io.Discard)
 	}()

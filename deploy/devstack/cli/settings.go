@@ -1,0 +1,101 @@
+package cli
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"devicetwin/deploy/devstack/stack"
+	"devicetwin/service"
+)
+
+// settings are those of "devicetwin run" that the stack does not decide: the test
+// of the flags names the others.
+type settings struct {
+	Log    service.LogConfig      `embed:"" prefix:"log-" group:"Logging"`
+	HTTP   service.HTTPConfig     `embed:"" prefix:"http-" group:"HTTP"`
+	API    service.APIConfig      `embed:"" prefix:"api-" group:"API"`
+	Model  service.ModelConfig    `embed:"" group:"Models"`
+	Topics service.TopicConfig    `embed:"" prefix:"mqtt-" group:"MQTT broker"`
+	Bridge service.BridgeConfig   `embed:"" prefix:"bridge-" group:"Bridge"`
+	Worker service.WorkerSettings `embed:"" prefix:"worker-" group:"Worker"`
+
+	Keys     string `name:"temporal-keys" help:"File of keys that encrypt payloads before they are sent to Temporal; the first one encrypts, all decrypt." group:"Temporal" placeholder:"FILE"`
+	SpoolMax int64  `name:"influx-spool-max" help:"Maximum size of the spool, in bytes; beyond it, the oldest points are dropped." group:"InfluxDB" placeholder:"BYTES"`
+}
+
+// newSettings are those of devicetwin, but that the devices are counted more
+// often: Temporal is in this process.
+func newSettings() settings {
+	c := service.DefaultConfig()
+	c.Worker.CountEvery = 5 * time.Second
+	return settings{
+		Log: c.Log, HTTP: c.HTTP, API: c.API, Model: c.Model, Topics: c.MQTT.TopicConfig,
+		Bridge: c.Bridge, Worker: c.Worker.WorkerSettings, SpoolMax: c.Influx.SpoolMax,
+	}
+}
+
+func (s settings) validate() error {
+	if s.HTTP.Listen == "" {
+		return errors.New("--http-listen: expected an address, such as 127.0.0.1:8090")
+	}
+	return nil
+}
+
+// servers is where a stack can be reached.
+type servers struct{ mqtt, temporal, influx, dataDir string }
+
+func serversOf(s *stack.Stack) servers {
+	return servers{s.MQTT.URL(), s.Temporal.Addr(), s.InfluxDB.URL(), s.DataDir()}
+}
+
+// on is the configuration of the parts on a stack.
+func (s settings) on(at servers) service.Config {
+	c := service.DefaultConfig()
+	c.Log, c.HTTP, c.API, c.Model, c.Bridge = s.Log, s.HTTP, s.API, s.Model, s.Bridge
+	c.MQTT.URL, c.MQTT.TopicConfig = []string{at.mqtt}, s.Topics
+	c.Temporal.Address, c.Temporal.Namespace, c.Temporal.Keys = at.temporal, stack.Namespace, s.Keys
+	c.Influx.URL, c.Influx.Bucket = at.influx, stack.BucketName
+	c.Influx.Spool, c.Influx.SpoolMax = filepath.Join(at.dataDir, "influx-spool"), s.SpoolMax
+	c.Worker.Credentials, c.Worker.WorkerSettings = credentialsDir(at.dataDir), s.Worker
+	return c
+}
+
+// plan is what the parts on a stack are started with.
+func (s settings) plan(at servers) (service.Plan, error) {
+	return service.NewPlan(s.on(at), service.Bridge|service.Worker|service.API)
+}
+
+// deviceTopics are the filters of what a device with a certificate may publish
+// and subscribe to; {id} stands for it.
+func (s settings) deviceTopics() []string {
+	topics := []string{s.Topics.TopicPrefix + "/{id}/#"}
+	for _, template := range s.Topics.TwinTopics {
+		classic, _, _ := strings.Cut(template, "[")
+		if !strings.HasPrefix(classic, "{prefix}/{id}/") {
+			topics = append(topics, strings.ReplaceAll(classic, "{prefix}", s.Topics.TopicPrefix)+"/#")
+		}
+	}
+	return topics
+}
+
+// systemPlan is what a command starts: servers, and the parts on them.
+type systemPlan struct {
+	stack    stack.Options
+	tls      *tlsFlags // nil: no listener with TLS
+	topics   []string  // of devices with certificates
+	settings settings
+}
+
+// started is the plan as tests look at it: with the servers at one place.
+func (p systemPlan) started() (any, error) {
+	parts, err := p.settings.plan(servers{"mqtt://127.0.0.1:1", "127.0.0.1:2", "http://127.0.0.1:3", "data"})
+	return struct {
+		stack  stack.Options
+		tls    *tlsFlags
+		topics []string
+		parts  service.Plan
+		log    service.LogConfig
+	}{p.stack, p.tls, p.topics, parts, p.settings.Log}, err
+}

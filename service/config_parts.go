@@ -1,0 +1,135 @@
+package service
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"devicetwin/bridge"
+	"devicetwin/bridge/ingest"
+	"devicetwin/devicefsm"
+	"devicetwin/internal/modelfile"
+	"devicetwin/twin"
+	deviceworkflow "devicetwin/workflows/device"
+)
+
+// ModelConfig names the models.
+type ModelConfig struct {
+	Model  string   `help:"Model file for new devices." placeholder:"FILE"`
+	Models []string `help:"More model files, or folders of them: models that devices may run, such as those that they started with earlier." placeholder:"PATH"`
+}
+
+// LoadModels reads the model files; that of Model is the first. Faults of all
+// files are reported together, as a ConfigError.
+func (c ModelConfig) LoadModels() ([]*devicefsm.Model, error) {
+	files, err := modelfile.List(c.Models)
+	if err != nil {
+		return nil, &ConfigError{err}
+	}
+	if c.Model != "" {
+		files = append([]string{c.Model}, files...)
+	}
+	models, err := modelfile.Each(files, modelfile.Load)
+	if err != nil {
+		return nil, &ConfigError{err}
+	}
+	return models, nil
+}
+
+// BridgeConfig is what only a bridge needs.
+type BridgeConfig struct {
+	ID              string   `help:"Name of this bridge, in its topics and of its session at the broker; must be unique, and stay the same across restarts." placeholder:"NAME"`
+	Subscribe       []string `help:"Topic filters to subscribe to; by default everything below the topic prefix." placeholder:"FILTER"`
+	MaxPayload      int      `help:"Maximum size of an MQTT payload, in bytes." placeholder:"BYTES"`
+	Window          int      `help:"Maximum number of MQTT messages received and not yet acknowledged." placeholder:"N"`
+	BatchMessages   int      `help:"Maximum number of messages in one signal." placeholder:"N"`
+	SignalsInFlight int      `help:"Maximum number of signals in flight to Temporal; each device has at most one." placeholder:"N"`
+
+	QuotaRate    int           `help:"Limit on signalled messages per second, for each device; messages beyond a quota become dead letters. 0 for no limit." placeholder:"N"`
+	QuotaBurst   int           `help:"Messages that a device may have signalled at once, before the rate limit applies." placeholder:"N"`
+	QuotaWaiting int           `help:"Maximum number of a device's messages that wait for Temporal; 0 for no limit but the window." placeholder:"N"`
+	QuotaCatchUp time.Duration `help:"Extra quota at startup for messages queued while the bridge was down, as time at the rate limit." placeholder:"DURATION"`
+	SettledFor   time.Duration `help:"How long to leave out repeated messages that cannot change anything, such as more readings above a threshold; then one is signalled again. 0s to leave out none." placeholder:"DURATION"`
+	StuckAfter   time.Duration `help:"How long one device's signals may fail while they block all others, before its messages become dead letters; 0s for no limit." placeholder:"DURATION"`
+
+	Partition      ingest.Partition `help:"This bridge's share of the devices, by a hash of their ids; every share needs a bridge with its own name." placeholder:"1/3"`
+	ModelRule      []string         `help:"Model for the devices whose ids match a pattern, by name or hash; must be in --model or --models. The first match wins." placeholder:"PATTERN=MODEL"`
+	ModelFromBirth bool             `help:"Devices without a rule name their model in a message on their status topic, under the key model; until then all their messages are signalled."`
+	StartOn        string           `help:"Message that starts a device's workflow: the first that is relevant to the model, or any (${enum})." enum:"relevant,any" default:"${from_config}"`
+
+	Naive bool `help:"For comparison only: signal every message on its own, relevant or not, one at a time."`
+
+	Linger time.Duration `help:"Maximum pause between a device's signals while Temporal is busy; 0s for none." placeholder:"DURATION"`
+}
+
+// Values of BridgeConfig.StartOn.
+const (
+	startOnRelevant = "relevant"
+	startOnAny      = "any"
+)
+
+func (b BridgeConfig) config(m MQTTConfig) bridge.Config {
+	cfg := bridge.DefaultConfig()
+	cfg.ID, cfg.MQTT, cfg.Wire, cfg.Subscribe = b.ID, m.Client(), m.wire(), b.Subscribe
+	cfg.Wire.MaxPayload, cfg.Window = b.MaxPayload, b.Window
+	cfg.BatchMessages, cfg.SignalsInFlight, cfg.LingerMax = b.BatchMessages, b.SignalsInFlight, b.Linger
+	cfg.QuotaRate, cfg.QuotaBurst, cfg.QuotaWaiting = b.QuotaRate, b.QuotaBurst, b.QuotaWaiting
+	cfg.QuotaCatchUp, cfg.StuckAfter = b.QuotaCatchUp, b.StuckAfter
+	cfg.Partition, cfg.Naive, cfg.SettledFor = b.Partition, b.Naive, b.SettledFor
+	cfg.ModelRules, cfg.ModelFromBirth, cfg.StartOnAny = b.ModelRule, b.ModelFromBirth, b.StartOn == startOnAny
+	return cfg
+}
+
+// WorkerConfig is what only a worker needs.
+type WorkerConfig struct {
+	ID          string `help:"Name of this worker at the broker, for the commands that it publishes; by default host and process." placeholder:"NAME"`
+	Credentials string `help:"Folder of the hashes of the credentials that devices were given; shared with the broker's authentication." placeholder:"DIR"`
+	WorkerSettings
+}
+
+// WorkerSettings are those of a worker that do not depend on where it runs.
+type WorkerSettings struct {
+	RunEvents int `help:"Number of messages that one run of a device's workflow applies before it is continued as new." placeholder:"N"`
+
+	CountEvery time.Duration `help:"How often to count the devices by state, for the dashboards, with one query to Temporal for each state; 0s for never." placeholder:"DURATION"`
+
+	TwinDocument   int           `help:"Maximum size of the desired and reported properties of one shadow together, in bytes of JSON." placeholder:"BYTES"`
+	TwinDepth      int           `help:"Maximum nesting of a section of a shadow." placeholder:"N"`
+	TwinTombstone  time.Duration `help:"How long to remember the version of a deleted shadow." placeholder:"DURATION"`
+	TwinShadows    int           `help:"Maximum number of named shadows for each device." placeholder:"N"`
+	TwinRetain     bool          `help:"Publish each document when it changes, whole and retained, on PREFIX/{device}/twin/documents/current."`
+	TwinProperties []string      `help:"Properties of the classic shadow to index for searches." placeholder:"reported.PATH"`
+
+	Topics []string          `help:"MQTT filters of the topics that models may publish to, in addition to commands; {id} stands for the device." placeholder:"FILTER"`
+	Notify map[string]string `help:"Webhooks that models may notify, by the names that they use." placeholder:"NAME=URL"`
+}
+
+func (w WorkerSettings) twins() deviceworkflow.TwinSettings {
+	limits := twin.DefaultLimits()
+	limits.Document, limits.Depth, limits.Tombstone = w.TwinDocument, w.TwinDepth, w.TwinTombstone
+	limits.Request = max(limits.Request, 2*w.TwinDocument)
+	return deviceworkflow.TwinSettings{Limits: limits, Shadows: w.TwinShadows, Retain: w.TwinRetain, Properties: w.TwinProperties}
+}
+
+// validate reports every fault.
+func (w WorkerSettings) validate() error {
+	faults := []error{w.twins().Limits.Validate()}
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if w.CountEvery != 0 && w.CountEvery < time.Second {
+		fault("interval between counts of the devices (--worker-count-every) %v: expected 0s, or at least 1s", w.CountEvery)
+	}
+	if w.RunEvents < 1 {
+		fault("messages in a run of a workflow (--worker-run-events) %d: expected at least 1", w.RunEvents)
+	}
+	if w.TwinShadows < 1 {
+		fault("named shadows of a device (--worker-twin-shadows) %d: expected at least 1", w.TwinShadows)
+	}
+	for _, p := range w.TwinProperties {
+		section, key, ok := strings.Cut(p, ".")
+		if !ok || key == "" || section != "reported" && section != "desired" {
+			fault("property %q (--worker-twin-properties): expected a path such as reported.firmware", p)
+		}
+	}
+	return errors.Join(faults...)
+}

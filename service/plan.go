@@ -1,0 +1,146 @@
+package service
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"devicetwin/bridge"
+	"devicetwin/mqtt"
+	"devicetwin/points"
+	"devicetwin/wire"
+	deviceworkflow "devicetwin/workflows/device"
+)
+
+// Parts says which parts a service has: Bridge|Worker.
+type Parts uint8
+
+// The parts.
+const (
+	Bridge Parts = 1 << iota // MQTT messages to points and workflow signals
+	Worker                   // device workflows and their activities
+	API                      // the operator's HTTP API, unless its Listen is empty
+)
+
+func (p Parts) has(part Parts) bool { return p&part != 0 }
+
+// Plan is what the parts are started with, worked out from a Config: the settings
+// of parts that do not run are not in it. Start uses nothing else, so a setting
+// that does not change the plan has no effect.
+type Plan struct {
+	Parts   Parts
+	Process string // names the process in its figures
+	HTTP    HTTPConfig
+
+	Temporal  TemporalServer
+	TaskQueue string // of bridge and worker
+
+	Models    ModelConfig   // of bridge and worker
+	Points    points.Config // of bridge and worker; an empty URL: none are written
+	Publisher mqtt.Config   // of bridge and worker: the connection for commands and dead letters
+
+	Bridge bridge.Config
+	Worker WorkerPlan
+
+	API   APIConfig
+	Audit LogConfig // of the API's changes, if they go to standard error
+}
+
+// WorkerPlan is what a worker is started with.
+type WorkerPlan struct {
+	Credentials string        // folder
+	CountEvery  time.Duration // 0: never
+	RunEvents   int
+	Twin        deviceworkflow.TwinSettings
+
+	Wire      wire.Config       // topics and payloads
+	Topics    []string          // that models may publish to
+	Receivers map[string]string // URLs by name
+}
+
+// NewPlan checks a configuration and works out the plan. It reads the files with
+// secrets. An error reports every fault, as a ConfigError.
+func NewPlan(c Config, parts Parts) (Plan, error) {
+	faults := []error{c.Temporal.readSecrets()}
+	p := Plan{Parts: parts, Process: processName(c, parts), HTTP: c.HTTP}
+	if parts.has(Bridge | Worker) {
+		faults = append(faults, c.MQTT.readSecrets(), c.Influx.readSecrets(), c.checkModels(parts))
+		p.TaskQueue, p.Models = c.Temporal.TaskQueue, c.Model
+		p.Publisher = c.MQTT.Client().Named(publisherID(c, parts))
+		if c.Influx.URL != "" {
+			p.Points = c.Influx.Points()
+			faults = append(faults, p.Points.Validate())
+		}
+	}
+	if parts.has(Bridge) {
+		p.Bridge = c.Bridge.config(c.MQTT)
+		faults = append(faults, p.Bridge.Validate())
+	}
+	if parts.has(Worker) {
+		var err error
+		p.Worker, err = c.workerPlan()
+		if parts.has(Bridge) { // which has reported the faults of MQTT
+			err = c.Worker.validate()
+		} else {
+			faults = append(faults, p.Publisher.Validate())
+		}
+		faults = append(faults, err)
+	}
+	if parts.has(API) && c.API.Listen != "" {
+		p.API, p.Audit = c.API, LogConfig{Level: "info", Format: c.Log.Format}
+		faults = append(faults, c.API.Validate())
+	}
+	p.Temporal = c.Temporal.TemporalServer
+	if err := errors.Join(faults...); err != nil {
+		return Plan{}, &ConfigError{err}
+	}
+	return p, nil
+}
+
+func (c Config) workerPlan() (WorkerPlan, error) {
+	w := c.Worker
+	_, err := c.MQTT.Dialect()
+	return WorkerPlan{
+		Credentials: w.Credentials, CountEvery: w.CountEvery, RunEvents: w.RunEvents, Twin: w.twins(),
+		Wire: c.MQTT.wire(), Topics: w.Topics, Receivers: w.Notify,
+	}, errors.Join(w.validate(), err)
+}
+
+// checkModels reports that nothing says which models there are, or which one a
+// device starts with.
+func (c Config) checkModels(parts Parts) error {
+	switch {
+	case c.Model.Model != "":
+		return nil
+	case len(c.Model.Models) == 0:
+		return errors.New("no model: expected --model, or --models")
+	case parts.has(Bridge) && len(c.Bridge.ModelRule) == 0 && !c.Bridge.ModelFromBirth:
+		return errors.New("no model for new devices: expected --model, --bridge-model-rule or --bridge-model-from-birth")
+	}
+	return nil
+}
+
+// processName is that of the bridge, or else of the worker, or else of the host.
+func processName(c Config, parts Parts) string {
+	switch {
+	case parts.has(Bridge):
+		return c.Bridge.ID
+	case parts.has(Worker) && c.Worker.ID != "":
+		return c.Worker.ID
+	}
+	host, _ := os.Hostname()
+	return host
+}
+
+// publisherID is the client id of the connection for commands and dead letters.
+func publisherID(c Config, parts Parts) string {
+	switch {
+	case parts.has(Worker) && c.Worker.ID != "":
+		return "devicetwin-worker-" + c.Worker.ID
+	case parts.has(Bridge):
+		return "devicetwin-out-" + c.Bridge.ID
+	}
+	host, _ := os.Hostname()
+	return fmt.Sprintf("devicetwin-worker-%s-%d", host, os.Getpid())
+}

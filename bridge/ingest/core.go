@@ -16,7 +16,7 @@ import (
 // It has no goroutine, no clock and no lock. Its inputs are the methods open,
 // connected, close, receive, delivered, published, elapsed and hurry, called one at
 // a time, and time comes in with them. Its outputs are data, which the caller
-// takes from out after each input and carries out: see output. Acknowledgements
+// takes from out after one or a few inputs, and carries out: see output. Acknowledgements
 // stand in each lane's outbox, in order.
 type core struct {
 	cfg    Config
@@ -50,8 +50,8 @@ type core struct {
 	trying      *deviceState // with an empty batch to find out whether Temporal is well, or nil
 }
 
-// output is what the core wants to have done, in order within each list. It is
-// valid until the next input.
+// output is what the core wants to have done, in order within each list, since it
+// was last reset.
 type output struct {
 	// deliveries are to be started. The result of each comes back by delivered.
 	deliveries []device.Delivery

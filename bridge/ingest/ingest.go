@@ -152,7 +152,7 @@ func (i *Ingest) loop(ctx, abandon, attempts context.Context) {
 		select {
 		case <-i.arrivals:
 			if stop != nil {
-				i.takeArrivals(attempts)
+				i.takeArrivals()
 			}
 		case r := <-i.results:
 			c.delivered(r.id, r.err, time.Now())
@@ -182,12 +182,11 @@ func (i *Ingest) loop(ctx, abandon, attempts context.Context) {
 const turn = 64
 
 // takeArrivals takes what waits in lanes that have room.
-func (i *Ingest) takeArrivals(attempts context.Context) {
+func (i *Ingest) takeArrivals() {
 	now := time.Now()
 	for _, l := range i.core.lanes {
 		for n := min(len(l.in), turn); n > 0 && !i.core.full(l); n-- {
 			i.core.receive(l, <-l.in, now)
-			i.carryOut(attempts)
 		}
 	}
 }

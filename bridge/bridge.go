@@ -145,8 +145,9 @@ func (b *Bridge) Run(ctx context.Context) error {
 }
 
 // farewell is the part of the time for the end that is kept for the last
-// acknowledgements and the status.
-const farewell = time.Second
+// acknowledgements, the status and the end of the connection: more than lastAcks,
+// offlineWithin and quiesce together.
+const farewell = 1250 * time.Millisecond
 
 // watch stops the taking of messages when the bridge is to end, and gives up what
 // is in flight shortly before the time for the end is over.
@@ -176,7 +177,7 @@ func (b *Bridge) watch(taking context.Context, stop, giveUp context.CancelFunc) 
 }
 
 // Shutdown ends Run as the end of its context does, in the time that ctx gives for
-// all of it, and waits for it.
+// all of it, and waits for it. It is for a bridge that runs.
 func (b *Bridge) Shutdown(ctx context.Context) error {
 	select {
 	case b.stopping <- ctx:

@@ -90,8 +90,7 @@ func (s *session) Drain(c mqtt.Conn) time.Duration {
 	return 0
 }
 
-// quiesce is how long the connection may take to send what it was given. With
-// offlineWithin and lastAcks it stays within farewell.
+// quiesce is how long the connection may take to send what it was given.
 const quiesce = 250 * time.Millisecond
 
 func (s *session) Down(mqtt.Conn) {

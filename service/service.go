@@ -166,11 +166,12 @@ func (s *Service) startBridge(c bridge.Config, deps bridge.Deps) (func(context.C
 	if err != nil {
 		return nil, &ConfigError{err}
 	}
-	s.background("bridge", func(ctx context.Context) {
-		if err := br.Run(ctx); err != nil {
+	go func() {
+		if err := br.Run(context.Background()); err != nil {
 			s.fail(err)
 		}
-	})
+	}()
+	s.onClose("bridge", br.Shutdown)
 	return func(context.Context) error { return br.Ready() }, nil
 }
 

@@ -54,7 +54,7 @@ func TestTemporalOutage(t *testing.T) {
 		}
 		time.Sleep(10 * time.Minute)
 		if err := r.Ready(); err == nil {
-			t.Error("ready while temporal is away")
+			t.Error("ready while temporal is unavailable")
 		}
 		if got := r.acks(); got != "" {
 			t.Errorf("acknowledged: %s", got)
@@ -68,7 +68,7 @@ func TestTemporalOutage(t *testing.T) {
 			t.Errorf("acknowledged: %s", got)
 		}
 		if n, m := r.logs.count("Temporal is not accepting signals"), r.logs.count("Temporal accepts signals again"); n != 1 || m != 1 {
-			t.Errorf("the log says %d times that temporal is away and %d times that it is back", n, m)
+			t.Errorf("the log says %d times that temporal is unavailable and %d times that it is available", n, m)
 		}
 		r.end()
 	})

@@ -7,11 +7,11 @@
 // bridge/ingest; its handler decodes the message (package wire) and hands it over.
 // Package ingest decides which messages go to the device's workflow, in which
 // batches, and when a message is done; then the lane acknowledges it. What leaves
-// beside that, points, dead letters and rejections, leaves by the outlet.
+// points, dead letters and rejections leave by the outlet.
 //
 // # What is promised
 //
-// A message is acknowledged to the broker only when everything that came of it
+// A message is acknowledged to the broker only when everything that follows from it
 // is durable in Temporal, or is a published dead letter, or when nothing has to
 // be. Acknowledgements leave in the order of receipt over the whole session
 // [MQTT-4.6.0-2]. So a crash, or a lost connection, loses nothing: the broker
@@ -21,7 +21,7 @@
 //
 // # What a slow or broken neighbour does
 //
-// While Temporal is away, messages stay unacknowledged; when the window is full,
+// While Temporal is unavailable, messages stay unacknowledged; when the window is full,
 // the handler waits, and with it the broker. A dead InfluxDB delays nothing but
 // points (package points). A message that cannot be read, or is refused, is
 // counted, and published with its reason on bridge/{id}/deadletter; others are not

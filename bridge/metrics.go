@@ -10,7 +10,7 @@ import (
 	"devicetwin/internal/measure"
 )
 
-// counters is what a bridge counts beside its ingest. The goroutines that do the
+// counters is what a bridge counts in addition to its ingest. The goroutines that do the
 // work add to it, anyone may read.
 type counters struct {
 	*figures.Set

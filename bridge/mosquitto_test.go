@@ -297,13 +297,13 @@ func TestMosquittoRestarts(t *testing.T) {
 	})
 
 	// Nothing may go on to Temporal, the broker is killed, and restarts with
-	// what it saved last: what the bridge holds must arrive all the same.
+	// what it saved last: what the bridge holds must arrive anyway.
 	w.setDown(true)
 	f.publish(20)
 	eventually(t, "the bridge holds all of it", func() bool { return b.counts.Held.Load() >= 100 })
 	m.stop(syscall.SIGKILL)
 	m.start()
-	eventually(t, "the bridge is back", func() bool { return b.counts.connected.Load() })
+	eventually(t, "the bridge has reconnected", func() bool { return b.counts.connected.Load() })
 	w.setDown(false)
 	f.check(w)
 

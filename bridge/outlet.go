@@ -41,7 +41,7 @@ func newDeadLetter(l ingest.DeadLetter) DeadLetter {
 	return d
 }
 
-// outlet takes what leaves the bridge beside the sink: points, dead letters, and
+// outlet takes what leaves the bridge but not to the sink: points, dead letters, and
 // rejections of requests. A flood of refused messages must not hold up the good
 // ones: beyond the bounds of its queues they are counted, and not published.
 type outlet struct {

@@ -109,7 +109,7 @@ func TestDeadLettersHoldNothingUp(t *testing.T) {
 		cfg := DefaultConfig()
 		logs := &logLines{}
 		q := newOutlet(cfg, Deps{DeadLetters: publisherFunc(func(ctx context.Context, _ string, _ []byte) error {
-			<-ctx.Done() // the broker is away
+			<-ctx.Done() // the broker is down
 			return errors.Join(mqtt.ErrLost, ctx.Err())
 		})}, newCounters(), logs.logger())
 		ctx, stop := context.WithCancel(t.Context())

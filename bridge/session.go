@@ -57,7 +57,7 @@ func (s *session) Up(ctx context.Context, c mqtt.Conn, present bool) error {
 	s.counts.connects.Add(1)
 	if s.before && !present {
 		s.counts.sessionsLost.Add(1)
-		s.log.Warn("the broker has forgotten the session; what was published while it was away is lost, unless the device repeats it")
+		s.log.Warn("the broker has lost the session; messages published while the bridge was disconnected are lost unless the devices repeat them")
 	}
 	s.lane.Online(present && !s.before)
 	s.before = true

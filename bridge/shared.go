@@ -21,7 +21,7 @@ const (
 
 // probeShared finds out whether the broker delivers on shared subscriptions, if
 // the configuration has one. NATS accepts them and never delivers; no answer in
-// the MQTT protocol tells the two kinds of broker apart, so it is tried out.
+// the MQTT protocol distinguishes the two kinds of broker, so it is tried out.
 // An unreachable broker is waited for.
 func (b *Bridge) probeShared(ctx context.Context) error {
 	if !slices.ContainsFunc(b.cfg.Subscribe, mqtt.Shared) {
@@ -34,7 +34,7 @@ func (b *Bridge) probeShared(ctx context.Context) error {
 			return err
 		}
 		if attempt == 0 {
-			b.log.Warn("shared subscriptions could not be probed yet", "error", err)
+			b.log.Warn("cannot probe shared subscriptions yet", "error", err)
 		}
 		select {
 		case <-time.After(wait(attempt)):

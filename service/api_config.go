@@ -13,26 +13,26 @@ import (
 
 // APIConfig is the operator's HTTP API.
 type APIConfig struct {
-	Listen    string `help:"Address of the operator's HTTP API; empty for none." placeholder:"HOST:PORT"`
-	CertFile  string `help:"PEM file of the API's certificate, and those between it and its authority; turns TLS on. Read again when it changes." placeholder:"FILE"`
+	Listen    string `help:"Address of the operator's HTTP API; empty to disable." placeholder:"HOST:PORT"`
+	CertFile  string `help:"PEM file of the API's certificate and its intermediates; enables TLS. Reloaded when it changes." placeholder:"FILE"`
 	KeyFile   string `help:"PEM file of the certificate's key." placeholder:"FILE"`
-	TokenFile string `help:"File with the hashes of the tokens that are let in; \"devicetwin token new\" makes its lines. Read again when it changes." placeholder:"FILE"`
+	TokenFile string `help:"File with the hashes of accepted tokens; \"devicetwin token new\" makes its lines. Read again when it changes." placeholder:"FILE"`
 
-	OIDCIssuer   string `name:"oidc-issuer" help:"URL of the issuer of JSON Web Tokens that are let in." placeholder:"URL"`
-	OIDCAudience string `name:"oidc-audience" help:"Audience that such a token must have."`
-	OIDCClaim    string `name:"oidc-claim" help:"Claim that holds its scopes: read, operate, admin."`
-	OIDCPrefix   string `name:"oidc-prefix" help:"What stands before our scopes in that claim, as in devicetwin:read." placeholder:"devicetwin:"`
+	OIDCIssuer   string `name:"oidc-issuer" help:"URL of the issuer of accepted JSON Web Tokens." placeholder:"URL"`
+	OIDCAudience string `name:"oidc-audience" help:"Required audience of such a token."`
+	OIDCClaim    string `name:"oidc-claim" help:"Claim that contains the scopes: read, operate, admin."`
+	OIDCPrefix   string `name:"oidc-prefix" help:"Prefix of the scopes in that claim, as in devicetwin:read." placeholder:"devicetwin:"`
 
-	Audit   string        `help:"File to which every change that is asked for is appended, as JSON lines; by default they go to the log." placeholder:"FILE"`
-	Timeout time.Duration `help:"Longest time of a request that is no stream."`
-	Streams int           `help:"Streams at once."`
+	Audit   string        `help:"Audit file: every requested change is appended as a line of JSON. Default: the log." placeholder:"FILE"`
+	Timeout time.Duration `help:"Timeout of requests, except streams."`
+	Streams int           `help:"Maximum number of streams."`
 }
 
 func (c APIConfig) oidcConfig() api.OIDCConfig {
 	return api.OIDCConfig{Issuer: c.OIDCIssuer, Audience: c.OIDCAudience, Claim: c.OIDCClaim, Prefix: c.OIDCPrefix}
 }
 
-// Validate tells every fault of the settings.
+// Validate reports every fault of the settings.
 func (c APIConfig) Validate() error {
 	if c.Listen == "" {
 		return nil
@@ -75,7 +75,7 @@ func (c APIConfig) authenticator(log *slog.Logger) (api.Authenticator, error) {
 			return nil, &ConfigError{fmt.Errorf("API tokens (--api-token-file): %w", err)}
 		}
 		if tokens.Len() == 0 {
-			log.Warn("the API's token file has no tokens yet", "file", c.TokenFile)
+			log.Warn("the API's token file contains no tokens yet", "file", c.TokenFile)
 		}
 		all = append(all, tokens)
 	}
@@ -103,7 +103,7 @@ func (c APIConfig) auditLog(logging LogConfig, log *slog.Logger) (*slog.Logger, 
 	return slog.New(slog.NewJSONHandler(auditFile{file, log}, nil)), file.Close, nil
 }
 
-// auditFile tells the log of lines that could not be written.
+// auditFile logs that lines could not be written.
 type auditFile struct {
 	file *os.File
 	log  *slog.Logger
@@ -112,7 +112,7 @@ type auditFile struct {
 func (f auditFile) Write(line []byte) (int, error) {
 	n, err := f.file.Write(line)
 	if err != nil {
-		f.log.Error("a line of the audit was not written", "error", err, "line", string(line))
+		f.log.Error("cannot write an audit record", "error", err, "line", string(line))
 	}
 	return n, err
 }

@@ -93,11 +93,11 @@ func (c APIConfig) tellAccess(log *slog.Logger, url string) {
 	host, _, _ := net.SplitHostPort(c.Listen)
 	switch {
 	case c.open():
-		log.Warn("THE API LETS EVERYBODY ON THIS MACHINE DO EVERYTHING: it has no tokens (--api-token-file, --api-oidc-issuer)", "api", url)
+		log.Warn("API authentication is disabled: anyone on this host has admin access (--api-token-file, --api-oidc-issuer)", "api", url)
 	case c.CertFile == "" && !api.IsLoopback(host):
-		log.Warn("the API is served without TLS: tokens can be read on the way, unless something before it encrypts (--api-cert-file)", "api", url)
+		log.Warn("the API is served without TLS: tokens can be read on the network unless a proxy in front encrypts (--api-cert-file)", "api", url)
 	default:
-		log.Info("the API is served", "api", url)
+		log.Info("serving the API", "api", url)
 	}
 }
 

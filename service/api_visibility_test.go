@@ -60,7 +60,7 @@ func FuzzVisibilityQuery(f *testing.F) {
 	})
 }
 
-// readVisibility takes a query apart as Temporal's tokenizer does: in a literal
+// readVisibility splits a query as Temporal's tokenizer does: in a literal
 // two quotation marks are one, and a backslash takes the next byte, where 0 b n r
 // t Z stand for control characters.
 func readVisibility(t *testing.T, query string) (words string, literals []string) {

@@ -39,7 +39,7 @@ func (s *Service) background(name string, f func(context.Context)) {
 	})
 }
 
-// Close stops gracefully, in reverse order of opening: the bridge takes no more
+// Close stops gracefully, in reverse order of opening: the bridge accepts no more
 // messages and acknowledges what was accepted, the worker ends its tasks, points
 // are flushed. It returns within ShutdownTimeout: a part that takes longer is
 // named in the error, and left behind.

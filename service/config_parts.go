@@ -83,7 +83,7 @@ func (b BridgeConfig) config(m MQTTConfig) bridge.Config {
 
 // WorkerConfig is what only a worker needs.
 type WorkerConfig struct {
-	ID          string `help:"Name of this worker at the broker, for the commands that it publishes; by default host and process." placeholder:"NAME"`
+	ID          string `help:"Name of this worker at the broker, for the commands that it publishes. Default: host and process." placeholder:"NAME"`
 	Credentials string `help:"Folder of the hashes of the credentials that devices were given; shared with the broker's authentication." placeholder:"DIR"`
 	WorkerSettings
 }
@@ -102,7 +102,7 @@ type WorkerSettings struct {
 	TwinProperties []string      `help:"Properties of the classic shadow to index for searches." placeholder:"reported.PATH"`
 
 	Topics []string          `help:"MQTT filters of the topics that models may publish to, in addition to commands; {id} stands for the device." placeholder:"FILTER"`
-	Notify map[string]string `help:"Webhooks that models may notify, by the names that they use." placeholder:"NAME=URL"`
+	Notify map[string]string `help:"Webhooks that models may notify, by name." placeholder:"NAME=URL"`
 }
 
 func (w WorkerSettings) twins() deviceworkflow.TwinSettings {

@@ -44,7 +44,7 @@ func Start(c Config, parts Parts, log *slog.Logger) (*Service, error) {
 	return plan.Start(log)
 }
 
-// Start starts the parts. It does not wait for the servers: while one is away, the
+// Start starts the parts. It does not wait for the servers: while one is unavailable, the
 // service reports that on /readyz, and works as soon as it is reachable. Faults of
 // models and other files are a ConfigError.
 func (p Plan) Start(log *slog.Logger) (*Service, error) {

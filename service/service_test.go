@@ -29,7 +29,7 @@ func withoutServers() Config {
 	return c
 }
 
-// startWithoutServers starts bridge and worker while their servers are away.
+// startWithoutServers starts bridge and worker while their servers are unavailable.
 func startWithoutServers(t *testing.T) *Service {
 	t.Helper()
 	config := withoutServers()
@@ -41,7 +41,7 @@ func startWithoutServers(t *testing.T) *Service {
 	return service
 }
 
-// While its servers are away a service runs, says what it waits for, and ends
+// While its servers are unavailable a service runs, says what it waits for, and ends
 // when it is told to.
 func TestServiceWithoutServers(t *testing.T) {
 	service := startWithoutServers(t)

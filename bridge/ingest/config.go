@@ -19,7 +19,7 @@ type Config struct {
 	MaxDevices int
 
 	// What one device may have signalled; the points of its telemetry are written
-	// all the same. Beyond it, its messages become dead letters (ReasonQuota).
+	// anyway. Beyond it, its messages become dead letters (ReasonQuota).
 	QuotaRate    int           // messages a second; 0: any number
 	QuotaBurst   int           // messages at once
 	QuotaWaiting int           // messages waiting for Temporal; 0: as many as the window holds

@@ -17,7 +17,7 @@ import (
 // connected, close, receive, delivered, published, elapsed and hurry, called one at
 // a time, and time comes in with them. Its outputs are data, which the caller
 // takes from out after one or a few inputs, and carries out: see output. Acknowledgements
-// stand in each lane's outbox, in order.
+// are in each lane's outbox, in order.
 type core struct {
 	cfg    Config
 	models *assignment

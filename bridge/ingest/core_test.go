@@ -152,7 +152,7 @@ func TestOutageLetsOneTry(t *testing.T) {
 		b.fail(fmt.Sprint("d", i), errDown)
 	}
 	if !b.outage.on {
-		t.Fatal("ten failures in a row are no outage")
+		t.Fatal("ten failures in a row are not an outage")
 	}
 	tries := len(b.out.signals)
 	for range 60 {
@@ -211,7 +211,7 @@ func TestRepetitionJoinsWhatIsStillHeld(t *testing.T) {
 	b.hot("e", 3)
 	b.accept("e") // accepted, not acknowledged because of those before
 	b.reconnect()
-	b.accept("d") // the answer to 1 comes while nobody can be told
+	b.accept("d") // the answer to 1 arrives while nobody listens
 	for id := 1; id <= 3; id++ {
 		b.deliver("devices/"+map[int]string{1: "d", 2: "d", 3: "e"}[id]+"/telemetry",
 			fmt.Sprintf(`{"hot":1,"id":%d}`, id), fmt.Sprint(id), true)

@@ -8,7 +8,7 @@ import (
 )
 
 // deviceState is what is remembered of one device. Most are idle, and there are
-// many of them: what only a busy one needs stands apart.
+// many of them: what only a busy one needs is separate.
 type deviceState struct {
 	id     device.ID
 	listed *list.Element // in deviceTable.order
@@ -111,7 +111,7 @@ func (b *backlog) failedAgain(now, proven time.Time) (alone bool) {
 	return alone
 }
 
-// deviceTable remembers the devices that were heard last.
+// deviceTable remembers the devices that sent the latest messages.
 type deviceTable struct {
 	limit int
 	byID  map[device.ID]*deviceState
@@ -135,7 +135,7 @@ func (t *deviceTable) get(id device.ID) *deviceState {
 	return d
 }
 
-// forget drops idle devices that were heard longest ago until the limit holds.
+// forget drops the idle devices with the oldest messages until the limit holds.
 // Busy ones are bounded by the window; they are passed over.
 func (t *deviceTable) forget() {
 	for tries := len(t.byID); len(t.byID) > t.limit && tries > 0; tries-- {

@@ -178,7 +178,7 @@ func (c *core) failed(d *deviceState, err error, now time.Time) {
 	case c.outage.failed(now, c.wait):
 		c.log.Warn("Temporal is not accepting signals; messages stay unacknowledged until it does", "device", d.id, "error", err)
 	default:
-		c.log.Debug("signal failed, to be tried again", "device", d.id, "attempt", w.attempt, "error", err)
+		c.log.Debug("signal failed, will retry", "device", d.id, "attempt", w.attempt, "error", err)
 	}
 	c.move(d, retrying)
 	if alone && c.holdsUp(d, now) {

@@ -6,7 +6,7 @@
 // A [Lane] is one ordered stream of messages that is acknowledged in order: an MQTT
 // connection, a partition of a log. Each has a window of its own: one that is full,
 // because its oldest message waits, takes nothing more, while the others flow. What
-// a closed lane left unacknowledged comes again on the next lane of its stream; if
+// a closed lane left unacknowledged is delivered again on the next lane of its stream; if
 // it is still known, it is not delivered twice.
 //
 // # The core
@@ -18,9 +18,9 @@
 // messages can matter (filter.go, models.go), holds the device to its quota, renews
 // its liveness lease (lease.go), and queues what is to be delivered.
 //
-// A device stands in one place (place.go). It has one delivery in flight; meanwhile
+// A device is in one place (place.go). It has one delivery in flight; meanwhile
 // its next batch grows. Devices take turns; how many deliveries are in flight, and
-// for how long a device rests between its own, follows the load (pacer.go).
+// how long a device rests between its own, follows the load (pacer.go).
 //
 // # Failures
 //

@@ -65,7 +65,7 @@ func (s *filterState) holds() bool {
 }
 
 // gap compares a message's number with those before it and returns the
-// sequence.gap message that stands before it, if numbers are missing.
+// sequence.gap message that comes before it, if numbers are missing.
 // A number that is not higher than one seen is left to the workflow: only it
 // can distinguish late from repeated.
 func (s *filterState) gap(m device.Message) (device.Message, bool) {
@@ -137,14 +137,14 @@ func (c *core) pass(set *modelSet, s *filterState, lane uint32, m device.Message
 
 // mayLeaveOut reports whether some bridge could have left the message out. If such
 // a message comes late, as a copy that the device has published again, nobody knows
-// any more whether one did; applied now, it would stand behind what ended its class.
+// any more whether one did; applied now, it would come after the message that ended its class.
 func mayLeaveOut(models []Model, m device.Message) bool {
 	return !slices.ContainsFunc(models, func(model Model) bool { return !model.MayLeaveOut(m) })
 }
 
-// decision is what becomes of one message of an arrival.
+// decision is the verdict on one message of an arrival.
 type decision struct {
-	// gap stands before the message if numbers are missing there.
+	// gap comes before the message if numbers are missing there.
 	gap                 *device.Message
 	deliver, deliverGap bool
 	settled             bool // not to be delivered, and perhaps only because it repeats another
@@ -175,7 +175,7 @@ func (c *core) take(d *deviceState, received []wire.Received, e *entry, now time
 	c.counts.Relevant.Add(uint64(relevant))
 	if relevant > 0 {
 		// The state stays as it was: the workflow does not get these, and the
-		// device's next number that is taken tells the model of the gap.
+		// device's next number that is taken reports the gap to the model.
 		if refused := c.overQuota(d, relevant, e.lane.stream.absent, now); refused != nil {
 			c.refuse(e, refused)
 			return
@@ -242,7 +242,7 @@ const (
 // leftOut are the messages of a device that were left out since the last one
 // that was delivered, although they were relevant. After a crash the broker may
 // deliver them again, and nobody would know any more that they were left out; so
-// the next message that is delivered tells the workflow.
+// the next message that is delivered reports it to the workflow.
 type leftOut struct {
 	spans   []device.Span
 	digests []uint64 // of those without a number

@@ -103,7 +103,7 @@ func TestWhatTheWorkflowMayNotKnowIsSignalledAgain(t *testing.T) {
 		r.reconnect()
 		r.want(t, "after it", "97", 97, 98)
 	})
-	t.Run("a batch refused for good", func(t *testing.T) {
+	t.Run("a batch permanently refused", func(t *testing.T) {
 		r := newReadings(t, nil)
 		r.seq++
 		r.deliver("devices/d/telemetry", `{"epoch":1,"seq":1,"t":95}`, "", false)
@@ -295,7 +295,7 @@ func TestWhatWasLeftOutIsTold(t *testing.T) {
 	}
 
 	r = newReadings(t, nil)
-	for i := range 10 { // numbering anew each time, in the midst of a class
+	for i := range 10 { // numbering restarts each time, in the middle of a class
 		r.deliver("devices/d/telemetry", fmt.Sprintf(`[{"epoch":%d,"seq":1,"t":95},{"epoch":%[1]d,"seq":2,"t":95}]`, i+1), "", false)
 	}
 	r.acceptAll()

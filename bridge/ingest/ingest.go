@@ -22,7 +22,7 @@ type Sink interface {
 	Deliver(ctx context.Context, d device.Delivery) error
 }
 
-// Outlet takes what leaves beside the sink. Its methods never block.
+// Outlet takes what does not go to the sink. Its methods never block.
 type Outlet interface {
 	// Point takes the telemetry of a message. Its data may be read later.
 	Point(Point)
@@ -92,7 +92,7 @@ func New(cfg Config, deps Deps) (*Ingest, error) {
 }
 
 // Open begins a lane of a stream. Lanes of one stream are of one source, one after
-// the other: what was not acknowledged on one comes again on the next. A device's
+// the other: what was not acknowledged on one is delivered again on the next. A device's
 // messages come on one stream. Nil after the end of Run.
 func (i *Ingest) Open(stream string) *Lane {
 	l := newLane(i)
@@ -103,7 +103,7 @@ func (i *Ingest) Open(stream string) *Lane {
 	return l
 }
 
-// Silent counts the devices that were not heard of for longer than their model's
+// Silent counts the devices that sent no message for longer than their model's
 // liveness allows.
 func (i *Ingest) Silent(now time.Time) (n int) {
 	i.do(func(c *core) { n = c.silent(now) })

@@ -31,7 +31,7 @@ type arrived struct {
 }
 
 // entry is an arrival until it is acknowledged. It is done once nothing that
-// came of it waits for acceptance any more.
+// follows from it waits for acceptance any more.
 type entry struct {
 	Arrival
 	lane *Lane

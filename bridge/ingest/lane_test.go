@@ -57,7 +57,7 @@ func (m *laneModel) publish() {
 	}
 }
 
-// reopen loses the lane: what is not acknowledged comes again.
+// reopen loses the lane: what is not acknowledged is delivered again.
 func (m *laneModel) reopen() {
 	m.b.close(m.lane, m.b.now)
 	m.lane = m.b.lane(m.name)

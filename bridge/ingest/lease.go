@@ -28,7 +28,7 @@ const (
 	renewalDue
 )
 
-// renews tells what a message at the given time means. After a silence it must
+// renews says what a message at the given time means. After a silence it must
 // be signalled at once, because the workflow may have noticed it.
 func (d *deviceState) renews(at time.Time) renewal {
 	k := d.models
@@ -88,8 +88,8 @@ func (c *core) nextRenewal(limit int) *deviceState {
 	return nil
 }
 
-// renewNow makes the message of an early renewal: it reports when the device was
-// heard last. No arrival waits for it.
+// renewNow makes the message of an early renewal: it reports when the device
+// last sent a message. No arrival waits for it.
 func (d *deviceState) renewNow() {
 	m := seen(d.heard)
 	d.work.add(item{m, nil, messageSize(m)})
@@ -102,8 +102,8 @@ func (d *deviceState) leased(m device.Message) {
 	}
 }
 
-// silent counts the remembered devices that were not heard of for longer than
-// the model's liveness allows; 0 if it has none. It knows only devices heard
+// silent counts the remembered devices that sent no message for longer than
+// the model's liveness allows; 0 if it has none. It knows only devices that sent one
 // since the start: the workflow's own device.silent is what a model acts on,
 // this is a figure for people. It looks at every device, which takes a few
 // milliseconds for 100,000.

@@ -53,7 +53,7 @@ func TestARenewalThatComesTooLateIsWaitedFor(t *testing.T) {
 		b.cold(0, fmt.Sprint(b.now.Sub(epoch)))
 	}
 	if b.acks() != "1m59s" {
-		t.Fatalf("acknowledged %q while Temporal is away", b.acks())
+		t.Fatalf("acknowledged %q while Temporal is unavailable", b.acks())
 	}
 	b.outage = outage{}
 	b.dispatch(b.now)
@@ -96,7 +96,7 @@ func TestAnEarlyRenewalGivesWay(t *testing.T) {
 	b.acceptAll()
 	for _, s := range b.out.signals[4:] {
 		if s.ids() == device.MessageSeen && !s.batch.Messages[0].Time.Equal(heard) {
-			t.Errorf("%s was heard at %v, want %v", s.device, s.batch.Messages[0].Time, heard)
+			t.Errorf("%s: last message at %v, want %v", s.device, s.batch.Messages[0].Time, heard)
 		}
 	}
 	said := map[string]int{}

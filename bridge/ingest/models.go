@@ -139,7 +139,7 @@ func names(all []Model) string {
 	return strings.Join(list, ", ")
 }
 
-// of is the set of a device before anything was heard of it.
+// of is the set of a device before its first message.
 func (a *assignment) of(id device.ID) *modelSet {
 	for _, r := range a.rules {
 		if ok, _ := path.Match(r.pattern, id.Name()); ok {

@@ -20,7 +20,7 @@ func variant(t *testing.T, name string, high, low int) *devicefsm.Model {
 	return modelOf(t, strings.Replace(text, "< 80", fmt.Sprint("< ", low), 1))
 }
 
-// temperature delivers a reading and tells how often and with which model the
+// temperature delivers a reading and returns how often and with which model the
 // device was signalled because of it.
 func (b *bench) temperature(device string, degrees int) string {
 	before := len(b.out.signals)

@@ -6,7 +6,7 @@ import "time"
 // outage of Temporal and not for the trouble of some devices.
 const outageAfter = 3
 
-// outage notices that Temporal is away, by failures in a row with no success
+// outage notices that Temporal is unavailable, by failures in a row with no success
 // between them. Then one signal at a time tries, with growing pauses, instead
 // of every device for itself.
 type outage struct {

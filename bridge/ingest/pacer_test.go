@@ -173,7 +173,7 @@ func TestLingerGrowsWithLatencyAndGoesWithIt(t *testing.T) {
 	}
 }
 
-// Slowness that does not come from the bridge's signals is no reason to hold
+// Slowness that does not come from the bridge's signals is not a reason to hold
 // them back.
 func TestSlowNeighboursAreNoCongestion(t *testing.T) {
 	r := newFleetRun(DefaultConfig())
@@ -285,7 +285,7 @@ func TestPacerStaysInBounds(t *testing.T) {
 	})
 }
 
-// A server that became slower for good is the new measure after two periods.
+// A server that became slower permanently is the new measure after two periods.
 func TestLeastTimeIsForgotten(t *testing.T) {
 	p := newPacer(64, time.Second, false)
 	now := epoch

@@ -44,7 +44,7 @@ func newQueues() queues {
 }
 
 // move takes a device from its place to another one. From ready only the head may
-// leave. What decides a device's order may not change while it stands in a heap.
+// leave. What decides a device's order may not change while it is in a heap.
 func (q *queues) move(d *deviceState, to place) {
 	switch d.place {
 	case resting:

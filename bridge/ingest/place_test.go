@@ -54,7 +54,7 @@ func checkPlaces(t *testing.T, h *deviceHeap, want int) {
 	}
 }
 
-// Wherever devices are moved, each stands in the queue of its place and in no
+// Wherever devices are moved, each is in the queue of its place and in no
 // other.
 func TestMove(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))

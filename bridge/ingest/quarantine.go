@@ -48,7 +48,7 @@ func (c *core) relieve(now time.Time) {
 
 // tryAnother sends an empty batch to a device that was delivered to before and is
 // idle now, because nothing else will be delivered while the window is full. If
-// none of those heard last is so, an outage cannot be told from one stuck device,
+// none of the recently active ones is so, an outage cannot be distinguished from one stuck device,
 // and is assumed.
 func (c *core) tryAnother() {
 	if c.trying != nil {

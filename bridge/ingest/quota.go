@@ -43,7 +43,7 @@ func (b *bucket) refill(rate, size float64, now time.Time, absent time.Duration)
 // of them are, or none: half a payload would leave no trace of the other half.
 func (c *core) overQuota(d *deviceState, n int, absent time.Duration, now time.Time) *wire.Refused {
 	if d.quarantined {
-		return wire.Refuse(ReasonQuota, "the device's workflow takes no signals")
+		return wire.Refuse(ReasonQuota, "the device's workflow is not accepting signals")
 	}
 	if waiting, most := d.work.waiting(), c.cfg.QuotaWaiting; most > 0 && waiting > 0 && waiting+n > most {
 		return wire.Refuse(ReasonQuota, "%d messages of the device wait, the limit is %d", waiting, most)

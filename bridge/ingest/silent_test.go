@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A device counts as silent once nothing that shows that it is up was heard for
+// A device counts as silent once nothing that shows that it is up was received for
 // the liveness of the model and its tolerance; a last will shows nothing.
 func TestSilentDevicesAreCounted(t *testing.T) {
 	b := newBench(DefaultConfig(), testModel{silentAfter: time.Minute, tolerance: 10 * time.Second})

@@ -6,7 +6,7 @@ import (
 )
 
 // stream is what lanes of one name, one after the other, have in common: the
-// messages that come again on the next one, and the time in which none could come.
+// messages that are delivered again on the next one, and the time in which none could come.
 type stream struct {
 	name string
 	lane *Lane // the last one that was opened; nil: it is closed
@@ -71,7 +71,7 @@ func (o leftovers) take(a *Arrival) *entry {
 	return e
 }
 
-// renew drops what was accepted and did not come again on the lane that has just
+// renew drops what was accepted and not delivered again on the lane that has just
 // closed: it will not.
 func (s *stream) renew() {
 	before := s.left

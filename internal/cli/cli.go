@@ -27,8 +27,8 @@ const (
 	ExitNotFound = 4 // the API knows no such device or command
 )
 
-// ErrNotClean ends a simulation whose report is not clean.
-var ErrNotClean = errors.New("the report is not clean")
+// ErrNotClean ends a simulation whose report has violations.
+var ErrNotClean = errors.New("the report has violations")
 
 // Usage marks an error as one of the input, found before anything was started:
 // the exit status is ExitUsage.
@@ -43,7 +43,7 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// exitRequest carries kong's wish to exit (--help) out of the parser.
+// exitRequest carries kong's request to exit (--help) out of the parser.
 type exitRequest int
 
 // Execute parses args into a kong grammar, runs the command chosen, and

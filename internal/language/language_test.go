@@ -14,9 +14,9 @@ import (
 
 const root = "../.."
 
-// enforced makes a finding a failure. It is off while the text is being
-// rewritten: go test -v ./internal/language lists what is left.
-const enforced = false
+// unfinished are areas that are still being rewritten: findings there are
+// logged and do not fail.
+var unfinished = []string{"workflows/"}
 
 // allowed is text with a banned phrase that stays, by the end of its file's
 // path and a part of its line. Each has a reason.
@@ -44,9 +44,9 @@ func TestPhrases(t *testing.T) {
 				continue
 			}
 			counts[area(path)]++
-			report := t.Logf
-			if enforced {
-				report = t.Errorf
+			report := t.Errorf
+			if slices.ContainsFunc(unfinished, func(area string) bool { return strings.HasPrefix(path, area) }) {
+				report = t.Logf
 			}
 			report("%s:%d: %q: better %s", path, f.line, f.found, f.better)
 		}

@@ -43,7 +43,7 @@ var phrases = []phrase{
 	ban(`\bhopeless(ly)?\b`, `"permanent"`),
 	ban(`\bby (itself|themselves|himself|herself)\b`, `"automatically", "on its own", "separately"`),
 	ban(`\bbeside\b`, `"next to", "in addition to"`),
-	ban(`\b(is|are|was|were|be|been|being|gets?) told\b`, `"is reported", "is informed"`, `\btold to\b`),
+	ban(`\b(is|are|was|were|be|been|being|gets?) told\b`, `"is reported", "is informed"`, `\btold (to|where|when|otherwise)\b`),
 	ban(`\btells\b`, `"reports", "shows", "says"`),
 	ban(`\btold apart\b|\btells? (them |it )?apart\b`, `"distinguish"`),
 	ban(`\bapart\b`, `"separately"`, `\b(drift|drifts|far) apart\b|\bapart from\b`),

@@ -86,7 +86,7 @@ func clippedText(s string, most int) string {
 }
 
 // clippedJSON is a value as JSON if that is short, and else its beginning as a
-// text.
+// string.
 func clippedJSON(v map[string]any) json.RawMessage {
 	if len(v) == 0 {
 		return nil

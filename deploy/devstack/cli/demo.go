@@ -19,7 +19,7 @@ type demoCommand struct {
 	simulate.FleetConfig
 	settings
 	freePorts
-	DataDir string `help:"Folder for the data of all servers; by default a temporary one." placeholder:"DIR"`
+	DataDir string `help:"Folder for the data of all servers. Default: a temporary folder." placeholder:"DIR"`
 }
 
 // Validate is called by the parser.

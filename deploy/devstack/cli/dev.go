@@ -17,7 +17,7 @@ type devCommand struct {
 	fixedPorts
 	grafanaPort
 	TLS        tlsFlags `embed:"" group:"Devices with certificates"`
-	DataDir    string   `help:"Folder for the data of all servers; it is kept." default:".devstack" placeholder:"DIR"`
+	DataDir    string   `help:"Folder for the data of all servers; the data is kept." default:".devstack" placeholder:"DIR"`
 	Grafana    bool     `help:"Also start an installed Grafana, with data source and dashboards."`
 	GrafanaDir string   `help:"Folder with Grafana's provisioning and dashboards." default:"deploy/grafana" placeholder:"DIR"`
 }

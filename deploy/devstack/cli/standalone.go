@@ -62,7 +62,7 @@ type standaloneCommand struct {
 	fixedPorts
 	TLS tlsFlags `embed:"" group:"Devices with certificates"`
 
-	SyncAlways bool          `help:"Wait for the disk before a message or a signal is acknowledged, so that the loss of power loses none." default:"true" negatable:""`
+	SyncAlways bool          `help:"Wait for the disk before a message or a signal is acknowledged, so that a power failure loses none." default:"true" negatable:""`
 	KeepPoints time.Duration `help:"How long InfluxDB keeps points; 0s for no limit." default:"2160h"`
 	UI         bool          `name:"temporal-ui" help:"Run Temporal's web UI." default:"true" negatable:""`
 }

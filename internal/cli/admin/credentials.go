@@ -12,14 +12,14 @@ import (
 
 // credentialsCommand is "devicetwin credentials".
 type credentialsCommand struct {
-	Issue issueCommand `cmd:"" help:"Give a device that is new its first credentials, in the form in which a reprovisioning sends them."`
+	Issue issueCommand `cmd:"" help:"Issue the first credentials of a new device, in the format of a reprovisioning."`
 }
 
 type issueCommand struct {
 	Device string `arg:"" help:"Id of the device."`
 
 	Worker struct {
-		Credentials string `help:"Folder of the hashes of the credentials that devices were given, as the worker has it." placeholder:"DIR"`
+		Credentials string `help:"Folder with the hashes of issued credentials, the same as for the worker." placeholder:"DIR"`
 	} `embed:"" prefix:"worker-"`
 }
 

@@ -23,10 +23,10 @@ import (
 
 // Commands are the commands of an administrator.
 type Commands struct {
-	Setup       setupCommand       `cmd:"" help:"Make what Temporal needs: the namespace and its search attributes."`
-	Credentials credentialsCommand `cmd:"" help:"Work with the credentials of devices."`
-	Token       tokenCommand       `cmd:"" help:"Make tokens for the API."`
-	Codec       codecCommand       `cmd:"" help:"Work with the encryption of what Temporal keeps."`
+	Setup       setupCommand       `cmd:"" help:"Prepare Temporal: create the namespace and its search attributes."`
+	Credentials credentialsCommand `cmd:"" help:"Issue credentials of devices."`
+	Token       tokenCommand       `cmd:"" help:"Generate tokens for the API."`
+	Codec       codecCommand       `cmd:"" help:"Encrypt and decrypt the payloads that Temporal stores."`
 	Health      healthCommand      `cmd:"" help:"Ask a running process whether it is ready; for healthchecks."`
 }
 
@@ -43,8 +43,8 @@ type setupCommand struct {
 	Log      service.LogConfig      `embed:"" prefix:"log-" group:"Logging"`
 	Temporal service.TemporalServer `embed:"" prefix:"temporal-" group:"Temporal"`
 
-	Retention time.Duration `help:"How long a new namespace keeps closed runs of workflows; each device leaves one with every continue-as-new." default:"24h"`
-	Wait      time.Duration `help:"Longest wait for Temporal, and for what was made to be usable." default:"5m"`
+	Retention time.Duration `help:"Retention of closed workflow runs in a new namespace; each continue-as-new of a device leaves one." default:"24h"`
+	Wait      time.Duration `help:"Longest wait for Temporal, and for the created objects to become usable." default:"5m"`
 }
 
 // Plan implements cli.Planner.
@@ -84,10 +84,10 @@ func (s setup) untilDone(ctx context.Context) error {
 		err := s.once(attempt)
 		cancel()
 		if err == nil {
-			s.log.Info("Temporal has what devices need", "namespace", s.namespace)
+			s.log.Info("Temporal is ready: namespace and search attributes exist", "namespace", s.namespace)
 			return nil
 		}
-		if hopeless(err) {
+		if permanent(err) {
 			return fmt.Errorf("set up namespace %s: %w", s.namespace, err)
 		}
 		if !told {
@@ -102,8 +102,8 @@ func (s setup) untilDone(ctx context.Context) error {
 	}
 }
 
-// hopeless tells errors that waiting does not cure.
-func hopeless(err error) bool {
+// permanent reports whether an error will not go away by waiting.
+func permanent(err error) bool {
 	var denied *serviceerror.PermissionDenied
 	var invalid *serviceerror.InvalidArgument
 	var unimplemented *serviceerror.Unimplemented
@@ -133,14 +133,14 @@ func (s setup) makeNamespace(ctx context.Context) error {
 	if err != nil && !errors.As(err, &exists) {
 		return wrap("make the namespace", err)
 	}
-	s.log.Info("namespace made", "namespace", s.namespace, "retention", s.retention)
+	s.log.Info("namespace created", "namespace", s.namespace, "retention", s.retention)
 	return nil
 }
 
 func (s setup) makeAttributes(ctx context.Context) error {
 	made, err := twinclient.AddSearchAttributes(ctx, s.temporal.OperatorService(), s.namespace)
 	if err == nil && len(made) > 0 {
-		s.log.Info("search attributes made", "names", made)
+		s.log.Info("search attributes created", "names", made)
 	}
 	return err
 }

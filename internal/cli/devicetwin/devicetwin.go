@@ -29,19 +29,19 @@ func newCommandLine() *commandLine {
 
 // commandLine is the grammar of the command.
 type commandLine struct {
-	Config kong.ConfigFlag `help:"YAML file with settings; flags and environment go before it." placeholder:"FILE"`
+	Config kong.ConfigFlag `help:"YAML file with settings; flags and environment override it." placeholder:"FILE"`
 
-	Run      runCommand       `cmd:"" help:"Run the bridge and the worker in one process."`
-	Bridge   bridgeCommand    `cmd:"" help:"Run the bridge: MQTT messages to InfluxDB points and workflow signals."`
+	Run      runCommand       `cmd:"" help:"Run the bridge, the worker and the API in one process."`
+	Bridge   bridgeCommand    `cmd:"" help:"Run the bridge: turn MQTT messages into InfluxDB points and workflow signals."`
 	Worker   workerCommand    `cmd:"" help:"Run the worker: device workflows and their activities."`
-	Simulate simulate.Command `cmd:"" help:"Play a fleet of devices and prove that nothing was lost, doubled or reordered."`
-	Model    model.Command    `cmd:"" help:"Work with model files."`
+	Simulate simulate.Command `cmd:"" help:"Simulate a fleet of devices and verify that nothing was lost, duplicated or reordered."`
+	Model    model.Command    `cmd:"" help:"Check, test and draw model files."`
 	API      apiCommand       `cmd:"" name:"api" help:"Run the operator's HTTP API."`
 
 	Operator operator.Commands `embed:""`
 	Admin    admin.Commands    `embed:""`
 
-	Completion cli.CompletionCommand `cmd:"" help:"Print what a shell needs to complete this command."`
+	Completion cli.CompletionCommand `cmd:"" help:"Print a shell completion script."`
 	Complete   cli.CompleteCommand   `cmd:"" hidden:"" passthrough:""`
 }
 

@@ -202,7 +202,7 @@ func TestFaultsOfTemporalTLSAreUsage(t *testing.T) {
 	}
 }
 
-// A fleet listens only if it is told to: it mostly runs beside a bridge that has the usual port.
+// A fleet listens only if it is told to: it mostly runs on the machine of a bridge that has the usual port.
 func TestSimulateListensOnlyIfToldTo(t *testing.T) {
 	grammar := newCommandLine()
 	parser, err := cli.NewParser(grammar, "devicetwin", "", io.Discard, io.Discard)

@@ -43,7 +43,7 @@ func TestSecretsFromFiles(t *testing.T) {
 		if err := parse(tt.args...); err == nil || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%q: got %v, and not %q", tt.args, err, tt.says)
 		} else if strings.Contains(err.Error(), "s3cret") {
-			t.Errorf("%q: the error tells the secret", tt.args)
+			t.Errorf("%q: the error contains the secret", tt.args)
 		}
 	}
 }

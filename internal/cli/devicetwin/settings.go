@@ -23,7 +23,7 @@ func Environment() ([]string, error) {
 	return slices.Sorted(maps.Keys(names)), nil
 }
 
-// CheckArguments tells what is wrong with the arguments of the command, and does
+// CheckArguments reports what is wrong with the arguments of the command, and does
 // not carry them out. The environment counts.
 func CheckArguments(args []string) error {
 	parser, err := cli.NewParser(newCommandLine(), "devicetwin", description, io.Discard, io.Discard)

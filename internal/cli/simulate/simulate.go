@@ -29,17 +29,17 @@ import (
 
 // FleetConfig says what fleet is played.
 type FleetConfig struct {
-	Devices     int           `help:"Devices, each with an MQTT connection of its own." default:"100"`
+	Devices     int           `help:"Number of devices, each with its own MQTT connection." default:"100"`
 	Rate        float64       `help:"Readings per second and device." default:"1"`
-	Duration    time.Duration `help:"How long the whole fleet plays; the wait for what is still open comes after." default:"60s"`
-	Seed        uint64        `help:"Seed of everything that is random: the same seed plays the same fleet." default:"1"`
-	Scenario    string        `help:"Scenario file; by default the one beside the model: pump.scenario.yaml for pump.yaml." placeholder:"FILE"`
+	Duration    time.Duration `help:"How long the whole fleet runs; the wait for open commands comes after." default:"60s"`
+	Seed        uint64        `help:"Seed of all randomness: the same seed gives the same fleet." default:"1"`
+	Scenario    string        `help:"Scenario file. Default: the one next to the model, pump.scenario.yaml for pump.yaml." placeholder:"FILE"`
 	Report      string        `help:"Write the report to this file, as JSON." placeholder:"FILE"`
 	Ledger      string        `help:"Write each message that the broker acknowledged to this file, as lines of JSON." placeholder:"FILE"`
-	Prefix      string        `help:"First part of the devices' ids; by default new for each run."`
+	Prefix      string        `help:"Prefix of the devices' ids. Default: different in each run."`
 	ConnectRate float64       `help:"Devices that connect per second." default:"50"`
 	InFlight    int           `help:"Messages that a device sends before it waits for an acknowledgement." default:"1"`
-	Drain       time.Duration `help:"Longest wait at the end; by default as long as the scenario's last attempt can take, and a minute."`
+	Drain       time.Duration `help:"Longest wait at the end. Default: the time that the scenario's last attempt can take, plus a minute."`
 }
 
 // Command is "devicetwin simulate".
@@ -183,7 +183,7 @@ func tlsOf(c mqtt.Config) (*tls.Config, error) {
 }
 
 // Play runs the fleet, shows its progress, prints the report, and writes it if
-// asked to. A report that is not clean is an error of its own kind.
+// asked to. A report with violations is an error of its own kind.
 func (f *Fleet) Play(ctx context.Context, out io.Writer, log *slog.Logger) error {
 	return f.play(ctx, out, prometheus.NewRegistry(), log)
 }

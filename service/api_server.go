@@ -26,7 +26,7 @@ func (s *Service) startAPI(p Plan, backend api.Backend, metrics prometheus.Regis
 	if o.Auth, err = c.authenticator(s.log); err != nil {
 		return err
 	}
-	audit, closeAudit, err := c.auditLog(p.Audit, s.log)
+	audit, closeAudit, err := c.auditLog(p.Log, s.log)
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,7 @@ func (p Parts) has(part Parts) bool { return p&part != 0 }
 type Plan struct {
 	Parts   Parts
 	Process string // names the process in its figures
+	Log     LogConfig
 	HTTP    HTTPConfig
 
 	Temporal  TemporalServer
@@ -43,8 +44,7 @@ type Plan struct {
 	Bridge bridge.Config
 	Worker WorkerPlan
 
-	API   APIConfig
-	Audit LogConfig // of the API's changes, if they go to standard error
+	API APIConfig
 }
 
 // WorkerPlan is what a worker is started with.
@@ -63,7 +63,7 @@ type WorkerPlan struct {
 // secrets. An error reports every fault, as a ConfigError.
 func NewPlan(c Config, parts Parts) (Plan, error) {
 	faults := []error{c.Temporal.readSecrets()}
-	p := Plan{Parts: parts, Process: processName(c, parts), HTTP: c.HTTP}
+	p := Plan{Parts: parts, Process: processName(c, parts), Log: c.Log, HTTP: c.HTTP}
 	if parts.has(Bridge | Worker) {
 		faults = append(faults, c.MQTT.readSecrets(), c.Influx.readSecrets(), c.checkModels(parts))
 		p.TaskQueue, p.Models = c.Temporal.TaskQueue, c.Model
@@ -88,7 +88,7 @@ func NewPlan(c Config, parts Parts) (Plan, error) {
 		faults = append(faults, err)
 	}
 	if parts.has(API) && c.API.Listen != "" {
-		p.API, p.Audit = c.API, LogConfig{Level: "info", Format: c.Log.Format}
+		p.API = c.API
 		faults = append(faults, c.API.Validate())
 	}
 	p.Temporal = c.Temporal.TemporalServer

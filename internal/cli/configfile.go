@@ -152,3 +152,16 @@ func (c *configFile) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (an
 	}
 	return value.Scalar(), nil
 }
+
+// FlagsOf is the names of the flags of one command, in order.
+func FlagsOf(app *kong.Application, command string) []string {
+	names := map[string]bool{}
+	for _, node := range app.Children {
+		if node.Name == command {
+			for _, flag := range slices.Concat(node.AllFlags(false)...) {
+				names[flag.Name] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}

@@ -51,6 +51,7 @@ var layers = map[string]layer{
 		"internal/modelfile", "internal/tlsfiles", "mqtt", "points", "twin", "twin/command", "wire", "workflows/client", "workflows/device"}, "the one place that wires all parts"},
 
 	"internal/cli":            {[]string{"api/client", "service", "source"}, "shared by all command lines: exit statuses come from the errors of these"},
+	"internal/cli/clitest":    {[]string{"internal/cli"}, "finds flags that a command does not use"},
 	"internal/cli/operator":   {[]string{"api", "api/client", "device", "internal/cli", "simulator"}, "asks the API only; the simulator knows terminals"},
 	"internal/cli/model":      {[]string{"device", "devicefsm", "devicefsm/script", "internal/cli", "internal/modelfile", "source"}, "works on files, without servers"},
 	"internal/cli/simulate":   {[]string{"device", "devicefsm", "internal/cli", "internal/tlsfiles", "mqtt", "points", "service", "simulator", "wire", "workflows/client"}, "plays a fleet against a running service"},

@@ -45,6 +45,8 @@ type commandLine struct {
 func newCommandLine() *commandLine {
 	made := &commandLine{Dev: devCommand{settings: newSettings()}, Demo: demoCommand{settings: newSettings()}}
 	made.Serve.Log = service.DefaultConfig().Log
+	// As the folder of Grafana's files, this is that of the repository.
+	made.Dev.Model.Model, made.Demo.Model.Model = "models/pump.yaml", "models/pump.yaml"
 	// A demonstration prints a report, and is mostly one of several processes.
 	made.Demo.Log.Level, made.Demo.HTTP.Listen, made.Demo.API.Listen = "warn", "127.0.0.1:0", ""
 	return made

@@ -96,6 +96,5 @@ func (p systemPlan) started() (any, error) {
 		tls    *tlsFlags
 		topics []string
 		parts  service.Plan
-		log    service.LogConfig
-	}{p.stack, p.tls, p.topics, parts, p.settings.Log}, err
+	}{p.stack, p.tls, p.topics, parts}, err
 }

@@ -20,7 +20,7 @@ func (c *runCommand) plan() (service.Plan, error) {
 }
 
 // Run runs all parts.
-func (c *runCommand) Run(ctx context.Context) error { return serve(ctx, c.Log, c.plan) }
+func (c *runCommand) Run(ctx context.Context) error { return serve(ctx, c.plan) }
 
 // Shared is what bridge and worker have in common.
 type Shared struct {
@@ -56,7 +56,7 @@ func (c *bridgeCommand) plan() (service.Plan, error) {
 }
 
 // Run runs the bridge alone.
-func (c *bridgeCommand) Run(ctx context.Context) error { return serve(ctx, c.Log, c.plan) }
+func (c *bridgeCommand) Run(ctx context.Context) error { return serve(ctx, c.plan) }
 
 // workerCommand is "devicetwin worker".
 type workerCommand struct {
@@ -74,7 +74,7 @@ func (c *workerCommand) plan() (service.Plan, error) {
 }
 
 // Run runs the worker alone.
-func (c *workerCommand) Run(ctx context.Context) error { return serve(ctx, c.Log, c.plan) }
+func (c *workerCommand) Run(ctx context.Context) error { return serve(ctx, c.plan) }
 
 // apiCommand is "devicetwin api".
 type apiCommand struct {
@@ -97,15 +97,15 @@ func (c *apiCommand) plan() (service.Plan, error) {
 }
 
 // Run serves the API alone.
-func (c *apiCommand) Run(ctx context.Context) error { return serve(ctx, c.Log, c.plan) }
+func (c *apiCommand) Run(ctx context.Context) error { return serve(ctx, c.plan) }
 
 // serve starts what was planned, and stops it when the context ends.
-func serve(ctx context.Context, logging service.LogConfig, makePlan func() (service.Plan, error)) error {
+func serve(ctx context.Context, makePlan func() (service.Plan, error)) error {
 	plan, err := makePlan()
 	if err != nil {
 		return err
 	}
-	log := logging.Logger(os.Stderr)
+	log := plan.Log.Logger(os.Stderr)
 	running, err := plan.Start(log)
 	if err != nil {
 		return err

@@ -33,3 +33,13 @@ func CheckArguments(args []string) error {
 	_, err = parser.Parse(args)
 	return err
 }
+
+// FlagsOf is the names of the flags of a command, in order: other command lines
+// are compared with it.
+func FlagsOf(command string) ([]string, error) {
+	parser, err := cli.NewParser(newCommandLine(), "devicetwin", description, io.Discard, io.Discard)
+	if err != nil {
+		return nil, err
+	}
+	return cli.FlagsOf(parser.Model, command), nil
+}

@@ -46,7 +46,7 @@ type FleetConfig struct {
 type Command struct {
 	Servers
 	Fleet FleetConfig        `embed:""`
-	Model string             `help:"Model file of the devices." group:"Models" placeholder:"FILE" required:""`
+	Model string             `help:"Model file of the devices." group:"Models" placeholder:"FILE"`
 	HTTP  service.HTTPConfig `embed:"" prefix:"http-" group:"HTTP"`
 	Log   service.LogConfig  `embed:"" prefix:"log-" group:"Logging"`
 }
@@ -149,6 +149,9 @@ func (f FleetConfig) Load(s Servers, model string) (*Fleet, error) {
 }
 
 func (p plan) load() (*Fleet, error) {
+	if p.model == "" {
+		return nil, cli.Usage(errors.New("no model: expected --model"))
+	}
 	models, err := service.ModelConfig{Model: p.model}.LoadModels()
 	if err != nil {
 		return nil, err

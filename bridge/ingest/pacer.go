@@ -12,18 +12,19 @@ import "time"
 //   - limit: how many signals may be in flight. What waits for its turn waits
 //     here, where batches grow, and not in the server, where they do not.
 //
-// A signal takes longer under load than the least time seen in the last
-// minutes. A mean over a window of pacerWindow above congestion(least) is taken
-// for congestion, if the signals in flight can be its cause: pacerCrowd of them
-// on average (time spent over time passed: Little's law). A server that is slow because of its neighbours gets no faster by
-// having less to do. In congestion limit is cut by a factor; it is raised by one for each
-// other window in which it made something wait (AIMD, as TCP does with its
-// congestion window: RFC 5681, section 3.1; the least time as the measure of an
-// idle path is that of TCP Vegas), and never below limitLeast, for the same
-// reason. So the queue is here and not in the server,
-// and linger grows while there is congestion or a queue, and falls when there
-// is neither. It is adjusted again only after it can have worked, is zero below
-// lingerLeast, and is halved for each second without news.
+// A signal takes longer under load than the least time seen in the last minutes.
+// A mean over a window of pacerWindow above congestion(least) is taken for
+// congestion, if the signals in flight can be its cause: pacerCrowd of them on
+// average (time spent over time passed: Little's law). A server that is slow because
+// of its neighbours does not get faster by having less to do.
+//
+// In congestion, limit is cut by a factor; it is raised by one for each other window
+// in which something had to wait because of it, and never falls below limitLeast
+// (AIMD, as TCP does with its congestion window: RFC 5681, section 3.1; the least
+// time as the measure of an idle path is that of TCP Vegas). So the queue is here and
+// not in the server. Linger grows while there is congestion or a queue, and falls
+// when there is neither. It is adjusted again only after it can have worked, is zero
+// below lingerLeast, and is halved for each second without news.
 //
 // A pacer has no clock; time comes in, and never goes backwards.
 type pacer struct {

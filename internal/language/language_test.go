@@ -92,6 +92,14 @@ func allowance(path, line string) int {
 	})
 }
 
+// TestNames guards the search for names.
+func TestNames(t *testing.T) {
+	found := search("a.go", []byte("package a\n\nfunc hearAnswer(text string) {}\n"))
+	if len(found) != 1 || found[0].line != 3 {
+		t.Errorf("found %+v, want the name on line 3", found)
+	}
+}
+
 // area is the part of the repository that a path belongs to.
 func area(path string) string {
 	parts := strings.Split(path, "/")
@@ -145,7 +153,8 @@ func search(path string, content []byte) []finding {
 	return searchText(string(content), 1)
 }
 
-// searchGo looks at comments and string literals; names of variables are free.
+// searchGo looks at comments, string literals and the names that have a better
+// one; other names are free.
 func searchGo(content []byte) []finding {
 	var all []finding
 	var s scanner.Scanner
@@ -172,6 +181,9 @@ func searchGo(content []byte) []finding {
 			flush()
 			block, blockLine, last = lit, line, line+strings.Count(lit, "\n")
 			continue
+		case tok == token.IDENT && names[lit] != "":
+			flush()
+			all = append(all, finding{line, lit, names[lit]})
 		case tok == token.STRING && lit == `"err"`:
 			flush()
 			all = append(all, finding{line, lit, `the log key "error"`})

@@ -77,3 +77,15 @@ var phrases = []phrase{
 	ban(`\borphan(s|ed)?\b`, `"unacknowledged"`),
 	ban(`\bgreet(s|ed)?\b`, `"resend the delta"`),
 }
+
+// names are names in code that say less than their better ones.
+var names = map[string]string{
+	"greet":      "resendDelta",
+	"because":    "setCause",
+	"hearAnswer": "recordAck",
+	"apart":      "spreadTimestamps",
+	"desk":       "batcher",
+	"orphans":    "unacked",
+	"sight":      "filterState",
+	"turnDown":   "reject",
+}

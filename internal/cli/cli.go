@@ -64,6 +64,9 @@ func Execute(ctx context.Context, grammar any, name, description string, args []
 		fmt.Fprintf(stderr, "%s: %v\n", name, err)
 		return ExitFailed
 	}
+	if len(args) == 1 && args[0] == "--version" { // as a flag, commands could not have one of that name
+		args = []string{"version"}
+	}
 	command, err := parser.Parse(args)
 	if err != nil {
 		complain(stderr, name, err)

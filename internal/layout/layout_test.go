@@ -50,7 +50,8 @@ var layers = map[string]layer{
 	"service": {[]string{"api", "bridge", "bridge/ingest", "device", "devicefsm", "internal/codec", "internal/credentials", "internal/figures", "internal/measure",
 		"internal/modelfile", "internal/tlsfiles", "mqtt", "points", "twin", "twin/command", "wire", "workflows/client", "workflows/device"}, "the one place that wires all parts"},
 
-	"internal/cli":            {[]string{"api/client", "service", "source"}, "shared by all command lines: exit statuses come from the errors of these"},
+	"internal/version":        {nil, "which build this is"},
+	"internal/cli":            {[]string{"api/client", "internal/version", "service", "source"}, "shared by all command lines: exit statuses come from the errors of these"},
 	"internal/cli/clitest":    {[]string{"internal/cli"}, "finds flags that a command does not use"},
 	"internal/cli/operator":   {[]string{"api", "api/client", "device", "internal/cli", "simulator"}, "asks the API only; the simulator knows terminals"},
 	"internal/cli/model":      {[]string{"device", "devicefsm", "devicefsm/script", "internal/cli", "internal/modelfile", "source"}, "works on files, without servers"},

@@ -33,12 +33,13 @@ import (
 )
 
 type commandLine struct {
-	Demo  demoCommand  `cmd:"" help:"Run everything with a simulated fleet, and report what was lost, duplicated or reordered."`
-	Dev   devCommand   `cmd:"" help:"Run everything without a fleet, for your own devices, until Ctrl-C."`
-	Serve serveCommand `cmd:"" help:"Run only the servers, without bridge and worker."`
-	Cert  certCommand  `cmd:"" help:"Issue a certificate for a device."`
-	Chaos chaosCommand `cmd:"" help:"Break each part and each link while a fleet runs, and report what was lost, duplicated or reordered."`
-	Bench benchCommand `cmd:"" help:"Measure the capacity of this machine: events, devices, latencies, memory."`
+	Demo    demoCommand        `cmd:"" help:"Run everything with a simulated fleet, and report what was lost, duplicated or reordered."`
+	Dev     devCommand         `cmd:"" help:"Run everything without a fleet, for your own devices, until Ctrl-C."`
+	Serve   serveCommand       `cmd:"" help:"Run only the servers, without bridge and worker."`
+	Cert    certCommand        `cmd:"" help:"Issue a certificate for a device."`
+	Chaos   chaosCommand       `cmd:"" help:"Break each part and each link while a fleet runs, and report what was lost, duplicated or reordered."`
+	Bench   benchCommand       `cmd:"" help:"Measure the capacity of this machine: events, devices, latencies, memory."`
+	Version cli.VersionCommand `cmd:"" help:"Print version, commit and Go version; --version does the same."`
 }
 
 // newCommandLine is the grammar with the defaults of all commands.

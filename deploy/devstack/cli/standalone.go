@@ -23,8 +23,9 @@ const StandaloneName = "devicetwin-standalone"
 type standaloneLine struct {
 	Config kong.ConfigFlag `help:"YAML file with settings; flags and environment override it." placeholder:"FILE"`
 
-	Run  standaloneCommand     `cmd:"" default:"withargs" help:"Run everything until it is stopped. This is the default command; \"run --help\" lists its flags."`
-	Cert standaloneCertCommand `cmd:"" help:"Issue a certificate for a device."`
+	Run     standaloneCommand     `cmd:"" default:"withargs" help:"Run everything until it is stopped. This is the default command; \"run --help\" lists its flags."`
+	Cert    standaloneCertCommand `cmd:"" help:"Issue a certificate for a device."`
+	Version cli.VersionCommand    `cmd:"" help:"Print version, commit and Go version; --version does the same."`
 }
 
 const standaloneDescription = `devicetwin for a small fleet on one machine, such as an edge gateway: MQTT broker,

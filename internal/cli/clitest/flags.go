@@ -31,7 +31,7 @@ func CheckFlags(t *testing.T, grammar func() any, base map[string][]string) (unp
 		}
 		args := append(strings.Fields(path), base[path]...)
 		for _, flag := range slices.Concat(command.AllFlags(false)...) {
-			if flag.Name == "help" || flag.Name == "config" {
+			if slices.Contains([]string{"help", "config"}, flag.Name) {
 				continue
 			}
 			if _, ok := command.Target.Addr().Interface().(cli.Planner); !ok {

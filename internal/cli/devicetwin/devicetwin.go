@@ -41,6 +41,7 @@ type commandLine struct {
 	Operator operator.Commands `embed:""`
 	Admin    admin.Commands    `embed:""`
 
+	Version    cli.VersionCommand    `cmd:"" help:"Print version, commit and Go version; --version does the same."`
 	Completion cli.CompletionCommand `cmd:"" help:"Print a shell completion script."`
 	Complete   cli.CompleteCommand   `cmd:"" hidden:"" passthrough:""`
 }

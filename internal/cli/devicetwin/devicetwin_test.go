@@ -5,9 +5,11 @@ import (
 	"devicetwin/internal/cli"
 	"devicetwin/internal/cli/simulate"
 	"devicetwin/service"
+	"encoding/json"
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -216,5 +218,18 @@ func TestSimulateListensOnlyIfToldTo(t *testing.T) {
 		if want := map[string]string{"bridge": "127.0.0.1:8090"}[command]; listen.Listen != want {
 			t.Errorf("%s listens at %q; want %q", command, listen.Listen, want)
 		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	for _, args := range [][]string{{"version"}, {"--version"}} {
+		if status, out, _ := run(args...); status != cli.ExitOK || !strings.HasPrefix(out, "devicetwin ") || !strings.Contains(out, runtime.Version()) {
+			t.Errorf("%q: exit status %d, %q", args, status, out)
+		}
+	}
+	var info struct{ Version, Commit, Go string }
+	status, out, _ := run("version", "-o", "json")
+	if err := json.Unmarshal([]byte(out), &info); err != nil || status != cli.ExitOK || info.Version == "" || info.Go != runtime.Version() {
+		t.Errorf("exit status %d, %s, %v", status, out, err)
 	}
 }

@@ -27,9 +27,11 @@ type MessagePublisher interface {
 	Publish(ctx context.Context, topic string, qos byte, retained bool, payload []byte) error
 }
 
-// Deps is what a bridge works with. Model and Sink are needed.
+// Deps is what a bridge works with. A sink is needed.
 type Deps struct {
-	Model  ingest.Model   // of devices that are given no other
+	// Model is that of devices that are given no other. Nil: such devices are refused,
+	// unless they have a workflow; then rules or birth messages are needed.
+	Model  ingest.Model
 	Models []ingest.Model // the other ones that devices may run, older versions too
 	Sink   ingest.Sink    // takes batches of messages for the workflows of devices
 	// Dialect reads topics and payloads. Nil: wire.Standard as Config.Wire says.

@@ -88,7 +88,7 @@ func (c *core) dispatch(now time.Time) {
 			ID:    d.id,
 			Model: c.startsWith(d),
 			Batch: device.Batch{ID: d.work.id, Messages: d.work.messages()},
-			Start: !d.work.onlyReads(),
+			Start: !d.work.onlyReads() && c.modelOf(d).start.Hash() != "",
 		})
 	}
 }
@@ -107,10 +107,17 @@ func (c *core) nextDevice() *deviceState {
 }
 
 func (c *core) startsWith(d *deviceState) string {
-	if d.models == nil || d.models.start.Hash() == c.models.fallback.start.Hash() {
-		return ""
+	if hash := c.modelOf(d).start.Hash(); hash != c.models.fallback.start.Hash() {
+		return hash
 	}
-	return d.models.start.Hash()
+	return ""
+}
+
+func (c *core) modelOf(d *deviceState) *modelSet {
+	if d.models == nil {
+		return c.models.fallback
+	}
+	return d.models
 }
 
 // nextBatch makes the batch that is delivered next: of what waits, or empty.
@@ -147,7 +154,8 @@ func (c *core) delivered(id device.ID, err error, now time.Time) {
 		c.pacer.accepted(took, now)
 		c.recovered(now)
 		d.delivered = time.Time{} // there is no workflow to be tried
-		c.finish(d, now, c.noShadow)
+		d.filter.forget()
+		c.finish(d, now, c.noTwin)
 	case errors.As(err, &refused):
 		c.log.Error("batch refused permanently", "device", id, "messages", len(w.batch), "error", err)
 		d.delivered = time.Time{} // its workflow proves nothing

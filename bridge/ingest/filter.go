@@ -159,8 +159,8 @@ func (c *core) take(d *deviceState, received []wire.Received, e *entry, now time
 	for _, r := range received {
 		c.counts.Messages.Add(1)
 		c.trace(d.id, r.Message)
-		if r.Message.Channel == device.ChannelTelemetry {
-			c.out.points = append(c.out.points, Point{d.id, d.models.start.Name(), r.Message.Data, r.PointTime})
+		if name := d.models.start.Name(); r.Message.Channel == device.ChannelTelemetry && name != "" {
+			c.out.points = append(c.out.points, Point{d.id, name, r.Message.Data, r.PointTime})
 		}
 		if c.learn(d, r.Message) {
 			state.forget()

@@ -34,7 +34,9 @@ type Outlet interface {
 
 // Deps is what an Ingest works with.
 type Deps struct {
-	Model  Model   // of devices that are given no other
+	// Model is that of devices that are given no other. Nil: such devices are refused,
+	// unless they have a workflow; then rules or birth messages are needed.
+	Model  Model
 	Models []Model // the other ones that devices may run, older versions too
 	// WholeDevices says that every message of a device comes in here, if one does.
 	// Only then repetitions that can do nothing are left out.
@@ -72,8 +74,8 @@ func New(cfg Config, deps Deps) (*Ingest, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if deps.Model == nil || deps.Sink == nil {
-		return nil, errors.New("a model and a sink are needed")
+	if deps.Sink == nil {
+		return nil, errors.New("a sink is needed")
 	}
 	models, err := newAssignment(cfg, deps.Model, deps.Models)
 	if err != nil {

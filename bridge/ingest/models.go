@@ -71,14 +71,26 @@ type modelRule struct {
 // others. Devices that are given a model by the configuration run one of its
 // versions: those that have its name. A device that names its model may have been
 // another before, so it may run all models.
+//
+// Without a default model, devices that no rule and no birth message gives one are
+// without a model: see noModel.
 func newAssignment(cfg Config, model Model, others []Model) (*assignment, error) {
-	all := []Model{model}
+	if model == nil && len(cfg.ModelRules) == 0 && !cfg.ModelFromBirth {
+		return nil, errors.New("a default model is needed, or model rules, or models from birth messages")
+	}
+	var all []Model
+	if model != nil {
+		all = append(all, model)
+	}
 	for _, m := range others {
 		if !slices.ContainsFunc(all, func(o Model) bool { return o.Hash() == m.Hash() }) {
 			all = append(all, m)
 		}
 	}
-	a := &assignment{fallback: newModelSet(model, versions(all, model))}
+	a := &assignment{fallback: newModelSet(noModel{}, nil)}
+	if model != nil {
+		a.fallback = newModelSet(model, versions(all, model))
+	}
 	var faults []error
 	for _, rule := range cfg.ModelRules {
 		pattern, name, err := cutModelRule(rule)
@@ -93,7 +105,7 @@ func newAssignment(cfg Config, model Model, others []Model) (*assignment, error)
 		a.rules = append(a.rules, modelRule{pattern, newModelSet(m, versions(all, m))})
 	}
 	if cfg.ModelFromBirth {
-		a.unnamed, a.named = newModelSet(model, nil), map[string]*modelSet{}
+		a.unnamed, a.named = newModelSet(a.fallback.start, nil), map[string]*modelSet{}
 		for _, m := range slices.Backward(all) { // of one name, the first counts
 			set := newModelSet(m, all)
 			a.named[m.Name()], a.named[m.Hash()] = set, set
@@ -101,6 +113,17 @@ func newAssignment(cfg Config, model Model, others []Model) (*assignment, error)
 	}
 	return a, errors.Join(faults...)
 }
+
+// noModel stands for that of a device for which none is known: everything of it is
+// delivered to the workflow that it may have, and none is started.
+type noModel struct{}
+
+func (noModel) Name() string                                     { return "" }
+func (noModel) Hash() string                                     { return "" }
+func (noModel) Relevant(device.Message) bool                     { return true }
+func (noModel) Pass(*devicefsm.Filter, device.Message) bool      { return true }
+func (noModel) MayLeaveOut(device.Message) bool                  { return false }
+func (noModel) Liveness() (silentAfter, tolerance time.Duration) { return 0, 0 }
 
 // cutModelRule reads "pump-*=pump": a pattern as of path.Match, over the id of a
 // device, and the name or the hash of a model.

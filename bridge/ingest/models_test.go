@@ -97,6 +97,47 @@ func TestModelsByBirth(t *testing.T) {
 	}
 }
 
+// Without a default model, nothing is started for a device that no rule matches
+// and that has not named one; what its workflow, if it has one, does not take is a
+// dead letter.
+func TestNoDefaultModel(t *testing.T) {
+	if _, err := newAssignment(DefaultConfig(), nil, nil); err == nil {
+		t.Error("neither a model nor rules nor births, and no error")
+	}
+	pump, tank := variant(t, "pump", 90, 80), variant(t, "tank", 50, 40)
+	cfg := DefaultConfig()
+	cfg.ModelFromBirth, cfg.ModelRules = true, []string{"tank-*=tank"}
+	b := newBench(cfg, nil, pump, tank)
+	send := func(id string) sentSignal {
+		b.deliver("devices/"+id+"/telemetry", `{"t":99}`, "m", false)
+		return b.out.signals[len(b.out.signals)-1]
+	}
+	if s := send("tank-1"); s.existing || s.model != tank.Hash() {
+		t.Errorf("by rule: %+v", s)
+	}
+	b.acceptAll()
+	if s := send("d"); !s.existing || s.model != "" {
+		t.Errorf("without a model: %+v", s)
+	}
+	b.accept("d") // it has a workflow
+	if len(b.out.letters) != 0 || len(b.out.points) != 1 {
+		t.Errorf("dead letters %v, points %v", b.out.letters, b.out.points)
+	}
+	send("d")
+	b.fail("d", device.ErrNoTwin)
+	if len(b.out.letters) != 1 || !strings.Contains(fmt.Sprint(b.out.letters[0].Refused), "no model for this device") {
+		t.Errorf("dead letters %+v", b.out.letters)
+	}
+	b.deliver("devices/d/status", `{"status":"boot","model":"pump"}`, "m", false)
+	if s := b.out.signals[len(b.out.signals)-1]; s.existing || s.model != pump.Hash() {
+		t.Errorf("after the birth: %+v", s)
+	}
+	b.acceptAll()
+	if acks := b.acks(); !b.idle() || acks != "m m m m" {
+		t.Errorf("acknowledged %q", acks)
+	}
+}
+
 func TestLivenessOfSeveralVersions(t *testing.T) {
 	strict := modelOf(t, strings.Replace(tank, "silent_after: 10m, tolerance: 5m", "silent_after: 1m, tolerance: 10s", 1))
 	k := newModelSet(strict, []Model{modelOf(t, tank), strict, testModel{}})

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"devicetwin/device"
+	"devicetwin/wire"
 )
 
 // maxRequests is how many requests of one device's shadows may be unanswered, as
@@ -40,8 +41,15 @@ func (c *core) rejectRequest(e *entry, id device.ID, m device.Message, code int)
 	c.out.rejections = append(c.out.rejections, outgoing[Rejection]{Rejection{id, m, code, e.At}, e})
 }
 
-// noShadow answers a request to a device that has no workflow.
-func (c *core) noShadow(d *deviceState, it item) { c.rejectRequest(it.entry, d.id, it.message, 404) }
+// noTwin refuses what is for a device that has no workflow: a request for its
+// shadow, or a message while there is no model to start a workflow with.
+func (c *core) noTwin(d *deviceState, it item) {
+	if it.message.Twin != nil {
+		c.rejectRequest(it.entry, d.id, it.message, 404)
+		return
+	}
+	c.refuse(it.entry, wire.Refuse(ReasonRefused, "no model for this device: no rule matches its id, and it has not named one"))
+}
 
 // onlyReads reports that a batch is nothing but requests that no workflow has to
 // be started for: there is nothing to get, or to delete, where none is.

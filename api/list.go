@@ -10,7 +10,7 @@ import (
 )
 
 type listInput struct {
-	Query  string `query:"query" maxLength:"1024" doc:"Terms FIELD:VALUE, separated by spaces, that all must match: id, state, model, connection, firmware, site, tag.KEY, reported.PATH, desired.PATH. Put values with spaces in quotation marks; id:pump-* matches every id with this prefix." example:"state:online tag.site:\"hall 3\""`
+	Query  string `query:"query" maxLength:"1024" doc:"Terms FIELD:VALUE, separated by spaces, that all must match: id, state, model, model_hash, connection, firmware, site, tag.KEY, reported.PATH, desired.PATH. Put values with spaces in quotation marks; id:pump-* matches every id with this prefix." example:"state:online tag.site:\"hall 3\""`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Maximum number of devices per page."`
 	Cursor string `query:"cursor" maxLength:"4096" doc:"Cursor of the previous page of the same query."`
 }

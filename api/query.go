@@ -25,6 +25,7 @@ const (
 	FieldID         Field = "id"
 	FieldState      Field = "state"
 	FieldModel      Field = "model"
+	FieldModelHash  Field = "model_hash"
 	FieldConnection Field = "connection"
 	FieldFirmware   Field = "firmware"
 	FieldSite       Field = "site"
@@ -190,12 +191,12 @@ func (p *queryParser) quoted() (string, bool) {
 	return "", false
 }
 
-const fieldNames = "id, state, model, connection, firmware, site, tag.KEY, reported.PATH and desired.PATH"
+const fieldNames = "id, state, model, model_hash, connection, firmware, site, tag.KEY, reported.PATH and desired.PATH"
 
 func (p *queryParser) field(at int, word string) (Term, bool) {
 	head, key, dotted := strings.Cut(word, ".")
 	switch field := Field(head); {
-	case !dotted && (field == FieldID || field == FieldState || field == FieldModel ||
+	case !dotted && (field == FieldID || field == FieldState || field == FieldModel || field == FieldModelHash ||
 		field == FieldConnection || field == FieldFirmware || field == FieldSite):
 		return Term{Field: field}, true
 	case dotted && field == FieldTag:

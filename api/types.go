@@ -15,6 +15,7 @@ const Unknown = "unknown"
 type Summary struct {
 	ID         device.ID         `json:"id" doc:"Id of the device."`
 	Model      string            `json:"model,omitempty" doc:"Name of its model."`
+	ModelHash  string            `json:"model_hash,omitempty" doc:"Hash of its model's canonical form."`
 	State      string            `json:"state" doc:"Paths of the active atomic states, joined by commas."`
 	Connection string            `json:"connection" enum:"online,offline,unknown" doc:"Connection, according to its last status message."`
 	Firmware   string            `json:"firmware,omitempty" doc:"As in its last birth message."`

@@ -180,7 +180,11 @@ func (s *Snapshot) UnmarshalJSON(b []byte) error {
 		return fmt.Errorf("read snapshot: %w", err)
 	}
 	if w.V != snapshotVersion {
-		return fmt.Errorf("read snapshot: version %d; this program reads version %d", w.V, snapshotVersion)
+		advice := "it was written by an earlier release"
+		if w.V > snapshotVersion {
+			advice = "upgrade this program"
+		}
+		return fmt.Errorf("read snapshot: version %d; this program reads version %d: %s", w.V, snapshotVersion, advice)
 	}
 	*s = Snapshot{decoded: w}
 	return nil

@@ -40,7 +40,7 @@ func (b apiBackend) Devices(ctx context.Context, terms []api.Term, limit int, cu
 	devices := make([]api.Summary, len(page.Devices))
 	for i, d := range page.Devices {
 		devices[i] = api.Summary{
-			ID: d.Device, Model: d.Model, State: strings.Join(d.States, ","), Connection: connectionWord(d.Connection),
+			ID: d.Device, Model: d.Model, ModelHash: d.ModelHash, State: strings.Join(d.States, ","), Connection: connectionWord(d.Connection),
 			Firmware: d.Firmware, Site: d.Site, Tags: pairs(d.Tags), Properties: pairs(d.Properties),
 		}
 	}

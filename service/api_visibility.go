@@ -30,6 +30,8 @@ func visibilityCondition(t api.Term) string {
 		return deviceworkflow.AttributeState.GetName() + " = " + twinclient.Quote(t.Value)
 	case api.FieldModel:
 		return deviceworkflow.AttributeModel.GetName() + " = " + twinclient.Quote(t.Value)
+	case api.FieldModelHash:
+		return deviceworkflow.AttributeModelHash.GetName() + " = " + twinclient.Quote(t.Value)
 	case api.FieldConnection:
 		if t.Value == api.Unknown {
 			return deviceworkflow.AttributeConnection.GetName() + " IS NULL"

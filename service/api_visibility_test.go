@@ -13,6 +13,7 @@ func TestVisibilityQuery(t *testing.T) {
 		"":                             "",
 		"state:online":                 "DeviceState = 'online'",
 		"id:pump-* model:pump":         "WorkflowId STARTS_WITH 'device/pump-' AND DeviceModel = 'pump'",
+		"model_hash:0123abcd":          "DeviceModelHash = '0123abcd'",
 		"id:pump-1":                    "WorkflowId = 'device/pump-1'",
 		"connection:offline site:a":    "DeviceConnection = 'offline' AND DeviceSite = 'a'",
 		"connection:unknown":           "DeviceConnection IS NULL",

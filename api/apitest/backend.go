@@ -92,7 +92,7 @@ func (b *Backend) Devices(_ context.Context, terms []api.Term, limit int, cursor
 		d := b.devices[id]
 		if !slices.ContainsFunc(terms, func(t api.Term) bool { return !holds(t, d) }) {
 			found = append(found, api.Summary{
-				ID: id, Model: d.Model, State: d.State, Connection: d.Connection, Firmware: d.Firmware, Site: d.Site, Tags: d.Tags,
+				ID: id, Model: d.Model, ModelHash: d.ModelHash, State: d.State, Connection: d.Connection, Firmware: d.Firmware, Site: d.Site, Tags: d.Tags,
 			})
 		}
 	}
@@ -112,6 +112,8 @@ func holds(t api.Term, d *api.Device) bool {
 		return slices.Contains(strings.Split(d.State, ","), t.Value)
 	case api.FieldModel:
 		return d.Model == t.Value
+	case api.FieldModelHash:
+		return d.ModelHash == t.Value
 	case api.FieldConnection:
 		return d.Connection == t.Value
 	case api.FieldFirmware:

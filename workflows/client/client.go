@@ -1,3 +1,6 @@
+// Package client reaches the workflows of devices from other processes: it delivers
+// messages, asks for states, has operations carried out, and lists devices. Its
+// errors are those of package devicetwin/device.
 package client
 
 import (

@@ -21,6 +21,7 @@ type DeviceSummary struct {
 	Device     device.ID
 	States     []string // the active atomic states
 	Model      string   // the model's name
+	ModelHash  string   // of the model that runs
 	Firmware   string
 	Site       string
 	Connection string
@@ -37,7 +38,7 @@ type DevicePage struct {
 }
 
 // ListDevices lists the devices that a visibility query finds, over the search
-// attributes DeviceState, DeviceModel, DeviceFirmware, DeviceSite,
+// attributes DeviceState, DeviceModel, DeviceModelHash, DeviceFirmware, DeviceSite,
 // DeviceConnection, DeviceTags, DeviceProperties and WorkflowId, which is
 // device/{id}. An empty query finds all. The query has to be well formed: what
 // comes from outside belongs into quotes (Quote).
@@ -86,6 +87,7 @@ func summaryOf(e *workflow.WorkflowExecutionInfo) DeviceSummary {
 	list := func(key temporal.SearchAttributeKeyKeywordList, into *[]string) { read(key.GetName(), into) }
 	list(deviceworkflow.AttributeState, &d.States)
 	word(deviceworkflow.AttributeModel, &d.Model)
+	word(deviceworkflow.AttributeModelHash, &d.ModelHash)
 	word(deviceworkflow.AttributeFirmware, &d.Firmware)
 	word(deviceworkflow.AttributeSite, &d.Site)
 	word(deviceworkflow.AttributeConnection, &d.Connection)

@@ -1,16 +1,23 @@
 package device
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
 )
 
 // Search attributes of a device's workflow.
 var (
-	AttributeState    = temporal.NewSearchAttributeKeyKeywordList("DeviceState") // of a parallel statechart: one for each region
-	AttributeModel    = temporal.NewSearchAttributeKeyKeyword("DeviceModel")
-	AttributeFirmware = temporal.NewSearchAttributeKeyKeyword("DeviceFirmware")
-	AttributeSite     = temporal.NewSearchAttributeKeyKeyword("DeviceSite")
+	AttributeState     = temporal.NewSearchAttributeKeyKeywordList("DeviceState") // of a parallel statechart: one for each region
+	AttributeModel     = temporal.NewSearchAttributeKeyKeyword("DeviceModel")
+	AttributeModelHash = temporal.NewSearchAttributeKeyKeyword("DeviceModelHash") // of the model that runs
+	AttributeFirmware  = temporal.NewSearchAttributeKeyKeyword("DeviceFirmware")
+	AttributeSite      = temporal.NewSearchAttributeKeyKeyword("DeviceSite")
 
 	AttributeConnection = temporal.NewSearchAttributeKeyKeyword("DeviceConnection")
 	AttributeTags       = temporal.NewSearchAttributeKeyKeywordList("DeviceTags")       // key=value
@@ -22,10 +29,60 @@ var (
 func SearchAttributes() map[string]enums.IndexedValueType {
 	all := map[string]enums.IndexedValueType{}
 	for _, key := range []temporal.SearchAttributeKey{
-		AttributeState, AttributeModel, AttributeFirmware, AttributeSite,
+		AttributeState, AttributeModel, AttributeModelHash, AttributeFirmware, AttributeSite,
 		AttributeConnection, AttributeTags, AttributeProperties,
 	} {
 		all[key.GetName()] = key.GetValueType()
 	}
 	return all
+}
+
+// writeAttributes writes the search attributes when one of them changed: an
+// upsert costs the server a third of a signal.
+func (d *run) writeAttributes(ctx workflow.Context) {
+	want := Attributes{
+		States:    strings.Split(d.model.StateName(d.state.Snapshot), ","),
+		Model:     d.model.Name(),
+		ModelHash: d.state.Model,
+		Firmware:  d.state.Firmware,
+		Site:      d.state.Site,
+	}
+	want.Connection, want.Properties = d.state.Connection, d.searchable()
+	for _, key := range slices.Sorted(maps.Keys(d.state.Tags)) {
+		want.Tags = append(want.Tags, key+"="+d.state.Tags[key])
+	}
+	have := d.state.Attributes
+	if want.equal(have) {
+		return
+	}
+	var updates []temporal.SearchAttributeUpdate
+	if !slices.Equal(want.States, have.States) {
+		updates = append(updates, AttributeState.ValueSet(want.States))
+	}
+	if want.Model != have.Model {
+		updates = append(updates, AttributeModel.ValueSet(want.Model))
+	}
+	if want.ModelHash != have.ModelHash {
+		updates = append(updates, AttributeModelHash.ValueSet(want.ModelHash))
+	}
+	if want.Firmware != have.Firmware {
+		updates = append(updates, AttributeFirmware.ValueSet(want.Firmware))
+	}
+	if want.Site != have.Site {
+		updates = append(updates, AttributeSite.ValueSet(want.Site))
+	}
+	if want.Connection != have.Connection {
+		updates = append(updates, AttributeConnection.ValueSet(want.Connection))
+	}
+	if !slices.Equal(want.Tags, have.Tags) {
+		updates = append(updates, AttributeTags.ValueSet(want.Tags))
+	}
+	if !slices.Equal(want.Properties, have.Properties) {
+		updates = append(updates, AttributeProperties.ValueSet(want.Properties))
+	}
+	if err := workflow.UpsertTypedSearchAttributes(ctx, updates...); err != nil {
+		d.state.noteFaults([]string{fmt.Sprintf("write search attributes: %v", err)})
+		return
+	}
+	d.state.Attributes = want
 }

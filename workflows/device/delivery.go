@@ -48,9 +48,9 @@ type Window struct {
 	Seen    bitmap `json:"seen"`
 }
 
-// Judge decides whether a message is to be applied, and remembers it if so.
-func (d *Delivery) Judge(m device.Message) verdict {
-	v := d.judge(m)
+// Admit decides whether a message is to be applied, and remembers it if so.
+func (d *Delivery) Admit(m device.Message) verdict {
+	v := d.admit(m)
 	switch v {
 	case duplicate:
 		d.Duplicates++
@@ -64,7 +64,7 @@ func (d *Delivery) Judge(m device.Message) verdict {
 	return v
 }
 
-func (d *Delivery) judge(m device.Message) verdict {
+func (d *Delivery) admit(m device.Message) verdict {
 	if m.LeftOut != nil {
 		d.leaveOut(*m.LeftOut)
 	}
@@ -74,7 +74,7 @@ func (d *Delivery) judge(m device.Message) verdict {
 		if w == nil {
 			return duplicate
 		}
-		return w.judge(m.Seq)
+		return w.admit(m.Seq)
 	case m.Digest != "":
 		if m.Redelivered && slices.Contains(d.Digests, m.Digest) {
 			return duplicate
@@ -92,7 +92,7 @@ func (d *Delivery) leaveOut(l device.LeftOut) {
 			continue
 		}
 		for n := min(s.To-s.From, windowSize-1) + 1; n > 0; n-- { // older ones leave the window
-			w.judge(s.To - n + 1)
+			w.admit(s.To - n + 1)
 		}
 	}
 	d.remember(l.Digests...)
@@ -125,7 +125,7 @@ func (d *Delivery) window(epoch int64) *Window {
 	return &d.Epochs[at]
 }
 
-func (w *Window) judge(seq uint64) verdict {
+func (w *Window) admit(seq uint64) verdict {
 	if seq > w.Highest {
 		w.Seen.shift(seq - w.Highest)
 		w.Seen.set(0)

@@ -52,7 +52,7 @@ func TestDeliveryJudge(t *testing.T) {
 			var d Delivery
 			var got []verdict
 			for _, m := range tt.given {
-				got = append(got, d.Judge(m))
+				got = append(got, d.Admit(m))
 			}
 			if !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("verdicts %v, want %v", got, tt.want)
@@ -64,7 +64,7 @@ func TestDeliveryJudge(t *testing.T) {
 func TestDeliveryDigestsAreBounded(t *testing.T) {
 	var d Delivery
 	for i := range 10 * keptDigests {
-		d.Judge(device.Message{Channel: device.ChannelTelemetry, Digest: fmt.Sprint(i)})
+		d.Admit(device.Message{Channel: device.ChannelTelemetry, Digest: fmt.Sprint(i)})
 	}
 	if len(d.Digests) != keptDigests {
 		t.Errorf("%d digests kept, want %d", len(d.Digests), keptDigests)
@@ -87,7 +87,7 @@ func TestDeliveryAgainstASet(t *testing.T) {
 			case seq < highest:
 				want = late
 			}
-			if got := d.Judge(numbered(7, seq)); got != want {
+			if got := d.Admit(numbered(7, seq)); got != want {
 				t.Fatalf("message %d after %d: verdict %d, want %d", seq, highest, got, want)
 			}
 			seen[seq] = true

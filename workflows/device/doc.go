@@ -1,5 +1,6 @@
-// Package workflows runs one durable Temporal workflow for each device, and
-// holds the client with which other processes reach it.
+// Package device runs one durable Temporal workflow for each device. Other
+// processes reach it with package workflows/client. Importers that need the
+// vocabulary (devicetwin/device) too call this package deviceworkflow.
 //
 // A device's workflow has the id device/<device id>. Its one signal, "events",
 // carries a device.Batch: messages of that device in the order of their
@@ -7,7 +8,7 @@
 // model's statechart message by message, and carries out the actions in order.
 // What the statechart decides is pure; this package only listens and acts:
 //
-//	signal  -> Delivery.Judge -> Model.Classify -> Model.Step -> actions
+//	signal  -> Delivery.Admit -> Model.Classify -> Model.Step -> actions
 //	timer   ----------------------------------->  Model.Step -> actions
 //	activity done or failed -------------------->  Model.Step -> actions
 //
@@ -26,5 +27,7 @@
 //
 // A run ends when the server suggests it or after a bound of events, always with
 // an empty inbox, and never while an activity runs, except at a last bound well
-// below the server's own. All that the next run gets is State.
+// below the server's own. All that the next run gets is State. A worker that is
+// older than a State does not touch it: it fails the workflow task, so that a newer
+// worker can take it.
 package device

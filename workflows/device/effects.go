@@ -2,11 +2,7 @@ package device
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -55,27 +51,6 @@ type Emitted struct {
 	Refused []string `json:"refused,omitempty"`
 }
 
-// Invocation is the argument of every activity that a model can invoke. The
-// activity's name is the invoke's src; its result is a JSON object, the data of
-// the done event.
-type Invocation struct {
-	Device device.ID `json:"device"`
-	// Model is the hash of the device's model.
-	Model string `json:"model"`
-	// ID is the same for every attempt of this invocation.
-	ID    string         `json:"id"`
-	Input map[string]any `json:"input,omitempty"`
-}
-
-// invocation is an activity that runs.
-type invocation struct {
-	id     string
-	name   string
-	silent bool // the model does not hear of its end
-	future workflow.Future
-	cancel workflow.CancelFunc
-}
-
 // carryOut does what the steps decided, in their order. Messages are sent
 // before a later invoke starts; points need no order and go last.
 func (d *run) carryOut(ctx workflow.Context) {
@@ -107,7 +82,6 @@ func (d *run) carryOut(ctx workflow.Context) {
 		case devicefsm.ActionLog:
 			workflow.GetLogger(ctx).Info("model log", "device", d.state.Device, "message", a.Data["message"])
 		default:
-			// A run that began before there were twins leaves desire out.
 			d.state.noteFaults([]string{fmt.Sprintf("action %s is not supported yet", a.Type)})
 		}
 	}
@@ -169,120 +143,4 @@ func (d *run) emitPart(ctx workflow.Context, messages []Outgoing, points []Point
 		done.Refused = append(done.Refused, fmt.Sprintf("emit: %v", cause(err)))
 	}
 	d.state.noteFaults(done.Refused)
-}
-
-// start starts the activity of an invoke, or of a notification, which is one
-// whose end the model does not hear of.
-func (d *run) start(ctx workflow.Context, a devicefsm.Action) {
-	name, input := a.Name, a.Data
-	if a.Type == devicefsm.ActionNotify {
-		name, input = ActivityNotify, map[string]any{"to": a.Name, "data": a.Data}
-	}
-	ctx, cancel := workflow.WithCancel(ctx)
-	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		ScheduleToCloseTimeout: time.Hour,
-		StartToCloseTimeout:    30 * time.Second,
-		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: 500 * time.Millisecond, MaximumInterval: 30 * time.Second},
-	})
-	future := workflow.ExecuteActivity(ctx, name, Invocation{
-		Device: d.state.Device, Model: d.state.Model, ID: d.effectID(a.ID), Input: input,
-	})
-	d.running = append(d.running, &invocation{id: a.ID, name: name, silent: a.Type != devicefsm.ActionInvoke, future: future, cancel: cancel})
-}
-
-// finish gives the end of an invocation to the statechart.
-func (d *run) finish(ctx workflow.Context, inv *invocation, f workflow.Future) {
-	d.forget(inv.id)
-	d.because(Cause{Kind: CauseActivity, Name: inv.name})
-	var data map[string]any
-	err := f.Get(ctx, &data)
-	switch {
-	case err != nil && inv.silent:
-		d.state.noteFaults([]string{cause(err)})
-	case err != nil:
-		if d.state.Recovery != nil && d.effectID(inv.id) == d.state.Recovery.Command {
-			d.recoveryFailed(workflow.Now(ctx))
-		}
-		d.step(devicefsm.ErrorEvent(inv.id, cause(err), workflow.Now(ctx)))
-	case !inv.silent:
-		d.step(devicefsm.DoneEvent(inv.id, data, workflow.Now(ctx)))
-	}
-}
-
-// cancelInvocation drops an invocation whose state was left; nobody waits for
-// its end.
-func (d *run) cancelInvocation(id string) {
-	for _, inv := range d.running {
-		if inv.id == id {
-			inv.cancel()
-		}
-	}
-	d.forget(id)
-}
-
-func (d *run) forget(id string) {
-	d.running = slices.DeleteFunc(d.running, func(inv *invocation) bool { return inv.id == id })
-	d.state.Invocations = slices.DeleteFunc(d.state.Invocations, func(a devicefsm.Action) bool { return a.ID == id })
-}
-
-// cause is the innermost message of an activity's error, without the ids and
-// host names that Temporal wraps around it.
-func cause(err error) string {
-	var app *temporal.ApplicationError
-	if errors.As(err, &app) {
-		return app.Message()
-	}
-	var timeout *temporal.TimeoutError
-	if errors.As(err, &timeout) {
-		return "timed out: " + timeout.TimeoutType().String()
-	}
-	return err.Error()
-}
-
-// writeAttributes writes the search attributes when one of them changed: an
-// upsert costs the server a third of a signal.
-func (d *run) writeAttributes(ctx workflow.Context) {
-	want := Attributes{
-		States:   strings.Split(d.model.StateName(d.state.Snapshot), ","),
-		Model:    d.model.Name(),
-		Firmware: d.state.Firmware,
-		Site:     d.state.Site,
-	}
-	if d.settings.Version > 0 {
-		want.Connection, want.Properties = d.state.Connection, d.searchable()
-		for _, key := range slices.Sorted(maps.Keys(d.state.Tags)) {
-			want.Tags = append(want.Tags, key+"="+d.state.Tags[key])
-		}
-	}
-	have := d.state.Attributes
-	if want.equal(have) {
-		return
-	}
-	var updates []temporal.SearchAttributeUpdate
-	if !slices.Equal(want.States, have.States) {
-		updates = append(updates, AttributeState.ValueSet(want.States))
-	}
-	if want.Model != have.Model {
-		updates = append(updates, AttributeModel.ValueSet(want.Model))
-	}
-	if want.Firmware != have.Firmware {
-		updates = append(updates, AttributeFirmware.ValueSet(want.Firmware))
-	}
-	if want.Site != have.Site {
-		updates = append(updates, AttributeSite.ValueSet(want.Site))
-	}
-	if want.Connection != have.Connection {
-		updates = append(updates, AttributeConnection.ValueSet(want.Connection))
-	}
-	if !slices.Equal(want.Tags, have.Tags) {
-		updates = append(updates, AttributeTags.ValueSet(want.Tags))
-	}
-	if !slices.Equal(want.Properties, have.Properties) {
-		updates = append(updates, AttributeProperties.ValueSet(want.Properties))
-	}
-	if err := workflow.UpsertTypedSearchAttributes(ctx, updates...); err != nil {
-		d.state.noteFaults([]string{fmt.Sprintf("write search attributes: %v", err)})
-		return
-	}
-	d.state.Attributes = want
 }

@@ -57,10 +57,10 @@ func (a *Activities) Notify(ctx context.Context, in Invocation) error {
 	}
 	defer response.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10)) // so that the connection can be used again
-	return answerError(to, in.Device, response.StatusCode)
+	return statusError(to, in.Device, response.StatusCode)
 }
 
-func answerError(to string, id device.ID, status int) error {
+func statusError(to string, id device.ID, status int) error {
 	message := fmt.Sprintf("notify %s of device %s: answered %d %s", to, id, status, http.StatusText(status))
 	switch {
 	case status >= 200 && status < 300:

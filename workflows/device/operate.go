@@ -32,9 +32,9 @@ type update struct {
 	done    workflow.Settable
 }
 
-// takeOperations lets the update's handlers queue what they are asked; the main
+// setUpdateHandler lets the update's handlers queue what they are asked; the main
 // coroutine, which owns the state, carries it out.
-func (d *run) takeOperations(ctx workflow.Context) error {
+func (d *run) setUpdateHandler(ctx workflow.Context) error {
 	d.wake = workflow.NewBufferedChannel(ctx, 1)
 	err := workflow.SetUpdateHandler(ctx, UpdateOperate, func(ctx workflow.Context, in Operations) (OperationResults, error) {
 		future, done := workflow.NewFuture(ctx)
@@ -129,9 +129,9 @@ func (d *run) operate(ctx workflow.Context, op Operation) OperationResult {
 			return OperationResult{Refused: refused}
 		}
 		cause.Name = "cancel"
-		d.because(cause)
+		d.setCause(cause)
 		d.commandsEnded([]command.Command{ended})
-		d.settle(now)
+		d.stepRaised(now)
 		return OperationResult{Command: &ended}
 	case op.Event != nil:
 		cause.Name = "event"
@@ -168,11 +168,11 @@ func (d *run) operateDesire(in Desire, now time.Time, cause Cause) OperationResu
 	if refused != nil {
 		return refusal(refused.Code, "%s", strings.TrimPrefix(refused.Error(), fmt.Sprint(refused.Code)+" "))
 	}
-	d.because(cause)
+	d.setCause(cause)
 	d.desired(in.Shadow, doc, next, answers, now)
 	asked, _, _ := twin.Update(twin.Document{}, payload, now, d.settings.Limits) // as good as the one above
 	d.watch(in.Shadow, next, desiredPaths(asked), in.Within, now)
-	d.settle(now)
+	d.stepRaised(now)
 	return OperationResult{Desired: &Desired{
 		Version: next.Version(), Changed: twin.ChangedPaths(doc, next).Desired, Open: twin.DeltaPaths(next),
 	}}
@@ -200,9 +200,9 @@ func (d *run) operateCommand(in Order, who string, now time.Time, cause Cause) O
 	if refused != nil {
 		return OperationResult{Refused: refused}
 	}
-	d.because(cause)
+	d.setCause(cause)
 	d.commandsEnded(superseded)
-	d.settle(now)
+	d.stepRaised(now)
 	return OperationResult{Command: &added}
 }
 
@@ -218,7 +218,7 @@ func (d *run) operateEvent(in OperatorEvent, now time.Time, cause Cause) Operati
 	if raw, err := json.Marshal(in.Data); err != nil || len(raw) > maxEventData {
 		return refusal(413, "the data of event %s has more than %d bytes", in.Name, maxEventData)
 	}
-	d.because(cause)
+	d.setCause(cause)
 	taken := EventTaken{From: d.model.StateName(d.state.Snapshot)}
 	d.step(devicefsm.Event{Name: in.Name, Data: in.Data, Time: now})
 	taken.To = d.model.StateName(d.state.Snapshot)
@@ -257,7 +257,7 @@ const actionOperator = "operator"
 func (d *run) operateReprovision(in ReprovisionReason, who string, now time.Time, cause Cause) OperationResult {
 	reason := bounded(in.Reason)
 	r := Reprovisioning{EventTaken: EventTaken{From: d.model.StateName(d.state.Snapshot)}}
-	d.because(cause)
+	d.setCause(cause)
 	asked, moves := len(d.pending), d.transitions
 	d.step(devicefsm.Event{
 		Name: device.EventReprovision, Time: now, Data: map[string]any{"reason": reason, "who": bounded(who)},

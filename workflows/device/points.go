@@ -1,7 +1,6 @@
 package device
 
 import (
-	"slices"
 	"strings"
 	"time"
 
@@ -16,9 +15,8 @@ import (
 const keptAsides = 32
 
 // aside keeps a point until something else leaves: a message, or the point of a
-// transition. So it never costs the server anything by itself, and a run that
-// began before there were such points replays as it was recorded. It loses
-// little: what such a point tells of hardly ever happens without a transition.
+// transition. So it never costs the server anything of its own. It loses
+// little: what such a point is about hardly ever happens without a transition.
 func (d *run) aside(p Point) {
 	d.state.Asides = append(d.state.Asides, p)
 	d.state.Asides = d.state.Asides[max(0, len(d.state.Asides)-keptAsides):]
@@ -53,7 +51,7 @@ func (d *run) transitionPoint(t devicefsm.Transition) Point {
 		Measurement: measure.Transitions,
 		Tags:        d.tags(measure.TagFrom, t.From, measure.TagTo, t.To, measure.TagEvent, eventKind(t.Event)),
 		Fields:      map[string]any{measure.State: t.To, measure.Count: int64(1)},
-		At:          apart(t.Time, len(d.points)),
+		At:          spreadTimestamps(t.Time, len(d.points)),
 	}
 }
 
@@ -76,7 +74,7 @@ func (d *run) notePatterns(matched []string) {
 			Measurement: measure.Sequences,
 			Tags:        d.tags(measure.TagPattern, pattern),
 			Fields:      map[string]any{measure.Count: int64(1)},
-			At:          apart(d.state.Snapshot.Time(), len(d.state.Asides)),
+			At:          spreadTimestamps(d.state.Snapshot.Time(), len(d.state.Asides)),
 		})
 	}
 }
@@ -90,14 +88,14 @@ func (d *run) noteStepFaults(faults []string) {
 		Measurement: measure.ModelFaults,
 		Tags:        d.tags(),
 		Fields:      map[string]any{measure.Count: int64(len(faults)), measure.Text: bounded(faults[len(faults)-1])},
-		At:          apart(d.state.Snapshot.Time(), len(d.state.Asides)),
+		At:          spreadTimestamps(d.state.Snapshot.Time(), len(d.state.Asides)),
 	})
 }
 
-// noteAnswer makes a point of what the device says of a command.
-func (d *run) noteAnswer(m device.Message) {
+// noteAck makes a point of what the device says of a command.
+func (d *run) noteAck(m device.Message) {
 	status, ok := m.Data["status"].(string)
-	if m.Channel != device.ChannelAck || !ok || !slices.Contains(answers, status) {
+	if m.Channel != device.ChannelAck || !ok || !device.CommandStatus(status).FromDevice() { // anything else would be a tag of its own
 		return
 	}
 	id, _ := m.Data["id"].(string)
@@ -106,12 +104,9 @@ func (d *run) noteAnswer(m device.Message) {
 		Measurement: measure.Commands,
 		Tags:        d.tags(measure.TagName, m.Name, measure.TagStatus, status),
 		Fields:      map[string]any{measure.Count: int64(1), measure.CommandID: bounded(id), measure.Text: bounded(reason)},
-		At:          apart(m.Time, len(d.state.Asides)),
+		At:          spreadTimestamps(m.Time, len(d.state.Asides)),
 	})
 }
-
-// answers are what a device may say; anything else would be a tag of its own.
-var answers = []string{"accepted", "succeeded", "failed", "rejected"}
 
 // noteEnd makes a point of a command that the service ended.
 func (d *run) noteEnd(c command.Command) {
@@ -119,7 +114,7 @@ func (d *run) noteEnd(c command.Command) {
 		Measurement: measure.Commands,
 		Tags:        d.tags(measure.TagName, c.Name, measure.TagStatus, string(c.Status)),
 		Fields:      map[string]any{measure.Count: int64(1), measure.CommandID: c.ID, measure.Text: bounded(c.Reason)},
-		At:          apart(c.Ended, len(d.state.Asides)),
+		At:          spreadTimestamps(c.Ended, len(d.state.Asides)),
 	})
 }
 
@@ -131,9 +126,11 @@ func (d *run) noteVersion(shadow string, version int64, at time.Time) {
 	}
 	d.aside(Point{
 		Measurement: measure.Twin, Tags: tags, Fields: map[string]any{measure.TwinVersion: version},
-		At: apart(at, len(d.state.Asides)),
+		At: spreadTimestamps(at, len(d.state.Asides)),
 	})
 }
 
-// apart keeps points of one millisecond from replacing one another.
-func apart(at time.Time, index int) time.Time { return at.Add(time.Duration(index) * time.Nanosecond) }
+// spreadTimestamps keeps points of one millisecond from replacing one another.
+func spreadTimestamps(at time.Time, index int) time.Time {
+	return at.Add(time.Duration(index) * time.Nanosecond)
+}

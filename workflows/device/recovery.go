@@ -52,7 +52,7 @@ func (d *run) recoveryHears(m device.Message) {
 		})
 		d.state.Recovery = nil
 	case m.Channel == device.ChannelAck && m.Data["id"] == r.Command &&
-		(m.Data["status"] == "rejected" || m.Data["status"] == "failed"):
+		(m.Data["status"] == string(device.CommandRejected) || m.Data["status"] == string(device.CommandFailed)):
 		d.recoveryFailed(m.Time)
 	}
 }
@@ -86,6 +86,6 @@ func (d *run) recoveryPoint(at time.Time, step string, more map[string]any) {
 		Measurement: measure.Reprovisions,
 		Tags:        d.tags(measure.TagReason, r.Reason),
 		Fields:      fields,
-		At:          apart(at, len(d.state.Asides)),
+		At:          spreadTimestamps(at, len(d.state.Asides)),
 	})
 }

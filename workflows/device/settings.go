@@ -1,10 +1,7 @@
 package device
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"strconv"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -28,11 +25,8 @@ type TwinSettings struct {
 const defaultShadows = 10
 
 // runSettings are what a run was started with. They are recorded in the run,
-// because it must replay with the settings, and the behaviour, that it had.
+// because it must replay with the settings that it had.
 type runSettings struct {
-	// Version is the behaviour: 0 is that before there were twins, in which a run
-	// records nothing but its bound of events.
-	Version    int            `json:"v"`
 	RunEvents  int            `json:"run_events"`
 	Limits     twin.Limits    `json:"limits"`
 	Shadows    int            `json:"shadows"`
@@ -41,11 +35,9 @@ type runSettings struct {
 	Commands   command.Limits `json:"commands"`
 }
 
-const settingsVersion = 1
-
 func (w *Workflow) settings() runSettings {
 	s := runSettings{
-		Version: settingsVersion, RunEvents: w.RunEvents, Limits: w.Twin.Limits, Shadows: w.Twin.Shadows,
+		RunEvents: w.RunEvents, Limits: w.Twin.Limits, Shadows: w.Twin.Shadows,
 		Retain: w.Twin.Retain, Properties: w.Twin.Properties, Commands: command.DefaultLimits(),
 	}
 	return s.withDefaults()
@@ -70,16 +62,9 @@ func (s runSettings) withDefaults() runSettings {
 // recordSettings records the worker's settings in a run that begins, and reads
 // those of a run that is replayed.
 func (w *Workflow) recordSettings(ctx workflow.Context) (runSettings, error) {
-	var raw json.RawMessage
-	recorded := workflow.SideEffect(ctx, func(workflow.Context) any { return w.settings() })
-	if err := recorded.Get(&raw); err != nil {
-		return runSettings{}, fmt.Errorf("read settings of the run: %w", err)
-	}
-	if n, err := strconv.Atoi(string(bytes.TrimSpace(raw))); err == nil {
-		return runSettings{RunEvents: n}.withDefaults(), nil
-	}
 	var s runSettings
-	if err := json.Unmarshal(raw, &s); err != nil {
+	recorded := workflow.SideEffect(ctx, func(workflow.Context) any { return w.settings() })
+	if err := recorded.Get(&s); err != nil {
 		return runSettings{}, fmt.Errorf("read settings of the run: %w", err)
 	}
 	return s.withDefaults(), nil

@@ -1,6 +1,8 @@
 package device
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 
@@ -19,6 +21,36 @@ type Input struct {
 	// Model is the hash of the model that the device starts with.
 	Model string `json:"model"`
 	State *State `json:"state,omitempty"`
+}
+
+// decodeInput reads an Input. It looks at the version of the state first: a newer
+// one may be of another shape altogether.
+func decodeInput(raw json.RawMessage) (Input, error) {
+	var only struct {
+		Device device.ID `json:"device"`
+		State  *struct {
+			Version int `json:"v"`
+		} `json:"state"`
+	}
+	if err := json.Unmarshal(raw, &only); err != nil {
+		return Input{}, fmt.Errorf("read what the run begins with: %w", err)
+	}
+	if only.State != nil && only.State.Version != stateVersion {
+		return Input{}, fmt.Errorf("device %s: its state has version %d, and this worker reads version %d: %s",
+			only.Device, only.State.Version, stateVersion, versionAdvice(only.State.Version))
+	}
+	var in Input
+	if err := json.Unmarshal(raw, &in); err != nil {
+		return Input{}, fmt.Errorf("device %s: read its state: %w", only.Device, err)
+	}
+	return in, nil
+}
+
+func versionAdvice(version int) string {
+	if version > stateVersion {
+		return "upgrade the worker"
+	}
+	return "run a release of the worker that reads both"
 }
 
 // State is all that a device's workflow knows, and all that one run hands to
@@ -111,10 +143,11 @@ func (s *State) noteFaults(faults []string) {
 // Attributes are the search attributes last written.
 type Attributes struct {
 	// States are the dotted paths of the active atomic states.
-	States   []string `json:"states,omitempty"`
-	Model    string   `json:"model,omitempty"`
-	Firmware string   `json:"firmware,omitempty"`
-	Site     string   `json:"site,omitempty"`
+	States    []string `json:"states,omitempty"`
+	Model     string   `json:"model,omitempty"`
+	ModelHash string   `json:"model_hash,omitempty"`
+	Firmware  string   `json:"firmware,omitempty"`
+	Site      string   `json:"site,omitempty"`
 	// Connection, Tags ("key=value") and Properties ("path=value") are sorted.
 	Connection string   `json:"connection,omitempty"`
 	Tags       []string `json:"tags,omitempty"`
@@ -122,7 +155,7 @@ type Attributes struct {
 }
 
 func (a Attributes) equal(b Attributes) bool {
-	return slices.Equal(a.States, b.States) && a.Model == b.Model && a.Firmware == b.Firmware && a.Site == b.Site &&
+	return slices.Equal(a.States, b.States) && a.Model == b.Model && a.ModelHash == b.ModelHash && a.Firmware == b.Firmware && a.Site == b.Site &&
 		a.Connection == b.Connection && slices.Equal(a.Tags, b.Tags) && slices.Equal(a.Properties, b.Properties)
 }
 

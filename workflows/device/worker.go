@@ -6,9 +6,6 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// Invocable are the names that a model's invoke may give as src.
-func Invocable() []string { return []string{ActivityReprovision} }
-
 // Register tells a worker of the device workflow and its activities.
 func Register(r worker.Registry, w *Workflow, a *Activities) {
 	r.RegisterWorkflowWithOptions(w.Device, workflow.RegisterOptions{Name: WorkflowType})

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -48,9 +49,9 @@ type Workflow struct {
 	Twin TwinSettings
 }
 
-// Device is the workflow of one device. It ends only by continue-as-new, or
+// Device is the workflow of one device; its argument is an Input. It ends only by continue-as-new, or
 // when the device is deleted, or it is cancelled or terminated.
-func (w *Workflow) Device(ctx workflow.Context, in Input) error {
+func (w *Workflow) Device(ctx workflow.Context, in json.RawMessage) error {
 	d, err := w.begin(ctx, in)
 	if err != nil {
 		return err
@@ -58,7 +59,7 @@ func (w *Workflow) Device(ctx workflow.Context, in Input) error {
 	for {
 		d.carryOut(ctx)
 		if d.deleted || d.runIsLong(ctx) {
-			if err := d.answerCallers(ctx); err != nil {
+			if err := d.awaitHandlers(ctx); err != nil {
 				return err
 			}
 		}
@@ -78,67 +79,35 @@ func (w *Workflow) Device(ctx workflow.Context, in Input) error {
 	}
 }
 
-// answerCallers lets the handlers of updates that were carried out give their
+// awaitHandlers lets the handlers of updates that were carried out give their
 // answers, which would be lost with the run.
-func (d *run) answerCallers(ctx workflow.Context) error {
+func (d *run) awaitHandlers(ctx workflow.Context) error {
 	return workflow.Await(ctx, func() bool {
 		return workflow.AllHandlersFinished(ctx) || len(d.updates) > 0 || !d.inboxIsEmpty()
 	})
 }
 
-// run is a run in progress. Only the workflow's main coroutine touches it;
-// query handlers read it between its steps, and update handlers leave what they
-// are asked in updates.
-type run struct {
-	model    *devicefsm.Model
-	state    *State
-	settings runSettings
-	log      RunLog
-	inbox    workflow.ReceiveChannel
-	applied  int // in this run
-
-	updates []*update
-	asked   int              // updates, in this run
-	wake    workflow.Channel // has something when updates were added
-
-	pending []effect // decided, not yet carried out
-	points  []Point
-	running []*invocation
-	alarm   alarm
-
-	cause       Cause          // of what is being stepped
-	raised      []raised       // events of the service's own that wait
-	depth       int            // of the event that is being stepped
-	transitions int            // in this run
-	changed     []string       // shadows whose documents changed since the last emission
-	twinValues  map[string]any // what expressions read; nil: to be made
-	properties  []string       // what is indexed; nil: to be made
-	back        bool           // the device has come back since the last emission
-	deleted     bool
-}
-
-// effect is an action, or a message that needs no more thought.
-type effect struct {
-	devicefsm.Action
-	message *Outgoing
-}
-
-func (w *Workflow) begin(ctx workflow.Context, in Input) (*run, error) {
+func (w *Workflow) begin(ctx workflow.Context, raw json.RawMessage) (*run, error) {
+	in, err := decodeInput(raw)
+	if err != nil {
+		// A panic fails the workflow task, which the server tries again, on any
+		// worker: the device waits for one that can go on, and loses nothing.
+		panic(err.Error())
+	}
 	d := &run{state: in.State, inbox: workflow.GetSignalChannel(ctx, SignalEvents)}
 	if d.state == nil {
 		d.state = &State{Version: stateVersion, Device: in.Device, Model: in.Model, Instance: instance(ctx)}
 	}
 	model, ok := w.Models.ByHash(d.state.Model)
 	if !ok {
-		// A panic fails the workflow task, which the server tries again, on any
-		// worker: the device waits for one that has the model, and loses nothing.
+		// As above: the device waits for a worker that has the model.
 		panic(fmt.Sprintf("device %s: this worker has no model with hash %s", d.state.Device, d.state.Model))
 	}
 	d.model = model
-	if err := d.answerQueries(ctx); err != nil {
+	if err := d.setQueryHandlers(ctx); err != nil {
 		return nil, err
 	}
-	if err := d.takeOperations(ctx); err != nil {
+	if err := d.setUpdateHandler(ctx); err != nil {
 		return nil, err
 	}
 	settings, err := w.recordSettings(ctx)
@@ -147,10 +116,10 @@ func (w *Workflow) begin(ctx workflow.Context, in Input) (*run, error) {
 	}
 	d.settings = settings
 	if d.state.Snapshot == nil {
-		d.because(Cause{Kind: CauseStart})
+		d.setCause(Cause{Kind: CauseStart})
 		snapshot, outcome := model.Start(workflow.Now(ctx))
 		d.accept(snapshot, outcome)
-		d.settle(workflow.Now(ctx))
+		d.stepRaised(workflow.Now(ctx))
 	}
 	for _, a := range d.state.Invocations {
 		d.start(ctx, a)
@@ -167,7 +136,7 @@ func instance(ctx workflow.Context) string {
 	return id[max(0, len(id)-12):]
 }
 
-func (d *run) answerQueries(ctx workflow.Context) error {
+func (d *run) setQueryHandlers(ctx workflow.Context) error {
 	err := workflow.SetQueryHandler(ctx, QuerySnapshot, func() (View, error) {
 		return View{
 			State: *d.state, ModelName: d.model.Name(),
@@ -184,133 +153,18 @@ func (d *run) answerQueries(ctx workflow.Context) error {
 	return nil
 }
 
-// takeSignals applies everything that waits in the inbox.
-func (d *run) takeSignals(ctx workflow.Context) {
-	var batch device.Batch
-	for d.inbox.ReceiveAsync(&batch) {
-		d.apply(ctx, batch)
-		batch = device.Batch{}
-	}
-}
-
-func (d *run) inboxIsEmpty() bool { return d.inbox.Len() == 0 }
-
-// apply steps the statechart through a batch.
-func (d *run) apply(ctx workflow.Context, batch device.Batch) {
-	if batch.ID != "" && batch.ID == d.state.Batch {
-		// The bridge did not hear that it had arrived, and sent it again.
-		d.state.Delivery.Duplicates += uint64(len(batch.Messages))
-		return
-	}
-	d.state.Batch = batch.ID
-	started := workflow.GetInfo(ctx).GetCurrentHistoryLength()
-	for _, m := range batch.Messages {
-		v := d.state.Delivery.Judge(m)
-		if v == duplicate {
-			continue
-		}
-		d.applied++
-		d.log.add(started, m)
-		d.because(Cause{Kind: CauseMessage, Channel: string(m.Channel), Name: m.Name, Epoch: m.Epoch, Seq: m.Seq})
-		if v == late {
-			d.step(devicefsm.Event{
-				Name: device.EventSequenceLate, Time: m.Time,
-				Data: map[string]any{"epoch": float64(m.Epoch), "seq": float64(m.Seq)},
-			})
-		}
-		d.take(m)
-	}
-	if d.back && len(batch.Messages) > 0 {
-		d.greet(batch.Messages[len(batch.Messages)-1].Time)
-	}
-}
-
-// take applies one message.
-func (d *run) take(m device.Message) {
-	d.identify(m)
-	d.observe(m)
-	d.recoveryHears(m)
-	d.noteAnswer(m)
-	d.hearAnswer(m)
-	if m.Channel == device.ChannelTwin {
-		d.step(devicefsm.Event{Time: m.Time, Alive: m.Alive()})
-		d.because(Cause{Kind: CauseMessage, Channel: string(m.Channel), Name: m.Name})
-		d.request(m)
-		d.settle(m.Time)
-		return
-	}
-	name, _ := d.model.Classify(m) // a message that is no event still renews liveness
-	d.step(devicefsm.Event{Name: name, Data: m.Data, Time: m.Time, Alive: m.Alive()})
-}
-
-// identify takes over what a birth message says of the device.
-func (d *run) identify(m device.Message) {
-	if m.Channel != device.ChannelStatus {
-		return
-	}
-	if v, ok := m.Data["firmware"].(string); ok {
-		d.state.Firmware = bounded(v)
-	}
-	if v, ok := m.Data["site"].(string); ok {
-		d.state.Site = bounded(v)
-	}
-}
-
-// step gives the state machine an event, and then what the service makes of the
-// actions: changes of the twin, ends of commands.
-func (d *run) step(ev devicefsm.Event) {
-	d.stepOnce(ev)
-	d.settle(ev.Time)
-}
-
-func (d *run) stepOnce(ev devicefsm.Event) {
-	ev.Twin = d.expressionTwin()
-	snapshot, outcome := d.model.Step(d.state.Snapshot, ev)
-	d.accept(snapshot, outcome)
-}
-
-func (d *run) accept(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) {
-	d.state.Snapshot = snapshot
-	d.notePatterns(outcome.Matched)
-	d.noteStepFaults(outcome.Faults)
-	for _, t := range outcome.Transitions {
-		d.transitions++
-		d.recoveryExpires(t)
-		d.points = append(d.points, d.transitionPoint(t))
-		d.explain(t)
-	}
-	for _, a := range outcome.Actions {
-		switch {
-		case d.settings.Version > 0 && a.Type == devicefsm.ActionDesire:
-			d.desireFromModel(a)
-		case d.settings.Version > 0 && a.Type == devicefsm.ActionCommand && a.TTL > 0:
-			d.orderFromModel(a)
-		default:
-			d.pending = append(d.pending, effect{Action: a})
-		}
-	}
-}
-
-// advance fires the timers that are due.
-func (d *run) advance(ctx workflow.Context) {
-	now := workflow.Now(ctx)
-	if at, ok := d.model.NextDeadline(d.state.Snapshot); ok && !at.After(now) {
-		d.because(Cause{Kind: CauseTimer})
-		d.step(devicefsm.Event{Time: now})
-	}
-	d.expire(now)
-	d.diverge(now)
-}
-
 // runIsLong reports whether the run should end now. While an activity runs it
 // should not, up to a last bound; the next run starts the activity again.
 func (d *run) runIsLong(ctx workflow.Context) bool {
 	info := workflow.GetInfo(ctx)
-	history := info.GetCurrentHistoryLength()
+	return d.isLong(info.GetCurrentHistoryLength(), info.GetContinueAsNewSuggested())
+}
+
+func (d *run) isLong(history int, suggested bool) bool {
 	if len(d.running) > 0 {
 		return history >= hardHistory || d.asked >= hardUpdates
 	}
-	return info.GetContinueAsNewSuggested() || history >= softHistory || d.applied >= d.settings.RunEvents
+	return suggested || history >= softHistory || d.applied >= d.settings.RunEvents
 }
 
 // wait blocks until there is a signal, the alarm rings, or an invocation ends,

@@ -41,7 +41,7 @@ func twinOf(t *testing.T, file string, channel device.Channel, said []string) de
 			}
 			m.Data["temperature"] = temperature
 		}
-		v.Delivery.Judge(m)
+		v.Delivery.Admit(m)
 		name, ok := model.Classify(m)
 		if !ok {
 			t.Fatalf("%s is not an event", text)

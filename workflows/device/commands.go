@@ -44,15 +44,15 @@ func (d *run) commandsEnded(list []command.Command) {
 // expire ends the commands whose time is over.
 func (d *run) expire(now time.Time) {
 	for _, c := range d.state.Commands.Expire(now) {
-		d.because(Cause{Kind: CauseCommand, Name: c.Name, ID: c.ID})
+		d.setCause(Cause{Kind: CauseCommand, Name: c.Name, ID: c.ID})
 		d.commandsEnded([]command.Command{c})
-		d.settle(now)
+		d.stepRaised(now)
 	}
 }
 
-// hearAnswer notes what the device says of the command under way. The state
+// recordAck notes what the device says of the command under way. The state
 // machine gets the message as an event, like any other.
-func (d *run) hearAnswer(m device.Message) {
+func (d *run) recordAck(m device.Message) {
 	if m.Channel != device.ChannelAck {
 		return
 	}
@@ -70,7 +70,7 @@ func (d *run) hearAnswer(m device.Message) {
 
 // observe takes over what a message tells of the device's connection.
 func (d *run) observe(m device.Message) {
-	if m.Channel == device.ChannelStatus && m.Data["status"] == "offline" {
+	if m.Channel == device.ChannelStatus && m.Data["status"] == device.Offline {
 		d.state.Connection = device.Offline
 		return
 	}

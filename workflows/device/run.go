@@ -1,0 +1,204 @@
+package device
+
+import (
+	"devicetwin/device"
+	"devicetwin/devicefsm"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+)
+
+// run is a run in progress. Only the workflow's main coroutine touches it;
+// query handlers read it between its steps, and update handlers leave what they
+// are asked in updates.
+type run struct {
+	model    *devicefsm.Model
+	state    *State
+	settings runSettings
+	log      RunLog
+	inbox    workflow.ReceiveChannel
+	applied  int // in this run
+
+	updates []*update
+	asked   int              // updates, in this run
+	wake    workflow.Channel // has something when updates were added
+
+	pending []effect // decided, not yet carried out
+	points  []Point
+	running []*invocation
+	alarm   alarm
+
+	cause       Cause          // of what is being stepped
+	raised      []raised       // events of the service's own that wait
+	depth       int            // of the event that is being stepped
+	transitions int            // in this run
+	changed     []string       // shadows whose documents changed since the last emission
+	twinValues  map[string]any // what expressions read; nil: to be made
+	properties  []string       // what is indexed; nil: to be made
+	back        bool           // the device has come back since the last emission
+	deleted     bool
+}
+
+// effect is an action, or a message that needs no more thought.
+type effect struct {
+	devicefsm.Action
+	message *Outgoing
+}
+
+// takeSignals applies everything that waits in the inbox.
+func (d *run) takeSignals(ctx workflow.Context) {
+	var batch device.Batch
+	for d.inbox.ReceiveAsync(&batch) {
+		d.apply(ctx, batch)
+		batch = device.Batch{}
+	}
+}
+
+func (d *run) inboxIsEmpty() bool { return d.inbox.Len() == 0 }
+
+// apply steps the statechart through a batch.
+func (d *run) apply(ctx workflow.Context, batch device.Batch) {
+	if batch.ID != "" && batch.ID == d.state.Batch {
+		// The bridge did not hear that it had arrived, and sent it again.
+		d.state.Delivery.Duplicates += uint64(len(batch.Messages))
+		return
+	}
+	d.state.Batch = batch.ID
+	started := workflow.GetInfo(ctx).GetCurrentHistoryLength()
+	for _, m := range batch.Messages {
+		v := d.state.Delivery.Admit(m)
+		if v == duplicate {
+			continue
+		}
+		d.applied++
+		d.log.add(started, m)
+		d.setCause(Cause{Kind: CauseMessage, Channel: string(m.Channel), Name: m.Name, Epoch: m.Epoch, Seq: m.Seq})
+		if v == late {
+			d.step(devicefsm.Event{
+				Name: device.EventSequenceLate, Time: m.Time,
+				Data: map[string]any{"epoch": float64(m.Epoch), "seq": float64(m.Seq)},
+			})
+		}
+		d.take(m)
+	}
+	if d.back && len(batch.Messages) > 0 {
+		d.resendDelta(batch.Messages[len(batch.Messages)-1].Time)
+	}
+}
+
+// take applies one message.
+func (d *run) take(m device.Message) {
+	d.identify(m)
+	d.observe(m)
+	d.recoveryHears(m)
+	d.noteAck(m)
+	d.recordAck(m)
+	if m.Channel == device.ChannelTwin {
+		d.step(devicefsm.Event{Time: m.Time, Alive: m.Alive()})
+		d.setCause(Cause{Kind: CauseMessage, Channel: string(m.Channel), Name: m.Name})
+		d.request(m)
+		d.stepRaised(m.Time)
+		return
+	}
+	name, _ := d.model.Classify(m) // a message that is no event still renews liveness
+	d.step(devicefsm.Event{Name: name, Data: m.Data, Time: m.Time, Alive: m.Alive()})
+}
+
+// identify takes over what a birth message says of the device.
+func (d *run) identify(m device.Message) {
+	if m.Channel != device.ChannelStatus {
+		return
+	}
+	if v, ok := m.Data["firmware"].(string); ok {
+		d.state.Firmware = bounded(v)
+	}
+	if v, ok := m.Data["site"].(string); ok {
+		d.state.Site = bounded(v)
+	}
+}
+
+// step gives the state machine an event, and then what the service makes of the
+// actions: changes of the twin, ends of commands.
+func (d *run) step(ev devicefsm.Event) {
+	d.stepOnce(ev)
+	d.stepRaised(ev.Time)
+}
+
+func (d *run) stepOnce(ev devicefsm.Event) {
+	ev.Twin = d.expressionTwin()
+	snapshot, outcome := d.model.Step(d.state.Snapshot, ev)
+	d.accept(snapshot, outcome)
+}
+
+func (d *run) accept(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) {
+	d.state.Snapshot = snapshot
+	d.notePatterns(outcome.Matched)
+	d.noteStepFaults(outcome.Faults)
+	for _, t := range outcome.Transitions {
+		d.transitions++
+		d.recoveryExpires(t)
+		d.points = append(d.points, d.transitionPoint(t))
+		d.explain(t)
+	}
+	for _, a := range outcome.Actions {
+		switch {
+		case a.Type == devicefsm.ActionDesire:
+			d.desireFromModel(a)
+		case a.Type == devicefsm.ActionCommand && a.TTL > 0:
+			d.orderFromModel(a)
+		default:
+			d.pending = append(d.pending, effect{Action: a})
+		}
+	}
+}
+
+// advance fires the timers that are due.
+func (d *run) advance(ctx workflow.Context) {
+	now := workflow.Now(ctx)
+	if at, ok := d.model.NextDeadline(d.state.Snapshot); ok && !at.After(now) {
+		d.setCause(Cause{Kind: CauseTimer})
+		d.step(devicefsm.Event{Time: now})
+	}
+	d.expire(now)
+	d.diverge(now)
+}
+
+const (
+	// maxChain is how many events of the service's own may follow from one another:
+	// a model may answer a change of desired properties with another.
+	maxChain = 16
+	// maxRaised is how many may wait.
+	maxRaised = 4096
+)
+
+// raised is an event of the service's own that waits for its step.
+type raised struct {
+	event devicefsm.Event
+	cause Cause
+	depth int
+}
+
+// raise queues an event that follows from what is being done, with its cause.
+func (d *run) raise(ev devicefsm.Event) {
+	if d.depth >= maxChain || len(d.raised) >= maxRaised {
+		d.noteStepFaults([]string{fmt.Sprintf("event %s was left out: more than %d in a row that follow from one another", ev.Name, maxChain)})
+		return
+	}
+	d.raised = append(d.raised, raised{ev, d.cause, d.depth + 1})
+}
+
+// stepRaised steps what was raised, and what follows from that.
+func (d *run) stepRaised(now time.Time) {
+	for len(d.raised) > 0 {
+		next := d.raised[0]
+		d.raised = d.raised[1:]
+		d.cause, d.depth = next.cause, next.depth
+		next.event.Time = now
+		d.stepOnce(next.event)
+	}
+	d.depth = 0
+}
+
+// setCause says what causes the steps from here on.
+func (d *run) setCause(c Cause) { d.cause = c }

@@ -16,6 +16,9 @@ import (
 	deviceworkflow "devicetwin/workflows/device"
 )
 
+// APIBackend is the API's backend on device workflows.
+func APIBackend(client *twinclient.Client) api.Backend { return apiBackend{client} }
+
 // apiBackend shows the device workflows to the API.
 type apiBackend struct{ client *twinclient.Client }
 

@@ -147,7 +147,7 @@ func change[T any](ctx context.Context, b *Backend, id device.ID, by device.By, 
 		return result, err
 	}
 	b.calls = append(b.calls, by)
-	if known, ok := b.done[string(id)+" "+by.ID]; ok {
+	if known, ok := b.done[string(id)+" "+by.ID]; ok && by.ID != "" {
 		return known.(T), nil
 	}
 	if result, err = do(d); err == nil {
@@ -201,6 +201,9 @@ func (b *Backend) Desire(ctx context.Context, id device.ID, by device.By, c api.
 // SetTags implements api.Backend.
 func (b *Backend) SetTags(ctx context.Context, id device.ID, by device.By, tags map[string]string) error {
 	_, err := change(ctx, b, id, by, func(d *api.Device) (struct{}, error) {
+		if err := device.CheckTags(tags); err != nil {
+			return struct{}{}, device.Refuse(400, "%v", err)
+		}
 		d.Tags = maps.Clone(tags)
 		return struct{}{}, nil
 	})

@@ -1,0 +1,184 @@
+package apitest
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"strings"
+	"testing"
+
+	"devicetwin/api"
+	"devicetwin/device"
+)
+
+// Contract tests what every api.Backend promises to the API: the fake of this
+// package, and the device workflows behind a server. open returns a backend, and
+// the id of a device that it knows, which has no tags, desired properties or
+// commands yet. It is called once for each test of the suite.
+func Contract(t *testing.T, open func(t *testing.T) (api.Backend, device.ID)) {
+	for name, test := range map[string]func(contract, *testing.T){
+		"a device that is not there": contract.unknown,
+		"tags":                       contract.tags,
+		"desired properties":         contract.desired,
+		"commands":                   contract.commands,
+		"events":                     contract.events,
+		"reprovisioning":             contract.reprovision,
+		"a deleted device":           contract.deleted,
+	} {
+		t.Run(name, func(t *testing.T) {
+			backend, id := open(t)
+			test(contract{backend: backend, id: id}, t)
+		})
+	}
+}
+
+type contract struct {
+	backend api.Backend
+	id      device.ID
+}
+
+var ann = device.By{Who: "ann"}
+
+func by(key string) device.By { return device.By{Who: "ann", ID: key} }
+
+// wantCode expects a refusal.
+func wantCode(t *testing.T, what string, err error, code int) {
+	t.Helper()
+	var refused *device.Refused
+	if !errors.As(err, &refused) || refused.Code != code || refused.Message == "" {
+		t.Errorf("%s: %v, want a refusal with code %d and a message", what, err, code)
+	}
+}
+
+// unknownTo expects device.ErrUnknown of every method.
+func (c contract) unknownTo(t *testing.T, id device.ID) {
+	t.Helper()
+	ctx := t.Context()
+	for what, call := range map[string]func() error{
+		"Device":  func() error { _, err := c.backend.Device(ctx, id); return err },
+		"Command": func() error { _, err := c.backend.Command(ctx, id, "x"); return err },
+		"Desire": func() error {
+			_, err := c.backend.Desire(ctx, id, ann, api.DesiredChange{Patch: api.Object(`{"a":1}`)})
+			return err
+		},
+		"SetTags": func() error { return c.backend.SetTags(ctx, id, ann, map[string]string{"a": "b"}) },
+		"SendCommand": func() error {
+			_, err := c.backend.SendCommand(ctx, id, ann, api.NewCommand{Name: "reboot"})
+			return err
+		},
+		"CancelCommand": func() error { _, err := c.backend.CancelCommand(ctx, id, ann, "x"); return err },
+		"SendEvent":     func() error { _, err := c.backend.SendEvent(ctx, id, ann, "hello", nil); return err },
+		"Reprovision":   func() error { _, err := c.backend.Reprovision(ctx, id, ann, ""); return err },
+		"Delete":        func() error { return c.backend.Delete(ctx, id, ann) },
+	} {
+		if err := call(); !errors.Is(err, device.ErrUnknown) {
+			t.Errorf("%s of a device that is not there: %v, want %v", what, err, device.ErrUnknown)
+		}
+	}
+}
+
+func (c contract) unknown(t *testing.T) { c.unknownTo(t, "nobody-by-this-name") }
+
+func (c contract) deleted(t *testing.T) {
+	if err := c.backend.Delete(t.Context(), c.id, ann); err != nil {
+		t.Fatal(err)
+	}
+	c.unknownTo(t, c.id)
+}
+
+func (c contract) device(ctx context.Context, t *testing.T) api.Device {
+	t.Helper()
+	d, err := c.backend.Device(ctx, c.id)
+	if err != nil || d.ID != c.id {
+		t.Fatalf("device %s: %+v, %v", c.id, d.ID, err)
+	}
+	return d
+}
+
+func (c contract) tags(t *testing.T) {
+	ctx := t.Context()
+	for _, tags := range []map[string]string{{"site/hall": "3 b", "old": "1"}, {"site/hall": "4"}, {}} {
+		if err := c.backend.SetTags(ctx, c.id, ann, tags); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.device(ctx, t).Tags; !maps.Equal(got, tags) {
+			t.Errorf("tags %v, want %v", got, tags)
+		}
+	}
+	for _, tags := range []map[string]string{{"a b": "x"}, {"empty": ""}, {"line": "a\nb"}, {"": "x"}} {
+		wantCode(t, "a tag that is against the rule", c.backend.SetTags(ctx, c.id, ann, tags), 400)
+	}
+	if got := c.device(ctx, t).Tags; len(got) != 0 {
+		t.Errorf("refused tags %v are there", got)
+	}
+}
+
+func (c contract) desired(t *testing.T) {
+	ctx := t.Context()
+	first, err := c.backend.Desire(ctx, c.id, by("d1"), api.DesiredChange{Patch: api.Object(`{"interval":12345678901234567890}`)})
+	if err != nil || first.Version != 1 || len(first.Open) != 1 {
+		t.Fatalf("%+v, %v; want version 1 and one open path", first, err)
+	}
+	again, err := c.backend.Desire(ctx, c.id, by("d1"), api.DesiredChange{Patch: api.Object(`{"interval":12345678901234567890}`)})
+	if err != nil || again.Version != 1 {
+		t.Errorf("the same operation again: %+v, %v; want version 1", again, err)
+	}
+	_, err = c.backend.Desire(ctx, c.id, by("d2"), api.DesiredChange{Patch: api.Object(`{"interval":1}`), Version: 8})
+	wantCode(t, "another version", err, 412)
+	_, err = c.backend.Desire(ctx, c.id, by("d3"), api.DesiredChange{Patch: api.Object(`{"x":"` + strings.Repeat("x", 9000) + `"}`)})
+	wantCode(t, "a document that is too large", err, 413)
+	next, err := c.backend.Desire(ctx, c.id, by("d4"), api.DesiredChange{Patch: api.Object(`{"name":"a"}`), Version: 1})
+	if err != nil || next.Version != 2 {
+		t.Errorf("%+v, %v; want version 2", next, err)
+	}
+	if got := c.device(ctx, t).Twin; got.Version != 2 || string(got.Desired) != `{"interval":12345678901234567890,"name":"a"}` {
+		t.Errorf("twin %d %s", got.Version, got.Desired)
+	}
+}
+
+func (c contract) commands(t *testing.T) {
+	ctx := t.Context()
+	sent, err := c.backend.SendCommand(ctx, c.id, by("c1"), api.NewCommand{Name: "reboot", Data: api.Object(`{"delay":10}`)})
+	if err != nil || sent.ID == "" || sent.Name != "reboot" || sent.Status != device.CommandWaiting || sent.By != "ann" {
+		t.Fatalf("%+v, %v", sent, err)
+	}
+	again, err := c.backend.SendCommand(ctx, c.id, by("c1"), api.NewCommand{Name: "reboot", Data: api.Object(`{"delay":10}`)})
+	if err != nil || again.ID != sent.ID {
+		t.Errorf("the same operation again: %+v, %v; want command %s", again, err, sent.ID)
+	}
+	if found, err := c.backend.Command(ctx, c.id, sent.ID); err != nil || found.ID != sent.ID || found.Status.Ended() {
+		t.Errorf("%+v, %v", found, err)
+	}
+	_, err = c.backend.Command(ctx, c.id, "no-such-command")
+	wantCode(t, "a command that is not known", err, 404)
+	_, err = c.backend.CancelCommand(ctx, c.id, by("c2"), "no-such-command")
+	wantCode(t, "to cancel a command that is not known", err, 404)
+	cancelled, err := c.backend.CancelCommand(ctx, c.id, by("c3"), sent.ID)
+	if err != nil || cancelled.Status != device.CommandCancelled || cancelled.Done == nil {
+		t.Errorf("%+v, %v", cancelled, err)
+	}
+	_, err = c.backend.CancelCommand(ctx, c.id, by("c4"), sent.ID)
+	wantCode(t, "to cancel a command that has ended", err, 409)
+}
+
+func (c contract) events(t *testing.T) {
+	ctx := t.Context()
+	before := c.device(ctx, t).State
+	taken, err := c.backend.SendEvent(ctx, c.id, by("e1"), "hello", nil)
+	if err != nil || taken.From != before || taken.To != c.device(ctx, t).State {
+		t.Errorf("%+v, %v; want from %s to the state that it has now", taken, err, before)
+	}
+	again, err := c.backend.SendEvent(ctx, c.id, by("e1"), "hello", nil)
+	if err != nil || again != taken {
+		t.Errorf("the same operation again: %+v, %v; want %+v", again, err, taken)
+	}
+	_, err = c.backend.SendEvent(ctx, c.id, by("e2"), device.EventSilent, nil)
+	wantCode(t, "an event of the service's own", err, 409)
+}
+
+func (c contract) reprovision(t *testing.T) {
+	done, err := c.backend.Reprovision(t.Context(), c.id, by("r1"), "by hand")
+	if err != nil || done.From == "" || done.To == "" {
+		t.Errorf("%+v, %v", done, err)
+	}
+}

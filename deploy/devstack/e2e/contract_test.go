@@ -1,0 +1,33 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"devicetwin/api"
+	"devicetwin/api/apitest"
+	"devicetwin/device"
+	"devicetwin/service"
+)
+
+// The device workflows keep the contract that the API's tests run on its fake.
+func TestTheWorkflowsKeepTheContract(t *testing.T) {
+	s := startSystem(t, 10_000)
+	n := 0
+	apitest.Contract(t, func(t *testing.T) (api.Backend, device.ID) {
+		n++
+		id := device.ID(fmt.Sprint("contract-", n))
+		boot := device.Message{Channel: device.ChannelStatus, Data: map[string]any{"status": "boot"}, Time: time.Now()}
+		err := s.twins.Deliver(t.Context(), device.Delivery{ID: id, Start: true, Batch: device.Batch{ID: "a", Messages: []device.Message{boot}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the device is there", func(ctx context.Context) bool {
+			view, err := s.twins.Describe(ctx, id)
+			return err == nil && view.Connection == device.Online
+		})
+		return service.APIBackend(s.twins), id
+	})
+}

@@ -79,7 +79,9 @@ func (s *Service) start(p Plan, models []*devicefsm.Model) error {
 		checks = append(checks, parts...)
 	}
 	if p.API.Listen != "" {
-		if err := s.startAPI(p, apiBackend{p.Temporal.Twins(temporal, "", "")}, metrics); err != nil {
+		twins := p.Temporal.Twins(temporal, "", "")
+		s.onClose("requests to device workflows", func(context.Context) error { twins.Close(); return nil })
+		if err := s.startAPI(p, apiBackend{twins}, metrics); err != nil {
 			return err
 		}
 	}

@@ -201,3 +201,29 @@ func TestQuote(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// A client that is closed ends what it is doing, and takes nothing more.
+func TestCloseEndsTheBatcher(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBatcher(func(ctx context.Context, _ device.ID, list []deviceworkflow.Operation) ([]deviceworkflow.OperationResult, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		})
+		var faults [3]error
+		var all sync.WaitGroup
+		for i := range faults {
+			all.Go(func() { _, faults[i] = b.do(t.Context(), "p", deviceworkflow.Operation{}, 1) })
+			synctest.Wait()
+		}
+		b.close()
+		all.Wait()
+		for i, err := range faults {
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("caller %d: %v, want the end of its request", i, err)
+			}
+		}
+		if _, err := b.do(t.Context(), "p", deviceworkflow.Operation{}, 1); !errors.Is(err, device.ErrUnavailable) {
+			t.Errorf("after the end: %v, want %v", err, device.ErrUnavailable)
+		}
+	})
+}

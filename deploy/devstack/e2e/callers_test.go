@@ -26,7 +26,7 @@ func TestAThousandCallersOneDevice(t *testing.T) {
 	dir := t.TempDir()
 	servers := serve(t, "--only", "mqtt,temporal", "--data-dir", dir, "--mqtt-port", freePort(t), "--temporal-port", freePort(t))
 	common := []string{
-		"--mqtt-url", servers.settings["DEVICETWIN_MQTT_URL"], "--temporal-address", servers.settings["DEVICETWIN_TEMPORAL_ADDRESS"],
+		"--model", "models/pump.yaml", "--mqtt-url", servers.settings["DEVICETWIN_MQTT_URL"], "--temporal-address", servers.settings["DEVICETWIN_TEMPORAL_ADDRESS"],
 		"--influx-url", "",
 	}
 	bridgeHTTP, workerHTTP := "127.0.0.1:"+freePort(t), "127.0.0.1:"+freePort(t)

@@ -14,6 +14,7 @@ func TestKilledBridgeAndWorkerLoseNothing(t *testing.T) {
 	servers := serve(t, "--only", "mqtt,temporal,influxdb", "--data-dir", data,
 		"--mqtt-port", "0", "--temporal-port", "0", "--influx-port", "0")
 	common := []string{
+		"--model", "models/pump.yaml",
 		"--mqtt-url", servers.settings["DEVICETWIN_MQTT_URL"],
 		"--temporal-address", servers.settings["DEVICETWIN_TEMPORAL_ADDRESS"],
 	}

@@ -75,3 +75,17 @@ func TestServiceWithoutServers(t *testing.T) {
 		t.Error("still served after the end")
 	}
 }
+
+// A worker that cannot publish is not ready, whatever else is.
+func TestWorkerIsNotReadyWithoutItsBroker(t *testing.T) {
+	config := withoutServers()
+	config.Worker.Credentials = t.TempDir()
+	service, err := Start(config, Worker, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer service.Close()
+	if page := get(t, service.HTTPAddr(), "/readyz"); !strings.Contains(page, "publisher: not connected to the MQTT broker") {
+		t.Errorf("ready without a broker:\n%s", page)
+	}
+}

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -94,5 +96,38 @@ func TestEveryFlagIsUsed(t *testing.T) {
 		if !slices.Contains([]string{"cert", "chaos", "bench", "version"}, command) {
 			t.Errorf("%s: the command has no plan", flag)
 		}
+	}
+}
+
+// devicetwin-standalone runs models that notify and publish, with the settings of
+// docs/standalone.md.
+func TestStandaloneNotifiesAndPublishes(t *testing.T) {
+	docs, err := os.ReadFile("../../../docs/standalone.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(docs), "```yaml\nmodel: pump.yaml\n")
+	settings, _, ok := strings.Cut(rest, "```")
+	file := filepath.Join(t.TempDir(), "settings.yaml")
+	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil || !ok {
+		t.Fatalf("settings of the docs: %v\n%s", err, settings)
+	}
+	grammar := newStandaloneLine()
+	parser, err := cli.NewParser(grammar, "test", "", io.Discard, io.Discard)
+	if err == nil {
+		_, err = parser.Parse([]string{"--data=d", "--model=m.yaml", "--config", file, "--mqtt-topic-prefix=site"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := grammar.Run.settings.plan(servers{"mqtt://127.0.0.1:1", "127.0.0.1:2", "http://127.0.0.1:3", "d"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := plan.Worker; w.Receivers["on_call"] == "" || !slices.Equal(w.Topics, []string{"plant/alarms/{id}"}) || w.Wire.Prefix != "site" {
+		t.Errorf("worker %+v", w)
+	}
+	if topics := grammar.Run.deviceTopics(); !slices.Equal(topics, []string{"site/{id}/#", "$aws/things/{id}/shadow/#"}) {
+		t.Errorf("topics of a device with a certificate: %q", topics)
 	}
 }

@@ -108,12 +108,12 @@ func TestReconnects(t *testing.T) {
 		if n, m := r.logs.count("lost the connection to the broker"), r.logs.count("reconnected to the broker"); n != 1 || m != 1 {
 			t.Errorf("the log says %d times lost and %d times back", n, m)
 		}
-		if n := r.logs.count("forgotten the session"); n != 0 {
+		if n := r.logs.count("has lost the session"); n != 0 {
 			t.Error("the session was present")
 		}
 		r.broker.Last().Lose(fmt.Errorf("EOF"))
 		time.Sleep(20 * time.Second)
-		if n := r.logs.count("forgotten the session"); n != 1 || r.counts.sessionsLost.Load() != 1 {
+		if n := r.logs.count("has lost the session"); n != 1 || r.counts.sessionsLost.Load() != 1 {
 			t.Error("a lost session goes unnoticed")
 		}
 		if s := r.counts; s.connects.Load() != 3 || s.connectsLost.Load() != 2 || s.Repeated.Load() != 2 {

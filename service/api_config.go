@@ -16,7 +16,7 @@ type APIConfig struct {
 	Listen    string `help:"Address of the operator's HTTP API; empty to disable." placeholder:"HOST:PORT"`
 	CertFile  string `help:"PEM file of the API's certificate and its intermediates; enables TLS. Reloaded when it changes." placeholder:"FILE"`
 	KeyFile   string `help:"PEM file of the certificate's key." placeholder:"FILE"`
-	TokenFile string `help:"File with the hashes of accepted tokens; \"devicetwin token new\" makes its lines. Read again when it changes." placeholder:"FILE"`
+	TokenFile string `help:"File with the hashes of accepted tokens; \"devicetwin token new\" prints its lines. Reloaded when it changes." placeholder:"FILE"`
 
 	OIDCIssuer   string `name:"oidc-issuer" help:"URL of the issuer of accepted JSON Web Tokens." placeholder:"URL"`
 	OIDCAudience string `name:"oidc-audience" help:"Required audience of such a token."`
@@ -44,7 +44,7 @@ func (c APIConfig) Validate() error {
 		fault("address (--api-listen) %q: expected HOST:PORT", c.Listen)
 	}
 	if err == nil && c.open() && !api.IsLoopback(host) {
-		fault("address (--api-listen) %s is not this machine's alone: expected tokens (--api-token-file) or an issuer (--api-oidc-issuer)", c.Listen)
+		fault("address (--api-listen) %s is reachable from other hosts: expected tokens (--api-token-file) or an issuer (--api-oidc-issuer)", c.Listen)
 	}
 	if (c.CertFile == "") != (c.KeyFile == "") {
 		fault("a certificate (--api-cert-file) and its key (--api-key-file) go together")

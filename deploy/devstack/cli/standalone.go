@@ -152,7 +152,7 @@ func (c *standaloneCommand) tell(s *system, log *slog.Logger) {
 	if s.stack.UI != nil {
 		args = append(args, "temporal_ui", s.stack.UI.URL())
 	}
-	log.Info("running; stop it with Ctrl-C", args...)
+	log.Info("running; press Ctrl-C to stop", args...)
 }
 
 // standaloneCertCommand is "devicetwin-standalone cert".

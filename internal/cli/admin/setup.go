@@ -91,7 +91,7 @@ func (s setup) untilDone(ctx context.Context) error {
 			return fmt.Errorf("set up namespace %s: %w", s.namespace, err)
 		}
 		if !told {
-			s.log.Info("waiting for Temporal", "reason", err)
+			s.log.Info("waiting for Temporal", "error", err)
 			told = true
 		}
 		select {

@@ -165,8 +165,8 @@ func TestAPISettings(t *testing.T) {
 	}{
 		{[]string{"--api-listen="}, "expected an address"},
 		{[]string{"--api-listen=8080"}, "expected HOST:PORT"},
-		{[]string{"--api-listen=:8080"}, "is not this machine's alone: expected tokens"},
-		{[]string{"--api-listen=0.0.0.0:8080"}, "is not this machine's alone"},
+		{[]string{"--api-listen=:8080"}, "is reachable from other hosts: expected tokens"},
+		{[]string{"--api-listen=0.0.0.0:8080"}, "is reachable from other hosts"},
 		{[]string{"--api-cert-file=x", "--api-timeout=1ms", "--api-streams=0"}, "and its key (--api-key-file) go together"},
 		{[]string{"--api-cert-file=x", "--api-timeout=1ms", "--api-streams=0"}, "streams (--api-streams) 0"},
 		{[]string{"--api-oidc-issuer=http://x"}, "audience: expected one"},

@@ -110,7 +110,7 @@ func serve(ctx context.Context, makePlan func() (service.Plan, error)) error {
 	if err != nil {
 		return err
 	}
-	log.Info("running; stop it with Ctrl-C", "http", running.HTTPAddr(), "api", running.APIURL())
+	log.Info("running; press Ctrl-C to stop", "http", running.HTTPAddr(), "api", running.APIURL())
 	select {
 	case <-ctx.Done():
 		log.Info("stopping")

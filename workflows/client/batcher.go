@@ -120,7 +120,7 @@ func (b *batcher) serve(id device.ID, l *line) {
 		for i, c := range batch {
 			a := callResult{err: err}
 			if err == nil {
-				a = callResult{results[i], refusalOf(results[i])}
+				a = callResult{results[i], results[i].Err()}
 			}
 			c.done <- a
 		}
@@ -168,11 +168,4 @@ func (b *batcher) whileAnyWaits(batch []*caller) (context.Context, context.Cance
 		cancel()
 	})
 	return ctx, cancel
-}
-
-func refusalOf(r deviceworkflow.OperationResult) error {
-	if r.Refused == nil {
-		return nil
-	}
-	return r.Refused
 }

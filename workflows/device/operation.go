@@ -119,7 +119,8 @@ type OperationResult struct {
 	Reprovisioning *Reprovisioning   `json:"reprovisioning,omitempty"`
 }
 
-func (r OperationResult) err() error {
+// Err is the refusal, or nil.
+func (r OperationResult) Err() error {
 	if r.Refused == nil {
 		return nil
 	}

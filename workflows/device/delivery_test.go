@@ -34,7 +34,7 @@ func TestDeliveryJudge(t *testing.T) {
 		{"late once, then a duplicate", []device.Message{numbered(1, 3), numbered(1, 2), numbered(1, 2)}, []verdict{fresh, late, duplicate}},
 		{"at the window's old end", []device.Message{numbered(1, windowSize), numbered(1, 1)}, []verdict{fresh, late}},
 		{"beyond the window's old end", []device.Message{numbered(1, windowSize+1), numbered(1, 1)}, []verdict{fresh, duplicate}},
-		{"a new epoch counts anew", []device.Message{numbered(1, 7), numbered(2, 1), numbered(2, 2)}, []verdict{fresh, fresh, fresh}},
+		{"a new epoch starts again", []device.Message{numbered(1, 7), numbered(2, 1), numbered(2, 2)}, []verdict{fresh, fresh, fresh}},
 		{"a straggler of the epoch before", []device.Message{numbered(1, 7), numbered(2, 1), numbered(1, 8), numbered(1, 8)}, []verdict{fresh, fresh, fresh, duplicate}},
 		{"an epoch long gone", []device.Message{numbered(1, 7), numbered(2, 1), numbered(3, 1), numbered(1, 8)}, []verdict{fresh, fresh, fresh, duplicate}},
 		{"equal readings are no duplicates", []device.Message{plain("a", false), plain("a", false)}, []verdict{fresh, fresh}},

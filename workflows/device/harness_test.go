@@ -152,7 +152,7 @@ func (h *harness) signal(messages ...device.Message) {
 	h.SignalWorkflow(SignalEvents, device.Batch{Messages: messages})
 }
 
-// runUntil cancels the workflow, which would otherwise run for ever, after a
+// runUntil cancels the workflow, which would otherwise run forever, after a
 // time, and returns what it looks like then.
 func (h *harness) runUntil(after time.Duration) View {
 	h.t.Helper()

@@ -193,7 +193,7 @@ func (d *run) wait(ctx workflow.Context) error {
 
 // alarm is the one Temporal timer of a run. A deadline that moves to later, as
 // that of liveness does with every message, leaves it standing: it rings early
-// once, finds nothing due, and is set anew. That saves two history events for
+// once, finds nothing due, and is set again. That saves two history events for
 // each signal.
 type alarm struct {
 	at     time.Time

@@ -217,7 +217,7 @@ func (b *Bridge) Ready() error {
 	case !b.counts.connected.Load():
 		return errors.New("not connected to the broker")
 	case b.counts.Outage.Load():
-		return errors.New("Temporal is not accepting signals")
+		return errors.New("signals fail: Temporal is not accepting them")
 	}
 	return nil
 }

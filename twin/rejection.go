@@ -45,6 +45,9 @@ func (r *Rejection) Error() string {
 	return s
 }
 
+// Unwrap makes a rejection the refusal that it holds, for errors.As.
+func (r *Rejection) Unwrap() error { return &r.Refused }
+
 // Payload is the message for …/rejected: code, message, timestamp (epoch
 // seconds), and clientToken if there was one.
 func (r *Rejection) Payload(now time.Time) []byte {

@@ -15,7 +15,7 @@ import (
 	deviceworkflow "devicetwin/workflows/device"
 )
 
-// DeviceSummary is what a list tells of a device. It trails the device by some
+// DeviceSummary is a device in a list. It trails the device by some
 // tens of milliseconds.
 type DeviceSummary struct {
 	Device     device.ID
@@ -66,7 +66,7 @@ func (c *Client) ListDevices(ctx context.Context, query string, limit int, curso
 // maxPage is how many devices one page has, at most.
 const maxPage = 1000
 
-// Quote makes a text a literal of a visibility query. In that language a backslash
+// Quote makes a string a literal of a visibility query. In that language a backslash
 // escapes as well, also a quotation mark.
 func Quote(s string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(s) + "'"

@@ -210,12 +210,8 @@ func (c *Client) updateOnce(ctx context.Context, id device.ID, updateID string, 
 	if err == nil {
 		err = handle.Get(ctx, &results)
 	}
-	var notFound *serviceerror.NotFound
-	if errors.As(err, &notFound) && c.runs(ctx, id) {
-		return nil, runEndedError{err}
-	}
 	if err != nil {
-		return nil, err
+		return nil, c.whyNotFound(ctx, id, err)
 	}
 	return results.List, nil
 }
@@ -226,20 +222,32 @@ type runEndedError struct{ error }
 
 func (e runEndedError) Unwrap() error { return e.error }
 
-// runs reports whether the device's workflow is running. An update that finds no
-// run to take it gets "not found" in all of three cases: there is no workflow,
-// it has ended (the device was deleted), or the run that was asked has ended and
-// another continues it. Only the workflow's present status distinguishes them.
-func (c *Client) runs(ctx context.Context, id device.ID) bool {
-	desc, err := c.temporal.DescribeWorkflowExecution(ctx, deviceworkflow.WorkflowID(id), "")
-	if err != nil {
-		return false
+// whyNotFound explains an update's error. One that finds no run to take it gets
+// "not found" in all of three cases: there is no workflow, it has ended (the
+// device was deleted), or the run that was asked has ended and another continues
+// it. Only the workflow's present status distinguishes them; while that cannot be
+// read, nobody knows.
+func (c *Client) whyNotFound(ctx context.Context, id device.ID, err error) error {
+	if !isNotFound(err) {
+		return err
+	}
+	desc, failed := c.temporal.DescribeWorkflowExecution(ctx, deviceworkflow.WorkflowID(id), "")
+	switch {
+	case isNotFound(failed):
+		return err
+	case failed != nil:
+		return fmt.Errorf("read the status of the workflow: %w", failed)
 	}
 	switch desc.GetWorkflowExecutionInfo().GetStatus() {
 	case enums.WORKFLOW_EXECUTION_STATUS_RUNNING, enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW:
-		return true
+		return runEndedError{err}
 	}
-	return false
+	return err
+}
+
+func isNotFound(err error) bool {
+	var notFound *serviceerror.NotFound
+	return errors.As(err, &notFound)
 }
 
 // updateEndedType is the type by which the server says that a run ended after it

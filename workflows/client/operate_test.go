@@ -24,7 +24,9 @@ type fakeTemporal struct {
 	temporalclient.Client
 	updates []error // of one update after the other; the last one repeats
 	status  enums.WorkflowExecutionStatus
-	asked   int
+	// statusError is that of asking for the status.
+	statusError error
+	asked       int
 }
 
 func (f *fakeTemporal) UpdateWorkflow(context.Context, temporalclient.UpdateWorkflowOptions) (temporalclient.WorkflowUpdateHandle, error) {
@@ -37,7 +39,10 @@ func (f *fakeTemporal) UpdateWorkflow(context.Context, temporalclient.UpdateWork
 }
 
 func (f *fakeTemporal) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
-	if f.status == 0 {
+	switch {
+	case f.statusError != nil:
+		return nil, f.statusError
+	case f.status == 0:
 		return nil, serviceerror.NewNotFound("workflow not found")
 	}
 	return &workflowservice.DescribeWorkflowExecutionResponse{
@@ -99,5 +104,18 @@ func TestARequestThatFindsNoRun(t *testing.T) {
 				synctest.Wait()
 			})
 		})
+	}
+}
+
+// As long as the status cannot be read, nobody knows that the device is gone.
+func TestARequestThatFindsNoRunAndNoStatus(t *testing.T) {
+	f := &fakeTemporal{
+		updates:     []error{serviceerror.NewNotFound("workflow execution already completed")},
+		statusError: serviceerror.NewUnavailable("away"),
+	}
+	c := New(f, "default", "devices", "")
+	defer c.Close()
+	if err := c.Delete(t.Context(), "p", device.By{}); !errors.Is(err, device.ErrUnavailable) || errors.Is(err, device.ErrUnknown) {
+		t.Errorf("error %v, want %v", err, device.ErrUnavailable)
 	}
 }

@@ -63,12 +63,12 @@ func TestLongRunsAreContinuedAsNew(t *testing.T) {
 		begin func(*twinHarness)
 		ends  bool
 	}{
-		"a short history":                      {false, history(softHistory - 1), false},
-		"a long history":                       {false, history(softHistory), true},
-		"a long history, and an activity":      {true, history(hardHistory - 1), false},
-		"a longer history, and an activity":    {true, history(hardHistory), true},
-		"the server suggests it":               {false, suggest, true},
-		"the server suggests it, all the same": {true, suggest, false},
+		"a short history":                   {false, history(softHistory - 1), false},
+		"a long history":                    {false, history(softHistory), true},
+		"a long history, and an activity":   {true, history(hardHistory - 1), false},
+		"a longer history, and an activity": {true, history(hardHistory), true},
+		"the server suggests it":            {false, suggest, true},
+		"the server suggests it earlier":    {true, suggest, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newTwinHarness(t, busyModel, 100_000)

@@ -31,7 +31,7 @@ func (d *run) orderFromModel(a devicefsm.Action) {
 	d.commandsEnded(superseded)
 }
 
-// commandsEnded tells the state machine of commands that the service ended.
+// commandsEnded reports to the state machine the commands that the service ended.
 func (d *run) commandsEnded(list []command.Command) {
 	for _, c := range list {
 		d.noteEnd(c)
@@ -68,7 +68,7 @@ func (d *run) recordAck(m device.Message) {
 	d.state.Commands.Acknowledge(id, command.Status(status), result, reason, m.Time)
 }
 
-// observe takes over what a message tells of the device's connection.
+// observe takes over what a message shows of the device's connection.
 func (d *run) observe(m device.Message) {
 	if m.Channel == device.ChannelStatus && m.Data["status"] == device.Offline {
 		d.state.Connection = device.Offline

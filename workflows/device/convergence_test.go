@@ -23,11 +23,11 @@ states:
       twin.diverged: {actions: [{assign: {failed: context.failed + 1}}]}
 `
 
-// A deadline is that of the newest wish, and a wish that is repeated has one too.
+// A deadline is that of the newest change, and a change that is repeated has one too.
 func TestDeadlinesFollowTheWishes(t *testing.T) {
 	for name, tt := range map[string]struct {
 		second string
-		at     time.Duration // of the second wish
+		at     time.Duration // of the second change
 		until  time.Duration
 		want   float64
 	}{
@@ -48,7 +48,7 @@ func TestDeadlinesFollowTheWishes(t *testing.T) {
 	}
 }
 
-// flaky is a broker that is away for a while, and says how much it was given at
+// flaky is a broker that is down for a while, and says how much it was given at
 // once.
 type flaky struct {
 	*sentLog
@@ -60,13 +60,13 @@ type flaky struct {
 func (f *flaky) Publish(ctx context.Context, topic string, qos byte, retained bool, payload []byte) error {
 	if f.now().Before(f.until) {
 		f.refused++
-		return errors.New("the broker is away")
+		return errors.New("the broker is down")
 	}
 	return f.sentLog.Publish(ctx, topic, qos, retained, payload)
 }
 
 // A batch of many large updates leaves in parts that the server would take while
-// the broker is away, and all of it in order.
+// the broker is down, and all of it in order.
 func TestManyDocumentsLeaveInParts(t *testing.T) {
 	h := newTwinHarness(t, quietModel, 0)
 	f := &flaky{sentLog: h.wire, now: h.Now}

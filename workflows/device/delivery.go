@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	windowSize  = 256 // numbers below the highest that can still be judged
+	windowSize  = 256 // numbers below the highest that can still be checked
 	windowWords = windowSize / 64
 	keptEpochs  = 2  // the device's current numbering and the one before
 	keptDigests = 32 // payloads of unnumbered messages that a redelivery is compared with
@@ -25,10 +25,10 @@ const (
 )
 
 // Delivery remembers what was applied, so that a message that comes twice is
-// applied once. A numbered message is judged by a sliding window over its
+// applied once. A numbered message is checked against a sliding window over its
 // numbers, as in IPsec anti-replay (RFC 4303, section 3.4.3); an unnumbered one
 // by its digest, and only if the broker says that it is a redelivery, because
-// equal readings are no duplicates.
+// equal readings are not duplicates.
 type Delivery struct {
 	// Epochs are the windows of the newest epochs, newest first.
 	Epochs []Window `json:"epochs,omitempty"`

@@ -29,7 +29,7 @@ func TestDeliveryJudge(t *testing.T) {
 		want  []verdict
 	}{
 		{"in order", []device.Message{numbered(1, 1), numbered(1, 2), numbered(1, 3)}, []verdict{fresh, fresh, fresh}},
-		{"left out numbers are no duplicates", []device.Message{numbered(1, 5), numbered(1, 90)}, []verdict{fresh, fresh}},
+		{"left out numbers are not duplicates", []device.Message{numbered(1, 5), numbered(1, 90)}, []verdict{fresh, fresh}},
 		{"twice", []device.Message{numbered(1, 1), numbered(1, 1)}, []verdict{fresh, duplicate}},
 		{"late once, then a duplicate", []device.Message{numbered(1, 3), numbered(1, 2), numbered(1, 2)}, []verdict{fresh, late, duplicate}},
 		{"at the window's old end", []device.Message{numbered(1, windowSize), numbered(1, 1)}, []verdict{fresh, late}},
@@ -37,8 +37,8 @@ func TestDeliveryJudge(t *testing.T) {
 		{"a new epoch starts again", []device.Message{numbered(1, 7), numbered(2, 1), numbered(2, 2)}, []verdict{fresh, fresh, fresh}},
 		{"a straggler of the epoch before", []device.Message{numbered(1, 7), numbered(2, 1), numbered(1, 8), numbered(1, 8)}, []verdict{fresh, fresh, fresh, duplicate}},
 		{"an epoch long gone", []device.Message{numbered(1, 7), numbered(2, 1), numbered(3, 1), numbered(1, 8)}, []verdict{fresh, fresh, fresh, duplicate}},
-		{"equal readings are no duplicates", []device.Message{plain("a", false), plain("a", false)}, []verdict{fresh, fresh}},
-		{"what was left out is a duplicate when it comes again",
+		{"equal readings are not duplicates", []device.Message{plain("a", false), plain("a", false)}, []verdict{fresh, fresh}},
+		{"what was left out is a duplicate when it is delivered again",
 			[]device.Message{numbered(1, 2), after(numbered(1, 6), 1, 4, 5), numbered(1, 4), numbered(1, 5), numbered(1, 3)},
 			[]verdict{fresh, fresh, duplicate, duplicate, late}},
 		{"also of the epoch before", []device.Message{numbered(1, 2), after(numbered(2, 1), 1, 3, 9), numbered(1, 8)}, []verdict{fresh, fresh, duplicate}},

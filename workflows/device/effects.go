@@ -45,9 +45,9 @@ type Emission struct {
 	Points   []Point    `json:"points,omitempty"`
 }
 
-// Emitted is what came of an Emission that was carried out.
+// Emitted is the result of an Emission.
 type Emitted struct {
-	// Refused tells of messages that the worker's configuration forbids.
+	// Refused describes the messages that the worker's configuration forbids.
 	Refused []string `json:"refused,omitempty"`
 }
 
@@ -117,7 +117,7 @@ func (d *run) emit(ctx workflow.Context, messages []Outgoing, points []Point) {
 }
 
 // emitPart sends messages and points in a local activity, which costs next to
-// nothing. Where that keeps failing, because the broker is away, an ordinary
+// nothing. Where that keeps failing, because the broker is down, an ordinary
 // activity takes over: it is tried for as long as it takes, and blocks no worker.
 func (d *run) emitPart(ctx workflow.Context, messages []Outgoing, points []Point) {
 	if len(messages) == 0 && len(points) == 0 {

@@ -18,7 +18,7 @@ import (
 type invokeKind func(ctx workflow.Context, src string, in Invocation) workflow.Future
 
 // invokeKinds are the kinds by the src of a model's invoke: what else a model may
-// wait for comes here, beside activities (a task for a person, a child workflow).
+// wait for comes here, next to activities (a task for a person, a child workflow).
 var invokeKinds = map[string]invokeKind{
 	ActivityReprovision: asActivity,
 }

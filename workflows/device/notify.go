@@ -28,7 +28,7 @@ type notification struct {
 
 var webhooks = &http.Client{Timeout: 10 * time.Second}
 
-// Notify tells a receiver of the configuration. Answers of 400 to 499 are final,
+// Notify posts a notification to a receiver of the configuration. Answers of 400 to 499 are final,
 // except 408 and 429; all else is tried again.
 func (a *Activities) Notify(ctx context.Context, in Invocation) error {
 	to, _ := in.Input["to"].(string)

@@ -66,7 +66,7 @@ func (d *run) carryOutUpdates(ctx workflow.Context) {
 	}
 }
 
-// operateOnce gives an operation that comes again the result that it got.
+// operateOnce gives an operation that is repeated its first result.
 func (d *run) operateOnce(ctx workflow.Context, op Operation) OperationResult {
 	if d.deleted {
 		return refusal(404, "the device was deleted")
@@ -250,7 +250,7 @@ func (d *run) operateTags(in TagChanges) OperationResult {
 	return OperationResult{Tags: maps.Clone(tags)}
 }
 
-// actionOperator is the activity of an operator: its end is no event of the model.
+// actionOperator is the activity of an operator: its end is not an event of the model.
 const actionOperator = "operator"
 
 // operateReprovision asks the model first.

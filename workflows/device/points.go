@@ -66,7 +66,7 @@ func eventKind(event string) string {
 	return event
 }
 
-// notePatterns and noteStepFaults make points of what a step did beside
+// notePatterns and noteStepFaults make points of what a step did in addition to
 // transitions.
 func (d *run) notePatterns(matched []string) {
 	for _, pattern := range matched {

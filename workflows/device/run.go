@@ -101,7 +101,7 @@ func (d *run) take(m device.Message) {
 		d.stepRaised(m.Time)
 		return
 	}
-	name, _ := d.model.Classify(m) // a message that is no event still renews liveness
+	name, _ := d.model.Classify(m) // a message without an event still renews liveness
 	d.step(devicefsm.Event{Name: name, Data: m.Data, Time: m.Time, Alive: m.Alive()})
 }
 

@@ -60,8 +60,8 @@ type State struct {
 	Device  device.ID `json:"device"`
 	// Model is the hash of the model that runs.
 	Model string `json:"model"`
-	// Instance tells this life of the device's workflow from earlier ones whose
-	// counters began at zero too; it is part of every command id.
+	// Instance distinguishes this life of the device's workflow from earlier ones,
+	// whose counters began at zero too; it is part of every command id.
 	Instance string              `json:"instance"`
 	Snapshot *devicefsm.Snapshot `json:"snapshot"`
 	Delivery Delivery            `json:"delivery"`
@@ -97,12 +97,12 @@ type State struct {
 	// device.Offline or, as long as it said nothing of it, "".
 	Connection string `json:"connection,omitempty"`
 	// Seen is when the device last showed that it is up, as far as its workflow
-	// was told.
+	// knows.
 	Seen time.Time `json:"seen,omitzero"`
 	// Why are the last changes of state, newest last.
 	Why []Reason `json:"why,omitempty"`
-	// Requests are the last Operations, oldest first: one that comes again gets
-	// the result that it got.
+	// Requests are the last Operations, oldest first: one that is repeated gets
+	// its first result.
 	Requests []appliedOperation `json:"requests,omitempty"`
 	// Orders counts the commands and reprovisionings of operators, for their ids.
 	Orders uint64 `json:"orders,omitempty"`

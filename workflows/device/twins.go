@@ -99,7 +99,7 @@ func (d *run) document(name string, now time.Time) twin.Document {
 	return twin.Prune(d.state.Twins[i].Document, now, d.settings.Limits)
 }
 
-// putDocument keeps a changed document and tells the state machine.
+// putDocument keeps a changed document and raises its events.
 func (d *run) putDocument(name string, before, after twin.Document, now time.Time) {
 	i, ok := d.shadowIndex(name)
 	if ok {
@@ -186,7 +186,7 @@ func (d *run) desired(shadow string, before, after twin.Document, answers twin.A
 	d.putDocument(shadow, before, after, now)
 }
 
-// diverge tells the state machine of the deadlines that are over.
+// diverge raises an event for each deadline that is over.
 func (d *run) diverge(now time.Time) {
 	var over []Convergence
 	d.state.Convergence = slices.DeleteFunc(d.state.Convergence, func(c Convergence) bool {
@@ -270,7 +270,7 @@ func (d *run) searchable() []string {
 	return d.properties
 }
 
-// textAt is the value at a path of keys with dots between, a text as it is and
+// textAt is the value at a path of keys with dots between, a string as it is and
 // anything else as JSON.
 func textAt(values map[string]any, path string) (string, bool) {
 	var at any = values

@@ -6,7 +6,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// Register tells a worker of the device workflow and its activities.
+// Register registers the device workflow and its activities with a worker.
 func Register(r worker.Registry, w *Workflow, a *Activities) {
 	r.RegisterWorkflowWithOptions(w.Device, workflow.RegisterOptions{Name: WorkflowType})
 	r.RegisterActivityWithOptions(a.Emit, activity.RegisterOptions{Name: ActivityEmit})

@@ -92,7 +92,7 @@ func TestARetriedReprovisionIsTheSameCommand(t *testing.T) {
 		func(_ context.Context, in Invocation) (Reprovisioned, error) {
 			first = append(first, in.ID)
 			if len(first) < 3 {
-				return Reprovisioned{}, errors.New("the broker is away")
+				return Reprovisioned{}, errors.New("the broker is down")
 			}
 			return Reprovisioned{Credential: in.ID, Command: in.ID}, nil
 		})
@@ -127,7 +127,7 @@ func TestDuplicatesAreAppliedOnce(t *testing.T) {
 	}
 }
 
-// Unnumbered messages cannot be told apart, but the batch that is sent again can.
+// Unnumbered messages cannot be distinguished, but a repeated batch is recognized.
 func TestARepeatedBatchIsAppliedOnce(t *testing.T) {
 	h := newHarness(t, 0)
 	send := func(id string) func() {
@@ -227,7 +227,7 @@ func TestInheritedInvocationsStartAgain(t *testing.T) {
 	}
 }
 
-// While the broker is away, points and commands wait in an ordinary activity,
+// While the broker is down, points and commands wait in an ordinary activity,
 // and the workflow neither fails nor goes on without them.
 func TestEmissionOutlivesAnOutage(t *testing.T) {
 	h := newHarness(t, 0)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -12,12 +11,6 @@ import (
 
 // lineEvery is how often progress is printed where it cannot be redrawn.
 const lineEvery = 5 * time.Second
-
-// IsTerminal reports whether the file is one that progress can be redrawn on.
-func IsTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
-}
 
 // Renderer shows Progress to people: redrawn in place on a terminal, a line
 // every five seconds elsewhere. Its methods belong to one goroutine at a time;

@@ -12,6 +12,15 @@ type Answers struct {
 	Delta     []byte // …/update/delta; nil if reported has all desired values
 	Documents []byte // …/update/documents
 	Accepted  []byte // …/update/accepted
+
+	desired any // of the request
+}
+
+// Asked are the paths of the desired properties that the request gives a value,
+// whether or not that changes them. They are sorted.
+func (a Answers) Asked() []string {
+	asked := Document{version: 1, desired: section{}.merged(a.desired, &stamp{})}
+	return ChangedPaths(Document{}, asked).Desired
 }
 
 // RestCurrent ends the topic on which the present document can be kept retained.
@@ -101,7 +110,8 @@ func answers(before, next Document, r request, at *stamp, now time.Time) Answers
 		state = r.state
 	}
 	return Answers{
-		Delta: deltaPayload(next, r.token, now),
+		desired: r.state["desired"],
+		Delta:   deltaPayload(next, r.token, now),
 		Documents: payload(r.token, now, object{
 			"previous": raw(appendDocument(nil, before)),
 			"current":  raw(appendDocument(nil, next)),

@@ -1,12 +1,13 @@
 package device
 
 import (
-	"devicetwin/device"
-	"devicetwin/devicefsm"
 	"errors"
 	"maps"
 	"slices"
 	"time"
+
+	"devicetwin/device"
+	"devicetwin/devicefsm"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"

@@ -170,8 +170,7 @@ func (d *run) operateDesire(in Desire, now time.Time, cause Cause) OperationResu
 	}
 	d.setCause(cause)
 	d.desired(in.Shadow, doc, next, answers, now)
-	asked, _, _ := twin.Update(twin.Document{}, payload, now, d.settings.Limits) // as good as the one above
-	d.watch(in.Shadow, next, desiredPaths(asked), in.Within, now)
+	d.watch(in.Shadow, next, answers.Asked(), in.Within, now)
 	d.stepRaised(now)
 	return OperationResult{Desired: &Desired{
 		Version: next.Version(), Changed: twin.ChangedPaths(doc, next).Desired, Open: twin.DeltaPaths(next),

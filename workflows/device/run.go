@@ -1,10 +1,11 @@
 package device
 
 import (
-	"devicetwin/device"
-	"devicetwin/devicefsm"
 	"fmt"
 	"time"
+
+	"devicetwin/device"
+	"devicetwin/devicefsm"
 
 	"go.temporal.io/sdk/workflow"
 )

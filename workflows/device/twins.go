@@ -168,12 +168,11 @@ func (d *run) desireFromModel(a devicefsm.Action) {
 		var next twin.Document
 		var answers twin.Answers
 		if next, answers, refused = twin.Desire(doc, a.Data, now, d.settings.Limits); refused == nil {
-			asked, _, _ := twin.Desire(twin.Document{}, a.Data, now, d.settings.Limits) // as good as the one above
-			if len(twin.ChangedPaths(doc, next).Desired) > 0 {                          // else no new version for it
+			if len(twin.ChangedPaths(doc, next).Desired) > 0 { // else no new version for it
 				d.desired(a.Name, doc, next, answers, now)
 				doc = next
 			}
-			d.watch(a.Name, doc, desiredPaths(asked), a.Within, now)
+			d.watch(a.Name, doc, answers.Asked(), a.Within, now)
 			return
 		}
 	}
@@ -326,9 +325,4 @@ func (d *run) unwatch(shadow string, paths []string) {
 // related reports whether one of two paths is the other, or above it.
 func related(p, q string) bool {
 	return p == q || strings.HasPrefix(p, q+".") || strings.HasPrefix(q, p+".")
-}
-
-// desiredPaths are the paths of all that a document desires.
-func desiredPaths(doc twin.Document) []string {
-	return twin.ChangedPaths(twin.Document{}, doc).Desired
 }

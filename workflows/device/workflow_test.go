@@ -2,14 +2,15 @@ package device
 
 import (
 	"context"
-	"devicetwin/device"
-	"devicetwin/devicefsm"
 	"encoding/json"
 	"errors"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"devicetwin/device"
+	"devicetwin/devicefsm"
 
 	"github.com/stretchr/testify/mock"
 	"go.temporal.io/sdk/converter"

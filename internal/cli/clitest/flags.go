@@ -16,14 +16,23 @@ import (
 	"devicetwin/internal/cli"
 )
 
-// CheckFlags changes each flag of each command of a grammar, and expects the
-// command's plan to change with it (cli.Planner), or an error that says that it
-// has another value. base gives further arguments of a command, by its path, under
-// which all of its flags count. It returns the flags of the commands that have no
-// plan, as "devices list --limit": they need tests of their own.
-func CheckFlags(t *testing.T, grammar func() any, base map[string][]string) (unplanned []string) {
+// Try is a flag of a command, and arguments that give it another value.
+type Try struct {
+	Command *kong.Node
+	Path    string // of the command: "devices list"
+	Flag    string
+	Args    []string // of a plain call
+	Changed []string // the same, with another value of the flag
+}
+
+func (t Try) String() string { return t.Path + " --" + t.Flag }
+
+// Tries are all flags of all commands of a grammar. base gives further arguments of
+// a command, by its path, under which all of its flags count.
+func Tries(t *testing.T, grammar any, base map[string][]string) []Try {
 	t.Helper()
-	model := parser(t, grammar()).Model
+	model := parser(t, grammar).Model
+	var tries []Try
 	for _, command := range model.Leaves(false) {
 		path := strings.TrimPrefix(command.FullPath(), model.Name+" ")
 		if i := strings.IndexByte(path, '<'); i >= 0 {
@@ -31,17 +40,27 @@ func CheckFlags(t *testing.T, grammar func() any, base map[string][]string) (unp
 		}
 		args := append(strings.Fields(path), base[path]...)
 		for _, flag := range slices.Concat(command.AllFlags(false)...) {
-			if slices.Contains([]string{"help", "config"}, flag.Name) {
-				continue
+			if !slices.Contains([]string{"help", "config"}, flag.Name) {
+				tries = append(tries, Try{command, path, flag.Name, args, with(args, flag)})
 			}
-			if _, ok := command.Target.Addr().Interface().(cli.Planner); !ok {
-				unplanned = append(unplanned, path+" --"+flag.Name)
-				continue
-			}
-			before, after := plan(t, grammar(), args), plan(t, grammar(), with(args, flag))
-			if before == after {
-				t.Errorf("%s accepts --%s and does not use it", path, flag.Name)
-			}
+		}
+	}
+	return tries
+}
+
+// CheckFlags changes each flag of each command of a grammar, and expects the
+// command's plan to change with it (cli.Planner), or an error that says that it
+// has another value. base is as of Tries. It returns the flags of the commands that
+// have no plan, as "devices list --limit": they need tests of their own.
+func CheckFlags(t *testing.T, grammar func() any, base map[string][]string) (unplanned []string) {
+	t.Helper()
+	for _, try := range Tries(t, grammar(), base) {
+		if _, ok := try.Command.Target.Addr().Interface().(cli.Planner); !ok {
+			unplanned = append(unplanned, try.String())
+			continue
+		}
+		if plan(t, grammar(), try.Args) == plan(t, grammar(), try.Changed) {
+			t.Errorf("%s is accepted and not used", try)
 		}
 	}
 	return unplanned

@@ -3,18 +3,19 @@ package devicetwin
 
 import (
 	"context"
-	"devicetwin/internal/cli"
-	"devicetwin/internal/cli/admin"
-	"devicetwin/internal/cli/model"
-	"devicetwin/internal/cli/operator"
-	"devicetwin/internal/cli/simulate"
-	"devicetwin/service"
 	"io"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"devicetwin/internal/cli"
+	"devicetwin/internal/cli/admin"
+	"devicetwin/internal/cli/model"
+	"devicetwin/internal/cli/operator"
+	"devicetwin/internal/cli/simulate"
+	"devicetwin/service"
 )
 
 // newCommandLine is the grammar with the defaults of all commands.

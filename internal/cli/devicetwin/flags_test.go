@@ -12,7 +12,8 @@ import (
 )
 
 // No command accepts a flag that it does not use. The flags of the commands that
-// have no plan are tried out by the tests of their packages.
+// have no plan are tried out by the tests of their packages: those of operator by
+// a test like this one.
 func TestEveryFlagIsUsed(t *testing.T) {
 	model, rule := "--model="+pump, "--bridge-model-rule=a=b"
 	unplanned := clitest.CheckFlags(t, func() any { return newCommandLine() }, map[string][]string{

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"devicetwin/api/client"
 	"devicetwin/device"
 	"devicetwin/internal/cli"
-	"devicetwin/simulator"
 )
 
 type devicesWatchCommand struct {
@@ -33,11 +31,10 @@ func (c *devicesWatchCommand) Run(ctx context.Context, streams cli.Streams) erro
 		return err
 	}
 	var screen watcher = lineWatcher{streams.Out}
-	file, isFile := streams.Out.(*os.File)
 	switch {
 	case c.Output == "json":
 		screen = jsonWatcher{streams.Out}
-	case isFile && simulator.IsTerminal(file):
+	case cli.IsTerminal(streams.Out):
 		screen = &screenWatcher{out: streams.Out, from: from, device: c.ID, now: time.Now}
 	}
 	err = follow(ctx, from, c.ID, screen, streams.Err)

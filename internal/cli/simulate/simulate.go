@@ -199,8 +199,7 @@ func (f *Fleet) play(ctx context.Context, out io.Writer, metrics prometheus.Regi
 	defer temporal.Close()
 	figures := newFleetFigures(metrics)
 	twins := fleetTwins{f.plan.temporal.Twins(temporal, "", f.model.Hash()), f.model.States()}
-	file, isFile := out.(*os.File)
-	progress := simulator.NewRenderer(out, isFile && simulator.IsTerminal(file))
+	progress := simulator.NewRenderer(out, cli.IsTerminal(out))
 	points, flush, err := f.startPoints(log)
 	if err != nil {
 		return err

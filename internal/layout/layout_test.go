@@ -53,7 +53,7 @@ var layers = map[string]layer{
 	"internal/version":        {nil, "which build this is"},
 	"internal/cli":            {[]string{"api/client", "internal/version", "service", "source"}, "shared by all command lines: exit statuses come from the errors of these"},
 	"internal/cli/clitest":    {[]string{"internal/cli"}, "finds flags that a command does not use"},
-	"internal/cli/operator":   {[]string{"api", "api/client", "device", "internal/cli"}, "asks the API only; the simulator knows terminals"},
+	"internal/cli/operator":   {[]string{"api", "api/client", "device", "internal/cli"}, "asks the API only"},
 	"internal/cli/model":      {[]string{"device", "devicefsm", "devicefsm/script", "internal/cli", "internal/modelfile", "source"}, "works on files, without servers"},
 	"internal/cli/simulate":   {[]string{"device", "devicefsm", "internal/cli", "internal/tlsfiles", "mqtt", "points", "service", "simulator", "wire", "workflows/client"}, "plays a fleet against a running service"},
 	"internal/cli/admin":      {[]string{"api", "device", "internal/cli", "internal/codec", "internal/credentials", "service", "workflows/client"}, "prepares what the service needs"},

@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	influxdb "github.com/influxdata/influxdb-client-go/v2"
 
 	"devicetwin/deploy/devstack/stack"
+	"devicetwin/points"
 )
 
 // writeInflux writes a line through the version 2 API, as the bridge does.
@@ -95,5 +98,46 @@ func TestHowLongPointsAreKept(t *testing.T) {
 	o.KeepPoints = time.Minute
 	if _, err := open(t, o); err == nil || !strings.Contains(err.Error(), "points kept for 1m0s") {
 		t.Errorf("points kept for a minute: %v", err)
+	}
+}
+
+// The writer of points goes by a text of InfluxDB's errors, "partial write": with it,
+// the other points of a batch are written, and only the one at fault is refused: a
+// field of another type than before, or a point that is older than the retention
+// policy keeps.
+func TestWhatInfluxDBSaysOfRefusedPoints(t *testing.T) {
+	s := start(t, stack.Options{Parts: []stack.Part{stack.PartInfluxDB}, KeepPoints: 24 * time.Hour})
+	now := time.Now().UTC().Truncate(time.Second)
+	writeInflux(t, s, fmt.Sprintf("pump,device=p0 temperature=1 %d", now.UnixNano()))
+	config := points.DefaultConfig()
+	config.URL, config.Bucket = s.InfluxDB.URL(), stack.BucketName
+	for name, bad := range map[string]points.Point{
+		"another type": {Measurement: "pump", Tags: map[string]string{"device": "bad"}, Fields: map[string]any{"temperature": "hot"}, Time: now},
+		"too old":      {Measurement: "pump", Tags: map[string]string{"device": "bad"}, Fields: map[string]any{"temperature": 1.0}, Time: now.Add(-48 * time.Hour)},
+	} {
+		w, err := points.NewWriter(config, nil, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 3 {
+			w.Write(points.Point{
+				Measurement: "pump", Tags: map[string]string{"device": strings.ReplaceAll(name, " ", "-")},
+				Fields: map[string]any{"temperature": float64(i)}, Time: now.Add(time.Duration(i)),
+			})
+		}
+		w.Write(bad)
+		ended, end := context.WithCancel(t.Context())
+		end() // what was taken is written first
+		w.Run(ended)
+		if written, refused := w.Metric("points_written_total"), w.Metric("points_refused_total"); written != 3 || refused != 1 {
+			t.Errorf("%s: %v points written and %v refused, want 3 and 1", name, written, refused)
+		}
+		// An error whose text is not recognized divides the batch until one line is left.
+		if failures := w.Metric("failures_total"); failures != 1 {
+			t.Errorf("%s: %v failed requests, want 1", name, failures)
+		}
+	}
+	if rows := queryInflux(t, s.InfluxDB.URL(), `SELECT count(temperature) FROM pump`); len(rows) != 1 || fmt.Sprint(rows[0][1]) != "7" {
+		t.Errorf("points in InfluxDB: %v, want 7", rows)
 	}
 }

@@ -17,8 +17,8 @@ import (
 	"devicetwin/api"
 )
 
-// startAPI listens, and serves until the service is closed.
-func (s *Service) startAPI(p Plan, backend api.Backend, metrics prometheus.Registerer) error {
+// startAPI serves until the service is closed.
+func (s *Service) startAPI(p Plan, listener net.Listener, backend api.Backend, metrics prometheus.Registerer) error {
 	c, o := p.API, api.DefaultOptions()
 	o.Backend, o.Log, o.Metrics = backend, s.log, metrics
 	o.Timeout, o.Stream.Most = c.Timeout, c.Streams
@@ -35,10 +35,6 @@ func (s *Service) startAPI(p Plan, backend api.Backend, metrics prometheus.Regis
 	handler, err := api.New(o)
 	if err != nil {
 		return fmt.Errorf("make the API: %w", err)
-	}
-	listener, err := c.listener()
-	if err != nil {
-		return err
 	}
 	s.apiURL = c.url(listener.Addr())
 	c.tellAccess(s.log, s.apiURL)

@@ -30,10 +30,22 @@ type Check struct {
 // StartHTTP listens. /healthz answers as soon as the process serves; /readyz
 // only when every check passes, with one line for each that does not.
 func StartHTTP(c HTTPConfig, metrics prometheus.Gatherer, checks []Check, log *slog.Logger) (*HTTPServer, error) {
+	listener, err := c.listener()
+	if err != nil {
+		return nil, err
+	}
+	return serveHTTP(c, listener, metrics, checks, log), nil
+}
+
+func (c HTTPConfig) listener() (net.Listener, error) {
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen for metrics and health (--http-listen): %w", err)
 	}
+	return listener, nil
+}
+
+func serveHTTP(c HTTPConfig, listener net.Listener, metrics prometheus.Gatherer, checks []Check, log *slog.Logger) *HTTPServer {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -52,7 +64,7 @@ func StartHTTP(c HTTPConfig, metrics prometheus.Gatherer, checks []Check, log *s
 			log.Error("metrics and health are no longer served", "error", err)
 		}
 	}()
-	return s, nil
+	return s
 }
 
 // serveProfiles serves what go tool pprof asks for.

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -60,6 +61,12 @@ func (p Plan) Start(log *slog.Logger) (*Service, error) {
 }
 
 func (s *Service) start(p Plan, models []*devicefsm.Model) error {
+	// First of all: a process that cannot listen must not have taken the broker's
+	// session of one that runs.
+	listening, err := s.listen(p)
+	if err != nil {
+		return err
+	}
 	metrics := NewRegistry()
 	temporal, err := p.Temporal.Dial(metrics, s.log)
 	if err != nil {
@@ -81,11 +88,41 @@ func (s *Service) start(p Plan, models []*devicefsm.Model) error {
 	if p.API.Listen != "" {
 		twins := p.Temporal.Twins(temporal, "", "")
 		s.onClose("requests to device workflows", func(context.Context) error { twins.Close(); return nil })
-		if err := s.startAPI(p, apiBackend{twins}, metrics); err != nil {
+		if err := s.startAPI(p, listening.api, apiBackend{twins}, metrics); err != nil {
 			return err
 		}
 	}
-	return s.serveHTTP(p.HTTP, metrics, checks)
+	return s.serveHTTP(p.HTTP, listening.http, metrics, checks)
+}
+
+// listeners are those of a plan; nil where there is none.
+type listeners struct{ api, http net.Listener }
+
+func (s *Service) listen(p Plan) (l listeners, err error) {
+	s.onClose("listeners", func(context.Context) error { return l.close() })
+	if p.API.Listen != "" {
+		if l.api, err = p.API.listener(); err != nil {
+			return l, err
+		}
+	}
+	if p.HTTP.Listen != "" {
+		l.http, err = p.HTTP.listener()
+	}
+	return l, err
+}
+
+// close closes those that no server has closed.
+func (l listeners) close() error {
+	var faults []error
+	for _, listener := range []net.Listener{l.api, l.http} {
+		if listener == nil {
+			continue
+		}
+		if err := listener.Close(); !errors.Is(err, net.ErrClosed) {
+			faults = append(faults, err)
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // startParts starts the bridge and the worker, with what both need.
@@ -177,16 +214,12 @@ func (s *Service) startBridge(c bridge.Config, deps bridge.Deps) (func(context.C
 	return func(context.Context) error { return br.Ready() }, nil
 }
 
-func (s *Service) serveHTTP(c HTTPConfig, metrics prometheus.Gatherer, checks []Check) error {
-	if c.Listen == "" {
+func (s *Service) serveHTTP(c HTTPConfig, listener net.Listener, metrics prometheus.Gatherer, checks []Check) error {
+	if listener == nil {
 		return nil
 	}
-	server, err := StartHTTP(c, metrics, checks, s.log)
-	if err != nil {
-		return err
-	}
-	s.http = server
-	s.onClose("listener for metrics and health", server.Close)
+	s.http = serveHTTP(c, listener, metrics, checks, s.log)
+	s.onClose("listener for metrics and health", s.http.Close)
 	return nil
 }
 

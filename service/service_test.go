@@ -1,13 +1,17 @@
 package service
 
 import (
+	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 const pump = "../models/pump.yaml"
@@ -88,4 +92,37 @@ func TestWorkerIsNotReadyWithoutItsBroker(t *testing.T) {
 	if page := get(t, service.HTTPAddr(), "/readyz"); !strings.Contains(page, "publisher: not connected to the MQTT broker") {
 		t.Errorf("ready without a broker:\n%s", page)
 	}
+}
+
+// A process that cannot listen leaves the broker alone: its session may be that of
+// a process that runs.
+func TestAnAddressInUseIsNoticedFirst(t *testing.T) {
+	broker, taken := listenHere(t), listenHere(t)
+	for name, set := range map[string]func(*Config){
+		"API":  func(c *Config) { c.API.Listen = taken.Addr().String() },
+		"HTTP": func(c *Config) { c.HTTP.Listen = taken.Addr().String() },
+	} {
+		config := withoutServers()
+		config.Worker.Credentials = t.TempDir()
+		config.MQTT.URL = []string{"tcp://" + broker.Addr().String()}
+		set(&config)
+		if _, err := Start(config, Bridge|Worker|API, slog.New(slog.DiscardHandler)); !errors.Is(err, syscall.EADDRINUSE) {
+			t.Errorf("%s: error %v, want an address in use", name, err)
+		}
+	}
+	_ = broker.SetDeadline(time.Now().Add(100 * time.Millisecond))
+	if connection, err := broker.Accept(); err == nil {
+		connection.Close()
+		t.Error("the broker got a connection")
+	}
+}
+
+func listenHere(t *testing.T) *net.TCPListener {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	return listener.(*net.TCPListener)
 }

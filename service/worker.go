@@ -2,10 +2,6 @@ package service
 
 import (
 	"context"
-	"devicetwin/devicefsm"
-	"devicetwin/internal/credentials"
-	"devicetwin/wire"
-	deviceworkflow "devicetwin/workflows/device"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +9,11 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"devicetwin/devicefsm"
+	"devicetwin/internal/credentials"
+	"devicetwin/wire"
+	deviceworkflow "devicetwin/workflows/device"
 
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"

@@ -101,7 +101,7 @@ func TestHowLongPointsAreKept(t *testing.T) {
 	}
 }
 
-// The writer of points goes by a text of InfluxDB's errors, "partial write": with it,
+// The writer of points goes by a string in InfluxDB's errors, "partial write": with it,
 // the other points of a batch are written, and only the one at fault is refused: a
 // field of another type than before, or a point that is older than the retention
 // policy keeps.

@@ -140,7 +140,7 @@ func (r Report) WriteText(w io.Writer) error {
 		r.ReprovisionsDone, r.ReprovisionsExpected, r.ReprovisionsMissing, r.ReprovisionsSpurious, r.ReprovisionRetries)
 	line("signals", "%d, %.2f events each", r.Signals, r.EventsPerSignal)
 	line("disturbances", "%d duplicates sent, %d reconnects, %d repeated commands", r.DuplicatesSent, r.Reconnects, r.CommandsRepeated)
-	line("dead letters", "%d, %d of them meant", r.DeadLetters, r.DeadLettersMeant)
+	line("dead letters", "%d (%d expected)", r.DeadLetters, r.DeadLettersMeant)
 	fmt.Fprintf(&b, "  %-22s %8s %8s %8s %8s %8s\n", "latency in ms", "p50", "p95", "p99", "p99.9", "max")
 	for _, l := range []struct {
 		name string

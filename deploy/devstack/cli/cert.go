@@ -55,7 +55,7 @@ func (c certFlags) issue(w io.Writer, dataDir string) error {
   authority    %s
   certificate  %s
   key          %s
-Copy the three to the device, and keep the key there alone. To try them here:
+Copy the three to the device, and keep the private key nowhere else. To try them here:
   mosquitto_pub -h 127.0.0.1 -p 8883 --cafile %[2]s --cert %[3]s --key %[4]s -i %[1]s -q 1 -t devices/%[1]s/status -m '{"status": "boot"}'
 `, c.Device, authority.CAFile(), pair.CertFile, pair.KeyFile)
 	return nil

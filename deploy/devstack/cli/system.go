@@ -92,9 +92,9 @@ func (s *system) printAddresses(w io.Writer) {
 	line := func(name, address, remark string) {
 		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("  %-12s %-30s %s", name, address, remark), " "))
 	}
-	line("MQTT", s.stack.MQTT.URL(), "anonymous, or with what a device was given")
+	line("MQTT", s.stack.MQTT.URL(), "anonymous, or with a device's credentials")
 	if s.stack.MQTTS != nil {
-		line("MQTT, TLS", s.stack.MQTTS.URL(), "with a certificate each; authority in "+authorityDir(s.stack.DataDir()))
+		line("MQTT, TLS", s.stack.MQTTS.URL(), "certificate required; CA in "+authorityDir(s.stack.DataDir()))
 	}
 	line("metrics", "http://"+s.service.HTTPAddr()+"/metrics", "and /healthz, /readyz")
 	if url := s.service.APIURL(); url != "" {

@@ -106,7 +106,7 @@ func TestDataDirectoryIsLocked(t *testing.T) {
 	if s, err := open(t, o); err == nil {
 		shut(t, s)
 		t.Fatal("two brokers on one data directory")
-	} else if !strings.Contains(err.Error(), "in use by another running stack") {
+	} else if !strings.Contains(err.Error(), "in use by another process") {
 		t.Errorf("got %v", err)
 	}
 	// Another part on the same directory does not conflict.

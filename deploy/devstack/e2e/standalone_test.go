@@ -138,7 +138,7 @@ func TestStandaloneByHand(t *testing.T) {
 	s.awaitState("pump-1", "online")
 
 	second := program(t, cli.StandaloneName, s.args()...)
-	if out, err := second.CombinedOutput(); err == nil || !strings.Contains(string(out), "in use by another running stack") {
+	if out, err := second.CombinedOutput(); err == nil || !strings.Contains(string(out), "in use by another process") {
 		t.Errorf("a second process: %v\n%s", err, out)
 	}
 

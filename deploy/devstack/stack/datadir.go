@@ -59,7 +59,7 @@ func Lock(path string) (release func(), err error) {
 	if err := lockFile(file); err != nil {
 		file.Close()
 		if errors.Is(err, errLocked) {
-			return nil, fmt.Errorf("in use by another running stack (%s is locked)", path)
+			return nil, fmt.Errorf("in use by another process (%s is locked)", path)
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}

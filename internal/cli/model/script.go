@@ -50,7 +50,7 @@ func (c *testCommand) Run(streams cli.Streams) error {
 		fmt.Fprint(streams.Out, report)
 	}
 	if failed > 0 {
-		return fmt.Errorf("lines after which something else happened than expected: %d", failed)
+		return fmt.Errorf("lines with other results than expected: %d", failed)
 	}
 	return nil
 }

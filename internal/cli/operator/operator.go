@@ -239,7 +239,7 @@ func awaitCommand(ctx context.Context, from *client.Client, id device.ID, comman
 	for !command.Status.Ended() {
 		select {
 		case <-ctx.Done():
-			return command, fmt.Errorf("wait for command %s: it is %s, and goes on: %w", command.ID, command.Status, ctx.Err())
+			return command, fmt.Errorf("stopped waiting for command %s, which is %s and stays in the device's queue: %w", command.ID, command.Status, ctx.Err())
 		case <-time.After(500 * time.Millisecond):
 		}
 		var err error

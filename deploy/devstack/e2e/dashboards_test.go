@@ -108,7 +108,7 @@ func reprovisioned(t *testing.T, s *system) string {
 // simulator has left in InfluxDB, through bridge and worker.
 func TestDashboardQueriesFindRows(t *testing.T) {
 	s := startSystem(t, 1000)
-	out, err := program(t, "devicetwin", "simulate", "--devices", "30", "--rate", "2", "--duration", "25s", "--seed", "4",
+	out, err := program(t, "devicetwin", "simulate", "--model", "models/pump.yaml", "--devices", "30", "--rate", "2", "--duration", "25s", "--seed", "4",
 		"--scenario", "deploy/devstack/e2e/testdata/dashboards.scenario.yaml",
 		"--mqtt-url", s.MQTT.URL(), "--temporal-address", s.Temporal.Addr(), "--influx-url", s.InfluxDB.URL()).CombinedOutput()
 	if err != nil {

@@ -66,7 +66,7 @@ func TestKilledStandaloneLosesNothing(t *testing.T) {
 	running := s.start()
 	report := filepath.Join(t.TempDir(), "report.json")
 	fleet := background(t, "devicetwin", "simulate", "--mqtt-url", "tcp://127.0.0.1:"+s.mqtt, "--temporal-address", "127.0.0.1:"+s.temporal,
-		"--devices", "20", "--rate", "4", "--duration", "40s", "--seed", "7", "--report", report)
+		"--model", "models/pump.yaml", "--devices", "20", "--rate", "4", "--duration", "40s", "--seed", "7", "--report", report)
 	for range 3 {
 		awaitMetric(t, s.http, process.MetricReceived, 250)
 		running.Kill()

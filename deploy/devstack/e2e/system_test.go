@@ -52,7 +52,7 @@ func startSystemOn(t *testing.T, o stack.Options, runEvents int) *system {
 	config.MQTT.URL, config.Temporal.Address, config.Temporal.Namespace = []string{s.MQTT.URL()}, s.Temporal.Addr(), stack.Namespace
 	config.Influx.URL, config.Influx.Bucket = s.InfluxDB.URL(), stack.BucketName
 	config.Model.Model, config.HTTP.Listen, config.API.Listen = pumpModel, "127.0.0.1:0", "127.0.0.1:0"
-	config.Bridge.ID = "e2e"
+	config.Bridge.ID, config.Bridge.QuotaRate = "e2e", 0 // tests send as fast as they can
 	config.Worker.Credentials, config.Worker.RunEvents, config.Worker.CountEvery = dir, runEvents, 2*time.Second
 	models := config.Model
 	service, err := service.Start(config, service.Bridge|service.Worker|service.API, testLogger(t))

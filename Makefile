@@ -20,7 +20,7 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 WORKFLOWCHECK := go run go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
 
 # Packages with goroutines, tested with the race detector.
-RACE := ./bridge/... ./simulator/... ./workflows/... ./service/... ./internal/cli/...
+RACE := ./bridge/... ./mqtt/... ./points/... ./simulator/... ./workflows/... ./service/... ./internal/...
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo dev chaos bench-e2e test test-race check fmt bench fuzz dashboards histories clean
@@ -91,7 +91,7 @@ fmt: ## format the code
 	gofmt -w .
 
 bench: ## Go benchmarks, in benchstat's format
-	go test -run '^$$' -bench . -benchmem ./devicefsm/... ./twin/... ./bridge/...
+	go test -run '^$$' -bench . -benchmem ./devicefsm/... ./twin/... ./bridge/... ./points/...
 
 FUZZTIME ?= 30s
 fuzz: ## run every fuzz target for FUZZTIME

@@ -49,7 +49,7 @@ func (s *Service) startAPI(p Plan, listener net.Listener, backend api.Backend, m
 			s.fail(fmt.Errorf("serve the API: %w", err))
 		}
 	}()
-	s.onClose("API", func(ctx context.Context) error {
+	s.onStop("API", func(ctx context.Context) error {
 		handler.Close() // streams would never end
 		err := server.Shutdown(ctx)
 		<-served

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -10,32 +11,44 @@ import (
 	"time"
 )
 
-// A part that hangs is left behind, named in the error, and the parts after it
-// still end, all within one time.
+// A part that hangs is left behind, named in the log, and all others still end,
+// all within one time. What parts use keeps the time that it needs.
 func TestCloseIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &Service{log: slog.New(slog.DiscardHandler), within: ShutdownTimeout}
+		var log bytes.Buffer
+		s := &Service{log: slog.New(slog.NewTextHandler(&log, nil)), within: ShutdownTimeout}
 		hang := make(chan struct{})
-		ended := map[string]bool{}
-		s.onClose("first opened", func(context.Context) error { ended["first"] = true; return errors.New("its own fault") })
-		s.background("bridge", func(ctx context.Context) {
-			<-ctx.Done()
-			time.Sleep(2 * time.Second)
-			ended["bridge"] = true
-		})
-		s.background("worker", func(context.Context) { <-hang })
+		ended := map[string]time.Duration{}
 		start := time.Now()
+		note := func(name string, after time.Duration) func(context.Context) {
+			return func(ctx context.Context) {
+				<-ctx.Done()
+				time.Sleep(after)
+				ended[name] = time.Since(start)
+			}
+		}
+		s.onClose("first opened", func(context.Context) error { return errors.New("its own fault") })
+		s.runUsed("points", note("points", pointsTimeout))
+		s.runUsed("publisher", note("publisher", time.Second/2))
+		s.runPart("bridge", note("bridge", 9*time.Second))
+		s.onStop("API", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+		s.runPart("worker", func(context.Context) { <-hang })
 		err := s.Close()
 		if took := time.Since(start); took > ShutdownTimeout {
 			t.Errorf("it took %v, want at most %v", took, ShutdownTimeout)
 		}
-		for _, says := range []string{"stop the worker: not done after", "its own fault"} {
-			if err == nil || !strings.Contains(err.Error(), says) {
-				t.Errorf("got %v, and not %q", err, says)
+		if err == nil || err.Error() != "its own fault" {
+			t.Errorf("error %v, want what a part itself reports", err)
+		}
+		for _, part := range []string{"worker", "API"} {
+			if !strings.Contains(log.String(), "part="+part) {
+				t.Errorf("the log does not name %s:\n%s", part, log.String())
 			}
 		}
-		if !ended["first"] || !ended["bridge"] {
-			t.Error("a part after the one that hangs was not ended")
+		for _, part := range []string{"bridge", "publisher", "points"} {
+			if ended[part] == 0 || strings.Contains(log.String(), "part="+part) {
+				t.Errorf("%s was not waited for (ended after %v):\n%s", part, ended[part], log.String())
+			}
 		}
 		if err := s.Close(); err != nil {
 			t.Errorf("closed again: %v", err)

@@ -66,7 +66,7 @@ func (s *Service) startFigures(p Plan, metrics prometheus.Gatherer, to devicewor
 		groups = append(groups, bridgeGroup(p.Bridge.ID))
 	}
 	figures := &figures.Writer{Gatherer: metrics, Points: to, Groups: groups, Every: figuresEvery, Log: s.log}
-	s.background("writer of figures", figures.Run)
+	s.runPart("writer of figures", figures.Run)
 }
 
 func (s *Service) startCensus(p Plan, temporal client.Client, models []*devicefsm.Model, points deviceworkflow.PointWriter) {
@@ -76,7 +76,7 @@ func (s *Service) startCensus(p Plan, temporal client.Client, models []*devicefs
 	census := &twinclient.Census{
 		Counter: p.Temporal.Twins(temporal, "", ""), Points: points, Models: models, Every: p.Worker.CountEvery, Log: s.log,
 	}
-	s.background("count of devices", census.Run)
+	s.runPart("count of devices", census.Run)
 }
 
 // checkNames refuses models whose telemetry would be mixed with the service's own

@@ -113,6 +113,8 @@ func (c Config) checkModels(parts Parts) error {
 	switch {
 	case c.Model.Model != "":
 		return nil
+	case len(c.Model.Models) == 0 && parts.has(Bridge):
+		return errors.New("no model: expected --model, or --models with --bridge-model-rule or --bridge-model-from-birth")
 	case len(c.Model.Models) == 0:
 		return errors.New("no model: expected --model, or --models")
 	case parts.has(Bridge) && len(c.Bridge.ModelRule) == 0 && !c.Bridge.ModelFromBirth:

@@ -31,9 +31,9 @@ type Service struct {
 	failed chan error
 	http   *HTTPServer
 	apiURL string // "" if there is none
-	// closers end what was opened, in the order of opening.
-	closers []closer
-	within  time.Duration // of Close
+	// stoppers end the parts, closers what they use, in the order of opening.
+	stoppers, closers []closer
+	within            time.Duration // of Close
 }
 
 // Start starts parts. See Plan.Start.
@@ -175,11 +175,12 @@ func (s *Service) startPoints(c points.Config, metrics prometheus.Registerer) (d
 	if c.URL == "" {
 		return discard{}, nil
 	}
+	c.CloseWithin = min(c.CloseWithin, pointsTimeout)
 	writer, err := points.NewWriter(c, metrics, s.log)
 	if err != nil {
 		return nil, err // of the spool's folder: the settings were checked before
 	}
-	s.background("writer of points", writer.Run)
+	s.runUsed("writer of points", writer.Run)
 	return writer, nil
 }
 
@@ -188,7 +189,7 @@ func (s *Service) startPublisher(c mqtt.Config) (*mqtt.Publisher, error) {
 	if err != nil {
 		return nil, &ConfigError{err}
 	}
-	s.background("MQTT publisher", publisher.Run)
+	s.runUsed("MQTT publisher", publisher.Run)
 	return publisher, nil
 }
 
@@ -210,7 +211,7 @@ func (s *Service) startBridge(c bridge.Config, deps bridge.Deps) (func(context.C
 			s.fail(err)
 		}
 	}()
-	s.onClose("bridge", br.Shutdown)
+	s.onStop("bridge", br.Shutdown)
 	return func(context.Context) error { return br.Ready() }, nil
 }
 
@@ -219,7 +220,7 @@ func (s *Service) serveHTTP(c HTTPConfig, listener net.Listener, metrics prometh
 		return nil
 	}
 	s.http = serveHTTP(c, listener, metrics, checks, s.log)
-	s.onClose("listener for metrics and health", s.http.Close)
+	s.onStop("listener for metrics and health", s.http.Close)
 	return nil
 }
 

@@ -10,13 +10,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+
 	"devicetwin/devicefsm"
 	"devicetwin/internal/credentials"
 	"devicetwin/wire"
+	twinclient "devicetwin/workflows/client"
 	deviceworkflow "devicetwin/workflows/device"
-
-	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/worker"
 )
 
 // loadModels reads the models, and refuses those that this service cannot run.
@@ -68,7 +69,7 @@ func workerOptions() worker.Options {
 		ActivityTaskPollerBehavior:             pollers,
 		MaxConcurrentWorkflowTaskExecutionSize: 200,
 		MaxConcurrentActivityExecutionSize:     200,
-		WorkerStopTimeout:                      partTimeout - time.Second, // then it can still report what it left
+		WorkerStopTimeout:                      stopTimeout - 2*time.Second, // then it can still report what it left
 	}
 }
 
@@ -91,21 +92,27 @@ func (s *Service) startWorker(p Plan, temporal client.Client, models []*devicefs
 		Dialect: dialect, Publisher: publisher, Points: points, Provisioner: store, Models: registry,
 		Topics: p.Worker.Topics, Receivers: p.Worker.Receivers,
 	}
-	run := &workerRun{log: s.log, make: func() worker.Worker {
+	check := func(ctx context.Context) error {
+		return twinclient.CheckSearchAttributes(ctx, temporal, p.Temporal.Namespace)
+	}
+	run := &workerRun{log: s.log, check: check, make: func() worker.Worker {
 		made := worker.New(temporal, p.TaskQueue, options)
 		deviceworkflow.Register(made, device, activities)
 		return made
 	}}
-	s.background("worker", run.run)
+	s.runPart("worker", run.run)
 	return run.ready, nil
 }
 
 // workerRun starts a worker as soon as Temporal is reachable, and stops it.
 type workerRun struct {
 	// make makes a worker; one that could not start can't be started again.
-	make    func() worker.Worker
+	make func() worker.Worker
+	// check reports whether the namespace has what device workflows need.
+	check   func(context.Context) error
 	log     *slog.Logger
 	started atomic.Bool
+	usable  atomic.Bool // check has succeeded
 }
 
 func (r *workerRun) run(ctx context.Context) {
@@ -132,13 +139,52 @@ func (r *workerRun) run(ctx context.Context) {
 		r.log.Info("connected to Temporal")
 	}
 	r.started.Store(true)
+	r.awaitNamespace(ctx)
 	<-ctx.Done()
 	w.Stop()
 }
 
-func (r *workerRun) ready(context.Context) error {
-	if !r.started.Load() {
+// awaitNamespace checks the namespace until it has what device workflows need: an
+// operator may still have to run setup.
+func (r *workerRun) awaitNamespace(ctx context.Context) {
+	for warned := false; ; {
+		err := r.checkOnce(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		if !warned && errors.Is(err, twinclient.ErrNoAttributes) {
+			r.log.Error("the namespace is not prepared: run devicetwin setup; until then no new device works", "error", err)
+			warned = true
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (r *workerRun) checkOnce(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	err := r.check(ctx)
+	if err == nil {
+		r.usable.Store(true)
+	}
+	return err
+}
+
+// ready also checks the namespace, until it has once been seen to be prepared. What
+// else can be wrong with Temporal is another check's.
+func (r *workerRun) ready(ctx context.Context) error {
+	switch {
+	case !r.started.Load():
 		return errors.New("waiting for Temporal")
+	case r.usable.Load():
+		return nil
+	}
+	if err := r.checkOnce(ctx); errors.Is(err, twinclient.ErrNoAttributes) {
+		return fmt.Errorf("run devicetwin setup: %w", err)
 	}
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 
 	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
+	temporalclient "go.temporal.io/sdk/client"
 
 	deviceworkflow "devicetwin/workflows/device"
 )
@@ -23,6 +25,26 @@ func SearchAttributesQuery() string {
 		terms = append(terms, name+" = ''")
 	}
 	return strings.Join(terms, " AND ")
+}
+
+// ErrNoAttributes says that a namespace lacks search attributes, or does not know
+// them yet.
+var ErrNoAttributes = errors.New("search attributes are missing")
+
+// CheckSearchAttributes reports whether a namespace has all search attributes: without
+// one of them, no workflow task of a new device succeeds.
+func CheckSearchAttributes(ctx context.Context, temporal temporalclient.Client, namespace string) error {
+	_, err := temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
+		Namespace: namespace, Query: SearchAttributesQuery(),
+	})
+	var invalid *serviceerror.InvalidArgument
+	if errors.As(err, &invalid) {
+		return fmt.Errorf("%w: %s", ErrNoAttributes, invalid.Message)
+	}
+	if err != nil {
+		return fmt.Errorf("use the search attributes: %w", err)
+	}
+	return nil
 }
 
 // ErrAttributeType says that a search attribute is there, and of another type.

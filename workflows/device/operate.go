@@ -210,7 +210,7 @@ func (d *run) operateEvent(in OperatorEvent, now time.Time, cause Cause) Operati
 	case in.Name == "" || len(in.Name) > maxEventName || !utf8.ValidString(in.Name) || strings.Contains(in.Name, "*"):
 		return refusal(400, "event name: expected 1 to %d bytes without *", maxEventName)
 	case device.ReservedName(in.Name):
-		return refusal(409, "event %s belongs to the service", in.Name)
+		return refusal(409, "event %s is reserved for the service", in.Name)
 	case d.model.MessageOnly(in.Name):
 		return refusal(409, "event %s comes from the device only, by the model %s", in.Name, d.model.Name())
 	}

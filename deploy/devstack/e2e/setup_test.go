@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/internal/cli"
 	"devicetwin/internal/cli/devicetwin"
+	"devicetwin/service"
 	deviceworkflow "devicetwin/workflows/device"
 )
 
@@ -74,4 +77,34 @@ func TestSetupRefusesAnotherType(t *testing.T) {
 	if want := fmt.Sprintf("DeviceTags is %v", enumspb.INDEXED_VALUE_TYPE_INT); status != cli.ExitFailed || !strings.Contains(log, want) {
 		t.Errorf("exit status %d, and not %q in %s", status, want, log)
 	}
+}
+
+// A worker in a namespace that was not prepared says what to do, and works once it
+// was done.
+func TestAWorkerAsksForSetup(t *testing.T) {
+	s := start(t, stack.Options{Parts: []stack.Part{stack.PartTemporal, stack.PartMQTT}})
+	temporal := dialTemporal(t, s.Temporal.Addr())
+	const namespace = "unprepared"
+	if _, err := temporal.WorkflowService().RegisterNamespace(t.Context(), &workflowservice.RegisterNamespaceRequest{
+		Namespace: namespace, WorkflowExecutionRetentionPeriod: durationpb.New(24 * time.Hour),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	config := service.DefaultConfig()
+	config.MQTT.URL, config.Influx.URL, config.HTTP.Listen = []string{s.MQTT.URL()}, "", "127.0.0.1:0"
+	config.Temporal.Address, config.Temporal.Namespace = s.Temporal.Addr(), namespace
+	config.Model.Model, config.Worker.Credentials = pumpModel, t.TempDir()
+	worker, err := service.Start(config, service.Worker, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = worker.Close() })
+	eventually(t, "the worker asks for setup", func(context.Context) bool {
+		status, body := get(worker.HTTPAddr(), "/readyz")
+		return status == http.StatusServiceUnavailable && strings.Contains(body, "run devicetwin setup: search attributes are missing: ")
+	})
+	if status, log := setUp(s.Temporal.Addr(), namespace); status != cli.ExitOK {
+		t.Fatalf("exit status %d: %s", status, log)
+	}
+	awaitReady(t, worker.HTTPAddr())
 }

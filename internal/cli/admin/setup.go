@@ -147,14 +147,7 @@ func (s setup) makeAttributes(ctx context.Context) error {
 
 // use asks for every attribute in one query.
 func (s setup) use(ctx context.Context) error {
-	_, err := s.temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
-		Namespace: s.namespace, Query: twinclient.SearchAttributesQuery(),
-	})
-	var invalid *serviceerror.InvalidArgument
-	if errors.As(err, &invalid) {
-		return fmt.Errorf("use the search attributes: %s", invalid.Message) // not known yet: no reason to give up
-	}
-	return wrap("use the search attributes", err)
+	return twinclient.CheckSearchAttributes(ctx, s.temporal, s.namespace)
 }
 
 func wrap(doing string, err error) error {

@@ -163,14 +163,15 @@ func (p plan) load() (*Fleet, error) {
 	if p.options.Scenario, err = simulator.ReadScenario(p.scenario, src); err != nil {
 		return nil, cli.Usage(err)
 	}
-	if p.options.Dialect, err = wire.New(p.wire); err != nil {
-		return nil, cli.Usage(fmt.Errorf("topics (--mqtt-topic-prefix): %w", err))
-	}
 	p.options.Model, p.options.Twins = models[0], fleetTwins{} // only to be validated
-	if err := errors.Join(p.options.Validate(), p.tls.Validate()); err != nil {
-		return nil, cli.Usage(err)
+	faults := []error{p.options.Validate(), p.tls.Validate()}
+	if p.options.Dialect, err = wire.New(p.wire); err != nil {
+		faults = append(faults, fmt.Errorf("topics (--mqtt-topic-prefix): %w", err))
 	}
 	if p.options.TLS, err = tlsOf(p.tls); err != nil {
+		faults = append(faults, err)
+	}
+	if err := errors.Join(faults...); err != nil {
 		return nil, cli.Usage(err)
 	}
 	return &Fleet{plan: p, model: models[0]}, nil

@@ -31,9 +31,12 @@ const historiesDir = root + "/workflows/device/testdata/histories"
 // three still end where the recorded ones did.
 func TestRecordHistories(t *testing.T) {
 	s := startSystem(t, 40)
+	connections := 0
 	say := func(name, topic, payload string) {
 		t.Helper()
-		d := connect(t, s.MQTT.URL(), name+"-says")
+		// The broker holds off a client id that comes back again and again.
+		connections++
+		d := connect(t, s.MQTT.URL(), fmt.Sprintf("%s-says-%d", name, connections))
 		d.publish("devices/"+name+"/"+topic, payload)
 		d.disconnect()
 	}

@@ -155,11 +155,11 @@ func TestErrorsHaveNames(t *testing.T) {
 		{context.DeadlineExceeded, device.ErrUnavailable},
 		{serviceerror.NewResourceExhausted(0, "much"), device.ErrUnavailable},
 	} {
-		if err := updateError(tt.err); !errors.Is(err, tt.want) || !errors.Is(err, tt.err) {
+		if err := availability(tt.err); !errors.Is(err, tt.want) || !errors.Is(err, tt.err) {
 			t.Errorf("%v became %v, want %v", tt.err, err, tt.want)
 		}
 	}
-	if updateError(nil) != nil {
+	if availability(nil) != nil {
 		t.Error("no error became one")
 	}
 }

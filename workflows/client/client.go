@@ -56,7 +56,7 @@ func (c *Client) Deliver(ctx context.Context, d device.Delivery) error {
 	} else {
 		err = c.temporal.SignalWorkflow(ctx, deviceworkflow.WorkflowID(d.ID), "", deviceworkflow.SignalEvents, d.Batch)
 	}
-	return deliveryError(d.ID, err)
+	return deliveryError(d, err)
 }
 
 // blobTooLarge is what the server says of a payload that it never takes. It says
@@ -64,33 +64,23 @@ func (c *Client) Deliver(ctx context.Context, d device.Delivery) error {
 // only the message distinguishes the two.
 const blobTooLarge = "Blob data size exceeds limit"
 
-func deliveryError(id device.ID, err error) error {
-	var unknown *serviceerror.NotFound
+func deliveryError(d device.Delivery, err error) error {
 	var invalid *serviceerror.InvalidArgument
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &unknown):
+	case !d.Start && isNotFound(err): // with Start, it met the end of a run
 		err = fmt.Errorf("%w: %w", device.ErrNoTwin, err)
 	case errors.As(err, &invalid) && strings.Contains(invalid.Message, blobTooLarge):
 		err = fmt.Errorf("%w: %w", device.Refuse(413, "the batch is too large for Temporal"), err)
 	}
-	return fmt.Errorf("deliver a batch to device %s: %w", id, err)
-}
-
-// updateError gives a failure the name by which callers know it.
-func updateError(err error) error {
-	if err == nil {
-		return nil
-	}
-	return availability(err)
+	return fmt.Errorf("deliver a batch to device %s: %w", d.ID, err)
 }
 
 // availability distinguishes an unknown device and an unavailable server from other
-// errors.
+// errors. No error stays none.
 func availability(err error) error {
-	var notFound *serviceerror.NotFound
-	if errors.As(err, &notFound) && !notReady(err) {
+	if isNotFound(err) && !notReady(err) {
 		return fmt.Errorf("%w: %w", device.ErrUnknown, err)
 	}
 	var (

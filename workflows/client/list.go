@@ -105,14 +105,14 @@ func (c *Client) CountStates(ctx context.Context, states []string) (map[string]i
 
 // CountModelStates counts as CountStates does, the devices of one model only.
 func (c *Client) CountModelStates(ctx context.Context, model string, states []string) (map[string]int, error) {
-	return c.countStates(ctx, " AND "+deviceworkflow.AttributeModel.GetName()+" = '"+strings.ReplaceAll(model, "'", "''")+"'", states)
+	return c.countStates(ctx, " AND "+deviceworkflow.AttributeModel.GetName()+" = "+Quote(model), states)
 }
 
 func (c *Client) countStates(ctx context.Context, and string, states []string) (map[string]int, error) {
 	counts := make(map[string]int, len(states))
 	for _, state := range states {
-		query := fmt.Sprintf("WorkflowType = '%s' AND ExecutionStatus = 'Running' AND %s = '%s'%s",
-			deviceworkflow.WorkflowType, deviceworkflow.AttributeState.GetName(), strings.ReplaceAll(state, "'", "''"), and)
+		query := fmt.Sprintf("WorkflowType = '%s' AND ExecutionStatus = 'Running' AND %s = %s%s",
+			deviceworkflow.WorkflowType, deviceworkflow.AttributeState.GetName(), Quote(state), and)
 		answer, err := c.temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
 			Namespace: c.namespace, Query: query,
 		})

@@ -51,13 +51,10 @@ func (c *Client) CommandStatus(ctx context.Context, id device.ID, commandID stri
 	}
 	found, ok := view.Commands.Find(commandID)
 	if !ok {
-		return command.Command{}, fmt.Errorf("find command of device %s: %w", id, refusedCommand(commandID))
+		return command.Command{}, fmt.Errorf("find command of device %s: %w", id,
+			device.Refuse(404, "no such command of this id, or it was forgotten: %s", commandID))
 	}
 	return found, nil
-}
-
-func refusedCommand(id string) error {
-	return device.Refuse(404, "no such command of this id, or it was forgotten: %s", id)
 }
 
 // CancelCommand takes back a command that has not ended.
@@ -180,7 +177,7 @@ func (c *Client) update(ctx context.Context, id device.ID, list []deviceworkflow
 		results, err = c.updateOnce(ctx, id, updateID, list)
 		return err
 	})
-	return results, updateError(err)
+	return results, availability(err)
 }
 
 // whileNotReady repeats a request until the workflow can take it, at growing

@@ -2,17 +2,16 @@ package client
 
 import (
 	"context"
-	"devicetwin/device"
-	deviceworkflow "devicetwin/workflows/device"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"devicetwin/device"
+	deviceworkflow "devicetwin/workflows/device"
+
 	temporalclient "go.temporal.io/sdk/client"
 
 	"go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
 )
 
 // Describe returns the device as its workflow sees it. Its error wraps
@@ -89,8 +88,7 @@ type AppliedEntry struct {
 // (retention) are an error.
 func (c *Client) Applied(ctx context.Context, id device.ID) (Applied, error) {
 	desc, err := c.temporal.DescribeWorkflowExecution(ctx, deviceworkflow.WorkflowID(id), "")
-	var unknown *serviceerror.NotFound
-	if errors.As(err, &unknown) {
+	if isNotFound(err) {
 		return Applied{}, nil
 	}
 	if err != nil {

@@ -20,7 +20,7 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 WORKFLOWCHECK := go run go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
 
 # Packages with goroutines, tested with the race detector.
-RACE := ./bridge/... ./mqtt/... ./points/... ./simulator/... ./workflows/... ./service/... ./internal/...
+RACE := ./bridge/... ./mqtt/... ./points/... ./simulator/... ./workflows/... ./service/... ./internal/cli/... ./internal/figures/...
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo dev chaos bench-e2e test test-race check fmt bench fuzz dashboards histories clean

@@ -235,9 +235,5 @@ func (p *queryParser) checkValue(at int, term Term) bool {
 }
 
 func clip(s string) string {
-	const most = 40
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
+	return clipTo(s, 40)
 }

@@ -46,9 +46,9 @@ type Hooks interface {
 	Down(c Conn)
 }
 
-// Quiesce is how long a connection that ends in order usually may take to send
+// quiesce is how long a connection that ends in order usually may take to send
 // what it was given.
-const Quiesce = 500 * time.Millisecond
+const quiesce = 500 * time.Millisecond
 
 // Run works until ctx ends.
 func (c *Connector) Run(ctx context.Context) {
@@ -95,9 +95,9 @@ func (c *Connector) connection(ctx context.Context, connected func()) error {
 	if cl == nil {
 		return ctx.Err()
 	}
-	quiesce := time.Duration(0)
+	ending := time.Duration(0) // for what is still to be sent
 	defer func() {
-		cl.Close(quiesce)
+		cl.Close(ending)
 		c.hooks.Down(cl)
 	}()
 	present, err := cl.Connect(ctx)
@@ -112,7 +112,7 @@ func (c *Connector) connection(ctx context.Context, connected func()) error {
 	case err := <-cl.Lost():
 		return err
 	case <-ctx.Done():
-		quiesce = c.hooks.Drain(cl)
+		ending = c.hooks.Drain(cl)
 		return ctx.Err()
 	}
 }

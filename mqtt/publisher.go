@@ -113,6 +113,6 @@ func (h *publisherHooks) Up(_ context.Context, c Conn, _ bool) error {
 	return nil
 }
 
-func (h *publisherHooks) Drain(Conn) time.Duration { return Quiesce }
+func (h *publisherHooks) Drain(Conn) time.Duration { return quiesce }
 
 func (h *publisherHooks) Down(Conn) { (*Publisher)(h).use(nil) }

@@ -61,11 +61,11 @@ func background(f func(context.Context)) func(context.Context) error {
 // ShutdownTimeout: a part that takes longer is named in the log, and left behind.
 // That is not an error: nothing is lost that a crash would not lose.
 func (s *Service) Close() error {
-	deadline := time.Now().Add(s.within)
+	deadline := time.Now().Add(ShutdownTimeout)
 	failures := make([]error, len(s.stoppers))
 	var stopping sync.WaitGroup
 	for i, c := range s.stoppers {
-		stopping.Go(func() { failures[i] = c.end(s.within*2/3, s.log) })
+		stopping.Go(func() { failures[i] = c.end(stopTimeout, s.log) })
 	}
 	stopping.Wait()
 	for _, c := range slices.Backward(s.closers) {

@@ -16,7 +16,7 @@ import (
 func TestCloseIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		s := &Service{log: slog.New(slog.NewTextHandler(&log, nil)), within: ShutdownTimeout}
+		s := &Service{log: slog.New(slog.NewTextHandler(&log, nil))}
 		hang := make(chan struct{})
 		ended := map[string]time.Duration{}
 		start := time.Now()

@@ -33,7 +33,6 @@ type Service struct {
 	apiURL string // "" if there is none
 	// stoppers end the parts, closers what they use, in the order of opening.
 	stoppers, closers []closer
-	within            time.Duration // of Close
 }
 
 // Start starts parts. See Plan.Start.
@@ -53,7 +52,7 @@ func (p Plan) Start(log *slog.Logger) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{log: log, failed: make(chan error, 1), within: ShutdownTimeout}
+	s := &Service{log: log, failed: make(chan error, 1)}
 	if err := s.start(p, models); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"devicetwin/devicefsm"
+	"devicetwin/internal/backoff"
 	"devicetwin/internal/credentials"
 	"devicetwin/wire"
 	twinclient "devicetwin/workflows/client"
@@ -95,11 +96,11 @@ func (s *Service) startWorker(p Plan, temporal client.Client, models []*devicefs
 	check := func(ctx context.Context) error {
 		return twinclient.CheckSearchAttributes(ctx, temporal, p.Temporal.Namespace)
 	}
-	run := &workerRun{log: s.log, check: check, make: func() worker.Worker {
+	run := newWorkerRun(func() worker.Worker {
 		made := worker.New(temporal, p.TaskQueue, options)
 		deviceworkflow.Register(made, device, activities)
 		return made
-	}}
+	}, check, s.log)
 	s.runPart("worker", run.run)
 	return run.ready, nil
 }
@@ -109,82 +110,76 @@ type workerRun struct {
 	// make makes a worker; one that could not start can't be started again.
 	make func() worker.Worker
 	// check reports whether the namespace has what device workflows need.
-	check   func(context.Context) error
-	log     *slog.Logger
-	started atomic.Bool
-	usable  atomic.Bool // check has succeeded
+	check func(context.Context) error
+	log   *slog.Logger
+	// waits is what the worker waits for: a nil error when it works. run sets it.
+	waits atomic.Pointer[error]
 }
 
+func newWorkerRun(make func() worker.Worker, check func(context.Context) error, log *slog.Logger) *workerRun {
+	r := &workerRun{make: make, check: check, log: log}
+	r.waitsFor(errors.New("waiting for Temporal"))
+	return r
+}
+
+func (r *workerRun) waitsFor(what error) { r.waits.Store(&what) }
+
+func (r *workerRun) ready(context.Context) error { return *r.waits.Load() }
+
 func (r *workerRun) run(ctx context.Context) {
-	const longest = 10 * time.Second
-	warned := false
 	var w worker.Worker
-	for wait := 250 * time.Millisecond; ; wait = min(2*wait, longest) {
+	warned := false
+	started := retry(ctx, func() error {
 		w = r.make()
 		err := w.Start()
-		if err == nil {
-			break
-		}
-		if !warned {
+		if err != nil && !warned {
 			r.log.Warn("worker is waiting for Temporal", "error", err)
 			warned = true
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
-		}
+		return err
+	})
+	if !started {
+		return
 	}
 	if warned {
 		r.log.Info("connected to Temporal")
 	}
-	r.started.Store(true)
 	r.awaitNamespace(ctx)
 	<-ctx.Done()
 	w.Stop()
 }
 
 // awaitNamespace checks the namespace until it has what device workflows need: an
-// operator may still have to run setup.
+// operator may still have to run setup. What else can be wrong with Temporal is
+// another check's, and does not keep the worker from being ready.
 func (r *workerRun) awaitNamespace(ctx context.Context) {
-	for warned := false; ; {
-		err := r.checkOnce(ctx)
-		if err == nil || ctx.Err() != nil {
-			return
+	warned := false
+	retry(ctx, func() error {
+		attempt, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		err := r.check(attempt)
+		if !errors.Is(err, twinclient.ErrNoAttributes) {
+			r.waitsFor(nil)
+			return err
 		}
-		if !warned && errors.Is(err, twinclient.ErrNoAttributes) {
+		r.waitsFor(fmt.Errorf("run devicetwin setup: %w", err))
+		if !warned {
 			r.log.Error("the namespace is not prepared: run devicetwin setup; until then no new device works", "error", err)
 			warned = true
 		}
+		return err
+	})
+}
+
+// retry repeats f until it succeeds, at growing intervals; false is the end of ctx.
+func retry(ctx context.Context, f func() error) bool {
+	wait := backoff.New(500*time.Millisecond, 10*time.Second)
+	for attempt := 0; f() != nil; attempt++ {
 		select {
 		case <-ctx.Done():
-			return
-		case <-time.After(time.Second):
+			return false
+		case <-time.After(wait(attempt)):
 		}
 	}
-}
-
-func (r *workerRun) checkOnce(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	err := r.check(ctx)
-	if err == nil {
-		r.usable.Store(true)
-	}
-	return err
-}
-
-// ready also checks the namespace, until it has once been seen to be prepared. What
-// else can be wrong with Temporal is another check's.
-func (r *workerRun) ready(ctx context.Context) error {
-	switch {
-	case !r.started.Load():
-		return errors.New("waiting for Temporal")
-	case r.usable.Load():
-		return nil
-	}
-	if err := r.checkOnce(ctx); errors.Is(err, twinclient.ErrNoAttributes) {
-		return fmt.Errorf("run devicetwin setup: %w", err)
-	}
-	return nil
+	return true
 }

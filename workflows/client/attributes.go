@@ -16,10 +16,10 @@ import (
 	deviceworkflow "devicetwin/workflows/device"
 )
 
-// SearchAttributesQuery names every search attribute and finds nothing. It fails
+// searchAttributesQuery names every search attribute and finds nothing. It fails
 // as long as one of them is not known to the process that answers, which takes
 // some seconds after they were added.
-func SearchAttributesQuery() string {
+func searchAttributesQuery() string {
 	var terms []string
 	for _, name := range slices.Sorted(maps.Keys(deviceworkflow.SearchAttributes())) {
 		terms = append(terms, name+" = ''")
@@ -35,7 +35,7 @@ var ErrNoAttributes = errors.New("search attributes are missing")
 // one of them, no workflow task of a new device succeeds.
 func CheckSearchAttributes(ctx context.Context, temporal temporalclient.Client, namespace string) error {
 	_, err := temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
-		Namespace: namespace, Query: SearchAttributesQuery(),
+		Namespace: namespace, Query: searchAttributesQuery(),
 	})
 	var invalid *serviceerror.InvalidArgument
 	if errors.As(err, &invalid) {

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	deviceworkflow "devicetwin/workflows/device"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	deviceworkflow "devicetwin/workflows/device"
 
 	"devicetwin/devicefsm"
 	"devicetwin/internal/measure"

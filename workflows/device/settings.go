@@ -22,7 +22,9 @@ type TwinSettings struct {
 	Properties []string
 }
 
-const defaultShadows = 10
+// DefaultShadows is how many named shadows a device may have, where
+// TwinSettings.Shadows is zero.
+const DefaultShadows = 10
 
 // runSettings are what a run was started with. They are recorded in the run,
 // because it must replay with the settings that it had.
@@ -45,13 +47,13 @@ func (w *Workflow) settings() runSettings {
 
 func (s runSettings) withDefaults() runSettings {
 	if s.RunEvents <= 0 {
-		s.RunEvents = defaultRunEvents
+		s.RunEvents = DefaultRunEvents
 	}
 	if s.Limits == (twin.Limits{}) {
 		s.Limits = twin.DefaultLimits()
 	}
 	if s.Shadows <= 0 {
-		s.Shadows = defaultShadows
+		s.Shadows = DefaultShadows
 	}
 	if s.Commands == (command.Limits{}) {
 		s.Commands = command.DefaultLimits()

@@ -28,10 +28,13 @@ func WorkflowID(id device.ID) string { return workflowIDPrefix + string(id) }
 
 // The server takes 10,000 signals, 2,000 updates and 51,200 history events of one run.
 const (
-	defaultRunEvents = 10_000 // applied messages, after which a run is continued as new
-	softHistory      = 8_000  // history events, likewise
-	hardHistory      = 20_000 // history events, at which not even a running activity is waited for
-	hardUpdates      = 1_800  // updates, likewise
+	// DefaultRunEvents is how many messages a run applies before it is continued as
+	// new, where Workflow.RunEvents is zero.
+	DefaultRunEvents = 10_000
+
+	softHistory = 8_000  // history events, likewise
+	hardHistory = 20_000 // history events, at which not even a running activity is waited for
+	hardUpdates = 1_800  // updates, likewise
 )
 
 // Models finds a model by its hash.

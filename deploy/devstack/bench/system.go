@@ -12,6 +12,7 @@ import (
 	"devicetwin/deploy/devstack/process"
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/devicefsm"
+	"devicetwin/service"
 	twinclient "devicetwin/workflows/client"
 )
 
@@ -110,11 +111,9 @@ func (s *system) connect(ctx context.Context) (err error) {
 	if s.client, err = s.DialTemporal(ctx, stack.Namespace); err != nil {
 		return err
 	}
-	s.twins = twinclient.New(s.client, stack.Namespace, taskQueue, s.model.Hash())
+	s.twins = twinclient.New(s.client, stack.Namespace, service.DefaultConfig().Temporal.TaskQueue, s.model.Hash())
 	return nil
 }
-
-const taskQueue = "devices" // the default of devicetwin
 
 // close ends everything at once and removes the data: nothing of it is needed
 // any more.

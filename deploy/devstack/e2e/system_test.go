@@ -19,8 +19,9 @@ import (
 const (
 	root      = "../../.."
 	pumpModel = root + "/models/pump.yaml"
-	taskQueue = "devices"
 )
+
+var taskQueue = service.DefaultConfig().Temporal.TaskQueue
 
 // system is a stack with the bridge and the worker in this process.
 type system struct {

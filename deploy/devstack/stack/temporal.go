@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"time"
 
-	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/server/common/authorization"
 	"go.temporal.io/server/common/membership/static"
@@ -97,12 +96,11 @@ func (t *Temporal) awaitReady(ctx context.Context) error {
 		return fmt.Errorf("make a Temporal client: %w", err)
 	}
 	defer c.Close()
-	query := &workflowservice.CountWorkflowExecutionsRequest{Namespace: Namespace, Query: twinclient.SearchAttributesQuery()}
 	for {
 		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
 		_, err := twinclient.AddSearchAttributes(attempt, c.OperatorService(), Namespace)
 		if err == nil {
-			_, err = c.CountWorkflow(attempt, query)
+			err = twinclient.CheckSearchAttributes(attempt, c, Namespace)
 		}
 		cancel()
 		if err == nil {

@@ -117,7 +117,7 @@ func (s setup) once(ctx context.Context) error {
 	if err := s.makeAttributes(ctx); err != nil {
 		return err
 	}
-	return s.use(ctx)
+	return twinclient.CheckSearchAttributes(ctx, s.temporal, s.namespace)
 }
 
 func (s setup) makeNamespace(ctx context.Context) error {
@@ -143,11 +143,6 @@ func (s setup) makeAttributes(ctx context.Context) error {
 		s.log.Info("search attributes created", "names", made)
 	}
 	return err
-}
-
-// use asks for every attribute in one query.
-func (s setup) use(ctx context.Context) error {
-	return twinclient.CheckSearchAttributes(ctx, s.temporal, s.namespace)
 }
 
 func wrap(doing string, err error) error {

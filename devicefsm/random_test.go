@@ -6,9 +6,9 @@ import (
 	"strings"
 	"time"
 
-	"devicetwin/device"
-
 	"pgregory.net/rapid"
+
+	"devicetwin/device"
 )
 
 // Random models and random lives of a device, for the property tests. The

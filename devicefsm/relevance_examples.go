@@ -4,11 +4,11 @@ import (
 	"maps"
 	"slices"
 
-	"devicetwin/device"
-
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
+
+	"devicetwin/device"
 )
 
 // maxExamples bounds the messages that are tried for one event.

@@ -5,9 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"devicetwin/device"
-
 	"pgregory.net/rapid"
+
+	"devicetwin/device"
 )
 
 // compareFiltered runs a random device with all messages, and with only those

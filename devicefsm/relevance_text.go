@@ -5,9 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"devicetwin/device"
-
 	"cel.dev/cel-go/parser"
+
+	"devicetwin/device"
 )
 
 // EventRelevance is what the messages of one event can do to a statechart.

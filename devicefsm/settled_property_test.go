@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"devicetwin/device"
-
 	"pgregory.net/rapid"
+
+	"devicetwin/device"
 )
 
 // randomThresholds draws a model in which settled classes are frequent: regions

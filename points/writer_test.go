@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"devicetwin/internal/testlog"
-
 	"github.com/prometheus/client_golang/prometheus"
+
+	"devicetwin/internal/testlog"
 )
 
 // influxServer answers writes as a test says and keeps the lines it took.

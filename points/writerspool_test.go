@@ -11,9 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"devicetwin/internal/testlog"
-
 	"pgregory.net/rapid"
+
+	"devicetwin/internal/testlog"
 )
 
 // outageServer is down until back is closed.

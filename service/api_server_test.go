@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"devicetwin/api"
+	"devicetwin/internal/testfile"
 )
 
 // serveAPI serves the API alone, while Temporal is unavailable.
@@ -81,7 +82,7 @@ func TestAPIWithTLSAndTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	pair := APIConfig{TokenFile: write(t, "tokens", line+"\n"), CertFile: filepath.Join(dir, "cert"), KeyFile: filepath.Join(dir, "key")}
+	pair := APIConfig{TokenFile: testfile.Write(t, "tokens", line+"\n"), CertFile: filepath.Join(dir, "cert"), KeyFile: filepath.Join(dir, "key")}
 	first := makeCertificate(t, pair, "first")
 	service := serveAPI(t, io.Discard, pair)
 	ask := func(token string) (status int, subject string) {

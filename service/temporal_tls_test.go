@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"devicetwin/internal/testfile"
 )
 
 // authority signs certificates for a test.
@@ -35,7 +37,7 @@ func newAuthority(t *testing.T) *authority {
 	}
 	var der []byte
 	der, a.key = a.sign(a.cert, nil)
-	a.file = write(t, "ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	a.file = testfile.Write(t, "ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
 	return a
 }
 
@@ -67,8 +69,8 @@ func (a *authority) issue(name string) (certFile, keyFile string) {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	return write(a.t, name+".pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))),
-		write(a.t, name+"-key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})))
+	return testfile.Write(a.t, name+".pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))),
+		testfile.Write(a.t, name+"-key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})))
 }
 
 // The connection is mutual TLS: each side checks the other's certificate.
@@ -137,7 +139,7 @@ func TestFaultsOfTemporalTLS(t *testing.T) {
 	if config, err := (TemporalServer{APIKey: "k"}).tlsConfig(); config == nil || err != nil {
 		t.Errorf("with an API key: %v, %v", config, err)
 	}
-	text := write(t, "text.pem", "no certificate")
+	text := testfile.Write(t, "text.pem", "no certificate")
 	_, err := TemporalServer{CAFile: text, CertFile: text}.tlsConfig()
 	for _, says := range []string{"no PEM certificate in " + text, "expected both or neither"} {
 		if err == nil || !strings.Contains(err.Error(), says) {

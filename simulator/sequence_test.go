@@ -4,9 +4,9 @@ import (
 	"testing"
 	"time"
 
-	"devicetwin/device"
-
 	"pgregory.net/rapid"
+
+	"devicetwin/device"
 )
 
 func boot(at time.Duration) device.Message {

@@ -47,7 +47,7 @@ var layers = map[string]layer{
 	"api/apitest": {[]string{"api", "device"}, "a backend in memory"},
 	"api/client":  {[]string{"api", "device"}, "speaks the API's types"},
 
-	"service": {[]string{"api", "bridge", "bridge/ingest", "device", "devicefsm", "internal/codec", "internal/credentials", "internal/figures", "internal/measure",
+	"service": {[]string{"api", "bridge", "bridge/ingest", "device", "devicefsm", "internal/backoff", "internal/codec", "internal/credentials", "internal/figures", "internal/measure",
 		"internal/modelfile", "internal/tlsfiles", "mqtt", "points", "twin", "twin/command", "wire", "workflows/client", "workflows/device"}, "the one place that wires all parts"},
 
 	"internal/version":        {nil, "which build this is"},
@@ -64,6 +64,7 @@ var layers = map[string]layer{
 	"internal/faults":      {nil, "collects errors of settings"},
 	"internal/jsonsize":    {nil, "bounds of encoded JSON"},
 	"internal/text":        {nil, "clips strings for logs"},
+	"internal/testfile":    {nil, "files that tests write"},
 	"internal/testlog":     {nil, "a log that tests can search"},
 	"internal/tlsfiles":    {[]string{"internal/faults"}, "reports every fault of the files"},
 	"internal/measure":     {nil, "names of measurements, shared by writers and dashboards"},

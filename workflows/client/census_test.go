@@ -11,10 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	deviceworkflow "devicetwin/workflows/device"
-
 	"devicetwin/devicefsm"
 	"devicetwin/internal/measure"
+	deviceworkflow "devicetwin/workflows/device"
 )
 
 // slowCounter takes a time for each model, and fails when told to.

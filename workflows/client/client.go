@@ -9,11 +9,11 @@ import (
 	"fmt"
 	"strings"
 
-	"devicetwin/device"
-	deviceworkflow "devicetwin/workflows/device"
-
 	"go.temporal.io/api/serviceerror"
 	temporalclient "go.temporal.io/sdk/client"
+
+	"devicetwin/device"
+	deviceworkflow "devicetwin/workflows/device"
 )
 
 // Client reaches the workflows of devices. Its methods may be called from any

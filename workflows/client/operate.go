@@ -8,15 +8,14 @@ import (
 	"fmt"
 	"time"
 
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	temporalclient "go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
 
 	"devicetwin/device"
 	"devicetwin/twin/command"
 	deviceworkflow "devicetwin/workflows/device"
-
-	"go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/sdk/temporal"
 )
 
 // The methods of this file change one device. Each returns when the change is

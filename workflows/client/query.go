@@ -6,12 +6,11 @@ import (
 	"slices"
 	"time"
 
-	"devicetwin/device"
-	deviceworkflow "devicetwin/workflows/device"
-
+	"go.temporal.io/api/enums/v1"
 	temporalclient "go.temporal.io/sdk/client"
 
-	"go.temporal.io/api/enums/v1"
+	"devicetwin/device"
+	deviceworkflow "devicetwin/workflows/device"
 )
 
 // Describe returns the device as its workflow sees it. Its error wraps

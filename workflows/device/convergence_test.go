@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"devicetwin/device"
-
 	"go.temporal.io/sdk/activity"
+
+	"devicetwin/device"
 )
 
 const watchingModel = `

@@ -6,9 +6,9 @@ import (
 	"reflect"
 	"testing"
 
-	"devicetwin/device"
-
 	"pgregory.net/rapid"
+
+	"devicetwin/device"
 )
 
 func numbered(epoch int64, seq uint64) device.Message {

@@ -6,11 +6,11 @@ import (
 	"slices"
 	"time"
 
-	"devicetwin/device"
-	"devicetwin/devicefsm"
-
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
+
+	"devicetwin/device"
+	"devicetwin/devicefsm"
 )
 
 // invokeKind carries out an invoke of a model: it begins what the model's src names,

@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"time"
 
+	"go.temporal.io/sdk/workflow"
+
 	"devicetwin/device"
 	"devicetwin/devicefsm"
-
-	"go.temporal.io/sdk/workflow"
 )
 
 // run is a run in progress. Only the workflow's main coroutine touches it;

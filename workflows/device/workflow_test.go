@@ -9,12 +9,12 @@ import (
 	"testing"
 	"time"
 
-	"devicetwin/device"
-	"devicetwin/devicefsm"
-
 	"github.com/stretchr/testify/mock"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/workflow"
+
+	"devicetwin/device"
+	"devicetwin/devicefsm"
 )
 
 func TestCrashLoopIsReprovisioned(t *testing.T) {

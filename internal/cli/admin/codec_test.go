@@ -2,11 +2,12 @@ package admin
 
 import (
 	"context"
-	"devicetwin/internal/cli"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
+
+	"devicetwin/internal/cli"
 )
 
 func TestCodecKey(t *testing.T) {

@@ -2,12 +2,13 @@ package admin
 
 import (
 	"context"
-	"devicetwin/internal/cli"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"time"
+
+	"devicetwin/internal/cli"
 )
 
 // healthCommand is "devicetwin health": what a container runs to find out about

@@ -1,10 +1,11 @@
 package admin
 
 import (
-	"devicetwin/internal/cli"
 	"net/http"
 	"net/http/httptest"
 	"testing"
+
+	"devicetwin/internal/cli"
 )
 
 func TestHealth(t *testing.T) {

@@ -3,14 +3,14 @@ package admin
 import (
 	"bytes"
 	"context"
-	"devicetwin/api"
-	"devicetwin/internal/cli"
-	"devicetwin/service"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"devicetwin/api"
+	"devicetwin/internal/cli"
+	"devicetwin/internal/testfile"
+	"devicetwin/service"
 )
 
 func grammar() *Commands {
@@ -25,22 +25,13 @@ func run(args ...string) (status int, stdout, stderr string) {
 	return status, out.String(), err.String()
 }
 
-func write(t *testing.T, name, content string) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
-}
-
 func TestTokenNew(t *testing.T) {
 	status, stdout, _ := run("token", "new", "ops", "--scope", "read,operate")
 	lines := strings.Split(strings.TrimSpace(stdout), "\n")
 	if status != cli.ExitOK || len(lines) != 2 {
 		t.Fatalf("status %d\n%s", status, stdout)
 	}
-	tokens, err := api.OpenTokens(write(t, "tokens", lines[1]+"\n"), slog.New(slog.DiscardHandler))
+	tokens, err := api.OpenTokens(testfile.Write(t, "tokens", lines[1]+"\n"), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

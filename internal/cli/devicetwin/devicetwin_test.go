@@ -2,13 +2,9 @@ package devicetwin
 
 import (
 	"bytes"
-	"devicetwin/internal/cli"
-	"devicetwin/internal/cli/simulate"
-	"devicetwin/service"
 	"encoding/json"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -16,6 +12,11 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"devicetwin/internal/cli"
+	"devicetwin/internal/cli/simulate"
+	"devicetwin/internal/testfile"
+	"devicetwin/service"
 )
 
 const pump = "../../../models/pump.yaml"
@@ -26,18 +27,9 @@ func run(args ...string) (status int, stdout, stderr string) {
 	return status, out.String(), err.String()
 }
 
-func write(t *testing.T, name, content string) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
-}
-
 func TestExitStatuses(t *testing.T) {
-	broken := write(t, "broken.yaml", "model: x\ninital: a\nstates: {a: {on: {go: nowhere}}}\n")
-	unknown := write(t, "unknown.yaml", "model: x\ninitial: a\nstates: {a: {invoke: {src: fly, onDone: b}}, b: {}}\n")
+	broken := testfile.Write(t, "broken.yaml", "model: x\ninital: a\nstates: {a: {on: {go: nowhere}}}\n")
+	unknown := testfile.Write(t, "unknown.yaml", "model: x\ninitial: a\nstates: {a: {invoke: {src: fly, onDone: b}}, b: {}}\n")
 	for _, tt := range []struct {
 		name string
 		args []string
@@ -82,7 +74,7 @@ func TestREADMEShowsThePump(t *testing.T) {
 }
 
 func TestConfigurationFile(t *testing.T) {
-	good := write(t, "good.yaml", "mqtt: {url: [\"tcp://one:1\", \"tcp://two:2\"], topic_prefix: things}\nlog-level: debug\nduration: 1d12h\nbridge:\n  window: 17\nworker:\n  notify: {on_call: \"https://example.org/hook?a=b\"}\n")
+	good := testfile.Write(t, "good.yaml", "mqtt: {url: [\"tcp://one:1\", \"tcp://two:2\"], topic_prefix: things}\nlog-level: debug\nduration: 1d12h\nbridge:\n  window: 17\nworker:\n  notify: {on_call: \"https://example.org/hook?a=b\"}\n")
 	var got struct {
 		service.Config `embed:""`
 		Fleet          simulate.FleetConfig `embed:""`
@@ -112,7 +104,7 @@ func TestConfigurationFile(t *testing.T) {
 }
 
 func TestConfigurationFaultsComeAtOnce(t *testing.T) {
-	bad := write(t, "bad.yaml", "mqtt: {ulr: x}\nbridge-window: many\nlog: {level: loud}\ndrain: soon\n")
+	bad := testfile.Write(t, "bad.yaml", "mqtt: {ulr: x}\nbridge-window: many\nlog: {level: loud}\ndrain: soon\n")
 	status, _, stderr := run("run", "--config", bad)
 	if status != cli.ExitUsage {
 		t.Errorf("exit status %d, want %d", status, cli.ExitUsage)
@@ -158,7 +150,7 @@ func TestCompletion(t *testing.T) {
 }
 
 func TestAPISettings(t *testing.T) {
-	tokens := write(t, "tokens", "nonsense\n")
+	tokens := testfile.Write(t, "tokens", "nonsense\n")
 	for _, tt := range []struct {
 		args []string
 		says string
@@ -183,7 +175,7 @@ func TestAPISettings(t *testing.T) {
 }
 
 func TestFaultsOfKeysAreUsage(t *testing.T) {
-	bad := write(t, "keys", "k1 short\n")
+	bad := testfile.Write(t, "keys", "k1 short\n")
 	for _, args := range [][]string{
 		{"codec", "serve"},
 		{"codec", "serve", "--temporal-keys", bad},

@@ -1,14 +1,16 @@
 package devicetwin
 
 import (
-	"devicetwin/internal/cli"
 	"io"
 	"strings"
 	"testing"
+
+	"devicetwin/internal/cli"
+	"devicetwin/internal/testfile"
 )
 
 func TestSecretsFromFiles(t *testing.T) {
-	secret, empty := write(t, "secret", "s3cret with spaces \n"), write(t, "empty", "\n")
+	secret, empty := testfile.Write(t, "secret", "s3cret with spaces \n"), testfile.Write(t, "empty", "\n")
 	var grammar *commandLine
 	parse := func(args ...string) error {
 		grammar = newCommandLine()

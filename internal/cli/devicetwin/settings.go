@@ -1,10 +1,11 @@
 package devicetwin
 
 import (
-	"devicetwin/internal/cli"
 	"io"
 	"maps"
 	"slices"
+
+	"devicetwin/internal/cli"
 )
 
 // Environment is every environment variable that some command reads, in order:

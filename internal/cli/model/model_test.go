@@ -3,13 +3,14 @@ package model
 import (
 	"bytes"
 	"context"
-	"devicetwin/internal/cli"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"devicetwin/internal/cli"
 )
 
 // runModel runs "devicetwin model" with arguments and standard input.

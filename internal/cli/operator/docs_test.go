@@ -3,12 +3,13 @@ package operator
 import (
 	"bytes"
 	"context"
-	"devicetwin/internal/cli"
 	"os"
 	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
+
+	"devicetwin/internal/cli"
 )
 
 var console = regexp.MustCompile("(?s)```console\n(.*?)```\n")

@@ -21,6 +21,7 @@ import (
 	"devicetwin/api/client"
 	"devicetwin/device"
 	"devicetwin/internal/cli"
+	"devicetwin/internal/testfile"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata")
@@ -30,15 +31,6 @@ func run(args ...string) (status int, stdout, stderr string) {
 	var out, err bytes.Buffer
 	status = cli.Execute(context.Background(), new(Commands), "devicetwin", "", args, &out, &err)
 	return status, out.String(), err.String()
-}
-
-func write(t *testing.T, name, content string) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
 }
 
 // serveFleet serves the API of a fleet in memory, and points the commands there.
@@ -62,7 +54,7 @@ func serveFleet(t *testing.T, change ...func(*api.Options)) (*apitest.Backend, *
 
 // What the commands print, for people and for programs, and how they end.
 func TestOperatorsCommands(t *testing.T) {
-	patch := write(t, "patch.json", `{"net": {"ip": "10.0.0.7"}, "big": 12345678901234567890}`)
+	patch := testfile.Write(t, "patch.json", `{"net": {"ip": "10.0.0.7"}, "big": 12345678901234567890}`)
 	serveFleet(t)
 	var got strings.Builder
 	for _, line := range []string{
@@ -126,7 +118,7 @@ func TestCommandsNeedATokenWhereOneIsAsked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tokens, err := api.OpenTokens(write(t, "tokens", line+"\n"), slog.New(slog.DiscardHandler))
+	tokens, err := api.OpenTokens(testfile.Write(t, "tokens", line+"\n"), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package simulate
 import (
 	"context"
 	"crypto/tls"
+	"encoding/pem"
 	"io"
 	"net"
 	"net/http"
@@ -11,8 +12,6 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
-
-	"encoding/pem"
 
 	"devicetwin/internal/cli"
 	"devicetwin/service"

@@ -32,6 +32,9 @@ const (
 	EventAlive        = "device.alive"  // received again after device.silent
 	EventSequenceGap  = "sequence.gap"  // numbers were skipped: data {epoch, from, to, missing}
 	EventSequenceLate = "sequence.late" // a number arrived after a higher one: data {epoch, seq}
+	// EventSequenceRestarted is that of a device that numbers from the beginning again
+	// without a higher epoch: data {epoch, seq, last_epoch, last_seq}.
+	EventSequenceRestarted = "sequence.restarted"
 
 	EventReportedChanged = "twin.reported.changed" // data {shadow, version, paths}
 	EventDesiredChanged  = "twin.desired.changed"  // data {shadow, version, paths}
@@ -42,6 +45,9 @@ const (
 	// MessageSeen is the name of a system message that only renews liveness;
 	// it becomes no event.
 	MessageSeen = "device.seen"
+	// MessageFault is the name of a system message that reports the faults of
+	// messages that were not delivered themselves; it becomes no event.
+	MessageFault = "device.fault"
 )
 
 // Message is one JSON object that a device published, or that the service made
@@ -56,6 +62,9 @@ type Message struct {
 	Data map[string]any `json:"data,omitempty"`
 	// Time is when the service received the message, UTC, milliseconds.
 	Time time.Time `json:"t"`
+	// Sent is when the device says that it sent the message, UTC, milliseconds; zero
+	// if it does not say, or cannot be believed. See At.
+	Sent time.Time `json:"ts,omitzero"`
 
 	// Epoch and Seq are the device's own numbering: Epoch rises when the device
 	// starts numbering again, Seq rises by one for each message, from 1. Seq 0
@@ -72,6 +81,32 @@ type Message struct {
 
 	// Twin is the request itself on ChannelTwin, and nil elsewhere.
 	Twin *TwinRequest `json:"twin,omitempty"`
+
+	// Faults are what is wrong with the message, as far as it was seen on its way:
+	// without At and Topic, which are those of the message. On MessageFault they are
+	// those of other messages, and complete.
+	Faults []Fault `json:"faults,omitempty"`
+}
+
+// At is the time of the message as an event: the device's own where it can be
+// believed, else that of its arrival.
+func (m Message) At() time.Time {
+	if m.Sent.IsZero() {
+		return m.Time
+	}
+	return m.Sent
+}
+
+// Topic is the message's topic below that of its device, without the shadow
+// protocol's and the service's own.
+func (m Message) Topic() string {
+	switch m.Channel {
+	case ChannelEvents:
+		return "events/" + m.Name
+	case ChannelAck:
+		return "commands/" + m.Name + "/ack"
+	}
+	return string(m.Channel)
 }
 
 // LeftOut are messages of a device that were not sent to its workflow because

@@ -92,7 +92,7 @@ func (m *Model) Classify(msg device.Message) (name string, ok bool) {
 	}
 	switch msg.Channel {
 	case device.ChannelEvents, device.ChannelSystem:
-		if msg.Name != device.MessageSeen {
+		if msg.Name != device.MessageSeen && msg.Name != device.MessageFault {
 			name = msg.Name
 		}
 	case device.ChannelAck:

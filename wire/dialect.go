@@ -88,13 +88,17 @@ func Reasons() []Reason {
 type Refused struct {
 	Reason Reason
 	Detail string
+	// ID is the device that the message is of, where that could be read: it shows
+	// that the device is up. Topic is as device.Message.Topic.
+	ID    device.ID
+	Topic string
 }
 
 func (r *Refused) Error() string { return string(r.Reason) + ": " + r.Detail }
 
 // Refuse makes a refusal with a formatted detail.
 func Refuse(reason Reason, format string, args ...any) *Refused {
-	return &Refused{reason, fmt.Sprintf(format, args...)}
+	return &Refused{Reason: reason, Detail: fmt.Sprintf(format, args...)}
 }
 
 // StatusTopic is where a bridge publishes its status, retained.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"devicetwin/device"
 	"devicetwin/internal/figures"
 	"devicetwin/internal/measure"
 	"devicetwin/wire"
@@ -24,6 +25,7 @@ type Counts struct {
 	BatchMessages, DeliverSeconds, WaitSeconds prometheus.Histogram
 
 	DeadLetters map[wire.Reason]*atomic.Uint64
+	Faults      map[device.FaultReason]*atomic.Uint64
 }
 
 var latencyBuckets = []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10}
@@ -50,6 +52,8 @@ func NewCounts(s *figures.Set) *Counts {
 		Outage:           s.Flag("temporal_outage", "1 while signals fail; one at a time is tried.", field("temporal_outage")),
 
 		DeadLetters: figures.Counters(s, "dead_letters_total", "reason", Reasons(), "Rejected messages, by reason.", field("dead_letters")),
+
+		Faults: figures.Counters(s, "faults_total", "reason", device.FaultReasons(), "Messages, or parts of them, without effect or with another one than was meant, by reason.", field("faults")),
 
 		TooLate:       s.Counter("too_late_total", "Messages not signalled because they are older than everything that this bridge knows of their device: another bridge may have left them out."),
 		UnknownModels: s.Counter("unknown_models_total", "Birth messages that name a model that this bridge does not have."),

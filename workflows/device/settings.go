@@ -29,6 +29,8 @@ const DefaultShadows = 10
 // runSettings are what a run was started with. They are recorded in the run,
 // because it must replay with the settings that it had.
 type runSettings struct {
+	// Rules is the version of the rules by which the run goes: see rules.
+	Rules      int            `json:"rules,omitempty"`
 	RunEvents  int            `json:"run_events"`
 	Limits     twin.Limits    `json:"limits"`
 	Shadows    int            `json:"shadows"`
@@ -37,8 +39,23 @@ type runSettings struct {
 	Commands   command.Limits `json:"commands"`
 }
 
+// Versions of the rules by which a run goes. A change of what a message does to a
+// run gets a version here; a run that was begun under an earlier one keeps to it
+// until it is continued as new, because it must replay as it was.
+const (
+	// rulesMessages: events have their device's time, numberings may begin again,
+	// every arrival is a sign of life, and faults leave at once.
+	rulesMessages = 1
+
+	rulesNow = rulesMessages
+)
+
+// follows reports whether the run goes by the rules of this version.
+func (d *run) follows(rules int) bool { return d.settings.Rules >= rules }
+
 func (w *Workflow) settings() runSettings {
 	s := runSettings{
+		Rules:     rulesNow,
 		RunEvents: w.RunEvents, Limits: w.Twin.Limits, Shadows: w.Twin.Shadows,
 		Retain: w.Twin.Retain, Properties: w.Twin.Properties, Commands: command.DefaultLimits(),
 	}

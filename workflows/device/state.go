@@ -84,6 +84,10 @@ type State struct {
 	Faults []string `json:"faults,omitempty"`
 	// FaultCount counts all of them.
 	FaultCount uint64 `json:"fault_count,omitempty"`
+	// Reports are the newest faults of what the device sent, newest last, and
+	// ReportCount counts all of them.
+	Reports     []device.Fault `json:"reports,omitempty"`
+	ReportCount uint64         `json:"report_count,omitempty"`
 
 	// Twins are the device's shadows, by name; the classic one has none.
 	Twins []Shadow `json:"twins,omitempty"`
@@ -130,6 +134,26 @@ type appliedOperation struct {
 }
 
 const keptFaults = 8
+
+// keptReports bounds Reports.
+const keptReports = 16
+
+// report keeps a fault of what the device sent. The same one again in a row only
+// counts.
+func (s *State) report(f device.Fault) {
+	f.Detail, f.Value = clippedText(f.Detail, device.MaxFaultDetail), clippedText(f.Value, device.MaxFaultValue)
+	s.ReportCount += max(1, f.Count)
+	if n := len(s.Reports); n > 0 {
+		last := &s.Reports[n-1]
+		if last.Reason == f.Reason && last.Topic == f.Topic && last.Detail == f.Detail {
+			f.Count = max(1, f.Count) + max(1, last.Count)
+			*last = f
+			return
+		}
+	}
+	kept := append(slices.Clone(s.Reports), f)
+	s.Reports = kept[max(0, len(kept)-keptReports):]
+}
 
 func (s *State) noteFaults(faults []string) {
 	if len(faults) == 0 {

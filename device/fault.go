@@ -1,0 +1,56 @@
+package device
+
+import "time"
+
+// Fault is something that a device sent and that had no effect, or not the effect
+// that was meant.
+type Fault struct {
+	// At is when the service received it, UTC.
+	At time.Time `json:"at"`
+	// Topic is that of the message below the device's own: "telemetry",
+	// "events/door", "commands/reboot/ack".
+	Topic  string      `json:"topic,omitempty"`
+	Reason FaultReason `json:"reason"`
+	// Detail says for people what was expected and what was found.
+	Detail string `json:"detail,omitempty"`
+	// Value is what was sent, as JSON, or the beginning of it.
+	Value string `json:"value,omitempty"`
+	// Count is how often the same came in a row, where that is more than once; At is
+	// then when it came last.
+	Count uint64 `json:"count,omitempty"`
+}
+
+// Bounds of a Fault, in bytes.
+const (
+	MaxFaultDetail = 256
+	MaxFaultValue  = 128
+)
+
+// FaultReason says what was wrong, for figures.
+type FaultReason string
+
+// The reasons of faults.
+const (
+	FaultExpression     FaultReason = "expression"      // a when, guard, where or action that failed on the message
+	FaultUnknownStatus  FaultReason = "unknown_status"  // a word on the status topic that says neither online nor offline
+	FaultUnknownAck     FaultReason = "unknown_ack"     // a status in an acknowledgement that says nothing
+	FaultUnknownCommand FaultReason = "unknown_command" // an acknowledgement of a command that is not known
+	FaultLateAck        FaultReason = "late_ack"        // an acknowledgement of a command that had ended
+	FaultTime           FaultReason = "time"            // a ts that cannot be read, or not believed
+	FaultNotText        FaultReason = "not_text"        // firmware or site that is not a string
+	FaultUnknownModel   FaultReason = "unknown_model"   // a birth names a model that is not loaded
+	FaultUnknownEvent   FaultReason = "unknown_event"   // an event that no model knows
+	FaultTooLate        FaultReason = "too_late"        // older than all that is known, and not applied for that
+	FaultRestarted      FaultReason = "restarted"       // the device began to number from the start again
+	FaultPoint          FaultReason = "point"           // InfluxDB refused a value or a point
+	FaultTooManyFields  FaultReason = "too_many_fields" // a point has room for fewer
+	FaultRefused        FaultReason = "refused"         // became a dead letter; the detail names its reason
+)
+
+// FaultReasons lists every reason.
+func FaultReasons() []FaultReason {
+	return []FaultReason{
+		FaultExpression, FaultUnknownStatus, FaultUnknownAck, FaultUnknownCommand, FaultLateAck, FaultTime, FaultNotText,
+		FaultUnknownModel, FaultUnknownEvent, FaultTooLate, FaultRestarted, FaultPoint, FaultTooManyFields, FaultRefused,
+	}
+}

@@ -66,6 +66,11 @@ type Message struct {
 	// if it does not say, or cannot be believed. See At.
 	Sent time.Time `json:"ts,omitzero"`
 
+	// Connection is what a message on ChannelStatus says of the device's connection,
+	// by the words that its source knows: Online, Offline or ConnectionUnknown. Empty
+	// is that of a source that knows no words: see Says.
+	Connection string `json:"conn,omitempty"`
+
 	// Epoch and Seq are the device's own numbering: Epoch rises when the device
 	// starts numbering again, Seq rises by one for each message, from 1. Seq 0
 	// means that the device does not number its messages.
@@ -160,6 +165,21 @@ type Delivery struct {
 	Start bool
 }
 
+// Says is what the message says of the device's connection: Online, Offline,
+// ConnectionUnknown, or nothing on channels other than ChannelStatus. Without
+// Connection, only the exact status "offline" is Offline, and any other is Online.
+func (m Message) Says() string {
+	switch {
+	case m.Channel != ChannelStatus:
+		return ""
+	case m.Connection != "":
+		return m.Connection
+	case m.Data["status"] == Offline:
+		return Offline
+	}
+	return Online
+}
+
 // Alive reports whether the message shows that the device itself is up. A last
 // will (status "offline") is published by the broker, not by the device, and a
 // sequence observation is only made with a message that counts on its own.
@@ -167,7 +187,7 @@ type Delivery struct {
 func (m Message) Alive() bool {
 	switch m.Channel {
 	case ChannelStatus:
-		return m.Data["status"] != Offline
+		return m.Says() != Offline
 	case ChannelSystem:
 		return m.Name == MessageSeen
 	case ChannelTwin: // also applications send these

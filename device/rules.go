@@ -9,12 +9,6 @@ import (
 	"unicode/utf8"
 )
 
-// The states of a device's connection.
-const (
-	Online  = "online"
-	Offline = "offline"
-)
-
 // Bounds of the names and values that devices and operators choose.
 const (
 	MaxTags      = 32  // of one entity

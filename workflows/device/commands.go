@@ -70,7 +70,8 @@ func (d *run) recordAck(m device.Message) {
 
 // observe takes over what a message shows of the device's connection.
 func (d *run) observe(m device.Message) {
-	if m.Channel == device.ChannelStatus && m.Data["status"] == device.Offline {
+	says := m.Says()
+	if says == device.Offline {
 		d.state.Connection = device.Offline
 		return
 	}
@@ -79,6 +80,9 @@ func (d *run) observe(m device.Message) {
 	}
 	if m.Time.After(d.state.Seen) {
 		d.state.Seen = m.Time
+	}
+	if says == device.ConnectionUnknown {
+		return // the device is up, and says nothing of its connection
 	}
 	if m.Channel == device.ChannelStatus || d.state.Connection == device.Offline {
 		d.back = true

@@ -68,6 +68,9 @@ func (d *run) apply(ctx workflow.Context, batch device.Batch) {
 	d.state.Batch = batch.ID
 	started := workflow.GetInfo(ctx).GetCurrentHistoryLength()
 	for _, m := range batch.Messages {
+		if !d.follows(rulesMessages) {
+			m.Connection = "" // the run began when only the exact word counted
+		}
 		v := d.state.Delivery.Admit(m)
 		if v == duplicate {
 			continue

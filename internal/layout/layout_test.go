@@ -62,6 +62,7 @@ var layers = map[string]layer{
 
 	"internal/backoff":     {nil, "waits between attempts"},
 	"internal/faults":      {nil, "collects errors of settings"},
+	"internal/jsonobject":  {nil, "reads encoded JSON without decoding it"},
 	"internal/jsonsize":    {nil, "bounds of encoded JSON"},
 	"internal/text":        {nil, "clips strings for logs"},
 	"internal/testfile":    {nil, "files that tests write"},

@@ -15,10 +15,11 @@ import (
 	"devicetwin/wire"
 )
 
-// PointWriter takes points of time series; *points.Writer is one. WritePoint
-// never blocks, and may read fields until the point is written.
+// PointWriter takes telemetry; *points.Writer is one. WriteReading takes the members
+// of an encoded JSON object, except for some. It never blocks, and may read the
+// object until the point is written.
 type PointWriter interface {
-	WritePoint(measurement string, tags map[string]string, fields map[string]any, at time.Time)
+	WriteReading(model, device string, object []byte, except []string, at time.Time)
 }
 
 // MessagePublisher publishes an MQTT message and returns nil once the broker

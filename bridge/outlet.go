@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"devicetwin/bridge/ingest"
-	"devicetwin/internal/measure"
 	"devicetwin/internal/text"
 	"devicetwin/wire"
 )
@@ -84,12 +83,15 @@ func newOutlet(cfg Config, deps Deps, counts *counters, log *slog.Logger) *outle
 	}
 }
 
+// notReadings are the members of a message that are not telemetry.
+var notReadings = wire.ReservedKeys()
+
 // Point writes the telemetry of a message.
 func (o *outlet) Point(p ingest.Point) {
 	if o.points == nil {
 		return
 	}
-	o.points.WritePoint(p.Model, map[string]string{measure.TagDevice: p.ID.Name(), measure.TagModel: p.Model}, p.Data, p.Time)
+	o.points.WriteReading(p.Model, p.ID.Name(), p.Object, notReadings, p.Time)
 }
 
 // DeadLetter publishes a dead letter, if there is room for it.

@@ -56,8 +56,8 @@ func FuzzPoint(f *testing.F) {
 		}
 		received, _ := dialect.Decode("devices/d/telemetry", payload, false, time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
 		for _, r := range received {
-			p := points.Point{Measurement: "m", Tags: map[string]string{"device": string(r.ID)}, Fields: r.Message.Data, Time: r.PointTime}
-			if line, ok := p.Line(); ok && (!utf8.ValidString(line) || !strings.HasPrefix(line, "m")) {
+			p := points.Reading{Model: "m", Device: string(r.ID), Object: r.Object, Except: notReadings, Time: r.PointTime}
+			if line, ok := p.Line(); ok && (!utf8.ValidString(line) || !strings.HasPrefix(line, "m,device=d,model=m ")) {
 				t.Fatalf("line %q", line)
 			}
 		}

@@ -23,6 +23,9 @@ type collector struct {
 	start   func(batch) // begins a request; its result comes to sent
 	results chan error
 
+	flat flattener
+	text []byte // a line that is being written
+
 	flush, again *time.Timer
 	lostAt       time.Time // zero: InfluxDB accepts points
 	diskLostAt   time.Time // zero: the spool can be written
@@ -98,7 +101,7 @@ func (c *collector) safe() bool { return c.head.stored && c.w.spool.holds() }
 // take adds a point to the batch that is being filled.
 func (c *collector) take(p queued) {
 	c.w.counts.intakeBytes.Add(int64(-p.size))
-	line, ok := p.line(p.size)
+	line, ok := c.line(&p)
 	if !ok {
 		return
 	}
@@ -112,6 +115,24 @@ func (c *collector) take(p queued) {
 	c.account(1, len(line)+1)
 	if len(c.filling.lines) >= c.w.cfg.BatchPoints {
 		c.enqueue()
+	}
+}
+
+// line writes a point.
+func (c *collector) line(p *queued) (line string, ok bool) {
+	if p.object == nil {
+		return p.line(p.size)
+	}
+	if c.text, ok = c.flat.line(c.text[:0], p.reading(), c.refuse); !ok {
+		return "", false
+	}
+	return string(c.text), true
+}
+
+// refuse reports something of a device that was refused.
+func (c *collector) refuse(r Refusal) {
+	if report := c.w.refused.Load(); report != nil {
+		(*report)(r)
 	}
 }
 

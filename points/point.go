@@ -12,10 +12,8 @@ import (
 	"devicetwin/internal/jsonsize"
 )
 
-// maxFields bounds the fields of one point.
-const maxFields = 256
-
-// Point is one point of a time series.
+// Point is one point of a time series of the service's own. What a device measured
+// is a Reading.
 type Point struct {
 	Measurement string
 	Tags        map[string]string // those with an empty name or value are left out
@@ -41,49 +39,41 @@ func (p Point) size() int {
 func (p Point) Line() (line string, ok bool) { return p.line(p.size()) }
 
 func (p Point) line(size int) (line string, ok bool) {
-	var b strings.Builder
-	b.Grow(size)
-	writeName(&b, p.Measurement, ", ")
+	b := appendName(make([]byte, 0, size), p.Measurement, ", ")
 	for _, key := range slices.Sorted(maps.Keys(p.Tags)) {
 		if key == "" || p.Tags[key] == "" {
 			continue // line protocol has no empty tags
 		}
-		b.WriteByte(',')
-		writeName(&b, key, ",= ")
-		b.WriteByte('=')
-		writeName(&b, p.Tags[key], ",= ")
+		b = append(appendName(append(b, ','), key, ",= "), '=')
+		b = appendName(b, p.Tags[key], ",= ")
 	}
-	n := writeFields(&b, "", p.Fields, 0)
+	b, n := appendFields(b, "", p.Fields, 0)
 	if n == 0 {
 		return "", false
 	}
-	b.WriteByte(' ')
-	b.WriteString(strconv.FormatInt(p.Time.UnixNano(), 10))
-	return b.String(), true
+	return string(strconv.AppendInt(append(b, ' '), p.Time.UnixNano(), 10)), true
 }
 
-// writeFields writes fields after n others and returns how many there are then.
-func writeFields(b *strings.Builder, prefix string, fields map[string]any, n int) int {
+// appendFields appends fields after n others and returns how many there are then.
+func appendFields(b []byte, prefix string, fields map[string]any, n int) ([]byte, int) {
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		if nested, ok := fields[key].(map[string]any); ok {
-			n = writeFields(b, prefix+key+".", nested, n)
+			b, n = appendFields(b, prefix+key+".", nested, n)
 			continue
 		}
 		value, ok := fieldValue(fields[key])
-		if !ok || prefix+key == "" || n == maxFields {
+		if !ok || prefix+key == "" || n == MaxFields {
 			continue
 		}
 		separator := byte(',')
 		if n == 0 {
 			separator = ' '
 		}
-		b.WriteByte(separator)
-		writeName(b, prefix+key, ",= ")
-		b.WriteByte('=')
-		b.WriteString(value)
+		b = append(appendName(append(b, separator), prefix+key, ",= "), '=')
+		b = append(b, value...)
 		n++
 	}
-	return n
+	return b, n
 }
 
 // fieldValue is a value in line protocol. All integers are signed, because
@@ -111,20 +101,3 @@ func fieldValue(v any) (text string, ok bool) {
 }
 
 var stringEscaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
-
-// writeName writes a measurement, tag or key with the given characters
-// escaped. A backslash escapes what follows it and has no escape itself, and a
-// line end would end the point: both are replaced.
-func writeName(b *strings.Builder, name, special string) {
-	for i := 0; i < len(name); i++ {
-		switch c := name[i]; {
-		case c == '\\' || c < ' ':
-			b.WriteByte('_')
-		case strings.IndexByte(special, c) >= 0:
-			b.WriteByte('\\')
-			b.WriteByte(c)
-		default:
-			b.WriteByte(c)
-		}
-	}
-}

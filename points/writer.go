@@ -30,15 +30,24 @@ type Writer struct {
 	wait   func(attempt int) time.Duration
 	spool  *spool // nil: there is none
 
-	intake chan queued
-	closed atomic.Bool
-	counts *counts
+	intake  chan queued
+	closed  atomic.Bool
+	counts  *counts
+	refused atomic.Pointer[func(Refusal)]
 }
 
-// queued is a point that waits for the collector.
+// queued is a point that waits for the collector, or a reading: with its model as
+// the measurement, and its time.
 type queued struct {
 	Point
-	size int
+	device string
+	object []byte // of a reading; nil: it is a point
+	except []string
+	size   int
+}
+
+func (q *queued) reading() Reading {
+	return Reading{q.Measurement, q.device, q.object, q.except, q.Time}
 }
 
 // intakePoints is how many points may wait for the collector: for some seconds
@@ -97,8 +106,20 @@ func (w *Writer) WritePoint(measurement string, tags map[string]string, fields m
 // Write takes a point. It may be called from any goroutine and never blocks: a
 // point for which there is no room is dropped and counted. The maps are read
 // later and must not be changed any more.
-func (w *Writer) Write(point Point) {
-	p := queued{point, point.size()}
+func (w *Writer) Write(point Point) { w.enqueue(queued{Point: point, size: point.size()}) }
+
+// WriteReading takes what a device measured: see Reading. It is as Write, for callers
+// that declare the interface they need without this package's types.
+func (w *Writer) WriteReading(model, device string, object []byte, except []string, at time.Time) {
+	r := Reading{model, device, object, except, at}
+	w.enqueue(queued{Point{Measurement: model, Time: at}, device, object, except, r.size()})
+}
+
+// OnRefused says who is told what of readings is refused, from now on. Report is called
+// from the writer's goroutine, and must not block.
+func (w *Writer) OnRefused(report func(Refusal)) { w.refused.Store(&report) }
+
+func (w *Writer) enqueue(p queued) {
 	waiting := w.counts.intakeBytes.Add(int64(p.size))
 	if !w.closed.Load() && waiting <= int64(w.intakeLimit()) {
 		select {

@@ -371,7 +371,7 @@ func TestLineProtocol(t *testing.T) {
 		many[fmt.Sprint(i)] = 1.0
 	}
 	line, _ := Point{"n", nil, many, at}.Line()
-	if n := strings.Count(line, "="); n != maxFields {
+	if n := strings.Count(line, "="); n != MaxFields {
 		t.Errorf("%d fields", n)
 	}
 }

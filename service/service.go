@@ -165,12 +165,20 @@ func (s *Service) startParts(p Plan, temporal client.Client, models []*devicefsm
 	return checks, nil
 }
 
+// pointWriter takes the points of all parts.
+type pointWriter interface {
+	deviceworkflow.PointWriter
+	bridge.PointWriter
+}
+
 // discard takes the points of a service that writes none.
 type discard struct{}
 
 func (discard) WritePoint(string, map[string]string, map[string]any, time.Time) {}
 
-func (s *Service) startPoints(c points.Config, metrics prometheus.Registerer) (deviceworkflow.PointWriter, error) {
+func (discard) WriteReading(string, string, []byte, []string, time.Time) {}
+
+func (s *Service) startPoints(c points.Config, metrics prometheus.Registerer) (pointWriter, error) {
 	if c.URL == "" {
 		return discard{}, nil
 	}

@@ -104,7 +104,7 @@ func decodeObject(to *Received, a address, object json.RawMessage, place int, du
 		published = believable(ts, at)
 	}
 	delete(data, "ts")
-	to.ID = a.id
+	to.ID, to.Object = a.id, object
 	to.Message = device.Message{
 		Channel: a.channel, Name: a.name, Data: data, Time: at, Epoch: epoch, Seq: uint64(seq), Redelivered: dup,
 	}

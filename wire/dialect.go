@@ -35,11 +35,17 @@ type Dialect interface {
 type Received struct {
 	ID      device.ID
 	Message device.Message
+	// Object is the message as it was encoded, if it is a JSON object: part of the
+	// payload. It includes the members ReservedKeys.
+	Object []byte
 	// PointTime is the time of the message's point, if it is telemetry: the
 	// device's own, if it gives one that can be believed, else that of the arrival.
 	// Two messages of a device never have the same.
 	PointTime time.Time
 }
+
+// ReservedKeys are the members of a message that are not its data.
+func ReservedKeys() []string { return []string{"epoch", "seq", "ts"} }
 
 // Command is a request to a device.
 type Command struct {

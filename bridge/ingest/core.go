@@ -69,10 +69,10 @@ type outgoing[T any] struct {
 
 // Point is the telemetry of one message.
 type Point struct {
-	ID    device.ID
-	Model string // its name
-	Data  map[string]any
-	Time  time.Time
+	ID     device.ID
+	Model  string // its name
+	Object []byte // encoded, with wire.ReservedKeys
+	Time   time.Time
 }
 
 // DeadLetter is an arrival that was refused.

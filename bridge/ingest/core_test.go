@@ -384,9 +384,9 @@ func TestTelemetryBecomesPoints(t *testing.T) {
 	b.deliver("devices/d/telemetry", fmt.Sprintf(`[{"t":1},{"t":2},{"t":3,"ts":%d,"epoch":1,"seq":17}]`, ms-1000), "", false)
 	b.deliver("devices/d/events/e", `{"t":4}`, "", false)
 	want := []string{
-		fmt.Sprintf("d map[t:1] %d", epoch.UnixNano()),
-		fmt.Sprintf("d map[t:2] %d", epoch.UnixNano()+1),
-		fmt.Sprintf("d map[t:3] %d", epoch.Add(-time.Second).UnixNano()+17),
+		fmt.Sprintf(`d {"t":1} %d`, epoch.UnixNano()),
+		fmt.Sprintf(`d {"t":2} %d`, epoch.UnixNano()+1),
+		fmt.Sprintf(`d {"t":3,"ts":%d,"epoch":1,"seq":17} %d`, ms-1000, epoch.Add(-time.Second).UnixNano()+17),
 	}
 	if got := strings.Join(b.out.points, "\n"); got != strings.Join(want, "\n") {
 		t.Errorf("points:\n%s", got)

@@ -77,7 +77,7 @@ func (r *recorder) take(c *core) {
 		r.signals = append(r.signals, sentSignal{string(d.ID), d.Model, d.Batch, !d.Start})
 	}
 	for _, p := range c.out.points {
-		r.points = append(r.points, fmt.Sprintf("%s %v %d", p.ID, p.Data, p.Time.UnixNano()))
+		r.points = append(r.points, fmt.Sprintf("%s %s %d", p.ID, p.Object, p.Time.UnixNano()))
 	}
 	var done []*entry
 	for _, l := range c.out.letters {

@@ -24,7 +24,7 @@ type Sink interface {
 
 // Outlet takes what does not go to the sink. Its methods never block.
 type Outlet interface {
-	// Point takes the telemetry of a message. Its data may be read later.
+	// Point takes the telemetry of a message. Its object may be read later.
 	Point(Point)
 	// DeadLetter reports whether there is room for it; then done is called, from
 	// another goroutine, once it is published or given up. So does Reject.

@@ -12,6 +12,9 @@ func Taken(measurement string) bool {
 	return taken
 }
 
+// ReadingTags are the tags of telemetry, and those that it may be given.
+func ReadingTags() []string { return []string{TagDevice, TagModel, TagSite} }
+
 // Shapes is every measurement with its tags and fields, without the fields that
 // are declared with the metrics of bridge and points.
 func Shapes() map[string]Shape {

@@ -10,6 +10,7 @@ REPORT   ?=
 GRAFANA  ?=
 ONLY     ?=
 BROKER   ?= both
+INFLUX   ?= 1
 JOBS     ?= 2
 SHORT    ?=
 LONG     ?=
@@ -23,15 +24,17 @@ WORKFLOWCHECK := go run go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
 RACE := ./bridge/... ./mqtt/... ./points/... ./simulator/... ./workflows/... ./service/... ./internal/cli/... ./internal/figures/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo dev chaos bench-e2e test test-race check fmt bench fuzz dashboards histories clean
+.PHONY: help build servers demo dev chaos bench-e2e test test-race check fmt bench fuzz dashboards histories clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  demo takes DEVICES=$(DEVICES) RATE=$(RATE) DURATION=$(DURATION) SEED=$(SEED) MODEL=$(MODEL) SCENARIO=… REPORT=path.json"
 	@echo "  dev takes GRAFANA=1 to start an installed Grafana as well"
-	@echo "  chaos takes ONLY=name,kill-* BROKER=nats|mosquitto SHORT=1 JOBS=$(JOBS) REPORT=path.json; bin/devstack chaos --list names the faults"
+	@echo "  chaos takes ONLY=name,kill-* BROKER=nats|mosquitto INFLUX=1|2 SHORT=1 JOBS=$(JOBS) REPORT=path.json; bin/devstack chaos --list names the faults"
 	@echo "  bench-e2e takes SECONDS=$(SECONDS) ONLY=name,*-memory LONG=1 BROKER=nats|mosquitto REPORT=path.json PROFILE=folder; bin/devstack bench --list names the cases"
+	@echo "  servers takes ONLY=name,name:"
+	@deploy/servers/install.sh --list | sed 's/^/  /'
 
 build: bin/devicetwin bin/devstack bin/devicetwin-standalone ## build the programs into bin/
 
@@ -48,6 +51,9 @@ bin/devstack:
 bin/devicetwin-standalone: bin/devstack # the same program: its name selects the command line
 	ln -f bin/devstack bin/devicetwin-standalone
 
+servers: ## install real servers for tests into .servers/; what is installed stays
+	@deploy/servers/install.sh '$(ONLY)'
+
 demo: bin/devstack ## broker, Temporal, InfluxDB, bridge, worker and a fleet; prints a report
 	@bin/devstack demo --devices $(DEVICES) --rate $(RATE) --duration $(DURATION) --seed $(SEED) --model $(MODEL) \
 		$(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(REPORT),--report $(REPORT))
@@ -56,7 +62,7 @@ dev: bin/devstack ## the same stack without a fleet, for your own devices; runs 
 	@bin/devstack dev --model $(MODEL) $(if $(GRAFANA),--grafana)
 
 chaos: bin/devicetwin bin/devstack ## break each part and each link while a fleet runs; a table of what was lost, duplicated or reordered
-	@bin/devstack chaos --broker $(BROKER) --jobs $(JOBS) $(if $(ONLY),--only '$(ONLY)') $(if $(SHORT),--short) $(if $(REPORT),--report $(REPORT))
+	@bin/devstack chaos --broker $(BROKER) $(if $(filter 2,$(INFLUX)),--influx 2) --jobs $(JOBS) $(if $(ONLY),--only '$(ONLY)') $(if $(SHORT),--short) $(if $(REPORT),--report $(REPORT))
 
 SECONDS ?= 30
 PROFILE     ?=

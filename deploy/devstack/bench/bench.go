@@ -59,6 +59,8 @@ func stages() []stage {
 		{"broker", []string{caseBroker}, (*run).playBroker},
 		{"naive", []string{caseNaive}, (*run).playNaive},
 		{"events", []string{caseEvents}, (*run).playEvents},
+		{"telemetry", []string{caseTelemetry}, (*run).playTelemetry},
+		{"telemetry-unnumbered", []string{caseUnnumbered}, (*run).playUnnumbered},
 		{"fleet", []string{caseNew, caseFleet, caseWorker, caseTemporal}, (*run).playFleet},
 		{"one-device", []string{caseOne}, (*run).playOne},
 		{"stream", []string{caseStream}, (*run).playStream},
@@ -70,24 +72,26 @@ func stages() []stage {
 
 // Names of the cases, and of the two limits of the machine.
 const (
-	caseNaive    = "naive"
-	caseEvents   = "events"
-	caseFleet    = "fleet"
-	caseOne      = "one-device"
-	caseStream   = "stream"
-	caseLatency  = "latency"
-	caseNew      = "new-devices"
-	caseTwin     = "twin-updates"
-	caseBridge   = "bridge-memory"
-	caseWorker   = "worker-memory"
-	caseBroker   = "broker-alone"
-	caseTemporal = "temporal-alone"
+	caseNaive      = "naive"
+	caseEvents     = "events"
+	caseFleet      = "fleet"
+	caseTelemetry  = "telemetry"
+	caseUnnumbered = "telemetry-unnumbered"
+	caseOne        = "one-device"
+	caseStream     = "stream"
+	caseLatency    = "latency"
+	caseNew        = "new-devices"
+	caseTwin       = "twin-updates"
+	caseBridge     = "bridge-memory"
+	caseWorker     = "worker-memory"
+	caseBroker     = "broker-alone"
+	caseTemporal   = "temporal-alone"
 )
 
 // caseOrder is that of the rows in the table.
 var caseOrder = []string{
-	caseNaive, caseEvents, caseFleet, caseOne, caseStream, caseLatency, caseTwin, caseNew, caseBridge, caseWorker,
-	caseBroker, caseTemporal,
+	caseNaive, caseEvents, caseFleet, caseTelemetry, caseUnnumbered, caseOne, caseStream, caseLatency, caseTwin,
+	caseNew, caseBridge, caseWorker, caseBroker, caseTemporal,
 }
 
 // Cases are the names of all cases, in the order of the table.

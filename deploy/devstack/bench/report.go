@@ -152,6 +152,10 @@ func (r *Report) targets(row *Row) []Target {
 		}
 		// What is sent is not exact to the last message.
 		return []Target{atLeast(what, row.Value, heldShare*want), atMost("p99 1 s", *row.P99, 1000)}
+	case caseTelemetry, caseUnnumbered:
+		if alone, ok := r.value(caseBroker); ok {
+			return []Target{atLeast("½ broker-alone", row.Value, alone/2)}
+		}
 	case caseOne:
 		return []Target{atLeast("500/s", row.Value, 500)}
 	case caseLatency:

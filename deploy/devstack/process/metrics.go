@@ -16,6 +16,7 @@ const (
 	MetricDeadLetters   = "devicetwin_bridge_dead_letters_total"
 	MetricSpoolPoints   = "devicetwin_influx_spool_points"
 	MetricQueuedPoints  = "devicetwin_influx_queued_points"
+	MetricWrittenPoints = "devicetwin_influx_points_written_total"
 	MetricDroppedPoints = "devicetwin_influx_points_dropped_total"
 	MetricSpoolFailures = "devicetwin_influx_spool_failures_total"
 )

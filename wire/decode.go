@@ -99,10 +99,7 @@ func decodeObject(to *Received, a address, object json.RawMessage, place int, du
 	if epoch > 0 && seq == 0 {
 		return Refuse(ReasonBadPayload, "epoch without seq")
 	}
-	published := at
-	if ts, ok := data["ts"].(float64); ok {
-		published = believable(ts, at)
-	}
+	to.PointTime, to.Dated = pointTime(data["ts"], at)
 	delete(data, "ts")
 	to.ID, to.Object = a.id, object
 	to.Message = device.Message{
@@ -111,20 +108,7 @@ func decodeObject(to *Received, a address, object json.RawMessage, place int, du
 	if seq == 0 { // equal objects of one array are different messages
 		to.Message.Digest = digest(a.channel, a.name, object, place)
 	}
-	to.PointTime = pointTime(published, to.Message.Seq, place)
 	return nil
-}
-
-// pointTime is the time of a message's point. A device's clock counts
-// milliseconds; below that, the message's number, or its place in the array,
-// separates points of one millisecond, which would otherwise replace one
-// another, and gives a repeated message its old point again.
-func pointTime(published time.Time, seq uint64, place int) time.Time {
-	part := uint64(place)
-	if seq > 0 {
-		part = seq % 1_000_000
-	}
-	return published.Add(time.Duration(part))
 }
 
 // takeInteger removes a reserved key and returns its value, or 0 if the key is
@@ -140,19 +124,6 @@ func takeInteger(data map[string]any, key string, least float64) (int64, *Refuse
 		return 0, Refuse(ReasonBadPayload, "%s: expected an integer from %.0f to %d", key, least, int64(maxInteger))
 	}
 	return int64(f), nil
-}
-
-// believable is the device's time in Unix milliseconds, or the time of arrival
-// if the device's clock must be wrong.
-func believable(ms float64, arrival time.Time) time.Time {
-	if ms < 0 || ms > maxInteger {
-		return arrival
-	}
-	t := time.UnixMilli(int64(ms)).UTC()
-	if t.After(arrival.Add(maxClockAhead)) || t.Before(arrival.Add(-maxClockBehind)) {
-		return arrival
-	}
-	return t
 }
 
 // depth is how deep brackets nest, outside strings. It is read before the

@@ -165,7 +165,7 @@ func TestTimeOfPoint(t *testing.T) {
 		fmt.Sprint(at.Unix()): at, // seconds
 	} {
 		objects, ref := standard(t, small).decodePayload(address{}, []byte(`{"ts":`+ts+`}`), false, at)
-		if ref != nil || !objects[0].PointTime.Equal(want) {
+		if ref != nil || !objects[0].PointTime.Equal(want) || objects[0].Dated == want.Equal(at) {
 			t.Errorf("ts %s: %v, %v", ts, objects, ref)
 		}
 	}

@@ -39,9 +39,11 @@ type Received struct {
 	// payload. It includes the members ReservedKeys.
 	Object []byte
 	// PointTime is the time of the message's point, if it is telemetry: the
-	// device's own, if it gives one that can be believed, else that of the arrival.
-	// Two messages of a device never have the same.
+	// device's own, if it gives one that can be believed, as exact as it is; else that
+	// of the arrival. Several messages may have the same.
 	PointTime time.Time
+	// Dated says that PointTime is the device's.
+	Dated bool
 }
 
 // ReservedKeys are the members of a message that are not its data.

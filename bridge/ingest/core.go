@@ -35,6 +35,7 @@ type core struct {
 	opened  uint32  // lanes so far
 
 	decisions []decision // memory of take
+	times     *pointTimes
 
 	sifts     bool // repetitions of settled classes are left out
 	held      int  // arrivals whose memory is in use
@@ -111,6 +112,7 @@ func newCore(cfg Config, models *assignment, wholeDevices bool, counts *Counts, 
 		devices: newDeviceTable(cfg.MaxDevices),
 		queues:  newQueues(),
 		pacer:   newPacer(cfg.SignalsInFlight, cfg.LingerMax, cfg.Naive),
+		times:   newPointTimes(),
 		sifts:   cfg.SettledFor > 0 && !cfg.Naive && wholeDevices,
 	}
 }

@@ -160,7 +160,7 @@ func (c *core) take(d *deviceState, received []wire.Received, e *entry, now time
 		c.counts.Messages.Add(1)
 		c.trace(d.id, r.Message)
 		if name := d.models.start.Name(); r.Message.Channel == device.ChannelTelemetry && name != "" {
-			c.out.points = append(c.out.points, Point{d.id, name, r.Object, r.PointTime})
+			c.out.points = append(c.out.points, Point{d.id, name, r.Object, c.times.of(d.id, &r)})
 		}
 		if c.learn(d, r.Message) {
 			state.forget()

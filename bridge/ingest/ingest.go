@@ -83,6 +83,7 @@ func New(cfg Config, deps Deps) (*Ingest, error) {
 	}
 	c := newCore(cfg, models, deps.WholeDevices, deps.Counts, deps.Log, backoff.New(cfg.RetryMin, cfg.RetryMax))
 	c.instance = rand.Text()
+	c.times.start()
 	return &Ingest{
 		core: c, deps: deps, log: deps.Log,
 		arrivals:  make(chan struct{}, 1),

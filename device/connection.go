@@ -1,6 +1,8 @@
 package device
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -28,6 +30,23 @@ func DefaultStatusWords() StatusWords {
 		Online:  []string{"online", "boot", "booted", "connected", "init", "ready", "up", "alive"},
 		Offline: []string{"offline", "disconnected", "lost", "down"},
 	}
+}
+
+// Validate reports every fault: a word is 1 to 64 bytes without spaces around it,
+// and means one thing.
+func (w StatusWords) Validate() error {
+	var faults []error
+	for _, word := range slices.Concat(w.Online, w.Offline) {
+		if word == "" || len(word) > MaxEventName || strings.TrimSpace(word) != word {
+			faults = append(faults, fmt.Errorf("status word %q: expected 1 to %d bytes without spaces around them", clip(word), MaxEventName))
+		}
+	}
+	for _, word := range w.Offline {
+		if contains(w.Online, word) {
+			faults = append(faults, fmt.Errorf("status word %q: it means both online and offline", clip(word)))
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // Connection is what the value of the key status says: Online, Offline or

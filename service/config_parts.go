@@ -8,6 +8,7 @@ import (
 
 	"devicetwin/bridge"
 	"devicetwin/bridge/ingest"
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 	"devicetwin/internal/modelfile"
 	"devicetwin/twin"
@@ -53,6 +54,11 @@ type BridgeConfig struct {
 	SettledFor   time.Duration `help:"How long to leave out repeated messages that cannot change anything, such as more readings above a threshold; then one is signalled again. 0s to leave out none." placeholder:"DURATION"`
 	StuckAfter   time.Duration `help:"How long one device's signals may fail while they block all others, before its messages become dead letters; 0s for no limit." placeholder:"DURATION"`
 
+	ClockAhead   time.Duration `help:"How far the time in a message (ts) may be ahead of its arrival to be believed; beyond it, the arrival counts." placeholder:"DURATION"`
+	ClockBehind  time.Duration `help:"How far the time in a message (ts) may be behind its arrival to be believed; beyond it, the arrival counts." placeholder:"DURATION"`
+	OnlineWords  []string      `help:"Words on a device's status topic that mean that it is connected, in upper or lower case." placeholder:"WORD"`
+	OfflineWords []string      `help:"Words on a device's status topic that mean that it is not connected, in upper or lower case." placeholder:"WORD"`
+
 	Partition      ingest.Partition `help:"This bridge's share of the devices, by a hash of their ids; every share needs a bridge with its own name." placeholder:"1/3"`
 	ModelRule      []string         `help:"Model for the devices whose ids match a pattern, by name or hash; must be in --model or --models. The first match wins." placeholder:"PATTERN=MODEL"`
 	ModelFromBirth bool             `help:"Devices without a rule name their model in a message on their status topic, under the key model; until then all their messages are signalled."`
@@ -73,6 +79,8 @@ func (b BridgeConfig) config(m MQTTConfig) bridge.Config {
 	cfg := bridge.DefaultConfig()
 	cfg.ID, cfg.MQTT, cfg.Wire, cfg.Subscribe = b.ID, m.Client(), m.wire(), b.Subscribe
 	cfg.Wire.MaxPayload, cfg.Window = b.MaxPayload, b.Window
+	cfg.Wire.MaxClockAhead, cfg.Wire.MaxClockBehind = b.ClockAhead, b.ClockBehind
+	cfg.Wire.StatusWords = device.StatusWords{Online: b.OnlineWords, Offline: b.OfflineWords}
 	cfg.BatchMessages, cfg.SignalsInFlight, cfg.LingerMax = b.BatchMessages, b.SignalsInFlight, b.Linger
 	cfg.QuotaRate, cfg.QuotaBurst, cfg.QuotaWaiting = b.QuotaRate, b.QuotaBurst, b.QuotaWaiting
 	cfg.QuotaCatchUp, cfg.StuckAfter = b.QuotaCatchUp, b.StuckAfter

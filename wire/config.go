@@ -2,8 +2,10 @@ package wire
 
 import (
 	"strings"
+	"time"
 	"unicode/utf8"
 
+	"devicetwin/device"
 	"devicetwin/internal/faults"
 	"devicetwin/mqtt"
 )
@@ -21,6 +23,12 @@ type Config struct {
 	MaxDepth   int // of nested objects and arrays in a payload
 	MaxObjects int // objects in one payload that is an array
 
+	// How far a device's clock may be from ours for its ts to be believed: ahead of
+	// the arrival of a message, and behind it, which counts messages that waited.
+	MaxClockAhead, MaxClockBehind time.Duration
+	// StatusWords are what says on a status topic whether the device is connected.
+	StatusWords device.StatusWords
+
 	// Mine reports whether a device's messages are read; the others are ErrForeign.
 	// It is given the level at the place of the id, valid or not. Nil: all are.
 	Mine func(name string) bool
@@ -34,12 +42,20 @@ func DefaultConfig() Config {
 		MaxPayload:   128 << 10,
 		MaxDepth:     32,
 		MaxObjects:   1000,
+
+		MaxClockAhead:  5 * time.Minute,
+		MaxClockBehind: 365 * 24 * time.Hour,
+		StatusWords:    device.DefaultStatusWords(),
 	}
 }
 
 // MaxPayloadLimit bounds Config.MaxPayload. Escaping in JSON makes a payload at
 // most six times longer, and Temporal refuses a signal of 2 MiB.
 const MaxPayloadLimit = 256 << 10
+
+// MaxClock bounds Config.MaxClockAhead and Config.MaxClockBehind: beyond it, the
+// unit of a ts could not be recognised by its size.
+const MaxClock = 20 * 365 * 24 * time.Hour
 
 // Validate reports every fault, as one error with a line for each.
 func (c Config) Validate() error {
@@ -51,6 +67,9 @@ func (c Config) Validate() error {
 	f.Between("largest payload", c.MaxPayload, 1, MaxPayloadLimit)
 	f.Between("depth of a payload", c.MaxDepth, 1, 1000)
 	f.Between("objects in a payload", c.MaxObjects, 1, 100_000)
+	f.Check(0 <= c.MaxClockAhead && c.MaxClockAhead <= MaxClock, "device clock ahead %v: expected 0s to %v", c.MaxClockAhead, MaxClock)
+	f.Check(0 <= c.MaxClockBehind && c.MaxClockBehind <= MaxClock, "device clock behind %v: expected 0s to %v", c.MaxClockBehind, MaxClock)
+	f.Add(c.StatusWords.Validate())
 	return f.Err()
 }
 

@@ -11,18 +11,13 @@ import (
 	"unicode/utf8"
 
 	"devicetwin/device"
+	"devicetwin/internal/jsonobject"
 	"devicetwin/internal/text"
 )
 
 // maxInteger is the largest integer that every JSON implementation keeps
 // exactly (RFC 8259, section 6).
 const maxInteger = 1<<53 - 1
-
-// How far a device's clock may be from ours for its ts to be believed.
-const (
-	maxClockAhead  = time.Hour
-	maxClockBehind = 365 * 24 * time.Hour
-)
 
 // decodePayload turns a payload, a JSON object or an array of objects, into
 // messages. It takes epoch, seq and ts out of the data. One bad object refuses the
@@ -47,7 +42,7 @@ func (s *Standard) decodePayload(a address, payload []byte, dup bool, at time.Ti
 	}
 	out := make([]Received, len(objects))
 	for i, object := range objects {
-		if refused := decodeObject(&out[i], a, object, i, dup, at); refused != nil {
+		if refused := s.decodeObject(&out[i], a, object, i, dup, at); refused != nil {
 			if payload[0] == '[' {
 				refused.Detail = fmt.Sprintf("object %d of %d: %s", i+1, len(objects), refused.Detail)
 			}
@@ -80,7 +75,7 @@ func split(payload []byte, limit int) ([]json.RawMessage, *Refused) {
 }
 
 // decodeObject reads the object at a place of the payload.
-func decodeObject(to *Received, a address, object json.RawMessage, place int, dup bool, at time.Time) *Refused {
+func (s *Standard) decodeObject(to *Received, a address, object json.RawMessage, place int, dup bool, at time.Time) *Refused {
 	if object[0] != '{' {
 		return Refuse(ReasonBadPayload, "expected a JSON object, found %q", text.Clip(string(object), 40))
 	}
@@ -99,16 +94,50 @@ func decodeObject(to *Received, a address, object json.RawMessage, place int, du
 	if epoch > 0 && seq == 0 {
 		return Refuse(ReasonBadPayload, "epoch without seq")
 	}
-	to.PointTime, to.Dated = pointTime(data["ts"], at)
-	delete(data, "ts")
-	to.ID, to.Object = a.id, object
+	to.ID, to.Object, to.PointTime = a.id, object, at
 	to.Message = device.Message{
 		Channel: a.channel, Name: a.name, Data: data, Time: at, Epoch: epoch, Seq: uint64(seq), Redelivered: dup,
+	}
+	if a.channel == device.ChannelStatus {
+		to.Message.Connection = s.cfg.StatusWords.Connection(data["status"])
 	}
 	if seq == 0 { // equal objects of one array are different messages
 		to.Message.Digest = digest(a.channel, a.name, object, place)
 	}
+	if _, ok := data["ts"]; ok {
+		delete(data, "ts")
+		s.setTime(to, member(object, "ts"))
+	}
 	return nil
+}
+
+// setTime takes over the device's own time, or reports why not.
+func (s *Standard) setTime(to *Received, ts jsonobject.Value) {
+	sent, fault := s.cfg.sentTime(ts, to.Message.Time)
+	if fault != nil {
+		to.Message.Faults = append(to.Message.Faults, *fault)
+		return
+	}
+	to.PointTime, to.Dated = sent, true
+	to.Message.Sent = sent.Truncate(time.Millisecond)
+}
+
+// member is the last value of a name in a valid object; nil: there is none.
+func member(object []byte, name string) (value jsonobject.Value) {
+	v, ok := jsonobject.Parse(object)
+	if !ok {
+		return nil
+	}
+	members := v.Members()
+	for {
+		n, v, ok := members.Next()
+		if !ok {
+			return value
+		}
+		if n.Is(name) {
+			value = v
+		}
+	}
 }
 
 // takeInteger removes a reserved key and returns its value, or 0 if the key is

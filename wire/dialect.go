@@ -96,10 +96,13 @@ func Reasons() []Reason {
 type Refused struct {
 	Reason Reason
 	Detail string
-	// ID is the device that the message is of, where that could be read: it shows
-	// that the device is up. Topic is as device.Message.Topic.
+	// ID is the device that the message is of, where that could be read, and Topic is
+	// as device.Message.Topic.
 	ID    device.ID
 	Topic string
+	// Alive says that the message shows that the device is up, as that of
+	// device.Message does.
+	Alive bool
 }
 
 func (r *Refused) Error() string { return string(r.Reason) + ": " + r.Detail }

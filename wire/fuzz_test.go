@@ -49,7 +49,7 @@ func FuzzDecode(f *testing.F) {
 			if !r.ID.Valid() {
 				t.Fatalf("id %q", r.ID)
 			}
-			if r.PointTime.IsZero() || r.PointTime.After(at.Add(maxClockAhead+time.Millisecond)) {
+			if r.PointTime.IsZero() || r.PointTime.After(at.Add(cfg.MaxClockAhead+time.Millisecond)) {
 				t.Fatalf("time %v", r.PointTime)
 			}
 		}

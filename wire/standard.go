@@ -84,11 +84,11 @@ func (s *Standard) Decode(topic string, payload []byte, dup bool, at time.Time) 
 	case s.cfg.Mine != nil && !s.cfg.Mine(s.nameLevel(topic)):
 		return nil, ErrForeign
 	case refused != nil:
-		return nil, refused
+		return nil, s.attribute(refused, topic, payload)
 	}
 	received, refused := s.decodePayload(a, payload, dup, at)
 	if refused != nil { // a nil *Refused is not a nil error
-		return nil, refused
+		return nil, s.attribute(refused, topic, payload)
 	}
 	return received, nil
 }

@@ -23,6 +23,9 @@ type collector struct {
 	start   func(batch) // begins a request; its result comes to sent
 	results chan error
 
+	conflicts conflicts
+	attention time.Time // when a conflict was last put into the log
+
 	flat flattener
 	text []byte // a line that is being written
 
@@ -41,7 +44,7 @@ type collector struct {
 }
 
 func newCollector(ctx context.Context, w *Writer) *collector {
-	c := &collector{w: w, results: make(chan error, 1)}
+	c := &collector{w: w, results: make(chan error, 1), conflicts: conflicts{}}
 	c.sendCtx, c.stopSending = context.WithCancel(context.WithoutCancel(ctx))
 	c.start = func(b batch) {
 		go func() { c.results <- w.write(c.sendCtx, b) }()
@@ -187,14 +190,14 @@ func (c *collector) send() {
 func (c *collector) next() bool {
 	if c.w.spool != nil {
 		if b, ok := c.w.spool.peek(); ok {
-			c.head = newHead(b, true)
+			c.head = newHead(c.conflicts.applied(b, time.Now()), true)
 			return true
 		}
 	}
 	if len(c.queue) == 0 {
 		return false
 	}
-	b := c.unqueue()
+	b := c.conflicts.applied(c.unqueue(), time.Now())
 	c.account(len(b.lines), b.bytes) // it stays in memory
 	c.head = newHead(b, false)
 	return true
@@ -216,6 +219,11 @@ func (c *collector) sent(err error) {
 	what, response := classify(err)
 	switch what {
 	case partial:
+		if c.resolve(response.Message) {
+			c.available()
+			c.send()
+			return
+		}
 		c.partly(err, refusedIn(response.Message, int(n)))
 	case divide:
 		if c.head.split() {
@@ -223,6 +231,7 @@ func (c *collector) sent(err error) {
 			return
 		}
 		c.name(c.head.parts[0], err)
+		c.refuseAll(c.head.parts[0], err)
 		c.done(0, n)
 	case retry:
 		c.later(err)

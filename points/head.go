@@ -109,6 +109,9 @@ func (c *collector) partly(err error, refused uint64) {
 	points := uint64(len(part.lines))
 	if len(c.head.parts) > 1 || points == 1 || refused == points || c.searched {
 		c.name(part, err)
+		if refused == points {
+			c.refuseAll(part, err)
+		}
 		c.done(points-refused, refused)
 		return
 	}
@@ -138,6 +141,9 @@ func (c *collector) narrowed(err error) {
 	if !search.narrow(err != nil) {
 		c.head = nil
 		c.name(search.rest(), search.naming)
+		if rest := search.rest(); len(rest.lines) == 1 {
+			c.refuseAll(rest, search.naming)
+		}
 	}
 	c.send()
 }

@@ -1,6 +1,11 @@
 package points
 
-import "time"
+import (
+	"time"
+
+	"devicetwin/internal/measure"
+	"devicetwin/internal/text"
+)
 
 // Refusal is something of a device that did not become what was meant: it was
 // beyond a bound, or InfluxDB refused it permanently.
@@ -23,8 +28,11 @@ const (
 	RefusedFields     RefusalReason = "too_many_fields" // more than MaxFields
 )
 
-// keptValue bounds Refusal.Value, in bytes.
-const keptValue = 128
+// Bounds of Refusal.Value and Refusal.Detail, in bytes.
+const (
+	keptValue  = 128
+	keptDetail = 256
+)
 
 func clippedValue(v []byte) string { return string(clipped(v, keptValue)) }
 
@@ -34,5 +42,29 @@ func (r Reading) refusing(report func(Refusal)) func(Refusal) {
 		f.Device, f.Model, f.Time = r.Device, r.Model, r.Time
 		f.Value = clippedValue([]byte(f.Value))
 		report(f)
+	}
+}
+
+// refuseAll reports the points of readings that InfluxDB did not take, together for
+// each device.
+func (c *collector) refuseAll(b batch, err error) {
+	var all []*Refusal
+	of := map[string]*Refusal{}
+	for _, line := range b.lines {
+		p := parseLine(line)
+		model, device := p.tag(measure.TagModel), p.tag(measure.TagDevice)
+		if device == "" || p.measurement != model {
+			continue // one of the service's own
+		}
+		series := line[:p.from]
+		if of[series] == nil {
+			of[series] = &Refusal{Device: device, Model: model, Time: p.time, Reason: RefusedByInfluxDB,
+				Detail: text.Clip(err.Error(), keptDetail), Value: clippedValue([]byte(line[p.from:p.to]))}
+			all = append(all, of[series])
+		}
+		of[series].Count++
+	}
+	for _, r := range all {
+		c.refuse(*r)
 	}
 }

@@ -101,19 +101,22 @@ func TestHowLongPointsAreKept(t *testing.T) {
 	}
 }
 
-// The writer of points goes by a string in InfluxDB's errors, "partial write": with it,
-// the other points of a batch are written, and only the one at fault is refused: a
-// field of another type than before, or a point that is older than the retention
-// policy keeps.
+// The writer of points goes by strings in InfluxDB's errors: "partial write" says that
+// the other points of a batch are written. A point that is older than the retention policy
+// keeps is refused; a value of another type than its field had before is written under
+// a name of its own.
 func TestWhatInfluxDBSaysOfRefusedPoints(t *testing.T) {
 	s := start(t, stack.Options{Parts: []stack.Part{stack.PartInfluxDB}, KeepPoints: 24 * time.Hour})
 	now := time.Now().UTC().Truncate(time.Second)
 	writeInflux(t, s, fmt.Sprintf("pump,device=p0 temperature=1 %d", now.UnixNano()))
 	config := points.DefaultConfig()
 	config.URL, config.Bucket = s.InfluxDB.URL(), stack.BucketName
-	for name, bad := range map[string]points.Point{
-		"another type": {Measurement: "pump", Tags: map[string]string{"device": "bad"}, Fields: map[string]any{"temperature": "hot"}, Time: now},
-		"too old":      {Measurement: "pump", Tags: map[string]string{"device": "bad"}, Fields: map[string]any{"temperature": 1.0}, Time: now.Add(-48 * time.Hour)},
+	for name, tt := range map[string]struct {
+		bad     points.Point
+		refused float64
+	}{
+		"another type": {points.Point{Measurement: "pump", Tags: map[string]string{"device": "bad"}, Fields: map[string]any{"temperature": "hot", "n": 1.0}, Time: now}, 0},
+		"too old":      {points.Point{Measurement: "pump", Tags: map[string]string{"device": "bad"}, Fields: map[string]any{"temperature": 1.0}, Time: now.Add(-48 * time.Hour)}, 1},
 	} {
 		w, err := points.NewWriter(config, nil, slog.New(slog.DiscardHandler))
 		if err != nil {
@@ -125,12 +128,12 @@ func TestWhatInfluxDBSaysOfRefusedPoints(t *testing.T) {
 				Fields: map[string]any{"temperature": float64(i)}, Time: now.Add(time.Duration(i)),
 			})
 		}
-		w.Write(bad)
+		w.Write(tt.bad)
 		ended, end := context.WithCancel(t.Context())
 		end() // what was taken is written first
 		w.Run(ended)
-		if written, refused := w.Metric("points_written_total"), w.Metric("points_refused_total"); written != 3 || refused != 1 {
-			t.Errorf("%s: %v points written and %v refused, want 3 and 1", name, written, refused)
+		if written, refused := w.Metric("points_written_total"), w.Metric("points_refused_total"); written != 4-tt.refused || refused != tt.refused {
+			t.Errorf("%s: %v points written and %v refused, want %v refused of 4", name, written, refused, tt.refused)
 		}
 		// An error whose text is not recognized divides the batch until one line is left.
 		if failures := w.Metric("failures_total"); failures != 1 {
@@ -139,5 +142,8 @@ func TestWhatInfluxDBSaysOfRefusedPoints(t *testing.T) {
 	}
 	if rows := queryInflux(t, s.InfluxDB.URL(), `SELECT count(temperature) FROM pump`); len(rows) != 1 || fmt.Sprint(rows[0][1]) != "7" {
 		t.Errorf("points in InfluxDB: %v, want 7", rows)
+	}
+	if rows := queryInflux(t, s.InfluxDB.URL(), `SELECT "temperature:string", n FROM pump WHERE device = 'bad'`); len(rows) != 1 || fmt.Sprint(rows[0][1:]) != "[hot 1]" {
+		t.Errorf("the value of another type: %v", rows)
 	}
 }

@@ -57,7 +57,7 @@ func (a raiseAction) run(r *run) error {
 	if err != nil {
 		return err
 	}
-	return r.schedule(timer{state: -1, due: r.s.clock + d, event: a.event, data: data, id: a.id})
+	return r.schedule(timer{state: -1, due: r.at + d, wall: r.s.service + d, event: a.event, data: data, id: a.id})
 }
 
 // cancelAction takes back delayed raises.

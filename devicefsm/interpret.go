@@ -32,6 +32,7 @@ type run struct {
 	moved   bool      // a state was exited or entered in this macrostep
 	owned   bool      // s.active is this macrostep's own copy
 	changed bool      // the snapshot will differ from the one given
+	at      int64     // event time of what is being done, unix milliseconds
 	start   []int     // states entered in this macrostep whose invocations are to start
 	guards  []string  // of the transitions taken in this macrostep
 	buf     [4]*transition
@@ -165,10 +166,15 @@ func (r *run) finish(before *Snapshot, t trigger) {
 		r.exitInterpreter()
 	}
 	if r.moved {
-		r.out.Transitions = append(r.out.Transitions, Transition{
-			From: nameOf(before.leaves), To: nameOf(r.s.leaves), Event: t.name, Time: r.s.Time(),
+		r.s.shown = max(r.s.shown, r.at)
+		t := Transition{
+			From: nameOf(before.leaves), To: nameOf(r.s.leaves), Event: t.name, Time: fromMillis(r.s.shown),
 			Data: t.data, Before: orNone(before.context), After: orNone(r.s.context), Guards: r.guards,
-		})
+		}
+		if r.s.service != r.s.shown {
+			t.Arrived = fromMillis(r.s.service)
+		}
+		r.out.Transitions = append(r.out.Transitions, t)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 // The keys of a model file. A state has chartKeys, and so has the whole file,
 // which is the root state.
 var (
-	modelKeys = []string{"model", "description", "liveness", "events", "patterns", "context", "config"}
+	modelKeys = []string{"model", "description", "time", "liveness", "events", "patterns", "context", "config"}
 	chartKeys = []string{
 		"id", "type", "description", "initial", "states", "on", "always", "after",
 		"entry", "exit", "invoke", "onDone", "output", "history", "target", "tags", "meta",
@@ -85,6 +85,9 @@ func Load(file string, src []byte) (*Model, error) {
 func (l *loader) model(root source.Node, file string) {
 	fields := root.Fields(slices.Concat(modelKeys, chartKeys)...)
 	l.name(fields, file)
+	if n := fields["time"]; n.Exists() {
+		l.m.byArrival = l.oneOf(n, timeDevice, timeArrival) == timeArrival
+	}
 	l.liveness(fields["liveness"])
 	l.m.context = l.object(fields["context"])
 	l.m.config = l.object(fields["config"])
@@ -133,6 +136,12 @@ func (l *loader) liveness(n source.Node) {
 		fields["silent_after"].Faultf("expected a duration greater than 0, such as 5m")
 	}
 }
+
+// What `time:` may say about the events' times.
+const (
+	timeDevice  = "device"  // what the device says, if it says it
+	timeArrival = "arrival" // when they arrived
+)
 
 // object is a mapping of plain JSON values.
 func (l *loader) object(n source.Node) map[string]any {

@@ -9,16 +9,16 @@ import (
 	"devicetwin/devicefsm/pattern"
 )
 
-// Start enters the initial states at a time. The device counts as seen then.
+// Start enters the initial states at a time of the service's clock. The device counts
+// as seen then; what time it is on its own clock its first messages say.
 func (m *Model) Start(at time.Time) (*Snapshot, Outcome) {
-	r := &run{m: m}
-	clock := clampMillis(at)
+	r := &run{m: m, at: clampMillis(at)}
 	r.s = Snapshot{
-		model: m, clock: clock, context: maps.Clone(m.context),
+		model: m, clock: noTime, service: r.at, shown: noTime, context: maps.Clone(m.context),
 		active: newStateSet(len(m.states)), patterns: make([]pattern.State, len(m.patterns)),
 	}
 	if m.silentAfter > 0 {
-		r.s.aliveAt = clock
+		r.s.aliveAt = r.at
 	}
 	r.scope.context, r.scope.active = r.s.context, r.s.active
 	r.begin()
@@ -37,7 +37,7 @@ func (m *Model) Start(at time.Time) (*Snapshot, Outcome) {
 }
 
 // Step processes an event of a device. Timers that are due before the event fire
-// first, each at its own time. It returns the snapshot afterwards, which is s
+// first, each at its own time: see Event for the two clocks. It returns the snapshot afterwards, which is s
 // itself if nothing in it changed; a snapshot is never changed. A snapshot that
 // the model does not accept is returned with a fault.
 func (m *Model) Step(s *Snapshot, ev Event) (*Snapshot, Outcome) {
@@ -50,11 +50,9 @@ func (m *Model) Step(s *Snapshot, ev Event) (*Snapshot, Outcome) {
 	}
 	r := &run{m: m, s: *bound}
 	r.scope.context, r.scope.active, r.scope.twin = bound.context, bound.active, ev.Twin
-	if !ev.Time.IsZero() {
-		r.advance(clampMillis(ev.Time))
-	}
+	r.arrive(ev)
 	if ev.Alive && m.silentAfter > 0 {
-		r.s.aliveAt = r.s.clock
+		r.s.aliveAt = r.s.service
 		if r.s.silent {
 			r.s.silent = false
 			r.external(device.EventAlive, nil)
@@ -85,23 +83,10 @@ func (r *run) external(name string, data map[string]any) {
 
 // result returns the given snapshot itself if nothing happened to it.
 func (r *run) result(given *Snapshot) (*Snapshot, Outcome) {
-	if given != nil && r.s.clock == given.clock && r.s.aliveAt == given.aliveAt && r.s.silent == given.silent &&
+	if given != nil && r.s.clock == given.clock && r.s.service == given.service && r.s.lag == given.lag && r.s.aliveAt == given.aliveAt && r.s.silent == given.silent &&
 		r.s.counter == given.counter && !r.changed && slices.Equal(r.s.patterns, given.patterns) {
 		return given, r.out
 	}
 	s := r.s
 	return &s, r.out
-}
-
-// clampMillis is unix milliseconds, bounded to years in which a sum of delays cannot
-// overflow: about 4,000 BC to 8,000 AD.
-func clampMillis(t time.Time) int64 {
-	const limit = 190_000_000_000 // seconds
-	switch s := t.Unix(); {
-	case s > limit:
-		return limit * 1000
-	case s < -limit:
-		return -limit * 1000
-	}
-	return t.UnixMilli()
 }

@@ -18,6 +18,7 @@ type Model struct {
 	context map[string]any
 
 	silentAfter, tolerance time.Duration
+	byArrival              bool // events count when they arrive: `time: arrival`
 
 	rules    []rule
 	events   map[string]bool // names that the model knows: of rules, patterns and the service

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"devicetwin/devicefsm/pattern"
 )
@@ -89,7 +88,7 @@ func (r *run) matchPatterns(name string, data map[string]any) []found {
 			continue
 		}
 		r.conditionFaults(p, name, data)
-		next, result := p.matcher.Step(r.s.patterns[i], pattern.Event{Name: name, Data: data, Time: r.s.Time()})
+		next, result := p.matcher.Step(r.s.patterns[i], pattern.Event{Name: name, Data: data, Time: fromMillis(r.at), Arrived: fromMillis(r.s.service)})
 		r.setPattern(i, next)
 		all = append(all, p.found(result)...)
 	}
@@ -111,10 +110,10 @@ func (r *run) conditionFaults(p *patternRule, name string, data map[string]any) 
 	}
 }
 
-// expirePattern lets the time pass for a pattern.
+// expirePattern lets the time of events pass for a pattern.
 func (r *run) expirePattern(i int) {
 	p := r.m.patterns[i]
-	next, result := p.matcher.Advance(r.s.patterns[i], time.UnixMilli(r.s.clock).UTC())
+	next, result := p.matcher.Advance(r.s.patterns[i], fromMillis(r.at))
 	r.setPattern(i, next)
 	r.raiseFound(p.found(result))
 }

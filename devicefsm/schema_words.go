@@ -22,6 +22,7 @@ var (
 var modelWords = words{
 	"model":       described(modelNames, "Name of the model."),
 	"description": descriptions,
+	"time":        described(enumOf([]string{timeDevice, timeArrival}), "Which time of a message counts for patterns and delays: what the device says in ts, or its arrival; device by default."),
 	"liveness": described(required(withKeys([]string{"silent_after", "tolerance"}, words{
 		"silent_after": described(refTo("duration"), "device.silent is raised when nothing was received for this long."),
 		"tolerance":    described(refTo("duration"), "How much later than that it may be noticed."),

@@ -25,10 +25,13 @@ type Snapshot struct {
 	history  map[int][]int // by history state: what was active
 
 	context     map[string]any
-	timers      []timer // by due time, then by when they were started
+	timers      []timer // by due time as events, then by when they were started
 	invocations []invocation
-	clock       int64 // unix milliseconds; never runs back
-	aliveAt     int64 // when the device was last seen, if the model has liveness
+	clock       int64 // the device's: the latest of the times that its messages said, unix milliseconds
+	service     int64 // the service's: the latest arrival, or what the service did itself
+	lag         int64 // of the service's clock at the device's last event, behind which that was
+	shown       int64 // time of the latest transition
+	aliveAt     int64 // when the device was last seen on the service's clock, if the model has liveness
 	silent      bool
 	done        bool   // a final state of the root was reached: nothing happens any more
 	counter     uint64 // of action ids
@@ -38,8 +41,9 @@ type Snapshot struct {
 
 // timer is a delayed transition or a delayed raise.
 type timer struct {
-	state, index int // which delay of which state; state -1: a raise
-	due          int64
+	state, index int   // which delay of which state; state -1: a raise
+	due          int64 // as an event
+	wall         int64 // on the service's clock
 	event        string
 	data         map[string]any
 	id           string
@@ -57,7 +61,10 @@ type wireSnapshot struct {
 	Model       string                   `json:"model"`
 	Active      []string                 `json:"s"`
 	Context     map[string]any           `json:"c,omitempty"`
-	Clock       int64                    `json:"t"`
+	Service     int64                    `json:"t"`
+	Clock       *int64                   `json:"dt,omitempty"`
+	Lag         int64                    `json:"lag,omitempty"`
+	Shown       *int64                   `json:"tr,omitempty"`
 	Timers      []wireTimer              `json:"timers,omitempty"`
 	Invocations []wireInvocation         `json:"inv,omitempty"`
 	History     map[string][]string      `json:"h,omitempty"`
@@ -72,6 +79,7 @@ type wireTimer struct {
 	State *string        `json:"s,omitempty"`
 	Index int            `json:"i,omitempty"`
 	Due   int64          `json:"d"`
+	Lag   int64          `json:"l,omitempty"` // by how much it is later on the service's clock
 	Event string         `json:"e,omitempty"`
 	Data  map[string]any `json:"data,omitempty"`
 	ID    string         `json:"id,omitempty"`
@@ -97,12 +105,37 @@ func (s *Snapshot) Done() bool { return s.done || s.decoded != nil && s.decoded.
 // Silent reports whether device.silent was raised and device.alive was not.
 func (s *Snapshot) Silent() bool { return s.silent || s.decoded != nil && s.decoded.Silent }
 
-// Time is that of the latest event or timer, UTC, in whole milliseconds.
+// Time is where the service's clock was at the latest event or timer, UTC, in whole
+// milliseconds.
 func (s *Snapshot) Time() time.Time {
 	if s.decoded != nil {
-		return time.UnixMilli(s.decoded.Clock).UTC()
+		return fromMillis(s.decoded.Service)
 	}
-	return time.UnixMilli(s.clock).UTC()
+	return fromMillis(s.service)
+}
+
+// EventTime is where the device's clock was then: the time of the latest event, as
+// an event.
+func (s *Snapshot) EventTime() time.Time {
+	if w := s.decoded; w != nil {
+		return fromMillis((&Snapshot{clock: orNoTime(w.Clock), service: w.Service, lag: w.Lag}).now())
+	}
+	return fromMillis(s.now())
+}
+
+// orNoTime is noTime for nil; timeOrNil is the other way round.
+func orNoTime(t *int64) int64 {
+	if t == nil {
+		return noTime
+	}
+	return *t
+}
+
+func timeOrNil(t int64) *int64 {
+	if t == noTime {
+		return nil
+	}
+	return &t
 }
 
 // ModelHash is the Hash of the model that made the snapshot.
@@ -125,7 +158,8 @@ func (s Snapshot) MarshalJSON() ([]byte, error) {
 		return []byte("null"), nil
 	}
 	w := wireSnapshot{
-		V: snapshotVersion, Model: s.model.hash, Context: s.context, Clock: s.clock,
+		V: snapshotVersion, Model: s.model.hash, Context: s.context,
+		Service: s.service, Clock: timeOrNil(s.clock), Lag: s.lag, Shown: timeOrNil(s.shown),
 		AliveAt: s.aliveAt, Silent: s.silent, Done: s.done, Counter: s.counter,
 		Active: []string{},
 	}
@@ -134,7 +168,7 @@ func (s Snapshot) MarshalJSON() ([]byte, error) {
 		w.Active = append(w.Active, l.path)
 	}
 	for _, t := range s.timers {
-		wt := wireTimer{Index: t.index, Due: t.due, Event: t.event, Data: t.data, ID: t.id}
+		wt := wireTimer{Index: t.index, Due: t.due, Lag: t.wall - t.due, Event: t.event, Data: t.data, ID: t.id}
 		if t.state >= 0 {
 			p := path(t.state)
 			wt.State = &p
@@ -220,7 +254,7 @@ func (m *Model) bind(s *Snapshot) (*Snapshot, error) {
 		return nil, fmt.Errorf("use snapshot with model %s: it was made by another model: %.12s, not %.12s", m.name, w.Model, m.hash)
 	}
 	out := &Snapshot{
-		model: m, context: w.Context, clock: w.Clock, aliveAt: w.AliveAt, silent: w.Silent,
+		model: m, context: w.Context, clock: orNoTime(w.Clock), service: w.Service, lag: w.Lag, shown: orNoTime(w.Shown), aliveAt: w.AliveAt, silent: w.Silent,
 		done: w.Done, counter: w.Counter, active: newStateSet(len(m.states)),
 		patterns: make([]pattern.State, len(m.patterns)),
 	}
@@ -245,7 +279,7 @@ func (m *Model) bindStates(out *Snapshot, w *wireSnapshot) error {
 		return fmt.Errorf("states %q are not a valid configuration", w.Active)
 	}
 	for _, t := range w.Timers {
-		bound := timer{state: -1, due: t.Due, event: t.Event, data: t.Data, id: t.ID}
+		bound := timer{state: -1, due: t.Due, wall: t.Due + t.Lag, event: t.Event, data: t.Data, id: t.ID}
 		if t.State != nil {
 			s := m.byPath[*t.State]
 			if s == nil || t.Index < 0 || t.Index >= len(s.after) || !out.active.has(s.index) {

@@ -2,8 +2,20 @@ package devicefsm
 
 import "time"
 
-// Event is the input of a step. Its zero Name only advances the clock, which
-// fires the timers that are due.
+// Event is the input of a step. Its zero Name only lets time pass, which fires the
+// timers that are due.
+//
+// There are two clocks, and neither runs back: the device's, on which its events
+// have their times, and the service's, on which they arrive. Patterns and timers go by
+// the first, as long as there are events; see docs/models.md. By its times an event is
+//
+//   - with both, one of the device: it counts at Time, and moves both clocks. Where the
+//     two are the same the device did not say when it was, and its clock stays: a
+//     message of earlier may still come. Time before the device's clock counts at that.
+//   - with Arrived only, one of the service: it counts where the device's clock is then,
+//     by how far the device's last event was behind its arrival. It does not move the
+//     device's clock. Without a name, nothing happens but what is due at Arrived.
+//   - with Time only, one where both clocks are the same.
 type Event struct {
 	Name string
 	// Data is a JSON object: nil, bool, float64, string, []any, map[string]any.
@@ -12,14 +24,22 @@ type Event struct {
 	// needed only where Model.ReadsTwin says so, and then with every event, those
 	// that only advance the clock too. The step does not change it.
 	Twin map[string]any
-	// Time is when the event happened. It never moves a snapshot's clock back.
-	Time time.Time
+	// Time is when the event happened, and Arrived when the service received it.
+	Time    time.Time
+	Arrived time.Time
 	// Alive marks an event that shows that the device itself is up: it renews
 	// liveness, and raises device.alive first if the device was silent.
 	Alive bool
 }
 
-// DoneEvent reports that the invocation with the given id returned data.
+// OfService is the event as one of the service: what was its Time is the service's.
+func (ev Event) OfService() Event {
+	ev.Arrived, ev.Time = ev.Time, time.Time{}
+	return ev
+}
+
+// DoneEvent reports that the invocation with the given id returned data, at a time of
+// both clocks: see OfService.
 func DoneEvent(invocation string, data map[string]any, at time.Time) Event {
 	return Event{Name: "done.invoke." + invocation, Data: data, Time: at}
 }
@@ -61,10 +81,13 @@ type Action struct {
 
 // Transition is a change of the active states, for points and for reading.
 type Transition struct {
-	From  string    `json:"from"`  // StateName before
-	To    string    `json:"to"`    // StateName after
-	Event string    `json:"event"` // the event that caused it; after a timer, "after"
-	Time  time.Time `json:"time"`
+	From  string `json:"from"`  // StateName before
+	To    string `json:"to"`    // StateName after
+	Event string `json:"event"` // the event that caused it; after a timer, "after"
+	// Time is when it happened, as an event; it never runs back from one transition to
+	// the next. Arrived is when that was on the service's clock; zero where it is the same.
+	Time    time.Time `json:"time"`
+	Arrived time.Time `json:"arrived,omitzero"`
 	// Data is the event's. Before and After are the context around the change. They
 	// belong to the event and the snapshots: do not change them.
 	Data   map[string]any `json:"data,omitempty"`

@@ -8,7 +8,6 @@ import (
 
 	"cel.dev/cel-go/common/types"
 
-	"devicetwin/device"
 	"devicetwin/source"
 )
 
@@ -33,7 +32,7 @@ func (r *run) startTimers(s *state) {
 			r.fault("after in state %q: %v", s.path, err)
 			continue
 		}
-		r.insert(timer{state: s.index, index: i, due: r.s.clock + d})
+		r.insert(timer{state: s.index, index: i, due: r.at + d, wall: r.s.service + d})
 	}
 }
 
@@ -109,91 +108,4 @@ func durationOf(v any) (time.Duration, error) {
 		return 0, fmt.Errorf("a delay of %v is out of range", d)
 	}
 	return d, nil
-}
-
-// What becomes due at a moment, in the order in which it happens.
-const (
-	dueTimer = iota
-	duePattern
-	dueSilence
-	dueNothing
-)
-
-// nextDue is what becomes due first, and when.
-func (s *Snapshot) nextDue() (at int64, what, index int) {
-	at, what = math.MaxInt64, dueNothing
-	if s.done {
-		return at, what, 0
-	}
-	if len(s.timers) > 0 {
-		at, what = s.timers[0].due, dueTimer
-	}
-	for i, p := range s.patterns {
-		if p.IsZero() {
-			continue
-		}
-		if d, ok := s.model.patterns[i].matcher.Deadline(p); ok && d.UnixMilli() < at {
-			at, what, index = d.UnixMilli(), duePattern, i
-		}
-	}
-	if s.model.silentAfter > 0 && !s.silent {
-		if d := s.aliveAt + (s.model.silentAfter + s.model.tolerance).Milliseconds(); d < at {
-			at, what = d, dueSilence
-		}
-	}
-	return at, what, index
-}
-
-// advance moves the clock and fires what is due on the way, each at its time.
-func (r *run) advance(to int64) {
-	for fired := 0; ; fired++ {
-		at, what, index := r.s.nextDue()
-		if what == dueNothing || at > to || fired > 2*maxFirings {
-			break
-		}
-		if fired == maxFirings {
-			r.fault("more than %d timers were due up to %v; the rest fire now", maxFirings, time.UnixMilli(to).UTC().Format(time.RFC3339))
-		}
-		if fired >= maxFirings {
-			at = to
-		}
-		r.s.clock = max(r.s.clock, at)
-		switch what {
-		case dueTimer:
-			r.fire()
-		case duePattern:
-			r.expirePattern(index)
-		case dueSilence:
-			r.s.silent = true
-			r.external(device.EventSilent, nil)
-		}
-	}
-	r.s.clock = max(r.s.clock, to)
-}
-
-func (r *run) fire() {
-	r.changed = true
-	t := r.s.timers[0]
-	r.s.timers = slices.Clone(r.s.timers[1:])
-	if t.state < 0 {
-		r.macrostep(trigger{name: t.event, data: t.data})
-		return
-	}
-	s := r.m.states[t.state]
-	r.macrostep(trigger{name: triggerAfter, of: s, only: s.after[t.index].transitions})
-}
-
-// NextDeadline is the earliest time at which something happens without an
-// event: an `after`, a delayed raise, the end of a pattern, or silence. Calling
-// Step with an Event without a name at that time makes it happen.
-func (m *Model) NextDeadline(s *Snapshot) (time.Time, bool) {
-	s, err := m.bind(s)
-	if err != nil {
-		return time.Time{}, false
-	}
-	at, what, _ := s.nextDue()
-	if what == dueNothing {
-		return time.Time{}, false
-	}
-	return time.UnixMilli(at).UTC(), true
 }

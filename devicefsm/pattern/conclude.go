@@ -94,6 +94,7 @@ func (m *Matcher) merge(parts []partial) []partial {
 			if common != 0 {
 				p.wait &^= common
 				q.renewed = max(q.renewed, p.renewed)
+				q.arrived.renewed = max(q.arrived.renewed, p.arrived.renewed)
 			}
 		}
 		if p.wait != 0 {

@@ -32,8 +32,9 @@ func (m *Matcher) due(parts []partial) int64 {
 		if !m.fits(&parts[i]) {
 			continue
 		}
-		dead, _ := m.deadAt(&parts[i])
-		at = min(at, dead, m.fireAt(&parts[i]))
+		p := &parts[i]
+		dead, _ := m.deadAt(p, &p.instants)
+		at = min(at, dead, m.fireAt(p, &p.instants))
 	}
 	return at
 }
@@ -47,8 +48,8 @@ func (m *Matcher) expireAt(d *data, at int64, res *Result) State {
 		if !m.fits(&p) {
 			continue
 		}
-		fired := m.fireAt(&p) <= at
-		dead, idle := m.deadAt(&p)
+		fired := m.fireAt(&p, &p.instants) <= at
+		dead, idle := m.deadAt(&p, &p.instants)
 		if fired {
 			found = append(found, p.track)
 			p.wait &^= m.end()

@@ -15,6 +15,9 @@ type wire struct {
 	Parts [][]int64  `json:"p,omitempty"`
 	Held  [][]int64  `json:"h,omitempty"`
 	Kept  []wireKept `json:"k,omitempty"`
+	// Lags are how much later the arrivals of t0, tl and renewed are, of each partial
+	// match and then of each waiting one; nothing if they are the same everywhere.
+	Lags [][3]int64 `json:"l,omitempty"`
 }
 
 // wireKept is [step, value]; the arrays refer to it by its index.
@@ -67,11 +70,44 @@ func (s State) MarshalJSON() ([]byte, error) {
 		h := &s.d.held[i]
 		w.Held = append(w.Held, list(h.ints(w.Base), h.kept))
 	}
+	w.Lags = lags(s.d)
 	out, err := json.Marshal(w)
 	if err != nil {
 		return nil, fmt.Errorf("write pattern state: %w", err)
 	}
 	return out, nil
+}
+
+// lags are those of the partial and the waiting matches; nil if there are none.
+func lags(d *data) [][3]int64 {
+	all := make([][3]int64, 0, len(d.parts)+len(d.held))
+	some := false
+	add := func(t *track) {
+		l := [3]int64{t.arrived.t0 - t.t0, t.arrived.tl - t.tl, t.arrived.renewed - t.renewed}
+		some = some || l != [3]int64{}
+		all = append(all, l)
+	}
+	for i := range d.parts {
+		add(&d.parts[i].track)
+	}
+	for i := range d.held {
+		add(&d.held[i])
+	}
+	if !some {
+		return nil
+	}
+	return all
+}
+
+// lag moves the arrivals of a track away from the times of its events.
+func (t *track) lag(l [3]int64) (ok bool) {
+	for i, at := range []*int64{&t.arrived.t0, &t.arrived.tl, &t.arrived.renewed} {
+		if !exact(l[i]) || !exact(*at+l[i]) {
+			return false
+		}
+		*at += l[i]
+	}
+	return true
 }
 
 func (t *track) ints(base int64) []int64 {
@@ -133,7 +169,32 @@ func (w *wire) data() (*data, error) {
 		before = h.start
 		d.held = append(d.held, h)
 	}
+	if !w.lag(d) {
+		return nil, errWire
+	}
 	return d, nil
+}
+
+// lag gives the arrivals, which are the times of the events until then.
+func (w *wire) lag(d *data) (ok bool) {
+	if len(w.Lags) == 0 {
+		return true
+	}
+	if len(w.Lags) != len(d.parts)+len(d.held) {
+		return false
+	}
+	for i, l := range w.Lags {
+		t := (*track)(nil)
+		if i < len(d.parts) {
+			t = &d.parts[i].track
+		} else {
+			t = &d.held[i-len(d.parts)]
+		}
+		if !t.lag(l) {
+			return false
+		}
+	}
+	return true
 }
 
 func (w *wire) part(ints []int64, values []*kept) (p partial, ok bool) {
@@ -154,8 +215,9 @@ func (w *wire) track(ints, refs []int64, values []*kept) (t track, ok bool) {
 	}
 	t = track{
 		start: ints[0], last: ints[1], mark: ints[2],
-		t0: w.Base + ints[3], tl: w.Base + ints[4], renewed: w.Base + ints[5], events: int(ints[6]),
+		instants: instants{t0: w.Base + ints[3], tl: w.Base + ints[4], renewed: w.Base + ints[5]}, events: int(ints[6]),
 	}
+	t.arrived = t.instants
 	for _, i := range refs {
 		if i < 0 || i >= int64(len(values)) {
 			return t, false

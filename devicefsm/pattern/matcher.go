@@ -1,10 +1,6 @@
 package pattern
 
-import (
-	"math"
-	"math/bits"
-	"time"
-)
+import "time"
 
 // Matcher is a compiled pattern. It never changes.
 type Matcher struct {
@@ -80,77 +76,6 @@ func (m *Matcher) end() uint64 { return 1 << len(m.steps) }
 // from the state of another.
 func (m *Matcher) fits(p *partial) bool {
 	return p.step >= 0 && p.step < len(m.steps) && p.wait&^m.wait == 0 && p.wait != 0
-}
-
-// fireAt is when the absence at the end of the pattern is certain.
-func (m *Matcher) fireAt(p *partial) int64 {
-	if !m.absence || p.wait&m.end() == 0 {
-		return never
-	}
-	at := int64(never)
-	if m.within > 0 {
-		at = p.t0 + m.within
-	}
-	if m.endGap > 0 {
-		at = min(at, p.tl+m.endGap)
-	}
-	return at
-}
-
-// deadAt is when a partial match has no way left to go on; idle says that this
-// is because of MaxIdle, a bound of ours and not of the pattern.
-func (m *Matcher) deadAt(p *partial) (at int64, idle bool) {
-	at = never
-	if m.hasGap {
-		at = m.gapEnd(p)
-	}
-	if m.within > 0 {
-		return min(at, p.t0+m.within), false
-	}
-	if end := p.renewed + m.idle; end < at {
-		return end, true
-	}
-	return at, false
-}
-
-// gapEnd is when the gaps of all the steps that p waits for are over.
-func (m *Matcher) gapEnd(p *partial) int64 {
-	at := int64(math.MinInt64)
-	for rest := p.wait; rest != 0; rest &= rest - 1 {
-		gap := m.endGap
-		if j := bits.TrailingZeros64(rest); j < len(m.steps) {
-			gap = m.steps[j].gap
-		}
-		if gap == 0 {
-			return never
-		}
-		at = max(at, p.tl+gap)
-	}
-	return at
-}
-
-// Deadline is the earliest time at which Advance would find something without
-// another event: an absence, an expiry that was asked for, or a match that waits
-// for an earlier one.
-func (m *Matcher) Deadline(s State) (time.Time, bool) {
-	if s.d == nil {
-		return time.Time{}, false
-	}
-	at := int64(never)
-	for i := range s.d.parts {
-		p := &s.d.parts[i]
-		if !m.fits(p) {
-			continue
-		}
-		at = min(at, m.fireAt(p))
-		if dead, idle := m.deadAt(p); len(s.d.held) > 0 || m.timeouts && !idle {
-			at = min(at, dead)
-		}
-	}
-	if at == never {
-		return time.Time{}, false
-	}
-	return fromMillis(at), true
 }
 
 // The widest times that are distinguished, some 140,000 years around 1970, so that

@@ -8,10 +8,14 @@ import "math/bits"
 func (m *Matcher) Step(s State, ev Event) (State, Result) {
 	var res Result
 	now := millis(ev.Time)
+	arrived := now
+	if !ev.Arrived.IsZero() {
+		arrived = millis(ev.Arrived)
+	}
 	if s.d != nil && s.d.due <= now {
 		s = m.expire(s, now, &res)
 	}
-	r := run{m: m, ev: ev, now: now}
+	r := run{m: m, ev: ev, now: now, arrived: arrived}
 	var held []track
 	if s.d != nil {
 		r.old, r.seq, held = s.d.parts, s.d.next, s.d.held
@@ -34,7 +38,9 @@ type run struct {
 	m   *Matcher
 	ev  Event
 	now int64
-	seq int64 // the number of the event, if anything takes it
+	// arrived is now on the clock of arrivals.
+	arrived int64
+	seq     int64 // the number of the event, if anything takes it
 
 	// What is known about conditions that read only the event, by step and by
 	// negation.
@@ -192,7 +198,9 @@ func (r *run) begin() {
 		j := bits.TrailingZeros64(rest)
 		if r.takes(j, nil) && !r.outgrown(0, j, nil) {
 			r.change(len(r.old))
-			r.open(track{start: r.seq, mark: -1, t0: r.now, tl: r.now}, j, 1)
+			r.open(track{
+				start: r.seq, mark: -1, instants: instants{t0: r.now, tl: r.now}, arrived: instants{t0: r.arrived, tl: r.arrived},
+			}, j, 1)
 		}
 	}
 }
@@ -202,8 +210,9 @@ func (r *run) begin() {
 func (r *run) open(t track, j, count int) {
 	s := &r.m.steps[j]
 	r.took = true
-	t.last, t.tl = r.seq, max(t.tl, r.now)
-	t.renewed = t.tl
+	t.last = r.seq
+	t.instants.add(r.now)
+	t.arrived.add(r.arrived)
 	t.events++
 	if j == r.m.skipTo && (r.m.skip == SkipToLast || t.mark < 0) {
 		t.mark = r.seq

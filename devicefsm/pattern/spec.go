@@ -20,6 +20,8 @@ type Event struct {
 	Name string
 	Data map[string]any
 	Time time.Time
+	// Arrived is when it arrived, on another clock: zero means the same as Time.
+	Arrived time.Time
 }
 
 // Contiguity says what may lie between an event that was taken and the next.

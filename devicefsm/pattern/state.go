@@ -35,12 +35,24 @@ const (
 // track is what partial and complete matches have in common. Sequence numbers
 // count the events that were taken by anything.
 type track struct {
-	start, last int64 // sequence numbers of the first and the last event
-	mark        int64 // that of the event that SkipTo means; -1: none
-	t0, tl      int64 // times of the first and the last event, unix ms
-	renewed     int64 // tl, or that of a later partial match merged into this one
-	events      int   // number of events
+	start, last int64    // sequence numbers of the first and the last event
+	mark        int64    // that of the event that SkipTo means; -1: none
+	instants             // by the events
+	arrived     instants // and by their arrivals
+	events      int      // number of events
 	kept        []*kept
+}
+
+// instants are when things happened to a track, on one clock, in unix ms.
+type instants struct {
+	t0, tl  int64 // the first and the last event
+	renewed int64 // tl, or that of a later partial match merged into this one
+}
+
+// add notes another event. It was taken after the last one, whatever its time is.
+func (t *instants) add(now int64) {
+	t.tl = max(t.tl, now)
+	t.renewed = t.tl
 }
 
 // kept is what Keep returned for one event. Tracks share it.

@@ -34,6 +34,7 @@
 //	10s failed ACTIVITY text   … or fails, for this reason
 //	10s wait                   nothing; time has passed
 //	+1m x30 telemetry {…}      thirty times, each a minute after the one before
+//	3h sent 10m status {…}     arrives after three hours, with a ts of ten minutes after the start
 //
 // Messages become events by the model's own rules. `test` begins a test, which
 // starts a new device; `model`, once and first, names the model's file from the

@@ -144,6 +144,9 @@ func (p *parser) input(c *cursor, text string) {
 	if !p.time(c, s) {
 		return
 	}
+	if !p.sent(c, s) {
+		return
+	}
 	s.column = c.at
 	column, word := c.at, c.word()
 	if word == "" {
@@ -151,6 +154,10 @@ func (p *parser) input(c *cursor, text string) {
 		return
 	}
 	if !p.what(c, column, word, &s.input) {
+		return
+	}
+	if s.input.sent != nil && s.input.kind != inputMessage && s.input.kind != inputEvent {
+		p.fault(column, "", "only a message or an event has a time of the device")
 		return
 	}
 	p.now = s.At + time.Duration(s.Repeat-1)*s.Every
@@ -208,6 +215,33 @@ func (p *parser) time(c *cursor, s *Step) bool {
 		}
 		s.Repeat, s.Every = n, d
 	}
+	return true
+}
+
+// sent reads the time that the device gives, if it gives one. It may be before the
+// test, and before that of the previous line.
+func (p *parser) sent(c *cursor, s *Step) bool {
+	if !c.peek("sent") {
+		return true
+	}
+	column := c.at
+	c.word()
+	if s.Repeat > 1 {
+		p.fault(column, "", "a repetition has no time of the device")
+		return false
+	}
+	column = c.at
+	word := c.word()
+	text, before := strings.CutPrefix(word, "-")
+	d, err := source.ParseDuration(text)
+	if err != nil || d > maxTime {
+		p.fault(column, "", "sent: expected a time since the start of the test, such as 10s, or -3h for before it, found %q", word)
+		return false
+	}
+	if before {
+		d = -d
+	}
+	s.input.sent = &d
 	return true
 }
 

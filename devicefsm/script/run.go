@@ -148,10 +148,16 @@ func (d *player) play(s *Step) found {
 // input lets the time pass and then does what the line says.
 func (d *player) input(in input, at time.Time) {
 	d.pass(at)
-	ev := devicefsm.Event{Time: at}
+	ev := devicefsm.Event{Arrived: at}
+	dated := func() {
+		if ev.Time = at; in.sent != nil {
+			ev.Time = start.Add(*in.sent)
+		}
+	}
 	switch in.kind {
 	case inputWait:
 	case inputMessage:
+		dated()
 		in.message.Time = at
 		ev.Data, ev.Alive = in.message.Data, in.message.Alive()
 		ev.Name, _ = d.model.Classify(in.message)
@@ -159,6 +165,7 @@ func (d *player) input(in input, at time.Time) {
 			d.found.event = noEvent
 		}
 	case inputEvent:
+		dated()
 		ev.Name, ev.Data, ev.Alive = in.name, in.data, !device.ReservedName(in.name)
 	case inputDone, inputFailed:
 		id, ok := d.model.FindInvocation(d.snapshot, in.name)
@@ -169,6 +176,7 @@ func (d *player) input(in input, at time.Time) {
 		if ev = devicefsm.DoneEvent(id, in.data, at); in.kind == inputFailed {
 			ev = devicefsm.ErrorEvent(id, in.text, at)
 		}
+		ev = ev.OfService()
 	}
 	d.take(d.model.Step(d.snapshot, ev))
 }
@@ -191,7 +199,7 @@ func (d *player) pass(to time.Time) {
 		if !ok || at.After(to) {
 			return
 		}
-		d.take(d.model.Step(d.snapshot, devicefsm.Event{Time: at}))
+		d.take(d.model.Step(d.snapshot, devicefsm.Event{Arrived: at}))
 	}
 	d.found.problem = fmt.Sprintf("more than %d timers were due", d.most)
 }

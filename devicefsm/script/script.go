@@ -57,6 +57,8 @@ type input struct {
 	name    string         // of an event or an activity
 	data    map[string]any
 	text    string // of a failure
+	// sent is what the device says of the time, since the start of the test; nil: nothing.
+	sent *time.Duration
 }
 
 // expectation is what the lines below an input say.

@@ -114,6 +114,7 @@ type inputLine struct {
 	Done    *string        `json:"done"`
 	Error   *string        `json:"error"`
 	Time    *time.Time     `json:"time"`
+	Sent    *time.Time     `json:"sent"`
 	Data    map[string]any `json:"data"`
 	Message string         `json:"message"`
 	Alive   *bool          `json:"alive"`
@@ -160,6 +161,8 @@ func (in inputLine) fits() error {
 		return errors.New(`"alive" belongs to "event"`)
 	case in.Time != nil && in.Advance != nil:
 		return errors.New(`"time" and "advance" in one line`)
+	case in.Sent != nil && (in.Event == nil || in.Time == nil):
+		return errors.New(`"sent" belongs to "event" and "time"`)
 	case in.Event != nil && *in.Event == "":
 		return errors.New(`"event" is empty`)
 	}
@@ -174,17 +177,21 @@ func (s *stepper) event(in inputLine) (devicefsm.Event, error) {
 			return devicefsm.Event{}, fmt.Errorf(`"advance": expected a duration such as 90s, 5m, 36h or 30d, found %q`, *in.Advance)
 		}
 		s.now = s.now.Add(d)
-		return devicefsm.Event{Time: s.now}, nil
+		return devicefsm.Event{Arrived: s.now}, nil
 	case in.Done != nil:
-		return devicefsm.DoneEvent(s.invocation(*in.Done), in.Data, s.now), nil
+		return devicefsm.DoneEvent(s.invocation(*in.Done), in.Data, s.now).OfService(), nil
 	case in.Error != nil:
-		return devicefsm.ErrorEvent(s.invocation(*in.Error), in.Message, s.now), nil
+		return devicefsm.ErrorEvent(s.invocation(*in.Error), in.Message, s.now).OfService(), nil
 	}
 	alive := !device.ReservedName(*in.Event)
 	if in.Alive != nil {
 		alive = *in.Alive
 	}
-	return devicefsm.Event{Name: *in.Event, Data: in.Data, Time: s.now, Alive: alive}, nil
+	sent := s.now
+	if in.Sent != nil {
+		sent = in.Sent.Add(s.shift)
+	}
+	return devicefsm.Event{Name: *in.Event, Data: in.Data, Time: sent, Arrived: s.now, Alive: alive}, nil
 }
 
 // invocation also takes the name of an activity for the one that runs.

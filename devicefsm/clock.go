@@ -1,0 +1,190 @@
+package devicefsm
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"devicetwin/device"
+)
+
+// A device has two clocks. That of the service goes by arrivals and by what the
+// service does itself; that of the device goes by what its messages say. Neither runs
+// back. Whatever is waited for has a time on both: it happens before the first event
+// that is later on the device's clock, or when its time is up on the service's.
+
+// noTime is before every time that clampMillis gives.
+const noTime = -limitSeconds*1000 - 1
+
+// What becomes due at a moment, in the order in which it happens.
+const (
+	dueNothing = iota
+	dueTimer
+	duePattern
+	dueSilence
+)
+
+// due is something that becomes due.
+type due struct {
+	wall  int64 // on the service's clock
+	at    int64 // as an event
+	what  int
+	index int // of the timer, or of the pattern
+}
+
+// nextDue is what becomes due first on the service's clock, and what as an event.
+// Silence counts by arrivals only.
+func (s *Snapshot) nextDue() (wall, event due) {
+	wall, event = due{wall: math.MaxInt64}, due{at: math.MaxInt64}
+	if s.done {
+		return wall, event
+	}
+	for i := range s.timers {
+		t := &s.timers[i]
+		if t.wall < wall.wall {
+			wall = due{t.wall, t.due, dueTimer, i}
+		}
+	}
+	if len(s.timers) > 0 {
+		event = due{s.timers[0].wall, s.timers[0].due, dueTimer, 0}
+	}
+	for i, p := range s.patterns {
+		if p.IsZero() {
+			continue
+		}
+		d, ok := s.model.patterns[i].matcher.Deadlines(p)
+		if !ok {
+			continue
+		}
+		if d.Arrival < wall.wall {
+			wall = due{d.Arrival, d.At, duePattern, i}
+		}
+		if d.Event < event.at {
+			event = due{d.Arrival, d.Event, duePattern, i}
+		}
+	}
+	if s.model.silentAfter > 0 && !s.silent {
+		if d := s.aliveAt + (s.model.silentAfter + s.model.tolerance).Milliseconds(); d < wall.wall {
+			wall = due{d, d - s.lag, dueSilence, 0}
+		}
+	}
+	return wall, event
+}
+
+// arrive moves the clocks to an event, and fires what is due before it.
+func (r *run) arrive(ev Event) {
+	s := &r.s
+	timed, arrived := !ev.Time.IsZero(), !ev.Arrived.IsZero()
+	switch {
+	case timed && arrived:
+		service, at := clampMillis(ev.Arrived), clampMillis(ev.Time)
+		dated := at != service && !r.m.byArrival
+		if !dated {
+			at = service
+		}
+		at, service = max(s.clock, at), max(s.service, service)
+		r.advance(at, at, service)
+		if dated {
+			s.clock = at
+		}
+		s.lag = service - at
+	case timed: // there is but one clock
+		at := max(s.clock, s.service, clampMillis(ev.Time))
+		r.advance(at, at, at)
+		s.lag = 0
+	case arrived:
+		service := max(s.service, clampMillis(ev.Arrived))
+		at := max(s.clock, service-s.lag)
+		to := at
+		if ev.Name == "" {
+			to = s.clock // no event that anything would have to come before
+		}
+		r.advance(to, at, service)
+	default:
+		r.at = s.now()
+	}
+}
+
+// advance fires what is due up to a time on the service's clock, in that order, and
+// then what is due up to a time as an event, in that order, each at its time; now is
+// the time of what comes after it.
+func (r *run) advance(to, now, service int64) {
+	for fired := 0; fired <= 2*maxFirings; fired++ {
+		d, event := r.s.nextDue()
+		if d.what == dueNothing || d.wall > service {
+			r.s.service = service
+			if d = event; d.what == dueNothing || d.at > to {
+				break
+			}
+		}
+		r.s.service, r.at = max(r.s.service, min(service, d.wall)), max(r.s.clock, d.at)
+		if fired == maxFirings {
+			r.fault("more than %d timers were due up to %v; the rest fire now", maxFirings, fromMillis(now).Format(time.RFC3339))
+		}
+		if fired >= maxFirings {
+			r.s.service, r.at = service, max(now, d.at)
+		}
+		r.fire(d)
+	}
+	r.s.service, r.at = service, now
+}
+
+func (r *run) fire(d due) {
+	switch d.what {
+	case dueTimer:
+		r.fireTimer(d.index)
+	case duePattern:
+		r.expirePattern(d.index)
+	case dueSilence:
+		r.s.silent = true
+		r.external(device.EventSilent, nil)
+	}
+}
+
+func (r *run) fireTimer(index int) {
+	r.changed = true
+	t := r.s.timers[index]
+	r.s.timers = slices.Delete(slices.Clone(r.s.timers), index, index+1)
+	if t.state < 0 {
+		r.macrostep(trigger{name: t.event, data: t.data})
+		return
+	}
+	s := r.m.states[t.state]
+	r.macrostep(trigger{name: triggerAfter, of: s, only: s.after[t.index].transitions})
+}
+
+// now is where the device's clock is when the service's is where it is.
+func (s *Snapshot) now() int64 { return max(s.clock, s.service-s.lag) }
+
+// NextDeadline is the earliest time, on the service's clock, at which something
+// happens without an event: an `after`, a delayed raise, the end of a pattern, or
+// silence. Calling Step with an Event that has that time as Arrived, and no name,
+// makes it happen.
+func (m *Model) NextDeadline(s *Snapshot) (time.Time, bool) {
+	s, err := m.bind(s)
+	if err != nil {
+		return time.Time{}, false
+	}
+	d, _ := s.nextDue()
+	if d.what == dueNothing {
+		return time.Time{}, false
+	}
+	return fromMillis(d.wall), true
+}
+
+// limitSeconds bounds times to years in which a sum of delays cannot overflow: about
+// 4,000 BC to 8,000 AD.
+const limitSeconds = 190_000_000_000
+
+// clampMillis is unix milliseconds within limitSeconds.
+func clampMillis(t time.Time) int64 {
+	switch s := t.Unix(); {
+	case s > limitSeconds:
+		return limitSeconds * 1000
+	case s < -limitSeconds:
+		return -limitSeconds * 1000
+	}
+	return t.UnixMilli()
+}
+
+func fromMillis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }

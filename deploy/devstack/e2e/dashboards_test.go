@@ -76,7 +76,7 @@ func values(t *testing.T, s *system, d dashboard) []string {
 	for _, v := range d.Templating.List {
 		value := v.Query
 		if v.Type == "query" {
-			rows := queryInflux(t, s.InfluxDB.URL(), strings.NewReplacer(replace...).Replace(v.Query))
+			rows := s.influx.query(t, strings.NewReplacer(replace...).Replace(v.Query))
 			if len(rows) == 0 {
 				t.Errorf("variable %s finds nothing: %s", v.Name, v.Query)
 				continue
@@ -97,7 +97,7 @@ func values(t *testing.T, s *system, d dashboard) []string {
 // reprovisioned is the device that was reprovisioned most often.
 func reprovisioned(t *testing.T, s *system) string {
 	t.Helper()
-	rows := queryInflux(t, s.InfluxDB.URL(), `SELECT top("n", "device", 1) FROM (SELECT sum("done") AS "n" FROM "reprovisions" GROUP BY "device")`)
+	rows := s.influx.query(t, `SELECT top("n", "device", 1) FROM (SELECT sum("done") AS "n" FROM "reprovisions" GROUP BY "device")`)
 	if len(rows) == 0 {
 		t.Fatal("no device was reprovisioned")
 	}
@@ -107,24 +107,32 @@ func reprovisioned(t *testing.T, s *system) string {
 // Every query of every dashboard and alert rule finds what a short run of the
 // simulator has left in InfluxDB, through bridge and worker.
 func TestDashboardQueriesFindRows(t *testing.T) {
-	s := startSystem(t, 1000)
+	t.Run("1.8", func(t *testing.T) { findDashboardRows(t, startSystem(t, 1000)) })
+	t.Run("2.7", func(t *testing.T) {
+		influx := realInfluxDB(t, 0) // skips the test before anything else starts
+		findDashboardRows(t, startSystemWriting(t, stack.Options{}, &influx, 1000))
+	})
+}
+
+func findDashboardRows(t *testing.T, s *system) {
 	out, err := program(t, "devicetwin", "simulate", "--model", "models/pump.yaml", "--devices", "30", "--rate", "2", "--duration", "25s", "--seed", "4",
 		"--scenario", "deploy/devstack/e2e/testdata/dashboards.scenario.yaml",
-		"--mqtt-url", s.MQTT.URL(), "--temporal-address", s.Temporal.Addr(), "--influx-url", s.InfluxDB.URL()).CombinedOutput()
+		"--mqtt-url", s.MQTT.URL(), "--temporal-address", s.Temporal.Addr(), "--influx-url", s.influx.URL,
+		"--influx-token="+s.influx.Token, "--influx-org="+s.influx.Org, "--influx-bucket", s.influx.Bucket).CombinedOutput()
 	if err != nil {
 		t.Fatalf("simulate: %v\n%s", err, out)
 	}
 	device := reprovisioned(t, s)
 	connect(t, s.MQTT.URL(), "application").publish("$aws/things/"+device+"/shadow/update", `{"state":{"desired":{"interval":20}}}`)
 	eventually(t, "the figures of half a minute", func(context.Context) bool {
-		return len(queryInflux(t, s.InfluxDB.URL(), `SELECT "version" FROM "twin"`)) == 1 &&
-			len(queryInflux(t, s.InfluxDB.URL(), `SELECT "messages" FROM "bridge"`)) >= 3 &&
-			len(queryInflux(t, s.InfluxDB.URL(), `SELECT "cpu_seconds" FROM "process"`)) >= 3 &&
-			len(queryInflux(t, s.InfluxDB.URL(), `SELECT "clean" FROM "simulator"`)) == 1
+		return len(s.influx.query(t, `SELECT "version" FROM "twin"`)) == 1 &&
+			len(s.influx.query(t, `SELECT "messages" FROM "bridge"`)) >= 3 &&
+			len(s.influx.query(t, `SELECT "cpu_seconds" FROM "process"`)) >= 3 &&
+			len(s.influx.query(t, `SELECT "clean" FROM "simulator"`)) == 1
 	})
 	var report strings.Builder
 	ask := func(what, query string, empty bool) int {
-		rows := queryInflux(t, s.InfluxDB.URL(), query)
+		rows := s.influx.query(t, query)
 		n := 0
 		for _, row := range rows { // the time alone is not a row
 			if slices.ContainsFunc(row[1:], func(v any) bool { return v != nil }) {
@@ -167,8 +175,11 @@ func TestDashboardQueriesFindRows(t *testing.T) {
 
 // A query that is broken, or asks for what nobody writes, is found out.
 func TestQueriesOfNothingFindNothing(t *testing.T) {
-	s := start(t, stack.Options{Parts: []stack.Part{stack.PartInfluxDB}})
-	if rows := queryInflux(t, s.InfluxDB.URL(), `SELECT last("messages") FROM "bridge"`); len(rows) != 0 {
-		t.Errorf("an empty database has %d rows", len(rows))
+	for version, open := range influxTargets {
+		t.Run(version, func(t *testing.T) {
+			if rows := open(t, 0).query(t, `SELECT last("messages") FROM "bridge"`); len(rows) != 0 {
+				t.Errorf("an empty database has %d rows", len(rows))
+			}
+		})
 	}
 }

@@ -26,9 +26,10 @@ var taskQueue = service.DefaultConfig().Temporal.TaskQueue
 // system is a stack with the bridge and the worker in this process.
 type system struct {
 	*stack.Stack
-	twins *twinclient.Client
-	http  string
-	api   string // the operator's API
+	influx influxTarget
+	twins  *twinclient.Client
+	http   string
+	api    string // the operator's API
 }
 
 // startSystem runs everything but a fleet; each run of a workflow applies at
@@ -41,17 +42,31 @@ func startSystem(t *testing.T, runEvents int) *system {
 // startSystemOn is startSystem with more parts, and what they need.
 func startSystemOn(t *testing.T, o stack.Options, runEvents int) *system {
 	t.Helper()
+	return startSystemWriting(t, o, nil, runEvents)
+}
+
+// startSystemWriting is startSystemOn with points in another InfluxDB than that of the
+// stack, which is left out then.
+func startSystemWriting(t *testing.T, o stack.Options, influx *influxTarget, runEvents int) *system {
+	t.Helper()
 	dir := t.TempDir()
 	store, err := credentials.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Parts = append(o.Parts, stack.PartMQTT, stack.PartTemporal, stack.PartInfluxDB)
+	o.Parts = append(o.Parts, stack.PartMQTT, stack.PartTemporal)
+	if influx == nil {
+		o.Parts = append(o.Parts, stack.PartInfluxDB)
+	}
 	o.Credentials = store
 	s := start(t, o)
+	if influx == nil {
+		embedded := targetOf(s.InfluxDB)
+		influx = &embedded
+	}
 	config := service.DefaultConfig()
 	config.MQTT.URL, config.Temporal.Address, config.Temporal.Namespace = []string{s.MQTT.URL()}, s.Temporal.Addr(), stack.Namespace
-	config.Influx.URL, config.Influx.Bucket = s.InfluxDB.URL(), stack.BucketName
+	config.Influx.InfluxServer = influx.InfluxServer
 	config.Model.Model, config.HTTP.Listen, config.API.Listen = pumpModel, "127.0.0.1:0", "127.0.0.1:0"
 	config.Bridge.ID, config.Bridge.QuotaRate = "e2e", 0 // tests send as fast as they can
 	config.Worker.Credentials, config.Worker.RunEvents, config.Worker.CountEvery = dir, runEvents, 2*time.Second
@@ -72,7 +87,7 @@ func startSystemOn(t *testing.T, o stack.Options, runEvents int) *system {
 	}
 	temporal := dialTemporal(t, s.Temporal.Addr())
 	return &system{
-		Stack: s, http: service.HTTPAddr(), api: service.APIURL(),
+		Stack: s, influx: *influx, http: service.HTTPAddr(), api: service.APIURL(),
 		twins: twinclient.New(temporal, stack.Namespace, taskQueue, loaded[0].Hash()),
 	}
 }

@@ -1,0 +1,98 @@
+package e2e
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"testing"
+	"time"
+
+	"devicetwin/deploy/devstack/servers"
+	"devicetwin/deploy/devstack/servers/serverstest"
+	"devicetwin/deploy/devstack/stack"
+	"devicetwin/points"
+	"devicetwin/service"
+)
+
+// influxTarget is an InfluxDB that a test writes to and queries.
+type influxTarget struct {
+	service.InfluxServer        // as bridge and worker write to it
+	queryToken           string // as Grafana reads from it
+}
+
+// influxTargets start each InfluxDB that the service is for, by its version; points are
+// kept for a time, 0 is forever. Each test of what InfluxDB does runs on both.
+var influxTargets = map[string]func(t *testing.T, keep time.Duration) influxTarget{
+	"1.8": embeddedInfluxDB,
+	"2.7": realInfluxDB,
+}
+
+// embeddedInfluxDB is the InfluxDB of the stack.
+func embeddedInfluxDB(t *testing.T, keep time.Duration) influxTarget {
+	t.Helper()
+	s := start(t, stack.Options{Parts: []stack.Part{stack.PartInfluxDB}, KeepPoints: keep})
+	return targetOf(s.InfluxDB)
+}
+
+func targetOf(i *stack.InfluxDB) influxTarget {
+	return influxTarget{InfluxServer: service.InfluxServer{URL: i.URL(), Bucket: stack.BucketName}}
+}
+
+// realInfluxDB is the one that deploy/compose.yaml runs.
+func realInfluxDB(t *testing.T, keep time.Duration) influxTarget {
+	t.Helper()
+	return targetOf2(serverstest.InfluxDB(t, ports, keep))
+}
+
+func targetOf2(i *servers.InfluxDB) influxTarget {
+	return influxTarget{
+		InfluxServer: service.InfluxServer{URL: i.URL(), Token: i.WriteToken, Org: servers.InfluxOrg, Bucket: servers.InfluxBucket},
+		queryToken:   i.Token,
+	}
+}
+
+// points are the settings of a writer.
+func (i influxTarget) points() points.Config {
+	config := points.DefaultConfig()
+	config.URL, config.Token, config.Org, config.Bucket = i.URL, i.Token, i.Org, i.Bucket
+	return config
+}
+
+// query runs InfluxQL, as Grafana does, and returns all rows.
+func (i influxTarget) query(t *testing.T, query string) [][]any {
+	t.Helper()
+	values := url.Values{"db": {stack.Database}, "q": {query}}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, i.URL+"/query?"+values.Encode(), nil)
+	if err != nil {
+		t.Fatalf("query InfluxDB: %v", err)
+	}
+	if i.queryToken != "" {
+		request.Header.Set("Authorization", "Token "+i.queryToken)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatalf("query InfluxDB: %v", err)
+	}
+	defer response.Body.Close()
+	var answer struct {
+		Error   string
+		Results []struct {
+			Error  string
+			Series []struct{ Values [][]any }
+		}
+	}
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+		t.Fatalf("query InfluxDB: %s: %v", response.Status, err)
+	}
+	var rows [][]any
+	for _, r := range answer.Results {
+		answer.Error += r.Error
+		for _, s := range r.Series {
+			rows = append(rows, s.Values...)
+		}
+	}
+	if answer.Error != "" {
+		t.Fatalf("query InfluxDB: %s\n%s", answer.Error, query)
+	}
+	return rows
+}

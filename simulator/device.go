@@ -42,8 +42,11 @@ type player struct {
 	subscribed  bool
 	greeting    draft // the first message over the next link
 	link        link
+	place       int // of the greeting in the outbox: after what was recorded before it
 
-	last     number   // the highest number given out
+	last     number // the highest number given out
+	epoch    int64  // on the wire, of the present numbering
+	events   eventClock
 	outbox   []draft  // in order
 	inflight []flight // published, in order, without PUBACK
 	later    []delayed
@@ -71,6 +74,11 @@ type flight struct {
 	number    number // zero of a draftCopy
 	duty      duty
 	crosses   bool // the scenario's level
+	counts    bool // as a step of the expected sequence
+	digest    uint64
+	attempts  int
+	epoch     int64 // on the wire
+	seq       uint64
 	topic     string
 	payload   []byte
 	token     token
@@ -101,6 +109,10 @@ func newDevice(f *fleet, index int, start, length time.Duration) *player {
 		busy:        true,
 	}
 	d.identity = d.plan.Identity
+	d.epoch = d.last.epoch
+	if d.identity.Unnumbered {
+		d.account.bare = newBareAccount()
+	}
 	d.greeting = d.birth("boot", "")
 	d.next, d.planned = d.plan.Next()
 	return d
@@ -124,6 +136,7 @@ type parting struct {
 	down time.Duration
 	next *draft // the greeting over the next link; nil: back online
 	cut  bool   // by the device itself
+	keep bool   // what is recorded meanwhile is sent before the greeting
 }
 
 // run plays the device until the context ends.
@@ -166,11 +179,13 @@ func (d *player) away(ctx context.Context, end parting) bool {
 	}
 	// A greeting that did not get out is still due: it may be the birth that a
 	// reprovisioning waits for.
-	if len(d.outbox) > 0 && d.outbox[0].kind == draftGreeting {
-		if old := d.outbox[0]; end.next == nil || old.id != "" {
+	d.place = 0
+	if i := slices.IndexFunc(d.outbox, func(o draft) bool { return o.kind == draftGreeting }); i >= 0 {
+		if old := d.outbox[i]; end.next == nil || old.id != "" {
 			greeting = old
 		}
-		d.outbox = d.outbox[1:]
+		d.outbox = slices.Delete(d.outbox, i, i+1)
+		d.place = i
 	}
 	d.greeting = greeting
 	wait := end.down
@@ -187,12 +202,21 @@ func (d *player) away(ctx context.Context, end parting) bool {
 		spread := min(float64(lost)/d.fleet.options.ConnectRate, 60)
 		wait = time.Duration(d.jitter.Float64() * spread * float64(time.Second))
 	}
-	return pause(ctx, wait)
+	if !pause(ctx, wait) {
+		return false
+	}
+	if end.keep {
+		d.record(time.Now())
+	}
+	return true
 }
 
 // connect makes a link, however long that takes; false: the run is over.
 func (d *player) connect(ctx context.Context) bool {
 	will := []byte(`{"status":"offline"}`)
+	if err := d.noteWill(d.topic(device.ChannelStatus, ""), will); err != nil {
+		d.fleet.fail(fmt.Errorf("device %s: %w", d.id, err))
+	}
 	for wait := 200 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
 		l, err := d.fleet.dial(ctx, call{
 			client: d.id, credentials: d.credentials,
@@ -217,7 +241,7 @@ func (d *player) connect(ctx context.Context) bool {
 	for i := range d.inflight {
 		d.inflight[i].token = nil
 	}
-	d.outbox = slices.Insert(d.outbox, 0, d.greeting)
+	d.outbox = slices.Insert(d.outbox, min(d.place, len(d.outbox)), d.greeting)
 	return true
 }
 
@@ -276,10 +300,14 @@ func (d *player) depart(act Act, cut bool) parting {
 			d.inflight[i].published = time.Time{}
 		}
 	}
-	if act.LoseCounter {
-		d.last = number{epoch: d.last.epoch + 1}
+	if act.LoseCounter || act.Restart {
+		d.renumber(act.LoseCounter)
 		boot := d.birth("boot", "")
 		end.next = &boot
+	}
+	if act.Kind == ActBacklog {
+		end.keep = true
+		d.date(time.Now())
 	}
 	return end
 }

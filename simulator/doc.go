@@ -27,6 +27,10 @@
 // them to InfluxDB. A message that crosses the level of the scenario has to be applied
 // whatever the model says.
 //
+// A device without numbers is known by the digests of its messages: see the tally's
+// Doubled for what cannot be known of it. The time of a message as an event is the
+// device's own, where it can be believed: see eventClock.
+//
 // An episode is one reprovisioning: it opens when the expected sequence is
 // complete, and closes with the device's birth under the credential of the
 // latest command, or when the last attempt was refused or ran out of time.
@@ -36,7 +40,7 @@
 // Each device costs one goroutine in addition to those of its MQTT client. What a
 // device keeps is bounded: a short outbox (a full one delays the plan), a few pending
 // answers, the ids of the latest commands, and 24 bytes for each relevant message and
-// each row of repetitions until the run is verified; Options.MaxLedger bounds those of the whole fleet.
+// each row of repetitions until the run is verified, and for each message without a number; Options.MaxLedger bounds those of the whole fleet.
 // With its MQTT client a device takes about 75 KB: 10,000 fit in 800 MB.
 //
 // Progress functions and the methods of Model and Twins are called from the

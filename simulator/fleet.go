@@ -13,6 +13,7 @@ import (
 type counters struct {
 	sent, relevant, repeated   atomic.Uint64
 	crossings                  atomic.Uint64
+	recorded, bare, mixed      atomic.Uint64
 	reconnects, reprovisions   atomic.Uint64
 	commands, commandsRepeated atomic.Uint64
 }

@@ -29,6 +29,10 @@ type account struct {
 	issued       []number
 	acknowledged []number // the highest acknowledged of each epoch, in order
 	first        number   // the first number of the run
+	// restarts are the numberings that began again in an epoch of the wire, and bare
+	// is nil of a device with numbers.
+	restarts []numbering
+	bare     *bareAccount
 }
 
 // noteIssued notes that a message with this number is about to be published.
@@ -118,6 +122,9 @@ type tally struct {
 	LeftOut    uint64 // of the optional ones, those that were not applied
 	// Behind is the first that Reordered counts, and After what was applied before it.
 	Behind, After number
+	// Doubled are further applications of messages without a number, of which the
+	// service may not have known that they came twice.
+	Doubled uint64
 	// Gone are the messages that Lost counts.
 	Gone []sentMessage
 	// Durable is when each message that was applied had become durable.
@@ -127,14 +134,16 @@ type tally struct {
 func (t tally) faulty() bool { return t.Lost+t.Duplicated+t.Reordered+t.Unexpected > 0 }
 
 // compare holds what a device sent against what its workflow applied. Entries
-// of an earlier run, with lower epochs, and without a number are passed over.
+// of an earlier run, with lower epochs, are passed over.
 // The latencies of the relevant messages are given to observe.
 func (a *account) compare(log AppliedLog, observe func(time.Duration)) tally {
 	t := tally{Relevant: uint64(len(a.relevant)), Durable: make(map[number]time.Time, len(log.Entries))}
 	var highest number
-	for _, e := range log.Entries {
-		n := number{e.Epoch, e.Seq}
-		if e.Seq == 0 || e.Epoch < a.first.epoch {
+	entries, doubled := a.identify(log)
+	t.Doubled = doubled
+	for _, e := range entries {
+		n := e.number
+		if n.epoch < a.first.epoch {
 			continue
 		}
 		_, again := t.Durable[n]
@@ -152,7 +161,7 @@ func (a *account) compare(log AppliedLog, observe func(time.Duration)) tally {
 		default:
 			highest = n
 		}
-		t.Durable[n] = e.Durable
+		t.Durable[n] = e.durable
 	}
 	t.countOptional(a.optional)
 	for _, m := range a.relevant {
@@ -188,8 +197,9 @@ func (a *account) covered(log AppliedLog) bool {
 		return false
 	}
 	have := make(map[number]struct{}, len(log.Entries))
-	for _, e := range log.Entries {
-		have[number{e.Epoch, e.Seq}] = struct{}{}
+	entries, _ := a.identify(log)
+	for _, e := range entries {
+		have[e.number] = struct{}{}
 	}
 	return !slices.ContainsFunc(a.relevant, func(m sentMessage) bool {
 		_, ok := have[m.number]

@@ -13,7 +13,7 @@ type crossing struct {
 // take reports whether the message crosses the level.
 func (c *crossing) take(m device.Message) bool {
 	v, ok := m.Data[c.level.Field].(float64)
-	if !ok || m.Channel != device.ChannelTelemetry {
+	if !ok || c.level.Field == "" || m.Channel != device.ChannelTelemetry {
 		return false
 	}
 	crosses := !c.over && v > c.level.Above || c.over && v < c.level.Below

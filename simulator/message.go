@@ -20,8 +20,12 @@ type draft struct {
 	marks   factKind // what the publish means to the oracle
 	id      string   // of the command that marks is about; empty: it means nothing
 	repeat  bool
+	mixed   bool          // counts as such in the report
 	after   time.Duration // of the repetition
-	aside   bool          // its latency says nothing: it is part of a burst of the simulator's own making
+	made    time.Time     // by the service's clock; zero: when it is published
+	// recorded says that the device was offline when it made the message.
+	recorded bool
+	aside    bool // its latency says nothing: it is part of a burst of the simulator's own making
 
 	// Of a draftCopy.
 	topic   string

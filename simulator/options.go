@@ -39,8 +39,7 @@ type Twins interface {
 
 // AppliedLog is what a workflow says about itself.
 type AppliedLog struct {
-	// Entries are the messages that were applied, in that order. Messages without
-	// a number (Seq 0) are passed over.
+	// Entries are the messages that were applied, in that order.
 	Entries []Applied
 	// Signals is how many signals the workflow received in its whole life.
 	Signals int
@@ -53,7 +52,8 @@ type AppliedLog struct {
 // Applied is one message that a workflow applied.
 type Applied struct {
 	Epoch   int64
-	Seq     uint64
+	Seq     uint64    // 0: the message had no number
+	Digest  uint64    // of such a message: the first 64 bits of device.Message.Digest
 	Durable time.Time // when Temporal had stored the workflow task that applied it
 	Signal  int       // ordinal of that task among those of the device, from 1; 0: not known
 }
@@ -63,8 +63,12 @@ type Acknowledged struct {
 	Device  string         `json:"device"`
 	Channel device.Channel `json:"channel"`
 	Epoch   int64          `json:"epoch"`
-	Seq     uint64         `json:"seq"`
-	TS      int64          `json:"ts"` // by the device's own clock, Unix milliseconds
+	Seq     uint64         `json:"seq"` // 0 of a device without numbers
+	TS      int64          `json:"ts"`  // by the device's own clock, Unix milliseconds; 0: it gave none
+	// Digest is that of a message without a number, as in LostMessage.
+	Digest string `json:"digest,omitempty"`
+	// Data is what a message of telemetry said.
+	Data map[string]any `json:"data,omitempty"`
 }
 
 // Options say what Run does. The zero values of the fields that are not marked

@@ -41,7 +41,7 @@ func (n number) before(m number) bool {
 // Verdict is what the oracle says about the reprovisionings of one device.
 //
 // Some sequences can rightly end either way: the last message was published but
-// never acknowledged; or the answer to the last attempt reached the workflow so
+// never acknowledged; a message without a number came twice; or the answer to the last attempt reached the workflow so
 // late that it may have given the device up before. Those count as expected only
 // if a command came, and are otherwise Uncertain.
 type Verdict struct {
@@ -73,7 +73,16 @@ type evidence struct {
 	// far as is known.
 	durable func(number) (time.Time, bool)
 	now     time.Time
+	// skew is how far the device's clock is off. A timer of the service that is due
+	// by the device's clock may fire that much earlier or later by the other one.
+	skew time.Duration
+	// blurred says that the service may rightly have counted a message of the
+	// sequence twice: it had no number, and was published again, or delivered again.
+	blurred bool
 }
+
+// slack is how exactly the times of the service can be known.
+func (e evidence) slack() time.Duration { return slack + e.skew.Abs() }
 
 // episode is one reprovisioning, from the completion of the sequence.
 type episode struct {
@@ -96,11 +105,11 @@ func (e *episode) latest() (fact, bool) {
 	return e.commands[len(e.commands)-1], true
 }
 
-// expired reports whether the latest command had run out of time at the given
-// moment.
-func (e *episode) expired(x Expect, at time.Time) bool {
+// expired reports whether the latest command of an episode had run out of time at the
+// given moment.
+func (o *oracle) expired(e *episode, at time.Time) bool {
 	c, ok := e.latest()
-	return ok && !at.Before(c.made().Add(x.Timeout-slack))
+	return ok && !at.Before(c.made().Add(o.expect.Timeout-o.slack()))
 }
 
 // made is when a command was made, or else received.
@@ -150,7 +159,7 @@ func decide(expect Expect, e evidence) Verdict {
 // reprovisioned is not reprovisioned for the same thing again.
 func (o *oracle) completed(f fact) {
 	o.verdict.Completed++
-	weak := o.doubtful || o.unacknowledged(f.number)
+	weak := o.doubtful || o.blurred || o.unacknowledged(f.number)
 	replace := o.open != nil && o.open.weak && len(o.open.commands) == 0
 	if o.gone || o.open != nil && !replace {
 		return
@@ -168,12 +177,12 @@ func (o *oracle) command(f fact) {
 	}
 	switch {
 	case e == nil || len(e.commands) >= o.expect.Attempts:
-		o.verdict.Spurious++
+		o.spurious()
 		return
 	case len(e.commands) > 0:
 		e.used++
-		if !e.refused && !e.expired(o.expect, f.made()) {
-			o.verdict.Spurious++ // the attempt before had neither failed nor run out of time
+		if !e.refused && !o.expired(e, f.made()) {
+			o.spurious() // the attempt before had neither failed nor run out of time
 		} else {
 			o.verdict.Retries++
 		}
@@ -192,11 +201,20 @@ func (o *oracle) command(f fact) {
 	o.doubtful = false
 }
 
+// spurious counts a command that nothing asked for.
+func (o *oracle) spurious() {
+	if o.blurred {
+		o.verdict.Uncertain++
+		return
+	}
+	o.verdict.Spurious++
+}
+
 // answeredLate reports whether the birth that closed the episode reached the
 // workflow only after the attempt had run out of time.
 func (o *oracle) answeredLate(e *episode) bool {
 	at, ok := o.durable(e.answer.number)
-	return !ok || e.expired(o.expect, at)
+	return !ok || o.expired(e, at)
 }
 
 func (o *oracle) birth(f fact) {
@@ -248,7 +266,7 @@ func (o *oracle) conclude() {
 	// A command that was ignored is followed by another one, or by the end of
 	// the device, one timeout later; twice that is enough for it to have come.
 	over := ok && o.now.After(c.at.Add(2*o.expect.Timeout))
-	if len(e.commands) >= o.expect.Attempts && e.expired(o.expect, o.now.Add(-2*slack)) {
+	if len(e.commands) >= o.expect.Attempts && o.expired(e, o.now.Add(-2*o.slack())) {
 		over, v.Quarantined = true, true
 	}
 	v.Open = !over

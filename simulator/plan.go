@@ -40,6 +40,10 @@ type Plan struct {
 	faults  []occurrences
 	churn   arrivals
 	churns  *rand.Rand
+	restart *rand.Rand
+	backlog arrivals
+	outages *rand.Rand
+	mixes   *rand.Rand
 	poison  arrivals
 	pending []Act // of fault sequences that are under way, by time
 	quiet   time.Duration
@@ -54,6 +58,10 @@ type Identity struct {
 	Firmware string
 	Site     string
 	Skew     time.Duration // of the device's clock
+	// Timeless is a device that gives no time, and Unnumbered one that gives no
+	// numbers.
+	Timeless   bool
+	Unnumbered bool
 }
 
 // ActKind is a kind of Act.
@@ -65,6 +73,7 @@ const (
 	ActFault                  // a message of a fault sequence
 	ActChurn                  // go offline, and come back after Down
 	ActPoison                 // publish something that is not JSON
+	ActBacklog                // lose the connection, and keep recording until Down is over
 )
 
 // Act is one thing that a device does.
@@ -77,12 +86,14 @@ type Act struct {
 	Data    map[string]any
 	Fault   string // name of the fault sequence
 
+	Mixed       bool // a reading with other types or odd keys
 	Repeat      bool // publish it again, RepeatAfter its PUBACK
 	RepeatAfter time.Duration
 
 	Down        time.Duration
 	Clean       bool // with a goodbye and DISCONNECT
 	LoseCounter bool
+	Restart     bool
 }
 
 // occurrences is when a fault sequence begins.
@@ -105,10 +116,15 @@ func NewPlan(s *Scenario, o PlanOptions) *Plan {
 		repeats: draw("repeats"),
 		churns:  draw("churn"),
 		churn:   newArrivals(s.Churn.PerMinute, draw("churn arrivals")),
+		restart: draw("restart"),
+		outages: draw("backlogs"),
+		backlog: newArrivals(s.Backlogs.PerMinute, draw("backlog arrivals")),
+		mixes:   draw("mixed types"),
 		poison:  newArrivals(s.Poison, draw("poison arrivals")),
 		quiet:   s.lastFault(o.Length),
 	}
 	p.identify(draw("identity"))
+	p.Identity.disturb(s, draw("clock"), draw("numbering"))
 	p.reading = time.Duration(p.ticks.Float64() * float64(p.period))
 	for _, f := range p.profile.Telemetry {
 		p.telemetry = append(p.telemetry, f.Generator.series(p.values))
@@ -188,7 +204,7 @@ func (p *Plan) Next() (Act, bool) {
 }
 
 // earliest takes the earliest of all that is planned. Of two at the same time,
-// messages of a fault sequence come first, then churn, poison and the reading.
+// messages of a fault sequence come first, then churn, backlogs, poison and the reading.
 func (p *Plan) earliest() Act {
 	p.drawReading()
 	for i := range p.faults {
@@ -197,7 +213,7 @@ func (p *Plan) earliest() Act {
 			p.begin(f, at)
 		}
 	}
-	next := min(p.queued.At, p.churn.next, p.poison.next)
+	next := min(p.queued.At, p.churn.next, p.backlog.next, p.poison.next)
 	switch {
 	case len(p.pending) > 0 && p.pending[0].At <= next:
 		act := p.pending[0]
@@ -205,6 +221,8 @@ func (p *Plan) earliest() Act {
 		return act
 	case p.churn.next == next:
 		return p.goOffline()
+	case p.backlog.next == next:
+		return p.beginBacklog()
 	case p.poison.next == next:
 		p.poison.advance(next)
 		return Act{At: next, Kind: ActPoison}
@@ -227,7 +245,11 @@ func (p *Plan) drawReading() {
 	for i, f := range p.profile.Telemetry {
 		data[f.Name] = p.telemetry[i](at, p.values)
 	}
-	p.queued = Act{At: at, Kind: ActReading, Channel: device.ChannelTelemetry, Data: data}
+	mixed := p.mixes.Float64() < p.scenario.Mixed
+	if mixed {
+		oddities[p.mixes.IntN(len(oddities))](data, p.mixes)
+	}
+	p.queued = Act{At: at, Kind: ActReading, Channel: device.ChannelTelemetry, Data: data, Mixed: mixed}
 	p.drawn = true
 	for i := range p.faults {
 		f := &p.faults[i]
@@ -267,13 +289,22 @@ func (p *Plan) goOffline() Act {
 		Clean:       p.churns.Float64() < c.Clean,
 		LoseCounter: p.churns.Float64() < c.LoseCounter,
 	}
+	if p.restart.Float64() < c.Restart/max(1-c.LoseCounter, c.Restart) {
+		act.Restart = !act.LoseCounter
+	}
 	p.churn.advance(act.At + act.Down)
+	return act
+}
+
+func (p *Plan) beginBacklog() Act {
+	act := Act{At: p.backlog.next, Kind: ActBacklog, Down: p.scenario.Backlogs.Down.between(p.outages.Float64())}
+	p.backlog.advance(act.At + act.Down)
 	return act
 }
 
 func (p *Plan) decideRepeat(act *Act) {
 	r := p.scenario.Repeats
-	if r.PerMessage == 0 {
+	if r.PerMessage == 0 || p.Identity.Unnumbered { // a copy of theirs is a message like the others
 		return
 	}
 	act.Repeat = p.repeats.Float64() < r.PerMessage

@@ -57,9 +57,12 @@ func anyPlan(t *rapid.T) (*Scenario, PlanOptions) {
 				{Channel: "events", Name: "alarm", Times: 2, Gap: milliseconds("alarm gap")},
 			}},
 		},
-		Repeats: Repeats{PerMessage: rapid.Float64Range(0, 1).Draw(t, "repeats"), Delay: milliseconds("repeat after")},
-		Churn:   Churn{PerMinute: rapid.Float64Range(0, 30).Draw(t, "churn"), Down: milliseconds("down"), Clean: 0.5, LoseCounter: 0.5},
-		Poison:  rapid.Float64Range(0, 30).Draw(t, "poison"),
+		Repeats:  Repeats{PerMessage: rapid.Float64Range(0, 1).Draw(t, "repeats"), Delay: milliseconds("repeat after")},
+		Churn:    Churn{PerMinute: rapid.Float64Range(0, 30).Draw(t, "churn"), Down: milliseconds("down"), Clean: 0.5, LoseCounter: 0.5},
+		Backlogs: Backlogs{PerMinute: rapid.Float64Range(0, 30).Draw(t, "backlogs"), Down: milliseconds("offline")},
+		Mixed:    rapid.Float64Range(0, 1).Draw(t, "mixed"), Unnumbered: rapid.Float64Range(0, 1).Draw(t, "unnumbered"),
+		Clock:  Clock{Skew: time.Second, Wrong: 0.3, None: 0.3},
+		Poison: rapid.Float64Range(0, 30).Draw(t, "poison"),
 	}
 	return s, PlanOptions{
 		Seed: rapid.Uint64().Draw(t, "seed"), Device: rapid.IntRange(0, 1_000_000).Draw(t, "device"),
@@ -106,6 +109,9 @@ func TestPlanPartsDrawFromTheirOwnStreams(t *testing.T) {
 		changed := *s
 		changed.Churn.PerMinute += 10
 		changed.Poison += 10
+		changed.Backlogs.PerMinute += 10
+		changed.Unnumbered = 1 - changed.Unnumbered
+		changed.Clock.Wrong, changed.Clock.None = 0.5, 0
 		changed.Repeats.PerMessage = 1 - changed.Repeats.PerMessage
 		after := acts(&changed, o)
 		for _, kind := range []ActKind{ActReading, ActFault} {

@@ -32,6 +32,7 @@ type Report struct {
 	Duplicated     uint64 `json:"duplicated"`     // further applications of the same message
 	Reordered      uint64 `json:"reordered"`      // applied after a later message of the device
 	Unexpected     uint64 `json:"unexpected"`     // applied, but never sent
+	Doubled        uint64 `json:"doubled"`        // further applications of messages without a number, which the service may not have been able to recognize
 	Unacknowledged uint64 `json:"unacknowledged"` // published, but without PUBACK at the end
 
 	// Repetitions without effect after the messages before them. They are not part
@@ -45,6 +46,9 @@ type Report struct {
 
 	DeadLetters      uint64 `json:"dead_letters"`       // seen on bridge/+/deadletter
 	DeadLettersMeant uint64 `json:"dead_letters_meant"` // of these, what the scenario sent to be refused
+	Recorded         uint64 `json:"recorded"`           // of Sent, those that were recorded offline and sent as a backlog
+	Unnumbered       uint64 `json:"unnumbered"`         // of Sent, those without a number
+	Mixed            uint64 `json:"mixed"`              // of Sent, readings of mixed types
 	DuplicatesSent   uint64 `json:"duplicates_sent"`    // repetitions that the scenario asked for
 	Reconnects       uint64 `json:"reconnects"`         // connections beyond the first of each device
 	CommandsReceived uint64 `json:"commands_received"`  // distinct ids
@@ -74,6 +78,8 @@ type LostMessage struct {
 	Device string `json:"device"`
 	Epoch  int64  `json:"epoch"`
 	Seq    uint64 `json:"seq"`
+	// Digest is that of a message without a number.
+	Digest string `json:"digest,omitempty"`
 }
 
 // Latencies are the two that matter, in milliseconds.
@@ -136,6 +142,12 @@ func (r Report) WriteText(w io.Writer) error {
 		line("level", "crossed %d times", r.Crossings)
 	}
 	line("ledger", "%d lost, %d duplicated, %d reordered, %d unexpected", r.Lost, r.Duplicated, r.Reordered, r.Unexpected)
+	if r.Recorded+r.Unnumbered+r.Mixed > 0 {
+		line("of the messages", "%d from backlogs, %d without a number, %d of mixed types", r.Recorded, r.Unnumbered, r.Mixed)
+	}
+	if r.Doubled > 0 {
+		line("doubled", "%d messages without a number were applied again", r.Doubled)
+	}
 	line("reprovisions", "%d of %d expected done, %d missing, %d spurious, %d retries",
 		r.ReprovisionsDone, r.ReprovisionsExpected, r.ReprovisionsMissing, r.ReprovisionsSpurious, r.ReprovisionRetries)
 	line("signals", "%d, %.2f events each", r.Signals, r.EventsPerSignal)

@@ -117,6 +117,7 @@ func (f *fleet) fill(r *Report, s *settling) {
 		v := decide(f.options.Scenario.Expect, evidence{
 			facts: d.facts, unacknowledged: d.account.unacknowledged, now: time.Now(),
 			durable: func(n number) (time.Time, bool) { at, ok := t.Durable[n]; return at, ok },
+			skew:    d.identity.believedSkew(), blurred: d.account.blurred() || t.Doubled > 0,
 		})
 		r.Unacknowledged += d.account.open()
 		d.mutex.Unlock()
@@ -128,12 +129,13 @@ func (f *fleet) fill(r *Report, s *settling) {
 				"missing", v.Missing, "spurious", v.Spurious, "behind", t.Behind, "after", t.After)
 		}
 		for _, m := range t.Gone[:min(len(t.Gone), maxLostTold-len(r.LostMessages))] {
-			r.LostMessages = append(r.LostMessages, LostMessage{Device: d.id, Epoch: m.number.epoch, Seq: m.number.seq})
+			r.LostMessages = append(r.LostMessages, d.lost(m.number))
 		}
 		r.Relevant += t.Relevant
 		r.Applied += t.Applied
 		r.Lost += t.Lost
 		r.Duplicated += t.Duplicated
+		r.Doubled += t.Doubled
 		r.Reordered += t.Reordered
 		r.Unexpected += t.Unexpected
 		r.Optional += t.Optional
@@ -156,6 +158,7 @@ func (f *fleet) fill(r *Report, s *settling) {
 	}
 	r.Sent = f.count.sent.Load()
 	r.Crossings = f.count.crossings.Load()
+	r.Recorded, r.Unnumbered, r.Mixed = f.count.recorded.Load(), f.count.bare.Load(), f.count.mixed.Load()
 	r.DuplicatesSent = f.count.repeated.Load()
 	r.Reconnects = f.count.reconnects.Load()
 	r.CommandsReceived = f.count.commands.Load()

@@ -359,20 +359,29 @@ func TestRunWritesItsLedger(t *testing.T) {
 // What the broker acknowledged is reported once each, with the device's own time.
 func TestRunTellsWhatIsAcknowledged(t *testing.T) {
 	var mutex sync.Mutex
-	told := map[Acknowledged]int{}
+	type message struct {
+		device, channel string
+		epoch           int64
+		seq             uint64
+		ts              int64
+	}
+	told, readings := map[message]int{}, 0
 	report := play(t, sabotage{}, func(o *Options, _ *world) {
 		o.Devices, o.Duration = 10, 30*time.Second
 		o.Acknowledged = func(m Acknowledged) {
 			mutex.Lock()
 			defer mutex.Unlock()
-			told[m]++
+			told[message{m.Device, string(m.Channel), m.Epoch, m.Seq, m.TS}]++
+			if _, ok := m.Data["temperature"].(float64); ok && m.Channel == device.ChannelTelemetry {
+				readings++
+			}
 		}
 	})
-	if uint64(len(told)) != report.Sent || report.DuplicatesSent == 0 {
+	if uint64(len(told)) != report.Sent || readings < len(told)/2 || report.DuplicatesSent == 0 {
 		t.Errorf("%d messages told of %d sent", len(told), report.Sent)
 	}
 	for m, times := range told {
-		if times != 1 || m.Device == "" || m.Channel == "" || m.Epoch == 0 || m.Seq == 0 || m.TS == 0 {
+		if times != 1 || m.device == "" || m.channel == "" || m.epoch == 0 || m.seq == 0 || m.ts == 0 {
 			t.Errorf("told %d times: %+v", times, m)
 		}
 	}

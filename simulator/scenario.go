@@ -16,9 +16,15 @@ type Scenario struct {
 	Jitter   float64 // how late readings come, as a part of the time between them: up to 1
 	Repeats  Repeats
 	Churn    Churn
+	Backlogs Backlogs
 	Poison   float64 // undecodable messages per minute and device
-	Answers  []Answer
-	Expect   Expect
+	// Unnumbered is the part of the devices that send neither epoch nor seq.
+	Unnumbered float64
+	// Mixed is the part of the readings that have another type where others have a
+	// number, or keys that are in the way of others: see oddities.
+	Mixed   float64
+	Answers []Answer
+	Expect  Expect
 }
 
 // Profile is a kind of device. Weights are relative to those of the others.
@@ -63,9 +69,19 @@ type FaultMessage struct {
 // Range is a span of durations, evenly distributed.
 type Range struct{ Min, Max time.Duration }
 
-// Clock says how far the clocks of devices are off: each by a fixed amount
-// within ±Skew.
-type Clock struct{ Skew time.Duration }
+// Clock says how far the clocks of devices are off.
+type Clock struct {
+	Skew  time.Duration // each by a fixed amount within ±Skew
+	Wrong float64       // part of the devices whose clock is farther off than can be believed
+	None  float64       // part of the devices that give no time at all
+}
+
+// Backlogs are outages in which a device keeps recording. Back online, it sends
+// everything at once, in order, with the times at which it was recorded.
+type Backlogs struct {
+	PerMinute float64
+	Down      Range
+}
 
 // Repeats are messages that a device sends twice, with the same number.
 type Repeats struct {
@@ -79,6 +95,7 @@ type Churn struct {
 	Down        Range
 	Clean       float64 // part of the disconnects that are proper ones, with a goodbye and DISCONNECT
 	LoseCounter float64 // part of the returns with a boot, a new epoch and numbering from 1
+	Restart     float64 // part of the returns with a boot and numbering from 1 in the same epoch
 }
 
 // AnswerKind is what a device does about the command of Expect.

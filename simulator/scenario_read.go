@@ -29,17 +29,21 @@ func readScenario(root source.Node) *Scenario {
 		root.Faultf("the file is empty; expected a scenario")
 		return nil
 	}
-	m := root.Fields("scenario", "jitter", "profiles", "faults", "clock", "duplicates", "churn", "poison", "answers", "expect")
+	m := root.Fields("scenario", "jitter", "profiles", "faults", "clock", "duplicates", "churn", "backlogs", "unnumbered",
+		"mixed_types", "poison", "answers", "expect")
 	root.Require(m, "scenario", "profiles", "answers", "expect")
 	s := &Scenario{
-		Name:    readName(m["scenario"]),
-		Jitter:  readPart(m["jitter"]),
-		Faults:  readFaultSequences(m["faults"]),
-		Clock:   readClock(m["clock"]),
-		Repeats: readRepeats(m["duplicates"]),
-		Churn:   readChurn(m["churn"]),
-		Poison:  readPoison(m["poison"]),
-		Expect:  readExpect(m["expect"]),
+		Name:       readName(m["scenario"]),
+		Jitter:     readPart(m["jitter"]),
+		Faults:     readFaultSequences(m["faults"]),
+		Clock:      readClock(m["clock"]),
+		Repeats:    readRepeats(m["duplicates"]),
+		Churn:      readChurn(m["churn"]),
+		Backlogs:   readBacklogs(m["backlogs"]),
+		Unnumbered: readPart(m["unnumbered"]),
+		Mixed:      readPart(m["mixed_types"]),
+		Poison:     readPoison(m["poison"]),
+		Expect:     readExpect(m["expect"]),
 	}
 	s.Profiles = readProfiles(m["profiles"], s.Faults)
 	s.Answers = readAnswers(m["answers"], s.Expect.Timeout)
@@ -113,8 +117,24 @@ func readClock(n source.Node) Clock {
 	if !n.Exists() {
 		return Clock{}
 	}
-	m := n.Fields("skew")
-	return Clock{Skew: m["skew"].Duration()}
+	m := n.Fields("skew", "wrong", "none")
+	c := Clock{Skew: m["skew"].Duration(), Wrong: readPart(m["wrong"]), None: readPart(m["none"])}
+	if c.Skew > maxSkew {
+		m["skew"].Faultf("expected at most %s, so that the service believes it, found %s", maxSkew, c.Skew)
+	}
+	if c.Wrong+c.None > 1 {
+		n.Faultf("wrong and none are parts of all devices, and %g in all", c.Wrong+c.None)
+	}
+	return c
+}
+
+func readBacklogs(n source.Node) Backlogs {
+	if !n.Exists() {
+		return Backlogs{}
+	}
+	m := n.Fields("per_minute", "down")
+	n.Require(m, "per_minute", "down")
+	return Backlogs{PerMinute: readRate(m["per_minute"]), Down: readRange(m["down"])}
 }
 
 func readRepeats(n source.Node) Repeats {
@@ -139,14 +159,19 @@ func readChurn(n source.Node) Churn {
 	if !n.Exists() {
 		return Churn{}
 	}
-	m := n.Fields("per_minute", "down", "clean", "lose_counter")
+	m := n.Fields("per_minute", "down", "clean", "lose_counter", "restart")
 	n.Require(m, "per_minute", "down")
-	return Churn{
+	c := Churn{
 		PerMinute:   readRate(m["per_minute"]),
 		Down:        readRange(m["down"]),
 		Clean:       readPart(m["clean"]),
 		LoseCounter: readPart(m["lose_counter"]),
+		Restart:     readPart(m["restart"]),
 	}
+	if c.LoseCounter+c.Restart > 1 {
+		n.Faultf("lose_counter and restart are parts of all returns, and %g in all", c.LoseCounter+c.Restart)
+	}
+	return c
 }
 
 // readChannel is a channel that a device sends on without a command.

@@ -36,11 +36,7 @@ func (d *player) takeDue(now time.Time) (parting, bool) {
 		d.next, d.planned = d.plan.Next()
 		switch act.Kind {
 		case ActPoison:
-			d.poisons++
-			d.outbox = append(d.outbox, draft{
-				kind: draftCopy, topic: d.topic(device.ChannelTelemetry, ""),
-				payload: fmt.Appendf(nil, "%s%s %d", poisonMark, d.id, d.poisons),
-			})
+			d.poison()
 		case ActChurn:
 			if act.Clean {
 				d.outbox = append(d.outbox, d.birth("offline", ""), draft{kind: draftLeave, act: act})
@@ -48,14 +44,29 @@ func (d *player) takeDue(now time.Time) (parting, bool) {
 				continue
 			}
 			return d.depart(act, true), true
+		case ActBacklog:
+			return d.depart(act, true), true
 		default:
-			d.outbox = append(d.outbox, draft{
-				kind: draftMessage, channel: act.Channel, name: act.Name, data: act.Data,
-				repeat: act.Repeat, after: act.RepeatAfter,
-			})
+			d.outbox = append(d.outbox, act.draft(now))
 		}
 	}
 	return parting{}, false
+}
+
+// draft is the message of an act that the device made at a time.
+func (a Act) draft(made time.Time) draft {
+	return draft{
+		kind: draftMessage, channel: a.Channel, name: a.Name, data: a.Data, made: made, mixed: a.Mixed,
+		repeat: a.Repeat, after: a.RepeatAfter,
+	}
+}
+
+func (d *player) poison() {
+	d.poisons++
+	d.outbox = append(d.outbox, draft{
+		kind: draftCopy, topic: d.topic(device.ChannelTelemetry, ""),
+		payload: fmt.Appendf(nil, "%s%s %d", poisonMark, d.id, d.poisons),
+	})
 }
 
 // delay puts drafts off until they are due.

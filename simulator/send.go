@@ -53,21 +53,41 @@ func (d *player) prepare(next draft) (flight, error) {
 	now := time.Now()
 	d.last.seq++
 	f.number = d.last
-	f.ts = now.Add(d.identity.Skew)
+	if next.made.IsZero() {
+		next.made = now
+	}
+	f.ts = d.identity.timeAt(next.made)
 	msg := device.Message{
 		Channel: next.channel, Name: next.name, Data: next.data,
-		Time: now, Epoch: f.number.epoch, Seq: f.number.seq,
+		Time: now, Epoch: d.epoch, Seq: f.number.seq,
 	}
+	if d.identity.Unnumbered {
+		msg.Epoch, msg.Seq = 0, 0
+	}
+	f.epoch, f.seq = msg.Epoch, msg.Seq
 	var err error
 	if f.topic, f.payload, err = d.fleet.options.Dialect.EncodeMessage(device.ID(d.id), msg, f.ts); err != nil {
 		return f, err
 	}
-	completed := d.match.take(msg)
+	if d.identity.Unnumbered {
+		if f.digest, err = d.digest(f.topic, f.payload, now); err != nil {
+			return f, err
+		}
+	}
+	if believable(f.ts, now) {
+		msg.Sent = f.ts
+	}
+	f.counts = d.match.counts(msg)
+	completed := d.match.take(msg, d.events.of(f.ts, now))
 	f.crosses = d.level.take(msg)
 	f.duty = d.dutyOf(msg, f.crosses)
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
 	d.account.noteIssued(f.number)
+	if d.identity.Unnumbered {
+		d.fleet.admit()
+		d.account.bare.note(f.digest, f.number)
+	}
 	if completed {
 		d.note(fact{kind: factCompleted, at: now, number: f.number})
 		if !d.waits {
@@ -107,6 +127,11 @@ func (d *player) dutyOf(m device.Message, crosses bool) duty {
 }
 
 func (d *player) publish(f *flight) {
+	if f.attempts++; f.attempts > 1 && f.digest != 0 {
+		d.mutex.Lock()
+		d.account.bare.noteAgain(f.digest, f.counts)
+		d.mutex.Unlock()
+	}
 	if f.published.IsZero() {
 		f.published = time.Now()
 	}
@@ -134,15 +159,25 @@ func (d *player) acknowledge() error {
 	if f.crosses && f.duty == due {
 		count.crossings.Add(1)
 	}
+	if f.draft.recorded {
+		count.recorded.Add(1)
+	}
+	if d.identity.Unnumbered {
+		count.bare.Add(1)
+	}
+	if f.draft.mixed {
+		count.mixed.Add(1)
+	}
 	published := f.published
-	if f.draft.aside {
+	if f.draft.aside || f.draft.recorded {
 		published = time.Time{}
 	}
 	d.mutex.Lock()
 	d.account.noteAcknowledged(f.number, f.duty, published)
 	d.mutex.Unlock()
 	d.fleet.options.Acknowledged(Acknowledged{
-		Device: d.id, Channel: f.draft.channel, Epoch: f.number.epoch, Seq: f.number.seq, TS: f.ts.UnixMilli(),
+		Device: d.id, Channel: f.draft.channel, Epoch: f.epoch, Seq: f.seq, TS: unixMilli(f.ts),
+		Digest: digestText(f.digest), Data: f.reading(),
 	})
 	if f.draft.repeat {
 		d.delay(time.Now().Add(f.draft.after), draft{kind: draftCopy, topic: f.topic, payload: f.payload, repeat: true})

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"slices"
 	"time"
 
 	"devicetwin/device"
@@ -30,8 +31,14 @@ func newMatcher(e Expect) *matcher {
 	return m
 }
 
-// take reports whether the message completes the sequence.
-func (m *matcher) take(msg device.Message) bool {
+// counts reports whether the message can be a step.
+func (m *matcher) counts(msg device.Message) bool {
+	return slices.ContainsFunc(m.steps, func(s Step) bool { return s.is(msg) })
+}
+
+// take reports whether the message completes the sequence; at is its time as an
+// event.
+func (m *matcher) take(msg device.Message, at time.Time) bool {
 	last := len(m.steps) - 1
 	// From the end to the start, so that a message serves as one step only.
 	for k := last; k >= 0; k-- {
@@ -39,12 +46,12 @@ func (m *matcher) take(msg device.Message) bool {
 			continue
 		}
 		if k == 0 {
-			m.began[0] = msg.Time
+			m.began[0] = at
 		} else if !m.began[k-1].IsZero() {
 			m.began[k] = m.began[k-1]
 		}
 		if k == last && !m.began[last].IsZero() {
-			if msg.Time.Sub(m.began[last]) <= m.within {
+			if at.Sub(m.began[last]) <= m.within {
 				clear(m.began)
 				return true
 			}

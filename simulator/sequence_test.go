@@ -54,7 +54,7 @@ func TestMatcher(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			match, got := newMatcher(crashLoop), 0
 			for _, msg := range tt.messages {
-				if match.take(msg) {
+				if match.take(msg, msg.Time) {
 					got++
 				}
 			}
@@ -110,7 +110,7 @@ func TestMatcherAgainstAllWays(t *testing.T) {
 			at += time.Duration(rapid.IntRange(0, 5).Draw(t, "gap"))
 			msg := code(float64(rapid.IntRange(0, 3).Draw(t, "code of message")), at)
 			since = append(since, msg)
-			got, want := match.take(msg), slowly(match.steps, e.Within, since)
+			got, want := match.take(msg, msg.Time), slowly(match.steps, e.Within, since)
 			if got != want {
 				t.Fatalf("message %d: match %t, want %t", i, got, want)
 			}

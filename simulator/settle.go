@@ -174,6 +174,7 @@ func (d *player) resting(now time.Time, mayAsk bool) (rests, asked bool, last nu
 	unknown := func(number) (time.Time, bool) { return time.Time{}, false }
 	verdict := decide(d.fleet.options.Scenario.Expect, evidence{
 		facts: d.facts, unacknowledged: d.account.unacknowledged, durable: unknown, now: now,
+		skew: d.identity.believedSkew(), blurred: d.account.blurred(),
 	})
 	if verdict.Open {
 		return false, false, last

@@ -1,15 +1,19 @@
 package simulator
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"devicetwin/device"
 	"devicetwin/devicefsm"
+	"devicetwin/wire"
 )
 
 // testModel calls relevant what the model pump does.
@@ -44,9 +48,11 @@ type world struct {
 	kept    []func()
 	// forgetful takes the copy of a message that was left out for a new one.
 	forgetful bool
-	naive     bool         // applies everything
-	sift      Model        // if there is one, it says which of the readings are applied
-	letter    func([]byte) // where dead letters go
+	naive     bool          // applies everything
+	within    time.Duration // of the pattern; 10 minutes
+	byArrival bool          // takes no notice of the devices' clocks
+	sift      Model         // if there is one, it says which of the readings are applied
+	letter    func([]byte)  // where dead letters go
 }
 
 // sabotage is what goes wrong. The counts say at which occurrence in the fleet,
@@ -74,6 +80,7 @@ type worldTwin struct {
 	timer    *time.Timer
 	held     bool
 	filter   devicefsm.Filter
+	clock    time.Time // the latest time that the device gave
 }
 
 func newWorld(broken sabotage) *world {
@@ -241,8 +248,20 @@ func (w *world) handle(id, topic string, payload []byte) {
 	if m.Channel == "commands" {
 		m.Channel, m.Name = device.ChannelAck, parts[3]
 	}
-	n := number{int64(data["epoch"].(float64)), uint64(data["seq"].(float64))}
+	m.Time = t.timeOf(data, m.Time)
+	epoch, numbered := data["epoch"].(float64)
+	if !numbered {
+		if w.applies(t, m) {
+			t.apply(number{}, digestOf(topic, payload))
+			t.step(m)
+		}
+		return
+	}
+	n := number{int64(epoch), uint64(data["seq"].(float64))}
 	m.Epoch, m.Seq = n.epoch, n.seq
+	if n.seq == 1 && t.seen[number{n.epoch, 2}] && data["status"] == "boot" { // a numbering begins again
+		maps.DeleteFunc(t.seen, func(s number, _ bool) bool { return s.epoch == n.epoch })
+	}
 	if t.seen[n] {
 		return
 	}
@@ -251,8 +270,37 @@ func (w *world) handle(id, topic string, payload []byte) {
 		return
 	}
 	t.seen[n] = true
-	t.apply(n)
+	t.apply(n, 0)
 	t.step(m)
+}
+
+// timeOf is the time of a message as an event: what the device says, unless its clock
+// must be wrong, and never before what it said earlier.
+func (t *worldTwin) timeOf(data map[string]any, now time.Time) time.Time {
+	ms, ok := data["ts"].(float64)
+	at := time.UnixMilli(int64(ms))
+	if !ok || t.world.byArrival || at.Sub(now) > 5*time.Minute || now.Sub(at) > 365*24*time.Hour {
+		return now
+	}
+	if at.Before(t.clock) {
+		at = t.clock
+	}
+	t.clock = at
+	return at
+}
+
+// digestOf is that by which the service knows a message without a number.
+func digestOf(topic string, payload []byte) uint64 {
+	dialect, _ := wire.New(wire.DefaultConfig())
+	received, err := dialect.Decode(topic, payload, false, time.Now())
+	if err != nil {
+		panic(err)
+	}
+	digest, err := strconv.ParseUint(received[0].Message.Digest, 16, 64)
+	if err != nil {
+		panic(err)
+	}
+	return digest
 }
 
 // applies reports whether a message reaches the twin.
@@ -265,9 +313,9 @@ func (w *world) applies(t *worldTwin, m device.Message) bool {
 }
 
 // apply notes the message as applied, unless told to get it wrong.
-func (t *worldTwin) apply(n number) {
+func (t *worldTwin) apply(n number, digest uint64) {
 	w := t.world
-	entry := Applied{Epoch: n.epoch, Seq: n.seq, Durable: time.Now().Add(3 * time.Millisecond), Signal: len(t.applied) + 1}
+	entry := Applied{Epoch: n.epoch, Seq: n.seq, Digest: digest, Durable: time.Now().Add(3 * time.Millisecond), Signal: len(t.applied) + 1}
 	due := func(at *int) bool {
 		if *at == 0 {
 			return false
@@ -286,7 +334,11 @@ func (t *worldTwin) apply(n number) {
 		t.applied[k-1], t.applied[k-2] = t.applied[k-2], t.applied[k-1]
 	}
 	if due(&w.broken.invent) {
-		t.applied = append(t.applied, Applied{Epoch: n.epoch, Seq: n.seq + 1e9})
+		invented := Applied{Epoch: n.epoch, Seq: n.seq + 1e9}
+		if digest != 0 {
+			invented = Applied{Digest: digest + 1}
+		}
+		t.applied = append(t.applied, invented)
 	}
 	if due(&w.broken.babble) {
 		t.command()
@@ -301,7 +353,7 @@ func (t *worldTwin) step(m device.Message) {
 		t.boots = append(t.boots, m.Time)
 	}
 	if m.Channel == device.ChannelTelemetry && m.Data["code"] == 117.0 {
-		if k := len(t.boots); k >= 3 && m.Time.Sub(t.boots[k-3]) <= 10*time.Minute {
+		if k := len(t.boots); k >= 3 && m.Time.Sub(t.boots[k-3]) <= cmp.Or(t.world.within, 10*time.Minute) {
 			matched, t.boots = true, nil
 		}
 	}

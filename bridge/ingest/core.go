@@ -345,6 +345,11 @@ func (c *core) trace(id device.ID, m device.Message) {
 	if !c.log.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
-	c.log.LogAttrs(ctx, slog.LevelDebug, "received", slog.String("device", string(id)),
-		slog.Int64("epoch", m.Epoch), slog.Uint64("seq", m.Seq), slog.String("channel", string(m.Channel)))
+	words := []slog.Attr{
+		slog.String("device", string(id)), slog.Int64("epoch", m.Epoch), slog.Uint64("seq", m.Seq), slog.String("channel", string(m.Channel)),
+	}
+	if m.Seq == 0 {
+		words = append(words, slog.String("digest", m.Digest))
+	}
+	c.log.LogAttrs(ctx, slog.LevelDebug, "received", words...)
 }

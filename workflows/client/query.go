@@ -66,16 +66,20 @@ func (c *Client) query(ctx context.Context, name string, run runOf, into any) er
 
 // Applied is what a device's workflow says that it applied, over all its runs.
 type Applied struct {
-	Entries []AppliedEntry // numbered messages, in the order of application
-	Signals int            // signals that the workflow was sent
+	// Entries are in the order of application; in one workflow task, those without
+	// a number come after the others.
+	Entries []AppliedEntry
+	Signals int // signals that the workflow was sent
 	// State is the present state's name, "" of a device without a workflow.
 	State string
 }
 
-// AppliedEntry is one numbered message.
+// AppliedEntry is one message.
 type AppliedEntry struct {
 	Epoch int64
-	Seq   uint64
+	Seq   uint64 // 0: it has no number
+	// Digest is the first 64 bits of that of a message without a number.
+	Digest uint64
 	// Durable is when the server had stored the workflow task that applied it.
 	Durable time.Time
 	// Task is the ordinal of that workflow task among those that applied anything.
@@ -108,12 +112,14 @@ func (c *Client) Applied(ctx context.Context, id device.ID) (Applied, error) {
 		all.Signals += run.signals
 		for _, task := range run.log.Tasks {
 			tasks++
+			at := run.completedAfter(task.Started)
 			for _, span := range task.Spans {
 				for seq := span.From; seq <= span.To; seq++ {
-					all.Entries = append(all.Entries, AppliedEntry{
-						Epoch: span.Epoch, Seq: seq, Durable: run.completedAfter(task.Started), Task: tasks,
-					})
+					all.Entries = append(all.Entries, AppliedEntry{Epoch: span.Epoch, Seq: seq, Durable: at, Task: tasks})
 				}
+			}
+			for _, digest := range task.Digests {
+				all.Entries = append(all.Entries, AppliedEntry{Digest: digest, Durable: at, Task: tasks})
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"devicetwin/device"
@@ -194,7 +195,7 @@ type View struct {
 	StateName string `json:"state_name"`
 }
 
-// RunLog answers the query "applied": which numbered messages this run applied,
+// RunLog answers the query "applied": which messages this run applied,
 // in order. It is rebuilt by replay and not part of State, so it costs nothing
 // to carry and covers exactly one run.
 type RunLog struct {
@@ -206,16 +207,24 @@ type TaskLog struct {
 	// Started is the id of the task's started event in the run's history.
 	Started int           `json:"started"`
 	Spans   []device.Span `json:"spans"`
+	// Digests are those of the messages without a number, the first 64 bits of each.
+	// Their place among those with one is not kept.
+	Digests []uint64 `json:"digests,omitempty"`
 }
 
 func (l *RunLog) add(started int, m device.Message) {
-	if m.Seq == 0 {
-		return
+	digest, err := strconv.ParseUint(m.Digest, 16, 64)
+	if m.Seq == 0 && err != nil {
+		return // the service's own
 	}
 	if n := len(l.Tasks); n == 0 || l.Tasks[n-1].Started != started {
 		l.Tasks = append(l.Tasks, TaskLog{Started: started})
 	}
 	task := &l.Tasks[len(l.Tasks)-1]
+	if m.Seq == 0 {
+		task.Digests = append(task.Digests, digest)
+		return
+	}
 	if n := len(task.Spans); n > 0 {
 		if last := &task.Spans[n-1]; last.Epoch == m.Epoch && last.To+1 == m.Seq {
 			last.To = m.Seq

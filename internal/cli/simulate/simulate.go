@@ -282,7 +282,7 @@ func (t fleetTwins) Applied(ctx context.Context, id string) (simulator.AppliedLo
 	}
 	log := simulator.AppliedLog{Signals: applied.Signals, State: applied.State}
 	for _, e := range applied.Entries {
-		log.Entries = append(log.Entries, simulator.Applied{Epoch: e.Epoch, Seq: e.Seq, Durable: e.Durable, Signal: e.Task})
+		log.Entries = append(log.Entries, simulator.Applied{Epoch: e.Epoch, Seq: e.Seq, Digest: e.Digest, Durable: e.Durable, Signal: e.Task})
 	}
 	return log, nil
 }

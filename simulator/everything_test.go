@@ -1,0 +1,207 @@
+package simulator
+
+import (
+	"testing"
+	"time"
+
+	"devicetwin/device"
+)
+
+// everything turns on all that devices do with their clocks, numbers and types.
+func everything(s *Scenario) *Scenario {
+	changed := *s
+	changed.Backlogs = Backlogs{PerMinute: 1, Down: Range{2 * time.Second, 6 * time.Second}}
+	changed.Unnumbered, changed.Mixed = 0.3, 0.2
+	changed.Clock.Wrong, changed.Clock.None = 0.2, 0.2
+	changed.Churn.Restart = 0.3
+	return &changed
+}
+
+func TestRunWithEverythingIsClean(t *testing.T) {
+	for seed := range uint64(4) {
+		r := play(t, sabotage{}, func(o *Options, _ *world) { o.Seed, o.Scenario = seed, everything(o.Scenario) })
+		if !r.Clean || r.Doubled > 0 {
+			t.Errorf("seed %d: a run in a sound world has violations: %+v", seed, r)
+		}
+		if r.Recorded < 100 || r.Unnumbered < 1000 || r.Mixed < 500 || r.ReprovisionsDone < 20 {
+			t.Errorf("seed %d: too little happened: %+v", seed, r)
+		}
+	}
+}
+
+// What a world gets wrong shows for devices without numbers as well.
+func TestRunFindsFaultsWithoutNumbers(t *testing.T) {
+	type figures struct{ lost, doubled, reordered, unexpected, missing uint64 }
+	for name, tt := range map[string]struct {
+		broken sabotage
+		want   figures
+	}{
+		"a message is not applied":       {sabotage{lose: 300}, figures{lost: 1}},
+		"a message is applied twice":     {sabotage{double: 300}, figures{doubled: 1}},
+		"two messages change places":     {sabotage{swap: 300}, figures{reordered: 1}},
+		"a message comes from nowhere":   {sabotage{invent: 300}, figures{unexpected: 1}},
+		"a match is followed by nothing": {sabotage{mute: 7}, figures{missing: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := play(t, tt.broken, func(o *Options, _ *world) {
+				changed := *o.Scenario
+				changed.Unnumbered, changed.Churn.PerMinute = 1, 0
+				o.Scenario = &changed
+			})
+			got := figures{r.Lost, r.Doubled, r.Reordered, r.Unexpected, r.ReprovisionsMissing}
+			if got != tt.want || r.Clean != (tt.want.doubled > 0) || r.Unnumbered != r.Sent {
+				t.Errorf("got %+v, clean %t, %d of %d without numbers; want %+v", got, r.Clean, r.Unnumbered, r.Sent, tt.want)
+			}
+		})
+	}
+}
+
+// slowLoop is a sequence that takes longer than it may, and so quickly after an outage
+// that the arrivals are together.
+func slowLoop(s *Scenario) *Scenario {
+	changed := *s
+	changed.Faults = append([]FaultSequence{}, s.Faults...)
+	gap := Range{3 * time.Second, 4 * time.Second}
+	changed.Faults = append(changed.Faults, FaultSequence{Name: "slow", PerMinute: 2, Messages: []FaultMessage{
+		{Channel: device.ChannelStatus, Data: map[string]any{"status": "boot"}, Times: 3, Gap: gap},
+		{Channel: device.ChannelTelemetry, Data: map[string]any{"code": 117.0}, Times: 1, Gap: gap},
+	}})
+	changed.Expect.Within = 5 * time.Second
+	changed.Backlogs = Backlogs{PerMinute: 2, Down: Range{8 * time.Second, 15 * time.Second}}
+	return &changed
+}
+
+// The oracle goes by the time at which the devices recorded: a service that goes by
+// arrivals makes a match of boots that were far apart, and is found out.
+func TestOracleGoesByEventTime(t *testing.T) {
+	run := func(byArrival bool) Report {
+		return play(t, sabotage{}, func(o *Options, w *world) {
+			o.Scenario, w.byArrival, w.within = slowLoop(o.Scenario), byArrival, 5*time.Second
+		})
+	}
+	if r := run(false); !r.Clean || r.ReprovisionsDone < 10 {
+		t.Errorf("by the devices' time: %+v", r)
+	}
+	if r := run(true); r.Clean || r.ReprovisionsSpurious == 0 {
+		t.Errorf("by arrival: %+v", r)
+	}
+}
+
+func TestEventClock(t *testing.T) {
+	var c eventClock
+	now := instant(0)
+	for i, step := range []struct {
+		ts      time.Time
+		arrived time.Time
+		want    time.Time
+	}{
+		{now.Add(-3 * time.Hour), now, now.Add(-3 * time.Hour)},
+		{now.Add(-4 * time.Hour), now, now.Add(-3 * time.Hour)},                                // never back
+		{time.Time{}, now, now},                                                                // none
+		{now.Add(-2 * time.Hour), now.Add(time.Second), now.Add(-2 * time.Hour)},               // an arrival holds nothing back
+		{now.Add(clockAhead), now.Add(2 * time.Second), now.Add(2 * time.Second)},              // not believed
+		{now.Add(clockBehind), now.Add(3 * time.Second), now.Add(3 * time.Second)},             // not believed
+		{now.Add(believableAhead), now, now.Add(believableAhead)},                              // just
+		{now.Add(time.Minute), now.Add(time.Minute), now.Add(believableAhead)},                 // never back
+		{now.Add(2 * believableAhead), now.Add(time.Minute * 6), now.Add(2 * believableAhead)}, // forward
+	} {
+		if got := c.of(step.ts, step.arrived); !got.Equal(step.want) {
+			t.Errorf("step %d: %v, want %v", i, got.Sub(now), step.want.Sub(now))
+		}
+	}
+}
+
+// A numbering that begins again in its epoch is one of its own.
+func TestAccountOfRestartedNumbering(t *testing.T) {
+	a := accountWith(5, 5, optional, 1, 3)
+	a.noteNumbering(100, 101, 100)
+	for seq := uint64(1); seq <= 4; seq++ {
+		a.noteIssued(number{101, seq})
+		a.noteAcknowledged(number{101, seq}, due, instant(time.Duration(10+seq)*time.Second))
+	}
+	a.noteNumbering(101, 102, 101)
+	a.noteIssued(number{102, 1})
+	a.noteAcknowledged(number{102, 1}, due, instant(20*time.Second))
+	log := logOf(1, 3, 1, 2, 3, 4)
+	log.Entries = append(log.Entries, Applied{Epoch: 101, Seq: 1})
+	if c := a.compare(log, func(time.Duration) {}); c.Lost+c.Duplicated+c.Reordered+c.Unexpected > 0 || c.Applied != 7 || !a.covered(log) {
+		t.Errorf("all applied: %+v", c)
+	}
+	log = logOf(1, 3, 1, 2, 4)
+	log.Entries = append(log.Entries, Applied{Epoch: 101, Seq: 1})
+	c := a.compare(log, func(time.Duration) {})
+	if c.Lost != 1 || c.Gone[0].number != (number{101, 3}) || a.onWire(101) != 100 || a.onWire(102) != 101 || a.covered(log) {
+		t.Errorf("one of the second numbering is lost: %+v", c)
+	}
+	if c := a.compare(logOf(1, 3), func(time.Duration) {}); c.Lost != 5 {
+		t.Errorf("the second numbering was taken for duplicates: %+v", c)
+	}
+}
+
+// What was published once more may be applied once more, and makes a sequence
+// uncertain if it counts in it.
+func TestAccountOfUnnumberedMessages(t *testing.T) {
+	a := &account{bare: newBareAccount()}
+	for seq, digest := range []uint64{7, 8, 7, 9} { // the first and the third are equal
+		n := number{100, uint64(seq + 1)}
+		a.noteIssued(n)
+		a.noteAcknowledged(n, due, instant(time.Second))
+		a.bare.note(digest, n)
+	}
+	a.bare.wills[5] = true
+	a.bare.noteAgain(8, false)
+	log := func(digests ...uint64) (l AppliedLog) {
+		for _, d := range digests {
+			l.Entries = append(l.Entries, Applied{Digest: d})
+		}
+		return l
+	}
+	type figures struct{ lost, doubled, reordered, unexpected uint64 }
+	for name, tt := range map[string]struct {
+		log  AppliedLog
+		want figures
+	}{
+		"all":                   {log(7, 8, 7, 9), figures{}},
+		"with wills":            {log(7, 5, 8, 7, 9, 5), figures{}},
+		"an equal one missing":  {log(7, 8, 9), figures{lost: 1}},
+		"the one sent again":    {log(7, 8, 8, 7, 9), figures{}},
+		"once too often":        {log(7, 8, 8, 8, 7, 9), figures{doubled: 1}},
+		"another one twice":     {log(7, 8, 7, 9, 9), figures{doubled: 1}},
+		"out of order":          {log(8, 7, 7, 9), figures{reordered: 1}},
+		"of an earlier run":     {log(1, 2, 7, 8, 7, 9), figures{}},
+		"never sent":            {log(7, 8, 1, 7, 9), figures{unexpected: 1}},
+		"numbers are not these": {AppliedLog{Entries: []Applied{{Epoch: 100, Seq: 9}}}, figures{lost: 4, unexpected: 1}},
+	} {
+		c := a.compare(tt.log, func(time.Duration) {})
+		if got := (figures{c.Lost, c.Doubled, c.Reordered, c.Unexpected}); got != tt.want {
+			t.Errorf("%s: %+v, want %+v", name, got, tt.want)
+		}
+		if a.covered(tt.log) != (tt.want.lost == 0) {
+			t.Errorf("%s: covered is %t", name, a.covered(tt.log))
+		}
+	}
+	if a.blurred() {
+		t.Error("blurred by a message that does not count")
+	}
+	if a.bare.noteAgain(7, true); !a.blurred() {
+		t.Error("not blurred by one that counts")
+	}
+}
+
+// A blurred device is asked for nothing that its messages do not show for certain.
+func TestOracleOnBlurred(t *testing.T) {
+	for text, want := range map[string]string{
+		"match":            "completed 1, expected 0, uncertain 1",
+		"match c1 born:c1": "completed 1, expected 1, done 1",
+		"c1 born:c1":       "completed 0, expected 0, uncertain 1",
+	} {
+		v := decide(crashLoop, evidence{
+			facts: story(t, text), now: instant(time.Minute), blurred: true,
+			unacknowledged: func(number) bool { return false },
+			durable:        func(number) (time.Time, bool) { return time.Time{}, false },
+		})
+		if got := verdictWords(v); got != want {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
+	}
+}

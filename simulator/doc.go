@@ -28,7 +28,7 @@
 // whatever the model says.
 //
 // A device without numbers is known by the digests of its messages: see the tally's
-// Doubled for what cannot be known of it. The time of a message as an event is the
+// AppliedAgain for what cannot be known of it. The time of a message as an event is the
 // device's own, where it can be believed: see eventClock.
 //
 // An episode is one reprovisioning: it opens when the expected sequence is

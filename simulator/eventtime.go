@@ -7,7 +7,7 @@ import (
 
 // A device's time is believed by the service if it is at most believableAhead later
 // and believableBehind earlier than the arrival. These are the service's defaults,
-// written down apart from them; no clock of a scenario is near one of them.
+// written down separately; no clock of a scenario is near one of them.
 const (
 	believableAhead  = 5 * time.Minute
 	believableBehind = 365 * 24 * time.Hour
@@ -67,8 +67,8 @@ func unixMilli(t time.Time) int64 {
 }
 
 // eventClock is the time of a device's messages as events: the device's own where it
-// is believable, and never earlier than one before; else that of the arrival, for
-// which the time of the PUBLISH stands here.
+// is believable, and never earlier than one before; else that of the arrival, which is
+// taken to be that of the PUBLISH.
 type eventClock struct{ last time.Time }
 
 func (c *eventClock) of(ts, arrived time.Time) time.Time {

@@ -20,7 +20,7 @@ func everything(s *Scenario) *Scenario {
 func TestRunWithEverythingIsClean(t *testing.T) {
 	for seed := range uint64(4) {
 		r := play(t, sabotage{}, func(o *Options, _ *world) { o.Seed, o.Scenario = seed, everything(o.Scenario) })
-		if !r.Clean || r.Doubled > 0 {
+		if !r.Clean || r.AppliedAgain > 0 {
 			t.Errorf("seed %d: a run in a sound world has violations: %+v", seed, r)
 		}
 		if r.Recorded < 100 || r.Unnumbered < 1000 || r.Mixed < 500 || r.ReprovisionsDone < 20 {
@@ -31,13 +31,13 @@ func TestRunWithEverythingIsClean(t *testing.T) {
 
 // What a world gets wrong shows for devices without numbers as well.
 func TestRunFindsFaultsWithoutNumbers(t *testing.T) {
-	type figures struct{ lost, doubled, reordered, unexpected, missing uint64 }
+	type figures struct{ lost, appliedAgain, reordered, unexpected, missing uint64 }
 	for name, tt := range map[string]struct {
 		broken sabotage
 		want   figures
 	}{
 		"a message is not applied":       {sabotage{lose: 300}, figures{lost: 1}},
-		"a message is applied twice":     {sabotage{double: 300}, figures{doubled: 1}},
+		"a message is applied twice":     {sabotage{double: 300}, figures{appliedAgain: 1}},
 		"two messages change places":     {sabotage{swap: 300}, figures{reordered: 1}},
 		"a message comes from nowhere":   {sabotage{invent: 300}, figures{unexpected: 1}},
 		"a match is followed by nothing": {sabotage{mute: 7}, figures{missing: 1}},
@@ -48,8 +48,8 @@ func TestRunFindsFaultsWithoutNumbers(t *testing.T) {
 				changed.Unnumbered, changed.Churn.PerMinute = 1, 0
 				o.Scenario = &changed
 			})
-			got := figures{r.Lost, r.Doubled, r.Reordered, r.Unexpected, r.ReprovisionsMissing}
-			if got != tt.want || r.Clean != (tt.want.doubled > 0) || r.Unnumbered != r.Sent {
+			got := figures{r.Lost, r.AppliedAgain, r.Reordered, r.Unexpected, r.ReprovisionsMissing}
+			if got != tt.want || r.Clean != (tt.want.appliedAgain > 0) || r.Unnumbered != r.Sent {
 				t.Errorf("got %+v, clean %t, %d of %d without numbers; want %+v", got, r.Clean, r.Unnumbered, r.Sent, tt.want)
 			}
 		})
@@ -156,7 +156,7 @@ func TestAccountOfUnnumberedMessages(t *testing.T) {
 		}
 		return l
 	}
-	type figures struct{ lost, doubled, reordered, unexpected uint64 }
+	type figures struct{ lost, appliedAgain, reordered, unexpected uint64 }
 	for name, tt := range map[string]struct {
 		log  AppliedLog
 		want figures
@@ -165,15 +165,15 @@ func TestAccountOfUnnumberedMessages(t *testing.T) {
 		"with wills":            {log(7, 5, 8, 7, 9, 5), figures{}},
 		"an equal one missing":  {log(7, 8, 9), figures{lost: 1}},
 		"the one sent again":    {log(7, 8, 8, 7, 9), figures{}},
-		"once too often":        {log(7, 8, 8, 8, 7, 9), figures{doubled: 1}},
-		"another one twice":     {log(7, 8, 7, 9, 9), figures{doubled: 1}},
+		"once too often":        {log(7, 8, 8, 8, 7, 9), figures{appliedAgain: 1}},
+		"another one twice":     {log(7, 8, 7, 9, 9), figures{appliedAgain: 1}},
 		"out of order":          {log(8, 7, 7, 9), figures{reordered: 1}},
 		"of an earlier run":     {log(1, 2, 7, 8, 7, 9), figures{}},
 		"never sent":            {log(7, 8, 1, 7, 9), figures{unexpected: 1}},
 		"numbers are not these": {AppliedLog{Entries: []Applied{{Epoch: 100, Seq: 9}}}, figures{lost: 4, unexpected: 1}},
 	} {
 		c := a.compare(tt.log, func(time.Duration) {})
-		if got := (figures{c.Lost, c.Doubled, c.Reordered, c.Unexpected}); got != tt.want {
+		if got := (figures{c.Lost, c.AppliedAgain, c.Reordered, c.Unexpected}); got != tt.want {
 			t.Errorf("%s: %+v, want %+v", name, got, tt.want)
 		}
 		if a.covered(tt.log) != (tt.want.lost == 0) {

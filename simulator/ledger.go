@@ -122,9 +122,9 @@ type tally struct {
 	LeftOut    uint64 // of the optional ones, those that were not applied
 	// Behind is the first that Reordered counts, and After what was applied before it.
 	Behind, After number
-	// Doubled are further applications of messages without a number, of which the
+	// AppliedAgain are further applications of messages without a number, of which the
 	// service may not have known that they came twice.
-	Doubled uint64
+	AppliedAgain uint64
 	// Gone are the messages that Lost counts.
 	Gone []sentMessage
 	// Durable is when each message that was applied had become durable.
@@ -139,8 +139,8 @@ func (t tally) faulty() bool { return t.Lost+t.Duplicated+t.Reordered+t.Unexpect
 func (a *account) compare(log AppliedLog, observe func(time.Duration)) tally {
 	t := tally{Relevant: uint64(len(a.relevant)), Durable: make(map[number]time.Time, len(log.Entries))}
 	var highest number
-	entries, doubled := a.identify(log)
-	t.Doubled = doubled
+	entries, appliedAgain := a.identify(log)
+	t.AppliedAgain = appliedAgain
 	for _, e := range entries {
 		n := e.number
 		if n.epoch < a.first.epoch {

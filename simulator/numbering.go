@@ -72,8 +72,8 @@ type identified struct {
 
 // identify finds out which messages the entries of a log are. A number that is not
 // higher than the one before belongs to the next numbering of its epoch, if there is
-// one. Doubled is as in tally.
-func (a *account) identify(log AppliedLog) (all []identified, doubled uint64) {
+// one. AppliedAgain is as in tally.
+func (a *account) identify(log AppliedLog) (all []identified, appliedAgain uint64) {
 	all = make([]identified, 0, len(log.Entries))
 	type place struct {
 		at      int
@@ -97,7 +97,7 @@ func (a *account) identify(log AppliedLog) (all []identified, doubled uint64) {
 		places[e.Epoch] = p
 		all = append(all, identified{number{epochs[p.at], e.Seq}, e.Durable})
 	}
-	return all, uses.doubled
+	return all, uses.appliedAgain
 }
 
 // bareAccount is the messages of a device without numbers, by their digests. Equal
@@ -123,7 +123,7 @@ func (b *bareAccount) note(digest uint64, n number) {
 }
 
 // noteAgain notes that a message is published once more: its PUBACK was lost with a
-// connection, and without a number nobody can tell the two apart.
+// connection, and without a number nobody can distinguish the two.
 func (b *bareAccount) noteAgain(digest uint64, counts bool) {
 	b.again[digest]++
 	b.blurred = b.blurred || counts
@@ -133,11 +133,11 @@ func (a *account) blurred() bool { return a.bare != nil && a.bare.blurred }
 
 // bareUses hands out the messages of a digest, one for each application.
 type bareUses struct {
-	account *bareAccount
-	free    map[uint64][]number
-	again   map[uint64]int
-	begun   bool // a message of this run was applied
-	doubled uint64
+	account      *bareAccount
+	free         map[uint64][]number
+	again        map[uint64]int
+	begun        bool // a message of this run was applied
+	appliedAgain uint64
 }
 
 func (b *bareAccount) uses() *bareUses {
@@ -170,7 +170,7 @@ func (u *bareUses) next(digest uint64) (n number, ok bool) {
 	case u.again[digest] > 0:
 		u.again[digest]--
 	default:
-		u.doubled++
+		u.appliedAgain++
 	}
 	return n, false
 }

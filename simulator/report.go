@@ -32,7 +32,7 @@ type Report struct {
 	Duplicated     uint64 `json:"duplicated"`     // further applications of the same message
 	Reordered      uint64 `json:"reordered"`      // applied after a later message of the device
 	Unexpected     uint64 `json:"unexpected"`     // applied, but never sent
-	Doubled        uint64 `json:"doubled"`        // further applications of messages without a number, which the service may not have been able to recognize
+	AppliedAgain   uint64 `json:"applied_again"`  // further applications of messages without a number, which the service may not have been able to recognize
 	Unacknowledged uint64 `json:"unacknowledged"` // published, but without PUBACK at the end
 
 	// Repetitions without effect after the messages before them. They are not part
@@ -145,8 +145,8 @@ func (r Report) WriteText(w io.Writer) error {
 	if r.Recorded+r.Unnumbered+r.Mixed > 0 {
 		line("of the messages", "%d from backlogs, %d without a number, %d of mixed types", r.Recorded, r.Unnumbered, r.Mixed)
 	}
-	if r.Doubled > 0 {
-		line("doubled", "%d messages without a number were applied again", r.Doubled)
+	if r.AppliedAgain > 0 {
+		line("applied again", "%d messages without a number were applied again", r.AppliedAgain)
 	}
 	line("reprovisions", "%d of %d expected done, %d missing, %d spurious, %d retries",
 		r.ReprovisionsDone, r.ReprovisionsExpected, r.ReprovisionsMissing, r.ReprovisionsSpurious, r.ReprovisionRetries)

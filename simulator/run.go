@@ -117,7 +117,7 @@ func (f *fleet) fill(r *Report, s *settling) {
 		v := decide(f.options.Scenario.Expect, evidence{
 			facts: d.facts, unacknowledged: d.account.unacknowledged, now: time.Now(),
 			durable: func(n number) (time.Time, bool) { at, ok := t.Durable[n]; return at, ok },
-			skew:    d.identity.believedSkew(), blurred: d.account.blurred() || t.Doubled > 0,
+			skew:    d.identity.believedSkew(), blurred: d.account.blurred() || t.AppliedAgain > 0,
 		})
 		r.Unacknowledged += d.account.open()
 		d.mutex.Unlock()
@@ -135,7 +135,7 @@ func (f *fleet) fill(r *Report, s *settling) {
 		r.Applied += t.Applied
 		r.Lost += t.Lost
 		r.Duplicated += t.Duplicated
-		r.Doubled += t.Doubled
+		r.AppliedAgain += t.AppliedAgain
 		r.Reordered += t.Reordered
 		r.Unexpected += t.Unexpected
 		r.Optional += t.Optional

@@ -20,8 +20,8 @@ func (r *run) playTelemetry(ctx context.Context) error {
 }
 
 // playUnnumbered has few devices, so that many messages of each arrive in one
-// millisecond: without numbers and times of their own, only the service keeps their
-// points apart.
+// millisecond: without numbers and times of their own, only the service can give
+// each a point of its own.
 func (r *run) playUnnumbered(ctx context.Context) error {
 	return r.playPoints(ctx, caseUnnumbered, "the same without epoch and seq, of a device a connection", connections, bareReading)
 }

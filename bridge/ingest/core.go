@@ -271,6 +271,7 @@ func (c *core) interpret(e *entry, received []wire.Received, err error, now time
 		switch {
 		case errors.As(err, &refused):
 			c.refuse(e, refused)
+			c.hearRefused(e, refused, now)
 		case errors.Is(err, wire.ErrForeign):
 			c.counts.Foreign.Add(1)
 		default:

@@ -14,7 +14,7 @@ type deviceState struct {
 	listed *list.Element // in deviceTable.order
 
 	place       place
-	begun       bool // something of it was queued
+	begun       bool // something of it was queued that starts a workflow
 	quarantined bool // see heldUpBy
 	models      *modelSet
 	filter      filterState
@@ -22,6 +22,7 @@ type deviceState struct {
 
 	heard   time.Time // its last message that shows that it is up
 	renewed time.Time // the last such message that was delivered
+	asked   int64     // ns since 1970: see renewRefused
 
 	delivered time.Time // when its last delivery began
 	bucket    bucket
@@ -56,6 +57,7 @@ type item struct {
 	message device.Message
 	entry   *entry
 	size    int
+	passive bool // it starts no workflow
 }
 
 func (b *backlog) add(it item) {

@@ -12,18 +12,23 @@ import (
 // enqueue queues a message for its device's workflow. Its arrival waits for it;
 // nil: none does.
 func (c *core) enqueue(d *deviceState, m device.Message, e *entry, now time.Time) {
+	c.enqueueItem(d, item{message: m, entry: e, size: messageSize(m), passive: reads(m)}, now)
+}
+
+func (c *core) enqueueItem(d *deviceState, it item, now time.Time) {
+	e := it.entry
 	if e != nil {
 		e.open++
 		e.device = d
 	}
-	d.begun = true
+	d.begun = d.begun || !it.passive
 	switch d.place {
 	case idle:
 		d.work = new(backlog)
 	case renewing: // it has more to say
 		d.renewNow()
 	}
-	d.work.add(item{m, e, messageSize(m)})
+	d.work.add(it)
 	switch {
 	case d.place == idle || d.place == renewing:
 		c.queueUp(d, e, now)
@@ -88,7 +93,7 @@ func (c *core) dispatch(now time.Time) {
 			ID:    d.id,
 			Model: c.startsWith(d),
 			Batch: device.Batch{ID: d.work.id, Messages: d.work.messages()},
-			Start: !d.work.onlyReads() && c.modelOf(d).start.Hash() != "",
+			Start: !d.work.passive() && c.modelOf(d).start.Hash() != "",
 		})
 	}
 }
@@ -226,6 +231,7 @@ func (c *core) accepted(d *deviceState, it item) {
 	if it.message.Channel != device.ChannelSystem {
 		c.counts.Events.Add(1)
 	}
+	d.begun = true
 	d.leased(it.message)
 }
 

@@ -178,6 +178,7 @@ func (c *core) take(d *deviceState, received []wire.Received, e *entry, now time
 		// device's next number that is taken reports the gap to the model.
 		if refused := c.overQuota(d, relevant, e.lane.stream.absent, now); refused != nil {
 			c.refuse(e, refused)
+			c.hearBeyondQuota(d, received, e, now)
 			return
 		}
 	}

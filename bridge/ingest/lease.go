@@ -92,7 +92,7 @@ func (c *core) nextRenewal(limit int) *deviceState {
 // last sent a message. No arrival waits for it.
 func (d *deviceState) renewNow() {
 	m := seen(d.heard)
-	d.work.add(item{m, nil, messageSize(m)})
+	d.work.add(item{message: m, size: messageSize(m)})
 }
 
 // leased notes an accepted renewal.

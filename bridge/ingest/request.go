@@ -27,6 +27,9 @@ func (c *core) request(e *entry, id device.ID, m device.Message, now time.Time) 
 		c.rejectRequest(e, id, m, 500)
 	case d.requests >= maxRequests, c.overQuota(d, 1, e.lane.stream.absent, now) != nil:
 		c.rejectRequest(e, id, m, 429)
+		if m.Alive() {
+			c.renewRefused(d, e, now)
+		}
 	default:
 		c.counts.Relevant.Add(1)
 		d.requests++
@@ -48,18 +51,28 @@ func (c *core) noTwin(d *deviceState, it item) {
 		c.rejectRequest(it.entry, d.id, it.message, 404)
 		return
 	}
+	if it.passive {
+		d.renewed = time.Time{} // there was nothing to be renewed
+		return
+	}
 	c.refuse(it.entry, wire.Refuse(ReasonRefused, "no model for this device: no rule matches its id, and it has not named one"))
 }
 
-// onlyReads reports that a batch is nothing but requests that no workflow has to
-// be started for: there is nothing to get, or to delete, where none is.
-func (b *backlog) onlyReads() bool {
+// passive reports that a batch is nothing but what no workflow has to be started
+// for.
+func (b *backlog) passive() bool {
 	for _, it := range b.batch {
-		if it.message.Channel != device.ChannelTwin || it.message.Name == "update" {
+		if !it.passive {
 			return false
 		}
 	}
 	return len(b.batch) > 0
+}
+
+// reads reports that a message is a request that no workflow has to be started for:
+// there is nothing to get, or to delete, where none is.
+func reads(m device.Message) bool {
+	return m.Channel == device.ChannelTwin && m.Name != device.MethodUpdate
 }
 
 // requestsIn counts the requests among items.

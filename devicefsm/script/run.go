@@ -159,6 +159,9 @@ func (d *player) input(in input, at time.Time) {
 	case inputMessage:
 		dated()
 		in.message.Time = at
+		if in.message.Channel == device.ChannelStatus {
+			in.message.Connection = device.DefaultStatusWords().Connection(in.message.Data["status"])
+		}
 		ev.Data, ev.Alive = in.message.Data, in.message.Alive()
 		ev.Name, _ = d.model.Classify(in.message)
 		if d.found.event = ev.Name; ev.Name == "" {

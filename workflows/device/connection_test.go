@@ -1,6 +1,7 @@
 package device
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -37,5 +38,45 @@ func TestConnectionFollowsTheWordsOfTheSource(t *testing.T) {
 				t.Errorf("connection %q, want %q; last seen %v", view.Connection, test.want, view.Seen)
 			}
 		})
+	}
+}
+
+// A status that says neither online nor offline is reported, unless the model knows
+// it: models may have words of their own.
+func TestUnknownStatusIsReported(t *testing.T) {
+	const model = `
+model: pump
+events:
+  serviced: {channel: status, when: "msg.status == 'maintenance'"}
+initial: idle
+states:
+  idle:     {on: {serviced: serviced}}
+  serviced: {}
+`
+	h := newTwinHarness(t, model, 0)
+	unknown := func(data map[string]any) device.Message {
+		return device.Message{Channel: device.ChannelStatus, Data: data, Connection: device.ConnectionUnknown}
+	}
+	online := status("boot")
+	online.Connection = device.Online
+	h.at(time.Second, online, unknown(map[string]any{"status": "maintenance"}), unknown(map[string]any{"status": "dozing"}),
+		unknown(map[string]any{"firmware": "2"}), unknown(map[string]any{"status": 1.0}), unknown(map[string]any{"status": nil}), status("asleep"))
+	view := h.runUntil(2 * time.Second)
+	if view.StateName != "serviced" {
+		t.Errorf("state %s: the model does not get its own word", view.StateName)
+	}
+	var got []string
+	for _, f := range view.Reports {
+		if f.Reason != device.FaultUnknownStatus || f.Topic != "status" || f.At.IsZero() {
+			t.Errorf("reported %+v", f)
+		}
+		got = append(got, f.Detail+" "+f.Value)
+	}
+	want := []string{
+		`expected a status word, or a rule of the model that knows this one "dozing"`, "expected a status; found none ",
+		"expected a status word; found a number 1", "expected a status; found none null",
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("reported %q, want %q", got, want)
 	}
 }

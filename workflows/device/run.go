@@ -95,6 +95,7 @@ func (d *run) apply(ctx workflow.Context, batch device.Batch) {
 func (d *run) take(m device.Message) {
 	d.identify(m)
 	d.observe(m)
+	d.checkStatus(m)
 	d.recoveryHears(m)
 	d.noteAck(m)
 	d.recordAck(m)

@@ -1,0 +1,51 @@
+package ingest
+
+import (
+	"slices"
+	"time"
+
+	"devicetwin/wire"
+)
+
+// A message that is refused, because it cannot be read, is too large, or is beyond
+// a quota, still shows that its device is up. It renews the device's lease as any
+// other message does, but starts no workflow: nothing is known of the device but its
+// topic.
+
+// hearRefused takes note of a message that could not be read.
+func (c *core) hearRefused(e *entry, refused *wire.Refused, now time.Time) {
+	if refused.ID == "" || !refused.Alive || !c.cfg.Partition.Owns(refused.ID.Name()) {
+		return
+	}
+	c.renewRefused(c.device(refused.ID), e, now)
+}
+
+// hearBeyondQuota takes note of messages of a device that it may not have
+// signalled.
+func (c *core) hearBeyondQuota(d *deviceState, received []wire.Received, e *entry, now time.Time) {
+	if slices.ContainsFunc(received, func(r wire.Received) bool { return r.Message.Alive() }) {
+		c.renewRefused(d, e, now)
+	}
+}
+
+// renewRefused renews a lease by a message that is not delivered itself. There are
+// no early renewals here, because they would start a workflow. As long as it is not
+// known that there is one, it is tried once in a tolerance, so that a device
+// that nobody knows does not cost a signal for each message.
+func (c *core) renewRefused(d *deviceState, e *entry, now time.Time) {
+	due := !d.quarantined && d.renews(e.At) == renewalDue
+	d.heard = e.At
+	switch {
+	case !due:
+		return
+	case d.renewed.IsZero():
+		if d.asked != 0 && e.At.Sub(time.Unix(0, d.asked)) < d.models.tolerance {
+			return
+		}
+		d.asked = e.At.UnixNano() // renewed follows when it is accepted
+	default:
+		d.renewed = e.At
+	}
+	m := seen(e.At)
+	c.enqueueItem(d, item{message: m, entry: e, size: messageSize(m), passive: true}, now)
+}

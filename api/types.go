@@ -113,16 +113,17 @@ type Why struct {
 
 // Transition is one change of state with its cause.
 type Transition struct {
-	At        time.Time `json:"at" doc:"Time at which the bridge received the message, or the timer's deadline."`
-	From      string    `json:"from" doc:"States before, joined by commas; empty for the first."`
-	To        string    `json:"to" doc:"States after, joined by commas."`
-	Event     string    `json:"event" doc:"The event that caused it."`
-	Data      any       `json:"data,omitempty" doc:"The event's data; a string if it had to be truncated."`
-	Guards    []string  `json:"guards,omitempty" doc:"The guards that passed, in order."`
-	Cause     Cause     `json:"cause" doc:"The cause of the event."`
-	Before    any       `json:"context_before,omitempty" doc:"The statechart's context before; a string if it had to be truncated."`
-	After     any       `json:"context_after,omitempty" doc:"The statechart's context after; a string if it had to be truncated."`
-	ModelHash string    `json:"model_hash" doc:"Hash of the model that decided."`
+	At        time.Time  `json:"at" doc:"Time of the event on the device's clock, or the timer's deadline."`
+	Arrived   *time.Time `json:"arrived,omitempty" doc:"Time on the service's clock, where it is another: of the arrival, or of the deadline."`
+	From      string     `json:"from" doc:"States before, joined by commas; empty for the first."`
+	To        string     `json:"to" doc:"States after, joined by commas."`
+	Event     string     `json:"event" doc:"The event that caused it."`
+	Data      any        `json:"data,omitempty" doc:"The event's data; a string if it had to be truncated."`
+	Guards    []string   `json:"guards,omitempty" doc:"The guards that passed, in order."`
+	Cause     Cause      `json:"cause" doc:"The cause of the event."`
+	Before    any        `json:"context_before,omitempty" doc:"The statechart's context before; a string if it had to be truncated."`
+	After     any        `json:"context_after,omitempty" doc:"The statechart's context after; a string if it had to be truncated."`
+	ModelHash string     `json:"model_hash" doc:"Hash of the model that decided."`
 }
 
 // Cause is the cause of an event.

@@ -149,7 +149,7 @@ func shownCommand(c command.Command) api.Command {
 
 func shownTransition(r deviceworkflow.Reason) api.Transition {
 	return api.Transition{
-		At: r.At.UTC(), From: r.From, To: r.To, Event: r.Event, Data: plain(r.Data), Guards: r.Guards,
+		At: r.At.UTC(), Arrived: moment(r.Arrived), From: r.From, To: r.To, Event: r.Event, Data: plain(r.Data), Guards: r.Guards,
 		Cause: api.Cause{
 			Kind: r.Cause.Kind, Channel: r.Cause.Channel, Name: r.Cause.Name, Epoch: r.Cause.Epoch, Seq: r.Cause.Seq, Who: r.Cause.Who,
 		},

@@ -80,6 +80,7 @@ func (d *run) start(ctx workflow.Context, a devicefsm.Action) {
 func (d *run) finish(ctx workflow.Context, inv *invocation, f workflow.Future) {
 	d.forget(inv.id)
 	d.setCause(Cause{Kind: CauseActivity, Name: inv.name})
+	now := workflow.Now(ctx)
 	var data map[string]any
 	err := f.Get(ctx, &data)
 	switch {
@@ -89,9 +90,9 @@ func (d *run) finish(ctx workflow.Context, inv *invocation, f workflow.Future) {
 		if d.state.Recovery != nil && d.effectID(inv.id) == d.state.Recovery.Command {
 			d.recoveryFailed(workflow.Now(ctx))
 		}
-		d.step(devicefsm.ErrorEvent(inv.id, cause(err), workflow.Now(ctx)))
+		d.step(d.ofService(devicefsm.ErrorEvent(inv.id, cause(err), now), now))
 	case !inv.silent:
-		d.step(devicefsm.DoneEvent(inv.id, data, workflow.Now(ctx)))
+		d.step(d.ofService(devicefsm.DoneEvent(inv.id, data, now), now))
 	}
 }
 

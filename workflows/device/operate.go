@@ -219,7 +219,7 @@ func (d *run) operateEvent(in OperatorEvent, now time.Time, cause Cause) Operati
 	}
 	d.setCause(cause)
 	taken := EventTaken{From: d.model.StateName(d.state.Snapshot)}
-	d.step(devicefsm.Event{Name: in.Name, Data: in.Data, Time: now})
+	d.step(d.ofService(devicefsm.Event{Name: in.Name, Data: in.Data}, now))
 	taken.To = d.model.StateName(d.state.Snapshot)
 	return OperationResult{Taken: &taken}
 }
@@ -258,9 +258,9 @@ func (d *run) operateReprovision(in ReprovisionReason, who string, now time.Time
 	r := Reprovisioning{EventTaken: EventTaken{From: d.model.StateName(d.state.Snapshot)}}
 	d.setCause(cause)
 	asked, moves := len(d.pending), d.transitions
-	d.step(devicefsm.Event{
-		Name: device.EventReprovision, Time: now, Data: map[string]any{"reason": reason, "who": bounded(who)},
-	})
+	d.step(d.ofService(devicefsm.Event{
+		Name: device.EventReprovision, Data: map[string]any{"reason": reason, "who": bounded(who)},
+	}, now))
 	r.To = d.model.StateName(d.state.Snapshot)
 	r.ByModel = d.transitions > moves || slices.ContainsFunc(d.pending[asked:], func(e effect) bool {
 		return e.Type == devicefsm.ActionInvoke && e.Name == ActivityReprovision

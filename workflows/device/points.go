@@ -51,7 +51,7 @@ func (d *run) transitionPoint(t devicefsm.Transition) Point {
 		Measurement: measure.Transitions,
 		Tags:        d.tags(measure.TagFrom, t.From, measure.TagTo, t.To, measure.TagEvent, eventKind(t.Event)),
 		Fields:      map[string]any{measure.State: t.To, measure.Count: int64(1)},
-		At:          spreadTimestamps(t.Time, len(d.points)),
+		At:          d.pointTime(t.Time, len(d.points)),
 	}
 }
 
@@ -74,7 +74,7 @@ func (d *run) notePatterns(matched []string) {
 			Measurement: measure.Sequences,
 			Tags:        d.tags(measure.TagPattern, pattern),
 			Fields:      map[string]any{measure.Count: int64(1)},
-			At:          spreadTimestamps(d.state.Snapshot.Time(), len(d.state.Asides)),
+			At:          d.pointTime(d.state.Snapshot.EventTime(), len(d.state.Asides)),
 		})
 	}
 }
@@ -88,7 +88,7 @@ func (d *run) noteStepFaults(faults []string) {
 		Measurement: measure.ModelFaults,
 		Tags:        d.tags(),
 		Fields:      map[string]any{measure.Count: int64(len(faults)), measure.Text: bounded(faults[len(faults)-1])},
-		At:          spreadTimestamps(d.state.Snapshot.Time(), len(d.state.Asides)),
+		At:          d.pointTime(d.state.Snapshot.EventTime(), len(d.state.Asides)),
 	})
 }
 

@@ -68,7 +68,11 @@ func (d *run) recoveryExpires(t devicefsm.Transition) {
 			return
 		}
 	}
-	d.recoveryFailed(t.Time)
+	at := t.Arrived // reprovisionings go by the service's clock
+	if at.IsZero() {
+		at = t.Time
+	}
+	d.recoveryFailed(at)
 }
 
 func (d *run) recoveryFailed(at time.Time) {

@@ -79,10 +79,10 @@ func (d *run) apply(ctx workflow.Context, batch device.Batch) {
 		d.log.add(started, m)
 		d.setCause(Cause{Kind: CauseMessage, Channel: string(m.Channel), Name: m.Name, Epoch: m.Epoch, Seq: m.Seq})
 		if v == late {
-			d.step(devicefsm.Event{
-				Name: device.EventSequenceLate, Time: m.Time,
+			d.step(d.ofDevice(devicefsm.Event{
+				Name: device.EventSequenceLate,
 				Data: map[string]any{"epoch": float64(m.Epoch), "seq": float64(m.Seq)},
-			})
+			}, m))
 		}
 		d.take(m)
 	}
@@ -100,14 +100,14 @@ func (d *run) take(m device.Message) {
 	d.noteAck(m)
 	d.recordAck(m)
 	if m.Channel == device.ChannelTwin {
-		d.step(devicefsm.Event{Time: m.Time, Alive: m.Alive()})
+		d.step(d.ofDevice(devicefsm.Event{Alive: m.Alive()}, m))
 		d.setCause(Cause{Kind: CauseMessage, Channel: string(m.Channel), Name: m.Name})
 		d.request(m)
 		d.stepRaised(m.Time)
 		return
 	}
 	name, _ := d.model.Classify(m) // a message without an event still renews liveness
-	d.step(devicefsm.Event{Name: name, Data: m.Data, Time: m.Time, Alive: m.Alive()})
+	d.step(d.ofDevice(devicefsm.Event{Name: name, Data: m.Data, Alive: m.Alive()}, m))
 }
 
 // identify takes over what a birth message says of the device.
@@ -127,7 +127,7 @@ func (d *run) identify(m device.Message) {
 // actions: changes of the twin, ends of commands.
 func (d *run) step(ev devicefsm.Event) {
 	d.stepOnce(ev)
-	d.stepRaised(ev.Time)
+	d.stepRaised(received(ev))
 }
 
 func (d *run) stepOnce(ev devicefsm.Event) {
@@ -163,7 +163,7 @@ func (d *run) advance(ctx workflow.Context) {
 	now := workflow.Now(ctx)
 	if at, ok := d.model.NextDeadline(d.state.Snapshot); ok && !at.After(now) {
 		d.setCause(Cause{Kind: CauseTimer})
-		d.step(devicefsm.Event{Time: now})
+		d.step(d.ofService(devicefsm.Event{}, now))
 	}
 	d.expire(now)
 	d.diverge(now)
@@ -199,8 +199,7 @@ func (d *run) stepRaised(now time.Time) {
 		next := d.raised[0]
 		d.raised = d.raised[1:]
 		d.cause, d.depth = next.cause, next.depth
-		next.event.Time = now
-		d.stepOnce(next.event)
+		d.stepOnce(d.ofService(next.event, now))
 	}
 	d.depth = 0
 }

@@ -79,6 +79,8 @@ type State struct {
 	// wait to leave; both are for figures only.
 	Recovery *recovery `json:"recovery,omitempty"`
 	Asides   []Point   `json:"asides,omitempty"`
+	// Dated is the time of the newest point of something on the device's clock.
+	Dated time.Time `json:"dated,omitzero"`
 	// Runs counts the continue-as-new steps.
 	Runs int `json:"runs"`
 	// Faults are the newest run-time faults of the model's expressions.

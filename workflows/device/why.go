@@ -37,11 +37,14 @@ type Cause struct {
 
 // Reason is one change of state, and why it came about.
 type Reason struct {
-	At    time.Time `json:"at"`
-	From  string    `json:"from"`
-	To    string    `json:"to"`
-	Event string    `json:"event"` // after a delay, "after"
-	Cause Cause     `json:"cause"`
+	// At is when it happened on the device's clock, and Arrived on the service's; zero
+	// where that is the same.
+	At      time.Time `json:"at"`
+	Arrived time.Time `json:"arrived,omitzero"`
+	From    string    `json:"from"`
+	To      string    `json:"to"`
+	Event   string    `json:"event"` // after a delay, "after"
+	Cause   Cause     `json:"cause"`
 	// Data is the event's, and Before and After are the context. What is longer
 	// than a KiB is the beginning of its JSON, as a string.
 	Data   json.RawMessage `json:"data,omitempty"`
@@ -65,7 +68,7 @@ func (d *run) explain(t devicefsm.Transition) {
 		guards[i] = clippedText(g, maxGuard)
 	}
 	d.state.Why = append(d.state.Why, Reason{
-		At: t.Time, From: clippedText(t.From, maxReason), To: clippedText(t.To, maxReason), Event: bounded(t.Event), Cause: d.cause,
+		At: t.Time, Arrived: t.Arrived, From: clippedText(t.From, maxReason), To: clippedText(t.To, maxReason), Event: bounded(t.Event), Cause: d.cause,
 		Data: clippedJSON(t.Data), Before: clippedJSON(t.Before), After: clippedJSON(t.After),
 		Guards: guards, Model: d.state.Model,
 	})

@@ -118,6 +118,9 @@ func whyText(w io.Writer, why api.Why) {
 				fmt.Fprintf(w, "  %s\t%s\n", name, value)
 			}
 		}
+		if t.Arrived != nil && clock(*t.Arrived) != clock(t.At) {
+			line("arrived", clock(*t.Arrived))
+		}
 		line("event", strings.TrimSpace(t.Event+" "+strings.TrimPrefix(jsonText(t.Data), "-")))
 		line("guards", printable(strings.Join(t.Guards, " && ")))
 		line("cause", causeText(t.Cause))

@@ -65,7 +65,7 @@ func TestCases(t *testing.T) {
 
 func cleanOutcome() Outcome {
 	return Outcome{Fault: "kill-bridge", Broker: process.NATS, ContinuedAsNew: 12, Points: PointsReport{Due: 80, Missing: 2, Tolerated: 5}, Simulation: &simulator.Report{
-		Clean: true, Sent: 210, Relevant: 100, Applied: 100, Optional: 90, LeftOut: 80, Crossings: 30, ReprovisionsExpected: 4, ReprovisionsDone: 4,
+		Clean: true, Sent: 210, Relevant: 100, Applied: 100, Optional: 90, LeftOut: 80, Recorded: 20, Unnumbered: 60, Mixed: 10, Crossings: 30, ReprovisionsExpected: 4, ReprovisionsDone: 4,
 	}}
 }
 
@@ -87,6 +87,10 @@ func TestJudge(t *testing.T) {
 		"clean with a loss":  func(o *Outcome) error { o.Simulation.Lost = 1; return nil },
 		"clean, not settled": func(o *Outcome) error { o.Simulation.DevicesUnsettled = 1; return nil },
 		"nothing left out":   func(o *Outcome) error { o.Simulation.LeftOut = 0; return nil },
+		"no backlog":         func(o *Outcome) error { o.Simulation.Recorded = 0; return nil },
+		"all numbered":       func(o *Outcome) error { o.Simulation.Unnumbered = 0; return nil },
+		"no mixed types":     func(o *Outcome) error { o.Simulation.Mixed = 0; return nil },
+		"applied again":      func(o *Outcome) error { o.Simulation.AppliedAgain = 1; return nil },
 		"nothing crossed":    func(o *Outcome) error { o.Simulation.Crossings = 0; return nil },
 		"no telemetry":       func(o *Outcome) error { o.Points = PointsReport{}; return nil },
 		"points missing":     func(o *Outcome) error { o.Points.Missing = 6; return nil },
@@ -97,6 +101,11 @@ func TestJudge(t *testing.T) {
 		if o.Clean || o.Error == "" {
 			t.Errorf("%s: %+v", name, o)
 		}
+	}
+	killed := cleanOutcome()
+	killed.Fault, killed.Simulation.AppliedAgain = "kill-broker", 1
+	if killed.conclude(nil); !killed.Clean {
+		t.Errorf("a killed broker repeated a message without a number: %s", killed.Error)
 	}
 	if r := (Report{}); r.Clean {
 		t.Error("a report without cases passed")

@@ -3,6 +3,7 @@ package chaos
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -15,9 +16,10 @@ import (
 // bridge.
 func TestReadLedger(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "ledger.jsonl")
-	ledger := `{"device":"p1","channel":"telemetry","epoch":7,"seq":12,"ts":1764000000123}
+	ledger := `{"device":"p1","channel":"telemetry","epoch":7,"seq":12,"ts":1764000000123,"data":{"t":1.5,"mode":"x"}}
 {"device":"p1","channel":"status","epoch":7,"seq":13,"ts":1764000000124}
 {"device":"p2","channel":"telemetry","epoch":7,"seq":2000003,"ts":1764000000123}
+{"device":"p3","channel":"telemetry","epoch":0,"seq":0,"ts":1764000000123,"digest":"00ff","data":{"t":true}}
 `
 	if err := os.WriteFile(file, []byte(ledger), 0o600); err != nil {
 		t.Fatal(err)
@@ -26,9 +28,23 @@ func TestReadLedger(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := simulator.LostMessage{Device: "p1", Epoch: 7, Seq: 12}
-	if len(due) != 2 || due[pointKey{"p1", 1764000000123000012}] != first || due[pointKey{"p2", 1764000000123000003}].Device != "p2" {
-		t.Errorf("due are %v", due)
+	if len(due) != 3 {
+		t.Fatalf("due are %v", due)
+	}
+	for i, want := range []reading{
+		{simulator.LostMessage{Device: "p1", Epoch: 7, Seq: 12}, pointPlace{"p1", 1764000000123}, 12, map[string]any{"t": 1.5, "mode:string": "x"}},
+		{simulator.LostMessage{Device: "p2", Epoch: 7, Seq: 2000003}, pointPlace{"p2", 1764000000123}, 3, map[string]any{}},
+		{simulator.LostMessage{Device: "p3", Digest: "00ff"}, pointPlace{"p3", 1764000000123}, -1, map[string]any{"t:bool": true}},
+	} {
+		if !reflect.DeepEqual(due[i], want) {
+			t.Errorf("reading %d: %+v, want %+v", i, due[i], want)
+		}
+	}
+	if err := os.WriteFile(file, []byte(`{"device":"p1","channel":"telemetry","epoch":7,"seq":12,"ts":0}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readLedger(file); err == nil {
+		t.Error("a message without a time is taken")
 	}
 	if err := os.WriteFile(file, []byte(`{"device":"p1",`), 0o600); err != nil {
 		t.Fatal(err)
@@ -45,7 +61,7 @@ func TestReadPoints(t *testing.T) {
 	const answer = `{"results":[{"statement_id":0,"series":[
 		{"name":"pump","tags":{"device":"p1"},"columns":["time","model","temperature"],"values":[[1764000000123000012,"pump",61.5],[1764000000373000013,"pump",null]]},
 		{"name":"pump","tags":{"device":"p2"},"columns":["time","model","temperature"],"values":[[1764000000123000003,"pump",60]]}]}]}`
-	read := func(answer string) (map[pointKey]bool, error) {
+	read := func(answer string) (map[pointPlace][]point, error) {
 		series, err := process.ReadSeries([]byte(answer))
 		if err != nil {
 			return nil, err
@@ -53,7 +69,12 @@ func TestReadPoints(t *testing.T) {
 		return readPoints(series)
 	}
 	points, err := read(answer)
-	if err != nil || len(points) != 3 || !points[pointKey{"p1", 1764000000123000012}] || !points[pointKey{"p2", 1764000000123000003}] {
+	want := map[pointPlace][]point{
+		{"p1", 1764000000123}: {{12, map[string]any{"model": "pump", "temperature": 61.5}}},
+		{"p1", 1764000000373}: {{13, map[string]any{"model": "pump"}}},
+		{"p2", 1764000000123}: {{3, map[string]any{"model": "pump", "temperature": 60.0}}},
+	}
+	if err != nil || !reflect.DeepEqual(points, want) {
 		t.Errorf("%v, %v", points, err)
 	}
 	if points, err := read(`{"results":[{"statement_id":0}]}`); err != nil || len(points) != 0 {
@@ -110,5 +131,47 @@ func TestTolerated(t *testing.T) {
 	}
 	if pointsQuiet <= time.Second {
 		t.Error("a bridge lets points wait for a second")
+	}
+}
+
+// Each message has a point of its own, with every value under its name.
+func TestWithoutPoint(t *testing.T) {
+	place := pointPlace{"p1", 5}
+	message := func(digest string) simulator.LostMessage { return simulator.LostMessage{Device: "p1", Digest: digest} }
+	due := []reading{
+		{simulator.LostMessage{Device: "p1", Epoch: 7, Seq: 12}, place, 12, map[string]any{"t": 1.0}},
+		{message("a"), place, -1, map[string]any{"t": 1.0}},
+		{message("b"), place, -1, map[string]any{"t:string": "x", "p": 2.0}},
+	}
+	one, two := map[string]any{"t": 1.0}, map[string]any{"t:string": "x", "p": 2.0}
+	for name, test := range map[string]struct {
+		written []point
+		missing int
+	}{
+		"all":                      {[]point{{12, one}, {0, one}, {1, two}}, 0},
+		"two on one point":         {[]point{{12, one}, {1, two}}, 1},
+		"a number at another time": {[]point{{13, one}, {0, one}, {1, two}}, 1},
+		"a field is missing":       {[]point{{12, one}, {0, one}, {1, map[string]any{"p": 2.0}}}, 1},
+		"another value":            {[]point{{12, one}, {0, one}, {1, map[string]any{"t:string": "y", "p": 2.0}}}, 1},
+		"none":                     {nil, 3},
+	} {
+		if got := withoutPoint(due, map[pointPlace][]point{place: test.written}); len(got) != test.missing {
+			t.Errorf("%s: missing are %v, want %d", name, got, test.missing)
+		}
+	}
+}
+
+func TestFlatten(t *testing.T) {
+	got := map[string]any{}
+	flatten(got, "", map[string]any{
+		"t": 1.5, "device": 2.0, "time": "now", "on": true, "gone": nil, "a.b": 3.0, "a%2Eb": "c", "": 4.0, "x:string": 5.0, "100%": 6.0,
+		"m": map[string]any{"rpm": 7.0, "s": []any{8.0, "y", []any{false}, map[string]any{"z": 9.0}}}, "none": []any{}, "empty": map[string]any{},
+	})
+	want := map[string]any{
+		"t": 1.5, "device:number": 2.0, "time:string": "now", "on:bool": true, "a%2Eb": 3.0, "a%252Eb:string": "c", "%FF": 4.0,
+		"x:string:number": 5.0, "100%": 6.0, "m.rpm": 7.0, "m.s.0": 8.0, "m.s.1:string": "y", "m.s.2.0:bool": false, "m.s.3.z": 9.0,
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }

@@ -136,6 +136,8 @@ func (o *Outcome) conclude(err error) {
 		err = errors.New("no reading crossed the level: nothing was proved")
 	case s.LeftOut == 0:
 		err = fmt.Errorf("none of %d repetitions was left out: the bridge filtered nothing", s.Optional)
+	case s.Recorded == 0 || s.Unnumbered == 0 || s.Mixed == 0:
+		err = fmt.Errorf("%d messages of backlogs, %d without a number, %d of mixed types: nothing was proved", s.Recorded, s.Unnumbered, s.Mixed)
 	case o.ContinuedAsNew == 0:
 		err = errors.New("no workflow was continued as new")
 	case o.Points.Due == 0:
@@ -146,6 +148,8 @@ func (o *Outcome) conclude(err error) {
 	case s.Lost+s.Duplicated+s.Reordered+s.Unexpected+s.ReprovisionsMissing+s.ReprovisionsSpurious != 0,
 		s.DevicesUnsettled != 0, s.Applied != s.Relevant:
 		err = errors.New("the simulator reports no violations, but its figures show some")
+	case s.AppliedAgain > 0 && !o.mayRepeat():
+		err = fmt.Errorf("%d messages without a number were applied twice", s.AppliedAgain)
 	case o.Points.Missing > o.Points.Tolerated:
 		err = fmt.Errorf("points: %s, of which %d could be excused", o.Points, o.Points.Tolerated)
 	}
@@ -154,6 +158,12 @@ func (o *Outcome) conclude(err error) {
 	if err != nil {
 		o.Error = err.Error()
 	}
+}
+
+// mayRepeat reports whether the broker can have delivered a message again without
+// saying so: it was killed, and had not stored that it had delivered it.
+func (o *Outcome) mayRepeat() bool {
+	return o.Fault == (Fault{Kind: Kill, Part: Broker}).name()
 }
 
 // brokerLost reports whether the only violations are messages that were lost with

@@ -35,7 +35,11 @@ func (o Outcome) summarize(w io.Writer) {
 		fmt.Fprintf(w, "NOT CLEAN: %s\n", o.Error)
 		_ = o.Simulation.WriteText(w) // progress is a courtesy
 		for _, m := range o.Lost {
-			fmt.Fprintf(w, "  lost: message %d of epoch %d of device %s, last seen %s\n", m.Seq, m.Epoch, m.Device, m.LastSeen)
+			name := fmt.Sprintf("message %d of epoch %d", m.Seq, m.Epoch)
+			if m.Digest != "" {
+				name = "the message with digest " + m.Digest
+			}
+			fmt.Fprintf(w, "  lost: %s of device %s, last seen %s\n", name, m.Device, m.LastSeen)
 		}
 	}
 	if o.Logs != "" {

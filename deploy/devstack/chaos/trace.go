@@ -93,7 +93,8 @@ func findReceived(file string, wanted []simulator.LostMessage, found map[simulat
 			continue
 		}
 		for _, m := range wanted {
-			if strings.Contains(lines.Text(), fmt.Sprintf(" device=%s epoch=%d seq=%d ", m.Device, m.Epoch, m.Seq)) {
+			if strings.Contains(lines.Text(), fmt.Sprintf(" device=%s epoch=%d seq=%d ", m.Device, m.Epoch, m.Seq)) &&
+				(m.Digest == "" || strings.HasSuffix(lines.Text(), " digest="+m.Digest)) {
 				found[m] = true
 			}
 		}
@@ -126,7 +127,11 @@ func signalsOf(ctx context.Context, c client.Client, id string) (map[simulator.L
 				var batch device.Batch
 				err = converter.GetDefaultDataConverter().FromPayloads(signal.GetInput(), &batch)
 				for _, m := range batch.Messages {
-					all[simulator.LostMessage{Device: id, Epoch: m.Epoch, Seq: m.Seq}] = true
+					digest := m.Digest
+					if m.Seq > 0 {
+						digest = ""
+					}
+					all[simulator.LostMessage{Device: id, Epoch: m.Epoch, Seq: m.Seq, Digest: digest}] = true
 				}
 			}
 		}

@@ -10,8 +10,9 @@ import (
 // Series is one series of an answer of InfluxDB 1.8. The first value of a row is
 // its time, in Unix nanoseconds.
 type Series struct {
-	Tags   map[string]string
-	Values [][]json.RawMessage
+	Tags    map[string]string
+	Columns []string // of the rows
+	Values  [][]json.RawMessage
 }
 
 // QueryInflux runs an InfluxQL query on the InfluxDB of the system.

@@ -96,7 +96,7 @@ func appendString(to, s []byte) []byte {
 	return append(to, '"')
 }
 
-// clipped is the beginning of a text, of at most n bytes.
+// clipped is the beginning of a string, of at most n bytes.
 func clipped(s []byte, n int) []byte {
 	if len(s) <= n {
 		return s

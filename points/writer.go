@@ -115,8 +115,8 @@ func (w *Writer) WriteReading(model, device string, object []byte, except []stri
 	w.enqueue(queued{Point{Measurement: model, Time: at}, device, object, except, r.size()})
 }
 
-// OnRefused says who is told what of readings is refused, from now on. Report is called
-// from the writer's goroutine, and must not block.
+// OnRefused has report called for what is refused of readings, from now on: it is called
+// from the goroutine of Run, and must not block.
 func (w *Writer) OnRefused(report func(Refusal)) { w.refused.Store(&report) }
 
 func (w *Writer) enqueue(p queued) {

@@ -7,7 +7,7 @@
 //
 // Telemetry is not among them: the measurement of a device's readings is the
 // name of its model, with the tags TagDevice and TagModel, and its fields are
-// what the device sent. A model may therefore not be called like one of these
+// what the device sent, as docs/telemetry.md says. A model may therefore not be called like one of these
 // measurements: see Taken.
 //
 // A field of a counter counts from the start of its process. What reads it takes

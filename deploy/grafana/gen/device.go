@@ -50,6 +50,8 @@ func device() *dashboard {
 	d.row(5, timeline)
 	d.row(10, lines(24, "Telemetry", "short", "Every numeric field that the device sends, with its events. A line that ends while others go on: a sensor is gone.",
 		telemetry.overTime("mean(*)").as("$col")).signed())
+	d.row(8, table(24, "Readings", "The newest 100 messages with all their fields: numbers under their names, strings as name:string, booleans as name:bool. A string where a number belongs: the device sends it so.", true,
+		query{text: telemetry.query("*").text + " ORDER BY time DESC LIMIT 100", table: true}))
 	d.row(8,
 		table(12, "Transitions", "The newest 200. What caused them, with the context before and after: follow the link to why.", true,
 			transitions.latest(200, m.TagFrom, m.TagTo, m.TagEvent, m.Count)).hide(m.Count).linked(m.TagEvent, why),

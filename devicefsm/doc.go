@@ -5,11 +5,13 @@
 //	m, err := devicefsm.Load("pump.yaml", src) // err is Faults: all of them, with their places
 //	snapshot, outcome := m.Start(now)
 //	if name, ok := m.Classify(message); ok {
-//		snapshot, outcome = m.Step(snapshot, devicefsm.Event{Name: name, Data: message.Data, Time: message.Time, Alive: message.Alive()})
+//		snapshot, outcome = m.Step(snapshot, devicefsm.Event{
+//			Name: name, Data: message.Data, Time: message.At(), Arrived: message.Time, Alive: message.Alive(),
+//		})
 //	}
 //	// carry out outcome.Actions, in order; set a timer:
 //	if at, ok := m.NextDeadline(snapshot); ok {
-//		snapshot, outcome = m.Step(snapshot, devicefsm.Event{Time: at})
+//		snapshot, outcome = m.Step(snapshot, devicefsm.Event{Arrived: at})
 //	}
 //
 // # Pure

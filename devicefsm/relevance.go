@@ -130,7 +130,7 @@ func (e effects) possible(s *scope) bool {
 
 // Relevant reports whether the message could cause a transition, an action, or
 // a step or a break of a pattern in any state; if not, stepping it changes
-// nothing but the clock. Messages on three channels are always relevant: status
+// nothing but the clocks. Messages on three channels are always relevant: status
 // messages carry what the device says about itself, acknowledgements end
 // commands, and requests to the twin change it or need an answer. A message that
 // only renews liveness is not.

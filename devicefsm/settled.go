@@ -66,7 +66,10 @@ func (f *Filter) number(msg *device.Message) (certain bool) {
 
 // Pass reports whether the message has to reach the statechart: it is relevant,
 // and does not repeat a settled class after which no other relevant message
-// passed. Leaving out the others changes nothing but the clock.
+// passed. Leaving out the others changes nothing but the clocks: a delay that was due
+// before one of them is due before the next message that passes, or when its time is up
+// on the service's clock. The analysis lets every delay end at any time, so that what
+// is left out does nothing, whenever they do.
 func (m *Model) Pass(f *Filter, msg device.Message) bool {
 	certain := f.number(&msg)
 	event, ok := m.Classify(msg)

@@ -47,7 +47,12 @@
 // Within bounds the time from the first to the last event, Gap of a step the
 // time from the event taken before to each event that the step takes. Both are
 // exclusive, as in Flink: an event exactly Within after the first is too late.
-// Times count in whole milliseconds.
+// Times count in whole milliseconds. An event may be of a time before the one that was
+// taken last; then, too, Within and Gap bound the time between them.
+//
+// Events may have the time of their arrival, on a clock of its own, in addition. It
+// changes nothing but the Deadlines: what has to be found without another event is
+// waited for by arrivals, from those of the events that were taken.
 //
 // # Order and skipping
 //

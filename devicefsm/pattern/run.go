@@ -124,6 +124,13 @@ func (r *run) follow(i int) {
 		r.change(i)
 		return
 	}
+	if r.m.within > 0 && p.tl-r.now >= r.m.within {
+		// The event is of long before: nothing to this partial match.
+		if r.changed {
+			r.out = append(r.out, *p)
+		}
+		return
+	}
 	s := &r.m.steps[p.step]
 	if r.broken(s.notFollow, p.kept) || p.fresh && r.broken(s.notNext, p.kept) {
 		r.change(i)
@@ -159,7 +166,7 @@ func (r *run) decide(p *partial, j int) (stays, takes bool) {
 		return r.m.absence, !r.m.absence
 	}
 	s := &r.m.steps[j]
-	if s.gap > 0 && r.now-p.tl >= s.gap || r.outgrown(p.step, j, p.kept) {
+	if s.gap > 0 && max(r.now-p.tl, p.tl-r.now) >= s.gap || r.outgrown(p.step, j, p.kept) {
 		return false, false
 	}
 	contiguity := s.enter

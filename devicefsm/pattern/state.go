@@ -45,13 +45,13 @@ type track struct {
 
 // instants are when things happened to a track, on one clock, in unix ms.
 type instants struct {
-	t0, tl  int64 // the first and the last event
+	t0, tl  int64 // the earliest and the latest event: the first and the last where time does not run back
 	renewed int64 // tl, or that of a later partial match merged into this one
 }
 
 // add notes another event. It was taken after the last one, whatever its time is.
 func (t *instants) add(now int64) {
-	t.tl = max(t.tl, now)
+	t.t0, t.tl = min(t.t0, now), max(t.tl, now)
 	t.renewed = t.tl
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/interpreter"
@@ -19,6 +20,7 @@ import (
 type expr struct {
 	source string
 	place  place
+	root   ast.Expr        // to explain a failure
 	reads  map[string]bool // the variables that it reads; "stateIn" counts as one
 	bool   bool            // the type check says that it is true or false, or cannot say
 	fast   node            // nil where cel-go has to do it
@@ -48,6 +50,8 @@ type stateRef struct {
 type scope struct {
 	event, context, twin, msg, matched map[string]any
 	active                             stateSet
+
+	failed bool // an expression did, in holds
 }
 
 // ResolveName implements interpreter.Activation.
@@ -99,6 +103,7 @@ func compileExpr(at place, source string) (*expr, []exprFault) {
 	kind := checked.OutputType().Kind()
 	e.bool = kind == types.BoolKind || kind == types.DynKind
 	root := checked.NativeRep().Expr()
+	e.root = root
 	e.reads = e.readsOf(root)
 	e.readsMatch = readsField(root, "event", "matched")
 	e.fast = e.compileFast(root)
@@ -186,11 +191,11 @@ func (e *expr) test(s *scope) (bool, error) {
 	}
 	v, err := e.slow(s)
 	if err != nil {
-		return false, err
+		return false, e.explained(s, err)
 	}
 	b, ok := v.(types.Bool)
 	if !ok {
-		return false, errNotBool
+		return false, e.notBool(s)
 	}
 	return bool(b), nil
 }
@@ -202,10 +207,12 @@ func (e *expr) holds(s *scope) bool {
 		v, st := e.fast(s)
 		if st != punt {
 			b, ok := v.(bool)
+			s.failed = s.failed || st != done || !ok
 			return st == done && ok && b
 		}
 	}
 	v, err := e.slow(s)
+	s.failed = s.failed || err != nil
 	return err == nil && v == types.True
 }
 
@@ -226,7 +233,7 @@ func (e *expr) eval(s *scope) (any, error) {
 	}
 	v, err := e.slow(s)
 	if err != nil {
-		return nil, err
+		return nil, e.explained(s, err)
 	}
 	size := 0
 	return toJSON(v, &size, 0)

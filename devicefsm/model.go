@@ -75,6 +75,12 @@ type rule struct {
 // unless it is a status that only the service sets.
 // Otherwise ok is false, and the message is not an event.
 func (m *Model) Classify(msg device.Message) (name string, ok bool) {
+	name, ok, _ = m.classify(msg)
+	return name, ok
+}
+
+// classify also reports whether a `when` failed on the message.
+func (m *Model) classify(msg device.Message) (name string, ok, failed bool) {
 	var s *scope
 	for i := range m.rules {
 		r := &m.rules[i]
@@ -82,13 +88,13 @@ func (m *Model) Classify(msg device.Message) (name string, ok bool) {
 			continue
 		}
 		if r.when == nil {
-			return r.event, true
+			return r.event, true, s != nil && s.failed
 		}
 		if s == nil {
 			s = &scope{msg: msg.Data}
 		}
 		if r.when.holds(s) {
-			return r.event, true
+			return r.event, true, s.failed
 		}
 	}
 	switch msg.Channel {
@@ -101,7 +107,7 @@ func (m *Model) Classify(msg device.Message) (name string, ok bool) {
 			name = msg.Name + "." + status
 		}
 	}
-	return name, name != ""
+	return name, name != "", s != nil && s.failed
 }
 
 // StateName is the dotted path of the active atomic state; those of parallel

@@ -118,6 +118,7 @@ func (c condition) possible(s *scope) bool {
 	if st == punt {
 		return true
 	}
+	s.failed = s.failed || st == failed
 	b, ok := v.(bool)
 	return st == done && ok && b
 }
@@ -135,24 +136,32 @@ func (e effects) possible(s *scope) bool {
 // commands, and requests to the twin change it or need an answer. A message that
 // only renews liveness is not.
 func (m *Model) Relevant(msg device.Message) bool {
+	relevant, _ := m.relevant(msg)
+	return relevant
+}
+
+// relevant also reports whether an expression failed on the message.
+func (m *Model) relevant(msg device.Message) (relevant, failed bool) {
 	if alwaysRelevant(msg.Channel) {
-		return true
+		return true, false
 	}
-	name, ok := m.Classify(msg)
+	name, ok, failed := m.classify(msg)
 	if !ok {
-		return false
+		return false, failed
 	}
 	e, known := m.relevance.byName[name]
 	if !known {
 		e = m.effectsOf(name)
 	}
 	if e.certain {
-		return true
+		return true, failed
 	}
 	if len(e.if_) == 0 {
-		return false
+		return false, failed
 	}
-	return e.possible(&scope{event: msg.Data})
+	s := &scope{event: msg.Data}
+	relevant = e.possible(s)
+	return relevant, failed || s.failed
 }
 
 // alwaysRelevant reports whether messages on a channel matter to more than the

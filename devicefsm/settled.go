@@ -34,6 +34,8 @@ type Filter struct {
 	epoch int64 // the highest number seen
 	seq   uint64
 	event uint32 // 0: none
+
+	failed bool // an expression, on the last message
 }
 
 // Reset forgets the class: to be called when messages may have passed by the
@@ -44,6 +46,10 @@ func (f *Filter) Reset() { f.class, f.event = 0, 0 }
 // Holds reports whether a class is remembered, so that a message that Pass did
 // not let pass may be a repetition of it, and not one that never matters.
 func (f *Filter) Holds() bool { return f.event != 0 }
+
+// Failed reports whether an expression of the model failed on the message that
+// Pass saw last, as far as it had to look. Model.Explain says which.
+func (f *Filter) Failed() bool { return f.failed }
 
 // number takes note of a message's number, and reports false for a message that
 // the workflow may drop as a duplicate: nothing can be built on it. A jump of the
@@ -72,7 +78,8 @@ func (f *Filter) number(msg *device.Message) (certain bool) {
 // is left out does nothing, whenever they do.
 func (m *Model) Pass(f *Filter, msg device.Message) bool {
 	certain := f.number(&msg)
-	event, ok := m.Classify(msg)
+	event, ok, failed := m.classify(msg)
+	f.failed = failed
 	always := alwaysRelevant(msg.Channel)
 	if !ok && !always {
 		return false
@@ -83,6 +90,7 @@ func (m *Model) Pass(f *Filter, msg device.Message) bool {
 	}
 	s := &scope{event: msg.Data}
 	if !always && !ec.effects.possible(s) {
+		f.failed = f.failed || s.failed
 		return false
 	}
 	class, ok := ec.classOf(s)
@@ -112,7 +120,8 @@ func (m *Model) MayLeaveOut(msg device.Message) bool {
 
 // passUnknown is Pass for an event that the model does not name.
 func (m *Model) passUnknown(f *Filter, msg device.Message) bool {
-	if !m.Relevant(msg) {
+	relevant, failed := m.relevant(msg)
+	if f.failed = f.failed || failed; !relevant {
 		return false
 	}
 	f.Reset()

@@ -47,12 +47,13 @@ type BridgeConfig struct {
 	BatchMessages   int      `help:"Maximum number of messages in one signal." placeholder:"N"`
 	SignalsInFlight int      `help:"Maximum number of signals in flight to Temporal; each device has at most one." placeholder:"N"`
 
-	QuotaRate    int           `help:"Limit on signalled messages per second, for each device; messages beyond a quota become dead letters. 0 for no limit." placeholder:"N"`
-	QuotaBurst   int           `help:"Messages that a device may have signalled at once, before the rate limit applies." placeholder:"N"`
-	QuotaWaiting int           `help:"Maximum number of a device's messages that wait for Temporal; 0 for no limit but the window." placeholder:"N"`
-	QuotaCatchUp time.Duration `help:"Extra quota at startup for messages queued while the bridge was down, as time at the rate limit." placeholder:"DURATION"`
-	SettledFor   time.Duration `help:"How long to leave out repeated messages that cannot change anything, such as more readings above a threshold; then one is signalled again. 0s to leave out none." placeholder:"DURATION"`
-	StuckAfter   time.Duration `help:"How long one device's signals may fail while they block all others, before its messages become dead letters; 0s for no limit." placeholder:"DURATION"`
+	QuotaRate     int           `help:"Limit on signalled messages per second, for each device; messages beyond a quota become dead letters. 0 for no limit." placeholder:"N"`
+	QuotaBurst    int           `help:"Messages that a device may have signalled at once, before the rate limit applies." placeholder:"N"`
+	QuotaWaiting  int           `help:"Maximum number of a device's messages that wait for Temporal; 0 for no limit but the window." placeholder:"N"`
+	QuotaCatchUp  time.Duration `help:"Extra quota at startup for messages queued while the bridge was down, as time at the rate limit." placeholder:"DURATION"`
+	SettledFor    time.Duration `help:"How long to leave out repeated messages that cannot change anything, such as more readings above a threshold; then one is signalled again. 0s to leave out none." placeholder:"DURATION"`
+	FaultInterval time.Duration `help:"Minimum time between two signals that only report what was wrong with a device's messages; the first fault is reported at once." placeholder:"DURATION"`
+	StuckAfter    time.Duration `help:"How long one device's signals may fail while they block all others, before its messages become dead letters; 0s for no limit." placeholder:"DURATION"`
 
 	ClockAhead   time.Duration `help:"How far the time in a message (ts) may be ahead of its arrival to be believed; beyond it, the arrival counts." placeholder:"DURATION"`
 	ClockBehind  time.Duration `help:"How far the time in a message (ts) may be behind its arrival to be believed; beyond it, the arrival counts." placeholder:"DURATION"`
@@ -84,6 +85,7 @@ func (b BridgeConfig) config(m MQTTConfig) bridge.Config {
 	cfg.BatchMessages, cfg.SignalsInFlight, cfg.LingerMax = b.BatchMessages, b.SignalsInFlight, b.Linger
 	cfg.QuotaRate, cfg.QuotaBurst, cfg.QuotaWaiting = b.QuotaRate, b.QuotaBurst, b.QuotaWaiting
 	cfg.QuotaCatchUp, cfg.StuckAfter = b.QuotaCatchUp, b.StuckAfter
+	cfg.FaultInterval = b.FaultInterval
 	cfg.Partition, cfg.Naive, cfg.SettledFor = b.Partition, b.Naive, b.SettledFor
 	cfg.ModelRules, cfg.ModelFromBirth, cfg.StartOnAny = b.ModelRule, b.ModelFromBirth, b.StartOn == startOnAny
 	return cfg

@@ -100,6 +100,9 @@ func (m *brokerModel) finish(i int, err error) {
 	m.busy = slices.Delete(m.busy, i, i+1)
 	if err == nil {
 		for _, msg := range s.batch.Messages {
+			if isReport(msg) { // no arrival waits for it
+				continue
+			}
 			id := int(msg.Data["id"].(float64))
 			m.accepted[id] = true
 			if !slices.Contains(m.order[s.device], id) {

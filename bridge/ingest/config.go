@@ -44,6 +44,10 @@ type Config struct {
 	// none are left out; nor are they where Deps.WholeDevices is false.
 	SettledFor time.Duration
 
+	// FaultInterval is the least time between two reports of one device's faults that
+	// go to its workflow on their own. The first fault is reported at once.
+	FaultInterval time.Duration
+
 	Window      int // messages of a lane received and not yet acknowledged
 	WindowBytes int // the same of all lanes, in bytes of payload
 
@@ -74,6 +78,8 @@ func DefaultConfig() Config {
 		QuotaCatchUp: time.Hour,
 		StuckAfter:   30 * time.Second,
 		SettledFor:   time.Hour,
+
+		FaultInterval: time.Minute,
 
 		Window:      4096,
 		WindowBytes: 32 << 20,
@@ -110,6 +116,7 @@ func (c Config) Validate() error {
 	f.NotNegative("quota for what the broker kept", c.QuotaCatchUp)
 	f.NotNegative("time until a device is stuck", c.StuckAfter)
 	f.NotNegative("time for which settled repetitions are left out", c.SettledFor)
+	f.Positive("time between reports of a device's faults", c.FaultInterval)
 	for _, rule := range c.ModelRules {
 		_, _, err := cutModelRule(rule)
 		f.Add(err)

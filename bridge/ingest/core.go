@@ -46,6 +46,12 @@ type core struct {
 	pacer   *pacer
 	hurried bool // nothing rests any more
 
+	faulty    []*deviceState     // with a first fault, which is reported at once
+	quiet     fifo[*deviceState] // that have reported faults, by when they may again
+	reporting int                // reports in the queues
+	misread   bool               // an expression, on the message that was decided last
+	late      bool               // that message came too late to be applied
+
 	proven      time.Time    // when the last accepted delivery was started
 	quarantined int          // devices
 	trying      *deviceState // with an empty batch to find out whether Temporal is well, or nil
@@ -272,6 +278,9 @@ func (c *core) interpret(e *entry, received []wire.Received, err error, now time
 		case errors.As(err, &refused):
 			c.refuse(e, refused)
 			c.hearRefused(e, refused, now)
+			if refused.ID != "" && c.cfg.Partition.Owns(refused.ID.Name()) {
+				c.reportRefused(c.device(refused.ID), refused.Topic, e.Payload, e.At, refused)
+			}
 		case errors.Is(err, wire.ErrForeign):
 			c.counts.Foreign.Add(1)
 		default:

@@ -18,7 +18,8 @@ type deviceState struct {
 	quarantined bool // see heldUpBy
 	models      *modelSet
 	filter      filterState
-	leftOut     *leftOut // nil: nothing was
+	leftOut     *leftOut  // nil: nothing was
+	faults      *faultLog // nil: nothing was reported lately
 
 	heard   time.Time // its last message that shows that it is up
 	renewed time.Time // the last such message that was delivered

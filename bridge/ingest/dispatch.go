@@ -79,6 +79,7 @@ func (c *core) hurry(now time.Time) {
 // dispatch starts deliveries while it may. Devices take turns: one that has more
 // to say after its batch joins the end of the line.
 func (c *core) dispatch(now time.Time) {
+	c.reportFaults(now)
 	for !c.outage.closed(now) {
 		d := c.nextDevice()
 		if d == nil {
@@ -210,6 +211,7 @@ func (c *core) finish(d *deviceState, now time.Time, each func(*deviceState, ite
 	w := d.work
 	batch := w.batch
 	d.requests -= requestsIn(batch)
+	c.reporting -= reportsIn(batch)
 	c.endQuarantine(d)
 	if c.trying == d {
 		c.trying = nil
@@ -268,6 +270,9 @@ func (c *core) next() (at time.Time, ok bool) {
 	}
 	if c.resting.len() > 0 {
 		earlier(c.resting.head().delivered.Add(c.pacer.linger))
+	}
+	if c.quiet.len() > 0 {
+		earlier(c.quiet.head().faults.due)
 	}
 	if c.ready.len()+c.renewals.len() > 0 && c.outage.on && c.inFlight == 0 {
 		earlier(c.outage.until)

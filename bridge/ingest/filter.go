@@ -123,10 +123,13 @@ func (c *core) pass(set *modelSet, s *filterState, lane uint32, m device.Message
 	filter := s.filters(len(set.possible))
 	passes := false
 	for i, model := range set.possible { // each filter has to see every message
-		passes = model.Pass(filter(i), m) || passes
+		f := filter(i)
+		passes = model.Pass(f, m) || passes
+		c.misread = c.misread || f.Failed()
 	}
 	if passes && s.before(m) && mayLeaveOut(set.possible, m) {
 		c.counts.TooLate.Add(1)
+		c.late = true
 		return false
 	}
 	if passes {
@@ -148,6 +151,8 @@ type decision struct {
 	gap                 *device.Message
 	deliver, deliverGap bool
 	settled             bool // not to be delivered, and perhaps only because it repeats another
+	failed              bool // an expression did, on a message that is not to be delivered
+	tooLate             bool
 }
 
 // take decides about the messages of an arrival, in their order, and takes them:
@@ -156,13 +161,14 @@ func (c *core) take(d *deviceState, received []wire.Received, e *entry, now time
 	state := d.filter.copied()
 	relevant := 0
 	decisions := c.decisions[:0]
-	for _, r := range received {
+	for i := range received {
+		r := &received[i]
 		c.counts.Messages.Add(1)
 		c.trace(d.id, r.Message)
 		if name := d.models.start.Name(); r.Message.Channel == device.ChannelTelemetry && name != "" {
-			c.out.points = append(c.out.points, Point{d.id, name, r.Object, c.times.of(d.id, &r)})
+			c.out.points = append(c.out.points, Point{d.id, name, r.Object, c.times.of(d.id, r)})
 		}
-		if c.learn(d, r.Message) {
+		if c.learn(d, &r.Message) {
 			state.forget()
 		}
 		next := c.decide(d.models, &state, e.lane.number, r.Message)
@@ -179,6 +185,7 @@ func (c *core) take(d *deviceState, received []wire.Received, e *entry, now time
 		if refused := c.overQuota(d, relevant, e.lane.stream.absent, now); refused != nil {
 			c.refuse(e, refused)
 			c.hearBeyondQuota(d, received, e, now)
+			c.reportRefused(d, received[0].Message.Topic(), e.Payload, e.At, refused)
 			return
 		}
 	}
@@ -198,7 +205,9 @@ func (c *core) decide(set *modelSet, s *filterState, lane uint32, m device.Messa
 		gap := found // so that found need not be on the heap
 		next.gap, next.deliverGap = &gap, c.pass(set, s, lane, gap)
 	}
+	c.misread, c.late = false, false
 	next.deliver = c.cfg.Naive || c.pass(set, s, lane, m)
+	next.failed, next.tooLate = c.misread, c.late
 	next.settled = !next.deliver && c.sifts && (s.holds() || s.before(m))
 	return next
 }
@@ -216,9 +225,11 @@ func (c *core) admit(d *deviceState, m device.Message, next decision, e *entry, 
 		d.leaveOut(m)
 	}
 	alive := m.Alive()
+	c.reportFound(d, m, next)
 	switch {
 	case next.deliver:
 		m.LeftOut = d.takeLeftOut()
+		c.queueFaults(d, now)
 		c.enqueue(d, m, e, now)
 		if alive {
 			d.renewed = m.Time

@@ -114,7 +114,7 @@ func TestWhatTheWorkflowMayNotKnowIsSignalledAgain(t *testing.T) {
 	t.Run("a message beyond the quota", func(t *testing.T) {
 		r := newReadings(t, func(c *Config) { c.QuotaRate, c.QuotaBurst = 1, 2 })
 		r.want(t, "within", "95 75", 95, 75)
-		r.want(t, "beyond", "", 96)
+		r.want(t, "beyond", device.MessageFault, 96)
 		r.advance(5 * time.Second)
 		r.attend(r.now)
 		r.want(t, "the class of the one that was refused", "97", 97, 98)
@@ -122,7 +122,7 @@ func TestWhatTheWorkflowMayNotKnowIsSignalledAgain(t *testing.T) {
 	t.Run("a message not signalled, and back to what was", func(t *testing.T) {
 		r := newReadings(t, func(c *Config) { c.QuotaRate, c.QuotaBurst = 1, 1 })
 		r.want(t, "within", "95", 95)
-		r.want(t, "beyond", "", 75)
+		r.want(t, "beyond", device.MessageFault, 75)
 		r.advance(5 * time.Second)
 		r.attend(r.now)
 		r.want(t, "a gap was before it", "96", 96, 97)
@@ -210,7 +210,7 @@ func TestWhatMayHaveBeenLeftOutBeforeIsNotSignalledLate(t *testing.T) {
 	r := newReadings(t, nil)
 	r.seq = 29
 	r.want(t, "the first one seen", "75", 75)
-	if got := copyOf(r, 29, 95); got != "" {
+	if got := copyOf(r, 29, 95); got != device.MessageFault {
 		t.Errorf("signalled late: %q", got)
 	}
 	if n := r.counts.TooLate.Load(); n != 1 || len(r.out.points) != 2 {

@@ -39,6 +39,8 @@ func (m testModel) Pass(_ *devicefsm.Filter, msg device.Message) bool { return m
 
 func (m testModel) MayLeaveOut(msg device.Message) bool { return !m.Relevant(msg) }
 
+func (testModel) Explain(device.Message) []device.Fault { return nil }
+
 func (m testModel) Liveness() (time.Duration, time.Duration) { return m.silentAfter, m.tolerance }
 
 // sentSignal is one attempt that the core started.

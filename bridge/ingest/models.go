@@ -3,8 +3,10 @@ package ingest
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,6 +27,10 @@ type Model interface {
 	Pass(*devicefsm.Filter, device.Message) bool
 	// MayLeaveOut is false for a message that Pass lets pass whatever came before it.
 	MayLeaveOut(device.Message) bool
+	// Explain is why a message that is not let pass had no effect, if that may not be
+	// what was meant: an expression failed on it, or it is an event that the model does
+	// not know. The faults have neither a time nor a topic.
+	Explain(device.Message) []device.Fault
 	// Liveness is zeros if the model does not watch for silence.
 	Liveness() (silentAfter, tolerance time.Duration)
 }
@@ -123,6 +129,7 @@ func (noModel) Hash() string                                     { return "" }
 func (noModel) Relevant(device.Message) bool                     { return true }
 func (noModel) Pass(*devicefsm.Filter, device.Message) bool      { return true }
 func (noModel) MayLeaveOut(device.Message) bool                  { return false }
+func (noModel) Explain(device.Message) []device.Fault            { return nil }
 func (noModel) Liveness() (silentAfter, tolerance time.Duration) { return 0, 0 }
 
 // cutModelRule reads "pump-*=pump": a pattern as of path.Match, over the id of a
@@ -177,8 +184,8 @@ func (a *assignment) of(id device.ID) *modelSet {
 
 // learn takes over the model that a birth message names, and reports whether it
 // is news. A rule is stronger. One that this bridge does not have leaves the
-// device unknown: everything is delivered.
-func (c *core) learn(d *deviceState, m device.Message) bool {
+// device unknown: everything is delivered, and the message has a fault.
+func (c *core) learn(d *deviceState, m *device.Message) bool {
 	name, ok := m.Data["model"].(string)
 	if c.models.unnamed == nil || m.Channel != device.ChannelStatus || !ok || c.models.of(d.id) != c.models.unnamed {
 		return false
@@ -186,6 +193,11 @@ func (c *core) learn(d *deviceState, m device.Message) bool {
 	set := c.models.named[name]
 	if set == nil {
 		c.counts.UnknownModels.Add(1)
+		m.Faults = append(m.Faults, device.Fault{
+			Reason: device.FaultUnknownModel,
+			Detail: clipped(fmt.Sprintf("model %q is not loaded; there is %s", name, strings.Join(slices.Sorted(maps.Keys(c.models.named)), ", ")), device.MaxFaultDetail),
+			Value:  clipped(strconv.Quote(name), device.MaxFaultValue),
+		})
 		set = c.models.unnamed
 	}
 	before := d.models

@@ -90,6 +90,7 @@ func (c *core) quarantine(d *deviceState, now time.Time) {
 	d.work = &backlog{probe: true, attempt: w.attempt, retryAt: now.Add(c.wait(w.attempt))}
 	c.move(d, retrying)
 	d.requests -= requestsIn(items)
+	c.reporting -= reportsIn(items)
 	why := wire.Refuse(ReasonQuota, "the device's workflow took no signal for %v, and everything else waited behind it: %v", lasted, w.err)
 	for _, it := range items {
 		c.reject(d, it, why)

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"devicetwin/device"
 )
 
 // stuckConfig has a small window and no quota but the time of a stuck device.
@@ -89,7 +91,7 @@ func TestOneStuckDeviceDoesNotHoldUpTheOthersForEver(t *testing.T) {
 	b.accept("bad")
 	b.hot("bad", 41)
 	b.acceptAll()
-	if got := b.out.signals[len(b.out.signals)-1].ids(); got != "41" || b.quarantined != 0 || b.held != 0 {
+	if got := b.out.signals[len(b.out.signals)-1].ids(); got != device.MessageFault+" 41" || b.quarantined != 0 || b.held != 0 {
 		t.Errorf("well again: %s", got)
 	}
 }

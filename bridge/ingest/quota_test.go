@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"devicetwin/device"
 )
 
 func quotaConfig(rate, burst, waiting int) Config {
@@ -32,7 +34,7 @@ func TestWhatIsBeyondTheRateBecomesDeadLetters(t *testing.T) {
 	for range 110 {
 		send("loud", `{"seq":%d,"hot":1}`)
 	}
-	if n := len(b.out.letters); n != 10 || b.out.letters[0].Reason != ReasonQuota || len(b.out.signals) != 100 {
+	if n := len(b.out.letters); n != 10 || b.out.letters[0].Reason != ReasonQuota || len(b.out.signals) != 101 || b.out.signals[100].ids() != device.MessageFault {
 		t.Fatalf("%d dead letters, %d signals", n, len(b.out.signals))
 	}
 	if n := len(b.out.points); n != 110 {
@@ -40,7 +42,7 @@ func TestWhatIsBeyondTheRateBecomesDeadLetters(t *testing.T) {
 	}
 	b.hot("quiet", 1)
 	b.acceptAll()
-	if n := len(b.out.signals); n != 101 {
+	if n := len(b.out.signals); n != 102 {
 		t.Error("another device pays for it")
 	}
 	b.advance(time.Second)
@@ -48,10 +50,10 @@ func TestWhatIsBeyondTheRateBecomesDeadLetters(t *testing.T) {
 	for range 12 {
 		send("loud", `{"seq":%d,"hot":1}`)
 	}
-	if n, m := len(b.out.letters), len(b.out.signals); n != 12 || m != 111 {
+	if n, m := len(b.out.letters), len(b.out.signals); n != 12 || m != 112 {
 		t.Errorf("a second later: %d dead letters, %d signals", n, m)
 	}
-	if got := b.out.signals[101].ids(); !strings.HasPrefix(got, "sequence.gap") || b.out.signals[101].batch.Messages[0].Data["missing"] != 10.0 {
+	if got := b.out.signals[102].ids(); !strings.HasPrefix(got, "sequence.gap") || b.out.signals[102].batch.Messages[0].Data["missing"] != 10.0 {
 		t.Errorf("the model does not learn what was left out: %s", got)
 	}
 	for range 1000 { // what does not matter to the model costs nothing

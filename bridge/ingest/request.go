@@ -51,6 +51,10 @@ func (c *core) noTwin(d *deviceState, it item) {
 		c.rejectRequest(it.entry, d.id, it.message, 404)
 		return
 	}
+	if isReport(it.message) { // nobody is there to see it
+		c.counts.FaultReportsDropped.Add(1)
+		return
+	}
 	if it.passive {
 		d.renewed = time.Time{} // there was nothing to be renewed
 		return

@@ -11,7 +11,7 @@ const envelopeSize = 200
 // messageSize is an upper bound of the length of a message in JSON, cheaper
 // than writing it.
 func messageSize(m device.Message) int {
-	return envelopeSize + len(m.Name) + len(m.Digest) + jsonsize.Value(m.Data) + leftOutSize(m.LeftOut) + requestSize(m.Twin)
+	return envelopeSize + len(m.Name) + len(m.Digest) + jsonsize.Value(m.Data) + leftOutSize(m.LeftOut) + requestSize(m.Twin) + faultsSize(m.Faults)
 }
 
 // requestSize counts base64 for the payload.
@@ -20,6 +20,14 @@ func requestSize(r *device.TwinRequest) int {
 		return 0
 	}
 	return 80 + len(r.Shadow) + jsonsize.String(r.Reply) + (len(r.Payload)+2)/3*4
+}
+
+func faultsSize(faults []device.Fault) int {
+	size := 0
+	for _, f := range faults {
+		size += 170 + jsonsize.String(f.Topic) + jsonsize.String(f.Detail) + jsonsize.String(f.Value)
+	}
+	return size
 }
 
 func leftOutSize(l *device.LeftOut) int {

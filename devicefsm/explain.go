@@ -1,0 +1,307 @@
+package devicefsm
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/overloads"
+	"cel.dev/cel-go/common/types"
+
+	"devicetwin/device"
+)
+
+// Explain is why a message that is not Relevant, or that Pass left out, had no
+// effect, if that may not be what was meant: a `when`, a guard or a `where` that
+// reads only the message failed on it, or it is an event that the model does not
+// know. The faults have neither At nor Topic, which are the message's. There are
+// none if the model understood the message, and has no use for it.
+func (m *Model) Explain(msg device.Message) []device.Fault {
+	if msg.Channel == device.ChannelSystem || msg.Channel == device.ChannelTwin {
+		return nil
+	}
+	var list []string
+	list = append(list, m.whenFaults(msg)...)
+	name, ok := m.Classify(msg)
+	if ok && msg.Channel == device.ChannelEvents && !m.Knows(name) {
+		return []device.Fault{{
+			Reason: device.FaultUnknownEvent, Detail: fmt.Sprintf("model %s does not know the event %q", m.name, clip(name)), Value: jsonText(msg.Data),
+		}}
+	}
+	if ok {
+		list = append(list, m.guardFaults(name, msg.Data)...)
+	}
+	faults := make([]device.Fault, len(list))
+	for i, text := range list {
+		faults[i] = device.Fault{Reason: device.FaultExpression, Detail: text, Value: jsonText(msg.Data)}
+	}
+	return faults
+}
+
+// Knows reports whether an event can matter to the model: one of its rules,
+// transitions or patterns is for it.
+func (m *Model) Knows(event string) bool {
+	if m.events[event] {
+		return true
+	}
+	for _, p := range m.patterns {
+		if p.sees(event) {
+			return true
+		}
+	}
+	for _, s := range m.states {
+		for _, t := range s.on {
+			if t.event.matches(event) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// WhenFaults are the `when` that failed on a message, up to the one that holds: the
+// message may have become no event, or another one than was meant.
+func (m *Model) WhenFaults(msg device.Message) []string { return m.whenFaults(msg) }
+
+func (m *Model) whenFaults(msg device.Message) []string {
+	var list []string
+	for i := range m.rules {
+		r := &m.rules[i]
+		if r.channel != msg.Channel || r.name != "" && r.name != msg.Name {
+			continue
+		}
+		if r.when == nil {
+			break
+		}
+		holds, err := r.when.test(&scope{msg: msg.Data})
+		if err != nil {
+			list = append(list, fmt.Sprintf("when %q of event %q: %v", r.when.source, r.event, err))
+		}
+		if holds {
+			break
+		}
+	}
+	return list
+}
+
+// guardFaults are the conditions on nothing but the event that failed, in any
+// state.
+func (m *Model) guardFaults(name string, data map[string]any) []string {
+	var list []string
+	try := func(e *expr, format string, of string) {
+		if e == nil || !e.readsOnly("event") || len(list) >= maxFaults {
+			return
+		}
+		if _, err := e.test(&scope{event: data}); err != nil {
+			list = append(list, fmt.Sprintf(format, e.source, of, err))
+		}
+	}
+	for _, p := range m.patterns {
+		for i := range p.steps {
+			if p.steps[i].event.matches(name) {
+				try(p.steps[i].where, "where %q of pattern %q: %v", p.name)
+			}
+		}
+	}
+	for _, s := range m.states {
+		for _, t := range s.on {
+			if t.event.matches(name) {
+				try(t.guard, "guard %q of state %q: %v", s.path)
+			}
+		}
+	}
+	return list
+}
+
+// explained is an error of an expression in the words of whoever sends the
+// values: what was found, and what was expected.
+func (e *expr) explained(s *scope, err error) error {
+	if text := e.cause(e.root, s); text != "" {
+		return errors.New(text)
+	}
+	return err
+}
+
+// notBool is the error of a condition that is something else.
+func (e *expr) notBool(s *scope) error {
+	if e.fast == nil {
+		return errNotBool
+	}
+	v, st := e.fast(s)
+	if st != done {
+		return errNotBool
+	}
+	return fmt.Errorf("%w: %s", errNotBool, foundValue(e.root, v))
+}
+
+// cause finds the part of an expression that fails, inner ones first, and says why;
+// "" if it cannot.
+func (e *expr) cause(x ast.Expr, s *scope) string {
+	n := e.compileFast(x)
+	if n == nil {
+		return ""
+	}
+	if _, st := n(s); st != failed {
+		return ""
+	}
+	switch x.Kind() {
+	case ast.SelectKind:
+		return e.causeOfSelect(x.AsSelect(), s)
+	case ast.CallKind:
+		return e.causeOfCall(x.AsCall(), s)
+	}
+	return ""
+}
+
+func (e *expr) causeOfSelect(sel ast.SelectExpr, s *scope) string {
+	if text := e.cause(sel.Operand(), s); text != "" {
+		return text
+	}
+	v, _ := e.compileFast(sel.Operand())(s)
+	if _, ok := v.(map[string]any); ok {
+		return "no such key: " + sel.FieldName()
+	}
+	return foundValue(sel.Operand(), v) + ", expected an object"
+}
+
+func (e *expr) causeOfCall(call ast.CallExpr, s *scope) string {
+	args := call.Args()
+	if call.IsMemberFunction() {
+		args = append([]ast.Expr{call.Target()}, args...)
+	}
+	values := make([]any, len(args))
+	for i, a := range args {
+		if text := e.cause(a, s); text != "" {
+			return text
+		}
+		values[i], _ = e.compileFast(a)(s)
+	}
+	expected, fits := "", func(any) bool { return false }
+	switch call.FunctionName() {
+	case operators.LogicalNot, operators.LogicalAnd, operators.LogicalOr, operators.Conditional:
+		expected, fits = "true or false", func(v any) bool { _, ok := v.(bool); return ok }
+		args = args[:min(len(args), 2)]
+		if call.FunctionName() == operators.Conditional {
+			args = args[:1]
+		}
+	case operators.Less, operators.LessEquals, operators.Greater, operators.GreaterEquals, operators.Add:
+		expected, fits = likeTheOther(args, values)
+	case operators.Subtract, operators.Multiply, operators.Divide, operators.Modulo, operators.Negate:
+		expected, fits = "a number", isNumber
+	case overloads.Size:
+		expected = "a string, an array or an object"
+	default:
+		return ""
+	}
+	for i, a := range args {
+		if !fits(values[i]) {
+			return foundValue(a, values[i]) + ", expected " + expected
+		}
+	}
+	return ""
+}
+
+func isNumber(v any) bool { _, ok := v.(float64); return ok }
+func isString(v any) bool { _, ok := v.(string); return ok }
+
+// likeTheOther is the type that both sides of a comparison need: that of a literal
+// if there is one.
+func likeTheOther(args []ast.Expr, values []any) (expected string, fits func(any) bool) {
+	for i, a := range args {
+		if unwrapped(a).Kind() == ast.LiteralKind && isString(values[i]) {
+			return "a string", isString
+		}
+	}
+	if literals := unwrapped(args[0]).Kind() == ast.LiteralKind || unwrapped(args[1]).Kind() == ast.LiteralKind; !literals && isString(values[0]) {
+		return "a string", isString
+	}
+	return "a number", isNumber
+}
+
+// foundValue is a value with its type: `event.temp is a string ("95")`.
+func foundValue(x ast.Expr, v any) string {
+	switch v.(type) {
+	case nil:
+		return sourcePath(x) + " is null"
+	case bool, float64, string:
+		return fmt.Sprintf("%s is %s (%s)", sourcePath(x), typeName(v), clip(jsonText(v)))
+	}
+	return sourcePath(x) + " is " + typeName(v)
+}
+
+func typeName(v any) string {
+	switch v.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "true or false"
+	case float64:
+		return "a number"
+	case string:
+		return "a string"
+	case []any:
+		return "an array"
+	case map[string]any:
+		return "an object"
+	}
+	return fmt.Sprintf("a %T", v)
+}
+
+func unwrapped(x ast.Expr) ast.Expr {
+	for x.Kind() == ast.CallKind && x.AsCall().FunctionName() == overloads.TypeConvertDyn {
+		x = x.AsCall().Args()[0]
+	}
+	return x
+}
+
+// sourcePath is how a value is written in a model; what is not a path is a value.
+func sourcePath(x ast.Expr) string {
+	x = unwrapped(x)
+	switch x.Kind() {
+	case ast.IdentKind:
+		return x.AsIdent()
+	case ast.SelectKind:
+		return sourcePath(x.AsSelect().Operand()) + "." + x.AsSelect().FieldName()
+	case ast.CallKind:
+		call := x.AsCall()
+		if call.FunctionName() == operators.Index && call.Args()[1].Kind() == ast.LiteralKind {
+			return sourcePath(call.Args()[0]) + "[" + literalOf(call.Args()[1]) + "]"
+		}
+	case ast.LiteralKind:
+		return literalOf(x)
+	}
+	return "a value"
+}
+
+func literalOf(x ast.Expr) string {
+	switch v := x.AsLiteral().(type) {
+	case types.String:
+		return strconv.Quote(string(v))
+	case types.Double:
+		return strconv.FormatFloat(float64(v), 'g', -1, 64)
+	}
+	return fmt.Sprint(x.AsLiteral().Value())
+}
+
+// jsonText is the beginning of a value as JSON.
+func jsonText(v any) string {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return ""
+	}
+	return shortened(string(raw), device.MaxFaultValue)
+}
+
+func shortened(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most-len("…")], "") + "…"
+}
+
+// clip keeps what a device sent short in a text.
+func clip(s string) string { return shortened(s, 64) }

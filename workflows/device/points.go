@@ -84,6 +84,7 @@ func (d *run) noteStepFaults(faults []string) {
 		return
 	}
 	d.state.noteFaults(faults)
+	d.reportExpressions(faults)
 	d.aside(Point{
 		Measurement: measure.ModelFaults,
 		Tags:        d.tags(),

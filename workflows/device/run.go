@@ -93,6 +93,9 @@ func (d *run) apply(ctx workflow.Context, batch device.Batch) {
 
 // take applies one message.
 func (d *run) take(m device.Message) {
+	if d.takeFaults(m) {
+		return
+	}
 	d.identify(m)
 	d.observe(m)
 	d.checkStatus(m)

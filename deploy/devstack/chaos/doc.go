@@ -20,8 +20,12 @@
 // scenario as well, so that the ledger does not depend on the analysis that the bridge
 // goes by. A case in which nothing was left out, or no threshold crossed, is an error.
 //
-// Telemetry counts as well: each reading in the simulator's ledger has to be a point
-// in InfluxDB, but for those that a killed bridge took along, and those that a bridge
+// Whether messages are a crash loop is a matter of the devices' own clocks. Some devices
+// record while they are offline, and send a backlog; some give no numbers; and some
+// readings are odd. A case in which one of these did not happen is an error.
+//
+// Telemetry counts as well: each reading in the simulator's ledger has to be a point of
+// its own in InfluxDB, with each value under its name, but for those that a killed bridge took along, and those that a bridge
 // says it dropped when neither InfluxDB nor its spool would take them.
 //
 // A report without violations proves nothing about a fault that did not happen, or

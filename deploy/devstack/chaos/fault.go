@@ -191,7 +191,7 @@ func (f Fault) recovery() time.Duration {
 }
 
 // aftermath is how long a fleet plays after the end of the last round, at least:
-// longer than the six seconds at the end of a run in which the simulator lets no
+// longer than the seven seconds at the end of a run in which the simulator lets no
 // device crash any more, so that devices are reprovisioned after the fault as well.
 const aftermath = 8 * time.Second
 

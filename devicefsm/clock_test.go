@@ -226,7 +226,7 @@ func liveInBursts(m *Model, bursts [][]between, pass func(device.Message) bool) 
 
 // TestFilterLosesNothingOfUploads: what was left out of an upload would not have
 // changed anything, though it is not there to move the device's clock: what is due
-// between two messages that pass is due before the second all the same.
+// between two messages that pass is due before the second nevertheless.
 func TestFilterLosesNothingOfUploads(t *testing.T) {
 	leftOut := 0
 	rapid.Check(t, func(t *rapid.T) {

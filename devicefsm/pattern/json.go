@@ -80,23 +80,26 @@ func (s State) MarshalJSON() ([]byte, error) {
 
 // lags are those of the partial and the waiting matches; nil if there are none.
 func lags(d *data) [][3]int64 {
-	all := make([][3]int64, 0, len(d.parts)+len(d.held))
-	some := false
-	add := func(t *track) {
+	var all [][3]int64
+	for i := range len(d.parts) + len(d.held) {
+		t := d.track(i)
 		l := [3]int64{t.arrived.t0 - t.t0, t.arrived.tl - t.tl, t.arrived.renewed - t.renewed}
-		some = some || l != [3]int64{}
-		all = append(all, l)
-	}
-	for i := range d.parts {
-		add(&d.parts[i].track)
-	}
-	for i := range d.held {
-		add(&d.held[i])
-	}
-	if !some {
-		return nil
+		if l != [3]int64{} && all == nil {
+			all = make([][3]int64, len(d.parts)+len(d.held))
+		}
+		if all != nil {
+			all[i] = l
+		}
 	}
 	return all
+}
+
+// track is that of a partial match, or after those of a waiting one.
+func (d *data) track(i int) *track {
+	if i < len(d.parts) {
+		return &d.parts[i].track
+	}
+	return &d.held[i-len(d.parts)]
 }
 
 // lag moves the arrivals of a track away from the times of its events.
@@ -184,13 +187,7 @@ func (w *wire) lag(d *data) (ok bool) {
 		return false
 	}
 	for i, l := range w.Lags {
-		t := (*track)(nil)
-		if i < len(d.parts) {
-			t = &d.parts[i].track
-		} else {
-			t = &d.held[i-len(d.parts)]
-		}
-		if !t.lag(l) {
+		if !d.track(i).lag(l) {
 			return false
 		}
 	}

@@ -72,6 +72,22 @@ func TestModelStep(t *testing.T) {
 	}
 }
 
+// TestModelStepSent: an upload of two events, between which the delay was over, and one
+// between which it was not.
+func TestModelStepSent(t *testing.T) {
+	file := writeFile(t, t.TempDir(), "lamp.json", chart)
+	for second, want := range map[string]string{"12:01:00": "on", "12:06:00": "end"} {
+		in := `{"event":"flip","time":"2026-11-23T15:00:00Z","sent":"2026-11-23T12:00:00Z"}
+{"event":"x","time":"2026-11-23T15:00:01Z","sent":"2026-11-23T` + second + `Z"}
+`
+		status, out, errs := runModel(t, in, "step", file)
+		lines := strings.Split(out, "\n")
+		if status != cli.ExitOK || len(lines) != 4 || !strings.HasPrefix(lines[2], `{"value":"`+want+`"`) {
+			t.Errorf("status %d\n%s\nwant %s at the end\nstderr %s", status, out, want, errs)
+		}
+	}
+}
+
 // faultOf is the text of the fault, which belongs to the expression language.
 func faultOf(out string) string {
 	_, after, _ := strings.Cut(out, `of state \"on\": `)
@@ -147,22 +163,24 @@ func TestModelStepWritesTheStartBeforeItReads(t *testing.T) {
 func TestModelStepBadLines(t *testing.T) {
 	file := writeFile(t, t.TempDir(), "lamp.json", chart)
 	for line, want := range map[string]string{
-		`{"event":"flip"`:                         "expected a JSON object",
-		`nonsense`:                                "expected a JSON object",
-		`null`:                                    "expected one of",
-		`{}`:                                      "expected one of",
-		`{"event":"flip","advance":"5m"}`:         "expected one of",
-		`{"event":"flip"} {"event":"flip"}`:       "expected one JSON object",
-		`{"event":""}`:                            "is empty",
-		`{"event":"flip","time":"noon"}`:          "noon",
-		`{"event":"flip","data":[1]}`:             "expected a JSON object",
-		`{"event":"flip","dta":{}}`:               `unknown field "dta"`,
-		`{"event":"flip","message":"x"}`:          "belongs to",
-		`{"advance":"soon"}`:                      "expected a duration",
-		`{"advance":"-5m"}`:                       "expected a duration",
-		`{"advance":"5m","data":{}}`:              "belongs to",
-		`{"done":"x","alive":true}`:               "belongs to",
-		`{"event":"` + strings.Repeat("x", 2<<20): "longer than",
+		`{"event":"flip"`:                   "expected a JSON object",
+		`nonsense`:                          "expected a JSON object",
+		`null`:                              "expected one of",
+		`{}`:                                "expected one of",
+		`{"event":"flip","advance":"5m"}`:   "expected one of",
+		`{"event":"flip"} {"event":"flip"}`: "expected one JSON object",
+		`{"event":""}`:                      "is empty",
+		`{"event":"flip","time":"noon"}`:    "noon",
+		`{"event":"flip","data":[1]}`:       "expected a JSON object",
+		`{"event":"flip","dta":{}}`:         `unknown field "dta"`,
+		`{"event":"flip","message":"x"}`:    "belongs to",
+		`{"advance":"soon"}`:                "expected a duration",
+		`{"advance":"-5m"}`:                 "expected a duration",
+		`{"advance":"5m","data":{}}`:        "belongs to",
+		`{"done":"x","alive":true}`:         "belongs to",
+		`{"advance":"5m","sent":"2026-11-23T12:00:00Z"}`: "belongs to",
+		`{"event":"flip","sent":"2026-11-23T12:00:00Z"}`: "belongs to",
+		`{"event":"` + strings.Repeat("x", 2<<20):        "longer than",
 	} {
 		status, out, errs := runModel(t, `{"event":"flip"}`+"\n"+line+"\n"+`{"event":"flip"}`+"\n", "step", file)
 		if status != cli.ExitFailed || strings.Count(out, "\n") != 2 || !strings.Contains(errs, "input line 2: ") || !strings.Contains(errs, want) {

@@ -93,6 +93,12 @@ func FuzzStep(f *testing.F) {
 			if i%3 == 1 {
 				ev = Event{Name: name2, Data: d2, Time: time.UnixMilli(t0.UnixMilli() + ms2*int64(i)), Alive: true}
 			}
+			switch i % 5 {
+			case 1:
+				ev.Arrived = time.UnixMilli(t0.UnixMilli() + ms2*int64(i))
+			case 2:
+				ev = ev.OfService()
+			}
 			next, out := m.Step(s, ev)
 			s = next
 			if len(out.Faults) > maxFaults+1 || len(out.Actions) > 3*maxFirings*maxMicrosteps {

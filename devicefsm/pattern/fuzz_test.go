@@ -12,6 +12,7 @@ import (
 func FuzzStep(f *testing.F) {
 	f.Add([]byte(`null`), []byte("a1b2c3"), int64(1000))
 	f.Add([]byte(`{"n":4,"t":1767225602000,"p":[[2,2,2,0,0,0,1,0,1,1,0,0]],"k":[[0,"b3"]]}`), []byte("bca"), int64(-5))
+	f.Add([]byte(`{"n":4,"t":1767225602000,"p":[[2,2,2,0,0,0,1,0,1,1,0,0]],"k":[[0,"b3"]],"l":[[5000,1,-7]]}`), []byte("bca"), int64(3))
 	f.Add([]byte(`{"n":9,"t":1,"p":[[2,2,-1,0,0,0,1,1,1,4,1]],"h":[[3,3,-1,0,0,0,1]]}`), []byte("\xff\x00ccc"), int64(1<<62))
 	specs := []Spec{
 		seq(of("a"), of("b", plus), of("c")),
@@ -40,8 +41,12 @@ func FuzzStep(f *testing.F) {
 				if deadline, ok := m.Deadline(s); ok && c%5 == 0 {
 					s, _ = m.Advance(s, deadline)
 				}
+				ev := Event{Name: string([]byte{c}), Time: now}
+				if c%3 == 0 {
+					ev.Arrived = time.UnixMilli(pace).Add(time.Duration(c) * time.Hour)
+				}
 				var res Result
-				s, res = m.Step(s, Event{Name: string([]byte{c}), Time: now})
+				s, res = m.Step(s, ev)
 				if s != from && s.Partials() > 6 {
 					t.Fatalf("%d partial matches", s.Partials())
 				}

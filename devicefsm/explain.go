@@ -303,5 +303,5 @@ func shortened(s string, most int) string {
 	return strings.ToValidUTF8(s[:most-len("…")], "") + "…"
 }
 
-// clip keeps what a device sent short in a text.
+// clip keeps what a device sent short in a fault.
 func clip(s string) string { return shortened(s, 64) }

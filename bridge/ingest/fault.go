@@ -211,7 +211,7 @@ func valueText(payload []byte) string {
 	return strings.ToValidUTF8(string(payload[:min(len(payload), device.MaxFaultValue+utf8.UTFMax)]), "\ufffd")
 }
 
-// clipped is a text, or its beginning.
+// clipped is a string, or its beginning.
 func clipped(s string, most int) string {
 	if len(s) <= most {
 		return s

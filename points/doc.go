@@ -11,7 +11,8 @@
 // Points go out in batches, in the order in which they were given. A batch that
 // could not be written is tried again, with growing pauses, until it is; those
 // after it wait. A batch that InfluxDB rejects permanently is not: if only some
-// of its points are bad, the others are written. A batch may be written more
+// of its points are bad, the others are written, and a value whose field has another
+// type in the database goes under a name of its own. A batch may be written more
 // than once; as its points keep the time that they were given, that changes
 // nothing.
 //

@@ -16,6 +16,7 @@ type deviceState struct {
 	place       place
 	begun       bool // something of it was queued that starts a workflow
 	quarantined bool // see heldUpBy
+	offline     bool // its workflow was sent an offline status, and nothing alive since
 	models      *modelSet
 	filter      filterState
 	leftOut     *leftOut  // nil: nothing was

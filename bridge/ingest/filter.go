@@ -77,6 +77,9 @@ func (s *filterState) gap(m device.Message) (device.Message, bool) {
 	case s.lastSeq == 0: // never seen, or forgotten: there is nothing to compare with
 		from = m.Seq
 		s.firstEpoch, s.firstSeq = m.Epoch, m.Seq
+	case s.restarts(m): // what a bridge left out is of the numbering before
+		from = m.Seq
+		s.firstEpoch, s.firstSeq = m.Epoch, m.Seq
 	case m.Epoch < s.epoch, m.Epoch == s.epoch && m.Seq <= s.lastSeq:
 		return device.Message{}, false
 	case m.Epoch > s.epoch:
@@ -97,6 +100,13 @@ func (s *filterState) gap(m device.Message) (device.Message, bool) {
 			"missing": float64(m.Seq - from),
 		},
 	}, true
+}
+
+// restarts reports whether a message begins a numbering below the one before: a
+// birth that the broker does not deliver again.
+func (s *filterState) restarts(m device.Message) bool {
+	birth := m.Channel == device.ChannelStatus && m.Alive() && !m.Redelivered
+	return birth && (m.Epoch < s.epoch || m.Epoch == s.epoch && m.Seq <= s.lastSeq)
 }
 
 // before reports whether a message was sent before all that is known of the device.
@@ -234,6 +244,10 @@ func (c *core) admit(d *deviceState, m device.Message, next decision, e *entry, 
 		if alive {
 			d.renewed = m.Time
 		}
+		d.notes(m)
+	case alive && d.offline: // it shows that the last will was late
+		c.renew(d, m, renewalDue, e, now)
+		d.offline = false
 	case c.cfg.StartOnAny && !d.begun:
 		c.renew(d, m, renewalDue, e, now)
 	case alive:
@@ -241,6 +255,17 @@ func (c *core) admit(d *deviceState, m device.Message, next decision, e *entry, 
 	}
 	if alive {
 		d.heard = m.Time
+	}
+}
+
+// notes keeps what a delivered message says of the connection. A status that says
+// nothing of it leaves a workflow that has the device offline as it is.
+func (d *deviceState) notes(m device.Message) {
+	switch says := m.Says(); {
+	case says == device.Offline:
+		d.offline = true
+	case m.Alive() && says != device.ConnectionUnknown:
+		d.offline = false
 	}
 }
 

@@ -164,7 +164,7 @@ var channels = []string{
 }
 
 func (l *loader) rules(n source.Node) {
-	for _, name := range []string{device.EventSilent, device.EventAlive, device.EventSequenceGap, device.EventSequenceLate} {
+	for _, name := range []string{device.EventSilent, device.EventAlive, device.EventSequenceGap, device.EventSequenceLate, device.EventSequenceRestarted} {
 		l.m.events[name] = true
 	}
 	if !n.Exists() {

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"time"
 
 	"devicetwin/device"
 )
@@ -32,6 +33,11 @@ const (
 type Delivery struct {
 	// Epochs are the windows of the newest epochs, newest first.
 	Epochs []Window `json:"epochs,omitempty"`
+	// PerTopic says that the device numbers each topic separately.
+	PerTopic bool `json:"per_topic,omitempty"`
+	// Suspects are a run of numbers from 1 that were seen before, without a proof that
+	// they are repetitions; the third shows that the numbering was restarted.
+	Suspects []device.Message `json:"suspects,omitempty"`
 	// Digests are those of the last unnumbered messages, oldest first.
 	Digests []string `json:"digests,omitempty"`
 
@@ -43,9 +49,18 @@ type Delivery struct {
 // Window is the anti-replay window of one epoch. Bit i of Seen stands for the
 // number Highest-i.
 type Window struct {
-	Epoch   int64  `json:"epoch"`
+	Epoch int64 `json:"epoch"`
+	// Topic is that of its messages, if the device numbers each topic separately.
+	Topic string `json:"topic,omitempty"`
+	// Past is a window of the time before a restart.
+	Past    bool   `json:"past,omitempty"`
 	Highest uint64 `json:"highest"`
 	Seen    bitmap `json:"seen"`
+	// Prints are hashes of the messages with the numbers Highest, Highest-1, ...; 0 is
+	// that of a message that is not known.
+	Prints []uint32 `json:"prints,omitempty"`
+	// Sent is the latest time that the device gave to one of them.
+	Sent time.Time `json:"sent,omitzero"`
 }
 
 // Admit decides whether a message is to be applied, and remembers it if so.

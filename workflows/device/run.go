@@ -71,6 +71,10 @@ func (d *run) apply(ctx workflow.Context, batch device.Batch) {
 		if !d.follows(rulesMessages) {
 			m.Connection = "" // the run began when only the exact word counted
 		}
+		if d.follows(rulesMessages) {
+			d.receive(started, m)
+			continue
+		}
 		v := d.state.Delivery.Admit(m)
 		if v == duplicate {
 			continue

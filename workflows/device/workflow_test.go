@@ -189,7 +189,7 @@ func TestContinueAsNewCarriesEverything(t *testing.T) {
 	second.RegisterDelayedCallback(func() {
 		hot = second.view()
 		second.SignalWorkflow(SignalEvents, device.Batch{Messages: []device.Message{
-			{Channel: device.ChannelTelemetry, Data: map[string]any{"temperature": 99.0}, Time: second.Now(), Epoch: 1, Seq: 4},
+			{Channel: device.ChannelTelemetry, Data: reading(95).Data, Time: second.Now(), Epoch: 1, Seq: 4},
 		}})
 	}, time.Second)
 	second.RegisterDelayedCallback(func() { cooled = second.view() }, 12*time.Second)

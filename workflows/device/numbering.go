@@ -44,10 +44,10 @@ func (d *run) receive(started int, m device.Message) {
 	d.applied++
 	d.log.add(started, m)
 	if v == late {
-		d.step(devicefsm.Event{
-			Name: device.EventSequenceLate, Time: m.Time,
+		d.step(d.ofDevice(devicefsm.Event{
+			Name: device.EventSequenceLate,
 			Data: map[string]any{"epoch": float64(m.Epoch), "seq": float64(m.Seq)},
-		})
+		}, m))
 	}
 	d.take(m)
 }
@@ -75,13 +75,13 @@ func (d *run) restarted(m device.Message, r restart) {
 		At: m.Time, Topic: m.Topic(), Reason: device.FaultRestarted,
 		Detail: fmt.Sprintf("numbered from epoch %d, seq %d after epoch %d, seq %d", r.epoch, r.seq, r.lastEpoch, r.lastSeq),
 	})
-	d.step(devicefsm.Event{
-		Name: device.EventSequenceRestarted, Time: m.Time,
+	d.step(d.ofDevice(devicefsm.Event{
+		Name: device.EventSequenceRestarted,
 		Data: map[string]any{
 			"epoch": float64(r.epoch), "seq": float64(r.seq),
 			"last_epoch": float64(r.lastEpoch), "last_seq": float64(r.lastSeq),
 		},
-	})
+	}, m))
 }
 
 // Receive is Admit for devices whose numbering may begin again without a higher

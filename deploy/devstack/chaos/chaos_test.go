@@ -17,7 +17,7 @@ import (
 // The table names every fault once, and says what it does.
 func TestFaults(t *testing.T) {
 	seen := map[string]bool{}
-	for _, f := range Faults(false) {
+	for _, f := range FaultsWith(Influx2, false) {
 		if f.Name == "" || seen[f.Name] || f.String() == "" {
 			t.Errorf("fault %+v has no name of its own, or says nothing", f)
 		}
@@ -27,14 +27,16 @@ func TestFaults(t *testing.T) {
 		}
 	}
 	for _, want := range []string{"kill-broker", "pause-influxdb", "cut-devices-broker", "delay-worker-temporal", "throttle-bridge-influxdb",
-		"disk-full-spool", "rolling-restart-bridges", "rolling-kill-bridges"} {
+		"disk-full-spool", "rolling-restart-bridges", "rolling-kill-bridges", "token-influxdb", "bucket-influxdb", "retention-influxdb"} {
 		if !seen[want] {
 			t.Errorf("there is no fault %s", want)
 		}
 	}
-	for name := range shortCases {
-		if !seen[name] {
-			t.Errorf("the short form has a fault %s, and the table has not", name)
+	for _, short := range []map[string]process.BrokerKind{shortCases, shortInflux2} {
+		for name := range short {
+			if !seen[name] {
+				t.Errorf("the short form has a fault %s, and the table has not", name)
+			}
 		}
 	}
 }
@@ -45,18 +47,23 @@ func TestCases(t *testing.T) {
 		only    []string
 		brokers []process.BrokerKind
 		short   bool
+		influx  Influx
 		want    int
 		fault   string
 	}{
-		{nil, both, false, 68, ""},
-		{nil, both, true, len(shortCases), ""},
-		{[]string{"kill-*"}, both, false, 10, ""},
-		{[]string{"kill-bridge", "kill-*"}, both[:1], true, 5, ""},
-		{[]string{"kill-everything"}, both, false, 0, "no fault is called"},
-		{[]string{"disk-full-spool", "rolling-*"}, both, false, 6, ""},
-		{nil, nil, false, 0, "no case is left"},
+		{nil, both, false, Influx1, 68, ""},
+		{nil, both, true, Influx1, len(shortCases), ""},
+		{[]string{"kill-*"}, both, false, Influx1, 10, ""},
+		{[]string{"kill-bridge", "kill-*"}, both[:1], true, Influx1, 5, ""},
+		{[]string{"kill-everything"}, both, false, Influx1, 0, "no fault is called"},
+		{[]string{"disk-full-spool", "rolling-*"}, both, false, Influx1, 6, ""},
+		{nil, nil, false, Influx1, 0, "no case is left"},
+		{nil, both, false, Influx2, 74, ""},
+		{nil, both, true, Influx2, len(shortInflux2), ""},
+		{[]string{"*-influxdb"}, both[:1], false, Influx2, 11, ""},
+		{[]string{"bucket-influxdb"}, both, false, Influx1, 0, "no fault is called"},
 	} {
-		cases, err := Cases(c.only, c.brokers, c.short)
+		cases, err := Cases(c.only, c.brokers, c.short, c.influx)
 		if len(cases) != c.want || c.fault == "" != (err == nil) || err != nil && !strings.Contains(err.Error(), c.fault) {
 			t.Errorf("Cases(%v, %v, %v) are %d, error %v; want %d, %q", c.only, c.brokers, c.short, len(cases), err, c.want, c.fault)
 		}

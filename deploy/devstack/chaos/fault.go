@@ -49,6 +49,11 @@ const (
 	Throttle Kind = "throttle" // few bytes a second, in both directions
 	Restart  Kind = "restart"  // SIGTERM, and start again after a while
 	Fill     Kind = "fill"     // the disk of its spool is full, while InfluxDB is down
+
+	// Of InfluxDB 2 only: see influx2.go.
+	Revoke Kind = "token"     // the token of bridge and worker is switched off
+	Away   Kind = "bucket"    // the bucket has another name
+	Expire Kind = "retention" // readings arrive that are older than InfluxDB keeps points
 )
 
 // Fault is one row of the table.
@@ -122,6 +127,10 @@ func Faults(short bool) []Fault {
 		Fault{Kind: Fill, Part: Bridge, Rounds: rolls, Lasts: full},
 		Fault{Kind: Restart, Part: Bridge, Rounds: rolls, Lasts: kill, Rolling: true},
 		Fault{Kind: Kill, Part: Bridge, Rounds: rolls, Lasts: kill, Rolling: true})
+	return named(faults)
+}
+
+func named(faults []Fault) []Fault {
 	for i := range faults {
 		faults[i].Name = faults[i].name()
 	}
@@ -154,6 +163,8 @@ func (f Fault) String() string {
 		return fmt.Sprintf("two bridges share the fleet; one after the other is %s and started again after %v, up to %d times", way, f.Lasts, f.Rounds)
 	}
 	switch f.Kind {
+	case Revoke, Away, Expire:
+		return f.influx2Words(times)
 	case Fill:
 		return fmt.Sprintf("the disk of the spool is full while InfluxDB is down, %s", times)
 	case Kill:
@@ -181,7 +192,7 @@ func (f Fault) rate() int {
 // back, and to be seen working again. The pauses between attempts to reach a
 // broker grow to 15 seconds if it is lost again soon.
 func (f Fault) recovery() time.Duration {
-	if f.Kind == Fill { // InfluxDB starts, and the bridge turns to it in growing pauses
+	if f.Kind == Fill || f.Kind == Revoke || f.Kind == Away { // InfluxDB starts, and the bridge turns to it in growing pauses
 		return 10 * time.Second
 	}
 	if f.Part == Broker || f.Link.To == Broker && f.Link.From != Devices {

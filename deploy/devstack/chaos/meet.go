@@ -41,6 +41,9 @@ func (in *injection) actions(ctx context.Context, part Part) (begin func() error
 		return p.Pause, func(context.Context) error { return p.Resume() }, nil
 	case Fill:
 		return func() error { return in.fill(ctx, part) }, func(ctx context.Context) error { return in.free(ctx, part) }, nil
+	case Revoke, Away, Expire:
+		begin, end = in.influx2Actions(ctx)
+		return begin, end, nil
 	case Cut:
 		return func() error { l.cut(); return nil }, func(context.Context) error { return l.reopen() }, nil
 	case Delay:
@@ -62,6 +65,12 @@ func (in *injection) begun(part Part) string {
 		return "paused " + string(part)
 	case Fill:
 		return "killed influxdb, and filled the disk of the spool of " + string(part)
+	case Revoke:
+		return "switched the token off"
+	case Away:
+		return "renamed the bucket"
+	case Expire:
+		return "published readings that are too old"
 	case Cut:
 		return "cut " + in.fault.Link.String()
 	}

@@ -38,7 +38,7 @@ type play struct {
 // returns nil if the context has ended.
 func (p *play) run(ctx context.Context) *Outcome {
 	p.began = time.Now()
-	outcome := &Outcome{Fault: p.Fault.Name, Broker: p.Broker, What: p.Fault.String()}
+	outcome := &Outcome{Fault: p.Fault.Name, Broker: p.Broker, Influx: p.Influx, What: p.Fault.String()}
 	err := p.prepare()
 	if err == nil {
 		err = p.play(ctx, outcome)

@@ -80,7 +80,15 @@ func readLedger(file string) ([]reading, error) {
 
 // writtenPoints asks InfluxDB for all points of the measurement.
 func (s *system) writtenPoints(ctx context.Context, measurement string) (map[pointPlace][]point, error) {
-	series, err := s.QueryInflux(ctx, stack.Database, `SELECT * FROM "`+measurement+`" GROUP BY device`)
+	query := `SELECT * FROM "` + measurement + `" GROUP BY device`
+	if s.influx2 != nil {
+		series, err := s.influx2.Query(ctx, query)
+		if err != nil {
+			return nil, err
+		}
+		return readPoints(series)
+	}
+	series, err := s.QueryInflux(ctx, stack.Database, query)
 	if err != nil {
 		return nil, err
 	}

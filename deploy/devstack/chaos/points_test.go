@@ -120,7 +120,7 @@ func TestTolerated(t *testing.T) {
 		"kill-bridge": 3 * 20 * 4 * 4, "rolling-kill-bridges": 3 * 20 * 4 * 4, "disk-full-spool": 17,
 		"rolling-restart-bridges": 0, "kill-influxdb": 0, "kill-worker": 0, "cut-bridge-influxdb": 0, "pause-bridge": 0,
 	} {
-		cases, err := Cases([]string{name}, []process.BrokerKind{process.NATS}, false)
+		cases, err := Cases([]string{name}, []process.BrokerKind{process.NATS}, false, Influx1)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -30,6 +30,7 @@ type Report struct {
 type Outcome struct {
 	Fault  string             `json:"fault"`
 	Broker process.BrokerKind `json:"broker"`
+	Influx Influx             `json:"influx"`
 	What   string             `json:"what"` // the fault in words
 	Clean  bool               `json:"clean"`
 	// LostByBroker is true if the only violations are lost messages, each of which

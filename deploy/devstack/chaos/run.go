@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"devicetwin/deploy/devstack/process"
+	"devicetwin/deploy/devstack/servers"
 )
 
 // Options configure Run.
@@ -52,6 +53,11 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	o.setDefaults()
 	if slices.ContainsFunc(o.Cases, func(c Case) bool { return c.Broker == process.Mosquitto }) {
 		if _, err := process.FindMosquitto(); err != nil {
+			return Report{}, err
+		}
+	}
+	if slices.ContainsFunc(o.Cases, func(c Case) bool { return c.Influx == Influx2 }) {
+		if _, err := servers.FindInfluxDB(); err != nil {
 			return Report{}, err
 		}
 	}

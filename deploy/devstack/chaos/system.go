@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"devicetwin/deploy/devstack/process"
+	"devicetwin/deploy/devstack/servers"
 )
 
 // runEvents is after how many messages a workflow is continued as new.
@@ -24,8 +25,9 @@ type system struct {
 	model   string
 	pool    *process.PortPool
 	bridges []Part
-	proxied *proxiedLink // nil: the fault is not about a link
-	disk    *smallDisk   // of the first bridge's spool; nil: the fault is not about a disk
+	proxied *proxiedLink      // nil: the fault is not about a link
+	disk    *smallDisk        // of the first bridge's spool; nil: the fault is not about a disk
+	influx2 *servers.InfluxDB // nil: InfluxDB is the embedded one
 }
 
 // startSystem starts everything. What was started is ended by close, also after
@@ -48,10 +50,11 @@ func startSystem(ctx context.Context, program process.Program, pool *process.Por
 			return s, fmt.Errorf("make spool folder: %w", err)
 		}
 	}
-	if err := s.addParts(c.Broker); err != nil {
+	if err := s.startServers(ctx, c); err != nil {
 		return s, err
 	}
-	return s, s.Start(ctx, parts...)
+	s.addServices()
+	return s, s.Start(ctx, append([]Part{Worker}, s.bridges...)...)
 }
 
 // linkPort stands for the proxy among the ports.
@@ -69,15 +72,29 @@ func (s *system) openLink(link Link) (err error) {
 	return nil
 }
 
-// addParts adds all processes. Mosquitto saves after every change, which is the
+// startServers adds and starts what bridge and worker need. Mosquitto saves after every change, which is the
 // least that it can lose: what it has acknowledged, and neither saved nor sent on,
 // is lost with kill -9.
-func (s *system) addParts(broker process.BrokerKind) error {
-	if err := s.AddBroker(broker, "autosave_on_changes true", "autosave_interval 1", "log_type notice"); err != nil {
+func (s *system) startServers(ctx context.Context, c Case) error {
+	if err := s.AddBroker(c.Broker, "autosave_on_changes true", "autosave_interval 1", "log_type notice"); err != nil {
 		return err
 	}
 	s.AddTemporal()
-	s.AddInfluxDB()
+	if c.Influx != Influx2 {
+		s.AddInfluxDB()
+		return s.Start(ctx, Broker, Temporal, InfluxDB)
+	}
+	if err := s.addInflux2(); err != nil {
+		return err
+	}
+	if err := s.Start(ctx, Broker, Temporal, InfluxDB); err != nil {
+		return err
+	}
+	return s.influx2.Setup(ctx, c.Fault.keeps())
+}
+
+// addServices adds the worker and the bridges.
+func (s *system) addServices() {
 	s.addService("worker", Worker, append(s.WorkerFlags("chaos"), "--worker-run-events", strconv.Itoa(runEvents)))
 	for i, part := range s.bridges {
 		// On the debug level the bridge logs each message that it receives: see trace.
@@ -87,11 +104,11 @@ func (s *system) addParts(broker process.BrokerKind) error {
 		}
 		s.addService("bridge", part, more)
 	}
-	return nil
 }
 
 // addService adds a bridge or the worker.
 func (s *system) addService(command string, part Part, more []string) {
+	more = append(more, s.influx2Flags()...)
 	s.AddService(process.Service{
 		Part: part, Command: command, Model: s.model, InfluxDB: true,
 		Flags: append([]string{"--influx-spool", s.spool(part)}, more...),

@@ -15,6 +15,7 @@ import (
 type chaosCommand struct {
 	Only          []string `help:"Faults to inject, by name; * matches any part of it: kill-*. Default: all." placeholder:"NAME"`
 	Broker        string   `help:"Broker for the tests: ${enum}." enum:"nats,mosquitto,both" default:"both"`
+	Influx        int      `help:"InfluxDB for the tests: 1 for the embedded 1.8, 2 for the 2.7 that make servers installs." enum:"1,2" default:"1"`
 	Short         bool     `help:"Use shorter faults, and without --only just a few of them, each with one broker."`
 	List          bool     `help:"List the faults, without injecting them."`
 	Report        string   `help:"Write the results to this file, as JSON." placeholder:"FILE"`
@@ -48,7 +49,7 @@ func (c *chaosCommand) cases() ([]chaos.Case, error) {
 	if c.Broker == "both" {
 		brokers = []process.BrokerKind{process.NATS, process.Mosquitto}
 	}
-	return chaos.Cases(c.Only, brokers, c.Short)
+	return chaos.Cases(c.Only, brokers, c.Short, chaos.Influx(c.Influx))
 }
 
 // Run tries the faults and prints the table.
@@ -80,7 +81,7 @@ func (c *chaosCommand) Run(ctx context.Context, streams cli.Streams) error {
 
 func (c *chaosCommand) list(streams cli.Streams) error {
 	t := tabwriter.NewWriter(streams.Out, 0, 0, 2, ' ', 0)
-	for _, f := range chaos.Faults(c.Short) {
+	for _, f := range chaos.FaultsWith(chaos.Influx(c.Influx), c.Short) {
 		fmt.Fprintf(t, "%s\t%s\n", f.Name, f)
 	}
 	if err := t.Flush(); err != nil {

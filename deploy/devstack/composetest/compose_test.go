@@ -264,3 +264,23 @@ func TestTemporalsSettingsAreKnown(t *testing.T) {
 		t.Errorf("%d settings, not %d", len(got), len(known))
 	}
 }
+
+// What make servers installs for tests is what compose runs.
+func TestTestedInfluxDBIsTheOneThatRuns(t *testing.T) {
+	version, ok := strings.CutPrefix(load(t).Services["influxdb"].Image, "influxdb:")
+	if !ok || version == "" {
+		t.Fatalf("image %q", load(t).Services["influxdb"].Image)
+	}
+	for file, want := range map[string]string{
+		"servers/influxdb.sh":     "version=" + version,
+		"servers/influxdb/go.mod": "github.com/influxdata/influxdb/v2 v" + version,
+	} {
+		raw, err := os.ReadFile(filepath.Join(deployDir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !regexp.MustCompile(`(?m)^\s*` + regexp.QuoteMeta(want) + `$`).Match(raw) {
+			t.Errorf("%s has no line %q, although compose.yaml runs %s", file, want, version)
+		}
+	}
+}

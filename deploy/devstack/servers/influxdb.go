@@ -37,11 +37,15 @@ type InfluxDB struct {
 	org, bucket, writeGrant string // ids
 }
 
+// FindInfluxDB is the path of the program. The error is a *NotInstalledError if it is
+// not installed.
+func FindInfluxDB() (string, error) { return Find("influxdb", "influxd") }
+
 // NewInfluxDB prepares an InfluxDB that listens at a port of process.Host and keeps its
 // data in a folder; its log is in the folder dir. The error is a *NotInstalledError
 // if it is not installed.
 func NewInfluxDB(dir, name, data, port string) (*InfluxDB, error) {
-	program, err := Find("influxdb", "influxd")
+	program, err := FindInfluxDB()
 	if err != nil {
 		return nil, err
 	}
@@ -112,22 +116,6 @@ func (i *InfluxDB) AllowWriting(ctx context.Context, on bool) error {
 func (i *InfluxDB) RenameBucket(ctx context.Context, name string) error {
 	if err := i.ask(ctx, http.MethodPatch, "/api/v2/buckets/"+i.bucket, map[string]any{"name": name}, nil); err != nil {
 		return fmt.Errorf("rename the bucket to %q: %w", name, err)
-	}
-	return nil
-}
-
-// Keep changes the time for which points are kept; 0 is forever. It holds for points that are
-// written from now on.
-func (i *InfluxDB) Keep(ctx context.Context, keep time.Duration) error {
-	shard := 7 * 24 * time.Hour // may not be longer than keep
-	if keep > 0 {
-		shard = min(shard, keep)
-	}
-	rules := []any{map[string]any{
-		"type": "expire", "everySeconds": int(keep.Seconds()), "shardGroupDurationSeconds": int(shard.Seconds()),
-	}}
-	if err := i.ask(ctx, http.MethodPatch, "/api/v2/buckets/"+i.bucket, map[string]any{"retentionRules": rules}, nil); err != nil {
-		return fmt.Errorf("keep points for %v: %w", keep, err)
 	}
 	return nil
 }

@@ -92,11 +92,6 @@ func TestInfluxDB(t *testing.T) {
 	expect("without bucket", 404)
 	do(i.RenameBucket(t.Context(), servers.InfluxBucket))
 	expect("with bucket", 204)
-	do(i.Keep(t.Context(), time.Hour))
-	expect("too old", 422)
-	do(i.Keep(t.Context(), 0))
-	expect("kept forever", 204)
-
 	do(i.Pause())
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	if got := write(ctx, "paused"); got != 0 {
@@ -122,7 +117,7 @@ func TestInfluxDB(t *testing.T) {
 		}
 		found[s.Tags["device"]] = true
 	}
-	for _, device := range []string{"at-first", "with-token", "with-bucket", "kept-for-ever", "resumed", "started-again"} {
+	for _, device := range []string{"at-first", "with-token", "with-bucket", "resumed", "started-again"} {
 		if !found[device] {
 			t.Errorf("%s: its point is not found", device)
 		}

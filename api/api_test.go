@@ -32,6 +32,9 @@ func TestEndpoints(t *testing.T) {
 		{"unknown parameter", "GET", "/v1/devices?filter=x", "", nil, 422, []string{"unknown query parameter"}},
 		{"foreign cursor", "GET", "/v1/devices?cursor=abcd", "", nil, 400, []string{"the cursor belongs to another query"}},
 		{"get", "GET", "/v1/devices/pump-1", "", nil, 200, []string{`"state":"online"`, `"version":7`, `"interval":10`, `"duplicates":1`}},
+		{"get, what had no effect", "GET", "/v1/devices/pump-1", "", nil, 200, []string{
+			`"report_count":4`, `{"at":"2026-03-01T11:58:00Z","topic":"telemetry","reason":"expression","detail":"when `, `"value":"{\"temp\":\"95\"}","count":3}]`,
+		}},
 		{"get unknown", "GET", "/v1/devices/nobody", "", nil, 404, []string{"device nobody: unknown device"}},
 		{"bad id", "GET", "/v1/devices/a%2Fb", "", nil, 422, []string{"path.id"}},
 		{"why", "GET", "/v1/devices/pump-1/why", "", nil, 200, []string{`"event":"boot"`, `"guards":["event.credential == context.credential"]`, `"context_before":{"attempts":1}`, `"seq":4`, `"model_hash":"0123`}},
@@ -220,9 +223,17 @@ func TestOpenAPIDocument(t *testing.T) {
 			OperationID string
 			Security    []map[string][]string
 		}
+		Components struct {
+			Schemas map[string]struct {
+				Properties map[string]struct{ Enum []device.FaultReason }
+			}
+		}
 	}
 	if err := json.Unmarshal(golden, &document); err != nil {
 		t.Fatal(err)
+	}
+	if enum := document.Components.Schemas["Fault"].Properties["reason"].Enum; !slices.Equal(enum, device.FaultReasons()) {
+		t.Errorf("reasons of faults %q, want %q", enum, device.FaultReasons())
 	}
 	operations := 0
 	for path, methods := range document.Paths {

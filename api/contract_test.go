@@ -13,7 +13,10 @@ import (
 func TestTheFakeKeepsTheContract(t *testing.T) {
 	apitest.Contract(t, func(*testing.T) (api.Backend, device.ID) {
 		b := apitest.New()
-		b.Put(api.Device{ID: "p1", Model: "pump", State: "online", Connection: device.Online})
+		b.Put(api.Device{
+			ID: "p1", Model: "pump", State: "online", Connection: device.Online,
+			Reports: []api.Fault{api.Fault(apitest.ContractFault())}, ReportCount: 2,
+		})
 		return b, "p1"
 	})
 }

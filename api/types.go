@@ -51,8 +51,22 @@ type Device struct {
 	Faults     []string          `json:"faults,omitempty" doc:"The newest run-time faults of the model's expressions."`
 	FaultCount uint64            `json:"fault_count,omitempty" doc:"Number of faults so far."`
 
+	Reports     []Fault `json:"reports,omitempty" doc:"The newest faults of what the device sent, the newest last: what had no effect, or not the effect that was meant. At most 16."`
+	ReportCount uint64  `json:"report_count,omitempty" doc:"Number of these faults so far."`
+
 	// Transitions are the last ones, the newest first.
 	Transitions []Transition `json:"-"`
+}
+
+// Fault is something that a device sent and that had no effect, or not the effect
+// that was meant.
+type Fault struct {
+	At     time.Time          `json:"at" doc:"When the service received it; with a count, when it received the last one."`
+	Topic  string             `json:"topic,omitempty" doc:"Topic below the device's own, such as telemetry or commands/reboot/ack; absent if no message caused it."`
+	Reason device.FaultReason `json:"reason" enum:"expression,unknown_status,unknown_ack,unknown_command,late_ack,time,not_text,unknown_model,unknown_event,too_late,restarted,point,too_many_fields,refused" doc:"Reason, as in the metric devicetwin_bridge_faults_total."`
+	Detail string             `json:"detail,omitempty" doc:"What was expected and what was found, for people. Long ones are truncated."`
+	Value  string             `json:"value,omitempty" doc:"What was sent, or its beginning."`
+	Count  uint64             `json:"count,omitempty" doc:"How often the same came in a row, if more than once."`
 }
 
 // Messages counts a device's messages by result.

@@ -79,7 +79,7 @@ func shownDevice(id device.ID, v deviceworkflow.View, now time.Time) api.Device 
 	d := api.Device{
 		ID: id, Model: v.ModelName, ModelHash: v.Model, State: v.StateName, Value: v.Value,
 		Connection: connectionWord(v.Connection), LastSeen: moment(v.Seen), Firmware: v.Firmware, Site: v.Site,
-		Tags: v.Tags, Faults: v.Faults, FaultCount: v.FaultCount,
+		Tags: v.Tags, Faults: v.Faults, FaultCount: v.FaultCount, Reports: shownReports(v.Reports), ReportCount: v.ReportCount,
 		Messages: api.Messages{Applied: v.Delivery.Applied, Duplicates: v.Delivery.Duplicates, Late: v.Delivery.Late},
 	}
 	if v.Snapshot != nil {
@@ -100,6 +100,14 @@ func shownDevice(id device.ID, v deviceworkflow.View, now time.Time) api.Device 
 		d.Transitions = append([]api.Transition{shownTransition(r)}, d.Transitions...)
 	}
 	return d
+}
+
+func shownReports(faults []device.Fault) []api.Fault {
+	shown := make([]api.Fault, len(faults))
+	for i, f := range faults {
+		shown[i] = api.Fault(f)
+	}
+	return shown
 }
 
 // shownTwin reads a document from the answer that a device would get.

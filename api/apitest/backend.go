@@ -135,6 +135,7 @@ func (b *Backend) Device(ctx context.Context, id device.ID) (api.Device, error) 
 	}
 	out := *d
 	out.Tags, out.Shadows, out.Commands = maps.Clone(d.Tags), maps.Clone(d.Shadows), slices.Clone(d.Commands)
+	out.Faults, out.Reports = slices.Clone(d.Faults), slices.Clone(d.Reports)
 	return out, nil
 }
 
@@ -320,7 +321,14 @@ func Fleet() *Backend {
 		ID: "pump-1", Model: "pump", ModelHash: "0123456789abcdef", State: "online", Value: "online", Connection: device.Online,
 		LastSeen: &seen, Firmware: "1.4.2", Site: "north", Tags: map[string]string{"hall": "3"},
 		Context: api.Object(`{"attempts":0}`), Messages: api.Messages{Applied: 17, Duplicates: 1},
-		Twin: api.Twin{Version: 7, Desired: api.Object(`{"interval":10}`), Reported: api.Object(`{"interval":5}`), Delta: api.Object(`{"interval":10}`)},
+		Twin:        api.Twin{Version: 7, Desired: api.Object(`{"interval":10}`), Reported: api.Object(`{"interval":5}`), Delta: api.Object(`{"interval":10}`)},
+		ReportCount: 4, Reports: []api.Fault{{
+			At: Now.Add(-time.Hour), Topic: "status", Reason: device.FaultUnknownStatus, Value: `"SLEEPY"`,
+			Detail: "expected a status word, or a rule of the model that knows this one",
+		}, {
+			At: Now.Add(-2 * time.Minute), Topic: "telemetry", Reason: device.FaultExpression, Value: `{"temp":"95"}`, Count: 3,
+			Detail: `when "msg.temp > 90" of event "hot": msg.temp is a string ("95"), expected a number`,
+		}},
 		Transitions: []api.Transition{{
 			At: Now.Add(-time.Hour), From: "awaiting_birth", To: "online", Event: "boot",
 			Data: map[string]any{"status": "boot"}, Guards: []string{"event.credential == context.credential"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,7 +15,7 @@ import (
 // Contract tests what every api.Backend promises to the API: the fake of this
 // package, and the device workflows behind a server. open returns a backend, and
 // the id of a device that it knows, which has no tags, desired properties or
-// commands yet. It is called once for each test of the suite.
+// commands yet, and whose only fault is ContractFault. It is called once for each test of the suite.
 func Contract(t *testing.T, open func(t *testing.T) (api.Backend, device.ID)) {
 	for name, test := range map[string]func(contract, *testing.T){
 		"a device that is not there": contract.unknown,
@@ -23,12 +24,21 @@ func Contract(t *testing.T, open func(t *testing.T) (api.Backend, device.ID)) {
 		"commands":                   contract.commands,
 		"events":                     contract.events,
 		"reprovisioning":             contract.reprovision,
+		"faults":                     contract.faults,
 		"a deleted device":           contract.deleted,
 	} {
 		t.Run(name, func(t *testing.T) {
 			backend, id := open(t)
 			test(contract{backend: backend, id: id}, t)
 		})
+	}
+}
+
+// ContractFault is what the device of the contract sent, twice, and nobody
+// understood.
+func ContractFault() device.Fault {
+	return device.Fault{
+		At: Now, Topic: "events/door", Reason: device.FaultUnknownEvent, Detail: `model pump does not know the event "door"`, Value: `{"open":true}`, Count: 2,
 	}
 }
 
@@ -93,6 +103,13 @@ func (c contract) device(ctx context.Context, t *testing.T) api.Device {
 		t.Fatalf("device %s: %+v, %v", c.id, d.ID, err)
 	}
 	return d
+}
+
+func (c contract) faults(t *testing.T) {
+	d := c.device(t.Context(), t)
+	if want := []api.Fault{api.Fault(ContractFault())}; !slices.Equal(d.Reports, want) || d.ReportCount != 2 {
+		t.Errorf("%d faults, %+v; want 2, %+v", d.ReportCount, d.Reports, want)
+	}
 }
 
 func (c contract) tags(t *testing.T) {

@@ -20,7 +20,12 @@ func TestTheWorkflowsKeepTheContract(t *testing.T) {
 		n++
 		id := device.ID(fmt.Sprint("contract-", n))
 		boot := device.Message{Channel: device.ChannelStatus, Data: map[string]any{"status": "boot"}, Time: time.Now()}
-		err := s.twins.Deliver(t.Context(), device.Delivery{ID: id, Start: true, Batch: device.Batch{ID: "a", Messages: []device.Message{boot}}})
+		fault := device.Message{
+			Channel: device.ChannelSystem, Name: device.MessageFault, Time: boot.Time, Faults: []device.Fault{apitest.ContractFault()},
+		}
+		err := s.twins.Deliver(t.Context(), device.Delivery{
+			ID: id, Start: true, Batch: device.Batch{ID: "a", Messages: []device.Message{boot, fault}},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

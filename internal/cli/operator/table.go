@@ -67,13 +67,49 @@ func deviceDetails(w io.Writer, d api.Device) {
 		twinDetails(line, "shadow "+name, d.Shadows[name])
 	}
 	for _, fault := range d.Faults {
-		line("fault", printable(fault))
+		if !reported(fault, d.Reports) {
+			line("fault", printable(fault))
+		}
+	}
+	if d.ReportCount > 0 {
+		line("faults", fmt.Sprintf("%d in what it sent", d.ReportCount))
+		fmt.Fprintln(w)
+		reportTable(w, d.Reports)
 	}
 	if len(d.Commands) > 0 {
 		fmt.Fprintln(w)
 		const last = 10
 		commandTable(w, d.Commands[max(0, len(d.Commands)-last):])
 	}
+}
+
+// reported reports whether a fault of the model is in the table of those of
+// messages, too.
+func reported(fault string, reports []api.Fault) bool {
+	return slices.ContainsFunc(reports, func(f api.Fault) bool {
+		start, short := strings.CutSuffix(f.Detail, "…")
+		return f.Detail == fault || short && strings.HasPrefix(fault, start)
+	})
+}
+
+// reportTable shows the newest faults of what a device sent. The values are short:
+// the JSON has more of them.
+func reportTable(w io.Writer, faults []api.Fault) {
+	const last = 10
+	fmt.Fprintln(w, "FAULT\tTOPIC\tTIME\tCOUNT\tVALUE\tDETAIL")
+	for _, f := range faults[max(0, len(faults)-last):] {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\n", f.Reason, orNone(printable(f.Topic)), clock(f.At), max(1, f.Count),
+			orNone(short(printable(f.Value))), orNone(printable(f.Detail)))
+	}
+}
+
+// short is a string, or its beginning.
+func short(s string) string {
+	const most = 40
+	if runes := []rune(s); len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return s
 }
 
 func twinDetails(line func(name, value string), name string, t api.Twin) {

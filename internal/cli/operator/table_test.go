@@ -1,0 +1,46 @@
+package operator
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"devicetwin/api"
+	"devicetwin/device"
+)
+
+// A fault of the model's expressions on a message is shown once, with its message;
+// one that has no message keeps its line. What devices sent can neither move the
+// cursor nor fill the screen.
+func TestFaultsOfADevice(t *testing.T) {
+	long := "guard " + strings.Repeat("x", 300)
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	var reports []api.Fault
+	for range 12 {
+		reports = append(reports, api.Fault{At: at, Topic: "telemetry", Reason: device.FaultTime, Detail: "old"})
+	}
+	reports = append(reports,
+		api.Fault{At: at, Topic: "events/\x1b[2J", Reason: device.FaultExpression, Detail: long[:250] + "…", Value: strings.Repeat("v", 100)},
+		api.Fault{At: at, Reason: device.FaultExpression, Detail: "guard a", Count: 2},
+	)
+	var out strings.Builder
+	deviceDetails(&out, api.Device{
+		ID: "p", Faults: []string{"guard a", "guard b", long}, Reports: reports, ReportCount: 15,
+	})
+	text := out.String()
+	for _, want := range []string{
+		"fault\tguard b\n", "faults\t15 in what it sent\n",
+		"expression\tevents/?[2J\t2026-03-01 12:00:00Z\t1\t" + strings.Repeat("v", 39) + "…\t" + long[:250] + "…\n",
+		"expression\t-\t2026-03-01 12:00:00Z\t2\t-\tguard a\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if n := strings.Count(text, "\nfault\t"); n != 1 {
+		t.Errorf("%d lines of faults, want 1:\n%s", n, text)
+	}
+	if n := strings.Count(text, "time\ttelemetry"); n != 8 {
+		t.Errorf("%d older ones, want 8 of 12, for there are ten lines:\n%s", n, text)
+	}
+}

@@ -1,5 +1,7 @@
 package device
 
+import "strings"
+
 // CommandStatus is how far a command has come.
 type CommandStatus string
 
@@ -25,6 +27,13 @@ func (s CommandStatus) Ended() bool {
 		return false
 	}
 	return true
+}
+
+// AckStatus is the status that a device's acknowledgement gives, whose words it may
+// write in upper and lower case; ok is false if it is not one that a device may give.
+func AckStatus(word string) (s CommandStatus, ok bool) {
+	s = CommandStatus(strings.ToLower(word))
+	return s, s.FromDevice()
 }
 
 // FromDevice reports whether a device may acknowledge a command with this status.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -61,6 +62,19 @@ func (m *Model) Knows(event string) bool {
 		}
 	}
 	return false
+}
+
+// Names reports whether a rule, a transition or a pattern is for exactly this event,
+// and not for every one or every one of a kind.
+func (m *Model) Names(event string) bool {
+	exact := func(d descriptor) bool { return !d.wild && d.name == event }
+	return slices.ContainsFunc(m.rules, func(r rule) bool { return r.event == event }) ||
+		slices.ContainsFunc(m.states, func(s *state) bool {
+			return slices.ContainsFunc(s.on, func(t *transition) bool { return exact(t.event) })
+		}) ||
+		slices.ContainsFunc(m.patterns, func(p *patternRule) bool {
+			return slices.ContainsFunc(p.steps, func(s patternStep) bool { return exact(s.event) })
+		})
 }
 
 // WhenFaults are the `when` that failed on a message, up to the one that holds: the

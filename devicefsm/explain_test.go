@@ -70,3 +70,30 @@ func TestExplainSaysWhichTypeWasFound(t *testing.T) {
 		}
 	}
 }
+
+func TestClassifyWritesStatusesInLowerCase(t *testing.T) {
+	m := load(t, explained)
+	for word, want := range map[string][2]string{
+		"succeeded": {"go.succeeded", "go.succeeded"}, "SUCCEEDED": {"go.succeeded", "go.SUCCEEDED"},
+		"Done": {"go.Done", "go.Done"}, "EXPIRED": {"", "go.EXPIRED"}, "expired": {"", ""}, "": {"", ""},
+	} {
+		msg := device.Message{Channel: device.ChannelAck, Name: "go", Data: map[string]any{"status": word}}
+		now, _ := m.Classify(msg)
+		written, _ := m.ClassifyAsWritten(msg)
+		if got := [2]string{now, written}; got != want {
+			t.Errorf("%q: %q, want %q", word, got, want)
+		}
+	}
+}
+
+func TestNamesAreExact(t *testing.T) {
+	m := load(t, explained)
+	for event, want := range map[string]bool{"hot": true, "door": true, "reading": true, "doors": false, device.EventSilent: false} {
+		if m.Names(event) != want {
+			t.Errorf("%s: %t", event, !want)
+		}
+	}
+	if wild := load(t, "model: w\ninitial: a\nstates: {a: {on: {go.*: b}}, b: {}}\n"); wild.Names("go.done") || wild.Names("go") {
+		t.Error("a wildcard names every event")
+	}
+}

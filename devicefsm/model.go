@@ -72,15 +72,39 @@ type rule struct {
 // Classify returns the name of a message's event: the first rule of `events:` that
 // fits; else, on the events and system channels, the message's own name, and
 // for an acknowledgement "<command>.<status>", such as "reprovision.rejected",
-// unless it is a status that only the service sets.
+// unless it is a status that only the service sets. Statuses that have a meaning are
+// in lower case there, however the device writes them.
 // Otherwise ok is false, and the message is not an event.
 func (m *Model) Classify(msg device.Message) (name string, ok bool) {
-	name, ok, _ = m.classify(msg)
+	name, ok, _ = m.classify(msg, ackEvent)
 	return name, ok
 }
 
+// ClassifyAsWritten is Classify with the status of an acknowledgement as the device
+// writes it, for what was begun when only the exact word counted.
+func (m *Model) ClassifyAsWritten(msg device.Message) (name string, ok bool) {
+	name, ok, _ = m.classify(msg, func(command, status string) string {
+		if slices.Contains(outcomes, status) {
+			return ""
+		}
+		return command + "." + status
+	})
+	return name, ok
+}
+
+// ackEvent is the event of an acknowledgement; "" if there is none.
+func ackEvent(command, status string) string {
+	switch lower := strings.ToLower(status); {
+	case slices.Contains(outcomes, lower):
+		return ""
+	case slices.Contains(ackStatuses, lower):
+		status = lower
+	}
+	return command + "." + status
+}
+
 // classify also reports whether a `when` failed on the message.
-func (m *Model) classify(msg device.Message) (name string, ok, failed bool) {
+func (m *Model) classify(msg device.Message, ack func(command, status string) string) (name string, ok, failed bool) {
 	var s *scope
 	for i := range m.rules {
 		r := &m.rules[i]
@@ -103,8 +127,8 @@ func (m *Model) classify(msg device.Message) (name string, ok, failed bool) {
 			name = msg.Name
 		}
 	case device.ChannelAck:
-		if status, _ := msg.Data["status"].(string); status != "" && msg.Name != "" && !slices.Contains(outcomes, status) {
-			name = msg.Name + "." + status
+		if status, _ := msg.Data["status"].(string); status != "" && msg.Name != "" {
+			name = ack(msg.Name, status)
 		}
 	}
 	return name, name != "", s != nil && s.failed

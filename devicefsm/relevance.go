@@ -145,7 +145,7 @@ func (m *Model) relevant(msg device.Message) (relevant, failed bool) {
 	if alwaysRelevant(msg.Channel) {
 		return true, false
 	}
-	name, ok, failed := m.classify(msg)
+	name, ok, failed := m.classify(msg, ackEvent)
 	if !ok {
 		return false, failed
 	}

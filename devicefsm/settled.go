@@ -78,7 +78,7 @@ func (f *Filter) number(msg *device.Message) (certain bool) {
 // is left out does nothing, whenever they do.
 func (m *Model) Pass(f *Filter, msg device.Message) bool {
 	certain := f.number(&msg)
-	event, ok, failed := m.classify(msg)
+	event, ok, failed := m.classify(msg, ackEvent)
 	f.failed = failed
 	always := alwaysRelevant(msg.Channel)
 	if !ok && !always {

@@ -50,6 +50,16 @@ type Command struct {
 	// JSON string of its beginning.
 	Result json.RawMessage `json:"result,omitempty"`
 	Reason string          `json:"reason,omitempty"`
+	// Late is the newest acknowledgement that came after the end.
+	Late *Late `json:"late,omitempty"`
+}
+
+// Late is an acknowledgement of a command that had ended, with the status, the time
+// and the reason that the device gave.
+type Late struct {
+	Status Status    `json:"status"`
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason,omitempty"`
 }
 
 func (c Command) size() int { return len(c.Data) + len(c.Name) + len(c.Key) + len(c.By) + fixedSize }

@@ -18,8 +18,8 @@
 //
 // A command waits, is sent, and ends. It ends by what the device acknowledges
 // (succeeded, failed, rejected) or by what the service decides (expired,
-// cancelled, superseded), once: later acknowledgements change nothing. The status
-// accepted ends nothing. The time to live counts from the creation and covers
+// cancelled, superseded), once: of later acknowledgements the newest is kept at the
+// command (Late), which stays as it ended. The status accepted ends nothing. The time to live counts from the creation and covers
 // waiting, delivery and work.
 //
 // At most one command is sent and not ended. The next is the oldest that waits.

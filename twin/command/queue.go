@@ -130,6 +130,21 @@ func (q *Queue) Acknowledge(id string, s Status, result json.RawMessage, reason 
 	return ended, true
 }
 
+// AcknowledgeLate records the device's acknowledgement of a command that has ended,
+// which stays as it ended. One that only repeats what the device had said before
+// changes nothing.
+func (q *Queue) AcknowledgeLate(id string, s Status, reason string, now time.Time) (c Command, changed bool) {
+	i := slices.IndexFunc(q.Ended, func(c Command) bool { return c.ID == id })
+	if i < 0 || !s.FromDevice() {
+		return Command{}, false
+	}
+	if c := q.Ended[i]; c.Status.FromDevice() && (s == c.Status || s == Accepted) {
+		return c, false
+	}
+	q.Ended[i].Late = &Late{Status: s, At: now, Reason: clip(reason, maxReason)}
+	return q.Ended[i], true
+}
+
 // Cancel ends a command that waits or is under way. The device does not learn of
 // it, and may still carry out what it was sent. Refusals: 404 an unknown command,
 // 409 one that has ended.

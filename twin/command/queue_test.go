@@ -329,3 +329,35 @@ func TestNames(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// A late acknowledgement is kept at its command, the newest one, and changes nothing else.
+func TestLateAcknowledgements(t *testing.T) {
+	var q Queue
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, id := range []string{"a", "b"} {
+		if _, _, refused := q.Add(Command{ID: id, Name: "go", Created: at, Expires: at.Add(time.Minute)}, false, DefaultLimits()); refused != nil {
+			t.Fatal(refused)
+		}
+	}
+	q.Next(at)
+	q.Expire(at.Add(time.Hour)) // both
+	if _, changed := q.AcknowledgeLate("nobody", Failed, "", at); changed {
+		t.Error("an unknown command")
+	}
+	if _, changed := q.AcknowledgeLate("a", "done", "", at); changed {
+		t.Error("an unknown status")
+	}
+	for _, s := range []Status{Accepted, Succeeded} {
+		c, changed := q.AcknowledgeLate("a", s, strings.Repeat("x", 1000), at.Add(2*time.Hour))
+		if !changed || c.Status != Expired || c.Late.Status != s || len(c.Late.Reason) > 300 {
+			t.Errorf("%s: %+v, %t", s, c, changed)
+		}
+	}
+	raw, err := json.Marshal(q.Ended[0])
+	if err != nil || !strings.Contains(string(raw), `"late":{"status":"succeeded","at":"2026-01-01T02:00:00Z","reason":"xxx`) {
+		t.Errorf("%s, %v", raw, err)
+	}
+	if q.Ended[1].Late != nil {
+		t.Errorf("the other one: %+v", q.Ended[1])
+	}
+}

@@ -50,24 +50,6 @@ func (d *run) expire(now time.Time) {
 	}
 }
 
-// recordAck notes what the device says of the command under way. The state
-// machine gets the message as an event, like any other.
-func (d *run) recordAck(m device.Message) {
-	if m.Channel != device.ChannelAck {
-		return
-	}
-	id, _ := m.Data["id"].(string)
-	status, _ := m.Data["status"].(string)
-	reason, _ := m.Data["reason"].(string)
-	var result json.RawMessage
-	if r, ok := m.Data["result"]; ok {
-		if raw, err := json.Marshal(r); err == nil {
-			result = raw
-		}
-	}
-	d.state.Commands.Acknowledge(id, command.Status(status), result, reason, m.Time)
-}
-
 // observe takes over what a message shows of the device's connection.
 func (d *run) observe(m device.Message) {
 	says := m.Says()

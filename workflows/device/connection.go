@@ -1,7 +1,6 @@
 package device
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"devicetwin/device"
@@ -13,7 +12,7 @@ func (d *run) checkStatus(m device.Message) {
 	if m.Says() != device.ConnectionUnknown {
 		return
 	}
-	if _, known := d.model.Classify(m); known {
+	if _, known := d.classify(m); known {
 		return
 	}
 	f := device.Fault{At: m.Time, Topic: m.Topic(), Reason: device.FaultUnknownStatus}
@@ -25,12 +24,8 @@ func (d *run) checkStatus(m device.Message) {
 	default:
 		f.Detail = fmt.Sprintf("expected a status word; found %s", kindOf(status))
 	}
-	if status, ok := m.Data["status"]; ok {
-		if raw, err := json.Marshal(status); err == nil {
-			f.Value = string(raw)
-		}
-	}
-	d.state.report(f)
+	f.Value = valueText(m.Data, "status")
+	d.report(f)
 }
 
 // kindOf names the type of a decoded JSON value for people.

@@ -71,7 +71,7 @@ func (d *run) hear(m device.Message) {
 // restarted reports a numbering that was restarted, to the model and to people.
 func (d *run) restarted(m device.Message, r restart) {
 	d.causedBy(m)
-	d.state.report(device.Fault{
+	d.report(device.Fault{
 		At: m.Time, Topic: m.Topic(), Reason: device.FaultRestarted,
 		Detail: fmt.Sprintf("numbered from epoch %d, seq %d after epoch %d, seq %d", r.epoch, r.seq, r.lastEpoch, r.lastSeq),
 	})

@@ -4,7 +4,6 @@ import (
 	"strings"
 	"time"
 
-	"devicetwin/device"
 	"devicetwin/devicefsm"
 	"devicetwin/internal/measure"
 	"devicetwin/twin/command"
@@ -90,22 +89,6 @@ func (d *run) noteStepFaults(faults []string) {
 		Tags:        d.tags(),
 		Fields:      map[string]any{measure.Count: int64(len(faults)), measure.Text: bounded(faults[len(faults)-1])},
 		At:          d.pointTime(d.state.Snapshot.EventTime(), len(d.state.Asides)),
-	})
-}
-
-// noteAck makes a point of what the device says of a command.
-func (d *run) noteAck(m device.Message) {
-	status, ok := m.Data["status"].(string)
-	if m.Channel != device.ChannelAck || !ok || !device.CommandStatus(status).FromDevice() { // anything else would be a tag of its own
-		return
-	}
-	id, _ := m.Data["id"].(string)
-	reason, _ := m.Data["reason"].(string)
-	d.aside(Point{
-		Measurement: measure.Commands,
-		Tags:        d.tags(measure.TagName, m.Name, measure.TagStatus, status),
-		Fields:      map[string]any{measure.Count: int64(1), measure.CommandID: bounded(id), measure.Text: bounded(reason)},
-		At:          spreadTimestamps(m.Time, len(d.state.Asides)),
 	})
 }
 

@@ -52,7 +52,7 @@ func (d *run) recoveryHears(m device.Message) {
 		})
 		d.state.Recovery = nil
 	case m.Channel == device.ChannelAck && m.Data["id"] == r.Command &&
-		(m.Data["status"] == string(device.CommandRejected) || m.Data["status"] == string(device.CommandFailed)):
+		d.says(m, device.CommandRejected, device.CommandFailed):
 		d.recoveryFailed(m.Time)
 	}
 }

@@ -113,7 +113,7 @@ func (d *run) take(m device.Message) {
 		d.stepRaised(m.Time)
 		return
 	}
-	name, _ := d.model.Classify(m) // a message without an event still renews liveness
+	name, _ := d.classify(m) // a message without an event still renews liveness
 	d.step(d.ofDevice(devicefsm.Event{Name: name, Data: m.Data, Alive: m.Alive()}, m))
 }
 

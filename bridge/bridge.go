@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"devicetwin/bridge/ingest"
+	"devicetwin/device"
 	"devicetwin/mqtt"
 	"devicetwin/wire"
 )
@@ -206,6 +207,10 @@ func (b *Bridge) session(abandon context.Context) *mqtt.Connector {
 		abandon: abandon,
 	}, b.log)
 }
+
+// Report reports a fault of something that a device sent and that was found elsewhere.
+// See ingest.Ingest.Report.
+func (b *Bridge) Report(id device.ID, f device.Fault) { b.ingest.Report(id, f) }
 
 // Metric reads one of the metrics devicetwin_bridge_…, by the rest of its name,
 // such as "events_total". It panics if there is no such metric.

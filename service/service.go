@@ -213,6 +213,7 @@ func (s *Service) startBridge(c bridge.Config, deps bridge.Deps) (func(context.C
 	if err != nil {
 		return nil, &ConfigError{err}
 	}
+	reportRefusals(deps.Points, br)
 	go func() {
 		if err := br.Run(context.Background()); err != nil {
 			s.fail(err)

@@ -26,7 +26,8 @@ type Counts struct {
 
 	DeadLetters map[wire.Reason]*atomic.Uint64
 	Faults      map[device.FaultReason]*atomic.Uint64
-	// FaultReportsDropped are those of devices without a workflow.
+	// FaultReportsDropped are those of devices without a workflow, and those for which
+	// there was no room.
 	FaultReportsDropped *atomic.Uint64
 }
 
@@ -56,7 +57,7 @@ func NewCounts(s *figures.Set) *Counts {
 		DeadLetters: figures.Counters(s, "dead_letters_total", "reason", Reasons(), "Rejected messages, by reason.", field("dead_letters")),
 
 		Faults:              figures.Counters(s, "faults_total", "reason", device.FaultReasons(), "Messages, or parts of them, without effect or with another one than was meant, by reason.", field("faults")),
-		FaultReportsDropped: s.Counter("fault_reports_dropped_total", "Reports of faults that were dropped because the device has no workflow."),
+		FaultReportsDropped: s.Counter("fault_reports_dropped_total", "Reports of faults that were dropped because the device has no workflow, or too many came at once."),
 
 		TooLate:       s.Counter("too_late_total", "Messages not signalled because they are older than everything that this bridge knows of their device: another bridge may have left them out."),
 		UnknownModels: s.Counter("unknown_models_total", "Birth messages that name a model that this bridge does not have."),

@@ -58,6 +58,7 @@ type Ingest struct {
 	results   chan result
 	published chan *entry
 	inputs    chan func(*core)
+	reported  chan reported
 	ended     chan struct{} // closed when nobody listens any more
 
 	deliveries sync.WaitGroup
@@ -90,6 +91,7 @@ func New(cfg Config, deps Deps) (*Ingest, error) {
 		results:   make(chan result),
 		published: make(chan *entry),
 		inputs:    make(chan func(*core)),
+		reported:  make(chan reported, maxReported),
 		ended:     make(chan struct{}),
 	}, nil
 }
@@ -133,6 +135,7 @@ func (i *Ingest) Run(ctx, abandon context.Context) {
 	attempts, cancel := context.WithCancel(abandon)
 	i.loop(ctx, abandon, attempts)
 	close(i.ended)
+	i.dropReported()
 	for _, l := range i.core.lanes {
 		close(l.last)
 	}
@@ -143,7 +146,7 @@ func (i *Ingest) Run(ctx, abandon context.Context) {
 // loop owns the core.
 func (i *Ingest) loop(ctx, abandon, attempts context.Context) {
 	c := i.core
-	stop := ctx.Done()
+	stop, reported := ctx.Done(), i.reported
 	alarm := time.NewTimer(0)
 	defer alarm.Stop()
 	for stop != nil || !i.drained() {
@@ -163,10 +166,14 @@ func (i *Ingest) loop(ctx, abandon, attempts context.Context) {
 			c.published(e)
 		case input := <-i.inputs:
 			input(c)
+		case r := <-reported:
+			c.reportElsewhere(r, time.Now())
+			i.takeReported(time.Now())
 		case <-alarm.C:
 			c.elapsed(time.Now())
 		case <-stop:
-			stop = nil
+			stop, reported = nil, nil
+			i.takeReported(time.Now())
 			c.hurry(time.Now())
 		case <-abandon.Done():
 			i.log.Warn("stopping with signals not accepted; the broker will deliver them again", "messages", c.held)

@@ -114,6 +114,7 @@ func (d Deps) dialect(cfg Config) (wire.Dialect, error) {
 	if cfg.Partition.Of > 1 {
 		cfg.Wire.Mine = cfg.Partition.Owns
 	}
+	cfg.Wire.Lazy = true
 	return wire.New(cfg.Wire)
 }
 

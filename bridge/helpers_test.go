@@ -143,9 +143,11 @@ func (testModel) Relevant(m device.Message) bool {
 }
 
 func (t testModel) Pass(_ *devicefsm.Filter, m device.Message) bool { return t.Relevant(m) }
-func (testModel) Explain(device.Message) []device.Fault             { return nil }
-func (t testModel) MayLeaveOut(m device.Message) bool               { return !t.Relevant(m) }
-func (testModel) Liveness() (time.Duration, time.Duration)          { return 0, 0 }
+func (testModel) Reads() (names []string, all bool)                 { return nil, true }
+
+func (testModel) Explain(device.Message) []device.Fault    { return nil }
+func (t testModel) MayLeaveOut(m device.Message) bool      { return !t.Relevant(m) }
+func (testModel) Liveness() (time.Duration, time.Duration) { return 0, 0 }
 
 // logLines is a log to be looked at.
 type logLines struct {

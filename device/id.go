@@ -22,10 +22,7 @@ type ID string
 // MaxName is how many bytes the name of an entity has at most.
 const MaxName = 128
 
-var (
-	namePattern = regexp.MustCompile(`^[a-zA-Z0-9:_-]{1,128}$`)
-	kindPattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
-)
+var kindPattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 
 // NamePattern is what the name of an entity has to match, as a regular
 // expression for people and for schemas.
@@ -50,13 +47,24 @@ func New(kind Kind, name string) (ID, error) {
 	if kind != KindDevice && (kind == "device" || !kindPattern.MatchString(string(kind))) {
 		return "", fmt.Errorf("kind %q: expected %s, other than device", clip(string(kind)), kindPattern)
 	}
-	if !namePattern.MatchString(name) {
+	if !validName(name) {
 		return "", fmt.Errorf("device id %q: expected %s", clip(name), NamePattern)
 	}
 	if kind == KindDevice {
 		return ID(name), nil
 	}
 	return ID(string(kind) + "/" + name), nil
+}
+
+// validName is NamePattern without a regular expression: it is asked for each
+// message.
+func validName(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; !alphanumeric(rune(c)) && c != ':' && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return name != "" && len(name) <= MaxName
 }
 
 // Kind is the entity's kind.

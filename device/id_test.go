@@ -1,6 +1,7 @@
 package device
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -77,4 +78,18 @@ func TestValidName(t *testing.T) {
 			t.Errorf("ValidName(%q) = %t", name, !want)
 		}
 	}
+}
+
+// The pattern for people is what is checked.
+func FuzzNamePattern(f *testing.F) {
+	f.Add("pump-7")
+	f.Add(strings.Repeat("x", 129))
+	f.Add("a\n")
+	f.Add("ä")
+	pattern := regexp.MustCompile(NamePattern)
+	f.Fuzz(func(t *testing.T, name string) {
+		if validName(name) != (pattern.MatchString(name)) {
+			t.Errorf("%q: valid %v, by the pattern %v", name, validName(name), !validName(name))
+		}
+	})
 }

@@ -27,6 +27,8 @@ type expr struct {
 	// readsMatch says that it may read event.matched, of an event that a pattern
 	// raised.
 	readsMatch bool
+	// members are what it reads of the message.
+	members members
 	// conjuncts are the parts of a && b && c, or the expression itself.
 	conjuncts []conjunct
 	states    []*stateRef // arguments of stateIn, resolved when the chart is complete
@@ -35,8 +37,9 @@ type expr struct {
 
 // conjunct is a part of an expression that makes the whole false by being so.
 type conjunct struct {
-	fast  node
-	reads map[string]bool
+	fast    node
+	reads   map[string]bool
+	members members
 }
 
 // stateRef is the argument of stateIn('…').
@@ -104,11 +107,11 @@ func compileExpr(at place, source string) (*expr, []exprFault) {
 	e.bool = kind == types.BoolKind || kind == types.DynKind
 	root := checked.NativeRep().Expr()
 	e.root = root
-	e.reads = e.readsOf(root)
+	e.reads, e.members = e.readsOf(root), membersOf(root)
 	e.readsMatch = readsField(root, "event", "matched")
 	e.fast = e.compileFast(root)
 	for _, part := range conjunctsOf(root) {
-		e.conjuncts = append(e.conjuncts, conjunct{fast: e.compileFast(part), reads: e.readsOf(part)})
+		e.conjuncts = append(e.conjuncts, conjunct{fast: e.compileFast(part), reads: e.readsOf(part), members: membersOf(part)})
 	}
 	// Planning is put off: for most expressions the closures do all the work.
 	e.program = sync.OnceValues(func() (cel.Program, error) {

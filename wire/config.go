@@ -29,6 +29,9 @@ type Config struct {
 	// StatusWords are what says on a status topic whether the device is connected.
 	StatusWords device.StatusWords
 
+	// Lazy makes Decode leave the data and the digest of telemetry and events to
+	// Received.Complete: a bridge needs them of few messages.
+	Lazy bool
 	// Mine reports whether a device's messages are read; the others are ErrForeign.
 	// It is given the level at the place of the id, valid or not. Nil: all are.
 	Mine func(name string) bool

@@ -2,11 +2,9 @@ package wire
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -36,6 +34,13 @@ func (s *Standard) decodePayload(a address, payload []byte, dup bool, at time.Ti
 	if depth(payload) > s.cfg.MaxDepth {
 		return nil, Refuse(ReasonBadPayload, "nested deeper than %d", s.cfg.MaxDepth)
 	}
+	if payload[0] == '{' {
+		out := make([]Received, 1)
+		if refused := s.decodeObject(&out[0], a, payload, 0, dup, at); refused != nil {
+			return nil, refused
+		}
+		return out, nil
+	}
 	objects, refused := split(payload, s.cfg.MaxObjects)
 	if refused != nil {
 		return nil, refused
@@ -43,22 +48,16 @@ func (s *Standard) decodePayload(a address, payload []byte, dup bool, at time.Ti
 	out := make([]Received, len(objects))
 	for i, object := range objects {
 		if refused := s.decodeObject(&out[i], a, object, i, dup, at); refused != nil {
-			if payload[0] == '[' {
-				refused.Detail = fmt.Sprintf("object %d of %d: %s", i+1, len(objects), refused.Detail)
-			}
+			refused.Detail = fmt.Sprintf("object %d of %d: %s", i+1, len(objects), refused.Detail)
 			return nil, refused
 		}
 	}
 	return out, nil
 }
 
-// split returns the encoded objects in a payload.
+// split returns the encoded objects in an array.
 func split(payload []byte, limit int) ([]json.RawMessage, *Refused) {
-	switch payload[0] {
-	case '{':
-		return []json.RawMessage{payload}, nil
-	case '[':
-	default:
+	if payload[0] != '[' {
 		return nil, Refuse(ReasonBadPayload, "expected a JSON object or an array of objects, found %q", text.Clip(string(payload), 40))
 	}
 	var objects []json.RawMessage
@@ -74,41 +73,53 @@ func split(payload []byte, limit int) ([]json.RawMessage, *Refused) {
 	return objects, nil
 }
 
-// decodeObject reads the object at a place of the payload.
-func (s *Standard) decodeObject(to *Received, a address, object json.RawMessage, place int, dup bool, at time.Time) *Refused {
+// decodeObject reads the object at a place of the payload. It scans the object, and
+// leaves its data to Received.Complete.
+func (s *Standard) decodeObject(to *Received, a address, object []byte, place int, dup bool, at time.Time) *Refused {
 	if object[0] != '{' {
 		return Refuse(ReasonBadPayload, "expected a JSON object, found %q", text.Clip(string(object), 40))
 	}
-	var data map[string]any
-	if err := json.Unmarshal(object, &data); err != nil {
-		return Refuse(ReasonBadPayload, "not JSON: %v", err)
+	v, ok := jsonobject.Parse(object)
+	if !ok {
+		return notJSON(object)
 	}
-	epoch, refused := takeInteger(data, "epoch", 0)
+	keys := reservedIn(v)
+	epoch, refused := keys.epoch.integer("epoch", 0)
 	if refused != nil {
 		return refused
 	}
-	seq, refused := takeInteger(data, "seq", 1)
+	seq, refused := keys.seq.integer("seq", 1)
 	if refused != nil {
 		return refused
 	}
 	if epoch > 0 && seq == 0 {
 		return Refuse(ReasonBadPayload, "epoch without seq")
 	}
-	to.ID, to.Object, to.PointTime = a.id, object, at
-	to.Message = device.Message{
-		Channel: a.channel, Name: a.name, Data: data, Time: at, Epoch: epoch, Seq: uint64(seq), Redelivered: dup,
+	to.ID, to.Object, to.place, to.PointTime = a.id, object, place, at
+	m := &to.Message
+	m.Channel, m.Name, m.Time, m.Epoch, m.Seq, m.Redelivered = a.channel, a.name, at, epoch, uint64(seq), dup
+	if keys.ts != nil {
+		s.setTime(to, jsonobject.Value(keys.ts))
 	}
-	if a.channel == device.ChannelStatus {
-		to.Message.Connection = s.cfg.StatusWords.Connection(data["status"])
-	}
-	if seq == 0 { // equal objects of one array are different messages
-		to.Message.Digest = digest(a.channel, a.name, object, place)
-	}
-	if _, ok := data["ts"]; ok {
-		delete(data, "ts")
-		s.setTime(to, member(object, "ts"))
+	switch {
+	case a.channel == device.ChannelStatus:
+		to.Complete()
+		m.Connection = s.cfg.StatusWords.Connection(m.Data["status"])
+	case !s.cfg.Lazy || a.channel == device.ChannelAck:
+		to.Complete()
 	}
 	return nil
+}
+
+// notJSON is the refusal of an object that cannot be decoded. Why is what
+// encoding/json says.
+func notJSON(object []byte) *Refused {
+	var data map[string]any
+	err := json.Unmarshal(object, &data)
+	if err == nil {
+		err = errors.New("it cannot be read") // the two agree: see FuzzDecode
+	}
+	return Refuse(ReasonBadPayload, "not JSON: %v", err)
 }
 
 // setTime takes over the device's own time, or reports why not.
@@ -122,37 +133,64 @@ func (s *Standard) setTime(to *Received, ts jsonobject.Value) {
 	to.Message.Sent = sent.Truncate(time.Millisecond)
 }
 
-// member is the last value of a name in a valid object; nil: there is none.
-func member(object []byte, name string) (value jsonobject.Value) {
-	v, ok := jsonobject.Parse(object)
-	if !ok {
-		return nil
-	}
-	members := v.Members()
+// reserved are the values of the reserved keys of an object; nil: it does not have
+// the key. The last one counts, as everywhere in JSON.
+type reserved struct{ epoch, seq, ts reservedValue }
+
+type reservedValue jsonobject.Value
+
+func reservedIn(object jsonobject.Value) (r reserved) {
+	members := object.Members()
 	for {
-		n, v, ok := members.Next()
+		name, value, ok := members.Next()
 		if !ok {
-			return value
+			return r
 		}
-		if n.Is(name) {
-			value = v
+		raw := name[1 : len(name)-1]
+		if bytes.IndexByte(raw, '\\') >= 0 {
+			raw = []byte(name.Text())
+		}
+		switch string(raw) {
+		case "epoch":
+			r.epoch = reservedValue(value)
+		case "seq":
+			r.seq = reservedValue(value)
+		case "ts":
+			r.ts = reservedValue(value)
 		}
 	}
 }
 
-// takeInteger removes a reserved key and returns its value, or 0 if the key is
-// not there.
-func takeInteger(data map[string]any, key string, least float64) (int64, *Refused) {
-	v, ok := data[key]
-	if !ok {
+// integer is the value of a reserved key, or 0 if the key is not there.
+func (v reservedValue) integer(key string, least int64) (int64, *Refused) {
+	if v == nil {
 		return 0, nil
 	}
-	delete(data, key)
-	f, ok := v.(float64)
-	if !ok || f < least || f > maxInteger || f != float64(int64(f)) {
-		return 0, Refuse(ReasonBadPayload, "%s: expected an integer from %.0f to %d", key, least, int64(maxInteger))
+	n, ok := plainInteger(v)
+	if !ok && jsonobject.Value(v).Kind() == jsonobject.Number {
+		f := jsonobject.Value(v).Number() // such as 1.0 and 1e3
+		if ok = 0 <= f && f <= maxInteger && f == float64(int64(f)); ok {
+			n = int64(f)
+		}
 	}
-	return int64(f), nil
+	if !ok || n < least {
+		return 0, Refuse(ReasonBadPayload, "%s: expected an integer from %d to %d", key, least, int64(maxInteger))
+	}
+	return n, nil
+}
+
+// plainInteger reads a number that is nothing but a few digits.
+func plainInteger(digits []byte) (n int64, ok bool) {
+	if len(digits) > 15 { // more may be beyond maxInteger
+		return 0, false
+	}
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = 10*n + int64(c-'0')
+	}
+	return n, true
 }
 
 // depth is how deep brackets nest, outside strings. It is read before the
@@ -175,21 +213,6 @@ func depth(payload []byte) int {
 		}
 	}
 	return deepest
-}
-
-// digest identifies an unnumbered message of a device over restarts of the
-// bridge: 16 hexadecimal digits of a SHA-256.
-func digest(channel device.Channel, name string, object []byte, place int) string {
-	h := sha256.New()
-	h.Write([]byte(channel))
-	h.Write([]byte{0})
-	h.Write([]byte(name))
-	h.Write([]byte{0})
-	h.Write([]byte(strconv.Itoa(place)))
-	h.Write([]byte{0})
-	h.Write(object)
-	var sum [sha256.Size]byte
-	return hex.EncodeToString(h.Sum(sum[:0])[:8])
 }
 
 // reports reports whether an update of a shadow has reported properties. What is

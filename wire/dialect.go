@@ -31,21 +31,6 @@ type Dialect interface {
 	ShadowTopics(id device.ID, d ShadowDocument) []string
 }
 
-// Received is one message of a device.
-type Received struct {
-	ID      device.ID
-	Message device.Message
-	// Object is the message as it was encoded, if it is a JSON object: part of the
-	// payload. It includes the members ReservedKeys.
-	Object []byte
-	// PointTime is the time of the message's point, if it is telemetry: the
-	// device's own, if it gives one that can be believed, as exact as it is; else that
-	// of the arrival. Several messages may have the same.
-	PointTime time.Time
-	// Dated says that PointTime is the device's.
-	Dated bool
-}
-
 // ReservedKeys are the members of a message that are not its data.
 func ReservedKeys() []string { return []string{"epoch", "seq", "ts"} }
 

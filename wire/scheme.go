@@ -174,20 +174,29 @@ func (s Scheme) Parse(topic string) (id, shadow, rest string, ok bool) {
 
 // ID is what stands for {id} in a topic that the filters match, valid or not.
 func (s Scheme) ID(topic string) (id string, ok bool) {
-	levels, ok := s.below(topic)
-	if !ok {
-		return "", false
+	more := len(s.head) > 0
+	for i, want := range s.head {
+		if !more {
+			return "", false
+		}
+		var level string
+		level, topic, more = strings.Cut(topic, "/")
+		switch {
+		case i == s.id:
+			id = level
+		case level != want:
+			return "", false
+		}
 	}
-	return levels[s.id], true
+	return id, len(s.head) > 0
 }
 
 // below splits a topic that begins like the scheme's.
 func (s Scheme) below(topic string) (levels []string, ok bool) {
-	if len(s.head) == 0 {
+	if _, ok := s.ID(topic); !ok {
 		return nil, false
 	}
-	levels = strings.Split(topic, "/")
-	return levels, len(levels) >= len(s.head) && matches(s.head, levels, s.id)
+	return strings.Split(topic, "/"), true
 }
 
 // matches compares the first levels with the pattern's; one place is free.

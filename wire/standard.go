@@ -154,23 +154,24 @@ func (s *Standard) parse(topic string) (address, *Refused) {
 	if !ok {
 		return address{}, Refuse(ReasonBadTopic, "not below %s/", s.cfg.Prefix)
 	}
-	levels := strings.Split(rest, "/")
+	name, below, _ := strings.Cut(rest, "/")
+	first, second, third := levelsOf(below)
 	var a address
 	switch {
-	case len(levels) == 2 && levels[1] == "telemetry":
+	case below == "telemetry":
 		a.channel = device.ChannelTelemetry
-	case len(levels) == 2 && levels[1] == "status":
+	case below == "status":
 		a.channel = device.ChannelStatus
-	case len(levels) == 3 && levels[1] == "events":
-		a.channel, a.name = device.ChannelEvents, levels[2]
-	case len(levels) == 4 && levels[1] == "commands" && levels[3] == "ack":
-		a.channel, a.name = device.ChannelAck, levels[2]
-	case len(levels) == 3 && levels[1] == "commands":
-		a.command, a.name = true, levels[2]
+	case first == "events" && third == noLevel && second != noLevel:
+		a.channel, a.name = device.ChannelEvents, second
+	case first == "commands" && third == "ack":
+		a.channel, a.name = device.ChannelAck, second
+	case first == "commands" && third == noLevel && second != noLevel:
+		a.command, a.name = true, second
 	default:
 		return address{}, Refuse(ReasonBadTopic, "%s", topicShapes)
 	}
-	id, err := device.New(device.KindDevice, levels[0])
+	id, err := device.New(device.KindDevice, name)
 	if err != nil {
 		return address{}, Refuse(ReasonBadDeviceID, "%v", err)
 	}
@@ -184,6 +185,22 @@ func (s *Standard) parse(topic string) (address, *Refused) {
 		return address{}, Refuse(ReasonBadTopic, "event name %q is reserved for the service", a.name)
 	}
 	return a, nil
+}
+
+// noLevel is a level that is not there; in a topic it would be two.
+const noLevel = "/"
+
+// levelsOf are the levels of a topic of up to three. Of one that has more, the third
+// one is the rest.
+func levelsOf(topic string) (first, second, third string) {
+	first, rest, ok := strings.Cut(topic, "/")
+	if !ok {
+		return first, noLevel, noLevel
+	}
+	if second, third, ok = strings.Cut(rest, "/"); !ok {
+		third = noLevel
+	}
+	return first, second, third
 }
 
 // topic writes what parse reads.

@@ -54,6 +54,9 @@ func kindOf(v jsonobject.Value) string {
 func readTime(ts jsonobject.Value) (t time.Time, ok bool) {
 	switch ts.Kind() {
 	case jsonobject.Number:
+		if n, ok := plainInteger(ts); ok {
+			return plainUnix(n, len(ts)), true
+		}
 		return readUnix(string(ts)), true
 	case jsonobject.String:
 		s := ts.Text()
@@ -111,6 +114,18 @@ func readUnix(number string) time.Time {
 		ns = -ns
 	}
 	return time.Unix(0, ns).UTC()
+}
+
+// plainUnix is readUnix of a number of a few digits without leading zeros: of
+// nearly every message that has a ts.
+func plainUnix(n int64, digits int) time.Time {
+	switch {
+	case digits <= secondsDigits:
+		return time.Unix(n, 0).UTC()
+	case digits <= millisDigits:
+		return time.UnixMilli(n).UTC()
+	}
+	return time.UnixMicro(n).UTC()
 }
 
 // decimal splits a number in JSON: it is 0.digits × 10^point, without leading zeros.

@@ -16,6 +16,7 @@ func BenchmarkReceive(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			c := newBench(DefaultConfig(), testModel{})
+			c.out.silent = true
 			b.ReportAllocs()
 			for i := range b.N {
 				device := fmt.Sprint("d", i%1000)

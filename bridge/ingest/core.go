@@ -34,7 +34,9 @@ type core struct {
 	lanes   []*Lane // open ones
 	opened  uint32  // lanes so far
 
-	decisions []decision // memory of take
+	decisions []decision     // memory of take
+	scratch   filterState    // memory of take
+	selected  map[string]any // memory of decideOn
 	times     *pointTimes
 
 	sifts     bool // repetitions of settled classes are left out
@@ -110,16 +112,17 @@ func newCore(cfg Config, models *assignment, wholeDevices bool, counts *Counts, 
 		cfg.BatchMessages = 1
 	}
 	return &core{
-		cfg:     cfg,
-		models:  models,
-		counts:  counts,
-		log:     log,
-		wait:    wait,
-		devices: newDeviceTable(cfg.MaxDevices),
-		queues:  newQueues(),
-		pacer:   newPacer(cfg.SignalsInFlight, cfg.LingerMax, cfg.Naive),
-		times:   newPointTimes(),
-		sifts:   cfg.SettledFor > 0 && !cfg.Naive && wholeDevices,
+		cfg:      cfg,
+		models:   models,
+		counts:   counts,
+		log:      log,
+		wait:     wait,
+		selected: map[string]any{},
+		devices:  newDeviceTable(cfg.MaxDevices),
+		queues:   newQueues(),
+		pacer:    newPacer(cfg.SignalsInFlight, cfg.LingerMax, cfg.Naive),
+		times:    newPointTimes(),
+		sifts:    cfg.SettledFor > 0 && !cfg.Naive && wholeDevices,
 	}
 }
 

@@ -142,13 +142,10 @@ func isReport(m device.Message) bool {
 // faultsOf is why no model has a use for a message that is not delivered: an
 // expression failed on it, or it is an event that none of them knows.
 func (c *core) faultsOf(d *deviceState, m device.Message, next decision) []device.Fault {
-	if next.deliver || len(d.models.possible) == 0 {
+	if !c.explainable(d, &m, next) {
 		return nil
 	}
-	if c.sifts && !next.failed && m.Channel != device.ChannelEvents {
-		return nil
-	}
-	if again, ok := d.faults.repeated(m); ok {
+	if again, ok := d.faults.repeated(&m); ok {
 		return []device.Fault{again}
 	}
 	var faults []device.Fault
@@ -161,9 +158,26 @@ func (c *core) faultsOf(d *deviceState, m device.Message, next decision) []devic
 	return faults
 }
 
+// explainable reports whether it may be that no model has a use for the message.
+func (c *core) explainable(d *deviceState, m *device.Message, next decision) bool {
+	if next.deliver || len(d.models.possible) == 0 {
+		return false
+	}
+	return !c.sifts || next.failed || m.Channel == device.ChannelEvents
+}
+
+// explains reports whether the models are asked why, which takes the whole message.
+func (c *core) explains(d *deviceState, m *device.Message, next decision) bool {
+	if !c.explainable(d, m, next) {
+		return false
+	}
+	_, again := d.faults.repeated(m)
+	return !again
+}
+
 // repeated is the newest fault once more, after so many that explaining another
 // one would only cost time.
-func (l *faultLog) repeated(m device.Message) (device.Fault, bool) {
+func (l *faultLog) repeated(m *device.Message) (device.Fault, bool) {
 	if l == nil || l.explained < maxExplained || len(l.held) == 0 {
 		return device.Fault{}, false
 	}

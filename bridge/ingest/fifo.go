@@ -1,6 +1,10 @@
 package ingest
 
-// fifo is a queue in a ring that grows and, once empty, lets go of its memory.
+// keptRing is the ring that an empty fifo keeps.
+const keptRing = 64
+
+// fifo is a queue in a ring that grows and, once empty, lets go of its memory but for
+// a small ring.
 type fifo[T any] struct {
 	ring  []T
 	first int
@@ -28,7 +32,7 @@ func (q *fifo[T]) pop() T {
 	q.ring[q.first] = zero
 	q.first = (q.first + 1) % len(q.ring)
 	q.n--
-	if q.n == 0 {
+	if q.n == 0 && len(q.ring) > keptRing {
 		q.ring, q.first = nil, 0
 	}
 	return v

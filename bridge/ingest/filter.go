@@ -168,7 +168,8 @@ type decision struct {
 // take decides about the messages of an arrival, in their order, and takes them:
 // all or none.
 func (c *core) take(d *deviceState, received []wire.Received, e *entry, now time.Time) {
-	state := d.filter.copied()
+	c.scratch = d.filter.copied()
+	state := &c.scratch
 	relevant := 0
 	decisions := c.decisions[:0]
 	for i := range received {
@@ -181,7 +182,7 @@ func (c *core) take(d *deviceState, received []wire.Received, e *entry, now time
 		if c.learn(d, &r.Message) {
 			state.forget()
 		}
-		next := c.decide(d.models, &state, e.lane.number, r.Message)
+		next := c.decideOn(d, state, e.lane.number, r)
 		decisions = append(decisions, next)
 		if next.deliver {
 			relevant++
@@ -202,9 +203,9 @@ func (c *core) take(d *deviceState, received []wire.Received, e *entry, now time
 	if d.quarantined {
 		return
 	}
-	d.filter = state
+	d.filter = *state
 	for i, next := range decisions {
-		c.admit(d, received[i].Message, next, e, now)
+		c.admit(d, c.completed(d, &received[i], next), next, e, now)
 	}
 }
 

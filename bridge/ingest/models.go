@@ -27,6 +27,9 @@ type Model interface {
 	Pass(*devicefsm.Filter, device.Message) bool
 	// MayLeaveOut is false for a message that Pass lets pass whatever came before it.
 	MayLeaveOut(device.Message) bool
+	// Reads are the members of a message's data that the methods above look at; all
+	// says that it may be any.
+	Reads() (names []string, all bool)
 	// Explain is why a message that is not let pass had no effect, if that may not be
 	// what was meant: an expression failed on it, or it is an event that the model does
 	// not know. The faults have neither a time nor a topic.
@@ -43,10 +46,11 @@ type modelSet struct {
 	possible []Model
 	// The shortest of them; zeros: none of them watches for silence.
 	silentAfter, tolerance time.Duration
+	members                members // that any of them looks at
 }
 
 func newModelSet(start Model, possible []Model) *modelSet {
-	set := &modelSet{start: start, possible: possible}
+	set := &modelSet{start: start, possible: possible, members: membersOf(possible)}
 	for _, m := range possible {
 		silentAfter, tolerance := m.Liveness()
 		if silentAfter > 0 && (set.silentAfter == 0 || silentAfter < set.silentAfter) {
@@ -129,6 +133,7 @@ func (noModel) Hash() string                                     { return "" }
 func (noModel) Relevant(device.Message) bool                     { return true }
 func (noModel) Pass(*devicefsm.Filter, device.Message) bool      { return true }
 func (noModel) MayLeaveOut(device.Message) bool                  { return false }
+func (noModel) Reads() (names []string, all bool)                { return nil, true }
 func (noModel) Explain(device.Message) []device.Fault            { return nil }
 func (noModel) Liveness() (silentAfter, tolerance time.Duration) { return 0, 0 }
 

@@ -50,6 +50,7 @@ func (p *pointTimes) of(id device.ID, r *wire.Received) time.Time {
 	if !r.Dated {
 		return p.arrival(id, r)
 	}
+	r.Identify()
 	who := identity(&r.Message)
 	series := maphash.String(p.seed, string(id))
 	for try := range keptPlaces + 1 { // more than can be taken

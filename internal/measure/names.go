@@ -2,17 +2,18 @@ package measure
 
 // Measurements.
 const (
-	Bridge       = "bridge"       // what a bridge has done and where it stands
-	Process      = "process"      // any process: CPU, memory, its points to InfluxDB
-	Worker       = "worker"       // a worker's tasks and its cache of workflows
-	Devices      = "devices"      // how many devices are in a state
-	Transitions  = "transitions"  // one change of a device's state
-	Sequences    = "sequences"    // one match of a pattern
-	Reprovisions = "reprovisions" // one step of a reprovisioning
-	Commands     = "commands"     // a command on its way to a device, or what the device says of it
-	Twin         = "twin"         // a new version of a twin document
-	ModelFaults  = "model_faults" // expressions that failed, actions that were refused
-	Simulator    = "simulator"    // the ledger of a simulated fleet
+	Bridge       = "bridge"        // what a bridge has done and where it stands
+	Process      = "process"       // any process: CPU, memory, its points to InfluxDB
+	Worker       = "worker"        // a worker's tasks and its cache of workflows
+	Devices      = "devices"       // how many devices are in a state
+	Transitions  = "transitions"   // one change of a device's state
+	Sequences    = "sequences"     // one match of a pattern
+	Reprovisions = "reprovisions"  // one step of a reprovisioning
+	Commands     = "commands"      // a command on its way to a device, or what the device says of it
+	Twin         = "twin"          // a new version of a twin document
+	ModelFaults  = "model_faults"  // expressions that failed, actions that were refused
+	DeviceFaults = "device_faults" // what a device sent, and that had no effect or not the one that was meant
+	Simulator    = "simulator"     // the ledger of a simulated fleet
 )
 
 // Tags.
@@ -49,6 +50,13 @@ const DevicesInState = "devices"
 const (
 	CommandID   = "id"
 	CommandSent = "sent"
+)
+
+// Fields of DeviceFaults: where it was sent, and what, or its beginning. What was
+// expected is Text.
+const (
+	FaultTopic = "topic"
+	FaultValue = "value"
 )
 
 // Fields of Twin.

@@ -32,9 +32,10 @@ func Shapes() map[string]Shape {
 		Reprovisions: {[]string{TagDevice, TagModel, TagSite, TagReason}, []string{
 			ReprovisionStarted, ReprovisionSent, ReprovisionDone, ReprovisionFailed, ReprovisionCommand, ReprovisionAttempt, RecoverySeconds,
 		}},
-		Commands:    {[]string{TagDevice, TagModel, TagSite, TagName, TagStatus}, []string{Count, CommandID, Text}},
-		Twin:        {[]string{TagDevice, TagModel, TagSite, TagShadow}, []string{TwinVersion}},
-		ModelFaults: {[]string{TagDevice, TagModel, TagSite}, []string{Count, Text}},
+		Commands:     {[]string{TagDevice, TagModel, TagSite, TagName, TagStatus}, []string{Count, CommandID, Text}},
+		Twin:         {[]string{TagDevice, TagModel, TagSite, TagShadow}, []string{TwinVersion}},
+		ModelFaults:  {[]string{TagDevice, TagModel, TagSite}, []string{Count, Text}},
+		DeviceFaults: {[]string{TagDevice, TagModel, TagSite, TagReason}, []string{Count, Text, FaultTopic, FaultValue}},
 		Simulator: {[]string{TagRun, TagScenario, TagModel}, []string{
 			SimulatorPhase, SimulatorDevices, SimulatorConnected, SimulatorUnsettled, SimulatorSent, SimulatorRelevant,
 			SimulatorUnacknowledged, SimulatorRepeated, SimulatorReconnects, SimulatorCommands, SimulatorCommandsRepeated,

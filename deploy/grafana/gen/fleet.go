@@ -21,6 +21,7 @@ func fleet() *dashboard {
 	devices := matches(m.TagModel, m.TagSite)
 	entered := of(m.Transitions, append(matches(m.TagModel, m.TagSite), `"to" =~ /^$state$/`)...)
 	reprovisions, sequences, faults := of(m.Reprovisions, devices...), of(m.Sequences, devices...), of(m.ModelFaults, devices...)
+	sentInVain := of(m.DeviceFaults, devices...)
 
 	d.row(4,
 		stat(4, "Devices connected", "short",
@@ -78,13 +79,23 @@ func fleet() *dashboard {
 		lines(8, "Sequences matched by pattern", "short",
 			"Matches of each pattern in each interval. A peak is one cause for many devices: filter by site.",
 			sequences.overTime(call("sum", m.Count, "matched"), m.TagPattern).as("$tag_pattern")).bars(),
-		table(8, "Devices with the most faults",
+		table(8, "Devices with the most sequences",
 			"Devices by the sequences that their model watches for and found. The same ones every day: look at the hardware.", false,
 			sequences.top(20, m.Count, m.TagDevice, "sequences")).linked(m.TagDevice, toDevice()),
 		table(8, "Faults of models",
 			"Expressions that failed and actions that were refused, by device. Each is a fault of the model or of the worker's settings: the newest text is in the device's snapshot.", false,
 			faults.top(20, m.Count, m.TagDevice, "faults")).linked(m.TagDevice, toDevice()).
 			mayBeEmpty("a sound model has none"),
+	)
+	d.row(8,
+		table(8, "Devices with the most faults",
+			"Devices by how much they sent that had no effect, or not the effect that was meant. One alone: look at its dashboard. All of a model or a firmware: the model and the devices disagree about a message.", false,
+			sentInVain.top(20, m.Count, m.TagDevice, "faults")).linked(m.TagDevice, toDevice()).
+			mayBeEmpty("devices that are understood have none"),
+		lines(16, "Faults by reason", "short",
+			"The same over time, by reason. A new one after a release of firmware or of the model: see docs/operations.md, Faults of devices, for what it means.",
+			sentInVain.overTime(call("sum", m.Count, "faults"), m.TagReason).as("$tag_reason")).bars().
+			mayBeEmpty("devices that are understood have none"),
 	)
 	d.row(10, table(24, "Transitions",
 		"The newest 200 of the devices, models, sites and states chosen. A device that comes up again and again: open it by its name.", true,

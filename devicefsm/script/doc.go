@@ -48,7 +48,8 @@
 //	command NAME {…} ttl 1h  an action, in the order of actions; so too invoke,
 //	                         cancel, publish, notify and desire
 //	log TEXT                 a line that the model logs
-//	fault TEXT               an expression failed, with this string in its fault
+//	fault TEXT               an expression failed, with this string in its fault; of
+//	                         another reason it is "REASON: …", as in unknown_event: …
 //	context {…}              values of the context afterwards; others are free
 //
 // Anything that is not expected is a failure: every match, every action, every

@@ -167,6 +167,8 @@ func (d *player) input(in input, at time.Time) {
 		if d.found.event = ev.Name; ev.Name == "" {
 			d.found.event = noEvent
 		}
+		d.explain(in.message, func() { d.take(d.model.Step(d.snapshot, ev)) })
+		return
 	case inputEvent:
 		dated()
 		ev.Name, ev.Data, ev.Alive = in.name, in.data, !device.ReservedName(in.name)
@@ -214,6 +216,11 @@ func (d *player) take(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) {
 	f.matched = append(f.matched, outcome.Matched...)
 	f.actions = append(f.actions, outcome.Actions...)
 	f.faults = append(f.faults, outcome.Faults...)
+	f.bound()
+}
+
+// bound forgets what is too much for one line.
+func (f *found) bound() {
 	if len(f.matched)+len(f.actions)+len(f.faults) > maxFound {
 		f.problem = fmt.Sprintf("more than %d matches, actions and faults on one line; use shorter times", maxFound)
 		f.matched, f.actions, f.faults = nil, nil, nil

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -199,4 +200,33 @@ func FuzzParse(f *testing.F) {
 			t.Fatal("written differently the second time")
 		}
 	})
+}
+
+// What the service reports of a message is a fault of its line: what failed, and events
+// that the model does not know, also of messages that change nothing.
+func TestFaultsOfMessages(t *testing.T) {
+	src := readFile(t, "testdata/faults.script")
+	s := parse(t, "faults.script", src)
+	m := loadModel(t, "testdata/faults.yaml")
+	if r := s.Run(m); !r.OK() || r.Inputs != 6 {
+		t.Errorf("%d inputs\n%s", r.Inputs, r)
+	}
+	lines := strings.Split(string(src), "\n")
+	bare := strings.Join(slices.DeleteFunc(lines, func(l string) bool { return strings.Contains(l, "  fault ") }), "\n")
+	without := parse(t, "faults.script", []byte(bare))
+	r := without.Run(m)
+	if len(r.Failures) != 4 {
+		t.Errorf("%d failures without the lines of faults, want 4", len(r.Failures))
+	}
+	if got := parse(t, "faults.script", without.Update(r)).Run(m); !got.OK() {
+		t.Errorf("after the update:\n%s", got)
+	}
+}
+
+func TestFaultsOfOneLineAreBounded(t *testing.T) {
+	s := parse(t, "faults.script", []byte("test t\n  state idle\n0s telemetry {}\n  fault when\n+1s x2000 telemetry {temp: a}\n"))
+	r := s.Run(loadModel(t, "testdata/faults.yaml"))
+	if text := r.String(); len(r.Failures) != 1 || len(text) > 2000 || !strings.Contains(text, "more than 1000 matches, actions and faults on one line") {
+		t.Errorf("%d failures, %d bytes: %.2000s", len(r.Failures), len(text), text)
+	}
 }

@@ -8,7 +8,7 @@ import (
 
 // explain notes what is wrong with a message, as the service does: if it can change
 // nothing, why nobody has a use for it, or else the `when` that failed on it. step steps
-// it; what fails there once more is no second fault.
+// it; what fails there again is noted once.
 func (d *player) explain(m device.Message, step func()) {
 	var explained []string
 	if d.model.Relevant(m) {

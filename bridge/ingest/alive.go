@@ -33,12 +33,12 @@ func (c *core) hearBeyondQuota(d *deviceState, received []wire.Received, e *entr
 // known that there is one, it is tried once in a tolerance, so that a device
 // that nobody knows does not cost a signal for each message.
 func (c *core) renewRefused(d *deviceState, e *entry, now time.Time) {
-	due := !d.quarantined && d.renews(e.At) == renewalDue
-	d.heard = e.At
+	due := !d.quarantined && (d.offline || d.renews(e.At) == renewalDue)
+	d.heard, d.offline = e.At, false
 	switch {
 	case !due:
 		return
-	case d.renewed.IsZero():
+	case d.renewed.IsZero() && d.models.silentAfter > 0:
 		if d.asked != 0 && e.At.Sub(time.Unix(0, d.asked)) < d.models.tolerance {
 			return
 		}

@@ -169,3 +169,24 @@ func TestMessagesBeyondTheQuotaAreSignsOfLife(t *testing.T) {
 }
 
 func (b *bench) bucketOf(name string) *bucket { return &b.devices.byID[device.ID(name)].bucket }
+
+// A device that the broker's last will has as offline talks: the first message heals
+// that, whether it can be read or not, and with a model that watches for silence or not.
+func TestARefusedMessageEndsALateLastWill(t *testing.T) {
+	for _, model := range []testModel{{}, {silentAfter: time.Hour, tolerance: time.Minute}} {
+		b := newBench(DefaultConfig(), model)
+		b.deliver("devices/d/status", `{"status":"boot"}`, "", false)
+		b.acceptAllOf("d")
+		b.deliver("devices/d/status", `{"status":"Offline"}`, "", false)
+		b.acceptAllOf("d")
+		b.renewed()
+		b.now = b.now.Add(time.Second)
+		for i, want := range []int{1, 0} {
+			b.deliver("devices/d/telemetry", `{"temperature": NaN}`, "", false)
+			b.acceptAllOf("d")
+			if got := strings.Count(b.renewed(), device.MessageSeen); got != want {
+				t.Errorf("silent after %v, message %d after the last will: renewed %d times, want %d", model.silentAfter, i+1, got, want)
+			}
+		}
+	}
+}

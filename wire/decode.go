@@ -31,7 +31,7 @@ func (s *Standard) decodePayload(a address, payload []byte, dup bool, at time.Ti
 	if len(payload) == 0 {
 		return nil, Refuse(ReasonBadPayload, "empty: expected a JSON object or an array of objects")
 	}
-	if depth(payload) > s.cfg.MaxDepth {
+	if brackets(payload) > s.cfg.MaxDepth && depth(payload) > s.cfg.MaxDepth {
 		return nil, Refuse(ReasonBadPayload, "nested deeper than %d", s.cfg.MaxDepth)
 	}
 	if payload[0] == '{' {
@@ -191,6 +191,11 @@ func plainInteger(digits []byte) (n int64, ok bool) {
 		n = 10*n + int64(c-'0')
 	}
 	return n, true
+}
+
+// brackets is how many there are that open. No payload nests deeper.
+func brackets(payload []byte) int {
+	return bytes.Count(payload, []byte("{")) + bytes.Count(payload, []byte("["))
 }
 
 // depth is how deep brackets nest, outside strings. It is read before the

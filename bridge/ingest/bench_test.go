@@ -7,33 +7,67 @@ import (
 	"testing"
 )
 
+const (
+	irrelevantReading = `{"epoch":1764000000,"seq":%d,"ts":1764000000123,"temperature":71.5,"pressure":3.2,"mode":"auto"}`
+	relevantReading   = `{"epoch":1764000000,"seq":%d,"ts":1764000000123,"temperature":71.5,"pressure":3.2,"hot":true}`
+)
+
+// receiver receives one message after the other from 1000 devices.
+type receiver struct {
+	*bench
+	payload string
+	sent    int
+}
+
+func newReceiver(payload string) *receiver {
+	r := &receiver{bench: newBench(DefaultConfig(), testModel{}), payload: payload}
+	r.out.silent = true
+	return r
+}
+
+func (r *receiver) next(last bool) {
+	device := fmt.Sprint("d", r.sent%1000)
+	r.receive(r.w, "devices/"+device+"/telemetry", Arrival{
+		Payload: fmt.Appendf(nil, r.payload, r.sent/1000+1), At: r.now, Ack: func() {},
+	})
+	r.sent++
+	for r.full(r.w) || last && !r.idle() {
+		done := r.out.signals
+		r.out.signals = nil
+		for _, s := range done {
+			r.accept(s.device)
+		}
+	}
+	r.w.outbox = r.w.outbox[:0]
+	r.out.points = r.out.points[:0]
+}
+
 // BenchmarkReceive is one numbered telemetry message through the core: left out
 // as irrelevant, or signalled in batches.
 func BenchmarkReceive(b *testing.B) {
-	for name, payload := range map[string]string{
-		"irrelevant": `{"epoch":1764000000,"seq":%d,"ts":1764000000123,"temperature":71.5,"pressure":3.2,"mode":"auto"}`,
-		"relevant":   `{"epoch":1764000000,"seq":%d,"ts":1764000000123,"temperature":71.5,"pressure":3.2,"hot":true}`,
-	} {
+	for name, payload := range map[string]string{"irrelevant": irrelevantReading, "relevant": relevantReading} {
 		b.Run(name, func(b *testing.B) {
-			c := newBench(DefaultConfig(), testModel{})
-			c.out.silent = true
+			r := newReceiver(payload)
 			b.ReportAllocs()
 			for i := range b.N {
-				device := fmt.Sprint("d", i%1000)
-				c.receive(c.w, "devices/"+device+"/telemetry", Arrival{
-					Payload: fmt.Appendf(nil, payload, i/1000+1), At: c.now, Ack: func() {},
-				})
-				for c.full(c.w) || i == b.N-1 && !c.idle() {
-					done := c.out.signals
-					c.out.signals = nil
-					for _, s := range done {
-						c.accept(s.device)
-					}
-				}
-				c.w.outbox = c.w.outbox[:0]
-				c.out.points = c.out.points[:0]
+				r.next(i == b.N-1)
 			}
 		})
+	}
+}
+
+// A message that is left out is not decoded, so it costs a few allocations, with those
+// of the test itself.
+func TestALeftOutMessageCostsLittle(t *testing.T) {
+	r := newReceiver(irrelevantReading)
+	for range 2000 { // each device is known by then
+		r.next(false)
+	}
+	if n := testing.AllocsPerRun(5000, func() { r.next(false) }); n > 10 {
+		t.Errorf("%v allocations, want 10 at most", n)
+	}
+	if len(r.out.signals) > 0 {
+		t.Errorf("%d deliveries", len(r.out.signals))
 	}
 }
 

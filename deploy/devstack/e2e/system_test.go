@@ -46,8 +46,8 @@ func startSystemOn(t *testing.T, o stack.Options, runEvents int) *system {
 }
 
 // startSystemWriting is startSystemOn with points in another InfluxDB than that of the
-// stack, which is left out then.
-func startSystemWriting(t *testing.T, o stack.Options, influx *influxTarget, runEvents int) *system {
+// stack, which is left out then, and with other settings.
+func startSystemWriting(t *testing.T, o stack.Options, influx *influxTarget, runEvents int, change ...func(*service.Config)) *system {
 	t.Helper()
 	dir := t.TempDir()
 	store, err := credentials.Open(dir)
@@ -70,6 +70,9 @@ func startSystemWriting(t *testing.T, o stack.Options, influx *influxTarget, run
 	config.Model.Model, config.HTTP.Listen, config.API.Listen = pumpModel, "127.0.0.1:0", "127.0.0.1:0"
 	config.Bridge.ID, config.Bridge.QuotaRate = "e2e", 0 // tests send as fast as they can
 	config.Worker.Credentials, config.Worker.RunEvents, config.Worker.CountEvery = dir, runEvents, 2*time.Second
+	for _, c := range change {
+		c(&config)
+	}
 	models := config.Model
 	service, err := service.Start(config, service.Bridge|service.Worker|service.API, testLogger(t))
 	if err != nil {

@@ -121,6 +121,8 @@ func (m Message) Topic() string {
 type LeftOut struct {
 	Spans   []Span   `json:"spans,omitempty"`   // of those with a number
 	Digests []string `json:"digests,omitempty"` // of those without, oldest first
+	// Sent is the latest of their Message.Sent: a copy of one of them is not newer.
+	Sent time.Time `json:"ts,omitzero"`
 }
 
 // Span is a range of consecutive numbers of one epoch, both ends included.

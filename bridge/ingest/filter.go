@@ -284,6 +284,7 @@ const (
 type leftOut struct {
 	spans   []device.Span
 	digests []uint64 // of those without a number
+	sent    time.Time
 }
 
 // leaveOut notes a message that is not delivered.
@@ -292,6 +293,9 @@ func (d *deviceState) leaveOut(m device.Message) {
 		d.leftOut = new(leftOut)
 	}
 	l := d.leftOut
+	if m.Sent.After(l.sent) {
+		l.sent = m.Sent
+	}
 	if m.Seq == 0 {
 		if sum, err := strconv.ParseUint(m.Digest, 16, 64); err == nil {
 			l.digests = last(append(l.digests, sum), keptDigests)
@@ -320,7 +324,7 @@ func (d *deviceState) takeLeftOut() *device.LeftOut {
 		return nil
 	}
 	d.leftOut = nil
-	out := &device.LeftOut{Spans: l.spans}
+	out := &device.LeftOut{Spans: l.spans, Sent: l.sent}
 	for _, sum := range l.digests {
 		out.Digests = append(out.Digests, fmt.Sprintf("%016x", sum))
 	}

@@ -298,6 +298,18 @@ func TestWhatWasLeftOutIsTold(t *testing.T) {
 	}
 
 	r = newReadings(t, nil)
+	for i := range 3 { // the clock of the device runs back before the last
+		sent := epoch.Add([]time.Duration{0, 2 * time.Minute, time.Minute}[i])
+		r.deliver("devices/d/telemetry", fmt.Sprintf(`{"seq":%d,"ts":%d,"t":95}`, i+1, sent.UnixMilli()), "", false)
+	}
+	r.deliver("devices/d/telemetry", `{"seq":4,"t":20}`, "", false)
+	r.acceptAll()
+	last = r.out.signals[len(r.out.signals)-1].batch.Messages[0]
+	if l := last.LeftOut; l == nil || !l.Sent.Equal(epoch.Add(2*time.Minute)) {
+		t.Errorf("latest time of what was left out: %+v", last.LeftOut)
+	}
+
+	r = newReadings(t, nil)
 	for i := range 10 { // numbering restarts each time, in the middle of a class
 		r.deliver("devices/d/telemetry", fmt.Sprintf(`[{"epoch":%d,"seq":1,"t":95},{"epoch":%[1]d,"seq":2,"t":95}]`, i+1), "", false)
 	}

@@ -146,7 +146,7 @@ func (d *Delivery) omit(l device.LeftOut, topic string) {
 			continue
 		}
 		for n := min(s.To-s.From, windowSize-1) + 1; n > 0; n-- {
-			d.Epochs[at].note(device.Message{Seq: s.To - n + 1}, 0)
+			d.Epochs[at].note(device.Message{Seq: s.To - n + 1, Sent: l.Sent}, 0)
 		}
 	}
 	d.remember(l.Digests...)

@@ -95,6 +95,28 @@ func TestLeftOutMessagesStayDuplicates(t *testing.T) {
 	}
 }
 
+// A copy of a message that was left out is later than what was applied, and still
+// not the beginning of a numbering.
+func TestACopyOfALeftOutMessageIsNoRestart(t *testing.T) {
+	at := func(seq uint64) device.Message {
+		m := numberedMessage{seq: seq}.message()
+		m.Sent = time.UnixMilli(int64(seq) * 1000).UTC()
+		return m
+	}
+	var d Delivery
+	d.Receive(at(2))
+	again := at(4)
+	again.LeftOut = &device.LeftOut{Spans: []device.Span{{From: 3, To: 6}}, Sent: at(6).Sent}
+	if v, begun, _ := d.Receive(again); v != duplicate || begun != nil {
+		t.Errorf("verdict %d, restart %v", v, begun)
+	}
+	restarted := at(4)
+	restarted.Sent = at(7).Sent
+	if v, begun, _ := d.Receive(restarted); v != fresh || begun == nil {
+		t.Errorf("a later message of this number: verdict %d, restart %v", v, begun)
+	}
+}
+
 func TestRestartIsReported(t *testing.T) {
 	h := newTwinHarness(t, obeyingModel, 0)
 	boot := status("boot")

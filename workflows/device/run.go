@@ -122,11 +122,11 @@ func (d *run) identify(m device.Message) {
 	if m.Channel != device.ChannelStatus {
 		return
 	}
-	if v, ok := m.Data["firmware"].(string); ok {
-		d.state.Firmware = bounded(v)
+	if v, ok := d.identity(m, "firmware"); ok {
+		d.state.Firmware = v
 	}
-	if v, ok := m.Data["site"].(string); ok {
-		d.state.Site = bounded(v)
+	if v, ok := d.identity(m, "site"); ok {
+		d.state.Site = v
 	}
 }
 

@@ -217,7 +217,3 @@ func (a *alarm) set(ctx workflow.Context, at time.Time, ok bool) {
 }
 
 func (a *alarm) clear() { *a = alarm{} }
-
-const maxIdentity = 128
-
-func bounded(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxIdentity)], "") }

@@ -17,7 +17,7 @@ import (
 )
 
 // Explain is why a message that is not Relevant, or that Pass left out, had no
-// effect, if that may not be what was meant: a `when`, a guard or a `where` that
+// effect, if that may not be what was meant: a `when` (see WhenFaults), a guard or a `where` that
 // reads only the message failed on it, or it is an event that the model does not
 // know. The faults have neither At nor Topic, which are the message's. There are
 // none if the model understood the message, and has no use for it.
@@ -28,7 +28,7 @@ func (m *Model) Explain(msg device.Message) []device.Fault {
 	var list []string
 	list = append(list, m.whenFaults(msg)...)
 	name, ok := m.Classify(msg)
-	if ok && msg.Channel == device.ChannelEvents && !m.Knows(name) {
+	if ok && msg.Channel == device.ChannelEvents && !m.Knows(name) && !m.asksFor(msg) {
 		return []device.Fault{{
 			Reason: device.FaultUnknownEvent, Detail: fmt.Sprintf("model %s does not know the event %q", m.name, clip(name)), Value: jsonText(msg.Data),
 		}}
@@ -41,6 +41,11 @@ func (m *Model) Explain(msg device.Message) []device.Fault {
 		faults[i] = device.Fault{Reason: device.FaultExpression, Detail: text, Value: jsonText(msg.Data)}
 	}
 	return faults
+}
+
+// asksFor reports whether a rule is for messages of this name, whatever its `when`.
+func (m *Model) asksFor(msg device.Message) bool {
+	return slices.ContainsFunc(m.rules, func(r rule) bool { return r.channel == msg.Channel && r.name == msg.Name })
 }
 
 // Knows reports whether an event can matter to the model: one of its rules,
@@ -78,7 +83,9 @@ func (m *Model) Names(event string) bool {
 }
 
 // WhenFaults are the `when` that failed on a message, up to the one that holds: the
-// message may have become no event, or another one than was meant.
+// message may have become no event, or another one than was meant. A message without
+// the key that a `when` reads is not that event, which is not a fault: devices send
+// several kinds of telemetry on one topic.
 func (m *Model) WhenFaults(msg device.Message) []string { return m.whenFaults(msg) }
 
 func (m *Model) whenFaults(msg device.Message) []string {
@@ -91,8 +98,9 @@ func (m *Model) whenFaults(msg device.Message) []string {
 		if r.when == nil {
 			break
 		}
-		holds, err := r.when.test(&scope{msg: msg.Data})
-		if err != nil {
+		s := &scope{msg: msg.Data}
+		holds, err := r.when.test(s)
+		if err != nil && !r.when.lacks(s) {
 			list = append(list, fmt.Sprintf("when %q of event %q: %v", r.when.source, r.event, err))
 		}
 		if holds {
@@ -159,7 +167,7 @@ func (e *expr) cause(x ast.Expr, s *scope) string {
 	if n == nil {
 		return ""
 	}
-	if _, st := n(s); st != failed {
+	if _, st := n(s); st != failed && st != absent {
 		return ""
 	}
 	switch x.Kind() {

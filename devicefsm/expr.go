@@ -54,7 +54,8 @@ type scope struct {
 	event, context, twin, msg, matched map[string]any
 	active                             stateSet
 
-	failed bool // an expression did, in holds
+	failed  bool // an expression did, in holds
+	lenient bool // where a key is missing, it did not
 }
 
 // ResolveName implements interpreter.Activation.
@@ -210,13 +211,28 @@ func (e *expr) holds(s *scope) bool {
 		v, st := e.fast(s)
 		if st != punt {
 			b, ok := v.(bool)
-			s.failed = s.failed || st != done || !ok
+			s.failed = s.failed || st == done && !ok || st == failed || st == absent && !s.lenient
 			return st == done && ok && b
 		}
 	}
 	v, err := e.slow(s)
-	s.failed = s.failed || err != nil
+	s.failed = s.failed || err != nil && !(s.lenient && isAbsent(err))
 	return err == nil && v == types.True
+}
+
+// isAbsent reports whether an error of cel-go is that of a missing key.
+func isAbsent(err error) bool { return strings.HasPrefix(err.Error(), "no such key: ") }
+
+// lacks reports whether an expression fails because a key is missing, and for no other
+// reason.
+func (e *expr) lacks(s *scope) bool {
+	if e.fast != nil {
+		if _, st := e.fast(s); st != punt {
+			return st == absent
+		}
+	}
+	_, err := e.slow(s)
+	return err != nil && isAbsent(err)
 }
 
 // eval returns the JSON value of the expression: nil, bool, float64, string,

@@ -18,6 +18,7 @@ type status uint8
 
 const (
 	done   status = iota // the value is right
+	absent               // so does it, because a key is missing, and for no other reason
 	failed               // cel-go gives an error
 	punt                 // this code does not know: ask cel-go
 )
@@ -100,7 +101,7 @@ func (e *expr) fastSelect(sel ast.SelectExpr) node {
 			if v, ok = m[field]; ok {
 				return v, done
 			}
-			return nil, failed
+			return nil, absent
 		}
 		return nil, failUnlessForeign(v)
 	}
@@ -284,20 +285,27 @@ func fastLogic(a, b node, absorbing bool) node {
 		if st == punt {
 			return nil, punt
 		}
-		left, leftOK := x.(bool)
-		leftOK = leftOK && st == done
-		if leftOK && left == absorbing {
+		left, st := boolean(x, st)
+		if st == done && left == absorbing {
 			return absorbing, done
 		}
-		y, st := b(s)
-		if st == punt {
+		y, st2 := b(s)
+		if st2 == punt {
 			return nil, punt
 		}
-		right, rightOK := y.(bool)
-		rightOK = rightOK && st == done
-		if rightOK && right == absorbing || leftOK && rightOK {
+		right, st2 := boolean(y, st2)
+		if st2 == done && (right == absorbing || st == done) {
 			return right, done
 		}
-		return nil, failed
+		return nil, max(st, st2)
 	}
+}
+
+// boolean is the value of an operand that has to be true or false.
+func boolean(v any, st status) (bool, status) {
+	b, ok := v.(bool)
+	if st == done && !ok {
+		st = failed
+	}
+	return b, st
 }

@@ -185,7 +185,7 @@ func fastIndex(a, b any) (any, status) {
 			if v, ok := x[key]; ok {
 				return v, done
 			}
-			return nil, failed
+			return nil, absent
 		}
 	case []any:
 		if n, ok := b.(float64); ok {

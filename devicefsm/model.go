@@ -115,7 +115,7 @@ func (m *Model) classify(msg device.Message, ack func(command, status string) st
 			return r.event, true, s != nil && s.failed
 		}
 		if s == nil {
-			s = &scope{msg: msg.Data}
+			s = &scope{msg: msg.Data, lenient: true}
 		}
 		if r.when.holds(s) {
 			return r.event, true, s.failed

@@ -118,7 +118,7 @@ func (c condition) possible(s *scope) bool {
 	if st == punt {
 		return true
 	}
-	s.failed = s.failed || st == failed
+	s.failed = s.failed || st == failed || st == absent
 	b, ok := v.(bool)
 	return st == done && ok && b
 }

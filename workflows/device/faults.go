@@ -1,6 +1,11 @@
 package device
 
-import "devicetwin/device"
+import (
+	"encoding/json"
+	"time"
+
+	"devicetwin/device"
+)
 
 // report keeps a fault of what the device sent, or of the model.
 func (d *run) report(f device.Fault) { d.state.report(f) }
@@ -21,14 +26,17 @@ func (d *run) takeFaults(m device.Message) (only bool) {
 	return false
 }
 
-// reportExpressions keeps the faults of expressions, with the topic of the message
-// that they failed on, if it was one.
-func (d *run) reportExpressions(faults []string) {
-	topic := ""
-	if d.cause.Kind == CauseMessage {
-		topic = device.Message{Channel: device.Channel(d.cause.Channel), Name: d.cause.Name}.Topic()
-	}
+// reportExpressions keeps the faults of expressions, with the topic and the value of
+// the message that they failed on, if it was one.
+func (d *run) reportExpressions(faults []string, at time.Time) {
 	for _, text := range faults {
-		d.report(device.Fault{At: d.state.Snapshot.Time(), Topic: topic, Reason: device.FaultExpression, Detail: text})
+		f := device.Fault{At: at, Reason: device.FaultExpression, Detail: text}
+		if d.cause.Kind == CauseMessage {
+			f.Topic = device.Message{Channel: device.Channel(d.cause.Channel), Name: d.cause.Name}.Topic()
+			if raw, err := json.Marshal(d.data); err == nil && len(d.data) > 0 {
+				f.Value = string(raw)
+			}
+		}
+		d.report(f)
 	}
 }

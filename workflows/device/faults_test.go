@@ -44,3 +44,49 @@ states: {a: {on: {door: {guard: "event.open > 1", target: b}}}, b: {}}
 		t.Errorf("%q, %d, want %q", got, view.ReportCount, want)
 	}
 }
+
+// The `when` that fail on a delivered message are reported with its value; a message
+// that lacks the key is not the event, which is not a fault.
+func TestWhenThatFailOnDeliveredMessagesAreReported(t *testing.T) {
+	const model = `
+model: m
+events:
+  restarted: {channel: status, when: "msg.restarts > 3"}
+initial: idle
+states: {idle: {on: {restarted: seen}}, seen: {}}
+`
+	h := newTwinHarness(t, model, 0)
+	wrong := status("boot")
+	wrong.Data["restarts"] = "5"
+	h.at(time.Second, status("boot"), wrong)
+	view := h.runUntil(10 * time.Second)
+	sameTexts(t, reports(view), []string{
+		`status expression when "msg.restarts > 3" of event "restarted": msg.restarts is a string ("5"), expected a number {"restarts":"5","status":"boot"}`,
+	})
+	if at := view.Reports; len(at) == 1 && !at[0].At.Equal(view.Seen) {
+		t.Errorf("reported at %v, received at %v", at[0].At, view.Seen)
+	}
+}
+
+// A report of faults says nothing about the device itself: it is not seen by it, not
+// online, and silent when its time is up.
+func TestReportsDoNotRenewLiveness(t *testing.T) {
+	h := newTwinHarness(t, `
+model: m
+liveness: {silent_after: 1m, tolerance: 5s}
+initial: up
+states: {up: {on: {device.silent: down}}, down: {}}
+`, 0)
+	h.at(time.Second, status("boot"))
+	var seen time.Time
+	h.RegisterDelayedCallback(func() { seen = h.view().Seen }, 2*time.Second)
+	for after := 10 * time.Second; after < 70*time.Second; after += 10 * time.Second {
+		h.at(after, device.Message{Channel: device.ChannelSystem, Name: device.MessageFault, Faults: []device.Fault{
+			{Topic: "telemetry", Reason: device.FaultExpression, Detail: "x"},
+		}})
+	}
+	view := h.runUntil(75 * time.Second)
+	if view.ReportCount != 6 || view.StateName != "down" || !view.Seen.Equal(seen) {
+		t.Errorf("%d reports, state %s, seen %v, want 6, down, %v", view.ReportCount, view.StateName, view.Seen, seen)
+	}
+}

@@ -83,7 +83,7 @@ func (d *run) noteStepFaults(faults []string) {
 		return
 	}
 	d.state.noteFaults(faults)
-	d.reportExpressions(faults)
+	d.reportExpressions(faults, d.state.Snapshot.Time())
 	d.aside(Point{
 		Measurement: measure.ModelFaults,
 		Tags:        d.tags(),

@@ -31,6 +31,7 @@ type run struct {
 	alarm   alarm
 
 	cause       Cause          // of what is being stepped
+	data        map[string]any // of the last message
 	raised      []raised       // events of the service's own that wait
 	depth       int            // of the event that is being stepped
 	transitions int            // in this run
@@ -100,6 +101,8 @@ func (d *run) take(m device.Message) {
 	if d.takeFaults(m) {
 		return
 	}
+	d.data = m.Data
+	d.reportExpressions(d.model.WhenFaults(m), m.Time)
 	d.identify(m)
 	d.observe(m)
 	d.checkStatus(m)

@@ -84,6 +84,10 @@ type Message struct {
 	// LeftOut are the messages before this one that were not sent on.
 	LeftOut *LeftOut `json:"out,omitempty"`
 
+	// Restart says that the device began to number from below since the message
+	// before this one that was sent on.
+	Restart *Restart `json:"restart,omitempty"`
+
 	// Twin is the request itself on ChannelTwin, and nil elsewhere.
 	Twin *TwinRequest `json:"twin,omitempty"`
 
@@ -123,6 +127,18 @@ type LeftOut struct {
 	Digests []string `json:"digests,omitempty"` // of those without, oldest first
 	// Sent is the latest of their Message.Sent: a copy of one of them is not newer.
 	Sent time.Time `json:"ts,omitzero"`
+}
+
+// Restart is a numbering that began below the one before, without a higher epoch.
+type Restart struct {
+	Epoch int64  `json:"epoch,omitempty"`
+	Seq   uint64 `json:"seq"` // its first number that was seen
+	// LastEpoch and LastSeq are the highest number before it.
+	LastEpoch int64  `json:"last_epoch,omitempty"`
+	LastSeq   uint64 `json:"last_seq"`
+	// LeftOut are messages of the new numbering that were not sent on; those of the
+	// one before are in Message.LeftOut.
+	LeftOut []Span `json:"out,omitempty"`
 }
 
 // Span is a range of consecutive numbers of one epoch, both ends included.

@@ -21,6 +21,7 @@ type filterState struct {
 	// The first number seen. What came before it was another process's, or forgotten.
 	firstEpoch int64
 	firstSeq   uint64
+	fallen     fallenRun
 
 	// classes belongs to one lane: what came in between is not known. It is for the
 	// first model of the device's set, further are for the others.
@@ -62,58 +63,6 @@ func (s *filterState) filters(models int) func(int) *devicefsm.Filter {
 // holds reports whether a class is remembered.
 func (s *filterState) holds() bool {
 	return s.classes.Holds() || slices.ContainsFunc(s.further, func(f devicefsm.Filter) bool { return f.Holds() })
-}
-
-// gap compares a message's number with those before it and returns the
-// sequence.gap message that comes before it, if numbers are missing.
-// A number that is not higher than one seen is left to the workflow: only it
-// can distinguish late from repeated.
-func (s *filterState) gap(m device.Message) (device.Message, bool) {
-	if m.Seq == 0 {
-		return device.Message{}, false
-	}
-	from := s.lastSeq + 1
-	switch {
-	case s.lastSeq == 0: // never seen, or forgotten: there is nothing to compare with
-		from = m.Seq
-		s.firstEpoch, s.firstSeq = m.Epoch, m.Seq
-	case s.restarts(m): // what a bridge left out is of the numbering before
-		from = m.Seq
-		s.firstEpoch, s.firstSeq = m.Epoch, m.Seq
-	case m.Epoch < s.epoch, m.Epoch == s.epoch && m.Seq <= s.lastSeq:
-		return device.Message{}, false
-	case m.Epoch > s.epoch:
-		from = 1
-	}
-	s.epoch, s.lastSeq = m.Epoch, m.Seq
-	if from == m.Seq {
-		return device.Message{}, false
-	}
-	return device.Message{
-		Channel: device.ChannelSystem,
-		Name:    device.EventSequenceGap,
-		Time:    m.Time,
-		Data: map[string]any{
-			"epoch":   float64(m.Epoch),
-			"from":    float64(from),
-			"to":      float64(m.Seq - 1),
-			"missing": float64(m.Seq - from),
-		},
-	}, true
-}
-
-// restarts reports whether a message begins a numbering below the one before: a
-// birth that the broker does not deliver again.
-func (s *filterState) restarts(m device.Message) bool {
-	birth := m.Channel == device.ChannelStatus && m.Alive() && !m.Redelivered
-	return birth && (m.Epoch < s.epoch || m.Epoch == s.epoch && m.Seq <= s.lastSeq)
-}
-
-// before reports whether a message was sent before all that is known of the device.
-// A lower epoch is not a proof of that: the clock that it comes from may have been
-// lost.
-func (s *filterState) before(m device.Message) bool {
-	return m.Epoch == s.firstEpoch && 0 < m.Seq && m.Seq < s.firstSeq
 }
 
 // pass reports whether a message has to be delivered because it can do something.
@@ -163,6 +112,7 @@ type decision struct {
 	settled             bool // not to be delivered, and perhaps only because it repeats another
 	failed              bool // an expression did, on a message that is not to be delivered
 	tooLate             bool
+	restart             *device.Restart
 }
 
 // take decides about the messages of an arrival, in their order, and takes them:
@@ -212,14 +162,22 @@ func (c *core) take(d *deviceState, received []wire.Received, e *entry, now time
 // decide decides about one message, and about the gap before it.
 func (c *core) decide(set *modelSet, s *filterState, lane uint32, m device.Message) decision {
 	var next decision
+	if r, ok := s.restart(m); ok {
+		next.restart = &r
+		s.forget()
+	}
 	if found, ok := s.gap(m); ok {
 		gap := found // so that found need not be on the heap
 		next.gap, next.deliverGap = &gap, c.pass(set, s, lane, gap)
 	}
+	below := m.Seq > 0 && m.Epoch == s.epoch && m.Seq < s.lastSeq && !s.before(m)
 	c.misread, c.late = false, false
 	next.deliver = c.cfg.Naive || c.pass(set, s, lane, m)
+	if set.restarted && next.restart != nil || set.late && below && c.sifts {
+		next.deliver = true // for the event that the workflow makes of its number
+	}
 	next.failed, next.tooLate = c.misread, c.late
-	next.settled = !next.deliver && c.sifts && (s.holds() || s.before(m))
+	next.settled = !next.deliver && c.sifts && (s.holds() || s.before(m) || set.late && m.Seq > 0)
 	return next
 }
 
@@ -232,14 +190,20 @@ func (c *core) admit(d *deviceState, m device.Message, next decision, e *entry, 
 	if next.deliverGap {
 		c.enqueue(d, *next.gap, e, now)
 	}
+	if next.restart != nil {
+		c.begin(d, next.restart, m.Seq, now)
+	}
 	if next.settled {
 		d.leaveOut(m)
+	}
+	if next.tooLate {
+		d.leftOut.hold(m)
 	}
 	alive := m.Alive()
 	c.reportFound(d, m, next)
 	switch {
 	case next.deliver:
-		m.LeftOut = d.takeLeftOut()
+		m.LeftOut, m.Restart = d.takeLeftOut()
 		c.queueFaults(d, now)
 		c.enqueue(d, m, e, now)
 		if alive {
@@ -285,6 +249,9 @@ type leftOut struct {
 	spans   []device.Span
 	digests []uint64 // of those without a number
 	sent    time.Time
+
+	restart *device.Restart  // the numbering was, since the last message that was delivered
+	late    []device.Message // the last ones that came too late, if they are a run
 }
 
 // leaveOut notes a message that is not delivered.
@@ -293,7 +260,7 @@ func (d *deviceState) leaveOut(m device.Message) {
 		d.leftOut = new(leftOut)
 	}
 	l := d.leftOut
-	if m.Sent.After(l.sent) {
+	if m.Sent.After(l.sent) && l.restart == nil {
 		l.sent = m.Sent
 	}
 	if m.Seq == 0 {
@@ -302,11 +269,19 @@ func (d *deviceState) leaveOut(m device.Message) {
 		}
 		return
 	}
-	if n := len(l.spans); n > 0 && l.spans[n-1].Epoch == m.Epoch && l.spans[n-1].To+1 == m.Seq {
-		l.spans[n-1].To++
+	if l.restart != nil && m.Epoch == l.restart.Epoch {
+		l.restart.LeftOut = withNumber(l.restart.LeftOut, m)
 		return
 	}
-	l.spans = last(append(l.spans, device.Span{Epoch: m.Epoch, From: m.Seq, To: m.Seq}), keptSpans)
+	l.spans = withNumber(l.spans, m)
+}
+
+func withNumber(spans []device.Span, m device.Message) []device.Span {
+	if n := len(spans); n > 0 && spans[n-1].Epoch == m.Epoch && spans[n-1].To+1 == m.Seq {
+		spans[n-1].To++
+		return spans
+	}
+	return last(append(spans, device.Span{Epoch: m.Epoch, From: m.Seq, To: m.Seq}), keptSpans)
 }
 
 // last keeps the last n of a list, in place.
@@ -317,16 +292,20 @@ func last[T any](list []T, n int) []T {
 	return list
 }
 
-// takeLeftOut returns what was left out, for the message that is delivered next.
-func (d *deviceState) takeLeftOut() *device.LeftOut {
+// takeLeftOut returns what was left out, and the restart of the numbering since, for
+// the message that is delivered next.
+func (d *deviceState) takeLeftOut() (*device.LeftOut, *device.Restart) {
 	l := d.leftOut
 	if l == nil {
-		return nil
+		return nil, nil
 	}
 	d.leftOut = nil
-	out := &device.LeftOut{Spans: l.spans, Sent: l.sent}
+	var out *device.LeftOut
+	if len(l.spans)+len(l.digests) > 0 {
+		out = &device.LeftOut{Spans: l.spans, Sent: l.sent}
+	}
 	for _, sum := range l.digests {
 		out.Digests = append(out.Digests, fmt.Sprintf("%016x", sum))
 	}
-	return out
+	return out, l.restart
 }

@@ -47,10 +47,20 @@ type modelSet struct {
 	// The shortest of them; zeros: none of them watches for silence.
 	silentAfter, tolerance time.Duration
 	members                members // that any of them looks at
+	// One of them uses the events that the workflow makes of numbers that fall.
+	restarted, late bool
 }
 
 func newModelSet(start Model, possible []Model) *modelSet {
-	set := &modelSet{start: start, possible: possible, members: membersOf(possible)}
+	uses := func(event string) bool {
+		return slices.ContainsFunc(possible, func(m Model) bool {
+			return m.Relevant(device.Message{Channel: device.ChannelSystem, Name: event})
+		})
+	}
+	set := &modelSet{
+		start: start, possible: possible, members: membersOf(possible),
+		restarted: uses(device.EventSequenceRestarted), late: uses(device.EventSequenceLate),
+	}
 	for _, m := range possible {
 		silentAfter, tolerance := m.Liveness()
 		if silentAfter > 0 && (set.silentAfter == 0 || silentAfter < set.silentAfter) {

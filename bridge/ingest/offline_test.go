@@ -38,7 +38,8 @@ func TestABirthBeginsANumberingForGaps(t *testing.T) {
 		m   device.Message
 		gap bool
 	}{{birth(4), false}, {reading(5), false}, {birth(1), false}, {reading(2), false}, {reading(4), true}} {
-		if s.before(step.m) && i != 2 {
+		s.restart(step.m)
+		if s.before(step.m) {
 			t.Errorf("message %d is before all that is known", i)
 		}
 		if _, gap := s.gap(step.m); gap != step.gap {

@@ -45,7 +45,7 @@ func (c *core) decideOn(d *deviceState, s *filterState, lane uint32, r *wire.Rec
 // completed is a message as far as it is needed after the decision about it.
 func (c *core) completed(d *deviceState, r *wire.Received, next decision) device.Message {
 	switch {
-	case next.deliver || c.explains(d, &r.Message, next):
+	case next.deliver || next.tooLate || c.explains(d, &r.Message, next): // one that is too late may be held
 		r.Complete()
 	case next.settled:
 		r.Identify()

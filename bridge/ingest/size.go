@@ -11,7 +11,7 @@ const envelopeSize = 200
 // messageSize is an upper bound of the length of a message in JSON, cheaper
 // than writing it.
 func messageSize(m device.Message) int {
-	return envelopeSize + len(m.Name) + len(m.Digest) + jsonsize.Value(m.Data) + leftOutSize(m.LeftOut) + requestSize(m.Twin) + faultsSize(m.Faults)
+	return envelopeSize + len(m.Name) + len(m.Digest) + jsonsize.Value(m.Data) + leftOutSize(m.LeftOut) + restartSize(m.Restart) + requestSize(m.Twin) + faultsSize(m.Faults)
 }
 
 // requestSize counts base64 for the payload.
@@ -28,6 +28,13 @@ func faultsSize(faults []device.Fault) int {
 		size += 170 + jsonsize.String(f.Topic) + jsonsize.String(f.Detail) + jsonsize.String(f.Value)
 	}
 	return size
+}
+
+func restartSize(r *device.Restart) int {
+	if r == nil {
+		return 0
+	}
+	return 150 + 90*len(r.LeftOut)
 }
 
 func leftOutSize(l *device.LeftOut) int {

@@ -62,6 +62,10 @@ func TestSizeIsAnUpperBound(t *testing.T) {
 				Spans:   []device.Span{{Epoch: 1<<63 - 1, From: 1<<64 - 1, To: 1<<64 - 1}, {Epoch: 1<<63 - 1, From: 1<<64 - 1, To: 1<<64 - 1}},
 				Digests: []string{"0123456789abcdef", "0123456789abcdef"},
 			},
+			Restart: &device.Restart{
+				Epoch: 1<<63 - 1, Seq: 1<<64 - 1, LastEpoch: 1<<63 - 1, LastSeq: 1<<64 - 1,
+				LeftOut: []device.Span{{Epoch: 1<<63 - 1, From: 1<<64 - 1, To: 1<<64 - 1}},
+			},
 		}
 		text, err := json.Marshal(m)
 		if err != nil {

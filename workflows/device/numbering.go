@@ -1,9 +1,7 @@
 package device
 
 import (
-	"encoding/json"
 	"fmt"
-	"hash/fnv"
 	"slices"
 	"time"
 
@@ -91,12 +89,23 @@ func (d *Delivery) Receive(m device.Message) (verdict, *restart, []device.Messag
 	if m.Seq == 0 {
 		return d.Admit(m), nil, nil
 	}
-	if m.LeftOut != nil {
+	begun := d.begun(m)
+	switch {
+	case m.LeftOut == nil:
+	case begun:
+		d.omitPast(*m.LeftOut, m.Epoch)
+	default:
 		d.omit(*m.LeftOut, m.Topic())
 	}
 	p := printOf(m)
 	if d.explained(m, p) {
 		return d.count(duplicate), nil, nil
+	}
+	switch {
+	case begun:
+		d.omit(device.LeftOut{Spans: m.Restart.LeftOut}, m.Topic())
+	case d.announces(m):
+		return d.announced(m, p)
 	}
 	at := d.find(m.Epoch, m.Topic())
 	if at >= 0 && !d.PerTopic && !isBirth(m) && d.Epochs[at].otherTopic(m.Seq, p) {
@@ -104,6 +113,8 @@ func (d *Delivery) Receive(m device.Message) (verdict, *restart, []device.Messag
 		at = -1
 	}
 	switch {
+	case at < 0 && d.PerTopic && d.bornBefore(m, p):
+		return d.below(m, p, true)
 	case at < 0 && d.opens(m.Epoch):
 		d.begin(m.Epoch, m.Topic())
 		at = 0
@@ -142,14 +153,30 @@ func (d *Delivery) omit(l device.LeftOut, topic string) {
 			d.begin(s.Epoch, topic)
 			at = 0
 		}
-		if at < 0 || s.To < s.From {
-			continue
-		}
-		for n := min(s.To-s.From, windowSize-1) + 1; n > 0; n-- {
-			d.Epochs[at].note(device.Message{Seq: s.To - n + 1, Sent: l.Sent}, 0)
+		if at >= 0 {
+			d.Epochs[at].omit(s, l.Sent)
 		}
 	}
 	d.remember(l.Digests...)
+}
+
+// omitPast notes messages that were left out before a restart.
+func (d *Delivery) omitPast(l device.LeftOut, epoch int64) {
+	for _, s := range l.Spans {
+		if w := d.past(s.Epoch); w != nil && s.Epoch == epoch {
+			w.omit(s, l.Sent)
+		}
+	}
+	d.remember(l.Digests...)
+}
+
+func (w *Window) omit(s device.Span, sent time.Time) {
+	if s.To < s.From {
+		return
+	}
+	for n := min(s.To-s.From, windowSize-1) + 1; n > 0; n-- {
+		w.note(device.Message{Seq: s.To - n + 1, Sent: sent}, 0)
+	}
 }
 
 // newest is the highest epoch that is known.
@@ -179,7 +206,10 @@ func (d *Delivery) below(m device.Message, p uint32, certain bool) (verdict, *re
 	if len(held) > 0 {
 		first = held[0]
 	}
-	r := &restart{epoch: m.Epoch, seq: first.Seq, lastEpoch: d.Epochs[0].Epoch, lastSeq: d.Epochs[0].Highest}
+	r := &restart{epoch: m.Epoch, seq: first.Seq}
+	if len(d.Epochs) > 0 {
+		r.lastEpoch, r.lastSeq = d.Epochs[0].Epoch, d.Epochs[0].Highest
+	}
 	for i := range d.Epochs { // of one topic alone only if that is what shows it
 		w := &d.Epochs[i]
 		w.Past = w.Past || w.Epoch == m.Epoch && (!d.PerTopic || isBirth(m) || w.Topic == m.Topic())
@@ -214,23 +244,85 @@ func (d *Delivery) suspect(m device.Message) bool {
 	return false
 }
 
+// announces reports whether the bridge saw that the numbering was restarted, and that
+// is not known yet.
+func (d *Delivery) announces(m device.Message) bool {
+	if m.Restart == nil || m.Restart.Epoch != m.Epoch || m.Redelivered || d.PerTopic {
+		return false
+	}
+	at := d.find(m.Epoch, "")
+	if at < 0 {
+		return len(d.Epochs) == 0 || m.Epoch < d.newest()
+	}
+	if m.Epoch < d.newest() { // a straggler
+		return false
+	}
+	return m.Sent.IsZero() || m.Sent.After(d.Epochs[at].Sent)
+}
+
+// begun reports whether a restart that the bridge announces was known before.
+func (d *Delivery) begun(m device.Message) bool {
+	if m.Restart == nil || m.Restart.Epoch != m.Epoch || d.PerTopic {
+		return false
+	}
+	at := d.find(m.Epoch, "")
+	return at >= 0 && d.Epochs[at].Highest <= m.Seq && d.past(m.Epoch) != nil
+}
+
+// past is the window of an epoch before its last restart, nil: there is none.
+func (d *Delivery) past(epoch int64) *Window {
+	at := slices.IndexFunc(d.Epochs, func(w Window) bool { return w.Past && w.Epoch == epoch })
+	if at < 0 {
+		return nil
+	}
+	return &d.Epochs[at]
+}
+
+// announced begins the numbering that the bridge announces.
+func (d *Delivery) announced(m device.Message, p uint32) (verdict, *restart, []device.Message) {
+	v, r, held := d.below(m, p, true)
+	d.omit(device.LeftOut{Spans: m.Restart.LeftOut}, m.Topic())
+	r.seq, r.lastEpoch, r.lastSeq = m.Restart.Seq, m.Restart.LastEpoch, m.Restart.LastSeq
+	return v, r, held
+}
+
+// bornBefore reports that a birth has the number of one from before the device was
+// known to number each topic separately.
+func (d *Delivery) bornBefore(m device.Message, p uint32) bool {
+	return isBirth(m) && !m.Redelivered && slices.ContainsFunc(d.Epochs, func(w Window) bool {
+		known := w.printAt(m.Seq)
+		return w.Epoch == m.Epoch && w.Topic == "" && !w.Past && known != 0 && known>>24 == p>>24
+	})
+}
+
 // explained reports whether a message is known to be a repetition. After a restart
 // the windows before have equal messages too, so that it takes the broker's word, or the
 // device's time, to take one for theirs.
 func (d *Delivery) explained(m device.Message, p uint32) bool {
-	current := true // the newest window of the epoch
+	current := d.find(m.Epoch, m.Topic())
 	for i := range d.Epochs {
 		w := &d.Epochs[i]
 		if w.Epoch != m.Epoch {
 			continue
 		}
 		dated := m.Redelivered || !m.Sent.IsZero()
-		if w.printAt(m.Seq) == p && (dated || current && (!isBirth(m) || m.Epoch > 0)) {
+		if w.printAt(m.Seq) == p && (dated || !w.Past && (!isBirth(m) || m.Epoch > 0)) {
 			return true
 		}
-		current = false
+		if w.Past && m.Redelivered && w.leftOut(m) && current >= 0 && m.Seq > d.Epochs[current].Highest+1 {
+			return true
+		}
 	}
 	return false
+}
+
+// leftOut reports that the number was left out, as far as it is known, and that the
+// device did not send the message later than all of the window. After a restart, a
+// message that the broker delivers again is then one of before, unless it is the next
+// of the new numbering.
+func (w *Window) leftOut(m device.Message) bool {
+	seen := m.Seq <= w.Highest && w.Highest-m.Seq < windowSize && w.Seen.has(w.Highest-m.Seq)
+	return seen && w.printAt(m.Seq) == 0 && (m.Sent.IsZero() || !m.Sent.After(w.Sent))
 }
 
 // begin opens a window that is the newest from now on.
@@ -253,76 +345,4 @@ func (d *Delivery) count(v verdict) verdict {
 	}
 	d.Applied++
 	return v
-}
-
-// unseen reports whether the window does not have the number, and could have it.
-func (w *Window) unseen(seq uint64) bool {
-	return seq > w.Highest || w.Highest-seq < windowSize && !w.Seen.has(w.Highest-seq)
-}
-
-// disproves reports that a message whose number was seen is not the one that was
-// seen: a birth, another content, or sent later than all of them.
-func (w *Window) disproves(m device.Message, p uint32) bool {
-	known := w.printAt(m.Seq)
-	return isBirth(m) || known != 0 && known>>24 == p>>24 && known != p || !m.Sent.IsZero() && !w.Sent.IsZero() && m.Sent.After(w.Sent)
-}
-
-func (w *Window) printAt(seq uint64) uint32 {
-	if seq > w.Highest || w.Highest-seq >= uint64(len(w.Prints)) {
-		return 0
-	}
-	return w.Prints[w.Highest-seq]
-}
-
-// note admits a message and keeps its print.
-func (w *Window) note(m device.Message, p uint32) verdict {
-	before := w.Highest
-	v := w.admit(m.Seq)
-	if v == duplicate {
-		return v
-	}
-	if m.Sent.After(w.Sent) {
-		w.Sent = m.Sent
-	}
-	if v == fresh {
-		w.shiftPrints(m.Seq - before)
-	}
-	if back := w.Highest - m.Seq; back < keptPrints {
-		for uint64(len(w.Prints)) <= back {
-			w.Prints = append(w.Prints, 0)
-		}
-		w.Prints[back] = p
-	}
-	return v
-}
-
-func (w *Window) shiftPrints(n uint64) {
-	if n >= keptPrints {
-		w.Prints = nil
-		return
-	}
-	moved := append(make([]uint32, n), w.Prints...)
-	w.Prints = moved[:min(len(moved), keptPrints)]
-}
-
-// isBirth reports whether a device begins to talk with the message.
-func isBirth(m device.Message) bool { return m.Channel == device.ChannelStatus && m.Alive() }
-
-// otherTopic reports that the number was seen on another topic.
-func (w *Window) otherTopic(seq uint64, p uint32) bool {
-	known := w.printAt(seq)
-	return known != 0 && known>>24 != p>>24
-}
-
-// printOf is a hash of what a message says, never 0: 8 bits of its topic, 24 of its
-// content.
-func printOf(m device.Message) uint32 {
-	topic := fnv.New32a()
-	fmt.Fprint(topic, m.Topic())
-	h := fnv.New32a()
-	fmt.Fprintf(h, "%s\n", m.Sent.UTC().Format(time.RFC3339Nano))
-	if err := json.NewEncoder(h).Encode(m.Data); err != nil {
-		return topic.Sum32()<<24 | 1 // it came as JSON
-	}
-	return topic.Sum32()<<24 | max(1, h.Sum32()>>8)
 }

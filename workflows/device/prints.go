@@ -1,0 +1,82 @@
+package device
+
+import (
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"devicetwin/device"
+)
+
+// unseen reports whether the window does not have the number, and could have it.
+func (w *Window) unseen(seq uint64) bool {
+	return seq > w.Highest || w.Highest-seq < windowSize && !w.Seen.has(w.Highest-seq)
+}
+
+// disproves reports that a message whose number was seen is not the one that was
+// seen: a birth, another content, or sent later than all of them.
+func (w *Window) disproves(m device.Message, p uint32) bool {
+	known := w.printAt(m.Seq)
+	return isBirth(m) || known != 0 && known>>24 == p>>24 && known != p || !m.Sent.IsZero() && !w.Sent.IsZero() && m.Sent.After(w.Sent)
+}
+
+func (w *Window) printAt(seq uint64) uint32 {
+	if seq > w.Highest || w.Highest-seq >= uint64(len(w.Prints)) {
+		return 0
+	}
+	return w.Prints[w.Highest-seq]
+}
+
+// note admits a message and keeps its print.
+func (w *Window) note(m device.Message, p uint32) verdict {
+	before := w.Highest
+	v := w.admit(m.Seq)
+	if v == duplicate {
+		return v
+	}
+	if m.Sent.After(w.Sent) {
+		w.Sent = m.Sent
+	}
+	if v == fresh {
+		w.shiftPrints(m.Seq - before)
+	}
+	if back := w.Highest - m.Seq; back < keptPrints {
+		for uint64(len(w.Prints)) <= back {
+			w.Prints = append(w.Prints, 0)
+		}
+		w.Prints[back] = p
+	}
+	return v
+}
+
+func (w *Window) shiftPrints(n uint64) {
+	if n >= keptPrints {
+		w.Prints = nil
+		return
+	}
+	moved := append(make([]uint32, n), w.Prints...)
+	w.Prints = moved[:min(len(moved), keptPrints)]
+}
+
+// isBirth reports whether a device begins to talk with the message.
+func isBirth(m device.Message) bool { return m.Channel == device.ChannelStatus && m.Alive() }
+
+// otherTopic reports that the number was seen on another topic.
+func (w *Window) otherTopic(seq uint64, p uint32) bool {
+	known := w.printAt(seq)
+	return known != 0 && known>>24 != p>>24
+}
+
+// printOf is a hash of what a message says, never 0: 8 bits of its topic, 24 of its
+// content.
+func printOf(m device.Message) uint32 {
+	topic := fnv.New32a()
+	fmt.Fprint(topic, m.Topic())
+	h := fnv.New32a()
+	fmt.Fprintf(h, "%s\n", m.Sent.UTC().Format(time.RFC3339Nano))
+	if err := json.NewEncoder(h).Encode(m.Data); err != nil {
+		return topic.Sum32()<<24 | 1 // it came as JSON
+	}
+	return topic.Sum32()<<24 | max(1, h.Sum32()>>8)
+}

@@ -115,7 +115,7 @@ func TestEventsOfNumbersNeedTheirMessages(t *testing.T) {
 		return strings.Replace(tank, "initial: cool", "on: {"+event+": {actions: [{log: \"'x'\"}]}}\ninitial: cool", 1)
 	}
 	for model, want := range map[string]string{
-		tank:                               "",
+		tank:                                "",
 		with(device.EventSequenceRestarted): "3 restarted {Epoch:0 Seq:1 LastEpoch:0 LastSeq:9 LeftOut:[]}",
 		with(device.EventSequenceLate):      "6, 6, 1, 2",
 	} {

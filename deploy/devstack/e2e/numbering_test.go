@@ -9,6 +9,7 @@ import (
 
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/device"
+	"devicetwin/service"
 	"devicetwin/twin/command"
 	deviceworkflow "devicetwin/workflows/device"
 )
@@ -45,7 +46,7 @@ func (s *system) expectFigures(t *testing.T, id device.ID, alarms, restarts floa
 // with an epoch that falls back, with neither, and with one counter per topic. None of
 // their alarms is lost, and none of them is silent while it publishes.
 func TestNumberingsThatBeginAgainCount(t *testing.T) {
-	s := startSystemRunning(t, alarmsModel, stack.Options{}, nil, 1000)
+	s := startSystemWriting(t, stack.Options{}, nil, 1000, func(c *service.Config) { c.Model.Model = alarmsModel })
 	d := connect(t, s.MQTT.URL(), "numberings")
 	say := func(id, topic, format string, epoch, seq int) {
 		d.publish("devices/"+id+"/"+topic, fmt.Sprintf(format, epoch, seq))

@@ -49,12 +49,6 @@ func startSystemOn(t *testing.T, o stack.Options, runEvents int) *system {
 // stack, which is left out then, and with other settings.
 func startSystemWriting(t *testing.T, o stack.Options, influx *influxTarget, runEvents int, change ...func(*service.Config)) *system {
 	t.Helper()
-	return startSystemRunning(t, pumpModel, o, influx, runEvents)
-}
-
-// startSystemRunning is startSystemWriting with another model.
-func startSystemRunning(t *testing.T, model string, o stack.Options, influx *influxTarget, runEvents int) *system {
-	t.Helper()
 	dir := t.TempDir()
 	store, err := credentials.Open(dir)
 	if err != nil {
@@ -73,7 +67,7 @@ func startSystemRunning(t *testing.T, model string, o stack.Options, influx *inf
 	config := service.DefaultConfig()
 	config.MQTT.URL, config.Temporal.Address, config.Temporal.Namespace = []string{s.MQTT.URL()}, s.Temporal.Addr(), stack.Namespace
 	config.Influx.InfluxServer = influx.InfluxServer
-	config.Model.Model, config.HTTP.Listen, config.API.Listen = model, "127.0.0.1:0", "127.0.0.1:0"
+	config.Model.Model, config.HTTP.Listen, config.API.Listen = pumpModel, "127.0.0.1:0", "127.0.0.1:0"
 	config.Bridge.ID, config.Bridge.QuotaRate = "e2e", 0 // tests send as fast as they can
 	config.Worker.Credentials, config.Worker.RunEvents, config.Worker.CountEvery = dir, runEvents, 2*time.Second
 	for _, c := range change {

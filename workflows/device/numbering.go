@@ -87,6 +87,10 @@ func (d *run) restarted(m device.Message, r restart) {
 // that were taken for duplicates until then.
 func (d *Delivery) Receive(m device.Message) (verdict, *restart, []device.Message) {
 	if m.Seq == 0 {
+		if m.LeftOut != nil { // of messages with a number
+			d.omit(*m.LeftOut, m.Topic())
+			m.LeftOut = nil
+		}
 		return d.Admit(m), nil, nil
 	}
 	begun := d.begun(m)

@@ -117,6 +117,28 @@ func TestACopyOfALeftOutMessageIsNoRestart(t *testing.T) {
 	}
 }
 
+// What was left out may be reported by a message without a number, such as a last
+// will: the prints of the numbers before must stay theirs.
+func TestLeftOutBeforeAMessageWithoutNumber(t *testing.T) {
+	reading := func(seq uint64) device.Message {
+		return device.Message{Channel: device.ChannelTelemetry, Seq: seq, Data: map[string]any{"t": float64(seq)}}
+	}
+	var d Delivery
+	for seq := uint64(1); seq <= 4; seq++ {
+		d.Receive(reading(seq))
+	}
+	will := device.Message{Channel: device.ChannelStatus, Data: map[string]any{"status": device.Offline}, Digest: "w",
+		LeftOut: &device.LeftOut{Spans: []device.Span{{From: 5, To: 7}}}}
+	if v, _, _ := d.Receive(will); v != fresh {
+		t.Errorf("the will: verdict %d", v)
+	}
+	for seq := uint64(2); seq <= 7; seq++ { // copies, without the broker's word
+		if v, begun, _ := d.Receive(reading(seq)); v != duplicate || begun != nil {
+			t.Errorf("number %d: verdict %d, restart %v", seq, v, begun)
+		}
+	}
+}
+
 func TestRestartIsReported(t *testing.T) {
 	h := newTwinHarness(t, obeyingModel, 0)
 	boot := status("boot")

@@ -97,7 +97,7 @@ func outgoingCommand(c command.Command) Outgoing {
 }
 
 // nextDeadline is when something happens without a message: in the model, to a
-// command, or to a change of desired properties.
+// command, to a change of desired properties, or to faults that wait.
 func (d *run) nextDeadline() (at time.Time, ok bool) {
 	at, ok = d.model.NextDeadline(d.state.Snapshot)
 	if t, has := d.state.Commands.Deadline(); has && (!ok || t.Before(at)) {
@@ -107,6 +107,9 @@ func (d *run) nextDeadline() (at time.Time, ok bool) {
 		if !ok || c.Due.Before(at) {
 			at, ok = c.Due, true
 		}
+	}
+	if t, has := d.faultsDue(); has && (!ok || t.Before(at)) {
+		at, ok = t, true
 	}
 	return at, ok
 }

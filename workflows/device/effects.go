@@ -87,7 +87,7 @@ func (d *run) carryOut(ctx workflow.Context) {
 	}
 	messages = append(messages, d.dispatch(ctx)...)
 	messages = append(messages, d.currentDocuments(workflow.Now(ctx))...)
-	points := d.withAsides(messages, d.points)
+	points := d.withAsides(workflow.Now(ctx), messages, d.points)
 	d.points = nil
 	d.emit(ctx, messages, points)
 	d.writeAttributes(ctx)

@@ -7,6 +7,7 @@ import (
 
 	"devicetwin/device"
 	"devicetwin/devicefsm"
+	"devicetwin/internal/measure"
 )
 
 func TestFaultsReachTheStateOfTheDevice(t *testing.T) {
@@ -88,5 +89,38 @@ states: {up: {on: {device.silent: down}}, down: {}}
 	view := h.runUntil(75 * time.Second)
 	if view.ReportCount != 6 || view.StateName != "down" || !view.Seen.Equal(seen) {
 		t.Errorf("%d reports, state %s, seen %v, want 6, down, %v", view.ReportCount, view.StateName, view.Seen, seen)
+	}
+}
+
+// Faults do not wait for a transition, and cost at most one emission a minute.
+func TestFaultsLeaveWithoutATransition(t *testing.T) {
+	model, err := devicefsm.Load("m.yaml", []byte("model: m\ninitial: a\nstates: {a: {}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newHarnessFor(t, model, 0)
+	start := h.Now()
+	fault := func(after time.Duration, detail string) {
+		at := start.Add(after)
+		h.at(after, device.Message{
+			Channel: device.ChannelSystem, Name: device.MessageFault, Time: at,
+			Faults: []device.Fault{{At: at, Topic: "telemetry", Reason: device.FaultTime, Detail: detail, Value: `"x"`}},
+		})
+	}
+	for i, detail := range []string{"a", "b", "b", "c"} {
+		fault(time.Duration(i+1)*time.Second, detail)
+	}
+	counts := map[time.Duration]int{}
+	for _, after := range []time.Duration{1500 * time.Millisecond, 50 * time.Second, 70 * time.Second} {
+		h.RegisterDelayedCallback(func() { counts[after] = h.world.count(measure.DeviceFaults) }, after)
+	}
+	h.runUntil(80 * time.Second)
+	if counts[1500*time.Millisecond] != 1 || counts[50*time.Second] != 1 || counts[70*time.Second] != 3 {
+		t.Errorf("points by time: %v, want 1, 1, 3", counts)
+	}
+	p := h.world.last(measure.DeviceFaults)
+	want := "map[device:" + p.Tags[measure.TagDevice] + " model:m reason:time] map[count:1 text:c topic:telemetry value:\"x\"]"
+	if got := fmt.Sprint(p.Tags, p.Fields); got != want {
+		t.Errorf("last point %s, want %s", got, want)
 	}
 }

@@ -21,15 +21,18 @@ func (d *run) aside(p Point) {
 	d.state.Asides = d.state.Asides[max(0, len(d.state.Asides)-keptAsides):]
 }
 
-// withAsides adds the points that wait to those of transitions, if anything
-// leaves.
-func (d *run) withAsides(messages []Outgoing, points []Point) []Point {
+// withAsides adds the points that wait to those of transitions, if anything leaves, or
+// if it is time for faults to leave alone.
+func (d *run) withAsides(now time.Time, messages []Outgoing, points []Point) []Point {
 	if len(messages) == 0 && len(points) == 0 {
-		return nil
+		if due, ok := d.faultsDue(); !ok || due.After(now) {
+			return nil
+		}
+		d.state.FaultsLeft = now
 	}
 	points = append(points, d.state.Asides...)
 	d.state.Asides = nil
-	return points
+	return append(points, d.takeFaultPoints()...)
 }
 
 // tags are those of every point of this device, and the given ones, in pairs.

@@ -91,6 +91,10 @@ type State struct {
 	// ReportCount counts all of them.
 	Reports     []device.Fault `json:"reports,omitempty"`
 	ReportCount uint64         `json:"report_count,omitempty"`
+	// FaultPoints are those of them that have not left for InfluxDB, and FaultsLeft is
+	// when some left last without anything else.
+	FaultPoints []FaultPoint `json:"fault_points,omitempty"`
+	FaultsLeft  time.Time    `json:"faults_left,omitzero"`
 
 	// Twins are the device's shadows, by name; the classic one has none.
 	Twins []Shadow `json:"twins,omitempty"`

@@ -94,10 +94,32 @@ func showFaults(t *testing.T, s *system) {
 	if len(shown.Reports) != len(made) || shown.ReportCount != uint64(len(made)) || t.Failed() {
 		t.Errorf("%d faults for %d:\n%+v", shown.ReportCount, len(made), shown.Reports)
 	}
+	keptFaults(t, s, made)
 	// What only the workflow finds is not the bridge's to count.
 	want := []string{"expression", "point", "refused", "time", "too_many_fields", "unknown_event", "unknown_model"}
 	if n := faultsCounted(s); !slices.Equal(slices.Sorted(maps.Keys(n)), want) {
 		t.Errorf("counted %v, want one of each of %q", n, want)
+	}
+}
+
+// keptFaults expects a point of each fault that was made, with its reason as a tag.
+func keptFaults(t *testing.T, s *system, made []aFault) {
+	t.Helper()
+	var want []string
+	for _, f := range made {
+		want = append(want, string(f.want.Reason)+" "+f.topic)
+	}
+	slices.Sort(want)
+	var got []string
+	eventually(t, "a point of each fault", func(context.Context) bool {
+		got = nil
+		for _, row := range s.influx.query(t, `SELECT "reason", "topic", "value", "text", "count" FROM "device_faults" WHERE "device" = 'pump-1'`) {
+			got = append(got, fmt.Sprint(row[1], " ", row[2]))
+		}
+		return len(got) >= len(want)
+	})
+	if slices.Sort(got); !slices.Equal(got, want) {
+		t.Errorf("points of faults %q, want %q", got, want)
 	}
 }
 

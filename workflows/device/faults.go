@@ -33,7 +33,7 @@ func (d *run) report(f device.Fault) {
 			return
 		}
 	}
-	// Points of one reason and one millisecond are apart by how many there were before.
+	// How many there were before separates points of one reason and one millisecond.
 	d.state.FaultPoints = append(d.state.FaultPoints, FaultPoint{f, int(d.state.ReportCount % 1_000_000)})
 	d.state.FaultPoints = d.state.FaultPoints[max(0, len(d.state.FaultPoints)-keptFaultPoints):]
 }

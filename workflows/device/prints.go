@@ -2,7 +2,6 @@ package device
 
 import (
 	"encoding/json"
-	"fmt"
 	"hash/fnv"
 	"time"
 
@@ -71,12 +70,13 @@ func (w *Window) otherTopic(seq uint64, p uint32) bool {
 // printOf is a hash of what a message says, never 0: 8 bits of its topic, 24 of its
 // content.
 func printOf(m device.Message) uint32 {
-	topic := fnv.New32a()
-	fmt.Fprint(topic, m.Topic())
-	h := fnv.New32a()
-	fmt.Fprintf(h, "%s\n", m.Sent.UTC().Format(time.RFC3339Nano))
-	if err := json.NewEncoder(h).Encode(m.Data); err != nil {
+	topic, content := fnv.New32a(), fnv.New32a()
+	_, _ = topic.Write([]byte(m.Topic())) // a hash takes everything
+	_, _ = content.Write(m.Sent.UTC().AppendFormat(nil, time.RFC3339Nano))
+	raw, err := json.Marshal(m.Data)
+	if err != nil {
 		return topic.Sum32()<<24 | 1 // it came as JSON
 	}
-	return topic.Sum32()<<24 | max(1, h.Sum32()>>8)
+	_, _ = content.Write(raw)
+	return topic.Sum32()<<24 | max(1, content.Sum32()>>8)
 }

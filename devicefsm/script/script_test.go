@@ -224,7 +224,7 @@ func TestFaultsOfMessages(t *testing.T) {
 }
 
 func TestFaultsOfOneLineAreBounded(t *testing.T) {
-	s := parse(t, "faults.script", []byte("test t\n  state idle\n0s telemetry {}\n  fault when\n+1s x2000 telemetry {temp: a}\n"))
+	s := parse(t, "faults.script", []byte("test t\n  state idle\n0s telemetry {temp: b}\n  fault when\n+1s x2000 telemetry {temp: a}\n"))
 	r := s.Run(loadModel(t, "testdata/faults.yaml"))
 	if text := r.String(); len(r.Failures) != 1 || len(text) > 2000 || !strings.Contains(text, "more than 1000 matches, actions and faults on one line") {
 		t.Errorf("%d failures, %d bytes: %.2000s", len(r.Failures), len(text), text)

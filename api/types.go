@@ -116,6 +116,14 @@ type Command struct {
 	Expires *time.Time           `json:"expires,omitempty" doc:"When its time to live ends."`
 	Result  any                  `json:"result,omitempty" doc:"The device's result."`
 	Reason  string               `json:"reason,omitempty" doc:"Why it failed, was rejected, or ended otherwise."`
+	Late    *LateAck             `json:"late,omitempty" doc:"What the device said after the command had ended; its status stays."`
+}
+
+// LateAck is an acknowledgement of a command that had ended.
+type LateAck struct {
+	Status device.CommandStatus `json:"status" enum:"accepted,succeeded,failed,rejected" doc:"Status that the device gave."`
+	At     time.Time            `json:"at" doc:"When it arrived."`
+	Reason string               `json:"reason,omitempty" doc:"Reason that the device gave."`
 }
 
 // Why explains why a device is in its state: the last transitions, the newest first.

@@ -152,6 +152,9 @@ func shownCommand(c command.Command) api.Command {
 	if len(c.Data) > 0 && c.Data[0] == '{' {
 		out.Data = api.Object(c.Data)
 	}
+	if c.Late != nil {
+		out.Late = &api.LateAck{Status: c.Late.Status, At: c.Late.At.UTC(), Reason: c.Late.Reason}
+	}
 	return out
 }
 

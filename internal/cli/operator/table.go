@@ -137,8 +137,22 @@ func commandTable(w io.Writer, commands []api.Command) {
 		if c.Created != nil {
 			created = clock(*c.Created)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", c.ID, c.Name, c.Status, created, orNone(c.By), orNone(printable(c.Reason)))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", c.ID, c.Name, c.Status, created, orNone(c.By), orNone(printable(reasonOf(c))))
 	}
+}
+
+// reasonOf is why a command ended as it did, and what the device said after that.
+func reasonOf(c api.Command) string {
+	if c.Late == nil {
+		return c.Reason
+	}
+	late := fmt.Sprintf("late: %s at %s", c.Late.Status, clock(c.Late.At))
+	for _, text := range []string{c.Late.Reason, c.Reason} {
+		if text != "" {
+			late += "; " + text
+		}
+	}
+	return late
 }
 
 // clock is a time as people compare it.

@@ -44,3 +44,15 @@ func TestFaultsOfADevice(t *testing.T) {
 		t.Errorf("%d older ones, want 8 of 12, for there are ten lines:\n%s", n, text)
 	}
 }
+
+func TestLateAnswersAreInTheTableOfCommands(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	var out strings.Builder
+	commandTable(&out, []api.Command{{
+		ID: "c-1", Name: "reboot", Status: device.CommandExpired, Reason: "no answer in 1m",
+		Late: &api.LateAck{Status: device.CommandSucceeded, At: at, Reason: "done"},
+	}})
+	if want := "c-1\treboot\texpired\t-\t-\tlate: succeeded at 2026-03-01 12:00:00Z; done; no answer in 1m\n"; !strings.HasSuffix(out.String(), want) {
+		t.Errorf("%q, want %q", out.String(), want)
+	}
+}

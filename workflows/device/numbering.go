@@ -126,7 +126,7 @@ func (d *Delivery) Receive(m device.Message) (verdict, *restart, []device.Messag
 		return d.below(m, p, isBirth(m))
 	case !d.Epochs[at].unseen(m.Seq):
 		return d.below(m, p, d.Epochs[at].disproves(m, p))
-	case isBirth(m) && d.Epochs[at].Epoch == d.Epochs[0].Epoch && m.Seq <= d.Epochs[at].Highest:
+	case isBirth(m) && d.Epochs[at].Epoch == d.Epochs[0].Epoch && m.Seq <= d.Epochs[at].Highest && (!d.Epochs[at].dated(m) || d.Epochs[at].later(m)):
 		return d.below(m, p, true)
 	}
 	if at == 0 { // one of the numbering before interrupts no run

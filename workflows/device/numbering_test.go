@@ -117,6 +117,28 @@ func TestACopyOfALeftOutMessageIsNoRestart(t *testing.T) {
 	}
 }
 
+// A copy of a birth may come when so much was said since that nothing is kept of it.
+func TestALateCopyOfABirthIsNoRestart(t *testing.T) {
+	for _, dated := range []bool{false, true} {
+		birth := status("boot")
+		birth.Epoch, birth.Seq = 5, 3
+		var d Delivery
+		sent := func(m device.Message) device.Message {
+			if dated {
+				m.Sent = time.UnixMilli(int64(m.Seq) * 1000).UTC()
+			}
+			return m
+		}
+		d.Receive(sent(birth))
+		for seq := uint64(4); seq < 60; seq++ {
+			d.Receive(sent(numberedMessage{epoch: 5, seq: seq}.message()))
+		}
+		if v, begun, _ := d.Receive(sent(birth)); v != duplicate || begun != nil {
+			t.Errorf("dated %t: verdict %d, restart %v", dated, v, begun)
+		}
+	}
+}
+
 // What was left out may be reported by a message without a number, such as a last
 // will: the prints of the numbers before must stay theirs.
 func TestLeftOutBeforeAMessageWithoutNumber(t *testing.T) {

@@ -14,11 +14,24 @@ func (w *Window) unseen(seq uint64) bool {
 }
 
 // disproves reports that a message whose number was seen is not the one that was
-// seen: a birth, another content, or sent later than all of them.
+// seen: another content, sent later than all of them, or a birth that cannot be a copy.
+// A device that numbers its starts, or says when it was, sends no other birth of the
+// same epoch that is not later.
 func (w *Window) disproves(m device.Message, p uint32) bool {
 	known := w.printAt(m.Seq)
-	return isBirth(m) || known != 0 && known>>24 == p>>24 && known != p || !m.Sent.IsZero() && !w.Sent.IsZero() && m.Sent.After(w.Sent)
+	switch {
+	case known != 0 && known>>24 == p>>24 && known != p, w.later(m):
+		return true
+	case !isBirth(m):
+		return false
+	}
+	return known != 0 || !w.dated(m) && m.Epoch == 0
 }
+
+// dated reports whether the message can be compared with those seen by the device's
+// time, and later that it was sent after all of them.
+func (w *Window) dated(m device.Message) bool { return !m.Sent.IsZero() && !w.Sent.IsZero() }
+func (w *Window) later(m device.Message) bool { return w.dated(m) && m.Sent.After(w.Sent) }
 
 func (w *Window) printAt(seq uint64) uint32 {
 	if seq > w.Highest || w.Highest-seq >= uint64(len(w.Prints)) {

@@ -93,6 +93,7 @@ func TestInfluxDB(t *testing.T) {
 	do(i.RenameBucket(t.Context(), servers.InfluxBucket))
 	expect("with bucket", 204)
 	do(i.Pause())
+	time.Sleep(100 * time.Millisecond) // a signal stops threads one after the other
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	if got := write(ctx, "paused"); got != 0 {
 		t.Errorf("paused: status %d", got)

@@ -1,6 +1,9 @@
 package device
 
-import "time"
+import (
+	"time"
+	"unicode/utf8"
+)
 
 // Fault is something that a device sent and that had no effect, or not the effect
 // that was meant.
@@ -25,6 +28,38 @@ const (
 	MaxFaultDetail = 256
 	MaxFaultValue  = 128
 )
+
+// Clipped is the fault within its bounds.
+func (f Fault) Clipped() Fault {
+	f.Detail, f.Value = within(f.Detail, MaxFaultDetail), within(f.Value, MaxFaultValue)
+	return f
+}
+
+// AppendFault adds a fault to those before it. The same one again in a row only
+// counts, and takes the place of the one before.
+func AppendFault(list []Fault, f Fault) []Fault {
+	if n := len(list); n > 0 {
+		last := &list[n-1]
+		if last.Reason == f.Reason && last.Topic == f.Topic && last.Detail == f.Detail {
+			f.Count = max(1, f.Count) + max(1, last.Count)
+			*last = f
+			return list
+		}
+	}
+	return append(list, f)
+}
+
+// within is a string, or its beginning with an ellipsis, in at most so many bytes.
+func within(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	most -= len("…")
+	for most > 0 && !utf8.RuneStart(s[most]) {
+		most--
+	}
+	return s[:most] + "…"
+}
 
 // FaultReason says what was wrong, for figures.
 type FaultReason string

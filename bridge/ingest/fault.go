@@ -40,8 +40,7 @@ func (c *core) report(d *deviceState, f device.Fault) {
 		d.faults = new(faultLog)
 		c.faulty = append(c.faulty, d)
 	}
-	f.Detail, f.Value = clipped(f.Detail, device.MaxFaultDetail), clipped(f.Value, device.MaxFaultValue)
-	d.faults.add(f)
+	d.faults.add(f.Clipped())
 }
 
 // countFault counts a fault for the metric.
@@ -54,15 +53,7 @@ func (c *core) countFault(f device.Fault) {
 // add keeps a fault. The same one again in a row only counts, and so do older ones
 // of a reason that has newer ones, once there is no room.
 func (l *faultLog) add(f device.Fault) {
-	if n := len(l.held); n > 0 {
-		last := &l.held[n-1]
-		if last.Reason == f.Reason && last.Topic == f.Topic && last.Detail == f.Detail {
-			f.Count = max(1, f.Count) + max(1, last.Count)
-			*last = f
-			return
-		}
-	}
-	l.held = append(l.held, f)
+	l.held = device.AppendFault(l.held, f)
 	if len(l.held) > maxHeldFaults {
 		l.makeRoom()
 	}
@@ -223,16 +214,4 @@ func (c *core) reportRefused(d *deviceState, topic string, payload []byte, at ti
 // valueText is the beginning of a payload, as text.
 func valueText(payload []byte) string {
 	return strings.ToValidUTF8(string(payload[:min(len(payload), device.MaxFaultValue+utf8.UTFMax)]), "\ufffd")
-}
-
-// clipped is a string, or its beginning.
-func clipped(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	most -= len("…")
-	for most > 0 && !utf8.RuneStart(s[most]) {
-		most--
-	}
-	return s[:most] + "…"
 }

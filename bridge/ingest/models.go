@@ -210,9 +210,9 @@ func (c *core) learn(d *deviceState, m *device.Message) bool {
 		c.counts.UnknownModels.Add(1)
 		m.Faults = append(m.Faults, device.Fault{
 			Reason: device.FaultUnknownModel,
-			Detail: clipped(fmt.Sprintf("model %q is not loaded; there is %s", name, strings.Join(slices.Sorted(maps.Keys(c.models.named)), ", ")), device.MaxFaultDetail),
-			Value:  clipped(strconv.Quote(name), device.MaxFaultValue),
-		})
+			Detail: fmt.Sprintf("model %q is not loaded; there is %s", name, strings.Join(slices.Sorted(maps.Keys(c.models.named)), ", ")),
+			Value:  strconv.Quote(name),
+		}.Clipped())
 		set = c.models.unnamed
 	}
 	before := d.models

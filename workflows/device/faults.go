@@ -20,28 +20,13 @@ const (
 // report keeps a fault of what the device sent, or of the model, and makes a point
 // of it. The same one again in a row only counts, also in the point that waits.
 func (d *run) report(f device.Fault) {
+	f = f.Clipped()
 	d.state.report(f)
 	if !d.follows(rulesMessages) {
 		return
 	}
-	f.Detail, f.Value = clippedText(f.Detail, device.MaxFaultDetail), clippedText(f.Value, device.MaxFaultValue)
-	if n := len(d.state.FaultPoints); n > 0 {
-		last := &d.state.FaultPoints[n-1]
-		if last.Fault.Reason == f.Reason && last.Fault.Topic == f.Topic && last.Fault.Detail == f.Detail {
-			f.Count = max(1, f.Count) + max(1, last.Fault.Count)
-			last.Fault = f
-			return
-		}
-	}
-	// How many there were before separates points of one reason and one millisecond.
-	d.state.FaultPoints = append(d.state.FaultPoints, FaultPoint{f, int(d.state.ReportCount % 1_000_000)})
+	d.state.FaultPoints = device.AppendFault(d.state.FaultPoints, f)
 	d.state.FaultPoints = d.state.FaultPoints[max(0, len(d.state.FaultPoints)-keptFaultPoints):]
-}
-
-// FaultPoint is a fault whose point has not left.
-type FaultPoint struct {
-	Fault device.Fault `json:"fault"`
-	Index int          `json:"i"`
 }
 
 // faultsDue is when the points of faults leave if nothing else does before; ok is
@@ -50,20 +35,22 @@ func (d *run) faultsDue() (at time.Time, ok bool) {
 	return d.state.FaultsLeft.Add(faultsEvery), len(d.state.FaultPoints) > 0
 }
 
-// takeFaultPoints returns the points of the faults that wait.
+// takeFaultPoints returns the points of the faults that wait. How many there were
+// before separates those of one reason and one millisecond.
 func (d *run) takeFaultPoints() []Point {
 	var points []Point
-	for _, p := range d.state.FaultPoints {
-		fields := map[string]any{measure.Count: int64(max(1, p.Fault.Count)), measure.Text: p.Fault.Detail}
-		if p.Fault.Topic != "" {
-			fields[measure.FaultTopic] = p.Fault.Topic
+	last := len(d.state.FaultPoints) - 1
+	for i, f := range d.state.FaultPoints {
+		fields := map[string]any{measure.Count: int64(max(1, f.Count)), measure.Text: f.Detail}
+		if f.Topic != "" {
+			fields[measure.FaultTopic] = f.Topic
 		}
-		if p.Fault.Value != "" {
-			fields[measure.FaultValue] = p.Fault.Value
+		if f.Value != "" {
+			fields[measure.FaultValue] = f.Value
 		}
 		points = append(points, Point{
-			Measurement: measure.DeviceFaults, Tags: d.tags(measure.TagReason, string(p.Fault.Reason)),
-			Fields: fields, At: spreadTimestamps(p.Fault.At, p.Index),
+			Measurement: measure.DeviceFaults, Tags: d.tags(measure.TagReason, string(f.Reason)), Fields: fields,
+			At: spreadTimestamps(f.At, int((d.state.ReportCount-uint64(last-i))%1_000_000)),
 		})
 	}
 	d.state.FaultPoints = nil

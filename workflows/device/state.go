@@ -93,8 +93,8 @@ type State struct {
 	ReportCount uint64         `json:"report_count,omitempty"`
 	// FaultPoints are those of them that have not left for InfluxDB, and FaultsLeft is
 	// when some left last without anything else.
-	FaultPoints []FaultPoint `json:"fault_points,omitempty"`
-	FaultsLeft  time.Time    `json:"faults_left,omitzero"`
+	FaultPoints []device.Fault `json:"fault_points,omitempty"`
+	FaultsLeft  time.Time      `json:"faults_left,omitzero"`
 
 	// Twins are the device's shadows, by name; the classic one has none.
 	Twins []Shadow `json:"twins,omitempty"`
@@ -145,20 +145,11 @@ const keptFaults = 8
 // keptReports bounds Reports.
 const keptReports = 16
 
-// report keeps a fault of what the device sent. The same one again in a row only
-// counts.
+// report keeps a fault of what the device sent, within its bounds. The same one again
+// in a row only counts.
 func (s *State) report(f device.Fault) {
-	f.Detail, f.Value = clippedText(f.Detail, device.MaxFaultDetail), clippedText(f.Value, device.MaxFaultValue)
 	s.ReportCount += max(1, f.Count)
-	if n := len(s.Reports); n > 0 {
-		last := &s.Reports[n-1]
-		if last.Reason == f.Reason && last.Topic == f.Topic && last.Detail == f.Detail {
-			f.Count = max(1, f.Count) + max(1, last.Count)
-			*last = f
-			return
-		}
-	}
-	kept := append(slices.Clone(s.Reports), f)
+	kept := device.AppendFault(slices.Clone(s.Reports), f)
 	s.Reports = kept[max(0, len(kept)-keptReports):]
 }
 

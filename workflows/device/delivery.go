@@ -65,7 +65,10 @@ type Window struct {
 
 // Admit decides whether a message is to be applied, and remembers it if so.
 func (d *Delivery) Admit(m device.Message) verdict {
-	v := d.admit(m)
+	return d.count(m, d.admit(m))
+}
+
+func (d *Delivery) count(m device.Message, v verdict) verdict {
 	switch v {
 	case duplicate:
 		d.Duplicates++

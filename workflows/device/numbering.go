@@ -24,23 +24,33 @@ type restart struct {
 // receive applies a message, unless it is a duplicate; even then it shows that the
 // device is up.
 func (d *run) receive(started int, m device.Message) {
-	v, begun, held := d.state.Delivery.Receive(m)
+	v, begun, held := d.admit(m)
 	if begun != nil {
 		d.restarted(m, *begun)
 	}
 	for _, s := range held {
-		d.applied++
-		d.log.add(started, s)
-		d.causedBy(s)
-		d.take(s)
+		d.applyOne(started, s, fresh)
 	}
-	d.causedBy(m)
 	if v == duplicate {
+		d.causedBy(m)
 		d.hear(m)
 		return
 	}
+	d.applyOne(started, m, v)
+}
+
+// admit decides about a message by the rules of the run: see Delivery.Receive.
+func (d *run) admit(m device.Message) (verdict, *restart, []device.Message) {
+	if !d.follows(rulesMessages) {
+		return d.state.Delivery.Admit(m), nil, nil
+	}
+	return d.state.Delivery.Receive(m)
+}
+
+func (d *run) applyOne(started int, m device.Message, v verdict) {
 	d.applied++
 	d.log.add(started, m)
+	d.causedBy(m)
 	if v == late {
 		d.step(d.ofDevice(devicefsm.Event{
 			Name: device.EventSequenceLate,
@@ -55,15 +65,16 @@ func (d *run) causedBy(m device.Message) {
 }
 
 // hear takes a duplicate as a sign of life. One that the broker delivers again may be
-// older than the last will after it, so it does not bring the device online.
+// older than the last will after it, so it does not bring the device online. It says
+// nothing new of the device's clock: what arrives in an upload is not of now.
 func (d *run) hear(m device.Message) {
-	if !m.Alive() {
+	if !d.follows(rulesMessages) || !m.Alive() {
 		return
 	}
 	if !m.Redelivered {
 		d.observe(device.Message{Channel: device.ChannelSystem, Name: device.MessageSeen, Time: m.Time})
 	}
-	d.step(devicefsm.Event{Time: m.Time, Alive: true})
+	d.step(d.ofService(devicefsm.Event{Alive: true}, m.Time))
 }
 
 // restarted reports a numbering that was restarted, to the model and to people.
@@ -103,7 +114,7 @@ func (d *Delivery) Receive(m device.Message) (verdict, *restart, []device.Messag
 	}
 	p := printOf(m)
 	if d.explained(m, p) {
-		return d.count(duplicate), nil, nil
+		return d.count(m, duplicate), nil, nil
 	}
 	switch {
 	case begun:
@@ -126,13 +137,13 @@ func (d *Delivery) Receive(m device.Message) (verdict, *restart, []device.Messag
 		return d.below(m, p, isBirth(m))
 	case !d.Epochs[at].unseen(m.Seq):
 		return d.below(m, p, d.Epochs[at].disproves(m, p))
-	case isBirth(m) && d.Epochs[at].Epoch == d.Epochs[0].Epoch && m.Seq <= d.Epochs[at].Highest && (!d.Epochs[at].dated(m) || d.Epochs[at].later(m)):
+	case d.Epochs[at].Epoch == d.Epochs[0].Epoch && d.Epochs[at].bornBelow(m):
 		return d.below(m, p, true)
 	}
 	if at == 0 { // one of the numbering before interrupts no run
 		d.Suspects = nil
 	}
-	return d.count(d.Epochs[at].note(m, p)), nil, nil
+	return d.count(m, d.Epochs[at].note(m, p)), nil, nil
 }
 
 // find returns the place of the window that a message belongs to, -1: there is none.
@@ -198,7 +209,7 @@ func (d *Delivery) newest() int64 {
 func (d *Delivery) below(m device.Message, p uint32, certain bool) (verdict, *restart, []device.Message) {
 	if !certain || m.Redelivered {
 		if m.Redelivered || !d.suspect(m) {
-			return d.count(duplicate), nil, nil
+			return d.count(m, duplicate), nil, nil
 		}
 	}
 	var held []device.Message
@@ -221,9 +232,9 @@ func (d *Delivery) below(m device.Message, p uint32, certain bool) (verdict, *re
 	d.begin(m.Epoch, m.Topic())
 	for _, s := range held {
 		d.Duplicates--
-		d.count(d.Epochs[0].note(s, printOf(s)))
+		d.count(s, d.Epochs[0].note(s, printOf(s)))
 	}
-	return d.count(d.Epochs[0].note(m, p)), r, held
+	return d.count(m, d.Epochs[0].note(m, p)), r, held
 }
 
 // suspect holds back a message, and reports whether it ends a run: consecutive numbers
@@ -337,16 +348,4 @@ func (d *Delivery) begin(epoch int64, topic string) {
 	}
 	d.Epochs = slices.Insert(d.Epochs, 0, Window{Epoch: epoch, Topic: topic})
 	d.Epochs = d.Epochs[:min(len(d.Epochs), kept)]
-}
-
-func (d *Delivery) count(v verdict) verdict {
-	switch v {
-	case duplicate:
-		d.Duplicates++
-		return v
-	case late:
-		d.Late++
-	}
-	d.Applied++
-	return v
 }

@@ -175,6 +175,30 @@ func TestRestartIsReported(t *testing.T) {
 	}
 }
 
+// A copy says that the device is up, and nothing of its clock: what waits for the rest
+// of an upload still waits.
+func TestACopyDoesNotEndWhatAnUploadWaitsFor(t *testing.T) {
+	h := newHarnessFor(t, modelOf(t, `
+model: door
+events: {knock: {channel: status, when: "msg.status == 'boot'"}}
+initial: shut
+states:
+  shut: {on: {knock: open}}
+  open: {after: {10s: shut}}
+`), 0)
+	for _, after := range []time.Duration{time.Second, 3 * time.Second} {
+		h.RegisterDelayedCallback(func() {
+			m := status("boot")
+			m.Epoch, m.Seq, m.Time = 1, 1, h.Now().UTC().Truncate(time.Millisecond)
+			m.Sent = m.Time.Add(-2*time.Hour - after)
+			h.SignalWorkflow(SignalEvents, device.Batch{Messages: []device.Message{m}})
+		}, after)
+	}
+	if view := h.runUntil(5 * time.Second); view.StateName != "open" || view.Delivery.Duplicates != 1 {
+		t.Errorf("state %s after %d duplicates, want open after 1", view.StateName, view.Delivery.Duplicates)
+	}
+}
+
 func TestDuplicateAfterALateWillHeals(t *testing.T) {
 	for _, again := range []bool{false, true} {
 		h := newTwinHarness(t, obeyingModel, 0)

@@ -28,6 +28,12 @@ func (w *Window) disproves(m device.Message, p uint32) bool {
 	return known != 0 || !w.dated(m) && m.Epoch == 0
 }
 
+// bornBelow reports that a message whose number was not seen is a birth below the
+// highest number, and not one of before that is late.
+func (w *Window) bornBelow(m device.Message) bool {
+	return isBirth(m) && m.Seq <= w.Highest && (!w.dated(m) || w.later(m))
+}
+
 // dated reports whether the message can be compared with those seen by the device's
 // time, and later that it was sent after all of them.
 func (w *Window) dated(m device.Message) bool { return !m.Sent.IsZero() && !w.Sent.IsZero() }

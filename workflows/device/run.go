@@ -72,24 +72,7 @@ func (d *run) apply(ctx workflow.Context, batch device.Batch) {
 		if !d.follows(rulesMessages) {
 			m.Connection = "" // the run began when only the exact word counted
 		}
-		if d.follows(rulesMessages) {
-			d.receive(started, m)
-			continue
-		}
-		v := d.state.Delivery.Admit(m)
-		if v == duplicate {
-			continue
-		}
-		d.applied++
-		d.log.add(started, m)
-		d.setCause(Cause{Kind: CauseMessage, Channel: string(m.Channel), Name: m.Name, Epoch: m.Epoch, Seq: m.Seq})
-		if v == late {
-			d.step(d.ofDevice(devicefsm.Event{
-				Name: device.EventSequenceLate,
-				Data: map[string]any{"epoch": float64(m.Epoch), "seq": float64(m.Seq)},
-			}, m))
-		}
-		d.take(m)
+		d.receive(started, m)
 	}
 	if d.back && len(batch.Messages) > 0 {
 		d.resendDelta(batch.Messages[len(batch.Messages)-1].Time)

@@ -25,8 +25,7 @@ func (m *Model) Explain(msg device.Message) []device.Fault {
 	if msg.Channel == device.ChannelSystem || msg.Channel == device.ChannelTwin {
 		return nil
 	}
-	var list []string
-	list = append(list, m.whenFaults(msg)...)
+	list := m.WhenFaults(msg)
 	name, ok := m.Classify(msg)
 	if ok && msg.Channel == device.ChannelEvents && !m.Knows(name) && !m.asksFor(msg) {
 		return []device.Fault{{
@@ -86,9 +85,7 @@ func (m *Model) Names(event string) bool {
 // message may have become no event, or another one than was meant. A message without
 // the key that a `when` reads is not that event, which is not a fault: devices send
 // several kinds of telemetry on one topic.
-func (m *Model) WhenFaults(msg device.Message) []string { return m.whenFaults(msg) }
-
-func (m *Model) whenFaults(msg device.Message) []string {
+func (m *Model) WhenFaults(msg device.Message) []string {
 	var list []string
 	for i := range m.rules {
 		r := &m.rules[i]

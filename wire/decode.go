@@ -146,11 +146,7 @@ func reservedIn(object jsonobject.Value) (r reserved) {
 		if !ok {
 			return r
 		}
-		raw := name[1 : len(name)-1]
-		if bytes.IndexByte(raw, '\\') >= 0 {
-			raw = []byte(name.Text())
-		}
-		switch string(raw) {
+		switch string(name.Raw()) {
 		case "epoch":
 			r.epoch = reservedValue(value)
 		case "seq":

@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"devicetwin/device"
@@ -32,7 +33,9 @@ type Dialect interface {
 }
 
 // ReservedKeys are the members of a message that are not its data.
-func ReservedKeys() []string { return []string{"epoch", "seq", "ts"} }
+func ReservedKeys() []string { return slices.Clone(reservedKeys) }
+
+var reservedKeys = []string{"epoch", "seq", "ts"}
 
 // Command is a request to a device.
 type Command struct {

@@ -1,10 +1,10 @@
 package wire
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"time"
 
@@ -44,7 +44,7 @@ func (r *Received) decode() map[string]any {
 	if err := json.Unmarshal(r.Object, &data); err != nil {
 		return map[string]any{} // it was valid when it was received
 	}
-	for _, key := range ReservedKeys() {
+	for _, key := range reservedKeys {
 		delete(data, key)
 	}
 	return data
@@ -70,17 +70,11 @@ func (r *Received) Select(names map[string]bool, into map[string]any) bool {
 		if !ok {
 			return true
 		}
-		raw := name[1 : len(name)-1]
-		if bytes.IndexByte(raw, '\\') >= 0 {
-			raw = []byte(name.Text())
-		}
-		if names[string(raw)] && !isReserved(string(raw)) {
-			into[string(raw)] = decoded(value)
+		if key := name.Raw(); names[string(key)] && !slices.Contains(reservedKeys, string(key)) {
+			into[string(key)] = decoded(value)
 		}
 	}
 }
-
-func isReserved(key string) bool { return key == "epoch" || key == "seq" || key == "ts" }
 
 // decoded is a value as encoding/json decodes it.
 func decoded(v jsonobject.Value) any {

@@ -12,12 +12,16 @@ import (
 // other message does, but starts no workflow: nothing is known of the device but its
 // topic.
 
-// hearRefused takes note of a message that could not be read.
+// hearRefused takes note of a message that could not be read, for its device.
 func (c *core) hearRefused(e *entry, refused *wire.Refused, now time.Time) {
-	if refused.ID == "" || !refused.Alive || !c.cfg.Partition.Owns(refused.ID.Name()) {
+	if refused.ID == "" || !c.cfg.Partition.Owns(refused.ID.Name()) {
 		return
 	}
-	c.renewRefused(c.device(refused.ID), e, now)
+	d := c.device(refused.ID)
+	if refused.Alive {
+		c.renewRefused(d, e, now)
+	}
+	c.reportRefused(d, refused.Topic, e.Payload, e.At, refused)
 }
 
 // hearBeyondQuota takes note of messages of a device that it may not have

@@ -281,9 +281,6 @@ func (c *core) interpret(e *entry, received []wire.Received, err error, now time
 		case errors.As(err, &refused):
 			c.refuse(e, refused)
 			c.hearRefused(e, refused, now)
-			if refused.ID != "" && c.cfg.Partition.Owns(refused.ID.Name()) {
-				c.reportRefused(c.device(refused.ID), refused.Topic, e.Payload, e.At, refused)
-			}
 		case errors.Is(err, wire.ErrForeign):
 			c.counts.Foreign.Add(1)
 		default:

@@ -62,9 +62,17 @@ func (v Value) Text() string {
 	return string(v.AppendText(nil))
 }
 
+// Raw is a String of UTF-8, decoded: where it has no escape, that is part of the value.
+func (v Value) Raw() []byte {
+	if bytes.IndexByte(v, '\\') < 0 {
+		return v[1 : len(v)-1]
+	}
+	return v.AppendText(nil)
+}
+
 // Is reports whether a String, decoded, is s.
 func (v Value) Is(s string) bool {
-	if bytes.IndexByte(v, '\\') < 0 && v.plain() {
+	if v.plain() {
 		return string(v[1:len(v)-1]) == s
 	}
 	var decoded [64]byte

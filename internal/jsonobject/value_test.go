@@ -123,3 +123,12 @@ func BenchmarkMap(b *testing.B) {
 		}
 	}
 }
+
+func TestRawIsTheDecodedString(t *testing.T) {
+	for _, encoded := range []string{`""`, `"seq"`, `"s\u0065q"`, `"a\"b"`, `"ü"`, `"\ud83d\ude00"`} {
+		v, ok := Parse([]byte(encoded))
+		if !ok || string(v.Raw()) != v.Text() {
+			t.Errorf("%s: %q, want %q", encoded, v.Raw(), v.Text())
+		}
+	}
+}

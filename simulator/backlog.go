@@ -18,9 +18,7 @@ func (d *player) date(now time.Time) {
 // device's events never runs back. Other outages that were planned meanwhile are
 // part of this one.
 func (d *player) record(now time.Time) {
-	for d.planned && len(d.outbox) < maxOutbox && !d.started.Add(d.next.At).After(now) {
-		act := d.next
-		d.next, d.planned = d.plan.Next()
+	for act, ok := d.takeAct(now); ok; act, ok = d.takeAct(now) {
 		switch act.Kind {
 		case ActPoison:
 			d.poison()

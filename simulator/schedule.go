@@ -31,9 +31,11 @@ func (d *player) takeDue(now time.Time) (parting, bool) {
 	if d.fleet.over() {
 		d.planned = false
 	}
-	for d.planned && len(d.outbox) < maxOutbox && !d.started.Add(d.next.At).After(now) {
-		act := d.next
-		d.next, d.planned = d.plan.Next()
+	for {
+		act, ok := d.takeAct(now)
+		if !ok {
+			return parting{}, false
+		}
 		switch act.Kind {
 		case ActPoison:
 			d.poison()
@@ -50,7 +52,16 @@ func (d *player) takeDue(now time.Time) (parting, bool) {
 			d.outbox = append(d.outbox, act.draft(now))
 		}
 	}
-	return parting{}, false
+}
+
+// takeAct takes the next act of the plan that is due, if there is room for it.
+func (d *player) takeAct(now time.Time) (act Act, ok bool) {
+	if !d.planned || len(d.outbox) >= maxOutbox || d.started.Add(d.next.At).After(now) {
+		return Act{}, false
+	}
+	act = d.next
+	d.next, d.planned = d.plan.Next()
+	return act, true
 }
 
 // draft is the message of an act that the device made at a time.

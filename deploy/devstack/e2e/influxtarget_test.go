@@ -58,11 +58,28 @@ func (i influxTarget) points() points.Config {
 	return config
 }
 
+// influxSeries is one series of an answer.
+type influxSeries struct {
+	Tags    map[string]string
+	Columns []string
+	Values  [][]any
+}
+
 // query runs InfluxQL, as Grafana does, and returns all rows.
-func (i influxTarget) query(t *testing.T, query string) [][]any {
+func (i influxTarget) query(t *testing.T, query string) (rows [][]any) {
 	t.Helper()
-	values := url.Values{"db": {stack.Database}, "q": {query}}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, i.URL+"/query?"+values.Encode(), nil)
+	for _, s := range i.series(t, url.Values{"q": {query}}) {
+		rows = append(rows, s.Values...)
+	}
+	return rows
+}
+
+// series runs InfluxQL with the parameters of the request. With epoch, times are
+// numbers, and numbers are json.Number.
+func (i influxTarget) series(t *testing.T, parameters url.Values) (all []influxSeries) {
+	t.Helper()
+	parameters.Set("db", stack.Database)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, i.URL+"/query?"+parameters.Encode(), nil)
 	if err != nil {
 		t.Fatalf("query InfluxDB: %v", err)
 	}
@@ -78,21 +95,22 @@ func (i influxTarget) query(t *testing.T, query string) [][]any {
 		Error   string
 		Results []struct {
 			Error  string
-			Series []struct{ Values [][]any }
+			Series []influxSeries
 		}
 	}
-	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+	decoder := json.NewDecoder(response.Body)
+	if parameters.Has("epoch") {
+		decoder.UseNumber() // a float64 has too few digits for nanoseconds
+	}
+	if err := decoder.Decode(&answer); err != nil {
 		t.Fatalf("query InfluxDB: %s: %v", response.Status, err)
 	}
-	var rows [][]any
 	for _, r := range answer.Results {
 		answer.Error += r.Error
-		for _, s := range r.Series {
-			rows = append(rows, s.Values...)
-		}
+		all = append(all, r.Series...)
 	}
 	if answer.Error != "" {
-		t.Fatalf("query InfluxDB: %s\n%s", answer.Error, query)
+		t.Fatalf("query InfluxDB: %s\n%s", answer.Error, parameters.Get("q"))
 	}
-	return rows
+	return all
 }

@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
-	"net/http"
 	"net/url"
 	"reflect"
 	"regexp"
@@ -77,52 +75,24 @@ func startReadings(t *testing.T, broker string, target influxTarget, model strin
 // readingsOf are all points of a measurement: of each device, the fields of each time.
 func (i influxTarget) readingsOf(t *testing.T, measurement string) map[string]map[string]map[string]any {
 	t.Helper()
-	values := url.Values{"db": {stack.Database}, "epoch": {"ns"}, "q": {`SELECT * FROM "` + measurement + `" GROUP BY "device", "model"`}}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, i.URL+"/query?"+values.Encode(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if i.queryToken != "" {
-		request.Header.Set("Authorization", "Token "+i.queryToken)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatalf("query InfluxDB: %v", err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var answer struct {
-		Error   string
-		Results []struct {
-			Error  string
-			Series []struct {
-				Tags    map[string]string
-				Columns []string
-				Values  [][]json.RawMessage
-			}
-		}
-	}
-	if err := json.Unmarshal(body, &answer); err != nil || answer.Error != "" || len(answer.Results) != 1 || answer.Results[0].Error != "" {
-		t.Fatalf("query InfluxDB: %.500s: %v", body, err)
-	}
 	all := map[string]map[string]map[string]any{}
-	for _, s := range answer.Results[0].Series {
+	for _, s := range i.series(t, url.Values{"epoch": {"ns"}, "q": {`SELECT * FROM "` + measurement + `" GROUP BY "device", "model"`}}) {
 		times := map[string]map[string]any{}
 		for _, row := range s.Values {
 			fields := map[string]any{}
 			for i, value := range row[1:] {
-				var decoded any
-				if err := json.Unmarshal(value, &decoded); err != nil {
-					t.Fatal(err)
+				if number, ok := value.(json.Number); ok {
+					f, err := number.Float64()
+					if err != nil {
+						t.Fatal(err)
+					}
+					value = f
 				}
-				if decoded != nil {
-					fields[s.Columns[i+1]] = decoded
+				if value != nil {
+					fields[s.Columns[i+1]] = value
 				}
 			}
-			times[string(row[0])] = fields
+			times[fmt.Sprint(row[0])] = fields
 		}
 		all[s.Tags["device"]] = times
 	}

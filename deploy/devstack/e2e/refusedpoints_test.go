@@ -68,10 +68,8 @@ var refusals = []struct {
 	},
 }
 
-// What InfluxDB says of a batch with a point that it does not take, and what the writer
-// makes of it: the others are written, and a value of another type than its field had
-// before goes under a name of its own.
-func TestWhatInfluxDBSaysOfRefusedPoints(t *testing.T) {
+// withTemperature tests on each InfluxDB, in which temperature is a number.
+func withTemperature(t *testing.T, test func(t *testing.T, version string, target influxTarget, now time.Time)) {
 	for version, open := range influxTargets {
 		t.Run(version, func(t *testing.T) {
 			target := open(t, 24*time.Hour)
@@ -80,60 +78,61 @@ func TestWhatInfluxDBSaysOfRefusedPoints(t *testing.T) {
 			if err := writeDirectly(t, target, first); err != nil {
 				t.Fatal(err)
 			}
-			for _, c := range refusals {
-				t.Run(c.name, func(t *testing.T) {
-					bad := c.bad(now)
-					if said := withoutRepetition(statusAndMessage(t, writeDirectly(t, target, bad))); !regexp.MustCompile(c.says[version]).MatchString(said) {
-						t.Errorf("it says %q, want %s", said, c.says[version])
-					}
-					device := strings.ReplaceAll(c.name, " ", "-")
-					w := writeAll(t, target.points(), append(healthy(device, now), bad)...)
-					if written, refused := w.Metric("points_written_total"), w.Metric("points_refused_total"); written != 4-c.refused || refused != c.refused {
-						t.Errorf("%v points written and %v refused, want %v refused of 4", written, refused, c.refused)
-					}
-					// An error whose text is not recognized divides the batch until one line is left.
-					if failures := w.Metric("failures_total"); failures != c.failures[version] {
-						t.Errorf("%v failed requests, want %v", failures, c.failures[version])
-					}
-					rows := target.query(t, `SELECT count(temperature) FROM pump WHERE device = '`+device+`'`)
-					if len(rows) != 1 || fmt.Sprint(rows[0][1]) != "3" {
-						t.Errorf("points in InfluxDB: %v, want 3", rows)
-					}
-				})
-			}
-			rows := target.query(t, `SELECT "temperature:string", n FROM pump WHERE device = 'bad'`)
-			if len(rows) != 1 || fmt.Sprint(rows[0][1:]) != "[hot 1]" {
-				t.Errorf("the value of another type: %v", rows)
-			}
+			test(t, version, target, now)
 		})
 	}
+}
+
+// What InfluxDB says of a batch with a point that it does not take, and what the writer
+// makes of it: the others are written, and a value of another type than its field had
+// before goes under a name of its own.
+func TestWhatInfluxDBSaysOfRefusedPoints(t *testing.T) {
+	withTemperature(t, func(t *testing.T, version string, target influxTarget, now time.Time) {
+		for _, c := range refusals {
+			t.Run(c.name, func(t *testing.T) {
+				bad := c.bad(now)
+				if said := withoutRepetition(statusAndMessage(t, writeDirectly(t, target, bad))); !regexp.MustCompile(c.says[version]).MatchString(said) {
+					t.Errorf("it says %q, want %s", said, c.says[version])
+				}
+				device := strings.ReplaceAll(c.name, " ", "-")
+				w := writeAll(t, target.points(), append(healthy(device, now), bad)...)
+				if written, refused := w.Metric("points_written_total"), w.Metric("points_refused_total"); written != 4-c.refused || refused != c.refused {
+					t.Errorf("%v points written and %v refused, want %v refused of 4", written, refused, c.refused)
+				}
+				// An error whose text is not recognized divides the batch until one line is left.
+				if failures := w.Metric("failures_total"); failures != c.failures[version] {
+					t.Errorf("%v failed requests, want %v", failures, c.failures[version])
+				}
+				rows := target.query(t, `SELECT count(temperature) FROM pump WHERE device = '`+device+`'`)
+				if len(rows) != 1 || fmt.Sprint(rows[0][1]) != "3" {
+					t.Errorf("points in InfluxDB: %v, want 3", rows)
+				}
+			})
+		}
+		rows := target.query(t, `SELECT "temperature:string", n FROM pump WHERE device = 'bad'`)
+		if len(rows) != 1 || fmt.Sprint(rows[0][1:]) != "[hot 1]" {
+			t.Errorf("the value of another type: %v", rows)
+		}
+	})
 }
 
 // Of a batch with points of both kinds, each InfluxDB reports the conflict only, and
 // counts only the points of that kind; the writer loses no healthy one to it.
 func TestWhatInfluxDBSaysOfTwoKindsOfRefusedPoints(t *testing.T) {
-	for version, open := range influxTargets {
-		t.Run(version, func(t *testing.T) {
-			target := open(t, 24*time.Hour)
-			now := time.Now().UTC().Truncate(time.Second)
-			first := points.Point{Measurement: "pump", Tags: map[string]string{"device": "p0"}, Fields: map[string]any{"temperature": 1.0}, Time: now}
-			if err := writeDirectly(t, target, first); err != nil {
-				t.Fatal(err)
-			}
-			batch := append(healthy("both", now), refusals[0].bad(now), refusals[1].bad(now))
-			if said := statusAndMessage(t, writeDirectly(t, target, batch...)); !strings.Contains(said, "partial write: field type conflict") || !strings.Contains(said, "dropped=1") {
-				t.Errorf("it says %q", said)
-			}
-			w := writeAll(t, target.points(), batch...)
-			if written, refused := w.Metric("points_written_total"), w.Metric("points_refused_total"); written != 4 || refused != 1 {
-				t.Errorf("%v points written and %v refused, want 4 and 1", written, refused)
-			}
-			rows := target.query(t, `SELECT count(temperature) FROM pump WHERE device = 'both'`)
-			if len(rows) != 1 || fmt.Sprint(rows[0][1]) != "3" {
-				t.Errorf("points in InfluxDB: %v, want 3", rows)
-			}
-		})
-	}
+	withTemperature(t, func(t *testing.T, version string, target influxTarget, now time.Time) {
+		batch := append(healthy("both", now), refusals[0].bad(now), refusals[1].bad(now))
+		if said := statusAndMessage(t, writeDirectly(t, target, batch...)); !strings.Contains(said, "partial write: field type conflict") || !strings.Contains(said, "dropped=1") {
+			t.Errorf("it says %q", said)
+		}
+		w := writeAll(t, target.points(), batch...)
+		if written, refused := w.Metric("points_written_total"), w.Metric("points_refused_total"); written != 4 || refused != 1 {
+			t.Errorf("%v points written and %v refused, want 4 and 1", written, refused)
+		}
+		rows := target.query(t, `SELECT count(temperature) FROM pump WHERE device = 'both'`)
+		if len(rows) != 1 || fmt.Sprint(rows[0][1]) != "3" {
+			t.Errorf("points in InfluxDB: %v, want 3", rows)
+		}
+	})
 }
 
 // What can be repaired without the points is waited for: they are written then, all of

@@ -305,8 +305,8 @@ func (c *core) interpretDevice(e *entry, id device.ID, received []wire.Received,
 	case !c.cfg.Partition.Owns(id.Name()): // else its dialect has passed over it
 		c.counts.Foreign.Add(1)
 	case received[0].Message.Twin != nil:
-		for _, r := range received {
-			c.request(e, r.ID, r.Message, now)
+		for i := range received {
+			c.request(e, &received[i], now)
 		}
 	default:
 		c.take(c.device(id), received, e, now)
@@ -350,13 +350,15 @@ func (c *core) oldest() (at time.Time, ok bool) {
 
 // trace logs each message that was received and understood, on the debug level,
 // for whoever looks for a message that is missing.
-func (c *core) trace(id device.ID, m device.Message) {
+func (c *core) trace(r *wire.Received) {
 	ctx := context.Background()
 	if !c.log.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
+	r.Identify()
+	m := &r.Message
 	words := []slog.Attr{
-		slog.String("device", string(id)), slog.Int64("epoch", m.Epoch), slog.Uint64("seq", m.Seq), slog.String("channel", string(m.Channel)),
+		slog.String("device", string(r.ID)), slog.Int64("epoch", m.Epoch), slog.Uint64("seq", m.Seq), slog.String("channel", string(m.Channel)),
 	}
 	if m.Seq == 0 {
 		words = append(words, slog.String("digest", m.Digest))

@@ -125,7 +125,7 @@ func (c *core) take(d *deviceState, received []wire.Received, e *entry, now time
 	for i := range received {
 		r := &received[i]
 		c.counts.Messages.Add(1)
-		c.trace(d.id, r.Message)
+		c.trace(r)
 		if name := d.models.start.Name(); r.Message.Channel == device.ChannelTelemetry && name != "" {
 			c.out.points = append(c.out.points, Point{d.id, name, r.Object, c.times.of(d.id, r)})
 		}

@@ -13,7 +13,8 @@ const maxRequests = 10
 
 // request queues a request of a shadow, or rejects it where the workflow must not
 // be troubled with it.
-func (c *core) request(e *entry, id device.ID, m device.Message, now time.Time) {
+func (c *core) request(e *entry, r *wire.Received, now time.Time) {
+	id, m := r.ID, r.Message
 	c.counts.Messages.Add(1)
 	if len(m.Twin.Payload) > c.cfg.MaxRequest {
 		c.rejectRequest(e, id, m, 413)
@@ -21,7 +22,7 @@ func (c *core) request(e *entry, id device.ID, m device.Message, now time.Time) 
 	}
 	d := c.device(id)
 	e.device = d
-	c.trace(id, m)
+	c.trace(r)
 	switch {
 	case d.quarantined:
 		c.rejectRequest(e, id, m, 500)

@@ -50,7 +50,8 @@ func readingOf(m simulator.Acknowledged) reading {
 	return r
 }
 
-// readLedger reads which points the fleet's telemetry has to become.
+// readLedger reads which points the fleet's telemetry has to become. Messages without a
+// number that are equal, and of one time, are one point: see docs/telemetry.md.
 func readLedger(file string) ([]reading, error) {
 	ledger, err := os.Open(file)
 	if err != nil {
@@ -58,6 +59,11 @@ func readLedger(file string) ([]reading, error) {
 	}
 	defer ledger.Close()
 	var due []reading
+	type equal struct {
+		place  pointPlace
+		digest string
+	}
+	bare := map[equal]bool{}
 	lines := bufio.NewScanner(ledger)
 	for lines.Scan() {
 		var m simulator.Acknowledged
@@ -70,7 +76,15 @@ func readLedger(file string) ([]reading, error) {
 		if m.TS == 0 {
 			return nil, fmt.Errorf("read the fleet's ledger: a message of device %s has no time, so that its point cannot be known", m.Device)
 		}
-		due = append(due, readingOf(m))
+		r := readingOf(m)
+		if m.Seq == 0 {
+			same := equal{r.place, m.Digest}
+			if bare[same] {
+				continue
+			}
+			bare[same] = true
+		}
+		due = append(due, r)
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("read the fleet's ledger: %w", err)

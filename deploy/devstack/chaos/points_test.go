@@ -175,3 +175,26 @@ func TestFlatten(t *testing.T) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }
+
+// Equal messages of one time and without a number are one point, and no others are.
+func TestEqualMessagesOfOneTimeAreOnePoint(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "ledger.jsonl")
+	var ledger strings.Builder
+	for _, line := range []string{
+		`"device":"p1","seq":0,"ts":1764000000123,"digest":"00ff"`,
+		`"device":"p1","seq":0,"ts":1764000000123,"digest":"00ff"`, // the same
+		`"device":"p1","seq":0,"ts":1764000000124,"digest":"00ff"`,
+		`"device":"p1","seq":0,"ts":1764000000123,"digest":"00fe"`,
+		`"device":"p2","seq":0,"ts":1764000000123,"digest":"00ff"`,
+		`"device":"p3","seq":1,"ts":1764000000123`,
+		`"device":"p3","seq":2,"ts":1764000000123`,
+	} {
+		ledger.WriteString(`{"channel":"telemetry",` + line + "}\n")
+	}
+	if err := os.WriteFile(file, []byte(ledger.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if due, err := readLedger(file); err != nil || len(due) != 6 {
+		t.Errorf("%d points are due, want 6: %v", len(due), err)
+	}
+}

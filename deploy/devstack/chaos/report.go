@@ -57,6 +57,8 @@ type PointsReport struct {
 	Unseen    uint64 `json:"unseen"`    // of these, received by no bridge; only looked for if too many are missing
 	Tolerated uint64 `json:"tolerated"` // how many may be missing after this fault
 	Dropped   uint64 `json:"dropped"`   // what the bridges say that they have dropped, of all their points
+	// First are the first messages without a point, if there are too many of them.
+	First []simulator.LostMessage `json:"first,omitempty"`
 }
 
 // count counts the missing points of messages that are not lost as a whole, and
@@ -76,6 +78,7 @@ func (p *PointsReport) lookFor(without []simulator.LostMessage, bridgeLogs []str
 	if p.Missing <= p.Tolerated {
 		return nil
 	}
+	p.First = without[:min(len(without), 5)]
 	received, err := receivedOf(bridgeLogs, without)
 	p.Unseen = uint64(len(without) - len(received))
 	return err
@@ -85,6 +88,9 @@ func (p PointsReport) String() string {
 	text := fmt.Sprintf("%d of %d missing in InfluxDB", p.Missing, p.Due)
 	if p.Dropped > 0 {
 		text += fmt.Sprintf(", %d dropped by the bridge", p.Dropped)
+	}
+	for i, m := range p.First {
+		text += fmt.Sprintf("%s %s %d/%d%s", [...]string{";", ","}[min(i, 1)], m.Device, m.Epoch, m.Seq, m.Digest)
 	}
 	return text
 }

@@ -54,6 +54,7 @@ type scope struct {
 	event, context, twin, msg, matched map[string]any
 	active                             stateSet
 
+	edition int  // by whose rules it is evaluated; 0 is the newest
 	failed  bool // an expression did, in holds
 	lenient bool // where a key is missing, it did not
 }
@@ -73,6 +74,8 @@ func (s *scope) ResolveName(name string) (any, bool) {
 		return s.matched, true
 	case "@active":
 		return s.active, true
+	case "@edition":
+		return s.edition, true
 	}
 	return nil, false
 }

@@ -60,7 +60,7 @@ type exprRef struct {
 // its `id`, or else after the file.
 func Load(file string, src []byte) (*Model, error) {
 	l := &loader{
-		f: source.Parse(file, src), m: &Model{byPath: map[string]*state{}, events: map[string]bool{}},
+		f: source.Parse(file, src), m: &Model{edition: EditionNow, byPath: map[string]*state{}, events: map[string]bool{}},
 		ids: map[string]*state{}, exprs: map[exprKey]*compiled{}, raised: map[string]bool{}, taken: map[string]bool{},
 	}
 	root := l.f.Root()

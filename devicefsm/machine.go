@@ -13,6 +13,7 @@ import (
 // as seen then; what time it is on its own clock its first messages say.
 func (m *Model) Start(at time.Time) (*Snapshot, Outcome) {
 	r := &run{m: m, at: clampMillis(at)}
+	r.scope.edition = m.edition
 	r.s = Snapshot{
 		model: m, clock: noTime, service: r.at, shown: noTime, context: maps.Clone(m.context),
 		active: newStateSet(len(m.states)), patterns: make([]pattern.State, len(m.patterns)),
@@ -49,6 +50,7 @@ func (m *Model) Step(s *Snapshot, ev Event) (*Snapshot, Outcome) {
 		return s, Outcome{}
 	}
 	r := &run{m: m, s: *bound}
+	r.scope.edition = m.edition
 	r.scope.context, r.scope.active, r.scope.twin = bound.context, bound.active, ev.Twin
 	r.arrive(ev)
 	if ev.Alive && m.silentAfter > 0 {

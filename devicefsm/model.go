@@ -14,6 +14,7 @@ import (
 type Model struct {
 	name    string
 	hash    string
+	edition int // by whose rules an event is processed: see Edition
 	config  map[string]any
 	context map[string]any
 
@@ -115,7 +116,7 @@ func (m *Model) classify(msg device.Message, ack func(command, status string) st
 			return r.event, true, s != nil && s.failed
 		}
 		if s == nil {
-			s = &scope{msg: msg.Data, lenient: true}
+			s = &scope{msg: msg.Data, edition: m.edition, lenient: true}
 		}
 		if r.when.holds(s) {
 			return r.event, true, s.failed

@@ -38,7 +38,7 @@ func (p *patternStep) matches(ev pattern.Event, matched pattern.Bindings) bool {
 		return true
 	}
 	s := scopes.Get().(*scope)
-	s.event = ev.Data
+	s.event, s.edition = ev.Data, ev.Edition
 	if p.where.reads["matched"] {
 		s.matched = matched.Map()
 	}
@@ -88,7 +88,7 @@ func (r *run) matchPatterns(name string, data map[string]any) []found {
 			continue
 		}
 		r.conditionFaults(p, name, data)
-		next, result := p.matcher.Step(r.s.patterns[i], pattern.Event{Name: name, Data: data, Time: fromMillis(r.at), Arrived: fromMillis(r.s.service)})
+		next, result := p.matcher.Step(r.s.patterns[i], pattern.Event{Name: name, Data: data, Time: fromMillis(r.at), Arrived: fromMillis(r.s.service), Edition: r.m.edition})
 		r.setPattern(i, next)
 		all = append(all, p.found(result)...)
 	}

@@ -22,6 +22,8 @@ type Event struct {
 	Time time.Time
 	// Arrived is when it arrived, on another clock: zero means the same as Time.
 	Arrived time.Time
+	// Edition is passed on to the conditions: by whose rules they are to be evaluated.
+	Edition int
 }
 
 // Contiguity says what may lie between an event that was taken and the next.

@@ -5,6 +5,7 @@ import (
 
 	"go.temporal.io/sdk/workflow"
 
+	"devicetwin/devicefsm"
 	"devicetwin/twin"
 	"devicetwin/twin/command"
 )
@@ -46,12 +47,22 @@ const (
 	// rulesMessages: events have their device's time, numberings may begin again,
 	// every arrival is a sign of life, and faults leave at once.
 	rulesMessages = 1
+	// rulesCorners: the model language has its second edition.
+	rulesCorners = 2
 
-	rulesNow = rulesMessages
+	rulesNow = rulesCorners
 )
 
 // follows reports whether the run goes by the rules of this version.
 func (d *run) follows(rules int) bool { return d.settings.Rules >= rules }
+
+// inEdition is the model by the edition of the language that the run goes by.
+func (d *run) inEdition(m *devicefsm.Model) *devicefsm.Model {
+	if d.follows(rulesCorners) {
+		return m
+	}
+	return m.Edition(devicefsm.EditionFirst)
+}
 
 func (w *Workflow) settings() runSettings {
 	s := runSettings{

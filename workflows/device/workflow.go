@@ -118,9 +118,10 @@ func (w *Workflow) begin(ctx workflow.Context, raw json.RawMessage) (*run, error
 		return nil, fmt.Errorf("begin run of device %s: %w", d.state.Device, err)
 	}
 	d.settings = settings
+	d.model = d.inEdition(model)
 	if d.state.Snapshot == nil {
 		d.setCause(Cause{Kind: CauseStart})
-		snapshot, outcome := model.Start(workflow.Now(ctx))
+		snapshot, outcome := d.model.Start(workflow.Now(ctx))
 		d.accept(snapshot, outcome)
 		d.stepRaised(workflow.Now(ctx))
 	}

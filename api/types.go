@@ -48,10 +48,10 @@ type Device struct {
 	Commands   []Command         `json:"commands,omitempty" doc:"The last hundred that are done, and those that are open, oldest first."`
 	Messages   Messages          `json:"messages" doc:"Messages so far."`
 	Waiting    int               `json:"commands_waiting,omitempty" doc:"Number of waiting commands; commands contains the first hundred."`
-	Faults     []string          `json:"faults,omitempty" doc:"The newest run-time faults of the model's expressions."`
-	FaultCount uint64            `json:"fault_count,omitempty" doc:"Number of faults so far."`
+	Faults     []string          `json:"faults,omitempty" doc:"Faults of the model, as runs of earlier releases kept them, without times. Each newer fault of the device replaces one: use reports." deprecated:"true"`
+	FaultCount uint64            `json:"fault_count,omitempty" doc:"Number of faults that runs of earlier releases counted: use report_count." deprecated:"true"`
 
-	Reports     []Fault `json:"reports,omitempty" doc:"The newest faults of what the device sent, the newest last: what had no effect, or not the effect that was meant. At most 16."`
+	Reports     []Fault `json:"reports,omitempty" doc:"The newest faults, the newest last: what the device sent without effect, or without the effect that was meant, and what its model could not do. At most 16."`
 	ReportCount uint64  `json:"report_count,omitempty" doc:"Number of these faults so far."`
 
 	// Transitions are the last ones, the newest first.
@@ -59,11 +59,11 @@ type Device struct {
 }
 
 // Fault is something that a device sent and that had no effect, or not the effect
-// that was meant.
+// that was meant, or something that its model could not do.
 type Fault struct {
 	At     time.Time          `json:"at" doc:"When the service received it; with a count, when it received the last one."`
 	Topic  string             `json:"topic,omitempty" doc:"Topic below the device's own, such as telemetry or commands/reboot/ack; absent if no message caused it."`
-	Reason device.FaultReason `json:"reason" enum:"expression,unknown_status,unknown_ack,unknown_command,late_ack,time,not_text,unknown_model,unknown_event,too_late,restarted,point,too_many_fields,refused" doc:"Reason, as in the metric devicetwin_bridge_faults_total."`
+	Reason device.FaultReason `json:"reason" enum:"expression,action,unknown_status,unknown_ack,unknown_command,late_ack,time,not_text,unknown_model,unknown_event,too_late,restarted,point,too_many_fields,refused" doc:"Reason, as in the metrics devicetwin_bridge_faults_total and devicetwin_worker_faults_total."`
 	Detail string             `json:"detail,omitempty" doc:"What was expected and what was found, for people. Long ones are truncated."`
 	Value  string             `json:"value,omitempty" doc:"What was sent, or its beginning."`
 	Count  uint64             `json:"count,omitempty" doc:"How often the same came in a row, if more than once."`

@@ -6,7 +6,7 @@ import (
 )
 
 // Fault is something that a device sent and that had no effect, or not the effect
-// that was meant.
+// that was meant, or something that its model could not do.
 type Fault struct {
 	// At is when the service received it, UTC.
 	At time.Time `json:"at"`
@@ -67,6 +67,7 @@ type FaultReason string
 // The reasons of faults.
 const (
 	FaultExpression     FaultReason = "expression"      // a when, guard, where or action that failed on the message
+	FaultAction         FaultReason = "action"          // an action of the model that was not carried out
 	FaultUnknownStatus  FaultReason = "unknown_status"  // a word on the status topic that says neither online nor offline
 	FaultUnknownAck     FaultReason = "unknown_ack"     // a status in an acknowledgement that says nothing
 	FaultUnknownCommand FaultReason = "unknown_command" // an acknowledgement of a command that is not known
@@ -85,7 +86,7 @@ const (
 // FaultReasons lists every reason.
 func FaultReasons() []FaultReason {
 	return []FaultReason{
-		FaultExpression, FaultUnknownStatus, FaultUnknownAck, FaultUnknownCommand, FaultLateAck, FaultTime, FaultNotText,
+		FaultExpression, FaultAction, FaultUnknownStatus, FaultUnknownAck, FaultUnknownCommand, FaultLateAck, FaultTime, FaultNotText,
 		FaultUnknownModel, FaultUnknownEvent, FaultTooLate, FaultRestarted, FaultPoint, FaultTooManyFields, FaultRefused,
 	}
 }

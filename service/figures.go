@@ -31,7 +31,7 @@ func processGroups(process string) []figures.Group {
 			{Field: measure.ProcessMemory, Metric: "process_resident_memory_bytes"},
 			{Field: measure.ProcessGoroutines, Metric: "go_goroutines"},
 		}, slices.Concat(points.Declared().Samples(measure.Process), bridge.Declared().Samples(measure.Process))...)},
-		{Measurement: measure.Worker, Tags: tags, Samples: []figures.Sample{
+		{Measurement: measure.Worker, Tags: tags, Samples: append([]figures.Sample{
 			{Field: measure.WorkerTaskWaitP50, Metric: "temporal_workflow_task_schedule_to_start_latency_seconds", Quantile: .5},
 			{Field: measure.WorkerTaskWaitP99, Metric: "temporal_workflow_task_schedule_to_start_latency_seconds", Quantile: .99},
 			{Field: measure.WorkerTaskRunP50, Metric: "temporal_workflow_task_execution_latency_seconds", Quantile: .5},
@@ -45,7 +45,7 @@ func processGroups(process string) []figures.Group {
 			{Field: measure.WorkerCacheEvictions, Metric: "temporal_sticky_cache_total_forced_eviction_total"},
 			{Field: measure.WorkerSlotsUsed, Metric: "temporal_worker_task_slots_used"},
 			{Field: measure.WorkerRequestsFailed, Metric: "temporal_request_failure_total"},
-		}},
+		}, deviceworkflow.NewCounts().Samples(measure.Worker)...)},
 	}
 }
 

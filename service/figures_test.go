@@ -10,6 +10,7 @@ import (
 	"devicetwin/devicefsm"
 	"devicetwin/internal/measure"
 	"devicetwin/points"
+	deviceworkflow "devicetwin/workflows/device"
 )
 
 // A model called like one of our measurements would mix its telemetry with it.
@@ -36,7 +37,7 @@ func TestFiguresHaveTheirNames(t *testing.T) {
 	for _, g := range append(processGroups("p"), bridgeGroup("b")) {
 		known := map[string]bool{}
 		for _, f := range slices.Concat(measure.Shapes()[g.Measurement].Fields,
-			bridge.Declared().Fields(g.Measurement), points.Declared().Fields(g.Measurement)) {
+			bridge.Declared().Fields(g.Measurement), deviceworkflow.NewCounts().Fields(g.Measurement), points.Declared().Fields(g.Measurement)) {
 			if known[f] {
 				t.Errorf("field %s of %s has two declarations", f, g.Measurement)
 			}

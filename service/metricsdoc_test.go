@@ -11,6 +11,7 @@ import (
 	"devicetwin/bridge"
 	"devicetwin/internal/figures"
 	"devicetwin/points"
+	deviceworkflow "devicetwin/workflows/device"
 )
 
 const metricsDoc = "../docs/metrics.md"
@@ -29,7 +30,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 		t.Fatalf("%s has no table", metricsDoc)
 	}
 	want := intro + "| metric | type | meaning | field in InfluxDB |\n| --- | --- | --- | --- |\n"
-	for _, m := range slices.Concat(bridge.Declared().Metrics(), points.Declared().Metrics()) {
+	for _, m := range slices.Concat(bridge.Declared().Metrics(), deviceworkflow.NewCounts().Metrics(), points.Declared().Metrics()) {
 		want += fmt.Sprintf("| `%s` | %s | %s | %s |\n", m.Name, m.Type, m.Help, fieldNames(m.Fields))
 	}
 	if *update {

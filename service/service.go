@@ -141,7 +141,7 @@ func (s *Service) startParts(p Plan, temporal client.Client, models []*devicefsm
 		return nil
 	}}}
 	if p.Parts.has(Worker) {
-		ready, err := s.startWorker(p, temporal, models, publisher, points)
+		ready, err := s.startWorker(p, temporal, models, publisher, points, metrics)
 		if err != nil {
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 
@@ -75,7 +76,7 @@ func workerOptions() worker.Options {
 }
 
 func (s *Service) startWorker(p Plan, temporal client.Client, models []*devicefsm.Model,
-	publisher deviceworkflow.Publisher, points deviceworkflow.PointWriter) (func(context.Context) error, error) {
+	publisher deviceworkflow.Publisher, points deviceworkflow.PointWriter, metrics prometheus.Registerer) (func(context.Context) error, error) {
 	store, err := credentials.Open(p.Worker.Credentials)
 	if err != nil {
 		return nil, err
@@ -88,7 +89,11 @@ func (s *Service) startWorker(p Plan, temporal client.Client, models []*devicefs
 	options := workerOptions()
 	options.OnFatalError = func(err error) { s.fail(fmt.Errorf("worker: %w", err)) }
 	worker.SetStickyWorkflowCacheSize(stickyWorkflows)
-	device := &deviceworkflow.Workflow{Models: registry, RunEvents: p.Worker.RunEvents, Twin: p.Worker.Twin}
+	counts := deviceworkflow.NewCounts()
+	if err := counts.Register(metrics); err != nil {
+		return nil, err
+	}
+	device := &deviceworkflow.Workflow{Models: registry, RunEvents: p.Worker.RunEvents, Twin: p.Worker.Twin, Counts: counts}
 	activities := &deviceworkflow.Activities{
 		Dialect: dialect, Publisher: publisher, Points: points, Provisioner: store, Models: registry,
 		Topics: p.Worker.Topics, Receivers: p.Worker.Receivers,

@@ -38,7 +38,7 @@ var layers = map[string]layer{
 		"the MQTT source: session, status, dead letters; of device it passes on faults"},
 	"bridge/ingest": {[]string{"device", "devicefsm", "internal/backoff", "internal/faults", "internal/figures", "internal/jsonsize", "internal/measure", "twin", "wire"},
 		"lanes to batches: no MQTT and no topics; of wire it knows messages and reasons, of twin a limit; of the workflows nothing"},
-	"workflows/device": {[]string{"device", "devicefsm", "internal/measure", "mqtt", "twin", "twin/command", "wire"},
+	"workflows/device": {[]string{"device", "devicefsm", "internal/figures", "internal/measure", "mqtt", "twin", "twin/command", "wire"},
 		"the device workflow and its activities; of mqtt, the rule of topic filters only"},
 	"workflows/client": {[]string{"device", "devicefsm", "internal/measure", "twin/command", "workflows/device"},
 		"what other processes ask of device workflows; one package for all kinds of them"},

@@ -16,7 +16,7 @@ func Taken(measurement string) bool {
 func ReadingTags() []string { return []string{TagDevice, TagModel, TagSite} }
 
 // Shapes is every measurement with its tags and fields, without the fields that
-// are declared with the metrics of bridge and points.
+// are declared with the metrics of bridge, worker and points.
 func Shapes() map[string]Shape {
 	return map[string]Shape{
 		Bridge:  {[]string{TagBridge}, nil},

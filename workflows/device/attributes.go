@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
@@ -81,8 +82,18 @@ func (d *run) writeAttributes(ctx workflow.Context) {
 		updates = append(updates, AttributeProperties.ValueSet(want.Properties))
 	}
 	if err := workflow.UpsertTypedSearchAttributes(ctx, updates...); err != nil {
-		d.state.noteFaults([]string{fmt.Sprintf("write search attributes: %v", err)})
+		d.attributesFailed(fmt.Sprintf("write search attributes: %v", err), workflow.Now(ctx))
 		return
 	}
-	d.state.Attributes = want
+	d.state.Attributes, d.attributesFault = want, ""
+}
+
+// attributesFailed reports that the attributes could not be written, once: they are
+// tried again whenever the run acts, and the report itself makes it act.
+func (d *run) attributesFailed(text string, at time.Time) {
+	if text == d.attributesFault && d.follows(rulesCorners) {
+		return
+	}
+	d.attributesFault = text
+	d.notCarriedOut(at, text)
 }

@@ -26,8 +26,8 @@ func TestConvergenceIsBounded(t *testing.T) {
 	}
 	h.operate(time.Second, list...)
 	view := h.runUntil(2 * time.Second)
-	if n := len(view.Convergence); n != maxConvergence || view.Convergence[0].Paths[0] != "p2" || view.FaultCount != 2 {
-		t.Errorf("%d deadlines from %v on, %d faults; want %d from p2 on, and 2", n, view.Convergence[0].Paths, view.FaultCount, maxConvergence)
+	if n := len(view.Convergence); n != maxConvergence || view.Convergence[0].Paths[0] != "p2" || view.ReportCount != 2 {
+		t.Errorf("%d deadlines from %v on, %d faults; want %d from p2 on, and 2", n, view.Convergence[0].Paths, view.ReportCount, maxConvergence)
 	}
 }
 

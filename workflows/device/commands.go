@@ -19,14 +19,14 @@ func (d *run) orderFromModel(a devicefsm.Action) {
 	if len(a.Data) > 0 {
 		raw, err := json.Marshal(a.Data)
 		if err != nil {
-			d.noteStepFaults([]string{fmt.Sprintf("command %s: %v", a.Name, err)})
+			d.noteStepFaults(device.FaultAction, fmt.Sprintf("command %s: %v", a.Name, err))
 			return
 		}
 		c.Data = raw
 	}
 	_, superseded, refused := d.state.Commands.Add(c, a.Replace, d.settings.Commands)
 	if refused != nil {
-		d.noteStepFaults([]string{fmt.Sprintf("command %s: %s", a.Name, refused.Message)})
+		d.noteStepFaults(device.FaultAction, fmt.Sprintf("command %s: %s", a.Name, refused.Message))
 	}
 	d.commandsEnded(superseded)
 }

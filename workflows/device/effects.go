@@ -82,7 +82,7 @@ func (d *run) carryOut(ctx workflow.Context) {
 		case devicefsm.ActionLog:
 			workflow.GetLogger(ctx).Info("model log", "device", d.state.Device, "message", a.Data["message"])
 		default:
-			d.state.noteFaults([]string{fmt.Sprintf("action %s is not supported yet", a.Type)})
+			d.notCarriedOut(workflow.Now(ctx), fmt.Sprintf("action %s is not supported yet", a.Type))
 		}
 	}
 	messages = append(messages, d.dispatch(ctx)...)
@@ -142,5 +142,5 @@ func (d *run) emitPart(ctx workflow.Context, messages []Outgoing, points []Point
 	if err != nil {
 		done.Refused = append(done.Refused, fmt.Sprintf("emit: %v", cause(err)))
 	}
-	d.state.noteFaults(done.Refused)
+	d.notCarriedOut(workflow.Now(ctx), done.Refused...)
 }

@@ -2,6 +2,7 @@ package device
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"devicetwin/device"
@@ -17,11 +18,23 @@ const (
 	keptFaultPoints = 32
 )
 
-// report keeps a fault of what the device sent, or of the model, and makes a point
-// of it. The same one again in a row only counts, also in the point that waits.
+// report counts a fault that the run found in what the device sent, or in the model,
+// and keeps it.
 func (d *run) report(f device.Fault) {
+	if d.counts != nil && !d.replaying() {
+		d.counts.fault(f)
+	}
+	d.keep(f)
+}
+
+// keep keeps a fault, and makes a point of it. The same one again in a row only
+// counts, also in the point that waits.
+func (d *run) keep(f device.Fault) {
 	f = f.Clipped()
 	d.state.report(f)
+	if d.follows(rulesCorners) && len(d.state.Faults) > 0 { // of a run before: the newer ones take their places
+		d.state.Faults = slices.Delete(d.state.Faults, 0, 1)
+	}
 	if !d.follows(rulesMessages) {
 		return
 	}
@@ -57,27 +70,48 @@ func (d *run) takeFaultPoints() []Point {
 	return points
 }
 
-// takeFaults keeps what is known to be wrong with a message, and reports whether
-// the message is nothing but a report of others.
+// takeFaults keeps what the bridge found wrong with a message, and counted, and reports
+// whether the message is nothing but a report of others.
 func (d *run) takeFaults(m device.Message) (only bool) {
 	if m.Channel == device.ChannelSystem && m.Name == device.MessageFault {
 		for _, f := range m.Faults {
-			d.report(f)
+			d.keep(f)
 		}
 		return true
 	}
 	for _, f := range m.Faults {
 		f.At, f.Topic = m.Time, m.Topic()
-		d.report(f)
+		d.keep(f)
 	}
 	return false
 }
 
-// reportExpressions keeps the faults of expressions, with the topic and the value of
-// the message that they failed on, if it was one.
-func (d *run) reportExpressions(faults []string, at time.Time) {
+// reportStep reports the faults of a step.
+func (d *run) reportStep(reason device.FaultReason, faults []string) {
+	if !d.follows(rulesCorners) {
+		d.state.noteFaults(faults)
+		reason = device.FaultExpression
+	}
+	d.reportAt(d.state.Snapshot.Time(), reason, faults)
+}
+
+// notCarriedOut reports what the model, or the run itself, wanted in vain. It is found
+// when the message that caused it is not at hand any more.
+func (d *run) notCarriedOut(at time.Time, faults ...string) {
+	if !d.follows(rulesCorners) {
+		d.state.noteFaults(faults)
+		return
+	}
 	for _, text := range faults {
-		f := device.Fault{At: at, Reason: device.FaultExpression, Detail: text}
+		d.report(device.Fault{At: at, Reason: device.FaultAction, Detail: text})
+	}
+}
+
+// reportAt reports faults with the topic and the value of the message that caused them,
+// if it was one.
+func (d *run) reportAt(at time.Time, reason device.FaultReason, faults []string) {
+	for _, text := range faults {
+		f := device.Fault{At: at, Reason: reason, Detail: text}
 		if d.cause.Kind == CauseMessage {
 			f.Topic = device.Message{Channel: device.Channel(d.cause.Channel), Name: d.cause.Name}.Topic()
 			if raw, err := json.Marshal(d.data); err == nil && len(d.data) > 0 {

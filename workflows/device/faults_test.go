@@ -124,3 +124,91 @@ func TestFaultsLeaveWithoutATransition(t *testing.T) {
 		t.Errorf("last point %s, want %s", got, want)
 	}
 }
+
+// What the run found in the model or could not do is one list with what the device sent,
+// each with its time; what a run under earlier rules kept as strings leaves it one by one.
+func TestFaultsAreOneList(t *testing.T) {
+	const model = `
+model: m
+initial: a
+states: {a: {on: {door: {actions: [{publish: {topic: forbidden, data: {}}}, {command: {name: x, ttl: 1m, data: {n: "event.n / 0 + event.missing"}}}]}}}}
+`
+	h := newTwinHarness(t, model, 0)
+	first, err := devicefsm.Load("m.yaml", []byte(model))
+	if err != nil {
+		t.Fatal(err)
+	}
+	snapshot, _ := first.Start(h.Now())
+	h.state = &State{
+		Version: stateVersion, Device: testDevice, Model: h.model.Hash(), Instance: "i", Snapshot: snapshot,
+		Faults: []string{"old 1", "old 2", "old 3", "old 4"}, FaultCount: 9,
+	}
+	var before View
+	h.RegisterDelayedCallback(func() { before = h.view() }, time.Second)
+	h.at(2*time.Second, event("door"))
+	view := h.runUntil(3 * time.Minute)
+	if len(before.Faults) != 4 || before.ReportCount != 0 {
+		t.Errorf("before: faults %q, %d reports", before.Faults, before.ReportCount)
+	}
+	for _, f := range view.Reports {
+		if f.At.IsZero() {
+			t.Errorf("%+v has no time", f)
+		}
+	}
+	reasons := map[device.FaultReason]int{}
+	for _, f := range view.Reports {
+		reasons[f.Reason]++
+	}
+	if reasons[device.FaultAction] != 1 || reasons[device.FaultExpression] != 1 || view.ReportCount != 2 {
+		t.Errorf("reports %q (%d), want one of an action, one of an expression", reports(view), view.ReportCount)
+	}
+	sameTexts(t, view.Faults, []string{"old 3", "old 4"})
+	if view.FaultCount != 9 {
+		t.Errorf("%d faults are counted, want the 9 of before", view.FaultCount)
+	}
+	if n := h.world.count(measure.DeviceFaults); n != 2 {
+		t.Errorf("%d points of faults, want 2", n)
+	}
+}
+
+// A run under earlier rules keeps the faults as it did.
+func TestRulesBeforeKeepFaultsAsStrings(t *testing.T) {
+	d := run{settings: runSettings{Rules: rulesMessages}, state: &State{Faults: []string{"old"}}}
+	d.notCarriedOut(time.Now(), "topic")
+	d.report(device.Fault{Reason: device.FaultTime, Detail: "ts"})
+	if s := d.state; fmt.Sprint(s.Faults) != "[old topic]" || s.FaultCount != 1 || s.ReportCount != 1 {
+		t.Errorf("faults %q (%d), %d reports; want old and topic (1), 1", s.Faults, s.FaultCount, s.ReportCount)
+	}
+}
+
+// Each fault is counted once: those that the bridge found by the bridge, and none when
+// a run is replayed.
+func TestFaultsAreCountedByReason(t *testing.T) {
+	h := newTwinHarness(t, "model: m\ninitial: a\nstates: {a: {on: {door: {guard: 'event.open > 1', target: a}}}}\n", 0)
+	h.workflow.Counts = NewCounts()
+	wrong := event("door")
+	wrong.Data = map[string]any{"open": "2"}
+	again, other := wrong, status("boot")
+	other.Data = map[string]any{"status": "boot", "firmware": 2.0}
+	other.Faults = []device.Fault{{Reason: device.FaultTime, Detail: "ts"}}
+	h.at(time.Second, wrong, again, other)
+	h.at(2*time.Second, device.Message{Channel: device.ChannelSystem, Name: device.MessageFault, Faults: []device.Fault{
+		{Topic: "telemetry", Reason: device.FaultPoint, Detail: "x", Count: 7},
+	}})
+	view := h.runUntil(time.Minute)
+	if view.ReportCount != 11 {
+		t.Errorf("%d reports, want 11: %q", view.ReportCount, reports(view))
+	}
+	for reason, n := range h.workflow.Counts.Faults {
+		want := map[device.FaultReason]uint64{device.FaultExpression: 2, device.FaultNotText: 1}[reason]
+		if n.Load() != want {
+			t.Errorf("%d faults of reason %s are counted, want %d", n.Load(), reason, want)
+		}
+	}
+
+	d := run{state: &State{}, counts: NewCounts(), replaying: func() bool { return true }}
+	d.report(device.Fault{Reason: device.FaultTime})
+	if n := d.counts.Value("faults_total"); n != 0 || d.state.ReportCount != 1 {
+		t.Errorf("%v faults are counted in a replay, %d kept", n, d.state.ReportCount)
+	}
+}

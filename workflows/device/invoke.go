@@ -85,7 +85,7 @@ func (d *run) finish(ctx workflow.Context, inv *invocation, f workflow.Future) {
 	err := f.Get(ctx, &data)
 	switch {
 	case err != nil && inv.silent:
-		d.state.noteFaults([]string{cause(err)})
+		d.notCarriedOut(now, cause(err))
 	case err != nil:
 		if d.state.Recovery != nil && d.effectID(inv.id) == d.state.Recovery.Command {
 			d.recoveryFailed(workflow.Now(ctx))

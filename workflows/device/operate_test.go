@@ -168,8 +168,8 @@ func TestReprovisionOfAnOperator(t *testing.T) {
 	if got := h.wire.topics(); got != "devices/pump-1/commands/reprovision" {
 		t.Errorf("sent\n%s\nwant one command", got)
 	}
-	if len(view.Invocations) != 0 || view.FaultCount != 0 {
-		t.Errorf("invocations %v, faults %v are left", view.Invocations, view.Faults)
+	if len(view.Invocations) != 0 || view.ReportCount != 0 {
+		t.Errorf("invocations %v, faults %v are left", view.Invocations, view.Reports)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 	"devicetwin/internal/measure"
 	"devicetwin/twin/command"
@@ -81,12 +82,11 @@ func (d *run) notePatterns(matched []string) {
 	}
 }
 
-func (d *run) noteStepFaults(faults []string) {
+func (d *run) noteStepFaults(reason device.FaultReason, faults ...string) {
 	if len(faults) == 0 {
 		return
 	}
-	d.state.noteFaults(faults)
-	d.reportExpressions(faults, d.state.Snapshot.Time())
+	d.reportStep(reason, faults)
 	d.aside(Point{
 		Measurement: measure.ModelFaults,
 		Tags:        d.tags(),

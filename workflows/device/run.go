@@ -40,6 +40,10 @@ type run struct {
 	properties  []string       // what is indexed; nil: to be made
 	back        bool           // the device has come back since the last emission
 	deleted     bool
+
+	attributesFault string // the last one of writing the attributes
+	replaying       func() bool
+	counts          *Counts
 }
 
 // effect is an action, or a message that needs no more thought.
@@ -85,7 +89,7 @@ func (d *run) take(m device.Message) {
 		return
 	}
 	d.data = m.Data
-	d.reportExpressions(d.model.WhenFaults(m), m.Time)
+	d.reportAt(m.Time, device.FaultExpression, d.model.WhenFaults(m))
 	d.identify(m)
 	d.observe(m)
 	d.checkStatus(m)
@@ -132,7 +136,7 @@ func (d *run) stepOnce(ev devicefsm.Event) {
 func (d *run) accept(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) {
 	d.state.Snapshot = snapshot
 	d.notePatterns(outcome.Matched)
-	d.noteStepFaults(outcome.Faults)
+	d.noteStepFaults(device.FaultExpression, outcome.Faults...)
 	for _, t := range outcome.Transitions {
 		d.transitions++
 		d.recoveryExpires(t)
@@ -180,7 +184,7 @@ type raised struct {
 // raise queues an event that follows from what is being done, with its cause.
 func (d *run) raise(ev devicefsm.Event) {
 	if d.depth >= maxChain || len(d.raised) >= maxRaised {
-		d.noteStepFaults([]string{fmt.Sprintf("event %s was left out: more than %d in a row that follow from one another", ev.Name, maxChain)})
+		d.noteStepFaults(device.FaultAction, fmt.Sprintf("event %s was left out: more than %d in a row that follow from one another", ev.Name, maxChain))
 		return
 	}
 	d.raised = append(d.raised, raised{ev, d.cause, d.depth + 1})

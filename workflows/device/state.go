@@ -83,12 +83,13 @@ type State struct {
 	Dated time.Time `json:"dated,omitzero"`
 	// Runs counts the continue-as-new steps.
 	Runs int `json:"runs"`
-	// Faults are the newest run-time faults of the model's expressions.
-	Faults []string `json:"faults,omitempty"`
-	// FaultCount counts all of them.
-	FaultCount uint64 `json:"fault_count,omitempty"`
-	// Reports are the newest faults of what the device sent, newest last, and
-	// ReportCount counts all of them.
+	// Faults are the newest faults of the model, and FaultCount counts all of them, as
+	// runs under earlier rules keep them in addition to Reports. A later run drops one
+	// of Faults for each new fault.
+	Faults     []string `json:"faults,omitempty"`
+	FaultCount uint64   `json:"fault_count,omitempty"`
+	// Reports are the newest faults of what the device sent and of its model, newest
+	// last, and ReportCount counts all of them.
 	Reports     []device.Fault `json:"reports,omitempty"`
 	ReportCount uint64         `json:"report_count,omitempty"`
 	// FaultPoints are those of them that have not left for InfluxDB, and FaultsLeft is

@@ -176,7 +176,7 @@ func (d *run) desireFromModel(a devicefsm.Action) {
 			return
 		}
 	}
-	d.noteStepFaults([]string{fmt.Sprintf("desire: %v", refused)})
+	d.noteStepFaults(device.FaultAction, fmt.Sprintf("desire: %v", refused))
 }
 
 // desired makes a change of desired properties known.
@@ -303,7 +303,7 @@ func (d *run) watch(shadow string, doc twin.Document, paths []string, within tim
 	d.unwatch(shadow, open)
 	d.state.Convergence = append(d.state.Convergence, Convergence{Shadow: shadow, Version: doc.Version(), Paths: open, Due: now.Add(within)})
 	if extra := len(d.state.Convergence) - maxConvergence; extra > 0 {
-		d.noteStepFaults([]string{fmt.Sprintf("more than %d deadlines of desired properties; the oldest is not watched any more", maxConvergence)})
+		d.noteStepFaults(device.FaultAction, fmt.Sprintf("more than %d deadlines of desired properties; the oldest is not watched any more", maxConvergence))
 		d.state.Convergence = slices.Delete(d.state.Convergence, 0, extra)
 	}
 }

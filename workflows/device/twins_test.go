@@ -199,7 +199,7 @@ func TestTheModelDesires(t *testing.T) {
 	view := h.runUntil(3 * time.Minute)
 	want := []any{"desired count", "desired lamp", "reported count 2"}
 	if got := view.Snapshot.Context()["log"]; !reflect.DeepEqual(got, want) || view.StateName != "content" {
-		t.Errorf("log %v, state %s, faults %v; want %v, content", got, view.StateName, view.Faults, want)
+		t.Errorf("log %v, state %s, faults %v; want %v, content", got, view.StateName, view.Reports, want)
 	}
 	if len(view.Convergence) != 0 {
 		t.Errorf("%v is still watched", view.Convergence)
@@ -235,8 +235,8 @@ states:
 	h.at(time.Second, event("go"))
 	h.at(2*time.Second, event("same"))
 	view := h.runUntil(5 * time.Second)
-	if got := view.Twins[0].Document.Version(); got != maxChain+1 || view.FaultCount != 1 || !strings.Contains(view.Faults[0], "in a row") {
-		t.Errorf("version %d, faults %v; want %d and one fault", got, view.Faults, maxChain+1)
+	if got := view.Twins[0].Document.Version(); got != maxChain+1 || view.ReportCount != 1 || !strings.Contains(view.Reports[0].Detail, "in a row") {
+		t.Errorf("version %d, faults %v; want %d and one fault", got, view.Reports, maxChain+1)
 	}
 }
 

@@ -50,6 +50,8 @@ type Workflow struct {
 	RunEvents int
 	// Twin is how twins are kept; a run keeps what it began with.
 	Twin TwinSettings
+	// Counts is what runs count; nil: nothing.
+	Counts *Counts
 }
 
 // Device is the workflow of one device; its argument is an Input. It ends only by continue-as-new, or
@@ -97,7 +99,10 @@ func (w *Workflow) begin(ctx workflow.Context, raw json.RawMessage) (*run, error
 		// worker: the device waits for one that can go on, and loses nothing.
 		panic(err.Error())
 	}
-	d := &run{state: in.State, inbox: workflow.GetSignalChannel(ctx, SignalEvents)}
+	d := &run{
+		state: in.State, inbox: workflow.GetSignalChannel(ctx, SignalEvents),
+		counts: w.Counts, replaying: func() bool { return workflow.IsReplaying(ctx) },
+	}
 	if d.state == nil {
 		d.state = &State{Version: stateVersion, Device: in.Device, Model: in.Model, Instance: instance(ctx)}
 	}

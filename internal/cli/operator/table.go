@@ -66,15 +66,11 @@ func deviceDetails(w io.Writer, d api.Device) {
 	for _, name := range slices.Sorted(maps.Keys(d.Shadows)) {
 		twinDetails(line, "shadow "+name, d.Shadows[name])
 	}
-	for _, fault := range d.Faults {
-		if !reported(fault, d.Reports) {
-			line("fault", printable(fault))
-		}
-	}
-	if d.ReportCount > 0 {
-		line("faults", fmt.Sprintf("%d in what it sent", d.ReportCount))
+	before := slices.DeleteFunc(slices.Clone(d.Faults), func(fault string) bool { return reported(fault, d.Reports) })
+	if n := d.ReportCount + uint64(len(before)); n > 0 {
+		line("faults", fmt.Sprint(n))
 		fmt.Fprintln(w)
-		reportTable(w, d.Reports)
+		faultTable(w, before, d.Reports)
 	}
 	if len(d.Commands) > 0 {
 		fmt.Fprintln(w)
@@ -83,8 +79,8 @@ func deviceDetails(w io.Writer, d api.Device) {
 	}
 }
 
-// reported reports whether a fault of the model is in the table of those of
-// messages, too.
+// reported reports whether a fault that a run of an earlier release kept as a string is
+// among the others, too.
 func reported(fault string, reports []api.Fault) bool {
 	return slices.ContainsFunc(reports, func(f api.Fault) bool {
 		start, short := strings.CutSuffix(f.Detail, "…")
@@ -92,11 +88,14 @@ func reported(fault string, reports []api.Fault) bool {
 	})
 }
 
-// reportTable shows the newest faults of what a device sent. The values are short:
-// the JSON has more of them.
-func reportTable(w io.Writer, faults []api.Fault) {
+// faultTable shows the newest faults of a device, after those of earlier releases, of
+// which only the detail is known. The values are short: the JSON has more of them.
+func faultTable(w io.Writer, before []string, faults []api.Fault) {
 	const last = 10
 	fmt.Fprintln(w, "FAULT\tTOPIC\tTIME\tCOUNT\tVALUE\tDETAIL")
+	for _, detail := range before {
+		fmt.Fprintf(w, "-\t-\t-\t1\t-\t%s\n", printable(detail))
+	}
 	for _, f := range faults[max(0, len(faults)-last):] {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\n", f.Reason, orNone(printable(f.Topic)), clock(f.At), max(1, f.Count),
 			orNone(short(printable(f.Value))), orNone(printable(f.Detail)))

@@ -9,8 +9,8 @@ import (
 	"devicetwin/device"
 )
 
-// A fault of the model's expressions on a message is shown once, with its message;
-// one that has no message keeps its line. What devices sent can neither move the
+// The faults of a device are one list. One that a run of an earlier release kept in
+// addition is shown once, with its message if it has one. What devices sent can neither move the
 // cursor nor fill the screen.
 func TestFaultsOfADevice(t *testing.T) {
 	long := "guard " + strings.Repeat("x", 300)
@@ -29,7 +29,7 @@ func TestFaultsOfADevice(t *testing.T) {
 	})
 	text := out.String()
 	for _, want := range []string{
-		"fault\tguard b\n", "faults\t15 in what it sent\n",
+		"-\t-\t-\t1\t-\tguard b\n", "faults\t16\n",
 		"expression\tevents/?[2J\t2026-03-01 12:00:00Z\t1\t" + strings.Repeat("v", 39) + "…\t" + long[:250] + "…\n",
 		"expression\t-\t2026-03-01 12:00:00Z\t2\t-\tguard a\n",
 	} {
@@ -37,8 +37,8 @@ func TestFaultsOfADevice(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
 	}
-	if n := strings.Count(text, "\nfault\t"); n != 1 {
-		t.Errorf("%d lines of faults, want 1:\n%s", n, text)
+	if n := strings.Count(text, "guard a\n") + strings.Count(text, "-\t-\t-\t1\t"); n != 2 {
+		t.Errorf("%d lines of the faults a and b, want 2:\n%s", n, text)
 	}
 	if n := strings.Count(text, "time\ttelemetry"); n != 8 {
 		t.Errorf("%d older ones, want 8 of 12, for there are ten lines:\n%s", n, text)

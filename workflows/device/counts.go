@@ -1,0 +1,34 @@
+package device
+
+import (
+	"sync/atomic"
+
+	"devicetwin/device"
+	"devicetwin/internal/figures"
+	"devicetwin/internal/measure"
+)
+
+// Counts is what the runs of a worker count. They add to it, anyone may read. What
+// happens is counted once, and not when a run is replayed; a workflow task that the
+// server did not accept is counted again.
+type Counts struct {
+	*figures.Set
+	Faults map[device.FaultReason]*atomic.Uint64
+}
+
+// NewCounts declares the metrics of a worker.
+func NewCounts() *Counts {
+	s := figures.NewSet("devicetwin_worker_")
+	return &Counts{
+		Set: s,
+		Faults: figures.Counters(s, "faults_total", "reason", device.FaultReasons(),
+			"Faults that workflows found in messages and models, by reason; those that the bridge found are in devicetwin_bridge_faults_total.",
+			figures.Field{Measurement: measure.Worker, Name: "faults"}),
+	}
+}
+
+func (c *Counts) fault(f device.Fault) {
+	if n := c.Faults[f.Reason]; n != nil {
+		n.Add(max(1, f.Count))
+	}
+}

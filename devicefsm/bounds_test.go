@@ -189,15 +189,17 @@ patterns: {p: {sequence: [{event: e, name: first}, e]}}
 initial: a
 states: {a: {on: {p: {actions: {log: "event.matched.first[0]"}}}}}
 `)
-	kept := func(n int) string {
-		d := start(t, m).send("e", obj{"a": 1.0, "b": strings.Repeat("x", n)}).send("e", nil).noFaults()
-		return d.out.Actions[0].Data["message"].(string)
+	kept := func(n int) (message string, faults []string) {
+		d := start(t, m).send("e", obj{"a": 1.0, "b": strings.Repeat("x", n)})
+		faults = d.out.Faults
+		d.send("e", nil).noFaults()
+		return d.out.Actions[0].Data["message"].(string), faults
 	}
-	if got := kept(200); !strings.Contains(got, "xxx") {
-		t.Errorf("of a small event, kept %s", got)
+	if got, faults := kept(200); !strings.Contains(got, "xxx") || len(faults) > 0 {
+		t.Errorf("of a small event, kept %s, faults %q", got, faults)
 	}
-	if got := kept(300); got != `{"a":1}` {
-		t.Errorf("of a large event, kept %s", got)
+	if got, faults := kept(300); got != `{"a":1}` || len(faults) != 1 || !strings.Contains(faults[0], "b (at most 256 bytes") {
+		t.Errorf("of a large event, kept %s, faults %q", got, faults)
 	}
 }
 

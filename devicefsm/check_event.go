@@ -116,7 +116,9 @@ func (c *checker) patterns() {
 		}
 		strict := fields["contiguity"].Exists() && contiguities[fields["contiguity"].String()] == pattern.Strict
 		c.forbidden(p, fields["sequence"].List(), strict)
+		c.keptConditions(p, fields["sequence"].List())
 	}
+	c.keptInChart()
 }
 
 // forbidden finds a step that the one before it forbids.

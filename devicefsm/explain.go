@@ -277,6 +277,9 @@ func unwrapped(x ast.Expr) ast.Expr {
 	return x
 }
 
+// unnamedValue is what has no path.
+const unnamedValue = "a value"
+
 // sourcePath is how a value is written in a model; what is not a path is a value.
 func sourcePath(x ast.Expr) string {
 	x = unwrapped(x)
@@ -293,7 +296,7 @@ func sourcePath(x ast.Expr) string {
 	case ast.LiteralKind:
 		return literalOf(x)
 	}
-	return "a value"
+	return unnamedValue
 }
 
 func literalOf(x ast.Expr) string {

@@ -1,6 +1,7 @@
 package devicefsm
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,7 +29,11 @@ var (
 	}
 )
 
-const maxPatterns = 64
+const (
+	maxPatterns = 64
+	// maxKeptEvents is the largest max_kept.
+	maxKeptEvents = 64
+)
 
 func (l *loader) patternRules(n source.Node) {
 	if !n.Exists() {
@@ -80,8 +85,9 @@ func (l *loader) pattern(e source.Entry, known []string) *patternRule {
 		spec.MaxPartials = int(x.Int(1, pattern.MaxPartialsLimit))
 	}
 	if x := fields["max_kept"]; x.Exists() {
-		spec.MaxKept = int(x.Int(1, 64))
+		spec.MaxKept = int(x.Int(1, maxKeptEvents))
 	}
+	p.maxKept = cmp.Or(spec.MaxKept, pattern.DefaultMaxKept)
 	spec.MaxIdle = fields["max_idle"].Duration()
 	if s := fields["sequence"]; s.Exists() {
 		l.sequence(p, &spec, s, known)
@@ -152,13 +158,15 @@ func (l *loader) sequence(p *patternRule, spec *pattern.Spec, n source.Node, kno
 			at.Faultf("duplicate step name %q", s.Name)
 		}
 		names[s.Name] = true
+		p.steps[i].pattern, p.steps[i].name, p.steps[i].takes = p.name, s.Name, s.Times.Max
 		spec.Steps = append(spec.Steps, s)
 	}
 	// What nothing reads is not kept.
 	if l.readsMatched(p) {
+		l.keepRead(p)
 		for i := range spec.Steps {
 			if spec.Steps[i].Not == pattern.NotNegated {
-				spec.Steps[i].Keep = keep
+				spec.Steps[i].Keep = p.steps[i].keep
 			}
 		}
 	}

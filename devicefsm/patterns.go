@@ -8,10 +8,6 @@ import (
 	"devicetwin/devicefsm/pattern"
 )
 
-// maxKeptSize is about how many bytes of an event a pattern remembers for
-// conditions on `matched` and for the event that it raises.
-const maxKeptSize = 256
-
 // patternRule is one entry of `patterns:`.
 type patternRule struct {
 	name    string // also of the event that a match raises
@@ -19,12 +15,18 @@ type patternRule struct {
 	while   *state // it sees events only in this state, and is reset by leaving it
 	matcher *pattern.Matcher
 	steps   []patternStep
+	maxKept int // events of a step
 }
 
 // patternStep is what a step of a sequence asks of an event.
 type patternStep struct {
-	event descriptor
-	where *expr
+	pattern string // its name
+	name    string
+	event   descriptor
+	where   *expr
+	takes   int        // events at most, or pattern.Unbounded; 0: it is negated
+	reads   *stepReads // of the events that it took
+	named   []string   // the keys of them that are read by name, sorted
 }
 
 // scopes spares the conditions of patterns an allocation each.
@@ -43,29 +45,26 @@ func (p *patternStep) matches(ev pattern.Event, matched pattern.Bindings) bool {
 		s.matched = matched.Map()
 	}
 	ok := p.where.holds(s)
+	if s.failed && s.matched != nil {
+		p.failed(ev, s)
+	}
 	*s = scope{}
 	scopes.Put(s)
 	return ok
 }
 
-// keep is what a pattern remembers of an event: all of a small one, and of a
-// large one the single values of its first keys.
-func keep(ev pattern.Event) any {
-	if ev.Data == nil {
-		return map[string]any{}
+// failed reports a condition on `matched` that failed on an event: once, however many
+// partial matches it was evaluated for. The others are reported without them: see
+// conditionFaults.
+func (p *patternStep) failed(ev pattern.Event, s *scope) {
+	r, ok := ev.Host.(*run)
+	if !ok || ev.Edition < EditionNow || slices.Contains(r.failed, p) {
+		return
 	}
-	if jsonSize(ev.Data, maxKeptSize) <= maxKeptSize {
-		return ev.Data
+	r.failed = append(r.failed, p)
+	if _, err := p.where.test(s); err != nil {
+		r.fault("where %q of pattern %q: %v", p.where.source, p.pattern, err)
 	}
-	kept, size := map[string]any{}, 0
-	for _, k := range slices.Sorted(maps.Keys(ev.Data)) {
-		v := ev.Data[k]
-		if size += len(k) + jsonSize(v, maxKeptSize); size > maxKeptSize {
-			break
-		}
-		kept[k] = v
-	}
-	return kept
 }
 
 // sees reports whether an event can do anything to the pattern.
@@ -88,15 +87,20 @@ func (r *run) matchPatterns(name string, data map[string]any) []found {
 			continue
 		}
 		r.conditionFaults(p, name, data)
-		next, result := p.matcher.Step(r.s.patterns[i], pattern.Event{Name: name, Data: data, Time: fromMillis(r.at), Arrived: fromMillis(r.s.service), Edition: r.m.edition})
+		next, result := p.matcher.Step(r.s.patterns[i], pattern.Event{
+			Name: name, Data: data, Time: fromMillis(r.at), Arrived: fromMillis(r.s.service), Edition: r.m.edition, Host: r,
+		})
 		r.setPattern(i, next)
+		r.notCounted(p, result.Displaced)
 		all = append(all, p.found(result)...)
 	}
+	r.failed = nil
+	r.reportUnkept()
 	return all
 }
 
-// conditionFaults reports the conditions that fail on the event: inside the
-// matcher a failure only counts as false.
+// conditionFaults reports the conditions on nothing but the event that fail on it: inside
+// the matcher such a failure only counts as false.
 func (r *run) conditionFaults(p *patternRule, name string, data map[string]any) {
 	r.scope.event = data
 	for i := range p.steps {

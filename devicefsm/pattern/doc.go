@@ -76,7 +76,8 @@
 // "a+ b+ c" needs one partial match for each beginning, and without Within one
 // for each place in the pattern, however long the stream. A condition that reads
 // only the event is evaluated at most once per event. Nothing of an event is
-// kept but what Keep of its step returns; MaxKept bounds how many per step.
+// kept but what Keep of its step returns; MaxKept bounds how many per step, and
+// Result.Displaced names the steps where it did.
 //
 // # Source
 //

@@ -1,6 +1,9 @@
 package pattern
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 // Step processes an event. What is due before or at the time of the event happens
 // first, as in Advance. It returns s itself if nothing changed; that costs no
@@ -30,6 +33,7 @@ func (m *Matcher) Step(s State, ev Event) (State, Result) {
 	if r.took {
 		r.seq++
 	}
+	res.Displaced = r.displaced
 	return m.conclude(r.out, held, r.found, moment{r.seq, now}, &res), res
 }
 
@@ -53,6 +57,8 @@ type run struct {
 	took    bool
 	found   []track
 	kept    []*kept // of this event, by step
+
+	displaced []string // steps
 }
 
 // takes reports whether the condition of step j holds.
@@ -270,5 +276,8 @@ func (r *run) remember(list []*kept, j int) []*kept {
 	}
 	list = append([]*kept(nil), list...)
 	list[latest] = k
+	if name := r.m.steps[j].name; !slices.Contains(r.displaced, name) {
+		r.displaced = append(r.displaced, name)
+	}
 	return list
 }

@@ -24,6 +24,8 @@ type Event struct {
 	Arrived time.Time
 	// Edition is passed on to the conditions: by whose rules they are to be evaluated.
 	Edition int
+	// Host is passed on to the conditions and to Keep: who hears what they could not do.
+	Host any
 }
 
 // Contiguity says what may lie between an event that was taken and the next.
@@ -143,4 +145,7 @@ type Result struct {
 	// Dropped counts the partial matches given up because of MaxPartials or
 	// MaxIdle.
 	Dropped int
+	// Displaced names the steps that took an event although they had as many as MaxKept
+	// allows: what was kept of the one before is gone.
+	Displaced []string
 }

@@ -26,7 +26,7 @@ type state struct {
 	history  []*state // those of children that are history states
 
 	initial *transition   // of a compound state; the default of a history state
-	on      []*transition // in document order
+	on      []*transition // in the order of choice: see withEnd
 	always  []*transition
 	after   []delay
 	entry   []action
@@ -55,7 +55,8 @@ func (s *state) within(ancestor *state) bool { return ancestor.descendants.has(s
 // initial.
 type transition struct {
 	source  *state
-	event   descriptor // of `on` only
+	event   descriptor // of `on` and onDone
+	end     bool       // of onDone, which `on` may name as well
 	guard   *expr      // nil: always taken
 	targets []*state
 	reenter bool
@@ -169,25 +170,4 @@ func (m *Model) flatten(leaf *state) {
 			delete(leaf.byEvent, name)
 		}
 	}
-}
-
-// matching is every transition for an event name, in the order of choice.
-func (s *state) matching(name string) []*transition {
-	var list []*transition
-	for a := s; a != nil; a = a.parent {
-		for _, t := range a.on {
-			if t.event.matches(name) {
-				list = append(list, t)
-			}
-		}
-	}
-	return list
-}
-
-// candidates are the transitions for an event name, in the order of choice.
-func (s *state) candidates(name string) []*transition {
-	if list, ok := s.byEvent[name]; ok || !s.wildcards {
-		return list
-	}
-	return s.matching(name)
 }

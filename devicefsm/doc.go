@@ -41,7 +41,10 @@
 //     (SCXML). One from a region of a parallel state to another region so exits
 //     and enters the parallel state, which in XState stays.
 //   - Candidates are tried in document order, whether they name the event or
-//     match it by wildcard (SCXML; XState prefers names).
+//     match it by wildcard (SCXML; XState prefers names). A state's onDone, and the
+//     onDone and onError of its activities, come before its wildcards (XState).
+//   - A wildcard does not match a delay. In SCXML and XState it does: there, that of
+//     a state inside hides the delay of a state around it.
 //   - An event name without a wildcard is matched whole (XState); write fault.*
 //     for fault and all fault.x.
 //   - An error in a block of actions ends that block (SCXML). It is reported in

@@ -49,29 +49,6 @@ type trigger struct {
 	only []*transition
 }
 
-// candidates are the transitions of an atomic state and its ancestors, in the
-// order of choice. A delay has no name that `on` could match.
-func (t *trigger) candidates(leaf *state) []*transition {
-	if t.of == nil {
-		return leaf.candidates(t.name)
-	}
-	var list []*transition
-	for s := leaf; s != nil; s = s.parent {
-		for _, c := range s.on {
-			if t.name != triggerAfter && c.event.matches(t.name) {
-				list = append(list, c)
-			}
-		}
-		if s == t.of {
-			list = append(list, t.only...)
-		}
-	}
-	return list
-}
-
-// triggerAfter is the event name that a Transition gives for a delay.
-const triggerAfter = "after"
-
 func (r *run) fault(format string, args ...any) {
 	if len(r.out.Faults) < maxFaults {
 		r.out.Faults = append(r.out.Faults, fmt.Sprintf(format, args...))

@@ -125,10 +125,11 @@ func (l *loader) completeStates() {
 		}
 		s.on = l.on(s, fields["on"])
 		if n := fields["onDone"]; n.Exists() {
-			for _, t := range l.candidates(s, n) {
-				t.event = descriptor{name: doneState + s.path}
-				s.on = append(s.on, t)
+			ends := l.candidates(s, n)
+			for _, t := range ends {
+				t.event, t.end = descriptor{name: doneState + s.path}, true
 			}
+			s.on = withEnd(s.on, ends)
 		}
 		s.always = l.candidates(s, fields["always"])
 		for _, t := range s.always {

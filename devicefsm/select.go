@@ -8,7 +8,7 @@ func (r *run) selectTransitions(t trigger) []*transition {
 	r.scope.event = t.data
 	enabled := r.buf[:0]
 	for _, leaf := range r.s.leaves {
-		enabled = r.choose(enabled, t.candidates(leaf))
+		enabled = r.choose(enabled, t.candidates(leaf, r.m.edition))
 	}
 	return r.removeConflicting(enabled)
 }

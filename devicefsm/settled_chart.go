@@ -126,13 +126,25 @@ const (
 
 var errTooMany = errors.New("the chart has too many configurations to analyse")
 
-// choices are the sets of transitions that may be enabled together; one of them
-// may be empty. Rests says that the chart has come to rest in c, so that of
-// eventless transitions only those that read what is new can be enabled.
-func choices(c *configuration, candidates func(*state) []*transition, k *known, rests bool) ([][]*transition, error) {
+// order gives the candidates of an atomic state in the order of choice of an edition.
+type order func(leaf *state, edition int) []*transition
+
+// choices are the sets of transitions that may be enabled together, in any edition: what
+// was begun under the first one shares the analysis. One of them may be empty. Rests says
+// that the chart has come to rest in c, so that of eventless transitions only those that
+// read what is new can be enabled.
+func choices(c *configuration, candidates order, k *known, rests bool) ([][]*transition, error) {
 	sets := [][]*transition{nil}
 	for _, leaf := range c.leaves {
-		options := optionsOf(candidates(leaf), c, k, rests)
+		now := candidates(leaf, EditionNow)
+		options := optionsOf(now, c, k, rests)
+		if first := candidates(leaf, EditionFirst); !slices.Equal(now, first) {
+			for _, t := range optionsOf(first, c, k, rests) {
+				if !slices.Contains(options, t) {
+					options = append(options, t)
+				}
+			}
+		}
 		if len(options) == 1 && options[0] == nil {
 			continue
 		}

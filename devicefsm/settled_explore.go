@@ -91,7 +91,7 @@ func (x *explorer) add(c *configuration) (int, error) {
 // all, which the interpreter takes back. K is what is known of the event.
 func (x *explorer) step(id int, t *trigger, k *known) (ends []int, endless bool, err error) {
 	c := x.configs[id]
-	if c.done || !c.hasAlways() && !slices.ContainsFunc(c.leaves, func(l *state) bool { return len(t.candidates(l)) > 0 }) {
+	if c.done || !c.hasAlways() && !slices.ContainsFunc(c.leaves, func(l *state) bool { return len(t.candidates(l, EditionNow)) > 0 }) {
 		return []int{id}, false, nil
 	}
 	f := follower{m: x.m, seen: map[string]bool{}}
@@ -145,19 +145,29 @@ func acts(c *configuration, t *trigger, k *known) *transition {
 		return nil
 	}
 	for _, leaf := range c.leaves {
-		for _, t := range t.candidates(leaf) {
-			truth := truthOfGuard(t.guard, c, k)
-			if truth != no && t.acts() {
-				return t
-			}
-			if truth == yes {
-				break // it hides those that follow
+		for _, edition := range []int{EditionNow, EditionFirst} {
+			if found := firstToAct(t.candidates(leaf, edition), c, k); found != nil {
+				return found
 			}
 		}
 		for _, t := range leaf.alwaysHere {
 			if !alwaysRests(t.guard) && truthOfGuard(t.guard, c, k) != no {
 				return t
 			}
+		}
+	}
+	return nil
+}
+
+// firstToAct is the first candidate that may be taken and that makes a difference.
+func firstToAct(candidates []*transition, c *configuration, k *known) *transition {
+	for _, t := range candidates {
+		truth := truthOfGuard(t.guard, c, k)
+		if truth != no && t.acts() {
+			return t
+		}
+		if truth == yes {
+			break // it hides those that follow
 		}
 	}
 	return nil

@@ -94,7 +94,7 @@ func (f *follower) runToCompletion(at moment) {
 		return
 	}
 	f.seen[key] = true
-	sets, err := choices(at.configuration, func(s *state) []*transition { return s.alwaysHere }, at.k, at.rests)
+	sets, err := choices(at.configuration, func(s *state, _ int) []*transition { return s.alwaysHere }, at.k, at.rests)
 	if err != nil {
 		f.err = err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -44,7 +45,9 @@ func (in ChangeParams) by(ctx context.Context) device.By {
 	if key == "" {
 		key = requestID(ctx)
 	}
-	operation := caller.Name + "/" + key // two callers may have chosen the same key
+	// Two callers may have chosen the same key. A name in which / is escaped ends at
+	// the first one.
+	operation := url.PathEscape(caller.Name) + "/" + key
 	if len(operation) > maxOperation {
 		operation = fmt.Sprintf("%x", sha256.Sum256([]byte(operation)))
 	}

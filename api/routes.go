@@ -17,7 +17,7 @@ type DeviceParam struct {
 // ChangeParams are the parameters of every change.
 type ChangeParams struct {
 	DeviceParam
-	Key string `header:"Idempotency-Key" maxLength:"64" pattern:"^[!-~]*$" doc:"Repeat a request with the same key: the change is made once, and the first response is returned again, as long as the device remembers the key."`
+	Key string `header:"Idempotency-Key" maxLength:"64" pattern:"^[!-~]*$" doc:"Repeat a request with the same key: the change is made once, and the first response is returned again, as long as the device remembers the key. Another request with the key is refused (422)."`
 }
 
 // CommandParam is the command of a path.

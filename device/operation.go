@@ -11,7 +11,8 @@ type By struct {
 	Who string
 	// ID is the idempotency key of the operation: one that comes twice with the
 	// same ID is carried out once, for as long as the entity remembers it (256
-	// operations). An empty one makes the operation one of its own.
+	// operations). Another operation with that ID is refused (422). An empty one
+	// makes the operation one of its own.
 	ID string
 }
 
@@ -22,7 +23,8 @@ type By struct {
 type Refused struct {
 	// Code is as in HTTP: 400 the request is invalid, 404 not found, 409 it
 	// conflicts with the present state, 412 the version is another one, 413 it is
-	// too large, 429 too much is waiting.
+	// too large, 422 its idempotency key belongs to another request, 429 too much is
+	// waiting.
 	Code    int    `json:"code,omitempty"`
 	Message string `json:"message,omitempty"`
 }

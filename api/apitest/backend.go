@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,7 +23,7 @@ import (
 type Backend struct {
 	mu      sync.Mutex
 	devices map[device.ID]*api.Device
-	done    map[string]any // results by operation
+	done    map[string]applied // by device and operation
 	fault   error
 	calls   []device.By
 }
@@ -30,8 +31,17 @@ type Backend struct {
 // Now is the time of everything that happens in the fleet.
 var Now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
+// applied is a change that was requested with an id.
+type applied struct {
+	request string
+	result  any
+	err     error
+}
+
 // New makes an empty fleet.
-func New() *Backend { return &Backend{devices: map[device.ID]*api.Device{}, done: map[string]any{}} }
+func New() *Backend {
+	return &Backend{devices: map[device.ID]*api.Device{}, done: map[string]applied{}}
+}
 
 // Put adds a device, or changes it.
 func (b *Backend) Put(d api.Device) {
@@ -139,30 +149,43 @@ func (b *Backend) Device(ctx context.Context, id device.ID) (api.Device, error) 
 	return out, nil
 }
 
-// change executes a change once for each operation.
-func change[T any](ctx context.Context, b *Backend, id device.ID, by device.By, do func(*api.Device) (T, error)) (T, error) {
+// change executes a change once for each operation: request is its name and what it
+// is to do. What deleted a device is known as long as the device is not there.
+func change[T any](ctx context.Context, b *Backend, id device.ID, by device.By, request []any, do func(*api.Device) (T, error)) (T, error) {
 	d, err := b.find(ctx, id)
 	defer b.mu.Unlock()
-	var result T
-	if err != nil {
-		return result, err
+	var none T
+	if err != nil && !errors.Is(err, device.ErrUnknown) {
+		return none, err
+	}
+	key, print := string(id)+" "+by.ID, fmt.Sprintf("%q", request)
+	known, ok := b.done[key]
+	ok = ok && by.ID != "" && (err == nil || known.deleted())
+	if err != nil && !ok {
+		return none, err
 	}
 	b.calls = append(b.calls, by)
-	if known, ok := b.done[string(id)+" "+by.ID]; ok && by.ID != "" {
-		return known.(T), nil
+	switch {
+	case ok && known.request != print:
+		return none, device.Refuse(422, "the idempotency key was used for another request to this device")
+	case ok && known.err != nil:
+		return none, known.err
+	case ok:
+		return known.result.(T), nil
 	}
-	if result, err = do(d); err == nil {
-		b.done[string(id)+" "+by.ID] = result
-	}
+	result, err := do(d)
+	b.done[key] = applied{print, result, err}
 	return result, err
 }
+
+func (a applied) deleted() bool { return a.request == `["delete"]` }
 
 // maxDocument is the limit of a document.
 const maxDocument = 8192
 
 // Desire implements api.Backend. It knows the top level of documents only.
 func (b *Backend) Desire(ctx context.Context, id device.ID, by device.By, c api.DesiredChange) (api.Desired, error) {
-	return change(ctx, b, id, by, func(d *api.Device) (api.Desired, error) {
+	return change(ctx, b, id, by, []any{"desire", c.Shadow, string(c.Patch), c.Version, c.Within}, func(d *api.Device) (api.Desired, error) {
 		doc := d.Twin
 		if c.Shadow != "" {
 			doc = d.Shadows[c.Shadow]
@@ -201,7 +224,7 @@ func (b *Backend) Desire(ctx context.Context, id device.ID, by device.By, c api.
 
 // SetTags implements api.Backend.
 func (b *Backend) SetTags(ctx context.Context, id device.ID, by device.By, tags map[string]string) error {
-	_, err := change(ctx, b, id, by, func(d *api.Device) (struct{}, error) {
+	_, err := change(ctx, b, id, by, []any{"tags", tags}, func(d *api.Device) (struct{}, error) {
 		if err := device.CheckTags(tags); err != nil {
 			return struct{}{}, device.Refuse(400, "%v", err)
 		}
@@ -213,7 +236,7 @@ func (b *Backend) SetTags(ctx context.Context, id device.ID, by device.By, tags 
 
 // SendCommand implements api.Backend.
 func (b *Backend) SendCommand(ctx context.Context, id device.ID, by device.By, c api.NewCommand) (api.Command, error) {
-	return change(ctx, b, id, by, func(d *api.Device) (api.Command, error) {
+	return change(ctx, b, id, by, []any{"command", c.Name, string(c.Data), c.TTL, c.Replace}, func(d *api.Device) (api.Command, error) {
 		if c.Name == "unheard-of" {
 			return api.Command{}, device.Refuse(409, "the model knows no such command")
 		}
@@ -262,7 +285,7 @@ func (b *Backend) Command(ctx context.Context, id device.ID, command string) (ap
 
 // CancelCommand implements api.Backend.
 func (b *Backend) CancelCommand(ctx context.Context, id device.ID, by device.By, command string) (api.Command, error) {
-	return change(ctx, b, id, by, func(d *api.Device) (api.Command, error) {
+	return change(ctx, b, id, by, []any{"cancel", command}, func(d *api.Device) (api.Command, error) {
 		c, err := commandOf(d, command)
 		if err != nil {
 			return api.Command{}, err
@@ -277,8 +300,8 @@ func (b *Backend) CancelCommand(ctx context.Context, id device.ID, by device.By,
 }
 
 // SendEvent implements api.Backend: the state becomes the event's name.
-func (b *Backend) SendEvent(ctx context.Context, id device.ID, by device.By, name string, _ api.Object) (api.Taken, error) {
-	return change(ctx, b, id, by, func(d *api.Device) (api.Taken, error) {
+func (b *Backend) SendEvent(ctx context.Context, id device.ID, by device.By, name string, data api.Object) (api.Taken, error) {
+	return change(ctx, b, id, by, []any{"event", name, string(data)}, func(d *api.Device) (api.Taken, error) {
 		if strings.HasPrefix(name, "device.") {
 			return api.Taken{}, device.Refuse(409, "%s", "event "+name+" is the service's own")
 		}
@@ -298,15 +321,15 @@ func move(d *api.Device, to, event, who string) api.Taken {
 }
 
 // Reprovision implements api.Backend.
-func (b *Backend) Reprovision(ctx context.Context, id device.ID, by device.By, _ string) (api.Reprovisioning, error) {
-	return change(ctx, b, id, by, func(d *api.Device) (api.Reprovisioning, error) {
+func (b *Backend) Reprovision(ctx context.Context, id device.ID, by device.By, reason string) (api.Reprovisioning, error) {
+	return change(ctx, b, id, by, []any{"reprovision", reason}, func(d *api.Device) (api.Reprovisioning, error) {
 		return api.Reprovisioning{Taken: move(d, "reprovisioning", "operator.reprovision", by.Who), ByModel: true}, nil
 	})
 }
 
 // Delete implements api.Backend.
 func (b *Backend) Delete(ctx context.Context, id device.ID, by device.By) error {
-	_, err := change(ctx, b, id, by, func(d *api.Device) (struct{}, error) {
+	_, err := change(ctx, b, id, by, []any{"delete"}, func(d *api.Device) (struct{}, error) {
 		delete(b.devices, d.ID)
 		return struct{}{}, nil
 	})

@@ -26,6 +26,8 @@ func Contract(t *testing.T, open func(t *testing.T) (api.Backend, device.ID)) {
 		"reprovisioning":             contract.reprovision,
 		"faults":                     contract.faults,
 		"a deleted device":           contract.deleted,
+		"keys":                       contract.keys,
+		"keys of a deletion":         contract.keysOfADeletion,
 	} {
 		t.Run(name, func(t *testing.T) {
 			backend, id := open(t)

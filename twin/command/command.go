@@ -35,6 +35,9 @@ type Command struct {
 	// Key makes adding idempotent: a command with the key of one that is known is
 	// not added.
 	Key string `json:"key,omitempty"`
+	// Print identifies what was ordered, where it is known: of two commands with the
+	// same key and different prints the second is refused.
+	Print string `json:"print,omitempty"`
 	// By is who issued it.
 	By      string    `json:"by,omitempty"`
 	Status  Status    `json:"status"`

@@ -24,12 +24,12 @@ type Queue struct {
 
 // Add appends a command. With replace, those of its name that wait are superseded.
 // If a command with the same key is known, Add returns that one and changes
-// nothing. Refusals: 400 a command that is not valid, 409 a key of a command with
-// another name, 413 too much data, 429 a full queue.
+// nothing. Refusals: 400 a command that is not valid, 413 too much data, 422 a key of
+// another command, 429 a full queue.
 func (q *Queue) Add(c Command, replace bool, l Limits) (added Command, superseded []Command, refused *device.Refused) {
 	if known, ok := q.byKey(c.Key); ok {
-		if known.Name != c.Name {
-			return Command{}, nil, device.Refuse(409, "idempotency key %q belongs to command %s (%s)", c.Key, known.Name, known.ID)
+		if known.Name != c.Name || known.Print != c.Print && known.Print != "" && c.Print != "" {
+			return Command{}, nil, device.Refuse(422, "idempotency key %q belongs to another command, %s (%s)", c.Key, known.Name, known.ID)
 		}
 		return known, nil, nil
 	}

@@ -209,8 +209,25 @@ func TestKeys(t *testing.T) {
 		t.Errorf("added again after its end: %+v", got)
 	}
 	again.Name = "b"
-	if _, _, refused := q.Add(again, false, DefaultLimits()); code(refused) != 409 {
+	if _, _, refused := q.Add(again, false, DefaultLimits()); code(refused) != 422 {
 		t.Errorf("another command with the key: %v", refused)
+	}
+}
+
+// A command of the same name with other data is another command, also when the data
+// of the first is forgotten.
+func TestKeysOfCommandsOfOneName(t *testing.T) {
+	q := &Queue{}
+	c := named("1", "a")
+	c.Key, c.Print = "k", "one"
+	q.Add(c, false, DefaultLimits())
+	q.Next(t0)
+	q.Acknowledge("1", Succeeded, nil, "", t0)
+	for print, want := range map[string]int{"one": 0, "": 0, "two": 422} {
+		c.Print = print
+		if got, _, refused := q.Add(c, false, DefaultLimits()); code(refused) != want || want == 0 && got.ID != "1" {
+			t.Errorf("print %q: %+v, %v, want %d", print, got, refused, want)
+		}
 	}
 }
 

@@ -133,7 +133,42 @@ func (c *Client) operate(ctx context.Context, id device.ID, by device.By, op dev
 	if len(raw) > maxOperation {
 		return deviceworkflow.OperationResult{}, device.Refuse(413, "the request has %d bytes, the limit is %d", len(raw), maxOperation)
 	}
-	return c.batcher.do(ctx, id, op, len(raw))
+	result, err := c.batcher.do(ctx, id, op, len(raw))
+	switch {
+	case err != nil:
+		return result, c.ifDeletedBy(ctx, id, op, err)
+	case !op.Fits(result):
+		return deviceworkflow.OperationResult{}, deviceworkflow.OtherRequest()
+	}
+	return result, nil
+}
+
+// deletedError is that of a request to a workflow that has ended.
+type deletedError struct {
+	error
+	run string
+}
+
+func (e deletedError) Unwrap() error { return e.error }
+
+// ifDeletedBy is nil if the error says that the device was deleted, and the operation
+// did so; and a refusal if another operation with its id did.
+func (c *Client) ifDeletedBy(ctx context.Context, id device.ID, op deviceworkflow.Operation, err error) error {
+	var deleted deletedError
+	if !errors.As(err, &deleted) {
+		return err
+	}
+	var by deviceworkflow.Deletion
+	if c.temporal.GetWorkflow(ctx, deviceworkflow.WorkflowID(id), deleted.run).Get(ctx, &by) != nil {
+		return err // the history is gone; so is the device
+	}
+	switch sameID, same := by.Of(op); {
+	case same:
+		return nil
+	case sameID:
+		return deviceworkflow.OtherRequest()
+	}
+	return err
 }
 
 const (
@@ -234,9 +269,11 @@ func (c *Client) whyNotFound(ctx context.Context, id device.ID, err error) error
 	case failed != nil:
 		return fmt.Errorf("read the status of the workflow: %w", failed)
 	}
-	switch desc.GetWorkflowExecutionInfo().GetStatus() {
+	switch info := desc.GetWorkflowExecutionInfo(); info.GetStatus() {
 	case enums.WORKFLOW_EXECUTION_STATUS_RUNNING, enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW:
 		return runEndedError{err}
+	case enums.WORKFLOW_EXECUTION_STATUS_COMPLETED:
+		return deletedError{err, info.GetExecution().GetRunId()}
 	}
 	return err
 }

@@ -15,6 +15,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"devicetwin/device"
+	"devicetwin/twin/command"
 	deviceworkflow "devicetwin/workflows/device"
 )
 
@@ -27,6 +28,8 @@ type fakeTemporal struct {
 	// statusError is that of asking for the status.
 	statusError error
 	asked       int
+	result      deviceworkflow.OperationResult // of every operation
+	deletion    deviceworkflow.Deletion        // result of the workflow
 }
 
 func (f *fakeTemporal) UpdateWorkflow(context.Context, temporalclient.UpdateWorkflowOptions) (temporalclient.WorkflowUpdateHandle, error) {
@@ -35,7 +38,21 @@ func (f *fakeTemporal) UpdateWorkflow(context.Context, temporalclient.UpdateWork
 	if err != nil {
 		return nil, err
 	}
-	return fakeHandle{}, nil
+	return fakeHandle{result: f.result}, nil
+}
+
+func (f *fakeTemporal) GetWorkflow(context.Context, string, string) temporalclient.WorkflowRun {
+	return fakeRun{deletion: f.deletion}
+}
+
+type fakeRun struct {
+	temporalclient.WorkflowRun
+	deletion deviceworkflow.Deletion
+}
+
+func (r fakeRun) Get(_ context.Context, into any) error {
+	*into.(*deviceworkflow.Deletion) = r.deletion
+	return nil
 }
 
 func (f *fakeTemporal) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
@@ -52,10 +69,11 @@ func (f *fakeTemporal) DescribeWorkflowExecution(context.Context, string, string
 
 type fakeHandle struct {
 	temporalclient.WorkflowUpdateHandle
+	result deviceworkflow.OperationResult
 }
 
-func (fakeHandle) Get(_ context.Context, into any) error {
-	into.(*deviceworkflow.OperationResults).List = []deviceworkflow.OperationResult{{}}
+func (h fakeHandle) Get(_ context.Context, into any) error {
+	into.(*deviceworkflow.OperationResults).List = []deviceworkflow.OperationResult{h.result}
 	return nil
 }
 
@@ -117,5 +135,79 @@ func TestARequestThatFindsNoRunAndNoStatus(t *testing.T) {
 	defer c.Close()
 	if err := c.Delete(t.Context(), "p", device.By{}); !errors.Is(err, device.ErrUnavailable) || errors.Is(err, device.ErrUnknown) {
 		t.Errorf("error %v, want %v", err, device.ErrUnavailable)
+	}
+}
+
+// changes are all changes of a device, with one id.
+func changes(c *Client, id string) map[string]func(context.Context) error {
+	by := device.By{Who: "ann", ID: id}
+	return map[string]func(context.Context) error{
+		"desire": func(ctx context.Context) error {
+			_, err := c.Desire(ctx, "p", by, deviceworkflow.Desire{Patch: []byte(`{}`)})
+			return err
+		},
+		"command": func(ctx context.Context) error {
+			_, err := c.Command(ctx, "p", by, deviceworkflow.Order{Name: "a"})
+			return err
+		},
+		"cancel": func(ctx context.Context) error { _, err := c.CancelCommand(ctx, "p", by, "x"); return err },
+		"event": func(ctx context.Context) error {
+			_, err := c.SendEvent(ctx, "p", by, deviceworkflow.OperatorEvent{Name: "a"})
+			return err
+		},
+		"set tags":    func(ctx context.Context) error { _, err := c.SetTags(ctx, "p", by, nil); return err },
+		"tags":        func(ctx context.Context) error { return c.ReplaceTags(ctx, "p", by, nil) },
+		"reprovision": func(ctx context.Context) error { _, err := c.Reprovision(ctx, "p", by, ""); return err },
+		"delete":      func(ctx context.Context) error { return c.Delete(ctx, "p", by) },
+	}
+}
+
+func refusedWith(err error) int {
+	var refused *device.Refused
+	if errors.As(err, &refused) {
+		return refused.Code
+	}
+	return 0
+}
+
+// A run of an earlier release returns the result of another operation with the same
+// id: a refusal for all pairs of operations, and never a nil pointer or a success.
+func TestResultsOfAnotherOperation(t *testing.T) {
+	for of, result := range map[string]deviceworkflow.OperationResult{
+		"desire": {Desired: &deviceworkflow.Desired{}}, "command": {Command: &command.Command{}}, "event": {Taken: &deviceworkflow.EventTaken{}},
+		"tags": {Tags: map[string]string{"a": "b"}}, "reprovision": {Reprovisioning: &deviceworkflow.Reprovisioning{}}, "delete": {},
+	} {
+		c := New(&fakeTemporal{updates: []error{nil}, result: result}, "default", "devices", "")
+		for kind, change := range changes(c, "k") {
+			tags := kind == "tags" || kind == "set tags"
+			fits := kind == of || kind == "cancel" && of == "command" || tags && (of == "tags" || of == "delete")
+			if err := change(t.Context()); fits != (err == nil) || !fits && refusedWith(err) != 422 {
+				t.Errorf("%s got the result of %s: %v", kind, of, err)
+			}
+		}
+		c.Close()
+	}
+}
+
+// The deletion that is requested again was successful; anything else with its id is
+// refused, and with another one meets a device that is not there.
+func TestADeletedDeviceRemembersItsDeletion(t *testing.T) {
+	for _, id := range []string{"k", "another", ""} {
+		f := &fakeTemporal{
+			updates: []error{serviceerror.NewNotFound("workflow execution already completed")}, status: enums.WORKFLOW_EXECUTION_STATUS_COMPLETED,
+			deletion: deviceworkflow.Deletion{ID: "k", Print: "C3AbcrCHXV55NHEm"},
+		}
+		c := New(f, "default", "devices", "")
+		for kind, change := range changes(c, id) {
+			err := change(t.Context())
+			switch {
+			case id == "k" && kind == "delete" && err == nil:
+			case id == "k" && kind != "delete" && refusedWith(err) == 422:
+			case id != "k" && errors.Is(err, device.ErrUnknown):
+			default:
+				t.Errorf("%s with id %q of a deleted device: %v", kind, id, err)
+			}
+		}
+		c.Close()
 	}
 }

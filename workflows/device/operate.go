@@ -19,7 +19,6 @@ import (
 )
 
 const (
-	keptRequests = 256
 	maxEventName = 128
 	maxEventData = 16 << 10
 	defaultTTL   = 24 * time.Hour
@@ -66,53 +65,6 @@ func (d *run) carryOutUpdates(ctx workflow.Context) {
 	}
 }
 
-// operateOnce gives an operation that is repeated its first result.
-func (d *run) operateOnce(ctx workflow.Context, op Operation) OperationResult {
-	if d.deleted {
-		return refusal(404, "the device was deleted")
-	}
-	if i := slices.IndexFunc(d.state.Requests, func(a appliedOperation) bool { return a.ID == op.ID }); i >= 0 {
-		return d.complete(d.state.Requests[i].Result)
-	}
-	r := d.operate(ctx, op)
-	kept := append(d.state.Requests, appliedOperation{ID: op.ID, Result: r.short()})
-	if extra := len(kept) - keptRequests; extra > 0 {
-		kept = slices.Delete(kept, 0, extra)
-	}
-	d.state.Requests = kept
-	return r
-}
-
-// short is what has to be kept of a result.
-func (r OperationResult) short() OperationResult {
-	if r.Refused != nil {
-		r.Refused = &device.Refused{Code: r.Refused.Code, Message: bounded(r.Refused.Message)}
-	}
-	if r.Command != nil {
-		r.Command = &command.Command{ID: r.Command.ID, Name: r.Command.Name}
-	}
-	if r.Desired != nil {
-		r.Desired = &Desired{Version: r.Desired.Version}
-	}
-	if r.Tags != nil {
-		r.Tags = map[string]string{}
-	}
-	return r
-}
-
-// complete gives a kept result what has been left out of it, as it is now.
-func (d *run) complete(r OperationResult) OperationResult {
-	if r.Command != nil {
-		if c, ok := d.state.Commands.Find(r.Command.ID); ok {
-			r.Command = &c
-		}
-	}
-	if r.Tags != nil {
-		r.Tags = maps.Clone(d.state.Tags)
-	}
-	return r
-}
-
 func (d *run) operate(ctx workflow.Context, op Operation) OperationResult {
 	now := workflow.Now(ctx)
 	cause := Cause{Kind: CauseOperation, ID: bounded(op.ID), Who: bounded(op.Who)}
@@ -142,7 +94,7 @@ func (d *run) operate(ctx workflow.Context, op Operation) OperationResult {
 		cause.Name = "reprovision"
 		return d.operateReprovision(*op.Reprovision, op.Who, now, cause)
 	case op.Delete:
-		d.delete()
+		d.delete(op)
 		return OperationResult{}
 	}
 	return refusal(400, "this worker does not know the operation; it may be older than who asked")
@@ -193,7 +145,7 @@ func (d *run) operateCommand(in Order, who string, now time.Time, cause Cause) O
 	d.state.Orders++
 	c := command.Command{
 		ID: d.effectID(fmt.Sprintf("order-%d", d.state.Orders)), Name: in.Name, Data: in.Data, Key: in.Key,
-		By: bounded(who), Created: now, Expires: now.Add(ttl),
+		Print: Operation{Command: &in}.print(), By: bounded(who), Created: now, Expires: now.Add(ttl),
 	}
 	added, superseded, refused := d.state.Commands.Add(c, in.Replace, d.settings.Commands)
 	if refused != nil {
@@ -279,8 +231,8 @@ func (d *run) operateReprovision(in ReprovisionReason, who string, now time.Time
 }
 
 // delete makes the workflow end. What is retained of the device is cleared.
-func (d *run) delete() {
-	d.deleted = true
+func (d *run) delete(op Operation) {
+	d.deleted, d.deletion = true, Deletion{ID: op.ID, Print: op.print()}
 	for _, s := range d.state.Twins {
 		if d.settings.Retain && s.Document.Exists() {
 			d.pending = append(d.pending, effect{message: &Outgoing{Retain: true, Shadow: &ShadowMessage{Shadow: s.Name, Rest: twin.RestCurrent}}})

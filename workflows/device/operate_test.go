@@ -189,7 +189,7 @@ func TestAnOperationIsCarriedOutOnce(t *testing.T) {
 	if got := names(view.Commands.Waiting); view.Commands.Flight.Name != "move" || got != "turn waiting" {
 		t.Errorf("under way %s, waiting: %s", view.Commands.Flight.Name, got)
 	}
-	if r := c.only(t); code(r) != 409 {
+	if r := c.only(t); code(r) != 422 {
 		t.Errorf("another command with the key: %+v", r)
 	}
 }

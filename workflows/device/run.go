@@ -40,6 +40,7 @@ type run struct {
 	properties  []string       // what is indexed; nil: to be made
 	back        bool           // the device has come back since the last emission
 	deleted     bool
+	deletion    Deletion // by whom, once deleted
 
 	attributesFault string // the last one of writing the attributes
 	replaying       func() bool

@@ -135,12 +135,6 @@ type Convergence struct {
 	Due     time.Time `json:"due"`
 }
 
-// appliedOperation is an operation that was carried out, or refused.
-type appliedOperation struct {
-	ID     string          `json:"id"`
-	Result OperationResult `json:"result"`
-}
-
 const keptFaults = 8
 
 // keptReports bounds Reports.

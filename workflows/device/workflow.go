@@ -55,28 +55,29 @@ type Workflow struct {
 }
 
 // Device is the workflow of one device; its argument is an Input. It ends only by continue-as-new, or
-// when the device is deleted, or it is cancelled or terminated.
-func (w *Workflow) Device(ctx workflow.Context, in json.RawMessage) error {
+// when the device is deleted, or it is cancelled or terminated. Its result is what
+// deleted it; nil if the run began before there was one.
+func (w *Workflow) Device(ctx workflow.Context, in json.RawMessage) (*Deletion, error) {
 	d, err := w.begin(ctx, in)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for {
 		d.carryOut(ctx)
 		if d.deleted || d.runIsLong(ctx) {
 			if err := d.awaitHandlers(ctx); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		switch idle := d.inboxIsEmpty() && len(d.updates) == 0; {
 		case d.deleted && idle:
-			return nil
+			return d.end(), nil
 		case d.runIsLong(ctx) && idle:
 			d.state.Runs++
-			return workflow.NewContinueAsNewError(ctx, WorkflowType, Input{Device: d.state.Device, Model: d.state.Model, State: d.state})
+			return nil, workflow.NewContinueAsNewError(ctx, WorkflowType, Input{Device: d.state.Device, Model: d.state.Model, State: d.state})
 		}
 		if err := d.wait(ctx); err != nil {
-			return err
+			return nil, err
 		}
 		d.takeSignals(ctx)
 		d.carryOutUpdates(ctx)

@@ -31,7 +31,7 @@ const (
 
 // Clipped is the fault within its bounds.
 func (f Fault) Clipped() Fault {
-	f.Detail, f.Value = within(f.Detail, MaxFaultDetail), within(f.Value, MaxFaultValue)
+	f.Detail, f.Value = Clip(f.Detail, MaxFaultDetail), Clip(f.Value, MaxFaultValue)
 	return f
 }
 
@@ -49,8 +49,8 @@ func AppendFault(list []Fault, f Fault) []Fault {
 	return append(list, f)
 }
 
-// within is a string, or its beginning with an ellipsis, in at most so many bytes.
-func within(s string, most int) string {
+// Clip is a string, or its beginning with an ellipsis, in at most so many bytes.
+func Clip(s string, most int) string {
 	if len(s) <= most {
 		return s
 	}
@@ -89,4 +89,23 @@ func FaultReasons() []FaultReason {
 		FaultExpression, FaultAction, FaultUnknownStatus, FaultUnknownAck, FaultUnknownCommand, FaultLateAck, FaultTime, FaultNotText,
 		FaultUnknownModel, FaultUnknownEvent, FaultTooLate, FaultRestarted, FaultPoint, FaultTooManyFields, FaultRefused,
 	}
+}
+
+// TypeName names the type of a decoded JSON value in details of faults.
+func TypeName(v any) string {
+	switch v.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "a boolean"
+	case float64:
+		return "a number"
+	case string:
+		return "a string"
+	case []any:
+		return "an array"
+	case map[string]any:
+		return "an object"
+	}
+	return "a value of another type"
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/operators"
@@ -247,27 +246,9 @@ func foundValue(x ast.Expr, v any) string {
 	case nil:
 		return sourcePath(x) + " is null"
 	case bool, float64, string:
-		return fmt.Sprintf("%s is %s (%s)", sourcePath(x), typeName(v), clip(jsonText(v)))
+		return fmt.Sprintf("%s is %s (%s)", sourcePath(x), device.TypeName(v), clip(jsonText(v)))
 	}
-	return sourcePath(x) + " is " + typeName(v)
-}
-
-func typeName(v any) string {
-	switch v.(type) {
-	case nil:
-		return "null"
-	case bool:
-		return "true or false"
-	case float64:
-		return "a number"
-	case string:
-		return "a string"
-	case []any:
-		return "an array"
-	case map[string]any:
-		return "an object"
-	}
-	return fmt.Sprintf("a %T", v)
+	return sourcePath(x) + " is " + device.TypeName(v)
 }
 
 func unwrapped(x ast.Expr) ast.Expr {
@@ -315,15 +296,8 @@ func jsonText(v any) string {
 	if err != nil {
 		return ""
 	}
-	return shortened(string(raw), device.MaxFaultValue)
-}
-
-func shortened(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most-len("…")], "") + "…"
+	return device.Clip(string(raw), device.MaxFaultValue)
 }
 
 // clip keeps what a device sent short in a fault.
-func clip(s string) string { return shortened(s, 64) }
+func clip(s string) string { return device.Clip(s, 64) }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm/pattern"
 )
 
@@ -98,7 +99,7 @@ func (r *run) notKept(p *patternStep, keys []string) {
 	if n := len(keys) - maxUnkept; n > 0 {
 		names += fmt.Sprintf(" and %d more", n)
 	}
-	r.unkept = append(r.unkept, fmt.Sprintf("step %q of pattern %q: %s (at most %d bytes of an event)", clip(p.name), p.pattern, shortened(names, 256), maxKeptSize))
+	r.unkept = append(r.unkept, fmt.Sprintf("step %q of pattern %q: %s (at most %d bytes of an event)", clip(p.name), p.pattern, device.Clip(names, 256), maxKeptSize))
 }
 
 // notCounted notes steps that took more events than are kept, where that matters.

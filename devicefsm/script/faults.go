@@ -7,8 +7,8 @@ import (
 )
 
 // explain notes what is wrong with a message, as the service does: if it can change
-// nothing, why nobody has a use for it, or else the `when` that failed on it. step steps
-// it; what fails there again is noted once.
+// nothing, why nobody has a use for it, or else the `when` that failed on it; and the
+// words in it that mean nothing. step steps it; what fails there again is noted once.
 func (d *player) explain(m device.Message, step func()) {
 	var explained []string
 	if d.model.Relevant(m) {
@@ -17,6 +17,9 @@ func (d *player) explain(m device.Message, step func()) {
 		for _, f := range d.model.Explain(m) {
 			explained = append(explained, faultText(f))
 		}
+	}
+	for _, f := range d.model.WordFaults(m) {
+		explained = append(explained, faultText(f))
 	}
 	before := d.found.faults
 	d.found.faults = nil

@@ -203,20 +203,20 @@ func FuzzParse(f *testing.F) {
 }
 
 // What the service reports of a message is a fault of its line: what failed, and events
-// that the model does not know, also of messages that change nothing.
+// and words that the model does not know, also of messages that change nothing.
 func TestFaultsOfMessages(t *testing.T) {
 	src := readFile(t, "testdata/faults.script")
 	s := parse(t, "faults.script", src)
 	m := loadModel(t, "testdata/faults.yaml")
-	if r := s.Run(m); !r.OK() || r.Inputs != 6 {
+	if r := s.Run(m); !r.OK() || r.Inputs != 13 {
 		t.Errorf("%d inputs\n%s", r.Inputs, r)
 	}
 	lines := strings.Split(string(src), "\n")
 	bare := strings.Join(slices.DeleteFunc(lines, func(l string) bool { return strings.Contains(l, "  fault ") }), "\n")
 	without := parse(t, "faults.script", []byte(bare))
 	r := without.Run(m)
-	if len(r.Failures) != 4 {
-		t.Errorf("%d failures without the lines of faults, want 4", len(r.Failures))
+	if len(r.Failures) != 8 {
+		t.Errorf("%d failures without the lines of faults, want 8", len(r.Failures))
 	}
 	if got := parse(t, "faults.script", without.Update(r)).Run(m); !got.OK() {
 		t.Errorf("after the update:\n%s", got)

@@ -65,8 +65,7 @@ func (d *run) recordAck(m device.Message) {
 	id, _ := m.Data["id"].(string)
 	reason, _ := m.Data["reason"].(string)
 	status, ok := d.ackStatus(m)
-	if !ok {
-		d.unknownAck(m)
+	if !ok { // reported as a word that means nothing
 		return
 	}
 	known, found := d.state.Commands.Find(id)
@@ -105,15 +104,6 @@ func (d *run) issued(id string) bool {
 	return own && at > 0 && at < len(rest)-1 && strings.Trim(rest[at+1:], "0123456789") == ""
 }
 
-// unknownAck reports an acknowledgement whose status means nothing, unless the model
-// names it.
-func (d *run) unknownAck(m device.Message) {
-	if name, ok := d.classify(m); ok && d.model.Names(name) {
-		return
-	}
-	d.reportAck(m, device.FaultUnknownAck, "status", "expected the status accepted, succeeded, failed or rejected")
-}
-
 // reportAck reports a fault of an acknowledgement with the value of one of its keys.
 func (d *run) reportAck(m device.Message, reason device.FaultReason, key, expected string) {
 	f := device.Fault{At: m.Time, Topic: m.Topic(), Reason: reason, Detail: expected}
@@ -122,7 +112,7 @@ func (d *run) reportAck(m device.Message, reason device.FaultReason, key, expect
 		f.Detail += "; found none"
 	case string:
 	default:
-		f.Detail += "; found " + kindOf(v)
+		f.Detail += "; found " + device.TypeName(v)
 	}
 	f.Value = valueText(m.Data, key)
 	d.report(f)

@@ -1,7 +1,6 @@
 package device
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -13,7 +12,7 @@ const maxIdentity = 128
 func bounded(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxIdentity)], "") }
 
 // identity is what a birth message says of the device under a key; ok is false if it
-// says nothing that can be used. A number is reported, and its digits are kept, so
+// says nothing that can be used. Of a number, which is reported, the digits are kept, so
 // that the device is found by them: JSON does not keep the 0 at the end of 1.10.
 func (d *run) identity(m device.Message, key string) (text string, ok bool) {
 	switch v := m.Data[key].(type) {
@@ -22,20 +21,10 @@ func (d *run) identity(m device.Message, key string) (text string, ok bool) {
 	case string:
 		return bounded(v), true
 	case float64:
-		d.reportNotText(m, key, v)
 		if !d.follows(rulesMessages) {
 			return "", false // the run began when a number was ignored
 		}
 		return bounded(strconv.FormatFloat(v, 'f', -1, 64)), true
-	default:
-		d.reportNotText(m, key, v)
-		return "", false
 	}
-}
-
-func (d *run) reportNotText(m device.Message, key string, found any) {
-	d.report(device.Fault{
-		At: m.Time, Topic: m.Topic(), Reason: device.FaultNotText, Value: valueText(m.Data, key),
-		Detail: fmt.Sprintf("%s: expected a string; found %s", key, kindOf(found)),
-	})
+	return "", false
 }

@@ -91,9 +91,11 @@ func (d *run) take(m device.Message) {
 	}
 	d.data = m.Data
 	d.reportAt(m.Time, device.FaultExpression, d.model.WhenFaults(m))
+	for _, f := range d.model.WordFaults(m) {
+		d.report(f)
+	}
 	d.identify(m)
 	d.observe(m)
-	d.checkStatus(m)
 	d.recoveryHears(m)
 	d.noteAck(m)
 	d.recordAck(m)

@@ -3,10 +3,9 @@ package device
 import (
 	"encoding/json"
 	"slices"
-	"strings"
 	"time"
-	"unicode/utf8"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 )
 
@@ -65,27 +64,16 @@ const (
 func (d *run) explain(t devicefsm.Transition) {
 	guards := make([]string, len(t.Guards))
 	for i, g := range t.Guards {
-		guards[i] = clippedText(g, maxGuard)
+		guards[i] = device.Clip(g, maxGuard)
 	}
 	d.state.Why = append(d.state.Why, Reason{
-		At: t.Time, Arrived: t.Arrived, From: clippedText(t.From, maxReason), To: clippedText(t.To, maxReason), Event: bounded(t.Event), Cause: d.cause,
+		At: t.Time, Arrived: t.Arrived, From: device.Clip(t.From, maxReason), To: device.Clip(t.To, maxReason), Event: bounded(t.Event), Cause: d.cause,
 		Data: clippedJSON(t.Data), Before: clippedJSON(t.Before), After: clippedJSON(t.After),
 		Guards: guards, Model: d.state.Model,
 	})
 	if extra := len(d.state.Why) - keptReasons; extra > 0 {
 		d.state.Why = slices.Delete(d.state.Why, 0, extra)
 	}
-}
-
-// clippedText is a string, or its beginning.
-func clippedText(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	for most > 0 && !utf8.RuneStart(s[most]) {
-		most--
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
 // clippedJSON is a value as JSON if that is short, and else its beginning as a
@@ -101,7 +89,7 @@ func clippedJSON(v map[string]any) json.RawMessage {
 	if len(raw) <= maxReason {
 		return raw
 	}
-	text, err := json.Marshal(clippedText(string(raw), maxReason))
+	text, err := json.Marshal(device.Clip(string(raw), maxReason))
 	if err != nil {
 		return nil
 	}

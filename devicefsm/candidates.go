@@ -7,8 +7,8 @@ import (
 
 // The order of choice: the candidates of an atomic state come before those of its
 // ancestors (SCXML, appendix D: selectTransitions), and those of one state are in document
-// order. What a state says of its own end, and of the end of its own activities, stands
-// under keys of its own, outside of that order. It comes before the state's wildcards,
+// order. What a state says of its own end, and of the end of its own activities, has keys
+// of its own, outside of that order. It comes before the state's wildcards,
 // which otherwise would take the end before it is looked at, as in XState, where names
 // come before wildcards. W3C test 372 has the two in this order, too. A wildcard of a state
 // inside still comes first, in both standards.

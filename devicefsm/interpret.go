@@ -1,7 +1,6 @@
 package devicefsm
 
 import (
-	"fmt"
 	"maps"
 	"strconv"
 )
@@ -35,6 +34,7 @@ type run struct {
 	at      int64          // event time of what is being done, unix milliseconds
 	start   []int          // states entered in this macrostep whose invocations are to start
 	guards  []string       // of the transitions taken in this macrostep
+	dropped []int          // the places of those faults that say that an event was left out
 	failed  []*patternStep // whose conditions on matched events were reported for this event
 	unkept  []string       // what patterns could not keep of it
 	buf     [4]*transition
@@ -48,15 +48,6 @@ type trigger struct {
 	of   *state
 	only []*transition
 }
-
-func (r *run) fault(format string, args ...any) {
-	if len(r.out.Faults) < maxFaults {
-		r.out.Faults = append(r.out.Faults, fmt.Sprintf(format, args...))
-	}
-}
-
-// maxFaults is how many faults one step reports.
-const maxFaults = 100
 
 func (r *run) emit(a Action) { r.out.Actions = append(r.out.Actions, a) }
 
@@ -73,7 +64,7 @@ func (r *run) macrostep(t trigger) {
 	}
 	if r.total += r.micro; r.total > maxTotalMicrosteps {
 		r.micro = 0
-		r.fault("event %q was dropped: more than %d transitions in one step", t.name, maxTotalMicrosteps)
+		r.leftOut(len(r.out.Faults), "event %q was dropped: more than %d transitions in one step", t.name, maxTotalMicrosteps)
 		return
 	}
 	r.micro = 0
@@ -82,7 +73,7 @@ func (r *run) macrostep(t trigger) {
 		return
 	}
 	before := r.s
-	actions := len(r.out.Actions)
+	actions, faults := len(r.out.Actions), len(r.out.Faults)
 	r.begin()
 	ok := true
 	if len(enabled) > 0 {
@@ -91,7 +82,7 @@ func (r *run) macrostep(t trigger) {
 	if !(ok && r.complete()) {
 		r.s, r.out.Actions = before, r.out.Actions[:actions]
 		r.scope.context, r.scope.active = r.s.context, r.s.active
-		r.fault("event %q: more than %d transitions without coming to rest: is there an endless loop of always or raise? The event was dropped", t.name, maxMicrosteps)
+		r.leftOut(faults, "event %q: more than %d transitions without coming to rest: is there an endless loop of always or raise? The event was dropped", t.name, maxMicrosteps)
 		return
 	}
 	r.finish(&before, t)

@@ -26,11 +26,11 @@ func (m *Model) Start(at time.Time) (*Snapshot, Outcome) {
 	e := entry{r: r, enter: newStateSet(len(m.states)), byDefault: newStateSet(len(m.states))}
 	e.addDescendants(m.root)
 	r.enterStates(&e)
-	entered, actions := r.s, len(r.out.Actions)
+	entered, actions, faults := r.s, len(r.out.Actions), len(r.out.Faults)
 	r.owned = false // or what follows would change the copy, too
 	if !r.complete() {
 		r.s, r.out.Actions = entered, r.out.Actions[:actions]
-		r.fault("more than %d transitions at the start without coming to rest: is there an endless loop of always or raise?", maxMicrosteps)
+		r.leftOut(faults, "more than %d transitions at the start without coming to rest: is there an endless loop of always or raise?", maxMicrosteps)
 	}
 	r.moved = false // there is nothing that it came from
 	r.finish(&Snapshot{}, trigger{})

@@ -28,6 +28,7 @@ func Check(file string, src []byte) (*Model, error) {
 	c.alwaysLoops()
 	c.constants()
 	c.contextReads()
+	c.roundedNumbers()
 	c.events()
 	c.rules()
 	c.patterns()

@@ -56,7 +56,8 @@
 //
 // Expressions are CEL (https://cel.dev), type-checked when the model is loaded,
 // with one change: there is one kind of number, as in JSON. 117 is 117.0,
-// size() and int() give such numbers, too, and the result of every expression
+// size() and int() give such numbers, too, a result that is not a finite number is an
+// error, string() of a number is its JSON, and the result of every expression
 // is plain JSON. The work of one evaluation is bounded. An expression that fails
 // at run time counts as false and is reported in Outcome.Faults.
 //

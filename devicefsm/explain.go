@@ -94,7 +94,7 @@ func (m *Model) WhenFaults(msg device.Message) []string {
 		if r.when == nil {
 			break
 		}
-		s := &scope{msg: msg.Data}
+		s := &scope{msg: msg.Data, edition: m.edition}
 		holds, err := r.when.test(s)
 		if err != nil && !r.when.lacks(s) {
 			list = append(list, fmt.Sprintf("when %q of event %q: %v", r.when.source, r.event, err))
@@ -114,7 +114,7 @@ func (m *Model) guardFaults(name string, data map[string]any) []string {
 		if e == nil || !e.readsOnly("event") || len(list) >= maxFaults {
 			return
 		}
-		if _, err := e.test(&scope{event: data}); err != nil {
+		if _, err := e.test(&scope{event: data, edition: m.edition}); err != nil {
 			list = append(list, fmt.Sprintf(format, e.source, of, err))
 		}
 	}
@@ -200,6 +200,11 @@ func (e *expr) causeOfCall(call ast.CallExpr, s *scope) string {
 	}
 	expected, fits := "", func(any) bool { return false }
 	switch call.FunctionName() {
+	case operators.Index:
+		if _, object := values[0].(map[string]any); object && isNumber(values[1]) {
+			return "no such key: " + numberText(values[1].(float64))
+		}
+		return ""
 	case operators.LogicalNot, operators.LogicalAnd, operators.LogicalOr, operators.Conditional:
 		expected, fits = "true or false", func(v any) bool { _, ok := v.(bool); return ok }
 		args = args[:min(len(args), 2)]
@@ -220,7 +225,21 @@ func (e *expr) causeOfCall(call ast.CallExpr, s *scope) string {
 			return foundValue(a, values[i]) + ", expected " + expected
 		}
 	}
-	return ""
+	return notFiniteCause(call.FunctionName(), args, values)
+}
+
+// notFiniteCause says why the result of arithmetic on numbers is not one.
+func notFiniteCause(function string, args []ast.Expr, values []any) string {
+	switch {
+	case function == operators.Negate || slices.ContainsFunc(values, func(v any) bool { return !isNumber(v) }):
+		return ""
+	case (function == operators.Divide || function == operators.Modulo) && values[1] == 0.0:
+		if by := sourcePath(args[1]); unwrapped(args[1]).Kind() != ast.LiteralKind && by != unnamedValue {
+			return divisionByZero + ": " + by + " is 0"
+		}
+		return divisionByZero
+	}
+	return notFinite(function)
 }
 
 func isNumber(v any) bool { _, ok := v.(float64); return ok }
@@ -285,7 +304,7 @@ func literalOf(x ast.Expr) string {
 	case types.String:
 		return strconv.Quote(string(v))
 	case types.Double:
-		return strconv.FormatFloat(float64(v), 'g', -1, 64)
+		return numberText(float64(v))
 	}
 	return fmt.Sprint(x.AsLiteral().Value())
 }

@@ -3,7 +3,6 @@ package devicefsm
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 	"sync"
 
@@ -32,7 +31,9 @@ type expr struct {
 	// conjuncts are the parts of a && b && c, or the expression itself.
 	conjuncts []conjunct
 	states    []*stateRef // arguments of stateIn, resolved when the chart is complete
-	program   func() (cel.Program, error)
+	rounded   []exprFault // integer literals beyond 2^53
+	// programs are cel-go's, by edition; see program.
+	programs [EditionNow]func() (cel.Program, error)
 }
 
 // conjunct is a part of an expression that makes the whole false by being so.
@@ -57,6 +58,7 @@ type scope struct {
 	edition int  // by whose rules it is evaluated; 0 is the newest
 	failed  bool // an expression did, in holds
 	lenient bool // where a key is missing, it did not
+	differs bool // another edition may give another result
 }
 
 // ResolveName implements interpreter.Activation.
@@ -76,6 +78,8 @@ func (s *scope) ResolveName(name string) (any, bool) {
 		return s.active, true
 	case "@edition":
 		return s.edition, true
+	case "@scope":
+		return s, true
 	}
 	return nil, false
 }
@@ -118,11 +122,13 @@ func compileExpr(at place, source string) (*expr, []exprFault) {
 		e.conjuncts = append(e.conjuncts, conjunct{fast: e.compileFast(part), reads: e.readsOf(part), members: membersOf(part)})
 	}
 	// Planning is put off: for most expressions the closures do all the work.
-	e.program = sync.OnceValues(func() (cel.Program, error) {
-		return envs[at].Program(checked, cel.CostLimit(costLimit), cel.EvalOptions(cel.OptOptimize), cel.CustomDecorator(e.decorate))
-	})
+	for i := range e.programs {
+		e.programs[i] = sync.OnceValues(func() (cel.Program, error) {
+			return envs[at].Program(checked, cel.CostLimit(costLimit), cel.EvalOptions(cel.OptOptimize), cel.CustomDecorator(e.decorate(i+EditionFirst)))
+		})
+	}
 	if e.fast == nil {
-		if _, err := e.program(); err != nil {
+		if _, err := e.programs[0](); err != nil {
 			return nil, []exprFault{{line: 1, message: err.Error()}}
 		}
 	}
@@ -156,33 +162,6 @@ func plainMessage(message string) string {
 		return "unexpected end of the expression"
 	}
 	return strings.ReplaceAll(got, " expecting <EOF>", "; expected the end of the expression")
-}
-
-// decorate puts the configuration behind stateIn, which cel-go can't know.
-func (e *expr) decorate(i interpreter.Interpretable) (interpreter.Interpretable, error) {
-	call, ok := i.(interpreter.InterpretableCall)
-	if !ok || call.Function() != fnStateIn {
-		return i, nil
-	}
-	name, ok := call.Args()[0].(interpreter.InterpretableConst)
-	if !ok {
-		return nil, errors.New("stateIn takes a string literal")
-	}
-	text, _ := name.Value().(types.String)
-	return stateInCall{id: call.ID(), state: e.state(string(text))}, nil
-}
-
-type stateInCall struct {
-	id    int64
-	state *stateRef
-}
-
-func (c stateInCall) ID() int64 { return c.id }
-
-func (c stateInCall) Eval(vars interpreter.Activation) ref.Val {
-	active, _ := vars.ResolveName("@active")
-	set, _ := active.(stateSet)
-	return types.Bool(set.has(c.state.index))
 }
 
 // errNotBool is the run-time fault of a guard that is something else.
@@ -245,7 +224,7 @@ func (e *expr) eval(s *scope) (any, error) {
 		if v, st := e.fast(s); st == done {
 			switch x := v.(type) {
 			case float64:
-				if !math.IsNaN(x) && !math.IsInf(x, 0) {
+				if isFinite(x) {
 					return x, nil
 				}
 			case nil, bool, string:
@@ -262,12 +241,23 @@ func (e *expr) eval(s *scope) (any, error) {
 }
 
 func (e *expr) slow(s *scope) (ref.Val, error) {
-	p, err := e.program()
+	p, err := e.program(s)
 	if err != nil {
 		return nil, fmt.Errorf("plan expression: %w", err)
 	}
 	v, _, err := p.Eval(s)
+	if cancelled := (interpreter.EvalCancelledError{}); errors.As(err, &cancelled) {
+		s.differs = true // what an expression costs is not the same in all editions
+	}
 	return v, err
+}
+
+// program is that of the edition that the scope goes by.
+func (e *expr) program(s *scope) (cel.Program, error) {
+	if s.before(EditionNow) {
+		return e.programs[0]()
+	}
+	return e.programs[EditionNow-EditionFirst]()
 }
 
 // readsOnly reports whether the expression reads nothing but the variable.

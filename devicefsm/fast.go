@@ -202,9 +202,13 @@ func fastUnary(name string, arg node) node {
 			return nil, failUnlessForeign(v)
 		}
 	case operators.Negate:
-		f = func(v any) (any, status) {
+		return func(s *scope) (any, status) {
+			v, st := arg(s)
+			if st != done {
+				return nil, st
+			}
 			if n, ok := v.(float64); ok {
-				return -n, done
+				return s.checked(-n, done)
 			}
 			return nil, failUnlessForeign(v)
 		}
@@ -264,6 +268,7 @@ func fastBinary(name string, a, b node) node {
 	if f == nil {
 		return nil
 	}
+	arithmetic := givesNumber(name)
 	return func(s *scope) (any, status) {
 		x, st := a(s)
 		if st == punt {
@@ -273,7 +278,11 @@ func fastBinary(name string, a, b node) node {
 		if st = max(st, st2); st != done {
 			return nil, st
 		}
-		return f(x, y)
+		v, st := f(x, y)
+		if arithmetic {
+			return s.checked(v, st)
+		}
+		return v, st
 	}
 }
 

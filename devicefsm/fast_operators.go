@@ -187,6 +187,9 @@ func fastIndex(a, b any) (any, status) {
 			}
 			return nil, absent
 		}
+		if isNumber(b) {
+			return nil, absent // the keys of JSON are strings
+		}
 	case []any:
 		if n, ok := b.(float64); ok {
 			if i := int(n); n >= 0 && n < float64(len(x)) && float64(i) == n {

@@ -2,6 +2,7 @@ package devicefsm
 
 import (
 	"fmt"
+	"reflect"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -33,6 +34,13 @@ func randomExpression(t *rapid.T, depth int) string {
 	case 7:
 		return fmt.Sprintf("dyn(%s)[dyn(%s)]", sub(), sub())
 	case 8:
+		if rapid.Bool().Draw(t, "macro") {
+			form := rapid.SampledFrom([]string{
+				"dyn(%s).map(x, dyn(x) / dyn(%s))", "dyn(%s).exists(x, dyn(x) * 1e300 > dyn(%s))", "dyn(%s).all(x, string(dyn(x)) != dyn(%s))",
+				"dyn(%s).filter(x, dyn(x) %% 2 == dyn(%s))",
+			}).Draw(t, "form")
+			return fmt.Sprintf(form, sub(), sub())
+		}
 		f := rapid.SampledFrom([]string{"contains", "startsWith", "endsWith"}).Draw(t, "text")
 		return fmt.Sprintf("dyn(%s).%s(dyn(%s))", sub(), f, sub())
 	}
@@ -51,13 +59,9 @@ func TestFastIsCEL(t *testing.T) {
 		if faults != nil || e.fast == nil {
 			t.Skip()
 		}
-		s := &scope{
-			event: obj{
-				"n": rapid.SampledFrom([]float64{0, 1, 2, -1, 0.5, 1e300}).Draw(t, "n"), "s": rapid.SampledFrom([]string{"abc", "b", "", "ä"}).Draw(t, "s"),
-				"b": rapid.Bool().Draw(t, "b"), "z": nil, "list": []any{1.0, "abc", nil}, "deep": obj{"a": "abc", "n": obj{"m": 2.0}}, "nan": nan,
-			},
-			context: obj{"n": 1.0, "s": "abc"},
-		}
+		s := randomScope(t)
+		s.event["nan"] = nan
+		s.edition = rapid.IntRange(EditionFirst, EditionNow).Draw(t, "edition")
 		fast, st := e.fast(s)
 		if st == punt {
 			t.Skip()
@@ -84,5 +88,69 @@ func TestFastIsCEL(t *testing.T) {
 	})
 	if compared < 50 {
 		t.Errorf("only %d expressions compared", compared)
+	}
+}
+
+// randomNumbers draws an expression of a kind, most of which compute with numbers.
+func randomNumbers(t *rapid.T, kind string, depth int) string {
+	sub := func(kind string) string { return randomNumbers(t, kind, depth-1) }
+	form := func(forms ...string) string { return rapid.SampledFrom(forms).Draw(t, kind) }
+	if depth == 0 {
+		return map[string]string{"number": form("event.n", "0", "context.n", "1e300", "1000000"), "text": form("event.s", "'1e+06'"), "truth": form("event.b", "true")}[kind]
+	}
+	switch kind {
+	case "text":
+		return form("string("+sub("number")+")", "("+sub("text")+" + "+sub("text")+")", "string("+sub("truth")+")", "["+sub("number")+"].map(x, string(x))[0]")
+	case "truth":
+		return form(
+			"("+sub("number")+form(" < ", " >= ", " == ")+sub("number")+")", "("+sub("text")+form(" < ", " != ")+sub("text")+")",
+			"("+sub("truth")+form(" && ", " || ")+sub("truth")+")", "[0, 1, "+sub("number")+"].exists(x, x / "+sub("number")+" > x)", "!"+sub("truth"),
+		)
+	}
+	return form(
+		"("+sub("number")+form(" + ", " - ", " * ", " / ", " / ", " % ")+sub("number")+")", "-"+sub("number"),
+		"max("+sub("number")+", "+sub("number")+")", "("+sub("truth")+" ? "+sub("number")+" : "+sub("number")+")", "size("+sub("text")+")",
+	)
+}
+
+func randomScope(t *rapid.T) *scope {
+	return &scope{
+		event: obj{
+			"n": rapid.SampledFrom([]float64{0, 1, 2, -1, 0.5, 1e6, 1e300}).Draw(t, "n"), "s": rapid.SampledFrom([]string{"abc", "b", "", "ä", "1e6"}).Draw(t, "s"),
+			"b": rapid.Bool().Draw(t, "b"), "z": nil, "list": []any{1.0, "abc", nil}, "deep": obj{"a": "abc", "n": obj{"m": 2.0}}, "nan": 0.0,
+		},
+		context: obj{"n": 1.0, "s": "abc"},
+	}
+}
+
+// TestDifferencesAreNoted: where the editions do not agree on an expression, its
+// evaluation says so. What is left out before a run goes by it.
+func TestDifferencesAreNoted(t *testing.T) {
+	different := 0
+	rapid.Check(t, func(t *rapid.T) {
+		source := randomNumbers(t, rapid.SampledFrom([]string{"number", "text", "truth"}).Draw(t, "kind"), rapid.IntRange(1, 3).Draw(t, "depth"))
+		e, faults := compileExpr(placeChart, source)
+		if faults != nil {
+			t.Fatal(source, faults)
+		}
+		now := randomScope(t)
+		first := *now
+		first.edition = EditionFirst
+		for _, fast := range []node{e.fast, nil} {
+			e.fast = fast
+			now.differs = false
+			v, err := e.eval(now)
+			w, err2 := e.eval(&first)
+			if (err == nil) == (err2 == nil) && reflect.DeepEqual(v, w) {
+				continue
+			}
+			different++
+			if !now.differs {
+				t.Fatalf("%s: %v %v, and in the first edition %v %v", source, v, err, w, err2)
+			}
+		}
+	})
+	if different < 5 {
+		t.Errorf("the editions differed only %d times", different)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 
 	"cel.dev/cel-go/common/types"
@@ -84,7 +83,7 @@ func mapToJSON(m traits.Mapper, size *int, depth int) (any, error) {
 }
 
 func finite(f float64) (any, error) {
-	if math.IsNaN(f) || math.IsInf(f, 0) {
+	if !isFinite(f) {
 		return nil, fmt.Errorf("the result is %v, which is not a JSON number", f)
 	}
 	return f, nil

@@ -77,20 +77,20 @@ type rule struct {
 // in lower case there, however the device writes them.
 // Otherwise ok is false, and the message is not an event.
 func (m *Model) Classify(msg device.Message) (name string, ok bool) {
-	name, ok, _ = m.classify(msg, ackEvent)
-	return name, ok
+	c := m.classify(msg, ackEvent)
+	return c.name, c.name != ""
 }
 
 // ClassifyAsWritten is Classify with the status of an acknowledgement as the device
 // writes it, for what was begun when only the exact word counted.
 func (m *Model) ClassifyAsWritten(msg device.Message) (name string, ok bool) {
-	name, ok, _ = m.classify(msg, func(command, status string) string {
+	c := m.classify(msg, func(command, status string) string {
 		if slices.Contains(outcomes, status) {
 			return ""
 		}
 		return command + "." + status
 	})
-	return name, ok
+	return c.name, c.name != ""
 }
 
 // ackEvent is the event of an acknowledgement; "" if there is none.
@@ -104,24 +104,37 @@ func ackEvent(command, status string) string {
 	return command + "." + status
 }
 
-// classify also reports whether a `when` failed on the message.
-func (m *Model) classify(msg device.Message, ack func(command, status string) string) (name string, ok, failed bool) {
+// classified is what the rules make of a message.
+type classified struct {
+	name    string // of its event; "" for none
+	failed  bool   // a `when` did, on the message
+	differs bool   // it may be another event in another edition
+}
+
+func (m *Model) classify(msg device.Message, ack func(command, status string) string) classified {
 	var s *scope
+	as := func(name string) classified {
+		if s == nil {
+			return classified{name: name}
+		}
+		return classified{name, s.failed, s.differs}
+	}
 	for i := range m.rules {
 		r := &m.rules[i]
 		if r.channel != msg.Channel || r.name != "" && r.name != msg.Name {
 			continue
 		}
 		if r.when == nil {
-			return r.event, true, s != nil && s.failed
+			return as(r.event)
 		}
 		if s == nil {
 			s = &scope{msg: msg.Data, edition: m.edition, lenient: true}
 		}
 		if r.when.holds(s) {
-			return r.event, true, s.failed
+			return as(r.event)
 		}
 	}
+	name := ""
 	switch msg.Channel {
 	case device.ChannelEvents, device.ChannelSystem:
 		if msg.Name != device.MessageSeen && msg.Name != device.MessageFault {
@@ -132,7 +145,7 @@ func (m *Model) classify(msg device.Message, ack func(command, status string) st
 			name = ack(msg.Name, status)
 		}
 	}
-	return name, name != "", s != nil && s.failed
+	return as(name)
 }
 
 // StateName is the dotted path of the active atomic state; those of parallel

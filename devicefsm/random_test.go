@@ -19,6 +19,7 @@ var randomGuards = []string{
 	"context.n > 2", "context.n % 2 == 0", "stateIn('s0')", "event.x in [0, 3]", "!has(event.x)", "event.x + context.n == 4",
 	"has(event.y) && stateIn('s1')", "event.missing", "event.x >= 0 && event.x <= 2 && context.n != 1", "true", "false",
 	"[1, 2].exists(i, i == event.x)", "has(event.matched) || event.x == 3",
+	"4 / event.x > 3", "[1, 2].exists(i, i / event.x > 1)", "string(event.x * 500000) != '1e+06'",
 }
 
 var randomEvents = []string{"a", "b", "c", "fault", "fault.x", "p", "q", "raised"}
@@ -52,7 +53,7 @@ func randomModel(t *rapid.T) string {
 	}
 	var b strings.Builder
 	b.WriteString("model: random\nevents:\n")
-	b.WriteString("  a: {channel: telemetry, when: \"has(msg.x) && msg.x < 3\"}\n")
+	fmt.Fprintf(&b, "  a: {channel: telemetry, when: %q}\n", g.pick("when", []string{"has(msg.x) && msg.x < 3", "6 / msg.x > 2"}))
 	b.WriteString("  b: {channel: telemetry, when: \"has(msg.y)\"}\n")
 	b.WriteString("  c: {channel: telemetry}\n")
 	b.WriteString("  fault: {channel: events, name: fault}\n")

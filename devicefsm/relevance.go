@@ -145,23 +145,23 @@ func (m *Model) relevant(msg device.Message) (relevant, failed bool) {
 	if alwaysRelevant(msg.Channel) {
 		return true, false
 	}
-	name, ok, failed := m.classify(msg, ackEvent)
-	if !ok {
-		return false, failed
+	c, sure := m.eventOf(msg)
+	if !sure || c.name == "" {
+		return !sure, c.failed
 	}
-	e, known := m.relevance.byName[name]
+	e, known := m.relevance.byName[c.name]
 	if !known {
-		e = m.effectsOf(name)
+		e = m.effectsOf(c.name)
 	}
 	if e.certain {
-		return true, failed
+		return true, c.failed
 	}
 	if len(e.if_) == 0 {
-		return false, failed
+		return false, c.failed
 	}
 	s := &scope{event: msg.Data}
-	relevant = e.possible(s)
-	return relevant, failed || s.failed
+	relevant = e.possibleInAny(s)
+	return relevant, c.failed || s.failed
 }
 
 // alwaysRelevant reports whether messages on a channel matter to more than the

@@ -54,13 +54,13 @@ func (m *Model) Relevance() []EventRelevance {
 		}
 		for _, example := range m.examples(ec) {
 			s := &scope{event: example}
-			class, ok := ec.classOf(s)
+			class, ok := ec.classInAll(s)
 			if !ok || slices.ContainsFunc(e.Classes, func(c ClassRelevance) bool { return c.Class == class }) {
 				continue
 			}
 			v := table.verdict(ec, class)
 			e.Classes = append(e.Classes, ClassRelevance{
-				Class: class, Example: example, Relevant: ec.effects.possible(s), Settled: v.settled, Why: v.why,
+				Class: class, Example: example, Relevant: ec.effects.possibleInAny(s), Settled: v.settled, Why: v.why,
 			})
 		}
 		all = append(all, e)

@@ -1,6 +1,7 @@
 package devicefsm
 
 import (
+	"math/big"
 	"slices"
 
 	"cel.dev/cel-go/common/ast"
@@ -19,8 +20,10 @@ func (e *expr) rewrite(a *ast.AST) []exprFault {
 		case ast.LiteralKind:
 			switch v := x.AsLiteral().(type) {
 			case types.Int:
+				e.noteRounded(a, x.ID(), big.NewInt(int64(v)))
 				x.SetKindCase(factory.NewLiteral(x.ID(), types.Double(v)))
 			case types.Uint:
+				e.noteRounded(a, x.ID(), new(big.Int).SetUint64(uint64(v)))
 				x.SetKindCase(factory.NewLiteral(x.ID(), types.Double(v)))
 			}
 		case ast.ComprehensionKind:
@@ -46,6 +49,14 @@ func (e *expr) rewrite(a *ast.AST) []exprFault {
 		}
 	}))
 	return faults
+}
+
+// noteRounded notes an integer literal that a number does not hold; see Check.
+func (e *expr) noteRounded(a *ast.AST, id int64, i *big.Int) {
+	if text := roundedText(i); text != "" {
+		loc := a.SourceInfo().GetStartLocation(id)
+		e.rounded = append(e.rounded, exprFault{loc.Line(), loc.Column(), text})
+	}
 }
 
 func literalText(x ast.Expr) (string, bool) {

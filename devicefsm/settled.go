@@ -13,16 +13,13 @@ import "devicetwin/device"
 // settled. Bit i of the class is the truth of condition i of the event, in the
 // order of Relevance. A message that is not an event has no class.
 func (m *Model) Class(msg device.Message) (event string, class uint64, settled bool) {
-	event, ok := m.Classify(msg)
-	if !ok {
-		return "", 0, false
-	}
-	ec := m.relevance.classes.byName[event]
+	c, sure := m.eventOf(msg)
+	ec := m.relevance.classes.byName[c.name]
 	if ec == nil {
-		return event, 0, false
+		return c.name, 0, false
 	}
-	class, ok = ec.classOf(&scope{event: msg.Data})
-	return event, class, ok && m.relevance.classes.verdict(ec, class).settled
+	class, ok := ec.classInAll(&scope{event: msg.Data})
+	return c.name, class, sure && ok && m.relevance.classes.verdict(ec, class).settled
 }
 
 // Filter remembers of one device what is needed to leave out the repetition of
@@ -78,23 +75,23 @@ func (f *Filter) number(msg *device.Message) (certain bool) {
 // is left out does nothing, whenever they do.
 func (m *Model) Pass(f *Filter, msg device.Message) bool {
 	certain := f.number(&msg)
-	event, ok, failed := m.classify(msg, ackEvent)
-	f.failed = failed
+	c, sure := m.eventOf(msg)
+	f.failed = c.failed
 	always := alwaysRelevant(msg.Channel)
-	if !ok && !always {
+	if c.name == "" && sure && !always {
 		return false
 	}
-	ec := m.relevance.classes.byName[event]
+	ec := m.relevance.classes.byName[c.name]
 	if ec == nil {
 		return m.passUnknown(f, msg)
 	}
 	s := &scope{event: msg.Data}
-	if !always && !ec.effects.possible(s) {
+	if sure && !always && !ec.effects.possibleInAny(s) {
 		f.failed = f.failed || s.failed
 		return false
 	}
-	class, ok := ec.classOf(s)
-	if always || !certain || !ok || !m.relevance.classes.verdict(ec, class).settled {
+	class, ok := ec.classInAll(s)
+	if always || !sure || !certain || !ok || !m.relevance.classes.verdict(ec, class).settled {
 		f.Reset()
 		return true
 	}

@@ -77,7 +77,7 @@ func truthOfGuard(g *expr, c *configuration, k *known) truth {
 	case g.readsOnly("event"):
 		return k.whole(g)
 	case g.readsOnly(fnStateIn):
-		return truthOf(g.holds(&scope{active: c.active}))
+		return g.truthInAll(&scope{active: c.active})
 	}
 	all := yes
 	for i, part := range g.conjuncts {
@@ -102,11 +102,7 @@ func truthOfConjunct(g *expr, i int, part conjunct, c *configuration, k *known) 
 	case readsOnly(part.reads, "event"):
 		return k.part(g, i)
 	case readsOnly(part.reads, fnStateIn):
-		v, st := part.fast(&scope{active: c.active})
-		if st == punt {
-			return maybe
-		}
-		return truthOf(st == done && v == true)
+		return part.truthInAll(&scope{active: c.active})
 	}
 	return maybe
 }

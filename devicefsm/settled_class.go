@@ -163,7 +163,7 @@ func (ec *eventClasses) classOf(s *scope) (class uint64, ok bool) {
 // whole is what is known of a guard that reads only the event, or nothing.
 func (k *known) whole(g *expr) truth {
 	if len(g.reads) == 0 || k == noData {
-		return truthOf(g.holds(&scope{}))
+		return g.truthInAll(&scope{})
 	}
 	return k.bit(conditionKey{g, -1})
 }
@@ -171,11 +171,7 @@ func (k *known) whole(g *expr) truth {
 // part is what is known of a conjunct that reads only the event, or nothing.
 func (k *known) part(g *expr, i int) truth {
 	if len(g.conjuncts[i].reads) == 0 || k == noData {
-		v, st := g.conjuncts[i].fast(&scope{})
-		if st == punt {
-			return maybe
-		}
-		return truthOf(st == done && v == true)
+		return g.conjuncts[i].truthInAll(&scope{})
 	}
 	return k.bit(conditionKey{g, i})
 }

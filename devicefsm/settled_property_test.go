@@ -57,6 +57,7 @@ var (
 	thresholdGuards = []string{
 		"event.x > 3", "event.x < 1", "event.x == 2", "event.x >= 1 && event.x <= 3", "event.x > 2 && context.n < 4",
 		"event.x > 2 && stateIn('r0.s1')", "event.y == 'b'", "context.n % 2 == 1", "!stateIn('r0.s0')",
+		"4 / event.x > 3", "1 / 0 > event.x && event.x < 3", "string(event.x * 500000) == '1e+06'",
 	}
 )
 
@@ -245,7 +246,7 @@ func comparePassed(t *rapid.T, filter filterOf) error {
 		all, _ := liveThrough(of, life, func(device.Message) bool { return true })
 		some, left := liveThrough(of, life, filter(m))
 		if a, b := all.json(), some.json(); a != b {
-			return fmt.Errorf("with all messages:\n%s\nwithout the %d left out:\n%s\nmodel:\n%s", a, left, b, src)
+			return fmt.Errorf("in edition %d, with all messages:\n%s\nwithout the %d left out:\n%s\nmodel:\n%s", of.edition, a, left, b, src)
 		}
 	}
 	return nil

@@ -296,8 +296,9 @@ func (t *template) mayFail() bool {
 		if len(t.expr.reads) > 0 {
 			return true
 		}
-		_, err := t.expr.eval(&scope{})
-		return err != nil
+		var s scope
+		_, err := t.expr.eval(&s)
+		return err != nil || s.differs
 	}
 	return slices.ContainsFunc(slices.Concat(t.list, t.of), (*template).mayFail)
 }

@@ -151,7 +151,7 @@ func (l *loader) sequence(p *patternRule, spec *pattern.Spec, n source.Node, kno
 	names := map[string]bool{}
 	for i, at := range list {
 		s := l.step(&p.steps[i], at, known)
-		if names[s.Name] && !slices.ContainsFunc(at.Entries(), func(e source.Entry) bool { return e.Key == "name" }) {
+		if names[s.Name] && !hasKey(at, "name") {
 			s.Name += "_" + strconv.Itoa(i+1)
 		}
 		if names[s.Name] {
@@ -170,6 +170,11 @@ func (l *loader) sequence(p *patternRule, spec *pattern.Spec, n source.Node, kno
 			}
 		}
 	}
+}
+
+// hasKey reports whether a node is a mapping with the key.
+func hasKey(n source.Node, key string) bool {
+	return n.IsMap() && slices.ContainsFunc(n.Entries(), func(e source.Entry) bool { return e.Key == key })
 }
 
 // readsMatched reports whether anything reads the events of a match.

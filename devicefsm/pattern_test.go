@@ -32,6 +32,15 @@ states:
 	}
 }
 
+func TestStepsOfOneEventGetNamesOfTheirOwn(t *testing.T) {
+	d := start(t, load(t, `
+patterns: {p: {sequence: [x, x, {event: x}]}}
+initial: a
+states: {a: {on: {p: {target: b, actions: {log: "[event.matched.x[0].n, event.matched.x_2[0].n, event.matched.x_3[0].n]"}}}}, b: {}}
+`))
+	d.send("x", obj{"n": 1.0}).send("x", obj{"n": 2.0}).in("a").send("x", obj{"n": 3.0}).in("b").actions("[1,2,3]")
+}
+
 func TestAbsenceFiresOnTime(t *testing.T) {
 	d := start(t, load(t, `
 patterns:

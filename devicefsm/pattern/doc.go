@@ -83,9 +83,22 @@
 //
 // Agrawal et al., "Efficient Pattern Matching over Event Streams", SIGMOD 2008,
 // for the contiguity strategies; the Flink CEP documentation ("Pattern API",
-// "After Match Skip Strategy") and its NFA for the results. Known differences,
-// all in corner cases that Flink does not define: an expired partial match is
-// reported once per first event instead of once per branch; a negated condition
-// wins over the last step as it wins over any other; Gap also bounds the events
-// within a step.
+// "After Match Skip Strategy") and its NFA for the results.
+//
+// Where the standards differ, Flink counts: quantifiers are reluctant in addition to
+// greedy (both matches are found) and contiguity is relaxed, where SQL has greedy and
+// strict.
+//
+// Known differences to Flink, all in corner cases that it does not define:
+//
+//   - An event that satisfies a negated condition ends the partial match, even if the
+//     last step would have taken it. There Flink finds the match; before any other step
+//     it does not.
+//   - Matches that end together are in the order described above. In Flink it is that of
+//     its queues.
+//   - An expired partial match is reported once per first event instead of once per branch.
+//   - Gap also bounds the events within a step.
+//   - Events are processed as they come, whatever their times; Flink sorts them first.
+//   - SkipToFirst and SkipToLast of a step that took nothing discard nothing, and never fail.
+//   - Partial matches are bounded.
 package pattern

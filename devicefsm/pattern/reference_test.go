@@ -174,7 +174,7 @@ func (r *reference) waits(seq []taken, step, end int, now int64) bool {
 		if r.broken(seq, x) || contiguity == Strict {
 			return false
 		}
-		if step < len(r.steps) && (r.outgrown(seq, last.step, step, x) || contiguity == Relaxed && r.holds(step, x, seq)) {
+		if r.outgrown(seq, last.step, step, x) || step < len(r.steps) && contiguity == Relaxed && r.holds(step, x, seq) {
 			return false
 		}
 	}
@@ -226,7 +226,8 @@ func (r *reference) event(ev Event) {
 		case !r.reachable(seq, len(r.steps)):
 		case !r.closing() && last.event == x:
 			complete = append(complete, seq)
-		case r.closing() && !r.absence() && last.event == x-1 && r.waits(seq, len(r.steps), x, now) && !r.broken(seq, x):
+		case r.closing() && !r.absence() && last.event == x-1 && r.waits(seq, len(r.steps), x, now) && !r.broken(seq, x) &&
+			!r.outgrown(seq, last.step, len(r.steps), x):
 			complete = append(complete, seq)
 		}
 	}

@@ -61,6 +61,13 @@ type run struct {
 	displaced []string // steps
 }
 
+// editionGreedyEnd is the edition from which on a greedy step also takes what it can
+// before a negation at the end of the pattern.
+const editionGreedyEnd = 2
+
+// before reports whether the event goes by the rules before an edition.
+func (r *run) before(edition int) bool { return r.ev.Edition > 0 && r.ev.Edition < edition }
+
 // takes reports whether the condition of step j holds.
 func (r *run) takes(j int, matched []*kept) bool {
 	s := &r.m.steps[j]
@@ -169,6 +176,9 @@ func (r *run) follow(i int) {
 func (r *run) decide(p *partial, j int) (stays, takes bool) {
 	if j == len(r.m.steps) {
 		// The end: an absence is certain by time only, NotNext with any event.
+		if !r.before(editionGreedyEnd) && r.outgrown(p.step, j, p.kept) {
+			return false, false
+		}
 		return r.m.absence, !r.m.absence
 	}
 	s := &r.m.steps[j]

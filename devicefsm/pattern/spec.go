@@ -22,7 +22,9 @@ type Event struct {
 	Time time.Time
 	// Arrived is when it arrived, on another clock: zero means the same as Time.
 	Arrived time.Time
-	// Edition is passed on to the conditions: by whose rules they are to be evaluated.
+	// Edition says by whose rules the event is processed, and is passed on to the
+	// conditions and to Keep: 0 is the newest. Before 2, a greedy step leaves events to an
+	// absence at the end.
 	Edition int
 	// Host is passed on to the conditions and to Keep: who hears what they could not do.
 	Host any

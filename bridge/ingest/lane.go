@@ -189,6 +189,7 @@ func (l *Lane) release(each func(*entry)) {
 		delete(l.unacked, e.Number)
 		if e.Ack != nil {
 			l.outbox = append(l.outbox, e.Ack)
+			l.stream.acknowledged.note(&e.Arrival)
 		}
 		each(e)
 	}

@@ -11,6 +11,8 @@ type stream struct {
 	name string
 	lane *Lane // the last one that was opened; nil: it is closed
 	left leftovers
+	// acknowledged is for what comes again although it was.
+	acknowledged acknowledged
 
 	absent    time.Duration // in which nothing could come in, so far
 	awaySince time.Time     // zero: messages can come in
@@ -72,13 +74,15 @@ func (o leftovers) take(a *Arrival) *entry {
 }
 
 // renew drops what was accepted and not delivered again on the lane that has just
-// closed: it will not.
+// closed. It will not be, unless the lane closed before its source came to it.
 func (s *stream) renew() {
 	before := s.left
 	s.left = leftovers{}
 	for _, same := range before {
 		for same.len() > 0 {
-			if e := same.pop(); !e.done() {
+			if e := same.pop(); e.done() {
+				s.acknowledged.note(&e.Arrival)
+			} else {
 				s.left.add(e)
 			}
 		}

@@ -1,0 +1,44 @@
+package ingest
+
+import "hash/maphash"
+
+// acknowledged remembers of each number with which a source identifies its messages the
+// last one that was acknowledged. An acknowledgement may be lost with its connection;
+// then the source delivers that message again, marked, under the same number
+// [MQTT-4.4.0-1], although its lane is done with it. Nobody else could recognize it if
+// the device does not number its messages: its workflow compares it with a few only.
+//
+// A source may use a number again once it has the acknowledgement. If then the same
+// content is delivered under it, is lost on its way, and comes again marked, it is taken
+// for the one before: this concerns messages that cannot be distinguished by anything.
+type acknowledged struct {
+	seed maphash.Seed
+	sums []uint64 // by number; 0: none
+}
+
+// maxNumber bounds the numbers that are remembered: those of MQTT.
+const maxNumber = 1<<16 - 1
+
+func (k *acknowledged) note(a *Arrival) {
+	if a.Number == 0 || a.Number > maxNumber {
+		return
+	}
+	if k.sums == nil {
+		k.seed, k.sums = maphash.MakeSeed(), make([]uint64, maxNumber+1)
+	}
+	k.sums[a.Number] = k.sum(a)
+}
+
+// repeats reports whether a is the message that was acknowledged last under its number.
+func (k *acknowledged) repeats(a *Arrival) bool {
+	return a.Again && k.sums != nil && a.Number > 0 && a.Number <= maxNumber && k.sums[a.Number] == k.sum(a)
+}
+
+func (k *acknowledged) sum(a *Arrival) uint64 {
+	var h maphash.Hash
+	h.SetSeed(k.seed)
+	h.WriteString(a.Origin)
+	h.WriteByte(0) // no origin contains it
+	h.Write(a.Payload)
+	return h.Sum64() | 1
+}

@@ -244,7 +244,7 @@ func TestOpenAPIDocument(t *testing.T) {
 			}
 		}
 	}
-	if operations != 12 {
-		t.Errorf("%d operations, want 12", operations)
+	if operations != 13 {
+		t.Errorf("%d operations, want 13", operations)
 	}
 }

@@ -12,9 +12,12 @@ import (
 // *device.Refused, possibly wrapped; any other is a fault of the service. A command
 // that is not known is a *device.Refused with code 404.
 type Backend interface {
-	// Devices lists the devices for which all terms hold, at most limit of them,
-	// from where an earlier answer's cursor points to; nil at the beginning.
-	Devices(ctx context.Context, terms []Term, limit int, cursor []byte) (devices []Summary, next []byte, err error)
+	// Devices lists the devices for which a query holds, at most limit of them,
+	// from where an earlier answer's cursor points to; nil at the beginning. There may be
+	// fewer before the end: that is where next is nil.
+	Devices(ctx context.Context, query Query, limit int, cursor []byte) (devices []Summary, next []byte, err error)
+	// CountDevices counts the devices for which a query holds.
+	CountDevices(ctx context.Context, query Query) (int, error)
 	Device(ctx context.Context, id device.ID) (Device, error)
 
 	// Desire merges a patch into the desired properties.

@@ -10,13 +10,13 @@ import (
 )
 
 type listInput struct {
-	Query  string `query:"query" maxLength:"1024" doc:"Terms FIELD:VALUE, separated by spaces, that all must match: id, state, model, model_hash, connection, firmware, site, tag.KEY, reported.PATH, desired.PATH. Put values with spaces in quotation marks; id:pump-* matches every id with this prefix." example:"state:online tag.site:\"hall 3\""`
+	Query  string `query:"query" maxLength:"1024" doc:"Terms FIELD:VALUE: id, state, model, model_hash, connection, firmware, site, tag.KEY, reported.PATH, desired.PATH. All must match; OR, NOT and parentheses say otherwise. Put values with spaces, and keys with colons, in quotation marks; id:pump-* matches every id with this prefix, as do model, model_hash, firmware and site." example:"state:online NOT tag.site:\"hall 3\""`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Maximum number of devices per page."`
 	Cursor string `query:"cursor" maxLength:"4096" doc:"Cursor of the previous page of the same query."`
 }
 
 func (s *Server) listDevices(ctx context.Context, in *listInput) (*body[Page], error) {
-	terms, err := ParseQuery(in.Query)
+	query, err := ParseQuery(in.Query)
 	if err != nil {
 		return nil, s.problem(ctx, err)
 	}
@@ -24,7 +24,7 @@ func (s *Server) listDevices(ctx context.Context, in *listInput) (*body[Page], e
 	if !ok {
 		return nil, huma.Error400BadRequest("the cursor belongs to another query")
 	}
-	devices, next, err := s.backend.Devices(ctx, terms, in.Limit, from)
+	devices, next, err := s.backend.Devices(ctx, query, in.Limit, from)
 	if err != nil {
 		return nil, s.problem(ctx, err)
 	}
@@ -32,6 +32,22 @@ func (s *Server) listDevices(ctx context.Context, in *listInput) (*body[Page], e
 		devices = []Summary{}
 	}
 	return &body[Page]{Page{Devices: devices, Cursor: sealCursor(next, in.Query)}}, nil
+}
+
+type countInput struct {
+	Query string `query:"query" maxLength:"1024" doc:"Query as of list-devices." example:"state:online"`
+}
+
+func (s *Server) countDevices(ctx context.Context, in *countInput) (*body[Count], error) {
+	query, err := ParseQuery(in.Query)
+	if err != nil {
+		return nil, s.problem(ctx, err)
+	}
+	n, err := s.backend.CountDevices(ctx, query)
+	if err != nil {
+		return nil, s.problem(ctx, err)
+	}
+	return &body[Count]{Count{n}}, nil
 }
 
 // sealCursor encodes a backend's position as a string, bound to the query.

@@ -6,27 +6,53 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"unicode"
 	"unicode/utf8"
 )
 
 func TestParseQuery(t *testing.T) {
+	state := func(v string) Term { return Term{Field: FieldState, Value: v} }
 	for _, tt := range []struct {
 		text string
-		want []Term
+		want Query
 	}{
 		{"", nil},
 		{"  ", nil},
-		{"state:online", []Term{{Field: FieldState, Value: "online"}}},
-		{" model:pump  connection:offline ", []Term{{Field: FieldModel, Value: "pump"}, {Field: FieldConnection, Value: "offline"}}},
-		{"tag.site:north", []Term{{Field: FieldTag, Key: "site", Value: "north"}}},
-		{`tag.site:"hall 3 \"A\" \\"`, []Term{{Field: FieldTag, Key: "site", Value: `hall 3 "A" \`}}},
-		{"reported.net.ip:10.0.0.1", []Term{{Field: FieldProperty, Key: "reported.net.ip", Value: "10.0.0.1"}}},
-		{"desired.url:http://x/?a=b", []Term{{Field: FieldProperty, Key: "desired.url", Value: "http://x/?a=b"}}},
-		{"id:pump-*", []Term{{Field: FieldID, Value: "pump-", Prefix: true}}},
-		{"id:*", []Term{{Field: FieldID, Prefix: true}}},
-		{`id:"a b"*`, []Term{{Field: FieldID, Value: "a b", Prefix: true}}},
-		{`site:"x*y"`, []Term{{Field: FieldSite, Value: "x*y"}}},
+		{"state:online", state("online")},
+		{" model:pump  connection:offline ", And{Term{Field: FieldModel, Value: "pump"}, Term{Field: FieldConnection, Value: "offline"}}},
+		{"tag.site:north", Term{Field: FieldTag, Key: "site", Value: "north"}},
+		{`tag.site:"hall 3 \"A\" \\"`, Term{Field: FieldTag, Key: "site", Value: `hall 3 "A" \`}},
+		{"reported.net.ip:10.0.0.1", Term{Field: FieldProperty, Key: "reported.net.ip", Value: "10.0.0.1"}},
+		{"desired.url:http://x/?a=b", Term{Field: FieldProperty, Key: "desired.url", Value: "http://x/?a=b"}},
+		{"id:pump-*", Term{Field: FieldID, Value: "pump-", Op: OpPrefix}},
+		{"id:*", Term{Field: FieldID, Op: OpPrefix}},
+		{`id:"a b"*`, Term{Field: FieldID, Value: "a b", Op: OpPrefix}},
+		{`site:"x*y"`, Term{Field: FieldSite, Value: "x*y"}},
+		{"firmware:1.4*", Term{Field: FieldFirmware, Value: "1.4", Op: OpPrefix}},
+
+		{`tag."owner:team":ops`, Term{Field: FieldTag, Key: "owner:team", Value: "ops"}},
+		{`reported."a b":"c"`, Term{Field: FieldProperty, Key: "reported.a b", Value: "c"}},
+		{`tag."":x`, nil}, // a fault, below
+
+		{"state:a OR state:b", Or{state("a"), state("b")}},
+		{"state:a AND state:b", And{state("a"), state("b")}},
+		{"NOT state:a", Not{state("a")}},
+		{"NOT NOT state:a", Not{Not{state("a")}}},
+		{"state:a state:b OR state:c NOT state:d", Or{And{state("a"), state("b")}, And{state("c"), Not{state("d")}}}},
+		{"state:a (state:b OR state:c)", And{state("a"), Or{state("b"), state("c")}}},
+		{"(state:a)", state("a")},
+		{"( state:a )", state("a")},
+		{"((state:a)(state:b))", And{state("a"), state("b")}},
+		{"NOT(state:a OR state:b)state:c", And{Not{Or{state("a"), state("b")}}, state("c")}},
+		{`(site:"a b")`, Term{Field: FieldSite, Value: "a b"}},
+		{"(id:a*)", Term{Field: FieldID, Value: "a", Op: OpPrefix}},
+		// A value may contain parentheses, which had no meaning once.
+		{"site:hall(3)", Term{Field: FieldSite, Value: "hall(3)"}},
+		{"(site:hall(3))", Term{Field: FieldSite, Value: "hall(3)"}},
+		{"site:a)b", Term{Field: FieldSite, Value: "a)b"}},
+		{"site:a)", Term{Field: FieldSite, Value: "a)"}},
+		{"site:NOT OR site:OR", Or{Term{Field: FieldSite, Value: "NOT"}, Term{Field: FieldSite, Value: "OR"}}},
+		{"site:<5", Term{Field: FieldSite, Value: "<5"}},
+
 		{"firmware:x' OR 1=1--", nil}, // a fault, below
 	} {
 		got, err := ParseQuery(tt.text)
@@ -57,7 +83,31 @@ func TestQueryFaults(t *testing.T) {
 		{`state:"on`, []QueryFault{{7, "the quotation mark is not closed"}}},
 		{`state:"on\`, []QueryFault{{7, "the quotation mark is not closed"}}},
 		{`state:"a"b`, []QueryFault{{10, "expected a space after the value"}}},
-		{"state:on*", []QueryFault{{7, "only an id can be given by its beginning"}}},
+		{"state:on*", []QueryFault{{7, "states, tags and properties can't be given by their beginning: Temporal keeps them in lists"}}},
+		{"tag.a:*", []QueryFault{{7, "states, tags and properties can't be given by their beginning"}}},
+		{"reported.a:1*", []QueryFault{{12, "states, tags and properties can't be given by their beginning"}}},
+		{"connection:on*", []QueryFault{{12, `a connection is online, offline or unknown, not "on"`}}},
+		{"connection:online*", []QueryFault{{12, "a connection is online, offline or unknown: leave out the asterisk"}}},
+		{"tag.a:x♡", []QueryFault{{7, "states, tags and properties that contain ♡ can't be searched: Temporal on SQLite"}}},
+		{"firmware>=1.4", []QueryFault{{1, `"firmware>=1.4": fields can't be compared by < and >`}}},
+		{`tag."":x`, []QueryFault{{1, `"" is not a key`}}},
+		{`tag."a:x`, []QueryFault{{5, "the quotation mark is not closed"}}},
+		{`tag."a"b:x`, []QueryFault{{1, `expected FIELD:VALUE, such as state:online, found "tag.\"a\"b:x"`}}},
+		{`tag.a"b":x`, []QueryFault{{1, `expected FIELD:VALUE, such as state:online, found "tag.a\"b\""`}, {9, `no field ""`}}},
+		{"OR", []QueryFault{{1, "expected a term"}}},
+		{"state:a OR", []QueryFault{{11, "expected a term"}}},
+		{"state:a OR OR state:b", []QueryFault{{12, "expected a term"}}},
+		{"AND state:a", []QueryFault{{1, "expected a term"}}},
+		{"state:a NOT", []QueryFault{{12, "expected a term"}}},
+		{"state:a or state:b", []QueryFault{{9, `expected FIELD:VALUE, such as state:online, found "or"; the operator is written OR`}}},
+		{"Not state:b", []QueryFault{{1, `expected FIELD:VALUE, such as state:online, found "Not"; the operator is written NOT`}}},
+		{"()", []QueryFault{{2, "expected a term"}}},
+		{"(state:a", []QueryFault{{1, "the parenthesis is not closed"}}},
+		{"state:a (state:b (state:c)", []QueryFault{{9, "the parenthesis is not closed"}}},
+		{"(state:a) )", []QueryFault{{11, "no parenthesis is open that could be closed"}}},
+		{"(stat:a OR tag.b:) id:", []QueryFault{{2, `no field "stat"`}, {18, "expected a value"}, {23, "expected a value"}}},
+		{strings.Repeat("(", 9) + "id:a" + strings.Repeat(")", 9), []QueryFault{{9, "more than 8 parentheses and NOT within each other"}}},
+		{strings.Repeat("NOT ", 9) + "id:a", []QueryFault{{33, "more than 8 parentheses and NOT within each other"}}},
 		{"id:a*b", []QueryFault{{6, "expected a space after the value"}}},
 		{"connection:up", []QueryFault{{12, `a connection is online, offline or unknown, not "up"`}}},
 		{"site:\"a\u0000\"", []QueryFault{{6, "the value has a control character"}}},
@@ -81,14 +131,16 @@ func TestQueryFaults(t *testing.T) {
 	}
 }
 
-// Whatever is asked is either refused with places inside the text, or read into
-// terms that, written again, are read the same.
+// Whatever is asked is either refused with places inside the text, or read into a
+// query that, written again, is read the same.
 func FuzzParseQuery(f *testing.F) {
-	for _, s := range []string{"", `tag.a:"b c" id:x*`, `reported.a.b:"\"'\\" state:`, "connection:online é:x"} {
+	for _, s := range []string{
+		"", `tag.a:"b c" id:x*`, `reported.a.b:"\"'\\" state:`, "connection:online é:x", `NOT (tag."a:b":c OR site:x(y)) AND id:*`, "((site:a)) )", "state:a OR",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		terms, err := ParseQuery(text)
+		query, err := ParseQuery(text)
 		var faults QueryError
 		if errors.As(err, &faults) {
 			for _, fault := range faults {
@@ -98,41 +150,68 @@ func FuzzParseQuery(f *testing.F) {
 			}
 			return
 		}
-		if err != nil || len(terms) > MaxTerms {
-			t.Fatalf("%q: %d terms, %v", text, len(terms), err)
+		if n := countTerms(query); err != nil || n > MaxTerms {
+			t.Fatalf("%q: %d terms, %v", text, n, err)
 		}
-		var again []string
-		for _, term := range terms {
-			again = append(again, writeTerm(term))
-		}
-		back, err := ParseQuery(strings.Join(again, " "))
-		if len(strings.Join(again, " ")) <= MaxQuery && (err != nil || !reflect.DeepEqual(terms, back)) {
-			t.Errorf("%q: %+v, written again %q: %+v, %v", text, terms, again, back, err)
+		again := writeQuery(query)
+		back, err := ParseQuery(again)
+		if len(again) <= MaxQuery && !tooDeep(err) && (err != nil || !reflect.DeepEqual(query, back)) {
+			t.Errorf("%q: %+v, written again %q: %+v, %v", text, query, again, back, err)
 		}
 	})
 }
 
+// tooDeep reports whether parentheses that were not necessary are too many.
+func tooDeep(err error) bool { return err != nil && strings.Contains(err.Error(), "within each other") }
+
+func countTerms(q Query) (n int) {
+	switch q := q.(type) {
+	case And:
+		for _, part := range q {
+			n += countTerms(part)
+		}
+	case Or:
+		for _, part := range q {
+			n += countTerms(part)
+		}
+	case Not:
+		return countTerms(q.Query)
+	case Term:
+		return 1
+	}
+	return n
+}
+
+func writeQuery(q Query) string {
+	join := func(parts []Query, with string) string {
+		texts := make([]string, len(parts))
+		for i, part := range parts {
+			texts[i] = "(" + writeQuery(part) + ")"
+		}
+		return strings.Join(texts, with)
+	}
+	switch q := q.(type) {
+	case And:
+		return join(q, " AND ")
+	case Or:
+		return join(q, " OR ")
+	case Not:
+		return "NOT (" + writeQuery(q.Query) + ")"
+	case Term:
+		return writeTerm(q)
+	}
+	return ""
+}
+
 func writeTerm(term Term) string {
+	quote := func(s string) string { return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"` }
 	name := string(term.Field)
 	switch term.Field {
 	case FieldTag:
-		name += "." + term.Key
+		name += "." + quote(term.Key)
 	case FieldProperty:
-		name = term.Key
+		head, key, _ := strings.Cut(term.Key, ".")
+		name = head + "." + quote(key)
 	}
-	var quoted strings.Builder
-	for _, r := range term.Value {
-		if r == '"' || r == '\\' {
-			quoted.WriteByte('\\')
-		}
-		quoted.WriteRune(r)
-	}
-	text := fmt.Sprintf(`%s:"%s"`, name, quoted.String())
-	if term.Prefix {
-		text += "*"
-	}
-	if strings.ContainsFunc(name, unicode.IsSpace) {
-		panic("a key with a space was read")
-	}
-	return text
+	return fmt.Sprintf("%s:%s%s", name, quote(term.Value), term.Op)
 }

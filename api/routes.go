@@ -40,6 +40,8 @@ func (s *Server) register(api huma.API) {
 		return op
 	}
 	huma.Register(api, read("list-devices", "/v1/devices", "Devices, by state, model, connection, tags and indexed properties"), s.listDevices)
+	// Not below /v1/devices/, where every name is that of a device.
+	huma.Register(api, read("count-devices", "/v1/device-count", "The number of devices that a query finds"), s.countDevices)
 	huma.Register(api, read("get-device", "/v1/devices/{id}", "Everything that is known about a device"), s.getDevice)
 	huma.Register(api, read("why-device", "/v1/devices/{id}/why", "Why a device is in its state: its last transitions with their causes"), s.whyDevice)
 

@@ -26,8 +26,13 @@ type Summary struct {
 
 // Page is a part of a list.
 type Page struct {
-	Devices []Summary `json:"devices" doc:"The devices, in no particular order."`
+	Devices []Summary `json:"devices" doc:"The devices, in no particular order. There may be fewer than limit, or none, before the last page."`
 	Cursor  string    `json:"cursor,omitempty" doc:"Cursor of the next page; absent on the last one."`
+}
+
+// Count is the number of devices that a query finds.
+type Count struct {
+	Count int `json:"count" minimum:"0" doc:"Number of devices."`
 }
 
 // Device is everything that is known about one device.

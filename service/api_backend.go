@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"devicetwin/api"
@@ -33,31 +32,6 @@ func hidden(id device.ID, err error) error {
 		return fmt.Errorf("device %s: %w", id, device.ErrUnknown)
 	}
 	return err
-}
-
-func (b apiBackend) Devices(ctx context.Context, terms []api.Term, limit int, cursor []byte) ([]api.Summary, []byte, error) {
-	page, err := b.client.ListDevices(ctx, visibilityQuery(terms), limit, cursor)
-	if err != nil {
-		return nil, nil, err
-	}
-	devices := make([]api.Summary, len(page.Devices))
-	for i, d := range page.Devices {
-		devices[i] = api.Summary{
-			ID: d.Device, Model: d.Model, ModelHash: d.ModelHash, State: strings.Join(d.States, ","), Connection: connectionWord(d.Connection),
-			Firmware: d.Firmware, Site: d.Site, Tags: pairs(d.Tags), Properties: pairs(d.Properties),
-		}
-	}
-	return devices, page.Cursor, nil
-}
-
-// pairs reads "key=value".
-func pairs(texts []string) map[string]string {
-	out := make(map[string]string, len(texts))
-	for _, text := range texts {
-		key, value, _ := strings.Cut(text, "=")
-		out[key] = value
-	}
-	return out
 }
 
 func connectionWord(s string) string {

@@ -87,24 +87,14 @@ func (b *Backend) find(ctx context.Context, id device.ID) (*api.Device, error) {
 }
 
 // Devices implements api.Backend. Cursors are numbers.
-func (b *Backend) Devices(_ context.Context, terms []api.Term, limit int, cursor []byte) ([]api.Summary, []byte, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.fault != nil {
-		return nil, nil, b.fault
+func (b *Backend) Devices(_ context.Context, query api.Query, limit int, cursor []byte) ([]api.Summary, []byte, error) {
+	found, err := b.matching(query)
+	if err != nil {
+		return nil, nil, err
 	}
 	from := 0
 	if cursor != nil {
 		from, _ = strconv.Atoi(string(cursor))
-	}
-	var found []api.Summary
-	for _, id := range slices.Sorted(maps.Keys(b.devices)) {
-		d := b.devices[id]
-		if !slices.ContainsFunc(terms, func(t api.Term) bool { return !holds(t, d) }) {
-			found = append(found, api.Summary{
-				ID: id, Model: d.Model, ModelHash: d.ModelHash, State: d.State, Connection: d.Connection, Firmware: d.Firmware, Site: d.Site, Tags: d.Tags,
-			})
-		}
 	}
 	to := min(from+limit, len(found))
 	var next []byte
@@ -114,26 +104,65 @@ func (b *Backend) Devices(_ context.Context, terms []api.Term, limit int, cursor
 	return found[min(from, to):to], next, nil
 }
 
-func holds(t api.Term, d *api.Device) bool {
-	switch t.Field {
-	case api.FieldID:
-		return string(d.ID) == t.Value || t.Prefix && strings.HasPrefix(string(d.ID), t.Value)
-	case api.FieldState:
-		return slices.Contains(strings.Split(d.State, ","), t.Value)
-	case api.FieldModel:
-		return d.Model == t.Value
-	case api.FieldModelHash:
-		return d.ModelHash == t.Value
-	case api.FieldConnection:
-		return d.Connection == t.Value
-	case api.FieldFirmware:
-		return d.Firmware == t.Value
-	case api.FieldSite:
-		return d.Site == t.Value
-	case api.FieldTag:
-		return d.Tags[t.Key] == t.Value
+// CountDevices implements api.Backend.
+func (b *Backend) CountDevices(_ context.Context, query api.Query) (int, error) {
+	found, err := b.matching(query)
+	return len(found), err
+}
+
+func (b *Backend) matching(query api.Query) ([]api.Summary, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.fault != nil {
+		return nil, b.fault
 	}
-	return false
+	var found []api.Summary
+	for _, id := range slices.Sorted(maps.Keys(b.devices)) {
+		d := b.devices[id]
+		summary := api.Summary{
+			ID: id, Model: d.Model, ModelHash: d.ModelHash, State: d.State, Connection: d.Connection, Firmware: d.Firmware, Site: d.Site, Tags: d.Tags,
+			Properties: propertiesOf(d.Twin),
+		}
+		if query == nil || query.Matches(summary) {
+			found = append(found, summary)
+		}
+	}
+	return found, nil
+}
+
+// TwinOf is a twin whose reported and desired properties are strings, given by their
+// paths.
+func TwinOf(properties map[string]string) api.Twin {
+	var t api.Twin
+	reported, desired := map[string]string{}, map[string]string{}
+	for path, value := range properties {
+		if key, ok := strings.CutPrefix(path, "reported."); ok {
+			reported[key] = value
+		} else if key, ok := strings.CutPrefix(path, "desired."); ok {
+			desired[key] = value
+		}
+	}
+	if len(properties) > 0 {
+		t.Version, t.Reported, t.Desired = 1, api.ObjectOf(reported), api.ObjectOf(desired)
+	}
+	return t
+}
+
+// propertiesOf are the strings at the top of a twin, by their paths: the fleet indexes
+// them all.
+func propertiesOf(t api.Twin) map[string]string {
+	var properties map[string]string
+	for head, object := range map[string]api.Object{"reported": t.Reported, "desired": t.Desired} {
+		for key, value := range object.Map() {
+			if text, ok := value.(string); ok {
+				if properties == nil {
+					properties = map[string]string{}
+				}
+				properties[head+"."+key] = text
+			}
+		}
+	}
+	return properties
 }
 
 // Device implements api.Backend.

@@ -158,6 +158,17 @@ func (c *Client) Devices(ctx context.Context, query string, limit int, cursor st
 	return page, err
 }
 
+// CountDevices counts the devices that a query finds.
+func (c *Client) CountDevices(ctx context.Context, query string) (api.Count, error) {
+	q := url.Values{}
+	if query != "" {
+		q.Set("query", query)
+	}
+	var count api.Count
+	err := c.do(ctx, request{method: http.MethodGet, path: "/v1/device-count", query: q}, &count)
+	return count, err
+}
+
 // Device returns everything that is known about a device.
 func (c *Client) Device(ctx context.Context, id device.ID) (api.Device, error) {
 	var device api.Device

@@ -24,6 +24,7 @@ type Client struct {
 	taskQueue string
 	model     string
 	batcher   *batcher
+	database  databaseName
 }
 
 // New makes a client that starts the workflow of a new device on the task

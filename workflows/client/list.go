@@ -43,12 +43,8 @@ type DevicePage struct {
 // device/{id}. An empty query finds all. The query has to be well formed: what
 // comes from outside belongs into quotes (Quote).
 func (c *Client) ListDevices(ctx context.Context, query string, limit int, cursor []byte) (DevicePage, error) {
-	all := fmt.Sprintf("WorkflowType = '%s' AND ExecutionStatus = 'Running'", deviceworkflow.WorkflowType)
-	if query != "" {
-		all += " AND (" + query + ")"
-	}
 	answer, err := c.temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-		Namespace: c.namespace, PageSize: int32(min(limit, maxPage)), NextPageToken: cursor, Query: all,
+		Namespace: c.namespace, PageSize: int32(min(limit, MaxPage)), NextPageToken: cursor, Query: ofDevices(query),
 	})
 	if err != nil {
 		return DevicePage{}, fmt.Errorf("list devices: %w", availability(err))
@@ -63,8 +59,29 @@ func (c *Client) ListDevices(ctx context.Context, query string, limit int, curso
 	return page, nil
 }
 
-// maxPage is how many devices one page has, at most.
-const maxPage = 1000
+// MaxPage is how many devices one page has, at most.
+const MaxPage = 1000
+
+// CountDevices counts the devices that a visibility query finds, as ListDevices
+// lists them.
+func (c *Client) CountDevices(ctx context.Context, query string) (int, error) {
+	answer, err := c.temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
+		Namespace: c.namespace, Query: ofDevices(query),
+	})
+	if err != nil {
+		return 0, fmt.Errorf("count devices: %w", availability(err))
+	}
+	return int(answer.GetCount()), nil
+}
+
+// ofDevices is a visibility query of devices that are there.
+func ofDevices(query string) string {
+	all := fmt.Sprintf("WorkflowType = '%s' AND ExecutionStatus = 'Running'", deviceworkflow.WorkflowType)
+	if query != "" {
+		all += " AND (" + query + ")"
+	}
+	return all
+}
 
 // Quote makes a string a literal of a visibility query. In that language a backslash
 // escapes as well, also a quotation mark.

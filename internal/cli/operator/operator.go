@@ -71,6 +71,7 @@ type Commands struct {
 
 type devicesCommand struct {
 	List   devicesListCommand   `cmd:"" help:"List devices."`
+	Count  devicesCountCommand  `cmd:"" help:"Count devices."`
 	Get    devicesGetCommand    `cmd:"" help:"Show everything that is known about a device."`
 	Watch  devicesWatchCommand  `cmd:"" help:"Follow the changes of a device as they happen."`
 	Why    devicesWhyCommand    `cmd:"" help:"Show why a device is in its state: its last transitions with their causes."`
@@ -79,7 +80,7 @@ type devicesCommand struct {
 
 type devicesListCommand struct {
 	ClientConfig
-	Query []string `arg:"" optional:"" help:"Terms that all must match: state:online model:pump connection:offline tag.site:north reported.PATH:VALUE id:pump-*."`
+	Query []string `arg:"" optional:"" help:"Terms that must match: state:online model:pump connection:offline tag.site:north reported.PATH:VALUE id:pump-*. OR, NOT and parentheses connect them: state:online NOT '(' site:north OR site:south ')'."`
 	Limit int      `env:"-" help:"Maximum number of devices." default:"1000"`
 }
 
@@ -109,6 +110,19 @@ func (c *devicesListCommand) Run(ctx context.Context, streams cli.Streams) error
 		fmt.Fprintf(streams.Err, "There are more; --limit shows them.\n")
 	}
 	return nil
+}
+
+type devicesCountCommand struct {
+	ClientConfig
+	Query []string `arg:"" optional:"" help:"Terms, as of devices list."`
+}
+
+// Run counts.
+func (c *devicesCountCommand) Run(ctx context.Context, streams cli.Streams) error {
+	count := func(from *client.Client) (api.Count, error) {
+		return from.CountDevices(ctx, strings.Join(c.Query, " "))
+	}
+	return ask(c.ClientConfig, streams.Out, count, func(w io.Writer, n api.Count) { fmt.Fprintln(w, n.Count) })
 }
 
 type devicesGetCommand struct {

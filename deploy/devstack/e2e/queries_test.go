@@ -1,0 +1,97 @@
+package e2e
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+	"golang.org/x/sync/errgroup"
+
+	"devicetwin/api"
+	"devicetwin/api/apitest"
+	"devicetwin/deploy/devstack/stack"
+	"devicetwin/service"
+	twinclient "devicetwin/workflows/client"
+	deviceworkflow "devicetwin/workflows/device"
+)
+
+// Queries mean the same on every database that Temporal can look for workflows in.
+func TestQueriesOnEveryDatabase(t *testing.T) {
+	for _, database := range []struct {
+		name  string // as Temporal calls it
+		start func(t *testing.T) (address string)
+	}{
+		{"sqlite", func(t *testing.T) string {
+			return start(t, stack.Options{Parts: []stack.Part{stack.PartTemporal}}).Temporal.Addr()
+		}},
+	} {
+		t.Run(database.name, func(t *testing.T) {
+			c := dialTemporal(t, database.start(t))
+			twins := twinclient.New(c, stack.Namespace, "nobody-works", "")
+			t.Cleanup(twins.Close)
+			if got := twins.VisibilityDatabase(t.Context()); got != database.name {
+				t.Fatalf("Temporal looks for workflows in %q, not in %s", got, database.name)
+			}
+			apitest.Queries(t, func(t *testing.T, devices []api.Summary) api.Backend {
+				showDevices(t, c, devices)
+				eventually(t, "all devices are listed", func(ctx context.Context) bool {
+					n, err := twins.CountDevices(ctx, "")
+					return err == nil && n == len(devices)
+				})
+				return service.APIBackend(twins)
+			})
+		})
+	}
+}
+
+// showDevices starts workflows that nobody works on, with the search attributes of
+// devices.
+func showDevices(t *testing.T, c client.Client, devices []api.Summary) {
+	t.Helper()
+	starts, ctx := errgroup.WithContext(t.Context())
+	starts.SetLimit(8)
+	for _, d := range devices {
+		starts.Go(func() error {
+			_, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+				ID: deviceworkflow.WorkflowID(d.ID), TaskQueue: "nobody-works", TypedSearchAttributes: attributesOf(d),
+			}, deviceworkflow.WorkflowType)
+			return err
+		})
+	}
+	if err := starts.Wait(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// attributesOf are the search attributes by which the workflow of a device shows it.
+func attributesOf(d api.Summary) temporal.SearchAttributes {
+	updates := []temporal.SearchAttributeUpdate{deviceworkflow.AttributeState.ValueSet(strings.Split(d.State, ","))}
+	word := func(key temporal.SearchAttributeKeyKeyword, value string) {
+		if value != "" {
+			updates = append(updates, key.ValueSet(value))
+		}
+	}
+	list := func(key temporal.SearchAttributeKeyKeywordList, values map[string]string) {
+		var pairs []string
+		for _, name := range slices.Sorted(maps.Keys(values)) {
+			pairs = append(pairs, name+"="+values[name])
+		}
+		if len(pairs) > 0 {
+			updates = append(updates, key.ValueSet(pairs))
+		}
+	}
+	word(deviceworkflow.AttributeModel, d.Model)
+	word(deviceworkflow.AttributeModelHash, d.ModelHash)
+	word(deviceworkflow.AttributeFirmware, d.Firmware)
+	word(deviceworkflow.AttributeSite, d.Site)
+	if d.Connection != api.Unknown {
+		word(deviceworkflow.AttributeConnection, d.Connection)
+	}
+	list(deviceworkflow.AttributeTags, d.Tags)
+	list(deviceworkflow.AttributeProperties, d.Properties)
+	return temporal.NewSearchAttributes(updates...)
+}

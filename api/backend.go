@@ -44,8 +44,10 @@ type DesiredChange struct {
 
 // NewCommand is a command to be sent.
 type NewCommand struct {
-	Name    string
-	Data    Object
-	TTL     time.Duration // 0 for the service's own
-	Replace bool          // it supersedes waiting commands of its name
+	Name string
+	Data Object
+	TTL  time.Duration // 0 for the service's own
+	// MaxDeliveries is how often it may be sent, 1 to 100; 0 for the service's own.
+	MaxDeliveries int
+	Replace       bool // it supersedes waiting commands of its name
 }

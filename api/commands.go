@@ -11,10 +11,11 @@ import (
 type sendCommandInput struct {
 	ChangeParams
 	Body struct {
-		Name    string `json:"name" minLength:"1" maxLength:"64" pattern:"^[a-zA-Z0-9_.-]+$" patternDescription:"of a-z A-Z 0-9 _ . -" doc:"Name, the last part of its topic."`
-		Data    Object `json:"data,omitempty" doc:"Data for the device."`
-		TTL     string `json:"ttl,omitempty" maxLength:"16" doc:"Time to live, such as 90s, 5m or 48h. A command that is not done by then expires." example:"5m"`
-		Replace bool   `json:"replace,omitempty" doc:"Replace waiting commands of the same name; their status becomes superseded."`
+		Name          string `json:"name" minLength:"1" maxLength:"64" pattern:"^[a-zA-Z0-9_.-]+$" patternDescription:"of a-z A-Z 0-9 _ . -" doc:"Name, the last part of its topic."`
+		Data          Object `json:"data,omitempty" doc:"Data for the device."`
+		TTL           string `json:"ttl,omitempty" maxLength:"16" doc:"Time to live, such as 90s, 5m or 48h. A command that is not done by then expires." example:"5m"`
+		MaxDeliveries int    `json:"max_deliveries,omitempty" minimum:"1" maximum:"100" doc:"How often it may be sent to a device that restarts before it answers; after that its status becomes exhausted. Default: the service's setting, 10 if not changed."`
+		Replace       bool   `json:"replace,omitempty" doc:"Replace waiting commands of the same name; their status becomes superseded."`
 	}
 }
 
@@ -30,7 +31,7 @@ func (s *Server) sendCommand(ctx context.Context, in *sendCommandInput) (*sendCo
 	}
 	remark(ctx, slog.String("command", in.Body.Name), slog.String("data", clipTo(string(in.Body.Data), maxRemark)))
 	command, err := s.backend.SendCommand(ctx, in.ID, in.by(ctx), NewCommand{
-		Name: in.Body.Name, Data: in.Body.Data, TTL: ttl, Replace: in.Body.Replace,
+		Name: in.Body.Name, Data: in.Body.Data, TTL: ttl, MaxDeliveries: in.Body.MaxDeliveries, Replace: in.Body.Replace,
 	})
 	if err != nil {
 		return nil, s.problem(ctx, err)

@@ -112,16 +112,20 @@ type Reprovisioning struct {
 type Command struct {
 	ID      string               `json:"id" doc:"Id, the same as on MQTT."`
 	Name    string               `json:"name" doc:"Name, the last part of its topic."`
-	Status  device.CommandStatus `json:"status" enum:"waiting,sent,accepted,succeeded,failed,rejected,expired,cancelled,superseded" doc:"Status; succeeded and those after it are final."`
+	Status  device.CommandStatus `json:"status" enum:"waiting,sent,accepted,succeeded,failed,rejected,expired,cancelled,superseded,exhausted" doc:"Status; succeeded and those after it are final."`
 	Data    Object               `json:"data,omitempty" doc:"Data for the device."`
 	By      string               `json:"by,omitempty" doc:"Who sent it; absent for the model's own commands."`
 	Created *time.Time           `json:"created,omitempty" doc:"When it was queued."`
 	Sent    *time.Time           `json:"sent,omitempty" doc:"When it was published."`
 	Done    *time.Time           `json:"done,omitempty" doc:"When it became final."`
 	Expires *time.Time           `json:"expires,omitempty" doc:"When its time to live ends."`
-	Result  any                  `json:"result,omitempty" doc:"The device's result."`
-	Reason  string               `json:"reason,omitempty" doc:"Why it failed, was rejected, or ended otherwise."`
-	Late    *LateAck             `json:"late,omitempty" doc:"What the device said after the command had ended; its status stays."`
+
+	Deliveries    int `json:"deliveries,omitempty" doc:"How often it was sent: again at each birth of the device, until it answers."`
+	MaxDeliveries int `json:"max_deliveries,omitempty" doc:"How often it may be sent. If the device comes back without an answer after that, its status becomes exhausted."`
+
+	Result any      `json:"result,omitempty" doc:"The device's result."`
+	Reason string   `json:"reason,omitempty" doc:"Why it failed, was rejected, or ended otherwise."`
+	Late   *LateAck `json:"late,omitempty" doc:"What the device said after the command had ended; its status stays."`
 }
 
 // LateAck is an acknowledgement of a command that had ended.

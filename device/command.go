@@ -18,6 +18,7 @@ const (
 	CommandExpired    CommandStatus = "expired"    // its time to live was over first
 	CommandCancelled  CommandStatus = "cancelled"  // by an operator
 	CommandSuperseded CommandStatus = "superseded" // by a newer command of the same name
+	CommandExhausted  CommandStatus = "exhausted"  // it was sent as often as it may be, without an answer
 )
 
 // Ended reports whether a command with this status will not change any more.

@@ -15,6 +15,11 @@ const (
 	MaxTagKey    = 64  // bytes
 	MaxTagValue  = 128 // bytes
 	MaxEventName = 64  // bytes of a name in a topic: of an event or a command
+
+	// MaxDeliveries bounds how often one command may be sent. This bound and the
+	// default of twin/command are those of Azure IoT Hub for messages from the cloud to
+	// devices (maxDeliveryCount).
+	MaxDeliveries = 100
 )
 
 // ValidName reports whether an event or a command may have this name in a topic: 1

@@ -76,9 +76,10 @@ type effectAction struct {
 	data   *template
 	ttl    time.Duration
 	retain bool
-	// replace is a command's, within a desire's.
-	replace bool
-	within  time.Duration
+	// deliveries and replace are a command's, within a desire's.
+	deliveries int
+	replace    bool
+	within     time.Duration
 }
 
 func (a effectAction) run(r *run) error {
@@ -90,7 +91,10 @@ func (a effectAction) run(r *run) error {
 	if a.kind == ActionCommand {
 		name = a.name
 	}
-	r.emit(Action{Type: a.kind, ID: r.nextID(name), Name: a.name, Data: data, TTL: a.ttl, Retain: a.retain, Replace: a.replace, Within: a.within})
+	r.emit(Action{
+		Type: a.kind, ID: r.nextID(name), Name: a.name, Data: data, TTL: a.ttl, MaxDeliveries: a.deliveries,
+		Retain: a.retain, Replace: a.replace, Within: a.within,
+	})
 	return nil
 }
 

@@ -37,8 +37,12 @@ func (s *scope) first() *scope {
 
 // eventOf is classify, and whether all editions agree on the event.
 func (m *Model) eventOf(msg device.Message) (c classified, sure bool) {
-	c = m.classify(msg, ackEvent)
-	return c, !c.differs || m.Edition(EditionFirst).classify(msg, ackEvent).name == c.name
+	c = m.classify(msg, m.ackEvent)
+	if !c.differs {
+		return c, true
+	}
+	first := m.Edition(EditionFirst)
+	return c, first.classify(msg, first.ackEvent).name == c.name
 }
 
 // possibleInAny reports whether the effects are possible by the rules of some edition.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"devicetwin/device"
 	"devicetwin/source"
 )
 
@@ -196,13 +197,18 @@ func (l *loader) command(n source.Node) action {
 	a := effectAction{kind: ActionCommand}
 	at := n
 	if n.IsMap() {
-		fields := n.Fields("name", "data", "ttl", "replace")
+		fields := n.Fields("name", "data", "ttl", "max_deliveries", "replace")
 		n.Require(fields, "name")
 		at = fields["name"]
 		a.data = l.objectTemplate(fields["data"])
 		if t := fields["ttl"]; t.Exists() {
 			if a.ttl = t.Duration(); a.ttl > maxTTL {
 				t.Faultf("expected at most %d days", maxTTL/(24*time.Hour))
+			}
+		}
+		if d := fields["max_deliveries"]; d.Exists() {
+			if a.deliveries = int(d.Int(1, device.MaxDeliveries)); a.ttl == 0 {
+				d.Faultf("max_deliveries needs a ttl: a command without one is sent once")
 			}
 		}
 		if r := fields["replace"]; r.Exists() {

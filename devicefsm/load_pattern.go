@@ -305,7 +305,13 @@ func (l *loader) stepEvent(n source.Node, known []string) descriptor {
 var ackStatuses = []string{"accepted", "succeeded", "failed", "rejected"}
 
 // outcomes are the ends of a command that the service decides.
-var outcomes = []string{"expired", "cancelled", "superseded"}
+var outcomes = []string{"expired", "cancelled", "superseded", "exhausted"}
+
+// isOutcome reports whether only the service ends a command with this status. Under the
+// first edition, exhausted was like any other word of a device.
+func (m *Model) isOutcome(status string) bool {
+	return slices.Contains(outcomes, status) && (status != "exhausted" || m.edition >= EditionNow)
+}
 
 // knownEvents are the names that a pattern may wait for; nil is any, where the
 // model does not say which messages are which events.

@@ -77,7 +77,7 @@ type rule struct {
 // in lower case there, however the device writes them.
 // Otherwise ok is false, and the message is not an event.
 func (m *Model) Classify(msg device.Message) (name string, ok bool) {
-	c := m.classify(msg, ackEvent)
+	c := m.classify(msg, m.ackEvent)
 	return c.name, c.name != ""
 }
 
@@ -85,7 +85,7 @@ func (m *Model) Classify(msg device.Message) (name string, ok bool) {
 // writes it, for what was begun when only the exact word counted.
 func (m *Model) ClassifyAsWritten(msg device.Message) (name string, ok bool) {
 	c := m.classify(msg, func(command, status string) string {
-		if slices.Contains(outcomes, status) {
+		if m.isOutcome(status) {
 			return ""
 		}
 		return command + "." + status
@@ -94,9 +94,9 @@ func (m *Model) ClassifyAsWritten(msg device.Message) (name string, ok bool) {
 }
 
 // ackEvent is the event of an acknowledgement; "" if there is none.
-func ackEvent(command, status string) string {
+func (m *Model) ackEvent(command, status string) string {
 	switch lower := strings.ToLower(status); {
-	case slices.Contains(outcomes, lower):
+	case m.isOutcome(lower):
 		return ""
 	case slices.Contains(ackStatuses, lower):
 		status = lower

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm/pattern"
 )
 
@@ -87,9 +88,10 @@ var actionWords = words{
 		"id": described(anyText, "What cancel takes back."),
 	}), "event")), "Raises an event of the chart itself, at once or after a delay."),
 	"cancel": described(anyText, "Takes back a delayed raise, by its id."),
-	"command": described(anyOf(modelNames, required(withKeys([]string{"name", "data", "ttl", "replace"}, words{
+	"command": described(anyOf(modelNames, required(withKeys([]string{"name", "data", "ttl", "max_deliveries", "replace"}, words{
 		"name": modelNames, "data": refTo("object"), "ttl": described(refTo("duration"), "How long the command may wait for the device, and the device may take; with it, the command is queued."),
-		"replace": described(yesNo, "Whether it replaces those of the same name that wait."),
+		"max_deliveries": described(whole(1, device.MaxDeliveries), "How often the command may be sent to a device that restarts without an answer; the service's default without it."),
+		"replace":        described(yesNo, "Whether it replaces those of the same name that wait."),
 	}), "name")), "Sends a command to the device."),
 	"publish": described(required(withKeys([]string{"topic", "data", "retain"}, words{
 		"topic": described(anyText, "In it, {id} stands for the device."), "data": refTo("object"),

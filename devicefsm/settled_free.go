@@ -126,14 +126,15 @@ func sortedKeys(set map[string]bool) []string {
 
 // MessageOnly reports whether an event comes from messages of the device and
 // from nowhere else: one of the model's rules makes it, or it is a device's
-// acknowledgement of a command, and neither the chart nor a pattern raises it. Nobody
+// acknowledgement of a command, and neither the chart, a pattern nor the end of a
+// command raises it. Nobody
 // else may send such an event to a device's workflow: Pass takes it that it saw
 // each of them.
 func (m *Model) MessageOnly(event string) bool { return m.messageOnly(event, m.raises()) }
 
 func (m *Model) messageOnly(name string, raises map[string]bool) bool {
 	observed := slices.ContainsFunc(m.rules, func(r rule) bool { return r.event == name && r.channel == device.ChannelSystem })
-	return (m.hasRule(name) || isAckName(name)) && !observed && !raises[name] && !m.isFound(name)
+	return (m.hasRule(name) || isAckName(name)) && !isOutcomeName(name) && !observed && !raises[name] && !m.isFound(name)
 }
 
 func (m *Model) hasRule(name string) bool {

@@ -70,6 +70,8 @@ type Action struct {
 	Name string         `json:"name,omitempty"`
 	Data map[string]any `json:"data,omitempty"`
 	TTL  time.Duration  `json:"ttl,omitempty"`
+	// MaxDeliveries is how often a command may be sent; 0 leaves that to the service.
+	MaxDeliveries int `json:"max_deliveries,omitempty"`
 	// Retain asks the broker to keep a published message for later subscribers.
 	Retain bool `json:"retain,omitempty"`
 	// Replace lets a command supersede those of its name that wait.

@@ -141,7 +141,7 @@ func TestSomeChannelsAreAlwaysRelevant(t *testing.T) {
 // A device can't say what only the service decides.
 func TestOutcomesAreNoAnswers(t *testing.T) {
 	m := load(t, "initial: a\nstates: {a: {on: {reset.expired: b}}, b: {}}")
-	for status, want := range map[string]bool{"rejected": true, "done": true, "expired": false, "cancelled": false, "superseded": false} {
+	for status, want := range map[string]bool{"rejected": true, "done": true, "expired": false, "cancelled": false, "superseded": false, "exhausted": false, "Exhausted": false} {
 		if _, ok := m.Classify(device.Message{Channel: device.ChannelAck, Name: "reset", Data: obj{"status": status}}); ok != want {
 			t.Errorf("status %s: an event %v, want %v", status, ok, want)
 		}

@@ -121,7 +121,7 @@ func shownCommand(c command.Command) api.Command {
 	out := api.Command{
 		ID: c.ID, Name: c.Name, Status: c.Status, By: c.By, Reason: c.Reason,
 		Created: moment(c.Created), Sent: moment(c.Sent), Done: moment(c.Ended), Expires: moment(c.Expires),
-		Result: plain(c.Result),
+		Deliveries: c.Deliveries, MaxDeliveries: c.MaxDeliveries, Result: plain(c.Result),
 	}
 	if len(c.Data) > 0 && c.Data[0] == '{' {
 		out.Data = api.Object(c.Data)
@@ -175,7 +175,7 @@ func (b apiBackend) SetTags(ctx context.Context, id device.ID, by device.By, tag
 
 func (b apiBackend) SendCommand(ctx context.Context, id device.ID, by device.By, c api.NewCommand) (api.Command, error) {
 	sent, err := b.client.Command(ctx, id, by, deviceworkflow.Order{
-		Name: c.Name, Data: json.RawMessage(c.Data), TTL: c.TTL, Replace: c.Replace, Key: by.ID,
+		Name: c.Name, Data: json.RawMessage(c.Data), TTL: c.TTL, MaxDeliveries: c.MaxDeliveries, Replace: c.Replace, Key: by.ID,
 	})
 	if err != nil {
 		return api.Command{}, hidden(id, err)

@@ -9,6 +9,7 @@ import (
 	"devicetwin/bridge"
 	"devicetwin/points"
 	"devicetwin/twin"
+	"devicetwin/twin/command"
 	deviceworkflow "devicetwin/workflows/device"
 )
 
@@ -66,7 +67,7 @@ func defaultBridge(b bridge.Config) BridgeConfig {
 
 func defaultWorker(limits twin.Limits) WorkerSettings {
 	return WorkerSettings{
-		RunEvents: deviceworkflow.DefaultRunEvents, CountEvery: 15 * time.Second,
+		RunEvents: deviceworkflow.DefaultRunEvents, MaxDeliveries: command.DefaultLimits().Deliveries, CountEvery: 15 * time.Second,
 		TwinDocument: limits.Document, TwinDepth: limits.Depth, TwinTombstone: limits.Tombstone,
 		TwinShadows: deviceworkflow.DefaultShadows,
 	}

@@ -102,6 +102,8 @@ type WorkerConfig struct {
 type WorkerSettings struct {
 	RunEvents int `help:"Number of messages that one run of a device's workflow applies before it is continued as new." placeholder:"N"`
 
+	MaxDeliveries int `help:"How often a command is sent to a device that restarts before it answers, 1 to 100, unless the command says so itself." placeholder:"N"`
+
 	CountEvery time.Duration `help:"How often to count the devices by state, for the dashboards, with one query to Temporal for each state; 0s for never." placeholder:"DURATION"`
 
 	TwinDocument   int           `help:"Maximum size of the desired and reported properties of one shadow together, in bytes of JSON." placeholder:"BYTES"`
@@ -131,6 +133,9 @@ func (w WorkerSettings) validate() error {
 	}
 	if w.RunEvents < 1 {
 		fault("messages in a run of a workflow (--worker-run-events) %d: expected at least 1", w.RunEvents)
+	}
+	if w.MaxDeliveries < 1 || w.MaxDeliveries > device.MaxDeliveries {
+		fault("deliveries of a command (--worker-max-deliveries) %d: expected 1 to %d", w.MaxDeliveries, device.MaxDeliveries)
 	}
 	if w.TwinShadows < 1 {
 		fault("named shadows of a device (--worker-twin-shadows) %d: expected at least 1", w.TwinShadows)

@@ -52,7 +52,9 @@ type WorkerPlan struct {
 	Credentials string        // folder
 	CountEvery  time.Duration // 0: never
 	RunEvents   int
-	Twin        deviceworkflow.TwinSettings
+	// MaxDeliveries is how often a command is sent that does not say so itself.
+	MaxDeliveries int
+	Twin          deviceworkflow.TwinSettings
 
 	Wire      wire.Config       // topics and payloads
 	Topics    []string          // that models may publish to
@@ -102,7 +104,7 @@ func (c Config) workerPlan() (WorkerPlan, error) {
 	w := c.Worker
 	_, err := c.MQTT.Dialect()
 	return WorkerPlan{
-		Credentials: w.Credentials, CountEvery: w.CountEvery, RunEvents: w.RunEvents, Twin: w.twins(),
+		Credentials: w.Credentials, CountEvery: w.CountEvery, RunEvents: w.RunEvents, MaxDeliveries: w.MaxDeliveries, Twin: w.twins(),
 		Wire: c.MQTT.wire(), Topics: w.Topics, Receivers: w.Notify,
 	}, errors.Join(w.validate(), err)
 }

@@ -93,7 +93,9 @@ func (s *Service) startWorker(p Plan, temporal client.Client, models []*devicefs
 	if err := counts.Register(metrics); err != nil {
 		return nil, err
 	}
-	device := &deviceworkflow.Workflow{Models: registry, RunEvents: p.Worker.RunEvents, Twin: p.Worker.Twin, Counts: counts}
+	device := &deviceworkflow.Workflow{
+		Models: registry, RunEvents: p.Worker.RunEvents, MaxDeliveries: p.Worker.MaxDeliveries, Twin: p.Worker.Twin, Counts: counts,
+	}
 	activities := &deviceworkflow.Activities{
 		Dialect: dialect, Publisher: publisher, Points: points, Provisioner: store, Models: registry,
 		Topics: p.Worker.Topics, Receivers: p.Worker.Receivers,

@@ -4,6 +4,7 @@ package apitest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -276,7 +277,7 @@ func (b *Backend) SendCommand(ctx context.Context, id device.ID, by device.By, c
 		now, expires := Now, Now.Add(ttl)
 		command := api.Command{
 			ID: fmt.Sprintf("c%d", len(d.Commands)+1), Name: c.Name, Status: device.CommandWaiting, Data: c.Data, By: by.Who,
-			Created: &now, Expires: &expires,
+			Created: &now, Expires: &expires, MaxDeliveries: cmp.Or(c.MaxDeliveries, 10),
 		}
 		if c.Replace {
 			for i := range d.Commands {

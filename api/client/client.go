@@ -216,6 +216,9 @@ func (c *Client) SendCommand(ctx context.Context, id device.ID, command api.NewC
 	if command.TTL != 0 {
 		body["ttl"] = command.TTL.String()
 	}
+	if command.MaxDeliveries != 0 {
+		body["max_deliveries"] = command.MaxDeliveries
+	}
 	if command.Replace {
 		body["replace"] = true
 	}

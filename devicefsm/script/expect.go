@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"devicetwin/devicefsm"
@@ -87,7 +88,7 @@ func (p *parser) action(c *cursor, word string, w wanted, want *expectation) {
 	var tail []string
 	for _, key := range []string{"ttl", "within"} {
 		if !c.peek(key) {
-			w.anyTTL = w.anyTTL || key == "ttl"
+			w.ttl = w.ttl || key == "ttl"
 			continue
 		}
 		c.word()
@@ -99,6 +100,16 @@ func (p *parser) action(c *cursor, word string, w wanted, want *expectation) {
 		}
 		tail = append(tail, key+" "+source.FormatDuration(d))
 	}
+	if w.deliveries = !c.peek(deliveriesWord); !w.deliveries {
+		c.word()
+		at := c.at
+		n, err := strconv.Atoi(c.word())
+		if err != nil {
+			p.fault(at, "", "%s: expected a number", deliveriesWord)
+			return
+		}
+		tail = append(tail, deliveriesText(n))
+	}
 	for _, flag := range []string{"replace", "retain"} {
 		if c.peek(flag) {
 			tail = append(tail, c.word())
@@ -107,7 +118,7 @@ func (p *parser) action(c *cursor, word string, w wanted, want *expectation) {
 	if !p.end(c) {
 		return
 	}
-	w.text, w.anyData = actionText(word, name, data, tail), !given
+	w.text, w.data = actionText(word, name, data, tail), !given
 	want.actions = append(want.actions, w)
 }
 
@@ -119,6 +130,10 @@ func logText(c *cursor) string {
 	}
 	return lineText(c.rest())
 }
+
+const deliveriesWord = "max_deliveries"
+
+func deliveriesText(n int) string { return deliveriesWord + " " + strconv.Itoa(n) }
 
 // What is expected and what is found are compared as they are written.
 
@@ -134,16 +149,19 @@ func actionText(kind, name string, data map[string]any, tail []string) string {
 }
 
 // textOf writes an action as the line that expects it would be written.
-func textOf(a devicefsm.Action, anyData, anyTTL bool) string {
+func textOf(a devicefsm.Action, not omitted) string {
 	if message, ok := a.Data["message"].(string); ok && a.Type == devicefsm.ActionLog {
 		return "log " + lineText(message)
 	}
 	var tail []string
-	if a.TTL > 0 && !anyTTL {
+	if a.TTL > 0 && !not.ttl {
 		tail = append(tail, "ttl "+source.FormatDuration(a.TTL))
 	}
 	if a.Within > 0 {
 		tail = append(tail, "within "+source.FormatDuration(a.Within))
+	}
+	if a.MaxDeliveries > 0 && !not.deliveries {
+		tail = append(tail, deliveriesText(a.MaxDeliveries))
 	}
 	if a.Replace {
 		tail = append(tail, "replace")
@@ -152,7 +170,7 @@ func textOf(a devicefsm.Action, anyData, anyTTL bool) string {
 		tail = append(tail, "retain")
 	}
 	data := a.Data
-	if anyData {
+	if not.data {
 		data = nil
 	}
 	return actionText(a.Type, a.Name, data, tail)

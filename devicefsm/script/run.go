@@ -241,11 +241,11 @@ func (f found) compare(s *Step) []Diff {
 		state = append(state, "state "+nameText(f.state))
 	}
 	for i, a := range f.actions {
-		anyData, anyTTL := false, false
+		var not omitted
 		if i < len(want.actions) {
-			anyData, anyTTL = want.actions[i].anyData, want.actions[i].anyTTL
+			not = want.actions[i].omitted
 		}
-		actions = append(actions, textOf(a, anyData, anyTTL))
+		actions = append(actions, textOf(a, not))
 	}
 	var diffs []Diff
 	add := func(wanted []wanted, got []string, none string) {

@@ -76,6 +76,8 @@ type expectation struct {
 type wanted struct {
 	line int
 	text string // as it would be written by Update
-	// What is not compared, because the line does not give it.
-	anyData, anyTTL bool
+	omitted
 }
+
+// omitted is what is not compared, because the line does not give it.
+type omitted struct{ data, ttl, deliveries bool }

@@ -54,7 +54,7 @@ func (f found) lines(s *Step, indent string) []string {
 		add("state " + nameText(f.state))
 	}
 	for _, a := range f.actions {
-		add(textOf(a, false, false))
+		add(textOf(a, omitted{}))
 	}
 	for _, text := range f.faults {
 		add("fault " + lineText(text))

@@ -23,6 +23,7 @@ const (
 	Expired    = device.CommandExpired
 	Cancelled  = device.CommandCancelled
 	Superseded = device.CommandSuperseded
+	Exhausted  = device.CommandExhausted
 )
 
 // Command is one command to a device, with its status and its result.
@@ -46,8 +47,10 @@ type Command struct {
 	// Sent is when it was first sent, and Ended when it ended.
 	Sent  time.Time `json:"sent,omitzero"`
 	Ended time.Time `json:"ended,omitzero"`
-	// Deliveries counts how often it was sent.
-	Deliveries int `json:"deliveries,omitempty"`
+	// Deliveries counts how often it was sent, and MaxDeliveries is how often it may
+	// be; 0 is the queue's limit.
+	Deliveries    int `json:"deliveries,omitempty"`
+	MaxDeliveries int `json:"max_deliveries,omitempty"`
 	// Result and Reason are from the device's acknowledgement; Reason is also why
 	// the service ended the command. A Result of more than 1,024 bytes becomes a
 	// JSON string of its beginning.
@@ -80,12 +83,15 @@ type Limits struct {
 	Data int `json:"data"`
 	// TTL is the longest time to live.
 	TTL time.Duration `json:"ttl"`
+	// Deliveries is how often a command may be sent that does not say so itself; 0 is
+	// without a limit.
+	Deliveries int `json:"deliveries,omitempty"`
 }
 
 // DefaultLimits are 2,000 commands of 16 KiB at most and 512 KiB together, each
-// for at most 30 days.
+// for at most 30 days and sent at most 10 times.
 func DefaultLimits() Limits {
-	return Limits{Waiting: 2000, Bytes: 512 << 10, Data: 16 << 10, TTL: 30 * 24 * time.Hour}
+	return Limits{Waiting: 2000, Bytes: 512 << 10, Data: 16 << 10, TTL: 30 * 24 * time.Hour, Deliveries: 10}
 }
 
 const (
@@ -109,6 +115,8 @@ func (c Command) check(l Limits) *device.Refused {
 		return device.Refuse(400, "the time to live of command %s must be greater than 0", c.Name)
 	case c.Expires.Sub(c.Created) > l.TTL:
 		return device.Refuse(400, "the time to live of command %s is %v; the limit is %v", c.Name, c.Expires.Sub(c.Created), l.TTL)
+	case c.MaxDeliveries < 0 || c.MaxDeliveries > device.MaxDeliveries:
+		return device.Refuse(400, "max_deliveries of command %s is %d: expected 1 to %d", c.Name, c.MaxDeliveries, device.MaxDeliveries)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@
 //	if c, ok := queue.Next(now); ok { // the device is online, and no command is under way
 //		publish(c)
 //	}
+//	given, ok := queue.Exhaust(now, limits) // the device is back, and got the one under way often enough
 //	ended, changed := queue.Acknowledge(id, command.Succeeded, result, "", now)
 //	expired := queue.Expire(now)      // when queue.Deadline() has come
 //
@@ -18,14 +19,15 @@
 //
 // A command waits, is sent, and ends. It ends by what the device acknowledges
 // (succeeded, failed, rejected) or by what the service decides (expired,
-// cancelled, superseded), once: of later acknowledgements the newest is kept at the
+// cancelled, superseded, exhausted), once: of later acknowledgements the newest is kept at the
 // command (Late), which stays as it ended. The status accepted ends nothing. The time to live counts from the creation and covers
 // waiting, delivery and work.
 //
 // At most one command is sent and not ended. The next is the oldest that waits.
 // [Queue.Again] returns the command under way once more, for a device that
 // reconnected and may not have received it: a device has to ignore an id that it
-// knows.
+// knows. A device that does not, and restarts over the command, would restart without
+// end: [Queue.Exhaust] ends a command that was sent as often as it may be.
 //
 // # Bounds
 //

@@ -2,6 +2,7 @@ package command
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 
@@ -36,6 +37,9 @@ func (q *Queue) Add(c Command, replace bool, l Limits) (added Command, supersede
 	c.Status = Waiting
 	if refused := c.check(l); refused != nil {
 		return Command{}, nil, refused
+	}
+	if c.MaxDeliveries == 0 {
+		c.MaxDeliveries = l.Deliveries
 	}
 	keep := slices.Clone(q.Waiting)
 	if replace {
@@ -104,13 +108,31 @@ func (q *Queue) Next(now time.Time) (Command, bool) {
 }
 
 // Again returns the command under way once more, unless the device has
-// acknowledged it. It counts as sent again.
+// acknowledged it. It counts as sent again; Exhaust keeps to how often it may be.
 func (q *Queue) Again() (Command, bool) {
 	if q.Flight == nil || q.Flight.Status != Sent {
 		return Command{}, false
 	}
 	q.Flight.Deliveries++
 	return *q.Flight, true
+}
+
+// Exhaust ends the command under way if it would now be sent again, and has been sent
+// as often as it may be. Call it before Again.
+func (q *Queue) Exhaust(now time.Time, l Limits) (Command, bool) {
+	f := q.Flight
+	if f == nil || f.Status != Sent {
+		return Command{}, false
+	}
+	if f.MaxDeliveries == 0 { // it was added when there was no limit
+		f.MaxDeliveries = l.Deliveries
+	}
+	if f.MaxDeliveries == 0 || f.Deliveries < f.MaxDeliveries {
+		return Command{}, false
+	}
+	ended := q.end(*f, Exhausted, nil, fmt.Sprintf("sent %d times without an answer", f.Deliveries), now)
+	q.Flight = nil
+	return ended, true
 }
 
 // Acknowledge records the device's acknowledgement of the command under way. One

@@ -15,7 +15,9 @@ import (
 // orderFromModel queues a command of the model that has a time to live.
 func (d *run) orderFromModel(a devicefsm.Action) {
 	now := d.state.Snapshot.Time()
-	c := command.Command{ID: d.effectID(a.ID), Name: a.Name, By: "model", Created: now, Expires: now.Add(a.TTL)}
+	c := command.Command{
+		ID: d.effectID(a.ID), Name: a.Name, By: "model", Created: now, Expires: now.Add(a.TTL), MaxDeliveries: a.MaxDeliveries,
+	}
 	if len(a.Data) > 0 {
 		raw, err := json.Marshal(a.Data)
 		if err != nil {
@@ -48,6 +50,21 @@ func (d *run) expire(now time.Time) {
 		d.commandsEnded([]command.Command{c})
 		d.stepRaised(now)
 	}
+}
+
+// exhaust ends the command under way if the device is back without an answer, and the
+// command has been sent as often as it may be: it may be what restarts the device.
+func (d *run) exhaust(now time.Time) {
+	if !d.follows(rulesCorners) || !d.back || d.state.Connection == device.Offline {
+		return
+	}
+	c, ok := d.state.Commands.Exhaust(now, d.settings.Commands)
+	if !ok {
+		return
+	}
+	d.setCause(Cause{Kind: CauseCommand, Name: c.Name, ID: c.ID})
+	d.commandsEnded([]command.Command{c})
+	d.stepRaised(now)
 }
 
 // observe takes over what a message shows of the device's connection.

@@ -145,7 +145,7 @@ func (d *run) operateCommand(in Order, who string, now time.Time, cause Cause) O
 	d.state.Orders++
 	c := command.Command{
 		ID: d.effectID(fmt.Sprintf("order-%d", d.state.Orders)), Name: in.Name, Data: in.Data, Key: in.Key,
-		Print: Operation{Command: &in}.print(), By: bounded(who), Created: now, Expires: now.Add(ttl),
+		Print: Operation{Command: &in}.print(), By: bounded(who), Created: now, Expires: now.Add(ttl), MaxDeliveries: in.MaxDeliveries,
 	}
 	added, superseded, refused := d.state.Commands.Add(c, in.Replace, d.settings.Commands)
 	if refused != nil {

@@ -40,6 +40,9 @@ type Order struct {
 	// TTL is how long it may wait for the device, and the device may take; 0
 	// is 24 hours.
 	TTL time.Duration `json:"ttl,omitempty"`
+	// MaxDeliveries is how often it may be sent to a device that comes back without an
+	// answer, 1 to 100; 0 is the default of the run's settings.
+	MaxDeliveries int `json:"max_deliveries,omitempty"`
 	// Replace supersedes the commands of the same name that wait.
 	Replace bool `json:"replace,omitempty"`
 	// Key makes the order idempotent for as long as the device remembers the

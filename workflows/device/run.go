@@ -166,6 +166,7 @@ func (d *run) advance(ctx workflow.Context) {
 		d.step(d.ofService(devicefsm.Event{}, now))
 	}
 	d.expire(now)
+	d.exhaust(now)
 	d.diverge(now)
 }
 

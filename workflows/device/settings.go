@@ -65,10 +65,14 @@ func (d *run) inEdition(m *devicefsm.Model) *devicefsm.Model {
 }
 
 func (w *Workflow) settings() runSettings {
+	commands := command.DefaultLimits()
+	if w.MaxDeliveries > 0 {
+		commands.Deliveries = w.MaxDeliveries
+	}
 	s := runSettings{
 		Rules:     rulesNow,
 		RunEvents: w.RunEvents, Limits: w.Twin.Limits, Shadows: w.Twin.Shadows,
-		Retain: w.Twin.Retain, Properties: w.Twin.Properties, Commands: command.DefaultLimits(),
+		Retain: w.Twin.Retain, Properties: w.Twin.Properties, Commands: commands,
 	}
 	return s.withDefaults()
 }

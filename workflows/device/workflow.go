@@ -48,6 +48,9 @@ type Workflow struct {
 	// RunEvents is how many messages a run applies before it is continued as
 	// new; 0 means 10,000. A run keeps the bound that it began with.
 	RunEvents int
+	// MaxDeliveries is how often a command is sent that does not say so itself; 0 means
+	// that of command.DefaultLimits. A run keeps the bound that it began with.
+	MaxDeliveries int
 	// Twin is how twins are kept; a run keeps what it began with.
 	Twin TwinSettings
 	// Counts is what runs count; nil: nothing.

@@ -212,12 +212,13 @@ type commandCommand struct {
 
 type commandSendCommand struct {
 	ClientConfig
-	ID      device.ID     `arg:"" help:"Device."`
-	Name    string        `arg:"" help:"Command."`
-	Data    string        `env:"-" help:"Data for the device: a JSON object." placeholder:"JSON"`
-	TTL     time.Duration `env:"-" name:"ttl" help:"Time to live: a command that is not done by then expires."`
-	Replace bool          `env:"-" help:"Replace waiting commands of this name."`
-	Wait    bool          `env:"-" help:"Wait until it is done; fail if it does not succeed."`
+	ID            device.ID     `arg:"" help:"Device."`
+	Name          string        `arg:"" help:"Command."`
+	Data          string        `env:"-" help:"Data for the device: a JSON object." placeholder:"JSON"`
+	TTL           time.Duration `env:"-" name:"ttl" help:"Time to live: a command that is not done by then expires."`
+	MaxDeliveries int           `env:"-" help:"How often to send it, 1 to 100, to a device that restarts before it answers. Default: the service's." placeholder:"N"`
+	Replace       bool          `env:"-" help:"Replace waiting commands of this name."`
+	Wait          bool          `env:"-" help:"Wait until it is done; fail if it does not succeed."`
 }
 
 // Run sends, and waits if it is told to.
@@ -230,7 +231,7 @@ func (c *commandSendCommand) Run(ctx context.Context, streams cli.Streams) error
 	if err != nil {
 		return err
 	}
-	command, err := to.SendCommand(ctx, c.ID, api.NewCommand{Name: c.Name, Data: data, TTL: c.TTL, Replace: c.Replace})
+	command, err := to.SendCommand(ctx, c.ID, api.NewCommand{Name: c.Name, Data: data, TTL: c.TTL, MaxDeliveries: c.MaxDeliveries, Replace: c.Replace})
 	if err != nil {
 		return err
 	}

@@ -80,6 +80,8 @@ func TestOperatorsCommands(t *testing.T) {
 		"desired set pump-1",
 		"desired set pump-1 a.b=1 a.b.c=2",
 		"command send pump-1 reboot --data {\"delay\":10} --ttl 1h",
+		"command send pump-1 reset --max-deliveries 2",
+		"command send pump-1 reset --max-deliveries 101",
 		"command send pump-1 reboot --data [1]",
 		"command send pump-1 unheard-of",
 		"events send pump-1 maintenance",

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -130,14 +131,22 @@ func jsonText(v any) string {
 }
 
 func commandTable(w io.Writer, commands []api.Command) {
-	fmt.Fprintln(w, "COMMAND\tNAME\tSTATUS\tCREATED\tBY\tREASON")
+	fmt.Fprintln(w, "COMMAND\tNAME\tSTATUS\tSENT\tCREATED\tBY\tREASON")
 	for _, c := range commands {
 		created := "-"
 		if c.Created != nil {
 			created = clock(*c.Created)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", c.ID, c.Name, c.Status, created, orNone(c.By), orNone(printable(reasonOf(c))))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.ID, c.Name, c.Status, deliveriesOf(c), created, orNone(c.By), orNone(printable(reasonOf(c))))
 	}
+}
+
+// deliveriesOf is how often a command was sent, and how often it may be.
+func deliveriesOf(c api.Command) string {
+	if c.MaxDeliveries == 0 {
+		return strconv.Itoa(c.Deliveries)
+	}
+	return fmt.Sprintf("%d of %d", c.Deliveries, c.MaxDeliveries)
 }
 
 // reasonOf is why a command ended as it did, and what the device said after that.

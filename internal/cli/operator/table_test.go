@@ -49,10 +49,10 @@ func TestLateAnswersAreInTheTableOfCommands(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	var out strings.Builder
 	commandTable(&out, []api.Command{{
-		ID: "c-1", Name: "reboot", Status: device.CommandExpired, Reason: "no answer in 1m",
+		ID: "c-1", Name: "reboot", Status: device.CommandExpired, Reason: "no answer in 1m", Deliveries: 3, MaxDeliveries: 10,
 		Late: &api.LateAck{Status: device.CommandSucceeded, At: at, Reason: "done"},
 	}})
-	if want := "c-1\treboot\texpired\t-\t-\tlate: succeeded at 2026-03-01 12:00:00Z; done; no answer in 1m\n"; !strings.HasSuffix(out.String(), want) {
+	if want := "c-1\treboot\texpired\t3 of 10\t-\t-\tlate: succeeded at 2026-03-01 12:00:00Z; done; no answer in 1m\n"; !strings.HasSuffix(out.String(), want) {
 		t.Errorf("%q, want %q", out.String(), want)
 	}
 }

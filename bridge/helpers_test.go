@@ -33,22 +33,22 @@ type fakeSink struct {
 	attempts int
 }
 
-func (s *fakeSink) Deliver(ctx context.Context, d device.Delivery) error {
+func (s *fakeSink) Deliver(ctx context.Context, d device.Delivery) (string, error) {
 	select {
 	case <-time.After(s.takes):
 	case <-ctx.Done():
-		return ctx.Err()
+		return "", ctx.Err()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.attempts++
 	if s.down || string(d.ID) == s.failing {
-		return errDown
+		return "", errDown
 	}
 	for _, m := range d.Batch.Messages {
 		s.accepted = append(s.accepted, fmt.Sprintf("%s:%v", d.ID, m.Data["id"]))
 	}
-	return nil
+	return "run", nil
 }
 
 func (s *fakeSink) setDown(down bool) {

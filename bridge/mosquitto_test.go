@@ -127,12 +127,12 @@ type workflowModel struct {
 	seen map[string][]uint64
 }
 
-func (w *workflowModel) Deliver(_ context.Context, d device.Delivery) error {
+func (w *workflowModel) Deliver(_ context.Context, d device.Delivery) (string, error) {
 	id := d.ID.Name()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.down || rand.N(10) == 0 {
-		return errDown
+		return "", errDown
 	}
 	known := make(map[uint64]bool)
 	for _, seq := range w.seen[id] {
@@ -145,9 +145,9 @@ func (w *workflowModel) Deliver(_ context.Context, d device.Delivery) error {
 		}
 	}
 	if rand.N(10) == 0 {
-		return errDown // accepted, and the answer was lost
+		return "", errDown // accepted, and the answer was lost
 	}
-	return nil
+	return "run", nil
 }
 
 func (w *workflowModel) setDown(down bool) {

@@ -32,7 +32,8 @@ type Filter struct {
 	seq   uint64
 	event uint32 // 0: none
 
-	failed bool // an expression, on the last message
+	failed  bool // an expression, on the last message
+	current bool // the last message has the class that is remembered
 }
 
 // Reset forgets the class: to be called when messages may have passed by the
@@ -43,6 +44,10 @@ func (f *Filter) Reset() { f.class, f.event = 0, 0 }
 // Holds reports whether a class is remembered, so that a message that Pass did
 // not let pass may be a repetition of it, and not one that never matters.
 func (f *Filter) Holds() bool { return f.event != 0 }
+
+// Current reports whether the class that is remembered is that of the message that
+// Pass saw last, whether it was let pass or repeats an earlier one.
+func (f *Filter) Current() bool { return f.event != 0 && f.current }
 
 // Failed reports whether an expression of the model failed on the message that
 // Pass saw last, as far as it had to look. Model.Explain says which.
@@ -75,6 +80,7 @@ func (f *Filter) number(msg *device.Message) (certain bool) {
 // is left out does nothing, whenever they do.
 func (m *Model) Pass(f *Filter, msg device.Message) bool {
 	certain := f.number(&msg)
+	f.current = false
 	c, sure := m.eventOf(msg)
 	f.failed = c.failed
 	always := alwaysRelevant(msg.Channel)
@@ -95,6 +101,7 @@ func (m *Model) Pass(f *Filter, msg device.Message) bool {
 		f.Reset()
 		return true
 	}
+	f.current = true
 	if f.event == ec.number && f.class == class {
 		return false
 	}

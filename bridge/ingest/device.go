@@ -19,6 +19,8 @@ type deviceState struct {
 	offline     bool // its workflow was sent an offline status, and nothing alive since
 	models      *modelSet
 	filter      filterState
+	batches     uint32    // made of its messages so far
+	run         uint64    // see instance.go
 	leftOut     *leftOut  // nil: nothing was
 	faults      *faultLog // nil: nothing was reported lately
 
@@ -78,6 +80,11 @@ func (b *backlog) waiting() int {
 // full reports that what is pending makes up a whole batch.
 func (b *backlog) full(messages, bytes int) bool {
 	return b.pending.len() >= messages || b.pendingBytes >= bytes
+}
+
+// exceeds reports that what is pending may be more than one batch.
+func (b *backlog) exceeds(messages, bytes int) bool {
+	return b.pending.len() > messages || b.pendingBytes > bytes
 }
 
 // load fills the batch from what waits, up to the given bounds, with at least

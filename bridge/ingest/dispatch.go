@@ -94,7 +94,7 @@ func (c *core) dispatch(now time.Time) {
 			ID:    d.id,
 			Model: c.startsWith(d),
 			Batch: device.Batch{ID: d.work.id, Messages: d.work.messages()},
-			Start: !d.work.passive() && c.modelOf(d).start.Hash() != "",
+			Start: !d.work.passive() && !d.work.probe && c.modelOf(d).start.Hash() != "",
 		})
 	}
 }
@@ -131,6 +131,7 @@ func (c *core) nextBatch(d *deviceState, now time.Time) {
 	w := d.work
 	w.loaded = true
 	c.batches++
+	d.batches++
 	w.id = c.instance + "-" + strconv.FormatUint(c.batches, 36)
 	if w.probe {
 		return
@@ -139,8 +140,8 @@ func (c *core) nextBatch(d *deviceState, now time.Time) {
 	c.counts.WaitSeconds.Observe(max(0, now.Sub(w.batch[0].message.Time)).Seconds())
 }
 
-// delivered takes the result of a delivery.
-func (c *core) delivered(id device.ID, err error, now time.Time) {
+// delivered takes the result of a delivery, with the run of the workflow that took it.
+func (c *core) delivered(id device.ID, run string, err error, now time.Time) {
 	d := c.devices.byID[id] // busy, therefore not forgotten
 	w := d.work
 	took := now.Sub(d.delivered)
@@ -155,12 +156,13 @@ func (c *core) delivered(id device.ID, err error, now time.Time) {
 		}
 		c.proven = d.delivered
 		c.recovered(now)
+		d.takenBy(run)
 		c.finish(d, now, c.accepted)
 	case errors.Is(err, device.ErrNoTwin):
 		c.pacer.accepted(took, now)
 		c.recovered(now)
 		d.delivered = time.Time{} // there is no workflow to be tried
-		d.filter.forget()
+		d.workflowEnded()
 		c.finish(d, now, c.noTwin)
 	case errors.As(err, &refused):
 		c.log.Error("batch refused permanently", "device", id, "messages", len(w.batch), "error", err)

@@ -25,19 +25,30 @@ type filterState struct {
 
 	// classes belongs to one lane: what came in between is not known. It is for the
 	// first model of the device's set, further are for the others.
-	classes devicefsm.Filter
-	further []devicefsm.Filter
+	classes memory
+	further []memory
 	lane    uint32    // its number
+	passing bool      // messages of the arrival that is decided are to be queued
 	passed  time.Time // the last message that a filter let pass
 }
 
-// forget makes the filters let pass what comes next.
-func (s *filterState) forget() {
-	s.classes.Reset()
+// memory is a filter, and what is known of the message whose class it remembers.
+type memory struct {
+	devicefsm.Filter
+	batch  uint32 // the one that it is in, as deviceState.batches counts
+	behind bool   // something that may begin a workflow was queued after it
+}
+
+// each calls f with the filter of each model.
+func (s *filterState) each(f func(*memory)) {
+	f(&s.classes)
 	for i := range s.further {
-		s.further[i].Reset()
+		f(&s.further[i])
 	}
 }
+
+// forget makes the filters let pass what comes next.
+func (s *filterState) forget() { s.each(func(m *memory) { m.Reset() }) }
 
 // copied is a state that can be changed without this one.
 func (s *filterState) copied() filterState {
@@ -47,12 +58,12 @@ func (s *filterState) copied() filterState {
 }
 
 // filters has one filter for each model; those of other sets are dropped.
-func (s *filterState) filters(models int) func(int) *devicefsm.Filter {
+func (s *filterState) filters(models int) func(int) *memory {
 	if len(s.further) != models-1 {
 		s.classes.Reset()
-		s.further = make([]devicefsm.Filter, models-1)
+		s.further = make([]memory, models-1)
 	}
-	return func(i int) *devicefsm.Filter {
+	return func(i int) *memory {
 		if i == 0 {
 			return &s.classes
 		}
@@ -62,13 +73,14 @@ func (s *filterState) filters(models int) func(int) *devicefsm.Filter {
 
 // holds reports whether a class is remembered.
 func (s *filterState) holds() bool {
-	return s.classes.Holds() || slices.ContainsFunc(s.further, func(f devicefsm.Filter) bool { return f.Holds() })
+	return s.classes.Holds() || slices.ContainsFunc(s.further, func(f memory) bool { return f.Holds() })
 }
 
 // pass reports whether a message has to be delivered because it can do something.
-// What the filter remembers is forgotten after SettledFor, so that a workflow that
-// was started again meanwhile learns of it.
-func (c *core) pass(set *modelSet, s *filterState, lane uint32, m device.Message) bool {
+// What the filter remembers is forgotten after SettledFor, in case that a workflow was
+// started again without the bridge's knowledge; see instance.go for how it knows.
+func (c *core) pass(d *deviceState, s *filterState, lane uint32, m device.Message) bool {
+	set := d.models
 	if len(set.possible) == 0 {
 		return true
 	}
@@ -80,10 +92,11 @@ func (c *core) pass(set *modelSet, s *filterState, lane uint32, m device.Message
 		s.lane = lane
 	}
 	filter := s.filters(len(set.possible))
+	c.forgetUncertain(d, s)
 	passes := false
 	for i, model := range set.possible { // each filter has to see every message
 		f := filter(i)
-		passes = model.Pass(f, m) || passes
+		passes = model.Pass(&f.Filter, m) || passes
 		c.misread = c.misread || f.Failed()
 	}
 	if passes && s.before(m) && mayLeaveOut(set.possible, m) {
@@ -93,6 +106,7 @@ func (c *core) pass(set *modelSet, s *filterState, lane uint32, m device.Message
 	}
 	if passes {
 		s.passed = m.Time
+		s.queued(d.batches + 1)
 	}
 	return passes
 }
@@ -120,6 +134,7 @@ type decision struct {
 func (c *core) take(d *deviceState, received []wire.Received, e *entry, now time.Time) {
 	c.scratch = d.filter.copied()
 	state := &c.scratch
+	state.passing = false
 	relevant := 0
 	decisions := c.decisions[:0]
 	for i := range received {
@@ -160,21 +175,23 @@ func (c *core) take(d *deviceState, received []wire.Received, e *entry, now time
 }
 
 // decide decides about one message, and about the gap before it.
-func (c *core) decide(set *modelSet, s *filterState, lane uint32, m device.Message) decision {
+func (c *core) decide(d *deviceState, s *filterState, lane uint32, m device.Message) decision {
 	var next decision
+	set := d.models
 	if r, ok := s.restart(m); ok {
 		next.restart = &r
 		s.forget()
 	}
 	if found, ok := s.gap(m); ok {
 		gap := found // so that found need not be on the heap
-		next.gap, next.deliverGap = &gap, c.pass(set, s, lane, gap)
+		next.gap, next.deliverGap = &gap, c.pass(d, s, lane, gap)
 	}
 	below := m.Seq > 0 && m.Epoch == s.epoch && m.Seq < s.lastSeq && !s.before(m)
 	c.misread, c.late = false, false
-	next.deliver = c.cfg.Naive || c.pass(set, s, lane, m)
-	if set.restarted && next.restart != nil || set.late && below && c.sifts {
+	next.deliver = c.cfg.Naive || c.pass(d, s, lane, m)
+	if !next.deliver && (set.restarted && next.restart != nil || set.late && below && c.sifts) {
 		next.deliver = true // for the event that the workflow makes of its number
+		s.joined()
 	}
 	next.failed, next.tooLate = c.misread, c.late
 	next.settled = !next.deliver && c.sifts && (s.holds() || s.before(m) || set.late && m.Seq > 0)

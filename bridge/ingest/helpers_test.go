@@ -194,8 +194,11 @@ func (b *bench) acks() string {
 	return strings.Join(b.acked, " ")
 }
 
-func (b *bench) signalled(id string, err error, now time.Time) {
-	b.delivered(device.ID(id), err, now)
+func (b *bench) signalled(id string, err error, now time.Time) { b.takenBy(id, "run", err, now) }
+
+// takenBy is the result of a delivery: the run of the workflow that took it, or the error.
+func (b *bench) takenBy(id, run string, err error, now time.Time) {
+	b.delivered(device.ID(id), run, err, now)
 	b.out.take(b.core)
 }
 

@@ -14,12 +14,15 @@ import (
 
 // Sink makes batches durable for the workflows of devices.
 type Sink interface {
-	// Deliver returns nil once the batch is durable. It is called from many
+	// Deliver returns once the batch is durable, with the run of the workflow that took
+	// it: another one than before may be of a workflow that knows nothing of what was
+	// delivered earlier. It is "" if that is not known, as of a delivery that
+	// starts no workflow. Deliver is called from many
 	// goroutines, though never twice at once for one device. After an error the
 	// same batch is delivered again, unchanged, until it is accepted, but for two
 	// errors: device.ErrNoTwin, of a delivery that does not start a workflow where
 	// there is none; and a *device.Refused, which is permanent.
-	Deliver(ctx context.Context, d device.Delivery) error
+	Deliver(ctx context.Context, d device.Delivery) (run string, err error)
 }
 
 // Outlet takes what does not go to the sink. Its methods never block.
@@ -67,6 +70,7 @@ type Ingest struct {
 // result is that of a delivery.
 type result struct {
 	id  device.ID
+	run string
 	err error
 }
 
@@ -115,6 +119,17 @@ func (i *Ingest) Silent(now time.Time) (n int) {
 	return n
 }
 
+// Ended notes that the workflows of devices ended: they were deleted, or terminated. What
+// the devices send next starts new ones, which know nothing of what was delivered
+// before. Devices that are not known here are passed over.
+func (i *Ingest) Ended(ids ...device.ID) {
+	i.do(func(c *core) {
+		for _, id := range ids {
+			c.ended(id)
+		}
+	})
+}
+
 // do runs an input of the core and returns when it is done; false: nobody listens
 // any more.
 func (i *Ingest) do(input func(*core)) bool {
@@ -161,7 +176,7 @@ func (i *Ingest) loop(ctx, abandon, attempts context.Context) {
 				i.takeArrivals()
 			}
 		case r := <-i.results:
-			c.delivered(r.id, r.err, time.Now())
+			c.delivered(r.id, r.run, r.err, time.Now())
 		case e := <-i.published:
 			c.published(e)
 		case input := <-i.inputs:
@@ -251,9 +266,9 @@ func (i *Ingest) whenPublished(e *entry) func() {
 func (i *Ingest) deliver(attempts context.Context, d device.Delivery) {
 	ctx, cancel := context.WithTimeout(attempts, i.core.cfg.SignalTimeout)
 	defer cancel()
-	err := i.deps.Sink.Deliver(ctx, d)
+	run, err := i.deps.Sink.Deliver(ctx, d)
 	select {
-	case i.results <- result{d.ID, err}:
+	case i.results <- result{d.ID, run, err}:
 	case <-i.ended:
 	}
 }

@@ -148,15 +148,15 @@ type gate struct {
 	open   chan struct{}
 }
 
-func (g *gate) Deliver(ctx context.Context, d device.Delivery) error {
+func (g *gate) Deliver(ctx context.Context, d device.Delivery) (string, error) {
 	if d.ID != g.device {
-		return nil
+		return "run", nil
 	}
 	select {
 	case <-g.open:
-		return nil
+		return "run", nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return "", ctx.Err()
 	}
 }
 

@@ -58,6 +58,7 @@ func earliest(id device.ID, tolerance time.Duration) time.Duration {
 func (c *core) renew(d *deviceState, m device.Message, due renewal, e *entry, now time.Time) {
 	switch due {
 	case renewalDue:
+		d.filter.joined()
 		c.enqueue(d, seen(m.Time), e, now)
 		d.renewed = m.Time
 	case renewalEarly:
@@ -92,6 +93,7 @@ func (c *core) nextRenewal(limit int) *deviceState {
 // last sent a message. No arrival waits for it.
 func (d *deviceState) renewNow() {
 	m := seen(d.heard)
+	d.filter.joined()
 	d.work.add(item{message: m, size: messageSize(m)})
 }
 

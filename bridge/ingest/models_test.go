@@ -180,4 +180,4 @@ func TestModelRulesAreChecked(t *testing.T) {
 
 type noSink struct{}
 
-func (noSink) Deliver(context.Context, device.Delivery) error { return nil }
+func (noSink) Deliver(context.Context, device.Delivery) (string, error) { return "run", nil }

@@ -141,6 +141,7 @@ func (c *core) begin(d *deviceState, r *device.Restart, seq uint64, now time.Tim
 	}
 	for _, m := range late {
 		m.LeftOut, m.Restart = d.takeLeftOut()
+		d.filter.joined()
 		c.enqueue(d, m, nil, now)
 	}
 }

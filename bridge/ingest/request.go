@@ -34,6 +34,9 @@ func (c *core) request(e *entry, r *wire.Received, now time.Time) {
 	default:
 		c.counts.Relevant.Add(1)
 		d.requests++
+		if !reads(m) {
+			d.filter.joined()
+		}
 		c.admit(d, m, decision{deliver: true}, e, now)
 	}
 }

@@ -39,7 +39,7 @@ func (c *core) decideOn(d *deviceState, s *filterState, lane uint32, r *wire.Rec
 		r.Complete()
 		m = r.Message
 	}
-	return c.decide(d.models, s, lane, m)
+	return c.decide(d, s, lane, m)
 }
 
 // completed is a message as far as it is needed after the decision about it.

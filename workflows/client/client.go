@@ -39,25 +39,30 @@ func New(c temporalclient.Client, namespace, taskQueue, model string) *Client {
 // Temporal stays open: it is the caller's.
 func (c *Client) Close() { c.batcher.close() }
 
-// Deliver hands a batch to the device's workflow. When it returns nil, the batch
-// is durable. With Start, the workflow is started if there is none, with the model
+// Deliver hands a batch to the device's workflow. When it returns no error, the batch
+// is durable. With Start, it returns the id of the run that took the batch, which
+// changes when the workflow is deleted and started again, and when it is continued as
+// new. With Start, the workflow is started if there is none, with the model
 // of the delivery or else the client's; one that is there goes on with its own.
 // Without Start, and without a workflow, the error is device.ErrNoTwin. A batch
 // that the server never takes is a *device.Refused with code 413. Any other error
 // is one after which the same batch may be delivered again.
-func (c *Client) Deliver(ctx context.Context, d device.Delivery) error {
-	var err error
+func (c *Client) Deliver(ctx context.Context, d device.Delivery) (run string, err error) {
 	if d.Start {
 		model := d.Model
 		if model == "" {
 			model = c.model
 		}
-		_, err = c.temporal.SignalWithStartWorkflow(ctx, deviceworkflow.WorkflowID(d.ID), deviceworkflow.SignalEvents, d.Batch,
+		var taken temporalclient.WorkflowRun
+		taken, err = c.temporal.SignalWithStartWorkflow(ctx, deviceworkflow.WorkflowID(d.ID), deviceworkflow.SignalEvents, d.Batch,
 			temporalclient.StartWorkflowOptions{TaskQueue: c.taskQueue}, deviceworkflow.WorkflowType, deviceworkflow.Input{Device: d.ID, Model: model})
+		if err == nil {
+			run = taken.GetRunID()
+		}
 	} else {
 		err = c.temporal.SignalWorkflow(ctx, deviceworkflow.WorkflowID(d.ID), "", deviceworkflow.SignalEvents, d.Batch)
 	}
-	return deliveryError(d, err)
+	return run, deliveryError(d, err)
 }
 
 // blobTooLarge is what the server says of a payload that it never takes. It says

@@ -256,10 +256,11 @@ func (s *system) signalOne(ctx context.Context, a *account) error {
 	if a.hot {
 		temperature = 80
 	}
-	return s.twins.Deliver(ctx, device.Delivery{ID: device.ID(a.id), Start: true, Batch: device.Batch{Messages: []device.Message{{
+	_, err := s.twins.Deliver(ctx, device.Delivery{ID: device.ID(a.id), Start: true, Batch: device.Batch{Messages: []device.Message{{
 		Channel: device.ChannelTelemetry, Data: map[string]any{"temperature": temperature},
 		Time: now.UTC().Truncate(time.Millisecond), Epoch: 1, Seq: a.sent(),
 	}}}})
+	return err
 }
 
 func (r *run) temporalRow(ctx context.Context, s *system, devices []*account, sp span) error {

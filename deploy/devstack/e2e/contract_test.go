@@ -23,7 +23,7 @@ func TestTheWorkflowsKeepTheContract(t *testing.T) {
 		fault := device.Message{
 			Channel: device.ChannelSystem, Name: device.MessageFault, Time: boot.Time, Faults: []device.Fault{apitest.ContractFault()},
 		}
-		err := s.twins.Deliver(t.Context(), device.Delivery{
+		_, err := s.twins.Deliver(t.Context(), device.Delivery{
 			ID: id, Start: true, Batch: device.Batch{ID: "a", Messages: []device.Message{boot, fault}},
 		})
 		if err != nil {

@@ -25,7 +25,7 @@ import (
 // acceptAll stands for the workflows.
 type acceptAll struct{}
 
-func (acceptAll) Deliver(context.Context, device.Delivery) error { return nil }
+func (acceptAll) Deliver(context.Context, device.Delivery) (string, error) { return "run", nil }
 
 // startReadings runs a bridge that takes telemetry of devices of a model to an
 // InfluxDB. The function ends it, and returns once its points are written.

@@ -153,17 +153,17 @@ func TestWhatTheServerSaysOfBatches(t *testing.T) {
 	for _, start := range []bool{true, false} {
 		if !start { // a batch that fits makes the workflow
 			small := device.Batch{ID: "a", Messages: []device.Message{{Channel: device.ChannelStatus, Time: time.Now()}}}
-			if err := twins.Deliver(t.Context(), device.Delivery{ID: "large", Batch: small, Start: true}); err != nil {
+			if _, err := twins.Deliver(t.Context(), device.Delivery{ID: "large", Batch: small, Start: true}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		err := twins.Deliver(t.Context(), device.Delivery{ID: "large", Batch: large, Start: start})
+		_, err := twins.Deliver(t.Context(), device.Delivery{ID: "large", Batch: large, Start: start})
 		var refused *device.Refused
 		if !errors.As(err, &refused) || refused.Code != http.StatusRequestEntityTooLarge {
 			t.Errorf("a batch of 2.5 MB (start: %t): %v, want a refusal with code 413", start, err)
 		}
 	}
-	err := twins.Deliver(t.Context(), device.Delivery{ID: "nobody", Batch: device.Batch{ID: "a"}})
+	_, err := twins.Deliver(t.Context(), device.Delivery{ID: "nobody", Batch: device.Batch{ID: "a"}})
 	if !errors.Is(err, device.ErrNoTwin) {
 		t.Errorf("a batch for a device without a workflow: %v, want %v", err, device.ErrNoTwin)
 	}

@@ -52,6 +52,7 @@ type BridgeConfig struct {
 	QuotaWaiting  int           `help:"Maximum number of a device's messages that wait for Temporal; 0 for no limit but the window." placeholder:"N"`
 	QuotaCatchUp  time.Duration `help:"Extra quota at startup for messages queued while the bridge was down, as time at the rate limit." placeholder:"DURATION"`
 	SettledFor    time.Duration `help:"How long to leave out repeated messages that cannot change anything, such as more readings above a threshold; then one is signalled again. 0s to leave out none." placeholder:"DURATION"`
+	DeletedEvery  time.Duration `help:"How often to ask Temporal which devices were deleted, so that what they go on sending is signalled again; 0s for never." placeholder:"DURATION"`
 	FaultInterval time.Duration `help:"Minimum time between two signals that only report what was wrong with a device's messages; the first fault is reported at once." placeholder:"DURATION"`
 	StuckAfter    time.Duration `help:"How long one device's signals may fail while they block all others, before its messages become dead letters; 0s for no limit." placeholder:"DURATION"`
 
@@ -89,6 +90,14 @@ func (b BridgeConfig) config(m MQTTConfig) bridge.Config {
 	cfg.Partition, cfg.Naive, cfg.SettledFor = b.Partition, b.Naive, b.SettledFor
 	cfg.ModelRules, cfg.ModelFromBirth, cfg.StartOnAny = b.ModelRule, b.ModelFromBirth, b.StartOn == startOnAny
 	return cfg
+}
+
+// validate reports what bridge.Config does not know.
+func (b BridgeConfig) validate() error {
+	if b.DeletedEvery != 0 && b.DeletedEvery < time.Second {
+		return fmt.Errorf("interval between looks for deleted devices (--bridge-deleted-every) %v: expected 0s, or at least 1s", b.DeletedEvery)
+	}
+	return nil
 }
 
 // WorkerConfig is what only a worker needs.

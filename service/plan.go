@@ -41,8 +41,9 @@ type Plan struct {
 	Points    points.Config // of bridge and worker; an empty URL: none are written
 	Publisher mqtt.Config   // of bridge and worker: the connection for commands and dead letters
 
-	Bridge bridge.Config
-	Worker WorkerPlan
+	Bridge       bridge.Config
+	DeletedEvery time.Duration // the bridge looks for deleted devices; 0: never
+	Worker       WorkerPlan
 
 	API APIConfig
 }
@@ -76,8 +77,8 @@ func NewPlan(c Config, parts Parts) (Plan, error) {
 		}
 	}
 	if parts.has(Bridge) {
-		p.Bridge = c.Bridge.config(c.MQTT)
-		faults = append(faults, p.Bridge.Validate())
+		p.Bridge, p.DeletedEvery = c.Bridge.config(c.MQTT), c.Bridge.DeletedEvery
+		faults = append(faults, p.Bridge.Validate(), c.Bridge.validate())
 	}
 	if parts.has(Worker) {
 		var err error

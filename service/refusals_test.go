@@ -21,7 +21,10 @@ import (
 // deliveries is a sink that shows what is delivered.
 type deliveries chan device.Delivery
 
-func (s deliveries) Deliver(_ context.Context, d device.Delivery) (string, error) { s <- d; return "run", nil }
+func (s deliveries) Deliver(_ context.Context, d device.Delivery) (string, error) {
+	s <- d
+	return "run", nil
+}
 
 // What InfluxDB refuses of a device, and what a point has no room for, becomes a fault
 // of that device; the service's own points are not its concern.

@@ -22,6 +22,7 @@ import (
 	"devicetwin/devicefsm"
 	"devicetwin/mqtt"
 	"devicetwin/points"
+	twinclient "devicetwin/workflows/client"
 	deviceworkflow "devicetwin/workflows/device"
 )
 
@@ -154,8 +155,9 @@ func (s *Service) startParts(p Plan, temporal client.Client, models []*devicefsm
 		if p.Models.Model != "" {
 			deps.Model, hash = models[0], models[0].Hash()
 		}
-		deps.Sink = p.Temporal.Twins(temporal, p.TaskQueue, hash)
-		ready, err := s.startBridge(p.Bridge, deps)
+		twins := p.Temporal.Twins(temporal, p.TaskQueue, hash)
+		deps.Sink = twins
+		ready, err := s.startBridge(p, deps, twins)
 		if err != nil {
 			return nil, err
 		}
@@ -208,8 +210,8 @@ func bridgeModels(models []*devicefsm.Model) []ingest.Model {
 	return all
 }
 
-func (s *Service) startBridge(c bridge.Config, deps bridge.Deps) (func(context.Context) error, error) {
-	br, err := bridge.New(c, deps)
+func (s *Service) startBridge(p Plan, deps bridge.Deps, ends twinclient.EndingLister) (func(context.Context) error, error) {
+	br, err := bridge.New(p.Bridge, deps)
 	if err != nil {
 		return nil, &ConfigError{err}
 	}
@@ -220,6 +222,10 @@ func (s *Service) startBridge(c bridge.Config, deps bridge.Deps) (func(context.C
 		}
 	}()
 	s.onStop("bridge", br.Shutdown)
+	if p.DeletedEvery > 0 {
+		watch := &twinclient.EndingWatch{Lister: ends, Every: p.DeletedEvery, Report: br.Ended, Log: s.log}
+		s.runPart("watch for deleted devices", watch.Run)
+	}
 	return func(context.Context) error { return br.Ready() }, nil
 }
 

@@ -121,13 +121,19 @@ func (i *Ingest) Silent(now time.Time) (n int) {
 
 // Ended notes that the workflows of devices ended: they were deleted, or terminated. What
 // the devices send next starts new ones, which know nothing of what was delivered
-// before. Devices that are not known here are passed over.
-func (i *Ingest) Ended(ids ...device.ID) {
-	i.do(func(c *core) {
+// before. Devices that are not known here are passed over. Ended waits for Run to begin,
+// until ctx ends.
+func (i *Ingest) Ended(ctx context.Context, ids ...device.ID) {
+	input := func(c *core) {
 		for _, id := range ids {
 			c.ended(id)
 		}
-	})
+	}
+	select {
+	case i.inputs <- input:
+	case <-i.ended:
+	case <-ctx.Done():
+	}
 }
 
 // do runs an input of the core and returns when it is done; false: nobody listens

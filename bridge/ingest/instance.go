@@ -50,7 +50,7 @@ func (c *core) ended(id device.ID) {
 	}
 }
 
-// workflowEnded forgets what the device's workflow was told.
+// workflowEnded forgets what the device's workflow was given.
 func (d *deviceState) workflowEnded() {
 	d.filter.forget()
 	d.begun = false

@@ -143,7 +143,7 @@ func (l *lives) live(steps int) {
 			l.note("deleted")
 			l.workflow, l.deleted = nil, true
 		case n == 17 && l.deleted:
-			l.note("the bridge is told")
+			l.note("the bridge hears of it")
 			l.bench.ended("d")
 			l.deleted = false
 		case n == 18:
@@ -321,4 +321,3 @@ func (l *lives) fail(what string) {
 	l.Helper()
 	l.Fatalf("seed %d: %s\n%s", l.seed, what, strings.Join(l.log[max(0, len(l.log)-40):], "\n"))
 }
-

@@ -1,15 +1,17 @@
 package ingest
 
 import (
+	"context"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"devicetwin/device"
 )
 
 // A workflow that was deleted begins again with what is delivered next. What the one
-// before was told, it does not know.
+// before was given, it does not know.
 func TestANewWorkflowLearnsWhatIsRepeated(t *testing.T) {
 	accept := func(r *readings, run string) {
 		for r.inFlight > 0 {
@@ -50,7 +52,7 @@ func TestANewWorkflowLearnsWhatIsRepeated(t *testing.T) {
 	want("it did not", send(r, "run-4", 72), "")
 
 	r.ended("d")
-	want("the bridge is told of an end", send(r, "run-5", 71, 70), "71")
+	want("the bridge hears of an end", send(r, "run-5", 71, 70), "71")
 	r.ended("nobody")
 	want("of another device's", send(r, "run-5", 72), "")
 }
@@ -77,4 +79,21 @@ func TestAProbeStartsNoWorkflow(t *testing.T) {
 	if b.attempt(t) != "bad" {
 		t.Error("a device without a workflow is tried again")
 	}
+}
+
+// Whoever reports ends is not held up by an Ingest that never runs, or has ended.
+func TestEndsAreNotReportedForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in, _ := newReportIngest(t, func(context.Context, device.Delivery) error { return nil })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		in.Ended(ctx, "d") // it does not run
+		cancel()
+		running, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { in.Run(running, t.Context()); close(done) }()
+		in.Ended(t.Context(), "d", "e")
+		stop()
+		<-done
+		in.Ended(t.Context(), "d")
+	})
 }

@@ -67,7 +67,9 @@ func TestAFaultOfAnotherPartitionIsOnlyCounted(t *testing.T) {
 // sinkFunc takes deliveries.
 type sinkFunc func(context.Context, device.Delivery) error
 
-func (f sinkFunc) Deliver(ctx context.Context, d device.Delivery) (string, error) { return "run", f(ctx, d) }
+func (f sinkFunc) Deliver(ctx context.Context, d device.Delivery) (string, error) {
+	return "run", f(ctx, d)
+}
 
 func newReportIngest(t *testing.T, sink sinkFunc) (*Ingest, *Counts) {
 	t.Helper()

@@ -28,7 +28,7 @@ type EndingLister interface {
 // Endings hands the workflows that ended since a time to each, page by page. The list
 // trails the ends by some tens of milliseconds; on an Elasticsearch, by about a second.
 func (c *Client) Endings(ctx context.Context, since time.Time, each func([]Ending)) error {
-	request := &workflowservice.ListWorkflowExecutionsRequest{Namespace: c.namespace, PageSize: maxPage, Query: fmt.Sprintf(
+	request := &workflowservice.ListWorkflowExecutionsRequest{Namespace: c.namespace, PageSize: MaxPage, Query: fmt.Sprintf(
 		"WorkflowType = '%s' AND ExecutionStatus IN ('Completed', 'Terminated', 'Canceled', 'Failed', 'TimedOut') AND CloseTime >= '%s'",
 		deviceworkflow.WorkflowType, since.UTC().Format(time.RFC3339Nano))}
 	for {

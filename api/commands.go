@@ -6,6 +6,8 @@ import (
 	"net/url"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"devicetwin/device"
 )
 
 type sendCommandInput struct {
@@ -13,7 +15,7 @@ type sendCommandInput struct {
 	Body struct {
 		Name          string `json:"name" minLength:"1" maxLength:"64" pattern:"^[a-zA-Z0-9_.-]+$" patternDescription:"of a-z A-Z 0-9 _ . -" doc:"Name, the last part of its topic."`
 		Data          Object `json:"data,omitempty" doc:"Data for the device."`
-		TTL           string `json:"ttl,omitempty" maxLength:"16" doc:"Time to live, such as 90s, 5m or 48h. A command that is not done by then expires." example:"5m"`
+		TTL           string `json:"ttl,omitempty" maxLength:"16" doc:"Time to live, from 1s to 30d, such as 90s, 5m, 48h or 7d; 1d if it is absent. A command that is not done by then expires." example:"5m"`
 		MaxDeliveries int    `json:"max_deliveries,omitempty" minimum:"1" maximum:"100" doc:"How often it may be sent to a device that restarts before it answers; after that its status becomes exhausted. Default: the service's setting, 10 if not changed."`
 		Replace       bool   `json:"replace,omitempty" doc:"Replace waiting commands of the same name; their status becomes superseded."`
 	}
@@ -25,7 +27,7 @@ type sendCommandOutput struct {
 }
 
 func (s *Server) sendCommand(ctx context.Context, in *sendCommandInput) (*sendCommandOutput, error) {
-	ttl, err := readDuration("ttl", in.Body.TTL)
+	ttl, err := readDuration("ttl", in.Body.TTL, device.MaxCommandTTL)
 	if err != nil {
 		return nil, huma.Error400BadRequest(err.Error())
 	}

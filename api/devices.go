@@ -14,6 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"devicetwin/device"
+	"devicetwin/source"
 )
 
 func (s *Server) getDevice(ctx context.Context, in *DeviceParam) (*body[Device], error) {
@@ -64,7 +65,7 @@ type desiredInput struct {
 	ChangeParams
 	IfMatch string `header:"If-Match" maxLength:"32" doc:"Version of the document to change, such as \"7\"; without it any version is changed." example:"\"7\""`
 	Shadow  string `query:"shadow" maxLength:"64" pattern:"^[a-zA-Z0-9:_-]*$" doc:"Name of a shadow; without it the classic one."`
-	Within  string `query:"within" maxLength:"16" doc:"How long the device has to report the desired value, such as 90s, 5m or 48h; after that its statechart gets twin.diverged." example:"5m"`
+	Within  string `query:"within" maxLength:"16" doc:"How long the device has to report the desired value, from 1s to 366d, such as 90s, 5m, 48h or 7d; after that its statechart gets twin.diverged." example:"5m"`
 	Body    Object `contentType:"application/merge-patch+json" doc:"Merge patch (RFC 7396) for the desired properties: null removes a key, arrays are replaced as a whole."`
 }
 
@@ -78,7 +79,7 @@ func (s *Server) patchDesired(ctx context.Context, in *desiredInput) (*desiredOu
 	if err != nil {
 		return nil, huma.Error400BadRequest(err.Error())
 	}
-	within, err := readDuration("within", in.Within)
+	within, err := readDuration("within", in.Within, maxWithin)
 	if err != nil {
 		return nil, huma.Error400BadRequest(err.Error())
 	}
@@ -103,20 +104,21 @@ func readVersion(text string) (int64, error) {
 	return version, nil
 }
 
-func readDuration(name, text string) (time.Duration, error) {
+// readDuration reads a duration as models have it, from 1s to a limit.
+func readDuration(name, text string, most time.Duration) (time.Duration, error) {
 	if text == "" {
 		return 0, nil
 	}
-	d, err := time.ParseDuration(text)
-	if err != nil || d < time.Second || d > maxDuration {
-		return 0, fmt.Errorf("%s %q: expected a time from 1s to %v, such as 90s, 5m or 48h", name, clip(text), maxDuration)
+	d, err := source.ParseDuration(text)
+	if err != nil || d < time.Second || d > most {
+		return 0, fmt.Errorf("%s %q: expected a duration from 1s to %s, such as 90s, 5m, 48h or 7d", name, clip(text), source.FormatDuration(most))
 	}
 	return d, nil
 }
 
 const (
-	maxDuration = 366 * 24 * time.Hour
-	maxRemark   = 1024 // bytes of a change in its audit record
+	maxWithin = 366 * 24 * time.Hour
+	maxRemark = 1024 // bytes of a change in its audit record
 )
 
 func clipTo(s string, most int) string {

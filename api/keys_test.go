@@ -31,6 +31,7 @@ func TestAKeyBelongsToOneRequest(t *testing.T) {
 		"command":                command(`{"name":"reboot"}`),
 		"another command":        command(`{"name":"locate"}`),
 		"command with data":      command(`{"name":"reboot","data":{"a":1}}`),
+		"command, three times":   command(`{"name":"reboot","max_deliveries":3}`),
 		"command for an hour":    command(`{"name":"reboot","ttl":"1h"}`),
 		"command that replaces":  command(`{"name":"reboot","replace":true}`),
 		"cancel":                 {"DELETE", "/v1/devices/pump-1/commands/c1", "", "X: y"},

@@ -6,8 +6,12 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
+
+// MaxCommandTTL is the longest time to live of a command.
+const MaxCommandTTL = 30 * 24 * time.Hour
 
 // Bounds of the names and values that devices and operators choose.
 const (

@@ -2,6 +2,7 @@ package source
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -9,13 +10,14 @@ import (
 
 // ParseDuration is time.ParseDuration with days: 30d, 1d12h. Negative durations
 // are errors.
-func ParseDuration(text string) (time.Duration, error) {
+func ParseDuration(whole string) (time.Duration, error) {
+	text := whole
 	days, rest, found := strings.Cut(text, "d")
 	var total time.Duration
 	if found {
 		n, err := strconv.ParseFloat(days, 64)
-		if err != nil || n < 0 || n > 36500 {
-			return 0, fmt.Errorf("parse duration %q", text)
+		if err != nil || !(n >= 0 && n <= 36500) { // NaN is neither
+			return 0, fmt.Errorf("parse duration %q", whole)
 		}
 		total = time.Duration(n * float64(24*time.Hour))
 		if rest == "" {
@@ -24,8 +26,8 @@ func ParseDuration(text string) (time.Duration, error) {
 		text = rest
 	}
 	d, err := time.ParseDuration(text)
-	if err != nil || d < 0 {
-		return 0, fmt.Errorf("parse duration %q", text)
+	if err != nil || d < 0 || total > math.MaxInt64-d {
+		return 0, fmt.Errorf("parse duration %q", whole)
 	}
 	return total + d, nil
 }

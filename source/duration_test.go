@@ -1,6 +1,7 @@
 package source
 
 import (
+	"strconv"
 	"testing"
 	"time"
 )
@@ -15,6 +16,14 @@ func TestFormatDuration(t *testing.T) {
 		}
 		if back, err := ParseDuration(want); err != nil || back != d {
 			t.Errorf("%q reads as %v, %v", want, back, err)
+		}
+	}
+}
+
+func TestDurationsThatAreNone(t *testing.T) {
+	for _, text := range []string{"", "d", "1", "-1d", "1d-1h", "NaNd", "infd", "36501d", "36500d2562047h", "1d1d", "1d x"} {
+		if d, err := ParseDuration(text); err == nil || err.Error() != "parse duration "+strconv.Quote(text) {
+			t.Errorf("%q reads as %v, %v", text, d, err)
 		}
 	}
 }

@@ -266,9 +266,12 @@ func (b *Backend) SetTags(ctx context.Context, id device.ID, by device.By, tags 
 
 // SendCommand implements api.Backend.
 func (b *Backend) SendCommand(ctx context.Context, id device.ID, by device.By, c api.NewCommand) (api.Command, error) {
-	return change(ctx, b, id, by, []any{"command", c.Name, string(c.Data), c.TTL, c.Replace}, func(d *api.Device) (api.Command, error) {
+	return change(ctx, b, id, by, []any{"command", c.Name, string(c.Data), c.TTL, c.MaxDeliveries, c.Replace}, func(d *api.Device) (api.Command, error) {
 		if c.Name == "unheard-of" {
 			return api.Command{}, device.Refuse(409, "the model knows no such command")
+		}
+		if c.TTL > device.MaxCommandTTL {
+			return api.Command{}, device.Refuse(400, "the time to live is %v; the limit is %v", c.TTL, device.MaxCommandTTL)
 		}
 		ttl := c.TTL
 		if ttl == 0 {
@@ -334,6 +337,9 @@ func (b *Backend) SendEvent(ctx context.Context, id device.ID, by device.By, nam
 	return change(ctx, b, id, by, []any{"event", name, string(data)}, func(d *api.Device) (api.Taken, error) {
 		if strings.HasPrefix(name, "device.") {
 			return api.Taken{}, device.Refuse(409, "%s", "event "+name+" is the service's own")
+		}
+		if name == "unheard-of" {
+			return api.Taken{}, device.Refuse(422, `model %s does not know the event "unheard-of"; an operator can send hello, maintenance`, d.Model)
 		}
 		return move(d, name, name, by.Who), nil
 	})

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"devicetwin/api"
 	"devicetwin/device"
@@ -15,7 +16,8 @@ import (
 // Contract tests what every api.Backend promises to the API: the fake of this
 // package, and the device workflows behind a server. open returns a backend, and
 // the id of a device that it knows, which has no tags, desired properties or
-// commands yet, and whose only fault is ContractFault. It is called once for each test of the suite.
+// commands yet, whose only fault is ContractFault, and whose model has the events
+// "hello" and "good.bye" and no "unheard-of". It is called once for each test of the suite.
 func Contract(t *testing.T, open func(t *testing.T) (api.Backend, device.ID)) {
 	for name, test := range map[string]func(contract, *testing.T){
 		"a device that is not there": contract.unknown,
@@ -176,6 +178,12 @@ func (c contract) commands(t *testing.T) {
 	if err != nil || cancelled.Status != device.CommandCancelled || cancelled.Done == nil {
 		t.Errorf("%+v, %v", cancelled, err)
 	}
+	longest := device.MaxCommandTTL
+	if kept, err := c.backend.SendCommand(ctx, c.id, by("c5"), api.NewCommand{Name: "reboot", TTL: longest}); err != nil || kept.Expires.Sub(*kept.Created) != longest {
+		t.Errorf("the longest time to live: %+v, %v", kept, err)
+	}
+	_, err = c.backend.SendCommand(ctx, c.id, by("c6"), api.NewCommand{Name: "reboot", TTL: longest + time.Second})
+	wantCode(t, "a longer time to live", err, 400)
 	_, err = c.backend.CancelCommand(ctx, c.id, by("c4"), sent.ID)
 	wantCode(t, "to cancel a command that has ended", err, 409)
 }
@@ -193,6 +201,8 @@ func (c contract) events(t *testing.T) {
 	}
 	_, err = c.backend.SendEvent(ctx, c.id, by("e2"), device.EventSilent, nil)
 	wantCode(t, "an event of the service's own", err, 409)
+	_, err = c.backend.SendEvent(ctx, c.id, by("e3"), "unheard-of", nil)
+	wantCode(t, "an event that the model does not know", err, 422)
 }
 
 func (c contract) reprovision(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 
 	"devicetwin/api"
 	"devicetwin/device"
+	"devicetwin/source"
 )
 
 // Client calls one service. It may be used by any goroutine.
@@ -200,7 +201,7 @@ func (c *Client) Desire(ctx context.Context, id device.ID, change api.DesiredCha
 		r.query.Set("shadow", change.Shadow)
 	}
 	if change.Within != 0 {
-		r.query.Set("within", change.Within.String())
+		r.query.Set("within", source.FormatDuration(change.Within))
 	}
 	var desired api.Desired
 	err := c.do(ctx, r, &desired)
@@ -214,7 +215,7 @@ func (c *Client) SendCommand(ctx context.Context, id device.ID, command api.NewC
 		body["data"] = command.Data
 	}
 	if command.TTL != 0 {
-		body["ttl"] = command.TTL.String()
+		body["ttl"] = source.FormatDuration(command.TTL)
 	}
 	if command.MaxDeliveries != 0 {
 		body["max_deliveries"] = command.MaxDeliveries

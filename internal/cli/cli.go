@@ -11,6 +11,9 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"reflect"
+	"slices"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -71,7 +74,7 @@ func Execute(ctx context.Context, grammar any, name, description string, args []
 	command, err := parser.Parse(args)
 	if err != nil {
 		complain(stderr, name, err)
-		fmt.Fprintf(stderr, "%s: run \"%s --help\" for usage\n", name, name)
+		fmt.Fprintf(stderr, "%s: run \"%s --help\" for usage\n", name, askedFor(name, err))
 		return ExitUsage
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
@@ -81,6 +84,21 @@ func Execute(ctx context.Context, grammar any, name, description string, args []
 		complain(stderr, name, err)
 	}
 	return statusOf(err)
+}
+
+// askedFor is the command that was asked for, as far as the arguments could be parsed,
+// with the program's name before it.
+func askedFor(name string, err error) string {
+	var fault *kong.ParseError
+	if !errors.As(err, &fault) || fault.Context == nil {
+		return name
+	}
+	for _, step := range slices.Backward(fault.Context.Path) {
+		if step.Command != nil {
+			return step.Command.FullPath()
+		}
+	}
+	return name
 }
 
 func statusOf(err error) int {
@@ -110,7 +128,7 @@ func notFound(err error) bool {
 func NewParser(grammar any, name, description string, stdout, stderr io.Writer) (parser *kong.Kong, err error) {
 	return kong.New(grammar,
 		kong.Name(name), kong.Description(description), kong.UsageOnError(),
-		kong.DefaultEnvars("DEVICETWIN"), kong.PostBuild(takeDefaults), kong.ValueFormatter(describe),
+		kong.DefaultEnvars("DEVICETWIN"), kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(readDuration)), kong.PostBuild(takeDefaults), kong.ValueFormatter(describe),
 		kong.Configuration(func(r io.Reader) (kong.Resolver, error) { return loadConfigFile(r, parser.Model) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.Writers(stdout, stderr),

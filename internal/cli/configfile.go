@@ -147,9 +147,6 @@ func (c *configFile) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (an
 		}
 		return strings.Join(pairs, ";"), nil
 	}
-	if flag.Target.Type() == reflect.TypeFor[time.Duration]() {
-		return value.Duration().String(), nil // kong knows no days
-	}
 	return value.Scalar(), nil
 }
 

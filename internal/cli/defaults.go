@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"devicetwin/source"
 )
 
 // takeDefaults makes the values that a grammar was made with the defaults of its
@@ -42,4 +44,18 @@ func describe(v *kong.Value) string {
 		return help
 	}
 	return strings.TrimSuffix(help, ".") + "; default " + v.Default + "."
+}
+
+// readDuration reads a flag's duration as models have it, with days; kong knows none.
+func readDuration(ctx *kong.DecodeContext, target reflect.Value) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("duration", &text); err != nil {
+		return err
+	}
+	d, err := source.ParseDuration(text)
+	if err != nil {
+		return fmt.Errorf("expected a duration such as 90s, 5m, 48h or 30d but got %q", text)
+	}
+	target.SetInt(int64(d))
+	return nil
 }

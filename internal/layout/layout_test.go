@@ -44,9 +44,9 @@ var layers = map[string]layer{
 		"what other processes ask of device workflows; one package for all kinds of them"},
 	"simulator": {[]string{"device", "devicefsm", "internal/measure", "source", "wire"}, "plays devices; an independent check, so it shares nothing with bridge and workflows but the grammar of topics"},
 
-	"api":         {[]string{"device"}, "HTTP in front of an interface; must not know what is behind it"},
+	"api":         {[]string{"device", "source"}, "HTTP in front of an interface; must not know what is behind it; of source, how durations are written"},
 	"api/apitest": {[]string{"api", "device"}, "a backend in memory"},
-	"api/client":  {[]string{"api", "device"}, "speaks the API's types"},
+	"api/client":  {[]string{"api", "device", "source"}, "speaks the API's types, with durations as in source"},
 
 	"service": {[]string{"api", "bridge", "bridge/ingest", "device", "devicefsm", "internal/backoff", "internal/codec", "internal/credentials", "internal/figures", "internal/measure",
 		"internal/modelfile", "internal/tlsfiles", "mqtt", "points", "twin", "twin/command", "wire", "workflows/client", "workflows/device"}, "the one place that wires all parts"},

@@ -91,7 +91,7 @@ type Limits struct {
 // DefaultLimits are 2,000 commands of 16 KiB at most and 512 KiB together, each
 // for at most 30 days and sent at most 10 times.
 func DefaultLimits() Limits {
-	return Limits{Waiting: 2000, Bytes: 512 << 10, Data: 16 << 10, TTL: 30 * 24 * time.Hour, Deliveries: 10}
+	return Limits{Waiting: 2000, Bytes: 512 << 10, Data: 16 << 10, TTL: device.MaxCommandTTL, Deliveries: 10}
 }
 
 const (

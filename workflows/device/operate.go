@@ -165,6 +165,8 @@ func (d *run) operateEvent(in OperatorEvent, now time.Time, cause Cause) Operati
 		return refusal(409, "event %s is reserved for the service", in.Name)
 	case d.model.MessageOnly(in.Name):
 		return refusal(409, "event %s comes from the device only, by the model %s", in.Name, d.model.Name())
+	case d.follows(rulesCorners) && !d.model.Takes(in.Name):
+		return refusal(422, "%s", d.model.WhyUnknown(in.Name))
 	}
 	if raw, err := json.Marshal(in.Data); err != nil || len(raw) > maxEventData {
 		return refusal(413, "the data of event %s has more than %d bytes", in.Name, maxEventData)

@@ -61,15 +61,18 @@ func TestEventsOfAnOperator(t *testing.T) {
 	send := func(name string, n float64) Operation {
 		return Operation{Event: &OperatorEvent{Name: name, Data: map[string]any{"n": n}}}
 	}
-	a := h.operate(time.Second, send("open", 1), send("open", 2), send("twin.diverged", 0), send("heat", 0), send("reset.rejected", 0), send("", 0))
+	a := h.operate(time.Second, send("open", 1), send("open", 2), send("twin.diverged", 0), send("heat", 0), send("reset.rejected", 0), send("", 0), send("opne", 0))
 	view := h.runUntil(5 * time.Second)
 	var got []string
 	for _, r := range a.results {
 		got = append(got, fmt.Sprint(code(r), " ", text(r.Taken)))
 	}
-	want := []string{`0 {"from":"idle","to":"idle"}`, `0 {"from":"idle","to":"busy"}`, "409 null", "409 null", "409 null", "400 null"}
+	want := []string{`0 {"from":"idle","to":"idle"}`, `0 {"from":"idle","to":"busy"}`, "409 null", "409 null", "409 null", "400 null", "422 null"}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("results %q\nwant %q", got, want)
+	}
+	if message := a.results[6].Refused.Message; message != h.model.WhyUnknown("opne") || !strings.Contains(message, `did you mean "open"?`) {
+		t.Errorf("an unknown event: %s", message)
 	}
 	why := view.Why[0]
 	if why.Cause.Kind != CauseOperation || why.Cause.Who != "ann" || why.Cause.Name != "event" || string(why.Data) != `{"n":2}` || why.Guards[0] != "event.n > 1" || why.Model != h.model.Hash() {

@@ -3,18 +3,33 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"devicetwin/api"
 	"devicetwin/api/apitest"
+	"devicetwin/deploy/devstack/stack"
 	"devicetwin/device"
 	"devicetwin/service"
 )
 
+// contractModel takes the events of the contract.
+const contractModel = `model: contract
+initial: idle
+states:
+  idle: {on: {hello: polite}}
+  polite: {on: {good.bye: idle}}
+`
+
 // The device workflows keep the contract that the API's tests run on its fake.
 func TestTheWorkflowsKeepTheContract(t *testing.T) {
-	s := startSystem(t, 10_000)
+	model := filepath.Join(t.TempDir(), "contract.yaml")
+	if err := os.WriteFile(model, []byte(contractModel), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := startSystemWriting(t, stack.Options{}, nil, 10_000, func(c *service.Config) { c.Model.Model = model })
 	n := 0
 	apitest.Contract(t, func(t *testing.T) (api.Backend, device.ID) {
 		n++

@@ -61,6 +61,59 @@ func TestExitStatuses(t *testing.T) {
 	}
 }
 
+// A usage error points to the help of the command that was meant.
+func TestUsageErrorsPointToTheirCommand(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		help string
+	}{
+		{nil, "devicetwin"},
+		{[]string{"--nonsense"}, "devicetwin"},
+		{[]string{"nonsense"}, "devicetwin"},
+		{[]string{"run", "--nonsense"}, "devicetwin run"},
+		{[]string{"devices"}, "devicetwin devices"},
+		{[]string{"devices", "nonsense"}, "devicetwin devices"},
+		{[]string{"devices", "list", "--limit=many"}, "devicetwin devices list"},
+		{[]string{"command", "send", "pump-1"}, "devicetwin command send"},
+		{[]string{"command", "send", "pump-1", "reboot", "--ttl", "soon"}, "devicetwin command send"},
+		{[]string{"model", "check", "--nonsense"}, "devicetwin model check"},
+	} {
+		status, _, stderr := run(tt.args...)
+		if want := `devicetwin: run "` + tt.help + ` --help" for usage` + "\n"; status != cli.ExitUsage || !strings.HasSuffix(stderr, want) {
+			t.Errorf("%q: status %d, %s\nwant %s", tt.args, status, stderr, want)
+		}
+	}
+}
+
+// Durations are read with days, as models have them: of flags, of the environment and
+// of the configuration file.
+func TestDurationsWithDays(t *testing.T) {
+	file := testfile.Write(t, "days.yaml", "bridge: {settled-for: 1d12h}\n")
+	t.Setenv("DEVICETWIN_BRIDGE_CLOCK_BEHIND", "30d")
+	var got struct {
+		service.Config `embed:""`
+		File           kong.ConfigFlag `name:"config"`
+	}
+	got.Config = service.DefaultConfig()
+	parser, err := cli.NewParser(&got, "devicetwin", "", io.Discard, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse([]string{"--config=" + file, "--bridge-stuck-after=2d"}); err != nil {
+		t.Fatal(err)
+	}
+	const day = 24 * time.Hour
+	if b := got.Bridge; b.SettledFor != 36*time.Hour || b.ClockBehind != 30*day || b.StuckAfter != 2*day {
+		t.Errorf("settled for %v, clock behind %v, stuck after %v", b.SettledFor, b.ClockBehind, b.StuckAfter)
+	}
+	for _, bad := range []string{"1", "-5s", "30days", "NaNd", "36500d2562047h", "1d-1h", ""} {
+		_, err := parser.Parse([]string{"--bridge-stuck-after=" + bad})
+		if err == nil || !strings.Contains(err.Error(), "such as 90s, 5m, 48h or 30d") || !strings.Contains(err.Error(), "stuck-after") {
+			t.Errorf("--bridge-stuck-after=%s: %v", bad, err)
+		}
+	}
+}
+
 // The picture in the README is the pump's.
 func TestREADMEShowsThePump(t *testing.T) {
 	status, graph, stderr := run("model", "graph", pump)

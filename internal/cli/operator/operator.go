@@ -187,7 +187,7 @@ type desiredSetCommand struct {
 	File    string        `env:"-" help:"File with a JSON merge patch; - for standard input." placeholder:"FILE"`
 	Shadow  string        `env:"-" help:"Name of a shadow; without it the classic one."`
 	Version int64         `env:"-" help:"Only if the document has this version." placeholder:"N"`
-	Within  time.Duration `env:"-" help:"Deadline for the device to report the change; after it the model gets twin.diverged."`
+	Within  time.Duration `env:"-" help:"Deadline for the device to report the change, such as 5m, 48h or 7d; after it the model gets twin.diverged."`
 }
 
 // Run makes one change of all of it.
@@ -215,7 +215,7 @@ type commandSendCommand struct {
 	ID            device.ID     `arg:"" help:"Device."`
 	Name          string        `arg:"" help:"Command."`
 	Data          string        `env:"-" help:"Data for the device: a JSON object." placeholder:"JSON"`
-	TTL           time.Duration `env:"-" name:"ttl" help:"Time to live: a command that is not done by then expires."`
+	TTL           time.Duration `env:"-" name:"ttl" help:"Time to live, such as 90s, 5m, 48h or 7d: a command that is not done by then expires. Default: 1d."`
 	MaxDeliveries int           `env:"-" help:"How often to send it, 1 to 100, to a device that restarts before it answers. Default: the service's." placeholder:"N"`
 	Replace       bool          `env:"-" help:"Replace waiting commands of this name."`
 	Wait          bool          `env:"-" help:"Wait until it is done; fail if it does not succeed."`

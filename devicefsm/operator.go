@@ -1,0 +1,73 @@
+package devicefsm
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"devicetwin/device"
+	"devicetwin/source"
+)
+
+// Takes reports whether a rule, a transition or a step of a pattern is for the event,
+// also by a wildcard. An event that could do no more than break a pattern is not taken.
+func (m *Model) Takes(event string) bool {
+	return m.events[event] || slices.ContainsFunc(m.descriptors(), func(d descriptor) bool { return d.matches(event) })
+}
+
+// OperatorEvents are the events that others than the device and the service may send
+// to its state machine, sorted: those that the model Takes, without those that are
+// MessageOnly, and without wildcards.
+func (m *Model) OperatorEvents() []string {
+	names := map[string]bool{}
+	for name := range m.events { //workflowcheck:ignore // one map into another
+		names[name] = true
+	}
+	for _, d := range m.descriptors() {
+		names[d.name] = d.name != ""
+	}
+	raises := m.raises()
+	return slices.DeleteFunc(sortedKeys(names), func(name string) bool {
+		return name == "" || device.ReservedName(name) || m.messageOnly(name, raises)
+	})
+}
+
+// descriptors are those of all transitions and all steps of patterns.
+func (m *Model) descriptors() []descriptor {
+	var list []descriptor
+	for _, s := range m.states {
+		for _, t := range s.on {
+			list = append(list, t.event)
+		}
+	}
+	for _, p := range m.patterns {
+		for i := range p.steps {
+			list = append(list, p.steps[i].event)
+		}
+	}
+	return list
+}
+
+// shownEvents is how many events are named for people.
+const shownEvents = 20
+
+// WhyUnknown says for people that the model does not take the event, and which ones it
+// takes of others than the device; "" if it takes the event.
+func (m *Model) WhyUnknown(event string) string {
+	if m.Takes(event) {
+		return ""
+	}
+	text := fmt.Sprintf("model %s does not know the event %q", m.name, clip(event))
+	names := m.OperatorEvents()
+	if hint := source.DidYouMean(event, names); hint != "" {
+		text += " (" + hint + ")"
+	}
+	if len(names) == 0 {
+		return text + "; it takes no event of an operator"
+	}
+	shown := strings.Join(names[:min(len(names), shownEvents)], ", ")
+	if more := len(names) - shownEvents; more > 0 {
+		shown += fmt.Sprintf(" and %d more", more)
+	}
+	return text + "; an operator can send " + shown
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"devicetwin/deploy/devstack/pki"
@@ -15,6 +16,11 @@ import (
 type certFlags struct {
 	Device string `arg:"" help:"Id of the device."`
 	Days   int    `help:"Validity of the certificate, in days." default:"3650"`
+
+	// As of the broker, for the printed command: from the same flags, variables and
+	// configuration file.
+	Port   int    `name:"mqtt-tls-port" help:"Port for devices with certificates, for the printed command." default:"8883" placeholder:"PORT"`
+	Prefix string `name:"mqtt-topic-prefix" help:"First level of the devices' topics, for the printed command." default:"devices"`
 }
 
 // certCommand is "devstack cert".
@@ -51,12 +57,16 @@ func (c certFlags) issue(w io.Writer, dataDir string) error {
 	if err != nil {
 		return err
 	}
+	port := strconv.Itoa(c.Port)
+	if c.Port == 0 { // any free one, which only the running program knows
+		port = "PORT"
+	}
 	fmt.Fprintf(w, `Certificate for device %s:
   authority    %s
   certificate  %s
   key          %s
 Copy the three to the device, and keep the private key nowhere else. To try them here:
-  mosquitto_pub -h 127.0.0.1 -p 8883 --cafile %[2]s --cert %[3]s --key %[4]s -i %[1]s -q 1 -t devices/%[1]s/status -m '{"status": "boot"}'
-`, c.Device, authority.CAFile(), pair.CertFile, pair.KeyFile)
+  mosquitto_pub -h 127.0.0.1 -p %[5]s --cafile %[2]s --cert %[3]s --key %[4]s -i %[1]s -q 1 -t %[6]s/%[1]s/status -m '{"status": "boot"}'
+`, c.Device, authority.CAFile(), pair.CertFile, pair.KeyFile, port, c.Prefix)
 	return nil
 }

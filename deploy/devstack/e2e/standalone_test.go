@@ -115,7 +115,7 @@ func TestStandaloneByHand(t *testing.T) {
 	}
 	running := s.start()
 
-	out, err := program(t, cli.StandaloneName, "cert", "pump-1", "--data", s.data).CombinedOutput()
+	out, err := program(t, cli.StandaloneName, "cert", "pump-1", "--data", s.data, "--mqtt-tls-port", s.mqtts).CombinedOutput()
 	if err != nil {
 		t.Fatalf("issue a certificate: %v\n%s", err, out)
 	}
@@ -173,7 +173,7 @@ func (s *standalone) awaitState(id device.ID, state string) {
 	})
 }
 
-// tryPrintedCommand runs the mosquitto_pub that cert printed, on our port.
+// tryPrintedCommand runs the mosquitto_pub that cert printed.
 func (s *standalone) tryPrintedCommand(printed string) {
 	s.t.Helper()
 	if _, err := exec.LookPath("mosquitto_pub"); err != nil {
@@ -184,8 +184,7 @@ func (s *standalone) tryPrintedCommand(printed string) {
 	if i < 0 {
 		s.t.Fatalf("no command to try in:\n%s", printed)
 	}
-	command := strings.Replace(strings.TrimSpace(printed[i:]), "-p 8883", "-p "+s.mqtts, 1)
-	runShell(s.t, exec.Command("sh", "-ec", command))
+	runShell(s.t, exec.Command("sh", "-ec", strings.TrimSpace(printed[i:])))
 }
 
 func TestWrongUsageOfStandalone(t *testing.T) {

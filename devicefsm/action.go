@@ -108,14 +108,22 @@ func (a logAction) run(r *run) error {
 	}
 	text, ok := v.(string)
 	if !ok {
-		b, err := json.Marshal(v)
-		if err != nil {
+		if text, err = messageText(v, r.m.edition); err != nil {
 			return fmt.Errorf("write the message: %w", err)
 		}
-		text = string(b)
 	}
 	r.emit(Action{Type: ActionLog, ID: r.nextID(ActionLog), Data: map[string]any{"message": text}})
 	return nil
+}
+
+// messageText is what is not a string as JSON, in which the first edition escaped what means
+// something in HTML.
+func messageText(v any, edition int) (string, error) {
+	if edition >= EditionNow {
+		return writeJSON(v)
+	}
+	b, err := json.Marshal(v)
+	return string(b), err
 }
 
 // ifAction chooses between two blocks.

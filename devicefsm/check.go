@@ -15,10 +15,7 @@ func Check(file string, src []byte) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loader{
-		f: source.Parse(file, src), m: &Model{byPath: map[string]*state{}, events: map[string]bool{}},
-		ids: map[string]*state{}, exprs: map[exprKey]*compiled{}, raised: map[string]bool{}, taken: map[string]bool{},
-	}
+	l := newLoader(file, src)
 	root := l.f.Root()
 	l.model(root, file) // as before, but keeping the place of everything
 	c := &checker{loader: l, root: root, reached: newStateSet(len(l.m.states)), begun: newStateSet(len(l.m.states))}
@@ -26,6 +23,9 @@ func Check(file string, src []byte) (*Model, error) {
 	c.unreachable()
 	c.passedThrough()
 	c.alwaysLoops()
+	c.dottedNames()
+	c.neverTried()
+	c.hiddenEvents()
 	c.constants()
 	c.contextReads()
 	c.roundedNumbers()
@@ -155,78 +155,4 @@ func (c *checker) passedThrough() {
 			}
 		}
 	}
-}
-
-// alwaysLoops finds always transitions that end where they began, with nothing
-// changed that could stop them.
-func (c *checker) alwaysLoops() {
-	for _, s := range c.m.states {
-		n := c.nodes[s.index]["always"]
-		if !n.Exists() || s.isHistory() {
-			continue
-		}
-		for i, t := range s.always {
-			if c.alwaysPath(s, t) {
-				at := n.OneOrList()[min(i, len(n.OneOrList())-1)]
-				at.FaultHint("an assign on the way could end it", "always loops forever from state %q: it comes back, and nothing on the way changes the context", s.path)
-			}
-		}
-	}
-}
-
-// alwaysPath follows always transitions from a state, beginning with one of its
-// own, as long as each is taken for certain. It reports whether they come back
-// to the same state with nothing changed.
-func (c *checker) alwaysPath(from *state, first *transition) bool {
-	if first.guard != nil && first.guard.reads[fnStateIn] || changesOnTheWay(from) {
-		return false
-	}
-	seen := map[*state]bool{}
-	for t := first; ; {
-		if changes(t.actions) || len(t.targets) > 1 || t.hasHistory {
-			return false
-		}
-		if len(t.targets) == 0 {
-			return true
-		}
-		to := t.targets[0]
-		for len(to.children) > 0 && to.kind == compound && len(to.initial.targets) == 1 && !changes(to.initial.actions) {
-			to = to.initial.targets[0]
-		}
-		switch {
-		case !to.isAtomic() || changesOnTheWay(to):
-			return false
-		case to == from || to.within(from) && len(to.always) == 0:
-			return true
-		case seen[to] || len(to.always) == 0 || to.always[0].guard != nil && !c.isTrue(to.always[0].guard):
-			return false
-		}
-		seen[to] = true
-		t = to.always[0]
-	}
-}
-
-// changesOnTheWay looks at what is done on entering and leaving a state and
-// those around it.
-func changesOnTheWay(s *state) bool {
-	for a := s; a != nil && a.parent != nil; a = a.parent {
-		if changes(a.entry) || changes(a.exit) {
-			return true
-		}
-	}
-	return false
-}
-
-// changes reports whether actions can change what a guard reads, or raise an
-// event that leads away.
-func changes(actions []action) bool {
-	return slices.ContainsFunc(actions, func(a action) bool {
-		switch x := a.(type) {
-		case assignAction, raiseAction:
-			return true
-		case ifAction:
-			return changes(x.yes) || changes(x.no)
-		}
-		return false
-	})
 }

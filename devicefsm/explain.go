@@ -1,7 +1,6 @@
 package devicefsm
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -311,11 +310,11 @@ func literalOf(x ast.Expr) string {
 
 // jsonText is the beginning of a value as JSON.
 func jsonText(v any) string {
-	raw, err := json.Marshal(v)
+	text, err := writeJSON(v)
 	if err != nil {
 		return ""
 	}
-	return device.Clip(string(raw), device.MaxFaultValue)
+	return device.Clip(text, device.MaxFaultValue)
 }
 
 // clip keeps what a device sent short in a fault.

@@ -1,10 +1,12 @@
 package devicefsm
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -113,4 +115,13 @@ func jsonSize(v any, limit int) int {
 		return n
 	}
 	return 8
+}
+
+// writeJSON is a value as JSON for people to read: < > and & stand for themselves.
+func writeJSON(v any) (string, error) {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return strings.TrimSuffix(b.String(), "\n"), err
 }

@@ -26,9 +26,11 @@ type loader struct {
 	m     *Model
 	nodes []map[string]source.Node // the fields of each state, by its index
 	at    []source.Node            // the place of each state
-	ids   map[string]*state
-	exprs map[exprKey]*compiled
-	refs  []exprRef
+	// places are those of the transitions.
+	places map[*transition]source.Node
+	ids    map[string]*state
+	exprs  map[exprKey]*compiled
+	refs   []exprRef
 	// raised are the event names that the chart itself raises, or takes.
 	raised map[string]bool
 	taken  map[string]bool
@@ -59,10 +61,7 @@ type exprRef struct {
 // A file that holds only a statechart is a model, too. It is then named after
 // its `id`, or else after the file.
 func Load(file string, src []byte) (*Model, error) {
-	l := &loader{
-		f: source.Parse(file, src), m: &Model{edition: EditionNow, byPath: map[string]*state{}, events: map[string]bool{}},
-		ids: map[string]*state{}, exprs: map[exprKey]*compiled{}, raised: map[string]bool{}, taken: map[string]bool{},
-	}
+	l := newLoader(file, src)
 	root := l.f.Root()
 	switch {
 	case !root.Exists():
@@ -80,6 +79,14 @@ func Load(file string, src []byte) (*Model, error) {
 	}
 	l.m.hash = canonicalHash(root)
 	return l.m, nil
+}
+
+func newLoader(file string, src []byte) *loader {
+	return &loader{
+		f: source.Parse(file, src), m: &Model{edition: EditionNow, byPath: map[string]*state{}, events: map[string]bool{}},
+		places: map[*transition]source.Node{}, ids: map[string]*state{}, exprs: map[exprKey]*compiled{},
+		raised: map[string]bool{}, taken: map[string]bool{},
+	}
 }
 
 func (l *loader) model(root source.Node, file string) {

@@ -122,7 +122,7 @@ func (l *loader) objectTemplate(n source.Node) *template {
 func (l *loader) resolveStateIn() {
 	for _, ref := range l.refs {
 		for _, s := range ref.expr.states {
-			found := l.m.byPath[s.name]
+			found := l.m.byPath[canonicalPath(s.name)]
 			if id, ok := strings.CutPrefix(s.name, "#"); ok {
 				found = l.ids[id]
 			}

@@ -19,15 +19,28 @@ func (l *loader) declareStates(n source.Node, fields map[string]source.Node) {
 	if l.m.root.kind == atomic {
 		n.Faultf("key \"states\" is missing")
 	}
+	for _, s := range l.m.states {
+		l.earlierPath(s)
+	}
+}
+
+// earlierPath lets snapshots find a state under the path that it had while a backslash in
+// a key was never escaped.
+func (l *loader) earlierPath(s *state) {
+	var keys []string
+	for a := s; a.parent != nil; a = a.parent {
+		keys = append(keys, a.key)
+	}
+	slices.Reverse(keys)
+	if path := strings.Join(keys, "."); l.m.byPath[path] == nil && strings.Contains(path, `\`) {
+		l.m.byPath[path] = s
+	}
 }
 
 func (l *loader) declare(parent *state, key string, n source.Node, fields map[string]source.Node, depth int) *state {
 	s := &state{index: len(l.m.states), key: key, parent: parent}
 	if parent != nil {
-		s.path = key
-		if parent.path != "" {
-			s.path = parent.path + "." + key
-		}
+		s.path = pathBelow(parent.path, escapeKey(key))
 	}
 	l.m.states = append(l.m.states, s)
 	l.m.byPath[s.path] = s
@@ -52,8 +65,8 @@ func (l *loader) declare(parent *state, key string, n source.Node, fields map[st
 			e.KeyAt.Faultf("more than %d states", maxStates)
 			break
 		}
-		if e.Key == "" || strings.ContainsAny(e.Key, ".#,*") || len(e.Key) > 128 {
-			e.KeyAt.Faultf("state name %q: expected a name without any of . # , *", e.Key)
+		if e.Key == "" || strings.Contains(e.Key, ",") || len(e.Key) > 128 {
+			e.KeyAt.Faultf("state name %q: expected 1 to 128 bytes without a comma, which separates the states of parallel regions", e.Key)
 		}
 		at := e.Value
 		if !at.Exists() || at.IsNull() {
@@ -132,12 +145,6 @@ func (l *loader) completeStates() {
 			s.on = withEnd(s.on, ends)
 		}
 		s.always = l.candidates(s, fields["always"])
-		for _, t := range s.always {
-			if t.guard == nil && len(t.targets) == 0 {
-				fields["always"].Faultf("always needs a target or a guard; without one it would loop forever")
-				break
-			}
-		}
 		s.after = l.after(s, fields["after"])
 		s.entry = l.actions(fields["entry"])
 		s.exit = l.actions(fields["exit"])
@@ -244,7 +251,10 @@ func (l *loader) initialTransition(s, of *state, n source.Node) *transition {
 		t.actions = l.actions(fields["actions"])
 	}
 	for _, n := range at.OneOrList() {
-		target := l.targetInside(of, n)
+		target := l.childByKey(of, n)
+		if target == nil || s.isHistory() {
+			target = l.targetInside(of, n)
+		}
 		if target == nil {
 			continue
 		}

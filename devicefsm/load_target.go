@@ -36,6 +36,19 @@ func (l *loader) target(from *state, n source.Node) *state {
 	return nil
 }
 
+// childByKey is the child that an initial names by its key: in XState that is not a path, so
+// that a dot in it is one of the name.
+func (l *loader) childByKey(of *state, n source.Node) *state {
+	if !n.IsString() || !strings.Contains(n.String(), ".") {
+		return nil
+	}
+	at := slices.IndexFunc(of.children, func(c *state) bool { return c.key == n.String() })
+	if at < 0 {
+		return nil
+	}
+	return of.children[at]
+}
+
 // targetInside resolves an initial: a child, a path below, or `#id` of a state
 // inside.
 func (l *loader) targetInside(of *state, n source.Node) *state {
@@ -75,7 +88,8 @@ func (l *loader) targetByID(id, text string, n source.Node) *state {
 	if s := l.ids[id]; s != nil {
 		return s
 	}
-	head, path, found := strings.Cut(id, ".")
+	keys := splitPath(id)
+	head, found := keys[0], len(keys) > 1
 	s := l.ids[head]
 	if s == nil && head == l.m.name {
 		s = l.m.root
@@ -91,7 +105,7 @@ func (l *loader) targetByID(id, text string, n source.Node) *state {
 	if !found {
 		return s
 	}
-	return l.targetInPath(s, path, text, n)
+	return l.targetInPath(s, joinKeys(keys[1:]), text, n)
 }
 
 func (l *loader) targetInPath(from *state, path, text string, n source.Node) *state {
@@ -104,11 +118,7 @@ func (l *loader) targetInPath(from *state, path, text string, n source.Node) *st
 
 // descend follows a path of keys below a state.
 func (l *loader) descend(from *state, path string) *state {
-	full := path
-	if from.path != "" {
-		full = from.path + "." + path
-	}
-	if s := l.m.byPath[full]; s != nil && s != l.m.root {
+	if s := l.m.byPath[pathBelow(from.path, canonicalPath(path))]; s != nil && s != l.m.root {
 		return s
 	}
 	return nil
@@ -117,7 +127,10 @@ func (l *loader) descend(from *state, path string) *state {
 func (l *loader) nearest(text string) string {
 	var names []string
 	for _, s := range l.m.states[1:] {
-		names = append(names, s.key, s.path)
+		if s.key == text {
+			return "a dot in the name of a state is written \\. in a target: " + escapeKey(text)
+		}
+		names = append(names, escapeKey(s.key), s.path)
 	}
 	slices.Sort(names)
 	return source.DidYouMean(text, slices.Compact(names))

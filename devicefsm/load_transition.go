@@ -110,6 +110,7 @@ func (l *loader) candidates(s *state, n source.Node) []*transition {
 	var list []*transition
 	for _, c := range n.OneOrList() {
 		t := &transition{source: s}
+		l.places[t] = c
 		switch {
 		case c.IsNull():
 		case c.IsString():
@@ -123,12 +124,6 @@ func (l *loader) candidates(s *state, n source.Node) []*transition {
 		}
 		l.m.transitions = append(l.m.transitions, t)
 		list = append(list, t)
-	}
-	for i, t := range list[:max(0, len(list)-1)] {
-		if t.guard == nil && !l.hasFault(n, i) {
-			n.OneOrList()[i].Faultf("a transition without a guard is always taken; those after it are never tried")
-			break
-		}
 	}
 	return list
 }
@@ -151,14 +146,4 @@ func (l *loader) candidate(t *transition, n source.Node) {
 	if r := fields["reenter"]; r.Exists() {
 		t.reenter = r.Bool()
 	}
-}
-
-// hasFault reports whether a candidate has a guard in the file, which then was
-// wrong.
-func (l *loader) hasFault(n source.Node, i int) bool {
-	c := n.OneOrList()[i]
-	if !c.IsMap() {
-		return false
-	}
-	return slices.ContainsFunc(c.Entries(), func(e source.Entry) bool { return e.Key == "guard" })
 }

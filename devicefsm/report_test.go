@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"devicetwin/device"
 )
 
 // loops never comes to rest after go, and has faults on the way.
@@ -89,5 +91,21 @@ func TestMoreEventsAreLeftOutThanReported(t *testing.T) {
 	}
 	if !slices.Equal(r.out.Faults, want) {
 		t.Errorf("%q", r.out.Faults)
+	}
+}
+
+// TestLoggedObjectsAreNotEscaped: what means something in HTML stands for itself.
+func TestLoggedObjectsAreNotEscaped(t *testing.T) {
+	m := load(t, `
+initial: a
+states:
+  a: {on: {go: {actions: [{log: {was: event.a, is: "'<b> & \"c\"'"}}, {log: [event.a]}, {log: event.a}]}}}
+`)
+	start(t, m).send("go", obj{"a": "x<y>z&"}).actions(`{"is":"<b> & \"c\"","was":"x<y>z&"}`, `["x<y>z&"]`, "x<y>z&")
+	start(t, m.Edition(EditionFirst)).send("go", obj{"a": "<"}).
+		actions(`{"is":"\u003cb\u003e \u0026 \"c\"","was":"\u003c"}`, `["\u003c"]`, "<")
+	fault := m.Explain(device.Message{Channel: device.ChannelEvents, Name: "unknown", Data: obj{"a": "<&>"}})
+	if len(fault) != 1 || fault[0].Value != `{"a":"<&>"}` {
+		t.Errorf("%+v", fault)
 	}
 }

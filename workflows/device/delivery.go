@@ -44,6 +44,8 @@ type Delivery struct {
 	Applied    uint64 `json:"applied"`
 	Duplicates uint64 `json:"duplicates"`
 	Late       uint64 `json:"late"`
+
+	rules int // of the run
 }
 
 // Window is the anti-replay window of one epoch. Bit i of Seen stands for the

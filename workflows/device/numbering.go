@@ -10,16 +10,11 @@ import (
 )
 
 const (
-	keptPrints  = 32 // of the newest numbers of a window
-	keptTopics  = 16 // windows of a device that numbers each topic separately
-	suspectsRun = 3  // numbers from 1, seen before: the numbering was restarted
+	keptPrints     = 32 // of the newest numbers of a window
+	keptNumberings = 4
+	keptTopics     = 16 // windows of a device that numbers each topic separately
+	suspectsRun    = 3  // numbers from 1, seen before: the numbering was restarted
 )
-
-// restart is a numbering that began below the highest number of the one before.
-type restart struct {
-	epoch, lastEpoch int64
-	seq, lastSeq     uint64
-}
 
 // receive applies a message, unless it is a duplicate; even then it shows that the
 // device is up.
@@ -44,7 +39,7 @@ func (d *run) admit(m device.Message) (verdict, *restart, []device.Message) {
 	if !d.follows(rulesMessages) {
 		return d.state.Delivery.Admit(m), nil, nil
 	}
-	return d.state.Delivery.Receive(m)
+	return d.state.Delivery.receive(m, d.settings.Rules)
 }
 
 func (d *run) applyOne(started int, m device.Message, v verdict) {
@@ -97,6 +92,20 @@ func (d *run) restarted(m device.Message, r restart) {
 // epoch. It returns the restart that the message shows, and the messages before it
 // that were taken for duplicates until then.
 func (d *Delivery) Receive(m device.Message) (verdict, *restart, []device.Message) {
+	return d.receive(m, rulesNow)
+}
+
+// follows is that of the run: rules are those of the message that is received.
+func (d *Delivery) follows(rules int) bool { return d.rules >= rules }
+
+func (d *Delivery) receive(m device.Message, rules int) (verdict, *restart, []device.Message) {
+	d.rules = rules
+	v, begun, held := d.received(m)
+	d.rules = 0
+	return v, begun, held
+}
+
+func (d *Delivery) received(m device.Message) (verdict, *restart, []device.Message) {
 	if m.Seq == 0 {
 		if m.LeftOut != nil { // of messages with a number
 			d.omit(*m.LeftOut, m.Topic())
@@ -123,9 +132,12 @@ func (d *Delivery) Receive(m device.Message) (verdict, *restart, []device.Messag
 		return d.announced(m, p)
 	}
 	at := d.find(m.Epoch, m.Topic())
-	if at >= 0 && !d.PerTopic && !isBirth(m) && d.Epochs[at].otherTopic(m.Seq, p) {
+	if at >= 0 && !d.PerTopic && (!isBirth(m) || m.Epoch > 0 && d.follows(rulesCorners)) && d.Epochs[at].otherTopic(m.Seq, p) {
 		d.PerTopic = true
 		at = -1
+	}
+	if at >= 0 && !d.PerTopic && d.goesOn(m, at, p) {
+		at = d.find(m.Epoch, m.Topic())
 	}
 	switch {
 	case at < 0 && d.PerTopic && d.bornBefore(m, p):
@@ -194,120 +206,17 @@ func (w *Window) omit(s device.Span, sent time.Time) {
 	}
 }
 
-// newest is the highest epoch that is known.
+// newest is the device's present epoch: that of the numbering begun last. By earlier
+// rules it is the highest that is known.
 func (d *Delivery) newest() int64 {
 	n := d.Epochs[0].Epoch
+	if d.follows(rulesCorners) {
+		return n
+	}
 	for _, w := range d.Epochs[1:] {
 		n = max(n, w.Epoch)
 	}
 	return n
-}
-
-// below decides about a message whose number was seen, or whose epoch is lower than
-// all that are known: it restarts the numbering if that is certain, or if it ends a
-// run.
-func (d *Delivery) below(m device.Message, p uint32, certain bool) (verdict, *restart, []device.Message) {
-	if !certain || m.Redelivered {
-		if m.Redelivered || !d.suspect(m) {
-			return d.count(m, duplicate), nil, nil
-		}
-	}
-	var held []device.Message
-	if n := len(d.Suspects); n > 0 && d.Suspects[0].Epoch == m.Epoch && d.Suspects[n-1].Seq < m.Seq {
-		held = d.Suspects
-	}
-	d.Suspects = nil
-	first := m
-	if len(held) > 0 {
-		first = held[0]
-	}
-	r := &restart{epoch: m.Epoch, seq: first.Seq}
-	if len(d.Epochs) > 0 {
-		r.lastEpoch, r.lastSeq = d.Epochs[0].Epoch, d.Epochs[0].Highest
-	}
-	for i := range d.Epochs { // of one topic alone only if that is what shows it
-		w := &d.Epochs[i]
-		w.Past = w.Past || w.Epoch == m.Epoch && (!d.PerTopic || isBirth(m) || w.Topic == m.Topic())
-	}
-	d.begin(m.Epoch, m.Topic())
-	for _, s := range held {
-		d.Duplicates--
-		d.count(s, d.Epochs[0].note(s, printOf(s)))
-	}
-	return d.count(m, d.Epochs[0].note(m, p)), r, held
-}
-
-// suspect holds back a message, and reports whether it ends a run: consecutive numbers
-// from 1, or rising ones of an epoch that is lower than all that are known.
-func (d *Delivery) suspect(m device.Message) bool {
-	n := len(d.Suspects)
-	lower := d.find(m.Epoch, m.Topic()) < 0
-	follows := func(last device.Message) bool {
-		return last.Epoch == m.Epoch && (last.Seq+1 == m.Seq || lower && last.Seq < m.Seq) && (!d.PerTopic || last.Topic() == m.Topic())
-	}
-	switch {
-	case n == 0 && lower, m.Seq == 1:
-		d.Suspects = []device.Message{m}
-	case n > 0 && follows(d.Suspects[n-1]):
-		if n+1 >= suspectsRun {
-			return true
-		}
-		d.Suspects = append(slices.Clone(d.Suspects), m)
-	default:
-		d.Suspects = nil
-	}
-	return false
-}
-
-// announces reports whether the bridge saw that the numbering was restarted, and that
-// is not known yet.
-func (d *Delivery) announces(m device.Message) bool {
-	if m.Restart == nil || m.Restart.Epoch != m.Epoch || m.Redelivered || d.PerTopic {
-		return false
-	}
-	at := d.find(m.Epoch, "")
-	if at < 0 {
-		return len(d.Epochs) == 0 || m.Epoch < d.newest()
-	}
-	if m.Epoch < d.newest() { // a straggler
-		return false
-	}
-	return m.Sent.IsZero() || m.Sent.After(d.Epochs[at].Sent)
-}
-
-// begun reports whether a restart that the bridge announces was known before.
-func (d *Delivery) begun(m device.Message) bool {
-	if m.Restart == nil || m.Restart.Epoch != m.Epoch || d.PerTopic {
-		return false
-	}
-	at := d.find(m.Epoch, "")
-	return at >= 0 && d.Epochs[at].Highest <= m.Seq && d.past(m.Epoch) != nil
-}
-
-// past is the window of an epoch before its last restart, nil: there is none.
-func (d *Delivery) past(epoch int64) *Window {
-	at := slices.IndexFunc(d.Epochs, func(w Window) bool { return w.Past && w.Epoch == epoch })
-	if at < 0 {
-		return nil
-	}
-	return &d.Epochs[at]
-}
-
-// announced begins the numbering that the bridge announces.
-func (d *Delivery) announced(m device.Message, p uint32) (verdict, *restart, []device.Message) {
-	v, r, held := d.below(m, p, true)
-	d.omit(device.LeftOut{Spans: m.Restart.LeftOut}, m.Topic())
-	r.seq, r.lastEpoch, r.lastSeq = m.Restart.Seq, m.Restart.LastEpoch, m.Restart.LastSeq
-	return v, r, held
-}
-
-// bornBefore reports that a birth has the number of one from before the device was
-// known to number each topic separately.
-func (d *Delivery) bornBefore(m device.Message, p uint32) bool {
-	return isBirth(m) && !m.Redelivered && slices.ContainsFunc(d.Epochs, func(w Window) bool {
-		known := w.printAt(m.Seq)
-		return w.Epoch == m.Epoch && w.Topic == "" && !w.Past && known != 0 && known>>24 == p>>24
-	})
 }
 
 // explained reports whether a message is known to be a repetition. After a restart
@@ -345,6 +254,9 @@ func (d *Delivery) begin(epoch int64, topic string) {
 	kept := keptTopics
 	if !d.PerTopic {
 		topic, kept = "", keptEpochs
+		if d.follows(rulesCorners) {
+			kept = keptNumberings
+		}
 	}
 	d.Epochs = slices.Insert(d.Epochs, 0, Window{Epoch: epoch, Topic: topic})
 	d.Epochs = d.Epochs[:min(len(d.Epochs), kept)]

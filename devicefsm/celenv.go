@@ -57,7 +57,11 @@ const (
 // nothing can be changed in them.
 var environments = sync.OnceValues(func() ([places]*cel.Env, error) {
 	var all [places]*cel.Env
-	base, err := cel.NewCustomEnv(baseOptions()...)
+	opts, err := baseOptions()
+	if err != nil {
+		return all, fmt.Errorf("make the expression language: %w", err)
+	}
+	base, err := cel.NewCustomEnv(opts...)
 	if err != nil {
 		return all, fmt.Errorf("make the expression language: %w", err)
 	}
@@ -78,16 +82,25 @@ var environments = sync.OnceValues(func() ([places]*cel.Env, error) {
 	return all, nil
 })
 
-func baseOptions() []cel.EnvOption {
+// baseOptions are the language without variables.
+func baseOptions() ([]cel.EnvOption, error) {
+	extended, err := extensionOptions()
+	if err != nil {
+		return nil, err
+	}
+	times, err := timeOptions()
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(coreOptions(), extended, times, listOptions()), nil
+}
+
+func coreOptions() []cel.EnvOption {
 	var excluded []*env.Function
-	for _, name := range []string{
+	for _, name := range append([]string{
 		overloads.Size, operators.Modulo, operators.Index,
 		overloads.TypeConvertInt, overloads.TypeConvertUint, overloads.TypeConvertBytes,
-		overloads.TimeGetFullYear, overloads.TimeGetMonth, overloads.TimeGetDayOfYear,
-		overloads.TimeGetDayOfMonth, overloads.TimeGetDate, overloads.TimeGetDayOfWeek,
-		overloads.TimeGetHours, overloads.TimeGetMinutes, overloads.TimeGetSeconds,
-		overloads.TimeGetMilliseconds,
-	} {
+	}, timeParts...) {
 		excluded = append(excluded, env.NewFunction(name))
 	}
 	number, text, any_ := cel.DoubleType, cel.StringType, cel.TypeParamType("A")

@@ -124,7 +124,7 @@ func compileExpr(at place, source string) (*expr, []exprFault) {
 	// Planning is put off: for most expressions the closures do all the work.
 	for i := range e.programs {
 		e.programs[i] = sync.OnceValues(func() (cel.Program, error) {
-			return envs[at].Program(checked, cel.CostLimit(costLimit), cel.EvalOptions(cel.OptOptimize), cel.CustomDecorator(e.decorate(i+EditionFirst)))
+			return envs[at].Program(checked, cel.CostLimit(costLimit), cel.CostTracking(callCosts{}), cel.EvalOptions(cel.OptOptimize), cel.CustomDecorator(e.decorate(i+EditionFirst)))
 		})
 	}
 	if e.fast == nil {

@@ -34,7 +34,7 @@ func (l *loader) expression(n source.Node, at place) *expr {
 		l.exprs[key] = c
 	}
 	for _, f := range c.faults {
-		n.FaultInside(offsetOf(text, f), l.exprHint(f, at), "expression: %s", f.message)
+		n.FaultInside(offsetOf(text, f), exprHint(text, f, at), "expression: %s", f.message)
 	}
 	if c.expr == nil {
 		return nil
@@ -67,13 +67,17 @@ func offsetOf(text string, f exprFault) int {
 
 const undeclared = "undeclared reference to '"
 
-func (l *loader) exprHint(f exprFault, at place) string {
+func exprHint(text string, f exprFault, at place) string {
 	rest, found := strings.CutPrefix(f.message, undeclared)
 	if !found {
 		return ""
 	}
 	name, _, _ := strings.Cut(rest, "'")
-	if hint := source.DidYouMean(name, variables[at]); hint != "" {
+	known := variables[at]
+	if strings.Contains(text, name+"(") {
+		known = functionNames()
+	}
+	if hint := source.DidYouMean(name, known); hint != "" {
 		return hint
 	}
 	return "available here: " + strings.Join(variables[at], ", ")

@@ -34,6 +34,10 @@ func (e *expr) rewrite(a *ast.AST) []exprFault {
 				c.AccuInit(), c.LoopCondition(), c.LoopStep(), c.Result()))
 		case ast.CallKind:
 			call := x.AsCall()
+			if text := literalZoneFault(call); text != "" {
+				loc := a.SourceInfo().GetStartLocation(call.Args()[0].ID())
+				faults = append(faults, exprFault{loc.Line(), loc.Column(), text})
+			}
 			if call.FunctionName() != fnStateIn || call.IsMemberFunction() || len(call.Args()) != 1 {
 				return
 			}

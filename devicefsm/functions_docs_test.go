@@ -1,0 +1,207 @@
+package devicefsm
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"cel.dev/cel-go/common/operators"
+)
+
+// documented is a row of the tables of functions in docs/models.md.
+type documented struct {
+	names    string // as it is written, with all forms
+	examples []string
+}
+
+var (
+	codeSpan    = regexp.MustCompile("`([^`]+)`")
+	exampleForm = regexp.MustCompile("`([^`]+)` (is|fails)(?: `([^`]+)`)?")
+)
+
+// documentedFunctions are the rows of the tables below "### Functions and operators".
+func documentedFunctions(t *testing.T) []documented {
+	t.Helper()
+	src, err := os.ReadFile("../docs/models.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(src), "\n### Functions and operators\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	var rows []documented
+	for _, line := range strings.Split(section, "\n") {
+		line = strings.ReplaceAll(line, `\|`, "\x00")
+		cells := strings.Split(strings.Trim(line, "|"), "|")
+		if !strings.HasPrefix(line, "| `") || len(cells) != 3 {
+			continue
+		}
+		for i := range cells {
+			cells[i] = strings.ReplaceAll(cells[i], "\x00", "|")
+		}
+		row := documented{names: cells[0]}
+		for _, m := range exampleForm.FindAllStringSubmatch(cells[2], -1) {
+			row.examples = append(row.examples, m[0])
+		}
+		if n := len(codeSpan.FindAllString(cells[2], -1)); n == 0 || strings.Count(strings.Join(row.examples, ""), "`") != 2*n {
+			t.Errorf("not an example, as in `1 + 2` is `3`: %s", line)
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// TestDocumentedExamplesOfFunctions evaluates each example in both editions.
+func TestDocumentedExamplesOfFunctions(t *testing.T) {
+	rows := documentedFunctions(t)
+	if len(rows) < 50 {
+		t.Fatalf("%d rows", len(rows))
+	}
+	for _, row := range rows {
+		for _, example := range row.examples {
+			m := exampleForm.FindStringSubmatch(example)
+			if m[2] == "fails" {
+				if v, err := documentedValue(t, m[1], EditionNow); err == nil {
+					t.Errorf("%s: it is %v", example, v)
+				}
+				continue
+			}
+			if v, err := documentedValue(t, fmt.Sprintf("dyn(%s) == dyn(%s)", m[1], m[3]), EditionNow); v != true {
+				got, gotErr := documentedValue(t, m[1], EditionNow)
+				t.Errorf("%s: %v, %v; it is %v, %v", example, v, err, got, gotErr)
+			}
+		}
+	}
+}
+
+func documentedValue(t *testing.T, source string, edition int) (any, error) {
+	t.Helper()
+	e, faults := compileExpr(placeChart, source)
+	if faults != nil {
+		return nil, fmt.Errorf("%v", faults)
+	}
+	active := newStateSet(1)
+	active.add(0)
+	for _, s := range e.states {
+		s.index = 0
+	}
+	return e.eval(&scope{event: obj{"a": 1.0}, context: obj{}, twin: obj{}, active: active, edition: edition})
+}
+
+// TestEveryFunctionIsDocumented compares the tables with the environment, both ways: the
+// names, and the forms of each, by the examples.
+func TestEveryFunctionIsDocumented(t *testing.T) {
+	envs, err := environments()
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := map[string]bool{}
+	used := map[string]bool{}
+	ordered := map[string]string{} // the types that an overload of < and its like compares
+	for _, name := range []string{operators.Less, operators.LessEquals, operators.Greater, operators.GreaterEquals} {
+		for _, o := range envs[placeChart].Functions()[name].OverloadDecls() {
+			ordered[o.ID()] = fmt.Sprint("ordered ", o.ArgTypes())
+		}
+	}
+	for _, row := range documentedFunctions(t) {
+		for _, span := range codeSpan.FindAllStringSubmatch(row.names, -1) {
+			written[nameIn(span[1])] = true
+		}
+		for _, example := range row.examples {
+			if strings.HasSuffix(example, "fails") {
+				continue
+			}
+			for id := range overloadsIn(t, exampleForm.FindStringSubmatch(example)[1]) {
+				used[id], used[ordered[id]] = true, true
+			}
+		}
+	}
+	known := map[string]bool{}
+	for name, f := range envs[placeChart].Functions() {
+		written1 := name
+		if symbol, ok := operators.FindReverse(name); ok && symbol != "" {
+			written1 = symbol
+		}
+		switch {
+		case name == operators.Conditional:
+			written1 = "? :"
+		case name == operators.Index:
+			written1 = "[ ]"
+		case name == operators.OldIn || name == "in" || strings.Contains(name, "not_strictly_false") || name == fnOrdered || strings.HasPrefix(name, "math.@"):
+			continue // not written by anybody
+		}
+		known[written1] = true
+		for _, o := range f.OverloadDecls() {
+			args := o.ArgTypes()
+			odd := regexp.MustCompile(`\b(int|uint|bytes)\b`).MatchString(fmt.Sprint(args)) // no JSON value is one
+			same := len(args) == 1 && args[0].IsExactType(o.ResultType()) && strings.Contains(o.ID(), "_to_")
+			if !odd && !same && !used[o.ID()] && (ordered[o.ID()] == "" || !used[ordered[o.ID()]]) {
+				t.Errorf("%s %v has no example", written1, args)
+			}
+		}
+	}
+	for _, m := range envs[placeChart].Macros() {
+		name := m.Function()
+		if slices.Contains(extensionMacros, name) {
+			name = "math." + name
+		}
+		known[name] = true
+	}
+	for name := range known {
+		if !written[name] {
+			t.Errorf("%s is not documented", name)
+		}
+	}
+	for name := range written {
+		if !known[name] && name != "." {
+			t.Errorf("%s is documented, and unknown", name)
+		}
+	}
+}
+
+var callForm = regexp.MustCompile(`(?:^|\.)((?:math\.)?[a-zA-Z_]+)\(`)
+
+// nameIn is what a form such as `s.split(x)` or `a + b` shows.
+func nameIn(form string) string {
+	if m := callForm.FindStringSubmatch(form); m != nil {
+		return m[1]
+	}
+	switch {
+	case strings.Contains(form, "?"):
+		return "? :"
+	case strings.Contains(form, "["):
+		return "[ ]"
+	case strings.Contains(form, " in "):
+		return "in"
+	}
+	return strings.Trim(form, "abcekmlistxobj ")
+}
+
+// overloadsIn are the forms of functions that an expression certainly calls.
+func overloadsIn(t *testing.T, source string) map[string]bool {
+	t.Helper()
+	envs, _ := environments()
+	parsed, issues := envs[placeChart].Parse(source)
+	if issues.Err() != nil {
+		t.Errorf("%s: %v", source, issues.Err())
+		return nil
+	}
+	e := &expr{source: source, place: placeChart}
+	if faults := e.rewrite(parsed.NativeRep()); faults != nil {
+		return nil
+	}
+	checked, issues := envs[placeChart].Check(parsed)
+	if issues.Err() != nil {
+		t.Errorf("%s: %v", source, issues.Err())
+		return nil
+	}
+	ids := map[string]bool{}
+	for _, r := range checked.NativeRep().ReferenceMap() {
+		if len(r.OverloadIDs) == 1 {
+			ids[r.OverloadIDs[0]] = true
+		}
+	}
+	return ids
+}

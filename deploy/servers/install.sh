@@ -24,6 +24,9 @@ how_to_get() {
 	go) echo "Go 1.26.8 or newer: https://go.dev/dl" ;;
 	cargo) echo "Rust 1.72 or newer: https://rustup.rs" ;;
 	gcc) echo "apt-get install gcc libc6-dev" ;;
+	mvn) echo "apt-get install maven" ;;
+	javac) echo "apt-get install openjdk-17-jdk-headless" ;;
+	setpriv) echo "apt-get install util-linux" ;;
 	*) echo "apt-get install $1" ;;
 	esac
 }
@@ -38,7 +41,10 @@ missing() {
 
 # fingerprint changes when a server has to be installed again.
 fingerprint() {
-	(cd "$here" && find "$1.sh" "$1" -type f -print0 2>/dev/null | LC_ALL=C sort -z | xargs -0 cksum)
+	local files=$1.sh
+	[ ! -d "$here/$1" ] || files="$files $1"
+	# shellcheck disable=SC2086 # a list of words
+	(cd "$here" && find $files -type f -print0 | LC_ALL=C sort -z | xargs -0 cksum)
 }
 
 # one installs one server. It runs in a subshell.

@@ -265,22 +265,31 @@ func TestTemporalsSettingsAreKnown(t *testing.T) {
 	}
 }
 
-// What make servers installs for tests is what compose runs.
-func TestTestedInfluxDBIsTheOneThatRuns(t *testing.T) {
-	version, ok := strings.CutPrefix(load(t).Services["influxdb"].Image, "influxdb:")
-	if !ok || version == "" {
-		t.Fatalf("image %q", load(t).Services["influxdb"].Image)
-	}
-	for file, want := range map[string]string{
-		"servers/influxdb.sh":     "version=" + version,
-		"servers/influxdb/go.mod": "github.com/influxdata/influxdb/v2 v" + version,
+// What make servers installs for tests is what compose runs, and devstack embeds.
+func TestTestedServersAreThoseThatRun(t *testing.T) {
+	for _, server := range []struct {
+		service, image string
+		files          map[string]string // a line in each, before the version
+	}{
+		{"influxdb", "influxdb:", map[string]string{
+			"servers/influxdb.sh": "version=", "servers/influxdb/go.mod": "github.com/influxdata/influxdb/v2 v",
+		}},
+		{"temporal", "temporalio/server:", map[string]string{
+			"servers/temporal.sh": "version=", "servers/temporal/go.mod": "go.temporal.io/server v", "devstack/go.mod": "go.temporal.io/server v",
+		}},
 	} {
-		raw, err := os.ReadFile(filepath.Join(deployDir, file))
-		if err != nil {
-			t.Fatal(err)
+		version, ok := strings.CutPrefix(load(t).Services[server.service].Image, server.image)
+		if !ok || version == "" {
+			t.Fatalf("image %q of %s", load(t).Services[server.service].Image, server.service)
 		}
-		if !regexp.MustCompile(`(?m)^\s*` + regexp.QuoteMeta(want) + `$`).Match(raw) {
-			t.Errorf("%s has no line %q, although compose.yaml runs %s", file, want, version)
+		for file, line := range server.files {
+			raw, err := os.ReadFile(filepath.Join(deployDir, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !regexp.MustCompile(`(?m)^\s*(require )?` + regexp.QuoteMeta(line+version) + `$`).Match(raw) {
+				t.Errorf("%s has no line %q, although compose.yaml runs %s", file, line+version, version)
+			}
 		}
 	}
 }

@@ -13,7 +13,9 @@ import (
 
 	"devicetwin/api"
 	"devicetwin/api/apitest"
+	"devicetwin/deploy/devstack/servers/serverstest"
 	"devicetwin/deploy/devstack/stack"
+	"devicetwin/internal/cli"
 	"devicetwin/service"
 	twinclient "devicetwin/workflows/client"
 	deviceworkflow "devicetwin/workflows/device"
@@ -27,6 +29,13 @@ func TestQueriesOnEveryDatabase(t *testing.T) {
 	}{
 		{"sqlite", func(t *testing.T) string {
 			return start(t, stack.Options{Parts: []stack.Part{stack.PartTemporal}}).Temporal.Addr()
+		}},
+		{"postgres12", func(t *testing.T) string {
+			return withNamespace(t, serverstest.Temporal(t, ports, serverstest.PostgreSQL(t, ports), nil).Addr)
+		}},
+		{"elasticsearch", func(t *testing.T) string {
+			search := serverstest.OpenSearch(t, ports)
+			return withNamespace(t, serverstest.Temporal(t, ports, serverstest.PostgreSQL(t, ports), search).Addr)
 		}},
 	} {
 		t.Run(database.name, func(t *testing.T) {
@@ -46,6 +55,15 @@ func TestQueriesOnEveryDatabase(t *testing.T) {
 			})
 		})
 	}
+}
+
+// withNamespace makes the namespace of the stack in another Temporal.
+func withNamespace(t *testing.T, addr string) string {
+	t.Helper()
+	if status, log := setUp(addr, stack.Namespace); status != cli.ExitOK {
+		t.Fatalf("setup: exit status %d: %s", status, log)
+	}
+	return addr
 }
 
 // showDevices starts workflows that nobody works on, with the search attributes of

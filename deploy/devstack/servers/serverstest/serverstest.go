@@ -33,24 +33,73 @@ func Need(t testing.TB, err error) {
 // bucket and its tokens. It ends with the test.
 func InfluxDB(t testing.TB, ports *process.PortPool, keep time.Duration) *servers.InfluxDB {
 	t.Helper()
-	port, err := ports.Take(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ports.Give(port...) })
-	i, err := servers.NewInfluxDB(t.TempDir(), "influxdb", t.TempDir(), port[0])
+	i, err := servers.NewInfluxDB(t.TempDir(), "influxdb", t.TempDir(), take(t, ports, 1)[0])
 	Need(t, err)
-	t.Cleanup(func() {
-		i.Kill()
-		if t.Failed() {
-			t.Logf("InfluxDB said:\n%s", i.LastWords())
-		}
-	})
-	if err := i.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	run(t, i.Process)
 	if err := i.Setup(t.Context(), keep); err != nil {
 		t.Fatal(err)
 	}
 	return i
+}
+
+// PostgreSQL starts a PostgreSQL without databases. It ends with the test.
+func PostgreSQL(t testing.TB, ports *process.PortPool) *servers.PostgreSQL {
+	t.Helper()
+	// Not in a folder of the test, which only this user can enter.
+	data, err := os.MkdirTemp("", "postgresql-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(data) })
+	p, err := servers.NewPostgreSQL(t.TempDir(), "postgresql", data, take(t, ports, 1)[0])
+	Need(t, err)
+	run(t, p.Process)
+	t.Cleanup(func() { _ = p.Stop() }) // its children would write to the folder after a kill
+	return p
+}
+
+// OpenSearch starts an OpenSearch without indices. It ends with the test.
+func OpenSearch(t testing.TB, ports *process.PortPool) *servers.OpenSearch {
+	t.Helper()
+	taken := take(t, ports, 2)
+	o, err := servers.NewOpenSearch(t.TempDir(), "opensearch", t.TempDir(), taken[0], taken[1])
+	Need(t, err)
+	run(t, o.Process)
+	return o
+}
+
+// Temporal starts a Temporal on a PostgreSQL that was just started, which looks for
+// workflows there or in an OpenSearch, if there is one. It has no namespace, and ends
+// with the test.
+func Temporal(t testing.TB, ports *process.PortPool, store *servers.PostgreSQL, search *servers.OpenSearch) *servers.Temporal {
+	t.Helper()
+	temporal, err := servers.NewTemporal(t.TempDir(), "temporal", store, search, take(t, ports, servers.TemporalPorts))
+	Need(t, err)
+	Need(t, temporal.Setup(t.Context()))
+	run(t, temporal.Process)
+	return temporal
+}
+
+func take(t testing.TB, ports *process.PortPool, n int) []string {
+	t.Helper()
+	taken, err := ports.Take(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ports.Give(taken...) })
+	return taken
+}
+
+// run starts a process that ends with the test.
+func run(t testing.TB, p *process.Process) {
+	t.Helper()
+	t.Cleanup(func() {
+		p.Kill()
+		if t.Failed() {
+			t.Logf("%s said:\n%s", p.Name, p.LastWords())
+		}
+	})
+	if err := p.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -91,10 +91,18 @@ func (a effectAction) run(r *run) error {
 	if a.kind == ActionCommand {
 		name = a.name
 	}
-	r.emit(Action{
+	action := Action{
 		Type: a.kind, ID: r.nextID(name), Name: a.name, Data: data, TTL: a.ttl, MaxDeliveries: a.deliveries,
 		Retain: a.retain, Replace: a.replace, Within: a.within,
-	})
+	}
+	if a.kind == ActionNotify {
+		at := max(r.s.shown, r.at)
+		action.At = fromMillis(at)
+		if r.s.service != at {
+			action.Arrived = fromMillis(r.s.service)
+		}
+	}
+	r.emit(action)
 	return nil
 }
 

@@ -194,8 +194,8 @@ states: {a: {on: {e: {actions: [{publish: {topic: "alarms/{id}", data: {n: "even
 `))
 	d.send("e", obj{"n": 7.0})
 	got, _ := json.Marshal(d.out.Actions)
-	want := `[{"type":"publish","id":"publish-1","name":"alarms/{id}","data":{"n":7},"retain":true},{"type":"notify","id":"notify-2","name":"duty","data":{"n":1}},` +
-		`{"type":"notify","id":"notify-3","name":"duty"},{"type":"desire","id":"desire-4","data":{"interval":14,"old":null}}]`
+	want := `[{"type":"publish","id":"publish-1","name":"alarms/{id}","data":{"n":7},"retain":true},{"type":"notify","id":"notify-2","name":"duty","data":{"n":1},"at":"2026-11-23T12:00:00Z"},` +
+		`{"type":"notify","id":"notify-3","name":"duty","at":"2026-11-23T12:00:00Z"},{"type":"desire","id":"desire-4","data":{"interval":14,"old":null}}]`
 	if string(got) != want {
 		t.Fatalf("actions %s", got)
 	}

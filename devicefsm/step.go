@@ -79,6 +79,11 @@ type Action struct {
 	// Within is how long the device may take to report the desired properties; 0
 	// means no limit.
 	Within time.Duration `json:"within,omitempty"`
+	// At is when a notification was decided, and Arrived when that was on the service's
+	// clock, as those of a Transition: zero of all other actions, and Arrived also where
+	// it is the same.
+	At      time.Time `json:"at,omitzero"`
+	Arrived time.Time `json:"arrived,omitzero"`
 }
 
 // Transition is a change of the active states, for points and for reading.

@@ -75,6 +75,7 @@ func TestDocs(t *testing.T) {
 			if next.text != next.replacement && !*update {
 				t.Errorf("line %d: got:\n%s", next.line, next.replacement)
 			}
+		case "json notification": // a test of workflows/device compares it with what is sent
 		case "script", "text", "json in", "json out":
 		default:
 			t.Errorf("line %d: nothing runs a block of %q", b.line, b.info)

@@ -47,6 +47,11 @@ type Invocation struct {
 	// ID is the same for every attempt of this invocation.
 	ID    string         `json:"id"`
 	Input map[string]any `json:"input,omitempty"`
+	// At is when a notification was decided, and Arrived when that was on the service's
+	// clock, if it is another time; zero of anything else, and of runs of an earlier
+	// release.
+	At      time.Time `json:"at,omitzero"`
+	Arrived time.Time `json:"arrived,omitzero"`
 }
 
 // invocation is an activity that runs.
@@ -70,9 +75,11 @@ func (d *run) start(ctx workflow.Context, a devicefsm.Action) {
 		carryOut = asActivity // notify, and what a model asks of a newer worker
 	}
 	ctx, cancel := workflow.WithCancel(ctx)
-	future := carryOut(ctx, name, Invocation{
-		Device: d.state.Device, Model: d.state.Model, ID: d.effectID(a.ID), Input: input,
-	})
+	in := Invocation{Device: d.state.Device, Model: d.state.Model, ID: d.effectID(a.ID), Input: input}
+	if d.follows(rulesCorners) {
+		in.At, in.Arrived = a.At, a.Arrived
+	}
+	future := carryOut(ctx, name, in)
 	d.running = append(d.running, &invocation{id: a.ID, name: name, silent: a.Type != devicefsm.ActionInvoke, future: future, cancel: cancel})
 }
 

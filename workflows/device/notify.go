@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 
 	"devicetwin/device"
@@ -22,8 +23,15 @@ type notification struct {
 	Device device.ID `json:"device"`
 	Model  string    `json:"model"`
 	To     string    `json:"to"`
-	At     time.Time `json:"at"` // of this attempt
-	Data   any       `json:"data,omitempty"`
+	// At is when what is notified of happened, and Arrived when that was on the service's
+	// clock, as those of a transition. There is no At if the workflow's run began under an
+	// earlier release.
+	At      time.Time `json:"at,omitzero"`
+	Arrived time.Time `json:"arrived,omitzero"`
+	// AttemptedAt is the time of this attempt, and Attempt its number, from 1.
+	AttemptedAt time.Time `json:"attempted_at"`
+	Attempt     int32     `json:"attempt,omitempty"`
+	Data        any       `json:"data,omitempty"`
 }
 
 var webhooks = &http.Client{Timeout: 10 * time.Second}
@@ -37,7 +45,12 @@ func (a *Activities) Notify(ctx context.Context, in Invocation) error {
 		return temporal.NewNonRetryableApplicationError(
 			fmt.Sprintf("notify %s: no receiver of that name in the worker's configuration", to), "receiver", nil)
 	}
-	n := notification{ID: in.ID, Device: in.Device, To: to, At: time.Now().UTC(), Data: in.Input["data"]}
+	n := notification{
+		ID: in.ID, Device: in.Device, To: to, At: in.At, Arrived: in.Arrived, AttemptedAt: time.Now().UTC(), Data: in.Input["data"],
+	}
+	if activity.IsActivity(ctx) {
+		n.Attempt = activity.GetInfo(ctx).Attempt
+	}
 	if model, ok := a.Models.ByHash(in.Model); ok {
 		n.Model = model.Name()
 	}

@@ -68,7 +68,7 @@ type Device struct {
 type Fault struct {
 	At     time.Time          `json:"at" doc:"When the service received it; with a count, when it received the last one."`
 	Topic  string             `json:"topic,omitempty" doc:"Topic below the device's own, such as telemetry or commands/reboot/ack; absent if no message caused it."`
-	Reason device.FaultReason `json:"reason" enum:"expression,action,unknown_status,unknown_ack,unknown_command,late_ack,time,not_text,unknown_model,unknown_event,too_late,restarted,point,too_many_fields,refused" doc:"Reason, as in the metrics devicetwin_bridge_faults_total and devicetwin_worker_faults_total."`
+	Reason device.FaultReason `json:"reason" enum:"expression,action,unknown_status,unknown_ack,unknown_command,late_ack,time,not_text,unknown_model,model_kept,unknown_event,too_late,restarted,point,too_many_fields,refused" doc:"Reason, as in the metrics devicetwin_bridge_faults_total and devicetwin_worker_faults_total."`
 	Detail string             `json:"detail,omitempty" doc:"What was expected and what was found, for people. Long ones are truncated."`
 	Value  string             `json:"value,omitempty" doc:"What was sent, or its beginning."`
 	Count  uint64             `json:"count,omitempty" doc:"How often the same came in a row, if more than once."`

@@ -74,6 +74,8 @@ func (c Config) Validate() error {
 	f.Add(c.Config.Validate())
 	f.Check(c.Partition.Of <= 1 || !slices.ContainsFunc(c.Subscribe, mqtt.Shared),
 		"partition %v of a shared subscription: nobody would get the rest of what the broker delivers here; choose one of the two", c.Partition)
+	f.Check(!c.RetainedBirths || !slices.ContainsFunc(c.Subscribe, mqtt.Shared),
+		"retained births with a shared subscription: brokers send no retained messages for one")
 	f.Check(c.WindowBytes >= c.Wire.MaxPayload, "window of %d bytes: expected at least the largest payload, %d", c.WindowBytes, c.Wire.MaxPayload)
 	f.Positive("dead letter timeout", c.DeadLetterTimeout)
 	f.Positive("drain timeout", c.DrainTimeout)

@@ -42,14 +42,14 @@ func (s *session) Dial(ctx context.Context) mqtt.Conn {
 func (s *session) receive(ctx context.Context, lane *ingest.Lane, m mqtt.Message) {
 	var received []wire.Received
 	// A retained message is the broker's copy of an old one, sent because of the
-	// subscription: nothing that happens now.
+	// subscription: nothing that happens now. At most, it names the device's model.
 	err := wire.ErrNotInput
-	if !m.Retained {
+	if !m.Retained || s.cfg.RetainedBirths {
 		received, err = s.dialect.Decode(m.Topic, m.Payload, m.Dup, m.At)
 	}
 	// What was not taken is delivered again.
 	_ = lane.Deliver(ctx, ingest.Arrival{
-		Origin: m.Topic, Payload: m.Payload, At: m.At, Number: uint64(m.PacketID), Again: m.Dup, Ack: m.Ack,
+		Origin: m.Topic, Payload: m.Payload, At: m.At, Number: uint64(m.PacketID), Again: m.Dup, Retained: m.Retained, Ack: m.Ack,
 	}, received, err)
 }
 

@@ -75,6 +75,7 @@ const (
 	FaultTime           FaultReason = "time"            // a ts that cannot be read, or not believed
 	FaultNotText        FaultReason = "not_text"        // firmware or site that is not a string
 	FaultUnknownModel   FaultReason = "unknown_model"   // a birth names a model that is not loaded
+	FaultModelKept      FaultReason = "model_kept"      // a birth names another model than the workflow runs, which keeps its own
 	FaultUnknownEvent   FaultReason = "unknown_event"   // an event that no model knows
 	FaultTooLate        FaultReason = "too_late"        // older than all that is known, and not applied for that
 	FaultRestarted      FaultReason = "restarted"       // the device began to number from the start again
@@ -87,7 +88,7 @@ const (
 func FaultReasons() []FaultReason {
 	return []FaultReason{
 		FaultExpression, FaultAction, FaultUnknownStatus, FaultUnknownAck, FaultUnknownCommand, FaultLateAck, FaultTime, FaultNotText,
-		FaultUnknownModel, FaultUnknownEvent, FaultTooLate, FaultRestarted, FaultPoint, FaultTooManyFields, FaultRefused,
+		FaultUnknownModel, FaultModelKept, FaultUnknownEvent, FaultTooLate, FaultRestarted, FaultPoint, FaultTooManyFields, FaultRefused,
 	}
 }
 

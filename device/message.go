@@ -71,6 +71,11 @@ type Message struct {
 	// is that of a source that knows no words: see Says.
 	Connection string `json:"conn,omitempty"`
 
+	// Model is the hash of the model that the device has named since the last message, as
+	// its source knows it: by this message, or by an earlier one that was not sent on. A
+	// workflow that was started without one takes it over.
+	Model string `json:"model,omitempty"`
+
 	// Epoch and Seq are the device's own numbering: Epoch rises when the device
 	// starts numbering again, Seq rises by one for each message, from 1. Seq 0
 	// means that the device does not number its messages.
@@ -181,6 +186,9 @@ type Delivery struct {
 	Batch Batch
 	// Start starts a twin if there is none; otherwise that is ErrNoTwin.
 	Start bool
+	// Provisional says that the model is that of devices that have not named one: a twin
+	// that is started with it takes over the one that the device names later.
+	Provisional bool
 }
 
 // Says is what the message says of the device's connection: Online, Offline,

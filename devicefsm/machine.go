@@ -12,10 +12,34 @@ import (
 // Start enters the initial states at a time of the service's clock. The device counts
 // as seen then; what time it is on its own clock its first messages say.
 func (m *Model) Start(at time.Time) (*Snapshot, Outcome) {
-	r := &run{m: m, at: clampMillis(at)}
+	return m.start(&Snapshot{clock: noTime, service: noTime, shown: noTime}, at)
+}
+
+// StartAfter starts the chart of a device that ran another model until now. Clocks and
+// the numbers of actions go on from there; all else begins as in Start. The outcome begins
+// with the cancellations of the activities that ran.
+func (m *Model) StartAfter(other *Model, before *Snapshot, at time.Time) (*Snapshot, Outcome) {
+	bound, err := other.bind(before)
+	if err != nil {
+		s, out := m.Start(at)
+		out.Faults = append([]string{err.Error()}, out.Faults...)
+		return s, out
+	}
+	var cancelled []Action
+	for _, inv := range bound.invocations {
+		cancelled = append(cancelled, Action{Type: ActionCancel, ID: inv.id})
+	}
+	s, out := m.start(bound, at)
+	out.Actions = append(cancelled, out.Actions...)
+	return s, out
+}
+
+// start is Start, with clocks and numbers that go on from before.
+func (m *Model) start(before *Snapshot, at time.Time) (*Snapshot, Outcome) {
+	r := &run{m: m, at: max(clampMillis(at), before.service)}
 	r.scope.edition = m.edition
 	r.s = Snapshot{
-		model: m, clock: noTime, service: r.at, shown: noTime, context: maps.Clone(m.context),
+		model: m, clock: before.clock, service: r.at, shown: before.shown, counter: before.counter, context: maps.Clone(m.context),
 		active: newStateSet(len(m.states)), patterns: make([]pattern.State, len(m.patterns)),
 	}
 	if m.silentAfter > 0 {

@@ -61,7 +61,7 @@ func defaultBridge(b bridge.Config) BridgeConfig {
 		SettledFor: b.SettledFor, DeletedEvery: 10 * time.Second, FaultInterval: b.FaultInterval, StuckAfter: b.StuckAfter, Linger: b.LingerMax,
 		ClockAhead: b.Wire.MaxClockAhead, ClockBehind: b.Wire.MaxClockBehind,
 		OnlineWords: b.Wire.StatusWords.Online, OfflineWords: b.Wire.StatusWords.Offline,
-		ModelRule: b.ModelRules, ModelFromBirth: b.ModelFromBirth, StartOn: startOn, Naive: b.Naive,
+		ModelRule: b.ModelRules, ModelFromBirth: b.ModelFromBirth, RetainedBirths: b.RetainedBirths, StartOn: startOn, Naive: b.Naive,
 	}
 }
 

@@ -63,7 +63,8 @@ type BridgeConfig struct {
 
 	Partition      ingest.Partition `help:"This bridge's share of the devices, by a hash of their ids; every share needs a bridge with its own name." placeholder:"1/3"`
 	ModelRule      []string         `help:"Model for the devices whose ids match a pattern, by name or hash; must be in --model or --models. The first match wins." placeholder:"PATTERN=MODEL"`
-	ModelFromBirth bool             `help:"Devices without a rule name their model in a message on their status topic, under the key model; until then all their messages are signalled."`
+	ModelFromBirth bool             `help:"Devices without a rule name their model in a message on their status topic, under the key model; until then all their messages are signalled, and a workflow runs the default model."`
+	RetainedBirths bool             `help:"With --bridge-model-from-birth: read models from retained messages on status topics too, which the broker sends at each connection."`
 	StartOn        string           `help:"Message that starts a device's workflow: the first that is relevant to the model, or any (${enum})." enum:"relevant,any" default:"${from_config}"`
 
 	Naive bool `help:"For comparison only: signal every message on its own, relevant or not, one at a time."`
@@ -89,6 +90,7 @@ func (b BridgeConfig) config(m MQTTConfig) bridge.Config {
 	cfg.FaultInterval = b.FaultInterval
 	cfg.Partition, cfg.Naive, cfg.SettledFor = b.Partition, b.Naive, b.SettledFor
 	cfg.ModelRules, cfg.ModelFromBirth, cfg.StartOnAny = b.ModelRule, b.ModelFromBirth, b.StartOn == startOnAny
+	cfg.RetainedBirths = b.RetainedBirths
 	return cfg
 }
 

@@ -35,6 +35,9 @@ type Config struct {
 	// everything of them is signalled.
 	ModelRules     []string
 	ModelFromBirth bool
+	// RetainedBirths takes models from retained messages on status topics too, which the
+	// broker sends when the bridge subscribes.
+	RetainedBirths bool
 	// StartOnAny starts a device's workflow with the first message of any kind,
 	// not with the first that matters to its model.
 	StartOnAny bool
@@ -121,6 +124,7 @@ func (c Config) Validate() error {
 		_, _, err := cutModelRule(rule)
 		f.Add(err)
 	}
+	f.Check(!c.RetainedBirths || c.ModelFromBirth, "models from retained births: expected models from births too")
 	f.Between("window", c.Window, 1, maxWindow)
 	f.Between("bytes in the window", c.WindowBytes, 1, 1<<40)
 	f.Between("messages in a batch", c.BatchMessages, 1, 10_000)

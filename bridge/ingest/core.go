@@ -283,6 +283,13 @@ func (c *core) letGo(e *entry) {
 
 // interpret queues what has to be delivered of an arrival.
 func (c *core) interpret(e *entry, received []wire.Received, err error, now time.Time) {
+	if e.Retained {
+		c.counts.Ignored.Add(1)
+		for i := range received {
+			c.learnRetained(&received[i])
+		}
+		return
+	}
 	if err != nil {
 		refused := (*wire.Refused)(nil)
 		switch {

@@ -18,6 +18,7 @@ type Counts struct {
 	Messages, Gaps, Relevant                   *atomic.Uint64
 	Events, Deliveries, DeliveryFailures       *atomic.Uint64
 	TooLate, UnknownModels, Rejected           *atomic.Uint64
+	RetainedModels                             *atomic.Uint64
 	Outage                                     *atomic.Bool
 	Window, Held, HeldBytes, Oldest            *atomic.Int64
 	InFlight, Limit, Linger                    *atomic.Int64
@@ -59,9 +60,10 @@ func NewCounts(s *figures.Set) *Counts {
 		Faults:              figures.Counters(s, "faults_total", "reason", device.FaultReasons(), "Messages, or parts of them, without effect or with another one than was meant, by reason.", field("faults")),
 		FaultReportsDropped: s.Counter("fault_reports_dropped_total", "Reports of faults that were dropped because the device has no workflow, or too many came at once."),
 
-		TooLate:       s.Counter("too_late_total", "Messages not signalled because they are older than everything that this bridge knows of their device: another bridge may have left them out."),
-		UnknownModels: s.Counter("unknown_models_total", "Birth messages that name a model that this bridge does not have."),
-		Rejected:      s.Counter("requests_rejected_total", "Shadow requests that the bridge itself rejected: no workflow, too many, too large."),
+		TooLate:        s.Counter("too_late_total", "Messages not signalled because they are older than everything that this bridge knows of their device: another bridge may have left them out."),
+		UnknownModels:  s.Counter("unknown_models_total", "Birth messages that name a model that this bridge does not have."),
+		RetainedModels: s.Counter("retained_models_total", "Devices whose model was read from a retained birth message."),
+		Rejected:       s.Counter("requests_rejected_total", "Shadow requests that the bridge itself rejected: no workflow, too many, too large."),
 
 		Window:    s.Gauge("window_messages", "MQTT messages not yet acknowledged on this connection.", field("window_messages")),
 		Oldest:    s.Age("oldest_unacknowledged_seconds", "Age of the oldest MQTT message that is not acknowledged.", field("oldest_unacknowledged_seconds")),

@@ -18,6 +18,7 @@ type deviceState struct {
 	quarantined bool // see heldUpBy
 	offline     bool // its workflow was sent an offline status, and nothing alive since
 	models      *modelSet
+	unsaid      bool // its workflow was not sent the model that it named
 	filter      filterState
 	batches     uint32    // made of its messages so far
 	run         uint64    // see instance.go

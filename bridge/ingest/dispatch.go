@@ -92,7 +92,7 @@ func (c *core) dispatch(now time.Time) {
 		d.delivered = now
 		c.out.deliveries = append(c.out.deliveries, device.Delivery{
 			ID:    d.id,
-			Model: c.startsWith(d),
+			Model: c.startsWith(d), Provisional: d.models == c.models.unnamed && d.models != nil,
 			Batch: device.Batch{ID: d.work.id, Messages: d.work.messages()},
 			Start: !d.work.passive() && !d.work.probe && c.modelOf(d).start.Hash() != "",
 		})
@@ -246,6 +246,7 @@ func (c *core) reject(d *deviceState, it item, why *wire.Refused) {
 		c.rejectRequest(it.entry, d.id, it.message, 500)
 		return
 	}
+	d.unsaid = d.unsaid || it.message.Model != ""
 	c.refuse(it.entry, why)
 }
 

@@ -160,12 +160,14 @@ func (c *core) take(d *deviceState, received []wire.Received, e *entry, now time
 		// device's next number that is taken reports the gap to the model.
 		if refused := c.overQuota(d, relevant, e.lane.stream.absent, now); refused != nil {
 			c.refuse(e, refused)
+			d.missed(received)
 			c.hearBeyondQuota(d, received, e, now)
 			c.reportRefused(d, received[0].Message.Topic(), e.Payload, e.At, refused)
 			return
 		}
 	}
 	if d.quarantined {
+		d.missed(received)
 		return
 	}
 	d.filter = *state
@@ -221,6 +223,7 @@ func (c *core) admit(d *deviceState, m device.Message, next decision, e *entry, 
 	switch {
 	case next.deliver:
 		m.LeftOut, m.Restart = d.takeLeftOut()
+		m.Model = d.takeModel(m.Model)
 		c.queueFaults(d, now)
 		c.enqueue(d, m, e, now)
 		if alive {

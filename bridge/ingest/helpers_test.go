@@ -47,10 +47,11 @@ func (m testModel) Liveness() (time.Duration, time.Duration) { return m.silentAf
 
 // sentSignal is one attempt that the core started.
 type sentSignal struct {
-	device   string
-	model    string
-	batch    device.Batch
-	existing bool
+	device      string
+	model       string
+	batch       device.Batch
+	existing    bool
+	provisional bool
 }
 
 // ids are the "id" values of a batch's messages, or their names.
@@ -79,7 +80,7 @@ type recorder struct {
 
 func (r *recorder) take(c *core) {
 	for _, d := range c.out.deliveries {
-		r.signals = append(r.signals, sentSignal{string(d.ID), d.Model, d.Batch, !d.Start})
+		r.signals = append(r.signals, sentSignal{string(d.ID), d.Model, d.Batch, !d.Start, d.Provisional})
 	}
 	for _, p := range c.out.points {
 		if r.silent {

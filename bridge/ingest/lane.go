@@ -19,8 +19,11 @@ type Arrival struct {
 	// Number identifies the message among those of its lane that are not
 	// acknowledged; 0 does not.
 	Number uint64
-	Again  bool   // it may have been delivered before
-	Ack    func() // acknowledges it to the source; nil: nothing has to be
+	Again  bool // it may have been delivered before
+	// Retained is the source's copy of an earlier message. Only the model that it names is
+	// taken over.
+	Retained bool
+	Ack      func() // acknowledges it to the source; nil: nothing has to be
 }
 
 // arrived is an arrival with what was read in it, until the core takes it.

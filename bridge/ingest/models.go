@@ -1,17 +1,18 @@
 package ingest
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"devicetwin/device"
 	"devicetwin/devicefsm"
+	"devicetwin/wire"
 )
 
 // Model is what is asked of a model; *devicefsm.Model has it.
@@ -201,21 +202,53 @@ func (a *assignment) of(id device.ID) *modelSet {
 // is news. A rule is stronger. One that this bridge does not have leaves the
 // device unknown: everything is delivered, and the message has a fault.
 func (c *core) learn(d *deviceState, m *device.Message) bool {
-	name, ok := m.Data["model"].(string)
-	if c.models.unnamed == nil || m.Channel != device.ChannelStatus || !ok || c.models.of(d.id) != c.models.unnamed {
+	named := m.Data["model"]
+	if c.models.unnamed == nil || m.Channel != device.ChannelStatus || named == nil || c.models.of(d.id) != c.models.unnamed {
 		return false
 	}
+	name, _ := named.(string)
 	set := c.models.named[name]
-	if set == nil {
+	if set != nil {
+		m.Model = set.start.Hash()
+	} else {
 		c.counts.UnknownModels.Add(1)
-		m.Faults = append(m.Faults, device.Fault{
-			Reason: device.FaultUnknownModel,
-			Detail: fmt.Sprintf("model %q is not loaded; there is %s", name, strings.Join(slices.Sorted(maps.Keys(c.models.named)), ", ")),
-			Value:  strconv.Quote(name),
-		}.Clipped())
+		m.Faults = append(m.Faults, c.models.unknown(named))
 		set = c.models.unnamed
 	}
 	before := d.models
-	d.models = set
+	d.models, d.unsaid = set, false
 	return set != before
+}
+
+// unknown is the fault of a birth message that names a model that is not loaded.
+func (a *assignment) unknown(named any) device.Fault {
+	value, _ := json.Marshal(named) // it was JSON
+	return device.Fault{
+		Reason: device.FaultUnknownModel,
+		Detail: fmt.Sprintf("model %s is not loaded; there is %s", value, strings.Join(slices.Sorted(maps.Keys(a.named)), ", ")),
+		Value:  string(value),
+	}.Clipped()
+}
+
+// learnRetained takes over the model that a retained birth message names: the broker's copy
+// of the last one, which says nothing of now. What the device has named since this
+// process began is newer.
+func (c *core) learnRetained(r *wire.Received) {
+	m := &r.Message
+	if c.models.unnamed == nil || m.Channel != device.ChannelStatus || !c.cfg.Partition.Owns(r.ID.Name()) {
+		return
+	}
+	d := c.device(r.ID)
+	if d.models != c.models.unnamed {
+		return
+	}
+	if c.learn(d, m) {
+		c.counts.RetainedModels.Add(1)
+		d.filter.forget()
+		d.unsaid = true
+	}
+	for _, f := range m.Faults {
+		f.At, f.Topic = m.Time, m.Topic()
+		c.report(d, f)
+	}
 }

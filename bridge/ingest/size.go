@@ -11,7 +11,14 @@ const envelopeSize = 200
 // messageSize is an upper bound of the length of a message in JSON, cheaper
 // than writing it.
 func messageSize(m device.Message) int {
-	return envelopeSize + len(m.Name) + len(m.Digest) + jsonsize.Value(m.Data) + leftOutSize(m.LeftOut) + restartSize(m.Restart) + requestSize(m.Twin) + faultsSize(m.Faults)
+	return envelopeSize + modelSize(m.Model) + len(m.Name) + len(m.Digest) + jsonsize.Value(m.Data) + leftOutSize(m.LeftOut) + restartSize(m.Restart) + requestSize(m.Twin) + faultsSize(m.Faults)
+}
+
+func modelSize(hash string) int {
+	if hash == "" {
+		return 0
+	}
+	return 15 + len(hash)
 }
 
 // requestSize counts base64 for the payload.

@@ -55,7 +55,7 @@ func (c *Client) Deliver(ctx context.Context, d device.Delivery) (run string, er
 		}
 		var taken temporalclient.WorkflowRun
 		taken, err = c.temporal.SignalWithStartWorkflow(ctx, deviceworkflow.WorkflowID(d.ID), deviceworkflow.SignalEvents, d.Batch,
-			temporalclient.StartWorkflowOptions{TaskQueue: c.taskQueue}, deviceworkflow.WorkflowType, deviceworkflow.Input{Device: d.ID, Model: model})
+			temporalclient.StartWorkflowOptions{TaskQueue: c.taskQueue}, deviceworkflow.WorkflowType, deviceworkflow.Input{Device: d.ID, Model: model, Provisional: d.Provisional})
 		if err == nil {
 			run = taken.GetRunID()
 		}

@@ -14,6 +14,7 @@ import (
 // query handlers read it between its steps, and update handlers leave what they
 // are asked in updates.
 type run struct {
+	models   Models
 	model    *devicefsm.Model
 	state    *State
 	settings runSettings
@@ -89,6 +90,7 @@ func (d *run) take(m device.Message) {
 	if d.takeFaults(m) {
 		return
 	}
+	d.hearModel(m)
 	d.data = m.Data
 	d.reportAt(m.Time, device.FaultExpression, d.model.WhenFaults(m))
 	for _, f := range d.model.WordFaults(m) {

@@ -21,7 +21,9 @@ type Input struct {
 	Device device.ID `json:"device"`
 	// Model is the hash of the model that the device starts with.
 	Model string `json:"model"`
-	State *State `json:"state,omitempty"`
+	// Provisional is State.Provisional of a first run.
+	Provisional bool   `json:"provisional,omitempty"`
+	State       *State `json:"state,omitempty"`
 }
 
 // decodeInput reads an Input. It looks at the version of the state first: a newer
@@ -61,6 +63,9 @@ type State struct {
 	Device  device.ID `json:"device"`
 	// Model is the hash of the model that runs.
 	Model string `json:"model"`
+	// Provisional says that the device had not named a model when its workflow was started:
+	// it runs the default one until it does.
+	Provisional bool `json:"provisional,omitempty"`
 	// Instance distinguishes this life of the device's workflow from earlier ones,
 	// whose counters began at zero too; it is part of every command id.
 	Instance string              `json:"instance"`

@@ -104,11 +104,11 @@ func (w *Workflow) begin(ctx workflow.Context, raw json.RawMessage) (*run, error
 		panic(err.Error())
 	}
 	d := &run{
-		state: in.State, inbox: workflow.GetSignalChannel(ctx, SignalEvents),
+		models: w.Models, state: in.State, inbox: workflow.GetSignalChannel(ctx, SignalEvents),
 		counts: w.Counts, replaying: func() bool { return workflow.IsReplaying(ctx) },
 	}
 	if d.state == nil {
-		d.state = &State{Version: stateVersion, Device: in.Device, Model: in.Model, Instance: instance(ctx)}
+		d.state = &State{Version: stateVersion, Device: in.Device, Model: in.Model, Provisional: in.Provisional, Instance: instance(ctx)}
 	}
 	model, ok := w.Models.ByHash(d.state.Model)
 	if !ok {

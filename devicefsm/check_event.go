@@ -115,27 +115,30 @@ func (c *checker) patterns() {
 			fields["while"].Faultf("pattern %q never matches: state %q is never entered", p.name, p.while.path)
 		}
 		strict := fields["contiguity"].Exists() && contiguities[fields["contiguity"].String()] == pattern.Strict
-		c.forbidden(p, fields["sequence"].List(), strict)
-		if steps := sequenceOf(p, fields["sequence"].List()); steps != nil {
-			c.ineffectiveAbsences(p, steps)
+		for i, items := range c.sequences[p] {
+			c.forbidden(p, items, strict)
+			c.keptConditions(p, items)
+			steps := sequenceOf(items)
 			c.greedyBefore(p, steps)
+			if i == len(c.sequences[p])-1 { // the pattern's own
+				c.ineffectiveAbsences(p, steps)
+			}
 		}
-		c.keptConditions(p, fields["sequence"].List())
 	}
 	c.keptInChart()
 }
 
 // forbidden finds a step that the one before it forbids.
-func (c *checker) forbidden(p *patternRule, steps []source.Node, strict bool) {
-	for i := 1; i < len(steps) && i < len(p.steps); i++ {
-		not, step := p.steps[i-1], p.steps[i]
-		if !steps[i-1].IsMap() || not.where != nil {
+func (c *checker) forbidden(p *patternRule, items []sequenceItem, strict bool) {
+	for i := 1; i < len(items); i++ {
+		not, step := items[i-1].step, items[i].step
+		if not == nil || step == nil || !items[i-1].node.IsMap() || not.where != nil {
 			continue
 		}
-		before := steps[i-1].Fields(stepKeys...)
+		before := items[i-1].node.Fields(stepKeys...)
 		mode := strict
-		if steps[i].IsMap() {
-			own := steps[i].Fields(stepKeys...)
+		if items[i].node.IsMap() {
+			own := items[i].node.Fields(stepKeys...)
 			if own["notNext"].Exists() || own["notFollowedBy"].Exists() || own["optional"].Exists() || own["times"].IsMap() {
 				continue
 			}
@@ -145,7 +148,7 @@ func (c *checker) forbidden(p *patternRule, steps []source.Node, strict bool) {
 		}
 		always := before["notFollowedBy"].Exists() || before["notNext"].Exists() && mode
 		if always && (not.event == step.event || not.event.wild && !step.event.wild && not.event.matches(step.event.name)) {
-			steps[i].Faultf("pattern %q never matches: the step before forbids this event", p.name)
+			items[i].node.Faultf("pattern %q never matches: the step before forbids this event", p.name)
 		}
 	}
 }

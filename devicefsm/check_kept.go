@@ -44,10 +44,17 @@ func events(n int) string {
 
 // keptConditions finds conditions on the number of matched events that the bounds of
 // their pattern decide.
-func (c *checker) keptConditions(p *patternRule, steps []source.Node) {
-	for i := range p.steps {
-		if where := p.steps[i].where; where != nil && i < len(steps) && steps[i].IsMap() {
-			c.keptIn(steps[i].Fields(stepKeys...)["where"], where, p.keptOf)
+func (c *checker) keptConditions(p *patternRule, items []sequenceItem) {
+	for _, item := range items {
+		if !item.node.IsMap() {
+			continue
+		}
+		fields := item.node.Fields(stepKeys...)
+		if item.step != nil && item.step.where != nil {
+			c.keptIn(fields["where"], item.step.where, p.keptOf)
+		}
+		if item.until != nil && item.until.where != nil {
+			c.keptIn(fields["until"].Fields("event", "where", "description")["where"], item.until.where, p.keptOf)
 		}
 	}
 }
@@ -73,7 +80,7 @@ func (c *checker) keptInChart() {
 
 // keptOf is nil for what is not a step that takes events.
 func (p *patternRule) keptOf(step string) *keptOf {
-	i := slices.IndexFunc(p.steps, func(s patternStep) bool { return s.name == step })
+	i := slices.IndexFunc(p.steps, func(s *patternStep) bool { return s.name == step })
 	if i < 0 || p.steps[i].takes == 0 {
 		return nil
 	}

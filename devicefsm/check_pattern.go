@@ -9,22 +9,19 @@ type sequenceStep struct {
 	negated, optional, greedy bool
 }
 
-// sequenceOf is the steps of a pattern with their words, or nil where a step of the file
-// is not one of the pattern.
-func sequenceOf(p *patternRule, nodes []source.Node) []sequenceStep {
-	if len(nodes) != len(p.steps) {
-		return nil
-	}
-	list := make([]sequenceStep, len(nodes))
-	for i, n := range nodes {
-		list[i] = sequenceStep{patternStep: &p.steps[i], node: n}
+// sequenceOf is the steps of a sequence with their words.
+func sequenceOf(items []sequenceItem) []sequenceStep {
+	list := make([]sequenceStep, len(items))
+	for i, item := range items {
+		n := item.node
+		list[i] = sequenceStep{patternStep: item.step, node: n}
 		if !n.IsMap() {
 			continue
 		}
 		own := n.Fields(stepKeys...)
 		flag := func(key string) bool { return own[key].Exists() && own[key].Bool() }
 		list[i].negated = own["notNext"].Exists() || own["notFollowedBy"].Exists()
-		list[i].greedy = flag("greedy")
+		list[i].greedy = flag("greedy") && item.until == nil // until frees what comes after it
 		list[i].optional = flag("optional") || own["times"].IsMap() && leastTimes(own["times"]) == 0
 	}
 	return list
@@ -56,7 +53,7 @@ func (c *checker) ineffectiveAbsences(p *patternRule, steps []sequenceStep) {
 // greedyBefore finds steps that a greedy step before leaves no event for.
 func (c *checker) greedyBefore(p *patternRule, steps []sequenceStep) {
 	for j, s := range steps {
-		if s.negated || s.optional {
+		if s.negated || s.optional || s.patternStep == nil {
 			continue
 		}
 		for i := j - 1; i >= 0; i-- {

@@ -75,7 +75,7 @@ func (m *Model) Names(event string) bool {
 			return slices.ContainsFunc(s.on, func(t *transition) bool { return exact(t.event) })
 		}) ||
 		slices.ContainsFunc(m.patterns, func(p *patternRule) bool {
-			return slices.ContainsFunc(p.steps, func(s patternStep) bool { return exact(s.event) })
+			return slices.ContainsFunc(p.steps, func(s *patternStep) bool { return exact(s.event) })
 		})
 }
 

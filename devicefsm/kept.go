@@ -108,7 +108,7 @@ func (r *run) notCounted(p *patternRule, steps []string) {
 		return
 	}
 	for i := range p.steps {
-		s := &p.steps[i]
+		s := p.steps[i]
 		if slices.Contains(steps, s.name) && (s.reads.whole || s.reads.last >= p.maxKept) {
 			r.unkept = append(r.unkept, fmt.Sprintf("step %q of pattern %q: the event before this one (at most %d events: see max_kept)", clip(s.name), p.name, p.maxKept))
 		}
@@ -150,7 +150,7 @@ func (l *loader) keepRead(p *patternRule) {
 		all.addExpr(ref.expr)
 	}
 	for i := range p.steps {
-		s := &p.steps[i]
+		s := p.steps[i]
 		s.reads = all.kept(s.name)
 		s.named = slices.Sorted(maps.Keys(s.reads.event.of))
 	}

@@ -31,6 +31,8 @@ type loader struct {
 	ids    map[string]*state
 	exprs  map[exprKey]*compiled
 	refs   []exprRef
+	// sequences are those of each pattern, its own after those of its groups.
+	sequences map[*patternRule][][]sequenceItem
 	// raised are the event names that the chart itself raises, or takes.
 	raised map[string]bool
 	taken  map[string]bool
@@ -85,7 +87,7 @@ func newLoader(file string, src []byte) *loader {
 	return &loader{
 		f: source.Parse(file, src), m: &Model{edition: EditionNow, byPath: map[string]*state{}, events: map[string]bool{}},
 		places: map[*transition]source.Node{}, ids: map[string]*state{}, exprs: map[exprKey]*compiled{},
-		raised: map[string]bool{}, taken: map[string]bool{},
+		raised: map[string]bool{}, taken: map[string]bool{}, sequences: map[*patternRule][][]sequenceItem{},
 	}
 }
 

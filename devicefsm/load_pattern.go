@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -20,7 +19,7 @@ var (
 	}
 	stepKeys = []string{
 		"event", "where", "name", "times", "oneOrMore", "optional", "consecutive", "combinations", "greedy",
-		"contiguity", "gap", "notNext", "notFollowedBy", "description",
+		"contiguity", "gap", "notNext", "notFollowedBy", "group", "until", "description",
 	}
 	contiguities = map[string]pattern.Contiguity{"strict": pattern.Strict, "relaxed": pattern.Relaxed, "any": pattern.RelaxedAny}
 	skips        = map[string]pattern.Skip{
@@ -97,7 +96,7 @@ func (l *loader) pattern(e source.Entry, known []string) *patternRule {
 	}
 	m, err := pattern.Compile(spec)
 	if err != nil {
-		l.patternErrors(n, spec, fields["sequence"].List(), err)
+		l.patternErrors(n, p, err)
 	}
 	p.matcher = m
 	return p
@@ -105,16 +104,18 @@ func (l *loader) pattern(e source.Entry, known []string) *patternRule {
 
 // patternErrors places each fault that the compiler of the pattern found, at
 // the step that it names.
-func (l *loader) patternErrors(n source.Node, spec pattern.Spec, sequence []source.Node, err error) {
+func (l *loader) patternErrors(n source.Node, p *patternRule, err error) {
 	faults := []error{err}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		faults = joined.Unwrap()
 	}
 	for _, fault := range faults {
 		at := n
-		for i, step := range spec.Steps {
-			if strings.Contains(fault.Error(), fmt.Sprintf("step %q:", step.Name)) {
-				at = sequence[i]
+		for _, sequence := range l.sequences[p] {
+			for _, item := range sequence {
+				if strings.Contains(fault.Error(), fmt.Sprintf("step %q:", item.name)) {
+					at = item.node
+				}
 			}
 		}
 		at.Faultf("%v", fault)
@@ -138,40 +139,6 @@ func (l *loader) skip(spec *pattern.Spec, n source.Node) {
 	spec.Skip = skips[l.oneOf(n, "past_last_event", "none", "to_next")]
 }
 
-func (l *loader) sequence(p *patternRule, spec *pattern.Spec, n source.Node, known []string) {
-	list := n.List()
-	if n.IsList() && len(list) == 0 {
-		n.Faultf("the sequence has no steps")
-	}
-	if len(list) > pattern.MaxSteps {
-		n.Faultf("more than %d steps", pattern.MaxSteps)
-		return
-	}
-	p.steps = make([]patternStep, len(list)) // the matcher keeps pointers to them
-	names := map[string]bool{}
-	for i, at := range list {
-		s := l.step(&p.steps[i], at, known)
-		if names[s.Name] && !hasKey(at, "name") {
-			s.Name += "_" + strconv.Itoa(i+1)
-		}
-		if names[s.Name] {
-			at.Faultf("duplicate step name %q", s.Name)
-		}
-		names[s.Name] = true
-		p.steps[i].pattern, p.steps[i].name, p.steps[i].takes = p.name, s.Name, s.Times.Max
-		spec.Steps = append(spec.Steps, s)
-	}
-	// What nothing reads is not kept.
-	if l.readsMatched(p) {
-		l.keepRead(p)
-		for i := range spec.Steps {
-			if spec.Steps[i].Not == pattern.NotNegated {
-				spec.Steps[i].Keep = p.steps[i].keep
-			}
-		}
-	}
-}
-
 // hasKey reports whether a node is a mapping with the key.
 func hasKey(n source.Node, key string) bool {
 	return n.IsMap() && slices.ContainsFunc(n.Entries(), func(e source.Entry) bool { return e.Key == key })
@@ -187,6 +154,10 @@ func (l *loader) readsMatched(p *patternRule) bool {
 	return slices.ContainsFunc(l.refs, func(r exprRef) bool { return r.expr.place == placeChart && r.expr.readsMatch })
 }
 
+// stepKinds are the keys of which a step has exactly one.
+var stepKinds = []string{"event", "notNext", "notFollowedBy", "group"}
+
+// step reads a step that is not a group.
 func (l *loader) step(s *patternStep, n source.Node, known []string) pattern.Step {
 	out := pattern.Step{Times: pattern.Times{Min: 1, Max: 1}}
 	if n.IsString() {
@@ -196,19 +167,8 @@ func (l *loader) step(s *patternStep, n source.Node, known []string) pattern.Ste
 		return out
 	}
 	fields := n.Fields(stepKeys...)
-	word := ""
-	for _, w := range []string{"event", "notNext", "notFollowedBy"} {
-		if !fields[w].Exists() {
-			continue
-		}
-		if word != "" {
-			fields[w].Faultf("expected only one of event, notNext and notFollowedBy")
-			continue
-		}
-		word = w
-	}
+	word := l.stepKind(n, fields)
 	if word == "" {
-		n.Faultf("key \"event\" is missing")
 		return out
 	}
 	out.Name = fields[word].String()
@@ -236,6 +196,25 @@ func (l *loader) step(s *patternStep, n source.Node, known []string) pattern.Ste
 	}
 	out.Match = s.matches
 	return out
+}
+
+// stepKind is the key that says what a step is; "" after a fault.
+func (l *loader) stepKind(n source.Node, fields map[string]source.Node) string {
+	word := ""
+	for _, w := range stepKinds {
+		if !fields[w].Exists() {
+			continue
+		}
+		if word != "" {
+			fields[w].Faultf("expected only one of event, notNext, notFollowedBy and group")
+			continue
+		}
+		word = w
+	}
+	if word == "" {
+		n.Faultf("key \"event\" is missing")
+	}
+	return word
 }
 
 func (l *loader) quantifier(s *pattern.Step, fields map[string]source.Node) {

@@ -14,7 +14,7 @@ type patternRule struct {
 	timeout string // event that an expired partial match raises; "" for none
 	while   *state // it sees events only in this state, and is reset by leaving it
 	matcher *pattern.Matcher
-	steps   []patternStep
+	steps   []*patternStep
 	maxKept int // events of a step
 }
 
@@ -69,7 +69,7 @@ func (p *patternStep) failed(ev pattern.Event, s *scope) {
 
 // sees reports whether an event can do anything to the pattern.
 func (p *patternRule) sees(event string) bool {
-	return p.matcher.Breakable() || slices.ContainsFunc(p.steps, func(s patternStep) bool { return s.event.matches(event) })
+	return p.matcher.Breakable() || slices.ContainsFunc(p.steps, func(s *patternStep) bool { return s.event.matches(event) })
 }
 
 // found is an event that a pattern raises.

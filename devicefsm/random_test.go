@@ -167,6 +167,10 @@ func (g *chartGen) patterns(b *strings.Builder) {
 		"{event: a}", "{event: a, where: \"event.x == 1\", times: 2}", "{event: b}", "{event: c, where: \"event.x > 3\"}",
 		"{event: fault.*, oneOrMore: true}", "{event: b, optional: true}", "{notFollowedBy: fault}", "{notNext: b}",
 		"{event: a, where: \"matched.a.size() == 0 || event.x >= matched.a[0].x\"}", "{event: c, gap: 3s}",
+		"{group: [{event: a}, {event: b, optional: true}], times: {min: 1, max: 2}}",
+		"{group: [{event: c, where: \"event.x > 1\"}], oneOrMore: true, optional: true, until: fault}",
+		"{event: a, oneOrMore: true, greedy: true, until: {event: b, where: \"event.x == 2\"}}",
+		"{event: c, oneOrMore: true, until: {event: a, where: \"size(matched.c) > 1 && event.x > 1\"}}",
 	}
 	for _, name := range []string{"p", "q"} {
 		first := g.pick("first step", []string{"{event: a}", "{event: b}", "{event: fault}", "{event: c, where: \"event.x == 3\"}"})

@@ -218,7 +218,7 @@ func (t *classTable) verdict(ec *eventClasses, class uint64) verdict {
 func (t *classTable) decide(k *known) verdict {
 	for _, p := range t.m.patterns {
 		for i := range p.steps {
-			s := &p.steps[i]
+			s := p.steps[i]
 			if s.event.matches(k.of.name) && truthOfGuard(s.where, &configuration{}, k) != no {
 				return verdict{why: "pattern " + p.name + " counts each of them"}
 			}

@@ -1,6 +1,7 @@
 package pattern
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -9,7 +10,7 @@ import (
 // Compile checks a pattern and prepares it. The error joins every fault that
 // was found (errors.Join), each naming the pattern and the step.
 func Compile(spec Spec) (*Matcher, error) {
-	c := compiler{spec: spec, m: &Matcher{name: spec.Name, skip: spec.Skip, timeouts: spec.Timeouts}}
+	c := compiler{spec: spec, m: &Matcher{name: spec.Name, skip: spec.Skip, timeouts: spec.Timeouts}, names: map[string]bool{}}
 	c.bounds()
 	c.allSteps()
 	c.ending()
@@ -17,7 +18,11 @@ func Compile(spec Spec) (*Matcher, error) {
 	if len(c.faults) > 0 {
 		return nil, errors.Join(c.faults...)
 	}
-	c.link()
+	c.m.link()
+	if len(c.m.arcs) > maxArcs || len(c.m.nots) > maxNots {
+		c.fault("more than %d steps and beginnings of groups", maxArcs)
+		return nil, errors.Join(c.faults...)
+	}
 	c.derive()
 	return c.m, nil
 }
@@ -25,6 +30,7 @@ func Compile(spec Spec) (*Matcher, error) {
 type compiler struct {
 	spec   Spec
 	m      *Matcher
+	names  map[string]bool
 	faults []error
 }
 
@@ -66,57 +72,87 @@ func (c *compiler) allSteps() {
 	if len(c.spec.Steps) == 0 {
 		c.fault("a pattern needs at least one step")
 	}
-	if len(c.spec.Steps) > MaxSteps {
-		c.fault("a pattern has at most %d steps, not %d", MaxSteps, len(c.spec.Steps))
+	if n := countSteps(c.spec.Steps); n > MaxSteps {
+		c.fault("a pattern has at most %d steps, not %d", MaxSteps, n)
 		return
 	}
-	names := map[string]bool{}
-	for i := range c.spec.Steps {
-		s := &c.spec.Steps[i]
+	c.m.body = c.sequence(c.spec.Steps, noGroup, 0)
+}
+
+func countSteps(steps []Step) int {
+	n := 0
+	for i := range steps {
+		n += max(1, countSteps(steps[i].Group))
+	}
+	return n
+}
+
+// sequence reads the steps of the pattern or of a group.
+func (c *compiler) sequence(steps []Step, group, depth int) []element {
+	var body []element
+	for i := range steps {
+		s := &steps[i]
 		switch {
 		case s.Name == "":
 			c.fault("step %d needs a name", i+1)
-		case names[s.Name]:
+		case c.names[s.Name]:
 			c.fault("step %q: the name is not unique", s.Name)
 		}
-		names[s.Name] = true
-		if s.Match == nil {
-			c.fault("step %q needs a condition", s.Name)
-		}
-		switch s.Not {
-		case NotNegated:
-			c.positive(s)
-		case NotNext, NotFollowedBy:
-			c.negative(s, i)
-		default:
+		c.names[s.Name] = true
+		switch {
+		case s.Not != NotNegated && s.Not != NotNext && s.Not != NotFollowedBy:
 			c.fault("step %q: unknown negation %d", s.Name, s.Not)
+		case s.Group != nil:
+			body = append(body, c.group(s, group, len(body), depth))
+		case s.Match == nil:
+			c.fault("step %q needs a condition", s.Name)
+		case s.Not == NotNegated:
+			body = append(body, c.positive(s, group, len(body)))
+		default:
+			c.negative(s, body, group == noGroup && i == len(steps)-1)
 		}
 	}
+	return body
 }
 
-func (c *compiler) positive(s *Step) {
+func (c *compiler) positive(s *Step, group, at int) element {
 	first := len(c.m.steps) == 0
 	p := step{
 		name: s.Name, match: s.Match, refs: s.Refs, keep: s.Keep, greedy: s.Greedy,
-		enter: s.Contiguity, inner: Relaxed,
+		inner: Relaxed, group: group, at: at, until: c.until(s),
 		gap: c.millis("gap of step "+s.Name, s.Gap),
 	}
 	c.quantifier(s, &p)
+	p.enter = c.contiguity(s, at == 0)
+	if first && s.Gap > 0 && p.max == 1 {
+		c.fault("step %q: the first step cannot have a gap: nothing comes before it", s.Name)
+	}
+	c.m.steps = append(c.m.steps, p)
+	return element{step: len(c.m.steps) - 1, group: noGroup, optional: p.optional}
+}
+
+// contiguity is that into a step or a group; the first one of a group has the group's,
+// see link.
+func (c *compiler) contiguity(s *Step, first bool) Contiguity {
 	switch {
 	case s.Contiguity < ContiguityDefault || s.Contiguity > RelaxedAny:
 		c.fault("step %q: unknown contiguity %d", s.Name, s.Contiguity)
 	case first && s.Contiguity != ContiguityDefault:
 		c.fault("step %q: the first step cannot have a contiguity: nothing comes before it", s.Name)
-	case s.Contiguity == ContiguityDefault:
-		p.enter = c.spec.Contiguity
 	}
-	if p.enter == ContiguityDefault {
-		p.enter = Relaxed
+	return cmp.Or(s.Contiguity, c.spec.Contiguity, Relaxed)
+}
+
+// until adds the condition that ends a step or a group.
+func (c *compiler) until(s *Step) int {
+	if s.Until == nil {
+		return noUntil
 	}
-	if first && s.Gap > 0 && p.max == 1 {
-		c.fault("step %q: the first step cannot have a gap: nothing comes before it", s.Name)
+	if s.Times.Max != Unbounded {
+		c.fault("step %q: until needs a step or a group without an upper end of times", s.Name)
 	}
-	c.m.steps = append(c.m.steps, p)
+	c.m.nots = append(c.m.nots, negation{match: s.Until, refs: s.UntilRefs})
+	return len(c.m.nots) - 1
 }
 
 func (c *compiler) quantifier(s *Step, p *step) {
@@ -148,8 +184,9 @@ func (c *compiler) quantifier(s *Step, p *step) {
 	}
 }
 
-func (c *compiler) negative(s *Step, i int) {
-	if s.Times != (Times{}) || s.Optional || s.Consecutive || s.Combinations || s.Greedy {
+// negative adds a negated step to what is before it.
+func (c *compiler) negative(s *Step, body []element, last bool) {
+	if s.Times != (Times{}) || s.Optional || s.Consecutive || s.Combinations || s.Greedy || s.Until != nil {
 		c.fault("step %q: a negated step cannot have a quantifier", s.Name)
 	}
 	if s.Contiguity != ContiguityDefault {
@@ -158,34 +195,36 @@ func (c *compiler) negative(s *Step, i int) {
 	if s.Keep != nil {
 		c.fault("step %q: a negated step cannot keep events", s.Name)
 	}
-	last := i == len(c.spec.Steps)-1
 	if s.Gap != 0 && !(last && s.Not == NotFollowedBy) {
 		c.fault("step %q: a negated step cannot have a gap, except notFollowedBy at the end of a pattern", s.Name)
 	}
-	if len(c.m.steps) == 0 {
+	if len(body) == 0 {
 		c.fault("step %q: a pattern cannot begin with a negated step", s.Name)
 		return
 	}
-	before := &c.m.steps[len(c.m.steps)-1]
+	before := &body[len(body)-1]
 	if before.optional {
 		c.fault("step %q: a negated step cannot follow the optional step %q; write two patterns, with and without it",
-			s.Name, before.name)
+			s.Name, c.m.nameOfElement(before))
 	}
 	c.m.nots = append(c.m.nots, negation{match: s.Match, refs: s.Refs})
+	notNext, notFollow := c.m.negationsOf(before)
 	if n := len(c.m.nots) - 1; s.Not == NotNext {
-		before.notNext = append(before.notNext, n)
+		*notNext = append(*notNext, n)
 	} else {
-		before.notFollow = append(before.notFollow, n)
+		*notFollow = append(*notFollow, n)
 	}
 }
 
 // ending checks negations at the end of the pattern.
 func (c *compiler) ending() {
-	if len(c.spec.Steps) == 0 || len(c.m.steps) == 0 {
+	if len(c.spec.Steps) == 0 || len(c.m.body) == 0 {
 		return
 	}
 	s := &c.spec.Steps[len(c.spec.Steps)-1]
-	c.m.absence = len(c.m.steps[len(c.m.steps)-1].notFollow) > 0
+	notNext, notFollow := c.m.negationsOf(&c.m.body[len(c.m.body)-1])
+	c.m.absence = len(*notFollow) > 0
+	c.m.closing = len(*notFollow)+len(*notNext) > 0
 	if s.Not == NotFollowedBy {
 		c.m.endGap = c.millis("gap of step "+s.Name, s.Gap)
 	}
@@ -215,41 +254,6 @@ func (c *compiler) skipping() {
 	}
 }
 
-// link finds, for each step, what may follow it.
-func (c *compiler) link() {
-	m := c.m
-	n := len(m.steps)
-	last := &m.steps[n-1]
-	closing := len(last.notFollow)+len(last.notNext) > 0
-	for i := -1; i < n; i++ {
-		var after uint64
-		j := i + 1
-		for ; j < n; j++ {
-			after |= 1 << j
-			if !m.steps[j].optional {
-				break
-			}
-		}
-		if i < 0 {
-			m.entry = after
-			continue
-		}
-		m.steps[i].after = after
-		if j == n {
-			m.steps[i].complete = !closing
-			if closing {
-				m.steps[i].after |= m.end()
-			}
-		}
-	}
-	for i := range m.steps {
-		m.wait |= m.steps[i].after
-		if m.steps[i].max != 1 {
-			m.wait |= 1 << i
-		}
-	}
-}
-
 // derive determines which partial matches can be merged.
 func (c *compiler) derive() {
 	m := c.m
@@ -259,10 +263,16 @@ func (c *compiler) derive() {
 		s := &m.steps[i]
 		refs = refs || s.refs
 		m.hasGap = m.hasGap || s.gap > 0
-		m.breakable = m.breakable || i > 0 && s.enter == Strict || s.inner == Strict || len(s.notNext) > 0
+		m.breakable = m.breakable || s.inner == Strict || len(s.notNext) > 0
 	}
 	for _, n := range m.nots {
 		refs = refs || n.refs
+	}
+	for _, a := range m.arcs {
+		m.breakable = m.breakable || a.contiguity == Strict && (a.loop != noGroup || a.to > 0)
+	}
+	for i := range m.groups {
+		m.breakable = m.breakable || len(m.groups[i].notNext) > 0
 	}
 	m.mergeSameStart = !refs && (m.skip == SkipPastLastEvent || m.skip == SkipToNext)
 	m.mergeAnyStart = !refs && m.skip == SkipPastLastEvent && m.within == 0 && !m.hasGap

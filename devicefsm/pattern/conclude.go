@@ -17,7 +17,7 @@ func (m *Matcher) conclude(parts []partial, held, found []track, now moment, res
 	parts = m.merge(parts)
 	for len(parts) > 0 && len(parts)+len(held) > m.maxParts {
 		n := min(len(parts), len(parts)+len(held)-m.maxParts)
-		parts = drop(parts, n)
+		parts = m.drop(parts, n)
 		res.Dropped += n
 		parts, held = m.emit(parts, held, nil, now.at, res)
 	}
@@ -84,12 +84,12 @@ func (m *Matcher) merge(parts []partial) []partial {
 			if q.start != p.start && !m.mergeAnyStart {
 				break
 			}
-			if q.step != p.step || q.fresh != p.fresh || m.hasGap && q.last != p.last {
+			if q.step != p.step || q.fresh != p.fresh || q.over != p.over || m.hasGap && q.last != p.last || !slices.Equal(q.rounds, p.rounds) {
 				continue
 			}
 			common := p.wait & q.wait
 			if p.count != q.count {
-				common &^= 1 << p.step
+				common &^= 1 << m.steps[p.step].arc
 			}
 			if common != 0 {
 				p.wait &^= common
@@ -107,29 +107,47 @@ func (m *Matcher) merge(parts []partial) []partial {
 // place is the step of partial matches that wait for the same thing.
 type place struct {
 	step, count int
+	rounds      []int
 	wait        uint64
 	size        int
 }
 
 // before orders places by how far a partial match has come there.
-func (a *place) before(b *place) bool {
+func (m *Matcher) before(a, b *place) bool {
+	for level := range min(len(a.rounds), len(b.rounds)) {
+		if m.around(a.step, level) != m.around(b.step, level) {
+			break
+		}
+		if c := cmp.Compare(a.rounds[level], b.rounds[level]); c != 0 {
+			return c < 0
+		}
+	}
 	return cmp.Or(cmp.Compare(a.step, b.step), cmp.Compare(a.count, b.count)) < 0
+}
+
+// around is the group of a level that a step is in, the outermost one first.
+func (m *Matcher) around(step, level int) int {
+	g := m.steps[step].group
+	for range m.depth(g) - 1 - level {
+		g = m.groups[g].parent
+	}
+	return g
 }
 
 // drop takes away n partial matches: one after the other the oldest of those at
 // the most crowded place; among equally crowded ones, at the one that is the
 // least advanced. It changes parts.
-func drop(parts []partial, n int) []partial {
+func (m *Matcher) drop(parts []partial, n int) []partial {
 	var places []place
 	at := make([]int, len(parts))
 	for i := range parts {
 		p := &parts[i]
 		j := slices.IndexFunc(places, func(q place) bool {
-			return q.step == p.step && q.count == p.count && q.wait == p.wait
+			return q.step == p.step && q.count == p.count && q.wait == p.wait && slices.Equal(q.rounds, p.rounds)
 		})
 		if j < 0 {
 			j = len(places)
-			places = append(places, place{p.step, p.count, p.wait, 0})
+			places = append(places, place{p.step, p.count, p.rounds, p.wait, 0})
 		}
 		places[j].size++
 		at[i] = j
@@ -138,7 +156,7 @@ func drop(parts []partial, n int) []partial {
 	for range n {
 		best := 0
 		for j := range places {
-			if d := places[j].size - places[best].size; d > 0 || d == 0 && places[j].before(&places[best]) {
+			if d := places[j].size - places[best].size; d > 0 || d == 0 && m.before(&places[j], &places[best]) {
 				best = j
 			}
 		}

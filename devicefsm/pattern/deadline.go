@@ -43,8 +43,8 @@ func (m *Matcher) gapEnd(p *partial, t *instants) int64 {
 	at := int64(math.MinInt64)
 	for rest := p.wait; rest != 0; rest &= rest - 1 {
 		gap := m.endGap
-		if j := bits.TrailingZeros64(rest); j < len(m.steps) {
-			gap = m.steps[j].gap
+		if a := bits.TrailingZeros64(rest); a < len(m.arcs) {
+			gap = m.steps[m.arcs[a].to].gap
 		}
 		if gap == 0 {
 			return never

@@ -35,6 +35,16 @@
 // skipped. Greedy forbids the second: what the step could take is never passed
 // over or taken by what follows it.
 //
+// A group is a sequence that is taken as a whole, in as many rounds as its Times says.
+// The contiguity into it is that into its first step; between rounds it is relaxed,
+// strict or any, as between the events of a step. A negation after it is in force whenever
+// a round is complete. Which rounds are left and which go on, too, goes both ways, so that
+// the same events may be divided into rounds in several ways, each of which is a match.
+//
+// Until ends a loop: the event that satisfies it and those after it are not taken as
+// further ones of the step, or in the group. What waits to go on after the loop goes on
+// waiting. A group that has not begun, or is within a round, can no longer be completed.
+//
 // A negated step takes nothing. NotNext: the event directly after the step
 // before it must not satisfy the condition. NotFollowedBy: no event from there
 // to the next event that is taken may. If it follows a step that takes several
@@ -99,6 +109,17 @@
 //   - An expired partial match is reported once per first event instead of once per branch.
 //   - Gap also bounds the events within a step.
 //   - Events are processed as they come, whatever their times; Flink sorts them first.
+//   - What follows a group by strict contiguity follows its last event directly. In Flink,
+//     events may lie between that a further round, or an optional step of the group, passes
+//     over.
+//   - Consecutive and Combinations of the first step of a group are its own, and greedy
+//     means in a group what it means outside; in Flink the group's strategy replaces the
+//     step's. A group at the beginning of a group is entered by the contiguity of the outer
+//     one; in Flink it is strict.
+//   - Until of a group ends the groups in it as well.
+//   - Where both a further round and what follows pass over an event, Flink finds the same
+//     match more than once.
+//   - An absence at the end comes on time. After a loop, Flink needs another event first.
 //   - SkipToFirst and SkipToLast of a step that took nothing discard nothing, and never fail.
 //   - Partial matches are bounded.
 package pattern

@@ -14,12 +14,15 @@ func FuzzStep(f *testing.F) {
 	f.Add([]byte(`{"n":4,"t":1767225602000,"p":[[2,2,2,0,0,0,1,0,1,1,0,0]],"k":[[0,"b3"]]}`), []byte("bca"), int64(-5))
 	f.Add([]byte(`{"n":4,"t":1767225602000,"p":[[2,2,2,0,0,0,1,0,1,1,0,0]],"k":[[0,"b3"]],"l":[[5000,1,-7]]}`), []byte("bca"), int64(3))
 	f.Add([]byte(`{"n":9,"t":1,"p":[[2,2,-1,0,0,0,1,1,1,4,1]],"h":[[3,3,-1,0,0,0,1]]}`), []byte("\xff\x00ccc"), int64(1<<62))
+	f.Add([]byte(`{"n":4,"t":1767225602000,"p":[[2,2,-1,0,0,0,1,1,1,4,3],[3,3,-1,0,0,0,1,3,1,8,0]],"r":[[1],[2,1]]}`), []byte("abcbcbd"), int64(7))
 	specs := []Spec{
 		seq(of("a"), of("b", plus), of("c")),
 		seq(of("a", plus, consecutive), of("b", star, greedy), of("c", into(RelaxedAny))),
 		seq(of("a"), of("b", notNext), of("c", optional), of("d", into(Strict))),
 		seq(of("a", times(2, 4), combinations), of("b", notFollowedBy, gap(time.Minute))),
 		seq(of("a"), of("c", notNext)),
+		seq(of("a"), grouped("g", plus, of("b"), grouped("h", times(1, 2), of("c", star, greedy), of("b", named("b2")))), of("d", notFollowedBy, gap(time.Minute))),
+		seq(grouped("g", plus, of("a", plus, until("d")), of("b", optional), of("c"), of("d", notNext), of("a", named("a2"))), of("e", notFollowedBy), of("c", named("c2"))),
 	}
 	var matchers []*Matcher
 	for i, spec := range specs {

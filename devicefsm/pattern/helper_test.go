@@ -38,8 +38,16 @@ func combinations(s *Step)                  { s.Combinations = true }
 func greedy(s *Step)                        { s.Greedy = true }
 func notNext(s *Step)                       { s.Not, s.Keep, s.Name = NotNext, nil, "not "+s.Name }
 func notFollowedBy(s *Step)                 { s.Not, s.Keep, s.Name = NotFollowedBy, nil, "not "+s.Name }
+func until(letters string) func(*Step)      { return func(s *Step) { s.Until = of(letters).Match } }
 func seq(steps ...Step) Spec                { return Spec{Name: "p", Steps: steps, Skip: SkipNone} }
 func (s Spec) with(change func(*Spec)) Spec { change(&s); return s }
+
+// grouped makes a group of steps.
+func grouped(name string, change func(*Step), steps ...Step) Step {
+	s := Step{Name: name, Group: steps}
+	change(&s)
+	return s
+}
 
 func compile(t testing.TB, spec Spec) *Matcher {
 	t.Helper()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // wire is a State as JSON: short keys, and one array of integers for each
@@ -18,6 +19,9 @@ type wire struct {
 	// Lags are how much later the arrivals of t0, tl and renewed are, of each partial
 	// match and then of each waiting one; nothing if they are the same everywhere.
 	Lags [][3]int64 `json:"l,omitempty"`
+	// Rounds are those of each partial match; nothing if the pattern has no groups, or
+	// all of them are outside.
+	Rounds [][]int `json:"r,omitempty"`
 }
 
 // wireKept is [step, value]; the arrays refer to it by its index.
@@ -27,7 +31,8 @@ type wireKept struct {
 }
 
 // The integers of a track are start, last, mark, t0, tl, renewed, events; then a
-// partial match has step, count, wait, fresh; then both have their kept values.
+// partial match has step, count, wait, and 1 if it is fresh plus 2 if it is over; then
+// both have their kept values.
 const (
 	trackInts = 7
 	partInts  = trackInts + 4
@@ -62,6 +67,15 @@ func (s State) MarshalJSON() ([]byte, error) {
 		fresh := int64(0)
 		if p.fresh {
 			fresh = 1
+		}
+		if p.over {
+			fresh += 2
+		}
+		if len(p.rounds) > 0 && w.Rounds == nil {
+			w.Rounds = make([][]int, len(s.d.parts))
+		}
+		if w.Rounds != nil {
+			w.Rounds[i] = p.rounds
 		}
 		ints := append(p.track.ints(w.Base), int64(p.step), int64(p.count), int64(p.wait), fresh)
 		w.Parts = append(w.Parts, list(ints, p.kept))
@@ -152,8 +166,9 @@ func (w *wire) data() (*data, error) {
 	}
 	d := &data{next: w.Next, due: dueUnknown}
 	before := int64(0)
-	for _, ints := range w.Parts {
+	for i, ints := range w.Parts {
 		p, ok := w.part(ints, values)
+		ok = ok && w.roundsOf(i, &p)
 		if !ok || p.start < before || p.last >= w.Next {
 			return nil, errWire
 		}
@@ -194,12 +209,27 @@ func (w *wire) lag(d *data) (ok bool) {
 	return true
 }
 
+// roundsOf gives a partial match its rounds.
+func (w *wire) roundsOf(i int, p *partial) (ok bool) {
+	if w.Rounds == nil {
+		return true
+	}
+	if len(w.Rounds) != len(w.Parts) || len(w.Rounds[i]) > MaxGroupDepth {
+		return false
+	}
+	if p.rounds = w.Rounds[i]; len(p.rounds) == 0 {
+		p.rounds = nil
+	}
+	return !slices.ContainsFunc(p.rounds, func(n int) bool { return n < 1 || n > math.MaxInt32 })
+}
+
 func (w *wire) part(ints []int64, values []*kept) (p partial, ok bool) {
 	if len(ints) < partInts {
 		return p, false
 	}
 	own := ints[trackInts:partInts]
-	p.step, p.count, p.wait, p.fresh = int(own[0]), int(own[1]), uint64(own[2]), own[3] == 1
+	p.step, p.count, p.wait, p.fresh = int(own[0]), int(own[1]), uint64(own[2]), own[3]&1 != 0
+	p.over = own[3]&2 != 0
 	p.track, ok = w.track(ints, ints[partInts:], values)
 	return p, ok && own[0] >= 0 && own[0] < MaxSteps && own[1] > 0 && own[1] <= math.MaxInt32 && own[2] > 0
 }

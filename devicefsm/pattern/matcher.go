@@ -4,12 +4,22 @@ import "time"
 
 // Matcher is a compiled pattern. It never changes.
 type Matcher struct {
-	name  string
-	steps []step
-	nots  []negation
+	name   string
+	steps  []step
+	groups []group
+	body   []element // the sequence of the pattern itself
+	nots   []negation
+	// arcs are the ways to take an event: as one of a step, or as the first one of a
+	// further round of a group.
+	arcs []arc
+	// passed are the greedy steps that are left or left out, by the step before, plus one
+	// (0 is the beginning), and the arc; the last arc is the end.
+	passed [][]uint64
 
-	entry uint64 // steps that may take the first event
-	wait  uint64 // every bit that a partial match of this pattern may wait for
+	entry     uint64 // arcs that may take the first event
+	wait      uint64 // every bit that a partial match of this pattern may wait for
+	closing   bool   // ends with a negation
+	groupNots bool   // a negation follows a group
 
 	within   int64 // ms; 0: none
 	idle     int64 // ms
@@ -41,8 +51,12 @@ type step struct {
 	enter    Contiguity
 	inner    Contiguity
 	gap      int64 // ms; 0: none
+	until    int   // of nots; noUntil
+	group    int   // that it is in; noGroup
+	at       int   // its place in the sequence
+	arc      int   // into it, or once more in the same round
 
-	after     uint64 // what may follow once min events were taken
+	after     uint64 // what may follow once min events were taken, outside of groups
 	complete  bool   // the pattern is complete then
 	notFollow []int  // negations in force after this step, indexes of nots
 	notNext   []int
@@ -70,12 +84,21 @@ func (m *Matcher) nameOf(step int) string {
 }
 
 // end is the bit that stands for the end of the pattern.
-func (m *Matcher) end() uint64 { return 1 << len(m.steps) }
+func (m *Matcher) end() uint64 { return 1 << len(m.arcs) }
+
+// stepOf is the step that an arc leads to; after all steps, the end.
+func (m *Matcher) stepOf(arc int) int {
+	if arc == len(m.arcs) {
+		return len(m.steps)
+	}
+	return m.arcs[arc].to
+}
 
 // fits reports whether a partial match is one of this pattern, and not one read
 // from the state of another.
 func (m *Matcher) fits(p *partial) bool {
-	return p.step >= 0 && p.step < len(m.steps) && p.wait&^m.wait == 0 && p.wait != 0
+	return p.step >= 0 && p.step < len(m.steps) && p.wait&^m.wait == 0 && p.wait != 0 &&
+		len(p.rounds) == m.depth(m.steps[p.step].group)
 }
 
 // The widest times that are distinguished, some 140,000 years around 1970, so that

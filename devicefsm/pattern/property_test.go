@@ -1,6 +1,7 @@
 package pattern
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,6 +39,7 @@ func drawAnySpec(t *rapid.T) Spec {
 		spec.Within = seconds(2, 8, "within")
 	}
 	n := rapid.IntRange(1, 4).Draw(t, "steps")
+	var names []string
 	refs := rapid.Bool().Draw(t, "refs")
 	for i := range n {
 		s := drawStep(t, i, refs && i > 0)
@@ -50,9 +52,13 @@ func drawAnySpec(t *rapid.T) Spec {
 			s.Gap = seconds(1, 4, "gap")
 		}
 		spec.Steps = append(spec.Steps, s)
+		names = append(names, s.Name)
+	}
+	for range rapid.IntRange(0, 2).Draw(t, "groups") {
+		drawGroup(t, &spec)
 	}
 	if spec.Skip == SkipToFirst || spec.Skip == SkipToLast {
-		spec.SkipTo = spec.Steps[rapid.IntRange(0, n-1).Draw(t, "skip to")].Name
+		spec.SkipTo = names[rapid.IntRange(0, n-1).Draw(t, "skip to")]
 	}
 	return spec
 }
@@ -60,6 +66,34 @@ func drawAnySpec(t *rapid.T) Spec {
 func drawStep(t *rapid.T, i int, refs bool) Step {
 	letters := rapid.SampledFrom([]string{"a", "b", "c", "ab", "bc", "ac"}).Draw(t, "letters")
 	s := of(letters, named(fmt.Sprintf("%d%s", i, letters)))
+	drawTimes(t, &s)
+	if i > 0 {
+		s.Contiguity = Contiguity(rapid.IntRange(0, 3).Draw(t, "into"))
+	}
+	if refs && rapid.Bool().Draw(t, "ref") {
+		match := s.Match
+		s.Refs = true
+		s.Match = func(ev Event, matched Bindings) bool { return matched.notAbove(ev.Name) && match(ev, matched) }
+		if until := s.Until; until != nil {
+			s.UntilRefs = true
+			s.Until = func(ev Event, matched Bindings) bool { return !matched.notAbove(ev.Name) || until(ev, matched) }
+		}
+	}
+	return s
+}
+
+// notAbove reports whether no event that was taken has a higher number.
+func (b Bindings) notAbove(name string) bool {
+	for _, k := range b.kept {
+		if k.value.(string)[1:] > name[1:] {
+			return false
+		}
+	}
+	return true
+}
+
+// drawTimes draws the quantifier of a step or a group.
+func drawTimes(t *rapid.T, s *Step) {
 	switch rapid.IntRange(0, 5).Draw(t, "quantifier") {
 	case 0:
 		s.Times = OneOrMore
@@ -80,25 +114,21 @@ func drawStep(t *rapid.T, i int, refs bool) Step {
 		}
 		s.Greedy = (s.Optional || s.Times.Max != 0) && rapid.IntRange(0, 3).Draw(t, "greedy") == 0
 	}
-	if i > 0 {
-		s.Contiguity = Contiguity(rapid.IntRange(0, 3).Draw(t, "into"))
+	if s.Times.Max == Unbounded && rapid.IntRange(0, 2).Draw(t, "until") == 0 {
+		s.Until = of(rapid.SampledFrom([]string{"a", "b", "c", "d", "cd"}).Draw(t, "until letters")).Match
 	}
-	if refs && rapid.Bool().Draw(t, "ref") {
-		match := s.Match
-		s.Refs = true
-		s.Match = func(ev Event, matched Bindings) bool {
-			// Not below the last event taken, whichever step took it.
-			for _, values := range matched.Map() {
-				for _, v := range values.([]any) {
-					if v.(string)[1:] > ev.Name[1:] {
-						return false
-					}
-				}
-			}
-			return match(ev, matched)
-		}
-	}
-	return s
+}
+
+// drawGroup makes a group of some neighbouring steps, or groups.
+func drawGroup(t *rapid.T, spec *Spec) {
+	n := len(spec.Steps)
+	from := rapid.IntRange(0, n-1).Draw(t, "from")
+	to := rapid.IntRange(from+1, n).Draw(t, "to")
+	g := Step{Name: fmt.Sprintf("g%d", countSteps(spec.Steps)*10+from*3+to), Group: slices.Clone(spec.Steps[from:to])}
+	g.Contiguity, g.Group[0].Contiguity = g.Group[0].Contiguity, ContiguityDefault
+	drawTimes(t, &g)
+	g.Greedy = false
+	spec.Steps = slices.Concat(spec.Steps[:from:from], []Step{g}, spec.Steps[to:])
 }
 
 func drawStream(t *rapid.T, longest int) []Event {
@@ -116,8 +146,13 @@ func drawStream(t *rapid.T, longest int) []Event {
 
 func describe(spec Spec) string {
 	var b strings.Builder
-	for _, s := range spec.Steps {
-		fmt.Fprintf(&b, "\n\t%+v", struct {
+	describeSteps(&b, "\n\t", spec.Steps)
+	return fmt.Sprintf("skip %d %s, contiguity %d, within %v%s", spec.Skip, spec.SkipTo, spec.Contiguity, spec.Within, b.String())
+}
+
+func describeSteps(b *strings.Builder, indent string, steps []Step) {
+	for _, s := range steps {
+		fmt.Fprintf(b, "%s%+v", indent, struct {
 			Name                                        string
 			Refs                                        bool
 			Times                                       Times
@@ -125,9 +160,10 @@ func describe(spec Spec) string {
 			Contiguity                                  Contiguity
 			Gap                                         time.Duration
 			Not                                         Not
-		}{s.Name, s.Refs, s.Times, s.Optional, s.Consecutive, s.Combinations, s.Greedy, s.Contiguity, s.Gap, s.Not})
+			Until                                       bool
+		}{s.Name, s.Refs, s.Times, s.Optional, s.Consecutive, s.Combinations, s.Greedy, s.Contiguity, s.Gap, s.Not, s.Until != nil})
+		describeSteps(b, indent+"\t", s.Group)
 	}
-	return fmt.Sprintf("skip %d %s, contiguity %d, within %v%s", spec.Skip, spec.SkipTo, spec.Contiguity, spec.Within, b.String())
 }
 
 // The matcher finds what the definition says, in the same order and at the same
@@ -214,21 +250,33 @@ func text(stream []Event) string {
 }
 
 // keepNumbers makes the steps keep "name/number" instead of the name.
-func keepNumbers(spec *Spec) {
-	spec.Steps = slices.Clone(spec.Steps)
-	for i := range spec.Steps {
-		if spec.Steps[i].Not == NotNegated {
-			spec.Steps[i].Keep = func(ev Event) any { return fmt.Sprintf("%s/%v", ev.Name, ev.Data["i"]) }
+func keepNumbers(spec *Spec) { spec.Steps = keepingNumbers(spec.Steps) }
+
+func keepingNumbers(steps []Step) []Step {
+	steps = slices.Clone(steps)
+	for i := range steps {
+		s := &steps[i]
+		if s.Group != nil {
+			s.Group = keepingNumbers(s.Group)
+		} else if s.Not == NotNegated {
+			s.Keep = func(ev Event) any { return fmt.Sprintf("%s/%v", ev.Name, ev.Data["i"]) }
 		}
-		match := spec.Steps[i].Match
-		spec.Steps[i].Match = func(ev Event, matched Bindings) bool {
-			plain := Bindings{m: matched.m}
-			for _, k := range matched.kept {
-				name, _, _ := strings.Cut(k.value.(string), "/")
-				plain.kept = append(plain.kept, &kept{k.step, name})
-			}
-			return match(ev, plain)
+		s.Match, s.Until = onNames(s.Match), onNames(s.Until)
+	}
+	return steps
+}
+
+func onNames(match func(Event, Bindings) bool) func(Event, Bindings) bool {
+	if match == nil {
+		return nil
+	}
+	return func(ev Event, matched Bindings) bool {
+		plain := Bindings{m: matched.m}
+		for _, k := range matched.kept {
+			name, _, _ := strings.Cut(k.value.(string), "/")
+			plain.kept = append(plain.kept, &kept{k.step, name})
 		}
+		return match(ev, plain)
 	}
 }
 
@@ -240,8 +288,9 @@ func numbers(m *Matcher, x Match) []taken {
 			var n int
 			_, number, _ := strings.Cut(v.(string), "/")
 			fmt.Sscan(number, &n)
-			seq = append(seq, taken{n, i})
+			seq = append(seq, taken{event: n, step: i})
 		}
 	}
+	slices.SortStableFunc(seq, func(a, b taken) int { return cmp.Compare(a.event, b.event) })
 	return seq
 }

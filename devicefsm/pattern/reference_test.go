@@ -2,6 +2,7 @@ package pattern
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 )
 
@@ -11,9 +12,13 @@ import (
 // state with Matcher, only the words of doc.go.
 type reference struct {
 	spec     Spec
-	steps    []Step  // those that take events
-	follow   [][]int // per step, the NotFollowedBy after it, as indexes of spec.Steps
+	steps    []Step  // those that take events, in groups too
+	follow   [][]int // per step, the NotFollowedBy after it, as indexes of negated
 	next     [][]int
+	negated  []Step
+	start    options
+	closing  bool // the pattern ends with a negation
+	absence  bool // with NotFollowedBy
 	stream   []Event
 	times    []int64
 	killed   int // first events up to here were skipped
@@ -23,9 +28,15 @@ type reference struct {
 }
 
 // taken is one event of a sequence: its index in the stream, and its step.
-type taken struct{ event, step int }
+type taken struct {
+	event, step int
+	at          *node
+	way         int // which of those that were open
+}
 
-// found is a match: its sequence, and when it was found.
+func (t taken) String() string { return fmt.Sprintf("{%d %d}", t.event, t.step) }
+
+// found is a match, and when it was found.
 type found struct {
 	seq []taken
 	at  int64
@@ -33,37 +44,28 @@ type found struct {
 
 func newReference(spec Spec) *reference {
 	r := &reference{spec: spec, killed: -1}
-	for i, s := range spec.Steps {
-		switch s.Not {
-		case NotNegated:
-			r.steps = append(r.steps, s)
-			r.follow, r.next = append(r.follow, nil), append(r.next, nil)
-		case NotFollowedBy:
-			r.follow[len(r.steps)-1] = append(r.follow[len(r.steps)-1], i)
-		case NotNext:
-			r.next[len(r.steps)-1] = append(r.next[len(r.steps)-1], i)
+	var list func(steps []Step)
+	list = func(steps []Step) {
+		for _, s := range steps {
+			switch {
+			case s.Group != nil:
+				list(s.Group)
+			case s.Not == NotNegated:
+				r.steps = append(r.steps, s)
+				r.follow, r.next = append(r.follow, nil), append(r.next, nil)
+			}
 		}
 	}
+	list(spec.Steps)
+	for i := len(spec.Steps) - 1; i > 0 && spec.Steps[i].Not != NotNegated; i-- {
+		r.closing = true
+		r.absence = r.absence || spec.Steps[i].Not == NotFollowedBy
+	}
+	r.start = r.unroll(spec.Steps, options{end: true}, ContiguityDefault, nil)
 	return r
 }
 
-func (r *reference) bounds(step int) (lo, hi int) {
-	t := r.steps[step].Times
-	switch {
-	case t == Times{}:
-		return 1, 1
-	case t.Max == Unbounded:
-		return max(t.Min, 1), 1 << 30
-	case t.Max == 0:
-		return t.Min, t.Min
-	}
-	return max(t.Min, 1), t.Max
-}
-
-func (r *reference) optional(step int) bool {
-	t := r.steps[step].Times
-	return r.steps[step].Optional || t.Min == 0 && t.Max != 0
-}
+func (r *reference) bounds(step int) (lo, hi int) { return boundsOf(r.steps[step]) }
 
 // bindings are what is kept of a sequence: all of it.
 func (r *reference) bindings(seq []taken) Bindings {
@@ -81,9 +83,20 @@ func (r *reference) holds(step int, event int, seq []taken) bool {
 	return r.steps[step].Match(r.stream[event], r.bindings(seq))
 }
 
+// ended reports whether the event satisfies the Until of a step.
+func (r *reference) ended(step, event int, seq []taken) bool {
+	s := r.steps[step]
+	return s.Until != nil && s.Until(r.stream[event], r.bindings(seq))
+}
+
+// groupEnded reports whether the event satisfies the Until of a group around a node.
+func (r *reference) groupEnded(n *node, event int, seq []taken) bool {
+	return slices.ContainsFunc(n.untils, func(g Step) bool { return g.Until(r.stream[event], r.bindings(seq)) })
+}
+
 func count(seq []taken) int {
 	n := 0
-	for i := len(seq) - 1; i >= 0 && seq[i].step == seq[len(seq)-1].step; i-- {
+	for i := len(seq) - 1; i >= 0 && seq[i].at == seq[len(seq)-1].at; i-- {
 		n++
 	}
 	return n
@@ -92,100 +105,117 @@ func count(seq []taken) int {
 // broken reports whether a negation ends seq at the event.
 func (r *reference) broken(seq []taken, event int) bool {
 	last := seq[len(seq)-1]
-	nots := r.follow[last.step]
-	if lo, _ := r.bounds(last.step); event == last.event+1 && count(seq) >= lo {
-		nots = append(slices.Clone(nots), r.next[last.step]...)
+	nots := slices.Clone(r.follow[last.step])
+	if lo, _ := r.bounds(last.step); count(seq) >= lo {
+		if event == last.event+1 {
+			nots = append(nots, r.next[last.step]...)
+		}
+		for _, e := range last.at.next.ends {
+			nots = append(nots, e.follow...)
+			if e.leaves && event == last.event+1 {
+				nots = append(nots, e.next...)
+			}
+		}
 	}
 	for _, n := range nots {
-		if r.spec.Steps[n].Match(r.stream[event], r.bindings(seq)) {
+		if r.negated[n].Match(r.stream[event], r.bindings(seq)) {
 			return true
 		}
 	}
 	return false
 }
 
-// outgrown: a greedy step at or after from, before step, would take the event.
-func (r *reference) outgrown(seq []taken, from, step, event int) bool {
-	for g := max(from, 0); g < step; g++ {
-		if r.steps[g].Greedy && r.holds(g, event, seq) {
+// outgrown: one of the greedy steps would take the event.
+func (r *reference) outgrown(seq []taken, passed []int, event int) bool {
+	for _, g := range passed {
+		if len(seq) > 0 && g == seq[len(seq)-1].step && r.over(seq, event) {
+			continue
+		}
+		if !r.ended(g, event, seq) && r.holds(g, event, seq) {
 			return true
 		}
 	}
 	return false
 }
 
-// reachable: after seq (or at the beginning), the step may come next. The end is
-// the step after the last.
-func (r *reference) reachable(seq []taken, step int) bool {
-	from := 0
-	if len(seq) > 0 {
-		last := seq[len(seq)-1].step
-		lo, hi := r.bounds(last)
-		if step == last {
-			return count(seq) < hi
-		}
-		if step < last || count(seq) < lo {
-			return false
-		}
-		from = last + 1
-	}
-	for i := from; i < step; i++ {
-		if !r.optional(i) {
-			return false
-		}
-	}
-	return true
-}
-
-// waits reports whether, after seq, step may still come, once the events before
-// end have passed and at the given time.
-func (r *reference) waits(seq []taken, step, end int, now int64) bool {
+// over: Until has ended the last step, while it could take more.
+func (r *reference) over(seq []taken, event int) bool {
 	last := seq[len(seq)-1]
-	if !r.reachable(seq, step) {
-		return false
+	for x := last.event + 1; x <= event; x++ {
+		if r.ended(last.step, x, seq) && r.waits(seq, entry{node: last.at, again: true}, x, r.times[last.event]) {
+			return true
+		}
 	}
+	return false
+}
+
+// ways are all that may come after seq, or at the beginning; the end is one without a node.
+func (r *reference) ways(seq []taken) []entry {
+	if len(seq) == 0 {
+		return r.start.entries
+	}
+	last := seq[len(seq)-1]
+	lo, hi := r.bounds(last.step)
+	var list []entry
+	if count(seq) < hi {
+		list = append(list, entry{node: last.at, again: true})
+	}
+	if count(seq) >= lo {
+		list = append(list, last.at.next.entries...)
+		if last.at.next.end {
+			list = append(list, entry{passed: last.at.next.passed})
+		}
+	}
+	return list
+}
+
+// waits reports whether, after seq, a way is still open, once the events before
+// end have passed and at the given time.
+func (r *reference) waits(seq []taken, way entry, end int, now int64) bool {
+	last := seq[len(seq)-1]
 	if w := r.spec.Within.Milliseconds(); w > 0 && now-r.times[seq[0].event] >= w {
 		return false
 	}
 	gap := r.spec.Steps[len(r.spec.Steps)-1].Gap.Milliseconds()
 	contiguity := RelaxedAny
-	if step < len(r.steps) {
-		s := r.steps[step]
-		gap, contiguity = s.Gap.Milliseconds(), s.Contiguity
-		if contiguity == ContiguityDefault {
-			contiguity = cmp.Or(r.spec.Contiguity, Relaxed)
+	if way.node != nil {
+		s := r.steps[way.node.step]
+		gap, contiguity = s.Gap.Milliseconds(), way.node.contiguity
+		if way.again {
+			contiguity = innerOf(s)
 		}
-		if step == last.step {
-			contiguity = Relaxed
-			if s.Consecutive {
-				contiguity = Strict
-			}
-			if s.Combinations {
-				contiguity = RelaxedAny
-			}
-		}
-	} else if !r.absence() {
+	} else if !r.absence {
 		gap, contiguity = 0, Strict
 	}
 	if gap > 0 && now-r.times[last.event] >= gap {
 		return false
 	}
 	for x := last.event + 1; x < end; x++ {
-		if r.broken(seq, x) || contiguity == Strict {
+		if r.broken(seq, x) || contiguity == Strict || r.outgrown(seq, way.passed, x) {
 			return false
 		}
-		if r.outgrown(seq, last.step, step, x) || step < len(r.steps) && contiguity == Relaxed && r.holds(step, x, seq) {
+		if n := way.node; n != nil && (contiguity == Relaxed && r.holds(n.step, x, seq) || r.groupEnded(n, x, seq) || way.again && r.ended(n.step, x, seq)) {
 			return false
 		}
 	}
 	return true
 }
 
-// absence: the pattern ends with NotFollowedBy.
-func (r *reference) absence() bool { return len(r.follow[len(r.steps)-1]) > 0 }
+// takes reports whether a way takes the event.
+func (r *reference) takes(seq []taken, way entry, x int) bool {
+	return way.node != nil && r.holds(way.node.step, x, seq) && !r.outgrown(seq, way.passed, x) &&
+		!r.groupEnded(way.node, x, seq) && !r.ended(way.node.step, x, seq)
+}
 
-// closing: the pattern ends with a negation of either kind.
-func (r *reference) closing() bool { return r.absence() || len(r.next[len(r.steps)-1]) > 0 }
+// completes reports whether the pattern may end after seq, and how.
+func (r *reference) completes(seq []taken) (entry, bool) {
+	for _, w := range r.ways(seq) {
+		if w.node == nil {
+			return w, true
+		}
+	}
+	return entry{}, false
+}
 
 // sequences enumerates all that the events before end make possible.
 func (r *reference) sequences(end int) [][]taken {
@@ -194,18 +224,17 @@ func (r *reference) sequences(end int) [][]taken {
 	grow = func(seq []taken) {
 		all = append(all, slices.Clone(seq))
 		for x := seq[len(seq)-1].event + 1; x < end; x++ {
-			for j := range r.steps {
-				if r.waits(seq, j, x, r.times[x]) && !r.broken(seq, x) &&
-					!r.outgrown(seq, seq[len(seq)-1].step, j, x) && r.holds(j, x, seq) {
-					grow(append(slices.Clone(seq), taken{x, j}))
+			for i, w := range r.ways(seq) {
+				if r.takes(seq, w, x) && r.waits(seq, w, x, r.times[x]) && !r.broken(seq, x) {
+					grow(append(slices.Clone(seq), taken{x, w.node.step, w.node, i}))
 				}
 			}
 		}
 	}
 	for x := range end {
-		for j := range r.steps {
-			if r.reachable(nil, j) && r.holds(j, x, nil) && !r.outgrown(nil, 0, j, x) {
-				grow([]taken{{x, j}})
+		for _, w := range r.ways(nil) {
+			if r.takes(nil, w, x) {
+				grow([]taken{{x, w.node.step, w.node, 0}})
 			}
 		}
 	}
@@ -222,12 +251,13 @@ func (r *reference) event(ev Event) {
 	var complete [][]taken
 	for _, seq := range r.sequences(end) {
 		last := seq[len(seq)-1]
+		way, ends := r.completes(seq)
 		switch {
-		case !r.reachable(seq, len(r.steps)):
-		case !r.closing() && last.event == x:
+		case !ends:
+		case !r.closing && last.event == x:
 			complete = append(complete, seq)
-		case r.closing() && !r.absence() && last.event == x-1 && r.waits(seq, len(r.steps), x, now) && !r.broken(seq, x) &&
-			!r.outgrown(seq, last.step, len(r.steps), x):
+		case r.closing && !r.absence && last.event == x-1 && r.waits(seq, way, x, now) && !r.broken(seq, x) &&
+			!r.outgrown(seq, way.passed, x):
 			complete = append(complete, seq)
 		}
 	}
@@ -238,11 +268,11 @@ func (r *reference) event(ev Event) {
 func (r *reference) open(now int64) map[int]bool {
 	starts := map[int]bool{}
 	for _, seq := range r.sequences(len(r.stream)) {
-		for j := range len(r.steps) + 1 {
-			if j == len(r.steps) && !r.closing() {
+		for _, w := range r.ways(seq) {
+			if w.node == nil && !r.closing {
 				continue
 			}
-			if seq[0].event > r.killed && r.waits(seq, j, len(r.stream), now) {
+			if seq[0].event > r.killed && r.waits(seq, w, len(r.stream), now) {
 				starts[seq[0].event] = true
 			}
 		}
@@ -268,8 +298,8 @@ func (r *reference) advance(now int64) {
 		return
 	}
 	var moments []int64
-	durations := []int64{r.spec.Within.Milliseconds()}
-	for _, s := range r.spec.Steps {
+	durations := []int64{r.spec.Within.Milliseconds(), r.spec.Steps[len(r.spec.Steps)-1].Gap.Milliseconds()}
+	for _, s := range r.steps {
 		durations = append(durations, s.Gap.Milliseconds())
 	}
 	for _, t := range r.times {
@@ -292,9 +322,10 @@ func (r *reference) moment(at int64) {
 	before, after := r.open(at-1), r.open(at)
 	var complete [][]taken
 	fired := map[int]bool{}
-	if r.absence() {
+	if r.absence {
 		for _, seq := range r.sequences(end) {
-			if seq[0].event > r.killed && r.reachable(seq, len(r.steps)) && r.fires(seq) == at && r.waits(seq, len(r.steps), end, at-1) {
+			way, ends := r.completes(seq)
+			if seq[0].event > r.killed && ends && r.fires(seq) == at && r.waits(seq, way, end, at-1) {
 				complete = append(complete, seq)
 				fired[seq[0].event] = true
 			}
@@ -354,14 +385,14 @@ func (r *reference) limit(seq []taken) int {
 }
 
 // prefer orders sequences by first event; then the one comes first that, where
-// they first differ, is at the earlier step, or took the earlier event; or that
-// goes on where the other ends.
+// they first differ, is at the earlier step, or took the earlier event, or is in the
+// same round of its groups; or that goes on where the other ends.
 func prefer(a, b []taken) int {
 	if c := cmp.Compare(a[0].event, b[0].event); c != 0 {
 		return c
 	}
 	for i := range min(len(a), len(b)) {
-		if c := cmp.Or(cmp.Compare(a[i].step, b[i].step), cmp.Compare(a[i].event, b[i].event)); c != 0 {
+		if c := cmp.Or(cmp.Compare(a[i].step, b[i].step), cmp.Compare(a[i].event, b[i].event), cmp.Compare(a[i].way, b[i].way)); c != 0 {
 			return c
 		}
 	}

@@ -108,13 +108,63 @@ func (r *run) broken(nots []int, matched []*kept) bool {
 	return false
 }
 
-// outgrown reports whether a greedy step from from on, before j, would take the
-// event, so that j may neither take it nor pass over it.
-func (r *run) outgrown(from, j int, matched []*kept) bool {
-	for g := max(from, 0); g < j; g++ {
-		if r.m.steps[g].greedy && r.takes(g, matched) {
+// outgrown reports whether a greedy step that the arc leaves, or leaves out, would take
+// the event, so that the arc may neither take it nor pass over it. p is nil at the
+// beginning.
+func (r *run) outgrown(p *partial, a int, matched []*kept) bool {
+	from := 0
+	if p != nil {
+		from = p.step + 1
+	}
+	for rest := r.m.passed[from][a]; rest != 0; rest &= rest - 1 {
+		g := bits.TrailingZeros64(rest)
+		if p != nil && p.over && g == p.step || r.ended(g, matched) {
+			continue
+		}
+		if r.takes(g, matched) {
 			return true
 		}
+	}
+	return false
+}
+
+// ended reports whether the event satisfies the Until of a step.
+func (r *run) ended(step int, matched []*kept) bool {
+	n := r.m.steps[step].until
+	return n != noUntil && r.broken([]int{n}, matched)
+}
+
+// groupEnded reports whether the event satisfies the Until of a group that the step is in.
+func (r *run) groupEnded(step int, matched []*kept) bool {
+	for g := r.m.steps[step].group; g != noGroup; g = r.m.groups[g].parent {
+		if n := r.m.groups[g].until; n != noUntil && r.broken([]int{n}, matched) {
+			return true
+		}
+	}
+	return false
+}
+
+// groupBroken reports whether a negation after a group holds: it is in force when a round
+// of the group is complete.
+func (r *run) groupBroken(p *partial) bool {
+	s := &r.m.steps[p.step]
+	if p.count < s.min {
+		return false
+	}
+	group, at, rounds := s.group, s.at, p.rounds
+	for group != noGroup {
+		g := &r.m.groups[group]
+		if slices.ContainsFunc(g.body[at+1:], func(e element) bool { return !e.optional }) {
+			return false
+		}
+		round := rounds[len(rounds)-1]
+		if r.broken(g.notFollow, p.kept) || p.fresh && round >= g.min && r.broken(g.notNext, p.kept) {
+			return true
+		}
+		if round < g.min {
+			return false
+		}
+		group, at, rounds = g.parent, g.at, rounds[:len(rounds)-1]
 	}
 	return false
 }
@@ -145,92 +195,105 @@ func (r *run) follow(i int) {
 		return
 	}
 	s := &r.m.steps[p.step]
-	if r.broken(s.notFollow, p.kept) || p.fresh && r.broken(s.notNext, p.kept) {
+	if r.broken(s.notFollow, p.kept) || p.fresh && r.broken(s.notNext, p.kept) || r.m.groupNots && r.groupBroken(p) {
 		r.change(i)
 		return
 	}
-	var waiting uint64
+	var waiting, same uint64 // arcs to earlier steps, and to this one
+	step := 0
+	over := p.over || s.greedy && p.wait&(1<<s.arc) != 0 && r.ended(p.step, p.kept)
 	for rest := p.wait; rest != 0; rest &= rest - 1 {
-		bit := rest & -rest
-		stays, takes := r.decide(p, bits.TrailingZeros64(rest))
+		a := bits.TrailingZeros64(rest)
+		if to := r.m.stepOf(a); to != step {
+			step, waiting, same = to, waiting|same, 0
+		}
+		stays, takes := r.decide(p, a)
 		if takes {
 			r.change(i)
-			r.keep(p, waiting)
+			r.keep(p, waiting, over)
 			waiting = 0
-			r.take(p, bits.TrailingZeros64(rest))
+			r.take(p, a)
 		}
 		if stays {
-			waiting |= bit
+			same |= 1 << a
 		}
 	}
+	waiting |= same
 	if waiting != p.wait || p.fresh {
 		r.change(i)
 	}
 	if r.changed {
-		r.keep(p, waiting)
+		r.keep(p, waiting, over)
 	}
 }
 
-// decide says whether step j, which p waits for, takes the event, and whether p
+// decide says whether an arc, which p waits for, takes the event, and whether p
 // goes on waiting for it.
-func (r *run) decide(p *partial, j int) (stays, takes bool) {
-	if j == len(r.m.steps) {
+func (r *run) decide(p *partial, a int) (stays, takes bool) {
+	if a == len(r.m.arcs) {
 		// The end: an absence is certain by time only, NotNext with any event.
-		if !r.before(editionGreedyEnd) && r.outgrown(p.step, j, p.kept) {
+		if !r.before(editionGreedyEnd) && r.outgrown(p, a, p.kept) {
 			return false, false
 		}
 		return r.m.absence, !r.m.absence
 	}
+	j := r.m.arcs[a].to
 	s := &r.m.steps[j]
-	if s.gap > 0 && max(r.now-p.tl, p.tl-r.now) >= s.gap || r.outgrown(p.step, j, p.kept) {
+	again := j == p.step && a == s.arc // of the same step, in the same round
+	if s.gap > 0 && max(r.now-p.tl, p.tl-r.now) >= s.gap || r.outgrown(p, a, p.kept) || r.groupEnded(j, p.kept) {
 		return false, false
 	}
-	contiguity := s.enter
-	if j == p.step {
+	if again && r.ended(j, p.kept) {
+		return false, false
+	}
+	contiguity := r.m.arcs[a].contiguity
+	if again {
 		contiguity = s.inner
 	}
 	takes = r.takes(j, p.kept)
-	return contiguity == RelaxedAny || contiguity == Relaxed && !takes, takes
+	stays = contiguity == RelaxedAny || contiguity == Relaxed && !takes
+	return stays, takes && !r.ended(j, p.kept)
 }
 
-// keep keeps p open for the given steps.
-func (r *run) keep(p *partial, waiting uint64) {
+// keep keeps p open for the given arcs.
+func (r *run) keep(p *partial, waiting uint64, over bool) {
 	if waiting != 0 {
 		q := *p
-		q.wait, q.fresh = waiting, false
+		q.wait, q.fresh, q.over = waiting, false, over
 		r.out = append(r.out, q)
 	}
 }
 
-// take appends the event to p as one of step j.
-func (r *run) take(p *partial, j int) {
-	if j == len(r.m.steps) {
+// take appends the event to p by an arc.
+func (r *run) take(p *partial, a int) {
+	if a == len(r.m.arcs) {
 		r.found = append(r.found, p.track)
 		return
 	}
 	count := 1
-	if p.step == j {
+	if a == r.m.steps[p.step].arc {
 		count += p.count
 	}
-	r.open(p.track, j, count)
+	r.open(p.track, r.m.arcs[a].to, count, r.m.rounds(p, a))
 }
 
 // begin lets the event begin matches.
 func (r *run) begin() {
 	for rest := r.m.entry; rest != 0; rest &= rest - 1 {
-		j := bits.TrailingZeros64(rest)
-		if r.takes(j, nil) && !r.outgrown(0, j, nil) {
+		a := bits.TrailingZeros64(rest)
+		j := r.m.arcs[a].to
+		if r.takes(j, nil) && !r.outgrown(nil, a, nil) && !r.ended(j, nil) && !r.groupEnded(j, nil) {
 			r.change(len(r.old))
 			r.open(track{
 				start: r.seq, mark: -1, instants: instants{t0: r.now, tl: r.now}, arrived: instants{t0: r.arrived, tl: r.arrived},
-			}, j, 1)
+			}, j, 1, r.m.rounds(nil, a))
 		}
 	}
 }
 
 // open adds the event to a track as the count-th one of step j: a match, a
 // partial match, or both.
-func (r *run) open(t track, j, count int) {
+func (r *run) open(t track, j, count int, rounds []int) {
 	s := &r.m.steps[j]
 	r.took = true
 	t.last = r.seq
@@ -243,17 +306,21 @@ func (r *run) open(t track, j, count int) {
 	if s.keep != nil {
 		t.kept = r.remember(t.kept, j)
 	}
-	p := partial{track: t, step: j, count: count}
+	p := partial{track: t, step: j, count: count, rounds: rounds}
 	if s.max == Unbounded {
 		p.count = min(count, s.min)
 	}
 	if s.max == Unbounded || count < s.max {
-		p.wait = 1 << j
+		p.wait = 1 << s.arc
 	}
 	if count >= s.min {
-		p.wait |= s.after
-		p.fresh = len(s.notNext) > 0
-		if s.complete {
+		after, complete, fresh := s.after, s.complete, len(s.notNext) > 0
+		if s.group != noGroup {
+			after, complete, fresh = r.m.following(j, rounds)
+		}
+		p.wait |= after
+		p.fresh = fresh
+		if complete {
 			r.found = append(r.found, t)
 		}
 	}

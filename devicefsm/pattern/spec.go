@@ -8,8 +8,11 @@ const (
 	DefaultMaxKept     = 8
 	DefaultMaxIdle     = 7 * 24 * time.Hour
 
-	// MaxSteps is the largest number of steps of a pattern, negated ones included.
+	// MaxSteps is the largest number of steps of a pattern, negated ones and those in
+	// groups included.
 	MaxSteps = 32
+	// MaxGroupDepth is how deep groups may be nested.
+	MaxGroupDepth = 4
 	// MaxPartialsLimit is the largest MaxPartials and MaxKept.
 	MaxPartialsLimit = 256
 )
@@ -76,10 +79,15 @@ type Times struct{ Min, Max int }
 var OneOrMore = Times{Min: 1, Max: Unbounded}
 
 // Step is one position of a pattern: it takes one or more events, or, negated,
-// none.
+// none. With a Group it is a sequence of its own.
 type Step struct {
 	// Name is unique in the pattern.
 	Name string
+	// Group makes the step a group: its steps are taken in their order, as often as Times
+	// says. It has nothing but Group, Name, Times, Optional, Consecutive, Combinations,
+	// Contiguity and Until. The contiguity into a group is that into its first step;
+	// Consecutive and Combinations are about what lies between its rounds.
+	Group []Step
 	// Match reports whether the step takes the event (or, negated, is broken by
 	// it). It must depend on nothing but its arguments. Bindings gives what was
 	// kept of the events taken so far; a Match that reads it has Refs set.
@@ -99,6 +107,12 @@ type Step struct {
 	Combinations bool
 	// Greedy never leaves to later steps what this step could take.
 	Greedy bool
+	// Until ends a step or a group without an upper end of Times: it takes no more events
+	// once one satisfies the condition, that one included, and no longer waits. A group
+	// that has not come to the end of a round does not come to it anymore.
+	// UntilRefs marks a condition that reads Bindings.
+	Until     func(ev Event, matched Bindings) bool
+	UntilRefs bool
 	// Contiguity is that from the step before into this one. It cannot be given
 	// for the first step or a negated one.
 	Contiguity Contiguity

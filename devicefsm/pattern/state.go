@@ -67,8 +67,12 @@ type partial struct {
 	track
 	step  int    // that took the last event
 	count int    // events that it took; counts no further than Min without a Max
-	wait  uint64 // steps that may take the next event; bit len(steps): the end
+	wait  uint64 // arcs that may take the next event; bit len(arcs): the end
 	fresh bool   // no event since the last one, and NotNext has to look at it
+	over  bool   // Until has ended the greedy step: it no longer holds back what follows
+	// rounds are those of the groups that the step is in, the outermost first: counted like
+	// count. They are never changed.
+	rounds []int
 }
 
 // Bindings is what was kept of the events taken so far, for conditions.

@@ -43,12 +43,26 @@
 //   - Candidates are tried in document order, whether they name the event or
 //     match it by wildcard (SCXML; XState prefers names). A state's onDone, and the
 //     onDone and onError of its activities, come before its wildcards (XState).
-//   - A wildcard does not match a delay. In SCXML and XState it does: there, that of
-//     a state inside hides the delay of a state around it.
+//   - Of a parallel state, each region looks for a transition upwards, so that what
+//     one region and an ancestor have for the same event is taken together (SCXML). In
+//     XState the ancestors are not asked once a region has one.
+//   - An eventless transition is taken as long as its guard holds, so that one
+//     without a target that changes nothing never ends, and its event is left out
+//     (SCXML). In XState it is taken once.
+//   - stateIn in actions sees the states that are active when the action runs
+//     (SCXML). In XState it sees those before the transition.
+//   - A history state that stands for the source of a transition leaves and enters
+//     it (SCXML). XState enters it without leaving it.
 //   - An event name without a wildcard is matched whole (XState); write fault.*
 //     for fault and all fault.x.
 //   - An error in a block of actions ends that block (SCXML). It is reported in
-//     Outcome.Faults; error.execution is not raised.
+//     Outcome.Faults; error.execution is not raised. In XState the machine ends. The
+//     same holds for a guard that fails, which counts as false (SCXML), and for an
+//     activity that fails without onError.
+//
+// Known difference to both: a wildcard does not match a delay, which is not an event
+// here. In SCXML and XState a delay is one, and the wildcard of a state inside takes that
+// of a state around it. docs/models.md shows each difference to XState by an example.
 //
 // Patterns mean what they mean in Flink CEP; see package pattern. An event from
 // outside is first shown to the patterns, then to the chart, and then each match

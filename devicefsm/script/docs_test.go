@@ -76,6 +76,8 @@ func TestDocs(t *testing.T) {
 				t.Errorf("line %d: got:\n%s", next.line, next.replacement)
 			}
 		case "json notification": // a test of workflows/device compares it with what is sent
+		case "yaml warned":
+			b.warned(t, blocks[i+1:])
 		case "script", "text", "json in", "json out":
 		default:
 			t.Errorf("line %d: nothing runs a block of %q", b.line, b.info)
@@ -96,6 +98,28 @@ func (f *fence) check(t *testing.T, m *devicefsm.Model) {
 	f.replacement = string(s.Update(r))
 	if !*update && !r.OK() {
 		t.Errorf("line %d:\n%s", f.line, r)
+	}
+}
+
+// warned checks a model that loads, and of which check says what is below it; a script
+// after that runs it.
+func (f *fence) warned(t *testing.T, below []*fence) {
+	m, err := devicefsm.Load("example.yaml", []byte(f.text))
+	if err != nil {
+		t.Errorf("line %d:\n%s", f.line, pretty(err))
+		return
+	}
+	_, err = devicefsm.Check("example.yaml", []byte(f.text))
+	if err == nil || len(below) == 0 || below[0].info != "text" {
+		t.Errorf("line %d: check has no doubts, or they are not below it", f.line)
+		return
+	}
+	below[0].replacement = pretty(err)
+	if below[0].text != below[0].replacement && !*update {
+		t.Errorf("line %d: got:\n%s", below[0].line, below[0].replacement)
+	}
+	if len(below) > 1 && below[1].info == "script" {
+		below[1].check(t, m)
 	}
 }
 

@@ -105,7 +105,7 @@ func (c *checker) keptIn(n source.Node, e *expr, bound func(step string) *keptOf
 			if i, ok := literalNumber(b); ok {
 				if k := of(a); k != nil && i >= float64(k.fewest()) {
 					why, hint := k.reason()
-					n.FaultHint(hint, "%s[%v] never exists: %s", sourcePath(a), i, why)
+					n.FaultHint(hint, "%s[%s] never exists: %s", sourcePath(a), numberText(i), why)
 				}
 			}
 			return
@@ -136,7 +136,7 @@ func (c *checker) compared(n source.Node, name string, size ast.Expr, number flo
 	}
 	most := k.fewest()
 	always, never := truths(name, number, most)
-	text := fmt.Sprintf("%s %s %v", sizeText(list), symbols[name], number)
+	text := fmt.Sprintf("%s %s %s", sizeText(list), symbols[name], numberText(number))
 	why, hint := k.reason()
 	switch {
 	case never:

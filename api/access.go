@@ -64,10 +64,8 @@ func (s *Server) caller(ctx huma.Context) (Caller, error) {
 
 // scopeOf is the scope that an operation needs.
 func scopeOf(op *huma.Operation) Scope {
-	for _, requirement := range op.Security {
-		for _, scope := range requirement[bearer] {
-			return Scope(scope)
-		}
+	if scope, ok := op.Metadata[scopeKey].(Scope); ok {
+		return scope
 	}
 	return ScopeAdmin
 }

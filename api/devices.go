@@ -130,7 +130,21 @@ func clipTo(s string, most int) string {
 
 type tagsInput struct {
 	ChangeParams
-	Body map[string]string `doc:"All tags of the device, at most 32."`
+	Body map[string]string `doc:"All tags of the device."`
+}
+
+// tagsSchema is what device.CheckTags takes, for the document: the handler's errors
+// name every fault, also those of keys. Keywords count characters, the limit bytes.
+func tagsSchema() *huma.Schema {
+	one, key, value, tags := 1, device.MaxTagKey, device.MaxTagValue, device.MaxTags
+	return &huma.Schema{
+		Type: huma.TypeObject, MaxProperties: &tags,
+		AdditionalProperties: &huma.Schema{
+			Type: huma.TypeString, MinLength: &one, MaxLength: &value, Pattern: `^[^\x00-\x1f\x7f]*$`,
+			Description: fmt.Sprintf("At most %d bytes of UTF-8 without control characters.", value),
+		},
+		Extensions: map[string]any{"propertyNames": &huma.Schema{Type: huma.TypeString, MinLength: &one, MaxLength: &key, Pattern: `^[a-zA-Z0-9._:/-]+$`}},
+	}
 }
 
 func (s *Server) putTags(ctx context.Context, in *tagsInput) (*body[map[string]string], error) {

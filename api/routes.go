@@ -48,7 +48,9 @@ func (s *Server) register(api huma.API) {
 	desired := change(http.MethodPatch, "patch-desired", "/v1/devices/{id}/desired", "Change the desired properties of a device")
 	desired.Errors = append(desired.Errors, http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge)
 	huma.Register(api, desired, s.patchDesired)
-	huma.Register(api, change(http.MethodPut, "put-tags", "/v1/devices/{id}/tags", "Replace a device's tags"), s.putTags)
+	tags := change(http.MethodPut, "put-tags", "/v1/devices/{id}/tags", "Replace a device's tags")
+	huma.Register(api, tags, s.putTags)
+	api.OpenAPI().Paths[tags.Path].Put.RequestBody.Content["application/json"].Schema = tagsSchema()
 
 	send := change(http.MethodPost, "send-command", "/v1/devices/{id}/commands", "Send a command, after those that are waiting")
 	send.DefaultStatus = http.StatusCreated
@@ -68,13 +70,22 @@ func (s *Server) register(api huma.API) {
 }
 
 func (s *Server) operation(method, id, path, summary string, scope Scope) huma.Operation {
-	return huma.Operation{
+	op := huma.Operation{
 		Method: method, OperationID: id, Path: path, Summary: summary,
-		Security:     []map[string][]string{{bearer: {string(scope)}}},
+		Metadata:     map[string]any{scopeKey: scope},
 		MaxBodyBytes: s.maxBody + 1, // huma refuses what has as many
 		// The deadline stays on the connection, and would end a request before its time.
 		BodyReadTimeout: s.timeout + time.Second,
-		Errors: []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
-			http.StatusServiceUnavailable},
+		Errors:          []int{http.StatusBadRequest, http.StatusNotFound, http.StatusServiceUnavailable},
 	}
+	if s.auth == nil {
+		op.Errors = append(op.Errors, http.StatusMisdirectedRequest)
+	} else {
+		op.Security = []map[string][]string{{bearer: {string(scope)}}}
+		op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden)
+	}
+	return op
 }
+
+// scopeKey is the key of an operation's scope in its metadata.
+const scopeKey = "scope"

@@ -62,9 +62,10 @@ func New(o Options) (*Server, error) {
 		timeout: o.Timeout, maxBody: o.MaxBody, metrics: newMetrics(o.Metrics),
 		hub: newHub(o.Backend, o.Stream, o.Log), mux: http.NewServeMux(),
 	}
-	api := humago.New(s.mux, config())
+	api := humago.New(s.mux, config(s.auth != nil))
 	api.UseMiddleware(s.observe, s.authorize, s.limit)
 	s.register(api)
+	allowNull(api.OpenAPI())
 	var err error
 	if s.document, err = json.MarshalIndent(api.OpenAPI(), "", "  "); err != nil {
 		return nil, fmt.Errorf("write the OpenAPI document: %w", err)
@@ -74,7 +75,11 @@ func New(o Options) (*Server, error) {
 		_, _ = w.Write(s.document)
 	})
 	s.mux.HandleFunc("/", s.unknownPath)
-	s.handler = http.NewCrossOriginProtection().Handler(s.mux)
+	sameSite := http.NewCrossOriginProtection()
+	sameSite.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeProblem(w, http.StatusForbidden, "a browser sent this request for a page of another site")
+	}))
+	s.handler = sameSite.Handler(s.mux)
 	if s.auth == nil {
 		s.handler = onlyLoopbackNames(s.handler)
 	}
@@ -113,8 +118,14 @@ func requestID(ctx context.Context) string {
 }
 
 // config is huma's, without the parts that load scripts from elsewhere, or add
-// to the answers.
-func config() huma.Config {
+// to the answers. The document names tokens where they are asked for.
+func config(tokens bool) huma.Config {
+	var schemes map[string]*huma.SecurityScheme
+	if tokens {
+		schemes = map[string]*huma.SecurityScheme{
+			bearer: {Type: "http", Scheme: "bearer", Description: "A token of the token file, or a JSON Web Token of the configured issuer."},
+		}
+	}
 	return huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
@@ -123,10 +134,8 @@ func config() huma.Config {
 				Description: "Read and operate the twins of a fleet.",
 			},
 			Components: &huma.Components{
-				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
-				SecuritySchemes: map[string]*huma.SecurityScheme{
-					bearer: {Type: "http", Scheme: "bearer", Description: "A token of the token file, or a JSON Web Token of the configured issuer."},
-				},
+				Schemas:         huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+				SecuritySchemes: schemes,
 			},
 		},
 		Formats:                      map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},

@@ -27,17 +27,47 @@ func (s *Server) registerStream(api huma.API, op huma.Operation) {
 		"stream, gone (it was deleted) or end. A device is polled once per second; every transition is sent, even if several happened " +
 		"between two polls, for anything else the newest value."
 	registry := api.OpenAPI().Components.Schemas
-	for _, t := range []reflect.Type{
-		reflect.TypeFor[StateChange](), reflect.TypeFor[TwinChange](), reflect.TypeFor[ConnectionChange](), reflect.TypeFor[Trouble](),
-	} {
-		registry.Schema(t, true, t.Name())
-	}
 	op.Responses = map[string]*huma.Response{"200": {
-		Description: "The events' data is one of the schemas Device (snapshot), StateChange, TwinChange, Command, ConnectionChange, Trouble, or an object of strings (tags).",
-		Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}},
+		Description: "Events, until the client or the service ends the stream.",
+		Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: eventsSchema(registry)}},
 	}}
 	op.Errors = append(op.Errors, http.StatusTooManyRequests)
 	huma.Register(api, op, s.streamDevice)
+}
+
+// eventTypes are the types of the data of each type of events.
+var eventTypes = []struct {
+	name string
+	data reflect.Type
+}{
+	{EventSnapshot, reflect.TypeFor[Device]()}, {EventState, reflect.TypeFor[StateChange]()}, {EventTwin, reflect.TypeFor[TwinChange]()},
+	{EventCommand, reflect.TypeFor[Command]()}, {EventConnection, reflect.TypeFor[ConnectionChange]()}, {EventTags, reflect.TypeFor[map[string]string]()},
+	{EventProblem, reflect.TypeFor[Trouble]()}, {EventGone, reflect.TypeFor[struct{}]()}, {EventEnd, reflect.TypeFor[Trouble]()},
+}
+
+// eventsSchema describes a stream as huma's own do: as a list of its events. OpenAPI 3.1
+// knows no streams.
+func eventsSchema(registry huma.Registry) *huma.Schema {
+	one := &huma.Schema{}
+	for _, t := range eventTypes {
+		fields := map[string]*huma.Schema{
+			"event": {Type: huma.TypeString, Enum: []any{t.name}, Description: "Type of the event."},
+			"data":  registry.Schema(t.data, true, t.data.Name()),
+		}
+		if t.name == EventGone {
+			fields["data"] = &huma.Schema{Type: huma.TypeObject}
+		}
+		required := []string{"event", "data"}
+		if t.name != EventEnd {
+			fields["id"] = &huma.Schema{Type: huma.TypeString, Description: "Id, for Last-Event-ID."}
+			required = append(required, "id")
+		}
+		one.OneOf = append(one.OneOf, &huma.Schema{Type: huma.TypeObject, Title: t.name, Properties: fields, Required: required})
+	}
+	return &huma.Schema{
+		Type: huma.TypeArray, Items: one, Title: "Server-sent events",
+		Description: "Each item is one event, sent as UTF-8 text as the HTML standard describes: the fields id, event and data, which is JSON.",
+	}
 }
 
 func (s *Server) streamDevice(ctx context.Context, in *streamInput) (*streamOutput, error) {

@@ -111,8 +111,9 @@ fuzz: ## run every fuzz target for FUZZTIME
 dashboards: ## write deploy/grafana/dashboards and its alert rules
 	go run ./deploy/grafana/gen deploy/grafana
 
-histories: ## record the workflow histories that the replay tests use (after a deliberate change)
-	cd $(STACK) && go test ./... -run TestRecordHistories -record
+histories: ## record the workflow histories of the present rules, which the replay tests use (before a release of new rules)
+	cd $(STACK) && go test ./e2e -run TestRecordHistories -count=1 -record
+	go test ./workflows/device -run 'Histories|Replay' -count=1
 
 clean: ## remove what make built and the data of make dev
 	rm -rf bin .devstack

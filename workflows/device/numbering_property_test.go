@@ -92,7 +92,7 @@ func (r *recount) step() {
 	case n < 12:
 		r.say(r.topic())
 		r.receive(false)
-	case n < 14: // the bridge is away
+	case n < 14: // the bridge is down
 		for range 1 + r.random.IntN(6) {
 			r.say(r.topic())
 		}
@@ -205,7 +205,7 @@ func (r *recount) deliver(at int, again bool) {
 	s := r.sent[at]
 	m := s.message
 	if first := r.starts[s.numbering-1]; again && at >= r.arrived && at < first+suspectsRun && (s.numbering > 1 || r.habit.perTopic) && !r.habit.dated && r.habit.epochs != "rising" {
-		r.unsure[s.numbering] = true // its beginning was seen, and the broker says that it comes again
+		r.unsure[s.numbering] = true // its beginning was seen, and the broker says that it is a repetition
 	}
 	m.Redelivered = again
 	v, begun, held := r.delivery.Receive(m)

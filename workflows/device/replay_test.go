@@ -1,11 +1,15 @@
 package device
 
 import (
+	"bytes"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
@@ -19,22 +23,80 @@ const historiesDir = "testdata/histories"
 // breaks them breaks every device in the field: guard it with
 // workflow.GetVersion and record a new history in addition to the old ones.
 func TestRecordedHistoriesReplay(t *testing.T) {
-	files, err := filepath.Glob(historiesDir + "/*.json")
-	if err != nil || len(files) < 6 {
-		t.Fatalf("%d recorded histories, error %v: want at least 6", len(files), err)
+	for _, folder := range recordedRules(t) {
+		files, err := filepath.Glob(folder + "/*.json")
+		if err != nil || len(files) < 6 {
+			t.Fatalf("%s: %d recorded histories, error %v: want at least 6", folder, len(files), err)
+		}
+		for _, file := range files {
+			t.Run(filepath.Base(folder)+"/"+filepath.Base(file), func(t *testing.T) {
+				if err := replay(t, file, &Workflow{Models: recordedModels(t, folder)}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
 	}
+}
+
+// There are histories of the present rules.
+func TestThePresentRulesAreRecorded(t *testing.T) {
+	if folder := fmt.Sprintf("%s/rules-%d", historiesDir, Rules); !slices.Contains(recordedRules(t), folder) {
+		t.Errorf("no %s: make histories", folder)
+	}
+}
+
+// recordedRules are the folders of histories, one for each version of the rules.
+func recordedRules(t *testing.T) []string {
+	t.Helper()
+	folders, err := filepath.Glob(historiesDir + "/rules-*")
+	if err != nil || len(folders) == 0 {
+		t.Fatalf("%d folders of histories, error %v", len(folders), err)
+	}
+	return folders
+}
+
+// What a run found is counted when it is found, and not when the run is replayed.
+func TestAReplayCountsNoFaults(t *testing.T) {
+	folder := fmt.Sprintf("%s/rules-%d", historiesDir, Rules)
+	files, err := filepath.Glob(folder + "/confused-*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d histories of a device with faults, error %v", len(files), err)
+	}
+	found := 0
 	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			if err := replay(t, file, recordedModels(t)); err != nil {
-				t.Error(err)
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		recorded, err := client.HistoryFromJSON(bytes.NewReader(raw), client.HistoryJSONOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range recorded.GetEvents() {
+			signal := e.GetWorkflowExecutionSignaledEventAttributes()
+			for _, p := range signal.GetInput().GetPayloads() {
+				if bytes.Contains(p.GetData(), []byte(`"sleepy"`)) {
+					found++
+				}
 			}
-		})
+		}
+		counts := NewCounts()
+		if err := replay(t, file, &Workflow{Models: recordedModels(t, folder), Counts: counts}); err != nil {
+			t.Error(err)
+		}
+		if n := counts.Value("faults_total"); n != 0 {
+			t.Errorf("%s: %v faults are counted in a replay", file, n)
+		}
+	}
+	if found == 0 {
+		t.Error("no history has the unknown word of a status")
 	}
 }
 
 // The replay test can fail: a worker that decides otherwise is found out.
 func TestReplayFindsAChangeOfBehaviour(t *testing.T) {
-	other := recordedModels(t)
+	const folder = historiesDir + "/rules-0"
+	other := recordedModels(t, folder)
 	for hash := range other.byHash {
 		src := []byte("model: pump\ninitial: idle\nstates: {idle: {}}\n")
 		model, err := devicefsm.Load("changed.yaml", src)
@@ -43,14 +105,14 @@ func TestReplayFindsAChangeOfBehaviour(t *testing.T) {
 		}
 		other.byHash[hash] = model
 	}
-	if err := replay(t, historiesDir+"/obedient-0.json", other); err == nil {
+	if err := replay(t, folder+"/obedient-0.json", &Workflow{Models: other}); err == nil {
 		t.Error("a history of a reprovisioning replays with a model that knows none")
 	}
 }
 
-func recordedModels(t *testing.T) *Registry {
+func recordedModels(t *testing.T, folder string) *Registry {
 	t.Helper()
-	files, err := filepath.Glob(historiesDir + "/*.yaml")
+	files, err := filepath.Glob(folder + "/*.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,10 +131,9 @@ func recordedModels(t *testing.T) *Registry {
 	return NewRegistry(models...)
 }
 
-func replay(t *testing.T, file string, models Models) error {
+func replay(t *testing.T, file string, device *Workflow) error {
 	t.Helper()
 	replayer := worker.NewWorkflowReplayer()
-	device := &Workflow{Models: models}
 	replayer.RegisterWorkflowWithOptions(device.Device, workflow.RegisterOptions{Name: WorkflowType})
 	quiet := log.NewStructuredLogger(slog.New(slog.DiscardHandler))
 	return replayer.ReplayWorkflowHistoryFromJSONFile(quiet, file)

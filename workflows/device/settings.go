@@ -53,6 +53,10 @@ const (
 	rulesNow = rulesCorners
 )
 
+// Rules is the version of the rules by which runs go that begin now: for the names of
+// recorded histories.
+const Rules = rulesNow
+
 // follows reports whether the run goes by the rules of this version.
 func (d *run) follows(rules int) bool { return d.settings.Rules >= rules }
 

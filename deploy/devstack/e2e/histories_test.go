@@ -2,10 +2,8 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -23,12 +21,14 @@ import (
 
 var record = flag.Bool("record", false, "record the histories in workflows/device/testdata")
 
-const historiesDir = root + "/workflows/device/testdata/histories"
+// historiesDir has a folder for each version of the rules. Only that of the present rules
+// is written: devices in the field have histories like those of the others.
+var historiesDir = fmt.Sprintf("%s/workflows/device/testdata/histories/rules-%d", root, deviceworkflow.Rules)
 
-// TestRecordHistories plays three devices and, with -record, writes what the
+// TestRecordHistories plays five devices and, with -record, writes what the
 // server stored of them: the histories that the replay tests of package
-// workflows hold every later version to. Without it, it only checks that the
-// three still end where the recorded ones did.
+// workflows hold every later version to. Without it, it only checks that they
+// still end where the recorded ones did.
 func TestRecordHistories(t *testing.T) {
 	s := startSystem(t, 40)
 	connections := 0
@@ -89,6 +89,7 @@ func TestRecordHistories(t *testing.T) {
 	})
 
 	operate(t, s, say)
+	confuse(t, s, say)
 
 	for _, query := range []string{
 		`SELECT temperature FROM pump WHERE device = 'obedient'`,
@@ -102,10 +103,13 @@ func TestRecordHistories(t *testing.T) {
 	if !*record {
 		return
 	}
+	if err := os.RemoveAll(historiesDir); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.MkdirAll(historiesDir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"obedient", "stubborn", "talkative", "operated"} {
+	for _, name := range []string{"obedient", "stubborn", "talkative", "operated", "confused"} {
 		recordHistories(t, s, name)
 	}
 	recordModel(t)
@@ -157,9 +161,38 @@ func operate(t *testing.T, s *system, say func(name, topic, payload string)) {
 	}
 }
 
+// confuse has a device whose numbers begin again and lie, whose clock is slow, whose words
+// mean nothing and whose values have the wrong types, over the end of a run.
+func confuse(t *testing.T, s *system, say func(name, topic, payload string)) {
+	t.Helper()
+	const name = "confused"
+	say(name, "status", `{"status":"boot","firmware":1.4,"seq":1}`)
+	say(name, "telemetry", `{"code":"117","seq":2}`)
+	say(name, "status", `{"status":"sleepy","seq":3}`)
+	say(name, "commands/reboot/ack", `{"id":"c-17","status":"done","seq":4}`)
+	say(name, "status", `{"status":"boot","seq":1}`)
+	say(name, "telemetry", `{"code":118,"seq":2}`)
+	say(name, "telemetry", `{"code":119,"seq":1}`) // a counter of its own
+	old := time.Now().Add(-time.Hour)
+	for i := range 40 { // an upload
+		say(name, "status", fmt.Sprintf(`{"status":"online","seq":%d,"ts":%d}`, 10+i, old.Add(time.Duration(i)*time.Minute).UnixMilli()))
+	}
+	say(name, "status", `{"status":"OFFLINE"}`)
+	for i := range 10 {
+		say(name, "status", fmt.Sprintf(`{"status":"online","epoch":3,"seq":%d}`, i+1))
+	}
+	eventually(t, "confused continued as new, with its faults", func(ctx context.Context) bool {
+		view, err := s.twins.Snapshot(ctx, name)
+		return err == nil && view.Runs > 0 && view.ReportCount >= 4 && view.Connection == device.Online && view.Delivery.Applied >= 55
+	})
+	// So that the last run has a completed task.
+	if _, err := s.twins.SetTags(t.Context(), name, device.By{Who: "ann"}, map[string]*string{"line": new("4")}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // recordHistories writes the histories of all runs of a device's workflow, the
-// last run first. What was recorded by an earlier version stays as it is: devices
-// in the field have such histories.
+// last run first.
 func recordHistories(t *testing.T, s *system, name string) {
 	t.Helper()
 	temporal := dialTemporal(t, s.Temporal.Addr())
@@ -183,10 +216,8 @@ func recordHistories(t *testing.T, s *system, name string) {
 			t.Fatal(err)
 		}
 		file := filepath.Join(historiesDir, fmt.Sprintf("%s-%d.json", name, n))
-		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-			if err := os.WriteFile(file, append(anonymous(raw), '\n'), 0o644); err != nil {
-				t.Fatal(err)
-			}
+		if err := os.WriteFile(file, append(anonymous(raw), '\n'), 0o644); err != nil {
+			t.Fatal(err)
 		}
 		if run = previous; run == "" {
 			return

@@ -2,7 +2,6 @@ package service
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -84,12 +83,10 @@ func (s *Service) startCensus(p Plan, temporal client.Client, models []*devicefs
 func checkNames(models []*devicefsm.Model) error {
 	var faults []error
 	for _, m := range models {
-		if measure.Taken(m.Name()) {
-			faults = append(faults, fmt.Errorf("model %s: the name is that of a measurement of the service itself: choose another one", m.Name()))
-		}
+		faults = append(faults, measure.CheckModel(m.Name()))
 	}
-	if len(faults) > 0 {
-		return &ConfigError{errors.Join(faults...)}
+	if err := errors.Join(faults...); err != nil {
+		return &ConfigError{err}
 	}
 	return nil
 }

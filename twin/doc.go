@@ -51,7 +51,8 @@
 //     clients wait for an answer with their token.
 //   - update/documents of a new shadow has an empty document as previous.
 //   - Numbers that no double can hold (1e400), null within arrays, and sections
-//     other than desired, reported and delta are invalid nodes (400).
+//     other than desired, reported and delta are invalid nodes (400). [Rejection.Named]
+//     says which node.
 //   - Keys are taken as they are written; of a duplicate key, the last.
 //
 // # Bounds

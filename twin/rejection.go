@@ -22,6 +22,7 @@ const (
 	textNode          = "State contains an invalid node"
 	textConflict      = "Version conflict"
 	textTooLarge      = "The payload exceeds the maximum size allowed"
+	textNesting       = "JSON contains too many levels of nesting"
 	textEncoding      = "Unsupported documented encoding; supported encoding is UTF-8"
 )
 
@@ -47,6 +48,18 @@ func (r *Rejection) Error() string {
 
 // Unwrap makes a rejection the refusal that it holds, for errors.As.
 func (r *Rejection) Unwrap() error { return &r.Refused }
+
+// Named is the rejection with the name of the node that was refused in its message, behind
+// the protocol's words: "State contains an invalid node: null at desired.a[2]". A rejection
+// for another reason stays as it is.
+func (r *Rejection) Named() *Rejection {
+	if r == nil || r.Detail == "" || r.Message != textNode && !strings.HasPrefix(r.Message, textNesting) {
+		return r
+	}
+	named := *r
+	named.Message, named.Detail = r.Message+": "+r.Detail, ""
+	return &named
+}
 
 // Payload is the message for …/rejected: code, message, timestamp (epoch
 // seconds), and clientToken if there was one.
@@ -87,7 +100,7 @@ func invalid(message, detail string) *Rejection {
 }
 
 func tooDeep(most int) *Rejection {
-	return invalid(fmt.Sprintf("JSON contains too many levels of nesting; maximum is %d", most), "")
+	return invalid(fmt.Sprintf(textNesting+"; maximum is %d", most), "")
 }
 
 func tooLarge(what string, size, most int) *Rejection {

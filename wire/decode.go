@@ -25,9 +25,12 @@ func (s *Standard) decodePayload(a address, payload []byte, dup bool, at time.Ti
 		return nil, Refuse(ReasonTooLarge, "%d bytes, the limit is %d", len(payload), s.cfg.MaxPayload)
 	}
 	if !utf8.Valid(payload) {
-		return nil, Refuse(ReasonBadPayload, "not valid UTF-8")
+		return nil, Refuse(ReasonBadPayload, "not valid UTF-8%s", markOf(payload))
 	}
-	payload = bytes.TrimSpace(payload)
+	payload = bytes.TrimSpace(withoutMark(payload))
+	if len(payload) == 0 && a.channel == device.ChannelEvents {
+		payload = []byte("{}") // an event needs no data
+	}
 	if len(payload) == 0 {
 		return nil, Refuse(ReasonBadPayload, "empty: expected a JSON object or an array of objects")
 	}
@@ -53,6 +56,20 @@ func (s *Standard) decodePayload(a address, payload []byte, dup bool, at time.Ti
 		}
 	}
 	return out, nil
+}
+
+// byteOrderMark is the one of UTF-8. Some writers of files and some libraries put it before
+// a text; a parser of JSON may ignore it (RFC 8259, section 8.1).
+var byteOrderMark = []byte("\ufeff")
+
+func withoutMark(payload []byte) []byte { return bytes.TrimPrefix(payload, byteOrderMark) }
+
+// markOf names the byte order mark of another encoding.
+func markOf(payload []byte) string {
+	if bytes.HasPrefix(payload, []byte{0xff, 0xfe}) || bytes.HasPrefix(payload, []byte{0xfe, 0xff}) {
+		return ": it begins with the byte order mark (BOM) of UTF-16"
+	}
+	return ""
 }
 
 // split returns the encoded objects in an array.

@@ -57,7 +57,7 @@ type ShadowDocument struct {
 
 // Messages that are passed over: acknowledged, and nothing else.
 var (
-	// ErrNotInput is that of messages that the service itself sent, such as
+	// ErrNotInput is that of messages that clear a retained one, and of messages that the service itself sent, such as
 	// commands and answers, which a subscription may bring back.
 	ErrNotInput = errors.New("not a message of a device")
 	// ErrForeign is that of devices that are not Config.Mine.

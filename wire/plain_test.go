@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -20,10 +21,13 @@ func (s *Standard) plainPayload(a address, payload []byte, dup bool, at time.Tim
 		return nil, Refuse(ReasonTooLarge, "%d bytes, the limit is %d", len(payload), s.cfg.MaxPayload)
 	}
 	if !utf8.Valid(payload) {
-		return nil, Refuse(ReasonBadPayload, "not valid UTF-8")
+		return nil, Refuse(ReasonBadPayload, "not valid UTF-8%s", markOf(payload))
 	}
-	payload = bytes.TrimSpace(payload)
+	payload = bytes.TrimSpace([]byte(strings.TrimPrefix(string(payload), "\ufeff")))
 	if len(payload) == 0 {
+		if a.channel == device.ChannelEvents {
+			return s.plainPayload(a, []byte("{}"), dup, at)
+		}
 		return nil, Refuse(ReasonBadPayload, "empty: expected a JSON object or an array of objects")
 	}
 	if depth(payload) > s.cfg.MaxDepth {

@@ -85,6 +85,10 @@ func (s *Standard) Decode(topic string, payload []byte, dup bool, at time.Time) 
 		return nil, ErrForeign
 	case refused != nil:
 		return nil, s.attribute(refused, topic, payload)
+	case a.channel == device.ChannelStatus && len(payload) == 0:
+		// How a retained message is cleared, which anybody may do; a device that has
+		// something to say has at least a word for it.
+		return nil, ErrNotInput
 	}
 	received, refused := s.decodePayload(a, payload, dup, at)
 	if refused != nil { // a nil *Refused is not a nil error
@@ -107,6 +111,7 @@ func (s *Standard) decodeRequest(scheme Scheme, name, topic string, payload []by
 		return nil, ErrNotInput
 	}
 	base := scheme.Base(name, shadow)
+	payload = withoutMark(payload)
 	m := device.Message{
 		Channel: device.ChannelTwin, Name: rest, Time: at, Redelivered: dup,
 		Twin: &device.TwinRequest{Shadow: shadow, Reply: base, Payload: payload},

@@ -56,6 +56,9 @@ func (d *run) request(m device.Message) {
 	}
 	answer := "/accepted"
 	if refused != nil {
+		if d.follows(rulesCorners) {
+			refused = refused.Named()
+		}
 		answer, payload = "/rejected", refused.Payload(m.Time)
 	}
 	d.sayShadow(ShadowMessage{Topic: r.Reply + "/" + m.Name + answer, Payload: payload})

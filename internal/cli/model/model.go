@@ -8,6 +8,7 @@ import (
 
 	"devicetwin/devicefsm"
 	"devicetwin/internal/cli"
+	"devicetwin/internal/measure"
 	"devicetwin/internal/modelfile"
 )
 
@@ -48,7 +49,14 @@ func checkModel(file string) (*devicefsm.Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read model: %w", err)
 	}
-	return devicefsm.Check(file, src)
+	m, err := devicefsm.Check(file, src)
+	if err != nil {
+		return nil, err
+	}
+	if err := measure.CheckModel(m.Name()); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return m, nil
 }
 
 type graphCommand struct {

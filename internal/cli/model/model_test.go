@@ -220,6 +220,15 @@ func TestModelCheck(t *testing.T) {
 	}
 }
 
+// What a start refuses, a check refuses too.
+func TestModelCheckRefusesNamesOfMeasurements(t *testing.T) {
+	file := writeFile(t, t.TempDir(), "mine.yaml", "model: bridge\ninitial: a\nstates: {a: {}}\n")
+	status, out, errs := runModel(t, "", "check", file)
+	if status != cli.ExitUsage || out != "" || !strings.Contains(errs, "mine.yaml: model bridge: the name is that of a measurement of the service itself") {
+		t.Errorf("status %d\n%s%s", status, out, errs)
+	}
+}
+
 func TestModelGraph(t *testing.T) {
 	for args, want := range map[string]string{
 		"graph": "stateDiagram-v2\n", "graph --format mermaid": "stateDiagram-v2\n", "graph --format dot": "digraph \"pump\" {\n",

@@ -10,7 +10,7 @@ import (
 )
 
 type listInput struct {
-	Query  string `query:"query" maxLength:"1024" doc:"Terms FIELD:VALUE: id, state, model, model_hash, connection, firmware, site, tag.KEY, reported.PATH, desired.PATH. All must match; OR, NOT and parentheses say otherwise. Put values with spaces, and keys with colons, in quotation marks; id:pump-* matches every id with this prefix, as do model, model_hash, firmware and site." example:"state:online NOT tag.site:\"hall 3\""`
+	Query  string `query:"query" maxLength:"1024" doc:"Terms FIELD:VALUE: id, state, model, model_hash, connection, firmware, site, last_seen, faults, tag.KEY, reported.PATH, desired.PATH. All must match; OR, NOT and parentheses say otherwise. Put values with spaces, and keys with colons, in quotation marks; id:pump-* matches every id with this prefix, as do model, model_hash, firmware and site. last_seen and faults are compared: last_seen<now-24h, faults>=1." example:"state:online NOT tag.site:\"hall 3\""`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Maximum number of devices per page."`
 	Cursor string `query:"cursor" maxLength:"4096" doc:"Cursor of the previous page of the same query."`
 }

@@ -28,7 +28,9 @@ type Term struct {
 	Field Field
 	Key   string // of a tag, or the path of a property: reported.net.ip
 	Op    Op
-	Value string
+	Value string // of a field with strings
+	// Number is the value of the others: of last_seen in Unix seconds.
+	Number int64
 }
 
 // Field is what a term is about.
@@ -46,7 +48,13 @@ const (
 	FieldSite       Field = "site"
 	FieldTag        Field = "tag"      // tag.KEY:VALUE
 	FieldProperty   Field = "property" // reported.PATH:VALUE, desired.PATH:VALUE
+
+	FieldLastSeen Field = "last_seen" // a time, in whole seconds
+	FieldFaults   Field = "faults"    // a number; 0 if there is none
 )
+
+// Ordered reports whether the field is compared by Number.
+func (f Field) Ordered() bool { return f == FieldLastSeen || f == FieldFaults }
 
 // List reports whether the field is a list, of which only whole values are found.
 func (f Field) List() bool { return f == FieldState || f == FieldTag || f == FieldProperty }
@@ -58,6 +66,10 @@ type Op string
 const (
 	OpEqual  Op = ""
 	OpPrefix Op = "*" // Value is only the beginning; with an empty one, there has to be any
+
+	// Of ordered fields. A device that was never seen has no time, for which neither holds.
+	OpLess    Op = "<"
+	OpAtLeast Op = ">="
 )
 
 // Matches implements Query.
@@ -95,8 +107,23 @@ func (t Term) Matches(d Summary) bool {
 	case FieldProperty:
 		value, ok := d.Properties[t.Key]
 		return ok && t.holds(value)
+	case FieldLastSeen:
+		return d.LastSeen != nil && t.orders(d.LastSeen.Unix())
+	case FieldFaults:
+		return t.orders(int64(d.ReportCount))
 	}
 	return false
+}
+
+// orders compares a number.
+func (t Term) orders(n int64) bool {
+	switch t.Op {
+	case OpLess:
+		return n < t.Number
+	case OpAtLeast:
+		return n >= t.Number
+	}
+	return n == t.Number
 }
 
 // holds compares a string; an empty one is a field that the device lacks.

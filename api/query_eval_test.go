@@ -3,6 +3,7 @@ package api_test
 import (
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"devicetwin/api"
 	"devicetwin/api/apitest"
@@ -16,7 +17,7 @@ func TestQueries(t *testing.T) {
 		for _, d := range devices {
 			fleet.Put(api.Device{
 				ID: d.ID, Model: d.Model, ModelHash: d.ModelHash, State: d.State, Connection: d.Connection, Firmware: d.Firmware, Site: d.Site, Tags: d.Tags,
-				Twin: apitest.TwinOf(d.Properties),
+				Twin: apitest.TwinOf(d.Properties), LastSeen: d.LastSeen, ReportCount: d.ReportCount,
 			})
 		}
 		return fleet
@@ -29,11 +30,18 @@ func TestQueryMatchesAsItsOperatorsSay(t *testing.T) {
 	words := []string{"a", "b", "ab", "A", "a b", `"`, `\`, "*", "(a)", "ü", "NOT"}
 	some := func() string { return words[random.IntN(len(words))] }
 	var fleet []api.Summary
+	seen := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for i := range 40 {
+		var at *time.Time
+		if i%3 > 0 {
+			at = new(time.Time)
+			*at = seen.Add(time.Duration(i) * time.Second)
+		}
 		fleet = append(fleet, api.Summary{
 			ID: device.ID(string(rune('a'+i%26)) + "-1"), Model: some(), ModelHash: some(), State: some() + "," + some(), Connection: device.Online, Firmware: some(), Site: some(),
 			Tags:       map[string]string{"hall": some(), "owner:team": some(), "v": some()},
 			Properties: map[string]string{"reported.v": some(), "reported.net.ip": some()},
+			LastSeen:   at, ReportCount: uint64(i % 5),
 		})
 	}
 	found := 0

@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -13,18 +14,20 @@ import (
 //	query  = and { "OR" and }
 //	and    = factor { [ "AND" ] factor }
 //	factor = "NOT" factor | "(" query ")" | term
-//	term   = FIELD ":" VALUE [ "*" ]
+//	term   = FIELD ":" VALUE [ "*" ] | FIELD ( ":" | "<" | "<=" | ">" | ">=" ) NUMBER
 //
 // A VALUE with a space, a quotation mark or an asterisk in it needs quotation
 // marks, in which \ escapes the next character. The same holds for the key of a
 // tag and the path of a property, if they contain a colon. An asterisk after the
 // value finds every value that begins so.
 //
-//	state:online NOT (tag.site:"hall 3" OR tag."owner:team":ops) id:pump-*
+//	state:online NOT (tag.site:"hall 3" OR tag."owner:team":ops) id:pump-* last_seen<now-24h
 //
 // Its error is a QueryError, with every fault that was found.
-func ParseQuery(text string) (Query, error) {
-	p := &queryParser{text: text}
+func ParseQuery(text string) (Query, error) { return parseQuery(text, time.Now()) }
+
+func parseQuery(text string, now time.Time) (Query, error) {
+	p := &queryParser{text: text, now: now}
 	var query Query
 	switch {
 	case len(text) > MaxQuery:
@@ -42,7 +45,8 @@ func ParseQuery(text string) (Query, error) {
 
 type queryParser struct {
 	text    string
-	at      int // in bytes
+	now     time.Time // which a query may name
+	at      int       // in bytes
 	terms   int
 	groups  int // parentheses that are open
 	nesting int // of parentheses and of NOT

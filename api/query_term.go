@@ -15,11 +15,11 @@ func (p *queryParser) term() (Term, bool) {
 	if !ok {
 		return Term{}, false
 	}
-	if p.at == len(p.text) || p.text[p.at] != ':' {
+	sign := p.sign()
+	if sign == "" {
 		p.notATerm(began)
 		return Term{}, false
 	}
-	p.at++
 	valueAt := p.at
 	value, op, whole := p.value()
 	if !whole {
@@ -30,7 +30,26 @@ func (p *queryParser) term() (Term, bool) {
 		return Term{}, false
 	}
 	term.Value, term.Op = value, op
+	if term.Field.Ordered() {
+		return p.ordered(valueAt, term, sign)
+	}
+	if sign != ":" {
+		p.fault(valueAt-len(sign), "%s can't be compared by %s, only last_seen and faults can: "+
+			"Temporal keeps it as a string, and its databases order strings differently", name.head, sign)
+		return Term{}, false
+	}
 	return term, p.checkValue(valueAt, term)
+}
+
+// sign reads what is between a field and its value; "" is something else.
+func (p *queryParser) sign() string {
+	for _, sign := range []string{":", "<=", "<", ">=", ">"} {
+		if strings.HasPrefix(p.text[p.at:], sign) {
+			p.at += len(sign)
+			return sign
+		}
+	}
+	return ""
 }
 
 // notATerm reports a word without a colon.
@@ -43,8 +62,7 @@ func (p *queryParser) notATerm(began int) {
 	case upper != found && (upper == "OR" || upper == "AND" || upper == "NOT"):
 		p.fault(began, "expected FIELD:VALUE, such as state:online, found %q; the operator is written %s", found, upper)
 	case strings.ContainsAny(found, "<>"):
-		p.fault(began, "%q: fields can't be compared by < and >, only by FIELD:VALUE and FIELD:VALUE*: "+
-			"Temporal keeps them as strings, which each of its databases orders by rules of its own", clip(found))
+		p.fault(began, "%q: tags and properties can't be compared by < and >: Temporal keeps them as strings in lists", clip(found))
 	default:
 		p.fault(began, "expected FIELD:VALUE, such as state:online, found %q", clip(found))
 	}
@@ -60,8 +78,10 @@ type fieldName struct {
 // name reads the name of a field.
 func (p *queryParser) name() (name fieldName, ok bool) {
 	began := p.at
+	dotted := false
 	word := p.until(func(r rune) bool {
-		return r == ':' || r == '"' || unicode.IsSpace(r) || r == ')' && p.groups > 0
+		dotted = dotted || r == '.' // a path may have < and >
+		return r == ':' || r == '"' || unicode.IsSpace(r) || r == ')' && p.groups > 0 || (r == '<' || r == '>') && !dotted
 	})
 	name.head, name.key, name.dotted = strings.Cut(word, ".")
 	if !name.dotted || name.key != "" || p.at == len(p.text) || p.text[p.at] != '"' {
@@ -152,12 +172,12 @@ func (p *queryParser) quoted() (string, bool) {
 	return "", false
 }
 
-const fieldNames = "id, state, model, model_hash, connection, firmware, site, tag.KEY, reported.PATH and desired.PATH"
+const fieldNames = "id, state, model, model_hash, connection, firmware, site, last_seen, faults, tag.KEY, reported.PATH and desired.PATH"
 
 func (p *queryParser) field(at int, name fieldName) (Term, bool) {
 	switch field := Field(name.head); {
 	case !name.dotted && (field == FieldID || field == FieldState || field == FieldModel || field == FieldModelHash ||
-		field == FieldConnection || field == FieldFirmware || field == FieldSite):
+		field == FieldConnection || field == FieldFirmware || field == FieldSite || field.Ordered()):
 		return Term{Field: field}, true
 	case name.dotted && field == FieldTag:
 		return Term{Field: FieldTag, Key: name.key}, p.checkKey(at, name.key)

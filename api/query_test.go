@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -52,10 +53,19 @@ func TestParseQuery(t *testing.T) {
 		{"site:a)", Term{Field: FieldSite, Value: "a)"}},
 		{"site:NOT OR site:OR", Or{Term{Field: FieldSite, Value: "NOT"}, Term{Field: FieldSite, Value: "OR"}}},
 		{"site:<5", Term{Field: FieldSite, Value: "<5"}},
+		{"reported.a<b:5", Term{Field: FieldProperty, Key: "reported.a<b", Value: "5"}},
+
+		{"faults:3", Term{Field: FieldFaults, Number: 3}},
+		{"faults<3 faults<=3", And{Term{Field: FieldFaults, Op: OpLess, Number: 3}, Term{Field: FieldFaults, Op: OpLess, Number: 4}}},
+		{"faults>3 faults>=3", And{Term{Field: FieldFaults, Op: OpAtLeast, Number: 4}, Term{Field: FieldFaults, Op: OpAtLeast, Number: 3}}},
+		{"(last_seen<1970-01-02)", Term{Field: FieldLastSeen, Op: OpLess, Number: 86400}},
+		{"last_seen>=1970-01-01T01:00:00.5+01:00", Term{Field: FieldLastSeen, Op: OpAtLeast, Number: 1}},
+		{"last_seen<now", Term{Field: FieldLastSeen, Op: OpLess, Number: 1_800_000_000}},
+		{"last_seen>now-36h", Term{Field: FieldLastSeen, Op: OpAtLeast, Number: 1_800_000_000 - 36*3600 + 1}},
 
 		{"firmware:x' OR 1=1--", nil}, // a fault, below
 	} {
-		got, err := ParseQuery(tt.text)
+		got, err := parseQuery(tt.text, time.Unix(1_800_000_000, 0))
 		if tt.want == nil && strings.TrimSpace(tt.text) != "" {
 			if err == nil {
 				t.Errorf("%q was taken: %v", tt.text, got)
@@ -89,7 +99,22 @@ func TestQueryFaults(t *testing.T) {
 		{"connection:on*", []QueryFault{{12, `a connection is online, offline or unknown, not "on"`}}},
 		{"connection:online*", []QueryFault{{12, "a connection is online, offline or unknown: leave out the asterisk"}}},
 		{"tag.a:x♡", []QueryFault{{7, "states, tags and properties that contain ♡ can't be searched: Temporal on SQLite"}}},
-		{"firmware>=1.4", []QueryFault{{1, `"firmware>=1.4": fields can't be compared by < and >`}}},
+		{"firmware>=1.4", []QueryFault{{9, `firmware can't be compared by >=, only last_seen and faults can: Temporal keeps it as a string`}}},
+		{"id<b state>a", []QueryFault{{3, "id can't be compared by <"}, {11, "state can't be compared by >"}}},
+		{"tag.a>5", []QueryFault{{1, `"tag.a>5": tags and properties can't be compared by < and >`}}},
+		{"stat<5", []QueryFault{{1, `no field "stat"`}}},
+		{"faults>x", []QueryFault{{8, `expected a number of faults, such as faults>=10, found "x"`}}},
+		{"faults:-1", []QueryFault{{8, "expected a number of faults"}}},
+		{"faults:1*", []QueryFault{{8, `expected a number of faults, such as faults>=10, found "1*"`}}},
+		{"faults>= 1", []QueryFault{{9, "expected a number of faults"}, {10, "expected FIELD:VALUE"}}},
+		{"faults:99999999999999999999", []QueryFault{{8, "expected a number of faults"}}},
+		{"last_seen:now", []QueryFault{{11, "last_seen is compared by <, <=, > and >="}}},
+		{"last_seen<yesterday", []QueryFault{{11, `expected a time from 1970 to 2261, such as 2026-03-01T12:00:00Z, 2026-03-01, now or now-24h, found "yesterday"`}}},
+		{"last_seen<now-1x", []QueryFault{{11, "expected a time from 1970 to 2261"}}},
+		{"last_seen<now+1h", []QueryFault{{11, "expected a time from 1970 to 2261"}}},
+		{"last_seen<1969-12-31", []QueryFault{{11, "expected a time from 1970 to 2261"}}},
+		{"last_seen<2262-01-01", []QueryFault{{11, "expected a time from 1970 to 2261"}}},
+		{"last_seen>*", []QueryFault{{11, "expected a time from 1970 to 2261"}}},
 		{`tag."":x`, []QueryFault{{1, `"" is not a key`}}},
 		{`tag."a:x`, []QueryFault{{5, "the quotation mark is not closed"}}},
 		{`tag."a"b:x`, []QueryFault{{1, `expected FIELD:VALUE, such as state:online, found "tag.\"a\"b:x"`}}},
@@ -212,6 +237,14 @@ func writeTerm(term Term) string {
 	case FieldProperty:
 		head, key, _ := strings.Cut(term.Key, ".")
 		name = head + "." + quote(key)
+	}
+	switch {
+	case term.Field == FieldFaults && term.Op == OpEqual:
+		return fmt.Sprintf("faults:%d", term.Number)
+	case term.Field == FieldFaults:
+		return fmt.Sprintf("faults%s%d", term.Op, term.Number)
+	case term.Field == FieldLastSeen:
+		return fmt.Sprintf("last_seen%s%s", term.Op, time.Unix(term.Number, 0).UTC().Format(time.RFC3339))
 	}
 	return fmt.Sprintf("%s:%s%s", name, quote(term.Value), term.Op)
 }

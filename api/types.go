@@ -22,6 +22,9 @@ type Summary struct {
 	Site       string            `json:"site,omitempty" doc:"As in its last birth message."`
 	Tags       map[string]string `json:"tags,omitempty" doc:"Tags, as PUT /v1/devices/{id}/tags set them."`
 	Properties map[string]string `json:"properties,omitempty" doc:"Properties that the configuration indexes, by path."`
+
+	LastSeen    *time.Time `json:"last_seen,omitempty" doc:"When a message of the device was last applied; in a list up to 15 minutes earlier, and in whole seconds. Absent if it is not known."`
+	ReportCount uint64     `json:"report_count,omitempty" doc:"Number of faults of what the device sent; in a list, numbers of 10 or more are rounded down to their first digit."`
 }
 
 // Page is a part of a list.

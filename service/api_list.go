@@ -65,10 +65,13 @@ func matching(found []twinclient.DeviceSummary, query api.Query, exact bool) []a
 }
 
 func shownSummary(d twinclient.DeviceSummary) api.Summary {
-	return api.Summary{
+	s := api.Summary{
 		ID: d.Device, Model: d.Model, ModelHash: d.ModelHash, State: strings.Join(d.States, ","), Connection: connectionWord(d.Connection),
 		Firmware: d.Firmware, Site: d.Site, Tags: pairs(d.Tags), Properties: pairs(d.Properties),
+		LastSeen: moment(d.LastSeen),
 	}
+	s.ReportCount = uint64(max(0, d.Faults))
+	return s
 }
 
 // pairs reads "key=value".

@@ -1,7 +1,9 @@
 package service
 
 import (
+	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"devicetwin/api"
@@ -116,6 +118,12 @@ func (d dialect) term(t api.Term, negated bool) condition {
 		return d.word(deviceworkflow.AttributeFirmware.GetName(), t.Value, t.Op, negated)
 	case api.FieldSite:
 		return d.word(deviceworkflow.AttributeSite.GetName(), t.Value, t.Op, negated)
+	case api.FieldLastSeen:
+		value := "'" + time.Unix(t.Number, 0).UTC().Format(time.RFC3339) + "'"
+		return compared(deviceworkflow.AttributeLastSeen.GetName(), t.Op, value, negated).orMissing(deviceworkflow.AttributeLastSeen.GetName(), negated)
+	case api.FieldFaults:
+		return compared(deviceworkflow.AttributeFaults.GetName(), t.Op, strconv.FormatInt(t.Number, 10), negated).
+			orMissing(deviceworkflow.AttributeFaults.GetName(), t.Matches(api.Summary{}) != negated) // none are 0
 	case api.FieldTag:
 		return d.list(deviceworkflow.AttributeTags.GetName(), t.Key+"="+t.Value, negated)
 	case api.FieldProperty:
@@ -160,6 +168,19 @@ func (d dialect) word(name, value string, op api.Op, negated bool) condition {
 		return condition{text: name + " != " + twinclient.Quote(value), exact: true}.orMissing(name, true)
 	}
 	return condition{text: name + " = " + twinclient.Quote(value), exact: !d.vague}
+}
+
+// compared is a condition on a number or a time, which does not hold where there is none.
+func compared(name string, op api.Op, value string, negated bool) condition {
+	switch {
+	case op == api.OpEqual && negated:
+		return condition{text: name + " < " + value + " OR " + name + " > " + value, exact: true, compound: true}
+	case op == api.OpEqual:
+		return condition{text: name + " = " + value, exact: true}
+	case (op == api.OpLess) != negated:
+		return condition{text: name + " < " + value, exact: true}
+	}
+	return condition{text: name + " >= " + value, exact: true}
 }
 
 // present is whether an attribute has any value.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"devicetwin/api"
 )
@@ -31,6 +32,12 @@ func TestVisibilityQuery(t *testing.T) {
 		{"elasticsearch", "NOT (id:a site:b*)", "WorkflowId != 'device/a' OR (DeviceSite NOT STARTS_WITH 'b' OR DeviceSite IS NULL)", true},
 		{"elasticsearch", "NOT NOT site:*", "DeviceSite IS NOT NULL AND DeviceSite != ''", true},
 		{"elasticsearch", "NOT connection:unknown", "DeviceConnection IS NOT NULL", true},
+		{"elasticsearch", "last_seen<2026-03-01", "DeviceLastSeen < '2026-03-01T00:00:00Z'", true},
+		{"sqlite", "NOT last_seen>2026-03-01", "DeviceLastSeen < '2026-03-01T00:00:01Z' OR DeviceLastSeen IS NULL", true},
+		{"postgres12", "faults<=2", "DeviceFaults < 3 OR DeviceFaults IS NULL", true},
+		{"elasticsearch", "NOT faults<3", "DeviceFaults >= 3", true},
+		{"elasticsearch", "faults:0 NOT faults:1", "(DeviceFaults = 0 OR DeviceFaults IS NULL) AND (DeviceFaults < 1 OR DeviceFaults > 1 OR DeviceFaults IS NULL)", true},
+		{"", "NOT faults:0", "DeviceFaults < 0 OR DeviceFaults > 0", true},
 		// The quotation marks at the ends of a literal are taken for its own.
 		{"elasticsearch", "site:a'", "DeviceSite STARTS_WITH 'a'", false},
 		{"elasticsearch", "site:'a state:b", "DeviceState = 'b'", false},
@@ -89,7 +96,7 @@ func FuzzVisibilityQuery(f *testing.F) {
 					t.Errorf("%q: Temporal reads %q, want only of %q", text, literal, values)
 				}
 			}
-			if rest := strings.Trim(words, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_=<>!() "); rest != "" {
+			if rest := strings.Trim(words, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_=<>!() 0123456789"); rest != "" {
 				t.Errorf("%q: outside the literals stands %q", text, words)
 			}
 		}
@@ -111,6 +118,10 @@ func literalsOf(q api.Query) (values []string) {
 		return literalsOf(q.Query)
 	case api.Term:
 		switch q.Field {
+		case api.FieldFaults:
+			return nil
+		case api.FieldLastSeen:
+			return []string{time.Unix(q.Number, 0).UTC().Format(time.RFC3339)}
 		case api.FieldID:
 			return []string{"device/" + q.Value}
 		case api.FieldTag, api.FieldProperty:

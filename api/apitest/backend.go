@@ -122,7 +122,7 @@ func (b *Backend) matching(query api.Query) ([]api.Summary, error) {
 		d := b.devices[id]
 		summary := api.Summary{
 			ID: id, Model: d.Model, ModelHash: d.ModelHash, State: d.State, Connection: d.Connection, Firmware: d.Firmware, Site: d.Site, Tags: d.Tags,
-			Properties: propertiesOf(d.Twin),
+			Properties: propertiesOf(d.Twin), LastSeen: d.LastSeen, ReportCount: d.ReportCount,
 		}
 		if query == nil || query.Matches(summary) {
 			found = append(found, summary)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"devicetwin/api"
 	"devicetwin/device"
@@ -45,6 +46,19 @@ func queryFleet() []api.Summary {
 		{ID: "pump_1", Model: "pump_v", ModelHash: "aa", State: "running.hot,door.open", Connection: device.Online, Properties: map[string]string{"reported.net.ip": "10.0.0.10", "desired.net.ip": "10.0.0.1"}},
 		{ID: "truck:1", Model: "truck", ModelHash: "ff", State: "running.cold,door.shut", Connection: api.Unknown},
 		{ID: "bare", Connection: api.Unknown, State: "online"},
+	}
+	for id, at := range map[device.ID]string{
+		"pump-1": "2026-03-01T12:00:00Z", "pump-2": "2026-03-01T12:00:01Z", "pump-10": "2026-02-28T23:59:59Z", "Pump-1": "2026-03-01T00:00:00Z", "pump_1": "1999-12-31T23:59:59Z",
+	} {
+		i := slices.IndexFunc(fleet, func(d api.Summary) bool { return d.ID == id })
+		seen, err := time.Parse(time.RFC3339, at)
+		if err != nil {
+			panic(err)
+		}
+		fleet[i].LastSeen = &seen
+	}
+	for i, faults := range []uint64{0, 1, 2, 10, 9_000_000} {
+		fleet[i].ReportCount = faults
 	}
 	for i, value := range trickyValues {
 		fleet = append(fleet, api.Summary{
@@ -179,6 +193,36 @@ func (s *queries) logic(t *testing.T) {
 		"model:pump (tag.hall:3 OR (tag.hall:4 connection:online) OR NOT site:*)": "pump-1 pump-10",
 		"NOT (NOT (NOT (NOT (id:bare)))) id:b*":                                   "bare",
 		"(((((((id:bare)))))))":                                                   "bare",
+		"last_seen<2026-03-01T12:00:00Z":                                          "pump-10 Pump-1 pump_1",
+		"last_seen<=2026-03-01T12:00:00Z":                                         "pump-1 pump-10 Pump-1 pump_1",
+		"last_seen>2026-03-01T12:00:00Z":                                          "pump-2",
+		"last_seen>=2026-03-01T12:00:00Z":                                         "pump-1 pump-2",
+		"last_seen>=2026-03-01T12:00:00.000000001Z":                               "pump-2",
+		"last_seen<2026-03-01T12:00:00.5Z":                                        "pump-1 pump-10 Pump-1 pump_1",
+		"last_seen>2026-03-01T11:59:59.999Z":                                      "pump-1 pump-2",
+		"last_seen<2026-03-01T13:00:00+01:00":                                     "pump-10 Pump-1 pump_1",
+		"last_seen>=2026-03-01 last_seen<2026-03-02":                              "pump-1 pump-2 Pump-1",
+		"NOT last_seen<2026-03-01 NOT model:values":                               "pump-1 pump-2 Pump-1 truck:1 bare",
+		"NOT last_seen>=1970-01-01 NOT model:values":                              "truck:1 bare",
+		"NOT (last_seen<=2026-03-01T12:00:00Z OR model:values)":                   "pump-2 truck:1 bare",
+		"last_seen<now":                  "pump-1 pump-2 pump-10 Pump-1 pump_1",
+		"last_seen>=now-1d":              "",
+		"last_seen<2261-12-31T23:59:59Z": "pump-1 pump-2 pump-10 Pump-1 pump_1",
+		"faults:0 NOT model:values":      "pump-1 truck:1 bare",
+		"faults:2":                       "pump-10",
+		"faults>=1":                      "pump-2 pump-10 Pump-1 pump_1",
+		"faults>1 faults<=10":            "pump-10 Pump-1",
+		"faults<2 NOT model:values":      "pump-1 pump-2 truck:1 bare",
+		"faults>=9000000":                "pump_1",
+		"faults>9000000":                 "",
+		"faults>=0 NOT model:values":     "pump-1 pump-2 pump-10 Pump-1 pump_1 truck:1 bare",
+		"faults<0":                       "",
+		"NOT faults:0":                   "pump-2 pump-10 Pump-1 pump_1",
+		"NOT faults:2 NOT model:values":  "pump-1 pump-2 Pump-1 pump_1 truck:1 bare",
+		"NOT faults<2":                   "pump-10 Pump-1 pump_1",
+		"NOT faults>=2 NOT model:values": "pump-1 pump-2 truck:1 bare",
+		"NOT faults>=0":                  "",
+		"NOT (faults>=1 AND last_seen>=2026-03-01T00:00:00Z) NOT model:values":                                                                                                     "pump-1 pump-10 pump_1 truck:1 bare",
 		"id:pump-1 OR id:pump-2 OR id:pump-10 OR id:Pump-1 OR id:pump_1 OR id:truck:1 OR id:bare OR id:x1 OR id:x2 OR id:x3 OR id:x4 OR id:x5 OR id:x6 OR id:x7 OR id:x8 OR id:x9": "pump-1 pump-2 pump-10 Pump-1 pump_1 truck:1 bare",
 	} {
 		names := strings.Fields(strings.ReplaceAll(want, values, ""))

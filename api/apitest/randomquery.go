@@ -1,9 +1,11 @@
 package apitest
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 
 	"devicetwin/api"
 )
@@ -76,6 +78,9 @@ func (w *queryWriter) factor(depth int) (string, func(api.Summary) bool) {
 // term writes a condition on a value that a device has, or that differs a little.
 func (w *queryWriter) term() (string, func(api.Summary) bool) {
 	w.terms--
+	if w.one(5) {
+		return w.number()
+	}
 	fields := []queryField{
 		{name: "id", of: func(d api.Summary) []string { return []string{string(d.ID)} }},
 		{name: "model", of: func(d api.Summary) []string { return []string{d.Model} }},
@@ -98,6 +103,25 @@ func (w *queryWriter) term() (string, func(api.Summary) bool) {
 	}
 	return text + "*", func(d api.Summary) bool {
 		return slices.ContainsFunc(field.of(d), func(have string) bool { return have != "" && strings.HasPrefix(have, value) })
+	}
+}
+
+// number compares a time or a count with that of a device, or with a little more.
+func (w *queryWriter) number() (string, func(api.Summary) bool) {
+	d := w.fleet[w.random.IntN(len(w.fleet))]
+	compare := map[string]func(a, b int64) bool{
+		"<": func(a, b int64) bool { return a < b }, "<=": func(a, b int64) bool { return a <= b },
+		">": func(a, b int64) bool { return a > b }, ">=": func(a, b int64) bool { return a >= b },
+	}
+	sign := []string{"<", "<=", ">", ">="}[w.random.IntN(4)]
+	more := int64(w.random.IntN(3))
+	if d.LastSeen == nil {
+		n := int64(d.ReportCount) + more
+		return fmt.Sprintf("faults%s%d", sign, n), func(d api.Summary) bool { return compare[sign](int64(d.ReportCount), n) }
+	}
+	at := d.LastSeen.Add(time.Duration(more) * 500 * time.Millisecond)
+	return "last_seen" + sign + at.Format(time.RFC3339Nano), func(d api.Summary) bool {
+		return d.LastSeen != nil && compare[sign](d.LastSeen.UnixNano(), at.UnixNano())
 	}
 }
 

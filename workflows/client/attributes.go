@@ -20,9 +20,9 @@ import (
 // as long as one of them is not known to the process that answers, which takes
 // some seconds after they were added.
 func searchAttributesQuery() string {
-	var terms []string
+	terms := []string{"WorkflowId = ''"}
 	for _, name := range slices.Sorted(maps.Keys(deviceworkflow.SearchAttributes())) {
-		terms = append(terms, name+" = ''")
+		terms = append(terms, name+" IS NULL")
 	}
 	return strings.Join(terms, " AND ")
 }

@@ -25,8 +25,10 @@ type DeviceSummary struct {
 	Firmware   string
 	Site       string
 	Connection string
-	Tags       []string // "key=value"
-	Properties []string // "path=value", of the paths that are indexed
+	Tags       []string  // "key=value"
+	Properties []string  // "path=value", of the paths that are indexed
+	LastSeen   time.Time // up to a quarter of an hour ago; zero if it is not known
+	Faults     int64     // exact below 10, from there on rounded down to the first digit
 	Started    time.Time
 }
 
@@ -110,6 +112,8 @@ func summaryOf(e *workflow.WorkflowExecutionInfo) DeviceSummary {
 	word(deviceworkflow.AttributeConnection, &d.Connection)
 	list(deviceworkflow.AttributeTags, &d.Tags)
 	list(deviceworkflow.AttributeProperties, &d.Properties)
+	read(deviceworkflow.AttributeLastSeen.GetName(), &d.LastSeen)
+	read(deviceworkflow.AttributeFaults.GetName(), &d.Faults)
 	return d
 }
 

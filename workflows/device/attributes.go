@@ -3,6 +3,7 @@ package device
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -23,7 +24,14 @@ var (
 	AttributeConnection = temporal.NewSearchAttributeKeyKeyword("DeviceConnection")
 	AttributeTags       = temporal.NewSearchAttributeKeyKeywordList("DeviceTags")       // key=value
 	AttributeProperties = temporal.NewSearchAttributeKeyKeywordList("DeviceProperties") // path=value
+
+	AttributeLastSeen = temporal.NewSearchAttributeKeyTime("DeviceLastSeen") // up to seenEvery ago, in whole seconds
+	AttributeFaults   = temporal.NewSearchAttributeKeyInt64("DeviceFaults")  // of what the device sent; see rounded
 )
+
+// seenEvery is how old the search attribute of the last sign of life may become. Each
+// upsert costs the server a third of a signal, so there is not one for each message.
+const seenEvery = 15 * time.Minute
 
 // SearchAttributes are all of them with their types, as a namespace has to have
 // them.
@@ -31,7 +39,7 @@ func SearchAttributes() map[string]enums.IndexedValueType {
 	all := map[string]enums.IndexedValueType{}
 	for _, key := range []temporal.SearchAttributeKey{
 		AttributeState, AttributeModel, AttributeModelHash, AttributeFirmware, AttributeSite,
-		AttributeConnection, AttributeTags, AttributeProperties,
+		AttributeConnection, AttributeTags, AttributeProperties, AttributeLastSeen, AttributeFaults,
 	} {
 		all[key.GetName()] = key.GetValueType()
 	}
@@ -53,8 +61,12 @@ func (d *run) writeAttributes(ctx workflow.Context) {
 		want.Tags = append(want.Tags, key+"="+d.state.Tags[key])
 	}
 	have := d.state.Attributes
+	want.LastSeen, want.Faults = d.figures(have)
 	if want.equal(have) {
 		return
+	}
+	if seen := d.lastSeen(); d.follows(rulesCorners) && seen.After(want.LastSeen) {
+		want.LastSeen = seen
 	}
 	var updates []temporal.SearchAttributeUpdate
 	if !slices.Equal(want.States, have.States) {
@@ -81,6 +93,12 @@ func (d *run) writeAttributes(ctx workflow.Context) {
 	if !slices.Equal(want.Properties, have.Properties) {
 		updates = append(updates, AttributeProperties.ValueSet(want.Properties))
 	}
+	if !want.LastSeen.Equal(have.LastSeen) {
+		updates = append(updates, AttributeLastSeen.ValueSet(want.LastSeen))
+	}
+	if want.Faults != have.Faults {
+		updates = append(updates, AttributeFaults.ValueSet(want.Faults))
+	}
 	if err := workflow.UpsertTypedSearchAttributes(ctx, updates...); err != nil {
 		d.attributesFailed(fmt.Sprintf("write search attributes: %v", err), workflow.Now(ctx))
 		return
@@ -96,4 +114,31 @@ func (d *run) attributesFailed(text string, at time.Time) {
 	}
 	d.attributesFault = text
 	d.notCarriedOut(at, text)
+}
+
+// figures are those of the search attributes that are to be written although no other
+// changed. Runs under earlier rules have none.
+func (d *run) figures(have Attributes) (lastSeen time.Time, faults int64) {
+	if !d.follows(rulesCorners) {
+		return have.LastSeen, have.Faults
+	}
+	lastSeen = have.LastSeen
+	if seen := d.lastSeen(); !seen.IsZero() && seen.Sub(lastSeen) >= seenEvery {
+		lastSeen = seen
+	}
+	return lastSeen, rounded(d.state.ReportCount)
+}
+
+// lastSeen is the last sign of life in whole seconds: SQLite compares fractions as
+// strings of different lengths.
+func (d *run) lastSeen() time.Time { return d.state.Seen.UTC().Truncate(time.Second) }
+
+// rounded is a count that is exact below 10, and from there on rounded down to its first
+// digit, so that a device that sends nothing but faults does not cost an upsert for each.
+func rounded(n uint64) int64 {
+	count, digit := int64(min(n, math.MaxInt64)), int64(1)
+	for count/digit >= 10 {
+		digit *= 10
+	}
+	return count / digit * digit
 }

@@ -174,11 +174,15 @@ type Attributes struct {
 	Connection string   `json:"connection,omitempty"`
 	Tags       []string `json:"tags,omitempty"`
 	Properties []string `json:"properties,omitempty"`
+	// LastSeen and Faults are less exact than the state: see writeAttributes.
+	LastSeen time.Time `json:"last_seen,omitzero"`
+	Faults   int64     `json:"faults,omitempty"`
 }
 
 func (a Attributes) equal(b Attributes) bool {
 	return slices.Equal(a.States, b.States) && a.Model == b.Model && a.ModelHash == b.ModelHash && a.Firmware == b.Firmware && a.Site == b.Site &&
-		a.Connection == b.Connection && slices.Equal(a.Tags, b.Tags) && slices.Equal(a.Properties, b.Properties)
+		a.Connection == b.Connection && slices.Equal(a.Tags, b.Tags) && slices.Equal(a.Properties, b.Properties) &&
+		a.LastSeen.Equal(b.LastSeen) && a.Faults == b.Faults
 }
 
 // View answers the query "snapshot": the device as its workflow sees it.

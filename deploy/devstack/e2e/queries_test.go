@@ -109,6 +109,12 @@ func attributesOf(d api.Summary) temporal.SearchAttributes {
 	if d.Connection != api.Unknown {
 		word(deviceworkflow.AttributeConnection, d.Connection)
 	}
+	if d.LastSeen != nil {
+		updates = append(updates, deviceworkflow.AttributeLastSeen.ValueSet(*d.LastSeen))
+	}
+	if d.ReportCount > 0 {
+		updates = append(updates, deviceworkflow.AttributeFaults.ValueSet(int64(d.ReportCount)))
+	}
 	list(deviceworkflow.AttributeTags, d.Tags)
 	list(deviceworkflow.AttributeProperties, d.Properties)
 	return temporal.NewSearchAttributes(updates...)

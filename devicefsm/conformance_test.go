@@ -90,8 +90,8 @@ func explanation(path string) string {
 	return ""
 }
 
-// TestConformance evaluates cel-spec's own tests, the independent judge of CEL's meaning. An
-// int or an uint in them is a number here.
+// TestConformance evaluates cel-spec's own tests, which belong to no implementation of
+// CEL. An int or a uint in them is a number here.
 func TestConformance(t *testing.T) {
 	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "cel.dev/expr").Output()
 	if err != nil {

@@ -268,8 +268,7 @@ func fastBinary(name string, a, b node) node {
 	if f == nil {
 		return nil
 	}
-	arithmetic := givesNumber(name)
-	return func(s *scope) (any, status) {
+	computed := func(s *scope) (any, status) {
 		x, st := a(s)
 		if st == punt {
 			return nil, punt
@@ -278,12 +277,12 @@ func fastBinary(name string, a, b node) node {
 		if st = max(st, st2); st != done {
 			return nil, st
 		}
-		v, st := f(x, y)
-		if arithmetic {
-			return s.checked(v, st)
-		}
-		return v, st
+		return f(x, y)
 	}
+	if !givesNumber(name) {
+		return computed
+	}
+	return func(s *scope) (any, status) { return s.checked(computed(s)) }
 }
 
 // fastLogic is && or ||: the absorbing value of either side wins over an error

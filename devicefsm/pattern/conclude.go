@@ -84,7 +84,7 @@ func (m *Matcher) merge(parts []partial) []partial {
 			if q.start != p.start && !m.mergeAnyStart {
 				break
 			}
-			if q.step != p.step || q.fresh != p.fresh || q.over != p.over || m.hasGap && q.last != p.last || !slices.Equal(q.rounds, p.rounds) {
+			if q.step != p.step || q.fresh != p.fresh || q.over != p.over || m.hasGap && q.last != p.last || !sameRounds(q, &p) {
 				continue
 			}
 			common := p.wait & q.wait
@@ -104,21 +104,26 @@ func (m *Matcher) merge(parts []partial) []partial {
 	return out
 }
 
+// sameRounds reports whether two partial matches are in the same rounds.
+func sameRounds(p, q *partial) bool {
+	return p.rounds == q.rounds || slices.Equal(p.inRounds(), q.inRounds())
+}
+
 // place is the step of partial matches that wait for the same thing.
 type place struct {
 	step, count int
-	rounds      []int
+	rounds      *[]int
 	wait        uint64
 	size        int
 }
 
 // before orders places by how far a partial match has come there.
 func (m *Matcher) before(a, b *place) bool {
-	for level := range min(len(a.rounds), len(b.rounds)) {
+	for level := range min(m.depth(m.steps[a.step].group), m.depth(m.steps[b.step].group)) {
 		if m.around(a.step, level) != m.around(b.step, level) {
 			break
 		}
-		if c := cmp.Compare(a.rounds[level], b.rounds[level]); c != 0 {
+		if c := cmp.Compare((*a.rounds)[level], (*b.rounds)[level]); c != 0 {
 			return c < 0
 		}
 	}
@@ -143,11 +148,11 @@ func (m *Matcher) drop(parts []partial, n int) []partial {
 	for i := range parts {
 		p := &parts[i]
 		j := slices.IndexFunc(places, func(q place) bool {
-			return q.step == p.step && q.count == p.count && q.wait == p.wait && slices.Equal(q.rounds, p.rounds)
+			return q.step == int(p.step) && q.count == int(p.count) && q.wait == p.wait && (q.rounds == p.rounds || slices.Equal(*q.rounds, *p.rounds))
 		})
 		if j < 0 {
 			j = len(places)
-			places = append(places, place{p.step, p.count, p.rounds, p.wait, 0})
+			places = append(places, place{int(p.step), int(p.count), p.rounds, p.wait, 0})
 		}
 		places[j].size++
 		at[i] = j

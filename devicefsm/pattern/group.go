@@ -282,7 +282,7 @@ func (m *Matcher) following(step int, rounds []int) (after uint64, complete, fre
 }
 
 // rounds are those after an arc.
-func (m *Matcher) rounds(p *partial, a int) []int {
+func (m *Matcher) rounds(p *partial, a int) *[]int {
 	to := m.arcs[a].to
 	depth := m.depth(m.steps[to].group)
 	if depth == 0 {
@@ -293,8 +293,8 @@ func (m *Matcher) rounds(p *partial, a int) []int {
 	for g := m.steps[to].group; g != noGroup; g = m.groups[g].parent {
 		group := &m.groups[g]
 		list[level] = 1
-		if p != nil && p.step >= group.lo && p.step < group.hi {
-			list[level] = p.rounds[level]
+		if p != nil && int(p.step) >= group.lo && int(p.step) < group.hi {
+			list[level] = (*p.rounds)[level]
 		}
 		level--
 	}
@@ -308,5 +308,5 @@ func (m *Matcher) rounds(p *partial, a int) []int {
 			list[i] = 1
 		}
 	}
-	return list
+	return &list
 }

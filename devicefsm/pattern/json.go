@@ -71,11 +71,11 @@ func (s State) MarshalJSON() ([]byte, error) {
 		if p.over {
 			fresh += 2
 		}
-		if len(p.rounds) > 0 && w.Rounds == nil {
+		if p.rounds != nil && w.Rounds == nil {
 			w.Rounds = make([][]int, len(s.d.parts))
 		}
 		if w.Rounds != nil {
-			w.Rounds[i] = p.rounds
+			w.Rounds[i] = p.inRounds()
 		}
 		ints := append(p.track.ints(w.Base), int64(p.step), int64(p.count), int64(p.wait), fresh)
 		w.Parts = append(w.Parts, list(ints, p.kept))
@@ -217,10 +217,10 @@ func (w *wire) roundsOf(i int, p *partial) (ok bool) {
 	if len(w.Rounds) != len(w.Parts) || len(w.Rounds[i]) > MaxGroupDepth {
 		return false
 	}
-	if p.rounds = w.Rounds[i]; len(p.rounds) == 0 {
-		p.rounds = nil
+	if len(w.Rounds[i]) > 0 {
+		p.rounds = &w.Rounds[i]
 	}
-	return !slices.ContainsFunc(p.rounds, func(n int) bool { return n < 1 || n > math.MaxInt32 })
+	return !slices.ContainsFunc(w.Rounds[i], func(n int) bool { return n < 1 || n > math.MaxInt32 })
 }
 
 func (w *wire) part(ints []int64, values []*kept) (p partial, ok bool) {
@@ -228,7 +228,7 @@ func (w *wire) part(ints []int64, values []*kept) (p partial, ok bool) {
 		return p, false
 	}
 	own := ints[trackInts:partInts]
-	p.step, p.count, p.wait, p.fresh = int(own[0]), int(own[1]), uint64(own[2]), own[3]&1 != 0
+	p.step, p.count, p.wait, p.fresh = int32(own[0]), int32(own[1]), uint64(own[2]), own[3]&1 != 0
 	p.over = own[3]&2 != 0
 	p.track, ok = w.track(ints, ints[partInts:], values)
 	return p, ok && own[0] >= 0 && own[0] < MaxSteps && own[1] > 0 && own[1] <= math.MaxInt32 && own[2] > 0

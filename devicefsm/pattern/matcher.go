@@ -97,8 +97,8 @@ func (m *Matcher) stepOf(arc int) int {
 // fits reports whether a partial match is one of this pattern, and not one read
 // from the state of another.
 func (m *Matcher) fits(p *partial) bool {
-	return p.step >= 0 && p.step < len(m.steps) && p.wait&^m.wait == 0 && p.wait != 0 &&
-		len(p.rounds) == m.depth(m.steps[p.step].group)
+	return p.step >= 0 && int(p.step) < len(m.steps) && p.wait&^m.wait == 0 && p.wait != 0 &&
+		len(p.inRounds()) == m.depth(m.steps[p.step].group)
 }
 
 // The widest times that are distinguished, some 140,000 years around 1970, so that

@@ -114,11 +114,11 @@ func (r *run) broken(nots []int, matched []*kept) bool {
 func (r *run) outgrown(p *partial, a int, matched []*kept) bool {
 	from := 0
 	if p != nil {
-		from = p.step + 1
+		from = int(p.step) + 1
 	}
 	for rest := r.m.passed[from][a]; rest != 0; rest &= rest - 1 {
 		g := bits.TrailingZeros64(rest)
-		if p != nil && p.over && g == p.step || r.ended(g, matched) {
+		if p != nil && p.over && g == int(p.step) || r.ended(g, matched) {
 			continue
 		}
 		if r.takes(g, matched) {
@@ -148,10 +148,10 @@ func (r *run) groupEnded(step int, matched []*kept) bool {
 // of the group is complete.
 func (r *run) groupBroken(p *partial) bool {
 	s := &r.m.steps[p.step]
-	if p.count < s.min {
+	if int(p.count) < s.min {
 		return false
 	}
-	group, at, rounds := s.group, s.at, p.rounds
+	group, at, rounds := s.group, s.at, p.inRounds()
 	for group != noGroup {
 		g := &r.m.groups[group]
 		if slices.ContainsFunc(g.body[at+1:], func(e element) bool { return !e.optional }) {
@@ -201,7 +201,7 @@ func (r *run) follow(i int) {
 	}
 	var waiting, same uint64 // arcs to earlier steps, and to this one
 	step := 0
-	over := p.over || s.greedy && p.wait&(1<<s.arc) != 0 && r.ended(p.step, p.kept)
+	over := p.over || s.greedy && p.wait&(1<<s.arc) != 0 && r.ended(int(p.step), p.kept)
 	for rest := p.wait; rest != 0; rest &= rest - 1 {
 		a := bits.TrailingZeros64(rest)
 		if to := r.m.stepOf(a); to != step {
@@ -239,11 +239,11 @@ func (r *run) decide(p *partial, a int) (stays, takes bool) {
 	}
 	j := r.m.arcs[a].to
 	s := &r.m.steps[j]
-	again := j == p.step && a == s.arc // of the same step, in the same round
-	if s.gap > 0 && max(r.now-p.tl, p.tl-r.now) >= s.gap || r.outgrown(p, a, p.kept) || r.groupEnded(j, p.kept) {
+	again := j == int(p.step) && a == s.arc // of the same step, in the same round
+	if s.gap > 0 && max(r.now-p.tl, p.tl-r.now) >= s.gap || r.m.passed[p.step+1][a] != 0 && r.outgrown(p, a, p.kept) {
 		return false, false
 	}
-	if again && r.ended(j, p.kept) {
+	if s.group != noGroup && r.groupEnded(j, p.kept) || again && s.until != noUntil && r.ended(j, p.kept) {
 		return false, false
 	}
 	contiguity := r.m.arcs[a].contiguity
@@ -252,7 +252,7 @@ func (r *run) decide(p *partial, a int) (stays, takes bool) {
 	}
 	takes = r.takes(j, p.kept)
 	stays = contiguity == RelaxedAny || contiguity == Relaxed && !takes
-	return stays, takes && !r.ended(j, p.kept)
+	return stays, takes && (s.until == noUntil || !r.ended(j, p.kept))
 }
 
 // keep keeps p open for the given arcs.
@@ -272,7 +272,7 @@ func (r *run) take(p *partial, a int) {
 	}
 	count := 1
 	if a == r.m.steps[p.step].arc {
-		count += p.count
+		count += int(p.count)
 	}
 	r.open(p.track, r.m.arcs[a].to, count, r.m.rounds(p, a))
 }
@@ -293,7 +293,7 @@ func (r *run) begin() {
 
 // open adds the event to a track as the count-th one of step j: a match, a
 // partial match, or both.
-func (r *run) open(t track, j, count int, rounds []int) {
+func (r *run) open(t track, j, count int, rounds *[]int) {
 	s := &r.m.steps[j]
 	r.took = true
 	t.last = r.seq
@@ -306,9 +306,9 @@ func (r *run) open(t track, j, count int, rounds []int) {
 	if s.keep != nil {
 		t.kept = r.remember(t.kept, j)
 	}
-	p := partial{track: t, step: j, count: count, rounds: rounds}
+	p := partial{track: t, step: int32(j), count: int32(count), rounds: rounds}
 	if s.max == Unbounded {
-		p.count = min(count, s.min)
+		p.count = int32(min(count, s.min))
 	}
 	if s.max == Unbounded || count < s.max {
 		p.wait = 1 << s.arc
@@ -316,7 +316,7 @@ func (r *run) open(t track, j, count int, rounds []int) {
 	if count >= s.min {
 		after, complete, fresh := s.after, s.complete, len(s.notNext) > 0
 		if s.group != noGroup {
-			after, complete, fresh = r.m.following(j, rounds)
+			after, complete, fresh = r.m.following(j, *rounds)
 		}
 		p.wait |= after
 		p.fresh = fresh

@@ -65,14 +65,22 @@ type kept struct {
 // the next: a set, since what may follow "a b1" in "a b+ c? d" is b, c or d.
 type partial struct {
 	track
-	step  int    // that took the last event
-	count int    // events that it took; counts no further than Min without a Max
+	step  int32  // that took the last event
+	count int32  // events that it took; counts no further than Min without a Max
 	wait  uint64 // arcs that may take the next event; bit len(arcs): the end
 	fresh bool   // no event since the last one, and NotNext has to look at it
 	over  bool   // Until has ended the greedy step: it no longer holds back what follows
 	// rounds are those of the groups that the step is in, the outermost first: counted like
-	// count. They are never changed.
-	rounds []int
+	// count. They are never changed; nil outside of groups.
+	rounds *[]int
+}
+
+// inRounds are the rounds of a partial match.
+func (p *partial) inRounds() []int {
+	if p.rounds == nil {
+		return nil
+	}
+	return *p.rounds
 }
 
 // Bindings is what was kept of the events taken so far, for conditions.

@@ -25,18 +25,17 @@ type run struct {
 	s       Snapshot // a copy; slices and maps are replaced, never changed
 	scope   scope
 	out     Outcome
-	queue   []trigger      // internal events
-	micro   int            // microsteps of this macrostep
-	total   int            // and of all macrosteps before
-	moved   bool           // a state was exited or entered in this macrostep
-	owned   bool           // s.active is this macrostep's own copy
-	changed bool           // the snapshot will differ from the one given
-	at      int64          // event time of what is being done, unix milliseconds
-	start   []int          // states entered in this macrostep whose invocations are to start
-	guards  []string       // of the transitions taken in this macrostep
-	dropped []int          // the places of those faults that say that an event was left out
-	failed  []*patternStep // whose conditions on matched events were reported for this event
-	unkept  []string       // what patterns could not keep of it
+	queue   []trigger // internal events
+	micro   int       // microsteps of this macrostep
+	total   int       // and of all macrosteps before
+	moved   bool      // a state was exited or entered in this macrostep
+	owned   bool      // s.active is this macrostep's own copy
+	changed bool      // the snapshot will differ from the one given
+	at      int64     // event time of what is being done, unix milliseconds
+	start   []int     // states entered in this macrostep whose invocations are to start
+	guards  []string  // of the transitions taken in this macrostep
+	dropped []int     // the places of those faults that say that an event was left out
+	heard   *heard    // what patterns could not do with this event; nil if nothing
 	buf     [4]*transition
 }
 

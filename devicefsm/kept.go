@@ -93,13 +93,26 @@ func keepFirst(ev pattern.Event) any {
 	return kept
 }
 
+// heard is what patterns could not do with an event, so that it is reported once.
+type heard struct {
+	failed []*patternStep // whose conditions on matched events were reported
+	unkept []string       // what could not be kept
+}
+
+func (r *run) hear() *heard {
+	if r.heard == nil {
+		r.heard = &heard{}
+	}
+	return r.heard
+}
+
 // notKept notes values of an event that some expression reads and that did not fit.
 func (r *run) notKept(p *patternStep, keys []string) {
 	names := strings.Join(keys[:min(len(keys), maxUnkept)], ", ")
 	if n := len(keys) - maxUnkept; n > 0 {
 		names += fmt.Sprintf(" and %d more", n)
 	}
-	r.unkept = append(r.unkept, fmt.Sprintf("step %q of pattern %q: %s (at most %d bytes of an event)", clip(p.name), p.pattern, device.Clip(names, 256), maxKeptSize))
+	r.hear().unkept = append(r.hear().unkept, fmt.Sprintf("step %q of pattern %q: %s (at most %d bytes of an event)", clip(p.name), p.pattern, device.Clip(names, 256), maxKeptSize))
 }
 
 // notCounted notes steps that took more events than are kept, where that matters.
@@ -110,22 +123,22 @@ func (r *run) notCounted(p *patternRule, steps []string) {
 	for i := range p.steps {
 		s := p.steps[i]
 		if slices.Contains(steps, s.name) && (s.reads.whole || s.reads.last >= p.maxKept) {
-			r.unkept = append(r.unkept, fmt.Sprintf("step %q of pattern %q: the event before this one (at most %d events: see max_kept)", clip(s.name), p.name, p.maxKept))
+			r.hear().unkept = append(r.hear().unkept, fmt.Sprintf("step %q of pattern %q: the event before this one (at most %d events: see max_kept)", clip(s.name), p.name, p.maxKept))
 		}
 	}
 }
 
 // reportUnkept reports what could not be kept of a message, once.
 func (r *run) reportUnkept() {
-	if len(r.unkept) == 0 {
+	if r.heard == nil || len(r.heard.unkept) == 0 {
 		return
 	}
-	text := strings.Join(r.unkept[:min(len(r.unkept), maxUnkept)], "; ")
-	if n := len(r.unkept) - maxUnkept; n > 0 {
+	unkept := r.heard.unkept
+	text := strings.Join(unkept[:min(len(unkept), maxUnkept)], "; ")
+	if n := len(unkept) - maxUnkept; n > 0 {
 		text += fmt.Sprintf("; and of %d more steps", n)
 	}
 	r.fault("not kept, although expressions read it: %s", text)
-	r.unkept = nil
 }
 
 // keepRead finds what has to be kept of the events that a pattern's steps take: what

@@ -58,10 +58,10 @@ func (p *patternStep) matches(ev pattern.Event, matched pattern.Bindings) bool {
 // conditionFaults.
 func (p *patternStep) failed(ev pattern.Event, s *scope) {
 	r, ok := ev.Host.(*run)
-	if !ok || ev.Edition < EditionNow || slices.Contains(r.failed, p) {
+	if !ok || ev.Edition < EditionNow || slices.Contains(r.hear().failed, p) {
 		return
 	}
-	r.failed = append(r.failed, p)
+	r.heard.failed = append(r.heard.failed, p)
 	if _, err := p.where.test(s); err != nil {
 		r.fault("where %q of pattern %q: %v", p.where.source, p.pattern, err)
 	}
@@ -94,8 +94,8 @@ func (r *run) matchPatterns(name string, data map[string]any) []found {
 		r.notCounted(p, result.Displaced)
 		all = append(all, p.found(result)...)
 	}
-	r.failed = nil
 	r.reportUnkept()
+	r.heard = nil
 	return all
 }
 

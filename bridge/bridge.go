@@ -224,6 +224,8 @@ func (b *Bridge) Metric(name string) float64 { return b.counts.Value(name) }
 // and Temporal accepts signals.
 func (b *Bridge) Ready() error {
 	switch {
+	case b.counts.contended.Load():
+		return fmt.Errorf("the broker ends each connection soon after it began: probably another client uses the client id %s; the id of a bridge (--bridge-id) must be unique", b.cfg.MQTT.ClientID)
 	case !b.counts.connected.Load():
 		return errors.New("not connected to the broker")
 	case b.counts.Outage.Load():

@@ -70,6 +70,9 @@ func (s *session) Up(ctx context.Context, c mqtt.Conn, present bool) error {
 	return nil
 }
 
+// Contended notes that another client probably uses the same client id.
+func (s *session) Contended(on bool) { s.counts.contended.Store(on) }
+
 // lastAcks is how long the last acknowledgements may take when what is in flight
 // was given up.
 const lastAcks = 250 * time.Millisecond

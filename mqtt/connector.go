@@ -18,6 +18,44 @@ type Connector struct {
 	// once, and would otherwise do so without a pause.
 	stable time.Duration
 	hooks  Hooks
+	short  int // connections in a row that the broker ended soon
+}
+
+// Contender is implemented by Hooks that want to know that the broker ends each connection
+// soon after it began, and that it does not any more. MQTT 3.1.1 gives no reason, but that
+// is what two clients with one client id see: each connection ends the other's
+// [MQTT-3.1.4-2].
+type Contender interface{ Contended(bool) }
+
+// contendedAfter is how many connections in a row have to end soon. A broker that restarts
+// refuses some in between.
+const contendedAfter = 3
+
+// endedAfter takes note of how long a connection lasted; zero: there was none.
+func (c *Connector) endedAfter(lasted time.Duration) {
+	if lasted == 0 || lasted >= 2*c.stable {
+		c.lasts()
+		return
+	}
+	c.short++
+	if c.short == contendedAfter {
+		c.log.Error("the broker ends each connection soon after it began: probably another client uses the same client id, which must be unique", "connections", c.short)
+		c.contended(true)
+	}
+}
+
+// lasts takes note of a connection that lasts.
+func (c *Connector) lasts() {
+	if c.short >= contendedAfter {
+		c.contended(false)
+	}
+	c.short = 0
+}
+
+func (c *Connector) contended(on bool) {
+	if h, ok := c.hooks.(Contender); ok {
+		h.Contended(on)
+	}
 }
 
 // NewConnector makes a connector with the pauses and the client id (for its log)
@@ -70,13 +108,18 @@ func (c *Connector) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		lasted := time.Duration(0)
+		if !upSince.IsZero() {
+			lasted = max(1, time.Since(upSince))
+		}
+		c.endedAfter(lasted)
 		if lostAt.IsZero() {
 			lostAt = time.Now()
 			c.log.Warn(what, "error", err)
 		} else {
 			c.log.Debug("still not connected to the broker", "error", err, "attempt", attempt)
 		}
-		if !upSince.IsZero() && time.Since(upSince) >= c.stable {
+		if lasted >= c.stable {
 			attempt = 0
 		}
 		pause := time.NewTimer(c.wait(attempt))
@@ -108,11 +151,17 @@ func (c *Connector) connection(ctx context.Context, connected func()) error {
 		return err
 	}
 	connected()
-	select {
-	case err := <-cl.Lost():
-		return err
-	case <-ctx.Done():
-		ending = c.hooks.Drain(cl)
-		return ctx.Err()
+	lasts := time.NewTimer(2 * c.stable)
+	defer lasts.Stop()
+	for {
+		select {
+		case <-lasts.C:
+			c.lasts()
+		case err := <-cl.Lost():
+			return err
+		case <-ctx.Done():
+			ending = c.hooks.Drain(cl)
+			return ctx.Err()
+		}
 	}
 }

@@ -27,7 +27,8 @@ type pahoConn struct {
 	ping      time.Duration // between pings while the handler waits
 	lost      chan error
 	link      atomic.Pointer[link]
-	gone      chan struct{} // closed with the established connection, or by Close
+	at        atomic.Pointer[string] // the broker that was tried last, without its password
+	gone      chan struct{}          // closed with the established connection, or by Close
 	once      sync.Once
 
 	handling sync.Mutex
@@ -67,9 +68,11 @@ func newDialer(cfg Config, open opener, session Session, last *Will) Dialer {
 			// Repetitions come before the SUBACK, when no route is known yet.
 			SetDefaultPublishHandler(p.handle).
 			SetCustomOpenConnectionFn(func(u *url.URL, _ paho.ClientOptions) (net.Conn, error) {
+				at := u.Redacted()
+				p.at.Store(&at)
 				conn, err := open(u)
 				if err != nil {
-					return nil, fmt.Errorf("connecting to %s: %w", u.Redacted(), err)
+					return nil, err
 				}
 				l := newLink(conn, 2*cfg.KeepAlive, p.end)
 				p.link.Store(l)
@@ -137,10 +140,18 @@ func (p *pahoConn) pingWhileBusy() {
 func (p *pahoConn) Connect(ctx context.Context) (bool, error) {
 	t := p.paho.Connect().(*paho.ConnectToken)
 	if err := p.await(ctx, t); err != nil {
-		return false, fmt.Errorf("connecting to the broker: %w", err)
+		return false, fmt.Errorf("connecting to the broker%s: %w", p.broker(), err)
 	}
 	go p.pingWhileBusy()
 	return t.SessionPresent(), nil
+}
+
+// broker names the broker that was tried last, for errors.
+func (p *pahoConn) broker() string {
+	if at := p.at.Load(); at != nil {
+		return " " + *at
+	}
+	return ""
 }
 
 // await waits for a token. The library leaves some tokens of lost connections
@@ -163,12 +174,12 @@ func (p *pahoConn) Subscribe(ctx context.Context, filters []string) error {
 	}
 	t := p.paho.SubscribeMultiple(want, nil).(*paho.SubscribeToken)
 	if err := p.await(ctx, t); err != nil {
-		return fmt.Errorf("subscribing to %q: %w", filters, err)
+		return fmt.Errorf("subscribing to %q at the broker%s: %w", filters, p.broker(), err)
 	}
 	granted := t.Result()
 	for _, f := range filters {
 		if qos, ok := granted[f]; !ok || qos != 1 {
-			return fmt.Errorf("subscribing to %q: the broker granted %#x instead of QoS 1", f, qos)
+			return fmt.Errorf("subscribing to %q: the broker%s granted %#x instead of QoS 1", f, p.broker(), qos)
 		}
 	}
 	return nil

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"devicetwin/internal/text"
 )
 
 // AfterApply implements kong's hook: faults of the files are reported with those
@@ -22,11 +24,27 @@ func (c *BrokerConfig) readSecrets() error {
 }
 
 func (c *InfluxServer) readSecrets() error {
-	return readSecret(&c.Token, &c.TokenFile, "--influx-token")
+	return readToken(&c.Token, &c.TokenFile, "--influx-token")
 }
 
 func (c *TemporalServer) readSecrets() error {
-	return readSecret(&c.APIKey, &c.APIKeyFile, "--temporal-api-key")
+	return readToken(&c.APIKey, &c.APIKeyFile, "--temporal-api-key")
+}
+
+// readToken is readSecret for what goes into a header.
+func readToken(token, file *string, flag string) error {
+	if *file != "" {
+		flag += "-file"
+	}
+	if err := readSecret(token, file, strings.TrimSuffix(flag, "-file")); err != nil {
+		return err
+	}
+	checked, err := text.HeaderSecret(*token)
+	if err != nil {
+		return fmt.Errorf("%s: %w", flag, err)
+	}
+	*token = checked
+	return nil
 }
 
 // readSecret fills a secret from its file, and forgets the file's name, so that it
@@ -42,10 +60,10 @@ func readSecret(secret, file *string, flag string) error {
 	if err != nil {
 		return fmt.Errorf("%s-file: %w", flag, err)
 	}
-	text := strings.TrimRight(string(raw), "\r\n")
-	if text == "" {
+	content := strings.TrimRight(string(raw), "\r\n")
+	if content == "" {
 		return errors.New(flag + "-file: " + *file + " is empty")
 	}
-	*secret, *file = text, ""
+	*secret, *file = content, ""
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"devicetwin/api"
 	"devicetwin/device"
+	"devicetwin/internal/text"
 	"devicetwin/source"
 )
 
@@ -31,6 +32,9 @@ func New(base, token string) (*Client, error) {
 	u, err := url.Parse(base)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("address of the API %q: expected http://HOST:PORT or https://HOST:PORT", base)
+	}
+	if token, err = text.HeaderSecret(token); err != nil {
+		return nil, fmt.Errorf("token of the API: %w", err)
 	}
 	return &Client{base: strings.TrimRight(base, "/"), token: token, http: &http.Client{}}, nil
 }

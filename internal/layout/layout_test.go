@@ -46,10 +46,10 @@ var layers = map[string]layer{
 
 	"api":         {[]string{"device", "source"}, "HTTP in front of an interface; must not know what is behind it; of source, how durations are written"},
 	"api/apitest": {[]string{"api", "device"}, "a backend in memory"},
-	"api/client":  {[]string{"api", "device", "source"}, "speaks the API's types, with durations as in source"},
+	"api/client":  {[]string{"api", "device", "internal/text", "source"}, "speaks the API's types, with durations as in source"},
 
 	"service": {[]string{"api", "bridge", "bridge/ingest", "device", "devicefsm", "internal/backoff", "internal/codec", "internal/credentials", "internal/figures", "internal/measure",
-		"internal/modelfile", "internal/tlsfiles", "mqtt", "points", "twin", "twin/command", "wire", "workflows/client", "workflows/device"}, "the one place that wires all parts"},
+		"internal/modelfile", "internal/text", "internal/tlsfiles", "mqtt", "points", "twin", "twin/command", "wire", "workflows/client", "workflows/device"}, "the one place that wires all parts"},
 
 	"internal/version":      {nil, "which build this is"},
 	"internal/cli":          {[]string{"api/client", "internal/version", "service", "source"}, "shared by all command lines: exit statuses come from the errors of these"},
@@ -66,7 +66,7 @@ var layers = map[string]layer{
 	"internal/faults":      {nil, "collects errors of settings"},
 	"internal/jsonobject":  {nil, "reads encoded JSON without decoding it"},
 	"internal/jsonsize":    {nil, "bounds of encoded JSON"},
-	"internal/text":        {nil, "clips strings for logs"},
+	"internal/text":        {nil, "clips strings for logs, and checks tokens for headers"},
 	"internal/testfile":    {nil, "files that tests write"},
 	"internal/testlog":     {nil, "a log that tests can search"},
 	"internal/tlsfiles":    {[]string{"internal/faults"}, "reports every fault of the files"},

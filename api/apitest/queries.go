@@ -2,6 +2,7 @@ package apitest
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -23,6 +24,7 @@ func Queries(t *testing.T, open func(t *testing.T, devices []api.Summary) api.Ba
 	t.Run("values", s.values)
 	t.Run("random", s.random)
 	t.Run("pages", s.pages)
+	t.Run("summaries", s.summaries)
 }
 
 // trickyValues are each of one device. They differ by what some database ignores, or
@@ -277,6 +279,23 @@ func (s *queries) pages(t *testing.T) {
 		}
 		if all, parts := s.find(t, query, len(s.fleet)+1), s.find(t, query, 7); !slices.Equal(all, parts) {
 			t.Errorf("%s: pages of 7 have %q, one page %q", text, parts, all)
+		}
+	}
+}
+
+// summaries are what was shown of each device.
+func (s *queries) summaries(t *testing.T) {
+	found, _, err := s.backend.Devices(t.Context(), nil, len(s.fleet)+1, nil)
+	if err != nil || len(found) != len(s.fleet) {
+		t.Fatalf("%d devices, %v; want %d", len(found), err, len(s.fleet))
+	}
+	for _, want := range s.fleet {
+		got := found[slices.IndexFunc(found, func(d api.Summary) bool { return d.ID == want.ID })]
+		same := got.Model == want.Model && got.ModelHash == want.ModelHash && got.State == want.State && got.Connection == want.Connection &&
+			got.Firmware == want.Firmware && got.Site == want.Site && maps.Equal(got.Tags, want.Tags) && maps.Equal(got.Properties, want.Properties) &&
+			got.ReportCount == want.ReportCount && (got.LastSeen == nil) == (want.LastSeen == nil)
+		if !same || want.LastSeen != nil && !got.LastSeen.Equal(*want.LastSeen) {
+			t.Errorf("%+v (last seen %v), want %+v (%v)", got, got.LastSeen, want, want.LastSeen)
 		}
 	}
 }

@@ -6,7 +6,7 @@ import "slices"
 // changed that could stop them.
 func (c *checker) alwaysLoops() {
 	for _, s := range c.m.states {
-		if s.isHistory() || !c.alone(s) {
+		if s.isHistory() || len(s.always) == 0 || !c.alone(s) {
 			continue
 		}
 		for i, t := range s.always {

@@ -95,7 +95,7 @@ func (c *checker) hiddenEvents() {
 				if t.end {
 					what = "onDone"
 				}
-				c.places[t].Faultf("%s never reaches state %q: the states inside always take it first", what, nameOfState(s))
+				c.places[t].Faultf("%s never reaches %s: the states inside always take it first", what, quotedState(s))
 			}
 		}
 		for _, inv := range s.invokes {
@@ -108,8 +108,15 @@ func (c *checker) hiddenEvents() {
 func (c *checker) hiddenEnd(s *state, list []*transition, name, what string) {
 	if len(list) > 0 && c.takenInside(s, descriptor{name: strings.TrimSuffix(name, "."), wild: true}, false) {
 		c.places[list[0]].FaultHint("a wildcard also matches the end of an activity",
-			"%s never reaches state %q: the states inside always take it first", what, nameOfState(s))
+			"%s never reaches %s: the states inside always take it first", what, quotedState(s))
 	}
+}
+
+func quotedState(s *state) string {
+	if s.parent == nil {
+		return nameOfState(s)
+	}
+	return "state " + strconv.Quote(s.path)
 }
 
 // takenInside reports whether, wherever a state may be, one inside of it always takes the

@@ -58,8 +58,8 @@ func (s *Standard) decodePayload(a address, payload []byte, dup bool, at time.Ti
 	return out, nil
 }
 
-// byteOrderMark is the one of UTF-8. Some writers of files and some libraries put it before
-// a text; a parser of JSON may ignore it (RFC 8259, section 8.1).
+// byteOrderMark is the one of UTF-8. Some writers of files and some libraries put it
+// before the content; a parser of JSON may ignore it (RFC 8259, section 8.1).
 var byteOrderMark = []byte("\ufeff")
 
 func withoutMark(payload []byte) []byte { return bytes.TrimPrefix(payload, byteOrderMark) }

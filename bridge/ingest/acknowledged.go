@@ -9,7 +9,7 @@ import "hash/maphash"
 // the device does not number its messages: its workflow compares it with a few only.
 //
 // A source may use a number again once it has the acknowledgement. If then the same
-// content is delivered under it, is lost on its way, and comes again marked, it is taken
+// content is delivered under it, is lost on its way, and is delivered again marked, it is taken
 // for the one before: this concerns messages that cannot be distinguished by anything.
 type acknowledged struct {
 	seed maphash.Seed

@@ -11,7 +11,7 @@ type stream struct {
 	name string
 	lane *Lane // the last one that was opened; nil: it is closed
 	left leftovers
-	// acknowledged is for what comes again although it was.
+	// acknowledged is for what is delivered again although it was.
 	acknowledged acknowledged
 
 	absent    time.Duration // in which nothing could come in, so far

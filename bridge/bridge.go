@@ -35,7 +35,9 @@ type Deps struct {
 	// unless they have a workflow; then rules or birth messages are needed.
 	Model  ingest.Model
 	Models []ingest.Model // the other ones that devices may run, older versions too
-	Sink   ingest.Sink    // takes batches of messages for the workflows of devices
+	// Kept are versions that devices may still run, and that none starts with.
+	Kept []ingest.Model
+	Sink ingest.Sink // takes batches of messages for the workflows of devices
 	// Dialect reads topics and payloads. Nil: wire.Standard as Config.Wire says.
 	Dialect wire.Dialect
 	// Points takes telemetry. Nil: there is none.
@@ -87,7 +89,7 @@ func New(cfg Config, deps Deps) (*Bridge, error) {
 	}
 	b.outlet = newOutlet(cfg, deps, b.counts, b.log)
 	if b.ingest, err = ingest.New(cfg.Config, ingest.Deps{
-		Model: deps.Model, Models: deps.Models, WholeDevices: dialect.WholeDevices(cfg.Subscribe),
+		Model: deps.Model, Models: deps.Models, Kept: deps.Kept, WholeDevices: dialect.WholeDevices(cfg.Subscribe),
 		Sink: deps.Sink, Outlet: b.outlet, Counts: b.counts.Counts, Log: b.log,
 	}); err != nil {
 		return nil, fmt.Errorf("bridge configuration: %w", err)

@@ -42,6 +42,7 @@ func DefaultConfig() Config {
 			TaskQueue:      "devices",
 		},
 		Influx: InfluxConfig{InfluxServer: InfluxServer{URL: p.URL, Bucket: p.Bucket}, SpoolMax: p.SpoolMax},
+		Model:  ModelConfig{Copies: "model-copies"},
 		HTTP:   HTTPConfig{Listen: "127.0.0.1:8090"},
 		Bridge: defaultBridge(b),
 		Worker: WorkerConfig{Credentials: "credentials", WorkerSettings: defaultWorker(twin.DefaultLimits())},

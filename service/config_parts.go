@@ -19,11 +19,25 @@ import (
 type ModelConfig struct {
 	Model  string   `help:"Model file for new devices." placeholder:"FILE"`
 	Models []string `help:"More model files, or folders of them: models that devices may run, such as those that they started with earlier." placeholder:"PATH"`
+
+	Copies string `name:"model-copies" help:"Folder where bridge and worker keep a copy of each model that they ran, so that devices go on with the model that they have after its file was changed; several processes may share it. Empty to keep none." placeholder:"DIR"`
 }
 
 // LoadModels reads the model files; that of Model is the first. Faults of all
 // files are reported together, as a ConfigError.
 func (c ModelConfig) LoadModels() ([]*devicefsm.Model, error) {
+	files, err := c.readModels()
+	if err != nil {
+		return nil, err
+	}
+	models := make([]*devicefsm.Model, len(files))
+	for i, f := range files {
+		models[i] = f.Model
+	}
+	return models, nil
+}
+
+func (c ModelConfig) readModels() ([]modelfile.File, error) {
 	files, err := modelfile.List(c.Models)
 	if err != nil {
 		return nil, &ConfigError{err}
@@ -31,7 +45,7 @@ func (c ModelConfig) LoadModels() ([]*devicefsm.Model, error) {
 	if c.Model != "" {
 		files = append([]string{c.Model}, files...)
 	}
-	models, err := modelfile.Each(files, modelfile.Load)
+	models, err := modelfile.Each(files, modelfile.Read)
 	if err != nil {
 		return nil, &ConfigError{err}
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,10 +26,14 @@ type HTTPServer struct {
 type Check struct {
 	Name  string
 	Ready func(context.Context) error
+	// Remark, if it is not nil, is what an operator should see to though the part is
+	// ready; "" if there is nothing.
+	Remark func() string
 }
 
 // StartHTTP listens. /healthz answers as soon as the process serves; /readyz
-// only when every check passes, with one line for each that does not.
+// only when every check passes, with one line for each that does not. A remark is a line
+// in either case.
 func StartHTTP(c HTTPConfig, metrics prometheus.Gatherer, checks []Check, log *slog.Logger) (*HTTPServer, error) {
 	listener, err := c.listener()
 	if err != nil {
@@ -77,18 +82,24 @@ func serveProfiles(mux *http.ServeMux) {
 func answerReady(w http.ResponseWriter, r *http.Request, checks []Check) {
 	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
 	defer cancel()
-	var reasons []string
+	var reasons, remarks []string
 	for _, c := range checks {
 		if err := c.Ready(ctx); err != nil {
 			reasons = append(reasons, fmt.Sprintf("%s: %v", c.Name, err))
 		}
+		if c.Remark == nil {
+			continue
+		}
+		if remark := c.Remark(); remark != "" {
+			remarks = append(remarks, c.Name+": "+remark)
+		}
 	}
 	if len(reasons) > 0 {
 		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintln(w, strings.Join(reasons, "\n"))
-		return
+	} else {
+		reasons = []string{"ready"}
 	}
-	fmt.Fprintln(w, "ready")
+	fmt.Fprintln(w, strings.Join(slices.Concat(reasons, remarks), "\n"))
 }
 
 // Addr is the address listened on.

@@ -49,7 +49,7 @@ func Start(c Config, parts Parts, log *slog.Logger) (*Service, error) {
 // service reports that on /readyz, and works as soon as it is reachable. Faults of
 // models and other files are a ConfigError.
 func (p Plan) Start(log *slog.Logger) (*Service, error) {
-	models, err := p.loadModels()
+	models, err := p.loadModels(log)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func (p Plan) Start(log *slog.Logger) (*Service, error) {
 	return s, nil
 }
 
-func (s *Service) start(p Plan, models []*devicefsm.Model) error {
+func (s *Service) start(p Plan, models models) error {
 	// First of all: a process that cannot listen must not have taken the broker's
 	// session of one that runs.
 	listening, err := s.listen(p)
@@ -77,7 +77,7 @@ func (s *Service) start(p Plan, models []*devicefsm.Model) error {
 	checks := []Check{{"temporal", func(ctx context.Context) error {
 		_, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
 		return err
-	}}}
+	}, nil}}
 	if p.Parts.has(Bridge | Worker) {
 		parts, err := s.startParts(p, temporal, models, metrics)
 		if err != nil {
@@ -126,7 +126,7 @@ func (l listeners) close() error {
 }
 
 // startParts starts the bridge and the worker, with what both need.
-func (s *Service) startParts(p Plan, temporal client.Client, models []*devicefsm.Model, metrics *prometheus.Registry) ([]Check, error) {
+func (s *Service) startParts(p Plan, temporal client.Client, models models, metrics *prometheus.Registry) ([]Check, error) {
 	points, err := s.startPoints(p.Points, metrics)
 	if err != nil {
 		return nil, err
@@ -140,20 +140,26 @@ func (s *Service) startParts(p Plan, temporal client.Client, models []*devicefsm
 			return errors.New("not connected to the MQTT broker")
 		}
 		return nil
-	}}}
+	}, nil}}
 	if p.Parts.has(Worker) {
-		ready, err := s.startWorker(p, temporal, models, publisher, points, metrics)
+		counts := deviceworkflow.NewCounts()
+		if err := counts.Register(metrics); err != nil {
+			return nil, err
+		}
+		missing := &missingModels{registry: newModelRegistry(models, s.log), counts: counts, log: s.log}
+		ready, err := s.startWorker(p, temporal, missing.registry, counts, publisher, points)
 		if err != nil {
 			return nil, err
 		}
-		checks = append(checks, Check{"worker", ready})
-		s.startCensus(p, temporal, models, points)
+		checks = append(checks, Check{"worker", ready, missing.remark})
+		s.startCensus(p, temporal, models.all(), points)
+		s.startMissing(p, temporal, missing)
 	}
 	if p.Parts.has(Bridge) {
-		deps := bridge.Deps{Models: bridgeModels(models), Points: points, DeadLetters: publisher, Answers: publisher, Metrics: metrics, Log: s.log}
+		deps := bridge.Deps{Models: bridgeModels(models.given), Kept: bridgeModels(models.kept), Points: points, DeadLetters: publisher, Answers: publisher, Metrics: metrics, Log: s.log}
 		hash := ""
 		if p.Models.Model != "" {
-			deps.Model, hash = models[0], models[0].Hash()
+			deps.Model, hash = models.given[0], models.given[0].Hash()
 		}
 		twins := p.Temporal.Twins(temporal, p.TaskQueue, hash)
 		deps.Sink = twins
@@ -161,7 +167,7 @@ func (s *Service) startParts(p Plan, temporal client.Client, models []*devicefsm
 		if err != nil {
 			return nil, err
 		}
-		checks = append(checks, Check{"bridge", ready})
+		checks = append(checks, Check{"bridge", ready, nil})
 	}
 	s.startFigures(p, metrics, points)
 	return checks, nil

@@ -18,7 +18,7 @@ const pump = "../models/pump.yaml"
 func withoutServers() Config {
 	c := DefaultConfig()
 	c.MQTT.URL, c.Temporal.Address, c.Influx.URL = []string{"tcp://127.0.0.1:1"}, "127.0.0.1:1", "http://127.0.0.1:1"
-	c.Model.Model, c.HTTP.Listen, c.API.Listen = pump, "127.0.0.1:0", ""
+	c.Model.Model, c.Model.Copies, c.HTTP.Listen, c.API.Listen = pump, "", "127.0.0.1:0", ""
 	return c
 }
 

@@ -66,5 +66,10 @@ func temporalLogger(log *slog.Logger) tlog.Logger {
 // Twins makes the client of the device workflows. It starts new ones on the task
 // queue with the model of the hash; both may be empty where none are started.
 func (c TemporalServer) Twins(temporal client.Client, taskQueue, model string) *twinclient.Client {
-	return twinclient.New(temporal, c.Namespace, taskQueue, model)
+	twins := twinclient.New(temporal, c.Namespace, taskQueue, model)
+	var options client.Options
+	if err := c.encrypt(&options); err == nil && options.FailureConverter != nil { // Dial has reported an error
+		twins.ReadFailures(options.FailureConverter)
+	}
+	return twins
 }

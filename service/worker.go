@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 
@@ -21,28 +20,6 @@ import (
 	twinclient "devicetwin/workflows/client"
 	deviceworkflow "devicetwin/workflows/device"
 )
-
-// loadModels reads the models, and refuses those that this service cannot run.
-func (p Plan) loadModels() ([]*devicefsm.Model, error) {
-	if !p.Parts.has(Bridge | Worker) {
-		return nil, nil // the API needs none
-	}
-	models, err := p.Models.LoadModels()
-	if err != nil {
-		return nil, err
-	}
-	faults := []error{checkNames(models)}
-	if p.Parts.has(Worker) {
-		faults = append(faults, checkSources(models))
-	}
-	if len(models) == 0 {
-		faults = append(faults, errors.New("no model in the folders of --models"))
-	}
-	if err := errors.Join(faults...); err != nil {
-		return nil, &ConfigError{err}
-	}
-	return models, nil
-}
 
 // checkSources refuses models that invoke an activity that this worker does not
 // have: it would be retried for an hour.
@@ -75,8 +52,8 @@ func workerOptions() worker.Options {
 	}
 }
 
-func (s *Service) startWorker(p Plan, temporal client.Client, models []*devicefsm.Model,
-	publisher deviceworkflow.Publisher, points deviceworkflow.PointWriter, metrics prometheus.Registerer) (func(context.Context) error, error) {
+func (s *Service) startWorker(p Plan, temporal client.Client, registry *modelRegistry, counts *deviceworkflow.Counts,
+	publisher deviceworkflow.Publisher, points deviceworkflow.PointWriter) (func(context.Context) error, error) {
 	store, err := credentials.Open(p.Worker.Credentials)
 	if err != nil {
 		return nil, err
@@ -85,14 +62,9 @@ func (s *Service) startWorker(p Plan, temporal client.Client, models []*devicefs
 	if err != nil {
 		return nil, &ConfigError{err} // it was checked before
 	}
-	registry := deviceworkflow.NewRegistry(models...)
 	options := workerOptions()
 	options.OnFatalError = func(err error) { s.fail(fmt.Errorf("worker: %w", err)) }
 	worker.SetStickyWorkflowCacheSize(stickyWorkflows)
-	counts := deviceworkflow.NewCounts()
-	if err := counts.Register(metrics); err != nil {
-		return nil, err
-	}
 	device := &deviceworkflow.Workflow{
 		Models: registry, RunEvents: p.Worker.RunEvents, MaxDeliveries: p.Worker.MaxDeliveries, Twin: p.Worker.Twin, Counts: counts,
 	}

@@ -41,6 +41,8 @@ type Deps struct {
 	// unless they have a workflow; then rules or birth messages are needed.
 	Model  Model
 	Models []Model // the other ones that devices may run, older versions too
+	// Kept are versions that devices may still run, and that none starts with.
+	Kept []Model
 	// WholeDevices says that every message of a device comes in here, if one does.
 	// Only then repetitions that can do nothing are left out.
 	WholeDevices bool
@@ -82,7 +84,7 @@ func New(cfg Config, deps Deps) (*Ingest, error) {
 	if deps.Sink == nil {
 		return nil, errors.New("a sink is needed")
 	}
-	models, err := newAssignment(cfg, deps.Model, deps.Models)
+	models, err := newAssignment(cfg, deps.Model, deps.Models, deps.Kept...)
 	if err != nil {
 		return nil, err
 	}

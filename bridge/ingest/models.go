@@ -91,11 +91,12 @@ type modelRule struct {
 // newAssignment finds the models of the configuration among the default one and the
 // others. Devices that are given a model by the configuration run one of its
 // versions: those that have its name. A device that names its model may have been
-// another before, so it may run all models.
+// another before, so it may run all models. Those that are kept may be run too, and no
+// device starts with one.
 //
 // Without a default model, devices that no rule and no birth message gives one are
 // without a model: see noModel.
-func newAssignment(cfg Config, model Model, others []Model) (*assignment, error) {
+func newAssignment(cfg Config, model Model, others []Model, kept ...Model) (*assignment, error) {
 	if model == nil && len(cfg.ModelRules) == 0 && !cfg.ModelFromBirth {
 		return nil, errors.New("a default model is needed, or model rules, or models from birth messages")
 	}
@@ -108,9 +109,10 @@ func newAssignment(cfg Config, model Model, others []Model) (*assignment, error)
 			all = append(all, m)
 		}
 	}
+	ran := slices.Concat(all, kept)
 	a := &assignment{fallback: newModelSet(noModel{}, nil)}
 	if model != nil {
-		a.fallback = newModelSet(model, versions(all, model))
+		a.fallback = newModelSet(model, versions(ran, model))
 	}
 	var faults []error
 	for _, rule := range cfg.ModelRules {
@@ -123,12 +125,12 @@ func newAssignment(cfg Config, model Model, others []Model) (*assignment, error)
 			faults = append(faults, err)
 			continue
 		}
-		a.rules = append(a.rules, modelRule{pattern, newModelSet(m, versions(all, m))})
+		a.rules = append(a.rules, modelRule{pattern, newModelSet(m, versions(ran, m))})
 	}
 	if cfg.ModelFromBirth {
 		a.unnamed, a.named = newModelSet(a.fallback.start, nil), map[string]*modelSet{}
 		for _, m := range slices.Backward(all) { // of one name, the first counts
-			set := newModelSet(m, all)
+			set := newModelSet(m, ran)
 			a.named[m.Name()], a.named[m.Hash()] = set, set
 		}
 	}

@@ -52,11 +52,25 @@ func Is(name string) bool {
 
 // Load reads one model. Faults of the model are source.Faults.
 func Load(file string) (*devicefsm.Model, error) {
+	f, err := Read(file)
+	return f.Model, err
+}
+
+// File is a model with what it was read from.
+type File struct {
+	Name   string
+	Source []byte
+	Model  *devicefsm.Model
+}
+
+// Read is Load, with the source.
+func Read(file string) (File, error) {
 	src, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("read model: %w", err)
+		return File{}, fmt.Errorf("read model: %w", err)
 	}
-	return devicefsm.Load(file, src)
+	m, err := devicefsm.Load(file, src)
+	return File{file, src, m}, err
 }
 
 // Each calls read for each file. Its errors are collected: those of all files

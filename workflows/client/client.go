@@ -11,6 +11,8 @@ import (
 
 	"go.temporal.io/api/serviceerror"
 	temporalclient "go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
 
 	"devicetwin/device"
 	deviceworkflow "devicetwin/workflows/device"
@@ -25,14 +27,22 @@ type Client struct {
 	model     string
 	batcher   *batcher
 	database  databaseName
+	failures  converter.FailureConverter
 }
 
 // New makes a client that starts the workflow of a new device on the task
 // queue with the model of the given hash.
 func New(c temporalclient.Client, namespace, taskQueue, model string) *Client {
-	twins := &Client{temporal: c, namespace: namespace, taskQueue: taskQueue, model: model}
+	twins := &Client{temporal: c, namespace: namespace, taskQueue: taskQueue, model: model, failures: temporal.GetDefaultFailureConverter()}
 	twins.batcher = newBatcher(twins.update)
 	return twins
+}
+
+// ReadFailures lets the client read failures in histories that another converter than the
+// default one has written, because they are encrypted. It returns the client.
+func (c *Client) ReadFailures(with converter.FailureConverter) *Client {
+	c.failures = with
+	return c
 }
 
 // Close ends the requests that are under way, and waits for them. The connection to

@@ -207,9 +207,11 @@ const (
 func (c *Client) update(ctx context.Context, id device.ID, list []deviceworkflow.Operation) ([]deviceworkflow.OperationResult, error) {
 	updateID := rand.Text()
 	var results []deviceworkflow.OperationResult
-	err := whileNotReady(ctx, updatePatience, func() (err error) {
-		results, err = c.updateOnce(ctx, id, updateID, list)
-		return err
+	err := c.unlessNoModel(ctx, id, func(ctx context.Context) error {
+		return whileNotReady(ctx, updatePatience, func() (err error) {
+			results, err = c.updateOnce(ctx, id, updateID, list)
+			return err
+		})
 	})
 	return results, availability(err)
 }
@@ -291,11 +293,12 @@ const updateEndedType = "AcceptedUpdateCompletedWorkflow"
 // not take anything at that moment.
 func notReady(err error) bool {
 	var ended runEndedError
+	var other otherWorkerError
 	var app *temporal.ApplicationError
 	if errors.As(err, &app) {
 		return app.Type() == updateEndedType
 	}
 	var busy *serviceerror.WorkflowNotReady
 	var aborted *serviceerror.Aborted
-	return errors.As(err, &ended) || errors.As(err, &busy) || errors.As(err, &aborted)
+	return errors.As(err, &ended) || errors.As(err, &other) || errors.As(err, &busy) || errors.As(err, &aborted)
 }

@@ -46,9 +46,15 @@ func (c *Client) query(ctx context.Context, name string, run runOf, into any) er
 		request.QueryRejectCondition = enums.QUERY_REJECT_CONDITION_NOT_OPEN
 	}
 	var answer *temporalclient.QueryWorkflowWithOptionsResponse
-	err := whileNotReady(ctx, queryPatience, func() (err error) {
-		answer, err = c.temporal.QueryWorkflowWithOptions(ctx, request)
-		return err
+	asked := time.Now()
+	err := c.unlessNoModel(ctx, run.device, func(ctx context.Context) error {
+		return whileNotReady(ctx, queryPatience, func() (err error) {
+			answer, err = c.temporal.QueryWorkflowWithOptions(ctx, request)
+			if _, missing := missingModel(err); missing && time.Since(asked) < noModelAsked {
+				return otherWorkerError{err}
+			}
+			return err
+		})
 	})
 	switch {
 	case err != nil:

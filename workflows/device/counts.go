@@ -14,6 +14,9 @@ import (
 type Counts struct {
 	*figures.Set
 	Faults map[device.FaultReason]*atomic.Uint64
+	// ModelsMissing are the models that devices run and this worker does not have, and
+	// DevicesWithoutModel the devices that run them. The worker sets them.
+	ModelsMissing, DevicesWithoutModel *atomic.Int64
 }
 
 // NewCounts declares the metrics of a worker.
@@ -24,6 +27,10 @@ func NewCounts() *Counts {
 		Faults: figures.Counters(s, "faults_total", "reason", device.FaultReasons(),
 			"Faults that workflows found in messages and models, by reason; those that the bridge found are in devicetwin_bridge_faults_total.",
 			figures.Field{Measurement: measure.Worker, Name: "faults"}),
+		ModelsMissing: s.Gauge("models_missing", "Models that devices run and this worker does not have; /readyz names their hashes.",
+			figures.Field{Measurement: measure.Worker, Name: "models_missing"}),
+		DevicesWithoutModel: s.Gauge("devices_without_model", "Devices whose model this worker does not have: they wait for a worker that has it.",
+			figures.Field{Measurement: measure.Worker, Name: "devices_without_model"}),
 	}
 }
 

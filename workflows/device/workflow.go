@@ -113,7 +113,7 @@ func (w *Workflow) begin(ctx workflow.Context, raw json.RawMessage) (*run, error
 	model, ok := w.Models.ByHash(d.state.Model)
 	if !ok {
 		// As above: the device waits for a worker that has the model.
-		panic(fmt.Sprintf("device %s: this worker has no model with hash %s", d.state.Device, d.state.Model))
+		panic(fmt.Sprintf("device %s: %s%s", d.state.Device, noModel, d.state.Model))
 	}
 	d.model = model
 	if err := d.setQueryHandlers(ctx); err != nil {
@@ -140,6 +140,23 @@ func (w *Workflow) begin(ctx workflow.Context, raw json.RawMessage) (*run, error
 	d.takeSignals(ctx)
 	d.advance(ctx)
 	return d, nil
+}
+
+// noModel is what a worker says that has not the model of a device, before the hash.
+const noModel = "this worker has no model with hash "
+
+// MissingModel finds in the message of a failure the hash of a model that a worker does
+// not have.
+func MissingModel(message string) (hash string, ok bool) {
+	_, rest, ok := strings.Cut(message, noModel)
+	if !ok {
+		return "", false
+	}
+	end := strings.IndexFunc(rest, func(r rune) bool { return !('0' <= r && r <= '9' || 'a' <= r && r <= 'z') })
+	if end < 0 {
+		end = len(rest)
+	}
+	return rest[:end], end > 0
 }
 
 // instance is taken from the first run's id: the server chose it at random, and

@@ -136,3 +136,5 @@ func relaxCollector() {
 }
 
 func credentialsDir(dataDir string) string { return filepath.Join(dataDir, "credentials") }
+
+func copiesDir(dataDir string) string { return filepath.Join(dataDir, "models") }

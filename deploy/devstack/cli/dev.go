@@ -50,9 +50,6 @@ func (c *devCommand) Run(ctx context.Context, streams cli.Streams) (err error) {
 	}
 	p := c.plan()
 	p.stack.DataDir = dataDir
-	if p.settings.Model, err = keepModel(c.Model, dataDir); err != nil {
-		return err
-	}
 	s, err := startSystem(ctx, p)
 	if err != nil {
 		return err

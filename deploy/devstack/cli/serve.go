@@ -85,6 +85,7 @@ func printSettings(w io.Writer, s *stack.Stack) {
 	if s.MQTT != nil {
 		set("MQTT_URL", s.MQTT.URL())
 		set("WORKER_CREDENTIALS", credentialsDir(s.DataDir()))
+		set("MODEL_COPIES", copiesDir(s.DataDir()))
 	}
 	if s.MQTTS != nil {
 		fmt.Fprintf(w, "# MQTT with certificates: %s\n", s.MQTTS.URL())

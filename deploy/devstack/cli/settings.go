@@ -29,7 +29,7 @@ type settings struct {
 // often: Temporal is in this process.
 func newSettings() settings {
 	c := service.DefaultConfig()
-	c.Worker.CountEvery = 5 * time.Second
+	c.Worker.CountEvery, c.Model.Copies = 5*time.Second, "" // in the data folder
 	return settings{
 		Log: c.Log, HTTP: c.HTTP, API: c.API, Model: c.Model, Topics: c.MQTT.TopicConfig,
 		Bridge: c.Bridge, Worker: c.Worker.WorkerSettings, SpoolMax: c.Influx.SpoolMax,
@@ -54,6 +54,9 @@ func serversOf(s *stack.Stack) servers {
 func (s settings) on(at servers) service.Config {
 	c := service.DefaultConfig()
 	c.Log, c.HTTP, c.API, c.Model, c.Bridge = s.Log, s.HTTP, s.API, s.Model, s.Bridge
+	if c.Model.Copies == "" {
+		c.Model.Copies = copiesDir(at.dataDir)
+	}
 	c.MQTT.URL, c.MQTT.TopicConfig = []string{at.mqtt}, s.Topics
 	c.Temporal.Address, c.Temporal.Namespace, c.Temporal.Keys = at.temporal, stack.Namespace, s.Keys
 	c.Influx.URL, c.Influx.Bucket = at.influx, stack.BucketName

@@ -89,9 +89,6 @@ func (c *standaloneCommand) Run(ctx context.Context) (err error) {
 	defer release()
 	p := c.plan()
 	p.stack.DataDir = dir
-	if p.settings.Model, err = keepModel(c.Model, dir); err != nil {
-		return err
-	}
 	s, err := startSystem(ctx, p)
 	if err != nil {
 		return err

@@ -199,7 +199,7 @@ func TestHealthchecksAskForWhatIsServed(t *testing.T) {
 	config := service.DefaultConfig()
 	config.Temporal.Address, config.MQTT.URL, config.Influx.URL = "127.0.0.1:1", []string{"tcp://127.0.0.1:1"}, ""
 	config.Model.Model, config.HTTP.Listen = "../../../models/pump.yaml", "127.0.0.1:0"
-	config.Worker.Credentials = t.TempDir()
+	config.Worker.Credentials, config.Model.Copies = t.TempDir(), t.TempDir()
 	service, err := service.Start(config, service.Worker, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

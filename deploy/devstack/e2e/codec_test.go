@@ -38,7 +38,7 @@ func TestTemporalKeepsOnlyCiphertext(t *testing.T) {
 	config.MQTT.URL, config.Temporal.Address, config.Temporal.Namespace = []string{s.MQTT.URL()}, s.Temporal.Addr(), stack.Namespace
 	config.Temporal.Keys, config.Influx.URL = keyFile, ""
 	config.Model.Model, config.HTTP.Listen = pumpModel, "127.0.0.1:0"
-	config.Worker.Credentials = t.TempDir()
+	config.Worker.Credentials, config.Model.Copies = t.TempDir(), t.TempDir()
 	models := config.Model
 	service, err := service.Start(config, service.Bridge|service.Worker, testLogger(t))
 	if err != nil {

@@ -39,7 +39,7 @@ func program(t *testing.T, name string, args ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	command := exec.Command(self, args...)
-	command.Env = append(os.Environ(), behaveAs+"="+name)
+	command.Env = append(os.Environ(), behaveAs+"="+name, "DEVICETWIN_MODEL_COPIES="+t.TempDir())
 	command.Dir = root
 	return command
 }

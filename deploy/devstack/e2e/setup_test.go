@@ -93,7 +93,7 @@ func TestAWorkerAsksForSetup(t *testing.T) {
 	config := service.DefaultConfig()
 	config.MQTT.URL, config.Influx.URL, config.HTTP.Listen = []string{s.MQTT.URL()}, "", "127.0.0.1:0"
 	config.Temporal.Address, config.Temporal.Namespace = s.Temporal.Addr(), namespace
-	config.Model.Model, config.Worker.Credentials = pumpModel, t.TempDir()
+	config.Model.Model, config.Model.Copies, config.Worker.Credentials = pumpModel, t.TempDir(), t.TempDir()
 	worker, err := service.Start(config, service.Worker, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

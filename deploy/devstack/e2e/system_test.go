@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -68,6 +69,7 @@ func startSystemWriting(t *testing.T, o stack.Options, influx *influxTarget, run
 	config.MQTT.URL, config.Temporal.Address, config.Temporal.Namespace = []string{s.MQTT.URL()}, s.Temporal.Addr(), stack.Namespace
 	config.Influx.InfluxServer = influx.InfluxServer
 	config.Model.Model, config.HTTP.Listen, config.API.Listen = pumpModel, "127.0.0.1:0", "127.0.0.1:0"
+	config.Model.Copies = filepath.Join(dir, "models")
 	config.Bridge.ID, config.Bridge.QuotaRate = "e2e", 0 // tests send as fast as they can
 	config.Worker.Credentials, config.Worker.RunEvents, config.Worker.CountEvery = dir, runEvents, 2*time.Second
 	for _, c := range change {

@@ -152,6 +152,7 @@ func (s *System) AddService(o Service) {
 	args := append([]string{
 		o.Command, "--http-listen", s.At(o.Part), "--model", o.Model, "--mqtt-url", s.BrokerURL(o.Part),
 		"--temporal-address", s.Address(o.Part, Temporal), "--influx-url=" + influx,
+		"--model-copies", filepath.Join(s.Data(), "model-copies"),
 	}, o.Flags...)
 	ready := func(ctx context.Context, _ *Process) error {
 		_, err := s.Get(ctx, o.Part, "/readyz")

@@ -243,7 +243,7 @@ func TestFaultsOfKeysAreUsage(t *testing.T) {
 }
 
 func TestFaultsOfTemporalTLSAreUsage(t *testing.T) {
-	status, _, stderr := run("worker", "--model", pump, "--temporal-ca-file=/none", "--worker-credentials", t.TempDir())
+	status, _, stderr := run("worker", "--model", pump, "--temporal-ca-file=/none", "--worker-credentials", t.TempDir(), "--model-copies", t.TempDir())
 	if status != cli.ExitUsage || !strings.Contains(stderr, "--temporal-ca-file") {
 		t.Errorf("exit status %d: %s", status, stderr)
 	}

@@ -1,0 +1,148 @@
+package modelfile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"devicetwin/devicefsm"
+)
+
+// Copies is a folder with a copy of each model that ever ran, as
+// DIR/{hash}/{name of the file}. A copy is written whole or not at all, is named by the
+// hash of its model, and is checked by it when it is read, so any number of processes
+// may use one folder. (The name of its file stays, because it can be that of the model.)
+type Copies struct{ dir string }
+
+// OpenCopies makes the folder, if need be, and finds out whether it can be written.
+func OpenCopies(dir string) (*Copies, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("folder of model copies: %w", err)
+	}
+	probe, err := os.CreateTemp(dir, "probe-*"+draftExtension)
+	if err != nil {
+		return nil, fmt.Errorf("folder of model copies: %w", err)
+	}
+	return &Copies{dir}, errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
+const (
+	draftExtension = ".new" // of a copy that is not whole
+	oldNameLength  = 16     // of the folders that devicetwin-standalone once made
+)
+
+// Keep writes the copy of a model, unless a good one is there. file is the name that
+// the model was read from, and src what was read.
+func (c *Copies) Keep(hash, file string, src []byte) error {
+	if err := c.keep(hash, file, src); err != nil {
+		return fmt.Errorf("keep a copy of model %s: %w", file, err)
+	}
+	return nil
+}
+
+func (c *Copies) keep(hash, file string, src []byte) error {
+	folder := filepath.Join(c.dir, hash)
+	to := filepath.Join(folder, filepath.Base(file))
+	if _, err := readCopy(to, hash); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	draft, err := os.CreateTemp(folder, "*"+draftExtension)
+	if err != nil {
+		return err
+	}
+	_, err = draft.Write(src)
+	// It has to survive what ends the process now: nobody else has the old model.
+	err = errors.Join(err, draft.Chmod(0o644), draft.Sync(), draft.Close())
+	if err == nil {
+		err = os.Rename(draft.Name(), to)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(draft.Name()))
+	}
+	return errors.Join(syncFolder(folder), syncFolder(c.dir))
+}
+
+func syncFolder(folder string) error {
+	f, err := os.Open(folder)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// Load reads the copy of a model. Without one, its error is fs.ErrNotExist.
+func (c *Copies) Load(hash string) (*devicefsm.Model, error) {
+	if hash == "" || strings.ContainsAny(hash, `./\`) {
+		return nil, fs.ErrNotExist
+	}
+	m, err := readFolder(filepath.Join(c.dir, hash), hash)
+	if errors.Is(err, fs.ErrNotExist) && len(hash) > oldNameLength {
+		return readFolder(filepath.Join(c.dir, hash[:oldNameLength]), hash)
+	}
+	return m, err
+}
+
+// All reads all copies. It goes on after one that cannot be read, and returns the
+// errors of those joined.
+func (c *Copies) All() ([]*devicefsm.Model, error) {
+	folders, err := os.ReadDir(c.dir)
+	if err != nil {
+		return nil, fmt.Errorf("read model copies: %w", err)
+	}
+	var models []*devicefsm.Model
+	var faults []error
+	for _, f := range folders {
+		if !f.IsDir() {
+			continue
+		}
+		m, err := readFolder(filepath.Join(c.dir, f.Name()), f.Name())
+		switch {
+		case err == nil:
+			models = append(models, m)
+		case !errors.Is(err, fs.ErrNotExist): // a folder without a copy: it was being written
+			faults = append(faults, err)
+		}
+	}
+	return models, errors.Join(faults...)
+}
+
+// readFolder reads the first good copy of a folder.
+func readFolder(folder, hash string) (*devicefsm.Model, error) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil, fmt.Errorf("read model copies: %w", err)
+	}
+	var faults []error
+	for _, e := range entries {
+		if e.IsDir() || filepath.Ext(e.Name()) == draftExtension {
+			continue
+		}
+		m, err := readCopy(filepath.Join(folder, e.Name()), hash)
+		if err == nil {
+			return m, nil
+		}
+		faults = append(faults, err)
+	}
+	if len(faults) == 0 {
+		return nil, fs.ErrNotExist
+	}
+	return nil, errors.Join(faults...)
+}
+
+// readCopy reads a copy of the model whose hash is hash, or begins with it.
+func readCopy(file, hash string) (*devicefsm.Model, error) {
+	m, err := Load(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the copy of a model: %w", err)
+	}
+	if !strings.HasPrefix(m.Hash(), hash) {
+		return nil, fmt.Errorf("the copy %s is of another model: it has the hash %s", file, m.Hash())
+	}
+	return m, nil
+}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -36,7 +37,7 @@ func (s *Server) register(api huma.API) {
 	}
 	change := func(method, id, path, summary string) huma.Operation {
 		op := s.operation(method, id, path, summary, ScopeOperate)
-		op.Errors = append(op.Errors, http.StatusConflict, http.StatusTooManyRequests)
+		op.Errors = append(op.Errors, http.StatusTooManyRequests)
 		return op
 	}
 	huma.Register(api, read("list-devices", "/v1/devices", "Devices, by state, model, connection, tags and indexed properties"), s.listDevices)
@@ -70,13 +71,17 @@ func (s *Server) register(api huma.API) {
 }
 
 func (s *Server) operation(method, id, path, summary string, scope Scope) huma.Operation {
+	errors := []int{http.StatusBadRequest, http.StatusNotFound, http.StatusServiceUnavailable}
+	if strings.Contains(path, "{id}") { // also of reads: no worker may have the device's model
+		errors = append(errors, http.StatusConflict)
+	}
 	op := huma.Operation{
 		Method: method, OperationID: id, Path: path, Summary: summary,
 		Metadata:     map[string]any{scopeKey: scope},
 		MaxBodyBytes: s.maxBody + 1, // huma refuses what has as many
 		// The deadline stays on the connection, and would end a request before its time.
 		BodyReadTimeout: s.timeout + time.Second,
-		Errors:          []int{http.StatusBadRequest, http.StatusNotFound, http.StatusServiceUnavailable},
+		Errors:          errors,
 	}
 	if s.auth == nil {
 		op.Errors = append(op.Errors, http.StatusMisdirectedRequest)

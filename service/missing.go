@@ -21,7 +21,7 @@ import (
 // rotation nor hold up the rollout that brings its model.
 type missingModels struct {
 	registry *modelRegistry
-	// count counts the running devices by hash whose model is none of these.
+	// count counts, by hash, the running devices of all models but these.
 	count  func(ctx context.Context, known []string) (map[string]int, error)
 	counts *deviceworkflow.Counts
 	log    *slog.Logger

@@ -20,8 +20,8 @@ import (
 //
 // So a request that is not answered soon looks at the pending task and the history.
 
-// noModelAsked is for how long a query that met a worker without the model is repeated:
-// while workers are replaced, another one may have it.
+// noModelAsked is the time in which a query that met a worker without the model is
+// repeated: while workers are replaced, another one may have it.
 const noModelAsked = time.Second
 
 // unlessNoModel makes a request to the workflow of a device, and ends it as soon as the

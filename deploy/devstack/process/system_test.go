@@ -47,7 +47,7 @@ func TestSystem(t *testing.T) {
 		"devstack serve --only mqtt --data-dir " + s.Data() + " --mqtt-port " + s.Ports[Broker] + " --log-level warn",
 		"devstack serve --only temporal --data-dir " + s.Data() + " --temporal-port " + s.Ports[Temporal] + " --log-level warn",
 		"devicetwin bridge --http-listen " + s.At(Bridge) + " --model pump.yaml --mqtt-url tcp://" + s.At(Broker) +
-			" --temporal-address proxy:1 --influx-url= --log-level warn",
+			" --temporal-address proxy:1 --influx-url= --model-copies " + s.Data() + "/model-copies --log-level warn",
 	} {
 		if got := strings.Join(calls[i], " "); got != want {
 			t.Errorf("call %d:\n%s\nwant\n%s", i, got, want)

@@ -233,7 +233,7 @@ func TestFaultsOfKeysAreUsage(t *testing.T) {
 		{"codec", "serve"},
 		{"codec", "serve", "--temporal-keys", bad},
 		{"codec", "serve", "--temporal-keys", bad + "-none"},
-		{"worker", "--model", pump, "--temporal-keys", bad, "--worker-credentials", t.TempDir()},
+		{"worker", "--model", pump, "--temporal-keys", bad, "--worker-credentials", t.TempDir(), "--model-copies", t.TempDir()},
 		{"setup", "--temporal-keys", bad},
 	} {
 		if status, _, stderr := run(args...); status != cli.ExitUsage || !strings.Contains(stderr, "temporal-keys") {

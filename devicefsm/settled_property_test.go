@@ -193,6 +193,7 @@ func liveThrough(m *Model, life []between, pass func(device.Message) bool) (h *h
 		h.Actions = append(h.Actions, out.Actions...)
 		h.Matched = append(h.Matched, out.Matched...)
 		h.Transitions = append(h.Transitions, out.Transitions...)
+		h.bounded = h.bounded || strings.Contains(strings.Join(out.Faults, " "), "transitions in one step")
 	}
 	apply(m.Start(now))
 	for _, x := range life {
@@ -245,6 +246,9 @@ func comparePassed(t *rapid.T, filter filterOf) error {
 		of := m.Edition([]int{EditionNow, EditionFirst}[i%2]) // the bridge does not know under which one it runs
 		all, _ := liveThrough(of, life, func(device.Message) bool { return true })
 		some, left := liveThrough(of, life, filter(m))
+		if all.bounded || some.bounded {
+			continue // what is dropped at the bound of one step depends on how long it is
+		}
 		if a, b := all.json(), some.json(); a != b {
 			return fmt.Errorf("in edition %d, with all messages:\n%s\nwithout the %d left out:\n%s\nmodel:\n%s", of.edition, a, left, b, src)
 		}

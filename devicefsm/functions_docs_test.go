@@ -176,7 +176,7 @@ func nameIn(form string) string {
 	case strings.Contains(form, " in "):
 		return "in"
 	}
-	return strings.Trim(form, "abcekmlistxobj ")
+	return strings.Trim(form, "abcekmlistxoj ")
 }
 
 // overloadsIn are the forms of functions that an expression certainly calls.

@@ -1,6 +1,7 @@
 package devicefsm
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -116,12 +117,7 @@ func (m *Model) eventNames() []string {
 }
 
 func sortedKeys(set map[string]bool) []string {
-	list := make([]string, 0, len(set))
-	for k := range set { //workflowcheck:ignore // sorted below
-		list = append(list, k)
-	}
-	slices.Sort(list)
-	return list
+	return slices.Sorted(maps.Keys(set))
 }
 
 // MessageOnly reports whether an event comes from messages of the device and

@@ -2,6 +2,7 @@ package devicefsm
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -19,10 +20,8 @@ func (m *Model) Takes(event string) bool {
 // to its state machine, sorted: those that the model Takes, without those that are
 // MessageOnly, and without wildcards.
 func (m *Model) OperatorEvents() []string {
-	names := map[string]bool{}
-	for name := range m.events { //workflowcheck:ignore // one map into another
-		names[name] = true
-	}
+	names := make(map[string]bool, len(m.events))
+	maps.Copy(names, m.events)
 	for _, d := range m.descriptors() {
 		names[d.name] = d.name != ""
 	}

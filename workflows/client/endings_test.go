@@ -4,18 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
-	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"devicetwin/device"
+	"devicetwin/internal/testlog"
 )
 
 // endings are the ends that a server knows, by when they are listed.
 type endings struct {
+	mutex sync.Mutex
 	list  []listed
 	fails bool
 }
@@ -26,6 +27,8 @@ type listed struct {
 }
 
 func (e *endings) Endings(_ context.Context, since time.Time, each func([]Ending)) error {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
 	if e.fails {
 		return errors.New("temporal is unavailable")
 	}
@@ -39,17 +42,28 @@ func (e *endings) Endings(_ context.Context, since time.Time, each func([]Ending
 
 // end is an end now that is listed after a time.
 func (e *endings) end(id device.ID, run string, after time.Duration) {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
 	e.list = append(e.list, listed{Ending{id, run}, time.Now(), time.Now().Add(after)})
+}
+
+func (e *endings) fail(fails bool) {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	e.fails = fails
 }
 
 func TestEachEndIsReportedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mutex sync.Mutex // of got
 		var got []string
-		var log strings.Builder
+		var log testlog.Lines
 		server := &endings{}
 		server.end("earlier", "r0", 0)
 		time.Sleep(2 * endingsOverlap)
-		w := &EndingWatch{Lister: server, Every: 10 * time.Second, Log: slog.New(slog.NewTextHandler(&log, nil)), Report: func(_ context.Context, ids ...device.ID) {
+		w := &EndingWatch{Lister: server, Every: 10 * time.Second, Log: log.Logger(), Report: func(_ context.Context, ids ...device.ID) {
+			mutex.Lock()
+			defer mutex.Unlock()
 			got = append(got, fmt.Sprint(ids))
 		}}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -59,6 +73,8 @@ func TestEachEndIsReportedOnce(t *testing.T) {
 			t.Helper()
 			time.Sleep(after)
 			synctest.Wait()
+			mutex.Lock()
+			defer mutex.Unlock()
 			if !slices.Equal(got, want) {
 				t.Errorf("reported %v, want %v", got, want)
 			}
@@ -72,13 +88,13 @@ func TestEachEndIsReportedOnce(t *testing.T) {
 		server.end("late", "r3", 40*time.Second) // the list trails
 		want(11*time.Second, "[a]")
 		want(time.Minute, "[late]")
-		server.fails = true
+		server.fail(true)
 		server.end("b", "r4", 0)
 		want(10 * time.Minute)
-		if n := strings.Count(log.String(), "cannot list"); n != 1 {
+		if n := log.Count("cannot list"); n != 1 {
 			t.Errorf("logged %d times: %s", n, log.String())
 		}
-		server.fails = false
+		server.fail(false)
 		want(11*time.Second, "[b]")
 		want(10 * time.Minute)
 		cancel()

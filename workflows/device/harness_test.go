@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/mock"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 
 	"devicetwin/device"
 	"devicetwin/devicefsm"
@@ -124,6 +125,8 @@ func newHarnessFor(t *testing.T, model *devicefsm.Model, runEvents int) *harness
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	h := &harness{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t, model: model, world: &world{}}
 	h.SetTestTimeout(20 * time.Second)
+	// The race detector on a busy machine is slow, and not a deadlock.
+	h.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: 20 * time.Second})
 	store, err := credentials.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)

@@ -220,7 +220,7 @@ func TestAPISettings(t *testing.T) {
 		{[]string{"--api-listen=127.0.0.1:0", "--api-cert-file=none", "--api-key-file=none"}, "read the API's certificate"},
 		{[]string{"--api-audit=/no/such/folder/audit"}, "--api-audit"},
 	} {
-		status, _, stderr := run(append([]string{"api", "--http-listen="}, tt.args...)...)
+		status, _, stderr := run(append([]string{"api", "--http-listen=", "--api-listen=127.0.0.1:0"}, tt.args...)...)
 		if status != cli.ExitUsage || !strings.Contains(stderr, tt.says) {
 			t.Errorf("%v: status %d, want %d and to read %q:\n%s", tt.args, status, cli.ExitUsage, tt.says, stderr)
 		}
@@ -233,7 +233,7 @@ func TestFaultsOfKeysAreUsage(t *testing.T) {
 		{"codec", "serve"},
 		{"codec", "serve", "--temporal-keys", bad},
 		{"codec", "serve", "--temporal-keys", bad + "-none"},
-		{"worker", "--model", pump, "--temporal-keys", bad, "--worker-credentials", t.TempDir(), "--model-copies", t.TempDir()},
+		{"worker", "--http-listen=", "--model", pump, "--temporal-keys", bad, "--worker-credentials", t.TempDir(), "--model-copies", t.TempDir()},
 		{"setup", "--temporal-keys", bad},
 	} {
 		if status, _, stderr := run(args...); status != cli.ExitUsage || !strings.Contains(stderr, "temporal-keys") {
@@ -243,7 +243,7 @@ func TestFaultsOfKeysAreUsage(t *testing.T) {
 }
 
 func TestFaultsOfTemporalTLSAreUsage(t *testing.T) {
-	status, _, stderr := run("worker", "--model", pump, "--temporal-ca-file=/none", "--worker-credentials", t.TempDir(), "--model-copies", t.TempDir())
+	status, _, stderr := run("worker", "--http-listen=", "--model", pump, "--temporal-ca-file=/none", "--worker-credentials", t.TempDir(), "--model-copies", t.TempDir())
 	if status != cli.ExitUsage || !strings.Contains(stderr, "--temporal-ca-file") {
 		t.Errorf("exit status %d: %s", status, stderr)
 	}

@@ -139,6 +139,7 @@ func tagsSchema() *huma.Schema {
 	one, key, value, tags := 1, device.MaxTagKey, device.MaxTagValue, device.MaxTags
 	return &huma.Schema{
 		Type: huma.TypeObject, MaxProperties: &tags,
+		Description: fmt.Sprintf("All tags of the device: as a JSON list of \"key=value\" they have at most %d bytes.", device.MaxTagBytes),
 		AdditionalProperties: &huma.Schema{
 			Type: huma.TypeString, MinLength: &one, MaxLength: &value, Pattern: `^[^\x00-\x1f\x7f]*$`,
 			Description: fmt.Sprintf("At most %d bytes of UTF-8 without control characters.", value),

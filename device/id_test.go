@@ -1,6 +1,7 @@
 package device
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -54,6 +55,27 @@ func TestCheckTags(t *testing.T) {
 	}
 	if CheckTags(many) == nil {
 		t.Error("one tag too many was taken")
+	}
+}
+
+// All tags are one search attribute, of which Temporal takes 2048 bytes. The list of
+// them is escaped as Go writes JSON.
+func TestTagsAreBoundedTogether(t *testing.T) {
+	tags := map[string]string{}
+	for i := range 15 {
+		tags[fmt.Sprintf("k%02d", i)] = strings.Repeat("v", MaxTagValue)
+	}
+	for n, fits := range map[int]bool{17: true, 18: false} {
+		tags["l"] = strings.Repeat("v", n)
+		if err := CheckTags(tags); fits != (err == nil) {
+			t.Errorf("tags of %d bytes: %v", SizeOfTags(tags), err)
+		}
+	}
+	if tags["l"] = "<<<v"; SizeOfTags(tags) != 2050 {
+		t.Errorf("%d bytes, want 2050", SizeOfTags(tags))
+	}
+	if got := SizeOfTags(nil); got != len("[]") {
+		t.Errorf("no tags have %d bytes", got)
 	}
 }
 

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,10 +16,11 @@ const MaxCommandTTL = 30 * 24 * time.Hour
 
 // Bounds of the names and values that devices and operators choose.
 const (
-	MaxTags      = 32  // of one entity
-	MaxTagKey    = 64  // bytes
-	MaxTagValue  = 128 // bytes
-	MaxEventName = 64  // bytes of a name in a topic: of an event or a command
+	MaxTags      = 32   // of one entity
+	MaxTagKey    = 64   // bytes
+	MaxTagValue  = 128  // bytes
+	MaxTagBytes  = 2048 // of all tags of one entity: see SizeOfTags
+	MaxEventName = 64   // bytes of a name in a topic: of an event or a command
 
 	// MaxDeliveries bounds how often one command may be sent. This bound and the
 	// default of twin/command are those of Azure IoT Hub for messages from the cloud to
@@ -40,8 +42,8 @@ func CheckTag(key, value string) error {
 	return errors.Join(checkTagKey(key), checkTagValue(key, value))
 }
 
-// CheckTags checks the tags of an entity: at most 32, each as CheckTag. It reports
-// every error, joined.
+// CheckTags checks the tags of an entity: at most 32, each as CheckTag, and together
+// at most 2048 bytes by SizeOfTags. It reports every error, joined.
 func CheckTags(tags map[string]string) error {
 	if len(tags) > MaxTags {
 		return fmt.Errorf("%d tags; the limit is %d", len(tags), MaxTags)
@@ -52,7 +54,24 @@ func CheckTags(tags map[string]string) error {
 			faults = append(faults, err)
 		}
 	}
+	if size := SizeOfTags(tags); len(faults) == 0 && size > MaxTagBytes {
+		return fmt.Errorf("the tags have %d bytes as a JSON list of \"key=value\"; the limit is %d", size, MaxTagBytes)
+	}
 	return errors.Join(faults...)
+}
+
+// SizeOfTags is how many bytes tags have as Temporal stores them: as the JSON list of
+// "key=value", in which <, > and & are escaped.
+func SizeOfTags(tags map[string]string) int {
+	list := make([]string, 0, len(tags))
+	for key, value := range tags {
+		list = append(list, key+"="+value)
+	}
+	raw, err := json.Marshal(list)
+	if err != nil {
+		panic(err) // strings have no errors
+	}
+	return len(raw)
 }
 
 func checkTagKey(key string) error {

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
@@ -60,6 +61,7 @@ func (d *run) writeAttributes(ctx workflow.Context) {
 	for _, key := range slices.Sorted(maps.Keys(d.state.Tags)) {
 		want.Tags = append(want.Tags, key+"="+d.state.Tags[key])
 	}
+	d.makeStorable(&want, workflow.Now(ctx))
 	have := d.state.Attributes
 	want.LastSeen, want.Faults = d.figures(have)
 	if want.equal(have) {
@@ -104,6 +106,77 @@ func (d *run) writeAttributes(ctx workflow.Context) {
 		return
 	}
 	d.state.Attributes, d.attributesFault = want, ""
+}
+
+// maxAttribute is how many bytes Temporal takes for one search attribute, as JSON
+// (frontend.searchAttributesSizeOfValueLimit). For one more, it terminates the workflow.
+const maxAttribute = 2048
+
+// makeStorable makes of search attributes what every database of Temporal's stores. What
+// it leaves out of a list, for which there is no room, it reports once in a run.
+func (d *run) makeStorable(a *Attributes, at time.Time) {
+	if !d.follows(rulesCorners) {
+		return
+	}
+	a.Model, a.Firmware, a.Site = storable(a.Model), storable(a.Firmware), storable(a.Site)
+	a.States = d.fitting(AttributeState, a.States, at)
+	a.Tags = d.fitting(AttributeTags, a.Tags, at)
+	a.Properties = d.fitting(AttributeProperties, a.Properties, at)
+}
+
+// storable replaces U+0000, which PostgreSQL does not store in JSON. Temporal would try
+// to write it without end, and the device would not be found.
+func storable(s string) string { return strings.ReplaceAll(s, "\x00", "\ufffd") }
+
+// fitting are the values of a list for which one search attribute has room.
+func (d *run) fitting(key temporal.SearchAttributeKeyKeywordList, values []string, at time.Time) []string {
+	if certainlyFit(values) {
+		return values
+	}
+	kept, size, first := []string{}, len("[]"), ""
+	for _, v := range values {
+		v = storable(v)
+		raw, err := json.Marshal(v) // as Temporal's data converter does
+		if err != nil {
+			panic(err) // strings have no errors
+		}
+		more := len(raw)
+		if len(kept) > 0 {
+			more += len(",")
+		}
+		if size+more <= maxAttribute {
+			size += more
+			kept = append(kept, v)
+		} else if first == "" {
+			first, _, _ = strings.Cut(v, "=")
+		}
+	}
+	if out := len(values) - len(kept); out > 0 && !slices.Contains(d.leftOut, key.GetName()) {
+		d.leftOut = append(d.leftOut, key.GetName())
+		d.notCarriedOut(at, fmt.Sprintf("search attribute %s: %d of %d values are left out, the first is %s: it has at most %d bytes",
+			key.GetName(), out, len(values), bounded(first), maxAttribute))
+	}
+	return kept
+}
+
+// certainlyFit is for lists as they usually are: it costs little, and takes every
+// character for escaped that may be.
+func certainlyFit(values []string) bool {
+	size := len("[]")
+	for _, v := range values {
+		size += len(`"",`)
+		for i := range len(v) {
+			switch c := v[i]; {
+			case c == 0:
+				return false
+			case c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&':
+				size += len(`\u0000`)
+			default:
+				size++
+			}
+		}
+	}
+	return size <= maxAttribute
 }
 
 // attributesFailed reports that the attributes could not be written, once: they are

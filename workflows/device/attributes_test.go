@@ -1,7 +1,12 @@
 package device
 
 import (
+	"encoding/json"
 	"math"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -48,6 +53,71 @@ func TestFiguresOfSearchAttributes(t *testing.T) {
 		seen, faults := d.figures(tt.have)
 		if !seen.Equal(tt.want.LastSeen) || faults != tt.want.Faults {
 			t.Errorf("%s: %v and %d faults, want %v and %d", tt.name, seen, faults, tt.want.LastSeen, tt.want.Faults)
+		}
+	}
+}
+
+// Search attributes are what every database of Temporal's stores, and no more than
+// Temporal takes of one.
+func TestSearchAttributesAreStorable(t *testing.T) {
+	long := strings.Repeat("<", 128) // 768 bytes of JSON
+	large := Attributes{Tags: []string{"a=" + long, "b=" + long, "c=" + long, "d=\x00"}, Properties: []string{"p=" + strings.Repeat("x", 3000)}}
+	odd := Attributes{
+		States: []string{"a\x00", "b"}, Model: "pump", Firmware: "\x001\x00", Site: "\x01\t\u0085", Tags: []string{"k=v"}, Properties: []string{"reported.x=\x00"},
+	}
+	fit := Attributes{Tags: []string{"a=" + strings.Repeat("v", 2042)}} // with ["…"], 2048 bytes
+	for _, tt := range []struct {
+		name    string
+		rules   int
+		have    Attributes
+		want    Attributes
+		reports []string
+	}{
+		{"nothing", rulesCorners, Attributes{}, Attributes{}, nil},
+		{"U+0000", rulesCorners, odd, Attributes{
+			States: []string{"a\ufffd", "b"}, Model: "pump", Firmware: "\ufffd1\ufffd", Site: "\x01\t\u0085", Tags: []string{"k=v"}, Properties: []string{"reported.x=\ufffd"},
+		}, nil},
+		{"just fits", rulesCorners, fit, fit, nil},
+		{"too large", rulesCorners, large, Attributes{Tags: []string{"a=" + long, "b=" + long, "d=\ufffd"}, Properties: []string{}}, []string{
+			"search attribute DeviceTags: 1 of 4 values are left out, the first is c: it has at most 2048 bytes",
+			"search attribute DeviceProperties: 1 of 1 values are left out, the first is p: it has at most 2048 bytes",
+		}},
+		{"earlier rules", rulesMessages, large, large, nil},
+	} {
+		d := run{settings: runSettings{Rules: tt.rules}, state: &State{}}
+		for range 2 { // and reported once
+			got := tt.have
+			if d.makeStorable(&got, time.Time{}); !reflect.DeepEqual(got, tt.want) {
+				t.Errorf("%s: %s, want %s", tt.name, text(got), text(tt.want))
+			}
+		}
+		var reports []string
+		for _, r := range d.state.Reports {
+			reports = append(reports, r.Detail)
+		}
+		if !slices.Equal(reports, tt.reports) || d.state.ReportCount != uint64(len(tt.reports)) {
+			t.Errorf("%s: reports %q, want %q", tt.name, reports, tt.reports)
+		}
+	}
+}
+
+// Lists that are not looked at closely would fit.
+func TestCertainlyFit(t *testing.T) {
+	for range 2000 {
+		values := make([]string, rand.IntN(20))
+		for i := range values {
+			runes := make([]rune, rand.IntN(60))
+			for j := range runes {
+				runes[j] = []rune("abcdefgh<>&\"\\\n\x01\x7f\u00e9\u2028\U0001f600\xff")[rand.IntN(19)]
+			}
+			values[i] = string(runes)
+		}
+		raw, err := json.Marshal(values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if certainlyFit(values) && len(raw) > maxAttribute {
+			t.Fatalf("%d bytes: %s", len(raw), raw)
 		}
 	}
 }

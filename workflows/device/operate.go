@@ -199,6 +199,9 @@ func (d *run) operateTags(in TagChanges) OperationResult {
 	if len(tags) > device.MaxTags {
 		return refusal(413, "the device would have %d tags, the limit is %d", len(tags), device.MaxTags)
 	}
+	if size := device.SizeOfTags(tags); d.follows(rulesCorners) && size > device.MaxTagBytes && size > device.SizeOfTags(d.state.Tags) {
+		return refusal(413, "the device would have tags of %d bytes as a JSON list of \"key=value\", the limit is %d", size, device.MaxTagBytes)
+	}
 	d.state.Tags = tags
 	return OperationResult{Tags: maps.Clone(tags)}
 }

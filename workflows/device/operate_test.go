@@ -154,6 +154,32 @@ func TestTags(t *testing.T) {
 	}
 }
 
+// Temporal takes 2048 bytes of all tags together, and would terminate the workflow for
+// one more. Tags of an older rule may become fewer.
+func TestTagsHaveRoomInASearchAttribute(t *testing.T) {
+	value := strings.Repeat("<", 100) // 600 bytes of JSON
+	set := func(key string) Operation {
+		return Operation{Tags: &TagChanges{Set: map[string]*string{key: &value}}}
+	}
+	for name, tt := range map[string]struct {
+		rules int
+		have  map[string]string
+		op    Operation
+		want  int // 0: carried out
+	}{
+		"there is room":    {rulesCorners, map[string]string{"a": value, "b": value}, set("c"), 0},
+		"there is none":    {rulesCorners, map[string]string{"a": value, "b": value, "c": value}, set("d"), 413},
+		"one is removed":   {rulesCorners, map[string]string{"a": value, "b": value, "c": value, "d": value, "e": value}, Operation{Tags: &TagChanges{Set: map[string]*string{"e": nil}}}, 0},
+		"all are too many": {rulesCorners, nil, Operation{Tags: &TagChanges{Replace: true, Set: map[string]*string{"a": &value, "b": &value, "c": &value, "d": &value}}}, 413},
+		"earlier rules":    {rulesMessages, map[string]string{"a": value, "b": value, "c": value}, set("d"), 0},
+	} {
+		d := run{settings: runSettings{Rules: tt.rules}, state: &State{Tags: tt.have}}
+		if got := d.operateTags(*tt.op.Tags); code(got) != tt.want {
+			t.Errorf("%s: %s, want %d", name, text(got), tt.want)
+		}
+	}
+}
+
 // Reprovisioning goes to the model where it takes the event, and is the service's
 // own where it does not.
 func TestReprovisionOfAnOperator(t *testing.T) {

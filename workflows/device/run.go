@@ -43,7 +43,8 @@ type run struct {
 	deleted     bool
 	deletion    Deletion // by whom, once deleted
 
-	attributesFault string // the last one of writing the attributes
+	attributesFault string   // the last one of writing the attributes
+	leftOut         []string // attributes of which values were left out
 	replaying       func() bool
 	counts          *Counts
 }

@@ -21,10 +21,12 @@ import (
 	deviceworkflow "devicetwin/workflows/device"
 )
 
-// Queries mean the same on every database that Temporal can look for workflows in.
-func TestQueriesOnEveryDatabase(t *testing.T) {
+// onEveryDatabase runs a test with each database that Temporal can look for workflows
+// in, by the names that Temporal has for them.
+func onEveryDatabase(t *testing.T, test func(t *testing.T, database, address string)) {
+	t.Helper()
 	for _, database := range []struct {
-		name  string // as Temporal calls it
+		name  string
 		start func(t *testing.T) (address string)
 	}{
 		{"sqlite", func(t *testing.T) string {
@@ -38,23 +40,28 @@ func TestQueriesOnEveryDatabase(t *testing.T) {
 			return withNamespace(t, serverstest.Temporal(t, ports, serverstest.PostgreSQL(t, ports), search).Addr)
 		}},
 	} {
-		t.Run(database.name, func(t *testing.T) {
-			c := dialTemporal(t, database.start(t))
-			twins := twinclient.New(c, stack.Namespace, "nobody-works", "")
-			t.Cleanup(twins.Close)
-			if got := twins.VisibilityDatabase(t.Context()); got != database.name {
-				t.Fatalf("Temporal looks for workflows in %q, not in %s", got, database.name)
-			}
-			apitest.Queries(t, func(t *testing.T, devices []api.Summary) api.Backend {
-				showDevices(t, c, devices)
-				eventually(t, "all devices are listed", func(ctx context.Context) bool {
-					n, err := twins.CountDevices(ctx, "")
-					return err == nil && n == len(devices)
-				})
-				return service.APIBackend(twins)
-			})
-		})
+		t.Run(database.name, func(t *testing.T) { test(t, database.name, database.start(t)) })
 	}
+}
+
+// Queries mean the same on every database that Temporal can look for workflows in.
+func TestQueriesOnEveryDatabase(t *testing.T) {
+	onEveryDatabase(t, func(t *testing.T, database, address string) {
+		c := dialTemporal(t, address)
+		twins := twinclient.New(c, stack.Namespace, "nobody-works", "")
+		t.Cleanup(twins.Close)
+		if got := twins.VisibilityDatabase(t.Context()); got != database {
+			t.Fatalf("Temporal looks for workflows in %q, not in %s", got, database)
+		}
+		apitest.Queries(t, func(t *testing.T, devices []api.Summary) api.Backend {
+			showDevices(t, c, devices)
+			eventually(t, "all devices are listed", func(ctx context.Context) bool {
+				n, err := twins.CountDevices(ctx, "")
+				return err == nil && n == len(devices)
+			})
+			return service.APIBackend(twins)
+		})
+	})
 }
 
 // withNamespace makes the namespace of the stack in another Temporal.

@@ -15,8 +15,7 @@ import (
 // come from there; a name that is nearly one of the model's is nevertheless a
 // mistake, and so is one of the service's that it never makes.
 func (c *checker) events() {
-	made := maps.Clone(c.m.events)
-	maps.Copy(made, c.raised)
+	made := c.made()
 	names := slices.Sorted(maps.Keys(made))
 	for _, s := range c.m.states {
 		n := c.nodes[s.index]["on"]
@@ -27,6 +26,51 @@ func (c *checker) events() {
 			c.event(e, made, names)
 		}
 	}
+}
+
+// made are the events that the model itself names or raises.
+func (c *checker) made() map[string]bool {
+	made := maps.Clone(c.m.events)
+	maps.Copy(made, c.raised)
+	return made
+}
+
+// stepEvents does the same for the steps of a pattern, which sees what comes from
+// outside, and nothing that a pattern raises.
+func (c *checker) stepEvents(items []sequenceItem) {
+	made := c.made()
+	names := slices.Sorted(maps.Keys(made))
+	for _, item := range items {
+		for _, at := range item.events() {
+			switch name := at.String(); {
+			case c.m.isFound(name) && !c.m.hasRule(name):
+				at.Faultf("event %q never occurs here: patterns do not see the events that patterns raise", name)
+			default:
+				c.event(source.Entry{Key: name, KeyAt: at}, made, names)
+			}
+		}
+	}
+}
+
+// events are the places of the events that a step waits for, or that end it.
+func (s *sequenceItem) events() []source.Node {
+	if !s.node.IsMap() {
+		return []source.Node{s.node}
+	}
+	var all []source.Node
+	fields := s.node.Fields(stepKeys...)
+	for _, word := range []string{"event", "notNext", "notFollowedBy"} {
+		if fields[word].IsString() {
+			all = append(all, fields[word])
+		}
+	}
+	switch until := fields["until"]; {
+	case until.IsString():
+		all = append(all, until)
+	case until.IsMap():
+		all = append(all, until.Fields("event", "where", "description")["event"])
+	}
+	return all
 }
 
 func (c *checker) event(e source.Entry, made map[string]bool, names []string) {
@@ -116,8 +160,10 @@ func (c *checker) patterns() {
 		}
 		strict := fields["contiguity"].Exists() && contiguities[fields["contiguity"].String()] == pattern.Strict
 		for i, items := range c.sequences[p] {
+			c.stepEvents(items)
 			c.forbidden(p, items, strict)
 			c.keptConditions(p, items)
+			c.matchedIn(p, items)
 			steps := sequenceOf(items)
 			c.greedyBefore(p, steps)
 			if i == len(c.sequences[p])-1 { // the pattern's own
@@ -126,6 +172,7 @@ func (c *checker) patterns() {
 		}
 	}
 	c.keptInChart()
+	c.matchedInChart()
 }
 
 // forbidden finds a step that the one before it forbids.

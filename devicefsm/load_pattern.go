@@ -38,7 +38,6 @@ func (l *loader) patternRules(n source.Node) {
 	if !n.Exists() {
 		return
 	}
-	known := l.knownEvents()
 	for _, e := range n.Entries() {
 		if len(l.m.patterns) >= maxPatterns {
 			e.KeyAt.Faultf("more than %d patterns", maxPatterns)
@@ -49,7 +48,7 @@ func (l *loader) patternRules(n source.Node) {
 		} else if l.m.events[e.Key] {
 			e.KeyAt.Faultf("pattern %q has the name of an event under `events:`; a match is raised as an event with the pattern's name", e.Key)
 		}
-		l.m.patterns = append(l.m.patterns, l.pattern(e, known))
+		l.m.patterns = append(l.m.patterns, l.pattern(e))
 	}
 	for _, p := range l.m.patterns {
 		l.m.events[p.name] = true
@@ -59,7 +58,7 @@ func (l *loader) patternRules(n source.Node) {
 	}
 }
 
-func (l *loader) pattern(e source.Entry, known []string) *patternRule {
+func (l *loader) pattern(e source.Entry) *patternRule {
 	n := e.Value
 	fields := n.Fields(patternKeys...)
 	n.Require(fields, "sequence")
@@ -89,7 +88,7 @@ func (l *loader) pattern(e source.Entry, known []string) *patternRule {
 	p.maxKept = cmp.Or(spec.MaxKept, pattern.DefaultMaxKept)
 	spec.MaxIdle = fields["max_idle"].Duration()
 	if s := fields["sequence"]; s.Exists() {
-		l.sequence(p, &spec, s, known)
+		l.sequence(p, &spec, s)
 	}
 	if l.f.Err() != nil {
 		return p
@@ -158,11 +157,11 @@ func (l *loader) readsMatched(p *patternRule) bool {
 var stepKinds = []string{"event", "notNext", "notFollowedBy", "group"}
 
 // step reads a step that is not a group.
-func (l *loader) step(s *patternStep, n source.Node, known []string) pattern.Step {
+func (l *loader) step(s *patternStep, n source.Node) pattern.Step {
 	out := pattern.Step{Times: pattern.Times{Min: 1, Max: 1}}
 	if n.IsString() {
 		out.Name = n.String()
-		s.event = l.stepEvent(n, known)
+		s.event = l.stepEvent(n)
 		out.Match = s.matches
 		return out
 	}
@@ -172,7 +171,7 @@ func (l *loader) step(s *patternStep, n source.Node, known []string) pattern.Ste
 		return out
 	}
 	out.Name = fields[word].String()
-	s.event = l.stepEvent(fields[word], known)
+	s.event = l.stepEvent(fields[word])
 	switch word {
 	case "notNext":
 		out.Not = pattern.NotNext
@@ -251,9 +250,9 @@ func (l *loader) quantifier(s *pattern.Step, fields map[string]source.Node) {
 	}
 }
 
-// stepEvent reads the event of a step, which some message or action has to
-// make: a misspelled one would wait forever.
-func (l *loader) stepEvent(n source.Node, known []string) descriptor {
+// stepEvent reads the event of a step. As in `on`, any name may come from the events
+// topic; Check finds those that are probably misspelled.
+func (l *loader) stepEvent(n source.Node) descriptor {
 	text := n.String() // notes the fault if it is not a string
 	if !n.IsString() {
 		return descriptor{}
@@ -261,22 +260,7 @@ func (l *loader) stepEvent(n source.Node, known []string) descriptor {
 	d, ok := parseDescriptor(text)
 	if !ok {
 		n.Faultf("event %q: expected a name, * for every event, or a name and .* for all events that begin with it", text)
-		return d
 	}
-	if known == nil || text == "*" || slices.ContainsFunc(known, d.matches) {
-		return d
-	}
-	if isAckName(d.name) || isOutcomeName(d.name) || d.name == device.EventReprovision || d.name == "operator" {
-		return d
-	}
-	if strings.HasPrefix(d.name, "twin.") || d.name == "twin" {
-		return d
-	}
-	hint := source.DidYouMean(text, known)
-	if hint == "" {
-		hint = "a message on the events topic needs a rule, too: " + text + ": {channel: events, name: " + text + "}"
-	}
-	n.FaultHint(hint, "unknown event %q; no rule under `events:` makes it", text)
 	return d
 }
 
@@ -290,15 +274,4 @@ var outcomes = []string{"expired", "cancelled", "superseded", "exhausted"}
 // first edition, exhausted was like any other word of a device.
 func (m *Model) isOutcome(status string) bool {
 	return slices.Contains(outcomes, status) && (status != "exhausted" || m.edition >= EditionNow)
-}
-
-// knownEvents are the names that a pattern may wait for; nil is any, where the
-// model does not say which messages are which events.
-func (l *loader) knownEvents() []string {
-	if len(l.m.rules) == 0 {
-		return nil
-	}
-	names := maps.Clone(l.m.events)
-	maps.Copy(names, l.taken)
-	return slices.Sorted(maps.Keys(names))
 }

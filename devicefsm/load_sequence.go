@@ -19,11 +19,11 @@ type sequenceItem struct {
 }
 
 // sequence reads the steps of a pattern.
-func (l *loader) sequence(p *patternRule, spec *pattern.Spec, n source.Node, known []string) {
+func (l *loader) sequence(p *patternRule, spec *pattern.Spec, n source.Node) {
 	if n.IsList() && len(n.List()) == 0 {
 		n.Faultf("the sequence has no steps")
 	}
-	r := sequenceReader{loader: l, p: p, known: known, names: map[string]bool{}}
+	r := sequenceReader{loader: l, p: p, names: map[string]bool{}}
 	if len(n.List()) > pattern.MaxSteps {
 		n.Faultf("more than %d steps", pattern.MaxSteps)
 		return
@@ -41,7 +41,6 @@ func (l *loader) sequence(p *patternRule, spec *pattern.Spec, n source.Node, kno
 type sequenceReader struct {
 	*loader
 	p     *patternRule
-	known []string
 	names map[string]bool
 	depth int
 }
@@ -58,7 +57,7 @@ func (r *sequenceReader) steps(n source.Node, times int) []pattern.Step {
 		} else {
 			item.step = &patternStep{pattern: r.p.name}
 			r.p.steps = append(r.p.steps, item.step)
-			s = r.step(item.step, at, r.known)
+			s = r.step(item.step, at)
 		}
 		if r.names[s.Name] && !hasKey(at, "name") {
 			s.Name += "_" + strconv.Itoa(len(r.names)+1)
@@ -128,12 +127,12 @@ func (r *sequenceReader) until(s *pattern.Step, n source.Node) *patternStep {
 	r.p.steps = append(r.p.steps, u)
 	switch {
 	case n.IsString():
-		u.event = r.stepEvent(n, r.known)
+		u.event = r.stepEvent(n)
 	case n.IsMap():
 		fields := n.Fields("event", "where", "description")
 		n.Require(fields, "event")
 		if e := fields["event"]; e.Exists() {
-			u.event = r.stepEvent(e, r.known)
+			u.event = r.stepEvent(e)
 		}
 		if w := fields["where"]; w.Exists() {
 			u.where = r.condition(w, placePattern)

@@ -149,12 +149,12 @@ func (m *Model) freeEvents(names []string, raises map[string]bool) []freeStep {
 		if m.messageOnly(name, raises) || strings.HasPrefix(name, doneState) && !raises[name] {
 			continue // what the chart itself causes is part of its steps
 		}
-		why := "an event " + name
+		why := "after an event " + name
 		switch {
 		case strings.HasSuffix(name, fresh):
-			why = "an event of any other name"
+			why = "after an event of any other name"
 		case m.isFound(name):
-			why = "pattern event " + name
+			why = "after the event " + name + " of a pattern"
 		}
 		steps = append(steps, freeStep{trigger: trigger{name: name}, why: why})
 	}

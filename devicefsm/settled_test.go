@@ -60,7 +60,7 @@ initial: normal
 states:
   normal: {on: {r: {guard: "event.x > 90", target: high}}}
   high: {on: {reset: normal, r: {guard: "event.x < 80", target: normal}}}
-`, map[float64]string{95: "an event reset it can be in normal", 75: "settled"}},
+`, map[float64]string{95: "after an event reset it can be in normal", 75: "settled"}},
 		{"another message leads back", `
 initial: normal
 states:
@@ -72,7 +72,7 @@ initial: normal
 states:
   normal: {on: {r: {guard: "event.x > 90", target: high}}}
   high: {on: {device.silent: normal}}
-`, map[float64]string{95: "an event device.silent it can be in normal"}},
+`, map[float64]string{95: "after an event device.silent it can be in normal"}},
 		{"a count", `
 initial: s
 states:
@@ -128,7 +128,7 @@ initial: normal
 states:
   normal: {always: {guard: "event.x > 90", target: high}}
   high: {always: {guard: "event.x < 80", target: normal}}
-`, map[float64]string{95: "an event of any other name it can be in normal", 75: "an event of any other name it can be in high", 85: "settled"}},
+`, map[float64]string{95: "after an event of any other name it can be in normal", 75: "after an event of any other name it can be in high", 85: "settled"}},
 		{"always that reads the message and the context", `
 initial: normal
 states:
@@ -200,7 +200,7 @@ states:
       h: {type: history}
     on: {pause: off}
   off: {on: {go: on.h}}
-`, map[float64]string{95: "an event go it can be in on.normal", 75: "an event go it can be in on.high"}},
+`, map[float64]string{95: "after an event go it can be in on.normal", 75: "after an event go it can be in on.high"}},
 		{"a chart that ends", `
 initial: a
 states:
@@ -252,7 +252,7 @@ initial: normal
 states:
   normal: {on: {r: {guard: "event.x > 90", target: high}}}
   high: {on: {p: normal}}
-`, map[float64]string{95: "pattern event p it can be in normal"}},
+`, map[float64]string{95: "after the event p of a pattern it can be in normal"}},
 		{"a chart that may not come to rest at the start", `
 initial: a
 states:

@@ -3,7 +3,6 @@
 package apitest
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -18,6 +17,7 @@ import (
 
 	"devicetwin/api"
 	"devicetwin/device"
+	"devicetwin/twin"
 )
 
 // Backend is an in-memory fleet. Its devices do not answer commands.
@@ -223,21 +223,10 @@ func (b *Backend) Desire(ctx context.Context, id device.ID, by device.By, c api.
 		if c.Version != 0 && c.Version != doc.Version {
 			return api.Desired{}, device.Refuse(412, "the document has version %d, not %d", doc.Version, c.Version)
 		}
-		var desired map[string]json.RawMessage
-		_ = json.Unmarshal(doc.Desired, &desired)
-		var patch map[string]json.RawMessage
-		if err := json.Unmarshal(c.Patch, &patch); err != nil {
-			return api.Desired{}, device.Refuse(400, "%s", err.Error())
+		doc, answer, err := desire(doc, c.Patch)
+		if err != nil {
+			return api.Desired{}, err
 		}
-		merged := map[string]json.RawMessage{}
-		maps.Copy(merged, desired)
-		maps.Copy(merged, patch)
-		maps.DeleteFunc(merged, func(_ string, v json.RawMessage) bool { return bytes.Equal(v, []byte("null")) })
-		whole := api.ObjectOf(merged)
-		if len(whole) > maxDocument {
-			return api.Desired{}, device.Refuse(413, "the document would have %d bytes, the limit is %d", len(whole), maxDocument)
-		}
-		doc.Desired, doc.Version = whole, doc.Version+1
 		if c.Shadow == "" {
 			d.Twin = doc
 		} else {
@@ -247,9 +236,45 @@ func (b *Backend) Desire(ctx context.Context, id device.ID, by device.By, c api.
 			}
 			d.Shadows[c.Shadow] = doc
 		}
-		paths := slices.Sorted(maps.Keys(patch))
-		return api.Desired{Version: doc.Version, Changed: paths, Open: paths}, nil
+		return answer, nil
 	})
+}
+
+// desire merges a patch by the rules that the workflow of a device follows.
+func desire(t api.Twin, patch api.Object) (api.Twin, api.Desired, error) {
+	section := func(name string, o api.Object) string {
+		if len(o) == 0 {
+			o = api.Object("null")
+		}
+		return strconv.Quote(name) + ":" + string(o)
+	}
+	limits := twin.DefaultLimits()
+	update := func(doc twin.Document, sections ...string) (twin.Document, error) {
+		next, _, refused := twin.Update(doc, []byte(`{"state":{`+strings.Join(sections, ",")+`}}`), Now, limits)
+		if refused != nil {
+			return doc, device.Refuse(refused.Code, "%s", refused.Error())
+		}
+		return next, nil
+	}
+	before, err := update(twin.Document{}, section("desired", t.Desired), section("reported", t.Reported))
+	if err != nil {
+		return t, api.Desired{}, err
+	}
+	after, err := update(before, section("desired", patch))
+	if err != nil {
+		return t, api.Desired{}, err
+	}
+	var stored struct{ Desired api.Object }
+	var delta struct{ State api.Object }
+	raw, err := json.Marshal(after)
+	if err == nil {
+		err = json.Unmarshal(raw, &stored)
+	}
+	if payload := twin.Delta(after, Now); err == nil && payload != nil {
+		err = json.Unmarshal(payload, &delta)
+	}
+	t.Version, t.Desired, t.Delta = t.Version+1, stored.Desired, delta.State
+	return t, api.Desired{Version: t.Version, Changed: twin.ChangedPaths(before, after).Desired, Open: twin.DeltaPaths(after)}, err
 }
 
 // SetTags implements api.Backend.

@@ -155,6 +155,13 @@ func (c contract) desired(t *testing.T) {
 	if got := c.device(ctx, t).Twin; got.Version != 2 || string(got.Desired) != `{"interval":12345678901234567890,"name":"a"}` {
 		t.Errorf("twin %d %s", got.Version, got.Desired)
 	}
+	nested, err := c.backend.Desire(ctx, c.id, by("d5"), api.DesiredChange{Patch: api.Object(`{"name":null,"net":{"a.b":1,"dns":["1.1.1.1"]}}`)})
+	if want := []string{"name", `net.a\.b`, "net.dns"}; err != nil || !slices.Equal(nested.Changed, want) {
+		t.Errorf("changed %q, %v; want %q", nested.Changed, err, want)
+	}
+	if want := []string{"interval", `net.a\.b`, "net.dns"}; !slices.Equal(nested.Open, want) {
+		t.Errorf("open %q, want %q", nested.Open, want)
+	}
 }
 
 func (c contract) commands(t *testing.T) {

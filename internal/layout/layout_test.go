@@ -45,7 +45,7 @@ var layers = map[string]layer{
 	"simulator": {[]string{"device", "devicefsm", "internal/measure", "source", "wire"}, "plays devices; an independent check, so it shares nothing with bridge and workflows but the grammar of topics"},
 
 	"api":         {[]string{"device", "source"}, "HTTP in front of an interface; must not know what is behind it; of source, how durations are written"},
-	"api/apitest": {[]string{"api", "device"}, "a backend in memory"},
+	"api/apitest": {[]string{"api", "device", "twin"}, "a backend in memory, with the real rules of documents"},
 	"api/client":  {[]string{"api", "device", "internal/text", "source"}, "speaks the API's types, with durations as in source"},
 
 	"service": {[]string{"api", "bridge", "bridge/ingest", "device", "devicefsm", "internal/backoff", "internal/codec", "internal/credentials", "internal/figures", "internal/measure",

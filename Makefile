@@ -30,7 +30,8 @@ help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  demo takes DEVICES=$(DEVICES) RATE=$(RATE) DURATION=$(DURATION) SEED=$(SEED) MODEL=$(MODEL) SCENARIO=… REPORT=path.json"
-	@echo "  dev takes GRAFANA=1 to start an installed Grafana as well"
+	@echo "  dev takes MODEL=$(MODEL), the model of new devices, and GRAFANA=1 to start an installed Grafana as well;"
+	@echo "      settings of bin/devstack dev --help are taken from the environment: DEVICETWIN_MQTT_TLS_PORT=0 make dev"
 	@echo "  chaos takes ONLY=name,kill-* BROKER=nats|mosquitto INFLUX=1|2 SHORT=1 JOBS=$(JOBS) REPORT=path.json; bin/devstack chaos --list names the faults"
 	@echo "  bench-e2e takes SECONDS=$(SECONDS) ONLY=name,*-memory LONG=1 BROKER=nats|mosquitto REPORT=path.json PROFILE=folder; bin/devstack bench --list names the cases"
 	@echo "  servers takes ONLY=name,name:"
@@ -58,7 +59,7 @@ demo: bin/devstack ## broker, Temporal, InfluxDB, bridge, worker and a fleet; pr
 	@bin/devstack demo --devices $(DEVICES) --rate $(RATE) --duration $(DURATION) --seed $(SEED) --model $(MODEL) \
 		$(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(REPORT),--report $(REPORT))
 
-dev: bin/devstack ## the same stack without a fleet, for your own devices; runs until Ctrl-C
+dev: bin/devicetwin bin/devstack ## the same stack without a fleet, for your own devices; runs until Ctrl-C
 	@bin/devstack dev --model $(MODEL) $(if $(GRAFANA),--grafana)
 
 chaos: bin/devicetwin bin/devstack ## break each part and each link while a fleet runs; a table of what was lost, duplicated or reordered

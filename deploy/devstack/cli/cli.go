@@ -24,6 +24,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"devicetwin/deploy/devstack/stack"
@@ -119,7 +120,9 @@ func startStack(ctx context.Context, o stack.Options) (*stack.Stack, error) {
 	s, err := stack.Start(ctx, o)
 	var taken *stack.PortError
 	if errors.As(err, &taken) {
-		return nil, fmt.Errorf("%w\nstop what uses it, or choose another port with %s (0 for any free one)", err, portFlags[taken.Part])
+		flag := portFlags[taken.Part]
+		variable := "DEVICETWIN_" + strings.ToUpper(strings.ReplaceAll(strings.TrimPrefix(flag, "--"), "-", "_"))
+		return nil, fmt.Errorf("%w\nstop what uses it, or choose another port with %s, or %s in the environment (0 for any free one)", err, flag, variable)
 	}
 	return s, err
 }

@@ -125,7 +125,7 @@ func TestTakenPortNamesTheFlag(t *testing.T) {
 	if err == nil {
 		t.Error("exit status 0 although the port is taken")
 	}
-	for _, want := range []string{"influxdb: cannot listen on port " + port, "--influx-port"} {
+	for _, want := range []string{"influxdb: cannot listen on port " + port, "--influx-port", "DEVICETWIN_INFLUX_PORT in the environment"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("output does not say %q:\n%s", want, out)
 		}

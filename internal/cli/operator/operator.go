@@ -80,7 +80,7 @@ type devicesCommand struct {
 
 type devicesListCommand struct {
 	ClientConfig
-	Query []string `arg:"" optional:"" help:"Terms that must match: state:online model:pump connection:offline tag.site:north reported.PATH:VALUE id:pump-*. OR, NOT and parentheses connect them: state:online NOT '(' site:north OR site:south ')'."`
+	Query []string `arg:"" optional:"" help:"Terms that must match: state:online model:pump connection:offline tag.site:north reported.PATH:VALUE id:pump-*. OR, NOT and parentheses connect them: state:online NOT '(site:north OR site:south)'. Quote what the shell reads: 'last_seen<now-24h'."`
 	Limit int      `env:"-" help:"Maximum number of devices." default:"1000"`
 }
 
@@ -114,7 +114,7 @@ func (c *devicesListCommand) Run(ctx context.Context, streams cli.Streams) error
 
 type devicesCountCommand struct {
 	ClientConfig
-	Query []string `arg:"" optional:"" help:"Terms, as of devices list."`
+	Query []string `arg:"" optional:"" help:"Terms, as of devices list; quote parentheses, < and >: 'last_seen<now-24h'."`
 }
 
 // Run counts.

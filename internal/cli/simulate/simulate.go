@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -157,6 +158,9 @@ func (p plan) load() (*Fleet, error) {
 		return nil, err
 	}
 	src, err := os.ReadFile(p.scenario)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w; a scenario defines what the fleet sends and what is expected of it: see models/pump.scenario.yaml and simulator/SCENARIO.md, and name another file with --scenario", err)
+	}
 	if err != nil {
 		return nil, cli.Usage(fmt.Errorf("read scenario: %w", err))
 	}

@@ -2,10 +2,13 @@ package simulate
 
 import (
 	"context"
+	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -85,5 +88,20 @@ func TestSimulateServesMetrics(t *testing.T) {
 	conn.Close()
 	if status := <-ended; status == cli.ExitOK {
 		t.Error("a simulation without a broker succeeds")
+	}
+}
+
+// A model without a scenario next to it: the error says what a scenario is, and where
+// to find one.
+func TestAMissingScenarioIsExplained(t *testing.T) {
+	fleet := FleetConfig{Devices: 1, Scenario: filepath.Join(t.TempDir(), "none.scenario.yaml")}
+	_, err := fleet.Load(Servers{}, pump)
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("%v does not say that the file does not exist", err)
+	}
+	for _, want := range []string{"none.scenario.yaml", "models/pump.scenario.yaml", "simulator/SCENARIO.md", "--scenario"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q lacks %s", err, want)
+		}
 	}
 }

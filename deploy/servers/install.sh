@@ -74,7 +74,7 @@ one() {
 
 if [ "${1:-}" = --list ]; then
 	for name in $names; do
-		(. "$here/$name.sh" && printf '  %-10s %-10s %s\n' "$name" "$version" "$about")
+		(. "$here/$name.sh" && printf '  %-12s %-10s %s\n' "$name" "$version" "$about")
 	done
 	exit
 fi

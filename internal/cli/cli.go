@@ -154,6 +154,14 @@ func complain(w io.Writer, name string, err error) {
 	fmt.Fprintf(w, "%s: %v\n", name, err)
 }
 
+// Count is a number of things; one is a name in the singular, which takes an s.
+func Count[N int | uint64](n N, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
+}
+
 // IsTerminal reports whether lines that were written to out can be redrawn.
 func IsTerminal(out io.Writer) bool {
 	f, ok := out.(*os.File)

@@ -36,7 +36,7 @@ func (c *checkCommand) Run(streams cli.Streams) error {
 		return cli.Usage(err)
 	}
 	for _, m := range models {
-		fmt.Fprintf(streams.Out, "%s: ok, %d states, hash %s\n", m.Name(), len(m.States()), m.Hash())
+		fmt.Fprintf(streams.Out, "%s: ok, %s, hash %s\n", m.Name(), cli.Count(len(m.States()), "state"), m.Hash())
 		if c.Relevance {
 			fmt.Fprint(streams.Out, m.RelevanceText())
 		}

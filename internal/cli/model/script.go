@@ -43,7 +43,7 @@ func (c *testCommand) Run(streams cli.Streams) error {
 			}
 		}
 		if report.OK() {
-			fmt.Fprintf(streams.Out, "%s: ok, %d tests, %d lines of input\n", s.File, report.Tests, report.Inputs)
+			fmt.Fprintf(streams.Out, "%s: ok, %s, %s of input\n", s.File, cli.Count(report.Tests, "test"), cli.Count(report.Inputs, "line"))
 			continue
 		}
 		failed += len(report.Failures)
@@ -83,6 +83,9 @@ func loadScripts(files []string) ([]*modelScript, error) {
 // models may catch.
 var errNoScript = errors.New("this is neither a script nor a model")
 
+// errFolder is returned for a folder: of several scripts each is named.
+var errFolder = errors.New("this is a folder; expected scripts, or models with a script next to them, such as FOLDER/*.script")
+
 func loadScript(file string) (*modelScript, error) {
 	modelFile := ""
 	switch {
@@ -90,6 +93,9 @@ func loadScript(file string) (*modelScript, error) {
 		modelFile, file = file, strings.TrimSuffix(file, filepath.Ext(file))+".script"
 	case modelfile.Is("model" + filepath.Ext(file)):
 		return nil, errNoScript
+	}
+	if info, err := os.Stat(file); err == nil && info.IsDir() {
+		return nil, errFolder
 	}
 	src, err := os.ReadFile(file)
 	if err != nil {

@@ -94,9 +94,10 @@ func (c *devicesListCommand) Run(ctx context.Context, streams cli.Streams) error
 	devices := []api.Summary{}
 	cursor := ""
 	for len(devices) < c.Limit {
-		page, err := from.Devices(ctx, strings.Join(c.Query, " "), min(most, c.Limit-len(devices)), cursor)
+		query := strings.Join(c.Query, " ")
+		page, err := from.Devices(ctx, query, min(most, c.Limit-len(devices)), cursor)
 		if err != nil {
-			return err
+			return queryError(query, err)
 		}
 		devices = append(devices, page.Devices...)
 		if cursor = page.Cursor; cursor == "" {
@@ -120,7 +121,9 @@ type devicesCountCommand struct {
 // Run counts.
 func (c *devicesCountCommand) Run(ctx context.Context, streams cli.Streams) error {
 	count := func(from *client.Client) (api.Count, error) {
-		return from.CountDevices(ctx, strings.Join(c.Query, " "))
+		query := strings.Join(c.Query, " ")
+		n, err := from.CountDevices(ctx, query)
+		return n, queryError(query, err)
 	}
 	return ask(c.ClientConfig, streams.Out, count, func(w io.Writer, n api.Count) { fmt.Fprintln(w, n.Count) })
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"devicetwin/api"
+	"devicetwin/internal/cli"
 )
 
 func deviceTable(w io.Writer, devices []api.Summary) {
@@ -62,7 +63,7 @@ func deviceDetails(w io.Writer, d api.Device) {
 	line("site", orNone(printable(d.Site)))
 	line("tags", orNone(tagText(d.Tags)))
 	line("context", jsonText(d.Context))
-	line("messages", fmt.Sprintf("%d applied, %d duplicates, %d late", d.Messages.Applied, d.Messages.Duplicates, d.Messages.Late))
+	line("messages", fmt.Sprintf("%d applied, %s, %d late", d.Messages.Applied, cli.Count(d.Messages.Duplicates, "duplicate"), d.Messages.Late))
 	twinDetails(line, "twin", d.Twin)
 	for _, name := range slices.Sorted(maps.Keys(d.Shadows)) {
 		twinDetails(line, "shadow "+name, d.Shadows[name])
@@ -168,7 +169,7 @@ func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
 
 // whyText prints the transitions, the newest first.
 func whyText(w io.Writer, why api.Why) {
-	fmt.Fprintf(w, "%s is %s\n", why.ID, why.State)
+	fmt.Fprintf(w, "%s is in %s\n", why.ID, why.State)
 	for _, t := range why.Transitions {
 		fmt.Fprintf(w, "\n%s  %s -> %s\n", clock(t.At), orNone(t.From), t.To)
 		line := func(name, value string) {
@@ -179,13 +180,25 @@ func whyText(w io.Writer, why api.Why) {
 		if t.Arrived != nil && clock(*t.Arrived) != clock(t.At) {
 			line("arrived", clock(*t.Arrived))
 		}
-		line("event", strings.TrimSpace(t.Event+" "+strings.TrimPrefix(jsonText(t.Data), "-")))
+		line("event", strings.TrimSpace(t.Event+" "+strings.TrimPrefix(jsonText(withoutEmptyMatch(t.Data)), "-")))
 		line("guards", printable(strings.Join(t.Guards, " && ")))
 		line("cause", causeText(t.Cause))
 		line("before", jsonText(t.Before))
 		line("after", jsonText(t.After))
 		line("model", fmt.Sprintf("%.12s", t.ModelHash))
 	}
+}
+
+// withoutEmptyMatch is the data of an event without the events of a match of which
+// nothing is kept.
+func withoutEmptyMatch(data any) any {
+	object, ok := data.(map[string]any)
+	if matched, is := object["matched"].(map[string]any); !ok || !is || len(matched) > 0 {
+		return data
+	}
+	object = maps.Clone(object)
+	delete(object, "matched")
+	return object
 }
 
 func causeText(c api.Cause) string {

@@ -30,7 +30,7 @@ func (c *devicesWatchCommand) Run(ctx context.Context, streams cli.Streams) erro
 	if err != nil {
 		return err
 	}
-	var screen watcher = lineWatcher{streams.Out}
+	var screen watcher = lineWatcher{streams.Out, time.Now}
 	switch {
 	case c.Output == "json":
 		screen = jsonWatcher{streams.Out}
@@ -98,10 +98,13 @@ func (w jsonWatcher) show(_ context.Context, e client.Event) error {
 }
 
 // lineWatcher writes one line an event.
-type lineWatcher struct{ out io.Writer }
+type lineWatcher struct {
+	out io.Writer
+	now func() time.Time
+}
 
 func (w lineWatcher) show(_ context.Context, e client.Event) error {
-	_, err := fmt.Fprintf(w.out, "%-10s %s\n", e.Type, eventText(e))
+	_, err := fmt.Fprintf(w.out, "%s  %-10s %s\n", clock(w.now()), e.Type, eventText(e))
 	return err
 }
 

@@ -41,19 +41,32 @@ func (m *Matcher) emit(parts []partial, held, found []track, at int64, res *Resu
 	if len(held)+len(found) == 0 {
 		return parts, nil
 	}
-	all := slices.Concat(held, found)
+	all := found
+	if len(held) > 0 {
+		all = slices.Concat(held, found)
+	}
 	slices.SortStableFunc(all, func(a, b track) int { return cmp.Compare(a.start, b.start) })
 	for len(all) > 0 && (len(parts) == 0 || all[0].start <= parts[0].start) {
-		first := all[0]
-		res.Matches = append(res.Matches, m.match(&first, at))
-		limit := m.limit(&first)
+		first := &all[0]
+		res.Matches = append(res.Matches, m.match(first, at))
+		limit := m.limit(first)
 		all = slices.DeleteFunc(all[1:], func(t track) bool { return t.start <= limit })
-		parts = slices.DeleteFunc(parts, func(p partial) bool { return p.start <= limit })
+		parts = since(parts, limit)
 	}
 	if len(all) == 0 {
 		all = nil
 	}
 	return parts, all
+}
+
+// since takes away the partial matches whose first event is not after the limit.
+func since(parts []partial, limit int64) []partial {
+	n := 0
+	for n < len(parts) && parts[n].start <= limit {
+		n++
+	}
+	clear(parts[:n])
+	return parts[n:]
 }
 
 // limit is the last first event that a match discards.
@@ -78,13 +91,14 @@ func (m *Matcher) merge(parts []partial) []partial {
 		return parts
 	}
 	out := parts[:0]
-	for _, p := range parts {
+	for j := range parts {
+		p := &parts[j] // out is in the same place, but never beyond it
 		for i := len(out) - 1; i >= 0; i-- {
 			q := &out[i]
 			if q.start != p.start && !m.mergeAnyStart {
 				break
 			}
-			if q.step != p.step || q.fresh != p.fresh || q.over != p.over || m.hasGap && q.last != p.last || !sameRounds(q, &p) {
+			if q.step != p.step || q.fresh != p.fresh || q.over != p.over || m.hasGap && q.last != p.last || !sameRounds(q, p) {
 				continue
 			}
 			common := p.wait & q.wait
@@ -97,8 +111,12 @@ func (m *Matcher) merge(parts []partial) []partial {
 				q.arrived.renewed = max(q.arrived.renewed, p.arrived.renewed)
 			}
 		}
-		if p.wait != 0 {
-			out = append(out, p)
+		switch {
+		case p.wait == 0:
+		case len(out) == j:
+			out = parts[:j+1]
+		default:
+			out = append(out, *p)
 		}
 	}
 	return out
@@ -111,15 +129,20 @@ func sameRounds(p, q *partial) bool {
 
 // place is the step of partial matches that wait for the same thing.
 type place struct {
-	step, count int
+	step, count int32
 	rounds      *[]int
 	wait        uint64
 	size        int
 }
 
+// holds reports whether a partial match is there.
+func (a *place) holds(p *partial) bool {
+	return a.step == p.step && a.count == p.count && a.wait == p.wait && (a.rounds == p.rounds || slices.Equal(*a.rounds, *p.rounds))
+}
+
 // before orders places by how far a partial match has come there.
 func (m *Matcher) before(a, b *place) bool {
-	for level := range min(m.depth(m.steps[a.step].group), m.depth(m.steps[b.step].group)) {
+	for level := range min(m.steps[a.step].depth, m.steps[b.step].depth) {
 		if m.around(a.step, level) != m.around(b.step, level) {
 			break
 		}
@@ -131,9 +154,9 @@ func (m *Matcher) before(a, b *place) bool {
 }
 
 // around is the group of a level that a step is in, the outermost one first.
-func (m *Matcher) around(step, level int) int {
+func (m *Matcher) around(step int32, level int) int {
 	g := m.steps[step].group
-	for range m.depth(g) - 1 - level {
+	for range m.steps[step].depth - 1 - level {
 		g = m.groups[g].parent
 	}
 	return g
@@ -143,21 +166,24 @@ func (m *Matcher) around(step, level int) int {
 // the most crowded place; among equally crowded ones, at the one that is the
 // least advanced. It changes parts.
 func (m *Matcher) drop(parts []partial, n int) []partial {
-	var places []place
-	at := make([]int, len(parts))
+	// Most of the time there are few of either.
+	var somePlaces [8]place
+	var someExcess [8]int
+	var someAt [2 * DefaultMaxPartials]int32
+	places, at := somePlaces[:0], slices.Grow(someAt[:0], len(parts))
 	for i := range parts {
 		p := &parts[i]
-		j := slices.IndexFunc(places, func(q place) bool {
-			return q.step == int(p.step) && q.count == int(p.count) && q.wait == p.wait && (q.rounds == p.rounds || slices.Equal(*q.rounds, *p.rounds))
-		})
-		if j < 0 {
-			j = len(places)
-			places = append(places, place{int(p.step), int(p.count), p.rounds, p.wait, 0})
+		j := 0
+		for j < len(places) && !places[j].holds(p) {
+			j++
+		}
+		if j == len(places) {
+			places = append(places, place{p.step, p.count, p.rounds, p.wait, 0})
 		}
 		places[j].size++
-		at[i] = j
+		at = append(at, int32(j))
 	}
-	excess := make([]int, len(places))
+	excess := append(someExcess[:0], make([]int, len(places))...)
 	for range n {
 		best := 0
 		for j := range places {
@@ -169,12 +195,16 @@ func (m *Matcher) drop(parts []partial, n int) []partial {
 		excess[best]++
 	}
 	out := parts[:0]
-	for i, p := range parts {
+	for i := range parts {
 		if excess[at[i]] > 0 {
 			excess[at[i]]--
 			continue
 		}
-		out = append(out, p)
+		if len(out) == i {
+			out = parts[:i+1]
+		} else {
+			out = append(out, parts[i])
+		}
 	}
 	return out
 }

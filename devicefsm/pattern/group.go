@@ -108,6 +108,9 @@ func (m *Matcher) depth(g int) int {
 
 // link makes the arcs, and finds what may follow each step.
 func (m *Matcher) link() {
+	for i := range m.steps {
+		m.steps[i].depth = m.depth(m.steps[i].group)
+	}
 	m.makeArcs()
 	m.entry = m.begins(m.body)
 	for i, a := range m.arcs {
@@ -283,11 +286,16 @@ func (m *Matcher) following(step int, rounds []int) (after uint64, complete, fre
 
 // rounds are those after an arc.
 func (m *Matcher) rounds(p *partial, a int) *[]int {
-	to := m.arcs[a].to
-	depth := m.depth(m.steps[to].group)
-	if depth == 0 {
+	if m.steps[m.arcs[a].to].depth == 0 {
 		return nil
 	}
+	return m.roundsOf(p, a)
+}
+
+// roundsOf are the rounds after an arc into a group.
+func (m *Matcher) roundsOf(p *partial, a int) *[]int {
+	to := m.arcs[a].to
+	depth := m.steps[to].depth
 	list := make([]int, depth)
 	level := depth - 1
 	for g := m.steps[to].group; g != noGroup; g = m.groups[g].parent {

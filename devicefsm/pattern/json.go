@@ -62,6 +62,7 @@ func (s State) MarshalJSON() ([]byte, error) {
 		}
 		return ints
 	}
+	w.Parts = make([][]int64, 0, len(s.d.parts))
 	for i := range s.d.parts {
 		p := &s.d.parts[i]
 		fresh := int64(0)
@@ -164,7 +165,7 @@ func (w *wire) data() (*data, error) {
 		}
 		values[i] = &kept{k.Step, k.Value}
 	}
-	d := &data{next: w.Next, due: dueUnknown}
+	d := &data{next: w.Next, due: dueUnknown, parts: make([]partial, 0, len(w.Parts))}
 	before := int64(0)
 	for i, ints := range w.Parts {
 		p, ok := w.part(ints, values)

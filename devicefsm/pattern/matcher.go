@@ -53,6 +53,7 @@ type step struct {
 	gap      int64 // ms; 0: none
 	until    int   // of nots; noUntil
 	group    int   // that it is in; noGroup
+	depth    int   // how many groups it is in
 	at       int   // its place in the sequence
 	arc      int   // into it, or once more in the same round
 
@@ -98,7 +99,7 @@ func (m *Matcher) stepOf(arc int) int {
 // from the state of another.
 func (m *Matcher) fits(p *partial) bool {
 	return p.step >= 0 && int(p.step) < len(m.steps) && p.wait&^m.wait == 0 && p.wait != 0 &&
-		len(p.inRounds()) == m.depth(m.steps[p.step].group)
+		len(p.inRounds()) == m.steps[p.step].depth
 }
 
 // The widest times that are distinguished, some 140,000 years around 1970, so that

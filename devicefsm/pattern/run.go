@@ -87,25 +87,27 @@ func (r *run) takes(j int, matched []*kept) bool {
 // broken reports whether one of the negations holds.
 func (r *run) broken(nots []int, matched []*kept) bool {
 	for _, n := range nots {
-		neg := &r.m.nots[n]
-		if neg.refs {
-			if neg.match(r.ev, Bindings{r.m, matched}) {
-				return true
-			}
-			continue
-		}
-		bit := uint64(1) << n
-		if r.knownNot&bit == 0 {
-			r.knownNot |= bit
-			if neg.match(r.ev, Bindings{m: r.m}) {
-				r.holdsNot |= bit
-			}
-		}
-		if r.holdsNot&bit != 0 {
+		if r.negated(n, matched) {
 			return true
 		}
 	}
 	return false
+}
+
+// negated reports whether the n-th of nots holds.
+func (r *run) negated(n int, matched []*kept) bool {
+	neg := &r.m.nots[n]
+	if neg.refs {
+		return neg.match(r.ev, Bindings{r.m, matched})
+	}
+	bit := uint64(1) << n
+	if r.knownNot&bit == 0 {
+		r.knownNot |= bit
+		if neg.match(r.ev, Bindings{m: r.m}) {
+			r.holdsNot |= bit
+		}
+	}
+	return r.holdsNot&bit != 0
 }
 
 // outgrown reports whether a greedy step that the arc leaves, or leaves out, would take
@@ -131,13 +133,13 @@ func (r *run) outgrown(p *partial, a int, matched []*kept) bool {
 // ended reports whether the event satisfies the Until of a step.
 func (r *run) ended(step int, matched []*kept) bool {
 	n := r.m.steps[step].until
-	return n != noUntil && r.broken([]int{n}, matched)
+	return n != noUntil && r.negated(n, matched)
 }
 
 // groupEnded reports whether the event satisfies the Until of a group that the step is in.
 func (r *run) groupEnded(step int, matched []*kept) bool {
 	for g := r.m.steps[step].group; g != noGroup; g = r.m.groups[g].parent {
-		if n := r.m.groups[g].until; n != noUntil && r.broken([]int{n}, matched) {
+		if n := r.m.groups[g].until; n != noUntil && r.negated(n, matched) {
 			return true
 		}
 	}
@@ -258,9 +260,9 @@ func (r *run) decide(p *partial, a int) (stays, takes bool) {
 // keep keeps p open for the given arcs.
 func (r *run) keep(p *partial, waiting uint64, over bool) {
 	if waiting != 0 {
-		q := *p
+		r.out = append(r.out, *p)
+		q := &r.out[len(r.out)-1]
 		q.wait, q.fresh, q.over = waiting, false, over
-		r.out = append(r.out, q)
 	}
 }
 
@@ -274,7 +276,7 @@ func (r *run) take(p *partial, a int) {
 	if a == r.m.steps[p.step].arc {
 		count += int(p.count)
 	}
-	r.open(p.track, r.m.arcs[a].to, count, r.m.rounds(p, a))
+	r.open(&p.track, r.m.arcs[a].to, count, r.m.rounds(p, a))
 }
 
 // begin lets the event begin matches.
@@ -282,9 +284,9 @@ func (r *run) begin() {
 	for rest := r.m.entry; rest != 0; rest &= rest - 1 {
 		a := bits.TrailingZeros64(rest)
 		j := r.m.arcs[a].to
-		if r.takes(j, nil) && !r.outgrown(nil, a, nil) && !r.ended(j, nil) && !r.groupEnded(j, nil) {
+		if r.takes(j, nil) && !(r.m.passed[0][a] != 0 && r.outgrown(nil, a, nil)) && !r.ended(j, nil) && !r.groupEnded(j, nil) {
 			r.change(len(r.old))
-			r.open(track{
+			r.open(&track{
 				start: r.seq, mark: -1, instants: instants{t0: r.now, tl: r.now}, arrived: instants{t0: r.arrived, tl: r.arrived},
 			}, j, 1, r.m.rounds(nil, a))
 		}
@@ -293,9 +295,40 @@ func (r *run) begin() {
 
 // open adds the event to a track as the count-th one of step j: a match, a
 // partial match, or both.
-func (r *run) open(t track, j, count int, rounds *[]int) {
+func (r *run) open(from *track, j, count int, rounds *[]int) {
 	s := &r.m.steps[j]
+	var wait uint64
+	var complete, fresh bool
+	if s.max == Unbounded || count < s.max {
+		wait = 1 << s.arc
+	}
+	if count >= s.min {
+		after := s.after
+		complete, fresh = s.complete, len(s.notNext) > 0
+		if s.group != noGroup {
+			after, complete, fresh = r.m.following(j, *rounds)
+		}
+		wait |= after
+	}
+	if s.max == Unbounded {
+		count = min(count, s.min)
+	}
 	r.took = true
+	if wait == 0 {
+		r.found = append(r.found, *from)
+		r.grow(&r.found[len(r.found)-1], j)
+		return
+	}
+	r.out = append(r.out, partial{track: *from, step: int32(j), count: int32(count), wait: wait, fresh: fresh, rounds: rounds})
+	t := &r.out[len(r.out)-1].track
+	r.grow(t, j)
+	if complete {
+		r.found = append(r.found, *t)
+	}
+}
+
+// grow adds the event to a track as one of step j.
+func (r *run) grow(t *track, j int) {
 	t.last = r.seq
 	t.instants.add(r.now)
 	t.arrived.add(r.arrived)
@@ -303,29 +336,8 @@ func (r *run) open(t track, j, count int, rounds *[]int) {
 	if j == r.m.skipTo && (r.m.skip == SkipToLast || t.mark < 0) {
 		t.mark = r.seq
 	}
-	if s.keep != nil {
+	if r.m.steps[j].keep != nil {
 		t.kept = r.remember(t.kept, j)
-	}
-	p := partial{track: t, step: int32(j), count: int32(count), rounds: rounds}
-	if s.max == Unbounded {
-		p.count = int32(min(count, s.min))
-	}
-	if s.max == Unbounded || count < s.max {
-		p.wait = 1 << s.arc
-	}
-	if count >= s.min {
-		after, complete, fresh := s.after, s.complete, len(s.notNext) > 0
-		if s.group != noGroup {
-			after, complete, fresh = r.m.following(j, *rounds)
-		}
-		p.wait |= after
-		p.fresh = fresh
-		if complete {
-			r.found = append(r.found, t)
-		}
-	}
-	if p.wait != 0 {
-		r.out = append(r.out, p)
 	}
 }
 

@@ -2,8 +2,11 @@ package devicefsm
 
 import (
 	"errors"
+	"slices"
+	"sync"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/decls"
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/overloads"
 	"cel.dev/cel-go/common/types"
@@ -132,19 +135,19 @@ func noteDifference(vars interpreter.Activation) {
 }
 
 // givesNumber reports whether the result of a function may be a number.
-func givesNumber(name string) bool {
+func givesNumber(name string) bool { return givingNumbers()[name] }
+
+// givingNumbers are the functions whose result may be a number.
+var givingNumbers = sync.OnceValue(func() map[string]bool {
+	numbers := map[string]bool{}
 	envs, err := environments()
 	if err != nil {
-		return false
+		return numbers
 	}
-	f := envs[placeMessage].Functions()[name]
-	if f == nil {
-		return false
+	for name, f := range envs[placeMessage].Functions() { //workflowcheck:ignore // one map into another
+		numbers[name] = slices.ContainsFunc(f.OverloadDecls(), func(o *decls.OverloadDecl) bool {
+			return o.ResultType().IsExactType(cel.DoubleType)
+		})
 	}
-	for _, o := range f.OverloadDecls() {
-		if o.ResultType().IsExactType(cel.DoubleType) {
-			return true
-		}
-	}
-	return false
-}
+	return numbers
+})

@@ -36,17 +36,16 @@ func (s *scope) first() *scope {
 }
 
 // eventOf is classify, and whether all editions agree on the event.
-func (m *Model) eventOf(msg device.Message) (c classified, sure bool) {
-	c = m.classify(msg, m.ackEvent)
+func (m *Model) eventOf(msg *device.Message, s *scope) (c classified, sure bool) {
+	c = m.classify(msg, (*Model).ackEvent, s)
 	if !c.differs {
 		return c, true
 	}
-	first := m.Edition(EditionFirst)
-	return c, first.classify(msg, first.ackEvent).name == c.name
+	return c, m.Edition(EditionFirst).classify(msg, (*Model).ackEvent, s).name == c.name
 }
 
 // possibleInAny reports whether the effects are possible by the rules of some edition.
-func (e effects) possibleInAny(s *scope) bool {
+func (e *effects) possibleInAny(s *scope) bool {
 	return e.possible(s) || s.differs && e.possible(s.first())
 }
 

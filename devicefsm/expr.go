@@ -32,8 +32,16 @@ type expr struct {
 	conjuncts []conjunct
 	states    []*stateRef // arguments of stateIn, resolved when the chart is complete
 	rounded   []exprFault // integer literals beyond 2^53
-	// programs are cel-go's, by edition; see program.
-	programs [EditionNow]func() (cel.Program, error)
+	checked   *cel.Ast
+	programs  [EditionNow]plan // cel-go's, by edition; see program
+}
+
+// plan is a program of cel-go, made when it is first needed: for most expressions the
+// closures do all the work.
+type plan struct {
+	once    sync.Once
+	program cel.Program
+	err     error
 }
 
 // conjunct is a part of an expression that makes the whole false by being so.
@@ -59,6 +67,18 @@ type scope struct {
 	failed  bool // an expression did, in holds
 	lenient bool // where a key is missing, it did not
 	differs bool // another edition may give another result
+}
+
+// scopes spares the conditions of patterns, and the decisions on messages, an allocation
+// each.
+var scopes = sync.Pool{New: func() any { return new(scope) }}
+
+func newScope() *scope { return scopes.Get().(*scope) }
+
+// free gives the scope back: it must not be used any more.
+func (s *scope) free() {
+	*s = scope{}
+	scopes.Put(s)
 }
 
 // ResolveName implements interpreter.Activation.
@@ -118,21 +138,36 @@ func compileExpr(at place, source string) (*expr, []exprFault) {
 	e.reads, e.members = e.readsOf(root), membersOf(root)
 	e.readsMatch = readsField(root, "event", "matched")
 	e.fast = e.compileFast(root)
-	for _, part := range conjunctsOf(root) {
-		e.conjuncts = append(e.conjuncts, conjunct{fast: e.compileFast(part), reads: e.readsOf(part), members: membersOf(part)})
+	if parts := conjunctsOf(root); len(parts) == 1 {
+		e.conjuncts = []conjunct{{e.fast, e.reads, e.members}}
+	} else {
+		e.conjuncts = make([]conjunct, len(parts))
+		for i, part := range parts {
+			e.conjuncts[i] = conjunct{fast: e.compileFast(part), reads: e.readsOf(part), members: membersOf(part)}
+		}
 	}
-	// Planning is put off: for most expressions the closures do all the work.
-	for i := range e.programs {
-		e.programs[i] = sync.OnceValues(func() (cel.Program, error) {
-			return envs[at].Program(checked, cel.CostLimit(costLimit), cel.CostTracking(callCosts{}), cel.EvalOptions(cel.OptOptimize), cel.CustomDecorator(e.decorate(i+EditionFirst)))
-		})
-	}
+	e.checked = checked
 	if e.fast == nil {
-		if _, err := e.programs[0](); err != nil {
+		if _, err := e.planned(EditionFirst); err != nil {
 			return nil, []exprFault{{line: 1, message: err.Error()}}
 		}
 	}
 	return e, nil
+}
+
+// planned is the program of an edition.
+func (e *expr) planned(edition int) (cel.Program, error) {
+	p := &e.programs[edition-EditionFirst]
+	p.once.Do(func() {
+		envs, err := environments()
+		if err != nil {
+			p.err = err
+			return
+		}
+		p.program, p.err = envs[e.place].Program(e.checked, cel.CostLimit(costLimit), cel.CostTracking(callCosts{}),
+			cel.EvalOptions(cel.OptOptimize), cel.CustomDecorator(e.decorate(edition)))
+	})
+	return p.program, p.err
 }
 
 func exprFaults(issues *cel.Issues) []exprFault {
@@ -246,18 +281,23 @@ func (e *expr) slow(s *scope) (ref.Val, error) {
 		return nil, fmt.Errorf("plan expression: %w", err)
 	}
 	v, _, err := p.Eval(s)
-	if cancelled := (interpreter.EvalCancelledError{}); errors.As(err, &cancelled) {
+	if err != nil && isCancelled(err) {
 		s.differs = true // what an expression costs is not the same in all editions
 	}
 	return v, err
 }
 
+func isCancelled(err error) bool {
+	var cancelled interpreter.EvalCancelledError
+	return errors.As(err, &cancelled)
+}
+
 // program is that of the edition that the scope goes by.
 func (e *expr) program(s *scope) (cel.Program, error) {
 	if s.before(EditionNow) {
-		return e.programs[0]()
+		return e.planned(EditionFirst)
 	}
-	return e.programs[EditionNow-EditionFirst]()
+	return e.planned(EditionNow)
 }
 
 // readsOnly reports whether the expression reads nothing but the variable.

@@ -77,19 +77,18 @@ type rule struct {
 // in lower case there, however the device writes them.
 // Otherwise ok is false, and the message is not an event.
 func (m *Model) Classify(msg device.Message) (name string, ok bool) {
-	c := m.classify(msg, m.ackEvent)
+	s := newScope()
+	c := m.classify(&msg, (*Model).ackEvent, s)
+	s.free()
 	return c.name, c.name != ""
 }
 
 // ClassifyAsWritten is Classify with the status of an acknowledgement as the device
 // writes it, for what was begun when only the exact word counted.
 func (m *Model) ClassifyAsWritten(msg device.Message) (name string, ok bool) {
-	c := m.classify(msg, func(command, status string) string {
-		if m.isOutcome(status) {
-			return ""
-		}
-		return command + "." + status
-	})
+	s := newScope()
+	c := m.classify(&msg, (*Model).ackEventAsWritten, s)
+	s.free()
 	return c.name, c.name != ""
 }
 
@@ -104,6 +103,14 @@ func (m *Model) ackEvent(command, status string) string {
 	return command + "." + status
 }
 
+// ackEventAsWritten is ackEvent when only the exact word counted.
+func (m *Model) ackEventAsWritten(command, status string) string {
+	if m.isOutcome(status) {
+		return ""
+	}
+	return command + "." + status
+}
+
 // classified is what the rules make of a message.
 type classified struct {
 	name    string // of its event; "" for none
@@ -111,27 +118,19 @@ type classified struct {
 	differs bool   // it may be another event in another edition
 }
 
-func (m *Model) classify(msg device.Message, ack func(command, status string) string) classified {
-	var s *scope
-	as := func(name string) classified {
-		if s == nil {
-			return classified{name: name}
-		}
-		return classified{name, s.failed, s.differs}
-	}
+// classify needs a scope to work in.
+func (m *Model) classify(msg *device.Message, ack func(m *Model, command, status string) string, s *scope) classified {
+	*s = scope{msg: msg.Data, edition: m.edition, lenient: true}
 	for i := range m.rules {
 		r := &m.rules[i]
 		if r.channel != msg.Channel || r.name != "" && r.name != msg.Name {
 			continue
 		}
 		if r.when == nil {
-			return as(r.event)
-		}
-		if s == nil {
-			s = &scope{msg: msg.Data, edition: m.edition, lenient: true}
+			return classified{r.event, s.failed, s.differs}
 		}
 		if r.when.holds(s) {
-			return as(r.event)
+			return classified{r.event, s.failed, s.differs}
 		}
 	}
 	name := ""
@@ -142,10 +141,10 @@ func (m *Model) classify(msg device.Message, ack func(command, status string) st
 		}
 	case device.ChannelAck:
 		if status, _ := msg.Data["status"].(string); status != "" && msg.Name != "" {
-			name = ack(msg.Name, status)
+			name = ack(m, msg.Name, status)
 		}
 	}
-	return as(name)
+	return classified{name, s.failed, s.differs}
 }
 
 // StateName is the dotted path of the active atomic state; those of parallel

@@ -3,7 +3,6 @@ package devicefsm
 import (
 	"maps"
 	"slices"
-	"sync"
 
 	"devicetwin/devicefsm/pattern"
 )
@@ -29,9 +28,6 @@ type patternStep struct {
 	named   []string   // the keys of them that are read by name, sorted
 }
 
-// scopes spares the conditions of patterns an allocation each.
-var scopes = sync.Pool{New: func() any { return new(scope) }}
-
 func (p *patternStep) matches(ev pattern.Event, matched pattern.Bindings) bool {
 	if !p.event.matches(ev.Name) {
 		return false
@@ -39,7 +35,7 @@ func (p *patternStep) matches(ev pattern.Event, matched pattern.Bindings) bool {
 	if p.where == nil {
 		return true
 	}
-	s := scopes.Get().(*scope)
+	s := newScope()
 	s.event, s.edition = ev.Data, ev.Edition
 	if p.where.reads["matched"] {
 		s.matched = matched.Map()
@@ -48,8 +44,7 @@ func (p *patternStep) matches(ev pattern.Event, matched pattern.Bindings) bool {
 	if s.failed && s.matched != nil {
 		p.failed(ev, s)
 	}
-	*s = scope{}
-	scopes.Put(s)
+	s.free()
 	return ok
 }
 

@@ -12,9 +12,9 @@ import (
 // happen. What depends on the context, the twin, the configuration or matched
 // events counts as possible.
 type relevance struct {
-	byName  map[string]effects // for every name that the model knows
-	model   *Model             // for all other names
-	classes *classTable        // the second level
+	byName  map[string]*effects // for every name that the model knows
+	model   *Model              // for all other names
+	classes *classTable         // the second level
 }
 
 // effects is what an event can do: always something, or something if all the
@@ -31,7 +31,7 @@ type condition struct {
 }
 
 func (m *Model) analyse() {
-	m.relevance = relevance{byName: map[string]effects{}, model: m}
+	m.relevance = relevance{byName: map[string]*effects{}, model: m}
 	names := map[string]bool{}
 	for name := range m.events {
 		names[name] = true
@@ -48,8 +48,8 @@ func (m *Model) analyse() {
 }
 
 // effectsOf collects what an event of this name could do in any state.
-func (m *Model) effectsOf(name string) effects {
-	var all effects
+func (m *Model) effectsOf(name string) *effects {
+	all := &effects{}
 	for _, p := range m.patterns {
 		if p.matcher.Breakable() {
 			all.certain = true
@@ -123,7 +123,7 @@ func (c condition) possible(s *scope) bool {
 	return st == done && ok && b
 }
 
-func (e effects) possible(s *scope) bool {
+func (e *effects) possible(s *scope) bool {
 	return e.certain || slices.ContainsFunc(e.if_, func(all []condition) bool {
 		return !slices.ContainsFunc(all, func(c condition) bool { return !c.possible(s) })
 	})
@@ -136,16 +136,18 @@ func (e effects) possible(s *scope) bool {
 // commands, and requests to the twin change it or need an answer. A message that
 // only renews liveness is not.
 func (m *Model) Relevant(msg device.Message) bool {
-	relevant, _ := m.relevant(msg)
+	s := newScope()
+	relevant, _ := m.relevant(&msg, s)
+	s.free()
 	return relevant
 }
 
 // relevant also reports whether an expression failed on the message.
-func (m *Model) relevant(msg device.Message) (relevant, failed bool) {
+func (m *Model) relevant(msg *device.Message, s *scope) (relevant, failed bool) {
 	if alwaysRelevant(msg.Channel) {
 		return true, false
 	}
-	c, sure := m.eventOf(msg)
+	c, sure := m.eventOf(msg, s)
 	if !sure || c.name == "" {
 		return !sure, c.failed
 	}
@@ -159,7 +161,7 @@ func (m *Model) relevant(msg device.Message) (relevant, failed bool) {
 	if len(e.if_) == 0 {
 		return false, c.failed
 	}
-	s := &scope{event: msg.Data}
+	*s = scope{event: msg.Data}
 	relevant = e.possibleInAny(s)
 	return relevant, c.failed || s.failed
 }

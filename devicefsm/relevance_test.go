@@ -133,3 +133,24 @@ func TestRelevanceIsNotTrivial(t *testing.T) {
 		t.Error("hardly any message was irrelevant")
 	}
 }
+
+// What decides on every message of every device needs no memory for it.
+func TestDecisionsAllocateNothing(t *testing.T) {
+	m := load(t, benchModel)
+	for name, msg := range map[string]device.Message{
+		"irrelevant": {Channel: device.ChannelTelemetry, Data: obj{"temperature": 50.0}},
+		"relevant":   {Channel: device.ChannelTelemetry, Data: obj{"code": 117.0}},
+	} {
+		var f Filter
+		for what, decide := range map[string]func(){
+			"Relevant": func() { m.Relevant(msg) },
+			"Pass":     func() { m.Pass(&f, msg) },
+			"Class":    func() { m.Class(msg) },
+			"Classify": func() { m.Classify(msg) },
+		} {
+			if n := testing.AllocsPerRun(1000, decide); n > 0 {
+				t.Errorf("%s of an %s message: %v allocations", what, name, n)
+			}
+		}
+	}
+}

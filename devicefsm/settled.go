@@ -13,12 +13,15 @@ import "devicetwin/device"
 // settled. Bit i of the class is the truth of condition i of the event, in the
 // order of Relevance. A message that is not an event has no class.
 func (m *Model) Class(msg device.Message) (event string, class uint64, settled bool) {
-	c, sure := m.eventOf(msg)
+	s := newScope()
+	defer s.free()
+	c, sure := m.eventOf(&msg, s)
 	ec := m.relevance.classes.byName[c.name]
 	if ec == nil {
 		return c.name, 0, false
 	}
-	class, ok := ec.classInAll(&scope{event: msg.Data})
+	*s = scope{event: msg.Data}
+	class, ok := ec.classInAll(s)
 	return c.name, class, sure && ok && m.relevance.classes.verdict(ec, class).settled
 }
 
@@ -79,9 +82,16 @@ func (f *Filter) number(msg *device.Message) (certain bool) {
 // on the service's clock. The analysis lets every delay end at any time, so that what
 // is left out does nothing, whenever they do.
 func (m *Model) Pass(f *Filter, msg device.Message) bool {
-	certain := f.number(&msg)
+	s := newScope()
+	passes := m.pass(f, &msg, s)
+	s.free()
+	return passes
+}
+
+func (m *Model) pass(f *Filter, msg *device.Message, s *scope) bool {
+	certain := f.number(msg)
 	f.current = false
-	c, sure := m.eventOf(msg)
+	c, sure := m.eventOf(msg, s)
 	f.failed = c.failed
 	always := alwaysRelevant(msg.Channel)
 	if c.name == "" && sure && !always {
@@ -89,9 +99,9 @@ func (m *Model) Pass(f *Filter, msg device.Message) bool {
 	}
 	ec := m.relevance.classes.byName[c.name]
 	if ec == nil {
-		return m.passUnknown(f, msg)
+		return m.passUnknown(f, msg, s)
 	}
-	s := &scope{event: msg.Data}
+	*s = scope{event: msg.Data}
 	if sure && !always && !ec.effects.possibleInAny(s) {
 		f.failed = f.failed || s.failed
 		return false
@@ -123,8 +133,8 @@ func (m *Model) MayLeaveOut(msg device.Message) bool {
 }
 
 // passUnknown is Pass for an event that the model does not name.
-func (m *Model) passUnknown(f *Filter, msg device.Message) bool {
-	relevant, failed := m.relevant(msg)
+func (m *Model) passUnknown(f *Filter, msg *device.Message, s *scope) bool {
+	relevant, failed := m.relevant(msg, s)
 	if f.failed = f.failed || failed; !relevant {
 		return false
 	}

@@ -31,7 +31,7 @@ type eventClasses struct {
 	name   string
 	number uint32 // from 1: for the filter
 	// effects are the first level: what its messages could do in any state.
-	effects effects
+	effects *effects
 	// conditions give the bits of a class, the first one the lowest.
 	conditions []classCondition
 	// bits are their places, by expression.

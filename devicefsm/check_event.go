@@ -158,6 +158,11 @@ func (c *checker) patterns() {
 		if p.while != nil && !c.reached.has(p.while.index) {
 			fields["while"].Faultf("pattern %q never matches: state %q is never entered", p.name, p.while.path)
 		}
+		for _, key := range []string{"within", "max_idle"} {
+			if f := fields[key]; f.Exists() && f.Duration() == 0 {
+				f.Faultf("%s of 0 sets no bound; expected at least 1ms", key)
+			}
+		}
 		strict := fields["contiguity"].Exists() && contiguities[fields["contiguity"].String()] == pattern.Strict
 		for i, items := range c.sequences[p] {
 			c.stepEvents(items)

@@ -82,3 +82,15 @@ func lineWith(text, begin string) string {
 	}
 	return ""
 }
+
+// A bound of 0 does not bound, which is hardly what was meant: an event exactly at the end of
+// `within` is too late.
+func TestABoundOfZeroIsWarnedOf(t *testing.T) {
+	for _, key := range []string{"within", "max_idle"} {
+		src := "patterns: {p: {sequence: [a, b], " + key + ": 0s}}\ninitial: s\nstates: {s: {}}"
+		load(t, src)
+		if _, err := Check("m.yaml", []byte(src)); err == nil || !strings.Contains(err.Error(), key+" of 0 sets no bound") {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+}

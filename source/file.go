@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -23,9 +24,16 @@ type File struct {
 
 // Parse reads YAML, and therefore also JSON. The name is only used in faults: no
 // file is opened. Syntax errors are noted as faults; the file can still
-// be walked, and is then empty.
+// be walked, and is then empty. The byte order mark of UTF-8, which some editors put
+// before the content, is passed over.
 func Parse(name string, src []byte) *File {
+	src = WithoutMark(src)
 	f := &File{Name: name, lines: strings.Split(string(src), "\n"), anchors: map[string]ast.Node{}}
+	if bytes.HasPrefix(src, []byte{0xff, 0xfe}) || bytes.HasPrefix(src, []byte{0xfe, 0xff}) {
+		f.lines = nil
+		f.faults = append(f.faults, Fault{File: name, Line: 1, Column: 1, Message: "not UTF-8: it begins with the byte order mark (BOM) of UTF-16"})
+		return f
+	}
 	if line := tooDeep(src); line > 0 {
 		f.faults = append(f.faults, Fault{File: name, Line: line, Column: 1, Message: "nested too deeply"})
 		return f
@@ -48,6 +56,9 @@ func Parse(name string, src []byte) *File {
 	}
 	return f
 }
+
+// WithoutMark is a file without the byte order mark of UTF-8.
+func WithoutMark(src []byte) []byte { return bytes.TrimPrefix(src, []byte("\ufeff")) }
 
 func (f *File) syntaxError(err error) {
 	fault := Fault{File: f.Name, Message: err.Error()}

@@ -139,3 +139,21 @@ func walk(n Node, depth int) {
 		n.Any()
 	}
 }
+
+// Some editors put a byte order mark before the content. That of UTF-8 is passed over, and
+// moves no column; another encoding is named.
+func TestByteOrderMarks(t *testing.T) {
+	f := Parse("m.yaml", []byte("\ufeffmodel: pump\n"))
+	fields := f.Root().Fields("model")
+	if err := f.Err(); err != nil || fields["model"].String() != "pump" {
+		t.Errorf("reads as %v, %v", fields, err)
+	}
+	if line, column := fields["model"].Position(); line != 1 || column != 8 {
+		t.Errorf("is at %d:%d", line, column)
+	}
+	for _, src := range []string{"\xff\xfem\x00", "\xfe\xff\x00m"} {
+		if err := Parse("m.yaml", []byte(src)).Err(); err == nil || !strings.Contains(err.Error(), "1:1: not UTF-8: it begins with the byte order mark (BOM) of UTF-16") {
+			t.Errorf("%q: %v", src, err)
+		}
+	}
+}

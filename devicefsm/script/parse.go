@@ -21,7 +21,7 @@ var (
 // Parse reads a script. The error is source.Faults: every error in
 // it, with line and column.
 func Parse(file string, src []byte) (*Script, error) {
-	p := &parser{script: &Script{File: file, lines: splitLines(string(src))}}
+	p := &parser{script: &Script{File: file, lines: splitLines(string(source.WithoutMark(src)))}}
 	for i, text := range p.script.lines {
 		p.n, p.text = i+1, text
 		p.line()
@@ -258,7 +258,14 @@ func (p *parser) what(c *cursor, column int, word string, in *input) bool {
 	switch word {
 	case "telemetry", "status":
 	case "events", "ack":
-		named()
+		at := c.at
+		if named(); ok && !device.ValidName(in.name) {
+			p.fault(at, "", "%s: a device can't publish the name %q: expected 1 to 64 of a-z A-Z 0-9 . _ -", word, in.name)
+			ok = false
+		} else if ok && word == "events" && device.ReservedName(in.name) {
+			p.fault(at, "", "events: a device can't publish %q, which is reserved for the service; event %s is what the service makes", in.name, in.name)
+			ok = false
+		}
 	case "event":
 		in.kind = inputEvent
 		named()

@@ -230,3 +230,29 @@ func TestFaultsOfOneLineAreBounded(t *testing.T) {
 		t.Errorf("%d failures, %d bytes: %.2000s", len(r.Failures), len(text), text)
 	}
 }
+
+// A script says what a device sends: what the service refuses of every device is an error
+// there, and not an event.
+func TestNamesThatNoDeviceCanPublish(t *testing.T) {
+	for line, want := range map[string]string{
+		"0s events device.silent": `3:11: events: a device can't publish "device.silent", which is reserved`,
+		"0s events done.x {}":     `events: a device can't publish "done.x"`,
+		"0s events a/b":           `events: a device can't publish the name "a/b"`,
+		"0s ack a/b":              `ack: a device can't publish the name "a/b"`,
+	} {
+		_, err := Parse("n.script", []byte("test t\n  state a\n"+line+"\n"))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", line, err, want)
+		}
+	}
+	if _, err := Parse("n.script", []byte("test t\n  state a\n0s event device.silent\n0s ack done.x {}\n")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestScriptsWithAByteOrderMark(t *testing.T) {
+	s, err := Parse("lamp.script", []byte("\ufeffmodel lamp.yaml\ntest t\n  state a\n"))
+	if err != nil || s.Model != "lamp.yaml" {
+		t.Errorf("%+v, %v", s, err)
+	}
+}

@@ -185,12 +185,12 @@ type desiredCommand struct {
 
 type desiredSetCommand struct {
 	ClientConfig
-	ID      device.ID     `arg:"" help:"Device."`
-	Values  []string      `arg:"" optional:"" name:"key=value" help:"Properties: net.interval=10; a value is JSON, or else a string; null removes the property."`
-	File    string        `env:"-" help:"File with a JSON merge patch; - for standard input." placeholder:"FILE"`
-	Shadow  string        `env:"-" help:"Name of a shadow; without it the classic one."`
-	Version int64         `env:"-" help:"Only if the document has this version." placeholder:"N"`
-	Within  time.Duration `env:"-" help:"Deadline for the device to report the change, such as 5m, 48h or 7d; after it the model gets twin.diverged."`
+	ID      device.ID      `arg:"" help:"Device."`
+	Values  []string       `arg:"" optional:"" name:"key=value" help:"Properties: net.interval=10; a value is JSON, or else a string; null removes the property."`
+	File    string         `env:"-" help:"File with a JSON merge patch; - for standard input." placeholder:"FILE"`
+	Shadow  string         `env:"-" help:"Name of a shadow; without it the classic one."`
+	Version *int64         `env:"-" help:"Only if the document has this version." placeholder:"N"`
+	Within  *time.Duration `env:"-" help:"Deadline for the device to report the change, such as 5m, 48h or 7d; after it the model gets twin.diverged." placeholder:"DURATION"`
 }
 
 // Run makes one change of all of it.
@@ -199,8 +199,16 @@ func (c *desiredSetCommand) Run(ctx context.Context, streams cli.Streams) error 
 	if err != nil {
 		return cli.Usage(err)
 	}
+	within, err := given("--within", c.Within)
+	if err != nil {
+		return cli.Usage(err)
+	}
+	version, err := given("--version", c.Version)
+	if err != nil {
+		return cli.Usage(err)
+	}
 	desire := func(to *client.Client) (api.Desired, error) {
-		return to.Desire(ctx, c.ID, api.DesiredChange{Shadow: c.Shadow, Patch: patch, Version: c.Version, Within: c.Within})
+		return to.Desire(ctx, c.ID, api.DesiredChange{Shadow: c.Shadow, Patch: patch, Version: version, Within: within})
 	}
 	return ask(c.ClientConfig, streams.Out, desire, func(w io.Writer, desired api.Desired) {
 		fmt.Fprintf(w, "version\t%d\n", desired.Version)
@@ -215,13 +223,13 @@ type commandCommand struct {
 
 type commandSendCommand struct {
 	ClientConfig
-	ID            device.ID     `arg:"" help:"Device."`
-	Name          string        `arg:"" help:"Command."`
-	Data          string        `env:"-" help:"Data for the device: a JSON object." placeholder:"JSON"`
-	TTL           time.Duration `env:"-" name:"ttl" help:"Time to live, such as 90s, 5m, 48h or 7d: a command that is not done by then expires. Default: 1d."`
-	MaxDeliveries int           `env:"-" help:"How often to send it, 1 to 100, to a device that restarts before it answers. Default: the service's." placeholder:"N"`
-	Replace       bool          `env:"-" help:"Replace waiting commands of this name."`
-	Wait          bool          `env:"-" help:"Wait until it is done; fail if it does not succeed."`
+	ID            device.ID      `arg:"" help:"Device."`
+	Name          string         `arg:"" help:"Command."`
+	Data          string         `env:"-" help:"Data for the device: a JSON object." placeholder:"JSON"`
+	TTL           *time.Duration `env:"-" name:"ttl" help:"Time to live, such as 90s, 5m, 48h or 7d: a command that is not done by then expires. Default: 1d." placeholder:"DURATION"`
+	MaxDeliveries *int           `env:"-" help:"How often to send it, 1 to 100, to a device that restarts before it answers. Default: the service's." placeholder:"N"`
+	Replace       bool           `env:"-" help:"Replace waiting commands of this name."`
+	Wait          bool           `env:"-" help:"Wait until it is done; fail if it does not succeed."`
 }
 
 // Run sends, and waits if it is told to.
@@ -230,11 +238,19 @@ func (c *commandSendCommand) Run(ctx context.Context, streams cli.Streams) error
 	if err != nil {
 		return cli.Usage(err)
 	}
+	ttl, err := given("--ttl", c.TTL)
+	if err != nil {
+		return cli.Usage(err)
+	}
+	deliveries, err := given("--max-deliveries", c.MaxDeliveries)
+	if err != nil {
+		return cli.Usage(err)
+	}
 	to, err := c.client()
 	if err != nil {
 		return err
 	}
-	command, err := to.SendCommand(ctx, c.ID, api.NewCommand{Name: c.Name, Data: data, TTL: c.TTL, MaxDeliveries: c.MaxDeliveries, Replace: c.Replace})
+	command, err := to.SendCommand(ctx, c.ID, api.NewCommand{Name: c.Name, Data: data, TTL: ttl, MaxDeliveries: deliveries, Replace: c.Replace})
 	if err != nil {
 		return err
 	}
@@ -250,6 +266,18 @@ func (c *commandSendCommand) Run(ctx context.Context, streams cli.Streams) error
 		return fmt.Errorf("command %s of device %s: %s", c.Name, c.ID, strings.TrimSuffix(string(command.Status)+": "+command.Reason, ": "))
 	}
 	return nil
+}
+
+// given is the value of a flag, or zero without it. Zero itself would be taken for an
+// absent flag: the default, and not what was asked for.
+func given[T int | int64 | time.Duration](flag string, value *T) (T, error) {
+	switch {
+	case value == nil:
+		return 0, nil
+	case *value == 0:
+		return 0, fmt.Errorf("%s: expected more than 0", flag)
+	}
+	return *value, nil
 }
 
 // awaitCommand asks until the command is done.

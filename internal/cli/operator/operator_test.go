@@ -54,7 +54,7 @@ func serveFleet(t *testing.T, change ...func(*api.Options)) (*apitest.Backend, *
 
 // What the commands print, for people and for programs, and how they end.
 func TestOperatorsCommands(t *testing.T) {
-	patch := testfile.Write(t, "patch.json", `{"net": {"ip": "10.0.0.7"}, "big": 12345678901234567890}`)
+	patch := testfile.Write(t, "patch.json", "\ufeff"+`{"net": {"ip": "10.0.0.7"}, "big": 12345678901234567890}`)
 	serveFleet(t)
 	var got strings.Builder
 	for _, line := range []string{
@@ -85,6 +85,10 @@ func TestOperatorsCommands(t *testing.T) {
 		"command send pump-1 reboot --ttl 1d12h",
 		"command send pump-1 reboot --ttl 31d",
 		"command send pump-1 reboot --ttl soon",
+		"command send pump-1 reboot --ttl 0s",
+		"command send pump-1 reboot --max-deliveries 0",
+		"desired set pump-1 interval=7 --within 0",
+		"desired set pump-1 interval=7 --version 0",
 		"desired set pump-1 interval=7 --within 30d",
 		"command send pump-1 reboot --data [1]",
 		"command send pump-1 unheard-of",

@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ func (c *desiredSetCommand) patch(stdin io.Reader) (api.Object, error) {
 		if err != nil {
 			return nil, err
 		}
-		decoder := json.NewDecoder(strings.NewReader(string(raw)))
+		decoder := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(raw, []byte("\ufeff"))))
 		decoder.UseNumber()
 		if err := decoder.Decode(&whole); err != nil || whole == nil || decoder.More() {
 			return nil, fmt.Errorf("read %s: expected one JSON object", c.File)

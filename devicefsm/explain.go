@@ -23,14 +23,11 @@ func (m *Model) Explain(msg device.Message) []device.Fault {
 	if msg.Channel == device.ChannelSystem || msg.Channel == device.ChannelTwin {
 		return nil
 	}
-	list := m.WhenFaults(msg)
-	name, ok := m.Classify(msg)
-	if ok && msg.Channel == device.ChannelEvents && !m.Knows(name) && !m.asksFor(msg) {
-		return []device.Fault{{
-			Reason: device.FaultUnknownEvent, Detail: fmt.Sprintf("model %s does not know the event %q", m.name, clip(name)), Value: jsonText(msg.Data),
-		}}
+	if f, unknown := m.UnknownEvent(msg); unknown {
+		return []device.Fault{f}
 	}
-	if ok {
+	list := m.WhenFaults(msg)
+	if name, ok := m.Classify(msg); ok {
 		list = append(list, m.guardFaults(name, msg.Data)...)
 	}
 	faults := make([]device.Fault, len(list))
@@ -38,6 +35,21 @@ func (m *Model) Explain(msg device.Message) []device.Fault {
 		faults[i] = device.Fault{Reason: device.FaultExpression, Detail: text, Value: jsonText(msg.Data)}
 	}
 	return faults
+}
+
+// UnknownEvent is the fault of a message that is an event which the model does not
+// know. Like those of Explain it has neither At nor Topic.
+func (m *Model) UnknownEvent(msg device.Message) (f device.Fault, unknown bool) {
+	if msg.Channel != device.ChannelEvents || m.asksFor(msg) {
+		return device.Fault{}, false
+	}
+	name, ok := m.Classify(msg)
+	if !ok || m.Knows(name) {
+		return device.Fault{}, false
+	}
+	return device.Fault{
+		Reason: device.FaultUnknownEvent, Detail: fmt.Sprintf("model %s does not know the event %q", m.name, clip(name)), Value: jsonText(msg.Data),
+	}, true
 }
 
 // asksFor reports whether a rule is for messages of this name, whatever its `when`.

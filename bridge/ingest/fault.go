@@ -141,9 +141,12 @@ func (c *core) faultsOf(d *deviceState, m device.Message, next decision) []devic
 	}
 	var faults []device.Fault
 	for _, model := range d.models.possible {
-		faults = model.Explain(m)
-		if len(faults) == 0 { // this one knows it, and has no use for it
+		found := model.Explain(m)
+		if len(found) == 0 { // this one knows it, and has no use for it
 			return nil
+		}
+		if faults == nil || model.Hash() == d.models.start.Hash() { // most likely the one that the device runs
+			faults = found
 		}
 	}
 	return faults

@@ -173,6 +173,42 @@ func TestAMessageOverQuotaIsReported(t *testing.T) {
 	}
 }
 
+// strictModel is a model by another name, which knows no event either.
+type strictModel struct {
+	faultyModel
+	name string
+}
+
+func (m strictModel) Name() string { return m.name }
+func (m strictModel) Hash() string { return m.name + "-hash" }
+func (m strictModel) Explain(device.Message) []device.Fault {
+	return []device.Fault{{Reason: device.FaultUnknownEvent, Detail: m.name + " does not know it"}}
+}
+
+// Of a device that may run several models, the fault is that of the model that it named.
+func TestAFaultIsThatOfTheModelThatTheDeviceNamed(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.SettledFor, cfg.ModelFromBirth = 0, true
+	for _, name := range []string{"a", "b", "c"} {
+		b := newBench(cfg, strictModel{name: "a"}, strictModel{name: "b"}, strictModel{name: "c"})
+		b.deliver("devices/d/status", `{"status":"boot","model":"`+name+`"}`, "1", false)
+		b.accept("d")
+		b.unknownEvent("d", 2)
+		if got, want := b.reports(t), name+" does not know it x1"; got != want {
+			t.Errorf("reported %q, want %q", got, want)
+		}
+	}
+}
+
+// The names of many models are not pushed out of a clipped fault by their long hashes.
+func TestAnUnknownModelIsAnsweredWithNamesFirst(t *testing.T) {
+	b := newBench(func() Config { c := DefaultConfig(); c.ModelFromBirth = true; return c }(), strictModel{name: "pump"}, strictModel{name: "charger"})
+	b.deliver("devices/d/status", `{"status":"boot","model":"pmup"}`, "1", false)
+	if got, want := b.out.signals[0].batch.Messages[0].Faults[0].Detail, `model "pmup" is not loaded; there is charger, pump, charger-hash, pump-hash`; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func TestABirthWithAnUnknownModelCarriesItsFault(t *testing.T) {
 	b := faultBench(func(c *Config) { c.ModelFromBirth = true })
 	b.deliver("devices/d/status", `{"status":"online","model":"pmup"}`, "1", false)

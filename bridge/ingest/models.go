@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -227,9 +226,25 @@ func (a *assignment) unknown(named any) device.Fault {
 	value, _ := json.Marshal(named) // it was JSON
 	return device.Fault{
 		Reason: device.FaultUnknownModel,
-		Detail: fmt.Sprintf("model %s is not loaded; there is %s", value, strings.Join(slices.Sorted(maps.Keys(a.named)), ", ")),
+		Detail: fmt.Sprintf("model %s is not loaded; there is %s", value, a.loaded()),
 		Value:  string(value),
 	}.Clipped()
+}
+
+// loaded are the models that a device can name: their names, and then their hashes,
+// which are long and would leave the names no room.
+func (a *assignment) loaded() string {
+	var names, hashes []string
+	for key, set := range a.named {
+		if key == set.start.Name() {
+			names = append(names, key)
+		} else {
+			hashes = append(hashes, key)
+		}
+	}
+	slices.Sort(names)
+	slices.Sort(hashes)
+	return strings.Join(slices.Concat(names, hashes), ", ")
 }
 
 // learnRetained takes over the model that a retained birth message names: the broker's copy

@@ -42,7 +42,7 @@ states:
 `, 0)
 			answering(h, word)
 			h.operate(time.Second, order("move"))
-			h.at(10*time.Second, event("other"))
+			h.at(10*time.Second, device.Message{Channel: device.ChannelTelemetry})
 			view := h.runUntil(20 * time.Second)
 			if got := names(view.Commands.Ended); got != "move "+string(lower) || view.StateName != "heard" || len(view.Reports) != 0 {
 				t.Errorf("ended %q, state %s, reports %v", got, view.StateName, view.Reports)

@@ -107,6 +107,19 @@ func (d *run) notCarriedOut(at time.Time, faults ...string) {
 	}
 }
 
+// reportUnknown reports an event that the device's model does not know. The bridge
+// reports those that it leaves out; it delivers one whose device may run another model
+// that knows it, or that was delivered for something else, such as a gap before it.
+func (d *run) reportUnknown(m device.Message) {
+	if !d.follows(rulesCorners) {
+		return
+	}
+	if f, unknown := d.model.UnknownEvent(m); unknown {
+		f.At, f.Topic = m.Time, m.Topic()
+		d.report(f)
+	}
+}
+
 // reportAt reports faults with the topic and the value of the message that caused them,
 // if it was one.
 func (d *run) reportAt(at time.Time, reason device.FaultReason, faults []string) {

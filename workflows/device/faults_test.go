@@ -212,3 +212,25 @@ func TestFaultsAreCountedByReason(t *testing.T) {
 		t.Errorf("%v faults are counted in a replay, %d kept", n, d.state.ReportCount)
 	}
 }
+
+// The bridge delivers some events that the device's model does not know: those that another
+// model knows which the device might run, and those that cause a gap. Each of them is reported,
+// too.
+func TestUnknownEventsThatAreDeliveredAreReported(t *testing.T) {
+	const model = `
+model: m
+events: {opened: {channel: events, name: door, when: "msg.open"}}
+initial: idle
+states: {idle: {on: {opened: seen, sequence.gap: {actions: [{log: "'gap'"}]}}}, seen: {}}
+`
+	event := func(name string, seq uint64) device.Message {
+		return device.Message{Channel: device.ChannelEvents, Name: name, Seq: seq, Data: map[string]any{"open": false}}
+	}
+	h := newTwinHarness(t, model, 0)
+	h.at(time.Second, event("door", 1), event("dor", 2), event("dor", 7), device.Message{Channel: device.ChannelTelemetry, Seq: 8})
+	view := h.runUntil(10 * time.Second)
+	sameTexts(t, reports(view), []string{`events/dor unknown_event model m does not know the event "dor" {"open":false}`})
+	if view.ReportCount != 2 || view.Reports[0].Count != 2 {
+		t.Errorf("%d faults: %+v", view.ReportCount, view.Reports)
+	}
+}

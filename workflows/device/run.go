@@ -97,6 +97,7 @@ func (d *run) take(m device.Message) {
 	for _, f := range d.model.WordFaults(m) {
 		d.report(f)
 	}
+	d.reportUnknown(m)
 	d.identify(m)
 	d.observe(m)
 	d.recoveryHears(m)

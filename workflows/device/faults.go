@@ -109,7 +109,7 @@ func (d *run) notCarriedOut(at time.Time, faults ...string) {
 
 // reportUnknown reports an event that the device's model does not know. The bridge
 // reports those that it leaves out; it delivers one whose device may run another model
-// that knows it, or that was delivered for something else, such as a gap before it.
+// that knows it, or that is delivered because it shows that a numbering began again.
 func (d *run) reportUnknown(m device.Message) {
 	if !d.follows(rulesCorners) {
 		return

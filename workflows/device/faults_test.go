@@ -214,8 +214,8 @@ func TestFaultsAreCountedByReason(t *testing.T) {
 }
 
 // The bridge delivers some events that the device's model does not know: those that another
-// model knows which the device might run, and those that cause a gap. Each of them is reported,
-// too.
+// model knows which the device might run, and those that show that a numbering began again.
+// Each of them is reported, too.
 func TestUnknownEventsThatAreDeliveredAreReported(t *testing.T) {
 	const model = `
 model: m

@@ -66,6 +66,7 @@ var layers = map[string]layer{
 	"internal/faults":      {nil, "collects errors of settings"},
 	"internal/jsonobject":  {nil, "reads encoded JSON without decoding it"},
 	"internal/jsonsize":    {nil, "bounds of encoded JSON"},
+	"internal/recordlog":   {nil, "records on disk: knows nothing of what is in them"},
 	"internal/text":        {nil, "clips strings for logs, and checks tokens for headers"},
 	"internal/testfile":    {nil, "files that tests write"},
 	"internal/testlog":     {nil, "a log that tests can search"},

@@ -62,6 +62,7 @@ func stages() []stage {
 		{"telemetry", []string{caseTelemetry}, (*run).playTelemetry},
 		{"telemetry-unnumbered", []string{caseUnnumbered}, (*run).playUnnumbered},
 		{"fleet", []string{caseNew, caseFleet, caseWorker, caseTemporal}, (*run).playFleet},
+		{"disturbed", []string{caseCold, caseRestart, caseReconnect, caseOverload}, (*run).playDisturbed},
 		{"one-device", []string{caseOne}, (*run).playOne},
 		{"stream", []string{caseStream}, (*run).playStream},
 		{"latency", []string{caseLatency}, (*run).playLatency},
@@ -77,6 +78,10 @@ const (
 	caseFleet      = "fleet"
 	caseTelemetry  = "telemetry"
 	caseUnnumbered = "telemetry-unnumbered"
+	caseCold       = "cold"
+	caseRestart    = "restart"
+	caseReconnect  = "reconnect"
+	caseOverload   = "overload"
 	caseOne        = "one-device"
 	caseStream     = "stream"
 	caseLatency    = "latency"
@@ -90,7 +95,7 @@ const (
 
 // caseOrder is that of the rows in the table.
 var caseOrder = []string{
-	caseNaive, caseEvents, caseFleet, caseTelemetry, caseUnnumbered, caseOne, caseStream, caseLatency, caseTwin,
+	caseNaive, caseEvents, caseFleet, caseTelemetry, caseUnnumbered, caseCold, caseRestart, caseReconnect, caseOverload, caseOne, caseStream, caseLatency, caseTwin,
 	caseNew, caseBridge, caseWorker, caseBroker, caseTemporal,
 }
 

@@ -135,8 +135,15 @@ func (s *system) unexpected(ctx context.Context, devices []*account, expect expe
 type durable struct {
 	at        []time.Time // of each message that was applied
 	latencies []time.Duration
+	delays    []delay // the same, with when they were due
 	signals   int
 	last      time.Time
+}
+
+// delay is how late a message was that was due at a time.
+type delay struct {
+	due  time.Time
+	late time.Duration
 }
 
 // between is how many were in a span of time.
@@ -188,7 +195,8 @@ func (s *system) read(ctx context.Context, devices []*account, from time.Time, c
 			if !ok {
 				faults = append(faults, fmt.Sprintf("device %s: message %d is lost", a.id, seq))
 			} else if !due.Before(from) {
-				d.latencies = append(d.latencies, max(0, at.Sub(due)))
+				late := max(0, at.Sub(due))
+				d.latencies, d.delays = append(d.latencies, late), append(d.delays, delay{due, late})
 			}
 		}
 		return nil

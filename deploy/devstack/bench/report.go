@@ -156,6 +156,10 @@ func (r *Report) targets(row *Row) []Target {
 		if alone, ok := r.value(caseBroker); ok {
 			return []Target{atLeast("½ broker-alone", row.Value, alone/2)}
 		}
+	case caseRestart, caseCold, caseReconnect:
+		return []Target{atLeast("0.8/s a device in the first 10 s", row.Value, 0.8*float64(row.Devices))}
+	case caseOverload:
+		return []Target{atLeast("0.9 points/s a device", row.Value, 0.9*float64(row.Devices))}
 	case caseOne:
 		return []Target{atLeast("500/s", row.Value, 500)}
 	case caseLatency:

@@ -66,7 +66,12 @@ func (r *run) startSystem(ctx context.Context, name string, set setting) (*syste
 	if err := s.prepare(); err != nil {
 		return s, err
 	}
-	parts := []process.Part{process.Broker, process.Temporal}
+	return s, s.startPrepared(ctx)
+}
+
+// startPrepared starts what the setting asks for.
+func (s *system) startPrepared(ctx context.Context) error {
+	set, parts := s.setting, []process.Part{process.Broker, process.Temporal}
 	s.AddTemporal()
 	if set.influx {
 		s.AddInfluxDB()
@@ -75,9 +80,9 @@ func (r *run) startSystem(ctx context.Context, name string, set setting) (*syste
 	s.addService(process.Bridge, set.bridge)
 	s.addService(process.Worker, append(s.WorkerFlags("bench"), set.worker...))
 	if err := s.Start(ctx, append(parts, process.Worker, process.Bridge)...); err != nil {
-		return s, err
+		return err
 	}
-	return s, s.connect(ctx)
+	return s.connect(ctx)
 }
 
 // prepare makes the folders, finds the ports, writes the model, and adds the broker.

@@ -1,0 +1,300 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"devicetwin/deploy/devstack/process"
+)
+
+// A fleet at work that is disturbed: what gets through meanwhile, and how long it takes
+// until messages that matter are as fast as before.
+
+// disturbance is one of these cases.
+type disturbance struct {
+	name, what string
+	before     time.Duration // of undisturbed work
+	lasts      time.Duration // from the disturbance to the end of the load
+	happen     func(context.Context) error
+}
+
+// firstSeconds is the time after a disturbance of which the rate is the result of a case;
+// of an overload, it is the lowest rate of points over such a time.
+const firstSeconds = 10 * time.Second
+
+// heldRate is how many signals a second get through to a slow Temporal.
+const heldRate = 100
+
+// playDisturbed plays all of them on one fleet.
+func (r *run) playDisturbed(ctx context.Context) error {
+	s := r.newSystem("disturbed", setting{
+		model: "threshold.yaml", influx: true, bridge: []string{"--bridge-window=" + widest},
+	})
+	defer s.close()
+	if err := s.prepare(); err != nil {
+		return err
+	}
+	link, err := openRelay(s.At(process.Broker))
+	if err != nil {
+		return err
+	}
+	defer link.close()
+	slow, err := openThrottle(s.At(process.Temporal))
+	if err != nil {
+		return err
+	}
+	defer slow.close()
+	s.Reroute(process.Bridge, process.Broker, link.addr)
+	s.Reroute(process.Bridge, process.Temporal, slow.addr)
+	if err := s.startPrepared(ctx); err != nil {
+		return err
+	}
+	devices := newAccounts("dev", r.Devices, "telemetry")
+	if err := s.introduce(ctx, devices, reading); err != nil {
+		return err
+	}
+	for _, d := range r.disturbances(s, link, slow) {
+		if r.wanted(d.name) {
+			if err := r.disturb(ctx, s, devices, d); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *run) disturbances(s *system, link *relay, slow *throttle) []disturbance {
+	bridge, temporal := s.Parts[process.Bridge], s.Parts[process.Temporal]
+	restart := func(ctx context.Context) error {
+		bridge.Kill()
+		return bridge.Start(ctx)
+	}
+	// For the usual 30 s: 5 s, a minute, and two minutes.
+	cutFor, pausedFor, heldFor := r.Lasts/6, 2*r.Lasts, 4*r.Lasts
+	return []disturbance{
+		{caseCold, "a bridge that has just started, from the first message on", 0, r.Lasts, restart},
+		{caseRestart, "kill -9 of the bridge, which is started again", r.warmUp(), 2 * r.Lasts, restart},
+		{caseReconnect, fmt.Sprintf("the bridge's connection to the broker is cut for %v", cutFor), r.warmUp(), 2 * r.Lasts, func(ctx context.Context) error {
+			link.cut()
+			defer link.restore()
+			return process.Pause(ctx, cutFor)
+		}},
+		{caseOverload, fmt.Sprintf("Temporal is paused for %v, and then takes %d signals/s for %v", pausedFor, heldRate, heldFor), r.warmUp(), pausedFor + heldFor, func(ctx context.Context) error {
+			if err := temporal.Pause(); err != nil {
+				return err
+			}
+			err := process.Pause(ctx, pausedFor)
+			slow.limit(heldRate)
+			time.AfterFunc(heldFor, func() { slow.limit(0) })
+			return errors.Join(err, temporal.Resume())
+		}},
+	}
+}
+
+// disturb lets each device send a message a second.
+func (r *run) disturb(ctx context.Context, s *system, devices []*account, d disturbance) error {
+	rate := float64(len(devices))
+	crossed := map[*account]int{}
+	for _, a := range devices {
+		crossed[a] = len(a.crossings)
+	}
+	flow := s.watchFlow(ctx)
+	from, l, err := r.loadDisturbed(ctx, s, devices, d, rate)
+	if err != nil {
+		flow.stop()
+		return err
+	}
+	until := from.Add(d.lasts)
+	r.say("%s: waiting for the last message", d.name)
+	left, err := flow.settled(ctx, s)
+	flow.stop()
+	if err != nil {
+		return err
+	}
+	row := Row{Case: d.name, What: d.what, Devices: len(devices), Unit: "messages/s"}
+	row.Messages = flow.received.rate(from, until)
+	row.Value = flow.received.rate(from, from.Add(min(firstSeconds, d.lasts)))
+	if d.name == caseOverload {
+		row.Value, row.Unit = flow.written.lowest(from, until, firstSeconds), "points/s"
+	}
+	if err := s.auditDisturbed(ctx, &row, devices, crossed, from); err != nil {
+		return err
+	}
+	if left > 0 {
+		row.Faults = append(row.Faults, fmt.Sprintf("%d messages are not acknowledged", left))
+	}
+	missing, err := s.missingPoints(ctx, devices)
+	row.Remark += fmt.Sprintf("; %s points/s; generator late by %v at most",
+		number(flow.written.rate(from, until)), time.Duration(l.late.Load()).Round(time.Millisecond))
+	if len(missing) > 0 {
+		row.Remark += "; " + missing[0]
+	}
+	r.add(row)
+	return err
+}
+
+// loadDisturbed plays the load and the disturbance, and returns when that began.
+func (r *run) loadDisturbed(ctx context.Context, s *system, devices []*account, d disturbance, rate float64) (time.Time, *load, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	l := &load{addr: s.At(process.Broker), devices: devices, say: reading, conns: connections, rate: rate, lasts: d.before + d.lasts}
+	r.say("%s: %v undisturbed, then %v: %s", d.name, d.before, d.lasts, d.what)
+	var running sync.WaitGroup
+	play := func() {
+		running.Go(func() {
+			if err := l.run(ctx); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	if d.before == 0 { // what is to be measured is over by then
+		err := d.happen(ctx)
+		from := time.Now()
+		play()
+		running.Wait()
+		return from, l, errors.Join(err, context.Cause(ctx), s.Crashed())
+	}
+	play()
+	err := process.Pause(ctx, d.before)
+	from := time.Now()
+	if err == nil {
+		err = d.happen(ctx)
+	}
+	if err != nil {
+		cancel(err)
+	}
+	running.Wait()
+	return from, l, errors.Join(err, context.Cause(ctx), s.Crashed())
+}
+
+// auditDisturbed compares all devices with what they sent, and finds how fast what
+// mattered was.
+func (s *system) auditDisturbed(ctx context.Context, row *Row, devices []*account, crossed map[*account]int, from time.Time) error {
+	s.run.say("%s: asking %d devices", row.Case, len(devices))
+	faults, err := s.awaitExpected(ctx, devices, crossesAll)
+	if err != nil {
+		return err
+	}
+	var sample []*account
+	for _, a := range devices {
+		if len(a.crossings) > crossed[a] && len(sample) < sampled {
+			sample = append(sample, a)
+		}
+	}
+	d, numbered, err := s.read(ctx, sample, from, crossings)
+	if err != nil {
+		return err
+	}
+	row.Faults = append(faults, numbered...)
+	if len(d.latencies) == 0 {
+		return fmt.Errorf("no message of %d devices changed the class", len(devices))
+	}
+	p50, p99 := d.latency(0.5), d.latency(0.99)
+	row.P50, row.P99 = &p50, &p99
+	row.Remark = fmt.Sprintf("messages are faster than a second again from %.0f s on", d.slowUntil(time.Second).Sub(from).Seconds())
+	return nil
+}
+
+// slowUntil is when the last message was due that took longer; the zero time: none did.
+func (d *durable) slowUntil(longer time.Duration) (at time.Time) {
+	for _, m := range d.delays {
+		if m.late > longer && m.due.After(at) {
+			at = m.due
+		}
+	}
+	return at
+}
+
+// flow is what the bridge receives and writes over its lives.
+type flow struct {
+	received, written *series
+	stop              func()
+}
+
+// watchFlow reads the bridge's counters until stop.
+func (s *system) watchFlow(ctx context.Context) *flow {
+	const every = 250 * time.Millisecond
+	ctx, cancel := context.WithCancel(ctx)
+	f := &flow{received: new(series), written: new(series)}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for process.Pause(ctx, every) == nil {
+			if now, err := s.Metrics(ctx, process.Bridge, process.MetricReceived, process.MetricWrittenPoints); err == nil {
+				f.received.add(time.Now(), now[process.MetricReceived])
+				f.written.add(time.Now(), now[process.MetricWrittenPoints])
+			}
+		}
+	})
+	f.stop = func() { cancel(); running.Wait() }
+	return f
+}
+
+// settled waits until nothing comes in any more and everything is acknowledged; left is
+// what never is.
+func (f *flow) settled(ctx context.Context, s *system) (left int, err error) {
+	last := -1.0
+	return process.Drain(ctx, time.Second, func(ctx context.Context) (int, error) {
+		now, err := s.Metrics(ctx, process.Bridge, process.MetricReceived, process.MetricWindow)
+		waiting := int(now[process.MetricWindow])
+		if received := now[process.MetricReceived]; received != last {
+			last = received
+			waiting++
+		}
+		return waiting, errors.Join(err, s.Crashed())
+	})
+}
+
+// series is a counter over the lives of a process, which each begin with 0.
+type series struct {
+	mutex  sync.Mutex
+	at     []time.Time
+	values []float64
+	before float64 // of earlier lives
+	last   float64
+}
+
+func (c *series) add(at time.Time, value float64) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if value < c.last {
+		c.before += c.last
+	}
+	c.last = value
+	c.at, c.values = append(c.at, at), append(c.values, c.before+value)
+}
+
+// rate is by how much it rose a second in a span of time.
+func (c *series) rate(from, to time.Time) float64 {
+	return (c.value(to) - c.value(from)) / to.Sub(from).Seconds()
+}
+
+// lowest is the lowest rate over any time of a length within a span.
+func (c *series) lowest(from, to time.Time, length time.Duration) float64 {
+	least := c.rate(from, earlier(from.Add(length), to))
+	for at := from; !at.Add(length).After(to); at = at.Add(time.Second) {
+		least = min(least, c.rate(at, at.Add(length)))
+	}
+	return least
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// value is the last one that was read before a moment.
+func (c *series) value(at time.Time) float64 {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	i, _ := slices.BinarySearchFunc(c.at, at, time.Time.Compare)
+	if i == 0 {
+		return 0
+	}
+	return c.values[i-1]
+}

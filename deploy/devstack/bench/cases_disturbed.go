@@ -127,12 +127,14 @@ func (r *run) disturb(ctx context.Context, s *system, devices []*account, d dist
 	if left > 0 {
 		row.Faults = append(row.Faults, fmt.Sprintf("%d messages are not acknowledged", left))
 	}
-	missing, err := s.missingPoints(ctx, devices)
+	found, err := s.pointsAtRest(ctx)
 	row.Remark += fmt.Sprintf("; %s points/s; generator late by %v at most",
 		number(flow.written.rate(from, until)), time.Duration(l.late.Load()).Round(time.Millisecond))
-	if len(missing) > 0 {
-		row.Remark += "; " + missing[0]
+	lost := sentBefore(devices, time.Now()) - found
+	if lost > s.lost {
+		row.Remark += fmt.Sprintf("; %d points are missing", lost-s.lost)
 	}
+	s.lost = lost
 	r.add(row)
 	return err
 }
@@ -195,7 +197,10 @@ func (s *system) auditDisturbed(ctx context.Context, row *Row, devices []*accoun
 	}
 	p50, p99 := d.latency(0.5), d.latency(0.99)
 	row.P50, row.P99 = &p50, &p99
-	row.Remark = fmt.Sprintf("messages are faster than a second again from %.0f s on", d.slowUntil(time.Second).Sub(from).Seconds())
+	row.Remark = "no message took longer than a second"
+	if until := d.slowUntil(time.Second); !until.IsZero() {
+		row.Remark = fmt.Sprintf("the last message that took longer than a second was due after %.0f s", until.Sub(from).Seconds())
+	}
 	return nil
 }
 
@@ -207,6 +212,18 @@ func (d *durable) slowUntil(longer time.Duration) (at time.Time) {
 		}
 	}
 	return at
+}
+
+// pointsAtRest counts the readings in InfluxDB once no more come.
+func (s *system) pointsAtRest(ctx context.Context) (found uint64, err error) {
+	_, err = process.Drain(ctx, 2*time.Second, func(ctx context.Context) (int, error) {
+		before := found
+		if found, err = s.points(ctx); err != nil || found > before {
+			return 1, err
+		}
+		return 0, nil
+	})
+	return found, err
 }
 
 // flow is what the bridge receives and writes over its lives.

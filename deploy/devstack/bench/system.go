@@ -36,6 +36,7 @@ type system struct {
 	modelFile string
 	client    client.Client
 	twins     *twinclient.Client
+	lost      uint64        // points, by the cases so far
 	count     func() uint64 // of a case that counts messages on its own; nil: none does
 }
 

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"devicetwin/deploy/devstack/process"
 )
@@ -42,8 +43,19 @@ func openThrottle(temporal string) (*throttle, error) {
 	t := &throttle{addr: listener.Addr().String(), signals: rate.NewLimiter(rate.Inf, 1), conn: conn}
 	t.server = grpc.NewServer(grpc.UnaryInterceptor(t.hold), grpc.MaxRecvMsgSize(16<<20))
 	workflowservice.RegisterWorkflowServiceServer(t.server, handler)
+	healthpb.RegisterHealthServer(t.server, health{client: healthpb.NewHealthClient(conn)})
 	go func() { _ = t.server.Serve(listener) }() // until close
 	return t, nil
+}
+
+// health passes on whether Temporal is well.
+type health struct {
+	healthpb.UnimplementedHealthServer
+	client healthpb.HealthClient
+}
+
+func (h health) Check(ctx context.Context, request *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
+	return h.client.Check(ctx, request)
 }
 
 // hold lets a signal wait for its turn.

@@ -9,7 +9,7 @@ import (
 	"devicetwin/deploy/devstack/process"
 )
 
-// relay is a link that can be cut. It only copies, so that it costs little beside what
+// relay is a link that can be cut. It only copies, so that it costs little of what
 // is measured.
 type relay struct {
 	addr, to string

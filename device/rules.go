@@ -64,8 +64,8 @@ func CheckTags(tags map[string]string) error {
 // "key=value", in which <, > and & are escaped.
 func SizeOfTags(tags map[string]string) int {
 	list := make([]string, 0, len(tags))
-	for key, value := range tags {
-		list = append(list, key+"="+value)
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		list = append(list, key+"="+tags[key])
 	}
 	raw, err := json.Marshal(list)
 	if err != nil {

@@ -22,9 +22,9 @@ type disturbance struct {
 	happen     func(context.Context) error
 }
 
-// firstSeconds is the time after a disturbance of which the rate is the result of a case;
+// opening is the time after a disturbance of which the rate is the result of a case;
 // of an overload, it is the lowest rate of points over such a time.
-const firstSeconds = 10 * time.Second
+const opening = 10 * time.Second
 
 // heldRate is how many signals a second get through to a slow Temporal.
 const heldRate = 100
@@ -117,9 +117,9 @@ func (r *run) disturb(ctx context.Context, s *system, devices []*account, d dist
 	}
 	row := Row{Case: d.name, What: d.what, Devices: len(devices), Unit: "messages/s"}
 	row.Messages = flow.received.rate(from, until)
-	row.Value = flow.received.rate(from, from.Add(min(firstSeconds, d.lasts)))
+	row.Value = flow.received.rate(from, from.Add(min(opening, d.lasts)))
 	if d.name == caseOverload {
-		row.Value, row.Unit = flow.written.lowest(from, until, firstSeconds), "points/s"
+		row.Value, row.Unit = flow.written.lowest(from, until, opening), "points/s"
 	}
 	if err := s.auditDisturbed(ctx, &row, devices, crossed, from); err != nil {
 		return err

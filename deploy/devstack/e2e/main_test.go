@@ -39,7 +39,10 @@ func program(t *testing.T, name string, args ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	command := exec.Command(self, args...)
-	command.Env = append(os.Environ(), behaveAs+"="+name, "DEVICETWIN_MODEL_COPIES="+t.TempDir())
+	command.Env = append(os.Environ(), behaveAs+"="+name)
+	if name == "devicetwin" { // the others keep copies in their data folder
+		command.Env = append(command.Env, "DEVICETWIN_MODEL_COPIES="+t.TempDir())
+	}
 	command.Dir = root
 	return command
 }

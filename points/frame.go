@@ -9,6 +9,8 @@ import (
 	"hash/crc32"
 	"io"
 	"time"
+
+	"devicetwin/internal/durable"
 )
 
 // A frame is one batch in a segment of the spool, all integers little endian:
@@ -94,33 +96,11 @@ func parseHead(header []byte, start, end int64) (h frameHead, ok bool) {
 	return h, h.end() <= end
 }
 
-// seekChunk is how much is read at a time to find the next frame after damage.
-const seekChunk = 64 << 10
-
-// seekFrame finds the first header from a place on. Usually it is there; after
-// damage it is where the next frame begins. ok is false if there is none up to
-// end; an error is one of reading.
+// seekFrame finds the first header from a place on: see durable.Seek.
 func seekFrame(r io.ReaderAt, from, end int64) (h frameHead, ok bool, err error) {
-	chunk := make([]byte, frameHeader)
-	for end-from >= frameHeader {
-		chunk = chunk[:min(int64(len(chunk)), end-from)]
-		if _, err := r.ReadAt(chunk, from); err != nil && !errors.Is(err, io.EOF) {
-			return frameHead{}, false, err
-		}
-		for i := 0; i+frameHeader <= len(chunk); i++ {
-			next := bytes.Index(chunk[i:], frameMagic)
-			if next < 0 {
-				break
-			}
-			i += next
-			if h, ok := parseHead(chunk[i:], from+int64(i), end); ok {
-				return h, true, nil
-			}
-		}
-		from += int64(len(chunk)) - frameHeader + 1
-		chunk = make([]byte, seekChunk)
-	}
-	return frameHead{}, false, nil
+	return durable.Seek(r, from, end, frameMagic, frameHeader, func(header []byte, start int64) (frameHead, bool) {
+		return parseHead(header, start, end)
+	})
 }
 
 var errDamaged = errors.New("damaged")

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"devicetwin/internal/durable"
 )
 
 // spool keeps batches on disk until InfluxDB has taken them, in order, in files
@@ -71,7 +73,7 @@ func openSpool(dir string, maxBytes int64, counts *counts, log *slog.Logger) (*s
 		return nil, fmt.Errorf("make spool folder %s: %w", dir, err)
 	}
 	var err error
-	if s.lock, err = lockDir(dir); err != nil {
+	if s.lock, err = durable.LockDir(dir); err != nil {
 		return nil, fmt.Errorf("spool folder %s: %w", dir, err)
 	}
 	if err := s.load(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"devicetwin/devicefsm"
+	"devicetwin/internal/durable"
 )
 
 // Copies is a folder with a copy of each model that ever ran, as
@@ -22,17 +23,15 @@ func OpenCopies(dir string) (*Copies, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("folder of model copies: %w", err)
 	}
-	probe, err := os.CreateTemp(dir, "probe-*"+draftExtension)
+	probe, err := os.CreateTemp(dir, "probe-*")
 	if err != nil {
 		return nil, fmt.Errorf("folder of model copies: %w", err)
 	}
 	return &Copies{dir}, errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
-const (
-	draftExtension = ".new" // of a copy that is not whole
-	oldNameLength  = 16     // of the folders that devicetwin-standalone once made
-)
+// oldNameLength is that of the folders that devicetwin-standalone once made.
+const oldNameLength = 16
 
 // Keep writes the copy of a model, unless a good one is there. file is the name that
 // the model was read from, and src what was read.
@@ -52,28 +51,11 @@ func (c *Copies) keep(hash, file string, src []byte) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
-	draft, err := os.CreateTemp(folder, "*"+draftExtension)
-	if err != nil {
-		return err
-	}
-	_, err = draft.Write(src)
 	// It has to survive what ends the process now: nobody else has the old model.
-	err = errors.Join(err, draft.Chmod(0o644), draft.Sync(), draft.Close())
-	if err == nil {
-		err = os.Rename(draft.Name(), to)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(draft.Name()))
-	}
-	return errors.Join(syncFolder(folder), syncFolder(c.dir))
-}
-
-func syncFolder(folder string) error {
-	f, err := os.Open(folder)
-	if err != nil {
+	if err := durable.Replace(to, src, 0o644); err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	return durable.SyncDir(c.dir)
 }
 
 // Load reads the copy of a model. Without one, its error is fs.ErrNotExist.
@@ -120,7 +102,7 @@ func readFolder(folder, hash string) (*devicefsm.Model, error) {
 	}
 	var faults []error
 	for _, e := range entries {
-		if e.IsDir() || filepath.Ext(e.Name()) == draftExtension {
+		if e.IsDir() || durable.Draft(e.Name()) {
 			continue
 		}
 		m, err := readCopy(filepath.Join(folder, e.Name()), hash)

@@ -98,7 +98,7 @@ func TestDraftsAreIgnored(t *testing.T) {
 	dir := t.TempDir()
 	c := openCopies(t, dir)
 	hashes := keepAll(t, c)
-	for _, draft := range []string{filepath.Join(hashes["pump.yaml"], "1.new"), filepath.Join(strings.Repeat("0", 64), "2.new"), "probe-3.new"} {
+	for _, draft := range []string{filepath.Join(hashes["pump.yaml"], ".new-1"), filepath.Join(strings.Repeat("0", 64), ".new-2"), "probe-3"} {
 		file := filepath.Join(dir, draft)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte("initial"), 0o600)); err != nil {
 			t.Fatal(err)

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"devicetwin/internal/durable"
 )
 
 // Record is what is appended.
@@ -111,7 +113,7 @@ func open(cfg Config, log *slog.Logger, d disk) (*Log, error) {
 		return nil, fmt.Errorf("make folder of the log: %w", err)
 	}
 	var err error
-	if l.lock, err = lockDir(cfg.Dir); err != nil {
+	if l.lock, err = durable.LockDir(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("log %s: %w", cfg.Dir, err)
 	}
 	if err := l.load(); err != nil {

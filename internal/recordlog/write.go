@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"devicetwin/internal/durable"
 )
 
 const (
@@ -111,19 +113,9 @@ func (w *writer) write(c chunk) error {
 		return fmt.Errorf("sync segment %s: %w", c.segment.path, err)
 	}
 	if created {
-		return syncDir(filepath.Dir(c.segment.path))
+		return durable.SyncDir(filepath.Dir(c.segment.path))
 	}
 	return nil
-}
-
-// syncDir makes the names of new files durable.
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
 }
 
 func (w *writer) close() {

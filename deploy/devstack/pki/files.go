@@ -9,7 +9,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
+
+	"devicetwin/internal/durable"
 )
 
 // exists holds a file that can't be looked at for there: nothing is overwritten.
@@ -45,16 +46,7 @@ func writePair(pair Pair, der []byte, key crypto.Signer) error {
 
 // writePEM writes a file that is whole or not there.
 func writePEM(path, kind string, der []byte, mode fs.FileMode) error {
-	draft, err := os.CreateTemp(filepath.Dir(path), ".new-*") // with mode 0600
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer os.Remove(draft.Name()) // of no effect once it is in place
-	err = errors.Join(pem.Encode(draft, &pem.Block{Type: kind, Bytes: der}), draft.Chmod(mode), draft.Sync(), draft.Close())
-	if err == nil {
-		err = os.Rename(draft.Name(), path)
-	}
-	if err != nil {
+	if err := durable.Replace(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), mode); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil

@@ -1,6 +1,6 @@
 //go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
 
-package points
+package durable
 
 import (
 	"errors"
@@ -10,9 +10,9 @@ import (
 	"syscall"
 )
 
-// lockDir keeps other processes from using a spool folder until it is closed,
+// LockDir keeps other processes from using a folder until it is closed,
 // or the process ends, in whatever way.
-func lockDir(dir string) (io.Closer, error) {
+func LockDir(dir string) (io.Closer, error) {
 	f, err := os.Open(dir)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,74 @@
+package durable
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestReplace(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	for _, content := range []string{"first", "second"} {
+		if err := Replace(path, []byte(content), 0o640); err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(path)
+		info, _ := os.Stat(path)
+		if err != nil || string(got) != content || info.Mode().Perm() != 0o640 {
+			t.Errorf("%q with mode %v, %v; expected %q with 0640", got, info.Mode(), err, content)
+		}
+	}
+	if files, _ := os.ReadDir(dir); len(files) != 1 {
+		t.Errorf("%d files are left: %v", len(files), files)
+	}
+}
+
+// What cannot be put in place leaves what was there, and no draft.
+func TestReplaceThatFails(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "folder")
+	if err := os.MkdirAll(filepath.Join(path, "inside"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := Replace(path, []byte("x"), 0o600); err == nil {
+		t.Error("a file replaced a folder")
+	}
+	if files, _ := os.ReadDir(dir); len(files) != 1 || !files[0].IsDir() {
+		t.Errorf("the folder has %v", files)
+	}
+	if err := Replace(filepath.Join(dir, "none", "file"), nil, 0o600); err == nil {
+		t.Error("a file was written to a folder that does not exist")
+	}
+}
+
+func TestDrafts(t *testing.T) {
+	f, err := os.CreateTemp(t.TempDir(), draftPrefix+"*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if !Draft(filepath.Base(f.Name())) || Draft("pump.yaml") || Draft("x.new-1") {
+		t.Errorf("%s is a draft: %v", f.Name(), Draft(filepath.Base(f.Name())))
+	}
+}
+
+func TestOneProcessLocksAFolder(t *testing.T) {
+	dir := t.TempDir()
+	lock, err := LockDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LockDir(dir); err == nil || !strings.Contains(err.Error(), "another process uses it") {
+		t.Errorf("a second lock: %v", err)
+	}
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := LockDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Close()
+}

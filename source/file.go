@@ -1,12 +1,13 @@
 package source
 
 import (
-	"bytes"
 	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+
+	"devicetwin/internal/text"
 )
 
 // maxAliases bounds how often aliases are followed in one file.
@@ -29,9 +30,9 @@ type File struct {
 func Parse(name string, src []byte) *File {
 	src = WithoutMark(src)
 	f := &File{Name: name, lines: strings.Split(string(src), "\n"), anchors: map[string]ast.Node{}}
-	if bytes.HasPrefix(src, []byte{0xff, 0xfe}) || bytes.HasPrefix(src, []byte{0xfe, 0xff}) {
+	if found := text.MarkOfUTF16(src); found != "" {
 		f.lines = nil
-		f.faults = append(f.faults, Fault{File: name, Line: 1, Column: 1, Message: "not UTF-8: it begins with the byte order mark (BOM) of UTF-16"})
+		f.faults = append(f.faults, Fault{File: name, Line: 1, Column: 1, Message: "not UTF-8: " + found})
 		return f
 	}
 	if line := tooDeep(src); line > 0 {
@@ -58,7 +59,7 @@ func Parse(name string, src []byte) *File {
 }
 
 // WithoutMark is a file without the byte order mark of UTF-8.
-func WithoutMark(src []byte) []byte { return bytes.TrimPrefix(src, []byte("\ufeff")) }
+func WithoutMark(src []byte) []byte { return text.WithoutMark(src) }
 
 func (f *File) syntaxError(err error) {
 	fault := Fault{File: f.Name, Message: err.Error()}

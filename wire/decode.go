@@ -25,9 +25,9 @@ func (s *Standard) decodePayload(a address, payload []byte, dup bool, at time.Ti
 		return nil, Refuse(ReasonTooLarge, "%d bytes, the limit is %d", len(payload), s.cfg.MaxPayload)
 	}
 	if !utf8.Valid(payload) {
-		return nil, Refuse(ReasonBadPayload, "not valid UTF-8%s", markOf(payload))
+		return nil, notUTF8(payload)
 	}
-	payload = bytes.TrimSpace(withoutMark(payload))
+	payload = bytes.TrimSpace(text.WithoutMark(payload))
 	if len(payload) == 0 && a.channel == device.ChannelEvents {
 		payload = []byte("{}") // an event needs no data
 	}
@@ -58,18 +58,11 @@ func (s *Standard) decodePayload(a address, payload []byte, dup bool, at time.Ti
 	return out, nil
 }
 
-// byteOrderMark is the one of UTF-8. Some writers of files and some libraries put it
-// before the content; a parser of JSON may ignore it (RFC 8259, section 8.1).
-var byteOrderMark = []byte("\ufeff")
-
-func withoutMark(payload []byte) []byte { return bytes.TrimPrefix(payload, byteOrderMark) }
-
-// markOf names the byte order mark of another encoding.
-func markOf(payload []byte) string {
-	if bytes.HasPrefix(payload, []byte{0xff, 0xfe}) || bytes.HasPrefix(payload, []byte{0xfe, 0xff}) {
-		return ": it begins with the byte order mark (BOM) of UTF-16"
+func notUTF8(payload []byte) *Refused {
+	if found := text.MarkOfUTF16(payload); found != "" {
+		return Refuse(ReasonBadPayload, "not valid UTF-8: %s", found)
 	}
-	return ""
+	return Refuse(ReasonBadPayload, "not valid UTF-8")
 }
 
 // split returns the encoded objects in an array.

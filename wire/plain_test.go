@@ -21,7 +21,7 @@ func (s *Standard) plainPayload(a address, payload []byte, dup bool, at time.Tim
 		return nil, Refuse(ReasonTooLarge, "%d bytes, the limit is %d", len(payload), s.cfg.MaxPayload)
 	}
 	if !utf8.Valid(payload) {
-		return nil, Refuse(ReasonBadPayload, "not valid UTF-8%s", markOf(payload))
+		return nil, notUTF8(payload)
 	}
 	payload = bytes.TrimSpace([]byte(strings.TrimPrefix(string(payload), "\ufeff")))
 	if len(payload) == 0 {

@@ -111,7 +111,7 @@ func (s *Standard) decodeRequest(scheme Scheme, name, topic string, payload []by
 		return nil, ErrNotInput
 	}
 	base := scheme.Base(name, shadow)
-	payload = withoutMark(payload)
+	payload = text.WithoutMark(payload)
 	m := device.Message{
 		Channel: device.ChannelTwin, Name: rest, Time: at, Redelivered: dup,
 		Twin: &device.TwinRequest{Shadow: shadow, Reply: base, Payload: payload},

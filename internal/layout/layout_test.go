@@ -22,7 +22,7 @@ type layer struct {
 // here may not exist without a decision.
 var layers = map[string]layer{
 	"device":            {nil, "the vocabulary: everybody imports it, so it imports nothing"},
-	"source":            {nil, "reads YAML with places; knows nothing of models"},
+	"source":            {[]string{"internal/text"}, "reads YAML with places; knows nothing of models"},
 	"devicefsm/pattern": {nil, "pure matcher of event patterns"},
 	"devicefsm":         {[]string{"device", "devicefsm/pattern", "source"}, "the pure state machine: no I/O, no servers"},
 	"devicefsm/script":  {[]string{"device", "devicefsm", "source"}, "tests of models, as files"},
@@ -54,7 +54,7 @@ var layers = map[string]layer{
 	"internal/version":      {nil, "which build this is"},
 	"internal/cli":          {[]string{"api/client", "internal/version", "service", "source"}, "shared by all command lines: exit statuses come from the errors of these"},
 	"internal/cli/clitest":  {[]string{"internal/cli"}, "finds flags that a command does not use"},
-	"internal/cli/operator": {[]string{"api", "api/client", "device", "internal/cli"}, "asks the API only"},
+	"internal/cli/operator": {[]string{"api", "api/client", "device", "internal/cli", "internal/text"}, "asks the API only"},
 	"internal/cli/model": {[]string{"device", "devicefsm", "devicefsm/script", "internal/cli", "internal/measure", "internal/modelfile", "source"},
 		"works on files, without servers; a model's name is that of a measurement"},
 	"internal/cli/simulate":   {[]string{"device", "devicefsm", "internal/cli", "internal/tlsfiles", "mqtt", "points", "service", "simulator", "wire", "workflows/client"}, "plays a fleet against a running service"},

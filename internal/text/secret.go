@@ -18,7 +18,7 @@ func HeaderSecret(token string) (string, error) {
 			return "", fmt.Errorf("there is a control character after %d bytes", i)
 		}
 	}
-	if strings.HasPrefix(token, "\ufeff") {
+	if strings.HasPrefix(token, mark) {
 		return "", fmt.Errorf("it begins with a byte order mark (BOM): save it without one")
 	}
 	return token, nil

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"devicetwin/api"
+	"devicetwin/internal/text"
 )
 
 // patch is the merge patch of the file, with the values of the command line put in.
@@ -20,7 +21,7 @@ func (c *desiredSetCommand) patch(stdin io.Reader) (api.Object, error) {
 		if err != nil {
 			return nil, err
 		}
-		decoder := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(raw, []byte("\ufeff"))))
+		decoder := json.NewDecoder(bytes.NewReader(text.WithoutMark(raw)))
 		decoder.UseNumber()
 		if err := decoder.Decode(&whole); err != nil || whole == nil || decoder.More() {
 			return nil, fmt.Errorf("read %s: expected one JSON object", c.File)

@@ -132,15 +132,11 @@ func (c *Client) CountModelStates(ctx context.Context, model string, states []st
 func (c *Client) countStates(ctx context.Context, and string, states []string) (map[string]int, error) {
 	counts := make(map[string]int, len(states))
 	for _, state := range states {
-		query := fmt.Sprintf("WorkflowType = '%s' AND ExecutionStatus = 'Running' AND %s = %s%s",
-			deviceworkflow.WorkflowType, deviceworkflow.AttributeState.GetName(), Quote(state), and)
-		answer, err := c.temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
-			Namespace: c.namespace, Query: query,
-		})
+		n, err := c.CountDevices(ctx, deviceworkflow.AttributeState.GetName()+" = "+Quote(state)+and)
 		if err != nil {
-			return nil, fmt.Errorf("count devices in state %s: %w", state, err)
+			return nil, fmt.Errorf("state %s: %w", state, err)
 		}
-		counts[state] = int(answer.GetCount())
+		counts[state] = n
 	}
 	return counts, nil
 }

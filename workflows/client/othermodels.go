@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"go.temporal.io/api/workflowservice/v1"
-
 	deviceworkflow "devicetwin/workflows/device"
 )
 
@@ -27,15 +25,11 @@ func (c *Client) CountOtherModels(ctx context.Context, known []string) (map[stri
 			break
 		}
 		hash := page.Devices[0].ModelHash
-		answer, err := c.temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
-			Namespace: c.namespace,
-			Query: fmt.Sprintf("WorkflowType = '%s' AND ExecutionStatus = 'Running' AND %s = %s",
-				deviceworkflow.WorkflowType, deviceworkflow.AttributeModelHash.GetName(), Quote(hash)),
-		})
+		n, err := c.CountDevices(ctx, deviceworkflow.AttributeModelHash.GetName()+" = "+Quote(hash))
 		if err != nil {
-			return nil, fmt.Errorf("count devices of model %s: %w", hash, err)
+			return nil, fmt.Errorf("model %s: %w", hash, err)
 		}
-		counts[hash] = int(answer.GetCount())
+		counts[hash] = n
 		known = append(known, hash)
 	}
 	return counts, nil

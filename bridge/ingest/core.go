@@ -210,18 +210,14 @@ func (c *core) receive(l *Lane, a arrived, now time.Time) {
 		c.adopt(e, l, a.Arrival)
 		return
 	}
-	if l.stream.acknowledged.repeats(&a.Arrival) { // it only needs its acknowledgement
-		c.counts.Repeated.Add(1)
-		e := &entry{Arrival: a.Arrival, lane: l}
-		c.hold(e)
-		c.stand(e)
-		l.release(c.letGo)
-		return
-	}
 	e := &entry{Arrival: a.Arrival, lane: l, open: 1} // until it is interpreted
 	c.hold(e)
 	c.stand(e)
-	c.interpret(e, a.received, a.err, now)
+	if l.stream.acknowledged.repeats(&a.Arrival) { // it only needs its acknowledgement
+		c.counts.Repeated.Add(1)
+	} else {
+		c.interpret(e, a.received, a.err, now)
+	}
 	c.complete(e)
 	if c.full(l) { // what rests would only keep out what could join it
 		c.wake(now, true)

@@ -29,13 +29,8 @@ func (d *run) hearModel(m device.Message) {
 // changeModel starts the named model in place of the default one, from its initial state.
 // All but the state machine stays: the twin, commands, tags, and the numbers of messages.
 func (d *run) changeModel(m device.Message) {
-	named, ok := d.models.ByHash(m.Model)
-	if !ok {
-		// As at the beginning of a run: the device waits for a worker that has the model.
-		panic(fmt.Sprintf("device %s: this worker has no model with hash %s", d.state.Device, m.Model))
-	}
 	from, before := d.model, d.state.Snapshot
-	d.model = d.inEdition(named)
+	d.model = d.inEdition(d.loaded(m.Model))
 	d.state.Model, d.state.Provisional, d.state.Recovery = m.Model, false, nil
 	d.setCause(Cause{Kind: CauseMessage, Channel: string(m.Channel), Name: m.Name, Epoch: m.Epoch, Seq: m.Seq})
 	snapshot, outcome := d.model.StartAfter(from, before, m.Time)

@@ -110,12 +110,7 @@ func (w *Workflow) begin(ctx workflow.Context, raw json.RawMessage) (*run, error
 	if d.state == nil {
 		d.state = &State{Version: stateVersion, Device: in.Device, Model: in.Model, Provisional: in.Provisional, Instance: instance(ctx)}
 	}
-	model, ok := w.Models.ByHash(d.state.Model)
-	if !ok {
-		// As above: the device waits for a worker that has the model.
-		panic(fmt.Sprintf("device %s: %s%s", d.state.Device, noModel, d.state.Model))
-	}
-	d.model = model
+	d.model = d.loaded(d.state.Model)
 	if err := d.setQueryHandlers(ctx); err != nil {
 		return nil, err
 	}
@@ -127,7 +122,7 @@ func (w *Workflow) begin(ctx workflow.Context, raw json.RawMessage) (*run, error
 		return nil, fmt.Errorf("begin run of device %s: %w", d.state.Device, err)
 	}
 	d.settings = settings
-	d.model = d.inEdition(model)
+	d.model = d.inEdition(d.model)
 	if d.state.Snapshot == nil {
 		d.setCause(Cause{Kind: CauseStart})
 		snapshot, outcome := d.model.Start(workflow.Now(ctx))
@@ -140,6 +135,16 @@ func (w *Workflow) begin(ctx workflow.Context, raw json.RawMessage) (*run, error
 	d.takeSignals(ctx)
 	d.advance(ctx)
 	return d, nil
+}
+
+// loaded is the model of a hash. Without it, the workflow task fails, as with a state that
+// cannot be read: the device waits for a worker that has the model.
+func (d *run) loaded(hash string) *devicefsm.Model {
+	model, ok := d.models.ByHash(hash)
+	if !ok {
+		panic(fmt.Sprintf("device %s: %s%s", d.state.Device, noModel, hash))
+	}
+	return model
 }
 
 // noModel is what a worker says that has not the model of a device, before the hash.

@@ -42,6 +42,7 @@ func withKeys(o *api.Options) { o.Auth = threeCallers }
 func TestScopes(t *testing.T) {
 	for _, tt := range []struct{ method, path, body, may string }{
 		{"GET", "/v1/devices", "", "roa"},
+		{"GET", "/v1/device-count", "", "roa"},
 		{"GET", "/v1/devices/pump-1", "", "roa"},
 		{"GET", "/v1/devices/pump-1/why", "", "roa"},
 		{"GET", "/v1/devices/pump-1/commands/c1", "", "roa"},

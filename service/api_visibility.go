@@ -57,6 +57,9 @@ type condition struct {
 	compound bool // needs parentheses next to others
 }
 
+// noDevice is what a query that is not known finds.
+var noDevice = condition{text: "WorkflowId = ''"}
+
 // condition translates a query or its negation, which goes down to the terms: in SQL
 // the negation of a comparison does not hold where there is no value.
 func (d dialect) condition(q api.Query, negated bool) condition {
@@ -70,7 +73,7 @@ func (d dialect) condition(q api.Query, negated bool) condition {
 	case api.Term:
 		return d.term(q, negated)
 	}
-	return condition{text: "WorkflowId = ''"} // no device
+	return noDevice
 }
 
 // join connects parts by OR, or else by AND.
@@ -119,17 +122,17 @@ func (d dialect) term(t api.Term, negated bool) condition {
 	case api.FieldSite:
 		return d.word(deviceworkflow.AttributeSite.GetName(), t.Value, t.Op, negated)
 	case api.FieldLastSeen:
-		value := "'" + time.Unix(t.Number, 0).UTC().Format(time.RFC3339) + "'"
-		return compared(deviceworkflow.AttributeLastSeen.GetName(), t.Op, value, negated).orMissing(deviceworkflow.AttributeLastSeen.GetName(), negated)
+		name, value := deviceworkflow.AttributeLastSeen.GetName(), twinclient.Quote(time.Unix(t.Number, 0).UTC().Format(time.RFC3339))
+		return compared(name, t.Op, value, negated).orMissing(name, negated)
 	case api.FieldFaults:
-		return compared(deviceworkflow.AttributeFaults.GetName(), t.Op, strconv.FormatInt(t.Number, 10), negated).
-			orMissing(deviceworkflow.AttributeFaults.GetName(), t.Matches(api.Summary{}) != negated) // none are 0
+		name, value := deviceworkflow.AttributeFaults.GetName(), strconv.FormatInt(t.Number, 10)
+		return compared(name, t.Op, value, negated).orMissing(name, t.Matches(api.Summary{}) != negated) // none are 0
 	case api.FieldTag:
 		return d.list(deviceworkflow.AttributeTags.GetName(), t.Key+"="+t.Value, negated)
 	case api.FieldProperty:
 		return d.list(deviceworkflow.AttributeProperties.GetName(), t.Key+"="+t.Value, negated)
 	}
-	return condition{text: "WorkflowId = ''"}
+	return noDevice
 }
 
 func isNull(null bool) string {

@@ -210,7 +210,7 @@ func change[T any](ctx context.Context, b *Backend, id device.ID, by device.By, 
 
 func (a applied) deleted() bool { return a.request == `["delete"]` }
 
-// Desire implements api.Backend. It knows the top level of documents only.
+// Desire implements api.Backend.
 func (b *Backend) Desire(ctx context.Context, id device.ID, by device.By, c api.DesiredChange) (api.Desired, error) {
 	return change(ctx, b, id, by, []any{"desire", c.Shadow, string(c.Patch), c.Version, c.Within}, func(d *api.Device) (api.Desired, error) {
 		doc := d.Twin

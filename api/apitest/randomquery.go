@@ -38,9 +38,8 @@ func (w *queryWriter) space() string { return []string{" ", " ", "  ", "\t"}[w.r
 func (w *queryWriter) either(depth int) (string, func(api.Summary) bool) {
 	text, holds := w.both(depth)
 	for w.terms > 0 && w.one(2) {
-		left, right := holds, func(api.Summary) bool { return false }
-		var more string
-		more, right = w.both(depth)
+		left := holds
+		more, right := w.both(depth)
 		text += w.space() + "OR" + w.space() + more
 		holds = func(d api.Summary) bool { return left(d) || right(d) }
 	}

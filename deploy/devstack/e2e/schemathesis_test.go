@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"devicetwin/api"
+	"devicetwin/api/apitest"
 	"devicetwin/api/client"
 	"devicetwin/deploy/devstack/servers"
 	"devicetwin/deploy/devstack/servers/serverstest"
@@ -20,13 +20,8 @@ import (
 	"devicetwin/service"
 )
 
-// schemathesisTime bounds one of the two runs: examples and boundary values come first,
-// generated requests fill the rest.
-const schemathesisTime = 20 * time.Second
-
-// Schemathesis finds neither a server error nor anything that the document does not say
-// in the API of a whole system: bridge, worker and Temporal behind it, with devices that
-// have twins, commands and tags. What is explained is in api/testdata/schemathesis.toml.
+// Schemathesis finds nothing in the API of a whole system: bridge, worker and Temporal
+// behind it, with devices that have twins, commands and tags.
 func TestSchemathesis(t *testing.T) {
 	program, err := servers.Find("schemathesis", "st")
 	serverstest.Need(t, err)
@@ -55,21 +50,7 @@ func trySchema(t *testing.T, program string, s *system, token string) {
 		t.Fatal(err)
 	}
 	startFleet(t, s, operator, 40) // some of them are deleted
-	config, err := filepath.Abs(root + "/api/testdata/schemathesis.toml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	args := []string{"--no-color", "--config-file", config, "run", s.api + "/openapi.json", "--max-time", fmt.Sprint(int(schemathesisTime.Seconds()))}
-	if token != "" {
-		args = append(args, "-H", "Authorization: Bearer "+token)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*schemathesisTime)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Dir = t.TempDir() // it leaves its examples there
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("schemathesis: %v\n%s", err, out)
-	}
+	apitest.Schemathesis(t, program, s.api, token, 20*time.Second)
 	expectTried(t, s)
 }
 

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -82,6 +83,20 @@ func (s *Server) limit(ctx huma.Context, next func(huma.Context)) {
 	limited, cancel := context.WithTimeout(ctx.Context(), s.timeout)
 	defer cancel()
 	next(huma.WithContext(ctx, limited))
+}
+
+// once refuses a query parameter that comes twice, of which huma reads the first, or
+// nothing if that is empty.
+func once(ctx huma.Context, next func(huma.Context)) {
+	at := ctx.URL()
+	values := at.Query()
+	for _, p := range ctx.Operation().Parameters {
+		if n := len(values[p.Name]); p.In == "query" && n > 1 {
+			writeTo(ctx, http.StatusBadRequest, fmt.Sprintf("the query parameter %s is given %d times, expected once", p.Name, n))
+			return
+		}
+	}
+	next(ctx)
 }
 
 // writeGrace is for writing a response that was ready at the last moment.

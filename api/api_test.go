@@ -52,6 +52,7 @@ func TestEndpoints(t *testing.T) {
 		{"no patch", "PATCH", "/v1/devices/pump-1/desired", "", nil, 400, []string{"request body is required"}},
 		{"other content", "PATCH", "/v1/devices/pump-1/desired", `{}`, []string{"Content-Type: text/plain"}, 415, []string{"unknown content type"}},
 		{"tags", "PUT", "/v1/devices/pump-1/tags", `{"hall":"4","owner":"ops"}`, nil, 200, []string{`{"hall":"4","owner":"ops"}`}},
+		{"a parameter twice, the first empty", "GET", "/v1/devices?limit=&limit=x", "", nil, 400, []string{"the query parameter limit is given 2 times"}},
 		{"bad tags", "PUT", "/v1/devices/pump-1/tags", `{"a b":"x","c":""}`, nil, 422, []string{`tag \"a b\"`, `value of tag \"c\"`}},
 		{"tags that are numbers", "PUT", "/v1/devices/pump-1/tags", `{"a":1}`, nil, 422, []string{"expected string"}},
 		{"command", "POST", "/v1/devices/pump-1/commands", `{"name":"reboot","data":{"delay":12345678901234567890},"ttl":"1h"}`, nil, 201, []string{`"id":"c1"`, `"status":"waiting"`, `12345678901234567890`, `"expires":"2026-03-01T13:00:00Z"`}},

@@ -63,7 +63,7 @@ func New(o Options) (*Server, error) {
 		hub: newHub(o.Backend, o.Stream, o.Log), mux: http.NewServeMux(),
 	}
 	api := humago.New(s.mux, config(s.auth != nil))
-	api.UseMiddleware(s.observe, s.authorize, s.limit)
+	api.UseMiddleware(s.observe, s.authorize, s.limit, once)
 	s.register(api)
 	allowNull(api.OpenAPI())
 	var err error

@@ -97,31 +97,28 @@ func (r *run) disturbances(s *system, link *relay, slow *throttle) []disturbance
 
 // disturb lets each device send a message a second.
 func (r *run) disturb(ctx context.Context, s *system, devices []*account, d disturbance) error {
-	rate := float64(len(devices))
-	crossed := map[*account]int{}
-	for _, a := range devices {
-		crossed[a] = len(a.crossings)
-	}
+	crossed := watchCrossings(devices)
 	flow := s.watchFlow(ctx)
-	from, l, err := r.loadDisturbed(ctx, s, devices, d, rate)
+	defer flow.stop()
+	l := &load{devices: devices, say: reading, conns: connections, rate: float64(len(devices))}
+	from, err := s.playDisturbance(ctx, l, d)
 	if err != nil {
-		flow.stop()
 		return err
 	}
 	until := from.Add(d.lasts)
 	r.say("%s: waiting for the last message", d.name)
 	left, err := flow.settled(ctx, s)
-	flow.stop()
 	if err != nil {
 		return err
 	}
+	flow.stop()
 	row := Row{Case: d.name, What: d.what, Devices: len(devices), Unit: "messages/s"}
 	row.Messages = flow.received.rate(from, until)
 	row.Value = flow.received.rate(from, from.Add(min(opening, d.lasts)))
 	if d.name == caseOverload {
 		row.Value, row.Unit = flow.written.lowest(from, until, opening), "points/s"
 	}
-	if err := s.auditDisturbed(ctx, &row, devices, crossed, from); err != nil {
+	if err := s.auditDisturbed(ctx, &row, devices, crossed(), from); err != nil {
 		return err
 	}
 	if left > 0 {
@@ -139,64 +136,37 @@ func (r *run) disturb(ctx context.Context, s *system, devices []*account, d dist
 	return err
 }
 
-// loadDisturbed plays the load and the disturbance, and returns when that began.
-func (r *run) loadDisturbed(ctx context.Context, s *system, devices []*account, d disturbance, rate float64) (time.Time, *load, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	l := &load{addr: s.At(process.Broker), devices: devices, say: reading, conns: connections, rate: rate, lasts: d.before + d.lasts}
-	r.say("%s: %v undisturbed, then %v: %s", d.name, d.before, d.lasts, d.what)
-	var running sync.WaitGroup
-	play := func() {
-		running.Go(func() {
-			if err := l.run(ctx); err != nil {
-				cancel(err)
-			}
-		})
+// playDisturbance plays the load and the disturbance, and returns when that began.
+func (s *system) playDisturbance(ctx context.Context, l *load, d disturbance) (from time.Time, err error) {
+	l.lasts = d.before + d.lasts
+	s.run.say("%s: %v undisturbed, then %v: %s", d.name, d.before, d.lasts, d.what)
+	if d.before == 0 { // the load is to meet what comes after it
+		if err := d.happen(ctx); err != nil {
+			return from, err
+		}
+		from = time.Now()
+		return from, s.during(ctx, l, func(context.Context) error { return nil })
 	}
-	if d.before == 0 { // what is to be measured is over by then
-		err := d.happen(ctx)
-		from := time.Now()
-		play()
-		running.Wait()
-		return from, l, errors.Join(err, context.Cause(ctx), s.Crashed())
-	}
-	play()
-	err := process.Pause(ctx, d.before)
-	from := time.Now()
-	if err == nil {
-		err = d.happen(ctx)
-	}
-	if err != nil {
-		cancel(err)
-	}
-	running.Wait()
-	return from, l, errors.Join(err, context.Cause(ctx), s.Crashed())
+	err = s.during(ctx, l, func(ctx context.Context) error {
+		if err := process.Pause(ctx, d.before); err != nil {
+			return err
+		}
+		from = time.Now()
+		return d.happen(ctx)
+	})
+	return from, err
 }
 
 // auditDisturbed compares all devices with what they sent, and finds how fast what
 // mattered was.
-func (s *system) auditDisturbed(ctx context.Context, row *Row, devices []*account, crossed map[*account]int, from time.Time) error {
-	s.run.say("%s: asking %d devices", row.Case, len(devices))
-	faults, err := s.awaitExpected(ctx, devices, crossesAll)
+func (s *system) auditDisturbed(ctx context.Context, row *Row, devices, sample []*account, from time.Time) error {
+	d, err := s.compare(ctx, row, devices, crossesAll, sample, from, crossings)
 	if err != nil {
 		return err
 	}
-	var sample []*account
-	for _, a := range devices {
-		if len(a.crossings) > crossed[a] && len(sample) < sampled {
-			sample = append(sample, a)
-		}
-	}
-	d, numbered, err := s.read(ctx, sample, from, crossings)
-	if err != nil {
-		return err
-	}
-	row.Faults = append(faults, numbered...)
-	if len(d.latencies) == 0 {
+	if row.P99 == nil {
 		return fmt.Errorf("no message of %d devices changed the class", len(devices))
 	}
-	p50, p99 := d.latency(0.5), d.latency(0.99)
-	row.P50, row.P99 = &p50, &p99
 	row.Remark = "no message took longer than a second"
 	if until := d.slowUntil(time.Second); !until.IsZero() {
 		row.Remark = fmt.Sprintf("the last message that took longer than a second was due after %.0f s", until.Sub(from).Seconds())
@@ -234,19 +204,11 @@ type flow struct {
 
 // watchFlow reads the bridge's counters until stop.
 func (s *system) watchFlow(ctx context.Context) *flow {
-	const every = 250 * time.Millisecond
-	ctx, cancel := context.WithCancel(ctx)
 	f := &flow{received: new(series), written: new(series)}
-	var running sync.WaitGroup
-	running.Go(func() {
-		for process.Pause(ctx, every) == nil {
-			if now, err := s.Metrics(ctx, process.Bridge, process.MetricReceived, process.MetricWrittenPoints); err == nil {
-				f.received.add(time.Now(), now[process.MetricReceived])
-				f.written.add(time.Now(), now[process.MetricWrittenPoints])
-			}
-		}
-	})
-	f.stop = func() { cancel(); running.Wait() }
+	f.stop = s.watchBridge(ctx, 250*time.Millisecond, func(now map[string]float64) {
+		f.received.add(time.Now(), now[process.MetricReceived])
+		f.written.add(time.Now(), now[process.MetricWrittenPoints])
+	}, process.MetricReceived, process.MetricWrittenPoints)
 	return f
 }
 

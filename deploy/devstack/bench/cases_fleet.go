@@ -153,10 +153,7 @@ func (r *run) fleetWarmUp(s *system) time.Duration {
 }
 
 func (r *run) fleetAt(ctx context.Context, s *system, devices []*account, rate float64) (Row, error) {
-	crossed := map[*account]int{}
-	for _, a := range devices {
-		crossed[a] = len(a.crossings)
-	}
+	crossed := watchCrossings(devices)
 	l := &load{devices: devices, say: reading, conns: connections, rate: rate}
 	sp, err := s.play(ctx, caseFleet, l, r.fleetWarmUp(s), r.Lasts)
 	if err != nil {
@@ -165,13 +162,7 @@ func (r *run) fleetAt(ctx context.Context, s *system, devices []*account, rate f
 	row := Row{Case: caseFleet, What: "1 % of the messages change the class; points to InfluxDB", Devices: len(devices), Unit: "messages/s"}
 	sp.into(&row)
 	row.Value, row.Messages = row.Messages, 0
-	var sample []*account
-	for _, a := range devices {
-		if len(a.crossings) > crossed[a] && len(sample) < sampled {
-			sample = append(sample, a)
-		}
-	}
-	if _, err := s.audit(ctx, &row, devices, crossesAll, sample, sp.from, crossings); err != nil {
+	if _, err := s.audit(ctx, &row, devices, crossesAll, crossed(), sp.from, crossings); err != nil {
 		return row, err
 	}
 	if row.P99 == nil {
@@ -181,6 +172,22 @@ func (r *run) fleetAt(ctx context.Context, s *system, devices []*account, rate f
 	row.Faults = append(row.Faults, missing...)
 	row.Remark = fmt.Sprintf("%s messages/s offered, the generator late by %v at most", number(rate), time.Duration(l.late.Load()).Round(time.Millisecond))
 	return row, err
+}
+
+// watchCrossings returns what picks devices that have changed their class since then.
+func watchCrossings(devices []*account) (crossed func() []*account) {
+	before := map[*account]int{}
+	for _, a := range devices {
+		before[a] = len(a.crossings)
+	}
+	return func() (sample []*account) {
+		for _, a := range devices {
+			if len(a.crossings) > before[a] && len(sample) < sampled {
+				sample = append(sample, a)
+			}
+		}
+		return sample
+	}
 }
 
 // missingPoints compares the points in InfluxDB with the readings that were sent.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -121,11 +120,11 @@ func (w *answers) into(row *Row, devices []*account, sp span) {
 		for i, due := range a.due[:min(len(a.due), len(at))] {
 			d.at = append(d.at, at[i])
 			if began := time.Unix(0, due); !began.Before(sp.from) {
-				d.latencies = append(d.latencies, max(0, at[i].Sub(began)))
+				d.delays = append(d.delays, delay{began, max(0, at[i].Sub(began))})
 			}
 		}
 	}
-	slices.Sort(d.latencies)
+	d.sort()
 	row.Value = float64(d.between(sp.from, sp.to)) / sp.seconds
 	p50, p99 := d.latency(0.5), d.latency(0.99)
 	row.P50, row.P99 = &p50, &p99

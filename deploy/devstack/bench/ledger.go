@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -133,17 +134,20 @@ func (s *system) unexpected(ctx context.Context, devices []*account, expect expe
 
 // durable is when messages became durable in the state of their devices.
 type durable struct {
-	at        []time.Time // of each message that was applied
-	latencies []time.Duration
-	delays    []delay // the same, with when they were due
-	signals   int
-	last      time.Time
+	at      []time.Time // of each message that was applied
+	delays  []delay     // the shortest first
+	signals int
+	last    time.Time
 }
 
 // delay is how late a message was that was due at a time.
 type delay struct {
 	due  time.Time
 	late time.Duration
+}
+
+func (d *durable) sort() {
+	slices.SortFunc(d.delays, func(a, b delay) int { return cmp.Compare(a.late, b.late) })
 }
 
 // between is how many were in a span of time.
@@ -159,10 +163,10 @@ func (d *durable) between(from, to time.Time) (n int) {
 // latency is a quantile of the time from when a message was due until the new
 // state was durable, in milliseconds.
 func (d *durable) latency(q float64) float64 {
-	if len(d.latencies) == 0 {
+	if len(d.delays) == 0 {
 		return math.NaN()
 	}
-	return float64(d.latencies[min(len(d.latencies)-1, int(q*float64(len(d.latencies))))]) / float64(time.Millisecond)
+	return float64(d.delays[min(len(d.delays)-1, int(q*float64(len(d.delays))))].late) / float64(time.Millisecond)
 }
 
 // read asks devices for each message that they applied, and returns what is wrong.
@@ -195,13 +199,12 @@ func (s *system) read(ctx context.Context, devices []*account, from time.Time, c
 			if !ok {
 				faults = append(faults, fmt.Sprintf("device %s: message %d is lost", a.id, seq))
 			} else if !due.Before(from) {
-				late := max(0, at.Sub(due))
-				d.latencies, d.delays = append(d.latencies, late), append(d.delays, delay{due, late})
+				d.delays = append(d.delays, delay{due, max(0, at.Sub(due))})
 			}
 		}
 		return nil
 	})
-	slices.Sort(d.latencies)
+	d.sort()
 	return d, faults, err
 }
 

@@ -144,7 +144,7 @@ func TestDurable(t *testing.T) {
 	}
 	for i := range 100 {
 		d.at = append(d.at, time.UnixMilli(int64(i)))
-		d.latencies = append(d.latencies, time.Duration(i+1)*time.Millisecond)
+		d.delays = append(d.delays, delay{late: time.Duration(i+1) * time.Millisecond})
 	}
 	if n := d.between(time.UnixMilli(10), time.UnixMilli(20)); n != 10 {
 		t.Errorf("%d between", n)

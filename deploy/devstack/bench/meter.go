@@ -72,22 +72,34 @@ func (sp span) into(row *Row) {
 // play lets a load run for its warm-up and the time of a case, and measures the
 // latter.
 func (s *system) play(ctx context.Context, name string, l *load, warmUp, lasts time.Duration) (span, error) {
+	l.lasts = warmUp + lasts
+	s.run.say("%s: %v of warm-up, and %v", name, warmUp, lasts)
+	var sp span
+	err := s.during(ctx, l, func(ctx context.Context) (err error) {
+		sp, err = s.watch(ctx, name, warmUp, lasts)
+		return err
+	})
+	return sp, err
+}
+
+// during lets a load run to its end, and does something meanwhile. An error of either
+// ends both.
+func (s *system) during(ctx context.Context, l *load, do func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	l.addr, l.lasts = s.At(process.Broker), warmUp+lasts
-	s.run.say("%s: %v of warm-up, and %v", name, warmUp, lasts)
+	l.addr = s.At(process.Broker)
 	var running sync.WaitGroup
 	running.Go(func() {
 		if err := l.run(ctx); err != nil {
 			cancel(err)
 		}
 	})
-	sp, err := s.watch(ctx, name, warmUp, lasts)
+	err := do(ctx)
 	if err != nil {
 		cancel(err)
 	}
 	running.Wait()
-	return sp, errors.Join(err, context.Cause(ctx), s.Crashed())
+	return errors.Join(err, context.Cause(ctx), s.Crashed())
 }
 
 func (s *system) watch(ctx context.Context, name string, warmUp, lasts time.Duration) (span, error) {
@@ -133,22 +145,30 @@ func (s *system) profile(ctx context.Context, name string, lasts time.Duration) 
 // follow keeps reading a metric of the bridge, less what it was at first, until
 // the function stop is called.
 func (s *system) follow(ctx context.Context, name string) (value func() uint64, stop func(), err error) {
-	const every = 100 * time.Millisecond
 	first, err := s.Metrics(ctx, process.Bridge, name)
 	if err != nil {
 		return nil, nil, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
 	var current atomic.Uint64
+	stop = s.watchBridge(ctx, 100*time.Millisecond, func(now map[string]float64) {
+		current.Store(uint64(now[name] - first[name]))
+	}, name)
+	return current.Load, stop, nil
+}
+
+// watchBridge looks at metrics of the bridge again and again, while it has them, until
+// stop is called.
+func (s *system) watchBridge(ctx context.Context, every time.Duration, look func(map[string]float64), names ...string) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() {
 		for process.Pause(ctx, every) == nil {
-			if now, err := s.Metrics(ctx, process.Bridge); err == nil {
-				current.Store(uint64(now[name] - first[name]))
+			if now, err := s.Metrics(ctx, process.Bridge, names...); err == nil {
+				look(now)
 			}
 		}
 	})
-	return current.Load, func() { cancel(); running.Wait() }, nil
+	return func() { cancel(); running.Wait() }
 }
 
 // noDeadLetters reports messages that the bridge refused.

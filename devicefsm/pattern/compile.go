@@ -118,7 +118,7 @@ func (c *compiler) sequence(steps []Step, group, depth int) []element {
 func (c *compiler) positive(s *Step, group, at int) element {
 	first := len(c.m.steps) == 0
 	p := step{
-		name: s.Name, match: s.Match, refs: s.Refs, keep: s.Keep, greedy: s.Greedy,
+		condition: condition{s.Match, s.Refs}, name: s.Name, keep: s.Keep, greedy: s.Greedy,
 		inner: Relaxed, group: group, at: at, until: c.until(s),
 		gap: c.millis("gap of step "+s.Name, s.Gap),
 	}
@@ -151,7 +151,7 @@ func (c *compiler) until(s *Step) int {
 	if s.Times.Max != Unbounded {
 		c.fault("step %q: until needs a step or a group without an upper end of times", s.Name)
 	}
-	c.m.nots = append(c.m.nots, negation{match: s.Until, refs: s.UntilRefs})
+	c.m.nots = append(c.m.nots, condition{s.Until, s.UntilRefs})
 	return len(c.m.nots) - 1
 }
 
@@ -207,7 +207,7 @@ func (c *compiler) negative(s *Step, body []element, last bool) {
 		c.fault("step %q: a negated step cannot follow the optional step %q; write two patterns, with and without it",
 			s.Name, c.m.nameOfElement(before))
 	}
-	c.m.nots = append(c.m.nots, negation{match: s.Match, refs: s.Refs})
+	c.m.nots = append(c.m.nots, condition{s.Match, s.Refs})
 	notNext, notFollow := c.m.negationsOf(before)
 	if n := len(c.m.nots) - 1; s.Not == NotNext {
 		*notNext = append(*notNext, n)

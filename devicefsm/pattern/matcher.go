@@ -7,8 +7,8 @@ type Matcher struct {
 	name   string
 	steps  []step
 	groups []group
-	body   []element // the sequence of the pattern itself
-	nots   []negation
+	body   []element   // the sequence of the pattern itself
+	nots   []condition // of negated steps, and of Until
 	// arcs are the ways to take an event: as one of a step, or as the first one of a
 	// further round of a group.
 	arcs []arc
@@ -41,9 +41,8 @@ type Matcher struct {
 
 // step is a step that takes events.
 type step struct {
+	condition
 	name     string
-	match    func(Event, Bindings) bool
-	refs     bool
 	keep     func(Event) any
 	min, max int
 	optional bool
@@ -63,8 +62,8 @@ type step struct {
 	notNext   []int
 }
 
-// negation is a negated step.
-type negation struct {
+// condition is what is asked of an event; refs says that it reads what was kept.
+type condition struct {
 	match func(Event, Bindings) bool
 	refs  bool
 }

@@ -46,10 +46,8 @@ type run struct {
 	arrived int64
 	seq     int64 // the number of the event, if anything takes it
 
-	// What is known about conditions that read only the event, by step and by
-	// negation.
-	known, holds       uint64
-	knownNot, holdsNot uint64
+	// What is known about conditions that read only the event.
+	steps, nots answers
 
 	old     []partial
 	out     []partial // once changed
@@ -68,20 +66,34 @@ const editionGreedyEnd = 2
 // before reports whether the event goes by the rules before an edition.
 func (r *run) before(edition int) bool { return r.ev.Edition > 0 && r.ev.Edition < edition }
 
-// takes reports whether the condition of step j holds.
-func (r *run) takes(j int, matched []*kept) bool {
-	s := &r.m.steps[j]
-	if s.refs {
-		return s.match(r.ev, Bindings{r.m, matched})
+// answers are what conditions said of the event, by their place among the steps or nots:
+// whether they were asked, and whether they hold.
+type answers struct{ known, holds uint64 }
+
+// ask reports whether the i-th condition holds. One that reads only the event is evaluated
+// once.
+func (r *run) ask(c *condition, have *answers, i int, matched []*kept) bool {
+	if c.refs {
+		return c.match(r.ev, Bindings{r.m, matched})
 	}
-	bit := uint64(1) << j
-	if r.known&bit == 0 {
-		r.known |= bit
-		if s.match(r.ev, Bindings{m: r.m}) {
-			r.holds |= bit
+	bit := uint64(1) << i
+	if have.known&bit == 0 {
+		have.known |= bit
+		if c.match(r.ev, Bindings{m: r.m}) {
+			have.holds |= bit
 		}
 	}
-	return r.holds&bit != 0
+	return have.holds&bit != 0
+}
+
+// takes reports whether the condition of step j holds.
+func (r *run) takes(j int, matched []*kept) bool {
+	return r.ask(&r.m.steps[j].condition, &r.steps, j, matched)
+}
+
+// negated reports whether the n-th of nots holds.
+func (r *run) negated(n int, matched []*kept) bool {
+	return r.ask(&r.m.nots[n], &r.nots, n, matched)
 }
 
 // broken reports whether one of the negations holds.
@@ -92,22 +104,6 @@ func (r *run) broken(nots []int, matched []*kept) bool {
 		}
 	}
 	return false
-}
-
-// negated reports whether the n-th of nots holds.
-func (r *run) negated(n int, matched []*kept) bool {
-	neg := &r.m.nots[n]
-	if neg.refs {
-		return neg.match(r.ev, Bindings{r.m, matched})
-	}
-	bit := uint64(1) << n
-	if r.knownNot&bit == 0 {
-		r.knownNot |= bit
-		if neg.match(r.ev, Bindings{m: r.m}) {
-			r.holdsNot |= bit
-		}
-	}
-	return r.holdsNot&bit != 0
 }
 
 // outgrown reports whether a greedy step that the arc leaves, or leaves out, would take

@@ -86,31 +86,17 @@ func matchedTexts(matches []map[string][]string) []string {
 
 // run finds the matches of our own; ok is false if too many were open.
 func (v *flinkVector) run(t testing.TB) (matches []map[string][]string, ok bool) {
-	m := compile(t, v.spec())
-	var s State
-	for i, name := range v.Stream {
-		now := at(time.Duration(i) * time.Second)
-		var res Result
-		if name == "-" {
-			s, res = m.Advance(s, now)
-		} else {
-			s, res = m.Step(s, Event{Name: name, Time: now})
-		}
-		if res.Dropped > 0 {
-			return nil, false
-		}
-		for _, x := range res.Matches {
-			found := map[string][]string{}
-			for step, values := range x.Matched {
-				for _, v := range values {
-					found[step] = append(found[step], v.(string))
-				}
+	found, dropped := play(t, compile(t, v.spec()), v.Stream)
+	for _, x := range found {
+		events := map[string][]string{}
+		for step, values := range x.Matched {
+			for _, v := range values {
+				events[step] = append(events[step], v.(string))
 			}
-			matches = append(matches, found)
 		}
-		s = throughJSON(t, s)
+		matches = append(matches, events)
 	}
-	return matches, true
+	return matches, dropped == 0
 }
 
 const flinkVectors = "testdata/flink/vectors.jsonl.gz"

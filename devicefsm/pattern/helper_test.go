@@ -58,13 +58,12 @@ func compile(t testing.TB, spec Spec) *Matcher {
 	return m
 }
 
-// feed gives a stream of event names to a matcher, one each second, and returns
-// the matches as the names of their events. A name of "-" lets a second pass.
-func feed(t testing.TB, m *Matcher, stream string) []string {
+// play gives event names to a matcher, one each second. A name of "-" lets a second
+// pass. The state goes through JSON after each.
+func play(t testing.TB, m *Matcher, stream []string) (matches []Match, dropped int) {
 	t.Helper()
-	var got []string
 	var s State
-	for i, name := range strings.Fields(stream) {
+	for i, name := range stream {
 		now := at(time.Duration(i) * time.Second)
 		var res Result
 		if name == "-" {
@@ -72,13 +71,20 @@ func feed(t testing.TB, m *Matcher, stream string) []string {
 		} else {
 			s, res = m.Step(s, Event{Name: name, Time: now})
 		}
-		if res.Dropped > 0 {
-			t.Fatalf("%d partial matches dropped at %s", res.Dropped, name)
-		}
-		got = append(got, names(m, res.Matches)...)
+		matches, dropped = append(matches, res.Matches...), dropped+res.Dropped
 		s = throughJSON(t, s)
 	}
-	return got
+	return matches, dropped
+}
+
+// feed plays a stream, and returns the matches as the names of their events.
+func feed(t testing.TB, m *Matcher, stream string) []string {
+	t.Helper()
+	matches, dropped := play(t, m, strings.Fields(stream))
+	if dropped > 0 {
+		t.Fatalf("%d partial matches dropped", dropped)
+	}
+	return names(m, matches)
 }
 
 func names(m *Matcher, matches []Match) []string {

@@ -68,7 +68,7 @@ func (s *sequenceItem) events() []source.Node {
 	case until.IsString():
 		all = append(all, until)
 	case until.IsMap():
-		all = append(all, until.Fields("event", "where", "description")["event"])
+		all = append(all, until.Fields(untilKeys...)["event"])
 	}
 	return all
 }
@@ -167,8 +167,12 @@ func (c *checker) patterns() {
 		for i, items := range c.sequences[p] {
 			c.stepEvents(items)
 			c.forbidden(p, items, strict)
-			c.keptConditions(p, items)
-			c.matchedIn(p, items)
+			for _, item := range items {
+				item.eachCondition(func(n source.Node, where *expr) {
+					c.keptIn(n, where, p.keptOf)
+					c.unknownSteps(n, where, []*patternRule{p})
+				})
+			}
 			steps := sequenceOf(items)
 			c.greedyBefore(p, steps)
 			if i == len(c.sequences[p])-1 { // the pattern's own

@@ -42,24 +42,7 @@ func events(n int) string {
 	return fmt.Sprintf("%d events", n)
 }
 
-// keptConditions finds conditions on the number of matched events that the bounds of
-// their pattern decide.
-func (c *checker) keptConditions(p *patternRule, items []sequenceItem) {
-	for _, item := range items {
-		if !item.node.IsMap() {
-			continue
-		}
-		fields := item.node.Fields(stepKeys...)
-		if item.step != nil && item.step.where != nil {
-			c.keptIn(fields["where"], item.step.where, p.keptOf)
-		}
-		if item.until != nil && item.until.where != nil {
-			c.keptIn(fields["until"].Fields("event", "where", "description")["where"], item.until.where, p.keptOf)
-		}
-	}
-}
-
-// keptInChart does so for the expressions of the chart. A step of their name may be one
+// keptInChart looks at the expressions of the chart. A step of their name may be one
 // of several patterns: it takes the largest bound.
 func (c *checker) keptInChart() {
 	for _, ref := range c.refs {
@@ -87,7 +70,8 @@ func (p *patternRule) keptOf(step string) *keptOf {
 	return &keptOf{step: step, taken: p.steps[i].takes, maxKept: p.maxKept}
 }
 
-// keptIn looks at the comparisons of an expression.
+// keptIn finds comparisons of the number of matched events that the bounds of their
+// pattern decide.
 func (c *checker) keptIn(n source.Node, e *expr, bound func(step string) *keptOf) {
 	of := func(x ast.Expr) *keptOf {
 		if step, ok := stepOf(x); ok {

@@ -53,24 +53,6 @@ func (e *expr) stepKeys() []stepKey {
 	return keys
 }
 
-// matchedIn finds names in `matched` that no step has: without has() they are a fault at
-// run time, with it a condition that is never true. It looks at the conditions of a
-// sequence.
-func (c *checker) matchedIn(p *patternRule, items []sequenceItem) {
-	for _, item := range items {
-		if !item.node.IsMap() {
-			continue
-		}
-		fields := item.node.Fields(stepKeys...)
-		if item.step != nil && item.step.where != nil {
-			c.unknownSteps(fields["where"], item.step.where, []*patternRule{p})
-		}
-		if item.until != nil && item.until.where != nil {
-			c.unknownSteps(fields["until"].Fields("event", "where", "description")["where"], item.until.where, []*patternRule{p})
-		}
-	}
-}
-
 // matchedInChart looks at the expressions of the chart. Those of a transition that waits
 // for a pattern read what its steps took. What the event is elsewhere depends on what
 // happened: there, only a name that is nearly a step's is a mistake.
@@ -121,8 +103,9 @@ func eachScalar(n source.Node, f func(source.Node)) {
 	}
 }
 
-// unknownSteps looks at an expression that reads the match of one of these patterns;
-// without any, of some pattern, or something else.
+// unknownSteps finds names in `matched` that no step has: without has() they are a fault at
+// run time, with it a condition that is never true. The expression reads the match of one
+// of these patterns; without any, of some pattern, or something else.
 func (c *checker) unknownSteps(n source.Node, e *expr, of []*patternRule) {
 	for _, key := range e.stepKeys() {
 		takes := func(p *patternRule) bool { return p.keptOf(key.name) != nil }

@@ -18,6 +18,21 @@ type sequenceItem struct {
 	until *patternStep
 }
 
+// eachCondition calls f for the conditions of an item and their places: its own, and that
+// of what ends it.
+func (s *sequenceItem) eachCondition(f func(at source.Node, where *expr)) {
+	if !s.node.IsMap() {
+		return
+	}
+	fields := s.node.Fields(stepKeys...)
+	if s.step != nil && s.step.where != nil {
+		f(fields["where"], s.step.where)
+	}
+	if s.until != nil && s.until.where != nil {
+		f(fields["until"].Fields(untilKeys...)["where"], s.until.where)
+	}
+}
+
 // sequence reads the steps of a pattern.
 func (l *loader) sequence(p *patternRule, spec *pattern.Spec, n source.Node) {
 	if n.IsList() && len(n.List()) == 0 {
@@ -121,6 +136,9 @@ func (r *sequenceReader) group(n source.Node, times int) pattern.Step {
 	return out
 }
 
+// untilKeys are the keys of an until that is a mapping.
+var untilKeys = []string{"event", "where", "description"}
+
 // until reads what ends a step or a group: an event, or a mapping of event and where.
 func (r *sequenceReader) until(s *pattern.Step, n source.Node) *patternStep {
 	u := &patternStep{pattern: r.p.name}
@@ -129,7 +147,7 @@ func (r *sequenceReader) until(s *pattern.Step, n source.Node) *patternStep {
 	case n.IsString():
 		u.event = r.stepEvent(n)
 	case n.IsMap():
-		fields := n.Fields("event", "where", "description")
+		fields := n.Fields(untilKeys...)
 		n.Require(fields, "event")
 		if e := fields["event"]; e.Exists() {
 			u.event = r.stepEvent(e)

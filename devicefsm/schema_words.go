@@ -123,7 +123,7 @@ var stepWords = words{
 	"notFollowedBy": described(anyText, "The event that must not come until the next step, or until within is over."),
 	"group": described(schema{"type": "array", "items": refTo("step"), "minItems": 1, "maxItems": pattern.MaxSteps},
 		"A sequence that is taken as a whole, as often as times says. Its steps have the conditions."),
-	"until": described(anyOf(anyText, required(withKeys([]string{"event", "where", "description"}, words{
+	"until": described(anyOf(anyText, required(withKeys(untilKeys, words{
 		"event": anyText, "where": refTo("expression"), "description": descriptions,
 	}), "event")), "The event that ends a step or a group without an upper end of times."),
 	"where": described(refTo("expression"), "The condition on event and matched."),

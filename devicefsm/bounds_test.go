@@ -232,7 +232,7 @@ func TestExamplesAreBounded(t *testing.T) {
 		fields = append(fields, fmt.Sprintf("event.f%d > %d", i, i))
 	}
 	m := load(t, "events: {r: {channel: telemetry}}\ninitial: a\nstates: {a: {on: {r: {guard: \""+strings.Join(fields, " || ")+"\", target: a}}}}\n")
-	if n := len(m.examples(m.relevance.classes.byName["r"])); n != maxExamples {
+	if n := len(m.examples(m.classes.byName["r"])); n != maxExamples {
 		t.Errorf("%d examples, expected %d", n, maxExamples)
 	}
 }
@@ -256,7 +256,7 @@ func TestConditionsOfAnEventAreBounded(t *testing.T) {
 	if _, _, settled := m.Class(reading); settled {
 		t.Error("beyond the bound: settled")
 	}
-	if got := m.relevance.classes.byName["r"].never; !strings.Contains(got, "more than 64 conditions") {
+	if got := m.classes.byName["r"].never; !strings.Contains(got, "more than 64 conditions") {
 		t.Errorf("why: %q", got)
 	}
 }

@@ -110,7 +110,7 @@ func (l *loader) model(root source.Node, file string) {
 	l.resolveStateIn()
 	if l.f.Err() == nil {
 		l.m.readsTwin = slices.ContainsFunc(l.refs, func(r exprRef) bool { return r.expr.reads["twin"] })
-		l.m.analyse()
+		l.m.classes = newClassTable(l.m, freeSources)
 	}
 }
 

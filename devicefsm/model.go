@@ -29,7 +29,7 @@ type Model struct {
 	states      []*state // in document order
 	byPath      map[string]*state
 	transitions []*transition
-	relevance   relevance
+	classes     *classTable // what events can do
 	readsTwin   bool
 }
 

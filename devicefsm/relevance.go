@@ -6,19 +6,11 @@ import (
 	"devicetwin/device"
 )
 
-// relevance says of one message whether it could do anything in any state. It is
-// derived once from the model, in effects: one for each
-// transition, pattern step or eventless transition that an event could make
-// happen. What depends on the context, the twin, the configuration or matched
-// events counts as possible.
-type relevance struct {
-	byName  map[string]*effects // for every name that the model knows
-	model   *Model              // for all other names
-	classes *classTable         // the second level
-}
-
 // effects is what an event can do: always something, or something if all the
-// conditions of one of these hold.
+// conditions of one of these hold: one for each transition, pattern step or eventless
+// transition that the event could make happen. What depends on the context, the twin,
+// the configuration or matched events counts as possible. They are derived once, for
+// every name that the model knows: see classTable.
 type effects struct {
 	certain bool
 	if_     [][]condition
@@ -28,23 +20,6 @@ type effects struct {
 type condition struct {
 	expr *expr // the whole guard, or nil:
 	fast node  // a part of a conjunction
-}
-
-func (m *Model) analyse() {
-	m.relevance = relevance{byName: map[string]*effects{}, model: m}
-	names := map[string]bool{}
-	for name := range m.events {
-		names[name] = true
-	}
-	for _, s := range m.states {
-		for _, t := range s.on {
-			names[t.event.name] = true
-		}
-	}
-	for name := range names {
-		m.relevance.byName[name] = m.effectsOf(name)
-	}
-	m.relevance.classes = newClassTable(m, freeSources)
 }
 
 // effectsOf collects what an event of this name could do in any state.
@@ -151,8 +126,10 @@ func (m *Model) relevant(msg *device.Message, s *scope) (relevant, failed bool) 
 	if !sure || c.name == "" {
 		return !sure, c.failed
 	}
-	e, known := m.relevance.byName[c.name]
-	if !known {
+	var e *effects
+	if ec := m.classes.byName[c.name]; ec != nil {
+		e = ec.effects
+	} else {
 		e = m.effectsOf(c.name)
 	}
 	if e.certain {

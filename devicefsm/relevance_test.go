@@ -79,7 +79,7 @@ func TestWrongRelevanceIsCaught(t *testing.T) {
 			relevant := func(m *Model, msg device.Message) bool {
 				if analyses[m] == nil {
 					analyses[m] = wrong(copyForAnalysis(m))
-					analyses[m].analyse()
+					analyses[m].classes = newClassTable(analyses[m], freeSources)
 				}
 				return analyses[m].Relevant(msg)
 			}

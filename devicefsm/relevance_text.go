@@ -42,7 +42,7 @@ type ClassRelevance struct {
 // the model has a rule for or waits for, in order of name.
 func (m *Model) Relevance() []EventRelevance {
 	var all []EventRelevance
-	table := m.relevance.classes
+	table := m.classes
 	for _, name := range m.knownNames() {
 		ec := table.byName[name]
 		if !m.fromMessages(name) || !ec.effects.certain && len(ec.effects.if_) == 0 && !m.hasRule(name) {

@@ -16,13 +16,13 @@ func (m *Model) Class(msg device.Message) (event string, class uint64, settled b
 	s := newScope()
 	defer s.free()
 	c, sure := m.eventOf(&msg, s)
-	ec := m.relevance.classes.byName[c.name]
+	ec := m.classes.byName[c.name]
 	if ec == nil {
 		return c.name, 0, false
 	}
 	*s = scope{event: msg.Data}
 	class, ok := ec.classInAll(s)
-	return c.name, class, sure && ok && m.relevance.classes.verdict(ec, class).settled
+	return c.name, class, sure && ok && m.classes.verdict(ec, class).settled
 }
 
 // Filter remembers of one device what is needed to leave out the repetition of
@@ -97,7 +97,7 @@ func (m *Model) pass(f *Filter, msg *device.Message, s *scope) bool {
 	if c.name == "" && sure && !always {
 		return false
 	}
-	ec := m.relevance.classes.byName[c.name]
+	ec := m.classes.byName[c.name]
 	if ec == nil {
 		return m.passUnknown(f, msg, s)
 	}
@@ -107,7 +107,7 @@ func (m *Model) pass(f *Filter, msg *device.Message, s *scope) bool {
 		return false
 	}
 	class, ok := ec.classInAll(s)
-	if always || !sure || !certain || !ok || !m.relevance.classes.verdict(ec, class).settled {
+	if always || !sure || !certain || !ok || !m.classes.verdict(ec, class).settled {
 		f.Reset()
 		return true
 	}

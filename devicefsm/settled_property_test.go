@@ -271,9 +271,9 @@ func TestFilterLosesNothing(t *testing.T) {
 func wrongTable(make func(*Model) *classTable) filterOf {
 	return func(m *Model) func(device.Message) bool {
 		c := *m
-		c.relevance.classes = make(&c)
-		for name, ec := range c.relevance.classes.byName {
-			ec.effects = m.relevance.byName[name] // the first level stays right
+		c.classes = make(&c)
+		for name, ec := range c.classes.byName {
+			ec.effects = m.classes.byName[name].effects // the first level stays right
 		}
 		return honestFilter(&c)
 	}

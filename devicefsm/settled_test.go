@@ -16,12 +16,12 @@ func verdictOf(t *testing.T, m *Model, data obj) string {
 	if !ok {
 		t.Fatalf("%v is not an event", data)
 	}
-	ec := m.relevance.classes.byName[name]
+	ec := m.classes.byName[name]
 	class, ok := ec.classOf(&scope{event: data})
 	if !ok {
 		t.Fatalf("%v has no class", data)
 	}
-	v := m.relevance.classes.verdict(ec, class)
+	v := m.classes.verdict(ec, class)
 	if _, _, settled := m.Class(device.Message{Channel: device.ChannelTelemetry, Data: data}); settled != v.settled {
 		t.Errorf("%v: Class says settled %v, the verdict is %+v", data, settled, v)
 	}

@@ -28,17 +28,18 @@ func (t *trigger) candidates(leaf *state, edition int) []*transition {
 	}
 	var list []*transition
 	for s := leaf; s != nil; s = s.parent {
-		own := len(list)
+		var own []*transition
 		if t.name != triggerAfter {
-			list = s.appendMatching(list, t.name)
+			own = s.appendMatching(nil, t.name)
 		}
-		if s == t.of {
-			at := len(list)
-			if wild := slices.IndexFunc(list[own:], isWild); wild >= 0 && !first {
-				at = own + wild
-			}
-			list = slices.Insert(list, at, t.only...)
+		switch {
+		case s != t.of:
+		case first:
+			own = append(own, t.only...)
+		default:
+			own = withEnd(own, t.only)
 		}
+		list = append(list, own...)
 	}
 	return list
 }
@@ -89,7 +90,8 @@ func (s *state) matchingFirst(name string) []*transition {
 	return list
 }
 
-// withEnd puts the transitions of onDone where they are tried: before the first wildcard.
+// withEnd puts the transitions of an end, or of a delay, where they are tried: before the
+// first wildcard.
 func withEnd(on, ends []*transition) []*transition {
 	at := slices.IndexFunc(on, isWild)
 	if at < 0 {

@@ -60,35 +60,14 @@ func (m *Model) asksFor(msg device.Message) bool {
 // Knows reports whether an event can matter to the model: one of its rules,
 // transitions or patterns is for it.
 func (m *Model) Knows(event string) bool {
-	if m.events[event] {
-		return true
-	}
-	for _, p := range m.patterns {
-		if p.sees(event) {
-			return true
-		}
-	}
-	for _, s := range m.states {
-		for _, t := range s.on {
-			if t.event.matches(event) {
-				return true
-			}
-		}
-	}
-	return false
+	return m.Takes(event) || slices.ContainsFunc(m.patterns, func(p *patternRule) bool { return p.matcher.Breakable() })
 }
 
 // Names reports whether a rule, a transition or a pattern is for exactly this event,
 // and not for every one or every one of a kind.
 func (m *Model) Names(event string) bool {
-	exact := func(d descriptor) bool { return !d.wild && d.name == event }
 	return slices.ContainsFunc(m.rules, func(r rule) bool { return r.event == event }) ||
-		slices.ContainsFunc(m.states, func(s *state) bool {
-			return slices.ContainsFunc(s.on, func(t *transition) bool { return exact(t.event) })
-		}) ||
-		slices.ContainsFunc(m.patterns, func(p *patternRule) bool {
-			return slices.ContainsFunc(p.steps, func(s *patternStep) bool { return exact(s.event) })
-		})
+		slices.ContainsFunc(m.descriptors(), func(d descriptor) bool { return !d.wild && d.name == event })
 }
 
 // WhenFaults are the `when` that failed on a message, up to the one that holds: the

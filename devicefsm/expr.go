@@ -96,8 +96,6 @@ func (s *scope) ResolveName(name string) (any, bool) {
 		return s.matched, true
 	case "@active":
 		return s.active, true
-	case "@edition":
-		return s.edition, true
 	case "@scope":
 		return s, true
 	}

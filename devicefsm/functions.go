@@ -2,6 +2,7 @@ package devicefsm
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -165,14 +166,9 @@ var functionNames = sync.OnceValue(func() []string {
 	if err != nil {
 		return nil
 	}
-	var names []string
-	for name := range envs[placeChart].Functions() { //workflowcheck:ignore // sorted below
-		if !strings.ContainsAny(name, "@_") && name != operators.OldIn && name != overloads.DeprecatedIn {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(envs[placeChart].Functions())), func(name string) bool {
+		return strings.ContainsAny(name, "@_") || name == operators.OldIn || name == overloads.DeprecatedIn
+	})
 })
 
 // listOptions are the functions on lists of numbers, and join, which also takes them.

@@ -120,8 +120,7 @@ func (r *run) notCounted(p *patternRule, steps []string) {
 	if r.m.edition < EditionNow {
 		return
 	}
-	for i := range p.steps {
-		s := p.steps[i]
+	for _, s := range p.steps {
 		if slices.Contains(steps, s.name) && (s.reads.whole || s.reads.last >= p.maxKept) {
 			r.hear().unkept = append(r.hear().unkept, fmt.Sprintf("step %q of pattern %q: the event before this one (at most %d events: see max_kept)", clip(s.name), p.name, p.maxKept))
 		}
@@ -146,8 +145,8 @@ func (r *run) reportUnkept() {
 // that it raises.
 func (l *loader) keepRead(p *patternRule) {
 	all := matchReads{of: map[string]*stepReads{}}
-	for i := range p.steps {
-		if where := p.steps[i].where; where != nil && where.reads["matched"] {
+	for _, s := range p.steps {
+		if where := s.where; where != nil && where.reads["matched"] {
 			all.addExpr(where)
 		}
 	}
@@ -162,8 +161,7 @@ func (l *loader) keepRead(p *patternRule) {
 		}
 		all.addExpr(ref.expr)
 	}
-	for i := range p.steps {
-		s := p.steps[i]
+	for _, s := range p.steps {
 		s.reads = all.kept(s.name)
 		s.named = slices.Sorted(maps.Keys(s.reads.event.of))
 	}

@@ -1,6 +1,7 @@
 package devicefsm
 
 import (
+	"maps"
 	"slices"
 
 	"cel.dev/cel-go/common/ast"
@@ -327,9 +328,7 @@ func (r *matchReader) macro(c ast.ComprehensionExpr) value {
 	defer func() { r.vars = outer }()
 	with := func(accu value, loop bool) {
 		r.vars = map[string]value{}
-		for k, v := range outer { //workflowcheck:ignore // one map into another
-			r.vars[k] = v
-		}
+		maps.Copy(r.vars, outer)
 		r.vars[c.AccuVar()] = accu
 		switch {
 		case !loop:

@@ -138,9 +138,7 @@ func withValues(list []any, values map[any]bool) []any {
 	for _, v := range list {
 		all[v] = true
 	}
-	list = slices.Collect(maps.Keys(all)) //workflowcheck:ignore // sorted here
-	slices.SortFunc(list, compareValues)
-	return list
+	return slices.SortedFunc(maps.Keys(all), compareValues)
 }
 
 // compareValues orders false, true, numbers, strings.

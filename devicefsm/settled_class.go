@@ -2,6 +2,7 @@ package devicefsm
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	syncatomic "sync/atomic" // atomic is a kind of state here
@@ -72,10 +73,7 @@ func newClassTable(m *Model, sources []freeSource) *classTable {
 
 // knownNames are the events that the model mentions.
 func (m *Model) knownNames() []string {
-	names := map[string]bool{}
-	for name := range m.events { //workflowcheck:ignore // one map into another
-		names[name] = true
-	}
+	names := maps.Clone(m.events)
 	for _, s := range m.states {
 		for _, t := range s.on {
 			if t.event.name != "" {
@@ -205,10 +203,7 @@ func (t *classTable) verdict(ec *eventClasses, class uint64) verdict {
 		return verdict{why: fmt.Sprintf("the event has more than %d classes", maxVerdicts)}
 	}
 	v := t.decide(&known{ec, class})
-	next := make(map[uint64]verdict, len(all)+1)
-	for c, v := range all { //workflowcheck:ignore // one map into another
-		next[c] = v
-	}
+	next := maps.Clone(all)
 	next[class] = v
 	ec.verdicts.Store(&next)
 	return v
@@ -217,8 +212,7 @@ func (t *classTable) verdict(ec *eventClasses, class uint64) verdict {
 // decide finds out whether a class is settled.
 func (t *classTable) decide(k *known) verdict {
 	for _, p := range t.m.patterns {
-		for i := range p.steps {
-			s := p.steps[i]
+		for _, s := range p.steps {
 			if s.event.matches(k.of.name) && truthOfGuard(s.where, &configuration{}, k) != no {
 				return verdict{why: "pattern " + p.name + " counts each of them"}
 			}

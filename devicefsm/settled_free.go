@@ -102,9 +102,7 @@ func addRaises(names map[string]bool, actions []action) {
 // that does.
 func (m *Model) eventNames() []string {
 	names := map[string]bool{fresh: true}
-	for name := range m.events { //workflowcheck:ignore // sorted below
-		names[name] = true
-	}
+	maps.Copy(names, m.events)
 	for _, s := range m.states {
 		for _, t := range s.on {
 			if t.event.name != "" {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"devicetwin/deploy/devstack/process"
+	"devicetwin/internal/testfile"
 	"devicetwin/simulator"
 )
 
@@ -178,7 +179,6 @@ func TestFlatten(t *testing.T) {
 
 // Equal messages of one time and without a number are one point, and no others are.
 func TestEqualMessagesOfOneTimeAreOnePoint(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "ledger.jsonl")
 	var ledger strings.Builder
 	for _, line := range []string{
 		`"device":"p1","seq":0,"ts":1764000000123,"digest":"00ff"`,
@@ -191,10 +191,7 @@ func TestEqualMessagesOfOneTimeAreOnePoint(t *testing.T) {
 	} {
 		ledger.WriteString(`{"channel":"telemetry",` + line + "}\n")
 	}
-	if err := os.WriteFile(file, []byte(ledger.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if due, err := readLedger(file); err != nil || len(due) != 6 {
+	if due, err := readLedger(testfile.Write(t, "ledger.jsonl", ledger.String())); err != nil || len(due) != 6 {
 		t.Errorf("%d points are due, want 6: %v", len(due), err)
 	}
 }

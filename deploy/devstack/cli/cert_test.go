@@ -4,21 +4,18 @@ import (
 	"bytes"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"devicetwin/internal/cli"
+	"devicetwin/internal/testfile"
 )
 
 // The command that cert prints goes to the port and the topics of the flags, the
 // environment or the configuration file.
 func TestCertPrintsTheConfiguredPort(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "settings.yaml")
-	if err := os.WriteFile(file, []byte("mqtt-tls-port: 9443\nmqtt-topic-prefix: plant\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	file := testfile.Write(t, "settings.yaml", "mqtt-tls-port: 9443\nmqtt-topic-prefix: plant\n")
 	for want, c := range map[string]struct{ args, env []string }{
 		"-p 8883 ": {},
 		"-p 9001 ": {args: []string{"--mqtt-tls-port=9001"}},

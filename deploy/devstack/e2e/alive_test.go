@@ -2,13 +2,12 @@ package e2e
 
 import (
 	"context"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/device"
+	"devicetwin/internal/testfile"
 	"devicetwin/service"
 	twinclient "devicetwin/workflows/client"
 )
@@ -27,10 +26,7 @@ states:
 // two seconds, which is not JSON: it is never silent. One that stops is. Status words
 // count in upper and in lower case, and an unknown one is reported.
 func TestWhatCannotBeReadIsASignOfLife(t *testing.T) {
-	model := filepath.Join(t.TempDir(), "talkative.yaml")
-	if err := os.WriteFile(model, []byte(talkative), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	model := testfile.Write(t, "talkative.yaml", talkative)
 	servers := serve(t, "--only", "mqtt,temporal", "--data-dir", t.TempDir(), "--mqtt-port", freePort(t), "--temporal-port", freePort(t))
 	common := []string{
 		"--model", model, "--mqtt-url", servers.settings["DEVICETWIN_MQTT_URL"], "--temporal-address", servers.settings["DEVICETWIN_TEMPORAL_ADDRESS"],

@@ -19,11 +19,8 @@ import (
 // An operator's day, with real servers and a device that answers.
 func TestOperator(t *testing.T) {
 	s := startSystem(t, 10_000)
-	operator, err := client.New(s.api, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = operator.Device(t.Context(), "pump-1")
+	operator := operatorOf(t, s, "")
+	_, err := operator.Device(t.Context(), "pump-1")
 	expectStatus(t, err, http.StatusNotFound)
 
 	pump := connect(t, s.MQTT.URL(), "pump-1")

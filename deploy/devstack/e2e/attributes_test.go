@@ -106,9 +106,5 @@ func systemAt(t *testing.T, address string) (*system, *client.Client) {
 			c.Worker.TwinProperties = append(c.Worker.TwinProperties, fmt.Sprintf("reported.p%d", i))
 		}
 	})
-	operator, err := client.New(s.api, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s, operator
+	return s, operatorOf(t, s, "")
 }

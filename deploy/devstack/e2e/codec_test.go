@@ -3,8 +3,6 @@ package e2e
 import (
 	"bytes"
 	"context"
-	"os"
-	"path/filepath"
 	"testing"
 
 	commonpb "go.temporal.io/api/common/v1"
@@ -15,20 +13,14 @@ import (
 
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/internal/codec"
+	"devicetwin/internal/testfile"
 	"devicetwin/service"
 	twinclient "devicetwin/workflows/client"
 )
 
 // With keys, nothing that a device said can be read in Temporal without them.
 func TestTemporalKeepsOnlyCiphertext(t *testing.T) {
-	line, err := codec.NewKey("k1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyFile := filepath.Join(t.TempDir(), "keys")
-	if err := os.WriteFile(keyFile, []byte(line+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	keyFile := aKeyFile(t)
 	keys, err := codec.ReadKeys(keyFile)
 	if err != nil {
 		t.Fatal(err)
@@ -99,4 +91,14 @@ func decrypts(t *testing.T, keys *codec.Codec, payloads *commonpb.Payloads, text
 		}
 	}
 	return false
+}
+
+// aKeyFile is a file with a new key for payloads.
+func aKeyFile(t *testing.T) string {
+	t.Helper()
+	line, err := codec.NewKey("k1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return testfile.Write(t, "keys", line+"\n")
 }

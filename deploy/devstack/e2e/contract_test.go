@@ -3,8 +3,6 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -12,6 +10,7 @@ import (
 	"devicetwin/api/apitest"
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/device"
+	"devicetwin/internal/testfile"
 	"devicetwin/service"
 )
 
@@ -25,10 +24,7 @@ states:
 
 // The device workflows keep the contract that the API's tests run on its fake.
 func TestTheWorkflowsKeepTheContract(t *testing.T) {
-	model := filepath.Join(t.TempDir(), "contract.yaml")
-	if err := os.WriteFile(model, []byte(contractModel), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	model := testfile.Write(t, "contract.yaml", contractModel)
 	s := startSystemWriting(t, stack.Options{}, nil, 10_000, func(c *service.Config) { c.Model.Model = model })
 	n := 0
 	apitest.Contract(t, func(t *testing.T) (api.Backend, device.ID) {

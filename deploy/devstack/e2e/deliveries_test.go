@@ -3,8 +3,6 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -12,6 +10,7 @@ import (
 	"devicetwin/api/client"
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/device"
+	"devicetwin/internal/testfile"
 	"devicetwin/service"
 )
 
@@ -30,17 +29,11 @@ states:
 // A device that restarts on a command, and never answers it, gets it as often as it
 // may be sent, and not at each birth without end.
 func TestADeviceThatRestartsOnACommand(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "crashing.yaml")
-	if err := os.WriteFile(file, []byte(crashingModel), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	file := testfile.Write(t, "crashing.yaml", crashingModel)
 	s := startSystemWriting(t, stack.Options{}, nil, 10_000, func(c *service.Config) {
 		c.Model.Model, c.Worker.MaxDeliveries = file, 3
 	})
-	operator, err := client.New(s.api, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	operator := operatorOf(t, s, "")
 	crashing := connect(t, s.MQTT.URL(), "crashing-1")
 	crashing.subscribe("devices/crashing-1/commands/+")
 	born := 0
@@ -82,6 +75,7 @@ func TestADeviceThatRestartsOnACommand(t *testing.T) {
 	restart("clean")
 	var d api.Device
 	eventually(t, "the model gives up", func(ctx context.Context) bool {
+		var err error
 		d, err = operator.Device(ctx, "crashing-1")
 		return err == nil && d.State == "crash_loop"
 	})

@@ -60,10 +60,7 @@ func faultsToMake(late string) []aFault {
 }
 
 func showFaults(t *testing.T, s *system) {
-	operator, err := client.New(s.api, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	operator := operatorOf(t, s, "")
 	pump := connect(t, s.MQTT.URL(), "pump-1")
 	pump.publish("devices/pump-1/status", `{"status":"boot","model":"pmup","epoch":1,"seq":1}`)
 	pump.publish("devices/pump-1/status", `{"status":"boot","model":"pump","epoch":1,"seq":2}`)
@@ -83,6 +80,7 @@ func showFaults(t *testing.T, s *system) {
 	pump.publish("devices/pump-1/status", `{"status":"online"}`)
 	var shown api.Device
 	eventually(t, "all faults are shown", func(ctx context.Context) bool {
+		var err error
 		shown, err = operator.Device(ctx, "pump-1")
 		return err == nil && len(shown.Reports) >= len(made)
 	})

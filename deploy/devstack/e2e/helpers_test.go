@@ -136,13 +136,18 @@ func (d *mqttDevice) nothingFor(pause time.Duration) {
 // eventually waits until the condition holds.
 func eventually(t *testing.T, what string, condition func(context.Context) bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	eventuallyWithin(t, patience, 20*time.Millisecond, what, condition)
+}
+
+func eventuallyWithin(t *testing.T, limit, every time.Duration, what string, condition func(context.Context) bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	for !condition(ctx) {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("%s: not within %v", what, patience)
-		case <-time.After(20 * time.Millisecond):
+			t.Fatalf("%s: not within %v", what, limit)
+		case <-time.After(every):
 		}
 	}
 }

@@ -15,7 +15,6 @@ import (
 	"devicetwin/api/client"
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/device"
-	"devicetwin/internal/codec"
 	"devicetwin/service"
 )
 
@@ -158,12 +157,10 @@ func TestAModelEditedInPlace(t *testing.T) {
 				t.Fatal(err)
 			}
 			// Temporal tries a task again after 10 seconds, and then ever less often.
-			for deadline := time.Now().Add(90 * time.Second); time.Now().Before(deadline); time.Sleep(time.Second) {
-				if d, err := l.api.Device(t.Context(), "busy-1"); err == nil && d.State == "on" {
-					break
-				}
-			}
-			l.becomes("busy-1", "on")
+			eventuallyWithin(t, 110*time.Second, time.Second, "busy-1 is on", func(ctx context.Context) bool {
+				d, err := l.api.Device(ctx, "busy-1")
+				return err == nil && d.State == "on"
+			})
 			l.becomes("idle-1", "off")
 			l.says("", 0, 0)
 		})
@@ -227,18 +224,4 @@ func (l *lamps) ask(method string, id device.ID, path, body string) error {
 		return err
 	}
 	return problem
-}
-
-// aKeyFile is a file with a new key for payloads.
-func aKeyFile(t *testing.T) string {
-	t.Helper()
-	line, err := codec.NewKey("k1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "keys")
-	if err := os.WriteFile(file, []byte(line+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +15,7 @@ import (
 	"devicetwin/deploy/devstack/servers/serverstest"
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/device"
+	"devicetwin/internal/testfile"
 	"devicetwin/service"
 )
 
@@ -33,10 +32,7 @@ func TestSchemathesis(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		file := filepath.Join(t.TempDir(), "tokens")
-		if err := os.WriteFile(file, []byte(line+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		file := testfile.Write(t, "tokens", line+"\n")
 		s := startSystemWriting(t, stack.Options{}, nil, 10_000, func(c *service.Config) { c.API.TokenFile = file })
 		trySchema(t, program, s, token)
 	})
@@ -45,11 +41,7 @@ func TestSchemathesis(t *testing.T) {
 // trySchema runs Schemathesis on a fleet.
 func trySchema(t *testing.T, program string, s *system, token string) {
 	t.Helper()
-	operator, err := client.New(s.api, token)
-	if err != nil {
-		t.Fatal(err)
-	}
-	startFleet(t, s, operator, 40) // some of them are deleted
+	startFleet(t, s, operatorOf(t, s, token), 40) // some of them are deleted
 	apitest.Schemathesis(t, program, s.api, token, 20*time.Second)
 	expectTried(t, s)
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"devicetwin/api/client"
 	"devicetwin/deploy/devstack/process"
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/internal/credentials"
@@ -95,6 +96,16 @@ func startSystemWriting(t *testing.T, o stack.Options, influx *influxTarget, run
 		Stack: s, influx: *influx, http: service.HTTPAddr(), api: service.APIURL(),
 		twins: twinclient.New(temporal, stack.Namespace, taskQueue, loaded[0].Hash()),
 	}
+}
+
+// operatorOf is an operator's client, with a token if the API asks for one.
+func operatorOf(t *testing.T, s *system, token string) *client.Client {
+	t.Helper()
+	operator, err := client.New(s.api, token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return operator
 }
 
 func awaitReady(t *testing.T, addr string) {

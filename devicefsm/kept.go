@@ -20,7 +20,7 @@ const maxUnkept = 4
 // keep is what a pattern remembers of an event: what some expression reads of it, as
 // far as it fits. What does not fit is reported to the run.
 func (p *patternStep) keep(ev pattern.Event) any {
-	if ev.Edition > 0 && ev.Edition < EditionNow {
+	if ev.Before(EditionNow) {
 		return keepFirst(ev)
 	}
 	if p.reads.event.all && jsonSize(ev.Data, maxKeptSize) <= maxKeptSize {

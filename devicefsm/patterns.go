@@ -53,7 +53,7 @@ func (p *patternStep) matches(ev pattern.Event, matched pattern.Bindings) bool {
 // conditionFaults.
 func (p *patternStep) failed(ev pattern.Event, s *scope) {
 	r, ok := ev.Host.(*run)
-	if !ok || ev.Edition < EditionNow || slices.Contains(r.hear().failed, p) {
+	if !ok || ev.Before(EditionNow) || slices.Contains(r.hear().failed, p) {
 		return
 	}
 	r.heard.failed = append(r.heard.failed, p)

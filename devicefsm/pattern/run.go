@@ -63,9 +63,6 @@ type run struct {
 // before a negation at the end of the pattern.
 const editionGreedyEnd = 2
 
-// before reports whether the event goes by the rules before an edition.
-func (r *run) before(edition int) bool { return r.ev.Edition > 0 && r.ev.Edition < edition }
-
 // answers are what conditions said of the event, by their place among the steps or nots:
 // whether they were asked, and whether they hold.
 type answers struct{ known, holds uint64 }
@@ -230,7 +227,7 @@ func (r *run) follow(i int) {
 func (r *run) decide(p *partial, a int) (stays, takes bool) {
 	if a == len(r.m.arcs) {
 		// The end: an absence is certain by time only, NotNext with any event.
-		if !r.before(editionGreedyEnd) && r.outgrown(p, a, p.kept) {
+		if !r.ev.Before(editionGreedyEnd) && r.outgrown(p, a, p.kept) {
 			return false, false
 		}
 		return r.m.absence, !r.m.absence

@@ -33,6 +33,9 @@ type Event struct {
 	Host any
 }
 
+// Before reports whether the event goes by the rules before an edition.
+func (ev *Event) Before(edition int) bool { return ev.Edition > 0 && ev.Edition < edition }
+
 // Contiguity says what may lie between an event that was taken and the next.
 type Contiguity int
 

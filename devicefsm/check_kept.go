@@ -182,26 +182,12 @@ func filtered(x ast.Expr) ast.Expr {
 
 // stepOf is the step in matched.step or event.matched.step.
 func stepOf(x ast.Expr) (step string, ok bool) {
-	of, name, ok := memberOf(x)
-	if !ok {
+	of, name, asked, ok := memberOf(x)
+	if !ok || asked {
 		return "", false
 	}
 	if path := sourcePath(of); path != "matched" && path != "event.matched" && path != `event["matched"]` {
 		return "", false
 	}
 	return name, true
-}
-
-// memberOf is a in x.a and x['a'].
-func memberOf(x ast.Expr) (of ast.Expr, name string, ok bool) {
-	switch x.Kind() {
-	case ast.SelectKind:
-		return x.AsSelect().Operand(), x.AsSelect().FieldName(), !x.AsSelect().IsTestOnly()
-	case ast.CallKind:
-		if call := x.AsCall(); call.FunctionName() == operators.Index {
-			name, ok = literalText(call.Args()[1])
-			return call.Args()[0], name, ok
-		}
-	}
-	return nil, "", false
 }

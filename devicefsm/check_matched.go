@@ -6,7 +6,6 @@ import (
 	"unicode/utf8"
 
 	"cel.dev/cel-go/common/ast"
-	"cel.dev/cel-go/common/operators"
 
 	"devicetwin/source"
 )
@@ -24,8 +23,9 @@ func (e *expr) stepKeys() []stepKey {
 		paths = []string{"event.matched", `event["matched"]`}
 	}
 	var keys []stepKey
-	add := func(of ast.Expr, name string, asked bool) {
-		if !slices.Contains(paths, sourcePath(of)) {
+	ast.PostOrderVisit(e.root, ast.NewExprVisitor(func(x ast.Expr) {
+		of, name, asked, ok := memberOf(x)
+		if !ok || !slices.Contains(paths, sourcePath(of)) {
 			return
 		}
 		i := slices.IndexFunc(keys, func(k stepKey) bool { return k.name == name })
@@ -33,22 +33,6 @@ func (e *expr) stepKeys() []stepKey {
 			keys, i = append(keys, stepKey{name: name}), len(keys)
 		}
 		keys[i].asked = keys[i].asked || asked
-	}
-	ast.PostOrderVisit(e.root, ast.NewExprVisitor(func(x ast.Expr) {
-		if of, name, ok := memberOf(x); ok {
-			add(of, name, false)
-			return
-		}
-		switch x.Kind() {
-		case ast.SelectKind: // has()
-			add(x.AsSelect().Operand(), x.AsSelect().FieldName(), true)
-		case ast.CallKind:
-			if call := x.AsCall(); call.FunctionName() == operators.In && len(call.Args()) == 2 {
-				if name, ok := literalText(call.Args()[0]); ok {
-					add(call.Args()[1], name, true)
-				}
-			}
-		}
 	}))
 	return keys
 }

@@ -21,31 +21,10 @@ type members struct {
 func membersOf(root ast.Expr) members {
 	found := members{names: map[string]bool{}}
 	known := map[ast.Expr]bool{} // uses of a variable of which the member is known
-	use := func(variable ast.Expr, name string) {
-		if isMessage(variable) {
+	ast.PreOrderVisit(root, ast.NewExprVisitor(func(x ast.Expr) {
+		if variable, name, _, ok := memberOf(x); ok && isMessage(variable) {
 			known[variable] = true
 			found.names[name] = true
-		}
-	}
-	ast.PreOrderVisit(root, ast.NewExprVisitor(func(x ast.Expr) {
-		switch x.Kind() {
-		case ast.SelectKind:
-			use(x.AsSelect().Operand(), x.AsSelect().FieldName())
-		case ast.CallKind:
-			call := x.AsCall()
-			if call.IsMemberFunction() || len(call.Args()) != 2 {
-				return
-			}
-			switch name := call.FunctionName(); name {
-			case operators.Index:
-				if key, ok := literalText(call.Args()[1]); ok {
-					use(call.Args()[0], key)
-				}
-			case operators.In:
-				if key, ok := literalText(call.Args()[0]); ok {
-					use(call.Args()[1], key)
-				}
-			}
 		}
 	}))
 	ast.PreOrderVisit(root, ast.NewExprVisitor(func(x ast.Expr) {
@@ -54,6 +33,30 @@ func membersOf(root ast.Expr) members {
 		}
 	}))
 	return found
+}
+
+// memberOf is the member that an expression reads of another one by its name: a in x.a and
+// x['a'], and, asked only whether it is there, in has(x.a) and 'a' in x.
+func memberOf(x ast.Expr) (of ast.Expr, name string, asked, ok bool) {
+	switch x.Kind() {
+	case ast.SelectKind:
+		sel := x.AsSelect()
+		return sel.Operand(), sel.FieldName(), sel.IsTestOnly(), true
+	case ast.CallKind:
+		call := x.AsCall()
+		if call.IsMemberFunction() || len(call.Args()) != 2 {
+			break
+		}
+		switch a, b := call.Args()[0], call.Args()[1]; call.FunctionName() {
+		case operators.Index:
+			name, ok = literalText(b)
+			return a, name, false, ok
+		case operators.In:
+			name, ok = literalText(a)
+			return b, name, true, ok
+		}
+	}
+	return nil, "", false, false
 }
 
 func isMessage(x ast.Expr) bool {

@@ -127,7 +127,7 @@ func (r *run) disturb(ctx context.Context, s *system, devices []*account, d dist
 	found, err := s.pointsAtRest(ctx)
 	row.Remark += fmt.Sprintf("; %s points/s; generator late by %v at most",
 		number(flow.written.rate(from, until)), time.Duration(l.late.Load()).Round(time.Millisecond))
-	lost := sentBefore(devices, time.Now()) - found
+	lost := sentBy(devices) - found
 	if lost > s.lost {
 		row.Remark += fmt.Sprintf("; %d points are missing", lost-s.lost)
 	}

@@ -192,11 +192,7 @@ func watchCrossings(devices []*account) (crossed func() []*account) {
 
 // missingPoints compares the points in InfluxDB with the readings that were sent.
 func (s *system) missingPoints(ctx context.Context, devices []*account) ([]string, error) {
-	want := uint64(0)
-	for _, a := range devices {
-		want += a.sent()
-	}
-	got := uint64(0)
+	want, got := sentBy(devices), uint64(0)
 	_, err := process.Drain(ctx, 200*time.Millisecond, func(ctx context.Context) (left int, err error) {
 		got, err = s.points(ctx)
 		return int(want - min(want, got)), err

@@ -184,10 +184,7 @@ func (s *system) noDeadLetters(ctx context.Context) ([]string, error) {
 // has acknowledged it: what matters of it is accepted by Temporal. Asking the
 // workflows meanwhile would only keep them from their work.
 func (s *system) drained(ctx context.Context, devices []*account) error {
-	sent := 0
-	for _, a := range devices {
-		sent += len(a.due)
-	}
+	sent := int(sentBy(devices))
 	left, err := process.Drain(ctx, 100*time.Millisecond, func(ctx context.Context) (int, error) {
 		now, err := s.Metrics(ctx, process.Bridge, process.MetricReceived, process.MetricWindow)
 		return max(0, sent-int(now[process.MetricReceived])) + int(now[process.MetricWindow]), errors.Join(err, s.Crashed())

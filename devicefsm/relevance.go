@@ -111,18 +111,19 @@ func (e *effects) possible(s *scope) bool {
 // commands, and requests to the twin change it or need an answer. A message that
 // only renews liveness is not.
 func (m *Model) Relevant(msg device.Message) bool {
+	if alwaysRelevant(msg.Channel) {
+		return true
+	}
 	s := newScope()
-	relevant, _ := m.relevant(&msg, s)
+	c, sure := m.eventOf(&msg, s)
+	possible, _ := m.possible(&msg, c, sure, s)
 	s.free()
-	return relevant
+	return possible
 }
 
-// relevant also reports whether an expression failed on the message.
-func (m *Model) relevant(msg *device.Message, s *scope) (relevant, failed bool) {
-	if alwaysRelevant(msg.Channel) {
-		return true, false
-	}
-	c, sure := m.eventOf(msg, s)
+// possible reports whether what eventOf makes of a message could do anything in any state,
+// and whether an expression failed on the message.
+func (m *Model) possible(msg *device.Message, c classified, sure bool, s *scope) (possible, failed bool) {
 	if !sure || c.name == "" {
 		return !sure, c.failed
 	}
@@ -139,8 +140,8 @@ func (m *Model) relevant(msg *device.Message, s *scope) (relevant, failed bool) 
 		return false, c.failed
 	}
 	*s = scope{event: msg.Data}
-	relevant = e.possibleInAny(s)
-	return relevant, c.failed || s.failed
+	possible = e.possibleInAny(s)
+	return possible, c.failed || s.failed
 }
 
 // alwaysRelevant reports whether messages on a channel matter to more than the

@@ -94,12 +94,16 @@ func (m *Model) pass(f *Filter, msg *device.Message, s *scope) bool {
 	c, sure := m.eventOf(msg, s)
 	f.failed = c.failed
 	always := alwaysRelevant(msg.Channel)
-	if c.name == "" && sure && !always {
-		return false
-	}
 	ec := m.classes.byName[c.name]
-	if ec == nil {
-		return m.passUnknown(f, msg, s)
+	if ec == nil { // the model does not name the event
+		if !always {
+			var possible bool
+			if possible, f.failed = m.possible(msg, c, sure, s); !possible {
+				return false
+			}
+		}
+		f.Reset()
+		return true
 	}
 	*s = scope{event: msg.Data}
 	if sure && !always && !ec.effects.possibleInAny(s) {
@@ -130,14 +134,4 @@ func (m *Model) MayLeaveOut(msg device.Message) bool {
 	}
 	_, _, settled := m.Class(msg)
 	return settled
-}
-
-// passUnknown is Pass for an event that the model does not name.
-func (m *Model) passUnknown(f *Filter, msg *device.Message, s *scope) bool {
-	relevant, failed := m.relevant(msg, s)
-	if f.failed = f.failed || failed; !relevant {
-		return false
-	}
-	f.Reset()
-	return true
 }

@@ -86,6 +86,11 @@ type Message struct {
 	Digest      string `json:"digest,omitempty"`
 	Redelivered bool   `json:"dup,omitempty"`
 
+	// Pos is the message's position in the log of its batch, by which one that is
+	// delivered again is recognized: see Batch.Log. 0: it is not in a log, as what the
+	// service itself observed.
+	Pos int64 `json:"pos,omitempty"`
+
 	// LeftOut are the messages before this one that were not sent on.
 	LeftOut *LeftOut `json:"out,omitempty"`
 
@@ -173,9 +178,29 @@ type Batch struct {
 	// ID is the same whenever this batch is sent again, because its sender does
 	// not know whether it had arrived, and no other batch of the device has it.
 	// A sender never starts a batch before the one before it was accepted.
-	ID       string    `json:"id,omitempty"`
+	ID string `json:"id,omitempty"`
+	// Log names the log of the sender in which Message.Pos counts, in at most
+	// MaxLogName bytes; "" if there is none.
+	//
+	// Within one log, Pos rises strictly from message to message of a device, in the
+	// order in which they are delivered: also between those of one record, such as the
+	// objects of an array, or a gap and the message that showed it, because they may be
+	// in two batches. Where a record begins plus the message's place in it is such a
+	// number, as long as a record has more bytes than messages. A message that is held
+	// back counts with the record that releases it.
+	//
+	// A sender that does not know what was accepted, such as after a crash, delivers
+	// again from any earlier position on: under the log and the positions of the first
+	// time, in any batches. Positions may be left out; those of two logs are not
+	// compared, and their messages are in two batches. What the workflow of a device was
+	// given by a log up to a position, it does not apply again: see package
+	// workflows/device.
+	Log      string    `json:"log,omitempty"`
 	Messages []Message `json:"m"`
 }
+
+// MaxLogName bounds Batch.Log, in bytes: workflows keep it.
+const MaxLogName = 32
 
 // Delivery is a batch on its way to the twin of its device.
 type Delivery struct {

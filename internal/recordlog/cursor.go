@@ -33,16 +33,12 @@ type Cursor struct {
 	committed int64
 	saved     int64
 
-	next  int64 // is read next
-	file  *os.File
-	of    *segment
-	chunk []byte // of the file, from at on
-	at    int64
+	frames
 }
 
 const (
 	cursorPrefix = "cursor-"
-	readChunk    = 256 << 10
+	cursorDraft  = ".new"
 )
 
 // Cursor returns the cursor of a name, where it was committed last; a new one begins
@@ -59,7 +55,7 @@ func (l *Log) Cursor(name string, policy Policy) (*Cursor, error) {
 		at = begin
 	}
 	c := &Cursor{l: l, name: name, policy: policy, committed: max(at, begin), saved: -1}
-	c.next = c.committed
+	c.frames = frames{next: c.committed, skipped: c.damaged, replacing: &l.replacing}
 	l.cursors = append(l.cursors, c)
 	return c, nil
 }
@@ -80,22 +76,47 @@ func readCursor(path string) (at int64, ok bool, err error) {
 	return at, err == nil && at >= 0, nil
 }
 
+// CursorPlace is how far a cursor was committed, as it was last written to the folder: at
+// most a second ago.
+type CursorPlace struct {
+	Name     string
+	Position int64
+}
+
+// cursorPlaces are the places of the cursors in a folder, by name.
+func cursorPlaces(dir string) (places []CursorPlace, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		name, ok := strings.CutPrefix(e.Name(), cursorPrefix)
+		if !ok || strings.HasSuffix(name, cursorDraft) {
+			continue
+		}
+		at, ok, err := readCursor(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			places = append(places, CursorPlace{name, at})
+		}
+	}
+	return places, nil
+}
+
 // beyondCursors is where a log that seems to end at a place goes on: not before what
 // some cursor has had, or that cursor would pass over what is appended there.
 func (l *Log) beyondCursors(end int64) (int64, error) {
-	files, err := filepath.Glob(filepath.Join(l.cfg.Dir, cursorPrefix+"*"))
+	places, err := cursorPlaces(l.cfg.Dir)
 	if err != nil {
 		return 0, err
 	}
-	for _, path := range files {
-		at, ok, err := readCursor(path)
-		if err != nil {
-			return 0, err
-		}
-		if ok && at > end {
-			l.log.Error("the end of the log is missing: a cursor was beyond it", "cursor", filepath.Base(path), "position", at, "end", end)
+	for _, p := range places {
+		if p.Position > end {
+			l.log.Error("the end of the log is missing: a cursor was beyond it", "cursor", p.Name, "position", p.Position, "end", end)
 			l.stats.Damaged++
-			end = at
+			end = p.Position
 		}
 	}
 	return end, nil
@@ -108,9 +129,9 @@ func (c *Cursor) save() {
 		return
 	}
 	path := c.l.cursorPath(c.name)
-	err := os.WriteFile(path+".new", []byte(strconv.FormatInt(c.committed, 10)+"\n"), 0o600)
+	err := os.WriteFile(path+cursorDraft, []byte(strconv.FormatInt(c.committed, 10)+"\n"), 0o600)
 	if err == nil {
-		err = os.Rename(path+".new", path)
+		err = os.Rename(path+cursorDraft, path)
 	}
 	if err != nil {
 		c.l.log.Warn("cannot write the place of a cursor", "cursor", c.name, "error", err)
@@ -202,26 +223,14 @@ func (c *Cursor) TryNext() (e Entry, ok bool, err error) {
 		if s == nil {
 			return Entry{}, false, nil
 		}
-		h, found, err := c.seek(s, size)
+		e, ok, err := c.in(s, size)
 		if err != nil {
 			return Entry{}, false, fmt.Errorf("read log %s: segment %s: %w", c.l.cfg.Dir, s.path, err)
 		}
-		if !found {
-			c.damaged(s, fmt.Errorf("%w: nothing to be read from byte %d on", errDamaged, c.next-s.base))
-			c.next = s.base + size
-			continue
+		if ok {
+			return e, true, nil
 		}
-		start := s.base + h.start
-		c.next = s.base + h.end()
-		if h.kind >= reserved {
-			continue
-		}
-		data, err := c.read(s, h)
-		if err != nil {
-			c.damaged(s, err)
-			continue
-		}
-		return Entry{Record{h.kind, h.time(), data}, start, c.next}, true, nil
+		c.skipTo(s, size)
 	}
 }
 
@@ -240,74 +249,11 @@ func (c *Cursor) segment() (*segment, int64) {
 	return nil, 0
 }
 
-// seek finds the next frame of a segment.
-func (c *Cursor) seek(s *segment, size int64) (h frameHead, ok bool, err error) {
-	if err := c.open(s); err != nil {
-		return frameHead{}, false, err
-	}
-	from := c.next - s.base
-	b, err := c.bytes(from, frameHeader, size)
-	if err != nil {
-		return frameHead{}, false, err
-	}
-	if h, ok := parseHead(b, from, size); ok {
-		return h, true, nil
-	}
-	if h, ok, err = seekFrame(c.file, from, size); ok {
-		c.damaged(s, fmt.Errorf("%w: %d bytes from byte %d on are skipped", errDamaged, h.start-from, from))
-	}
-	return h, ok, err
-}
-
-func (c *Cursor) open(s *segment) error {
-	if c.of == s {
-		return nil
-	}
-	f, err := os.Open(s.path)
-	if err != nil {
-		return err
-	}
-	c.close()
-	c.file, c.of, c.chunk = f, s, nil
-	return nil
-}
-
-// bytes are n bytes of the file, fewer at its end. They are read in large pieces,
-// which are not used again: records point into them.
-func (c *Cursor) bytes(from int64, n int, size int64) ([]byte, error) {
-	n = int(min(int64(n), size-from))
-	if off := from - c.at; off < 0 || off+int64(n) > int64(len(c.chunk)) {
-		c.chunk = make([]byte, min(int64(max(n, readChunk)), size-from))
-		if _, err := c.file.ReadAt(c.chunk, from); err != nil {
-			c.chunk = nil
-			return nil, err
-		}
-		c.at = from
-	}
-	off := from - c.at
-	return c.chunk[off : off+int64(n) : off+int64(n)], nil
-}
-
-func (c *Cursor) read(s *segment, h frameHead) ([]byte, error) {
-	data, err := c.bytes(h.start+frameHeader, int(h.size-frameHeader), h.end())
-	if err != nil {
-		return nil, err
-	}
-	return checked(s, h, data)
-}
-
 func (c *Cursor) damaged(s *segment, err error) {
 	c.l.mutex.Lock()
 	c.l.stats.Damaged++
 	c.l.mutex.Unlock()
 	c.l.log.Error("part of the log cannot be read", "cursor", c.name, "segment", s.path, "error", err)
-}
-
-func (c *Cursor) close() {
-	if c.file != nil {
-		c.file.Close()
-		c.file, c.of = nil, nil
-	}
 }
 
 // Close ends the cursor. The log keeps its place, and removes what it needs no more
@@ -325,15 +271,20 @@ func (c *Cursor) Close() {
 	}
 }
 
+// at is the segment of a position, nil if there is none; the mutex is held.
+func (l *Log) at(position int64) *segment {
+	for _, s := range l.segments {
+		if position >= s.base && position < s.end() {
+			return s
+		}
+	}
+	return nil
+}
+
 // ReadAt returns the record at a position.
 func (l *Log) ReadAt(position int64) (Record, error) {
 	l.mutex.Lock()
-	var s *segment
-	for _, each := range l.segments {
-		if position >= each.base && position < each.end() {
-			s = each
-		}
-	}
+	s := l.at(position)
 	l.mutex.Unlock()
 	if s == nil {
 		return Record{}, fmt.Errorf("read log %s at %d: nothing is there", l.cfg.Dir, position)

@@ -2,73 +2,161 @@ package recordlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"slices"
 )
 
 // Erase overwrites the records that match with zeros, wherever they are in the log.
 // Readers pass over them. After an error some may be left: it can be repeated.
 func (l *Log) Erase(ctx context.Context, match func(Record) bool) (erased int, err error) {
+	return l.Rewrite(ctx, func(r Record) ([]byte, bool) { return nil, match(r) })
+}
+
+// Rewrite replaces the data of records, wherever they are in the log: change returns
+// what takes its place and true. Nil erases the record; other data must be as long as
+// what it replaces. A crash leaves each record as it was or as it is to be. After an
+// error some may be left: it can be repeated.
+func (l *Log) Rewrite(ctx context.Context, change func(Record) (data []byte, ok bool)) (changed int, err error) {
+	l.rewriting.Lock() // one at a time
+	defer l.rewriting.Unlock()
 	l.mutex.Lock()
 	end := l.end
 	l.mutex.Unlock()
 	if err := l.Wait(ctx, end); err != nil {
-		return 0, fmt.Errorf("erase records of log %s: %w", l.cfg.Dir, err)
+		return 0, fmt.Errorf("rewrite log %s: %w", l.cfg.Dir, err)
 	}
 	l.mutex.Lock()
-	segments := append([]*segment(nil), l.segments...)
+	segments := slices.Clone(l.segments)
 	sizes := make([]int64, len(segments))
 	for i, s := range segments {
 		sizes[i] = s.size
 	}
 	l.mutex.Unlock()
 	for i, s := range segments {
-		if ctx.Err() != nil {
-			return erased, ctx.Err()
-		}
-		n, err := s.erase(sizes[i], match)
-		erased += n
-		if err != nil && !os.IsNotExist(err) {
-			return erased, fmt.Errorf("erase records of segment %s: %w", s.path, err)
+		w := &rewriter{l: l, s: s, size: sizes[i], change: change}
+		err := w.run(ctx)
+		changed += w.changed
+		l.mutex.Lock()
+		l.stats.Erased += w.erased
+		l.mutex.Unlock()
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // it was removed meanwhile
+			return changed, fmt.Errorf("rewrite segment %s: %w", s.path, err)
 		}
 	}
-	l.mutex.Lock()
-	l.stats.Erased += uint64(erased)
-	l.mutex.Unlock()
-	return erased, nil
+	return changed, nil
 }
 
-// erase overwrites the matching records of one segment.
-func (s *segment) erase(size int64, match func(Record) bool) (n int, err error) {
-	f, err := os.OpenFile(s.path, os.O_RDWR, 0)
-	if err != nil {
-		return 0, err
+// rewriter changes one segment.
+type rewriter struct {
+	l      *Log
+	s      *segment
+	size   int64
+	change func(Record) ([]byte, bool)
+
+	file    *os.File
+	journal journal
+	dirty   bool
+	changed int
+	erased  uint64
+}
+
+// journalBytes is how much of a segment is changed at a time.
+const journalBytes = 4 << 20
+
+func (w *rewriter) run(ctx context.Context) (err error) {
+	if w.file, err = os.OpenFile(w.s.path, os.O_RDWR, 0); err != nil {
+		return err
 	}
-	defer f.Close()
-	for at := int64(0); ; {
-		h, ok, err := seekFrame(f, at, size)
+	defer w.file.Close()
+	for at := int64(0); ctx.Err() == nil; {
+		h, ok, err := seekFrame(w.file, at, w.size)
 		if err != nil {
-			return n, err
+			return err
 		}
 		if !ok {
-			break
+			return w.flush()
 		}
 		at = h.end()
-		if h.kind >= reserved {
-			continue
+		if err := w.frame(h); err != nil {
+			return err
 		}
-		data, err := readData(f, h, s)
-		if err != nil || !match(Record{h.kind, h.time(), data}) {
-			continue // what cannot be read, nobody can
+		if w.journal.size() >= journalBytes {
+			if err := w.flush(); err != nil {
+				return err
+			}
 		}
-		zeros := appendFrame(nil, kindErased, false, h.time(), make([]byte, h.size-frameHeader))
-		if _, err := f.WriteAt(zeros, h.start); err != nil {
-			return n, err
-		}
-		n++
 	}
-	if n == 0 {
-		return 0, nil
+	return errors.Join(ctx.Err(), w.flush())
+}
+
+// frame changes one record, if it is to be changed.
+func (w *rewriter) frame(h frameHead) error {
+	data, err := readData(w.file, h, w.s)
+	switch {
+	case h.kind == kindErased && errors.Is(err, errDamaged): // a loss of power left its data
+		return w.erase(h)
+	case h.kind >= reserved || errors.Is(err, errDamaged):
+		return nil // what cannot be read, nobody can
+	case err != nil:
+		return err
 	}
-	return n, f.Sync()
+	replaced, ok := w.change(Record{h.kind, h.time(), data})
+	switch {
+	case !ok:
+		return nil
+	case replaced == nil:
+		w.changed++
+		w.erased++
+		return w.erase(h)
+	case len(replaced) != len(data):
+		return fmt.Errorf("replace a record of %d bytes: got %d", len(data), len(replaced))
+	}
+	w.changed++
+	if h.seal {
+		replaced = seal(w.s.aead, nil, replaced)
+	}
+	w.journal.add(w.s.base+h.start, appendFrame(nil, h.kind, h.seal, h.time(), replaced))
+	return nil
+}
+
+// erase overwrites a record. It needs no journal: there is nothing to be lost.
+func (w *rewriter) erase(h frameHead) error {
+	w.dirty = true
+	zeros := appendFrame(nil, kindErased, false, h.time(), make([]byte, h.size-frameHeader))
+	_, err := w.file.WriteAt(zeros, h.start)
+	return err
+}
+
+// flush makes the changes so far durable.
+func (w *rewriter) flush() error {
+	if w.journal.size() > 0 {
+		w.dirty = true
+		if err := w.journal.write(w.l.cfg.Dir); err != nil {
+			return err
+		}
+		w.l.replacing.Lock()
+		err := w.journal.apply(func(at int64, frame []byte) error {
+			_, err := w.file.WriteAt(frame, at-w.s.base)
+			return err
+		})
+		w.l.replacing.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	if !w.dirty {
+		return nil
+	}
+	if err := w.file.Sync(); err != nil {
+		return err
+	}
+	w.dirty = false
+	if w.journal.size() == 0 {
+		return nil
+	}
+	w.journal.reset()
+	return removeJournal(w.l.cfg.Dir)
 }

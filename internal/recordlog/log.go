@@ -44,6 +44,9 @@ type Log struct {
 	done   chan struct{} // closed when the writer has ended
 	sealed []byte        // memory of Append
 
+	rewriting sync.Mutex // of Rewrite: one at a time
+	replacing sync.Mutex // while a record is neither the old nor the new one
+
 	mutex    sync.Mutex
 	segments []*segment // oldest first; what is appended goes to the last
 	pending  []chunk    // not yet being written
@@ -126,22 +129,12 @@ func open(cfg Config, log *slog.Logger, d disk) (*Log, error) {
 
 // load finds the segments, and where the log ends.
 func (l *Log) load() error {
-	entries, err := os.ReadDir(l.cfg.Dir) // sorted
-	if err != nil {
+	var err error
+	if l.segments, err = listSegments(l.cfg.Dir); err != nil {
 		return err
 	}
-	for _, e := range entries {
-		base, ok := segmentBase(e.Name())
-		if !ok {
-			continue
-		}
-		info, err := e.Info()
-		if err != nil {
-			return err
-		}
-		l.segments = append(l.segments, &segment{
-			base: base, size: info.Size(), newest: info.ModTime().UnixMilli(), path: segmentPath(l.cfg.Dir, base),
-		})
+	if err := l.recover(); err != nil {
+		return fmt.Errorf("finish rewriting records: %w", err)
 	}
 	for i, s := range l.segments {
 		if err := l.loadSegment(s, i == len(l.segments)-1); err != nil {
@@ -166,7 +159,11 @@ func (l *Log) loadSegment(s *segment, last bool) error {
 		return err
 	}
 	defer f.Close()
-	if s.aead, err = readHead(f, s.size, l.cfg.Keys); err != nil && !errors.Is(err, errNoHead) {
+	head, err := readHead(f, s.size)
+	if err == nil {
+		err = s.unlock(head, l.cfg.Keys)
+	}
+	if err != nil && !errors.Is(err, errNoHead) {
 		return err
 	}
 	if !last {
@@ -260,11 +257,10 @@ func (l *Log) target(at time.Time) (*chunk, error) {
 		l.pending = append(l.pending, chunk{segment: s, at: l.end - s.base, data: l.memoryOfChunk()})
 		return &l.pending[len(l.pending)-1], nil
 	}
-	head, aead, err := newHead(l.cfg.Keys, at)
+	s, head, err := newSegment(l.cfg.Dir, l.end, l.cfg.Keys, at)
 	if err != nil {
 		return nil, err
 	}
-	s := &segment{base: l.end, path: segmentPath(l.cfg.Dir, l.end), aead: aead}
 	l.segments = append(l.segments, s)
 	l.pending = append(l.pending, chunk{segment: s, data: append(l.memoryOfChunk(), head...)})
 	l.grown(s, len(head))
@@ -272,8 +268,13 @@ func (l *Log) target(at time.Time) (*chunk, error) {
 }
 
 // continues reports whether a segment of an earlier process, or of this one, is
-// encrypted as new ones are.
-func (l *Log) continues(s *segment) bool { return (s.aead != nil) == (l.cfg.Keys != nil) }
+// encrypted as new ones are, and with the same key.
+func (l *Log) continues(s *segment) bool {
+	if l.cfg.Keys == nil {
+		return s.key == ""
+	}
+	return s.aead != nil && s.key == l.cfg.Keys.Active()
+}
 
 // makeRoom removes the oldest segments until there is room for some bytes. False: a
 // cursor that may not lose needs them.

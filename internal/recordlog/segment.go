@@ -20,6 +20,7 @@ type segment struct {
 	appended int64 // and with those that are not
 	newest   int64 // when its last record was appended, Unix ms
 	path     string
+	key      string      // id of the key of its data; "": it is in clear
 	aead     cipher.AEAD // nil: its data is in clear, or cannot be read
 }
 
@@ -59,13 +60,14 @@ const (
 	maxHead        = 4 << 10
 )
 
-// newHead is the first frame of a segment, and its cipher.
-func newHead(keys Keys, at time.Time) (frame []byte, aead cipher.AEAD, err error) {
+// newSegment is a segment that begins at a position, and its first frame.
+func newSegment(dir string, base int64, keys Keys, at time.Time) (s *segment, frame []byte, err error) {
+	s = &segment{base: base, path: segmentPath(dir, base)}
 	head := segmentHead{Version: segmentVersion}
 	if keys != nil {
 		head.Key, head.Salt = keys.Active(), make([]byte, saltBytes)
 		rand.Read(head.Salt) // never fails
-		if aead, err = keys.Derive(head.Key, head.Salt); err != nil {
+		if err := s.unlock(head, keys); err != nil {
 			return nil, nil, fmt.Errorf("encrypt a segment: %w", err)
 		}
 	}
@@ -73,35 +75,42 @@ func newHead(keys Keys, at time.Time) (frame []byte, aead cipher.AEAD, err error
 	if err != nil {
 		return nil, nil, err
 	}
-	return appendFrame(nil, kindSegment, false, at, data), aead, nil
+	return s, appendFrame(nil, kindSegment, false, at, data), nil
 }
 
 var errNoHead = errors.New("its first record is damaged")
 
 // readHead reads the first frame of a segment.
-func readHead(f *os.File, size int64, keys Keys) (cipher.AEAD, error) {
+func readHead(f *os.File, size int64) (head segmentHead, err error) {
 	header := make([]byte, frameHeader)
 	if _, err := f.ReadAt(header, 0); err != nil {
-		return nil, errNoHead
+		return head, errNoHead
 	}
 	h, ok := parseHead(header, 0, min(size, maxHead))
 	if !ok || h.kind != kindSegment {
-		return nil, errNoHead
+		return head, errNoHead
 	}
 	data, err := readData(f, h, nil)
-	var head segmentHead
 	if err != nil || json.Unmarshal(data, &head) != nil {
-		return nil, errNoHead
+		return head, errNoHead
 	}
+	if head.Version != segmentVersion {
+		return head, fmt.Errorf("its version is %d; expected %d", head.Version, segmentVersion)
+	}
+	return head, nil
+}
+
+// unlock prepares the cipher that a head names, if there is one.
+func (s *segment) unlock(head segmentHead, keys Keys) (err error) {
+	s.key = head.Key
 	switch {
-	case head.Version != segmentVersion:
-		return nil, fmt.Errorf("its version is %d; expected %d", head.Version, segmentVersion)
 	case head.Key == "":
-		return nil, nil
+		return nil
 	case keys == nil:
-		return nil, fmt.Errorf("it is encrypted with key %q, and no keys are given", head.Key)
+		return fmt.Errorf("it is encrypted with key %q, and no keys are given", head.Key)
 	}
-	return keys.Derive(head.Key, head.Salt)
+	s.aead, err = keys.Derive(head.Key, head.Salt)
+	return err
 }
 
 // seal encrypts data behind a random nonce, if there is a cipher. Under one key of a

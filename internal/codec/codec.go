@@ -16,11 +16,8 @@
 package codec
 
 import (
-	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hkdf"
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -33,7 +30,7 @@ const (
 	encoding  = "binary/encrypted"
 	metaKeyID = "encryption-key-id"
 	saltBytes = 16
-	purpose   = "devicetwin payload 1" // of derived keys
+	purpose   = "devicetwin payload 1" // of derived keys for payloads
 )
 
 // Codec encrypts with one key, and decrypts with that and older ones. It may be
@@ -106,15 +103,7 @@ func (c *Codec) decrypt(p *commonpb.Payload) (*commonpb.Payload, error) {
 
 // aead makes the cipher of one payload; it puts a nonce before the ciphertext.
 func (c *Codec) aead(id string, salt []byte) (cipher.AEAD, error) {
-	secret, ok := c.secrets[id]
-	if !ok {
-		return nil, fmt.Errorf("no key %q in the key file", id)
-	}
-	derived, err := hkdf.Key(sha256.New, secret, salt, purpose, keyBytes)
-	if err != nil {
-		return nil, err
-	}
-	block, err := aes.NewCipher(derived)
+	block, err := c.block(id, salt, purpose)
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,8 @@ const (
 type classTable struct {
 	m         *Model
 	byName    map[string]*eventClasses
+	events    []*eventClasses // by number, from 1
+	print     func() uint32   // see identify
 	explore   func() *explorer
 	exploring sync.Mutex // held while the explorer works
 }
@@ -67,7 +69,9 @@ func newClassTable(m *Model, sources []freeSource) *classTable {
 		ec.collect(m)
 		ec.verdicts.Store(&map[uint64]verdict{})
 		t.byName[name] = ec
+		t.events = append(t.events, ec)
 	}
+	t.print = sync.OnceValue(t.identify)
 	return t
 }
 

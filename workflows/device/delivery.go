@@ -29,8 +29,11 @@ const (
 // applied once. A numbered message is checked against a sliding window over its
 // numbers, as in IPsec anti-replay (RFC 4303, section 3.4.3); an unnumbered one
 // by its digest, and only if the broker says that it is a redelivery, because
-// equal readings are not duplicates.
+// equal readings are not duplicates. What a bridge's log delivers again is recognized
+// before that, by its position, whether it has a number or not.
 type Delivery struct {
+	// Logs are how far the last logs were delivered, the one used last at the end.
+	Logs []LogPosition `json:"logs,omitempty"`
 	// Epochs are the windows of the newest epochs, newest first.
 	Epochs []Window `json:"epochs,omitempty"`
 	// PerTopic says that the device numbers each topic separately.

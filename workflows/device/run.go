@@ -74,15 +74,23 @@ func (d *run) apply(ctx workflow.Context, batch device.Batch) {
 		return
 	}
 	d.state.Batch = batch.ID
-	started := workflow.GetInfo(ctx).GetCurrentHistoryLength()
-	for _, m := range batch.Messages {
+	d.applyMessages(workflow.GetInfo(ctx).GetCurrentHistoryLength(), batch)
+}
+
+func (d *run) applyMessages(started int, batch device.Batch) {
+	var last *device.Message
+	for i, m := range batch.Messages {
+		if d.deliveredAgain(batch.Log, m) {
+			continue
+		}
+		last = &batch.Messages[i]
 		if !d.follows(rulesMessages) {
 			m.Connection = "" // the run began when only the exact word counted
 		}
 		d.receive(started, m)
 	}
-	if d.back && len(batch.Messages) > 0 {
-		d.resendDelta(batch.Messages[len(batch.Messages)-1].Time)
+	if d.back && last != nil {
+		d.resendDelta(last.Time)
 	}
 }
 

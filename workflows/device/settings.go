@@ -49,6 +49,9 @@ const (
 	rulesMessages = 1
 	// rulesCorners: the model language has its second edition.
 	rulesCorners = 2
+	// rulesLog: what a log delivers again is recognized by its position. No run begins
+	// under them before there are histories of them.
+	rulesLog = 3
 
 	rulesNow = rulesCorners
 )

@@ -15,7 +15,7 @@ func benchPoint() Point {
 
 // The cost of a point for its caller, who is kept from its own work meanwhile.
 func BenchmarkInfluxWrite(b *testing.B) {
-	w, err := NewWriter(DefaultConfig(), nil, slog.New(slog.DiscardHandler))
+	w, err := NewWriter(DefaultConfig(), Deps{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)
 	}

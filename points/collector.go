@@ -3,6 +3,8 @@ package points
 import (
 	"context"
 	"time"
+
+	"devicetwin/internal/recordlog"
 )
 
 // reportEvery is how often drops and refusals are put into the log at most.
@@ -10,14 +12,14 @@ const reportEvery = 10 * time.Second
 
 // collector is the goroutine of a Writer that owns its batches. One
 // batch is being written at a time, so that points stay in order: first the
-// head, then those in the spool, then those in the queue. Without a spool, or
-// while it cannot be written, they wait in the queue.
+// head, then those in the log, then those in the queue. Without a log, or
+// while it takes nothing, they wait in the queue.
 type collector struct {
 	w       *Writer
 	filling batch
 	head    *head
 	queue   []batch
-	bytes   int // of lines in memory: filling, in the queue, and of a head that is not in the spool
+	bytes   int // of lines in memory: filling, in the queue, and of a head that is not in the log
 	sending bool
 	attempt int
 	start   func(batch) // begins a request; its result comes to sent
@@ -31,8 +33,15 @@ type collector struct {
 
 	flush, again *time.Timer
 	lostAt       time.Time // zero: InfluxDB accepts points
-	diskLostAt   time.Time // zero: the spool can be written
-	diskAt       time.Time // when it may be tried again
+
+	reader    *logReader      // nil: there is no log
+	more      <-chan struct{} // the log is to be read; nil: it is not
+	due       *time.Timer     // for a batch of it that is not full
+	encoder   linesEncoder
+	toLog     func(recordlog.Record) (end int64, err error)
+	appended  int64     // the end of the last record of this process
+	logLostAt time.Time // zero: the log takes points
+	logAt     time.Time // when it may be tried again
 
 	reported      uint64 // drops and refusals in the log so far
 	named         []refusedPoint
@@ -44,14 +53,18 @@ type collector struct {
 }
 
 func newCollector(ctx context.Context, w *Writer) *collector {
-	c := &collector{w: w, results: make(chan error, 1), conflicts: conflicts{}}
+	c := &collector{w: w, reader: w.reader, results: make(chan error, 1), conflicts: conflicts{}}
 	c.sendCtx, c.stopSending = context.WithCancel(context.WithoutCancel(ctx))
 	c.start = func(b batch) {
 		go func() { c.results <- w.write(c.sendCtx, b) }()
 	}
-	c.flush, c.again = time.NewTimer(time.Hour), time.NewTimer(time.Hour)
-	c.flush.Stop()
-	c.again.Stop()
+	if c.reader != nil {
+		c.toLog = c.reader.log.Append
+	}
+	for _, timer := range []**time.Timer{&c.flush, &c.again, &c.due} {
+		*timer = time.NewTimer(time.Hour)
+		(*timer).Stop()
+	}
 	return c
 }
 
@@ -59,8 +72,10 @@ func (c *collector) run(ctx context.Context) {
 	defer c.stopSending()
 	report := time.NewTicker(reportEvery)
 	defer report.Stop()
+	figures := c.figures()
+	defer figures.Stop()
 	stop := ctx.Done()
-	c.send() // what an earlier run left in the spool
+	c.read() // what an earlier run left in the log
 	for !c.finished() {
 		select {
 		case p := <-c.w.intake:
@@ -71,8 +86,14 @@ func (c *collector) run(ctx context.Context) {
 			c.sent(err)
 		case <-c.again.C:
 			c.send()
-		case <-report.C:
+		case <-c.more:
+			c.read()
+		case <-c.due.C:
+			c.proceed()
+		case <-figures.C:
 			c.store()
+			c.show()
+		case <-report.C:
 			c.report()
 		case <-stop:
 			stop = nil
@@ -82,24 +103,21 @@ func (c *collector) run(ctx context.Context) {
 			return
 		}
 	}
+	c.show()
 	c.report()
 }
 
 // finished reports that nothing is left to do after close: all is written, or
-// is in the spool and has to wait for InfluxDB.
+// is in the log and has to wait for InfluxDB.
 func (c *collector) finished() bool {
 	switch {
 	case !c.closing || c.sending || len(c.queue) > 0:
 		return false
 	case c.head != nil:
-		return c.safe() && c.attempt > 0
+		return c.head.stored && c.attempt > 0
 	}
-	return c.w.spool == nil || c.w.spool.empty()
+	return c.reader == nil || c.reader.caughtUp() && c.reader.log.Durable() >= c.appended
 }
-
-// safe reports that the head is in the spool. It may have been dropped there
-// since it was read, or be from the queue.
-func (c *collector) safe() bool { return c.head.stored && c.w.spool.holds() }
 
 // take adds a point to the batch that is being filled.
 func (c *collector) take(p queued) {
@@ -113,6 +131,7 @@ func (c *collector) take(p queued) {
 	}
 	if len(c.filling.lines) == 0 {
 		c.flush.Reset(c.w.cfg.FlushEvery)
+		c.filling.since = time.Now()
 	}
 	c.filling.add(line)
 	c.account(1, len(line)+1)
@@ -126,17 +145,10 @@ func (c *collector) line(p *queued) (line string, ok bool) {
 	if p.object == nil {
 		return p.line(p.size)
 	}
-	if c.text, ok = c.flat.line(c.text[:0], p.reading(), c.refuse); !ok {
+	if c.text, ok = c.flat.line(c.text[:0], p.reading(), c.w.refuse); !ok {
 		return "", false
 	}
 	return string(c.text), true
-}
-
-// refuse reports something of a device that was refused.
-func (c *collector) refuse(r Refusal) {
-	if report := c.w.refused.Load(); report != nil {
-		(*report)(r)
-	}
 }
 
 // account keeps count of what waits in memory.
@@ -160,6 +172,11 @@ func (c *collector) enqueue() {
 		c.w.counts.dropped.Add(uint64(len(c.queue[0].lines)))
 		c.unqueue()
 	}
+	c.proceed()
+}
+
+// proceed sends what is next, unless the head has to wait before it is tried again.
+func (c *collector) proceed() {
 	if c.attempt == 0 {
 		c.send()
 	}
@@ -188,13 +205,11 @@ func (c *collector) send() {
 
 // next makes the oldest batch the head.
 func (c *collector) next() bool {
-	if c.w.spool != nil {
-		if b, ok := c.w.spool.peek(); ok {
-			c.head = newHead(c.conflicts.applied(b, time.Now()), true)
-			return true
-		}
+	if b, ok := c.fromLog(); ok {
+		c.head = newHead(c.conflicts.applied(b, time.Now()), true)
+		return true
 	}
-	if len(c.queue) == 0 {
+	if len(c.queue) == 0 || c.reader != nil && !c.reader.caughtUp() {
 		return false
 	}
 	b := c.conflicts.applied(c.unqueue(), time.Now())
@@ -255,9 +270,10 @@ func (c *collector) finish(written, refused uint64) {
 	}
 	if len(c.head.parts) == 0 {
 		if c.head.stored {
-			c.w.spool.commit()
+			c.reader.cursor.Commit(c.head.end)
 		}
 		c.head = nil
+		c.show()
 	}
 	c.available()
 }
@@ -271,9 +287,10 @@ func (c *collector) close() {
 		c.take(<-c.w.intake)
 	}
 	c.enqueue()
+	c.proceed()
 }
 
-// abandon ends without InfluxDB. What is in the spool, or can still be put
+// abandon ends without InfluxDB. What is in the log, or can still be put
 // there, is kept; the rest counts as dropped.
 func (c *collector) abandon() {
 	c.stopSending()
@@ -283,59 +300,20 @@ func (c *collector) abandon() {
 		}
 		c.sending = false
 	}
-	c.diskAt = time.Time{}
+	c.logAt = time.Time{}
 	c.store()
-	if h := c.head; h != nil && h.naming == nil && !c.safe() {
+	if h := c.head; h != nil && h.naming == nil && !h.stored {
 		for len(h.parts) > 0 {
 			c.w.counts.dropped.Add(uint64(len(h.parts[0].lines)))
-			if !h.stored {
-				c.account(-len(h.parts[0].lines), -h.parts[0].bytes)
-			}
+			c.account(-len(h.parts[0].lines), -h.parts[0].bytes)
 			h.parts = h.parts[1:]
 		}
 	}
 	for len(c.queue) > 0 {
 		c.w.counts.dropped.Add(uint64(len(c.unqueue().lines)))
 	}
+	c.show()
 	c.report()
-}
-
-// diskRetry is how long a spool that cannot be written is left alone.
-const diskRetry = 5 * time.Second
-
-// store moves what waits in memory into the spool, in order.
-func (c *collector) store() {
-	now := time.Now()
-	if c.w.spool == nil || now.Before(c.diskAt) {
-		return
-	}
-	if h := c.head; h != nil && !h.stored && h.naming == nil {
-		if c.sending {
-			return // what is newer may not get before it
-		}
-		c.queue = append(h.parts, c.queue...)
-		c.head = nil
-	}
-	for len(c.queue) > 0 {
-		if err := c.w.spool.append(c.queue[0], now); err != nil {
-			c.diskFailed(err, now)
-			return
-		}
-		c.unqueue()
-	}
-	if !c.diskLostAt.IsZero() {
-		c.w.log.Info("the spool can be written again", "after", now.Sub(c.diskLostAt).Round(time.Millisecond))
-		c.diskLostAt = time.Time{}
-	}
-}
-
-func (c *collector) diskFailed(err error, now time.Time) {
-	c.w.counts.spoolFailures.Add(1)
-	c.diskAt = now.Add(diskRetry)
-	if c.diskLostAt.IsZero() {
-		c.diskLostAt = now
-		c.w.log.Error("cannot write the spool; points wait in memory", "error", err)
-	}
 }
 
 // available ends an outage: InfluxDB has accepted or rejected something.
@@ -345,7 +323,7 @@ func (c *collector) available() {
 		return
 	}
 	c.w.log.Info("InfluxDB is accepting points again", "after", time.Since(c.lostAt).Round(time.Millisecond),
-		"waiting", c.w.counts.waiting())
+		"waiting", c.w.counts.waiting(), "backlog_bytes", c.w.counts.backlogBytes.Load())
 	c.lostAt = time.Time{}
 	c.w.counts.outage.Store(false)
 }
@@ -356,8 +334,8 @@ func (c *collector) later(err error) {
 		c.lostAt = time.Now()
 		c.w.counts.outage.Store(true)
 		where := "memory"
-		if c.w.spool != nil {
-			where = c.w.cfg.Spool
+		if c.reader != nil {
+			where = c.reader.log.Dir()
 		}
 		c.w.log.Warn("InfluxDB is not accepting points; they are kept until it does", "in", where, "error", err)
 	}

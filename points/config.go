@@ -29,13 +29,6 @@ type Config struct {
 	BackoffMin  time.Duration // wait before the first repetition; twice as long each time
 	BackoffMax  time.Duration
 	CloseWithin time.Duration // how long Run goes on writing after its context has ended
-
-	// Spool is a folder for points that are not yet written, of this process
-	// alone; it is made if it does not exist. Empty: they wait in memory.
-	Spool string
-	// SpoolMax is how many bytes the spool may have; beyond it, the oldest
-	// segment (at most 8 MiB) is dropped.
-	SpoolMax int64
 }
 
 // DefaultConfig is for an InfluxDB 1.8 on this machine with a database
@@ -52,7 +45,6 @@ func DefaultConfig() Config {
 		BackoffMin:  500 * time.Millisecond,
 		BackoffMax:  30 * time.Second,
 		CloseWithin: 5 * time.Second,
-		SpoolMax:    1 << 30,
 	}
 }
 
@@ -71,8 +63,5 @@ func (c Config) Validate() error {
 	f.Positive("influxdb timeout", c.Timeout)
 	f.Ordered("influxdb retry wait", c.BackoffMin, c.BackoffMax)
 	f.Positive("influxdb close timeout", c.CloseWithin)
-	if c.Spool != "" {
-		f.Check(c.SpoolMax >= 8*int64(c.BatchBytes), "influxdb spool of %d bytes: expected at least eight batches, %d", c.SpoolMax, 8*c.BatchBytes)
-	}
 	return f.Err()
 }

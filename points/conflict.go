@@ -44,7 +44,7 @@ func (c conflicts) applied(b batch, now time.Time) batch {
 	if len(c) == 0 {
 		return b
 	}
-	var out batch
+	out := batch{end: b.end, since: b.since}
 	for _, line := range b.lines {
 		p := parseLine(line)
 		out.add(p.renamed(func(f lineField) bool {

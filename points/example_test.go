@@ -23,7 +23,7 @@ func Example() {
 	cfg := points.DefaultConfig()
 	cfg.URL = influx.URL
 	cfg.Bucket = "plant/autogen"
-	writer, err := points.NewWriter(cfg, nil, slog.New(slog.DiscardHandler))
+	writer, err := points.NewWriter(cfg, points.Deps{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		fmt.Println(err)
 		return

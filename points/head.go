@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"devicetwin/internal/text"
 )
@@ -13,7 +14,9 @@ type head struct {
 	// parts are what is left of it: itself, or the pieces in which a bad point
 	// is looked for. The first is being written or tried again.
 	parts  []batch
-	stored bool // it came from the spool, where it stays until it is written
+	stored bool      // it came from the log, where it stays until it is written
+	end    int64     // of it in the log
+	since  time.Time // when its first point was appended there
 	// naming is the error of a partial write. All that InfluxDB takes is written
 	// then and counted, and parts are written again only to find a refused point.
 	naming   error
@@ -25,7 +28,7 @@ type head struct {
 const maxSearch = 256
 
 func newHead(b batch, stored bool) *head {
-	return &head{parts: []batch{b}, stored: stored, requests: maxSearch}
+	return &head{parts: []batch{b}, stored: stored, end: b.end, since: b.since, requests: maxSearch}
 }
 
 // split puts the two halves of the first part in its place. It reports false
@@ -66,6 +69,11 @@ func (h *head) rest() (b batch) {
 type batch struct {
 	lines []string
 	bytes int
+	// Of a batch that came from the log: the position before which everything was read
+	// once it is written, 0 if that was so before; and when its first line
+	// was appended. Of one that is on its way there: when its first line was given.
+	end   int64
+	since time.Time
 }
 
 func newBatch(lines []string) (b batch) {

@@ -14,9 +14,8 @@ type counts struct {
 	written, dropped, refused, failures *atomic.Uint64
 	queuedPoints, queuedBytes           *atomic.Int64
 
-	spoolPoints, spoolBytes, spoolSegments    *atomic.Int64
-	spoolOldest                               *atomic.Int64
-	spoolDropped, spoolFailures, spoolDamages *atomic.Uint64
+	backlogBytes, backlogSince          *atomic.Int64
+	logDropped, logFailures, logDamages *atomic.Uint64
 
 	outage      atomic.Bool  // InfluxDB is not accepting points
 	intake      func() int   // points not yet in a batch
@@ -41,23 +40,19 @@ func newCounts(intake func() int) *counts {
 		queuedPoints: s.Gauge("queued_points", "Points in memory, in batches that wait to be written.", process("queued_points")),
 		queuedBytes:  s.Gauge("queued_bytes", "Bytes of line protocol in memory that wait to be written."),
 
-		spoolPoints:   s.Gauge("spool_points", "Points in the spool.", process("spool_points")),
-		spoolBytes:    s.Gauge("spool_bytes", "Bytes of the spool's segments.", process("spool_bytes")),
-		spoolSegments: s.Gauge("spool_segments", "Segments (files) of the spool."),
-		spoolOldest:   s.Age("spool_oldest_seconds", "Age of the oldest points in the spool.", process("spool_oldest_seconds")),
-		spoolDropped:  s.Counter("spool_points_dropped_total", "Of the points dropped: those of the spool, because it was full or could not be read."),
-		spoolFailures: s.Counter("spool_failures_total", "Batches that could not be written to the spool and waited in memory.", process("spool_failures")),
-		spoolDamages:  s.Counter("spool_damages_total", "Places in the spool that could not be read."),
+		backlogBytes: s.Gauge("backlog_bytes", "Bytes of the log from which points are not yet written to InfluxDB.", process("points_backlog_bytes")),
+		backlogSince: s.Age("backlog_seconds", "How long ago the oldest of the points in the log was appended that are not yet written.", process("points_backlog_seconds")),
+		logDropped:   s.Counter("log_points_dropped_total", "Of the points dropped: those of the log, because it was full or could not be read, as far as they can be counted."),
+		logFailures:  s.Counter("log_failures_total", "Batches that the log did not take, and that waited in memory.", process("points_log_failures")),
+		logDamages:   s.Counter("log_damages_total", "Places in the log that could not be read when points were."),
 	}
 }
 
 // bytes are those of the points that wait in memory.
 func (c *counts) bytes() int { return int(c.intakeBytes.Load() + c.queuedBytes.Load()) }
 
-// waiting is how many points wait.
-func (c *counts) waiting() int {
-	return c.intake() + int(c.queuedPoints.Load()+c.spoolPoints.Load())
-}
+// waiting is how many points wait in memory.
+func (c *counts) waiting() int { return c.intake() + int(c.queuedPoints.Load()) }
 
 // Declared is the metrics of a Writer, for those who draw or write what it counts.
 func Declared() *figures.Set { return newCounts(func() int { return 0 }).Set }

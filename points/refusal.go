@@ -65,6 +65,6 @@ func (c *collector) refuseAll(b batch, err error) {
 		of[series].Count++
 	}
 	for _, r := range all {
-		c.refuse(*r)
+		c.w.refuse(*r)
 	}
 }

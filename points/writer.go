@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"devicetwin/internal/backoff"
+	"devicetwin/internal/recordlog"
 	"devicetwin/internal/tlsfiles"
 )
 
@@ -28,7 +29,7 @@ type Writer struct {
 	client influxdb2.Client
 	api    api.WriteAPIBlocking
 	wait   func(attempt int) time.Duration
-	spool  *spool // nil: there is none
+	reader *logReader // of the log; nil: there is none
 
 	intake  chan queued
 	closed  atomic.Bool
@@ -50,17 +51,33 @@ func (q *queued) reading() Reading {
 	return Reading{q.Measurement, q.device, q.object, q.except, q.Time}
 }
 
-// intakePoints is how many points may wait for the collector: for some seconds
-// in which the disk of the spool keeps it waiting.
+// intakePoints is how many points may wait for the collector, which is busy with the
+// log for a while.
 const intakePoints = 32 << 10
 
-// NewWriter prepares a writer; Run makes it work, and closes the spool.
-// Metrics and log may be nil. An error is one of the configuration, of its TLS
-// files, of registering metrics, or of reading the spool's folder.
-func NewWriter(cfg Config, metrics prometheus.Registerer, log *slog.Logger) (*Writer, error) {
+// Deps is what a Writer works with. All of it may be left out.
+type Deps struct {
+	// Log is where points wait until InfluxDB has taken them; without it they wait in
+	// memory. It is not closed by the writer, and may not be before Run has returned.
+	Log *recordlog.Log
+	// Readings yields those in a record of the log of another kind than KindLines. An
+	// error is that the record is not what its kind says.
+	Readings func(record recordlog.Record, yield func(Reading)) error
+	Metrics  prometheus.Registerer
+	Logger   *slog.Logger
+}
+
+// cursorName is that of the cursor with which a Writer reads the log.
+const cursorName = "points"
+
+// NewWriter prepares a writer; Run makes it work. An error is one of the
+// configuration, of its TLS files, of registering metrics, or of reading how far an
+// earlier process came in the log.
+func NewWriter(cfg Config, deps Deps) (*Writer, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("influxdb configuration: %w", err)
 	}
+	log := deps.Logger
 	if log == nil {
 		log = slog.Default()
 	}
@@ -71,8 +88,8 @@ func NewWriter(cfg Config, metrics prometheus.Registerer, log *slog.Logger) (*Wr
 		intake: make(chan queued, intakePoints),
 	}
 	w.counts = newCounts(func() int { return len(w.intake) })
-	if metrics != nil {
-		if err := w.counts.Register(metrics); err != nil {
+	if deps.Metrics != nil {
+		if err := w.counts.Register(deps.Metrics); err != nil {
 			return nil, err
 		}
 	}
@@ -89,12 +106,28 @@ func NewWriter(cfg Config, metrics prometheus.Registerer, log *slog.Logger) (*Wr
 		SetUseGZip(true).
 		SetHTTPClient(&http.Client{Timeout: cfg.Timeout, Transport: transport}))
 	w.api = w.client.WriteAPIBlocking(cfg.Org, cfg.Bucket)
-	if cfg.Spool != "" {
-		if w.spool, err = openSpool(cfg.Spool, cfg.SpoolMax, w.counts, w.log); err != nil {
-			return nil, err
-		}
+	if deps.Log != nil {
+		err = w.readFrom(deps)
 	}
-	return w, nil
+	return w, err
+}
+
+// readFrom prepares to read the log.
+func (w *Writer) readFrom(deps Deps) error {
+	cursor, err := deps.Log.Cursor(cursorName, recordlog.Loses)
+	if err != nil {
+		return fmt.Errorf("read points: %w", err)
+	}
+	w.reader = &logReader{
+		cursor: cursor, log: deps.Log, readings: deps.Readings, refuse: w.refuse, messages: w.log.With("log", deps.Log.Dir()),
+		points: w.cfg.BatchPoints, bytes: w.cfg.BatchBytes, wait: w.cfg.FlushEvery,
+	}
+	n := cursor.Backlog()
+	w.counts.backlogBytes.Store(n)
+	if n > 0 {
+		w.reader.messages.Info("points of an earlier run may wait in the log", "bytes", n)
+	}
+	return nil
 }
 
 // WritePoint is Write for callers that declare the interface they need without
@@ -113,6 +146,13 @@ func (w *Writer) Write(point Point) { w.enqueue(queued{Point: point, size: point
 func (w *Writer) WriteReading(model, device string, object []byte, except []string, at time.Time) {
 	r := Reading{model, device, object, except, at}
 	w.enqueue(queued{Point{Measurement: model, Time: at}, device, object, except, r.size()})
+}
+
+// refuse reports something of a device that was refused.
+func (w *Writer) refuse(r Refusal) {
+	if report := w.refused.Load(); report != nil {
+		(*report)(r)
+	}
 }
 
 // OnRefused has report called for what is refused of readings, from now on: it is called
@@ -137,12 +177,12 @@ func (w *Writer) intakeLimit() int { return w.cfg.QueueBytes / 4 }
 func (w *Writer) linesLimit() int  { return w.cfg.QueueBytes - w.intakeLimit() }
 
 // Run writes until ctx ends, and then what is left, at most for
-// Config.CloseWithin. What is left after that stays in the spool; without
-// one it counts as dropped. Run is called once.
+// Config.CloseWithin. What is left after that stays in the log; without one it
+// counts as dropped. Run is called once.
 func (w *Writer) Run(ctx context.Context) {
 	defer w.client.Close()
-	if w.spool != nil {
-		defer w.spool.close()
+	if w.reader != nil {
+		defer w.reader.cursor.Close()
 	}
 	newCollector(ctx, w).run(ctx)
 }

@@ -93,7 +93,12 @@ func testConfig(url string) Config {
 // startWriter runs a writer; the returned function stops it and waits.
 func startWriter(t *testing.T, c Config, log *slog.Logger) (*Writer, func()) {
 	t.Helper()
-	w, err := NewWriter(c, prometheus.NewRegistry(), log)
+	return startDeps(t, c, Deps{Metrics: prometheus.NewRegistry(), Logger: log})
+}
+
+func startDeps(t *testing.T, c Config, deps Deps) (*Writer, func()) {
+	t.Helper()
+	w, err := NewWriter(c, deps)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,25 +6,31 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	influxhttp "github.com/influxdata/influxdb-client-go/v2/api/http"
+	"pgregory.net/rapid"
+
+	"devicetwin/internal/recordlog"
 )
 
 // writerBench is the collector of a writer in the hands of a test, over any
-// number of runs: InfluxDB, the disk and the end of the process.
+// number of runs: InfluxDB, the log and the end of the process.
 type writerBench struct {
-	t        interface{ Fatal(...any) }
+	t        fataler
 	cfg      Config
-	log      *slog.Logger
+	keep     recordlog.Config
+	readings func(recordlog.Record, func(Reading)) error
+	logger   *slog.Logger
+	log      *recordlog.Log
 	w        *Writer
 	c        *collector
-	flying   *batch // on its way to InfluxDB
-	padding  string // makes points larger
-	refusing bool   // InfluxDB refuses some points
-	diskFull bool
+	flying   *batch             // on its way to InfluxDB
+	padding  func(n int) string // makes points larger
+	refusing bool               // InfluxDB refuses some points
+	full     bool               // the log takes nothing
 
 	given   int
 	taken   []string     // by InfluxDB
@@ -32,32 +38,94 @@ type writerBench struct {
 	dropped uint64       // counted in earlier runs
 }
 
-func newWriterBench(t interface{ Fatal(...any) }, cfg Config, log *slog.Logger) *writerBench {
-	b := &writerBench{t: t, cfg: cfg, log: log, gone: map[int]bool{}}
+type fataler interface {
+	Helper()
+	Fatal(...any)
+	Fatalf(string, ...any)
+}
+
+// newWriterBench is one with a log in a folder that does not exist yet.
+func newWriterBench(t fataler, cfg Config, keep recordlog.Config, logger *slog.Logger) *writerBench {
+	if keep.MaxBytes == 0 {
+		keep.MaxBytes = 64 << 20
+	}
+	b := &writerBench{t: t, cfg: cfg, keep: keep, logger: logger, gone: map[int]bool{}}
 	b.start()
 	return b
 }
 
 func (b *writerBench) start() {
-	w, err := NewWriter(b.cfg, nil, b.log)
+	b.t.Helper()
+	var err error
+	if b.log, err = recordlog.Open(b.keep, b.logger); err != nil {
+		b.t.Fatal(err)
+	}
+	if b.w, err = NewWriter(b.cfg, Deps{Log: b.log, Readings: b.readings, Logger: b.logger}); err != nil {
+		b.t.Fatal(err)
+	}
+	b.c = newCollector(context.Background(), b.w)
+	b.c.start = func(batch batch) { b.flying = &batch }
+	toLog := b.c.toLog
+	b.c.toLog = func(r recordlog.Record) (int64, error) {
+		if b.full {
+			return 0, recordlog.ErrFull
+		}
+		return toLog(r)
+	}
+	b.read()
+}
+
+// unbounded says that the bound of the log is out of reach.
+func (b *writerBench) unbounded() bool { return b.keep.MaxBytes > 8<<20 }
+
+// read waits until what was appended is on the disk, and prepares it for InfluxDB.
+func (b *writerBench) read() {
+	b.t.Helper()
+	b.durable()
+	for {
+		if b.c.read(); b.c.more != atOnce {
+			return
+		}
+	}
+}
+
+func (b *writerBench) durable() {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := b.log.Wait(ctx, b.c.appended); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// inLog is how many lines the log has that were not committed.
+func (b *writerBench) inLog() (n int) {
+	b.t.Helper()
+	b.durable()
+	probe, err := b.log.Cursor("probe", recordlog.Loses)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	w.spool.segmentBytes = 1000
-	b.w, b.c = w, newCollector(context.Background(), w)
-	b.c.start = func(batch batch) { b.flying = &batch }
-	b.c.send()
+	defer probe.Close()
+	probe.Move(b.log.Durable() - b.c.reader.cursor.Backlog())
+	for {
+		e, ok, err := probe.TryNext()
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if !ok {
+			return n
+		}
+		n += e.Items
+	}
 }
-
-// unbounded says that the bound of the spool is out of reach.
-func (b *writerBench) unbounded() bool { return b.cfg.SpoolMax > 1<<20 }
 
 // take gives the writer the next n points, each with its number as its time.
 func (b *writerBench) take(n int) {
 	for range n {
 		fields := map[string]any{"n": float64(b.given)}
-		if b.padding != "" {
-			fields["padding"] = b.padding
+		if b.padding != nil {
+			fields["padding"] = b.padding(b.given)
 		}
 		b.c.take(queued{Point: Point{"pump", map[string]string{"device": "d"}, fields, time.Unix(0, int64(b.given))}})
 		b.given++
@@ -112,6 +180,7 @@ func (b *writerBench) answer(arrives, returns bool) {
 
 func (b *writerBench) answers(n int) {
 	for range n {
+		b.read()
 		b.c.send()
 		b.answer(true, true)
 	}
@@ -119,39 +188,24 @@ func (b *writerBench) answers(n int) {
 
 // drain lets InfluxDB take everything.
 func (b *writerBench) drain() {
+	b.c.reader.wait = 0
 	b.c.enqueue()
+	b.read()
 	b.c.send()
 	for b.flying != nil {
 		b.answer(true, true)
+		b.read()
 	}
+	b.c.show()
 }
 
-// full sets whether the disk is full; a batch is then written in part.
-func (b *writerBench) full(yes bool) {
-	b.w.spool.write, b.diskFull = (*os.File).WriteAt, yes
-	if yes {
-		b.w.spool.write = func(f *os.File, p []byte, at int64) (int, error) {
-			n, _ := f.WriteAt(p[:len(p)/3], at)
-			return n, syscall.ENOSPC
-		}
-	}
-}
-
-// tear appends a batch of which only a part gets to the disk.
-func (b *writerBench) tear() {
-	b.w.spool.write = func(f *os.File, p []byte, at int64) (int, error) {
-		n, _ := f.WriteAt(p[:len(p)*2/3], at)
-		f.Close() // else it would be cut off again
-		return n, os.ErrClosed
-	}
-	b.take(1)
-	b.c.enqueue()
-}
-
-// crash ends the process without a word. What was only in memory is gone.
+// crash ends the process without a word: the files are left as they are. What was only
+// in memory is gone.
 func (b *writerBench) crash() {
+	b.t.Helper()
+	b.durable()
 	memory := append([]batch{b.c.filling}, b.c.queue...)
-	if h := b.c.head; h != nil && !b.c.safe() {
+	if h := b.c.head; h != nil && !h.stored {
 		memory = append(memory, h.parts...)
 	}
 	for _, m := range memory {
@@ -159,7 +213,44 @@ func (b *writerBench) crash() {
 			b.gone[numberOf(l)] = true
 		}
 	}
+	b.c.show()
+	left := b.keep.Dir + "+"
+	if err := os.CopyFS(left, os.DirFS(b.keep.Dir)); err != nil {
+		b.t.Fatal(err)
+	}
 	b.stopped()
+	if err := os.RemoveAll(b.keep.Dir); err != nil {
+		b.t.Fatal(err)
+	}
+	b.keep.Dir = left
+}
+
+// tear is a crash in which only a part of the last record gets to the disk.
+func (b *writerBench) tear(t *rapid.T) {
+	b.full, b.c.logAt = false, time.Time{}
+	b.c.enqueue()
+	b.durable()
+	first, before := b.given, b.c.appended
+	b.take(1)
+	b.c.enqueue()
+	torn := b.c.appended > before
+	b.crash()
+	if !torn {
+		return // what is being sent from memory is in the way
+	}
+	b.gone[first] = true
+	files, err := filepath.Glob(filepath.Join(b.keep.Dir, "*.log"))
+	if err != nil || len(files) == 0 {
+		b.t.Fatal("no segments", err)
+	}
+	last := files[len(files)-1]
+	info, err := os.Stat(last)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.Truncate(last, info.Size()-int64(rapid.IntRange(1, 40).Draw(t, "bytes that are missing"))); err != nil {
+		b.t.Fatal(err)
+	}
 }
 
 // end stops the process as it should be.
@@ -169,22 +260,23 @@ func (b *writerBench) end() {
 		b.c.results <- errors.New("cancelled")
 	}
 	b.c.abandon()
-	if st := b.w.counts; st.dropped.Load() > 0 && !b.diskFull && b.unbounded() {
-		b.t.Fatal("points were dropped at the end, and not put into the spool", st)
+	if n := b.w.counts.dropped.Load(); n > 0 && !b.full && b.unbounded() {
+		b.t.Fatalf("%d points were dropped at the end, and not put into the log", n)
 	}
 	b.stopped()
 }
 
 func (b *writerBench) stopped() {
-	b.w.spool.close()
-	b.flying, b.diskFull = nil, false
+	b.w.reader.cursor.Close()
+	if err := b.log.Close(); err != nil {
+		b.t.Fatal(err)
+	}
+	b.flying, b.full = nil, false
 	b.dropped += b.w.counts.dropped.Load()
 }
 
 // check looks for points that are missing or out of order, after drain.
-func (b *writerBench) check(t interface {
-	Fatalf(format string, args ...any)
-}) {
+func (b *writerBench) check(t fataler) {
 	seen := make([]bool, b.given)
 	last := -1
 	for _, l := range b.taken {
@@ -205,10 +297,10 @@ func (b *writerBench) check(t interface {
 	if uint64(missing) > b.dropped+st.dropped.Load() {
 		t.Fatalf("%d points are missing, %d are counted as dropped", missing, b.dropped+st.dropped.Load())
 	}
-	if st.spoolDropped.Load() > 0 && b.unbounded() {
-		t.Fatalf("%d points are lost in a spool that never was full", st.spoolDropped.Load())
+	if st.logDropped.Load() > 0 && b.unbounded() {
+		t.Fatalf("%d points are lost in a log that never was full", st.logDropped.Load())
 	}
-	if st.waiting() != 0 || st.bytes() != 0 || st.spoolPoints.Load() != 0 || st.spoolBytes.Load() != 0 || st.spoolOldest.Load() != 0 {
+	if st.waiting() != 0 || st.bytes() != 0 || st.backlogBytes.Load() != 0 || st.backlogSince.Load() != 0 {
 		t.Fatalf("something is left: %+v", st)
 	}
 }

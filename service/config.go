@@ -31,6 +31,9 @@ type Config struct {
 	API      APIConfig      `embed:"" prefix:"api-" group:"API"`
 }
 
+// defaultPointsLog is how many bytes the log of points may have.
+const defaultPointsLog = 1 << 30
+
 // DefaultConfig is for servers on this host. It names no model.
 func DefaultConfig() Config {
 	b, p := bridge.DefaultConfig(), points.DefaultConfig()
@@ -41,7 +44,7 @@ func DefaultConfig() Config {
 			TemporalServer: TemporalServer{Address: "127.0.0.1:7233", Namespace: "default"},
 			TaskQueue:      "devices",
 		},
-		Influx: InfluxConfig{InfluxServer: InfluxServer{URL: p.URL, Bucket: p.Bucket}, SpoolMax: p.SpoolMax},
+		Influx: InfluxConfig{InfluxServer: InfluxServer{URL: p.URL, Bucket: p.Bucket}, SpoolMax: defaultPointsLog},
 		Model:  ModelConfig{Copies: "model-copies"},
 		HTTP:   HTTPConfig{Listen: "127.0.0.1:8090"},
 		Bridge: defaultBridge(b),

@@ -3,6 +3,7 @@ package service
 import (
 	"fmt"
 
+	"devicetwin/internal/recordlog"
 	"devicetwin/mqtt"
 	"devicetwin/points"
 	"devicetwin/wire"
@@ -96,7 +97,7 @@ type InfluxServer struct {
 	KeyFile   string `help:"PEM file of the client key." placeholder:"FILE"`
 }
 
-// Points is the configuration of a writer without a spool.
+// Points is the configuration of a writer.
 func (c InfluxServer) Points() points.Config {
 	cfg := points.DefaultConfig()
 	cfg.URL, cfg.Token, cfg.Org, cfg.Bucket = c.URL, c.Token, c.Org, c.Bucket
@@ -104,9 +105,7 @@ func (c InfluxServer) Points() points.Config {
 	return cfg
 }
 
-// Points is the configuration of a writer.
-func (c InfluxConfig) Points() points.Config {
-	cfg := c.InfluxServer.Points()
-	cfg.Spool, cfg.SpoolMax = c.Spool, c.SpoolMax
-	return cfg
+// pointsLog is where points wait; a Dir that is empty: in memory.
+func (c InfluxConfig) pointsLog() recordlog.Config {
+	return recordlog.Config{Dir: c.Spool, MaxBytes: c.SpoolMax}
 }

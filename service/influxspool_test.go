@@ -8,15 +8,18 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"devicetwin/internal/testlog"
 )
 
-// A service makes its spool, shows it in the metrics, and says which folder it
+// A service makes its log of points, shows it in the metrics, and says which folder it
 // cannot use.
-func TestServiceSpool(t *testing.T) {
+func TestServiceLogOfPoints(t *testing.T) {
 	dir := t.TempDir()
-	start := func(spool string) (*Service, error) {
+	start := func(folder string) (*Service, error) {
 		config := withoutServers()
-		config.Influx.Spool = spool
+		config.Influx.Spool = folder
 		config.Worker.Credentials = filepath.Join(dir, "credentials")
 		return Start(config, Worker, slog.New(slog.DiscardHandler))
 	}
@@ -24,15 +27,15 @@ func TestServiceSpool(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := start(file); err == nil || !strings.Contains(err.Error(), "make spool folder "+file) {
+	if _, err := start(file); err == nil || !strings.Contains(err.Error(), "make folder of the log: mkdir "+file) {
 		t.Errorf("a file as folder: %v", err)
 	}
-	spool := filepath.Join(dir, "spool")
-	service, err := start(spool)
+	folder := filepath.Join(dir, "log")
+	service, err := start(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := start(spool); err == nil || !strings.Contains(err.Error(), "spool folder "+spool+": another process uses it") {
+	if _, err := start(folder); err == nil || !strings.Contains(err.Error(), "log "+folder+": another process uses it") {
 		t.Errorf("the same folder twice: %v", err)
 	}
 	response, err := http.Get("http://" + service.HTTPAddr() + "/metrics")
@@ -41,7 +44,7 @@ func TestServiceSpool(t *testing.T) {
 	}
 	body, _ := io.ReadAll(response.Body)
 	response.Body.Close()
-	for _, metric := range []string{"spool_bytes", "spool_segments", "spool_oldest_seconds", "spool_points_dropped_total"} {
+	for _, metric := range []string{"backlog_bytes", "backlog_seconds", "log_points_dropped_total", "log_failures_total", "log_damages_total"} {
 		if !strings.Contains(string(body), "\ndevicetwin_influx_"+metric+" 0\n") {
 			t.Errorf("no metric %s", metric)
 		}
@@ -49,10 +52,36 @@ func TestServiceSpool(t *testing.T) {
 	if err := service.Close(); err != nil {
 		t.Error(err)
 	}
-	if service, err = start(spool); err != nil {
+	if service, err = start(folder); err != nil {
 		t.Fatalf("after the end of the first: %v", err)
 	}
 	if err := service.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// What an earlier release left in its spool is moved into the log.
+func TestServiceCarriesPointsOver(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "spool")
+	if err := os.CopyFS(folder, os.DirFS("../points/testdata/spool")); err != nil {
+		t.Fatal(err)
+	}
+	config := withoutServers()
+	config.Influx.Spool, config.Worker.Credentials = folder, t.TempDir()
+	logs := &testlog.Lines{}
+	service, err := Start(config, Worker, logs.Logger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); logs.Count("were moved from its spool") == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("points were not carried over: %q", logs)
+		}
+	}
+	if err := service.Close(); err != nil {
+		t.Error(err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(folder, "*.spool")); len(left) > 0 {
+		t.Errorf("left: %q", left)
 	}
 }

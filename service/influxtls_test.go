@@ -40,7 +40,7 @@ func TestInfluxTLS(t *testing.T) {
 		c.URL, c.Bucket = server.URL, "b"
 		config := c.Points()
 		config.CloseWithin = time.Second
-		writer, err := points.NewWriter(config, nil, slog.New(slog.DiscardHandler))
+		writer, err := points.NewWriter(config, points.Deps{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +64,7 @@ func TestInfluxTLS(t *testing.T) {
 			t.Errorf("%s: %v written", name, s)
 		}
 	}
-	if _, err := points.NewWriter((InfluxServer{URL: server.URL, Bucket: "b", CAFile: "/nowhere"}).Points(), nil, slog.New(slog.DiscardHandler)); err == nil {
+	if _, err := points.NewWriter((InfluxServer{URL: server.URL, Bucket: "b", CAFile: "/nowhere"}).Points(), points.Deps{Logger: slog.New(slog.DiscardHandler)}); err == nil {
 		t.Error("an authority that is not there is taken")
 	}
 }

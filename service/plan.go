@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"devicetwin/bridge"
+	"devicetwin/internal/recordlog"
 	"devicetwin/mqtt"
 	"devicetwin/points"
 	"devicetwin/wire"
@@ -37,9 +38,10 @@ type Plan struct {
 	Temporal  TemporalServer
 	TaskQueue string // of bridge and worker
 
-	Models    ModelConfig   // of bridge and worker
-	Points    points.Config // of bridge and worker; an empty URL: none are written
-	Publisher mqtt.Config   // of bridge and worker: the connection for commands and dead letters
+	Models    ModelConfig      // of bridge and worker
+	Points    points.Config    // of bridge and worker; an empty URL: none are written
+	PointsLog recordlog.Config // where they wait; an empty Dir: in memory
+	Publisher mqtt.Config      // of bridge and worker: the connection for commands and dead letters
 
 	Bridge       bridge.Config
 	DeletedEvery time.Duration // the bridge looks for deleted devices; 0: never
@@ -74,6 +76,9 @@ func NewPlan(c Config, parts Parts) (Plan, error) {
 		if c.Influx.URL != "" {
 			p.Points = c.Influx.Points()
 			faults = append(faults, p.Points.Validate())
+			if p.PointsLog = c.Influx.pointsLog(); p.PointsLog.Dir != "" {
+				faults = append(faults, p.PointsLog.Validate())
+			}
 		}
 	}
 	if parts.has(Bridge) {

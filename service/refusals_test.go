@@ -47,7 +47,7 @@ func TestRefusedReadingsAreFaultsOfTheirDevice(t *testing.T) {
 	t.Cleanup(influx.Close)
 	config := points.DefaultConfig()
 	config.URL, config.FlushEvery = influx.URL, time.Millisecond
-	writer, err := points.NewWriter(config, nil, slog.New(slog.DiscardHandler))
+	writer, err := points.NewWriter(config, points.Deps{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

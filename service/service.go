@@ -20,6 +20,7 @@ import (
 	"devicetwin/bridge"
 	"devicetwin/bridge/ingest"
 	"devicetwin/devicefsm"
+	"devicetwin/internal/recordlog"
 	"devicetwin/mqtt"
 	"devicetwin/points"
 	twinclient "devicetwin/workflows/client"
@@ -127,7 +128,7 @@ func (l listeners) close() error {
 
 // startParts starts the bridge and the worker, with what both need.
 func (s *Service) startParts(p Plan, temporal client.Client, models models, metrics *prometheus.Registry) ([]Check, error) {
-	points, err := s.startPoints(p.Points, metrics)
+	points, err := s.startPoints(p, metrics)
 	if err != nil {
 		return nil, err
 	}
@@ -186,17 +187,40 @@ func (discard) WritePoint(string, map[string]string, map[string]any, time.Time) 
 
 func (discard) WriteReading(string, string, []byte, []string, time.Time) {}
 
-func (s *Service) startPoints(c points.Config, metrics prometheus.Registerer) (pointWriter, error) {
+func (s *Service) startPoints(p Plan, metrics prometheus.Registerer) (pointWriter, error) {
+	c := p.Points
 	if c.URL == "" {
 		return discard{}, nil
 	}
+	deps := points.Deps{Metrics: metrics, Logger: s.log}
+	if p.PointsLog.Dir != "" {
+		log, err := recordlog.Open(p.PointsLog, s.log)
+		if err != nil {
+			return nil, err
+		}
+		s.onClose("log of points", func(context.Context) error { return log.Close() })
+		deps.Log = log
+	}
 	c.CloseWithin = min(c.CloseWithin, pointsTimeout)
-	writer, err := points.NewWriter(c, metrics, s.log)
+	writer, err := points.NewWriter(c, deps)
 	if err != nil {
-		return nil, err // of the spool's folder: the settings were checked before
+		return nil, err // of the log's folder: the settings were checked before
 	}
 	s.runUsed("writer of points", writer.Run)
+	if deps.Log != nil {
+		s.carryOver(p.PointsLog.Dir, deps.Log)
+	}
 	return writer, nil
+}
+
+// carryOver moves what an earlier release left in a spool into a log, while the parts
+// work.
+func (s *Service) carryOver(spool string, into *recordlog.Log) {
+	s.runPart("points of an earlier release", func(ctx context.Context) {
+		if _, err := points.CarryOver(ctx, spool, into, s.log); err != nil {
+			s.log.Error("points of an earlier release stay in its spool until the next start", "error", err)
+		}
+	})
 }
 
 func (s *Service) startPublisher(c mqtt.Config) (*mqtt.Publisher, error) {

@@ -32,8 +32,8 @@ var layers = map[string]layer{
 	"wire":          {[]string{"device", "internal/faults", "internal/jsonobject", "internal/text", "mqtt", "twin"}, "topics and payloads, both ways: of mqtt the rules of filters, of twin the names of shadows"},
 	"mqtt":          {[]string{"internal/backoff", "internal/faults", "internal/text", "internal/tlsfiles"}, "the client: connections, publisher, rules of filters"},
 	"mqtt/mqtttest": {[]string{"mqtt"}, "a broker under the control of a test"},
-	"points": {[]string{"internal/backoff", "internal/durable", "internal/faults", "internal/figures", "internal/jsonobject", "internal/jsonsize", "internal/measure", "internal/text",
-		"internal/tlsfiles"}, "the writer of time series: of devices it knows how what they measure becomes points, and nothing of MQTT"},
+	"points": {[]string{"internal/backoff", "internal/durable", "internal/faults", "internal/figures", "internal/jsonobject", "internal/jsonsize", "internal/measure", "internal/recordlog",
+		"internal/text", "internal/tlsfiles"}, "the writer of time series: of devices it knows how what they measure becomes points, and nothing of MQTT"},
 	"bridge": {[]string{"bridge/ingest", "device", "internal/backoff", "internal/faults", "internal/figures", "internal/measure", "internal/text", "mqtt", "wire"},
 		"the MQTT source: session, status, dead letters; of device it passes on faults"},
 	"bridge/ingest": {[]string{"device", "devicefsm", "internal/backoff", "internal/faults", "internal/figures", "internal/jsonsize", "internal/measure", "twin", "wire"},
@@ -49,7 +49,7 @@ var layers = map[string]layer{
 	"api/client":  {[]string{"api", "device", "internal/text", "source"}, "speaks the API's types, with durations as in source"},
 
 	"service": {[]string{"api", "bridge", "bridge/ingest", "device", "devicefsm", "internal/backoff", "internal/codec", "internal/credentials", "internal/figures", "internal/measure",
-		"internal/modelfile", "internal/text", "internal/tlsfiles", "mqtt", "points", "twin", "twin/command", "wire", "workflows/client", "workflows/device"}, "the one place that wires all parts"},
+		"internal/modelfile", "internal/recordlog", "internal/text", "internal/tlsfiles", "mqtt", "points", "twin", "twin/command", "wire", "workflows/client", "workflows/device"}, "the one place that wires all parts"},
 
 	"internal/version":      {nil, "which build this is"},
 	"internal/cli":          {[]string{"api/client", "internal/version", "service", "source"}, "shared by all command lines: exit statuses come from the errors of these"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -23,7 +24,8 @@ const (
 )
 
 // Cursor reads a log in order. How far it was committed survives the process: after
-// a crash, the last second of that may be read again. It belongs to one goroutine.
+// a crash, the last second of that may be read again. It belongs to one goroutine, but
+// for Commit, Backlog and Losses.
 type Cursor struct {
 	l      *Log
 	name   string
@@ -32,6 +34,7 @@ type Cursor struct {
 	// Under the log's mutex.
 	committed int64
 	saved     int64
+	losses    Losses
 
 	frames
 }
@@ -163,36 +166,6 @@ func (c *Cursor) Backlog() int64 {
 	return max(0, c.l.durable-c.committed)
 }
 
-// loses moves the cursor beyond a segment that is removed; the log's mutex is held.
-func (c *Cursor) loses(s *segment) {
-	if c.committed >= s.end() {
-		return
-	}
-	n := countRecords(s, c.committed-s.base)
-	c.l.stats.Lost += n
-	c.l.log.Error("the log is full: its oldest records are lost to a reader", "cursor", c.name, "records", n, "limit", c.l.cfg.MaxBytes)
-	c.committed = s.end()
-}
-
-// countRecords counts the records of a segment from a place in its file on.
-func countRecords(s *segment, from int64) (n uint64) {
-	f, err := os.Open(s.path)
-	if err != nil {
-		return 0
-	}
-	defer f.Close()
-	for {
-		h, ok, err := seekFrame(f, max(0, from), s.size)
-		if !ok || err != nil {
-			return n
-		}
-		if h.kind < reserved {
-			n++
-		}
-		from = h.end()
-	}
-}
-
 // Next returns the next record that is on the disk, and waits for it. Its data may be
 // kept, and must not be changed.
 func (c *Cursor) Next(ctx context.Context) (Entry, error) {
@@ -224,6 +197,10 @@ func (c *Cursor) TryNext() (e Entry, ok bool, err error) {
 			return Entry{}, false, nil
 		}
 		e, ok, err := c.in(s, size)
+		if errors.Is(err, fs.ErrNotExist) {
+			c.passMissing(s, size, err)
+			continue
+		}
 		if err != nil {
 			return Entry{}, false, fmt.Errorf("read log %s: segment %s: %w", c.l.cfg.Dir, s.path, err)
 		}
@@ -247,13 +224,6 @@ func (c *Cursor) segment() (*segment, int64) {
 		}
 	}
 	return nil, 0
-}
-
-func (c *Cursor) damaged(s *segment, err error) {
-	c.l.mutex.Lock()
-	c.l.stats.Damaged++
-	c.l.mutex.Unlock()
-	c.l.log.Error("part of the log cannot be read", "cursor", c.name, "segment", s.path, "error", err)
 }
 
 // Close ends the cursor. The log keeps its place, and removes what it needs no more
@@ -311,7 +281,7 @@ func (s *segment) readAt(at int64) (Record, error) {
 		return Record{}, errDamaged
 	}
 	data, err := readData(f, h, s)
-	return Record{h.kind, h.time(), data}, err
+	return h.record(data), err
 }
 
 // readData returns the data of a frame, in clear if a segment is given.

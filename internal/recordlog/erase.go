@@ -103,7 +103,7 @@ func (w *rewriter) frame(h frameHead) error {
 	case err != nil:
 		return err
 	}
-	replaced, ok := w.change(Record{h.kind, h.time(), data})
+	replaced, ok := w.change(h.record(data))
 	switch {
 	case !ok:
 		return nil
@@ -118,7 +118,7 @@ func (w *rewriter) frame(h frameHead) error {
 	if h.seal {
 		replaced = seal(w.s.aead, nil, replaced)
 	}
-	w.journal.add(w.s.base+h.start, appendFrame(nil, h.kind, h.seal, h.time(), replaced))
+	w.journal.add(w.s.base+h.start, appendItems(nil, h.kind, h.seal, h.time(), h.items, replaced))
 	return nil
 }
 

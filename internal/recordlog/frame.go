@@ -17,7 +17,7 @@ import (
 //	4   4  bytes of the data, as they are in the file
 //	8   1  kind
 //	9   1  1 if the data is encrypted
-//	10  2  zero
+//	10  2  items: see Record
 //	12  8  when it was appended, Unix ms
 //	20  4  CRC-32C of the data
 //	24  4  CRC-32C of these 24 bytes
@@ -47,28 +47,37 @@ type frameHead struct {
 	size  int64 // with the header
 	kind  byte
 	seal  bool
+	items int
 	at    int64 // Unix ms
 	sum   uint32
 }
 
 func (h frameHead) end() int64 { return h.start + h.size }
 
+func (h frameHead) record(data []byte) Record { return Record{h.kind, h.time(), data, h.items} }
+
 func (h frameHead) time() time.Time { return time.UnixMilli(h.at).UTC() }
 
 // appendFrame adds the frame of some data.
 func appendFrame(b []byte, kind byte, sealed bool, at time.Time, data []byte) []byte {
+	return appendItems(b, kind, sealed, at, 0, data)
+}
+
+// appendItems adds the frame of the data of some items.
+func appendItems(b []byte, kind byte, sealed bool, at time.Time, items int, data []byte) []byte {
 	var header [frameHeader]byte
-	putHeader(header[:], kind, sealed, at.UnixMilli(), len(data), crc32.Checksum(data, castagnoli))
+	putHeader(header[:], kind, sealed, items, at.UnixMilli(), len(data), crc32.Checksum(data, castagnoli))
 	return append(append(b, header[:]...), data...)
 }
 
-func putHeader(header []byte, kind byte, sealed bool, at int64, size int, sum uint32) {
+func putHeader(header []byte, kind byte, sealed bool, items int, at int64, size int, sum uint32) {
 	copy(header, frameMagic)
 	binary.LittleEndian.PutUint32(header[4:], uint32(size))
 	header[8] = kind
 	if sealed {
 		header[9] = 1
 	}
+	binary.LittleEndian.PutUint16(header[10:], uint16(max(0, min(items, MaxItems))))
 	binary.LittleEndian.PutUint64(header[12:], uint64(at))
 	binary.LittleEndian.PutUint32(header[20:], sum)
 	binary.LittleEndian.PutUint32(header[24:], crc32.Checksum(header[:24], castagnoli))
@@ -87,6 +96,7 @@ func parseHead(header []byte, start, end int64) (h frameHead, ok bool) {
 		size:  frameHeader + int64(size),
 		kind:  header[8],
 		seal:  header[9] == 1,
+		items: int(binary.LittleEndian.Uint16(header[10:])),
 		at:    int64(binary.LittleEndian.Uint64(header[12:])),
 		sum:   binary.LittleEndian.Uint32(header[20:]),
 	}

@@ -16,8 +16,9 @@ type frames struct {
 	of    *segment
 	chunk []byte // of the file, from at on
 	at    int64
-	// skipped is called for each place that cannot be read.
-	skipped func(s *segment, err error)
+	// skipped is called for each place that cannot be read, with how many records and
+	// items are known to have been there.
+	skipped func(s *segment, records, items int, err error)
 	// erased is called for each record that was erased; nil: it is not.
 	erased func()
 	// replacing is held while records are replaced; nil: that is another process.
@@ -32,7 +33,8 @@ const readChunk = 256 << 10
 // committed stays.
 func (f *frames) Move(position int64) { f.next = position }
 
-// Position is where the next record is looked for.
+// Position is where the next record is looked for: everything before it was returned, or
+// passed over.
 func (f *frames) Position() int64 { return f.next }
 
 // in returns the next record of a segment, of which size bytes are there. ok is false
@@ -52,12 +54,12 @@ func (f *frames) in(s *segment, size int64) (e Entry, ok bool, err error) {
 			f.awaitReplacing()
 			continue
 		case errors.Is(err, errDamaged):
-			f.skipped(s, err)
+			f.skipped(s, 1, h.items, err)
 		case err != nil:
 			return Entry{}, false, err
 		case h.kind < reserved:
 			f.next = end
-			return Entry{Record{h.kind, h.time(), data}, start, end}, true, nil
+			return Entry{h.record(data), start, end}, true, nil
 		case h.kind == kindErased && f.erased != nil:
 			f.erased()
 		}
@@ -78,7 +80,7 @@ func (f *frames) awaitReplacing() {
 // skipTo passes over what is left of a segment of some bytes, which is not a record.
 func (f *frames) skipTo(s *segment, size int64) {
 	if end := s.base + size; f.next < end {
-		f.skipped(s, fmt.Errorf("%w: nothing to be read from byte %d on", errDamaged, f.next-s.base))
+		f.skipped(s, 0, 0, fmt.Errorf("%w: nothing to be read from byte %d on", errDamaged, f.next-s.base))
 		f.next = end
 	}
 }
@@ -100,7 +102,7 @@ func (f *frames) seek(s *segment, size int64) (h frameHead, ok bool, err error) 
 		return frameHead{}, false, nil // a true header of a record that is not all there
 	}
 	if h, ok, err = seekFrame(f.file, from, size); ok {
-		f.skipped(s, fmt.Errorf("%w: %d bytes from byte %d on are skipped", errDamaged, h.start-from, from))
+		f.skipped(s, 0, 0, fmt.Errorf("%w: %d bytes from byte %d on are skipped", errDamaged, h.start-from, from))
 	}
 	return h, ok, err
 }

@@ -19,7 +19,13 @@ type Record struct {
 	Kind byte // below 0xf0; the log does not look at it
 	At   time.Time
 	Data []byte
+	// Items is how many things are in it, of which its writer and readers know: up to
+	// MaxItems of a record are counted when a cursor loses it.
+	Items int
 }
+
+// MaxItems is the most that is kept of Record.Items.
+const MaxItems = 1<<16 - 1
 
 // Entry is a record and its place: the positions of its first byte, and after its last.
 type Entry struct {
@@ -217,7 +223,7 @@ func (l *Log) Append(r Record) (end int64, err error) {
 		data = l.sealed
 	}
 	before := len(c.data)
-	c.data = appendFrame(c.data, r.Kind, c.segment.aead != nil, r.At, data)
+	c.data = appendItems(c.data, r.Kind, c.segment.aead != nil, r.At, r.Items, data)
 	c.newest = r.At.UnixMilli()
 	l.grown(c.segment, len(c.data)-before)
 	l.stats.Appended++
@@ -311,6 +317,9 @@ func (l *Log) remove(s *segment) {
 	}
 	l.segments = slices.Delete(l.segments, 0, 1)
 }
+
+// Dir is the log's folder.
+func (l *Log) Dir() string { return l.cfg.Dir }
 
 // Durable is the position before which everything is on the disk.
 func (l *Log) Durable() int64 {

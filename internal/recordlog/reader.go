@@ -36,7 +36,7 @@ type Reader struct {
 // not encrypted. An error wraps ErrNoLog if there is nothing of a log.
 func OpenReader(dir string, keys Keys) (*Reader, error) {
 	r := &Reader{dir: dir, keys: keys}
-	r.frames.skipped = func(*segment, error) { r.damaged++ }
+	r.frames.skipped = func(*segment, int, int, error) { r.damaged++ }
 	if err := r.list(); err != nil {
 		return nil, fmt.Errorf("read log %s: %w", dir, err)
 	}

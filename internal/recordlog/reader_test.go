@@ -488,7 +488,7 @@ func TestTamperingIsNoticed(t *testing.T) {
 		changed := slices.Clone(raw)
 		changed[at] ^= 1
 		data := changed[e.Start+frameHeader : e.End]
-		putHeader(changed[e.Start:], 1, true, e.At.UnixMilli(), len(data), crc32.Checksum(data, castagnoli))
+		putHeader(changed[e.Start:], 1, true, 0, e.At.UnixMilli(), len(data), crc32.Checksum(data, castagnoli))
 		if err := os.WriteFile(path, changed, 0o600); err != nil {
 			t.Fatal(err)
 		}

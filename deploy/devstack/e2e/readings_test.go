@@ -35,7 +35,7 @@ func startReadings(t *testing.T, broker string, target influxTarget, model strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := points.NewWriter(target.points(), nil, slog.New(slog.DiscardHandler))
+	w, err := points.NewWriter(target.points(), points.Deps{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

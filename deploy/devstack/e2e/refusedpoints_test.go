@@ -172,7 +172,7 @@ func TestPointsWaitForTokenAndBucket(t *testing.T) {
 			logs := &testlog.Lines{}
 			config := target.points()
 			config.BackoffMax, config.FlushEvery = config.BackoffMin, 10*time.Millisecond
-			w, err := points.NewWriter(config, nil, slog.New(slog.NewTextHandler(logs, nil)))
+			w, err := points.NewWriter(config, points.Deps{Logger: slog.New(slog.NewTextHandler(logs, nil))})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -246,7 +246,7 @@ func healthy(device string, now time.Time) (all []points.Point) {
 // writeAll runs a writer until it has written these points, or given up.
 func writeAll(t *testing.T, config points.Config, all ...points.Point) *points.Writer {
 	t.Helper()
-	w, err := points.NewWriter(config, nil, slog.New(slog.DiscardHandler))
+	w, err := points.NewWriter(config, points.Deps{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,11 +14,11 @@ const (
 	MetricSignals       = "devicetwin_bridge_signals_total"
 	MetricWindow        = "devicetwin_bridge_window_messages" // not acknowledged
 	MetricDeadLetters   = "devicetwin_bridge_dead_letters_total"
-	MetricSpoolPoints   = "devicetwin_influx_spool_points"
+	MetricSpoolPoints   = "devicetwin_influx_backlog_bytes"
 	MetricQueuedPoints  = "devicetwin_influx_queued_points"
 	MetricWrittenPoints = "devicetwin_influx_points_written_total"
 	MetricDroppedPoints = "devicetwin_influx_points_dropped_total"
-	MetricSpoolFailures = "devicetwin_influx_spool_failures_total"
+	MetricSpoolFailures = "devicetwin_influx_log_failures_total"
 )
 
 // Metrics reads Prometheus' text format: each metric as the sum over its labels.

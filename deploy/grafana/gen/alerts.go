@@ -44,13 +44,13 @@ func rules() []rule {
 			Summary: "Bridge {{ .Labels.bridge }} has refused messages in the last 15 minutes.",
 		},
 		{
-			UID: "devicetwin-spool-grows", Title: "Points wait on disk", Dashboard: "pipeline", Panel: titleSpool,
+			UID: "devicetwin-points-wait", Title: "Points wait on disk", Dashboard: "pipeline", Panel: titlePointsWait,
 			Query: fmt.Sprintf(`SELECT last("%s") - first("%s") AS "bytes" FROM "%s" WHERE time > now() - 10m GROUP BY "%s"`,
-				"spool_bytes", "spool_bytes", m.Process, m.TagProcess),
+				"points_backlog_bytes", "points_backlog_bytes", m.Process, m.TagProcess),
 			// While InfluxDB is down, the rule has no data: no response is
 			// the alert.
 			Above: "1048576", For: "5m", NoData: "Alerting", Error: "Alerting", Severity: "warning",
-			Summary: "Process {{ .Labels.process }}: the spool of points grows, or InfluxDB does not answer.",
+			Summary: "Process {{ .Labels.process }}: more and more points wait in the log, or InfluxDB does not answer.",
 		},
 		{
 			UID: "devicetwin-reprovisions-fail", Title: "Reprovisions fail", Dashboard: "fleet", Panel: "Reprovisions",

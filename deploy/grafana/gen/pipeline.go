@@ -7,9 +7,9 @@ import (
 
 // The panels that alert rules refer to.
 const (
-	titleOldest  = "Oldest unacknowledged message"
-	titleLetters = "Dead letters by reason"
-	titleSpool   = "Spool of points"
+	titleOldest     = "Oldest unacknowledged message"
+	titleLetters    = "Dead letters by reason"
+	titlePointsWait = "Points that wait"
 )
 
 func pipeline() *dashboard {
@@ -39,8 +39,8 @@ func pipeline() *dashboard {
 			bridges("oldest_unacknowledged_seconds", "")).coloured(orange(5), red(30)),
 		stat(4, "Dead letters", "short", "Messages refused in the time shown. Any: subscribe to bridge/+/deadletter, the reason is in each of them.",
 			newly("dead_letters")).coloured(orange(1)).unless("0"),
-		stat(4, "Spool", "bytes", "Points on disk that InfluxDB has not accepted. It grows only while InfluxDB is down or too slow.",
-			processes("spool_bytes", "")).coloured(orange(64<<20), red(512<<20)),
+		stat(4, "Points on disk", "bytes", "Bytes of the log from which points are not yet in InfluxDB. They grow only while InfluxDB is down or too slow.",
+			processes("points_backlog_bytes", "")).coloured(orange(64<<20), red(512<<20)),
 		stat(4, "Signal, p99", "s", "How long Temporal takes to accept a signal. Over 100 ms it is near its limit; batches grow automatically.",
 			processes("signal_p99_seconds", "")).coloured(orange(.2), red(2)),
 		stat(4, "Workflow task wait, p99", "s", "How long a workflow task waits for a worker. Over a second: start more workers.",
@@ -77,9 +77,9 @@ func pipeline() *dashboard {
 	d.row(8,
 		lines(8, titleLetters, "cps", "Refused messages by reason. quota: a device is too loud; bad_payload after a new firmware: it sends something else than JSON; read them on bridge/+/deadletter.", letters...).
 			marked(orange(.001)),
-		lines(8, titleSpool, "bytes", "Points on disk that wait for InfluxDB. When it grows, look at InfluxDB and its disk; at --influx-spool-max the oldest points are dropped.",
-			processes("spool_bytes", "")).marked(orange(64<<20), red(512<<20)),
-		lines(8, "Points to InfluxDB", "cps", "Points written, dropped and refused, and requests that failed. Dropped are lost: enlarge the spool, or repair InfluxDB; of the refused one is named in the log.",
+		lines(8, titlePointsWait, "bytes", "Bytes of the log from which points are not yet in InfluxDB. When they grow, look at InfluxDB and its disk; when the log is full, the oldest points are dropped.",
+			processes("points_backlog_bytes", "")).marked(orange(64<<20), red(512<<20)),
+		lines(8, "Points to InfluxDB", "cps", "Points written, dropped and refused, and requests that failed. Dropped are lost: enlarge the log, or repair InfluxDB; of the refused one is named in the log.",
 			rate(p, "points_written", m.TagProcess, "written"), rate(p, "points_dropped", m.TagProcess, "dropped"),
 			rate(p, "points_refused", m.TagProcess, "refused"), rate(p, "influx_failures", m.TagProcess, "failed requests")),
 	)

@@ -255,12 +255,12 @@ func writeReport(file string, report simulator.Report) error {
 }
 
 // startPoints writes a fleet's ledger to InfluxDB, if there is one; flush writes
-// the rest. It has no spool.
+// the rest. It has no log.
 func (f *Fleet) startPoints(log *slog.Logger) (to simulator.PointWriter, flush func(), err error) {
 	if f.plan.points.URL == "" {
 		return nil, func() {}, nil
 	}
-	writer, err := points.NewWriter(f.plan.points, nil, log)
+	writer, err := points.NewWriter(f.plan.points, points.Deps{Logger: log})
 	if err != nil {
 		return nil, nil, cli.Usage(err)
 	}

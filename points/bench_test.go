@@ -1,9 +1,17 @@
 package points
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
+
+	"devicetwin/internal/recordlog"
 )
 
 func benchPoint() Point {
@@ -35,5 +43,105 @@ func BenchmarkInfluxLine(b *testing.B) {
 		if _, ok := p.Line(); !ok {
 			b.Fatal("no line")
 		}
+	}
+}
+
+// A reading on its way to InfluxDB, which takes everything: from memory, through a log
+// as a line, and as part of a record that somebody else appended. With -cpu 1, this is
+// all that a core has to do for it; divide 1e9 by it for readings a second.
+func BenchmarkWriterReading(b *testing.B) {
+	object := []byte(`{"temperature":61.5,"vibration":0.125,"running":true}`)
+	at := time.Unix(1_700_000_000, 0)
+	device := make([]string, 1000)
+	for i := range device {
+		device[i] = fmt.Sprintf("pump-%06d", i)
+	}
+	write := func(b *benchWriter, i int) {
+		b.Writer.WriteReading("pump", device[i%len(device)], object, nil, at.Add(time.Duration(i)))
+	}
+	for _, bench := range []struct {
+		name   string
+		logged bool
+		each   func(b *benchWriter, i int)
+	}{
+		{"memory", false, write},
+		{"lines", true, write},
+		{"records", true, func(b *benchWriter, i int) {
+			b.append(recordlog.Record{Kind: kindTest, At: at.Add(time.Duration(i)), Items: 1, Data: object})
+		}},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			w := startBench(b, bench.logged, func(r recordlog.Record, yield func(Reading)) error {
+				yield(Reading{"pump", device[0], r.Data, nil, r.At})
+				return nil
+			})
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				bench.each(w, i)
+				if i++; i%1000 == 0 {
+					w.limit(i)
+				}
+			}
+			w.finish(i)
+		})
+	}
+}
+
+// benchWriter is a writer that runs.
+type benchWriter struct {
+	*Writer
+	b    *testing.B
+	log  *recordlog.Log
+	stop func()
+}
+
+func startBench(b *testing.B, logged bool, readings func(recordlog.Record, func(Reading)) error) *benchWriter {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	b.Cleanup(server.Close)
+	deps := Deps{Readings: readings, Logger: slog.New(slog.DiscardHandler)}
+	if logged {
+		deps.Log = openLog(b, recordlog.Config{MaxBytes: 4 << 30}, deps.Logger)
+	}
+	cfg := DefaultConfig()
+	cfg.URL = server.URL
+	w, err := NewWriter(cfg, deps)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { w.Run(ctx); close(ended) }()
+	return &benchWriter{w, b, deps.Log, func() { cancel(); <-ended }}
+}
+
+func (w *benchWriter) append(r recordlog.Record) {
+	for {
+		changed := w.log.Changed()
+		_, err := w.log.Append(r)
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, recordlog.ErrFull) {
+			w.b.Fatal(err)
+		}
+		<-changed
+	}
+}
+
+// limit waits while so many readings were given and too many of them wait.
+func (w *benchWriter) limit(given int) {
+	for given-int(w.counts.written.Load()) > 20_000 {
+		time.Sleep(100 * time.Microsecond)
+	}
+}
+
+func (w *benchWriter) finish(given int) {
+	w.stop()
+	if n := int(w.counts.written.Load()); n != given {
+		w.b.Fatalf("%d of %d readings were written", n, given)
 	}
 }

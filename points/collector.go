@@ -39,7 +39,7 @@ type collector struct {
 	due       *time.Timer     // for a batch of it that is not full
 	encoder   linesEncoder
 	toLog     func(recordlog.Record) (end int64, err error)
-	appended  int64     // the end of the last record of this process
+	last      int64     // while closing: the end of the log
 	logLostAt time.Time // zero: the log takes points
 	logAt     time.Time // when it may be tried again
 
@@ -116,7 +116,7 @@ func (c *collector) finished() bool {
 	case c.head != nil:
 		return c.head.stored && c.attempt > 0
 	}
-	return c.reader == nil || c.reader.caughtUp() && c.reader.log.Durable() >= c.appended
+	return c.reader == nil || c.reader.caughtUp() && c.reader.log.Durable() >= c.last
 }
 
 // take adds a point to the batch that is being filled.
@@ -278,7 +278,8 @@ func (c *collector) finish(written, refused uint64) {
 	c.available()
 }
 
-// close begins the end: what was taken is written, nothing more is taken.
+// close begins the end: what was taken is written, and what is in the log, nothing more
+// is taken.
 func (c *collector) close() {
 	c.closing = true
 	c.w.closed.Store(true)
@@ -287,6 +288,9 @@ func (c *collector) close() {
 		c.take(<-c.w.intake)
 	}
 	c.enqueue()
+	if c.reader != nil {
+		c.last = c.reader.log.Stats().End
+	}
 	c.proceed()
 }
 

@@ -18,12 +18,18 @@
 //
 // # Bounds
 //
-// Points wait in a spool on disk if there is one (Config.Spool), else in memory.
-// Either is bounded in bytes; beyond that the oldest points are dropped, counted
+// Points wait in a log on disk if there is one (Deps.Log, package recordlog), else in
+// memory. Either is bounded in bytes; beyond that the oldest points are dropped, counted
 // and logged.
 //
-// With a spool, every batch is put there before it is sent, so the end of the
-// process, by whatever cause, loses at most the points of the last
-// Config.FlushEvery. A loss of power also loses what the operating system had
-// not yet written. A spool belongs to one process.
+// With a log, every batch is put there before it is sent: the end of the process, and a
+// loss of power, by whatever cause, lose at most the points of the last
+// Config.FlushEvery. A Writer reads the log with a cursor of its own, and writes what it
+// finds there in order: its own batches (KindLines), and the readings in records that
+// somebody else appended (Deps.Readings), which are as safe as these. What was being
+// written when the process ended is written again.
+//
+// While the log is not accepting points, because its disk or the log is full, they go to
+// InfluxDB from memory. What the log had accepted and could not write follows when it
+// can, and so after newer ones.
 package points

@@ -24,7 +24,8 @@ type logReader struct {
 
 	ready   []batch // full, oldest first
 	filling batch
-	damages uint64           // records that could not be decoded
+	given   int              // lines, of all batches
+	losses  recordlog.Losses // in records that could not be decoded
 	shown   recordlog.Losses // are in the figures
 
 	lines linesDecoder
@@ -96,8 +97,10 @@ func (r *logReader) failed(err error) <-chan struct{} {
 
 // add puts the points of a record into batches.
 func (r *logReader) add(e recordlog.Entry) {
+	before := r.given
 	if err := r.decode(e); err != nil {
-		r.damages++
+		r.losses.Damages++
+		r.losses.Items += uint64(max(0, e.Items-(r.given-before)))
 		r.messages.Error("points in the log are lost: a record cannot be decoded", "position", e.Start, "kind", e.Kind, "error", err)
 	}
 	r.filling.end = e.End
@@ -134,6 +137,7 @@ func (r *logReader) put(line string, at time.Time) {
 		r.filling.since = at
 	}
 	r.filling.add(line)
+	r.given++
 }
 
 // full ends the batch that is being filled. The record of which the next line is ends
@@ -174,6 +178,14 @@ func (r *logReader) pop(at time.Time, all bool) (b batch, ok bool, wait time.Dur
 // caughtUp reports that all that is on the disk was read and given away.
 func (r *logReader) caughtUp() bool {
 	return len(r.ready) == 0 && len(r.filling.lines) == 0 && r.cursor.Position() >= r.log.Durable()
+}
+
+// lost is what the reader did not have of the log's points.
+func (r *logReader) lost() recordlog.Losses {
+	lost := r.cursor.Losses()
+	lost.Items += r.losses.Items
+	lost.Damages += r.losses.Damages
+	return lost
 }
 
 // since is when the oldest point was appended that was read and not given away; zero if

@@ -63,11 +63,9 @@ func (c *collector) append(b batch, now time.Time) error {
 		at = now
 	}
 	for lines := range recordsOf(b.lines) {
-		end, err := c.toLog(c.encoder.record(lines, at))
-		if err != nil {
+		if _, err := c.toLog(c.encoder.record(lines, at)); err != nil {
 			return err // a part of it that was taken will be written twice
 		}
-		c.appended = end
 	}
 	return nil
 }
@@ -116,14 +114,15 @@ func (c *collector) show() {
 	if c.head != nil && c.head.stored {
 		since = c.head.since
 	}
-	counts.backlogSince.Store(0)
+	ms := int64(0) // no moment
 	if !since.IsZero() {
-		counts.backlogSince.Store(since.UnixMilli())
+		ms = since.UnixMilli()
 	}
+	counts.backlogSince.Store(ms)
 	counts.backlogBytes.Store(c.reader.cursor.Backlog())
-	lost, shown := c.reader.cursor.Losses(), c.reader.shown
+	lost, shown := c.reader.lost(), c.reader.shown
 	counts.dropped.Add(lost.Items - shown.Items)
 	counts.logDropped.Add(lost.Items - shown.Items)
-	counts.logDamages.Store(lost.Damages + c.reader.damages)
+	counts.logDamages.Store(lost.Damages)
 	c.reader.shown = lost
 }

@@ -290,7 +290,7 @@ func TestLogIsDamaged(t *testing.T) {
 	var ends []int64
 	for range 5 {
 		b.take(10)
-		ends = append(ends, b.c.appended)
+		ends = append(ends, b.log.Stats().End)
 	}
 	b.crash()
 	path := filepath.Join(b.keep.Dir, fmt.Sprintf("%020d.log", 0))
@@ -381,11 +381,9 @@ func (b *writerBench) appendReadings(n int) {
 
 func (b *writerBench) record(r recordlog.Record) {
 	b.t.Helper()
-	end, err := b.log.Append(r)
-	if err != nil {
+	if _, err := b.log.Append(r); err != nil {
 		b.t.Fatal(err)
 	}
-	b.c.appended = end
 }
 
 // Readings of other records, and lines, are written in the order of the log, in batches
@@ -409,9 +407,9 @@ func TestReadingsOfRecords(t *testing.T) {
 		case 2:
 			b.record(recordlog.Record{Kind: 3, At: time.Now(), Data: []byte("an outcome")})
 		case 3:
-			b.record(recordlog.Record{Kind: kindTest, At: time.Now(), Data: []byte("no list")})
+			b.record(recordlog.Record{Kind: kindTest, At: time.Now(), Items: 2, Data: []byte("no list")})
 		}
-		ends, points = append(ends, b.c.appended), append(points, b.given)
+		ends, points = append(ends, b.log.Stats().End), append(points, b.given)
 	}
 	b.read()
 	for b.flying != nil {
@@ -432,6 +430,7 @@ func TestReadingsOfRecords(t *testing.T) {
 	}
 	b.crash() // and what is not committed is read again
 	b.start()
+	b.damaged = 20
 	b.drain()
 	b.check(t)
 	seen := map[string]bool{}
@@ -441,7 +440,7 @@ func TestReadingsOfRecords(t *testing.T) {
 	if len(seen) != b.given || !seen["pump,device=d n=9 9"] && !seen["pump,device=d,model=pump n=9 9"] {
 		t.Errorf("%d points of %d: %q", len(seen), b.given, b.taken[:10])
 	}
-	if logs.Count("a record cannot be decoded") != 20 || b.w.counts.logDamages.Load() != 10 {
+	if logs.Count("a record cannot be decoded") != 20 || b.w.counts.logDamages.Load() != 10 || b.w.counts.logDropped.Load() != 20 {
 		t.Errorf("%d damages; log: %q", b.w.counts.logDamages.Load(), logs)
 	}
 }
@@ -499,4 +498,20 @@ func TestLogProperty(t *testing.T) {
 		b.drain()
 		b.check(t)
 	})
+}
+
+// What others appended before the end is written before it.
+func TestCloseWritesRecordsOfOthers(t *testing.T) {
+	s := newInfluxServer(t, nil)
+	c := testConfig(s.URL)
+	c.FlushEvery = time.Hour
+	l := openLog(t, recordlog.Config{GroupDelay: 20 * time.Millisecond}, nil)
+	w, stop := startDeps(t, c, Deps{Log: l, Readings: testReadings, Logger: slog.New(slog.DiscardHandler)})
+	if _, err := l.Append(recordlog.Record{Kind: kindTest, At: time.Now(), Items: 1, Data: []byte(`[{"n":1,"object":{"n":1}}]`)}); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if got := s.taken(); len(got) != 1 || w.Metric("points_written_total") != 1 || w.Metric("backlog_bytes") != 0 {
+		t.Errorf("written: %q", got)
+	}
 }

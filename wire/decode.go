@@ -105,7 +105,7 @@ func (s *Standard) decodeObject(to *Received, a address, object []byte, place in
 	if epoch > 0 && seq == 0 {
 		return Refuse(ReasonBadPayload, "epoch without seq")
 	}
-	to.ID, to.Object, to.place, to.PointTime = a.id, object, place, at
+	to.ID, to.Object, to.Place, to.PointTime = a.id, object, place, at
 	m := &to.Message
 	m.Channel, m.Name, m.Time, m.Epoch, m.Seq, m.Redelivered = a.channel, a.name, at, epoch, uint64(seq), dup
 	if keys.ts != nil {

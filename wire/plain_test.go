@@ -93,7 +93,7 @@ func (s *Standard) plainObject(to *Received, a address, object json.RawMessage, 
 	if epoch > 0 && seq == 0 {
 		return Refuse(ReasonBadPayload, "epoch without seq")
 	}
-	to.ID, to.Object, to.place, to.PointTime = a.id, object, place, at
+	to.ID, to.Object, to.Place, to.PointTime = a.id, object, place, at
 	to.Message = device.Message{
 		Channel: a.channel, Name: a.name, Data: data, Time: at, Epoch: epoch, Seq: uint64(seq), Redelivered: dup,
 	}

@@ -27,7 +27,7 @@ type Received struct {
 	// Dated says that PointTime is the device's.
 	Dated bool
 
-	place int // of the object in its payload
+	Place int // of the object in its payload, from 0
 }
 
 // Complete decodes the data of the message, and makes its digest.
@@ -53,7 +53,7 @@ func (r *Received) decode() map[string]any {
 // Identify makes the digest of a message that has no number.
 func (r *Received) Identify() {
 	if m := &r.Message; m.Seq == 0 && m.Digest == "" && r.Object != nil { // equal objects of one array are different messages
-		m.Digest = digest(m.Channel, m.Name, r.Object, r.place)
+		m.Digest = digest(m.Channel, m.Name, r.Object, r.Place)
 	}
 }
 

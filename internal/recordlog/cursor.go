@@ -159,6 +159,13 @@ func (c *Cursor) Commit(position int64) {
 // has committed stays.
 func (c *Cursor) Move(position int64) { c.next = position }
 
+// Committed is the position before which all is done with.
+func (c *Cursor) Committed() int64 {
+	c.l.mutex.Lock()
+	defer c.l.mutex.Unlock()
+	return c.committed
+}
+
 // Backlog is how many bytes the cursor has not committed.
 func (c *Cursor) Backlog() int64 {
 	c.l.mutex.Lock()
@@ -277,7 +284,10 @@ func (s *segment) readAt(at int64) (Record, error) {
 		return Record{}, err
 	}
 	h, ok := parseHead(header, at, at+frameHeader+maxData)
-	if !ok || h.kind >= reserved {
+	switch {
+	case ok && h.kind == kindErased:
+		return Record{}, ErrErased
+	case !ok || h.kind >= reserved:
 		return Record{}, errDamaged
 	}
 	data, err := readData(f, h, s)

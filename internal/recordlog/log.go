@@ -200,22 +200,28 @@ func (l *Log) loadSegment(s *segment, last bool) error {
 // Append takes a record, and returns the position after it. It does not wait for the
 // disk: Wait does. The data is copied.
 func (l *Log) Append(r Record) (end int64, err error) {
+	_, end, err = l.AppendAt(r)
+	return end, err
+}
+
+// AppendAt is Append that also returns the position of the record, for ReadAt.
+func (l *Log) AppendAt(r Record) (start, end int64, err error) {
 	if r.Kind >= reserved || len(r.Data) > maxData/2 {
-		return 0, fmt.Errorf("append a record of kind %d and %d bytes: expected a kind below %d and at most %d bytes", r.Kind, len(r.Data), reserved, maxData/2)
+		return 0, 0, fmt.Errorf("append a record of kind %d and %d bytes: expected a kind below %d and at most %d bytes", r.Kind, len(r.Data), reserved, maxData/2)
 	}
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	if l.closed {
-		return 0, ErrClosed
+		return 0, 0, ErrClosed
 	}
 	size := int64(frameHeader + len(r.Data) + sealOverhead)
 	if l.memory > 0 && l.memory+int(size) > l.cfg.BufferBytes || !l.makeRoom(size) {
 		l.stats.Full = true
-		return 0, ErrFull
+		return 0, 0, ErrFull
 	}
 	c, err := l.target(r.At)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	l.sealed = seal(c.segment.aead, l.sealed, r.Data)
 	data := r.Data
@@ -223,13 +229,14 @@ func (l *Log) Append(r Record) (end int64, err error) {
 		data = l.sealed
 	}
 	before := len(c.data)
+	start = l.end
 	c.data = appendItems(c.data, r.Kind, c.segment.aead != nil, r.At, r.Items, data)
 	c.newest = r.At.UnixMilli()
 	l.grown(c.segment, len(c.data)-before)
 	l.stats.Appended++
 	l.stats.Full = false
 	poke(l.wake)
-	return l.end, nil
+	return start, l.end, nil
 }
 
 // sealOverhead is what encryption adds: nonce and tag of AES-GCM.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"devicetwin/bridge/ingest"
 	"devicetwin/device"
+	"devicetwin/internal/recordlog"
 	"devicetwin/mqtt"
 	"devicetwin/wire"
 )
@@ -47,6 +49,10 @@ type Deps struct {
 	// Answers publishes the rejections of requests of shadows that no workflow
 	// answers. Nil: those requests stay without an answer.
 	Answers MessagePublisher
+	// Journal is the log of what is received, which has to stay open until Run has
+	// returned. Nil: none is kept, and acknowledged is what Temporal has accepted.
+	// With one, Points is not used: telemetry is read from it.
+	Journal *recordlog.Log
 	Metrics prometheus.Registerer // nil: none are registered
 	Log     *slog.Logger          // nil: slog.Default()
 }
@@ -90,7 +96,7 @@ func New(cfg Config, deps Deps) (*Bridge, error) {
 	b.outlet = newOutlet(cfg, deps, b.counts, b.log)
 	if b.ingest, err = ingest.New(cfg.Config, ingest.Deps{
 		Model: deps.Model, Models: deps.Models, Kept: deps.Kept, WholeDevices: dialect.WholeDevices(cfg.Subscribe),
-		Sink: deps.Sink, Outlet: b.outlet, Counts: b.counts.Counts, Log: b.log,
+		Sink: deps.Sink, Outlet: b.outlet, Counts: b.counts.Counts, Journal: deps.Journal, Name: cfg.ID, Scope: strings.Join(cfg.Subscribe, " "), Log: b.log,
 	}); err != nil {
 		return nil, fmt.Errorf("bridge configuration: %w", err)
 	}

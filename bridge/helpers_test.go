@@ -145,7 +145,11 @@ func (testModel) Relevant(m device.Message) bool {
 func (t testModel) Pass(_ *devicefsm.Filter, m device.Message) bool { return t.Relevant(m) }
 func (testModel) Reads() (names []string, all bool)                 { return nil, true }
 
-func (testModel) Explain(device.Message) []device.Fault    { return nil }
+func (testModel) Explain(device.Message) []device.Fault             { return nil }
+func (testModel) AppendFilter(b []byte, _ *devicefsm.Filter) []byte { return b }
+func (testModel) ReadFilter(b []byte) (f devicefsm.Filter, rest []byte, err error) {
+	return f, b, nil
+}
 func (t testModel) MayLeaveOut(m device.Message) bool      { return !t.Relevant(m) }
 func (testModel) Liveness() (time.Duration, time.Duration) { return 0, 0 }
 

@@ -59,7 +59,7 @@ func (s *session) Up(ctx context.Context, c mqtt.Conn, present bool) error {
 		s.counts.sessionsLost.Add(1)
 		s.log.Warn("the broker has lost the session; messages published while the bridge was disconnected are lost unless the devices repeat them")
 	}
-	s.lane.Online(present && !s.before)
+	s.lane.Online(present)
 	s.before = true
 	if err := c.Subscribe(ctx, s.cfg.Subscribe); err != nil {
 		return err

@@ -70,8 +70,8 @@ func (m *brokerModel) collect() {
 	if len(m.busy) != m.b.inFlight || m.b.inFlight > m.b.cfg.SignalsInFlight {
 		m.t.Fatalf("%d signals in flight, the core says %d", len(m.busy), m.b.inFlight)
 	}
-	if m.b.held > 4*m.b.cfg.Window || m.b.w.entries.len() > m.b.cfg.Window {
-		m.t.Fatalf("window of %d, %d held", m.b.w.entries.len(), m.b.held)
+	if m.b.held > 4*m.b.cfg.Window || m.b.w.waiting > m.b.cfg.Window {
+		m.t.Fatalf("%d wait, %d held", m.b.w.waiting, m.b.held)
 	}
 }
 
@@ -100,7 +100,7 @@ func (m *brokerModel) finish(i int, err error) {
 	m.busy = slices.Delete(m.busy, i, i+1)
 	if err == nil {
 		for _, msg := range s.batch.Messages {
-			if isReport(msg) { // no arrival waits for it
+			if isReport(&msg) { // no arrival waits for it
 				continue
 			}
 			id := int(msg.Data["id"].(float64))

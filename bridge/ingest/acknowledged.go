@@ -19,14 +19,17 @@ type acknowledged struct {
 // maxNumber bounds the numbers that are remembered: those of MQTT.
 const maxNumber = 1<<16 - 1
 
-func (k *acknowledged) note(a *Arrival) {
-	if a.Number == 0 || a.Number > maxNumber {
+func (k *acknowledged) note(e *entry) {
+	if e.Number == 0 || e.Number > maxNumber {
 		return
 	}
 	if k.sums == nil {
-		k.seed, k.sums = maphash.MakeSeed(), make([]uint64, maxNumber+1)
+		k.sums = make([]uint64, maxNumber+1)
 	}
-	k.sums[a.Number] = k.sum(a)
+	if e.sum == 0 {
+		e.sum = k.sum(&e.Arrival)
+	}
+	k.sums[e.Number] = e.sum
 }
 
 // repeats reports whether a is the message that was acknowledged last under its number.
@@ -35,6 +38,9 @@ func (k *acknowledged) repeats(a *Arrival) bool {
 }
 
 func (k *acknowledged) sum(a *Arrival) uint64 {
+	if k.seed == (maphash.Seed{}) {
+		k.seed = maphash.MakeSeed()
+	}
 	var h maphash.Hash
 	h.SetSeed(k.seed)
 	h.WriteString(a.Origin)

@@ -51,8 +51,10 @@ type Config struct {
 	// go to its workflow on their own. The first fault is reported at once.
 	FaultInterval time.Duration
 
-	Window      int // messages of a lane received and not yet acknowledged
-	WindowBytes int // the same of all lanes, in bytes of payload
+	Window int // messages of a lane that wait to be accepted, or to be in the log
+	// WindowBytes is the same of all lanes, in bytes of payload; and of what is
+	// acknowledged and waits to be accepted: what is beyond it is only in the log.
+	WindowBytes int
 
 	BatchMessages   int           // messages in one signal
 	BatchBytes      int           // of one signal's JSON, by a bound that is never too low
@@ -61,6 +63,10 @@ type Config struct {
 	SignalTimeout   time.Duration // of one attempt
 	RetryMin        time.Duration // wait before the first repetition of a signal, doubled each time
 	RetryMax        time.Duration
+
+	// AckAccepted acknowledges an arrival when its messages are accepted by the sink, and
+	// not when they are in the log. Without a log it is always so.
+	AckAccepted bool
 
 	// Naive makes each message a signal of its own: relevant or not, without
 	// batches, linger, or a limit that follows the load. It is there to be

@@ -26,6 +26,7 @@ type core struct {
 	wait   func(attempt int) time.Duration // backoff of deliveries
 	out    output
 
+	scope    string // which devices' messages come in, and by which rules they are left out
 	instance string // distinguishes the batches of this process from those of any other
 	batches  uint64
 
@@ -48,6 +49,19 @@ type core struct {
 	pacer   *pacer
 	hurried bool // nothing rests any more
 
+	journal      journal    // nil: there is no log
+	restoring    bool       // what is received was, by an earlier process
+	recording    *recording // of the arrival that is being received; nil: it is not recorded
+	recorded     recording  // memory of it
+	encoded      []byte     // memory of endRecording
+	blocked      fifo[unlogged]
+	unlogged     fifo[unlogged]
+	records      fifo[*record] // with messages that are not accepted
+	appended     int64         // after the last arrival
+	logged       int64         // before it everything is on the disk
+	backlog      int           // messages in the log that are not accepted
+	pendingBytes int           // of messages in memory for which no arrival waits
+
 	faulty    []*deviceState     // with a first fault, which is reported at once
 	quiet     fifo[*deviceState] // that have reported faults, by when they may again
 	reporting int                // reports in the queues
@@ -63,11 +77,13 @@ type core struct {
 // was last reset.
 type output struct {
 	// deliveries are to be started. The result of each comes back by delivered.
-	deliveries []device.Delivery
+	deliveries []delivery
 	points     []Point
 	// Each of these comes back by published, once it is published or given up.
 	letters    []outgoing[DeadLetter]
 	rejections []outgoing[Rejection]
+	// unreadLetters are dead letters for which nothing waits.
+	unreadLetters []unreadLetter
 }
 
 // outgoing is a value that an arrival waits for.
@@ -104,6 +120,8 @@ func (o *output) reset() {
 	clear(o.points)
 	clear(o.letters)
 	clear(o.rejections)
+	clear(o.unreadLetters)
+	o.unreadLetters = o.unreadLetters[:0]
 	o.deliveries, o.points, o.letters, o.rejections = o.deliveries[:0], o.points[:0], o.letters[:0], o.rejections[:0]
 }
 
@@ -147,13 +165,19 @@ func (c *core) open(l *Lane, name string) {
 	c.lanes = append(c.lanes, l)
 }
 
-// connected notes that messages come in on a lane. If its source has kept some
-// since before this process began, they are of a time that nobody here knows.
+// connected notes that messages come in on a lane. Resumed says that its source has kept
+// every message since the last one on the stream; if that was before this process began,
+// they are of a time that nobody here knows.
 func (c *core) connected(l *Lane, resumed bool) {
 	l.online = true
-	if resumed {
-		l.stream.absent += c.cfg.QuotaCatchUp
+	s := l.stream
+	switch {
+	case !resumed:
+		s.continuity++
+	case !s.heard:
+		s.absent += c.cfg.QuotaCatchUp
 	}
+	s.heard = true
 }
 
 // close ends a lane. What is on its way to the sink stays so.
@@ -175,18 +199,22 @@ func (c *core) close(l *Lane, now time.Time) {
 	}
 	s.renew()
 	for l.entries.len() > 0 {
-		e := l.entries.pop()
-		if e.done() {
-			c.letGo(e)
-		}
-		s.left.add(e)
+		s.left.add(l.entries.pop())
 	}
 }
 
 // full reports that nothing may be taken from a lane: the back-pressure. Each
 // lane has a window of its own, so that what closed ones left behind does not keep
-// out the repetitions that complete it; all together are bounded too.
-func (c *core) full(l *Lane) bool { return l.entries.len() >= c.cfg.Window || c.heldTooMuch() }
+// out the repetitions that complete it; all together are bounded too. What waits for
+// nothing but its turn to be acknowledged costs no more than its place: of that there
+// may be many times as much, up to what the protocol has numbers for.
+func (c *core) full(l *Lane) bool {
+	return l.waiting >= c.cfg.Window || l.entries.len() >= min(turnsPerWindow*c.cfg.Window, maxWindow) || c.heldTooMuch() || c.blocked.len() > 0
+}
+
+// turnsPerWindow is how many arrivals may wait for their turn to be acknowledged, for each
+// one that the window has room for.
+const turnsPerWindow = 16
 
 func (c *core) heldTooMuch() bool {
 	return c.held >= 4*c.cfg.Window || c.heldBytes >= c.cfg.WindowBytes
@@ -238,11 +266,13 @@ func (c *core) stand(e *entry) {
 func (c *core) adopt(e *entry, l *Lane, a Arrival) {
 	c.counts.Repeated.Add(1)
 	if !l.lost {
-		c.hold(e)
+		if !e.done() {
+			c.hold(e)
+		}
 		e.lane, e.Number, e.Ack = l, a.Number, a.Ack
 	}
 	c.stand(e)
-	l.release(c.letGo)
+	l.release()
 }
 
 // complete notes that one thing that e waited for is over. Nil waits for nothing.
@@ -254,11 +284,10 @@ func (c *core) complete(e *entry) {
 	if !e.done() {
 		return
 	}
-	if e.lane.lost {
-		c.letGo(e)
-		return
+	c.letGo(e)
+	if !e.lane.lost {
+		e.lane.finished(e)
 	}
-	e.lane.release(c.letGo)
 }
 
 func (c *core) hold(e *entry) {
@@ -299,6 +328,7 @@ func (c *core) interpret(e *entry, received []wire.Received, err error, now time
 		}
 		return
 	}
+	c.startRecording(e)
 	for len(received) > 0 {
 		id := received[0].ID
 		n := 1
@@ -308,6 +338,7 @@ func (c *core) interpret(e *entry, received []wire.Received, err error, now time
 		c.interpretDevice(e, id, received[:n], now)
 		received = received[n:]
 	}
+	c.endRecording(e)
 }
 
 // interpretDevice takes consecutive messages of one device.

@@ -23,6 +23,8 @@ type Counts struct {
 	Window, Held, HeldBytes, Oldest            *atomic.Int64
 	InFlight, Limit, Linger                    *atomic.Int64
 	Resting, Waiting, Quarantined, Devices     *atomic.Int64
+	Backlog, BacklogSince                      *atomic.Int64
+	Unreadable                                 *atomic.Uint64
 	BatchMessages, DeliverSeconds, WaitSeconds prometheus.Histogram
 
 	DeadLetters map[wire.Reason]*atomic.Uint64
@@ -69,6 +71,10 @@ func NewCounts(s *figures.Set) *Counts {
 		Oldest:    s.Age("oldest_unacknowledged_seconds", "Age of the oldest MQTT message that is not acknowledged.", field("oldest_unacknowledged_seconds")),
 		Held:      s.Gauge("held_messages", "MQTT messages in memory.", field("held_messages")),
 		HeldBytes: s.Gauge("held_bytes", "Bytes of payload in memory."),
+
+		Backlog:      s.Gauge("backlog_messages", "Messages in the log that Temporal has not accepted.", field("backlog_messages")),
+		BacklogSince: s.Age("backlog_seconds", "Age of the oldest message in the log that Temporal has not accepted.", field("backlog_seconds")),
+		Unreadable:   s.Counter("log_unreadable_total", "Messages that were in a damaged part of the log when they were to be delivered, and are lost.", field("log_unreadable")),
 
 		InFlight: s.Gauge("signals_in_flight", "Signals in flight to Temporal.", field("signals_in_flight")),
 		Limit:    s.Gauge("signals_limit", "Limit of signals in flight, which follows their latency.", field("signals_limit")),
@@ -132,6 +138,12 @@ func (c *Counts) observe(from *core) {
 	c.Window.Store(int64(window))
 	c.Oldest.Store(oldest)
 	c.Held.Store(int64(from.held))
+	c.Backlog.Store(int64(from.backlog))
+	since := int64(0)
+	if from.records.len() > 0 {
+		since = from.records.head().at.UnixMilli()
+	}
+	c.BacklogSince.Store(since)
 	c.HeldBytes.Store(int64(from.heldBytes))
 	c.InFlight.Store(int64(from.inFlight))
 	c.Waiting.Store(int64(from.ready.len() + from.retries.len()))

@@ -22,6 +22,7 @@ type deviceState struct {
 	filter      filterState
 	batches     uint32    // made of its messages so far
 	run         uint64    // see instance.go
+	position    int64     // while it is recovered: what came before it is known
 	leftOut     *leftOut  // nil: nothing was
 	faults      *faultLog // nil: nothing was reported lately
 
@@ -59,10 +60,30 @@ type backlog struct {
 // item is one message on its way to the workflow, and the arrival that waits for
 // it; nil: none does.
 type item struct {
-	message device.Message
+	message *device.Message // nil: it is only in the log
 	entry   *entry
+	record  *record // in the log; nil: in none
+	nth     int     // of what goes out of its record
 	size    int
+	counted bool // in core.pendingBytes
 	passive bool // it starts no workflow
+}
+
+// channel is that of the message. What the bridge itself says and requests of shadows stay
+// in memory.
+func (it *item) channel() device.Channel {
+	if it.message == nil {
+		return device.ChannelTelemetry
+	}
+	return it.message.Channel
+}
+
+// received is when the message was.
+func (it *item) received() time.Time {
+	if it.message == nil {
+		return it.record.at
+	}
+	return it.message.Time
 }
 
 func (b *backlog) add(it item) {
@@ -89,26 +110,47 @@ func (b *backlog) exceeds(messages, bytes int) bool {
 }
 
 // load fills the batch from what waits, up to the given bounds, with at least
-// one message.
-func (b *backlog) load(messages, bytes int) {
+// one message: of one log, and only with what is on its disk. It reports whether
+// something waits for the disk.
+func (b *backlog) load(messages, bytes int, durable int64) (held bool) {
+	log := ""
 	for b.pending.len() > 0 && len(b.batch) < messages {
-		size := b.pending.head().size
-		if len(b.batch) > 0 && b.size+size > bytes {
-			return
+		it := b.pending.head()
+		if len(b.batch) > 0 && b.size+it.size > bytes {
+			return false
+		}
+		if it.record != nil {
+			if !it.record.durable(durable) {
+				return true
+			}
+			if log != "" && log != it.record.log {
+				return false
+			}
+			log = it.record.log
 		}
 		b.batch = append(b.batch, b.pending.pop())
-		b.size += size
-		b.pendingBytes -= size
+		b.size += it.size
+		b.pendingBytes -= it.size
 	}
+	return false
 }
 
-// messages are those of the batch, in a new slice.
-func (b *backlog) messages() []device.Message {
-	messages := make([]device.Message, len(b.batch))
+// messages are those of the batch, in a new slice, and the log in which they have their
+// positions. What is not in memory is left empty, and listed.
+func (b *backlog) messages() (messages []device.Message, log string, unread []unread) {
+	messages = make([]device.Message, len(b.batch))
 	for i, it := range b.batch {
-		messages[i] = it.message
+		switch {
+		case it.message != nil:
+			messages[i] = *it.message
+		default:
+			unread = append(unread, newUnread(i, it))
+		}
+		if it.record != nil {
+			messages[i].Pos, log = it.record.position(it.nth), it.record.log
+		}
 	}
-	return messages
+	return messages, log, unread
 }
 
 // failedAgain notes another failed attempt and reports whether a delivery of

@@ -12,10 +12,15 @@ import (
 // enqueue queues a message for its device's workflow. Its arrival waits for it;
 // nil: none does.
 func (c *core) enqueue(d *deviceState, m device.Message, e *entry, now time.Time) {
-	c.enqueueItem(d, item{message: m, entry: e, size: messageSize(m), passive: reads(m)}, now)
+	c.enqueueItem(d, item{message: &m, entry: e, size: messageSize(m), passive: reads(m)}, now)
 }
 
 func (c *core) enqueueItem(d *deviceState, it item, now time.Time) {
+	if c.restoring { // it is queued from its record
+		d.begun = d.begun || !it.passive
+		return
+	}
+	c.goesOut(d, &it)
 	e := it.entry
 	if e != nil {
 		e.open++
@@ -37,11 +42,15 @@ func (c *core) enqueueItem(d *deviceState, it item, now time.Time) {
 	}
 }
 
-// queueUp gives a device that has something pending its place: in the line for a
-// delivery, or at rest until linger has passed since its last one. A batch that
+// queueUp gives a device that has something pending its place: where it waits for the log,
+// in the line for a delivery, or at rest until linger has passed since its last one. A batch that
 // cannot grow any more, because it is full or nothing is taken from the lane of its
 // messages, has nothing to wait for.
 func (c *core) queueUp(d *deviceState, e *entry, now time.Time) {
+	if !c.onDisk(d.work.pending.head()) {
+		c.move(d, logging)
+		return
+	}
 	if c.hurried || now.Sub(d.delivered) >= c.pacer.linger || c.fullBatch(d) || c.crowded(e) {
 		c.move(d, ready)
 		return
@@ -90,12 +99,13 @@ func (c *core) dispatch(now time.Time) {
 			c.nextBatch(d, now)
 		}
 		d.delivered = now
-		c.out.deliveries = append(c.out.deliveries, device.Delivery{
+		messages, log, unread := d.work.messages()
+		c.out.deliveries = append(c.out.deliveries, delivery{device.Delivery{
 			ID:    d.id,
 			Model: c.startsWith(d), Provisional: d.models == c.models.unnamed && d.models != nil,
-			Batch: device.Batch{ID: d.work.id, Messages: d.work.messages()},
+			Batch: device.Batch{ID: d.work.id, Log: log, Messages: messages},
 			Start: !d.work.passive() && !d.work.probe && c.modelOf(d).start.Hash() != "",
-		})
+		}, unread, 0})
 	}
 }
 
@@ -136,8 +146,15 @@ func (c *core) nextBatch(d *deviceState, now time.Time) {
 	if w.probe {
 		return
 	}
-	w.load(c.cfg.BatchMessages, c.cfg.BatchBytes)
-	c.counts.WaitSeconds.Observe(max(0, now.Sub(w.batch[0].message.Time)).Seconds())
+	if held := w.load(c.cfg.BatchMessages, c.cfg.BatchBytes, c.logged); held {
+		// What is left of what was to be this batch leaves later than it.
+		d.filter.each(func(m *memory) {
+			if m.behind {
+				m.Reset()
+			}
+		})
+	}
+	c.counts.WaitSeconds.Observe(max(0, now.Sub(w.batch[0].received())).Seconds())
 }
 
 // delivered takes the result of a delivery, with the run of the workflow that took it.
@@ -157,19 +174,19 @@ func (c *core) delivered(id device.ID, run string, err error, now time.Time) {
 		c.proven = d.delivered
 		c.recovered(now)
 		d.takenBy(run)
-		c.finish(d, now, c.accepted)
+		c.finish(d, run, now, c.accepted)
 	case errors.Is(err, device.ErrNoTwin):
 		c.pacer.accepted(took, now)
 		c.recovered(now)
 		d.delivered = time.Time{} // there is no workflow to be tried
 		d.workflowEnded()
-		c.finish(d, now, c.noTwin)
+		c.finish(d, "", now, c.noTwin)
 	case errors.As(err, &refused):
 		c.log.Error("batch refused permanently", "device", id, "messages", len(w.batch), "error", err)
 		d.delivered = time.Time{} // its workflow proves nothing
 		d.filter.forget()
 		why := wire.Refuse(ReasonRefused, "%v", err)
-		c.finish(d, now, func(d *deviceState, it item) { c.reject(d, it, why) })
+		c.finish(d, "", now, func(d *deviceState, it item) { c.reject(d, it, why) })
 	default:
 		c.failed(d, err, now)
 	}
@@ -209,7 +226,7 @@ func (c *core) recovered(now time.Time) {
 }
 
 // finish ends a device's batch, with each of its messages as the outcome is.
-func (c *core) finish(d *deviceState, now time.Time, each func(*deviceState, item)) {
+func (c *core) finish(d *deviceState, run string, now time.Time, each func(*deviceState, item)) {
 	w := d.work
 	batch := w.batch
 	d.requests -= requestsIn(batch)
@@ -218,6 +235,7 @@ func (c *core) finish(d *deviceState, now time.Time, each func(*deviceState, ite
 	if c.trying == d {
 		c.trying = nil
 	}
+	c.noteOutcome(d, batch, run, now)
 	*w = backlog{pending: w.pending, pendingBytes: w.pendingBytes}
 	if w.pending.len() > 0 {
 		c.queueUp(d, w.pending.head().entry, now)
@@ -228,26 +246,29 @@ func (c *core) finish(d *deviceState, now time.Time, each func(*deviceState, ite
 	for _, it := range batch {
 		each(d, it)
 		c.complete(it.entry)
+		c.settle(it.record)
 	}
 }
 
 func (c *core) accepted(d *deviceState, it item) {
-	if it.message.Channel != device.ChannelSystem {
+	if it.channel() != device.ChannelSystem {
 		c.counts.Events.Add(1)
 	}
 	d.begun = true
-	d.leased(it.message)
+	if it.message != nil {
+		d.leased(*it.message)
+	}
 }
 
 // reject answers a request that no workflow gets, and makes a dead letter of any
 // other message.
 func (c *core) reject(d *deviceState, it item, why *wire.Refused) {
-	if it.message.Twin != nil {
-		c.rejectRequest(it.entry, d.id, it.message, 500)
+	if it.channel() == device.ChannelTwin {
+		c.rejectRequest(it.entry, d.id, *it.message, 500)
 		return
 	}
-	d.unsaid = d.unsaid || it.message.Model != ""
-	c.refuse(it.entry, why)
+	d.unsaid = d.unsaid || it.message == nil || it.message.Model != ""
+	c.refuseItem(it, why)
 }
 
 // elapsed does what was to be done by a time.
@@ -286,5 +307,5 @@ func (c *core) next() (at time.Time, ok bool) {
 // idle reports that nothing waits for acceptance. A quarantined device has nothing
 // that could be accepted; it is always on its way or waiting.
 func (c *core) idle() bool {
-	return c.inFlight+c.ready.len()+c.resting.len()+c.retries.len() == c.quarantined
+	return c.inFlight+c.ready.len()+c.resting.len()+c.retries.len()+c.logging.len() == c.quarantined
 }

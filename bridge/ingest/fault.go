@@ -35,6 +35,9 @@ type faultLog struct {
 // itself. The device's first fault is reported at once, what follows with its next
 // message that is delivered, or when Config.FaultInterval has passed.
 func (c *core) report(d *deviceState, f device.Fault) {
+	if c.restoring { // it was reported before
+		return
+	}
 	c.countFault(f)
 	if d.faults == nil {
 		d.faults = new(faultLog)
@@ -113,7 +116,7 @@ func (c *core) queueFaults(d *deviceState, now time.Time) {
 	}
 	l.held, l.explained = nil, 0
 	c.reporting++
-	c.enqueueItem(d, item{message: m, size: messageSize(m), passive: true}, now)
+	c.enqueueItem(d, item{message: &m, size: messageSize(m), passive: true}, now)
 }
 
 // reportsIn counts the reports of faults among items.
@@ -126,8 +129,8 @@ func reportsIn(items []item) (n int) {
 	return n
 }
 
-func isReport(m device.Message) bool {
-	return m.Channel == device.ChannelSystem && m.Name == device.MessageFault
+func isReport(m *device.Message) bool {
+	return m != nil && m.Channel == device.ChannelSystem && m.Name == device.MessageFault
 }
 
 // faultsOf is why no model has a use for a message that is not delivered: an
@@ -200,7 +203,7 @@ func (c *core) reportFound(d *deviceState, m device.Message, next decision) {
 		for _, f := range list {
 			f.At, f.Topic = m.Time, m.Topic()
 			c.report(d, f)
-			if f.Reason == device.FaultExpression {
+			if f.Reason == device.FaultExpression && d.faults != nil {
 				d.faults.explained++
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"devicetwin/bridge/history"
 	"devicetwin/device"
 	"devicetwin/devicefsm"
 	"devicetwin/wire"
@@ -23,13 +24,14 @@ type filterState struct {
 	firstSeq   uint64
 	fallen     fallenRun
 
-	// classes belongs to one lane: what came in between is not known. It is for the
+	// classes belongs to one continuity: what came in between is not known. It is for the
 	// first model of the device's set, further are for the others.
 	classes memory
 	further []memory
-	lane    uint32    // its number
-	passing bool      // messages of the arrival that is decided are to be queued
-	passed  time.Time // the last message that a filter let pass
+	// continuity is that of the stream: see stream.
+	continuity uint32
+	passing    bool      // messages of the arrival that is decided are to be queued
+	passed     time.Time // the last message that a filter let pass
 }
 
 // memory is a filter, and what is known of the message whose class it remembers.
@@ -79,7 +81,7 @@ func (s *filterState) holds() bool {
 // pass reports whether a message has to be delivered because it can do something.
 // What the filter remembers is forgotten after SettledFor, in case that a workflow was
 // started again without the bridge's knowledge; see instance.go for how it knows.
-func (c *core) pass(d *deviceState, s *filterState, lane uint32, m device.Message) bool {
+func (c *core) pass(d *deviceState, s *filterState, continuity uint32, m device.Message) bool {
 	set := d.models
 	if len(set.possible) == 0 {
 		return true
@@ -87,9 +89,9 @@ func (c *core) pass(d *deviceState, s *filterState, lane uint32, m device.Messag
 	if !c.sifts {
 		return slices.ContainsFunc(set.possible, func(model Model) bool { return model.Relevant(m) })
 	}
-	if s.lane != lane || m.Time.Sub(s.passed) >= c.cfg.SettledFor {
+	if s.continuity != continuity || m.Time.Sub(s.passed) >= c.cfg.SettledFor {
 		s.forget()
-		s.lane = lane
+		s.continuity = continuity
 	}
 	filter := s.filters(len(set.possible))
 	c.forgetUncertain(d, s)
@@ -127,6 +129,20 @@ type decision struct {
 	failed              bool // an expression did, on a message that is not to be delivered
 	tooLate             bool
 	restart             *device.Restart
+	of                  int // its place in the recording, from 1
+}
+
+// verdict is what is written down of it.
+func (d *decision) verdict() history.Verdict {
+	switch {
+	case d.deliver:
+		return history.Delivered
+	case d.tooLate:
+		return history.TooLate
+	case d.settled:
+		return history.Repeated
+	}
+	return history.Irrelevant
 }
 
 // take decides about the messages of an arrival, in their order, and takes them:
@@ -141,13 +157,16 @@ func (c *core) take(d *deviceState, received []wire.Received, e *entry, now time
 		r := &received[i]
 		c.counts.Messages.Add(1)
 		c.trace(r)
-		if name := d.models.start.Name(); r.Message.Channel == device.ChannelTelemetry && name != "" {
-			c.out.points = append(c.out.points, Point{d.id, name, r.Object, c.times.of(d.id, r)})
-		}
+		name := d.models.start.Name()
 		if c.learn(d, &r.Message) {
 			state.forget()
 		}
-		next := c.decideOn(d, state, e.lane.number, r)
+		of := c.noteMessage(r, history.Refused) // unless it is admitted
+		if r.Message.Channel == device.ChannelTelemetry && name != "" {
+			c.point(Point{d.id, name, r.Object, c.times.of(d.id, r)}, of)
+		}
+		next := c.decideOn(d, state, e.lane.stream.continuity, r)
+		next.of = of
 		decisions = append(decisions, next)
 		if next.deliver {
 			relevant++
@@ -172,12 +191,13 @@ func (c *core) take(d *deviceState, received []wire.Received, e *entry, now time
 	}
 	d.filter = *state
 	for i, next := range decisions {
+		c.decided(next.of, next.verdict())
 		c.admit(d, c.completed(d, &received[i], next), next, e, now)
 	}
 }
 
 // decide decides about one message, and about the gap before it.
-func (c *core) decide(d *deviceState, s *filterState, lane uint32, m device.Message) decision {
+func (c *core) decide(d *deviceState, s *filterState, continuity uint32, m device.Message) decision {
 	var next decision
 	set := d.models
 	if r, ok := s.restart(m); ok {
@@ -186,11 +206,11 @@ func (c *core) decide(d *deviceState, s *filterState, lane uint32, m device.Mess
 	}
 	if found, ok := s.gap(m); ok {
 		gap := found // so that found need not be on the heap
-		next.gap, next.deliverGap = &gap, c.pass(d, s, lane, gap)
+		next.gap, next.deliverGap = &gap, c.pass(d, s, continuity, gap)
 	}
 	below := m.Seq > 0 && m.Epoch == s.epoch && m.Seq < s.lastSeq && !s.before(m)
 	c.misread, c.late = false, false
-	next.deliver = c.cfg.Naive || c.pass(d, s, lane, m)
+	next.deliver = c.cfg.Naive || c.pass(d, s, continuity, m)
 	if !next.deliver && (set.restarted && next.restart != nil || set.late && below && c.sifts) {
 		next.deliver = true // for the event that the workflow makes of its number
 		s.joined()
@@ -210,7 +230,7 @@ func (c *core) admit(d *deviceState, m device.Message, next decision, e *entry, 
 		c.enqueue(d, *next.gap, e, now)
 	}
 	if next.restart != nil {
-		c.begin(d, next.restart, m.Seq, now)
+		c.begin(d, next.restart, m.Seq, e, now)
 	}
 	if next.settled {
 		d.leaveOut(m)
@@ -225,7 +245,7 @@ func (c *core) admit(d *deviceState, m device.Message, next decision, e *entry, 
 		m.LeftOut, m.Restart = d.takeLeftOut()
 		m.Model = d.takeModel(m.Model)
 		c.queueFaults(d, now)
-		c.enqueue(d, m, e, now)
+		c.enqueueOf(next.of, d, m, e, now)
 		if alive {
 			d.renewed = m.Time
 		}

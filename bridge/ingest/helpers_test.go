@@ -41,6 +41,10 @@ func (m testModel) Pass(_ *devicefsm.Filter, msg device.Message) bool { return m
 
 func (m testModel) MayLeaveOut(msg device.Message) bool { return !m.Relevant(msg) }
 
+func (testModel) AppendFilter(b []byte, _ *devicefsm.Filter) []byte { return b }
+
+func (testModel) ReadFilter(b []byte) (f devicefsm.Filter, rest []byte, err error) { return f, b, nil }
+
 func (testModel) Explain(device.Message) []device.Fault { return nil }
 
 func (m testModel) Liveness() (time.Duration, time.Duration) { return m.silentAfter, m.tolerance }

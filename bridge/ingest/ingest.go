@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
 	"devicetwin/device"
 	"devicetwin/internal/backoff"
+	"devicetwin/internal/recordlog"
 )
 
 // Sink makes batches durable for the workflows of devices.
@@ -48,8 +50,15 @@ type Deps struct {
 	WholeDevices bool
 	Sink         Sink
 	Outlet       Outlet
-	Counts       *Counts
-	Log          *slog.Logger
+	// Journal keeps what is received, until it is accepted and longer. It is open as long
+	// as Run works. Nil: nothing is kept, and acknowledged is what is accepted.
+	Journal *recordlog.Log
+	Name    string // of the bridge, in the journal
+	// Scope says which messages come in, in the words of the source: with another one, what
+	// an earlier process knew of devices is not good any more.
+	Scope  string
+	Counts *Counts
+	Log    *slog.Logger
 }
 
 // Ingest takes arrivals from lanes and delivers batches of messages to the
@@ -66,14 +75,20 @@ type Ingest struct {
 	reported  chan reported
 	ended     chan struct{} // closed when nobody listens any more
 
+	// With a log:
+	signals, checkpoints *recordlog.Cursor
+	before               string // the instance of the process before; "": it is not known
+	saver                saver
+
 	deliveries sync.WaitGroup
 }
 
 // result is that of a delivery.
 type result struct {
-	id  device.ID
-	run string
-	err error
+	id   device.ID
+	run  string
+	lost int // messages of the batch, which could not be read from the log
+	err  error
 }
 
 // New checks the configuration and prepares an Ingest; Run makes it work.
@@ -91,7 +106,7 @@ func New(cfg Config, deps Deps) (*Ingest, error) {
 	c := newCore(cfg, models, deps.WholeDevices, deps.Counts, deps.Log, backoff.New(cfg.RetryMin, cfg.RetryMax))
 	c.instance = rand.Text()
 	c.times.start()
-	return &Ingest{
+	i := &Ingest{
 		core: c, deps: deps, log: deps.Log,
 		arrivals:  make(chan struct{}, 1),
 		results:   make(chan result),
@@ -99,7 +114,16 @@ func New(cfg Config, deps Deps) (*Ingest, error) {
 		inputs:    make(chan func(*core)),
 		reported:  make(chan reported, maxReported),
 		ended:     make(chan struct{}),
-	}, nil
+	}
+	if deps.Journal == nil {
+		return i, nil
+	}
+	c.journal = deps.Journal
+	c.scope = fmt.Sprintf("%v %s %v", cfg.Partition, deps.Scope, cfg.SettledFor)
+	if err := i.recover(); err != nil {
+		return nil, err
+	}
+	return i, nil
 }
 
 // Open begins a lane of a stream. Lanes of one stream are of one source, one after
@@ -164,6 +188,7 @@ func (i *Ingest) Run(ctx, abandon context.Context) {
 	}
 	cancel()
 	i.deliveries.Wait()
+	i.closeLog()
 }
 
 // loop owns the core.
@@ -173,6 +198,7 @@ func (i *Ingest) loop(ctx, abandon, attempts context.Context) {
 	alarm := time.NewTimer(0)
 	defer alarm.Stop()
 	for stop != nil || !i.drained() {
+		logged := i.followLog(attempts)
 		if at, ok := c.next(); ok {
 			alarm.Reset(time.Until(at))
 		} else {
@@ -184,6 +210,7 @@ func (i *Ingest) loop(ctx, abandon, attempts context.Context) {
 				i.takeArrivals()
 			}
 		case r := <-i.results:
+			c.lost(r.id, r.lost)
 			c.delivered(r.id, r.run, r.err, time.Now())
 		case e := <-i.published:
 			c.published(e)
@@ -194,6 +221,11 @@ func (i *Ingest) loop(ctx, abandon, attempts context.Context) {
 			i.takeReported(time.Now())
 		case <-alarm.C:
 			c.elapsed(time.Now())
+		case <-logged: // see followLog
+		case <-i.saver.more:
+			i.saver.step(i)
+		case err := <-i.saver.written:
+			i.saver.ended(i, err)
 		case <-stop:
 			stop, reported = nil, nil
 			i.takeReported(time.Now())
@@ -240,6 +272,9 @@ func (i *Ingest) carryOut(attempts context.Context) {
 	for _, d := range out.deliveries {
 		i.deliveries.Go(func() { i.deliver(attempts, d) })
 	}
+	for _, l := range out.unreadLetters {
+		i.deadLetterOf(l)
+	}
 	if i.deps.Outlet != nil {
 		for _, p := range out.points {
 			i.deps.Outlet.Point(p)
@@ -271,12 +306,16 @@ func (i *Ingest) whenPublished(e *entry) func() {
 	}
 }
 
-func (i *Ingest) deliver(attempts context.Context, d device.Delivery) {
+func (i *Ingest) deliver(attempts context.Context, d delivery) {
 	ctx, cancel := context.WithTimeout(attempts, i.core.cfg.SignalTimeout)
 	defer cancel()
-	run, err := i.deps.Sink.Deliver(ctx, d)
+	run := ""
+	err := i.read(&d)
+	if err == nil {
+		run, err = i.deps.Sink.Deliver(ctx, d.Delivery)
+	}
 	select {
-	case i.results <- result{d.ID, run, err}:
+	case i.results <- result{d.ID, run, d.lost, err}:
 	case <-i.ended:
 	}
 }
@@ -288,6 +327,10 @@ func (i *Ingest) drained() bool {
 		if l.entries.len() > 0 {
 			return false
 		}
+	}
+	// With a log, what waits for a server that does not answer can wait there.
+	if c := i.core; c.journal != nil && !c.cfg.AckAccepted && c.outage.on {
+		return true
 	}
 	return i.core.idle()
 }

@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"hash/maphash"
 	"time"
 
 	"devicetwin/device"
@@ -26,13 +25,10 @@ import (
 // the time that it took to notice it, and no message was between it and the beginning
 // of the next workflow.
 
-// runSeed makes the hashes of runs those of this process.
-var runSeed = maphash.MakeSeed()
-
 // takenBy notes that a run took the batch that was in flight. "" is not known.
 func (d *deviceState) takenBy(run string) {
 	if run != "" {
-		sum := max(1, maphash.String(runSeed, run)) // 0: none is known
+		sum := runHash(run)
 		if d.run != 0 && d.run != sum {
 			d.filter.forgetBefore(d.batches)
 		}

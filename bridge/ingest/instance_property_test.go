@@ -280,7 +280,7 @@ func (l *lives) begin(messages []device.Message) {
 	l.run++
 	l.fed = len(l.sent)
 	for _, msg := range messages {
-		if !isReport(msg) { // which is of the past
+		if !isReport(&msg) { // which is of the past
 			l.fed = min(l.fed, l.place(msg))
 		}
 	}

@@ -63,11 +63,7 @@ func TestAProbeStartsNoWorkflow(t *testing.T) {
 	b.hot("good", 0)
 	b.accept("good")
 	b.hot("bad", 1)
-	for id := 2; !b.full(b.w); id++ {
-		b.hot("good", id)
-	}
-	b.accept("good")
-	b.accept("good")
+	b.fill(2)
 	b.fail("bad", errDown)
 	for b.attempt(t) == "bad" {
 		b.fail("bad", errDown)

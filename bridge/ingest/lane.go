@@ -41,14 +41,23 @@ type entry struct {
 	// device is the one that the acknowledgement waits for, of several the one that
 	// failed last; nil: of none.
 	device *deviceState
-	open   int  // messages, dead letters and rejections not yet accepted
+	open   int  // messages, dead letters and rejections not yet accepted, and its record
 	held   bool // counted in core.held
 	// rejected is set once a dead letter was made of it, so that an array of
 	// objects in several refused batches makes one.
 	rejected bool
+	// Of one that is done and waits for those before it, instead of its payload.
+	key leftKey
+	sum uint64
 }
 
 func (e *entry) done() bool { return e.open == 0 }
+
+// shrink lets go of the payload of an entry that is done.
+func (e *entry) shrink(k *acknowledged) {
+	e.key, e.sum = keyOf(&e.Arrival), k.sum(&e.Arrival)
+	e.Payload = nil
+}
 
 // Lane is one ordered stream of messages that is acknowledged in order: a
 // connection with a kept session, a partition of a log. An arrival that needs
@@ -73,6 +82,7 @@ type Lane struct {
 	lost    bool   // closed
 	online  bool
 	entries fifo[*entry]
+	waiting int // entries that are not done
 	// unacked are the numbers of the entries. A source may deliver a message again
 	// on the same lane when it has waited for long (NATS does); such a repetition
 	// must not be acknowledged on its own, because its number may by then belong to
@@ -113,8 +123,9 @@ func (l *Lane) Deliver(ctx context.Context, a Arrival, received []wire.Received,
 	}
 }
 
-// Online notes that messages come in. Resumed says that the source has kept
-// messages since before this process began.
+// Online notes that messages come in. Resumed says that the source has kept every
+// message since the last one that was acknowledged on the stream, and that nobody else
+// has taken any.
 func (l *Lane) Online(resumed bool) {
 	l.ingest.do(func(c *core) { c.connected(l, resumed) })
 }
@@ -176,25 +187,37 @@ func (l *Lane) handOver() {
 
 func (l *Lane) push(e *entry) {
 	l.entries.push(e)
+	if !e.done() {
+		l.waiting++
+	}
 	if e.Number != 0 {
 		l.unacked[e.Number] = true
 	}
+}
+
+// finished notes that an entry is done.
+func (l *Lane) finished(e *entry) {
+	l.waiting--
+	if l.entries.head() != e {
+		e.shrink(&l.stream.acknowledged)
+		return
+	}
+	l.release()
 }
 
 // repeats reports whether a was delivered before on this lane.
 func (l *Lane) repeats(a *Arrival) bool { return a.Number != 0 && l.unacked[a.Number] }
 
 // release moves the acknowledgements of everything done at the head into the
-// outbox and calls each for what left.
-func (l *Lane) release(each func(*entry)) {
+// outbox.
+func (l *Lane) release() {
 	for l.entries.len() > 0 && l.entries.head().done() {
 		e := l.entries.pop()
 		delete(l.unacked, e.Number)
 		if e.Ack != nil {
 			l.outbox = append(l.outbox, e.Ack)
-			l.stream.acknowledged.note(&e.Arrival)
+			l.stream.acknowledged.note(e)
 		}
-		each(e)
 	}
 }
 

@@ -62,6 +62,9 @@ func (c *core) renew(d *deviceState, m device.Message, due renewal, e *entry, no
 		c.enqueue(d, seen(m.Time), e, now)
 		d.renewed = m.Time
 	case renewalEarly:
+		if c.restoring {
+			return
+		}
 		d.work = new(backlog)
 		c.move(d, renewing)
 	}
@@ -94,7 +97,7 @@ func (c *core) nextRenewal(limit int) *deviceState {
 func (d *deviceState) renewNow() {
 	m := seen(d.heard)
 	d.filter.joined()
-	d.work.add(item{message: m, size: messageSize(m)})
+	d.work.add(item{message: &m, size: messageSize(m)})
 }
 
 // leased notes an accepted renewal.

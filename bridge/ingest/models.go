@@ -34,6 +34,10 @@ type Model interface {
 	// what was meant: an expression failed on it, or it is an event that the model does
 	// not know. The faults have neither a time nor a topic.
 	Explain(device.Message) []device.Fault
+	// AppendFilter encodes what a filter of this model remembers. ReadFilter reads that,
+	// and returns what comes after it; what may mean something else now is forgotten.
+	AppendFilter(b []byte, f *devicefsm.Filter) []byte
+	ReadFilter([]byte) (f devicefsm.Filter, rest []byte, err error)
 	// Liveness is zeros if the model does not watch for silence.
 	Liveness() (silentAfter, tolerance time.Duration)
 }
@@ -47,6 +51,7 @@ type modelSet struct {
 	// The shortest of them; zeros: none of them watches for silence.
 	silentAfter, tolerance time.Duration
 	members                members // that any of them looks at
+	hash                   string  // of all possible ones
 	// One of them uses the events that the workflow makes of numbers that fall.
 	restarted, late bool
 }
@@ -62,6 +67,7 @@ func newModelSet(start Model, possible []Model) *modelSet {
 		restarted: uses(device.EventSequenceRestarted), late: uses(device.EventSequenceLate),
 	}
 	for _, m := range possible {
+		set.hash += m.Hash() + " "
 		silentAfter, tolerance := m.Liveness()
 		if silentAfter > 0 && (set.silentAfter == 0 || silentAfter < set.silentAfter) {
 			set.silentAfter = silentAfter
@@ -140,13 +146,17 @@ func newAssignment(cfg Config, model Model, others []Model, kept ...Model) (*ass
 // delivered to the workflow that it may have, and none is started.
 type noModel struct{}
 
-func (noModel) Name() string                                     { return "" }
-func (noModel) Hash() string                                     { return "" }
-func (noModel) Relevant(device.Message) bool                     { return true }
-func (noModel) Pass(*devicefsm.Filter, device.Message) bool      { return true }
-func (noModel) MayLeaveOut(device.Message) bool                  { return false }
-func (noModel) Reads() (names []string, all bool)                { return nil, true }
-func (noModel) Explain(device.Message) []device.Fault            { return nil }
+func (noModel) Name() string                                { return "" }
+func (noModel) Hash() string                                { return "" }
+func (noModel) Relevant(device.Message) bool                { return true }
+func (noModel) Pass(*devicefsm.Filter, device.Message) bool { return true }
+func (noModel) MayLeaveOut(device.Message) bool             { return false }
+func (noModel) Reads() (names []string, all bool)           { return nil, true }
+func (noModel) Explain(device.Message) []device.Fault       { return nil }
+
+func (noModel) AppendFilter(b []byte, _ *devicefsm.Filter) []byte                { return b }
+func (noModel) ReadFilter(b []byte) (f devicefsm.Filter, rest []byte, err error) { return f, nil, nil }
+
 func (noModel) Liveness() (silentAfter, tolerance time.Duration) { return 0, 0 }
 
 // cutModelRule reads "pump-*=pump": a pattern as of path.Match, over the id of a

@@ -127,8 +127,9 @@ func (l *leftOut) hold(m device.Message) {
 }
 
 // begin takes note of a restart that message seq shows. Messages of the run before it
-// that were taken for late ones are delivered; they were acknowledged already.
-func (c *core) begin(d *deviceState, r *device.Restart, seq uint64, now time.Time) {
+// that were taken for late ones are delivered, as if they had come with this one: they were
+// acknowledged already.
+func (c *core) begin(d *deviceState, r *device.Restart, seq uint64, e *entry, now time.Time) {
 	if d.leftOut == nil {
 		d.leftOut = new(leftOut)
 	}
@@ -142,7 +143,7 @@ func (c *core) begin(d *deviceState, r *device.Restart, seq uint64, now time.Tim
 	for _, m := range late {
 		m.LeftOut, m.Restart = d.takeLeftOut()
 		d.filter.joined()
-		c.enqueue(d, m, nil, now)
+		c.enqueue(d, m, e, now)
 	}
 }
 

@@ -4,17 +4,18 @@ import "container/heap"
 
 // place is where a device stands. move is the only function that changes it.
 //
-//	idle ──▶ resting ──▶ ready ──▶ inFlight ──▶ idle
-//	  │                    ▲  ▲       │
-//	  └──▶ renewing ───────┘  └── retrying
+//	idle ──▶ logging ──▶ resting ──▶ ready ──▶ inFlight ──▶ idle
+//	  │                                ▲  ▲       │
+//	  └──▶ renewing ───────────────────┘  └── retrying
 //
-// From inFlight a device that has more to say goes on to resting or ready, and one
-// whose delivery failed to retrying.
+// Without a log nothing is logging. From inFlight a device that has more to say goes on to
+// logging, resting or ready, and one whose delivery failed to retrying.
 type place uint8
 
 const (
 	idle     place = iota // nothing waits; it may be forgotten
 	renewing              // nothing but an early renewal of its lease, which waits for a quiet moment
+	logging               // what it says next is not on the disk of the log
 	resting               // a batch that may still grow
 	ready                 // a batch that waits for its turn
 	inFlight              // a batch on its way to the sink
@@ -22,7 +23,7 @@ const (
 )
 
 func (p place) String() string {
-	return [...]string{"idle", "renewing", "resting", "ready", "in flight", "retrying"}[p]
+	return [...]string{"idle", "renewing", "logging", "resting", "ready", "in flight", "retrying"}[p]
 }
 
 // queues are the devices that are not idle, by their place.
@@ -30,7 +31,8 @@ type queues struct {
 	// renewals also has devices that have left: they are passed over when their turn
 	// comes.
 	renewals fifo[*deviceState]
-	resting  deviceHeap // by their last delivery; linger is the same for all
+	logging  fifo[*deviceState] // by when they began to wait
+	resting  deviceHeap         // by their last delivery; linger is the same for all
 	ready    fifo[*deviceState]
 	inFlight int
 	retries  deviceHeap // by when they are to be tried again
@@ -43,10 +45,14 @@ func newQueues() queues {
 	}
 }
 
-// move takes a device from its place to another one. From ready only the head may
-// leave. What decides a device's order may not change while it is in a heap.
+// move takes a device from its place to another one. From logging and ready only the head
+// may leave. What decides a device's order may not change while it is in a heap.
 func (q *queues) move(d *deviceState, to place) {
 	switch d.place {
+	case logging:
+		if q.logging.pop() != d {
+			panic("ingest: a device left the line before its turn")
+		}
 	case resting:
 		q.resting.remove(d)
 	case ready:
@@ -62,6 +68,8 @@ func (q *queues) move(d *deviceState, to place) {
 	switch to {
 	case renewing:
 		q.renewals.push(d)
+	case logging:
+		q.logging.push(d)
 	case resting:
 		q.resting.push(d)
 	case ready:

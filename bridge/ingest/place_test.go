@@ -65,7 +65,10 @@ func TestMove(t *testing.T) {
 	}
 	for range 20_000 {
 		d := devices[random.IntN(len(devices))]
-		if d.place == ready { // only the head may leave
+		switch d.place { // only the head may leave
+		case logging:
+			d = q.logging.head()
+		case ready:
 			d = q.ready.head()
 		}
 		to := place(random.IntN(int(retrying) + 1))
@@ -78,8 +81,8 @@ func TestMove(t *testing.T) {
 		for _, d := range devices {
 			want[d.place]++
 		}
-		if q.resting.len() != want[resting] || q.ready.len() != want[ready] || q.inFlight != want[inFlight] || q.retries.len() != want[retrying] {
-			t.Fatalf("places %v: %d resting, %d ready, %d in flight, %d retrying", want, q.resting.len(), q.ready.len(), q.inFlight, q.retries.len())
+		if q.logging.len() != want[logging] || q.resting.len() != want[resting] || q.ready.len() != want[ready] || q.inFlight != want[inFlight] || q.retries.len() != want[retrying] {
+			t.Fatalf("places %v: %d logging, %d resting, %d ready, %d in flight, %d retrying", want, q.logging.len(), q.resting.len(), q.ready.len(), q.inFlight, q.retries.len())
 		}
 		for p, all := range map[place][]*deviceState{resting: q.resting.all, retrying: q.retries.all} {
 			if i := slices.IndexFunc(all, func(d *deviceState) bool { return d.place != p }); i >= 0 {

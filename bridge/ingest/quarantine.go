@@ -91,10 +91,12 @@ func (c *core) quarantine(d *deviceState, now time.Time) {
 	c.move(d, retrying)
 	d.requests -= requestsIn(items)
 	c.reporting -= reportsIn(items)
+	c.noteOutcome(d, items, "", now)
 	why := wire.Refuse(ReasonQuota, "the device's workflow took no signal for %v, and everything else waited behind it: %v", lasted, w.err)
 	for _, it := range items {
 		c.reject(d, it, why)
 		c.complete(it.entry)
+		c.settle(it.record)
 	}
 }
 

@@ -171,6 +171,7 @@ func TestWhatTheBrokerKeptIsNotBeyondTheQuota(t *testing.T) {
 		t.Errorf("after half a minute without a connection: %d refused", n)
 	}
 	b = newBench(cfg, testModel{})
+	b.w.stream.heard = false // a new process
 	b.connected(b.w, true)
 	if n := flood(b, 800); n != 100 {
 		t.Errorf("a session that was kept: %d refused", n)

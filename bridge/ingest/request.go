@@ -3,6 +3,7 @@ package ingest
 import (
 	"time"
 
+	"devicetwin/bridge/history"
 	"devicetwin/device"
 	"devicetwin/wire"
 )
@@ -23,6 +24,7 @@ func (c *core) request(e *entry, r *wire.Received, now time.Time) {
 	d := c.device(id)
 	e.device = d
 	c.trace(r)
+	of := c.noteMessage(r, history.Refused)
 	switch {
 	case d.quarantined:
 		c.rejectRequest(e, id, m, 500)
@@ -37,22 +39,25 @@ func (c *core) request(e *entry, r *wire.Received, now time.Time) {
 		if !reads(m) {
 			d.filter.joined()
 		}
-		c.admit(d, m, decision{deliver: true}, e, now)
+		c.decided(of, history.Delivered)
+		c.admit(d, m, decision{deliver: true, of: of}, e, now)
 	}
 }
 
 // rejectRequest answers a request without the workflow.
 func (c *core) rejectRequest(e *entry, id device.ID, m device.Message, code int) {
 	c.counts.Rejected.Add(1)
-	e.open++
-	c.out.rejections = append(c.out.rejections, outgoing[Rejection]{Rejection{id, m, code, e.At}, e})
+	if e != nil {
+		e.open++
+	}
+	c.out.rejections = append(c.out.rejections, outgoing[Rejection]{Rejection{id, m, code, m.Time}, e})
 }
 
 // noTwin refuses what is for a device that has no workflow: a request for its
 // shadow, or a message while there is no model to start a workflow with.
 func (c *core) noTwin(d *deviceState, it item) {
-	if it.message.Twin != nil {
-		c.rejectRequest(it.entry, d.id, it.message, 404)
+	if it.channel() == device.ChannelTwin {
+		c.rejectRequest(it.entry, d.id, *it.message, 404)
 		return
 	}
 	if isReport(it.message) { // nobody is there to see it
@@ -63,7 +68,7 @@ func (c *core) noTwin(d *deviceState, it item) {
 		d.renewed = time.Time{} // there was nothing to be renewed
 		return
 	}
-	c.refuse(it.entry, wire.Refuse(ReasonRefused, "no model for this device: no rule matches its id, and it has not named one"))
+	c.refuseItem(it, wire.Refuse(ReasonRefused, "no model for this device: no rule matches its id, and it has not named one"))
 }
 
 // passive reports that a batch is nothing but what no workflow has to be started
@@ -86,7 +91,7 @@ func reads(m device.Message) bool {
 // requestsIn counts the requests among items.
 func requestsIn(items []item) (n int) {
 	for _, it := range items {
-		if it.message.Channel == device.ChannelTwin {
+		if it.channel() == device.ChannelTwin {
 			n++
 		}
 	}

@@ -30,7 +30,7 @@ func membersOf(models []Model) members {
 }
 
 // decideOn decides about a message that was received.
-func (c *core) decideOn(d *deviceState, s *filterState, lane uint32, r *wire.Received) decision {
+func (c *core) decideOn(d *deviceState, s *filterState, continuity uint32, r *wire.Received) decision {
 	m := r.Message
 	if !d.models.members.all && r.Select(d.models.members.names, c.selected) {
 		m.Data = c.selected
@@ -39,7 +39,7 @@ func (c *core) decideOn(d *deviceState, s *filterState, lane uint32, r *wire.Rec
 		r.Complete()
 		m = r.Message
 	}
-	return c.decide(d, s, lane, m)
+	return c.decide(d, s, continuity, m)
 }
 
 // completed is a message as far as it is needed after the decision about it.

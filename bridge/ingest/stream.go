@@ -14,6 +14,11 @@ type stream struct {
 	// acknowledged is for what is delivered again although it was.
 	acknowledged acknowledged
 
+	// continuity rises when messages may have gone elsewhere: nothing is left out
+	// because of what came before.
+	continuity uint32
+	heard      bool // messages came in on it
+
 	absent    time.Duration // in which nothing could come in, so far
 	awaySince time.Time     // zero: messages can come in
 }
@@ -47,7 +52,10 @@ func keyOf(a *Arrival) leftKey {
 }
 
 func (o leftovers) add(e *entry) {
-	key := keyOf(&e.Arrival)
+	key := e.key
+	if key == (leftKey{}) {
+		key = keyOf(&e.Arrival)
+	}
 	same := o[key]
 	if same == nil {
 		same = new(fifo[*entry])
@@ -81,7 +89,7 @@ func (s *stream) renew() {
 	for _, same := range before {
 		for same.len() > 0 {
 			if e := same.pop(); e.done() {
-				s.acknowledged.note(&e.Arrival)
+				s.acknowledged.note(e)
 			} else {
 				s.left.add(e)
 			}

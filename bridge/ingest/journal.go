@@ -1,0 +1,292 @@
+package ingest
+
+import (
+	"errors"
+	"time"
+
+	"devicetwin/bridge/history"
+	"devicetwin/device"
+	"devicetwin/internal/recordlog"
+	"devicetwin/wire"
+)
+
+// With a log, each arrival that could be read is appended to it with the verdicts on its
+// messages. Nothing is delivered before it is on the disk: so whatever a workflow has
+// seen is in the log, under a position that rises from message to message of a device, and
+// a workflow knows what is repeated after a crash.
+//
+// An arrival is acknowledged once it is on the disk, or, with Config.AckAccepted, once its
+// messages are accepted as well.
+
+// journal is where arrivals are appended; *recordlog.Log is one.
+type journal interface {
+	AppendAt(r recordlog.Record) (start, end int64, err error)
+}
+
+// record is one in the log with messages that are not accepted yet.
+type record struct {
+	log        string // under which its messages have their positions
+	start, end int64  // end 0: it is not appended yet
+	at         time.Time
+	out        int // messages that go out of it
+	open       int // and are not accepted
+	refused    bool
+}
+
+// durable reports that the record is on the disk.
+func (r *record) durable(logged int64) bool { return r.end > 0 && r.end <= logged }
+
+// position is that of one of the messages that go out, from 0. A record has more bytes
+// than messages, so the positions of all records rise.
+func (r *record) position(nth int) int64 { return r.end - int64(r.out-nth) }
+
+// recording is what is to be appended of the arrival that is being received.
+type recording struct {
+	history.Arrival
+	record *record
+	points int // of its messages
+	of     int // the message of the arrival that goes out as it is, from 1; 0: another one
+}
+
+// unlogged is an arrival that waits for its record.
+type unlogged struct {
+	record *record
+	entry  *entry
+	points int    // in it
+	data   []byte // not appended yet
+}
+
+// startRecording begins the recording of an arrival.
+func (c *core) startRecording(e *entry) {
+	if c.journal == nil {
+		return
+	}
+	r := &c.recorded
+	clear(r.Messages)
+	clear(r.Outgoing)
+	r.Arrival = history.Arrival{
+		Stream: e.lane.stream.name, Origin: e.Origin, At: e.At, Number: e.Number, Again: e.Again, Payload: e.Payload,
+		Messages: r.Messages[:0], Outgoing: r.Outgoing[:0],
+	}
+	r.record, r.points, r.of = &record{log: c.instance, at: e.At}, 0, 0
+	c.recording = r
+}
+
+// noteMessage adds a message to the recording, and returns its place, from 1.
+func (c *core) noteMessage(r *wire.Received, v history.Verdict) (of int) {
+	if c.recording == nil {
+		return 0
+	}
+	c.recording.Messages = append(c.recording.Messages, history.Message{Received: *r, Verdict: v})
+	return len(c.recording.Messages)
+}
+
+// decided writes down the verdict on a message.
+func (c *core) decided(of int, v history.Verdict) {
+	if of > 0 {
+		c.recording.Messages[of-1].Verdict = v
+	}
+}
+
+// point writes the telemetry of a message, or has it written from the log.
+func (c *core) point(p Point, of int) {
+	if of == 0 {
+		c.out.points = append(c.out.points, p)
+		return
+	}
+	m := &c.recording.Messages[of-1]
+	m.Measurement, m.Point = p.Model, p.Time
+	c.recording.points++
+}
+
+// enqueueOf queues the message of the arrival that is being received which has a place.
+func (c *core) enqueueOf(of int, d *deviceState, m device.Message, e *entry, now time.Time) {
+	if of > 0 {
+		c.recording.of = of
+		defer func() { c.recording.of = 0 }()
+	}
+	c.enqueue(d, m, e, now)
+}
+
+// goesOut notes that an item goes out of the arrival that is being received. In memory is
+// kept what there is room for.
+func (c *core) goesOut(d *deviceState, it *item) {
+	if it.entry == nil || c.journal == nil {
+		return
+	}
+	if r := c.recording; r != nil {
+		it.record, it.nth = r.record, len(r.Outgoing)
+		r.record.open++
+		r.Outgoing = append(r.Outgoing, history.Outgoing{ID: d.id, Message: *it.message, Of: r.of, Passive: it.passive})
+		c.backlog++
+	}
+	if c.cfg.AckAccepted {
+		return
+	}
+	it.entry = nil
+	if it.record != nil && c.pendingBytes+it.size > c.cfg.WindowBytes && ordinary(it.message) {
+		it.message = nil
+		return
+	}
+	it.counted = true
+	c.pendingBytes += it.size
+}
+
+// ordinary reports whether nothing but the log needs to know a message that waits.
+func ordinary(m *device.Message) bool {
+	return m.Channel != device.ChannelTwin && m.Channel != device.ChannelSystem
+}
+
+// endRecording appends the record of an arrival, which waits for it.
+func (c *core) endRecording(e *entry) {
+	r := c.recording
+	c.recording = nil
+	if r == nil || len(r.Messages) == 0 {
+		return
+	}
+	r.record.out = len(r.Outgoing)
+	c.encoded = r.Append(c.encoded[:0])
+	e.open++
+	u := unlogged{record: r.record, entry: e, points: r.points, data: c.encoded}
+	if c.blocked.len() > 0 || !c.append(&u) {
+		u.data = append([]byte(nil), u.data...)
+		c.blocked.push(u)
+	}
+}
+
+// append appends a record. False: there is no room in the log.
+func (c *core) append(u *unlogged) bool {
+	start, end, err := c.journal.AppendAt(recordlog.Record{Kind: history.KindArrival, At: u.record.at, Items: u.points, Data: u.data})
+	if err != nil {
+		if !errors.Is(err, recordlog.ErrFull) && !errors.Is(err, recordlog.ErrClosed) {
+			c.log.Error("cannot append to the log", "origin", u.entry.Origin, "error", err)
+		}
+		return false
+	}
+	u.data = nil
+	u.record.start, u.record.end = start, end
+	c.appended = end
+	if u.record.open > 0 {
+		c.records.push(u.record)
+	}
+	c.unlogged.push(*u)
+	return true
+}
+
+// reached notes that the log is on the disk up to a position, and that there may be room in
+// it again.
+func (c *core) reached(position int64, now time.Time) {
+	c.logged = max(c.logged, position)
+	for c.blocked.len() > 0 {
+		u := c.blocked.head()
+		if !c.append(&u) {
+			break
+		}
+		c.blocked.pop()
+	}
+	for c.unlogged.len() > 0 && c.unlogged.head().record.durable(c.logged) {
+		c.complete(c.unlogged.pop().entry)
+	}
+	for c.logging.len() > 0 {
+		d := c.logging.head()
+		if !c.onDisk(d.work.pending.head()) {
+			break
+		}
+		c.queueUp(d, d.work.pending.head().entry, now)
+	}
+	c.dispatch(now)
+}
+
+// onDisk reports that an item may be delivered.
+func (c *core) onDisk(it item) bool { return it.record == nil || it.record.durable(c.logged) }
+
+// settle notes that a message of a record is accepted, or refused. Nil: it was in none.
+func (c *core) settle(r *record) {
+	if r == nil {
+		return
+	}
+	r.open--
+	c.backlog--
+	for c.records.len() > 0 && c.records.head().open == 0 {
+		c.records.pop()
+	}
+}
+
+// settledTo is the position before which nothing waits for the workflows.
+func (c *core) settledTo() int64 {
+	if c.records.len() > 0 {
+		return c.records.head().start
+	}
+	return c.appended
+}
+
+// noteOutcome appends that the batch of a device is done with. If that is lost, the batch
+// is delivered again after a crash, and its workflow knows it.
+func (c *core) noteOutcome(d *deviceState, batch []item, run string, now time.Time) {
+	for _, it := range batch {
+		if it.counted {
+			c.pendingBytes -= it.size
+		}
+	}
+	for i := len(batch) - 1; i >= 0; i-- {
+		if r := batch[i].record; r != nil {
+			data := history.Outcome{ID: d.id, UpTo: r.position(batch[i].nth), Run: run}.Append(nil)
+			_, _, _ = c.journal.AppendAt(recordlog.Record{Kind: history.KindOutcome, At: now.UTC(), Data: data})
+			return
+		}
+	}
+}
+
+// unread is a message of a batch that is only in the log.
+type unread struct {
+	index  int   // in the batch
+	record int64 // where it starts
+	nth    int   // of what goes out of it
+}
+
+func newUnread(index int, it item) unread { return unread{index, it.record.start, it.nth} }
+
+// delivery is a batch on its way, with what has to be read before.
+type delivery struct {
+	device.Delivery
+	unread []unread
+	lost   int // messages that could not be read
+}
+
+// refuseItem makes a dead letter of a message. What is acknowledged is read from the log.
+func (c *core) refuseItem(it item, why *wire.Refused) {
+	if it.entry != nil || it.record == nil {
+		c.refuse(it.entry, why)
+		return
+	}
+	if it.record.refused {
+		return
+	}
+	it.record.refused = true
+	c.counts.deadLetter(why.Reason).Add(1)
+	c.out.unreadLetters = append(c.out.unreadLetters, unreadLetter{it.record.start, *why})
+}
+
+// unreadLetter is a dead letter whose arrival is only in the log.
+type unreadLetter struct {
+	record int64
+	wire.Refused
+}
+
+// lost notes that messages of a device's batch could not be read from the log: what was
+// left out because of them does not hold.
+func (c *core) lost(id device.ID, messages int) {
+	if messages == 0 {
+		return
+	}
+	c.counts.Unreadable.Add(uint64(messages))
+	c.devices.byID[id].filter.forget()
+}
+
+// elsewhere notes that another process may have delivered messages of all devices, and may
+// have left some out.
+func (c *core) elsewhere() {
+	for _, d := range c.devices.byID {
+		d.filter, d.leftOut = filterState{}, nil
+	}
+}

@@ -1,0 +1,331 @@
+package ingest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"devicetwin/bridge/history"
+	"devicetwin/device"
+	"devicetwin/internal/figures"
+	"devicetwin/internal/recordlog"
+	"devicetwin/wire"
+)
+
+// After the end of a process, in whatever way it ended, the next one begins with what the
+// checkpoint says, and rolls it forward: it decides again about each arrival in the log
+// since then. Where it comes to another decision than the one that was written down, as
+// after a change of models, the device's filters forget what they know, so that its next
+// message is delivered. What was not accepted is queued; what was accepted without
+// the log knowing it is delivered again, under the same positions.
+
+// recovery rolls a core forward.
+type recovery struct {
+	c       *core
+	log     *slog.Logger
+	rolls   bool  // there is a checkpoint
+	doubts  bool  // something is missing, or went elsewhere: the filters forget what they know
+	settled int64 // before it nothing waits for the workflows
+
+	instance string // of the records that are read
+	pending  map[device.ID]*fifo[item]
+	lanes    map[string]*Lane // that do not exist any more
+	entries  []*entry         // that may not be acknowledged
+	messages int              // that wait
+}
+
+// recover brings the core to where the last process ended.
+func (i *Ingest) recover() error {
+	c, log := i.core, i.deps.Journal
+	began := time.Now()
+	var err error
+	if i.signals, err = log.Cursor("signals", recordlog.Holds); err != nil {
+		return err
+	}
+	if i.checkpoints, err = log.Cursor("checkpoint", recordlog.Holds); err != nil {
+		return err
+	}
+	stats := log.Stats()
+	r := &recovery{
+		c: c, log: i.log, settled: i.signals.Committed(),
+		pending: map[device.ID]*fifo[item]{}, lanes: map[string]*Lane{},
+	}
+	from := min(r.settled, max(stats.Begin, stats.Durable-unmarkedBytes))
+	if head := r.checkpoint(log, stats); head != nil {
+		r.rolls, r.instance = true, head.Instance
+		from = min(r.settled, head.From, head.Unacknowledged)
+	}
+	damaged := stats.Damaged
+	counts := c.counts
+	c.counts, c.restoring = NewCounts(figures.NewSet("restored_")), true
+	i.signals.Move(from)
+	err = r.read(i.signals)
+	c.counts, c.restoring = counts, false
+	if err != nil {
+		return fmt.Errorf("recover from the log: %w", err)
+	}
+	if damaged = log.Stats().Damaged - damaged; damaged > 0 {
+		r.doubts = true
+		c.counts.Unreadable.Add(damaged)
+	}
+	c.appended, c.logged = stats.Durable, stats.Durable
+	r.finish(began)
+	i.before = r.instance
+	if stats.Durable > 0 {
+		i.log.Info("recovered from the log", "devices", len(c.devices.byID), "messages_waiting", r.messages,
+			"checkpoint", r.rolls, "took", time.Since(began).Round(time.Millisecond))
+	}
+	begin := history.Begin{Instance: c.instance, Bridge: i.deps.Name, Scope: c.scope}.Append(nil)
+	_, err = log.Append(recordlog.Record{Kind: history.KindBegin, At: time.Now().UTC(), Data: begin})
+	return err
+}
+
+// unmarkedBytes is how far the log is read back, without a checkpoint, for what the source
+// may deliver again.
+const unmarkedBytes = 64 << 20
+
+// checkpoint loads the checkpoint. Nil: there is none that can be used.
+func (r *recovery) checkpoint(log *recordlog.Log, stats recordlog.Stats) *checkpointHead {
+	parts, err := log.ReadFile(checkpointName)
+	var head checkpointHead
+	if err == nil && len(parts) > 0 {
+		head, err = readHead(parts, stats.Begin, stats.Durable)
+	}
+	if err != nil {
+		r.log.Warn("the checkpoint of the log cannot be used: the next message of each device is signalled", "error", err)
+		return nil
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	r.doubts = head.Scope != r.c.scope
+	for _, s := range head.Streams {
+		stream := r.c.stream(s.Name)
+		stream.continuity = s.Continuity
+	}
+	for _, part := range parts[1:] {
+		for line := range bytes.Lines(part) {
+			var d savedDevice
+			if err := json.Unmarshal(line, &d); err != nil {
+				r.log.Warn("a device in the checkpoint cannot be read: its next message is signalled", "error", err)
+				continue
+			}
+			r.c.load(&d)
+		}
+	}
+	return &head
+}
+
+// read takes every record from where the cursor is.
+func (r *recovery) read(cursor *recordlog.Cursor) error {
+	for {
+		e, ok, err := cursor.TryNext()
+		if err != nil || !ok {
+			return err
+		}
+		switch e.Kind {
+		case history.KindBegin:
+			if b, err := history.ReadBegin(e.Data); err == nil {
+				r.instance = b.Instance
+				r.doubts = r.doubts || b.Scope != r.c.scope
+			}
+		case history.KindOutcome:
+			if o, err := history.ReadOutcome(e.Data); err == nil {
+				r.outcome(o, e.End)
+			}
+		case history.KindArrival:
+			a, err := history.ReadArrival(e.Data, e.At)
+			if err != nil {
+				r.log.Error("a record of the log cannot be read; it is passed over", "position", e.Start, "error", err)
+				r.doubts = true
+				continue
+			}
+			r.arrival(a, e)
+		}
+	}
+}
+
+func (r *recovery) arrival(a *history.Arrival, at recordlog.Entry) {
+	e := &entry{Arrival: Arrival{Origin: a.Origin, Payload: a.Payload, At: a.At, Number: a.Number, Again: a.Again}, lane: r.lane(a.Stream)}
+	for rest := a.Messages; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && rest[n].ID == rest[0].ID {
+			n++
+		}
+		if r.c.cfg.Partition.Owns(rest[0].ID.Name()) {
+			r.roll(rest[:n], e, at.End)
+		}
+		rest = rest[n:]
+	}
+	if at.Start >= r.settled {
+		r.queue(a, e, at)
+	}
+	if e.done() {
+		e.lane.stream.acknowledged.note(e)
+		return
+	}
+	r.entries = append(r.entries, e)
+}
+
+// lane is one that is lost, of a stream.
+func (r *recovery) lane(stream string) *Lane {
+	l := r.lanes[stream]
+	if l == nil {
+		l = newLane(nil)
+		l.lost, l.stream = true, r.c.stream(stream)
+		r.lanes[stream] = l
+	}
+	return l
+}
+
+// queue queues what goes out of a record.
+func (r *recovery) queue(a *history.Arrival, e *entry, at recordlog.Entry) {
+	rec := &record{log: r.instance, start: at.Start, end: at.End, at: a.At, out: len(a.Outgoing)}
+	for nth, o := range a.Outgoing {
+		if !r.c.cfg.Partition.Owns(o.ID.Name()) {
+			continue
+		}
+		it := item{record: rec, nth: nth, size: messageSize(o.Message), passive: o.Passive}
+		if !ordinary(&o.Message) {
+			it.message = &o.Message
+		}
+		if r.c.cfg.AckAccepted {
+			it.entry = e
+			e.open++
+		}
+		rec.open++
+		q := r.pending[o.ID]
+		if q == nil {
+			q = new(fifo[item])
+			r.pending[o.ID] = q
+		}
+		q.push(it)
+		r.messages++
+	}
+	if rec.open > 0 {
+		r.c.records.push(rec)
+		r.c.backlog += rec.open
+	}
+}
+
+// outcome takes note of what is done with.
+func (r *recovery) outcome(o history.Outcome, at int64) {
+	if q := r.pending[o.ID]; q != nil {
+		for q.len() > 0 && q.head().record.position(q.head().nth) <= o.UpTo {
+			it := q.pop()
+			if it.entry != nil {
+				it.entry.open--
+			}
+			r.c.settle(it.record)
+			r.messages--
+		}
+	}
+	if d := r.c.devices.byID[o.ID]; d != nil && o.Run != "" && at > d.position {
+		sum := runHash(o.Run)
+		if d.run != 0 && d.run != sum {
+			d.filter.forget()
+		}
+		d.run, d.begun = sum, true
+	}
+}
+
+// roll decides again about messages of one device.
+func (r *recovery) roll(messages []history.Message, e *entry, end int64) {
+	c := r.c
+	d := c.device(messages[0].ID)
+	if !r.rolls || end <= d.position {
+		return
+	}
+	received := make([]wire.Received, len(messages))
+	for i := range messages {
+		received[i] = messages[i].Received
+	}
+	switch {
+	case messages[0].Verdict == history.Refused:
+		d.missed(received)
+	case received[0].Message.Twin != nil:
+		for _, request := range received {
+			if !reads(request.Message) {
+				d.filter.joined()
+			}
+			c.admit(d, request.Message, decision{deliver: true}, e, e.At)
+		}
+	default:
+		r.rollDevice(d, messages, received, e)
+	}
+}
+
+func (r *recovery) rollDevice(d *deviceState, messages []history.Message, received []wire.Received, e *entry) {
+	c := r.c
+	state := d.filter.copied()
+	state.passing = false
+	surprised := false
+	decisions := make([]decision, len(received))
+	for i := range received {
+		if c.learn(d, &received[i].Message) {
+			state.forget()
+		}
+		next := c.decideOn(d, &state, e.lane.stream.continuity, &received[i])
+		if was := messages[i].Verdict; next.verdict() != was {
+			surprised = true
+			next.deliver, next.tooLate, next.settled = was == history.Delivered, was == history.TooLate, was == history.Repeated
+		}
+		decisions[i] = next
+	}
+	d.filter = state
+	for i, next := range decisions {
+		c.admit(d, c.completed(d, &received[i], next), next, e, e.At)
+	}
+	if surprised {
+		d.filter.forget()
+	}
+}
+
+// finish gives each device its place, and the arrivals that the source may deliver again
+// theirs.
+func (r *recovery) finish(now time.Time) {
+	c := r.c
+	for at := c.devices.order.Back(); at != nil; at = at.Prev() {
+		d := at.Value.(*deviceState)
+		d.position = 0
+		if r.doubts {
+			d.filter = filterState{}
+		}
+		d.filter.each(func(m *memory) { m.batch, m.behind = 0, false })
+	}
+	for _, id := range slices.Sorted(maps.Keys(r.pending)) {
+		if q := r.pending[id]; q.len() > 0 {
+			r.wait(c.device(id), q, now)
+		}
+	}
+	for _, e := range r.entries {
+		if e.done() {
+			e.lane.stream.acknowledged.note(e)
+			continue
+		}
+		c.hold(e)
+		e.lane.stream.left.add(e)
+	}
+}
+
+// wait lets a device go on with what waits of it.
+func (r *recovery) wait(d *deviceState, q *fifo[item], now time.Time) {
+	d.work = new(backlog)
+	for q.len() > 0 {
+		it := q.pop()
+		if it.channel() == device.ChannelTwin {
+			d.requests++
+		}
+		d.work.add(it)
+	}
+	d.filter.each(func(m *memory) {
+		if m.Holds() { // nobody knows what of it is in which batch
+			m.batch, m.behind = d.batches+1, true
+		}
+	})
+	r.c.queueUp(d, nil, now)
+}

@@ -39,7 +39,7 @@ const (
 	reserved    = 0xf0
 	kindSegment = 0xf0 // the first of each segment: see segmentHead
 	kindErased  = 0xf1
-	kindFile  = 0xf2 // in files next to the segments
+	kindFile    = 0xf2 // in files next to the segments
 )
 
 // frameHead is what the header of a frame says.

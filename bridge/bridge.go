@@ -69,6 +69,7 @@ type Bridge struct {
 	counts  *counters
 	outlet  *outlet
 	ingest  *ingest.Ingest
+	lineage string // that the session is claimed for: set before it is opened
 
 	stopping chan context.Context // of Shutdown
 	ended    chan struct{}        // closed when Run has returned
@@ -100,7 +101,7 @@ func New(cfg Config, deps Deps) (*Bridge, error) {
 	}); err != nil {
 		return nil, fmt.Errorf("bridge configuration: %w", err)
 	}
-	if b.dial, err = mqtt.NewDialer(cfg.MQTT, mqtt.KeepSession, cfg.will()); err != nil {
+	if b.dial, err = mqtt.NewDialer(cfg.MQTT, mqtt.KeepSession, b.will()); err != nil {
 		return nil, fmt.Errorf("bridge configuration: %w", err)
 	}
 	if b.probe, err = mqtt.NewDialer(cfg.MQTT.Named(cfg.MQTT.ClientID+"-probe"), mqtt.CleanSession, nil); err != nil {
@@ -150,7 +151,11 @@ func (b *Bridge) Run(ctx context.Context) error {
 	var background sync.WaitGroup
 	background.Go(func() { b.outlet.run(outlet) })
 	background.Go(func() { b.report(taking) })
-	background.Go(func() { b.session(abandon).Run(taking) })
+	background.Go(func() {
+		if _, err := b.claim(taking, ""); err == nil { // else taking has ended
+			b.session(abandon).Run(taking)
+		}
+	})
 	b.ingest.Run(taking, abandon)
 	closeOutlet()
 	background.Wait()
@@ -214,6 +219,7 @@ func (b *Bridge) session(abandon context.Context) *mqtt.Connector {
 		counts:  b.counts,
 		log:     b.log,
 		abandon: abandon,
+		lineage: b.lineage,
 	}, b.log)
 }
 

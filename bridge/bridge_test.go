@@ -175,16 +175,11 @@ func TestSharedSubscriptionsAreProbed(t *testing.T) {
 	t.Run("delivers", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			broker := &mqtttest.Broker{}
-			plan := mqtttest.Plan{}
-			plan.OnPublish = func(topic string, payload []byte) {
-				go broker.First().Deliver(mqtt.Message{Topic: topic, Payload: payload})
-			}
-			broker.Plans = []mqtttest.Plan{plan, {}}
 			b, err := New(cfg, Deps{Model: testModel{}, Sink: &fakeSink{}, Log: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				t.Fatal(err)
 			}
-			b.dial, b.probe = broker.Dial, broker.Dial
+			b.dial, b.probe = broker.Dial, (&retainer{}).Dial
 			ctx, stop := context.WithCancel(t.Context())
 			go func() {
 				time.Sleep(time.Second)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"devicetwin/bridge/ingest"
@@ -62,14 +63,13 @@ func (c Config) Validate() error {
 	f.Add(c.MQTT.Validate())
 	f.Add(c.Wire.Validate())
 	f.Add(c.checkShadowTopics())
-	status, deadLetters := wire.StatusTopic(c.ID), wire.DeadLetterTopic(c.ID)
 	for _, filter := range c.Subscribe {
 		if err := mqtt.CheckFilter(filter); err != nil {
 			f.Add(fmt.Errorf("subscription %q: %w", filter, err))
 		}
 		// Else every dead letter would come back and make another one.
-		f.Check(!mqtt.Matches(filter, deadLetters) && !mqtt.Matches(filter, status),
-			"subscription %q: it matches what the bridge itself publishes, %s or %s", filter, deadLetters, status)
+		f.Check(!slices.ContainsFunc(c.ownTopics(), func(own string) bool { return mqtt.Matches(filter, own) }),
+			"subscription %q: it matches what the bridge itself publishes, %s", filter, strings.Join(c.ownTopics(), ", "))
 	}
 	f.Add(c.Config.Validate())
 	f.Check(c.Partition.Of <= 1 || !slices.ContainsFunc(c.Subscribe, mqtt.Shared),
@@ -83,6 +83,11 @@ func (c Config) Validate() error {
 	return f.Err()
 }
 
+// ownTopics are those that belong to the bridge: it publishes on them.
+func (c Config) ownTopics() []string {
+	return []string{wire.DeadLetterTopic(c.ID), wire.StatusTopic(c.ID), wire.ClaimTopic(c.ID)}
+}
+
 // checkShadowTopics refuses templates that match what the bridge itself publishes.
 func (c Config) checkShadowTopics() error {
 	schemes, err := wire.ParseSchemes(c.Wire.Prefix, c.Wire.ShadowTopics)
@@ -90,10 +95,11 @@ func (c Config) checkShadowTopics() error {
 		return nil // Wire.Validate reports it
 	}
 	var f faults.List
-	status := wire.StatusTopic(c.ID)
 	for _, scheme := range schemes {
 		for _, filter := range scheme.Filters() {
-			f.Check(!mqtt.Matches(filter, status), "topic template %q: it takes in %s", scheme, status)
+			own := c.ownTopics()
+			i := slices.IndexFunc(own, func(own string) bool { return mqtt.Matches(filter, own) })
+			f.Check(i < 0, "topic template %q: it takes in %s", scheme, own[max(0, i)])
 		}
 	}
 	return f.Err()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"devicetwin/devicefsm"
 	"devicetwin/mqtt"
 	"devicetwin/mqtt/mqtttest"
+	"devicetwin/wire"
 )
 
 // errDown is a sink's error that passes.
@@ -87,7 +89,7 @@ func startRig(t *testing.T, cfg Config, plan ...mqtttest.Plan) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.dial, b.probe = r.broker.Dial, r.broker.Dial
+	b.dial, b.probe = r.broker.Dial, earlier(cfg.ID).Dial
 	r.Bridge = b
 	var ctx context.Context
 	ctx, r.stop = context.WithCancel(t.Context())
@@ -95,6 +97,105 @@ func startRig(t *testing.T, cfg Config, plan ...mqtttest.Plan) *rig {
 	synctest.Wait()
 	return r
 }
+
+// retainer is a broker for probes. It delivers what is published, and retains it.
+type retainer struct {
+	mu       sync.Mutex
+	retained map[string][]byte
+	connects int
+
+	refuses, loses error         // of Connect, and of each connection after it
+	deaf           bool          // what is published is dropped, and nothing is delivered
+	hides          string        // a topic that may not be read
+	lags           time.Duration // what is retained comes later
+}
+
+func (r *retainer) Dial(ctx context.Context, handle mqtt.Handler) mqtt.Conn {
+	c := &retainerConn{retainer: r, lost: make(chan error, 1)}
+	ctx, c.stop = context.WithCancel(ctx)
+	c.deliver = func(m mqtt.Message) { go handle(ctx, m) }
+	return c
+}
+
+// earlier is a broker where a bridge was before, so that nothing is waited for.
+func earlier(id string) *retainer {
+	r := &retainer{}
+	r.set(wire.ClaimTopic(id), `{"log":"earlier","at":"1999-12-31T00:00:00Z"}`)
+	r.set(wire.StatusTopic(id), `{"status":"offline","log":"earlier","at":"1999-12-31T01:00:00Z"}`)
+	return r
+}
+
+// set retains a message.
+func (r *retainer) set(topic, payload string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.retained == nil {
+		r.retained = map[string][]byte{}
+	}
+	r.retained[topic] = []byte(payload)
+}
+
+func (r *retainer) get(topic string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return string(r.retained[topic])
+}
+
+// attempts is how many connections there were.
+func (r *retainer) attempts() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.connects
+}
+
+// fail sets how it fails.
+func (r *retainer) fail(refuses, loses error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refuses, r.loses = refuses, loses
+}
+
+type retainerConn struct {
+	*retainer
+	stop    func()
+	deliver func(mqtt.Message)
+	lost    chan error
+}
+
+func (c *retainerConn) Connect(context.Context) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.connects++
+	if c.refuses == nil && c.loses != nil {
+		c.lost <- c.loses
+	}
+	return false, c.refuses
+}
+
+func (c *retainerConn) Subscribe(_ context.Context, filters []string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for topic, payload := range c.retained {
+		if slices.Contains(filters, topic) && topic != c.hides && !c.deaf {
+			time.AfterFunc(c.lags, func() { c.deliver(mqtt.Message{Topic: topic, Payload: payload, Retained: true}) })
+		}
+	}
+	return nil
+}
+
+func (c *retainerConn) Publish(_ context.Context, topic string, _ byte, retained bool, payload []byte) error {
+	if c.deaf {
+		return nil
+	}
+	if retained {
+		c.set(topic, string(payload))
+	}
+	c.deliver(mqtt.Message{Topic: topic, Payload: payload})
+	return nil
+}
+
+func (c *retainerConn) Lost() <-chan error  { return c.lost }
+func (c *retainerConn) Close(time.Duration) { c.stop() }
 
 func (r *rig) end() {
 	r.t.Helper()

@@ -22,6 +22,7 @@ type session struct {
 	counts  *counters
 	log     *slog.Logger
 	abandon context.Context // ends when what is in flight is given up
+	lineage string          // that the session is claimed for
 
 	lane      *ingest.Lane
 	announcer sync.WaitGroup

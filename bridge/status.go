@@ -21,15 +21,19 @@ type BridgeStatus struct {
 	// was lost was made.
 	At        time.Time `json:"at"`
 	Partition string    `json:"partition,omitempty"` // such as 1/3
+	Log       string    `json:"log,omitempty"`       // as in its claim
 }
 
-func (c Config) status(status, reason string, at time.Time) []byte {
-	payload, _ := json.Marshal(BridgeStatus{status, reason, at.UTC().Truncate(time.Millisecond), c.Partition.String()})
+func (c Config) status(status, reason, log string) []byte {
+	payload, _ := json.Marshal(BridgeStatus{status, reason, now(), c.Partition.String(), log})
 	return payload
 }
 
-func (c Config) will() *mqtt.Will {
-	return &mqtt.Will{Topic: wire.StatusTopic(c.ID), Payload: func() []byte { return c.status("offline", "lost", time.Now()) }}
+// now is the time as it is published.
+func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
+
+func (b *Bridge) will() *mqtt.Will {
+	return &mqtt.Will{Topic: wire.StatusTopic(b.cfg.ID), Payload: func() []byte { return b.cfg.status("offline", "lost", b.lineage) }}
 }
 
 // announce publishes the status over the session's own connection, so that it
@@ -38,7 +42,7 @@ func (c Config) will() *mqtt.Will {
 func (s *session) announce(ctx context.Context, c mqtt.Conn, status, reason string, limit time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	if err := c.Publish(ctx, wire.StatusTopic(s.cfg.ID), 1, true, s.cfg.status(status, reason, time.Now())); err != nil {
+	if err := c.Publish(ctx, wire.StatusTopic(s.cfg.ID), 1, true, s.cfg.status(status, reason, s.lineage)); err != nil {
 		s.log.Debug("status of the bridge not confirmed", "status", status, "error", err)
 	}
 }

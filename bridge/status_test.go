@@ -23,9 +23,10 @@ func TestBridgeSaysWhetherItIsOnline(t *testing.T) {
 		r.broker.Last().Lose(mqtt.ErrLost)
 		time.Sleep(20 * time.Second)
 		r.end()
+		log := `,"log":"` + r.lineage + `"}`
 		want := []string{
-			`bridge/b7/status {"status":"online","at":"2000-01-01T00:00:00Z","partition":"1/3"}`,
-			`bridge/b7/status {"status":"offline","reason":"stopped","at":"2000-01-01T00:00:21Z","partition":"1/3"}`,
+			`bridge/b7/status {"status":"online","at":"2000-01-01T00:00:00Z","partition":"1/3"` + log,
+			`bridge/b7/status {"status":"offline","reason":"stopped","at":"2000-01-01T00:00:21Z","partition":"1/3"` + log,
 		}
 		first, last := r.broker.First().Published(), r.broker.Last().Published()
 		if len(first) != 1 || first[0] != want[0] || len(last) != 2 || last[1] != want[1] {
@@ -58,12 +59,13 @@ func TestMosquittoTellsThatTheBridgeIsLost(t *testing.T) {
 	if err := listener.Subscribe(t.Context(), []string{"bridge/+/status"}); err != nil {
 		t.Fatal(err)
 	}
+	var b *Bridge
 	expect := func(status, reason string) {
 		t.Helper()
 		select {
 		case d := <-heard:
 			var s BridgeStatus
-			if err := json.Unmarshal(d.Payload, &s); err != nil || s.Status != status || s.Reason != reason || d.Topic != "bridge/b7/status" {
+			if err := json.Unmarshal(d.Payload, &s); err != nil || s.Status != status || s.Reason != reason || s.Log != b.lineage || s.Log == "" || d.Topic != "bridge/b7/status" {
 				t.Errorf("on %s: %s, expected %s %s", d.Topic, d.Payload, status, reason)
 			}
 		case <-time.After(10 * time.Second):
@@ -72,7 +74,8 @@ func TestMosquittoTellsThatTheBridgeIsLost(t *testing.T) {
 	}
 	cfg := DefaultConfig()
 	cfg.ID, cfg.MQTT = "b7", m.mqtt("")
-	_, stop := startBridge(t, cfg, Deps{
+	var stop func()
+	b, stop = startBridge(t, cfg, Deps{
 		Model: testModel{}, Sink: &workflowModel{seen: make(map[string][]uint64)}, Log: slog.New(slog.DiscardHandler),
 	})
 	expect("online", "")

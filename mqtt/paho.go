@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
+	"github.com/eclipse/paho.mqtt.golang/packets"
 )
 
 // pahoConn is a connection of the Paho library.
@@ -144,6 +146,13 @@ func (p *pahoConn) Connect(ctx context.Context) (bool, error) {
 	}
 	go p.pingWhileBusy()
 	return t.SessionPresent(), nil
+}
+
+// Refused reports whether an error of Connect is the broker's refusal, which it will repeat
+// [MQTT-3.2.2-5]. A broker that is unavailable for the moment has not refused.
+func Refused(err error) bool {
+	return errors.Is(err, packets.ErrorRefusedBadProtocolVersion) || errors.Is(err, packets.ErrorRefusedIDRejected) ||
+		errors.Is(err, packets.ErrorRefusedBadUsernameOrPassword) || errors.Is(err, packets.ErrorRefusedNotAuthorised)
 }
 
 // broker names the broker that was tried last, for errors.

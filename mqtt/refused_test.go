@@ -79,6 +79,9 @@ func TestRefusalsNameTheBroker(t *testing.T) {
 			conn := dial(t.Context(), func(context.Context, Message) {})
 			defer conn.Close(0)
 			_, err = conn.Connect(t.Context())
+			if refused := name == "the connection"; Refused(err) != refused {
+				t.Errorf("%v: refused is %v", err, !refused)
+			}
 			if err == nil {
 				err = conn.Subscribe(t.Context(), []string{"devices/#"})
 			}

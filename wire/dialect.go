@@ -103,5 +103,8 @@ func Refuse(reason Reason, format string, args ...any) *Refused {
 // StatusTopic is where a bridge publishes its status, retained.
 func StatusTopic(bridge string) string { return "bridge/" + bridge + "/status" }
 
+// ClaimTopic is where a bridge claims its session, retained.
+func ClaimTopic(bridge string) string { return "bridge/" + bridge + "/claim" }
+
 // DeadLetterTopic is where a bridge publishes the messages that it refused.
 func DeadLetterTopic(bridge string) string { return "bridge/" + bridge + "/deadletter" }

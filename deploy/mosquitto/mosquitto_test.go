@@ -247,7 +247,7 @@ func TestADeviceMayOnlyUseItsOwnTopics(t *testing.T) {
 	secret := b.enrol(t, "pump-1")
 	accepted, delta := shadowTopics(t, "pump-1", "update/accepted"), shadowTopics(t, "pump-1", "update/delta")
 	forbidden := []string{
-		"devices/pump-2/telemetry", "devices/pump-10/telemetry", commandTopic(t, "pump-1"), wire.StatusTopic("b"), wire.DeadLetterTopic("b"),
+		"devices/pump-2/telemetry", "devices/pump-10/telemetry", commandTopic(t, "pump-1"), wire.StatusTopic("b"), wire.ClaimTopic("b"), wire.DeadLetterTopic("b"),
 	}
 	forbidden = append(append(append(forbidden, accepted...), delta...), shadowTopics(t, "pump-2", "update")...)
 	b.forbidden(t, "pump-1", "pump-1", secret, forbidden...)
@@ -308,8 +308,8 @@ func TestServicesMayOnlyDoTheirWork(t *testing.T) {
 	b := start(t)
 	fleet := b.mustConnect(t, "fleet", "devicetwin.fleet", password)
 	fleet.subscribe("devices/#", "bridge/#")
-	b.forbidden(t, "x", "devicetwin.fleet", password, wire.StatusTopic("b"), wire.DeadLetterTopic("b"))
-	b.forbidden(t, "x", "devicetwin.worker", password, "devices/a/telemetry", wire.StatusTopic("b"))
+	b.forbidden(t, "x", "devicetwin.fleet", password, wire.StatusTopic("b"), wire.ClaimTopic("b"), wire.DeadLetterTopic("b"))
+	b.forbidden(t, "x", "devicetwin.worker", password, "devices/a/telemetry", wire.StatusTopic("b"), wire.ClaimTopic("b"))
 	b.forbidden(t, "x", "devicetwin.bridge", password, "devices/a/telemetry", commandTopic(t, "a"))
 	worker := b.mustConnect(t, "devicetwin-worker-1", "devicetwin.worker", password)
 	worker.publish(commandTopic(t, "a"))
@@ -318,6 +318,9 @@ func TestServicesMayOnlyDoTheirWork(t *testing.T) {
 	bridge := b.mustConnect(t, "devicetwin-bridge-1", "devicetwin.bridge", password)
 	bridge.publish(wire.StatusTopic("b"), wire.DeadLetterTopic("b"), "devices/a/twin/get/rejected")
 	fleet.expect("devices/a/twin/get/rejected")
+	bridge.subscribe(wire.StatusTopic("b"), wire.ClaimTopic("b"), wire.DeadLetterTopic("b"))
+	bridge.publish(wire.DeadLetterTopic("b"), wire.ClaimTopic("b"), wire.StatusTopic("b"))
+	bridge.expect(wire.ClaimTopic("b"), wire.StatusTopic("b"))
 }
 
 func TestLogins(t *testing.T) {

@@ -1,0 +1,223 @@
+package bridge
+
+import (
+	"context"
+	crand "crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"devicetwin/internal/backoff"
+	"devicetwin/mqtt"
+	"devicetwin/wire"
+)
+
+// A broker keeps the session of a bridge for whoever connects under its client id: the same
+// bridge, the same one without its log, or another one elsewhere that was given its id. Only
+// the first knows what was delivered from the session before. So each bridge claims its
+// session before it opens it: retained, on bridge/{id}/claim, it names its log. While that
+// claim stands, nobody else has opened the session. An earlier version of this program claims
+// nothing; it shows by its status, which names no log.
+
+// BridgeClaim is what a bridge says, retained, on bridge/{bridge id}/claim, before it opens
+// its session.
+type BridgeClaim struct {
+	// Log identifies the log of the bridge: another one, or none, has another value.
+	Log string    `json:"log"`
+	At  time.Time `json:"at"` // UTC
+	// Probe is set in a message that is not retained and claims nothing: a bridge that reads
+	// the claim recognizes by it that nothing was retained.
+	Probe string `json:"probe,omitempty"`
+}
+
+const (
+	// claimTimeout is how long an attempt to claim may take once there is a connection,
+	// claimHeard how long it waits for its own message, and claimEvery how often it publishes it.
+	claimTimeout = 20 * time.Second
+	claimHeard   = 5 * time.Second
+	claimEvery   = time.Second
+	// claimGrace is how long what is retained may come after a message that was published
+	// later: some brokers read it from a store.
+	claimGrace = 250 * time.Millisecond
+	// claimAttempts is how often in a row a broker that answers may fail.
+	claimAttempts = 3
+)
+
+// claim claims the session for a log, and reports whether it was claimed for it before, and
+// for none other since; "" means that the bridge has none. It is to be called before the
+// session is opened, and may be called again: what it says once the session is open holds for
+// what came in between. An unreachable broker is waited for. One that answers, and does not let
+// the bridge read or publish its claim, leaves it unknown, and that is logged. An error means
+// that ctx ended.
+func (b *Bridge) claim(ctx context.Context, log string) (mine bool, err error) {
+	switch {
+	case log != "" && log != b.lineage:
+		b.lineage = log
+	case b.lineage == "":
+		b.lineage = crand.Text()
+	}
+	wait := backoff.New(b.cfg.MQTT.BackoffMin, b.cfg.MQTT.BackoffMax)
+	answered := 0 // attempts in a row that failed although the broker answers
+	for attempt := 0; ; attempt++ {
+		before, err := b.claimOnce(ctx)
+		var silent *unreachable
+		switch {
+		case ctx.Err() != nil:
+			return false, fmt.Errorf("claim the session of bridge %s: %w", b.cfg.ID, ctx.Err())
+		case err == nil:
+			if before.other != "" && log != "" {
+				b.log.Info(before.other+"; the next message of each device is signalled", "since", before.since)
+			}
+			return before.mine && log != "", nil
+		case errors.As(err, &silent):
+			answered = 0
+		default:
+			answered++
+		}
+		if answered == claimAttempts || errors.Is(err, errClaimUnheard) {
+			b.log.Warn("cannot read and publish the claim to the session; after each start, the next message of each device is signalled: "+
+				"give the bridge's account the permission to read and publish it", "topic", wire.ClaimTopic(b.cfg.ID), "error", err)
+			return false, nil
+		}
+		if attempt == 0 {
+			b.log.Warn("cannot claim the session yet; retrying", "error", err)
+		}
+		select {
+		case <-time.After(wait(attempt)):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// unreachable is the error of a broker that gave no answer.
+type unreachable struct{ error }
+
+func (u *unreachable) Unwrap() error { return u.error }
+
+var errClaimUnheard = fmt.Errorf("the broker delivers nothing there within %v", claimHeard)
+
+// claimed is whose the session was.
+type claimed struct {
+	mine  bool
+	other string // says that it was another's
+	since time.Time
+}
+
+// claimOnce reads the claim, and replaces one that is not this bridge's.
+func (b *Bridge) claimOnce(ctx context.Context) (before claimed, err error) {
+	r := newClaimReader(b.cfg.ID)
+	c := b.probe(ctx, r.receive)
+	defer c.Close(0)
+	if _, err := c.Connect(ctx); mqtt.Refused(err) {
+		return claimed{}, err
+	} else if err != nil {
+		return claimed{}, &unreachable{err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, claimTimeout) // a connection may be sought at several brokers
+	defer cancel()
+	if err := c.Subscribe(ctx, []string{r.topic, r.status}); err != nil {
+		return claimed{}, err
+	}
+	claim, status, unheard := r.read(ctx, c)
+	if unheard != nil && !errors.Is(unheard, errClaimUnheard) {
+		return claimed{}, unheard
+	}
+	if before = b.claimedBy(claim, status); claim.Log == b.lineage {
+		return before, unheard
+	}
+	payload, err := json.Marshal(BridgeClaim{Log: b.lineage, At: now()})
+	if err == nil {
+		err = c.Publish(ctx, r.topic, 1, true, payload)
+	}
+	return before, errors.Join(unheard, err)
+}
+
+// claimedBy compares what was retained with the bridge's own.
+func (b *Bridge) claimedBy(claim BridgeClaim, status BridgeStatus) claimed {
+	switch {
+	case claim.Log == "":
+		return claimed{}
+	case claim.Log != b.lineage:
+		return claimed{other: "another bridge, or this one without its log, had this bridge's id", since: claim.At}
+	case status.Status == "":
+		return claimed{other: "this bridge's status is not retained on " + wire.StatusTopic(b.cfg.ID) + ", or its account may not read it", since: claim.At}
+	case status.Log != b.lineage:
+		return claimed{other: "an earlier version of this program had this bridge's id", since: status.At}
+	}
+	return claimed{mine: true}
+}
+
+// claimReader reads what is retained.
+type claimReader struct {
+	topic, status string
+	nonce         string
+	arrived       chan mqtt.Message
+}
+
+func newClaimReader(id string) *claimReader {
+	return &claimReader{topic: wire.ClaimTopic(id), status: wire.StatusTopic(id), nonce: crand.Text(), arrived: make(chan mqtt.Message)}
+}
+
+// receive is the handler of the connection.
+func (r *claimReader) receive(ctx context.Context, m mqtt.Message) {
+	if m.Ack != nil {
+		m.Ack()
+	}
+	select {
+	case r.arrived <- m:
+	case <-ctx.Done():
+	}
+}
+
+// read returns the claim and the status that are retained. Nothing says that there is none, so a
+// message is published, which the broker delivers afterwards.
+func (r *claimReader) read(ctx context.Context, c mqtt.Conn) (claim BridgeClaim, status BridgeStatus, err error) {
+	failed := make(chan error, 1)
+	publishing, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() { failed <- r.publishProbe(publishing, c) }()
+	unheard, grace := time.After(claimHeard), (<-chan time.Time)(nil)
+	for claim.Log == "" || status.Status == "" {
+		select {
+		case m := <-r.arrived:
+			var next BridgeClaim
+			switch {
+			case m.Topic == r.status:
+				_ = json.Unmarshal(m.Payload, &status) // what cannot be read names no log
+			case json.Unmarshal(m.Payload, &next) != nil:
+			case next.Probe == "":
+				claim = next
+			case next.Probe == r.nonce && grace == nil:
+				grace = time.After(claimGrace)
+			}
+		case <-grace:
+			return claim, status, nil
+		case <-unheard:
+			return claim, status, errClaimUnheard
+		case err := <-failed:
+			return claim, status, err
+		case err := <-c.Lost():
+			return claim, status, err
+		case <-ctx.Done():
+			return claim, status, ctx.Err()
+		}
+	}
+	return claim, status, nil
+}
+
+// publishProbe publishes the message again and again, since some brokers deliver nothing for a
+// moment after a subscription, until ctx ends or it fails.
+func (r *claimReader) publishProbe(ctx context.Context, c mqtt.Conn) error {
+	payload, err := json.Marshal(BridgeClaim{Probe: r.nonce, At: now()})
+	for err == nil {
+		if err = c.Publish(ctx, r.topic, 1, false, payload); err == nil {
+			select {
+			case <-time.After(claimEvery):
+			case <-ctx.Done():
+				err = ctx.Err()
+			}
+		}
+	}
+	return err
+}

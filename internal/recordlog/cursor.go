@@ -258,7 +258,7 @@ func (l *Log) at(position int64) *segment {
 	return nil
 }
 
-// ReadAt returns the record at a position.
+// ReadAt returns the record at a position. The error wraps ErrErased if it was erased.
 func (l *Log) ReadAt(position int64) (Record, error) {
 	l.mutex.Lock()
 	s := l.at(position)

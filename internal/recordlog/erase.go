@@ -160,3 +160,16 @@ func (w *rewriter) flush() error {
 	w.journal.reset()
 	return removeJournal(w.l.cfg.Dir)
 }
+
+// Passed reports whether the cursor of a name has committed all before a position. One
+// that is not open reads nothing.
+func (l *Log) Passed(cursor string, position int64) bool {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	for _, c := range l.cursors {
+		if c.name == cursor && c.committed < position {
+			return false
+		}
+	}
+	return true
+}

@@ -112,6 +112,15 @@ func (r *Reader) Segments() []int64 {
 	return all
 }
 
+// End is where the log ended at the last look at the folder, with what may not be a whole
+// record.
+func (r *Reader) End() int64 {
+	if n := len(r.segments); n > 0 {
+		return r.segments[n-1].end()
+	}
+	return 0
+}
+
 // Damaged is how many places could not be read and were skipped.
 func (r *Reader) Damaged() uint64 { return r.damaged }
 

@@ -194,3 +194,31 @@ func TestRecordsAreReplacedWhileTheyAreRead(t *testing.T) {
 		t.Errorf("%d places count as damaged", b.Stats().Damaged)
 	}
 }
+
+// Whoever remembers where a record was learns that it was erased; a cursor that has not
+// had what is before a position is not past it.
+func TestPlacesOfErasedRecords(t *testing.T) {
+	b := newLogBench(t, Config{})
+	b.put("first", "second")
+	c := b.cursor("a", Holds)
+	e, _, err := c.TryNext()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Erase(t.Context(), func(r Record) bool { return string(r.Data) == "first" }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.ReadAt(e.Start); !errors.Is(err, ErrErased) {
+		t.Errorf("read what was erased: %v", err)
+	}
+	if _, err := b.ReadAt(e.Start + 1); err == nil || errors.Is(err, ErrErased) {
+		t.Errorf("read where no record begins: %v", err)
+	}
+	if b.Passed("a", e.End) || !b.Passed("a", 0) || !b.Passed("another", e.End) {
+		t.Error("it is past what it has not committed, or not past what it has")
+	}
+	c.Commit(e.End)
+	if !b.Passed("a", e.End) {
+		t.Error("it is not past what it has committed")
+	}
+}

@@ -74,6 +74,7 @@ func TestEndpoints(t *testing.T) {
 		{"reprovision without a body", "POST", "/v1/devices/pump-1/reprovision", "", nil, 200, []string{`"to":"reprovisioning"`}},
 		{"delete", "DELETE", "/v1/devices/pump-2", "", nil, 204, nil},
 		{"delete unknown", "DELETE", "/v1/devices/nobody", "", nil, 404, []string{"unknown device"}},
+		{"delete with data, perhaps", "DELETE", "/v1/devices/pump-2?data=perhaps", "", nil, 422, []string{"data"}},
 		{"unknown path", "GET", "/v2/devices", "", nil, 404, []string{"no such path"}},
 		{"unknown method", "PUT", "/v1/devices/pump-1/why", "", nil, 405, []string{"this path takes GET"}},
 	} {

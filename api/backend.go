@@ -30,6 +30,8 @@ type Backend interface {
 	SendEvent(ctx context.Context, id device.ID, by device.By, name string, data Object) (Taken, error)
 	Reprovision(ctx context.Context, id device.ID, by device.By, reason string) (Reprovisioning, error)
 	Delete(ctx context.Context, id device.ID, by device.By) error
+	// Erase deletes a device, and has all its data erased.
+	Erase(ctx context.Context, id device.ID, by device.By) error
 }
 
 // DesiredChange is a merge patch (RFC 7396) on what is desired.

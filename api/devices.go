@@ -159,8 +159,18 @@ func (s *Server) putTags(ctx context.Context, in *tagsInput) (*body[map[string]s
 	return &body[map[string]string]{in.Body}, nil
 }
 
-func (s *Server) deleteDevice(ctx context.Context, in *ChangeParams) (*struct{}, error) {
-	if err := s.backend.Delete(ctx, in.ID, in.by(ctx)); err != nil {
+type deleteInput struct {
+	ChangeParams
+	Data bool `query:"data" doc:"Also erase the device's data: what bridges and workers keep of it in their logs, and its points in InfluxDB. That happens within seconds, or when what is unavailable is reachable again."`
+}
+
+func (s *Server) deleteDevice(ctx context.Context, in *deleteInput) (*struct{}, error) {
+	remove := s.backend.Delete
+	if in.Data {
+		remark(ctx, slog.Bool("data", true))
+		remove = s.backend.Erase
+	}
+	if err := remove(ctx, in.ID, in.by(ctx)); err != nil {
 		return nil, s.problem(ctx, err)
 	}
 	return nil, nil

@@ -41,6 +41,7 @@ func TestAKeyBelongsToOneRequest(t *testing.T) {
 		"reprovision":            {"POST", "/v1/devices/pump-1/reprovision", "", "X: y"},
 		"reprovision, as stolen": {"POST", "/v1/devices/pump-1/reprovision", `{"reason":"stolen"}`, "X: y"},
 		"delete":                 {"DELETE", "/v1/devices/pump-1", "", "X: y"},
+		"delete with the data":   {"DELETE", "/v1/devices/pump-1?data=true", "", "X: y"},
 	}
 	names := slices.Sorted(maps.Keys(requests))
 	for _, first := range names {

@@ -212,3 +212,7 @@ func (b apiBackend) Reprovision(ctx context.Context, id device.ID, by device.By,
 func (b apiBackend) Delete(ctx context.Context, id device.ID, by device.By) error {
 	return hidden(id, b.client.Delete(ctx, id, by))
 }
+
+func (b apiBackend) Erase(ctx context.Context, id device.ID, by device.By) error {
+	return hidden(id, b.client.Erase(ctx, id, by))
+}

@@ -27,6 +27,7 @@ type Backend struct {
 	done    map[string]applied // by device and operation
 	fault   error
 	calls   []device.By
+	erased  []device.ID
 }
 
 // Now is the time of everything that happens in the fleet.
@@ -208,7 +209,7 @@ func change[T any](ctx context.Context, b *Backend, id device.ID, by device.By, 
 	return result, err
 }
 
-func (a applied) deleted() bool { return a.request == `["delete"]` }
+func (a applied) deleted() bool { return a.request == `["delete"]` || a.request == `["erase"]` }
 
 // Desire implements api.Backend.
 func (b *Backend) Desire(ctx context.Context, id device.ID, by device.By, c api.DesiredChange) (api.Desired, error) {
@@ -392,6 +393,23 @@ func (b *Backend) Delete(ctx context.Context, id device.ID, by device.By) error 
 		return struct{}{}, nil
 	})
 	return err
+}
+
+// Erase implements api.Backend.
+func (b *Backend) Erase(ctx context.Context, id device.ID, by device.By) error {
+	_, err := change(ctx, b, id, by, []any{"erase"}, func(d *api.Device) (struct{}, error) {
+		delete(b.devices, d.ID)
+		b.erased = append(b.erased, d.ID)
+		return struct{}{}, nil
+	})
+	return err
+}
+
+// Erased are the devices that were deleted with their data, in that order.
+func (b *Backend) Erased() []device.ID {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.erased)
 }
 
 // Fleet are three devices for examples.

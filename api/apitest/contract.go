@@ -28,6 +28,7 @@ func Contract(t *testing.T, open func(t *testing.T) (api.Backend, device.ID)) {
 		"reprovisioning":             contract.reprovision,
 		"faults":                     contract.faults,
 		"a deleted device":           contract.deleted,
+		"a device without its data":  contract.erased,
 		"keys":                       contract.keys,
 		"keys of a deletion":         contract.keysOfADeletion,
 	} {
@@ -84,6 +85,7 @@ func (c contract) unknownTo(t *testing.T, id device.ID) {
 		"SendEvent":     func() error { _, err := c.backend.SendEvent(ctx, id, ann, "hello", nil); return err },
 		"Reprovision":   func() error { _, err := c.backend.Reprovision(ctx, id, ann, ""); return err },
 		"Delete":        func() error { return c.backend.Delete(ctx, id, ann) },
+		"Erase":         func() error { return c.backend.Erase(ctx, id, ann) },
 	} {
 		if err := call(); !errors.Is(err, device.ErrUnknown) {
 			t.Errorf("%s of a device that is not there: %v, want %v", what, err, device.ErrUnknown)
@@ -97,6 +99,16 @@ func (c contract) deleted(t *testing.T) {
 	if err := c.backend.Delete(t.Context(), c.id, ann); err != nil {
 		t.Fatal(err)
 	}
+	c.unknownTo(t, c.id)
+}
+
+func (c contract) erased(t *testing.T) {
+	for _, again := range []string{"the first time", "again"} {
+		if err := c.backend.Erase(t.Context(), c.id, by("erase")); err != nil {
+			t.Errorf("%s: %v", again, err)
+		}
+	}
+	wantCode(t, "delete with the same key", c.backend.Delete(t.Context(), c.id, by("erase")), 422)
 	c.unknownTo(t, c.id)
 }
 

@@ -195,6 +195,11 @@ func (c *Client) Delete(ctx context.Context, id device.ID) error {
 	return c.do(ctx, request{method: http.MethodDelete, path: devicePath(id), header: once()}, nil)
 }
 
+// Erase deletes a device with all its data.
+func (c *Client) Erase(ctx context.Context, id device.ID) error {
+	return c.do(ctx, request{method: http.MethodDelete, path: devicePath(id), query: url.Values{"data": {"true"}}, header: once()}, nil)
+}
+
 // Desire changes the desired properties.
 func (c *Client) Desire(ctx context.Context, id device.ID, change api.DesiredChange) (api.Desired, error) {
 	r := request{method: http.MethodPatch, path: devicePath(id, "desired"), query: url.Values{}, header: once(), body: change.Patch}

@@ -117,6 +117,15 @@ func (c *Client) Delete(ctx context.Context, id device.ID, by device.By) error {
 	return nil
 }
 
+// Erase deletes a device as Delete does, with all its data: parts that keep some see it
+// from the end of its workflow (Ending.Erase), and erase them.
+func (c *Client) Erase(ctx context.Context, id device.ID, by device.By) error {
+	if _, err := c.operate(ctx, id, by, deviceworkflow.Operation{Delete: true, Data: true}); err != nil {
+		return fmt.Errorf("delete device %s with its data: %w", id, err)
+	}
+	return nil
+}
+
 // operate gives an operation to the device's workflow.
 func (c *Client) operate(ctx context.Context, id device.ID, by device.By, op deviceworkflow.Operation) (deviceworkflow.OperationResult, error) {
 	op.ID, op.Who = by.ID, by.Who
@@ -139,6 +148,8 @@ func (c *Client) operate(ctx context.Context, id device.ID, by device.By, op dev
 		return result, c.ifDeletedBy(ctx, id, op, err)
 	case !op.Fits(result):
 		return deviceworkflow.OperationResult{}, deviceworkflow.OtherRequest()
+	case op.Data && !result.Erase:
+		return deviceworkflow.OperationResult{}, device.Refuse(409, "the device was deleted, but its data were not: its worker is of an earlier release")
 	}
 	return result, nil
 }

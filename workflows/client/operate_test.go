@@ -189,6 +189,19 @@ func TestResultsOfAnotherOperation(t *testing.T) {
 	}
 }
 
+// A worker of an earlier release deletes the device, and leaves its data: whoever asked
+// has to know.
+func TestDeletionWithDataNeedsAWorkerThatKnowsIt(t *testing.T) {
+	for marked, want := range map[bool]int{true: 0, false: 409} {
+		c := New(&fakeTemporal{updates: []error{nil}, result: deviceworkflow.OperationResult{Erase: marked}}, "default", "devices", "")
+		err := c.Erase(t.Context(), "p", device.By{ID: "k"})
+		if refusedWith(err) != want || want == 0 && err != nil {
+			t.Errorf("the end is marked: %v; error %v, want code %d", marked, err, want)
+		}
+		c.Close()
+	}
+}
+
 // The deletion that is requested again was successful; anything else with its id is
 // refused, and with another one meets a device that is not there.
 func TestADeletedDeviceRemembersItsDeletion(t *testing.T) {

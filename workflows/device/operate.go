@@ -94,8 +94,13 @@ func (d *run) operate(ctx workflow.Context, op Operation) OperationResult {
 		cause.Name = "reprovision"
 		return d.operateReprovision(*op.Reprovision, op.Who, now, cause)
 	case op.Delete:
+		if op.Data {
+			if err := workflow.UpsertMemo(ctx, map[string]any{MemoErase: true}); err != nil {
+				return refusal(500, "mark the end of the workflow: %v", err)
+			}
+		}
 		d.delete(op)
-		return OperationResult{}
+		return OperationResult{Erase: op.Data}
 	}
 	return refusal(400, "this worker does not know the operation; it may be older than who asked")
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/mock"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/workflow"
 
@@ -301,6 +302,31 @@ func TestADeviceIsDeleted(t *testing.T) {
 	last := h.wire.sent[len(h.wire.sent)-1]
 	if last.topic != twinBase+"/documents/current" || !last.retained || last.payload != "" {
 		t.Errorf("the last message is %+v, want an empty retained one", last)
+	}
+}
+
+// The end of a workflow shows whether the device's data are to be erased, too.
+func TestADeviceIsDeletedWithItsData(t *testing.T) {
+	for _, data := range []bool{false, true} {
+		h := newTwinHarness(t, operatedModel, 0)
+		var marks []map[string]any
+		h.OnUpsertMemo(mock.Anything).Run(func(args mock.Arguments) { marks = append(marks, args.Get(0).(map[string]any)) }).Return(nil).Maybe()
+		withData, without := withID("k", Operation{Delete: true, Data: data}), withID("k", Operation{Delete: true, Data: !data})
+		a := h.operate(2*time.Second, withData, withData, without)
+		h.run(Input{Device: testDevice, Model: h.model.Hash()})
+		if err := h.GetWorkflowError(); err != nil {
+			t.Fatal(err)
+		}
+		if len(a.results) != 3 || code(a.results[0]) != 0 || code(a.results[1]) != 0 || code(a.results[2]) != 422 {
+			t.Fatalf("data %v: results %s, want done twice and 422", data, text(a.results))
+		}
+		if a.results[0].Erase != data || a.results[1].Erase != data || !withData.Fits(a.results[0]) {
+			t.Errorf("data %v: results %s", data, text(a.results))
+		}
+		marked := len(marks) == 1 && marks[0][MemoErase] == true
+		if marked != data || len(marks) > 1 {
+			t.Errorf("data %v: the memo got %v", data, marks)
+		}
 	}
 }
 

@@ -84,6 +84,8 @@ type Operation struct {
 	Tags        *TagChanges        `json:"tags,omitempty"`
 	Reprovision *ReprovisionReason `json:"reprovision,omitempty"`
 	Delete      bool               `json:"delete,omitempty"`
+	// Data, with Delete, marks the end of the workflow with MemoErase.
+	Data bool `json:"data,omitempty"`
 }
 
 type CancelOperation struct {
@@ -120,6 +122,9 @@ type OperationResult struct {
 	Taken          *EventTaken       `json:"taken,omitempty"`
 	Tags           map[string]string `json:"tags,omitempty"`
 	Reprovisioning *Reprovisioning   `json:"reprovisioning,omitempty"`
+	// Erase says that the workflow's end is marked with MemoErase. Workers of earlier
+	// releases delete without it.
+	Erase bool `json:"erase,omitempty"`
 }
 
 // Err is the refusal, or nil.

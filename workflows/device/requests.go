@@ -81,7 +81,7 @@ func (d *run) afterDeletion(op Operation) OperationResult {
 	case !same:
 		return otherRequest()
 	}
-	return OperationResult{}
+	return OperationResult{Erase: op.Data}
 }
 
 // otherRequest refuses an operation with the id of another one.

@@ -20,6 +20,10 @@ const (
 	QueryApplied  = "applied"
 	UpdateOperate = "operate" // carries Operations, answered with OperationResults
 
+	// MemoErase is in the memo of a workflow that has ended if its device was deleted with
+	// all its data: whoever keeps some erases what there is from before the end.
+	MemoErase = "erase"
+
 	workflowIDPrefix = "device/"
 )
 

@@ -153,7 +153,8 @@ func (c *devicesWhyCommand) Run(ctx context.Context, streams cli.Streams) error 
 
 type devicesDeleteCommand struct {
 	ClientConfig
-	IDs []device.ID `arg:"" name:"id" help:"Devices."`
+	IDs  []device.ID `arg:"" name:"id" help:"Devices."`
+	Data bool        `env:"-" help:"Also erase their data: in the logs of bridges and workers, and their points in InfluxDB."`
 }
 
 // Run deletes one after the other, and prints each.
@@ -164,8 +165,12 @@ func (c *devicesDeleteCommand) Run(ctx context.Context, streams cli.Streams) err
 	}
 	var faults []error
 	deleted := []device.ID{}
+	remove := from.Delete
+	if c.Data {
+		remove = from.Erase
+	}
 	for _, id := range c.IDs {
-		if err := from.Delete(ctx, id); err != nil {
+		if err := remove(ctx, id); err != nil {
 			faults = append(faults, fmt.Errorf("delete %s: %w", id, err))
 			continue
 		}

@@ -19,6 +19,8 @@ import (
 type Ending struct {
 	Device device.ID
 	Run    string // id of the last run
+	At     time.Time
+	Erase  bool // it was deleted with all its data: what there is from before At is erased
 }
 
 // EndingLister lists the workflows that ended at a time or later, and says how long they
@@ -42,7 +44,8 @@ func (c *Client) Endings(ctx context.Context, since time.Time, each func([]Endin
 		var page []Ending
 		for _, e := range answer.GetExecutions() {
 			id := strings.TrimPrefix(e.GetExecution().GetWorkflowId(), deviceworkflow.WorkflowID(""))
-			page = append(page, Ending{device.ID(id), e.GetExecution().GetRunId()})
+			_, erase := e.GetMemo().GetFields()[deviceworkflow.MemoErase]
+			page = append(page, Ending{device.ID(id), e.GetExecution().GetRunId(), e.GetCloseTime().AsTime(), erase})
 		}
 		each(page)
 		if request.NextPageToken = answer.GetNextPageToken(); len(request.NextPageToken) == 0 {
@@ -69,6 +72,9 @@ type EndingWatch struct {
 	// more. Zero: only what ends from now on is reported.
 	Since  time.Time
 	Report func(context.Context, ...device.ID)
+	// Erase is called with those that were deleted with all their data. After an error they
+	// are reported again. Nil: nobody wants to know.
+	Erase func(context.Context, ...Ending) error
 	// Gap is called when some of the workflows that ended may not be listed any more:
 	// nothing is known of any workflow that was there before the call. Nil: it is logged
 	// only.
@@ -185,21 +191,16 @@ func (w *EndingWatch) list(ctx context.Context, r *reported) error {
 	late := time.AfterFunc(endingsTimeout, func() { cancel(errEndingsLate) })
 	defer late.Stop()
 	r.before, r.now = r.now, make(map[string]bool)
+	var failed error
 	err := w.Lister.Endings(ctx, r.since.Add(-endingsOverlap), func(page []Ending) {
-		var ended []device.ID
-		for _, e := range page {
-			if !r.before[e.Run] && !r.now[e.Run] {
-				ended = append(ended, e.Device)
-			}
-		}
-		if len(ended) > 0 {
-			w.Report(ctx, ended...)
-		}
-		if ctx.Err() == nil {
+		if err := w.report(ctx, r, page); err != nil {
+			failed = err
+		} else if ctx.Err() == nil {
 			r.note(page)
 		}
 		late.Reset(endingsTimeout)
 	})
+	err = errors.Join(err, failed)
 	if ctx.Err() != nil { // the last report may be cut off
 		err = context.Cause(ctx)
 	}
@@ -209,6 +210,31 @@ func (w *EndingWatch) list(ctx context.Context, r *reported) error {
 		}
 	}
 	return err
+}
+
+// report reports those of a page that were not reported before.
+func (w *EndingWatch) report(ctx context.Context, r *reported, page []Ending) error {
+	var ended []device.ID
+	var erase []Ending
+	for _, e := range page {
+		if r.before[e.Run] || r.now[e.Run] {
+			continue
+		}
+		ended = append(ended, e.Device)
+		if e.Erase {
+			erase = append(erase, e)
+		}
+	}
+	if len(ended) > 0 {
+		w.Report(ctx, ended...)
+	}
+	if len(erase) == 0 || w.Erase == nil {
+		return nil
+	}
+	if err := w.Erase(ctx, erase...); err != nil {
+		return fmt.Errorf("erase the data of deleted devices: %w", err)
+	}
+	return nil
 }
 
 // note takes note of what was reported.

@@ -14,15 +14,19 @@ import (
 	"testing/synctest"
 	"time"
 
+	commonpb "go.temporal.io/api/common/v1"
 	namespacepb "go.temporal.io/api/namespace/v1"
 	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	temporalclient "go.temporal.io/sdk/client"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"devicetwin/device"
 	"devicetwin/internal/testlog"
+	deviceworkflow "devicetwin/workflows/device"
 )
 
 // endings are the ends that a server knows, by when they are listed.
@@ -73,7 +77,7 @@ func (e *endings) EndingsKept(context.Context) (time.Duration, error) {
 func (e *endings) end(id device.ID, run string, after time.Duration) {
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
-	e.list = append(e.list, listed{Ending{id, run}, time.Now(), time.Now().Add(after)})
+	e.list = append(e.list, listed{Ending{Device: id, Run: run, At: time.Now()}, time.Now(), time.Now().Add(after)})
 }
 
 func (e *endings) fail(fails bool) {
@@ -421,5 +425,74 @@ func TestEndingsKept(t *testing.T) {
 	temporal.err, temporal.kept = nil, nil
 	if kept, err := c.EndingsKept(t.Context()); kept != 0 || err != nil {
 		t.Errorf("%v, %v", kept, err)
+	}
+}
+
+// TestDevicesAreErased: those that were deleted with their data are reported until that
+// was of effect, each once.
+func TestDevicesAreErased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &endings{}
+		since := time.Now()
+		server.end("kept", "r1", 0)
+		server.list = append(server.list, listed{Ending{Device: "a", Run: "r2", At: since, Erase: true}, since, since})
+		var got []Ending
+		fails, done := true, 0
+		w := &EndingWatch{Lister: server, Every: 10 * time.Second, Since: since, Log: slog.New(slog.DiscardHandler),
+			Report: func(context.Context, ...device.ID) {}, Done: func(time.Time) { done++ },
+			Erase: func(_ context.Context, ended ...Ending) error {
+				got = append(got, ended...)
+				if fails {
+					return errors.New("the disk is full")
+				}
+				return nil
+			}}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { w.Run(ctx); close(ended) }()
+		time.Sleep(25 * time.Second)
+		synctest.Wait()
+		if len(got) != 3 || done != 0 {
+			t.Errorf("%d reports while they fail, %d complete lists; want 3 and none", len(got), done)
+		}
+		fails = false
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if want := (Ending{Device: "a", Run: "r2", At: since, Erase: true}); len(got) != 4 || got[3] != want || done == 0 {
+			t.Errorf("%d reports, the last one %+v, %d complete lists; want 4, %+v", len(got), got[len(got)-1], done, want)
+		}
+		cancel()
+		<-ended
+	})
+}
+
+// listing is a Temporal that lists ended workflows.
+type listing struct {
+	temporalclient.Client
+	found []*workflowpb.WorkflowExecutionInfo
+}
+
+func (l *listing) ListWorkflow(context.Context, *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {
+	return &workflowservice.ListWorkflowExecutionsResponse{Executions: l.found}, nil
+}
+
+// TestEndingsShowWhatToErase by the memo of the workflow, whatever it holds: payloads may be
+// encrypted.
+func TestEndingsShowWhatToErase(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	info := func(id string, memo *commonpb.Memo) *workflowpb.WorkflowExecutionInfo {
+		return &workflowpb.WorkflowExecutionInfo{
+			Execution: &commonpb.WorkflowExecution{WorkflowId: deviceworkflow.WorkflowID(device.ID(id)), RunId: "of " + id}, CloseTime: timestamppb.New(at), Memo: memo,
+		}
+	}
+	marked := &commonpb.Memo{Fields: map[string]*commonpb.Payload{deviceworkflow.MemoErase: {Data: []byte("sealed")}}}
+	c := New(&listing{found: []*workflowpb.WorkflowExecutionInfo{info("a", nil), info("b", marked)}}, "fleet", "q", "")
+	defer c.Close()
+	var got []Ending
+	if err := c.Endings(t.Context(), at, func(page []Ending) { got = append(got, page...) }); err != nil {
+		t.Fatal(err)
+	}
+	if want := []Ending{{"a", "of a", at, false}, {"b", "of b", at, true}}; !slices.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }

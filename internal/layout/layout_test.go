@@ -49,7 +49,7 @@ var layers = map[string]layer{
 	"api/apitest": {[]string{"api", "device", "twin"}, "a backend in memory, with the real rules of documents"},
 	"api/client":  {[]string{"api", "device", "internal/text", "source"}, "speaks the API's types, with durations as in source"},
 
-	"service": {[]string{"api", "bridge", "bridge/ingest", "device", "devicefsm", "internal/backoff", "internal/codec", "internal/credentials", "internal/figures", "internal/measure",
+	"service": {[]string{"api", "bridge", "bridge/history", "bridge/ingest", "device", "devicefsm", "internal/backoff", "internal/codec", "internal/credentials", "internal/durable", "internal/figures", "internal/measure",
 		"internal/modelfile", "internal/recordlog", "internal/text", "internal/tlsfiles", "mqtt", "points", "twin", "twin/command", "wire", "workflows/client", "workflows/device"}, "the one place that wires all parts"},
 
 	"internal/version":      {nil, "which build this is"},
@@ -58,9 +58,11 @@ var layers = map[string]layer{
 	"internal/cli/operator": {[]string{"api", "api/client", "device", "internal/cli", "internal/text"}, "asks the API only"},
 	"internal/cli/model": {[]string{"device", "devicefsm", "devicefsm/script", "internal/cli", "internal/measure", "internal/modelfile", "source"},
 		"works on files, without servers; a model's name is that of a measurement"},
+	"internal/cli/logs": {[]string{"bridge/history", "device", "internal/cli", "internal/codec", "internal/recordlog", "points", "source"},
+		"reads the files of logs: of bridge and points it knows what is in records"},
 	"internal/cli/simulate":   {[]string{"device", "devicefsm", "internal/cli", "internal/tlsfiles", "mqtt", "points", "service", "simulator", "wire", "workflows/client"}, "plays a fleet against a running service"},
 	"internal/cli/admin":      {[]string{"api", "device", "internal/cli", "internal/codec", "internal/credentials", "service", "workflows/client"}, "prepares what the service needs"},
-	"internal/cli/devicetwin": {[]string{"internal/cli", "internal/cli/admin", "internal/cli/model", "internal/cli/operator", "internal/cli/simulate", "service"}, "the grammar of the program"},
+	"internal/cli/devicetwin": {[]string{"internal/cli", "internal/cli/admin", "internal/cli/logs", "internal/cli/model", "internal/cli/operator", "internal/cli/simulate", "service"}, "the grammar of the program"},
 	"cmd/devicetwin":          {[]string{"internal/cli/devicetwin"}, "main: nothing but the exit status"},
 
 	"internal/backoff":     {nil, "waits between attempts"},

@@ -94,8 +94,7 @@ func (c *collector) fromLog() (b batch, ok bool) {
 	if c.reader == nil {
 		return batch{}, false
 	}
-	all := c.closing || len(c.queue) > 0 // which is newer
-	b, ok, wait := c.reader.pop(time.Now(), all)
+	b, ok, wait := c.reader.pop(time.Now(), c.closing)
 	if wait > 0 {
 		c.due.Reset(wait)
 	}

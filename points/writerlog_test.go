@@ -146,6 +146,31 @@ func TestLogTakesNothing(t *testing.T) {
 	wantNumbers(t, b.taken, 60)
 }
 
+// What is in memory because the log is full does not overtake what the log has, read or
+// not.
+func TestMemoryWaitsForTheLog(t *testing.T) {
+	c := testConfig("http://127.0.0.1:1")
+	c.BatchPoints, c.FlushEvery = 10, time.Hour
+	b := newWriterBench(t, c, recordlog.Config{Dir: filepath.Join(t.TempDir(), "log")}, slog.New(slog.DiscardHandler))
+	defer b.stopped()
+	b.take(10)
+	b.durable()
+	b.take(5)
+	b.c.enqueue()
+	b.durable()
+	b.full = true
+	b.take(10)
+	if b.flying != nil {
+		t.Fatalf("on its way: %q", b.flying.lines)
+	}
+	b.answers(3) // five points in the log wait for others
+	if b.flying != nil || len(b.taken) != 10 {
+		t.Fatalf("%d points were written; on its way: %v", len(b.taken), b.flying)
+	}
+	b.drain()
+	wantNumbers(t, b.taken, 25)
+}
+
 // Neither the log nor memory have room: the oldest in memory are dropped.
 func TestLogAndMemoryAreFull(t *testing.T) {
 	c := testConfig("http://127.0.0.1:1")

@@ -31,8 +31,11 @@ type Config struct {
 	API      APIConfig      `embed:"" prefix:"api-" group:"API"`
 }
 
-// defaultPointsLog is how many bytes the log of points may have.
-const defaultPointsLog = 1 << 30
+// Defaults of a log: of a day, in a GiB.
+const (
+	defaultLogMax = 1 << 30
+	defaultLogAge = 24 * time.Hour
+)
 
 // DefaultConfig is for servers on this host. It names no model.
 func DefaultConfig() Config {
@@ -44,11 +47,11 @@ func DefaultConfig() Config {
 			TemporalServer: TemporalServer{Address: "127.0.0.1:7233", Namespace: "default"},
 			TaskQueue:      "devices",
 		},
-		Influx: InfluxConfig{InfluxServer: InfluxServer{URL: p.URL, Bucket: p.Bucket}, SpoolMax: defaultPointsLog},
+		Influx: InfluxConfig{InfluxServer: InfluxServer{URL: p.URL, Bucket: p.Bucket}},
 		Model:  ModelConfig{Copies: "model-copies"},
 		HTTP:   HTTPConfig{Listen: "127.0.0.1:8090"},
 		Bridge: defaultBridge(b),
-		Worker: WorkerConfig{Credentials: "credentials", WorkerSettings: defaultWorker(twin.DefaultLimits())},
+		Worker: WorkerConfig{Credentials: "credentials", LogMax: defaultLogMax, LogAge: defaultLogAge, WorkerSettings: defaultWorker(twin.DefaultLimits())},
 		API:    defaultAPI(api.DefaultOptions()),
 	}
 }
@@ -59,7 +62,7 @@ func defaultBridge(b bridge.Config) BridgeConfig {
 		startOn = startOnAny
 	}
 	return BridgeConfig{
-		ID: b.ID, Subscribe: b.Subscribe, Partition: b.Partition,
+		ID: b.ID, Log: "", LogMax: defaultLogMax, LogAge: defaultLogAge, Ack: ackAuto, Subscribe: b.Subscribe, Partition: b.Partition,
 		MaxPayload: b.Wire.MaxPayload, Window: b.Window, BatchMessages: b.BatchMessages, SignalsInFlight: b.SignalsInFlight,
 		QuotaRate: b.QuotaRate, QuotaBurst: b.QuotaBurst, QuotaWaiting: b.QuotaWaiting, QuotaCatchUp: b.QuotaCatchUp,
 		SettledFor: b.SettledFor, DeletedEvery: 10 * time.Second, FaultInterval: b.FaultInterval, StuckAfter: b.StuckAfter, Linger: b.LingerMax,

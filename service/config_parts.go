@@ -54,7 +54,12 @@ func (c ModelConfig) readModels() ([]modelfile.File, error) {
 
 // BridgeConfig is what only a bridge needs.
 type BridgeConfig struct {
-	ID              string   `help:"Name of this bridge, in its topics and of its session at the broker; must be unique, and stay the same across restarts." placeholder:"NAME"`
+	ID     string        `help:"Name of this bridge, in its topics and of its session at the broker; must be unique, and stay the same across restarts." placeholder:"NAME"`
+	Log    string        `help:"Folder of the log in which the bridge keeps what it receives, at least until Temporal and InfluxDB have it; of this bridge alone. Empty to keep none." placeholder:"DIR"`
+	LogMax int64         `help:"Maximum size of the log, in bytes. Beyond it, the oldest points are lost to InfluxDB; what Temporal does not have is kept, and no more messages are taken." placeholder:"BYTES"`
+	LogAge time.Duration `help:"How long the log keeps what Temporal and InfluxDB have; 0s for as long as there is room." placeholder:"DURATION"`
+	Ack    string        `help:"When an MQTT message is acknowledged: logged, as soon as it is on the disk of the log; accepted, as soon as Temporal has accepted what matters of it; auto, logged if there is a log." enum:"auto,accepted,logged" default:"${from_config}"`
+
 	Subscribe       []string `help:"Topic filters to subscribe to; by default everything below the topic prefix." placeholder:"FILTER"`
 	MaxPayload      int      `help:"Maximum size of an MQTT payload, in bytes." placeholder:"BYTES"`
 	Window          int      `help:"Maximum number of MQTT messages received and not yet acknowledged." placeholder:"N"`
@@ -86,6 +91,13 @@ type BridgeConfig struct {
 	Linger time.Duration `help:"Maximum pause between a device's signals while Temporal is busy; 0s for none." placeholder:"DURATION"`
 }
 
+// Values of BridgeConfig.Ack.
+const (
+	ackAuto     = "auto"
+	ackLogged   = "logged"
+	ackAccepted = "accepted"
+)
+
 // Values of BridgeConfig.StartOn.
 const (
 	startOnRelevant = "relevant"
@@ -105,6 +117,7 @@ func (b BridgeConfig) config(m MQTTConfig) bridge.Config {
 	cfg.Partition, cfg.Naive, cfg.SettledFor = b.Partition, b.Naive, b.SettledFor
 	cfg.ModelRules, cfg.ModelFromBirth, cfg.StartOnAny = b.ModelRule, b.ModelFromBirth, b.StartOn == startOnAny
 	cfg.RetainedBirths = b.RetainedBirths
+	cfg.AckAccepted = b.Ack == ackAccepted
 	return cfg
 }
 
@@ -118,6 +131,10 @@ func (b BridgeConfig) validate() error {
 
 // WorkerConfig is what only a worker needs.
 type WorkerConfig struct {
+	Log    string        `help:"Folder of the log in which points wait until InfluxDB has them; of this worker alone. Empty to keep them in memory. With a bridge in the same process, its log is used." placeholder:"DIR"`
+	LogMax int64         `help:"Maximum size of the log, in bytes; beyond it, the oldest points are lost." placeholder:"BYTES"`
+	LogAge time.Duration `help:"How long the log keeps what InfluxDB has; 0s for as long as there is room." placeholder:"DURATION"`
+
 	ID          string `help:"Name of this worker at the broker, for the commands that it publishes. Default: host and process." placeholder:"NAME"`
 	Credentials string `help:"Folder of the hashes of the credentials that devices were given; shared with the broker's authentication." placeholder:"DIR"`
 	WorkerSettings

@@ -3,7 +3,6 @@ package service
 import (
 	"fmt"
 
-	"devicetwin/internal/recordlog"
 	"devicetwin/mqtt"
 	"devicetwin/points"
 	"devicetwin/wire"
@@ -81,8 +80,10 @@ type TemporalServer struct {
 // writes none.
 type InfluxConfig struct {
 	InfluxServer
-	Spool    string `help:"Folder where points wait until InfluxDB has taken them; each process needs its own. Empty to keep them in memory." placeholder:"DIR"`
-	SpoolMax int64  `help:"Maximum size of the spool, in bytes; beyond it, the oldest points are dropped." placeholder:"BYTES"`
+	// Spool is the log of the process, if it is given no other: until there was a log,
+	// points waited there.
+	Spool    string `hidden:"" help:"Earlier name of --bridge-log, or --worker-log." placeholder:"DIR"`
+	SpoolMax int64  `hidden:"" help:"Earlier name of --bridge-log-max, or --worker-log-max." placeholder:"BYTES"`
 }
 
 // InfluxServer is how to reach InfluxDB.
@@ -103,9 +104,4 @@ func (c InfluxServer) Points() points.Config {
 	cfg.URL, cfg.Token, cfg.Org, cfg.Bucket = c.URL, c.Token, c.Org, c.Bucket
 	cfg.CAFile, cfg.CertFile, cfg.KeyFile = c.CAFile, c.CertFile, c.KeyFile
 	return cfg
-}
-
-// pointsLog is where points wait; a Dir that is empty: in memory.
-func (c InfluxConfig) pointsLog() recordlog.Config {
-	return recordlog.Config{Dir: c.Spool, MaxBytes: c.SpoolMax}
 }

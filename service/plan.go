@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"devicetwin/bridge"
-	"devicetwin/internal/recordlog"
 	"devicetwin/mqtt"
 	"devicetwin/points"
 	"devicetwin/wire"
@@ -38,10 +37,10 @@ type Plan struct {
 	Temporal  TemporalServer
 	TaskQueue string // of bridge and worker
 
-	Models    ModelConfig      // of bridge and worker
-	Points    points.Config    // of bridge and worker; an empty URL: none are written
-	PointsLog recordlog.Config // where they wait; an empty Dir: in memory
-	Publisher mqtt.Config      // of bridge and worker: the connection for commands and dead letters
+	Models    ModelConfig   // of bridge and worker
+	Points    points.Config // of bridge and worker; an empty URL: none are written
+	Journal   JournalPlan   // of bridge and worker
+	Publisher mqtt.Config   // of bridge and worker: the connection for commands and dead letters
 
 	Bridge       bridge.Config
 	DeletedEvery time.Duration // the bridge looks for deleted devices; 0: never
@@ -76,10 +75,10 @@ func NewPlan(c Config, parts Parts) (Plan, error) {
 		if c.Influx.URL != "" {
 			p.Points = c.Influx.Points()
 			faults = append(faults, p.Points.Validate())
-			if p.PointsLog = c.Influx.pointsLog(); p.PointsLog.Dir != "" {
-				faults = append(faults, p.PointsLog.Validate())
-			}
 		}
+		var err error
+		p.Journal, err = c.journal(parts)
+		faults = append(faults, err)
 	}
 	if parts.has(Bridge) {
 		p.Bridge, p.DeletedEvery = c.Bridge.config(c.MQTT), c.Bridge.DeletedEvery

@@ -128,7 +128,11 @@ func (l listeners) close() error {
 
 // startParts starts the bridge and the worker, with what both need.
 func (s *Service) startParts(p Plan, temporal client.Client, models models, metrics *prometheus.Registry) ([]Check, error) {
-	points, err := s.startPoints(p, metrics)
+	journal, err := s.startJournal(p)
+	if err != nil {
+		return nil, err
+	}
+	points, err := s.startPoints(p, journal, metrics)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +161,7 @@ func (s *Service) startParts(p Plan, temporal client.Client, models models, metr
 		s.startMissing(p, temporal, missing)
 	}
 	if p.Parts.has(Bridge) {
-		deps := bridge.Deps{Models: bridgeModels(models.given), Kept: bridgeModels(models.kept), Points: points, DeadLetters: publisher, Answers: publisher, Metrics: metrics, Log: s.log}
+		deps := bridge.Deps{Models: bridgeModels(models.given), Kept: bridgeModels(models.kept), Points: points, DeadLetters: publisher, Answers: publisher, Journal: journal, Metrics: metrics, Log: s.log}
 		hash := ""
 		if p.Models.Model != "" {
 			deps.Model, hash = models.given[0], models.given[0].Hash()
@@ -187,28 +191,21 @@ func (discard) WritePoint(string, map[string]string, map[string]any, time.Time) 
 
 func (discard) WriteReading(string, string, []byte, []string, time.Time) {}
 
-func (s *Service) startPoints(p Plan, metrics prometheus.Registerer) (pointWriter, error) {
+// startPoints starts the writer of points. They wait in the log, if there is one, and what
+// the bridge received is read from it.
+func (s *Service) startPoints(p Plan, journal *recordlog.Log, metrics prometheus.Registerer) (pointWriter, error) {
 	c := p.Points
 	if c.URL == "" {
 		return discard{}, nil
 	}
-	deps := points.Deps{Metrics: metrics, Logger: s.log}
-	if p.PointsLog.Dir != "" {
-		log, err := recordlog.Open(p.PointsLog, s.log)
-		if err != nil {
-			return nil, err
-		}
-		s.onClose("log of points", func(context.Context) error { return log.Close() })
-		deps.Log = log
-	}
 	c.CloseWithin = min(c.CloseWithin, pointsTimeout)
-	writer, err := points.NewWriter(c, deps)
+	writer, err := points.NewWriter(c, points.Deps{Log: journal, Readings: readings, Metrics: metrics, Logger: s.log})
 	if err != nil {
 		return nil, err // of the log's folder: the settings were checked before
 	}
 	s.runUsed("writer of points", writer.Run)
-	if deps.Log != nil {
-		s.carryOver(p.PointsLog.Dir, deps.Log)
+	if journal != nil {
+		s.carryOver(p.Journal.Spool, journal)
 	}
 	return writer, nil
 }

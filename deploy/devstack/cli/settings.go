@@ -22,7 +22,7 @@ type settings struct {
 	Worker service.WorkerSettings `embed:"" prefix:"worker-" group:"Worker"`
 
 	Keys     string `name:"temporal-keys" help:"File of keys that encrypt payloads before they are sent to Temporal; the first one encrypts, all decrypt." group:"Temporal" placeholder:"FILE"`
-	SpoolMax int64  `name:"influx-spool-max" help:"Maximum size of the spool, in bytes; beyond it, the oldest points are dropped." group:"InfluxDB" placeholder:"BYTES"`
+	SpoolMax int64  `name:"influx-spool-max" hidden:"" help:"Earlier name of --bridge-log-max." group:"InfluxDB" placeholder:"BYTES"`
 }
 
 // newSettings are those of devicetwin, but that the devices are counted more
@@ -57,10 +57,16 @@ func (s settings) on(at servers) service.Config {
 	if c.Model.Copies == "" {
 		c.Model.Copies = copiesDir(at.dataDir)
 	}
+	if c.Bridge.Log == "" {
+		c.Bridge.Log = filepath.Join(at.dataDir, "log")
+	}
+	if s.SpoolMax > 0 {
+		c.Bridge.LogMax = s.SpoolMax
+	}
 	c.MQTT.URL, c.MQTT.TopicConfig = []string{at.mqtt}, s.Topics
 	c.Temporal.Address, c.Temporal.Namespace, c.Temporal.Keys = at.temporal, stack.Namespace, s.Keys
 	c.Influx.URL, c.Influx.Bucket = at.influx, stack.BucketName
-	c.Influx.Spool, c.Influx.SpoolMax = filepath.Join(at.dataDir, "influx-spool"), s.SpoolMax
+	c.Influx.Spool = filepath.Join(at.dataDir, "influx-spool") // of an earlier release
 	c.Worker.Credentials, c.Worker.WorkerSettings = credentialsDir(at.dataDir), s.Worker
 	return c
 }

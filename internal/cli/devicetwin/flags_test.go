@@ -16,8 +16,9 @@ import (
 // a test like this one.
 func TestEveryFlagIsUsed(t *testing.T) {
 	model, rule := "--model="+pump, "--bridge-model-rule=a=b"
+	spool := "--influx-spool=spool" // a log, by the name that it had
 	unplanned := clitest.CheckFlags(t, func() any { return newCommandLine() }, map[string][]string{
-		"run": {model, rule}, "bridge": {model, rule}, "worker": {model}, "simulate": {model},
+		"run": {model, rule, spool}, "bridge": {model, rule, spool}, "worker": {model, spool}, "simulate": {model},
 		"api": {"--api-token-file=x"},
 	})
 	tried := map[string]string{

@@ -1,0 +1,88 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"devicetwin/bridge/history"
+	"devicetwin/internal/codec"
+	"devicetwin/internal/recordlog"
+	"devicetwin/points"
+	"devicetwin/wire"
+)
+
+// JournalPlan is the log of a process: what its bridge received, and its points.
+type JournalPlan struct {
+	recordlog.Config // an empty Dir: there is none
+	// Spool is a folder in which an earlier release may have left points.
+	Spool string
+}
+
+// journal is the log that a process is to have. A bridge and a worker in one process have
+// one log.
+func (c Config) journal(parts Parts) (p JournalPlan, err error) {
+	flag := "--worker-log"
+	p.Dir, p.MaxBytes, p.MaxAge = c.Worker.Log, c.Worker.LogMax, c.Worker.LogAge
+	var faults []error
+	if parts.has(Bridge) {
+		flag = "--bridge-log"
+		p.Dir, p.MaxBytes, p.MaxAge = c.Bridge.Log, c.Bridge.LogMax, c.Bridge.LogAge
+		if w, d := c.Worker, DefaultConfig().Worker; parts.has(Worker) && (w.Log != d.Log || w.LogMax != d.LogMax || w.LogAge != d.LogAge) {
+			faults = append(faults, errors.New("log of the worker (--worker-log, --worker-log-max, --worker-log-age): the bridge is in the same process; expected --bridge-log"))
+		}
+	}
+	if p.Dir == "" && c.Influx.Spool != "" {
+		flag, p.Dir = "--influx-spool", c.Influx.Spool
+		if c.Influx.SpoolMax > 0 {
+			p.MaxBytes = c.Influx.SpoolMax
+		}
+	}
+	if parts.has(Bridge) && c.Bridge.Ack == ackLogged && p.Dir == "" {
+		faults = append(faults, errors.New("acknowledgement (--bridge-ack) logged: expected a log (--bridge-log)"))
+	}
+	if p.Dir == "" {
+		return JournalPlan{}, errors.Join(faults...)
+	}
+	if err := p.Config.Validate(); err != nil {
+		faults = append(faults, fmt.Errorf("log (%s): %w", flag, err))
+	}
+	if p.Spool = c.Influx.Spool; p.Spool == "" {
+		p.Spool = p.Dir
+	}
+	return p, errors.Join(faults...)
+}
+
+// startJournal opens the log of the process. Nil: it has none.
+func (s *Service) startJournal(p Plan) (*recordlog.Log, error) {
+	cfg := p.Journal.Config
+	if cfg.Dir == "" {
+		return nil, nil
+	}
+	if p.Temporal.Keys != "" {
+		keys, err := codec.ReadKeys(p.Temporal.Keys)
+		if err != nil {
+			return nil, &ConfigError{fmt.Errorf("--temporal-keys: %w", err)}
+		}
+		cfg.Keys = keys
+	}
+	log, err := recordlog.Open(cfg, s.log)
+	if err != nil {
+		return nil, err
+	}
+	s.onClose("log", func(context.Context) error { return log.Close() })
+	return log, nil
+}
+
+// readings are those in a record of the log.
+func readings(r recordlog.Record, yield func(points.Reading)) error {
+	if r.Kind != history.KindArrival {
+		return nil
+	}
+	return history.EachReading(r.Data, func(m history.Reading) {
+		yield(points.Reading{Model: m.Measurement, Device: m.ID.Name(), Object: m.Object, Except: notReadings, Time: m.At})
+	})
+}
+
+// notReadings are the members of a message that are not telemetry.
+var notReadings = wire.ReservedKeys()

@@ -152,7 +152,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	background.Go(func() { b.outlet.run(outlet) })
 	background.Go(func() { b.report(taking) })
 	background.Go(func() {
-		if _, err := b.claim(taking, ""); err == nil { // else taking has ended
+		if b.claimFirst(taking) == nil { // else taking has ended
 			b.session(abandon).Run(taking)
 		}
 	})
@@ -160,6 +160,20 @@ func (b *Bridge) Run(ctx context.Context) error {
 	closeOutlet()
 	background.Wait()
 	return nil
+}
+
+// claimFirst claims the session for the process. If another one may have had it since the
+// one before, what that one knew is not good any more.
+func (b *Bridge) claimFirst(ctx context.Context) error {
+	log := ""
+	if b.deps.Journal != nil {
+		log = b.ingest.Instance()
+	}
+	mine, err := b.claim(ctx, b.ingest.Before(), log)
+	if err == nil && !mine {
+		b.ingest.Elsewhere()
+	}
+	return err
 }
 
 // farewell is the part of the time for the end that is kept for the last
@@ -220,8 +234,25 @@ func (b *Bridge) session(abandon context.Context) *mqtt.Connector {
 		log:     b.log,
 		abandon: abandon,
 		lineage: b.lineage,
+		claimed: b.stillClaimed,
 	}, b.log)
 }
+
+// stillClaimed reports whether nobody else has had the session since it was claimed. A bridge
+// without a log does not ask: it forgets what it knows with each connection.
+func (b *Bridge) stillClaimed(ctx context.Context) bool {
+	if b.deps.Journal == nil {
+		return false
+	}
+	mine, err := b.claim(ctx, b.lineage, b.lineage)
+	if err == nil && !mine {
+		b.ingest.Elsewhere()
+	}
+	return mine && err == nil
+}
+
+// EndsUnknown notes that workflows of any devices may have ended. See Ended.
+func (b *Bridge) EndsUnknown(ctx context.Context) { b.ingest.EndsUnknown(ctx) }
 
 // Report reports a fault of something that a device sent and that was found elsewhere.
 // See ingest.Ingest.Report.

@@ -44,32 +44,31 @@ const (
 	claimAttempts = 3
 )
 
-// claim claims the session for a log, and reports whether it was claimed for it before, and
-// for none other since; "" means that the bridge has none. It is to be called before the
+// claim claims the session for what is appended to the bridge's log from now on, and reports
+// whether it was claimed for what was appended last, before this process, and for nothing
+// other since; "" means that there is nothing. So a copy of the log that is put back does not
+// count for the log. It is to be called before the
 // session is opened, and may be called again: what it says once the session is open holds for
 // what came in between. An unreachable broker is waited for. One that answers, and does not let
 // the bridge read or publish its claim, leaves it unknown, and that is logged. An error means
 // that ctx ended.
-func (b *Bridge) claim(ctx context.Context, log string) (mine bool, err error) {
-	switch {
-	case log != "" && log != b.lineage:
-		b.lineage = log
-	case b.lineage == "":
+func (b *Bridge) claim(ctx context.Context, before, log string) (mine bool, err error) {
+	if b.lineage = log; log == "" {
 		b.lineage = crand.Text()
 	}
 	wait := backoff.New(b.cfg.MQTT.BackoffMin, b.cfg.MQTT.BackoffMax)
 	answered := 0 // attempts in a row that failed although the broker answers
 	for attempt := 0; ; attempt++ {
-		before, err := b.claimOnce(ctx)
+		found, err := b.claimOnce(ctx, before)
 		var silent *unreachable
 		switch {
 		case ctx.Err() != nil:
 			return false, fmt.Errorf("claim the session of bridge %s: %w", b.cfg.ID, ctx.Err())
 		case err == nil:
-			if before.other != "" && log != "" {
-				b.log.Info(before.other+"; the next message of each device is signalled", "since", before.since)
+			if found.other != "" && before != "" {
+				b.log.Info(found.other+"; the next message of each device is signalled", "since", found.since)
 			}
-			return before.mine && log != "", nil
+			return found.mine && before != "", nil
 		case errors.As(err, &silent):
 			answered = 0
 		default:
@@ -105,7 +104,7 @@ type claimed struct {
 }
 
 // claimOnce reads the claim, and replaces one that is not this bridge's.
-func (b *Bridge) claimOnce(ctx context.Context) (before claimed, err error) {
+func (b *Bridge) claimOnce(ctx context.Context, before string) (found claimed, err error) {
 	r := newClaimReader(b.cfg.ID)
 	c := b.probe(ctx, r.receive)
 	defer c.Close(0)
@@ -123,26 +122,26 @@ func (b *Bridge) claimOnce(ctx context.Context) (before claimed, err error) {
 	if unheard != nil && !errors.Is(unheard, errClaimUnheard) {
 		return claimed{}, unheard
 	}
-	if before = b.claimedBy(claim, status); claim.Log == b.lineage {
-		return before, unheard
+	if found = b.claimedBy(claim, status, before); claim.Log == b.lineage {
+		return found, unheard
 	}
 	payload, err := json.Marshal(BridgeClaim{Log: b.lineage, At: now()})
 	if err == nil {
 		err = c.Publish(ctx, r.topic, 1, true, payload)
 	}
-	return before, errors.Join(unheard, err)
+	return found, errors.Join(unheard, err)
 }
 
 // claimedBy compares what was retained with the bridge's own.
-func (b *Bridge) claimedBy(claim BridgeClaim, status BridgeStatus) claimed {
+func (b *Bridge) claimedBy(claim BridgeClaim, status BridgeStatus, before string) claimed {
 	switch {
 	case claim.Log == "":
 		return claimed{}
-	case claim.Log != b.lineage:
+	case claim.Log != before:
 		return claimed{other: "another bridge, or this one without its log, had this bridge's id", since: claim.At}
 	case status.Status == "":
 		return claimed{other: "this bridge's status is not retained on " + wire.StatusTopic(b.cfg.ID) + ", or its account may not read it", since: claim.At}
-	case status.Log != b.lineage:
+	case status.Log != before:
 		return claimed{other: "an earlier version of this program had this bridge's id", since: status.At}
 	}
 	return claimed{mine: true}

@@ -21,16 +21,19 @@ type session struct {
 	ingest  *ingest.Ingest
 	counts  *counters
 	log     *slog.Logger
-	abandon context.Context // ends when what is in flight is given up
-	lineage string          // that the session is claimed for
+	abandon context.Context            // ends when what is in flight is given up
+	lineage string                     // that the session is claimed for
+	claimed func(context.Context) bool // still, between two connections
 
 	lane      *ingest.Lane
 	announcer sync.WaitGroup
 	before    bool // there was a connection
+	resumes   bool // nobody else has had the session since the last one
 }
 
 // Dial opens a lane and makes its connection.
 func (s *session) Dial(ctx context.Context) mqtt.Conn {
+	s.resumes = !s.before || s.claimed(ctx)
 	lane := s.ingest.Open("mqtt")
 	if lane == nil {
 		return nil
@@ -60,7 +63,7 @@ func (s *session) Up(ctx context.Context, c mqtt.Conn, present bool) error {
 		s.counts.sessionsLost.Add(1)
 		s.log.Warn("the broker has lost the session; messages published while the bridge was disconnected are lost unless the devices repeat them")
 	}
-	s.lane.Online(present)
+	s.lane.Online(present && s.resumes)
 	s.before = true
 	if err := c.Subscribe(ctx, s.cfg.Subscribe); err != nil {
 		return err

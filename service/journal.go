@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"devicetwin/bridge/history"
 	"devicetwin/internal/codec"
 	"devicetwin/internal/recordlog"
 	"devicetwin/points"
 	"devicetwin/wire"
+	twinclient "devicetwin/workflows/client"
 )
 
 // JournalPlan is the log of a process: what its bridge received, and its points.
@@ -86,3 +88,27 @@ func readings(r recordlog.Record, yield func(points.Reading)) error {
 
 // notReadings are the members of a message that are not telemetry.
 var notReadings = wire.ReservedKeys()
+
+// endingsFile is, next to the log, up to when the ends of workflows are known.
+const endingsFile = "endings"
+
+// remember lets a watch go on where that of the process before ended: what a bridge
+// remembers across restarts is only good if it learns of the workflows that ended meanwhile.
+func (s *Service) remember(watch *twinclient.EndingWatch, journal *recordlog.Log) {
+	parts, err := journal.ReadFile(endingsFile)
+	if err == nil && len(parts) == 1 {
+		err = watch.Since.UnmarshalText(parts[0])
+	}
+	if err != nil || watch.Since.IsZero() {
+		watch.Since = time.Unix(0, 0) // longer ago than any list goes back
+	}
+	watch.Done = func(until time.Time) {
+		text, err := until.UTC().MarshalText()
+		if err == nil {
+			err = journal.WriteFile(endingsFile, text)
+		}
+		if err != nil {
+			s.log.Debug("cannot write up to when the ends of workflows are known", "error", err)
+		}
+	}
+}

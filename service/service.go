@@ -250,7 +250,10 @@ func (s *Service) startBridge(p Plan, deps bridge.Deps, ends twinclient.EndingLi
 	}()
 	s.onStop("bridge", br.Shutdown)
 	if p.DeletedEvery > 0 {
-		watch := &twinclient.EndingWatch{Lister: ends, Every: p.DeletedEvery, Report: br.Ended, Log: s.log}
+		watch := &twinclient.EndingWatch{Lister: ends, Every: p.DeletedEvery, Report: br.Ended, Gap: br.EndsUnknown, Log: s.log}
+		if deps.Journal != nil {
+			s.remember(watch, deps.Journal)
+		}
 		s.runPart("watch for deleted devices", watch.Run)
 	}
 	return func(context.Context) error { return br.Ready() }, nil

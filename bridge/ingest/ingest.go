@@ -162,6 +162,20 @@ func (i *Ingest) Ended(ctx context.Context, ids ...device.ID) {
 	}
 }
 
+// EndsUnknown notes that workflows of any devices may have ended. It waits as Ended does.
+func (i *Ingest) EndsUnknown(ctx context.Context) {
+	input := func(c *core) {
+		for _, d := range c.devices.byID {
+			d.workflowEnded()
+		}
+	}
+	select {
+	case i.inputs <- input:
+	case <-i.ended:
+	case <-ctx.Done():
+	}
+}
+
 // do runs an input of the core and returns when it is done; false: nobody listens
 // any more.
 func (i *Ingest) do(input func(*core)) bool {

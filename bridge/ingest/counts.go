@@ -24,7 +24,9 @@ type Counts struct {
 	InFlight, Limit, Linger                    *atomic.Int64
 	Resting, Waiting, Quarantined, Devices     *atomic.Int64
 	Backlog, BacklogSince                      *atomic.Int64
-	Unreadable                                 *atomic.Uint64
+	BacklogGrowth, BacklogEmpty, LogBytes      *atomic.Int64
+	LogFull                                    *atomic.Bool
+	Unreadable, LogFailures                    *atomic.Uint64
 	BatchMessages, DeliverSeconds, WaitSeconds prometheus.Histogram
 
 	DeadLetters map[wire.Reason]*atomic.Uint64
@@ -72,9 +74,14 @@ func NewCounts(s *figures.Set) *Counts {
 		Held:      s.Gauge("held_messages", "MQTT messages in memory.", field("held_messages")),
 		HeldBytes: s.Gauge("held_bytes", "Bytes of payload in memory."),
 
-		Backlog:      s.Gauge("backlog_messages", "Messages in the log that Temporal has not accepted.", field("backlog_messages")),
-		BacklogSince: s.Age("backlog_seconds", "Age of the oldest message in the log that Temporal has not accepted.", field("backlog_seconds")),
-		Unreadable:   s.Counter("log_unreadable_total", "Messages that were in a damaged part of the log when they were to be delivered, and are lost.", field("log_unreadable")),
+		Backlog:       s.Gauge("backlog_messages", "Messages in the log that Temporal has not accepted.", field("backlog_messages")),
+		BacklogSince:  s.Age("backlog_seconds", "Age of the oldest message in the log that Temporal has not accepted.", field("backlog_seconds")),
+		BacklogGrowth: s.Gauge("backlog_growth", "Growth of the backlog in messages a second, over the last ten seconds; negative while it falls.", field("backlog_growth")),
+		BacklogEmpty:  s.Gauge("backlog_empty_seconds", "Time until the backlog is empty if it goes on falling as it does; 0 if it is empty, -1 if it does not fall.", field("backlog_empty_seconds")),
+		LogBytes:      s.Gauge("log_bytes", "Size of the log.", field("log_bytes")),
+		LogFull:       s.Flag("log_full", "1 while no messages are taken because the log has no room, or cannot be written.", field("log_full")),
+		LogFailures:   s.Counter("log_failures_total", "Attempts to write the log that failed and are repeated.", field("log_failures")),
+		Unreadable:    s.Counter("log_unreadable_total", "Damaged places in the log that were found at the start, and messages that could not be read when they were to be delivered: what was there is lost.", field("log_unreadable")),
 
 		InFlight: s.Gauge("signals_in_flight", "Signals in flight to Temporal.", field("signals_in_flight")),
 		Limit:    s.Gauge("signals_limit", "Limit of signals in flight, which follows their latency.", field("signals_limit")),

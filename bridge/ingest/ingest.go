@@ -79,6 +79,7 @@ type Ingest struct {
 	signals, checkpoints *recordlog.Cursor
 	before               string // the instance of the process before; "": it is not known
 	saver                saver
+	growth               growth
 
 	deliveries sync.WaitGroup
 }

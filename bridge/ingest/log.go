@@ -38,7 +38,9 @@ func (i *Ingest) followLog(attempts context.Context) <-chan struct{} {
 		i.saver.settled = to
 		i.signals.Commit(to)
 	}
-	i.saver.begin(i, time.Now())
+	now := time.Now()
+	i.saver.begin(i, now)
+	i.observeLog(now)
 	return changed
 }
 

@@ -21,10 +21,10 @@ func (g *growth) observe(backlog int, now time.Time) bool {
 	case g.at.IsZero():
 		g.at, g.then = now, backlog
 		return true
-	case passed < growthEvery:
+	case passed < growthEvery && (backlog > 0 || g.then == 0):
 		return false
 	}
-	rate := float64(backlog-g.then) / passed.Seconds()
+	rate := float64(backlog-g.then) / max(passed, time.Millisecond).Seconds()
 	g.rate += min(1, passed.Seconds()/growthOver.Seconds()) * (rate - g.rate)
 	if backlog == 0 && g.then == 0 {
 		g.rate = 0

@@ -35,6 +35,9 @@ func TestGrowthOfTheBacklog(t *testing.T) {
 	if g.rate != 0 {
 		t.Errorf("it stays empty: %v", g.rate)
 	}
+	if play(1, 0, 10); !g.observe(0, at.Add(time.Millisecond)) || g.empty() != 0 {
+		t.Error("it is empty, and that is not news")
+	}
 	if g.observe(5, at.Add(time.Millisecond)) {
 		t.Error("news after a millisecond")
 	}

@@ -48,8 +48,9 @@ type recording struct {
 	of     int // the message of the arrival that goes out as it is, from 1; 0: another one
 }
 
-// unlogged is an arrival that waits for its record.
+// unlogged is an arrival that waits for its record, or a record for which nothing waits.
 type unlogged struct {
+	kind   byte
 	record *record
 	entry  *entry
 	points int    // in it
@@ -147,7 +148,11 @@ func (c *core) endRecording(e *entry) {
 	r.record.out = len(r.Outgoing)
 	c.encoded = r.Append(c.encoded[:0])
 	e.open++
-	u := unlogged{record: r.record, entry: e, points: r.points, data: c.encoded}
+	c.keep(unlogged{kind: history.KindArrival, record: r.record, entry: e, points: r.points, data: c.encoded})
+}
+
+// keep appends a record, at once or as soon as there is room in the log.
+func (c *core) keep(u unlogged) {
 	if c.blocked.len() > 0 || !c.append(&u) {
 		u.data = append([]byte(nil), u.data...)
 		c.blocked.push(u)
@@ -156,10 +161,10 @@ func (c *core) endRecording(e *entry) {
 
 // append appends a record. False: there is no room in the log.
 func (c *core) append(u *unlogged) bool {
-	start, end, err := c.journal.AppendAt(recordlog.Record{Kind: history.KindArrival, At: u.record.at, Items: u.points, Data: u.data})
+	start, end, err := c.journal.AppendAt(recordlog.Record{Kind: u.kind, At: u.record.at, Items: u.points, Data: u.data})
 	if err != nil {
 		if !errors.Is(err, recordlog.ErrFull) && !errors.Is(err, recordlog.ErrClosed) {
-			c.log.Error("cannot append to the log", "origin", u.entry.Origin, "error", err)
+			c.log.Error("cannot append to the log", "error", err)
 		}
 		return false
 	}
@@ -288,5 +293,8 @@ func (c *core) lost(id device.ID, messages int) {
 func (c *core) elsewhere() {
 	for _, d := range c.devices.byID {
 		d.filter, d.leftOut = filterState{}, nil
+	}
+	for _, s := range c.streams {
+		s.acknowledged = acknowledged{}
 	}
 }

@@ -34,7 +34,8 @@ type recovery struct {
 	instance string // of the records that are read
 	pending  map[device.ID]*fifo[item]
 	lanes    map[string]*Lane // that do not exist any more
-	entries  []*entry         // that may not be acknowledged
+	entries  []*entry         // whose messages are not accepted
+	last     fifo[*entry]     // the last ones: as many as the source may not know to be acknowledged
 	messages int              // that wait
 }
 
@@ -80,8 +81,8 @@ func (i *Ingest) recover() error {
 			"checkpoint", r.rolls, "took", time.Since(began).Round(time.Millisecond))
 	}
 	begin := history.Begin{Instance: c.instance, Bridge: i.deps.Name, Scope: c.scope}.Append(nil)
-	_, err = log.Append(recordlog.Record{Kind: history.KindBegin, At: time.Now().UTC(), Data: begin})
-	return err
+	c.keep(unlogged{kind: history.KindBegin, record: &record{log: c.instance, at: time.Now().UTC()}, data: begin})
+	return nil
 }
 
 // unmarkedBytes is how far the log is read back, without a checkpoint, for what the source
@@ -164,11 +165,14 @@ func (r *recovery) arrival(a *history.Arrival, at recordlog.Entry) {
 	if at.Start >= r.settled {
 		r.queue(a, e, at)
 	}
-	if e.done() {
-		e.lane.stream.acknowledged.note(e)
+	if !e.done() {
+		r.entries = append(r.entries, e)
 		return
 	}
-	r.entries = append(r.entries, e)
+	e.lane.stream.acknowledged.note(e)
+	if r.last.push(e); r.last.len() > r.c.cfg.Window {
+		r.last.pop()
+	}
 }
 
 // lane is one that is lost, of a stream.
@@ -301,6 +305,10 @@ func (r *recovery) finish(now time.Time) {
 		if q := r.pending[id]; q.len() > 0 {
 			r.wait(c.device(id), q, now)
 		}
+	}
+	for r.last.len() > 0 { // for sources that give a message another number when they deliver it again
+		e := r.last.pop()
+		e.lane.stream.left.add(e)
 	}
 	for _, e := range r.entries {
 		if e.done() {

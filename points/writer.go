@@ -67,8 +67,8 @@ type Deps struct {
 	Logger   *slog.Logger
 }
 
-// cursorName is that of the cursor with which a Writer reads the log.
-const cursorName = "points"
+// CursorName is that of the cursor with which a Writer reads the log.
+const CursorName = "points"
 
 // NewWriter prepares a writer; Run makes it work. An error is one of the
 // configuration, of its TLS files, of registering metrics, or of reading how far an
@@ -114,7 +114,7 @@ func NewWriter(cfg Config, deps Deps) (*Writer, error) {
 
 // readFrom prepares to read the log.
 func (w *Writer) readFrom(deps Deps) error {
-	cursor, err := deps.Log.Cursor(cursorName, recordlog.Loses)
+	cursor, err := deps.Log.Cursor(CursorName, recordlog.Loses)
 	if err != nil {
 		return fmt.Errorf("read points: %w", err)
 	}

@@ -175,7 +175,7 @@ func (s *Service) startParts(p Plan, temporal client.Client, models models, metr
 		checks = append(checks, Check{"bridge", ready, nil})
 	}
 	s.startFigures(p, metrics, points)
-	return checks, nil
+	return checks, s.startEraser(p, temporal, journal)
 }
 
 // pointWriter takes the points of all parts.

@@ -1,0 +1,38 @@
+package service
+
+import (
+	"cmp"
+	"context"
+
+	"go.temporal.io/sdk/client"
+
+	"devicetwin/internal/recordlog"
+	"devicetwin/points"
+)
+
+// startEraser starts what erases devices that were deleted with all their data. Every
+// process does that which keeps data of devices: a bridge in InfluxDB for its share, a
+// worker for all devices, each after the points that it has itself.
+func (s *Service) startEraser(p Plan, temporal client.Client, journal *recordlog.Log) error {
+	var influx pointDeleter
+	if p.Points.URL != "" {
+		deleter, err := points.NewDeleter(p.Points)
+		if err != nil {
+			return err
+		}
+		s.onClose("deletion of points", func(context.Context) error { deleter.Close(); return nil })
+		influx = deleter
+	}
+	if influx == nil && journal == nil {
+		return nil
+	}
+	e := newEraser(journal, p.Journal.Dir, influx, s.log)
+	if !p.Parts.has(Worker) {
+		e.owns = p.Bridge.Partition.Owns
+	}
+	twins := p.Temporal.Twins(temporal, "", "")
+	s.onClose("list of deleted devices", func(context.Context) error { twins.Close(); return nil })
+	s.runPart("watch for devices to erase", e.watch(twins, cmp.Or(p.DeletedEvery, eraseEvery)).Run)
+	s.runPart("erasing of devices", e.run)
+	return nil
+}

@@ -110,21 +110,20 @@ func (b *backlog) exceeds(messages, bytes int) bool {
 }
 
 // load fills the batch from what waits, up to the given bounds, with at least
-// one message: of one log, and only with what is on its disk. It reports whether
-// something waits for the disk.
-func (b *backlog) load(messages, bytes int, durable int64) (held bool) {
+// one message: of one log, and only with what is on its disk.
+func (b *backlog) load(messages, bytes int, durable int64) {
 	log := ""
 	for b.pending.len() > 0 && len(b.batch) < messages {
 		it := b.pending.head()
 		if len(b.batch) > 0 && b.size+it.size > bytes {
-			return false
+			return
 		}
 		if it.record != nil {
 			if !it.record.durable(durable) {
-				return true
+				return
 			}
 			if log != "" && log != it.record.log {
-				return false
+				return
 			}
 			log = it.record.log
 		}
@@ -132,7 +131,6 @@ func (b *backlog) load(messages, bytes int, durable int64) (held bool) {
 		b.size += it.size
 		b.pendingBytes -= it.size
 	}
-	return false
 }
 
 // messages are those of the batch, in a new slice, and the log in which they have their

@@ -146,14 +146,7 @@ func (c *core) nextBatch(d *deviceState, now time.Time) {
 	if w.probe {
 		return
 	}
-	if held := w.load(c.cfg.BatchMessages, c.cfg.BatchBytes, c.logged); held {
-		// What is left of what was to be this batch leaves later than it.
-		d.filter.each(func(m *memory) {
-			if m.behind {
-				m.Reset()
-			}
-		})
-	}
+	w.load(c.cfg.BatchMessages, c.cfg.BatchBytes, c.logged)
 	c.counts.WaitSeconds.Observe(max(0, now.Sub(w.batch[0].received())).Seconds())
 }
 

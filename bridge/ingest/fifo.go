@@ -15,6 +15,9 @@ func (q *fifo[T]) len() int { return q.n }
 
 func (q *fifo[T]) head() T { return q.ring[q.first] }
 
+// last is what was pushed last.
+func (q *fifo[T]) last() T { return q.ring[(q.first+q.n-1)%len(q.ring)] }
+
 func (q *fifo[T]) push(v T) {
 	if q.n == len(q.ring) {
 		grown := make([]T, max(4, 2*q.n))

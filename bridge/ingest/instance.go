@@ -94,10 +94,20 @@ func (c *core) leavesAfter(d *deviceState, s *filterState, batch uint32) bool {
 	switch {
 	case !waits && !s.passing:
 		return false
-	case batch == d.batches+1: // the next one, if there is not too much for it
-		return waits && d.work.exceeds(c.cfg.BatchMessages, c.cfg.BatchBytes)
+	case batch == d.batches+1: // the next one, if there is not too much for it, and all of it may leave
+		return waits && (d.work.exceeds(c.cfg.BatchMessages, c.cfg.BatchBytes) || c.leavesInParts(d.work))
 	case waits && batch == d.batches && d.work.loaded:
 		return s.passing || d.work.pending.len() > 0
 	}
 	return true
+}
+
+// leavesInParts reports whether what is pending may be more than one batch because of the
+// log: not all of it is on the disk, or it is of two processes.
+func (c *core) leavesInParts(w *backlog) bool {
+	if w.pending.len() == 0 {
+		return false
+	}
+	first := w.pending.head().record
+	return !c.onDisk(w.pending.last()) || first != nil && first.log != c.instance
 }

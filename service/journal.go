@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"devicetwin/bridge/history"
+	"devicetwin/bridge/ingest"
 	"devicetwin/internal/codec"
 	"devicetwin/internal/recordlog"
 	"devicetwin/points"
@@ -73,6 +74,11 @@ func (s *Service) startJournal(p Plan) (*recordlog.Log, error) {
 		return nil, err
 	}
 	s.onClose("log", func(context.Context) error { return log.Close() })
+	if p.Parts.has(Bridge) {
+		if err := log.Hold(ingest.Cursors()...); err != nil {
+			return nil, err
+		}
+	}
 	return log, nil
 }
 

@@ -39,15 +39,25 @@ type recovery struct {
 	messages int              // that wait
 }
 
+// The names of the cursors of an Ingest. They hold.
+const (
+	signalsCursor    = "signals"
+	checkpointCursor = "checkpoint"
+)
+
+// Cursors are the names of the cursors of an Ingest in its log: nobody may append before
+// the log holds what these have not had (recordlog.Log.Hold).
+func Cursors() []string { return []string{signalsCursor, checkpointCursor} }
+
 // recover brings the core to where the last process ended.
 func (i *Ingest) recover() error {
 	c, log := i.core, i.deps.Journal
 	began := time.Now()
 	var err error
-	if i.signals, err = log.Cursor("signals", recordlog.Holds); err != nil {
+	if i.signals, err = log.Cursor(signalsCursor, recordlog.Holds); err != nil {
 		return err
 	}
-	if i.checkpoints, err = log.Cursor("checkpoint", recordlog.Holds); err != nil {
+	if i.checkpoints, err = log.Cursor(checkpointCursor, recordlog.Holds); err != nil {
 		return err
 	}
 	stats := log.Stats()

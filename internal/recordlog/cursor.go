@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -35,6 +36,7 @@ type Cursor struct {
 	committed int64
 	saved     int64
 	losses    Losses
+	closed    bool // it is not read, and holds on to what it has not had
 
 	frames
 }
@@ -57,10 +59,30 @@ func (l *Log) Cursor(name string, policy Policy) (*Cursor, error) {
 	if !ok {
 		at = begin
 	}
+	for i, other := range l.cursors {
+		if other.name == name && other.closed {
+			at = other.committed
+			l.cursors = slices.Delete(l.cursors, i, i+1)
+			break
+		}
+	}
 	c := &Cursor{l: l, name: name, policy: policy, committed: max(at, begin), saved: -1}
 	c.frames = frames{next: c.committed, skipped: c.damaged, replacing: &l.replacing}
 	l.cursors = append(l.cursors, c)
 	return c, nil
+}
+
+// Hold keeps what cursors that hold have not had before they are opened: others that
+// append earlier would take the room of it.
+func (l *Log) Hold(names ...string) error {
+	for _, name := range names {
+		c, err := l.Cursor(name, Holds)
+		if err != nil {
+			return err
+		}
+		c.Close()
+	}
+	return nil
 }
 
 func (l *Log) cursorPath(name string) string { return filepath.Join(l.cfg.Dir, cursorPrefix+name) }
@@ -233,13 +255,17 @@ func (c *Cursor) segment() (*segment, int64) {
 	return nil, 0
 }
 
-// Close ends the cursor. The log keeps its place, and removes what it needs no more
-// for it.
+// Close ends the cursor. The log keeps its place. What one that holds has not had is kept
+// until the log is closed: the next one of its name has it.
 func (c *Cursor) Close() {
 	c.close()
 	c.l.mutex.Lock()
 	defer c.l.mutex.Unlock()
 	c.save()
+	if c.policy == Holds {
+		c.closed = true
+		return
+	}
 	for i, other := range c.l.cursors {
 		if other == c {
 			c.l.cursors = append(c.l.cursors[:i:i], c.l.cursors[i+1:]...)

@@ -427,6 +427,53 @@ func TestACursorThatHoldsFillsTheLog(t *testing.T) {
 	}
 }
 
+// What a cursor that holds has not had is kept before it is opened, and after it was
+// closed.
+func TestALogHoldsForCursorsThatAreNotOpen(t *testing.T) {
+	b := newLogBench(t, Config{MaxBytes: MinBytes, SegmentBytes: minSegment})
+	fill := func() {
+		t.Helper()
+		for range 300 {
+			end, err := b.Append(Record{Kind: 1, At: time.UnixMilli(1), Data: make([]byte, 10_000)})
+			if errors.Is(err, ErrFull) {
+				return
+			}
+			if err != nil || b.Wait(t.Context(), end) != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Error("a log that holds is never full")
+	}
+	b.put("first", "second")
+	c := b.cursor("signals", Holds)
+	first, _, _ := c.TryNext()
+	c.Commit(first.End)
+	b.restart()
+	if err := b.Hold("signals"); err != nil {
+		t.Fatal(err)
+	}
+	fill()
+	c = b.cursor("signals", Holds)
+	if e, ok, err := c.TryNext(); err != nil || !ok || string(e.Data) != "second" {
+		t.Fatalf("%.10q, %v, %v; expected the second", e.Data, ok, err)
+	}
+	var half Entry
+	for range 50 {
+		half, _, _ = c.TryNext()
+	}
+	c.Commit(half.End)
+	c.Close()
+	fill()
+	c = b.cursor("signals", Holds)
+	if e, ok, err := c.TryNext(); err != nil || !ok || e.Start != half.End {
+		t.Errorf("it goes on at %d, %v, %v; expected %d", e.Start, ok, err, half.End)
+	}
+	c.Commit(b.Durable())
+	if b.put("next"); b.Stats().Lost > 0 {
+		t.Errorf("%d records are lost", b.Stats().Lost)
+	}
+}
+
 func TestACursorThatLosesIsCounted(t *testing.T) {
 	b := newLogBench(t, Config{MaxBytes: MinBytes, SegmentBytes: minSegment})
 	c := b.cursor("points", Loses)

@@ -261,6 +261,9 @@ func (b *Bridge) Report(id device.ID, f device.Fault) { b.ingest.Report(id, f) }
 // Ended notes that the workflows of devices ended. See ingest.Ingest.Ended.
 func (b *Bridge) Ended(ctx context.Context, ids ...device.ID) { b.ingest.Ended(ctx, ids...) }
 
+// Forget drops what is remembered of devices. See ingest.Ingest.Forget.
+func (b *Bridge) Forget(ctx context.Context, ids ...device.ID) { b.ingest.Forget(ctx, ids...) }
+
 // Metric reads one of the metrics devicetwin_bridge_…, by the rest of its name,
 // such as "events_total". It panics if there is no such metric.
 func (b *Bridge) Metric(name string) float64 { return b.counts.Value(name) }

@@ -6,10 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -17,7 +14,6 @@ import (
 	"devicetwin/bridge/history"
 	"devicetwin/device"
 	"devicetwin/internal/backoff"
-	"devicetwin/internal/durable"
 	"devicetwin/internal/recordlog"
 	"devicetwin/points"
 	twinclient "devicetwin/workflows/client"
@@ -30,7 +26,7 @@ type eraser struct {
 	log    *recordlog.Log // nil: there is none
 	points pointDeleter   // nil: points are not written
 	owns   func(name string) bool
-	path   string // of the file; "": none
+	forget func(context.Context, ...device.ID) // what a bridge remembers
 	slog   *slog.Logger
 	wake   chan struct{}
 
@@ -61,28 +57,35 @@ type erasure struct {
 }
 
 const (
-	erasuresFile = "erasures"
+	erasuresFile = "erasures" // in the folder of the log
 	// erasureWait is how long points may be on their way to InfluxDB without a log.
 	erasureWait = 10 * time.Second
-	erasureLook = time.Second      // whether those that are in the log were written
-	eraseEvery  = 10 * time.Second // the list of ended workflows is read, if nothing else is set
+	erasureLook = time.Second // whether those that are in the log were written
+	// firstErasures is how far back the first process looks that keeps a log.
+	firstErasures = time.Hour
+	eraseEvery    = 10 * time.Second // the list of ended workflows is read, if nothing else is set
 )
 
 // newEraser reads what an earlier process left to do. If that cannot be read, it is lost:
 // that is logged, and does not keep the process from starting.
-func newEraser(log *recordlog.Log, dir string, points pointDeleter, messages *slog.Logger) *eraser {
-	e := &eraser{log: log, points: points, owns: func(string) bool { return true }, slog: messages, wake: make(chan struct{}, 1)}
+func newEraser(log *recordlog.Log, points pointDeleter, messages *slog.Logger) *eraser {
+	e := &eraser{
+		log: log, points: points, slog: messages, wake: make(chan struct{}, 1),
+		owns: func(string) bool { return true }, forget: func(context.Context, ...device.ID) {},
+	}
 	if log == nil {
 		return e
 	}
-	e.path = filepath.Join(dir, erasuresFile)
-	raw, err := os.ReadFile(e.path)
-	if err == nil {
-		err = json.Unmarshal(raw, &e.state)
+	parts, err := log.ReadFile(erasuresFile)
+	switch {
+	case err == nil && len(parts) == 0: // bridges may be upgraded after those who ask them to erase
+		e.state.Since = time.Now().Add(-firstErasures)
+	case err == nil:
+		err = json.Unmarshal(parts[0], &e.state)
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
 		e.state = erasures{}
-		messages.Error("cannot read which deleted devices are to be erased: delete those of the last days with their data again", "file", e.path, "error", err)
+		messages.Error("cannot read which deleted devices are to be erased: delete those of the last days with their data again", "error", err)
 	}
 	return e
 }
@@ -129,10 +132,10 @@ func (e *eraser) change(f func(*erasures)) error {
 	defer e.mutex.Unlock()
 	next := erasures{Since: e.state.Since, Pending: slices.Clone(e.state.Pending)}
 	f(&next)
-	if e.path != "" {
+	if e.log != nil {
 		raw, err := json.Marshal(next)
 		if err == nil {
-			err = durable.Replace(e.path, raw, 0o600)
+			err = e.log.WriteFile(erasuresFile, raw)
 		}
 		if err != nil {
 			return fmt.Errorf("note which devices are to be erased from the log: %w", err)
@@ -184,6 +187,7 @@ func (e *eraser) erase(ctx context.Context) (waits bool, err error) {
 	}
 	var faults []error
 	for _, item := range e.pending() {
+		e.forget(ctx, item.Device) // of those that are busy, perhaps the next time
 		if !e.written(item) {
 			waits = true
 			continue

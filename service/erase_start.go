@@ -26,9 +26,12 @@ func (s *Service) startEraser(p Plan, temporal client.Client, journal *recordlog
 	if influx == nil && journal == nil {
 		return nil
 	}
-	e := newEraser(journal, p.Journal.Dir, influx, s.log)
+	e := newEraser(journal, influx, s.log)
 	if !p.Parts.has(Worker) {
 		e.owns = p.Bridge.Partition.Owns
+	}
+	if s.forget != nil {
+		e.forget = s.forget
 	}
 	twins := p.Temporal.Twins(temporal, "", "")
 	s.onClose("list of deleted devices", func(context.Context) error { twins.Close(); return nil })

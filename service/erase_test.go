@@ -69,7 +69,7 @@ func (e *erasing) open() {
 	if e.log, err = recordlog.Open(recordlog.Config{Dir: e.dir, MaxBytes: recordlog.MinBytes}, nil); err != nil {
 		e.t.Fatal(err)
 	}
-	e.eraser = newEraser(e.log, e.dir, e.influx, e.said.Logger())
+	e.eraser = newEraser(e.log, e.influx, e.said.Logger())
 }
 
 func (e *erasing) restart() {
@@ -154,6 +154,8 @@ func TestADeviceIsErasedFromTheLog(t *testing.T) {
 	if err := e.add(t.Context(), ending("pump-1", 2)); err != nil {
 		t.Fatal(err)
 	}
+	var forgotten []device.ID
+	e.forget = func(_ context.Context, ids ...device.ID) { forgotten = append(forgotten, ids...) }
 	if e.once() {
 		t.Error("it waits without a reader")
 	}
@@ -175,8 +177,8 @@ func TestADeviceIsErasedFromTheLog(t *testing.T) {
 	if got := e.content(); !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if !slices.Equal(e.influx.got, []string{"pump-12"}) || len(e.pending()) > 0 {
-		t.Errorf("deleted %q, pending %v", e.influx.got, e.pending())
+	if !slices.Equal(e.influx.got, []string{"pump-12"}) || len(e.pending()) > 0 || !slices.Equal(forgotten, []device.ID{"pump-1"}) {
+		t.Errorf("deleted %q, pending %v, forgotten %q", e.influx.got, e.pending(), forgotten)
 	}
 }
 
@@ -310,7 +312,7 @@ func TestADeviceIsErasedAgain(t *testing.T) {
 
 func TestWithoutALogPointsAreDeleted(t *testing.T) {
 	influx := &deletedPoints{}
-	e := newEraser(nil, "", influx, slog.New(slog.DiscardHandler))
+	e := newEraser(nil, influx, slog.New(slog.DiscardHandler))
 	if err := e.add(t.Context(), ending("a", 2)); err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"devicetwin/bridge"
 	"devicetwin/bridge/ingest"
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 	"devicetwin/internal/recordlog"
 	"devicetwin/mqtt"
@@ -32,7 +33,8 @@ type Service struct {
 	log    *slog.Logger
 	failed chan error
 	http   *HTTPServer
-	apiURL string // "" if there is none
+	apiURL string                              // "" if there is none
+	forget func(context.Context, ...device.ID) // what the bridge remembers of devices; nil without one
 	// stoppers end the parts, closers what they use, in the order of opening.
 	stoppers, closers []closer
 }
@@ -243,6 +245,7 @@ func (s *Service) startBridge(p Plan, deps bridge.Deps, ends twinclient.EndingLi
 		return nil, &ConfigError{err}
 	}
 	reportRefusals(deps.Points, br)
+	s.forget = br.Forget
 	go func() {
 		if err := br.Run(context.Background()); err != nil {
 			s.fail(err)

@@ -49,7 +49,7 @@ var layers = map[string]layer{
 	"api/apitest": {[]string{"api", "device", "twin"}, "a backend in memory, with the real rules of documents"},
 	"api/client":  {[]string{"api", "device", "internal/text", "source"}, "speaks the API's types, with durations as in source"},
 
-	"service": {[]string{"api", "bridge", "bridge/history", "bridge/ingest", "device", "devicefsm", "internal/backoff", "internal/codec", "internal/credentials", "internal/durable", "internal/figures", "internal/measure",
+	"service": {[]string{"api", "bridge", "bridge/history", "bridge/ingest", "device", "devicefsm", "internal/backoff", "internal/codec", "internal/credentials", "internal/figures", "internal/measure",
 		"internal/modelfile", "internal/recordlog", "internal/text", "internal/tlsfiles", "mqtt", "points", "twin", "twin/command", "wire", "workflows/client", "workflows/device"}, "the one place that wires all parts"},
 
 	"internal/version":      {nil, "which build this is"},

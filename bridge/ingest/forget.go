@@ -1,0 +1,32 @@
+package ingest
+
+import (
+	"context"
+
+	"devicetwin/device"
+)
+
+// Forget drops what is remembered of devices that were deleted with all their data, so that
+// the next checkpoint has nothing of them. Those of which messages are on their way are
+// passed over. What a device sends next is taken as that of one that is not known. Forget
+// waits for Run to begin, until ctx ends.
+func (i *Ingest) Forget(ctx context.Context, ids ...device.ID) {
+	input := func(c *core) {
+		for _, id := range ids {
+			c.devices.drop(id)
+		}
+	}
+	select {
+	case i.inputs <- input:
+	case <-i.ended:
+	case <-ctx.Done():
+	}
+}
+
+// drop forgets a device, unless it is busy.
+func (t *deviceTable) drop(id device.ID) {
+	if d := t.byID[id]; d != nil && d.place == idle {
+		t.order.Remove(d.listed)
+		delete(t.byID, id)
+	}
+}

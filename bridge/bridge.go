@@ -251,6 +251,9 @@ func (b *Bridge) stillClaimed(ctx context.Context) bool {
 	return mine && err == nil
 }
 
+// Remembers reports whether the bridge has a log in which an earlier process of it ran.
+func (b *Bridge) Remembers() bool { return b.ingest.Before() != "" }
+
 // EndsUnknown notes that workflows of any devices may have ended. See Ended.
 func (b *Bridge) EndsUnknown(ctx context.Context) { b.ingest.EndsUnknown(ctx) }
 

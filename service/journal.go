@@ -100,12 +100,12 @@ const endingsFile = "endings"
 
 // remember lets a watch go on where that of the process before ended: what a bridge
 // remembers across restarts is only good if it learns of the workflows that ended meanwhile.
-func (s *Service) remember(watch *twinclient.EndingWatch, journal *recordlog.Log) {
+func (s *Service) remember(watch *twinclient.EndingWatch, journal *recordlog.Log, remembers bool) {
 	parts, err := journal.ReadFile(endingsFile)
 	if err == nil && len(parts) == 1 {
 		err = watch.Since.UnmarshalText(parts[0])
 	}
-	if err != nil || watch.Since.IsZero() {
+	if remembers && (err != nil || watch.Since.IsZero()) {
 		watch.Since = time.Unix(0, 0) // longer ago than any list goes back
 	}
 	watch.Done = func(until time.Time) {

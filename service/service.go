@@ -255,7 +255,7 @@ func (s *Service) startBridge(p Plan, deps bridge.Deps, ends twinclient.EndingLi
 	if p.DeletedEvery > 0 {
 		watch := &twinclient.EndingWatch{Lister: ends, Every: p.DeletedEvery, Report: br.Ended, Gap: br.EndsUnknown, Log: s.log}
 		if deps.Journal != nil {
-			s.remember(watch, deps.Journal)
+			s.remember(watch, deps.Journal, br.Remembers())
 		}
 		s.runPart("watch for deleted devices", watch.Run)
 	}

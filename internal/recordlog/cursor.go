@@ -293,6 +293,11 @@ func (l *Log) ReadAt(position int64) (Record, error) {
 		return Record{}, fmt.Errorf("read log %s at %d: nothing is there", l.cfg.Dir, position)
 	}
 	r, err := s.readAt(position - s.base)
+	if errors.Is(err, errDamaged) { // it may be being replaced
+		l.replacing.Lock()
+		r, err = s.readAt(position - s.base)
+		l.replacing.Unlock()
+	}
 	if err != nil {
 		return Record{}, fmt.Errorf("read log %s at %d: %w", l.cfg.Dir, position, err)
 	}

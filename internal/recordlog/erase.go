@@ -125,6 +125,8 @@ func (w *rewriter) frame(h frameHead) error {
 // erase overwrites a record. It needs no journal: there is nothing to be lost.
 func (w *rewriter) erase(h frameHead) error {
 	w.dirty = true
+	w.l.replacing.Lock()
+	defer w.l.replacing.Unlock()
 	zeros := appendFrame(nil, kindErased, false, h.time(), make([]byte, h.size-frameHeader))
 	_, err := w.file.WriteAt(zeros, h.start)
 	return err

@@ -91,15 +91,21 @@ func (f *frames) seek(s *segment, size int64) (h frameHead, ok bool, err error) 
 		return frameHead{}, false, err
 	}
 	from := f.next - s.base
-	b, err := f.bytes(from, frameHeader, size)
-	if err != nil {
-		return frameHead{}, false, err
-	}
-	if h, ok := parseHead(b, from, size); ok {
-		return h, true, nil
-	}
-	if _, whole := parseHead(b, from, from+frameHeader+maxData); whole {
-		return frameHead{}, false, nil // a true header of a record that is not all there
+	for again := range 2 { // it may be being replaced
+		b, err := f.bytes(from, frameHeader, size)
+		if err != nil {
+			return frameHead{}, false, err
+		}
+		if h, ok := parseHead(b, from, size); ok {
+			return h, true, nil
+		}
+		if _, whole := parseHead(b, from, from+frameHeader+maxData); whole || len(b) < frameHeader {
+			return frameHead{}, false, nil // of a record that is not all there
+		}
+		if again == 0 {
+			f.chunk = nil
+			f.awaitReplacing()
+		}
 	}
 	if h, ok, err = seekFrame(f.file, from, size); ok {
 		f.skipped(s, 0, 0, fmt.Errorf("%w: %d bytes from byte %d on are skipped", errDamaged, h.start-from, from))

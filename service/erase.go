@@ -26,6 +26,7 @@ type eraser struct {
 	log    *recordlog.Log // nil: there is none
 	points pointDeleter   // nil: points are not written
 	owns   func(name string) bool
+	ahead  time.Duration                       // by which the times of points may be later than their arrival
 	forget func(context.Context, ...device.ID) // what a bridge remembers
 	slog   *slog.Logger
 	wake   chan struct{}
@@ -217,9 +218,9 @@ func (e *eraser) erasePoints(ctx context.Context, item erasure) error {
 	if e.points == nil || !e.owns(name) {
 		return nil
 	}
-	err := e.points.Delete(ctx, name, item.Before)
+	err := e.points.Delete(ctx, name, item.Before.Add(e.ahead))
 	if errors.Is(err, points.ErrCannotDelete) {
-		e.slog.Error("the points of a deleted device stay in InfluxDB: delete them there", "device", item.Device, "until", item.Before, "error", err)
+		e.slog.Error("the points of a deleted device stay in InfluxDB: delete them there", "device", item.Device, "until", item.Before.Add(e.ahead), "error", err)
 		return nil
 	}
 	return err

@@ -8,6 +8,7 @@ import (
 
 	"devicetwin/internal/recordlog"
 	"devicetwin/points"
+	"devicetwin/wire"
 )
 
 // startEraser starts what erases devices that were deleted with all their data. Every
@@ -27,6 +28,10 @@ func (s *Service) startEraser(p Plan, temporal client.Client, journal *recordlog
 		return nil
 	}
 	e := newEraser(journal, influx, s.log)
+	e.ahead = wire.DefaultConfig().MaxClockAhead
+	if p.Parts.has(Bridge) {
+		e.ahead = p.Bridge.Wire.MaxClockAhead
+	}
 	if !p.Parts.has(Worker) {
 		e.owns = p.Bridge.Partition.Owns
 	}

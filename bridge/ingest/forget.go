@@ -13,7 +13,9 @@ import (
 func (i *Ingest) Forget(ctx context.Context, ids ...device.ID) {
 	input := func(c *core) {
 		for _, id := range ids {
-			c.devices.drop(id)
+			if c.devices.drop(id) {
+				i.saver.last = -1 // a checkpoint is due, also if nothing comes
+			}
 		}
 	}
 	select {
@@ -23,10 +25,13 @@ func (i *Ingest) Forget(ctx context.Context, ids ...device.ID) {
 	}
 }
 
-// drop forgets a device, unless it is busy.
-func (t *deviceTable) drop(id device.ID) {
-	if d := t.byID[id]; d != nil && d.place == idle {
-		t.order.Remove(d.listed)
-		delete(t.byID, id)
+// drop forgets a device, unless it is busy. It reports whether it was remembered.
+func (t *deviceTable) drop(id device.ID) bool {
+	d := t.byID[id]
+	if d == nil || d.place != idle {
+		return false
 	}
+	t.order.Remove(d.listed)
+	delete(t.byID, id)
+	return true
 }

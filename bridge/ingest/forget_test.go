@@ -14,13 +14,13 @@ import (
 func TestErasedDevicesAreForgotten(t *testing.T) {
 	b := newBench(DefaultConfig(), testModel{})
 	b.hot("d", 0)
-	b.devices.drop("d")
-	b.devices.drop("nobody")
-	if b.devices.byID["d"] == nil {
+	if b.devices.drop("d") || b.devices.drop("nobody") || b.devices.byID["d"] == nil {
 		t.Fatal("a device was forgotten of which a message is on its way")
 	}
 	b.accept("d")
-	b.devices.drop("d")
+	if !b.devices.drop("d") {
+		t.Error("it is not forgotten")
+	}
 	if n := len(b.devices.byID) + b.devices.order.Len(); n != 0 {
 		t.Fatalf("%d devices are remembered", n)
 	}

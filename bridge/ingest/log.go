@@ -109,11 +109,20 @@ type saver struct {
 // checkpointEvery is the time between two checkpoints, if something came meanwhile.
 const checkpointEvery = 15 * time.Second
 
+// checkpointShare is the part of the log's size after which there is one earlier.
+const checkpointShare = 8
+
+// due reports that enough time has passed since the last checkpoint, or that enough has
+// come: the log keeps what came since then.
+func (s *saver) due(i *Ingest, now time.Time) bool {
+	return now.Sub(s.lastAt) >= checkpointEvery || i.core.appended-s.last >= i.deps.Journal.MaxBytes()/checkpointShare
+}
+
 func (s *saver) begin(i *Ingest, now time.Time) {
 	if s.lastAt.IsZero() {
 		s.lastAt, s.more, s.written = now, make(chan struct{}, 1), make(chan error, 1)
 	}
-	if s.taken != nil || s.writing || i.core.appended == s.last || now.Sub(s.lastAt) < checkpointEvery {
+	if s.taken != nil || s.writing || i.core.appended == s.last || !s.due(i, now) {
 		return
 	}
 	s.lastAt = now

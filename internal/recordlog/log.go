@@ -328,6 +328,9 @@ func (l *Log) remove(s *segment) {
 // Dir is the log's folder.
 func (l *Log) Dir() string { return l.cfg.Dir }
 
+// MaxBytes is the size that all segments together may have.
+func (l *Log) MaxBytes() int64 { return l.cfg.MaxBytes }
+
 // Durable is the position before which everything is on the disk.
 func (l *Log) Durable() int64 {
 	l.mutex.Lock()

@@ -14,11 +14,15 @@ const (
 	MetricSignals       = "devicetwin_bridge_signals_total"
 	MetricWindow        = "devicetwin_bridge_window_messages" // not acknowledged
 	MetricDeadLetters   = "devicetwin_bridge_dead_letters_total"
-	MetricSpoolPoints   = "devicetwin_influx_backlog_bytes"
 	MetricQueuedPoints  = "devicetwin_influx_queued_points"
 	MetricWrittenPoints = "devicetwin_influx_points_written_total"
 	MetricDroppedPoints = "devicetwin_influx_points_dropped_total"
-	MetricSpoolFailures = "devicetwin_influx_log_failures_total"
+
+	// Of a bridge with a log.
+	MetricBacklog       = "devicetwin_bridge_backlog_messages"     // for Temporal
+	MetricBacklogPoints = "devicetwin_influx_backlog_bytes"        // for InfluxDB
+	MetricUnreadable    = "devicetwin_bridge_log_unreadable_total" // messages or places
+	MetricLogFailures   = "devicetwin_bridge_log_failures_total"   // to write
 )
 
 // Metrics reads Prometheus' text format: each metric as the sum over its labels.

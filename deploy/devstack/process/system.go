@@ -140,10 +140,12 @@ type Service struct {
 	Model    string // file
 	InfluxDB bool   // write points
 	Flags    []string
+	Program  Program                   // nil: that of the system
 	Wrap     func(*exec.Cmd) *exec.Cmd // nil: run the program as it is
 }
 
-// AddService adds a bridge or the worker. It is ready when /readyz says so.
+// AddService adds a bridge or the worker, or replaces the one that there was, which has
+// ended. It is ready when /readyz says so.
 func (s *System) AddService(o Service) {
 	influx := ""
 	if o.InfluxDB {
@@ -158,8 +160,12 @@ func (s *System) AddService(o Service) {
 		_, err := s.Get(ctx, o.Part, "/readyz")
 		return err
 	}
+	program := s.Program
+	if o.Program != nil {
+		program = o.Program
+	}
 	s.Parts[o.Part] = New(s.Dir, string(o.Part), ready, func() *exec.Cmd {
-		cmd := s.Program("devicetwin", args...)
+		cmd := program("devicetwin", args...)
 		if o.Wrap != nil {
 			cmd = o.Wrap(cmd)
 		}

@@ -21,6 +21,7 @@ type Options struct {
 	Program process.Program // required
 	Only    []string        // names of cases, as in path.Match; none: all
 	Broker  process.BrokerKind
+	Ack     process.Ack   // of bridges with a log; NoLog: none has one
 	Lasts   time.Duration // of each case, after a warm-up; 30 s
 	Long    bool          // one device for ten minutes
 	Devices int           // of the large fleets; 10,000
@@ -31,6 +32,9 @@ type Options struct {
 }
 
 func (o *Options) complete() {
+	if o.Ack == "" {
+		o.Ack = process.Logged
+	}
 	if o.Lasts == 0 {
 		o.Lasts = 30 * time.Second
 	}
@@ -60,8 +64,9 @@ func stages() []stage {
 		{"naive", []string{caseNaive}, (*run).playNaive},
 		{"events", []string{caseEvents}, (*run).playEvents},
 		{"telemetry", []string{caseTelemetry}, (*run).playTelemetry},
+		{"telemetry-log", []string{caseTelemetryLog}, (*run).playTelemetryLog},
 		{"telemetry-unnumbered", []string{caseUnnumbered}, (*run).playUnnumbered},
-		{"fleet", []string{caseNew, caseFleet, caseWorker, caseTemporal}, (*run).playFleet},
+		{"fleet", []string{caseNew, caseFleet, caseFleetLog, caseWorker, caseTemporal}, (*run).playFleet},
 		{"disturbed", []string{caseCold, caseRestart, caseReconnect, caseOverload}, (*run).playDisturbed},
 		{"one-device", []string{caseOne}, (*run).playOne},
 		{"stream", []string{caseStream}, (*run).playStream},
@@ -73,29 +78,31 @@ func stages() []stage {
 
 // Names of the cases, and of the two limits of the machine.
 const (
-	caseNaive      = "naive"
-	caseEvents     = "events"
-	caseFleet      = "fleet"
-	caseTelemetry  = "telemetry"
-	caseUnnumbered = "telemetry-unnumbered"
-	caseCold       = "cold"
-	caseRestart    = "restart"
-	caseReconnect  = "reconnect"
-	caseOverload   = "overload"
-	caseOne        = "one-device"
-	caseStream     = "stream"
-	caseLatency    = "latency"
-	caseNew        = "new-devices"
-	caseTwin       = "twin-updates"
-	caseBridge     = "bridge-memory"
-	caseWorker     = "worker-memory"
-	caseBroker     = "broker-alone"
-	caseTemporal   = "temporal-alone"
+	caseNaive        = "naive"
+	caseEvents       = "events"
+	caseFleet        = "fleet"
+	caseFleetLog     = "fleet-log"
+	caseTelemetry    = "telemetry"
+	caseTelemetryLog = "telemetry-log"
+	caseUnnumbered   = "telemetry-unnumbered"
+	caseCold         = "cold"
+	caseRestart      = "restart"
+	caseReconnect    = "reconnect"
+	caseOverload     = "overload"
+	caseOne          = "one-device"
+	caseStream       = "stream"
+	caseLatency      = "latency"
+	caseNew          = "new-devices"
+	caseTwin         = "twin-updates"
+	caseBridge       = "bridge-memory"
+	caseWorker       = "worker-memory"
+	caseBroker       = "broker-alone"
+	caseTemporal     = "temporal-alone"
 )
 
 // caseOrder is that of the rows in the table.
 var caseOrder = []string{
-	caseNaive, caseEvents, caseFleet, caseTelemetry, caseUnnumbered, caseCold, caseRestart, caseReconnect, caseOverload, caseOne, caseStream, caseLatency, caseTwin,
+	caseNaive, caseEvents, caseFleet, caseFleetLog, caseTelemetry, caseTelemetryLog, caseUnnumbered, caseCold, caseRestart, caseReconnect, caseOverload, caseOne, caseStream, caseLatency, caseTwin,
 	caseNew, caseBridge, caseWorker, caseBroker, caseTemporal,
 }
 
@@ -148,6 +155,9 @@ func Run(ctx context.Context, o Options) (Report, error) {
 
 // wanted reports whether a case was asked for.
 func (r *run) wanted(name string) bool {
+	if r.Ack == process.NoLog && (name == caseTelemetryLog || name == caseFleetLog) {
+		return false
+	}
 	return len(r.Only) == 0 || process.Match(r.Only, name)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -29,10 +30,19 @@ const opening = 10 * time.Second
 // heldRate is how many signals a second get through to a slow Temporal.
 const heldRate = 100
 
+// steady is from when on at least half of the messages have to get through at any time:
+// from the beginning if only signals are slow, else after the opening.
+func (d disturbance) steady(from time.Time) time.Time {
+	if d.name == caseOverload || d.lasts <= 2*opening {
+		return from
+	}
+	return from.Add(opening)
+}
+
 // playDisturbed plays all of them on one fleet.
 func (r *run) playDisturbed(ctx context.Context) error {
 	s := r.newSystem("disturbed", setting{
-		model: "threshold.yaml", influx: true, bridge: []string{"--bridge-window=" + widest},
+		model: "threshold.yaml", influx: true, ack: r.Ack, bridge: []string{"--bridge-window=" + widest},
 	})
 	defer s.close()
 	if err := s.prepare(); err != nil {
@@ -73,10 +83,17 @@ func (r *run) disturbances(s *system, link *relay, slow *throttle) []disturbance
 		bridge.Kill()
 		return bridge.Start(ctx)
 	}
+	anew := func(ctx context.Context) error {
+		bridge.Kill()
+		if err := os.RemoveAll(s.LogDir(process.Bridge)); err != nil {
+			return fmt.Errorf("remove the bridge's log: %w", err)
+		}
+		return bridge.Start(ctx)
+	}
 	// For the usual 30 s: 5 s, a minute, and two minutes.
 	cutFor, pausedFor, heldFor := r.Lasts/6, 2*r.Lasts, 4*r.Lasts
 	return []disturbance{
-		{caseCold, "a bridge that has just started, from the first message on", 0, r.Lasts, restart},
+		{caseCold, "a bridge that has just started and remembers nothing, from the first message on", 0, r.Lasts, anew},
 		{caseRestart, "kill -9 of the bridge, which is started again", r.warmUp(), 2 * r.Lasts, restart},
 		{caseReconnect, fmt.Sprintf("the bridge's connection to the broker is cut for %v", cutFor), r.warmUp(), 2 * r.Lasts, func(ctx context.Context) error {
 			link.cut()
@@ -115,6 +132,7 @@ func (r *run) disturb(ctx context.Context, s *system, devices []*account, d dist
 	row := Row{Case: d.name, What: d.what, Devices: len(devices), Unit: "messages/s"}
 	row.Messages = flow.received.rate(from, until)
 	row.Value = flow.received.rate(from, from.Add(min(opening, d.lasts)))
+	row.Lowest = flow.received.lowest(d.steady(from), until, opening)
 	if d.name == caseOverload {
 		row.Value, row.Unit = flow.written.lowest(from, until, opening), "points/s"
 	}
@@ -122,18 +140,31 @@ func (r *run) disturb(ctx context.Context, s *system, devices []*account, d dist
 		return err
 	}
 	if left > 0 {
-		row.Faults = append(row.Faults, fmt.Sprintf("%d messages are not acknowledged", left))
+		row.Faults = append(row.Faults, fmt.Sprintf("%d messages are not delivered", left))
 	}
 	found, err := s.pointsAtRest(ctx)
-	row.Remark += fmt.Sprintf("; %s points/s; generator late by %v at most",
-		number(flow.written.rate(from, until)), time.Duration(l.late.Load()).Round(time.Millisecond))
-	lost := sentBy(devices) - found
-	if lost > s.lost {
-		row.Remark += fmt.Sprintf("; %d points are missing", lost-s.lost)
-	}
-	s.lost = lost
+	row.Remark += fmt.Sprintf("; at least %s messages/s over %v; %s points/s; generator late by %v at most",
+		number(row.Lowest), opening, number(flow.written.rate(from, until)), time.Duration(l.late.Load()).Round(time.Millisecond))
+	s.missed(&row, int(sentBy(devices))-int(found))
 	r.add(row)
 	return err
+}
+
+// missed notes how many points are missing now, which a bridge with a log has to have
+// none of. The readings have no time of their own: one that is delivered again, and not
+// recognized, becomes another point.
+func (s *system) missed(row *Row, lost int) {
+	more := lost - s.lost
+	text := fmt.Sprintf("%d points are missing", more)
+	switch {
+	case more < 0:
+		row.Remark += fmt.Sprintf("; %d points more than readings", -more)
+	case more > 0 && s.ack() == process.NoLog:
+		row.Remark += "; " + text
+	case more > 0:
+		row.Faults = append(row.Faults, text)
+	}
+	s.lost = lost
 }
 
 // playDisturbance plays the load and the disturbance, and returns when that began.
@@ -212,13 +243,13 @@ func (s *system) watchFlow(ctx context.Context) *flow {
 	return f
 }
 
-// settled waits until nothing comes in any more and everything is acknowledged; left is
+// settled waits until nothing comes in any more and everything is delivered; left is
 // what never is.
 func (f *flow) settled(ctx context.Context, s *system) (left int, err error) {
 	last := -1.0
 	return process.Drain(ctx, time.Second, func(ctx context.Context) (int, error) {
 		now, err := s.Metrics(ctx, process.Bridge, process.MetricReceived, process.MetricWindow)
-		waiting := int(now[process.MetricWindow])
+		waiting := int(now[process.MetricWindow] + now[process.MetricBacklog])
 		if received := now[process.MetricReceived]; received != last {
 			last = received
 			waiting++

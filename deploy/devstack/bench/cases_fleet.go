@@ -52,7 +52,15 @@ func (r *run) playFleet(ctx context.Context) error {
 			cachedWorkflows, int(perDevice*cachedWorkflows)>>20),
 	})
 	if r.wanted(caseFleet) {
-		if err := r.fleetAtWork(ctx, s, devices); err != nil {
+		if err := r.fleetAtWork(ctx, s, caseFleet, devices); err != nil {
+			return err
+		}
+	}
+	if r.wanted(caseFleetLog) {
+		if err := s.replaceBridge(ctx, devices, r.Ack); err != nil {
+			return err
+		}
+		if err := r.fleetAtWork(ctx, s, caseFleetLog, devices); err != nil {
 			return err
 		}
 	}
@@ -121,13 +129,13 @@ func (s *system) newest(ctx context.Context, devices []*account) ([]*account, er
 
 // fleetAtWork lets each device send one message a second, or, if that cannot be
 // held, as much as the target asks for.
-func (r *run) fleetAtWork(ctx context.Context, s *system, devices []*account) error {
+func (r *run) fleetAtWork(ctx context.Context, s *system, name string, devices []*account) error {
 	rates := []float64{float64(len(devices))}
 	if alone, ok := r.report.value(caseBroker); ok && alone/2 < rates[0] {
 		rates = append(rates, alone/2)
 	}
 	for i, rate := range rates {
-		row, err := r.fleetAt(ctx, s, devices, rate)
+		row, err := r.fleetAt(ctx, s, name, devices, rate)
 		if err != nil {
 			return err
 		}
@@ -152,14 +160,14 @@ func (r *run) fleetWarmUp(s *system) time.Duration {
 	return 2 * tolerance
 }
 
-func (r *run) fleetAt(ctx context.Context, s *system, devices []*account, rate float64) (Row, error) {
+func (r *run) fleetAt(ctx context.Context, s *system, name string, devices []*account, rate float64) (Row, error) {
 	crossed := watchCrossings(devices)
 	l := &load{devices: devices, say: reading, conns: connections, rate: rate}
-	sp, err := s.play(ctx, caseFleet, l, r.fleetWarmUp(s), r.Lasts)
+	sp, err := s.play(ctx, name, l, r.fleetWarmUp(s), r.Lasts)
 	if err != nil {
 		return Row{}, err
 	}
-	row := Row{Case: caseFleet, What: "1 % of the messages change the class; points to InfluxDB", Devices: len(devices), Unit: "messages/s"}
+	row := Row{Case: name, What: "1 % of the messages change the class; points to InfluxDB", Devices: len(devices), Unit: "messages/s"}
 	sp.into(&row)
 	row.Value, row.Messages = row.Messages, 0
 	if _, err := s.audit(ctx, &row, devices, crossesAll, crossed(), sp.from, crossings); err != nil {

@@ -16,14 +16,28 @@ import (
 // and the worker are idle: what is measured is the way from the broker to InfluxDB.
 
 func (r *run) playTelemetry(ctx context.Context) error {
-	return r.playPoints(ctx, caseTelemetry, "no message matters, each becomes a point", max(connections, r.Devices/10), coldReading)
+	return r.playPoints(ctx, points{
+		name: caseTelemetry, what: "no message matters, each becomes a point",
+		devices: max(connections, r.Devices/10), say: coldReading,
+	})
+}
+
+// playTelemetryLog is the same through the bridge's log.
+func (r *run) playTelemetryLog(ctx context.Context) error {
+	return r.playPoints(ctx, points{
+		name: caseTelemetryLog, what: "the same, and each is in the bridge's log before",
+		devices: max(connections, r.Devices/10), say: coldReading, ack: r.Ack,
+	})
 }
 
 // playUnnumbered has few devices, so that many messages of each arrive in one
 // millisecond: without numbers and times of their own, only the service can give
 // each a point of its own.
 func (r *run) playUnnumbered(ctx context.Context) error {
-	return r.playPoints(ctx, caseUnnumbered, "the same without epoch and seq, of a device a connection", connections, bareReading)
+	return r.playPoints(ctx, points{
+		name: caseUnnumbered, what: "no message matters, without epoch and seq, of a device a connection",
+		devices: connections, say: bareReading,
+	})
 }
 
 // coldReading never reaches the threshold of the model.
@@ -47,10 +61,18 @@ func appendCold(a *account, b []byte) []byte {
 // accepted: more than wait for a full batch, and for the next look at the metric.
 const pointsAhead = 40_000
 
+// points is a case of messages that only become points.
+type points struct {
+	name, what string
+	devices    int
+	say        speech
+	ack        process.Ack // of a bridge with a log; "": it has none
+}
+
 // playPoints lets devices publish as fast as InfluxDB has their points.
-func (r *run) playPoints(ctx context.Context, name, what string, n int, say speech) error {
-	s, err := r.startSystem(ctx, name, setting{
-		model: "telemetry.yaml", influx: true, bridge: []string{"--bridge-window=" + widest},
+func (r *run) playPoints(ctx context.Context, c points) error {
+	s, err := r.startSystem(ctx, c.name, setting{
+		model: "telemetry.yaml", influx: true, ack: c.ack, bridge: []string{"--bridge-window=" + widest},
 	})
 	defer s.close()
 	if err != nil {
@@ -61,16 +83,16 @@ func (r *run) playPoints(ctx context.Context, name, what string, n int, say spee
 		return err
 	}
 	defer stop()
-	devices := newAccounts("dev", n, "telemetry")
-	l := &load{devices: devices, say: say, conns: connections, ahead: pointsAhead, done: written}
-	sp, err := s.play(ctx, name, l, r.warmUp(), r.Lasts)
+	devices := newAccounts("dev", c.devices, "telemetry")
+	l := &load{devices: devices, say: c.say, conns: connections, ahead: pointsAhead, done: written}
+	sp, err := s.play(ctx, c.name, l, r.warmUp(), r.Lasts)
 	if err != nil {
 		return err
 	}
 	stop()
-	row := Row{Case: name, What: what, Devices: len(devices), Unit: "messages/s"}
+	row := Row{Case: c.name, What: c.what, Devices: len(devices), Unit: "messages/s"}
 	sp.into(&row)
-	r.say("%s: waiting for the last point", name)
+	r.say("%s: waiting for the last point", c.name)
 	found, err := s.stored(ctx, devices)
 	if err != nil {
 		return err

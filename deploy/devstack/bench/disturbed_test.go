@@ -2,8 +2,11 @@ package bench
 
 import (
 	"math"
+	"strings"
 	"testing"
 	"time"
+
+	"devicetwin/deploy/devstack/process"
 )
 
 func TestSeriesOverLives(t *testing.T) {
@@ -23,6 +26,27 @@ func TestSeriesOverLives(t *testing.T) {
 	}
 	if got := c.lowest(at(1), at(8), 2*time.Second); got != 0 {
 		t.Errorf("lowest rate over two seconds: %v, expected that of the pause, 0", got)
+	}
+}
+
+// Points that are missing are a violation of a bridge with a log, and of each case only
+// those that it lost.
+func TestMissedPoints(t *testing.T) {
+	for ack, faults := range map[process.Ack]int{"": 0, process.Logged: 1, process.Accepted: 1} {
+		s := &system{setting: setting{ack: ack}, lost: 3}
+		var none, some, twice Row
+		s.missed(&none, 3)
+		s.missed(&some, 10)
+		s.missed(&twice, 8)
+		if len(none.Faults) > 0 || none.Remark != "" {
+			t.Errorf("%s: nothing more is missing: %+v", ack, none)
+		}
+		if text := strings.Join(some.Faults, "") + some.Remark; len(some.Faults) != faults || !strings.Contains(text, "7 points are missing") {
+			t.Errorf("%s: seven more are missing: %+v", ack, some)
+		}
+		if len(twice.Faults) > 0 || !strings.Contains(twice.Remark, "2 points more than readings") {
+			t.Errorf("%s: two are there twice: %+v", ack, twice)
+		}
 	}
 }
 

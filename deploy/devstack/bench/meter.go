@@ -181,13 +181,14 @@ func (s *system) noDeadLetters(ctx context.Context) ([]string, error) {
 }
 
 // drained waits until the bridge has received everything that was published, and
-// has acknowledged it: what matters of it is accepted by Temporal. Asking the
+// has delivered it: what matters of it is accepted by Temporal. Asking the
 // workflows meanwhile would only keep them from their work.
 func (s *system) drained(ctx context.Context, devices []*account) error {
-	sent := int(sentBy(devices))
+	sent := int(sentBy(devices) - s.received)
 	left, err := process.Drain(ctx, 100*time.Millisecond, func(ctx context.Context) (int, error) {
 		now, err := s.Metrics(ctx, process.Bridge, process.MetricReceived, process.MetricWindow)
-		return max(0, sent-int(now[process.MetricReceived])) + int(now[process.MetricWindow]), errors.Join(err, s.Crashed())
+		waiting := int(now[process.MetricWindow] + now[process.MetricBacklog])
+		return max(0, sent-int(now[process.MetricReceived])) + waiting, errors.Join(err, s.Crashed())
 	})
 	if err == nil && left > 0 {
 		err = notThrough(left, sent)

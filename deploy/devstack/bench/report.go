@@ -21,6 +21,7 @@ type Report struct {
 	At      time.Time          `json:"at"`
 	CPUs    int                `json:"cpus"`
 	Broker  process.BrokerKind `json:"broker"`
+	Ack     process.Ack        `json:"ack"`     // of bridges with a log
 	Seconds float64            `json:"seconds"` // each case, after its warm-up
 	Rows    []Row              `json:"cases"`
 	Logs    string             `json:"logs,omitempty"` // folder, if a case failed
@@ -40,6 +41,8 @@ type Row struct {
 	// Signals to Temporal, and MQTT messages to the bridge, a second.
 	Signals  float64 `json:"signals_per_second,omitempty"`
 	Messages float64 `json:"messages_per_second,omitempty"`
+	// Lowest is the lowest rate of MQTT messages over ten seconds of a disturbed fleet.
+	Lowest float64 `json:"lowest_messages_per_second,omitempty"`
 	// CPU is what each process used, in percent of one core.
 	CPU     map[process.Part]float64 `json:"cpu_percent,omitempty"`
 	Remark  string                   `json:"remark,omitempty"`
@@ -60,7 +63,7 @@ type Target struct {
 func newReport(o Options) Report {
 	return Report{
 		Version: ReportVersion, At: time.Now().UTC().Truncate(time.Second), CPUs: runtime.NumCPU(),
-		Broker: o.Broker, Seconds: o.Lasts.Seconds(),
+		Broker: o.Broker, Ack: o.Ack, Seconds: o.Lasts.Seconds(),
 	}
 }
 
@@ -145,7 +148,7 @@ func (r *Report) targets(row *Row) []Target {
 		if naive, ok := r.value(caseNaive); ok {
 			return []Target{atLeast("10 × naive", row.Value, 10*naive)}
 		}
-	case caseFleet:
+	case caseFleet, caseFleetLog:
 		want, what := float64(row.Devices), "1/s a device"
 		if alone, ok := r.value(caseBroker); ok && alone/2 < want {
 			want, what = alone/2, "½ broker-alone"
@@ -156,10 +159,14 @@ func (r *Report) targets(row *Row) []Target {
 		if alone, ok := r.value(caseBroker); ok {
 			return []Target{atLeast("½ broker-alone", row.Value, alone/2)}
 		}
-	case caseRestart, caseCold, caseReconnect:
-		return []Target{atLeast("0.8/s a device in the first 10 s", row.Value, 0.8*float64(row.Devices))}
+	case caseTelemetryLog:
+		if without, ok := r.value(caseTelemetry); ok {
+			return []Target{atLeast("0.8 × telemetry", row.Value, 0.8*without)}
+		}
+	case caseCold, caseRestart, caseReconnect:
+		return []Target{atLeast("0.8/s a device in the first 10 s", row.Value, 0.8*float64(row.Devices)), row.neverHalf()}
 	case caseOverload:
-		return []Target{atLeast("0.9 points/s a device", row.Value, 0.9*float64(row.Devices))}
+		return []Target{atLeast("0.9 points/s a device", row.Value, 0.9*float64(row.Devices)), row.neverHalf()}
 	case caseOne:
 		return []Target{atLeast("500/s", row.Value, 500)}
 	case caseLatency:
@@ -170,6 +177,11 @@ func (r *Report) targets(row *Row) []Target {
 		return []Target{atMost("1 KiB", row.Value, 1024)}
 	}
 	return nil
+}
+
+// neverHalf is the target of a fleet in which only signals are slow.
+func (r *Row) neverHalf() Target {
+	return atLeast("0.5/s a device in any 10 s", r.Lowest, float64(r.Devices)/2)
 }
 
 func atLeast(what string, got, want float64) Target {

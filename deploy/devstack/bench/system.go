@@ -1,10 +1,12 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -21,9 +23,10 @@ const loader process.Part = "load"
 
 // setting is what a case needs of the system.
 type setting struct {
-	model  string   // file in testdata
-	influx bool     // with InfluxDB
-	bridge []string // more flags
+	model  string      // file in testdata
+	influx bool        // with InfluxDB
+	ack    process.Ack // of a bridge with a log, the worker has one as well; "": neither has one
+	bridge []string    // more flags
 	worker []string
 }
 
@@ -36,7 +39,8 @@ type system struct {
 	modelFile string
 	client    client.Client
 	twins     *twinclient.Client
-	lost      uint64        // points, by the cases so far
+	lost      int           // points, by the cases so far
+	received  uint64        // messages, by bridges that were replaced
 	count     func() uint64 // of a case that counts messages on its own; nil: none does
 }
 
@@ -78,8 +82,8 @@ func (s *system) startPrepared(ctx context.Context) error {
 		s.AddInfluxDB()
 		parts = append(parts, process.InfluxDB)
 	}
-	s.addService(process.Bridge, set.bridge)
-	s.addService(process.Worker, append(s.WorkerFlags("bench"), set.worker...))
+	s.addBridge(s.ack())
+	s.addService(process.Worker, slices.Concat(s.WorkerFlags("bench"), set.worker, s.WorkerLogFlags(process.Worker, s.ack())))
 	if err := s.Start(ctx, append(parts, process.Worker, process.Bridge)...); err != nil {
 		return err
 	}
@@ -103,6 +107,25 @@ func (s *system) prepare() (err error) {
 		return fmt.Errorf("prepare the model: %w", err)
 	}
 	return s.AddBroker(s.run.Broker)
+}
+
+// ack is how the setting's bridge acknowledges.
+func (s *system) ack() process.Ack { return cmp.Or(s.setting.ack, process.NoLog) }
+
+// addBridge adds a bridge that acknowledges in this way, or replaces the one that there was.
+func (s *system) addBridge(ack process.Ack) {
+	s.addService(process.Bridge, slices.Concat(s.setting.bridge, s.BridgeLogFlags(process.Bridge, ack)))
+}
+
+// replaceBridge replaces the bridge, once it has taken all messages of some devices, by one
+// that acknowledges in another way.
+func (s *system) replaceBridge(ctx context.Context, devices []*account, ack process.Ack) error {
+	if err := s.Parts[process.Bridge].Stop(); err != nil {
+		return err
+	}
+	s.received = sentBy(devices)
+	s.addBridge(ack)
+	return s.Start(ctx, process.Bridge)
 }
 
 // addService adds the bridge or the worker.

@@ -18,6 +18,7 @@ type benchCommand struct {
 	Only       []string `help:"Cases to measure, by name; * matches any part of it: *-memory. Default: all." placeholder:"NAME"`
 	List       bool     `help:"List the cases, without measuring."`
 	Broker     string   `help:"Broker for the measurements: ${enum}; auto is mosquitto if it is installed, else nats." enum:"auto,nats,mosquitto" default:"auto"`
+	Ack        string   `help:"When bridges with a log acknowledge: ${enum}; none measures without logs." enum:"logged,accepted,none" default:"logged"`
 	Seconds    float64  `help:"How long each case is measured, after its warm-up." default:"30"`
 	Long       bool     `help:"Run the stream case for ten minutes."`
 	Devices    int      `help:"Devices of the largest fleet." default:"10000"`
@@ -61,7 +62,7 @@ func (c *benchCommand) Run(ctx context.Context, streams cli.Streams) error {
 		}
 	}
 	report, err := bench.Run(ctx, bench.Options{
-		Program: program, Only: c.Only, Broker: broker, Lasts: time.Duration(c.Seconds * float64(time.Second)),
+		Program: program, Only: c.Only, Broker: broker, Ack: process.Ack(c.Ack), Lasts: time.Duration(c.Seconds * float64(time.Second)),
 		Long: c.Long, Devices: c.Devices, Known: c.Known, Dir: c.LogDir, Profile: c.Profile, Out: streams.Err,
 	})
 	if len(report.Rows) > 0 {

@@ -10,6 +10,8 @@ REPORT   ?=
 GRAFANA  ?=
 ONLY     ?=
 BROKER   ?= both
+ACK      ?= logged
+LOG      ?=
 INFLUX   ?= 1
 JOBS     ?= 2
 SHORT    ?=
@@ -24,7 +26,7 @@ WORKFLOWCHECK := go run go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
 RACE := ./bridge/... ./mqtt/... ./points/... ./simulator/... ./workflows/... ./service/... ./internal/cli/... ./internal/figures/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build servers demo dev chaos bench-e2e test test-race check fmt bench fuzz dashboards histories clean
+.PHONY: help build servers demo dev chaos upgrade bench-e2e test test-race check fmt bench fuzz dashboards histories clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,8 +34,8 @@ help: ## list the targets
 	@echo "  demo takes DEVICES=$(DEVICES) RATE=$(RATE) DURATION=$(DURATION) SEED=$(SEED) MODEL=$(MODEL) SCENARIO=… REPORT=path.json"
 	@echo "  dev takes MODEL=$(MODEL), the model of new devices, and GRAFANA=1 to start an installed Grafana as well;"
 	@echo "      settings of bin/devstack dev --help are taken from the environment: DEVICETWIN_MQTT_TLS_PORT=0 make dev"
-	@echo "  chaos takes ONLY=name,kill-* BROKER=nats|mosquitto INFLUX=1|2 SHORT=1 JOBS=$(JOBS) REPORT=path.json; bin/devstack chaos --list names the faults"
-	@echo "  bench-e2e takes SECONDS=$(SECONDS) ONLY=name,*-memory LONG=1 BROKER=nats|mosquitto REPORT=path.json PROFILE=folder; bin/devstack bench --list names the cases"
+	@echo "  chaos takes ONLY=name,kill-* ACK=$(ACK)|accepted BROKER=nats|mosquitto INFLUX=1|2 SHORT=1 JOBS=$(JOBS) REPORT=path.json; bin/devstack chaos --list names the faults"
+	@echo "  bench-e2e takes SECONDS=$(SECONDS) ONLY=name,*-memory LONG=1 ACK=$(ACK)|accepted LOG=none BROKER=nats|mosquitto REPORT=path.json PROFILE=folder; bin/devstack bench --list names the cases"
 	@echo "  servers takes ONLY=name,name:"
 	@deploy/servers/install.sh --list | sed 's/^/  /'
 
@@ -63,12 +65,15 @@ dev: bin/devicetwin bin/devstack ## the same stack without a fleet, for your own
 	@bin/devstack dev --model $(MODEL) $(if $(GRAFANA),--grafana)
 
 chaos: bin/devicetwin bin/devstack ## break each part and each link while a fleet runs; a table of what was lost, duplicated or reordered
-	@bin/devstack chaos --broker $(BROKER) $(if $(filter 2,$(INFLUX)),--influx 2) --jobs $(JOBS) $(if $(ONLY),--only '$(ONLY)') $(if $(SHORT),--short) $(if $(REPORT),--report $(REPORT))
+	@bin/devstack chaos --broker $(BROKER) --ack $(ACK) $(if $(filter 2,$(INFLUX)),--influx 2) --jobs $(JOBS) $(if $(ONLY),--only '$(ONLY)') $(if $(SHORT),--short) $(if $(REPORT),--report $(REPORT))
+
+upgrade: ## replace workers and bridges of the version before the log under load; needs the history of this repository
+	cd $(STACK) && go test ./e2e -run TestRollingUpgrade -count=1 -v
 
 SECONDS ?= 30
 PROFILE     ?=
 bench-e2e: bin/devicetwin bin/devstack ## capacity of this machine, end to end: a table of cases, targets and raw limits
-	@bin/devstack bench --seconds $(SECONDS) $(if $(ONLY),--only '$(ONLY)') $(if $(LONG),--long) \
+	@bin/devstack bench --seconds $(SECONDS) --ack $(if $(filter none,$(LOG)),none,$(ACK)) $(if $(ONLY),--only '$(ONLY)') $(if $(LONG),--long) \
 		$(if $(filter nats mosquitto,$(BROKER)),--broker $(BROKER)) $(if $(REPORT),--report $(REPORT)) $(if $(PROFILE),--profile $(PROFILE))
 
 test: ## all tests, of the root module, of deploy/devstack and of the Helm chart

@@ -6,11 +6,12 @@ import (
 	"devicetwin/deploy/devstack/process"
 )
 
-// Case is a fault with a broker and an InfluxDB.
+// Case is a fault with a broker, an InfluxDB and a way to acknowledge.
 type Case struct {
 	Fault  Fault
 	Broker process.BrokerKind
 	Influx Influx
+	Ack    process.Ack
 }
 
 // name is that of its folder, and of the case in the progress report.
@@ -19,47 +20,88 @@ func (c Case) name() string {
 	if c.Influx == Influx2 {
 		name += "-influx2"
 	}
+	if c.Ack == process.Accepted {
+		name += "-accepted"
+	}
 	return name
 }
 
-// shortCases are the ones that the short form runs if none is asked for: a part
-// or a link of each kind, in under three minutes.
-var shortCases = map[string]process.BrokerKind{
-	"kill-broker":       process.NATS,
-	"kill-temporal":     process.Mosquitto,
-	"pause-worker":      process.NATS,
-	"cut-bridge-broker": process.Mosquitto,
+// Choice says which cases to run.
+type Choice struct {
+	Only    []string             // patterns of names of faults (as in path.Match); none: all
+	Brokers []process.BrokerKind // each fault with each of them
+	Influx  Influx
+	Ack     process.Ack
+	Short   bool // shorter faults, and without Only just a few of them
+	Upgrade bool // there is an earlier version to be replaced as well
 }
 
-// Cases chooses cases: of the faults whose names match one of the patterns (as in
-// path.Match; none: all) with each of the brokers.
-func Cases(only []string, brokers []process.BrokerKind, short bool, influx Influx) ([]Case, error) {
-	faults := FaultsWith(influx, short)
-	if err := process.CheckPatterns("fault", only, names(faults)); err != nil {
+// the short form runs a part or a link of each kind if none is asked for, each with one
+// broker, in a few minutes.
+var (
+	shortLogged = map[string]process.BrokerKind{
+		"kill-broker":       process.NATS,
+		"kill-temporal":     process.Mosquitto,
+		"kill-bridge":       process.NATS,
+		"pause-worker":      process.NATS,
+		"cut-bridge-broker": process.Mosquitto,
+		"checkpoint-old":    process.Mosquitto,
+	}
+	shortAccepted = map[string]process.BrokerKind{
+		"kill-bridge": process.Mosquitto,
+		"log-gone":    process.NATS,
+	}
+	shortInflux2 = map[string]process.BrokerKind{
+		"kill-influxdb":      process.NATS,
+		"retention-influxdb": process.Mosquitto,
+	}
+)
+
+// Faults are those that can be chosen.
+func (c Choice) Faults() []Fault {
+	faults := commonFaults(c.Short)
+	if c.Influx == Influx2 {
+		faults = append(faults, influx2Faults(c.Short)...)
+	}
+	if c.Upgrade {
+		faults = append(faults, upgrades(c.Short)...)
+	}
+	return faults
+}
+
+// Cases are the chosen ones.
+func (c Choice) Cases() ([]Case, error) {
+	faults := c.Faults()
+	if err := process.CheckPatterns("fault", c.Only, names(faults)); err != nil {
 		return nil, err
 	}
 	var cases []Case
-	for _, broker := range brokers {
+	for _, broker := range c.Brokers {
 		for _, f := range faults {
-			if c := (Case{f, broker, influx}); chosen(c, only, short) {
-				cases = append(cases, c)
+			if c.has(f, broker) {
+				cases = append(cases, Case{f, broker, c.Influx, c.Ack})
 			}
 		}
 	}
 	if len(cases) == 0 {
-		return nil, fmt.Errorf("no case is left with brokers %v", brokers)
+		return nil, fmt.Errorf("no case is left with brokers %v", c.Brokers)
 	}
 	return cases, nil
 }
 
-func chosen(c Case, only []string, short bool) bool {
-	if len(only) > 0 {
-		return process.Match(only, c.Fault.Name)
+// has reports whether a fault was chosen with a broker.
+func (c Choice) has(f Fault, broker process.BrokerKind) bool {
+	switch {
+	case len(c.Only) > 0:
+		return process.Match(c.Only, f.Name)
+	case !c.Short:
+		return true
+	case c.Influx == Influx2:
+		return shortInflux2[f.Name] == broker
+	case c.Ack == process.Accepted:
+		return shortAccepted[f.Name] == broker
 	}
-	if c.Influx == Influx2 {
-		return !short || shortInflux2[c.Fault.Name] == c.Broker
-	}
-	return !short || shortCases[c.Fault.Name] == c.Broker
+	return shortLogged[f.Name] == broker
 }
 
 func names(faults []Fault) (all []string) {

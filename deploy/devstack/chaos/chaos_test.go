@@ -17,7 +17,7 @@ import (
 // The table names every fault once, and says what it does.
 func TestFaults(t *testing.T) {
 	seen := map[string]bool{}
-	for _, f := range FaultsWith(Influx2, false) {
+	for _, f := range (Choice{Influx: Influx2, Upgrade: true}).Faults() {
 		if f.Name == "" || seen[f.Name] || f.String() == "" {
 			t.Errorf("fault %+v has no name of its own, or says nothing", f)
 		}
@@ -27,12 +27,13 @@ func TestFaults(t *testing.T) {
 		}
 	}
 	for _, want := range []string{"kill-broker", "pause-influxdb", "cut-devices-broker", "delay-worker-temporal", "throttle-bridge-influxdb",
-		"disk-full-spool", "rolling-restart-bridges", "rolling-kill-bridges", "token-influxdb", "bucket-influxdb", "retention-influxdb"} {
+		"disk-full-log", "log-damaged", "log-damaged-read", "checkpoint-missing", "checkpoint-old", "log-gone",
+		"repartition-bridges", "upgrade", "rolling-restart-bridges", "rolling-kill-bridges", "token-influxdb", "bucket-influxdb", "retention-influxdb"} {
 		if !seen[want] {
 			t.Errorf("there is no fault %s", want)
 		}
 	}
-	for _, short := range []map[string]process.BrokerKind{shortCases, shortInflux2} {
+	for _, short := range []map[string]process.BrokerKind{shortLogged, shortAccepted, shortInflux2} {
 		for name := range short {
 			if !seen[name] {
 				t.Errorf("the short form has a fault %s, and the table has not", name)
@@ -44,34 +45,35 @@ func TestFaults(t *testing.T) {
 func TestCases(t *testing.T) {
 	both := []process.BrokerKind{process.NATS, process.Mosquitto}
 	for _, c := range []struct {
-		only    []string
-		brokers []process.BrokerKind
-		short   bool
-		influx  Influx
-		want    int
-		fault   string
+		choice Choice
+		want   int
+		fault  string
 	}{
-		{nil, both, false, Influx1, 68, ""},
-		{nil, both, true, Influx1, len(shortCases), ""},
-		{[]string{"kill-*"}, both, false, Influx1, 10, ""},
-		{[]string{"kill-bridge", "kill-*"}, both[:1], true, Influx1, 5, ""},
-		{[]string{"kill-everything"}, both, false, Influx1, 0, "no fault is called"},
-		{[]string{"disk-full-spool", "rolling-*"}, both, false, Influx1, 6, ""},
-		{nil, nil, false, Influx1, 0, "no case is left"},
-		{nil, both, false, Influx2, 74, ""},
-		{nil, both, true, Influx2, len(shortInflux2), ""},
-		{[]string{"*-influxdb"}, both[:1], false, Influx2, 11, ""},
-		{[]string{"bucket-influxdb"}, both, false, Influx1, 0, "no fault is called"},
+		{Choice{Brokers: both}, 80, ""},
+		{Choice{Brokers: both, Ack: process.Accepted}, 80, ""},
+		{Choice{Brokers: both, Short: true}, len(shortLogged), ""},
+		{Choice{Brokers: both, Short: true, Ack: process.Accepted}, len(shortAccepted), ""},
+		{Choice{Brokers: both, Only: []string{"kill-*"}}, 10, ""},
+		{Choice{Brokers: both[:1], Only: []string{"kill-bridge", "kill-*"}, Short: true}, 5, ""},
+		{Choice{Brokers: both, Only: []string{"kill-everything"}}, 0, "no fault is called"},
+		{Choice{Brokers: both, Only: []string{"disk-full-log", "rolling-*"}}, 6, ""},
+		{Choice{}, 0, "no case is left"},
+		{Choice{Brokers: both, Influx: Influx2}, 86, ""},
+		{Choice{Brokers: both, Influx: Influx2, Short: true}, len(shortInflux2), ""},
+		{Choice{Brokers: both[:1], Influx: Influx2, Only: []string{"*-influxdb"}}, 11, ""},
+		{Choice{Brokers: both, Only: []string{"bucket-influxdb"}}, 0, "no fault is called"},
+		{Choice{Brokers: both, Only: []string{"upgrade"}}, 0, "no fault is called"},
+		{Choice{Brokers: both, Only: []string{"upgrade"}, Upgrade: true}, 2, ""},
 	} {
-		cases, err := Cases(c.only, c.brokers, c.short, c.influx)
+		cases, err := c.choice.Cases()
 		if len(cases) != c.want || c.fault == "" != (err == nil) || err != nil && !strings.Contains(err.Error(), c.fault) {
-			t.Errorf("Cases(%v, %v, %v) are %d, error %v; want %d, %q", c.only, c.brokers, c.short, len(cases), err, c.want, c.fault)
+			t.Errorf("cases of %+v are %d, error %v; want %d, %q", c.choice, len(cases), err, c.want, c.fault)
 		}
 	}
 }
 
 func cleanOutcome() Outcome {
-	return Outcome{Fault: "kill-bridge", Broker: process.NATS, ContinuedAsNew: 12, Points: PointsReport{Due: 80, Missing: 2, Tolerated: 5}, Simulation: &simulator.Report{
+	return Outcome{Fault: "kill-bridge", Broker: process.NATS, Ack: process.Logged, ContinuedAsNew: 12, Points: PointsReport{Due: 80, Missing: 2, Tolerated: 5}, Simulation: &simulator.Report{
 		Clean: true, Sent: 210, Relevant: 100, Applied: 100, Optional: 90, LeftOut: 80, Recorded: 20, Unnumbered: 60, Mixed: 10, Crossings: 30, ReprovisionsExpected: 4, ReprovisionsDone: 4,
 	}}
 }
@@ -161,7 +163,7 @@ func TestLostByBroker(t *testing.T) {
 func TestTable(t *testing.T) {
 	bad := cleanOutcome()
 	bad.Simulation.Lost, bad.Simulation.Applied, bad.Simulation.Clean = 3, 97, false
-	r := Report{Version: ReportVersion, Outcomes: []Outcome{cleanOutcome(), bad, cleanOutcome(), {Fault: "cut-devices-broker", Broker: process.Mosquitto}}}
+	r := Report{Version: ReportVersion, Outcomes: []Outcome{cleanOutcome(), bad, cleanOutcome(), {Fault: "cut-devices-broker", Broker: process.Mosquitto, Ack: process.Accepted}}}
 	r.Outcomes[2].Points.Missing = 30
 	for i := range 3 {
 		r.Outcomes[i].conclude(nil)
@@ -172,11 +174,11 @@ func TestTable(t *testing.T) {
 	if err := r.WriteTable(&b); err != nil {
 		t.Fatal(err)
 	}
-	const want = `               fault     broker  sent  applied  left out  lost  duplicated  reordered  missing  spurious  points missing  clean  seconds
-         kill-bridge       nats   210      100        80     0           0          0        0         0               2    yes      0.0
-         kill-bridge       nats   210       97        80     3           0          0        0         0               2     no      0.0
-         kill-bridge       nats   210      100        80     0           0          0        0         0              30     no      0.0
-  cut-devices-broker  mosquitto     -        -         -     -           -          -        -         -               -  error      0.0
+	const want = `               fault     broker       ack  sent  applied  left out  lost  duplicated  reordered  missing  spurious  points missing  clean  seconds
+         kill-bridge       nats    logged   210      100        80     0           0          0        0         0               2    yes      0.0
+         kill-bridge       nats    logged   210       97        80     3           0          0        0         0               2     no      0.0
+         kill-bridge       nats    logged   210      100        80     0           0          0        0         0              30     no      0.0
+  cut-devices-broker  mosquitto  accepted     -        -         -     -           -          -        -         -               -  error      0.0
 1 of 4 clean
 `
 	if b.String() != want || r.Clean {

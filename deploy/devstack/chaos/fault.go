@@ -15,21 +15,18 @@ const (
 	Broker        = process.Broker
 	Temporal      = process.Temporal
 	InfluxDB      = process.InfluxDB
-	Bridge        = process.Bridge
-	Bridge2  Part = "bridge-2" // only where two share the fleet
-	Worker        = process.Worker
+	Bridge        = process.Bridge // the first, where several share the fleet
+	Worker        = process.Worker // the first of several
 	Devices  Part = "devices"
 )
 
-// inWords is the part in a sentence.
-func inWords(p Part) string {
-	switch p {
-	case Temporal:
-		return "Temporal"
-	case InfluxDB:
-		return "InfluxDB"
+// several are the first parts of a kind: bridge, bridge-2, bridge-3.
+func several(kind Part, n int) []Part {
+	parts := []Part{kind}
+	for i := 2; i <= n; i++ {
+		parts = append(parts, Part(fmt.Sprintf("%s-%d", kind, i)))
 	}
-	return "the " + string(p)
+	return parts
 }
 
 // Link is a connection that one part makes to another.
@@ -48,7 +45,18 @@ const (
 	Delay    Kind = "delay"    // everything arrives half a second later, in both directions
 	Throttle Kind = "throttle" // few bytes a second, in both directions
 	Restart  Kind = "restart"  // SIGTERM, and start again after a while
-	Fill     Kind = "fill"     // the disk of its spool is full, while InfluxDB is down
+
+	// Of the log of a bridge: see logfaults.go.
+	Fill       Kind = "disk-full-log"      // its disk is full, while InfluxDB is down
+	Damage     Kind = "log-damaged"        // what is not delivered is overwritten, after kill -9
+	DamageRead Kind = "log-damaged-read"   // what is delivered is overwritten, after kill -9
+	Forget     Kind = "checkpoint-missing" // after kill -9
+	Rewind     Kind = "checkpoint-old"     // an older one is put back, after kill -9
+	Lose       Kind = "log-gone"           // the whole folder
+
+	// Of several bridges: see upgrade.go.
+	Repartition Kind = "repartition-bridges" // their number changes
+	Upgrade     Kind = "upgrade"             // an earlier version is replaced by this one
 
 	// Of InfluxDB 2 only: see influx2.go.
 	Revoke Kind = "token"     // the token of bridge and worker is switched off
@@ -64,26 +72,27 @@ type Fault struct {
 	Link   Link          // of Cut, Delay and Throttle
 	Rounds int           // at most; a slow machine manages at least half of them, or the case is an error
 	Lasts  time.Duration // each round
-	// Rolling is true if two bridges share the fleet, and a round meets one after
-	// the other.
+	// Bridges is how many share the fleet, and Workers how many there are; 0: one.
+	Bridges, Workers int
+	// Rolling is true if a round meets all bridges, one after the other.
 	Rolling bool
 }
 
 // meets are the parts that each round meets, one after the other.
 func (f Fault) meets() []Part {
-	if f.Rolling {
-		return []Part{Bridge, Bridge2}
+	switch {
+	case f.Kind == Upgrade: // in the documented order
+		return append(f.workers(), f.bridges()...)
+	case f.Rolling:
+		return f.bridges()
 	}
 	return []Part{f.Part} // of a fault of a link it is empty
 }
 
-// bridges are the parts that share the fleet.
-func (f Fault) bridges() []Part {
-	if f.Rolling {
-		return []Part{Bridge, Bridge2}
-	}
-	return []Part{Bridge}
-}
+// bridges are those that share the fleet at first.
+func (f Fault) bridges() []Part { return several(Bridge, f.Bridges) }
+
+func (f Fault) workers() []Part { return several(Worker, f.Workers) }
 
 // latency and throttled are the strength of a Delay and of a Throttle. A fleet
 // sends some 10 KB a second over the link of the bridge.
@@ -93,25 +102,34 @@ const (
 	throttledDevice = 1 // the same, of one device's connection
 )
 
-// Faults is the table, in the order in which it is run. The short form has the
-// same faults, of shorter duration.
-func Faults(short bool) []Fault {
-	kill, pause, cut, slow, full := 1500*time.Millisecond, 20*time.Second, 4*time.Second, 12*time.Second, 8*time.Second
-	kills, cuts, rolls := 4, 3, 2
+// durations are how long faults last, and how often they come.
+type durations struct {
+	kill, pause, cut, slow, full time.Duration
+	kills, cuts, rolls           int
+}
+
+func durationsOf(short bool) durations {
+	kill := 1500 * time.Millisecond
 	if short {
-		pause, cut, slow, full = 5*time.Second, 2*time.Second, 5*time.Second, 4*time.Second
-		kills, cuts, rolls = 2, 2, 1
+		return durations{kill, 5 * time.Second, 2 * time.Second, 5 * time.Second, 4 * time.Second, 2, 2, 1}
 	}
+	return durations{kill, 20 * time.Second, 4 * time.Second, 12 * time.Second, 8 * time.Second, 4, 3, 2}
+}
+
+// commonFaults is the table, in the order in which it is run. The short form has the
+// same faults, of shorter duration.
+func commonFaults(short bool) []Fault {
+	d := durationsOf(short)
 	var faults []Fault
 	for _, p := range []Part{Bridge, Worker, Temporal, Broker, InfluxDB} {
-		f := Fault{Kind: Kill, Part: p, Rounds: kills, Lasts: kill}
+		f := Fault{Kind: Kill, Part: p, Rounds: d.kills, Lasts: d.kill}
 		if p == Broker {
-			f.Rounds = cuts // they take longer
+			f.Rounds = d.cuts // they take longer
 		}
 		faults = append(faults, f)
 	}
 	for _, p := range []Part{Bridge, Worker, Temporal, Broker, InfluxDB} {
-		faults = append(faults, Fault{Kind: Pause, Part: p, Rounds: 1, Lasts: pause})
+		faults = append(faults, Fault{Kind: Pause, Part: p, Rounds: 1, Lasts: d.pause})
 	}
 	for _, l := range []Link{
 		{Devices, Broker}, {Bridge, Broker}, {Worker, Broker},
@@ -119,15 +137,26 @@ func Faults(short bool) []Fault {
 		{Bridge, InfluxDB}, {Worker, InfluxDB},
 	} {
 		faults = append(faults,
-			Fault{Kind: Cut, Link: l, Rounds: cuts, Lasts: cut},
-			Fault{Kind: Delay, Link: l, Rounds: 1, Lasts: slow},
-			Fault{Kind: Throttle, Link: l, Rounds: 1, Lasts: slow})
+			Fault{Kind: Cut, Link: l, Rounds: d.cuts, Lasts: d.cut},
+			Fault{Kind: Delay, Link: l, Rounds: 1, Lasts: d.slow},
+			Fault{Kind: Throttle, Link: l, Rounds: 1, Lasts: d.slow})
 	}
 	faults = append(faults,
-		Fault{Kind: Fill, Part: Bridge, Rounds: rolls, Lasts: full},
-		Fault{Kind: Restart, Part: Bridge, Rounds: rolls, Lasts: kill, Rolling: true},
-		Fault{Kind: Kill, Part: Bridge, Rounds: rolls, Lasts: kill, Rolling: true})
+		Fault{Kind: Fill, Part: Bridge, Rounds: d.rolls, Lasts: d.full},
+		Fault{Kind: Damage, Part: Bridge, Rounds: d.rolls, Lasts: d.full},
+		Fault{Kind: DamageRead, Part: Bridge, Rounds: d.rolls, Lasts: d.kill},
+		Fault{Kind: Forget, Part: Bridge, Rounds: d.rolls, Lasts: d.kill},
+		Fault{Kind: Rewind, Part: Bridge, Rounds: d.rolls, Lasts: d.kill},
+		Fault{Kind: Lose, Part: Bridge, Rounds: d.kills, Lasts: d.kill},
+		Fault{Kind: Restart, Part: Bridge, Rounds: d.rolls, Lasts: d.kill, Bridges: 2, Rolling: true},
+		Fault{Kind: Kill, Part: Bridge, Rounds: d.rolls, Lasts: d.kill, Bridges: 2, Rolling: true},
+		Fault{Kind: Repartition, Part: Bridge, Rounds: 2, Lasts: d.kill, Bridges: 4})
 	return named(faults)
+}
+
+// upgrades are the faults of a run that has an earlier version as well.
+func upgrades(short bool) []Fault {
+	return named([]Fault{{Kind: Upgrade, Part: Bridge, Rounds: 1, Lasts: durationsOf(short).kill, Bridges: 2, Workers: 2}})
 }
 
 func named(faults []Fault) []Fault {
@@ -141,43 +170,21 @@ func (f Fault) name() string {
 	switch {
 	case f.Rolling:
 		return "rolling-" + string(f.Kind) + "-bridges"
-	case f.Kind == Fill:
-		return "disk-full-spool"
+	case f.alone():
+		return string(f.Kind)
 	case f.Part != "":
 		return string(f.Kind) + "-" + string(f.Part)
 	}
 	return string(f.Kind) + "-" + f.Link.String()
 }
 
-// String says what happens.
-func (f Fault) String() string {
-	times := fmt.Sprintf("%v", f.Lasts)
-	if f.Rounds > 1 {
-		times = fmt.Sprintf("up to %d times %v", f.Rounds, f.Lasts)
-	}
-	if f.Rolling {
-		way := "told to end"
-		if f.Kind == Kill {
-			way = "killed (kill -9)"
-		}
-		return fmt.Sprintf("two bridges share the fleet; one after the other is %s and started again after %v, up to %d times", way, f.Lasts, f.Rounds)
-	}
+// alone reports that the kind needs no part to be understood.
+func (f Fault) alone() bool {
 	switch f.Kind {
-	case Revoke, Away, Expire:
-		return f.influx2Words(times)
-	case Fill:
-		return fmt.Sprintf("the disk of the spool is full while InfluxDB is down, %s", times)
-	case Kill:
-		return fmt.Sprintf("kill -9 of %s, started again after %v, up to %d times", inWords(f.Part), f.Lasts, f.Rounds)
-	case Pause:
-		return fmt.Sprintf("%s stopped and continued (SIGSTOP, SIGCONT), %s", inWords(f.Part), times)
-	case Cut:
-		return fmt.Sprintf("no connection from %s to %s, %s", inWords(f.Link.From), inWords(f.Link.To), times)
-	case Delay:
-		return fmt.Sprintf("%v later in both directions between %s and %s, %s", latency, inWords(f.Link.From), inWords(f.Link.To), times)
-	default:
-		return fmt.Sprintf("%d KB/s a connection between %s and %s, %s", f.rate(), inWords(f.Link.From), inWords(f.Link.To), times)
+	case Fill, Damage, DamageRead, Forget, Rewind, Lose, Repartition, Upgrade:
+		return true
 	}
+	return false
 }
 
 // rate is in KB a second.
@@ -192,8 +199,17 @@ func (f Fault) rate() int {
 // back, and to be seen working again. The pauses between attempts to reach a
 // broker grow to 15 seconds if it is lost again soon.
 func (f Fault) recovery() time.Duration {
-	if f.Kind == Fill || f.Kind == Revoke || f.Kind == Away { // InfluxDB starts, and the bridge turns to it in growing pauses
+	switch f.Kind {
+	case Fill, Revoke, Away: // InfluxDB starts, and the bridge turns to it in growing pauses
 		return 10 * time.Second
+	case Damage: // Temporal goes on, InfluxDB and the bridge start
+		return 12 * time.Second
+	case Forget, Rewind: // the bridge writes another checkpoint
+		return checkpointPatience
+	case Repartition, Upgrade: // bridges end, which takes a while, and others start
+		return 15 * time.Second
+	case Lose: // everything is delivered before
+		return 8 * time.Second
 	}
 	if f.Part == Broker || f.Link.To == Broker && f.Link.From != Devices {
 		return 10 * time.Second

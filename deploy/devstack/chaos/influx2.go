@@ -9,7 +9,6 @@ import (
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 
-	"devicetwin/deploy/devstack/process"
 	"devicetwin/deploy/devstack/servers"
 )
 
@@ -22,27 +21,17 @@ const (
 	Influx2 Influx = 2 // 2.7, if make servers has installed it
 )
 
-// shortInflux2 is shortCases of InfluxDB 2.
-var shortInflux2 = map[string]process.BrokerKind{
-	"kill-influxdb":      process.NATS,
-	"retention-influxdb": process.Mosquitto,
-}
-
-// FaultsWith are Faults, and those that only InfluxDB 2 has.
-func FaultsWith(influx Influx, short bool) []Fault {
-	faults := Faults(short)
-	if influx != Influx2 {
-		return faults
-	}
+// influx2Faults are those that only InfluxDB 2 has.
+func influx2Faults(short bool) []Fault {
 	lasts, rounds := 8*time.Second, 3
 	if short {
 		lasts, rounds = 3*time.Second, 2
 	}
-	return append(faults, named([]Fault{
+	return named([]Fault{
 		{Kind: Revoke, Part: InfluxDB, Rounds: rounds, Lasts: lasts},
 		{Kind: Away, Part: InfluxDB, Rounds: rounds, Lasts: lasts},
 		{Kind: Expire, Part: InfluxDB, Rounds: rounds, Lasts: lasts},
-	})...)
+	})
 }
 
 func (f Fault) influx2Words(times string) string {

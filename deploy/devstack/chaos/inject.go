@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"devicetwin/deploy/devstack/process"
+	"devicetwin/simulator"
 )
 
 // Messages between rounds are polled for, and waited for this long.
@@ -26,7 +28,8 @@ type injection struct {
 	restored int64     // bytes on the link when the last round was over
 	met      int       // how many times something was done
 
-	failures float64 // of the spool, when its disk was filled
+	withheld time.Time               // when the bridge could deliver no more
+	damaged  []simulator.LostMessage // in records that were overwritten before they were delivered
 }
 
 // run goes through all rounds. It fails if one of them would prove nothing.
@@ -79,7 +82,7 @@ func (in *injection) flow(ctx context.Context) error {
 // received is what each bridge has received; an error if a bridge or the worker
 // say that something is missing.
 func (in *injection) received(ctx context.Context) (float64, error) {
-	for _, part := range append([]Part{Worker}, in.system.bridges...) {
+	for _, part := range slices.Concat(in.system.workers, in.system.bridges) {
 		if _, err := in.system.Get(ctx, part, "/readyz"); err != nil {
 			return 0, err
 		}

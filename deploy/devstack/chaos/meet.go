@@ -39,8 +39,15 @@ func (in *injection) actions(ctx context.Context, part Part) (begin func() error
 		return p.Stop, p.Start, nil
 	case Pause:
 		return p.Pause, func(context.Context) error { return p.Resume() }, nil
-	case Fill:
-		return func() error { return in.fill(ctx, part) }, func(ctx context.Context) error { return in.free(ctx, part) }, nil
+	case Fill, Damage, DamageRead, Forget, Rewind, Lose:
+		begin, end = in.logActions(ctx, part)
+		return begin, end, nil
+	case Repartition:
+		begin, end = in.repartitionActions(ctx)
+		return begin, end, nil
+	case Upgrade:
+		begin, end = in.upgradeActions(ctx, part)
+		return begin, end, nil
 	case Revoke, Away, Expire:
 		begin, end = in.influx2Actions(ctx)
 		return begin, end, nil
@@ -64,7 +71,21 @@ func (in *injection) begun(part Part) string {
 	case Pause:
 		return "paused " + string(part)
 	case Fill:
-		return "killed influxdb, and filled the disk of the spool of " + string(part)
+		return "killed influxdb, and filled the disk of the log of " + string(part)
+	case Damage:
+		return "paused temporal, and killed influxdb"
+	case DamageRead:
+		return "killed " + string(part) + ", and overwrote what it had delivered of its log"
+	case Forget:
+		return "killed " + string(part) + ", and removed its checkpoint"
+	case Rewind:
+		return "copied the checkpoint of " + string(part)
+	case Lose:
+		return "ended " + string(part) + ", and removed its log"
+	case Repartition:
+		return "ended all bridges"
+	case Upgrade:
+		return "ended the earlier " + string(part)
 	case Revoke:
 		return "switched the token off"
 	case Away:
@@ -75,31 +96,4 @@ func (in *injection) begun(part Part) string {
 		return "cut " + in.fault.Link.String()
 	}
 	return "slowed " + in.fault.Link.String()
-}
-
-// fill takes away both destinations of points.
-func (in *injection) fill(ctx context.Context, part Part) error {
-	m, err := in.system.Metrics(ctx, part, process.MetricSpoolFailures)
-	if err != nil {
-		return err
-	}
-	in.failures = m[process.MetricSpoolFailures]
-	in.system.Parts[InfluxDB].Kill()
-	return in.system.disk.fill(in.system.Parts[part])
-}
-
-// free gives both back, InfluxDB first, so that points are written although the
-// spool accepts none. A spool that noticed nothing proves nothing.
-func (in *injection) free(ctx context.Context, part Part) error {
-	m, err := in.system.Metrics(ctx, part, process.MetricSpoolFailures)
-	if err != nil {
-		return err
-	}
-	if m[process.MetricSpoolFailures] == in.failures {
-		return fmt.Errorf("the spool of %s took points although its disk was full", part)
-	}
-	if err := in.system.Parts[InfluxDB].Start(ctx); err != nil {
-		return err
-	}
-	return in.system.disk.free(in.system.Parts[part])
 }

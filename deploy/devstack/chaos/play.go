@@ -38,7 +38,7 @@ type play struct {
 // returns nil if the context has ended.
 func (p *play) run(ctx context.Context) *Outcome {
 	p.began = time.Now()
-	outcome := &Outcome{Fault: p.Fault.Name, Broker: p.Broker, Influx: p.Influx, What: p.Fault.String()}
+	outcome := &Outcome{Fault: p.Fault.Name, Broker: p.Broker, Influx: p.Influx, Ack: p.Ack, What: p.Fault.String()}
 	err := p.prepare()
 	if err == nil {
 		err = p.play(ctx, outcome)
@@ -83,7 +83,7 @@ func (p *play) prepare() error {
 // play starts everything, lets the fleet play and the fault happen, and fills in
 // the outcome. An error means that the case proves nothing.
 func (p *play) play(ctx context.Context, outcome *Outcome) error {
-	s, err := startSystem(ctx, p.Program, p.pool, p.dir, p.model, p.Case)
+	s, err := startSystem(ctx, p.Options, p.pool, p.dir, p.model, p.Case)
 	defer s.close()
 	if err != nil {
 		return err
@@ -106,17 +106,21 @@ func (p *play) play(ctx context.Context, outcome *Outcome) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+	outcome.damaged = in.damaged
 	if err := errors.Join(outcome.readReport(p.report, fleet), in.used(), s.Crashed()); err != nil {
 		return err
 	}
 	var logs []string
-	for _, part := range s.bridges {
+	for _, part := range s.all {
 		logs = append(logs, s.Parts[part].Log)
 	}
 	if err := outcome.ask(ctx, s, logs); err != nil {
 		return err
 	}
-	return p.askPoints(ctx, s, in, outcome, logs)
+	if err := p.askPoints(ctx, s, in, outcome, logs); err != nil {
+		return err
+	}
+	return s.spoolsLeft()
 }
 
 // askPoints compares the ledger with InfluxDB.
@@ -133,21 +137,16 @@ func (p *play) askPoints(ctx context.Context, s *system, in *injection, outcome 
 	if err != nil {
 		return err
 	}
-	outcome.Points = PointsReport{Due: uint64(len(due)), Dropped: dropped}
-	without := outcome.Points.count(missing, outcome.Lost)
-	outcome.Points.Tolerated = p.tolerated(in.met, dropped)
-	return outcome.Points.lookFor(without, bridgeLogs)
+	outcome.Points = PointsReport{Due: uint64(len(due)), Dropped: dropped, Tolerated: p.tolerated(in.met)}
+	return outcome.Points.lookFor(outcome.Points.count(missing, outcome.Lost, in.damaged), bridgeLogs)
 }
 
-// tolerated is how many points may be missing. A bridge that is killed loses
-// what it received in the last second before, a little more on a busy machine; one
-// that can store points nowhere may drop them, if it counts them.
-func (p *play) tolerated(met int, dropped uint64) uint64 {
+// tolerated is how many points may be missing: none, unless a bridge loses its log
+// without warning, and with it what it received in the last seconds, for which it waits
+// for neither InfluxDB nor another disk.
+func (p *play) tolerated(met int) uint64 {
 	const seconds = 4
-	switch {
-	case p.Fault.Kind == Fill:
-		return dropped
-	case p.Fault.Kind == Kill && p.Fault.Part == Bridge:
+	if p.Fault.Kind == Lose && p.Ack == process.Accepted {
 		return uint64(float64(met*p.Devices) * p.Rate * seconds)
 	}
 	return 0
@@ -163,13 +162,18 @@ func (p *play) fleet(s *system) *process.Process {
 			"--model", p.model, "--scenario", p.scenario, "--report", p.report, "--ledger", p.ledger, "--log-level", "warn",
 			"--devices", strconv.Itoa(p.Devices), "--rate", strconv.FormatFloat(p.Rate, 'g', -1, 64),
 			"--duration", p.Fault.plays().String(), "--seed", strconv.FormatUint(seed.Sum64()>>1, 10),
-			"--connect-rate", "50", "--drain", drain.String())
+			"--connect-rate", "50", "--drain", p.drain().String())
 	})
 }
 
 // drain is how long the ledger is waited for. An attempt of the scenario times
-// out in a minute.
-const drain = 150 * time.Second
+// out in a minute. What is damaged never comes.
+func (p *play) drain() time.Duration {
+	if p.Fault.Kind == Damage && p.Ack == process.Logged {
+		return 75 * time.Second
+	}
+	return 150 * time.Second
+}
 
 // say reports the progress of the case, after its name: several may run at once.
 func (p *play) say(format string, args ...any) {

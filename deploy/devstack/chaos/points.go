@@ -204,11 +204,11 @@ func (s *system) missing(ctx context.Context, measurement string, due []reading)
 // pointsWaiting is how many points the bridges have not written yet.
 func (s *system) pointsWaiting(ctx context.Context) (waiting float64, err error) {
 	for _, part := range s.bridges {
-		m, err := s.Metrics(ctx, part, process.MetricSpoolPoints, process.MetricQueuedPoints)
+		m, err := s.Metrics(ctx, part, process.MetricBacklogPoints, process.MetricQueuedPoints)
 		if err != nil {
 			return 0, err
 		}
-		waiting += m[process.MetricSpoolPoints] + m[process.MetricQueuedPoints]
+		waiting += m[process.MetricBacklogPoints] + m[process.MetricQueuedPoints]
 	}
 	return waiting, nil
 }

@@ -88,13 +88,15 @@ func TestReadPoints(t *testing.T) {
 	}
 }
 
-// A message that is lost as a whole is not counted a second time.
+// A message that is lost as a whole is not counted a second time, and a damaged one apart.
 func TestPointsReport(t *testing.T) {
 	lost := simulator.LostMessage{Device: "p1", Epoch: 7, Seq: 1}
 	p := PointsReport{Due: 9, Dropped: 4}
 	other := simulator.LostMessage{Device: "p1", Epoch: 7, Seq: 2}
-	without := p.count([]simulator.LostMessage{lost, other}, []LostMessage{{lost, Published}})
-	if p.Missing != 1 || len(without) != 1 || without[0] != other || !strings.Contains(p.String(), "1 of 9 missing in InfluxDB, 4 dropped") {
+	damaged := simulator.LostMessage{Device: "p1", Epoch: 7, Seq: 3}
+	without := p.count([]simulator.LostMessage{lost, other, damaged}, []LostMessage{{lost, Published}}, []simulator.LostMessage{lost, damaged})
+	if p.Missing != 1 || p.Damaged != 1 || len(without) != 1 || without[0] != other ||
+		!strings.Contains(p.String(), "1 of 9 missing in InfluxDB, 4 dropped by the bridge, and 1 in damaged records") {
 		t.Errorf("%s", p)
 	}
 }
@@ -109,25 +111,28 @@ func TestPointsThatNoBridgeReceived(t *testing.T) {
 	missing := []simulator.LostMessage{{Device: "p1", Epoch: 7, Seq: 1}, {Device: "p1", Epoch: 7, Seq: 2}, {Device: "p1", Epoch: 7, Seq: 3}}
 	for tolerated, want := range map[uint64]uint64{0: 2, 2: 2, 3: 0} {
 		p := PointsReport{Due: 9, Tolerated: tolerated}
-		if err := p.lookFor(p.count(missing, nil), []string{log}); err != nil || p.Unseen != want {
+		if err := p.lookFor(p.count(missing, nil, nil), []string{log}); err != nil || p.Unseen != want {
 			t.Errorf("%d tolerated: %d unseen, %v; want %d", tolerated, p.Unseen, err, want)
 		}
 	}
 }
 
-// Only what a fault may cost is tolerated.
+// Only a bridge that loses its log without warning may lose points.
 func TestTolerated(t *testing.T) {
-	for name, want := range map[string]uint64{
-		"kill-bridge": 3 * 20 * 4 * 4, "rolling-kill-bridges": 3 * 20 * 4 * 4, "disk-full-spool": 17,
-		"rolling-restart-bridges": 0, "kill-influxdb": 0, "kill-worker": 0, "cut-bridge-influxdb": 0, "pause-bridge": 0,
-	} {
-		cases, err := Cases([]string{name}, []process.BrokerKind{process.NATS}, false, Influx1)
+	for _, ack := range []process.Ack{process.Logged, process.Accepted} {
+		cases, err := Choice{Brokers: []process.BrokerKind{process.NATS}, Ack: ack, Upgrade: true}.Cases()
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := &play{Options: Options{Devices: 20, Rate: 4}, Case: cases[0]}
-		if got := p.tolerated(3, 17); got != want {
-			t.Errorf("%s: %d points may be missing; want %d", name, got, want)
+		for _, c := range cases {
+			want := uint64(0)
+			if c.Fault.Name == "log-gone" && ack == process.Accepted {
+				want = 3 * 20 * 4 * 4
+			}
+			p := &play{Case: c, Options: Options{Devices: 20, Rate: 4}}
+			if got := p.tolerated(3); got != want {
+				t.Errorf("%s, %s: %d points may be missing, want %d", c.Fault.Name, ack, got, want)
+			}
 		}
 	}
 	if pointsQuiet <= time.Second {

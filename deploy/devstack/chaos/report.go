@@ -31,12 +31,17 @@ type Outcome struct {
 	Fault  string             `json:"fault"`
 	Broker process.BrokerKind `json:"broker"`
 	Influx Influx             `json:"influx"`
+	Ack    process.Ack        `json:"ack"`
 	What   string             `json:"what"` // the fault in words
 	Clean  bool               `json:"clean"`
 	// LostByBroker is true if the only violations are lost messages, each of which
 	// was acknowledged by a broker that was killed, and not seen after that. Such a
 	// case has failed.
 	LostByBroker bool `json:"lost_by_broker"`
+	// Damaged is how many messages were in records of the bridge's log that were
+	// overwritten before they were delivered, and DamagedLost how many of these were lost.
+	Damaged     uint64 `json:"damaged,omitempty"`
+	DamagedLost uint64 `json:"damaged_lost,omitempty"`
 	// Error is why the case proves nothing, or its violations.
 	Error          string  `json:"error,omitempty"`
 	Seconds        float64 `json:"seconds"`
@@ -48,26 +53,31 @@ type Outcome struct {
 	Lost []LostMessage `json:"lost,omitempty"`
 	// Simulation is the simulator's report, nil if there is none.
 	Simulation *simulator.Report `json:"simulation"`
+
+	damaged []simulator.LostMessage
 }
 
 // PointsReport compares the ledger with the points in InfluxDB.
 type PointsReport struct {
 	Due       uint64 `json:"due"`       // telemetry acknowledged by the broker
 	Missing   uint64 `json:"missing"`   // of these, without a point; lost messages count as lost only
-	Unseen    uint64 `json:"unseen"`    // of these, received by no bridge; only looked for if too many are missing
+	Damaged   uint64 `json:"damaged"`   // further ones without a point, in records of the log that were overwritten
+	Unseen    uint64 `json:"unseen"`    // of the missing ones, received by no bridge; only looked for if too many are missing
 	Tolerated uint64 `json:"tolerated"` // how many may be missing after this fault
 	Dropped   uint64 `json:"dropped"`   // what the bridges say that they have dropped, of all their points
 	// First are the first messages without a point, if there are too many of them.
 	First []simulator.LostMessage `json:"first,omitempty"`
 }
 
-// count counts the missing points of messages that are not lost as a whole, and
-// returns those messages.
-func (p *PointsReport) count(missing []simulator.LostMessage, lost []LostMessage) []simulator.LostMessage {
+// count counts the missing points of messages that are neither lost as a whole nor
+// damaged, and returns those messages.
+func (p *PointsReport) count(missing []simulator.LostMessage, lost []LostMessage, damaged []simulator.LostMessage) []simulator.LostMessage {
 	without := slices.DeleteFunc(slices.Clone(missing), func(m simulator.LostMessage) bool {
 		return slices.ContainsFunc(lost, func(l LostMessage) bool { return l.LostMessage == m })
 	})
-	p.Missing = uint64(len(without))
+	all := len(without)
+	without = slices.DeleteFunc(without, func(m simulator.LostMessage) bool { return slices.Contains(damaged, m) })
+	p.Damaged, p.Missing = uint64(all-len(without)), uint64(len(without))
 	return without
 }
 
@@ -88,6 +98,9 @@ func (p PointsReport) String() string {
 	text := fmt.Sprintf("%d of %d missing in InfluxDB", p.Missing, p.Due)
 	if p.Dropped > 0 {
 		text += fmt.Sprintf(", %d dropped by the bridge", p.Dropped)
+	}
+	if p.Damaged > 0 {
+		text += fmt.Sprintf(", and %d in damaged records", p.Damaged)
 	}
 	for i, m := range p.First {
 		text += fmt.Sprintf("%s %s %d/%d%s", [...]string{";", ","}[min(i, 1)], m.Device, m.Epoch, m.Seq, m.Digest)
@@ -130,35 +143,11 @@ func (o *Outcome) ask(ctx context.Context, s *system, bridgeLogs []string) error
 
 // conclude decides whether the case passes; err is why it proves nothing.
 func (o *Outcome) conclude(err error) {
-	s := o.Simulation
-	switch {
-	case err != nil:
-	case s == nil:
-		err = errors.New("there is no report of the fleet")
-	case s.EndedEarly != "":
-		err = fmt.Errorf("the fleet ended early: %s", s.EndedEarly)
-	case s.Applied == 0 || s.ReprovisionsDone == 0:
-		err = fmt.Errorf("%d messages applied and %d devices reprovisioned: nothing was proved", s.Applied, s.ReprovisionsDone)
-	case s.Crossings == 0:
-		err = errors.New("no reading crossed the level: nothing was proved")
-	case s.LeftOut == 0:
-		err = fmt.Errorf("none of %d repetitions was left out: the bridge filtered nothing", s.Optional)
-	case s.Recorded == 0 || s.Unnumbered == 0 || s.Mixed == 0:
-		err = fmt.Errorf("%d messages of backlogs, %d without a number, %d of mixed types: nothing was proved", s.Recorded, s.Unnumbered, s.Mixed)
-	case o.ContinuedAsNew == 0:
-		err = errors.New("no workflow was continued as new")
-	case o.Points.Due == 0:
-		err = errors.New("the ledger has no telemetry")
-	case !s.Clean:
-		err = errors.New("the ledger has violations")
-	// Clean is the simulator's conclusion; these are the figures.
-	case s.Lost+s.Duplicated+s.Reordered+s.Unexpected+s.ReprovisionsMissing+s.ReprovisionsSpurious != 0,
-		s.DevicesUnsettled != 0, s.Applied != s.Relevant:
-		err = errors.New("the simulator reports no violations, but its figures show some")
-	case s.AppliedAgain > 0 && !o.mayRepeat():
-		err = fmt.Errorf("%d messages without a number were applied twice", s.AppliedAgain)
-	case o.Points.Missing > o.Points.Tolerated:
-		err = fmt.Errorf("points: %s, of which %d could be excused", o.Points, o.Points.Tolerated)
+	if err == nil {
+		err = o.proved()
+	}
+	if err == nil {
+		err = o.violations()
 	}
 	o.Clean = err == nil
 	o.LostByBroker = !o.Clean && o.brokerLost()
@@ -167,10 +156,70 @@ func (o *Outcome) conclude(err error) {
 	}
 }
 
+// proved is an error if there was too little in the case for it to prove anything.
+func (o *Outcome) proved() error {
+	s := o.Simulation
+	switch {
+	case s == nil:
+		return errors.New("there is no report of the fleet")
+	case s.EndedEarly != "":
+		return fmt.Errorf("the fleet ended early: %s", s.EndedEarly)
+	case s.Applied == 0 || s.ReprovisionsDone == 0:
+		return fmt.Errorf("%d messages applied and %d devices reprovisioned: nothing was proved", s.Applied, s.ReprovisionsDone)
+	case s.Crossings == 0:
+		return errors.New("no reading crossed the level: nothing was proved")
+	case s.LeftOut == 0:
+		return fmt.Errorf("none of %d repetitions was left out: the bridge filtered nothing", s.Optional)
+	case s.Recorded == 0 || s.Unnumbered == 0 || s.Mixed == 0:
+		return fmt.Errorf("%d messages of backlogs, %d without a number, %d of mixed types: nothing was proved", s.Recorded, s.Unnumbered, s.Mixed)
+	case o.ContinuedAsNew == 0:
+		return errors.New("no workflow was continued as new")
+	case o.Points.Due == 0:
+		return errors.New("the ledger has no telemetry")
+	}
+	o.Damaged, o.DamagedLost = uint64(len(o.damaged)), o.damagedLost()
+	if o.Damaged > 0 && o.Ack == process.Logged && o.DamagedLost+o.Points.Damaged == 0 {
+		return fmt.Errorf("nothing is missing of %d messages that were overwritten: they were delivered before", o.Damaged)
+	}
+	return nil
+}
+
+// violations are what a case fails for.
+func (o *Outcome) violations() error {
+	s, excused := o.Simulation, o.DamagedLost
+	switch {
+	case !s.Clean && (excused == 0 || s.Lost != excused):
+		return errors.New("the ledger has violations")
+	case excused > 0 && o.Ack != process.Logged:
+		return fmt.Errorf("%d damaged messages are lost, although the broker had them", excused)
+	// Clean is the simulator's conclusion; these are the figures.
+	case s.Lost-excused+s.Duplicated+s.Reordered+s.Unexpected+s.ReprovisionsMissing+s.ReprovisionsSpurious != 0,
+		uint64(s.DevicesUnsettled) > excused, s.Applied+excused != s.Relevant, s.DeadLetters != s.DeadLettersMeant:
+		return errors.New("the figures of the ledger show violations")
+	case s.AppliedAgain > 0 && !o.mayRepeat():
+		return fmt.Errorf("%d messages without a number were applied twice", s.AppliedAgain)
+	case o.Points.Missing > o.Points.Tolerated:
+		return fmt.Errorf("points: %s, of which %d could be excused", o.Points, o.Points.Tolerated)
+	}
+	return nil
+}
+
+// damagedLost is how many messages are lost, if all of them were in records that were
+// overwritten; else 0.
+func (o *Outcome) damagedLost() uint64 {
+	for _, m := range o.Lost {
+		if !slices.Contains(o.damaged, m.LostMessage) {
+			return 0
+		}
+	}
+	return uint64(len(o.Lost))
+}
+
 // mayRepeat reports whether the broker can have delivered a message again without
-// saying so: it was killed, and had not stored that it had delivered it.
+// saying so: it was killed, and had not stored that it had delivered it. Nor can a bridge
+// that was killed and lost its log know what it has delivered.
 func (o *Outcome) mayRepeat() bool {
-	return o.Fault == (Fault{Kind: Kill, Part: Broker}).name()
+	return o.Fault == (Fault{Kind: Kill, Part: Broker}).name() || o.Fault == string(Lose) && o.Ack == process.Accepted
 }
 
 // brokerLost reports whether the only violations are messages that were lost with

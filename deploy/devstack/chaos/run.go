@@ -16,6 +16,7 @@ import (
 // Options configure Run.
 type Options struct {
 	Program process.Program // required
+	Earlier process.Program // an earlier version, for the fault Upgrade
 	Cases   []Case          // required
 	Devices int             // 20
 	Rate    float64         // readings per second and device; 4

@@ -28,7 +28,7 @@ func TestRunSideBySide(t *testing.T) {
 		both.Wait()
 		return exec.Command(sh, "-c", "echo no room >&2; exit 1")
 	}
-	cases, err := Cases([]string{"kill-bridge", "pause-worker"}, []process.BrokerKind{process.NATS}, true, Influx1)
+	cases, err := Choice{Only: []string{"kill-bridge", "pause-worker"}, Brokers: []process.BrokerKind{process.NATS}, Short: true}.Cases()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestRunEnds(t *testing.T) {
 		}
 		return cmd
 	}
-	cases, err := Cases([]string{"kill-bridge", "kill-worker", "kill-broker"}, []process.BrokerKind{process.NATS}, true, Influx1)
+	cases, err := Choice{Only: []string{"kill-bridge", "kill-worker", "kill-broker"}, Brokers: []process.BrokerKind{process.NATS}, Short: true}.Cases()
 	if err != nil {
 		t.Fatal(err)
 	}

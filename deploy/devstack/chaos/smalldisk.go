@@ -12,8 +12,8 @@ import (
 	"devicetwin/deploy/devstack/process"
 )
 
-// smallDiskBytes is room for some minutes of the points of a fleet.
-const smallDiskBytes = 1 << 20
+// smallDiskBytes is room for some minutes of what a fleet sends.
+const smallDiskBytes = 16 << 20
 
 // smallDisk is a file system of its own for one folder of a process, so small that
 // it can be filled. It lives in memory, in a mount namespace of that process, which

@@ -4,8 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -24,37 +23,49 @@ type system struct {
 	*process.System
 	model   string
 	pool    *process.PortPool
-	bridges []Part
+	ack     process.Ack
+	bridges []Part // that share the fleet now
+	all     []Part // that ever did
+	workers []Part
 	proxied *proxiedLink      // nil: the fault is not about a link
-	disk    *smallDisk        // of the first bridge's spool; nil: the fault is not about a disk
+	disk    *smallDisk        // of the first bridge's log; nil: the fault is not about a disk
 	influx2 *servers.InfluxDB // nil: InfluxDB is the embedded one
+	earlier process.Program   // of the bridges and workers that were not replaced yet; nil: there are none
+	// upgraded is true if others were of an earlier version.
+	upgraded bool
 }
 
 // startSystem starts everything. What was started is ended by close, also after
 // an error.
-func startSystem(ctx context.Context, program process.Program, pool *process.PortPool, dir, model string, c Case) (*system, error) {
+func startSystem(ctx context.Context, o Options, pool *process.PortPool, dir, model string, c Case) (*system, error) {
 	s := &system{
-		System: process.NewSystem(program, dir, getPatience),
-		model:  model, pool: pool, bridges: c.Fault.bridges(),
+		System: process.NewSystem(o.Program, dir, getPatience),
+		model:  model, pool: pool, ack: c.Ack, bridges: c.Fault.bridges(), all: c.Fault.bridges(), workers: c.Fault.workers(),
 	}
-	parts := append([]Part{Broker, Temporal, InfluxDB, Worker}, s.bridges...)
-	if err := s.Prepare(pool, append(parts, linkPort)...); err != nil {
+	parts := slices.Concat([]Part{Broker, Temporal, InfluxDB, linkPort}, s.workers, s.bridges)
+	if err := s.Prepare(pool, parts...); err != nil {
 		return s, err
 	}
 	if err := s.openLink(c.Fault.Link); err != nil {
 		return s, err
 	}
-	if c.Fault.Kind == Fill {
-		s.disk = &smallDisk{s.spool(c.Fault.Part)}
+	switch c.Fault.Kind {
+	case Fill:
+		s.disk = &smallDisk{s.LogDir(c.Fault.Part)}
 		if err := os.MkdirAll(s.disk.dir, 0o700); err != nil {
-			return s, fmt.Errorf("make spool folder: %w", err)
+			return s, fmt.Errorf("make the folder of the log: %w", err)
 		}
+	case Upgrade:
+		s.earlier = o.Earlier
 	}
 	if err := s.startServers(ctx, c); err != nil {
 		return s, err
 	}
-	s.addServices()
-	return s, s.Start(ctx, append([]Part{Worker}, s.bridges...)...)
+	for _, part := range s.workers {
+		s.addWorker(part)
+	}
+	s.addBridges(s.bridges)
+	return s, s.Start(ctx, slices.Concat(s.workers, s.bridges)...)
 }
 
 // linkPort stands for the proxy among the ports.
@@ -93,32 +104,39 @@ func (s *system) startServers(ctx context.Context, c Case) error {
 	return s.influx2.Setup(ctx, c.Fault.keeps())
 }
 
-// addServices adds the worker and the bridges.
-func (s *system) addServices() {
-	s.addService("worker", Worker, append(s.WorkerFlags("chaos"), "--worker-run-events", strconv.Itoa(runEvents)))
-	for i, part := range s.bridges {
-		// On the debug level the bridge logs each message that it receives: see trace.
-		more := []string{"--log-level", "debug", "--bridge-id", string(part)}
-		if len(s.bridges) > 1 {
-			more = append(more, "--bridge-partition", fmt.Sprintf("%d/%d", i+1, len(s.bridges)))
-		}
-		s.addService("bridge", part, more)
+// addWorker adds a worker, or another version of it.
+func (s *system) addWorker(part Part) {
+	flags := append(s.WorkerFlags("chaos-"+string(part)), "--worker-run-events", strconv.Itoa(runEvents))
+	s.addService("worker", part, flags, s.WorkerLogFlags(part, s.ack))
+}
+
+// addBridges adds bridges that share the fleet.
+func (s *system) addBridges(parts []Part) {
+	s.bridges = parts
+	for i := range parts {
+		s.addBridge(i)
 	}
 }
 
-// addService adds a bridge or the worker.
-func (s *system) addService(command string, part Part, more []string) {
-	more = append(more, s.influx2Flags()...)
-	s.AddService(process.Service{
-		Part: part, Command: command, Model: s.model, InfluxDB: true,
-		Flags: append([]string{"--influx-spool", s.spool(part)}, more...),
-		Wrap: func(cmd *exec.Cmd) *exec.Cmd {
-			if s.disk != nil && s.disk.dir == s.spool(part) {
-				return s.disk.wrap(cmd)
-			}
-			return cmd
-		},
-	})
+// addBridge adds one of the bridges that share the fleet, or another version of it.
+func (s *system) addBridge(i int) {
+	part := s.bridges[i]
+	// On the debug level the bridge logs each message that it receives: see trace.
+	flags := []string{"--log-level", "debug", "--bridge-id", string(part)}
+	if len(s.bridges) > 1 {
+		flags = append(flags, "--bridge-partition", fmt.Sprintf("%d/%d", i+1, len(s.bridges)))
+	}
+	s.addService("bridge", part, flags, s.BridgeLogFlags(part, s.ack))
+}
+
+// addService adds a bridge or a worker, with the flags of its log.
+func (s *system) addService(command string, part Part, flags, log []string) {
+	o := process.Service{Part: part, Command: command, Model: s.model, InfluxDB: true, Program: s.earlier}
+	o.Flags = slices.Concat(flags, s.logFlags(part, log), s.influx2Flags())
+	if s.disk != nil && s.disk.dir == s.LogDir(part) {
+		o.Wrap = s.disk.wrap
+	}
+	s.AddService(o)
 }
 
 // close ends everything at once: nothing of it is needed any more.
@@ -128,9 +146,6 @@ func (s *system) close() {
 		s.proxied.close()
 	}
 }
-
-// spool is the folder of a part's points that are not written yet.
-func (s *system) spool(part Part) string { return filepath.Join(s.Data(), "spool-"+string(part)) }
 
 // received is how many messages the present lives of the bridges have received;
 // of several, the one that has received least. Every bridge receives every message.

@@ -50,21 +50,22 @@ func (o Outcome) summarize(w io.Writer) {
 // WriteTable writes the report for people: a line for each case.
 func (r Report) WriteTable(w io.Writer) error {
 	t := process.Table(w)
-	fmt.Fprintln(t, "fault\tbroker\tsent\tapplied\tleft out\tlost\tduplicated\treordered\tmissing\tspurious\tpoints missing\tclean\tseconds\t")
-	clean, lost := 0, uint64(0)
+	fmt.Fprintln(t, "fault\tbroker\tack\tsent\tapplied\tleft out\tlost\tduplicated\treordered\tmissing\tspurious\tpoints missing\tclean\tseconds\t")
+	clean, lost, damaged, gone := 0, uint64(0), uint64(0), uint64(0)
 	for _, o := range r.Outcomes {
 		if o.Clean {
 			clean++
 		}
 		s := o.Simulation
 		if s == nil {
-			fmt.Fprintf(t, "%s\t%s\t-\t-\t-\t-\t-\t-\t-\t-\t-\t%s\t%.1f\t\n", o.Fault, o.Broker, o.verdict(), o.Seconds)
+			fmt.Fprintf(t, "%s\t%s\t%s\t-\t-\t-\t-\t-\t-\t-\t-\t-\t%s\t%.1f\t\n", o.Fault, o.Broker, o.Ack, o.verdict(), o.Seconds)
 			continue
 		}
 		if o.LostByBroker {
 			lost += s.Lost + o.Points.Unseen
 		}
-		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%.1f\t\n", o.Fault, o.Broker, s.Sent, s.Applied, s.LeftOut,
+		damaged, gone = damaged+o.Damaged, gone+o.DamagedLost+o.Points.Damaged
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%.1f\t\n", o.Fault, o.Broker, o.Ack, s.Sent, s.Applied, s.LeftOut,
 			s.Lost, s.Duplicated, s.Reordered, s.ReprovisionsMissing, s.ReprovisionsSpurious, o.Points.Missing, o.verdict(), o.Seconds)
 	}
 	if err := t.Flush(); err != nil {
@@ -72,6 +73,9 @@ func (r Report) WriteTable(w io.Writer) error {
 	}
 	if lost > 0 {
 		fmt.Fprintf(w, "broker: %d messages were acknowledged by a broker that was then killed, and seen by nobody after that\n", lost)
+	}
+	if damaged > 0 {
+		fmt.Fprintf(w, "damaged: %d messages were in records of a log that were overwritten, and %d of these are missing\n", damaged, gone)
 	}
 	_, err := fmt.Fprintf(w, "%d of %d clean\n", clean, len(r.Outcomes))
 	return err

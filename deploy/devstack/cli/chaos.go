@@ -16,6 +16,7 @@ type chaosCommand struct {
 	Only          []string `help:"Faults to inject, by name; * matches any part of it: kill-*. Default: all." placeholder:"NAME"`
 	Broker        string   `help:"Broker for the tests: ${enum}." enum:"nats,mosquitto,both" default:"both"`
 	Influx        int      `help:"InfluxDB for the tests: 1 for the embedded 1.8, 2 for the 2.7 that make servers installs." enum:"1,2" default:"1"`
+	Ack           string   `help:"When bridges acknowledge: ${enum}." enum:"logged,accepted" default:"logged"`
 	Short         bool     `help:"Use shorter faults, and without --only just a few of them, each with one broker."`
 	List          bool     `help:"List the faults, without injecting them."`
 	Report        string   `help:"Write the results to this file, as JSON." placeholder:"FILE"`
@@ -27,6 +28,7 @@ type chaosCommand struct {
 	KeepLogs      bool     `help:"Keep the logs of all cases, not only of those that failed."`
 	LogDir        string   `help:"Folder for the logs. Default: the system's temporary folder." placeholder:"DIR"`
 	Devicetwin    string   `help:"The program devicetwin. Default: the one in the folder of this program." placeholder:"FILE"`
+	Earlier       string   `help:"An earlier version of the program devicetwin. It adds the fault upgrade." placeholder:"FILE"`
 }
 
 // Validate is called by the parser.
@@ -44,12 +46,16 @@ func (c *chaosCommand) Validate() error {
 	return err
 }
 
-func (c *chaosCommand) cases() ([]chaos.Case, error) {
+func (c *chaosCommand) cases() ([]chaos.Case, error) { return c.choice().Cases() }
+
+func (c *chaosCommand) choice() chaos.Choice {
 	brokers := []process.BrokerKind{process.BrokerKind(c.Broker)}
 	if c.Broker == "both" {
 		brokers = []process.BrokerKind{process.NATS, process.Mosquitto}
 	}
-	return chaos.Cases(c.Only, brokers, c.Short, chaos.Influx(c.Influx))
+	return chaos.Choice{
+		Only: c.Only, Brokers: brokers, Influx: chaos.Influx(c.Influx), Ack: process.Ack(c.Ack), Short: c.Short, Upgrade: c.Earlier != "",
+	}
 }
 
 // Run tries the faults and prints the table.
@@ -65,8 +71,14 @@ func (c *chaosCommand) Run(ctx context.Context, streams cli.Streams) error {
 	if err != nil {
 		return err
 	}
+	var earlier process.Program
+	if c.Earlier != "" {
+		if earlier, err = process.Programs(c.Earlier); err != nil {
+			return err
+		}
+	}
 	report, err := chaos.Run(ctx, chaos.Options{
-		Program: program, Cases: cases, Devices: c.Devices, Rate: c.Rate, Jobs: c.Jobs, Seed: c.Seed,
+		Program: program, Earlier: earlier, Cases: cases, Devices: c.Devices, Rate: c.Rate, Jobs: c.Jobs, Seed: c.Seed,
 		Dir: c.LogDir, Keep: c.KeepLogs, Out: streams.Out,
 	})
 	if len(report.Outcomes) > 0 {
@@ -81,7 +93,7 @@ func (c *chaosCommand) Run(ctx context.Context, streams cli.Streams) error {
 
 func (c *chaosCommand) list(streams cli.Streams) error {
 	t := tabwriter.NewWriter(streams.Out, 0, 0, 2, ' ', 0)
-	for _, f := range chaos.FaultsWith(chaos.Influx(c.Influx), c.Short) {
+	for _, f := range c.choice().Faults() {
 		fmt.Fprintf(t, "%s\t%s\n", f.Name, f)
 	}
 	if err := t.Flush(); err != nil {

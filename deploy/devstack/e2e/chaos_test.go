@@ -10,39 +10,53 @@ import (
 	"devicetwin/deploy/devstack/servers/serverstest"
 )
 
-// The short form of make chaos: a part or a link of each kind.
-func TestChaos(t *testing.T) { shortChaos(t, chaos.Influx1) }
+// The short form of make chaos, in both ways to acknowledge: a part or a link of each
+// kind.
+func TestChaos(t *testing.T) {
+	runChaos(t, chaos.Options{},
+		chaos.Choice{Short: true, Influx: chaos.Influx1, Ack: process.Logged, Brokers: brokers(t)},
+		chaos.Choice{Short: true, Influx: chaos.Influx1, Ack: process.Accepted, Brokers: brokers(t)})
+}
 
 // The short form of make chaos INFLUX=2: a killed InfluxDB 2, and points that it does
 // not keep any more among those of the fleet.
 func TestChaosInflux2(t *testing.T) {
 	_, err := servers.FindInfluxDB()
 	serverstest.Need(t, err)
-	shortChaos(t, chaos.Influx2)
+	runChaos(t, chaos.Options{}, chaos.Choice{Short: true, Influx: chaos.Influx2, Ack: process.Logged, Brokers: brokers(t)})
 }
 
-func shortChaos(t *testing.T, influx chaos.Influx) {
+// brokers are those that can be run with.
+func brokers(t *testing.T) []process.BrokerKind {
 	t.Helper()
-	brokers := []process.BrokerKind{process.NATS, process.Mosquitto}
 	if _, err := process.FindMosquitto(); err != nil {
 		t.Logf("left out what needs Mosquitto: %v", err)
-		brokers = brokers[:1]
+		return []process.BrokerKind{process.NATS}
 	}
-	cases, err := chaos.Cases(nil, brokers, true, influx)
-	if err != nil {
-		t.Fatal(err)
+	return []process.BrokerKind{process.NATS, process.Mosquitto}
+}
+
+// runChaos runs cases, which have to be clean. Logs of failed ones stay in the temporary
+// folder.
+func runChaos(t *testing.T, o chaos.Options, choices ...chaos.Choice) {
+	t.Helper()
+	for _, choice := range choices {
+		cases, err := choice.Cases()
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Cases = append(o.Cases, cases...)
 	}
-	report, err := chaos.Run(t.Context(), chaos.Options{
-		Program: func(name string, args ...string) *exec.Cmd { return program(t, name, args...) },
-		Cases:   cases, Out: t.Output(), // logs of failed cases stay in the temporary folder
-	})
+	o.Program = func(name string, args ...string) *exec.Cmd { return program(t, name, args...) }
+	o.Out = t.Output()
+	report, err := chaos.Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := report.WriteTable(t.Output()); err != nil {
 		t.Fatal(err)
 	}
-	if !report.Clean || len(report.Outcomes) != len(cases) {
-		t.Errorf("%d of %d cases are in the report, which has violations", len(report.Outcomes), len(cases))
+	if !report.Clean || len(report.Outcomes) != len(o.Cases) {
+		t.Errorf("%d of %d cases are in the report, which has violations", len(report.Outcomes), len(o.Cases))
 	}
 }

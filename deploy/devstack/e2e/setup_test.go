@@ -19,6 +19,7 @@ import (
 	"devicetwin/internal/cli"
 	"devicetwin/internal/cli/devicetwin"
 	"devicetwin/service"
+	twinclient "devicetwin/workflows/client"
 	deviceworkflow "devicetwin/workflows/device"
 )
 
@@ -45,6 +46,11 @@ func TestSetup(t *testing.T) {
 	}
 	if kept := namespace.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration(); kept.Hours() != 36 {
 		t.Errorf("closed workflows are kept for %v", kept)
+	}
+	client := twinclient.New(temporal, "fleet", "queue", "")
+	defer client.Close()
+	if kept, err := client.EndingsKept(ctx); kept.Hours() != 36 || err != nil {
+		t.Errorf("the client finds closed workflows kept for %v, %v", kept, err)
 	}
 	have, err := temporal.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: "fleet"})
 	if err != nil {

@@ -22,14 +22,13 @@ func ReadArrival(data []byte, at time.Time) (*Arrival, error) {
 	a.Stream, a.Origin = string(r.bytes()), string(r.bytes())
 	a.Number = r.uvarint()
 	a.Payload = r.bytes()
-	n := r.count()
-	a.Messages = make([]Message, n)
-	for i := range a.Messages {
-		a.Messages[i].read(r, a)
+	for n := r.count(); n > 0 && r.err == nil; n-- { // what it says is not believed before they are there
+		a.Messages = append(a.Messages, Message{})
+		a.Messages[len(a.Messages)-1].read(r, a)
 	}
-	a.Outgoing = make([]Outgoing, r.count())
-	for i := range a.Outgoing {
-		a.Outgoing[i].read(r, a)
+	for n := r.count(); n > 0 && r.err == nil; n-- {
+		a.Outgoing = append(a.Outgoing, Outgoing{})
+		a.Outgoing[len(a.Outgoing)-1].read(r, a)
 	}
 	if r.err == nil && len(r.data) > 0 {
 		r.err = fmt.Errorf("%d bytes too many", len(r.data))
@@ -198,9 +197,12 @@ func (r *reader) time() time.Time {
 		r.fail(errShort)
 		return time.Time{}
 	}
-	ns := binary.LittleEndian.Uint64(r.data)
+	ns := int64(binary.LittleEndian.Uint64(r.data))
 	r.data = r.data[8:]
-	return time.Unix(0, int64(ns)).UTC()
+	if ns == noTime {
+		return time.Time{}
+	}
+	return time.Unix(0, ns).UTC()
 }
 
 func (r *reader) json(v any) {

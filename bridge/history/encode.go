@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"math"
 	"strconv"
 	"time"
 
@@ -70,6 +71,17 @@ func appendText[T ~string | ~[]byte](b []byte, text T) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
 }
 
+// noTime is written for the zero time, which nanoseconds since 1970 do not reach.
+const noTime = math.MinInt64
+
+func appendTime(b []byte, t time.Time) []byte {
+	ns := int64(noTime)
+	if !t.IsZero() {
+		ns = t.UnixNano()
+	}
+	return binary.LittleEndian.AppendUint64(b, uint64(ns))
+}
+
 // append encodes a message. Its object is looked for in the payload from a place on;
 // it returns the place behind it.
 func (m *Message) append(b, payload []byte, from int) ([]byte, int) {
@@ -100,10 +112,10 @@ func (m *Message) append(b, payload []byte, from int) ([]byte, int) {
 		b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(from)), uint64(len(m.Object)))
 		from += len(m.Object)
 	}
-	b = binary.LittleEndian.AppendUint64(b, uint64(m.PointTime.UnixNano()))
+	b = appendTime(b, m.PointTime)
 	if flags&flagPoint != 0 {
 		b = appendText(b, m.Measurement)
-		b = binary.LittleEndian.AppendUint64(b, uint64(m.Point.UnixNano()))
+		b = appendTime(b, m.Point)
 	}
 	if flags&flagMore != 0 {
 		text, _ := json.Marshal(more{msg.Connection, msg.Model, msg.Faults, msg.Twin}) // it has nothing that cannot be encoded

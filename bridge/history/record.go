@@ -73,17 +73,28 @@ type Outgoing struct {
 // Outcome says that everything of a device up to a position is done with.
 type Outcome struct {
 	ID   device.ID `json:"id"`
-	UpTo int64     `json:"to"`
+	UpTo int64     `json:"to,omitempty"`
 	Run  string    `json:"run,omitempty"` // of the workflow that took the last of it
+	// Ended: what the device's workflow was given before does not count any more.
+	Ended bool `json:"ended,omitempty"`
 }
 
-// Begin says that a process began to append.
+// Begin says that a process began to append, or, between its arrivals, that it still
+// does.
 type Begin struct {
 	Instance string `json:"instance"` // distinguishes it from all others
 	Bridge   string `json:"bridge"`
 	// Scope is which devices' messages come in. What is known of a device is only good as
 	// long as it stays the same.
 	Scope string `json:"scope,omitempty"`
+	// Accepted: an arrival is acknowledged when its messages are accepted.
+	Accepted bool `json:"accepted,omitempty"`
+	// Elsewhere: before this, another process may have taken messages.
+	Elsewhere bool `json:"elsewhere,omitempty"`
+	// EndsUnknown: before this, the workflows of any devices may have ended.
+	EndsUnknown bool `json:"ends_unknown,omitempty"`
+	// Lost is the stream whose source kept nothing before this, if one did not.
+	Lost string `json:"lost,omitempty"`
 }
 
 // Append encodes an outcome.

@@ -30,9 +30,9 @@ type checkpointHead struct {
 	// From: all before it is in the states of the devices. UpTo: nothing after it is.
 	From int64 `json:"from"`
 	UpTo int64 `json:"to"`
-	// Unacknowledged: what came before it was acknowledged.
+	// Unacknowledged: what came before it was acknowledged, and the source does not deliver
+	// it again.
 	Unacknowledged int64         `json:"unacknowledged"`
-	Instance       string        `json:"instance"`
 	Scope          string        `json:"scope,omitempty"` // see history.Begin
 	At             time.Time     `json:"at"`
 	Streams        []savedStream `json:"streams,omitempty"`
@@ -80,6 +80,7 @@ type savedLeftOut struct {
 // checkpoint is one that is being taken.
 type checkpoint struct {
 	head    checkpointHead
+	needed  int64 // what comes before it is not needed any more
 	devices []*deviceState
 	parts   [][]byte
 	part    []byte
@@ -88,7 +89,8 @@ type checkpoint struct {
 // beginCheckpoint begins one, at a time between inputs.
 func (c *core) beginCheckpoint(now time.Time) *checkpoint {
 	k := &checkpoint{
-		head:    checkpointHead{Version: checkpointVersion, From: c.appended, Unacknowledged: c.unacknowledged(), Instance: c.instance, Scope: c.scope, At: now.UTC()},
+		head:    checkpointHead{Version: checkpointVersion, From: c.appended, Unacknowledged: c.unacknowledged(), Scope: c.scope, At: now.UTC()},
+		needed:  c.needed(),
 		devices: make([]*deviceState, 0, len(c.devices.byID)),
 	}
 	for _, s := range c.streams {
@@ -100,8 +102,18 @@ func (c *core) beginCheckpoint(now time.Time) *checkpoint {
 	return k
 }
 
-// unacknowledged is the position of the oldest record whose arrival is not acknowledged.
+// unacknowledged is a position before all arrivals that the source may deliver again. If
+// the log does not reach back that far any more, some of them are not known when they come.
 func (c *core) unacknowledged() int64 {
+	at := c.needed()
+	if c.redeliverable.places.len() > 0 {
+		at = min(at, c.redeliverable.places.head())
+	}
+	return at
+}
+
+// needed is the position of the oldest record whose arrival is not acknowledged.
+func (c *core) needed() int64 {
 	at := c.appended
 	if c.unlogged.len() > 0 {
 		at = c.unlogged.head().record.start
@@ -155,7 +167,7 @@ func (c *core) saved(d *deviceState) savedDevice {
 	if d.models != nil && d.models != c.models.of(d.id) {
 		s.Model = d.models.start.Hash()
 	}
-	if f.holds() && d.place == idle && d.models != nil && len(f.further) == len(d.models.possible)-1 {
+	if f.holds() && (d.place == idle || d.place == renewing) && d.models != nil && len(f.further) == len(d.models.possible)-1 {
 		s.Of = d.models.hash
 		for i, model := range d.models.possible {
 			s.Filters = append(s.Filters, model.AppendFilter(nil, &f.filters(len(d.models.possible))(i).Filter))
@@ -203,13 +215,8 @@ func (c *core) load(s *savedDevice) {
 		return
 	}
 	d := c.device(s.ID)
-	if set := c.models.named[s.Model]; set != nil {
-		d.models = set
-	} else if s.Model != "" { // its model is not loaded any more
-		d.models = c.models.unnamed
-	}
-	if d.models == nil {
-		d.models = c.models.of(d.id)
+	if set := c.models.named[s.Model]; set != nil && c.models.of(d.id) == c.models.unnamed {
+		d.models = set // unless a rule gives it another one by now
 	}
 	d.position, d.unsaid, d.begun, d.offline, d.run = s.Position, s.Unsaid, s.Begun, s.Offline, s.Run
 	d.heard, d.renewed = fromMilli(s.Heard), fromMilli(s.Renewed)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"devicetwin/bridge/history"
 	"devicetwin/device"
 	"devicetwin/wire"
 )
@@ -49,18 +50,21 @@ type core struct {
 	pacer   *pacer
 	hurried bool // nothing rests any more
 
-	journal      journal    // nil: there is no log
-	restoring    bool       // what is received was, by an earlier process
-	recording    *recording // of the arrival that is being received; nil: it is not recorded
-	recorded     recording  // memory of it
-	encoded      []byte     // memory of endRecording
-	blocked      fifo[unlogged]
-	unlogged     fifo[unlogged]
-	records      fifo[*record] // with messages that are not accepted
-	appended     int64         // after the last arrival
-	logged       int64         // before it everything is on the disk
-	backlog      int           // messages in the log that are not accepted
-	pendingBytes int           // of messages in memory for which no arrival waits
+	journal       journal    // nil: there is no log
+	restoring     bool       // what is received was, by an earlier process
+	recording     *recording // of the arrival that is being received; nil: it is not recorded
+	recorded      recording  // memory of it
+	encoded       []byte     // memory of endRecording
+	blocked       fifo[unlogged]
+	unlogged      fifo[unlogged]
+	records       fifo[*record] // with messages that are not accepted
+	appended      int64         // after the last arrival
+	logged        int64         // before it everything is on the disk
+	backlog       int           // messages in the log that are not accepted
+	name          string        // of the bridge, in the log
+	begunAt       int64         // of the last begin record
+	redeliverable redeliverable
+	pendingBytes  int // of messages in memory for which no arrival waits
 
 	faulty    []*deviceState     // with a first fault, which is reported at once
 	quiet     fifo[*deviceState] // that have reported faults, by when they may again
@@ -168,12 +172,13 @@ func (c *core) open(l *Lane, name string) {
 // connected notes that messages come in on a lane. Resumed says that its source has kept
 // every message since the last one on the stream; if that was before this process began,
 // they are of a time that nobody here knows.
-func (c *core) connected(l *Lane, resumed bool) {
+func (c *core) connected(l *Lane, resumed bool, now time.Time) {
 	l.online = true
 	s := l.stream
 	switch {
 	case !resumed:
 		s.continuity++
+		c.noteBegin(history.Begin{Lost: s.name}, now)
 	case !s.heard:
 		s.absent += c.cfg.QuotaCatchUp
 	}

@@ -166,20 +166,21 @@ func (c *core) delivered(id device.ID, run string, err error, now time.Time) {
 		}
 		c.proven = d.delivered
 		c.recovered(now)
-		d.takenBy(run)
-		c.finish(d, run, now, c.accepted)
+		c.finish(d, run, d.takenBy(run), now, c.accepted)
 	case errors.Is(err, device.ErrNoTwin):
 		c.pacer.accepted(took, now)
 		c.recovered(now)
 		d.delivered = time.Time{} // there is no workflow to be tried
 		d.workflowEnded()
-		c.finish(d, "", now, c.noTwin)
+		c.noteEnded(id, now)
+		c.finish(d, "", false, now, c.noTwin)
 	case errors.As(err, &refused):
 		c.log.Error("batch refused permanently", "device", id, "messages", len(w.batch), "error", err)
 		d.delivered = time.Time{} // its workflow proves nothing
 		d.filter.forget()
+		c.noteEnded(id, now)
 		why := wire.Refuse(ReasonRefused, "%v", err)
-		c.finish(d, "", now, func(d *deviceState, it item) { c.reject(d, it, why) })
+		c.finish(d, "", false, now, func(d *deviceState, it item) { c.reject(d, it, why) })
 	default:
 		c.failed(d, err, now)
 	}
@@ -218,8 +219,9 @@ func (c *core) recovered(now time.Time) {
 	}
 }
 
-// finish ends a device's batch, with each of its messages as the outcome is.
-func (c *core) finish(d *deviceState, run string, now time.Time, each func(*deviceState, item)) {
+// finish ends a device's batch, with each of its messages as the outcome is. A run took it,
+// perhaps another one than those before.
+func (c *core) finish(d *deviceState, run string, other bool, now time.Time, each func(*deviceState, item)) {
 	w := d.work
 	batch := w.batch
 	d.requests -= requestsIn(batch)
@@ -228,7 +230,7 @@ func (c *core) finish(d *deviceState, run string, now time.Time, each func(*devi
 	if c.trying == d {
 		c.trying = nil
 	}
-	c.noteOutcome(d, batch, run, now)
+	c.noteOutcome(d, batch, run, other, now)
 	*w = backlog{pending: w.pending, pendingBytes: w.pendingBytes}
 	if w.pending.len() > 0 {
 		c.queueUp(d, w.pending.head().entry, now)

@@ -77,12 +77,16 @@ type recorder struct {
 	letters   []DeadLetter
 	answers   []string
 	points    []string
-	silent    bool // points are not written down
-	publishes bool // dead letters and rejections wait to be published
+	silent    bool        // points are not written down
+	before    func(*core) // reads what is only in the log
+	publishes bool        // dead letters and rejections wait to be published
 	waiting   []*entry
 }
 
 func (r *recorder) take(c *core) {
+	if r.before != nil {
+		r.before(c)
+	}
 	for _, d := range c.out.deliveries {
 		r.signals = append(r.signals, sentSignal{string(d.ID), d.Model, d.Batch, !d.Start, d.Provisional})
 	}
@@ -163,7 +167,7 @@ func (b *bench) reconnect() {
 func (b *bench) lane(stream string) *Lane {
 	l := newLane(nil)
 	b.open(l, stream)
-	b.connected(l, false)
+	b.connected(l, false, b.now)
 	return l
 }
 
@@ -221,6 +225,8 @@ func (b *bench) hurry(now time.Time) {
 	b.core.hurry(now)
 	b.out.take(b.core)
 }
+
+func (b *bench) ended(id device.ID) { b.core.ended(id, b.now) }
 
 func (b *bench) accept(device string)          { b.signalled(device, nil, b.now) }
 func (b *bench) fail(device string, err error) { b.signalled(device, err, b.now) }

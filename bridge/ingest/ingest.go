@@ -119,7 +119,7 @@ func New(cfg Config, deps Deps) (*Ingest, error) {
 	if deps.Journal == nil {
 		return i, nil
 	}
-	c.journal = deps.Journal
+	c.journal, c.name = deps.Journal, deps.Name
 	c.scope = fmt.Sprintf("%v %s %v", cfg.Partition, deps.Scope, cfg.SettledFor)
 	if err := i.recover(); err != nil {
 		return nil, err
@@ -153,7 +153,7 @@ func (i *Ingest) Silent(now time.Time) (n int) {
 func (i *Ingest) Ended(ctx context.Context, ids ...device.ID) {
 	input := func(c *core) {
 		for _, id := range ids {
-			c.ended(id)
+			c.ended(id, time.Now())
 		}
 	}
 	select {
@@ -165,11 +165,7 @@ func (i *Ingest) Ended(ctx context.Context, ids ...device.ID) {
 
 // EndsUnknown notes that workflows of any devices may have ended. It waits as Ended does.
 func (i *Ingest) EndsUnknown(ctx context.Context) {
-	input := func(c *core) {
-		for _, d := range c.devices.byID {
-			d.workflowEnded()
-		}
-	}
+	input := func(c *core) { c.endsUnknown(time.Now()) }
 	select {
 	case i.inputs <- input:
 	case <-i.ended:
@@ -214,6 +210,9 @@ func (i *Ingest) loop(ctx, abandon, attempts context.Context) {
 	defer alarm.Stop()
 	for stop != nil || !i.drained() {
 		logged := i.followLog(attempts)
+		if stop != nil && i.anyArrivals() {
+			poke(i.arrivals)
+		}
 		if at, ok := c.next(); ok {
 			alarm.Reset(time.Until(at))
 		} else {
@@ -252,9 +251,6 @@ func (i *Ingest) loop(ctx, abandon, attempts context.Context) {
 		i.carryOut(attempts)
 		c.attend(time.Now())
 		c.counts.observe(c)
-		if stop != nil && i.anyArrivals() {
-			poke(i.arrivals)
-		}
 	}
 }
 

@@ -3,6 +3,7 @@ package ingest
 import (
 	"time"
 
+	"devicetwin/bridge/history"
 	"devicetwin/device"
 )
 
@@ -25,11 +26,12 @@ import (
 // the time that it took to notice it, and no message was between it and the beginning
 // of the next workflow.
 
-// takenBy notes that a run took the batch that was in flight. "" is not known.
-func (d *deviceState) takenBy(run string) {
+// takenBy notes that a run took the batch that was in flight, and reports whether it is
+// another one than before. "" is not known.
+func (d *deviceState) takenBy(run string) (other bool) {
 	if run != "" {
 		sum := runHash(run)
-		if d.run != 0 && d.run != sum {
+		if other = d.run != sum; other && d.run != 0 {
 			d.filter.forgetBefore(d.batches)
 		}
 		d.run = sum
@@ -37,11 +39,21 @@ func (d *deviceState) takenBy(run string) {
 	if d.work.pending.len() == 0 { // nothing is under way any more
 		d.filter.each(func(m *memory) { m.behind = false })
 	}
+	return other
 }
 
 // ended notes that the workflow of a device ended.
-func (c *core) ended(id device.ID) {
+func (c *core) ended(id device.ID, now time.Time) {
 	if d := c.devices.byID[id]; d != nil {
+		d.workflowEnded()
+		c.noteEnded(id, now)
+	}
+}
+
+// endsUnknown notes that the workflows of any devices may have ended.
+func (c *core) endsUnknown(now time.Time) {
+	c.noteBegin(history.Begin{EndsUnknown: true}, now)
+	for _, d := range c.devices.byID {
 		d.workflowEnded()
 	}
 }

@@ -121,7 +121,7 @@ func (c *core) goesOut(d *deviceState, it *item) {
 		r.Outgoing = append(r.Outgoing, history.Outgoing{ID: d.id, Message: *it.message, Of: r.of, Passive: it.passive})
 		c.backlog++
 	}
-	if c.cfg.AckAccepted {
+	if c.waitsForAcceptance() {
 		return
 	}
 	it.entry = nil
@@ -132,6 +132,10 @@ func (c *core) goesOut(d *deviceState, it *item) {
 	it.counted = true
 	c.pendingBytes += it.size
 }
+
+// waitsForAcceptance reports whether an arrival is acknowledged only when its messages are
+// accepted.
+func (c *core) waitsForAcceptance() bool { return c.journal == nil || c.cfg.AckAccepted }
 
 // ordinary reports whether nothing but the log needs to know a message that waits.
 func ordinary(m *device.Message) bool {
@@ -149,6 +153,9 @@ func (c *core) endRecording(e *entry) {
 	c.encoded = r.Append(c.encoded[:0])
 	e.open++
 	c.keep(unlogged{kind: history.KindArrival, record: r.record, entry: e, points: r.points, data: c.encoded})
+	if c.blocked.len() == 0 && c.appended-c.begunAt >= beginEvery {
+		c.noteBegin(history.Begin{}, e.At)
+	}
 }
 
 // keep appends a record, at once or as soon as there is room in the log.
@@ -175,7 +182,48 @@ func (c *core) append(u *unlogged) bool {
 		c.records.push(u.record)
 	}
 	c.unlogged.push(*u)
+	switch {
+	case u.kind == history.KindBegin:
+		c.begunAt = start
+	case u.kind == history.KindArrival:
+		c.redeliverable.passed(start)
+	}
 	return true
+}
+
+// beginEvery is how many bytes after a begin record there is another one, so that whoever
+// reads on from somewhere finds the instance of what comes there.
+const beginEvery = 4 << 20
+
+// noteBegin appends a begin record of this process.
+func (c *core) noteBegin(b history.Begin, now time.Time) {
+	if c.journal == nil {
+		return
+	}
+	b.Instance, b.Bridge, b.Scope, b.Accepted = c.instance, c.name, c.scope, c.cfg.AckAccepted
+	c.keep(unlogged{kind: history.KindBegin, record: &record{log: c.instance, at: now.UTC()}, data: b.Append(nil)})
+}
+
+// redeliverable are places of records, one for many, the oldest of which comes before all
+// arrivals that the source may still have. It may deliver again what was acknowledged, if
+// the acknowledgement is lost with the connection.
+type redeliverable struct {
+	places fifo[int64]
+	n      int // since the last place
+}
+
+const perPlace = 256
+
+// passed notes the place of a record.
+func (r *redeliverable) passed(start int64) {
+	if r.n--; r.n > 0 {
+		return
+	}
+	r.n = perPlace
+	if r.places.len() > maxWindow/perPlace {
+		r.places.pop()
+	}
+	r.places.push(start)
 }
 
 // reached notes that the log is on the disk up to a position, and that there may be room in
@@ -217,28 +265,47 @@ func (c *core) settle(r *record) {
 	}
 }
 
-// settledTo is the position before which nothing waits for the workflows.
+// settledTo is the position before which everything is on the disk and nothing waits for
+// the workflows.
 func (c *core) settledTo() int64 {
+	to := min(c.appended, c.logged)
 	if c.records.len() > 0 {
-		return c.records.head().start
+		to = min(to, c.records.head().start)
 	}
-	return c.appended
+	return to
 }
 
 // noteOutcome appends that the batch of a device is done with. If that is lost, the batch
-// is delivered again after a crash, and its workflow knows it.
-func (c *core) noteOutcome(d *deviceState, batch []item, run string, now time.Time) {
+// is delivered again after a crash, and its workflow knows it. A run is appended too if it
+// is another one than before.
+func (c *core) noteOutcome(d *deviceState, batch []item, run string, other bool, now time.Time) {
+	upTo := int64(0)
 	for _, it := range batch {
 		if it.counted {
 			c.pendingBytes -= it.size
 		}
-	}
-	for i := len(batch) - 1; i >= 0; i-- {
-		if r := batch[i].record; r != nil {
-			data := history.Outcome{ID: d.id, UpTo: r.position(batch[i].nth), Run: run}.Append(nil)
-			_, _, _ = c.journal.AppendAt(recordlog.Record{Kind: history.KindOutcome, At: now.UTC(), Data: data})
-			return
+		if it.record != nil && it.record.end > 0 {
+			upTo = it.record.position(it.nth)
 		}
+	}
+	o := history.Outcome{ID: d.id, UpTo: upTo, Run: run}
+	switch {
+	case other:
+		c.keepOutcome(o, now)
+	case upTo > 0:
+		_, _, _ = c.journal.AppendAt(recordlog.Record{Kind: history.KindOutcome, At: now.UTC(), Data: o.Append(nil)})
+	}
+}
+
+// noteEnded appends that what the workflow of a device was given does not count any more.
+func (c *core) noteEnded(id device.ID, now time.Time) {
+	c.keepOutcome(history.Outcome{ID: id, Ended: true}, now)
+}
+
+// keepOutcome appends an outcome that must not be missing.
+func (c *core) keepOutcome(o history.Outcome, now time.Time) {
+	if c.journal != nil {
+		c.keep(unlogged{kind: history.KindOutcome, record: &record{log: c.instance, at: now.UTC()}, data: o.Append(nil)})
 	}
 }
 
@@ -290,7 +357,8 @@ func (c *core) lost(id device.ID, messages int) {
 
 // elsewhere notes that another process may have delivered messages of all devices, and may
 // have left some out.
-func (c *core) elsewhere() {
+func (c *core) elsewhere(now time.Time) {
+	c.noteBegin(history.Begin{Elsewhere: true}, now)
 	for _, d := range c.devices.byID {
 		d.filter, d.leftOut = filterState{}, nil
 	}

@@ -127,7 +127,7 @@ func (l *Lane) Deliver(ctx context.Context, a Arrival, received []wire.Received,
 // message since the last one that was acknowledged on the stream, and that nobody else
 // has taken any.
 func (l *Lane) Online(resumed bool) {
-	l.ingest.do(func(c *core) { c.connected(l, resumed) })
+	l.ingest.do(func(c *core) { c.connected(l, resumed, time.Now()) })
 }
 
 // Sent is closed when every acknowledgement that will be sent has been: after the

@@ -20,7 +20,7 @@ func (i *Ingest) Instance() string { return i.core.instance }
 
 // Elsewhere notes that another process may have taken messages of the devices since the
 // last one that came in here. It is called before more come in.
-func (i *Ingest) Elsewhere() { i.do(func(c *core) { c.elsewhere() }) }
+func (i *Ingest) Elsewhere() { i.do(func(c *core) { c.elsewhere(time.Now()) }) }
 
 // followLog reports to the core how far the log is on the disk, and returns what is closed when
 // there is news.
@@ -48,9 +48,15 @@ func (i *Ingest) followLog(attempts context.Context) <-chan struct{} {
 // left out of the batch, and counted.
 func (i *Ingest) read(d *delivery) error {
 	removed := 0
+	var a *history.Arrival
+	var err error
+	last := int64(-1)
 	for _, u := range d.unread {
 		u.index -= removed
-		a, err := i.arrivalAt(u.record)
+		if u.record != last {
+			a, err = i.arrivalAt(u.record)
+			last = u.record
+		}
 		switch {
 		case err == nil && u.nth < len(a.Outgoing):
 			pos := d.Batch.Messages[u.index].Pos
@@ -98,6 +104,7 @@ func (i *Ingest) deadLetterOf(l unreadLetter) {
 type saver struct {
 	taken   *checkpoint // the one that is being taken; nil: none
 	last    int64       // position at which the last one was begun
+	needed  int64       // and from which it needs the log
 	lastAt  time.Time
 	settled int64
 	writing bool
@@ -107,7 +114,10 @@ type saver struct {
 }
 
 // checkpointEvery is the time between two checkpoints, if something came meanwhile.
-const checkpointEvery = 15 * time.Second
+const (
+	checkpointEvery = 15 * time.Second
+	checkpointFull  = time.Second // if the log is full
+)
 
 // checkpointShare is the part of the log's size after which there is one earlier.
 const checkpointShare = 8
@@ -115,14 +125,18 @@ const checkpointShare = 8
 // due reports that enough time has passed since the last checkpoint, or that enough has
 // come: the log keeps what came since then.
 func (s *saver) due(i *Ingest, now time.Time) bool {
-	return now.Sub(s.lastAt) >= checkpointEvery || i.core.appended-s.last >= i.deps.Journal.MaxBytes()/checkpointShare
+	every := checkpointEvery
+	if i.core.blocked.len() > 0 { // the log may be full of what the next one makes needless
+		every = checkpointFull
+	}
+	return now.Sub(s.lastAt) >= every || i.core.appended-s.last >= i.deps.Journal.MaxBytes()/checkpointShare
 }
 
 func (s *saver) begin(i *Ingest, now time.Time) {
 	if s.lastAt.IsZero() {
 		s.lastAt, s.more, s.written = now, make(chan struct{}, 1), make(chan error, 1)
 	}
-	if s.taken != nil || s.writing || i.core.appended == s.last || !s.due(i, now) {
+	if s.taken != nil || s.writing || i.core.appended == s.last && i.core.needed() == s.needed || !s.due(i, now) {
 		return
 	}
 	s.lastAt = now
@@ -140,7 +154,7 @@ func (s *saver) step(i *Ingest) {
 		return
 	}
 	k := s.taken
-	s.taken, s.writing, s.last = nil, true, k.head.From
+	s.taken, s.writing, s.last, s.needed = nil, true, k.head.From, k.needed
 	go func() { s.written <- i.writeCheckpoint(context.Background(), k) }()
 }
 
@@ -152,7 +166,7 @@ func (i *Ingest) writeCheckpoint(ctx context.Context, k *checkpoint) error {
 	if err := i.deps.Journal.WriteFile(checkpointName, k.content()...); err != nil {
 		return err
 	}
-	i.checkpoints.Commit(min(k.head.From, k.head.Unacknowledged))
+	i.checkpoints.Commit(k.needed)
 	return nil
 }
 

@@ -91,7 +91,8 @@ func (c *core) quarantine(d *deviceState, now time.Time) {
 	c.move(d, retrying)
 	d.requests -= requestsIn(items)
 	c.reporting -= reportsIn(items)
-	c.noteOutcome(d, items, "", now)
+	c.noteEnded(d.id, now)
+	c.noteOutcome(d, items, "", false, now)
 	why := wire.Refuse(ReasonQuota, "the device's workflow took no signal for %v, and everything else waited behind it: %v", lasted, w.err)
 	for _, it := range items {
 		c.reject(d, it, why)

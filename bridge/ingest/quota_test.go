@@ -172,7 +172,7 @@ func TestWhatTheBrokerKeptIsNotBeyondTheQuota(t *testing.T) {
 	}
 	b = newBench(cfg, testModel{})
 	b.w.stream.heard = false // a new process
-	b.connected(b.w, true)
+	b.connected(b.w, true, b.now)
 	if n := flood(b, 800); n != 100 {
 		t.Errorf("a session that was kept: %d refused", n)
 	}

@@ -28,10 +28,13 @@ type recovery struct {
 	c       *core
 	log     *slog.Logger
 	rolls   bool  // there is a checkpoint
-	doubts  bool  // something is missing, or went elsewhere: the filters forget what they know
+	doubts  bool  // another process may have delivered: nothing is known of the devices any more
+	damaged bool  // something is missing: what is left out because of it is not known
 	settled int64 // before it nothing waits for the workflows
+	from    int64 // what comes before it only says which process appended
+	known   int64 // what comes before it is in the checkpoint's states of streams
 
-	instance string // of the records that are read
+	begin    history.Begin // of the process whose records are read
 	pending  map[device.ID]*fifo[item]
 	lanes    map[string]*Lane // that do not exist any more
 	entries  []*entry         // whose messages are not accepted
@@ -62,36 +65,35 @@ func (i *Ingest) recover() error {
 	}
 	stats := log.Stats()
 	r := &recovery{
-		c: c, log: i.log, settled: i.signals.Committed(),
+		c: c, log: i.log, settled: i.signals.Committed(), damaged: stats.Damaged > 0,
 		pending: map[device.ID]*fifo[item]{}, lanes: map[string]*Lane{},
 	}
-	from := min(r.settled, max(stats.Begin, stats.Durable-unmarkedBytes))
+	r.from = min(r.settled, max(stats.Begin, stats.Durable-unmarkedBytes))
 	if head := r.checkpoint(log, stats); head != nil {
-		r.rolls, r.instance = true, head.Instance
-		from = min(r.settled, head.From, head.Unacknowledged)
+		r.rolls, r.known = true, head.From
+		r.from = min(r.settled, head.From, head.Unacknowledged)
 	}
 	damaged := stats.Damaged
 	counts := c.counts
 	c.counts, c.restoring = NewCounts(figures.NewSet("restored_")), true
-	i.signals.Move(from)
+	i.signals.Move(max(0, r.from-2*beginEvery))
 	err = r.read(i.signals)
 	c.counts, c.restoring = counts, false
 	if err != nil {
 		return fmt.Errorf("recover from the log: %w", err)
 	}
 	if damaged = log.Stats().Damaged - damaged; damaged > 0 {
-		r.doubts = true
+		r.damaged = true
 		c.counts.Unreadable.Add(damaged)
 	}
 	c.appended, c.logged = stats.Durable, stats.Durable
 	r.finish(began)
-	i.before = r.instance
+	i.before = r.begin.Instance
 	if stats.Durable > 0 {
 		i.log.Info("recovered from the log", "devices", len(c.devices.byID), "messages_waiting", r.messages,
 			"checkpoint", r.rolls, "took", time.Since(began).Round(time.Millisecond))
 	}
-	begin := history.Begin{Instance: c.instance, Bridge: i.deps.Name, Scope: c.scope}.Append(nil)
-	c.keep(unlogged{kind: history.KindBegin, record: &record{log: c.instance, at: time.Now().UTC()}, data: begin})
+	c.noteBegin(history.Begin{}, began)
 	return nil
 }
 
@@ -113,7 +115,7 @@ func (r *recovery) checkpoint(log *recordlog.Log, stats recordlog.Stats) *checkp
 	if len(parts) == 0 {
 		return nil
 	}
-	r.doubts = head.Scope != r.c.scope
+	r.doubts = r.doubts || head.Scope != r.c.scope
 	for _, s := range head.Streams {
 		stream := r.c.stream(s.Name)
 		stream.continuity = s.Continuity
@@ -138,12 +140,15 @@ func (r *recovery) read(cursor *recordlog.Cursor) error {
 		if err != nil || !ok {
 			return err
 		}
-		switch e.Kind {
-		case history.KindBegin:
+		if e.Kind == history.KindBegin {
 			if b, err := history.ReadBegin(e.Data); err == nil {
-				r.instance = b.Instance
-				r.doubts = r.doubts || b.Scope != r.c.scope
+				r.began(b, e.Start)
 			}
+		}
+		if e.Start < r.from {
+			continue
+		}
+		switch e.Kind {
 		case history.KindOutcome:
 			if o, err := history.ReadOutcome(e.Data); err == nil {
 				r.outcome(o, e.End)
@@ -152,11 +157,37 @@ func (r *recovery) read(cursor *recordlog.Cursor) error {
 			a, err := history.ReadArrival(e.Data, e.At)
 			if err != nil {
 				r.log.Error("a record of the log cannot be read; it is passed over", "position", e.Start, "error", err)
-				r.doubts = true
+				r.damaged = true
 				continue
 			}
 			r.arrival(a, e)
 		}
+	}
+}
+
+// began takes note of a begin record.
+func (r *recovery) began(b history.Begin, at int64) {
+	r.begin = b
+	if at < r.from {
+		return
+	}
+	r.doubts = r.doubts || b.Scope != r.c.scope
+	for _, d := range r.c.devices.byID {
+		switch known := at < d.position; {
+		case known:
+		case b.Elsewhere:
+			d.filter, d.leftOut = filterState{}, nil
+		case b.EndsUnknown:
+			d.workflowEnded()
+		}
+	}
+	if b.Elsewhere {
+		for _, s := range r.c.streams {
+			s.acknowledged = acknowledged{}
+		}
+	}
+	if b.Lost != "" && at >= r.known {
+		r.c.stream(b.Lost).continuity++
 	}
 }
 
@@ -169,7 +200,7 @@ func (r *recovery) arrival(a *history.Arrival, at recordlog.Entry) {
 		}
 		if r.c.cfg.Partition.Owns(rest[0].ID.Name()) {
 			r.roll(rest[:n], e, at.End)
-		}
+		} // else another bridge has it now
 		rest = rest[n:]
 	}
 	if at.Start >= r.settled {
@@ -196,18 +227,16 @@ func (r *recovery) lane(stream string) *Lane {
 	return l
 }
 
-// queue queues what goes out of a record.
+// queue queues what goes out of a record: also for devices that are another bridge's by
+// now, which has not received it.
 func (r *recovery) queue(a *history.Arrival, e *entry, at recordlog.Entry) {
-	rec := &record{log: r.instance, start: at.Start, end: at.End, at: a.At, out: len(a.Outgoing)}
+	rec := &record{log: r.begin.Instance, start: at.Start, end: at.End, at: a.At, out: len(a.Outgoing)}
 	for nth, o := range a.Outgoing {
-		if !r.c.cfg.Partition.Owns(o.ID.Name()) {
-			continue
-		}
 		it := item{record: rec, nth: nth, size: messageSize(o.Message), passive: o.Passive}
 		if !ordinary(&o.Message) {
 			it.message = &o.Message
 		}
-		if r.c.cfg.AckAccepted {
+		if r.c.cfg.AckAccepted && r.begin.Accepted { // else it was acknowledged before
 			it.entry = e
 			e.open++
 		}
@@ -238,7 +267,14 @@ func (r *recovery) outcome(o history.Outcome, at int64) {
 			r.messages--
 		}
 	}
-	if d := r.c.devices.byID[o.ID]; d != nil && o.Run != "" && at > d.position {
+	d := r.c.devices.byID[o.ID]
+	if d == nil || at <= d.position {
+		return
+	}
+	if o.Ended {
+		d.workflowEnded()
+	}
+	if o.Run != "" {
 		sum := runHash(o.Run)
 		if d.run != 0 && d.run != sum {
 			d.filter.forget()
@@ -257,9 +293,15 @@ func (r *recovery) roll(messages []history.Message, e *entry, end int64) {
 	received := make([]wire.Received, len(messages))
 	for i := range messages {
 		received[i] = messages[i].Received
+		if received[i].Message.Channel == device.ChannelStatus { // as it was when it was received
+			received[i].Complete()
+		}
 	}
 	switch {
 	case messages[0].Verdict == history.Refused:
+		for i := range received {
+			c.learn(d, &received[i].Message)
+		}
 		d.missed(received)
 	case received[0].Message.Twin != nil:
 		for _, request := range received {
@@ -306,8 +348,11 @@ func (r *recovery) finish(now time.Time) {
 	for at := c.devices.order.Back(); at != nil; at = at.Prev() {
 		d := at.Value.(*deviceState)
 		d.position = 0
-		if r.doubts {
+		switch {
+		case r.doubts:
 			d.filter = filterState{}
+		case r.damaged:
+			d.filter.forget()
 		}
 		d.filter.each(func(m *memory) { m.batch, m.behind = 0, false })
 	}

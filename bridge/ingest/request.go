@@ -22,7 +22,9 @@ func (c *core) request(e *entry, r *wire.Received, now time.Time) {
 		return
 	}
 	d := c.device(id)
-	e.device = d
+	if c.waitsForAcceptance() {
+		e.device = d
+	}
 	c.trace(r)
 	of := c.noteMessage(r, history.Refused)
 	switch {

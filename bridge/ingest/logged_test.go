@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -430,7 +431,7 @@ func (o *letterbox) Reject(r Rejection, _ func()) bool {
 // from the log as deliveries are.
 type process struct {
 	*bench
-	t      testing.TB
+	t      tester
 	ingest *Ingest
 	log    *recordlog.Log
 	dir    string
@@ -554,12 +555,16 @@ func (p *process) stop() {
 // killed is what kill -9 would leave of the log now: at least what is known to be on the disk,
 // and perhaps some bytes more, up to torn of them missing.
 func (p *process) killed(torn func(most int64) int64) string {
-	p.t.Helper()
-	dir := p.t.TempDir()
+	dir := p.t.(testing.TB).TempDir()
+	p.killedTo(dir, torn)
+	return dir
+}
+
+func (p *process) killedTo(dir string, torn func(most int64) int64) {
 	copyLog(p.t, p.dir, dir)
 	files, err := filepath.Glob(filepath.Join(dir, "*.log"))
 	if err != nil || len(files) == 0 {
-		return dir
+		return
 	}
 	last := files[len(files)-1]
 	var base int64
@@ -573,10 +578,17 @@ func (p *process) killed(torn func(most int64) int64) string {
 			p.t.Fatal(err)
 		}
 	}
-	return dir
 }
 
-func copyLog(t testing.TB, from, to string) {
+// tester is *testing.T or *rapid.T.
+type tester interface {
+	Helper()
+	Fatal(...any)
+	Fatalf(string, ...any)
+	Context() context.Context
+}
+
+func copyLog(t tester, from, to string) {
 	t.Helper()
 	entries, err := os.ReadDir(from)
 	if err != nil {

@@ -172,13 +172,23 @@ func (r *recovery) began(b history.Begin, at int64) {
 		return
 	}
 	r.doubts = r.doubts || b.Scope != r.c.scope
+	if b.Elsewhere || b.EndsUnknown {
+		r.forget(b, at)
+	}
+	if b.Lost != "" && at >= r.known {
+		r.c.stream(b.Lost).continuity++
+	}
+}
+
+// forget forgets what was known before a begin record.
+func (r *recovery) forget(b history.Begin, at int64) {
 	for _, d := range r.c.devices.byID {
-		switch known := at < d.position; {
-		case known:
-		case b.Elsewhere:
+		if at < d.position { // the checkpoint has it
+			continue
+		}
+		d.workflowEnded()
+		if b.Elsewhere {
 			d.filter, d.leftOut = filterState{}, nil
-		case b.EndsUnknown:
-			d.workflowEnded()
 		}
 	}
 	if b.Elsewhere {
@@ -186,12 +196,10 @@ func (r *recovery) began(b history.Begin, at int64) {
 			s.acknowledged = acknowledged{}
 		}
 	}
-	if b.Lost != "" && at >= r.known {
-		r.c.stream(b.Lost).continuity++
-	}
 }
 
 func (r *recovery) arrival(a *history.Arrival, at recordlog.Entry) {
+	r.c.redeliverable.passed(at.Start)
 	e := &entry{Arrival: Arrival{Origin: a.Origin, Payload: a.Payload, At: a.At, Number: a.Number, Again: a.Again}, lane: r.lane(a.Stream)}
 	for rest := a.Messages; len(rest) > 0; {
 		n := 1
@@ -206,11 +214,11 @@ func (r *recovery) arrival(a *history.Arrival, at recordlog.Entry) {
 	if at.Start >= r.settled {
 		r.queue(a, e, at)
 	}
+	e.lane.stream.acknowledged.note(e) // in order, because numbers are used again
 	if !e.done() {
 		r.entries = append(r.entries, e)
 		return
 	}
-	e.lane.stream.acknowledged.note(e)
 	if r.last.push(e); r.last.len() > r.c.cfg.Window {
 		r.last.pop()
 	}
@@ -366,12 +374,10 @@ func (r *recovery) finish(now time.Time) {
 		e.lane.stream.left.add(e)
 	}
 	for _, e := range r.entries {
-		if e.done() {
-			e.lane.stream.acknowledged.note(e)
-			continue
+		if !e.done() {
+			c.hold(e)
+			e.lane.stream.left.add(e)
 		}
-		c.hold(e)
-		e.lane.stream.left.add(e)
 	}
 }
 

@@ -56,7 +56,7 @@ func drawArrival(t *rapid.T, dialect *wire.Standard) *Arrival {
 			payload = "[" + strings.Join(objects, " ,") + "]"
 		}
 	case "status":
-		payload = rapid.SampledFrom([]string{`{"status":"boot","model":"pump","firmware":1}`, `{"status":"OFFLINE"}`, `{"status":"mending","seq":4}`}).Draw(t, "status")
+		payload = rapid.SampledFrom([]string{`{"status":"boot","model":"pump","firmware":1}`, `{"status":"OFFLINE"}`, `{"status":"resting","seq":4}`}).Draw(t, "status")
 	case "commands/reboot/ack":
 		payload = `{"id":"c","status":"succeeded"}`
 	case "twin/update":

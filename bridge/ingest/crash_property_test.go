@@ -55,7 +55,7 @@ type sentMessage struct {
 	packet         uint64
 	sent           bool // to the bridge, on this connection or before
 	atBroker       bool
-	acknowledged   bool      // by a bridge, whether the broker heard of it or not
+	acknowledged   bool      // by a bridge, whether the broker received that or not
 	lost           bool      // with the session, before it was in the log
 	elsewhere      bool      // another process had it
 	received       time.Time // for the log that there is; zero: it was not
@@ -87,7 +87,7 @@ type world struct {
 
 	others  int
 	otherAt int64
-	ended   []endedAt // what the bridge was told, and when that was at which place of the log
+	ended   []endedAt // deletions that the bridge knows of, and the ends of the log then
 	log     []string
 }
 
@@ -260,7 +260,7 @@ func (w *world) publish(d *thing) {
 	w.say(d, channel, object, members...)
 }
 
-// say publishes one payload, whose objects stand in one message of the broker.
+// say publishes one payload, whose objects are one message of the broker.
 func (w *world) say(d *thing, channel string, object func(string) string, members ...string) {
 	topic := "devices/" + d.name + "/" + channel
 	var objects []string
@@ -688,7 +688,7 @@ func (w *world) kill() {
 		}
 	}
 	w.restart(dir)
-	for _, e := range w.ended { // who watches for ends tells again what it told last
+	for _, e := range w.ended { // who watches for ends reports the last ones again
 		if e.at > logged {
 			w.p.ended(e.id)
 		}

@@ -142,7 +142,7 @@ func TestNothingIsDeliveredBeforeItIsOnTheDisk(t *testing.T) {
 	})
 }
 
-// What is recorded of an arrival says what became of each of its messages.
+// What is recorded of an arrival says what was decided on each of its messages.
 func TestAnArrivalIsRecordedWithItsVerdicts(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.QuotaRate, cfg.QuotaBurst = 1, 3

@@ -393,7 +393,7 @@ func TestANamedModelSurvives(t *testing.T) {
 	p.say("d", `"t":20`, "run")
 	last := p.lastSignal().batch.Messages
 	if got := last[len(last)-1].Model; got != b.Hash() {
-		t.Errorf("the workflow is told of model %q, want that of the birth that was refused", got)
+		t.Errorf("the workflow is given model %q, want that of the birth that was refused", got)
 	}
 }
 

@@ -20,9 +20,10 @@ type acknowledged struct {
 const maxNumber = 1<<16 - 1
 
 func (k *acknowledged) note(e *entry) {
-	if e.Number == 0 || e.Number > maxNumber {
+	if e.noted || e.Number == 0 || e.Number > maxNumber {
 		return
 	}
+	e.noted = true // by now, its number may be another one's
 	if k.sums == nil {
 		k.sums = make([]uint64, maxNumber+1)
 	}

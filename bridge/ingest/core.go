@@ -274,7 +274,7 @@ func (c *core) adopt(e *entry, l *Lane, a Arrival) {
 		if !e.done() {
 			c.hold(e)
 		}
-		e.lane, e.Number, e.Ack = l, a.Number, a.Ack
+		e.lane, e.Number, e.Ack, e.noted = l, a.Number, a.Ack, false
 	}
 	c.stand(e)
 	l.release()

@@ -31,7 +31,7 @@ import (
 func (d *deviceState) takenBy(run string) (other bool) {
 	if run != "" {
 		sum := runHash(run)
-		if other = d.run != sum; other && d.run != 0 {
+		if other = d.run != 0 && d.run != sum; other {
 			d.filter.forgetBefore(d.batches)
 		}
 		d.run = sum

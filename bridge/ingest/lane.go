@@ -43,6 +43,7 @@ type entry struct {
 	device *deviceState
 	open   int  // messages, dead letters and rejections not yet accepted, and its record
 	held   bool // counted in core.held
+	noted  bool // in stream.acknowledged
 	// rejected is set once a dead letter was made of it, so that an array of
 	// objects in several refused batches makes one.
 	rejected bool

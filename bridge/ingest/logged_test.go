@@ -218,6 +218,7 @@ func TestAFullLogIsBackPressure(t *testing.T) {
 			t.Errorf("delivered %s", got)
 		}
 		b.reconnect()
+		b.toDisk(l)
 		b.checkSettled(t)
 	})
 }

@@ -16,6 +16,22 @@
 // their id: those of one batch leave together in one local activity. An invoke
 // of the model is an activity of its own, visible and retried as such.
 //
+// # What is delivered again
+//
+// Each message is applied once, although it may be delivered more than once. What
+// decides that is, in this order:
+//
+//   - The id of the batch: a signal whose response was lost is sent again as it was.
+//   - The position in the log of the bridge (device.Batch.Log, device.Message.Pos): after
+//     a crash it delivers again what it does not know to be accepted, in other batches.
+//     The workflow keeps the highest position of each of the last four logs, and drops
+//     what is not above it: rules 3, from the next continue-as-new of a run on that began
+//     under earlier ones.
+//   - The number of the message, or its digest if the broker marks it as delivered again:
+//     for what no log saw, or more than one.
+//
+// Only a duplicate of the last kind shows that the device is up.
+//
 // # Time
 //
 // A message counts at the time at which the bridge received it, a timer at its

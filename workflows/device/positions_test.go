@@ -2,10 +2,14 @@ package device
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/workflow"
 
 	"devicetwin/device"
 	"devicetwin/devicefsm"
@@ -201,5 +205,43 @@ func TestCopiesWithPositionsOfTheirOwn(t *testing.T) {
 	}
 	if got := d.decided(); got != "1 2 2" || d.state.Delivery.Duplicates != 2 {
 		t.Errorf("applied %s, %d duplicates; want 1 2 2, 2", got, d.state.Delivery.Duplicates)
+	}
+}
+
+// A run hands its positions to the next.
+func TestContinueAsNewCarriesPositions(t *testing.T) {
+	first := newTwinHarness(t, countingModel, 4)
+	var all []device.Message
+	for i := range 9 {
+		all = append(all, unnumbered(i, int64(100+i)))
+	}
+	send := func(h *twinHarness, after time.Duration, id string, messages ...device.Message) {
+		h.RegisterDelayedCallback(func() {
+			h.SignalWorkflow(SignalEvents, device.Batch{ID: id, Log: "a", Messages: messages})
+		}, after)
+	}
+	send(first, time.Second, "1", all[:2]...)
+	send(first, 2*time.Second, "2", all[1:5]...)
+	first.run(Input{Device: testDevice, Model: first.model.Hash()})
+	var next *workflow.ContinueAsNewError
+	if !errors.As(first.GetWorkflowError(), &next) {
+		t.Fatalf("the run ended with %v, want continue-as-new", first.GetWorkflowError())
+	}
+	var in Input
+	if err := converter.GetDefaultDataConverter().FromPayloads(next.Input, &in); err != nil {
+		t.Fatal(err)
+	}
+	second := newTwinHarness(t, countingModel, 0)
+	second.SetStartTime(first.Now())
+	second.state = in.State
+	send(second, time.Second, "3", all[:7]...)
+	send(second, 2*time.Second, "4", all[3:]...)
+	view := second.runUntil(3 * time.Second)
+	want := Delivery{Applied: 9, Duplicates: 1 + 5 + 4}
+	if got := view.Delivery; got.Applied != want.Applied || got.Duplicates != want.Duplicates {
+		t.Errorf("%d applied, %d duplicates; want %d, %d", got.Applied, got.Duplicates, want.Applied, want.Duplicates)
+	}
+	if sent := len(strings.Fields(first.wire.topics())) + len(strings.Fields(second.wire.topics())); sent != 9 {
+		t.Errorf("%d commands, want 9", sent)
 	}
 }

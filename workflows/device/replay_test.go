@@ -2,6 +2,7 @@ package device
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
@@ -9,11 +10,13 @@ import (
 	"slices"
 	"testing"
 
+	"go.temporal.io/api/history/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 )
 
@@ -64,15 +67,7 @@ func TestAReplayCountsNoFaults(t *testing.T) {
 	}
 	found := 0
 	for _, file := range files {
-		raw, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		recorded, err := client.HistoryFromJSON(bytes.NewReader(raw), client.HistoryJSONOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range recorded.GetEvents() {
+		for _, e := range readHistory(t, file).GetEvents() {
 			signal := e.GetWorkflowExecutionSignaledEventAttributes()
 			for _, p := range signal.GetInput().GetPayloads() {
 				if bytes.Contains(p.GetData(), []byte(`"sleepy"`)) {
@@ -91,6 +86,71 @@ func TestAReplayCountsNoFaults(t *testing.T) {
 	if found == 0 {
 		t.Error("no history has the unknown word of a status")
 	}
+}
+
+// What a log delivered again is in the histories, and decides how they replay: by the rules
+// before, a run would go another way.
+func TestRecordedPositionsCount(t *testing.T) {
+	folder := fmt.Sprintf("%s/rules-%d", historiesDir, rulesLog)
+	files, err := filepath.Glob(folder + "/redelivered-*.json")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%d histories of a device whose log delivers again, error %v; want at least 2", len(files), err)
+	}
+	again, other := 0, 0
+	for _, file := range files {
+		recorded := readHistory(t, file)
+		again += deliveredTwice(t, recorded)
+		for _, e := range recorded.GetEvents() {
+			for _, d := range e.GetMarkerRecordedEventAttributes().GetDetails() {
+				for _, p := range d.GetPayloads() {
+					now, before := fmt.Appendf(nil, `"rules":%d`, rulesLog), fmt.Appendf(nil, `"rules":%d`, rulesCorners)
+					p.Data = bytes.Replace(p.GetData(), now, before, 1)
+				}
+			}
+		}
+		replayer := newReplayer(&Workflow{Models: recordedModels(t, folder)})
+		if err := replayer.ReplayWorkflowHistory(quiet(), recorded); err != nil {
+			other++
+		}
+	}
+	if again == 0 || other == 0 {
+		t.Errorf("%d messages were delivered again, and %d of %d histories replay differently without positions", again, other, len(files))
+	}
+}
+
+// deliveredTwice counts the messages in the signals of a history that are not above the
+// position before them.
+func deliveredTwice(t *testing.T, recorded *history.History) int {
+	t.Helper()
+	count, highest := 0, map[string]int64{}
+	for _, e := range recorded.GetEvents() {
+		for _, p := range e.GetWorkflowExecutionSignaledEventAttributes().GetInput().GetPayloads() {
+			var batch device.Batch
+			if err := json.Unmarshal(p.GetData(), &batch); err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range batch.Messages {
+				if m.Pos > 0 && m.Pos <= highest[batch.Log] {
+					count++
+				}
+				highest[batch.Log] = max(highest[batch.Log], m.Pos)
+			}
+		}
+	}
+	return count
+}
+
+func readHistory(t *testing.T, file string) *history.History {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorded, err := client.HistoryFromJSON(bytes.NewReader(raw), client.HistoryJSONOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return recorded
 }
 
 // The replay test can fail: a worker that decides otherwise is found out.
@@ -131,10 +191,15 @@ func recordedModels(t *testing.T, folder string) *Registry {
 	return NewRegistry(models...)
 }
 
-func replay(t *testing.T, file string, device *Workflow) error {
+func replay(t *testing.T, file string, w *Workflow) error {
 	t.Helper()
-	replayer := worker.NewWorkflowReplayer()
-	replayer.RegisterWorkflowWithOptions(device.Device, workflow.RegisterOptions{Name: WorkflowType})
-	quiet := log.NewStructuredLogger(slog.New(slog.DiscardHandler))
-	return replayer.ReplayWorkflowHistoryFromJSONFile(quiet, file)
+	return newReplayer(w).ReplayWorkflowHistoryFromJSONFile(quiet(), file)
 }
+
+func newReplayer(w *Workflow) worker.WorkflowReplayer {
+	replayer := worker.NewWorkflowReplayer()
+	replayer.RegisterWorkflowWithOptions(w.Device, workflow.RegisterOptions{Name: WorkflowType})
+	return replayer
+}
+
+func quiet() log.Logger { return log.NewStructuredLogger(slog.New(slog.DiscardHandler)) }

@@ -49,11 +49,10 @@ const (
 	rulesMessages = 1
 	// rulesCorners: the model language has its second edition.
 	rulesCorners = 2
-	// rulesLog: what a log delivers again is recognized by its position. No run begins
-	// under them before there are histories of them.
+	// rulesLog: what a log delivers again is recognized by its position.
 	rulesLog = 3
 
-	rulesNow = rulesCorners
+	rulesNow = rulesLog
 )
 
 // Rules is the version of the rules by which runs go that begin now: for the names of

@@ -25,7 +25,7 @@ var record = flag.Bool("record", false, "record the histories in workflows/devic
 // is written: devices in the field have histories like those of the others.
 var historiesDir = fmt.Sprintf("%s/workflows/device/testdata/histories/rules-%d", root, deviceworkflow.Rules)
 
-// TestRecordHistories plays five devices and, with -record, writes what the
+// TestRecordHistories plays six devices and, with -record, writes what the
 // server stored of them: the histories that the replay tests of package
 // workflows hold every later version to. Without it, it only checks that they
 // still end where the recorded ones did.
@@ -90,6 +90,7 @@ func TestRecordHistories(t *testing.T) {
 
 	operate(t, s, say)
 	confuse(t, s, say)
+	redeliver(t, s, reach)
 
 	for _, query := range []string{
 		`SELECT temperature FROM pump WHERE device = 'obedient'`,
@@ -109,7 +110,7 @@ func TestRecordHistories(t *testing.T) {
 	if err := os.MkdirAll(historiesDir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"obedient", "stubborn", "talkative", "operated", "confused"} {
+	for _, name := range []string{"obedient", "stubborn", "talkative", "operated", "confused", "redelivered"} {
 		recordHistories(t, s, name)
 	}
 	recordModel(t)

@@ -83,7 +83,6 @@ type world struct {
 	packets map[uint64]bool           // in use
 	all     map[string][]*sentMessage // by device
 	fleet   []*thing
-	news    int
 
 	others  int
 	otherAt int64

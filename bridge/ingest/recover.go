@@ -27,12 +27,13 @@ import (
 type recovery struct {
 	c       *core
 	log     *slog.Logger
-	rolls   bool  // there is a checkpoint
-	doubts  bool  // another process may have delivered: nothing is known of the devices any more
-	damaged bool  // something is missing: what is left out because of it is not known
-	settled int64 // before it nothing waits for the workflows
-	from    int64 // what comes before it only says which process appended
-	known   int64 // what comes before it is in the checkpoint's states of streams
+	rolls   bool   // there is a checkpoint
+	doubts  bool   // another process may have delivered: nothing is known of the devices any more
+	damaged bool   // something is missing: what is left out because of it is not known
+	settled int64  // before it nothing waits for the workflows
+	from    int64  // what comes before it only says which process appended
+	known   int64  // what comes before it is in the checkpoint's states of streams
+	damages uint64 // of the log, before from
 
 	begin    history.Begin // of the process whose records are read
 	pending  map[device.ID]*fifo[item]
@@ -73,16 +74,16 @@ func (i *Ingest) recover() error {
 		r.rolls, r.known = true, head.From
 		r.from = min(r.settled, head.From, head.Unacknowledged)
 	}
-	damaged := stats.Damaged
+	r.damages = stats.Damaged
 	counts := c.counts
 	c.counts, c.restoring = NewCounts(figures.NewSet("restored_")), true
 	i.signals.Move(max(0, r.from-2*beginEvery))
-	err = r.read(i.signals)
+	err = r.read(i.signals, log)
 	c.counts, c.restoring = counts, false
 	if err != nil {
 		return fmt.Errorf("recover from the log: %w", err)
 	}
-	if damaged = log.Stats().Damaged - damaged; damaged > 0 {
+	if damaged := log.Stats().Damaged - r.damages; damaged > 0 {
 		r.damaged = true
 		c.counts.Unreadable.Add(damaged)
 	}
@@ -134,7 +135,7 @@ func (r *recovery) checkpoint(log *recordlog.Log, stats recordlog.Stats) *checkp
 }
 
 // read takes every record from where the cursor is.
-func (r *recovery) read(cursor *recordlog.Cursor) error {
+func (r *recovery) read(cursor *recordlog.Cursor, log *recordlog.Log) error {
 	for {
 		e, ok, err := cursor.TryNext()
 		if err != nil || !ok {
@@ -146,6 +147,7 @@ func (r *recovery) read(cursor *recordlog.Cursor) error {
 			}
 		}
 		if e.Start < r.from {
+			r.damages = log.Stats().Damaged
 			continue
 		}
 		switch e.Kind {

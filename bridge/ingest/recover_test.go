@@ -432,6 +432,11 @@ func TestADamagedPartOfTheLog(t *testing.T) {
 	if got := p.say("d", `"seq":4,"t":97`, "run"); got != "97" {
 		t.Errorf("delivered %q: the workflow does not know that it is hot", got)
 	}
+	p.redeliverable = redeliverable{}
+	p = p.next(nil, model) // what was damaged before the checkpoint is of no interest any more
+	if got := p.say("d", `"seq":5,"t":98`, "run"); got != "" || p.counts.Unreadable.Load() > 0 {
+		t.Errorf("delivered %q, a repetition; %d counted", got, p.counts.Unreadable.Load())
+	}
 }
 
 // A message whose record is damaged while it waits is lost alone.

@@ -22,7 +22,7 @@ type Config struct {
 	// BufferBytes bounds the memory of what was appended and is not yet on the disk.
 	// 0: 16 MiB.
 	BufferBytes int
-	// GroupDelay is how long the first record of a group waits for others; 0: it does
+	// GroupDelay is how long the first record of a group waits for others at least; 0: it does
 	// not, and a group is what was appended while the one before it was written.
 	GroupDelay time.Duration
 	// Keys encrypt the data of records; nil: they are in clear.

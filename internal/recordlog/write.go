@@ -26,6 +26,7 @@ type writer struct {
 	l       *Log
 	file    *os.File
 	segment *segment
+	rested  time.Time // when the rest after the last group is over
 }
 
 func (l *Log) run() {
@@ -51,6 +52,11 @@ func (l *Log) run() {
 func (w *writer) group() (closed bool) {
 	l := w.l
 	w.gather()
+	began := time.Now()
+	defer func() {
+		now := time.Now()
+		w.rested = now.Add(min(now.Sub(began), maxRest))
+	}()
 	l.mutex.Lock()
 	chunks := l.pending
 	l.pending = nil
@@ -72,14 +78,20 @@ func (w *writer) group() (closed bool) {
 	return closed
 }
 
-// gather lets others join the group.
+// maxRest bounds the rest after a group.
+const maxRest = 20 * time.Millisecond
+
+// gather lets others join the group. It rests for as long as the group before took: others
+// need the disk too, such as the database that the records go to, and each force costs all
+// of them about the same, however much it is for. After a pause nothing waits.
 func (w *writer) gather() {
 	l := w.l
 	l.mutex.Lock()
-	waits := l.cfg.GroupDelay > 0 && !l.closed && l.memory > 0 && l.memory < groupBytes
+	waits := !l.closed && l.memory > 0 && l.memory < groupBytes
 	l.mutex.Unlock()
-	if waits {
-		time.Sleep(l.cfg.GroupDelay)
+	rest := max(l.cfg.GroupDelay, time.Until(w.rested))
+	if waits && rest > 0 {
+		time.Sleep(rest)
 	}
 }
 

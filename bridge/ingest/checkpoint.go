@@ -136,6 +136,9 @@ func (c *core) stepCheckpoint(k *checkpoint, devices int) (done bool) {
 		if err != nil { // nothing in it cannot be encoded
 			continue
 		}
+		if k.part == nil {
+			k.part = make([]byte, 0, checkpointPart+4<<10)
+		}
 		k.part = append(append(k.part, text...), '\n')
 		if len(k.part) >= checkpointPart {
 			k.parts, k.part = append(k.parts, k.part), nil

@@ -531,3 +531,52 @@ func TestASavedDeviceIsSmall(t *testing.T) {
 		t.Errorf("%d bytes: %s, %v", len(b), b, err)
 	}
 }
+
+// Numbers that are missing are reported once, whether the report was accepted before the
+// process was killed or not, and whether the numbers are in a checkpoint or in the log.
+func TestAGapIsReportedOnceOverRestarts(t *testing.T) {
+	for _, accepted := range []bool{false, true} {
+		for _, checkpoint := range []bool{false, true} {
+			p := openProcess(t, t.TempDir(), nil, testModel{})
+			p.checkpointNow()
+			var gaps []string
+			note := func(batch device.Batch) {
+				for _, m := range batch.Messages {
+					if m.Name == device.EventSequenceGap {
+						gaps = append(gaps, fmt.Sprint(m.Data["from"], "-", m.Data["to"], " at ", m.Pos))
+					}
+				}
+			}
+			send := func(seq int) {
+				p.deliver("devices/d/telemetry", fmt.Sprintf(`{"hot":1,"seq":%d,"t":0}`, seq), "", false)
+				p.flush()
+				for p.inFlight > 0 {
+					note(p.lastSignal().batch)
+					p.accept("d")
+				}
+				p.flush()
+			}
+			send(1)
+			p.deliver("devices/d/telemetry", `{"hot":1,"seq":5}`, "", false)
+			p.flush()
+			first := p.lastSignal().batch
+			if accepted {
+				note(first)
+				p.accept("d")
+				p.flush()
+			}
+			if checkpoint {
+				p.checkpointNow()
+			}
+			p = p.reborn(nil, testModel{})
+			p.elapsed(p.now)
+			send(6)
+			p = p.reborn(nil, testModel{})
+			send(9)
+			want := []string{fmt.Sprint("2-4 at ", first.Messages[0].Pos), "7-8"}
+			if len(gaps) != 2 || gaps[0] != want[0] || !strings.HasPrefix(gaps[1], want[1]) {
+				t.Errorf("accepted %v, checkpoint %v: gaps %v, want %v", accepted, checkpoint, gaps, want)
+			}
+		}
+	}
+}

@@ -72,6 +72,63 @@ func TestCommandsAreKnown(t *testing.T) {
 	}
 }
 
+// The logs are in the folder that systemd keeps for the unit, and nobody else can read.
+func TestLogsAreInTheStateDirectory(t *testing.T) {
+	for _, part := range []string{"bridge", "worker"} {
+		u := units(t)["devicetwin-"+part+".service"]
+		state := "/var/lib/devicetwin-" + part
+		if want := " --" + part + "-log=" + state + "/log"; !strings.Contains(u["ExecStart"][0], want+" ") {
+			t.Errorf("%s: %q does not contain %q", part, u["ExecStart"], want)
+		}
+		if len(u["StateDirectory"]) != 1 || "/var/lib/"+u["StateDirectory"][0] != state || u["StateDirectoryMode"][0] != "0700" {
+			t.Errorf("%s: folder %q, mode %q", part, u["StateDirectory"], u["StateDirectoryMode"])
+		}
+	}
+}
+
+// What a release with a spool left is in the folder of the log before the program
+// starts, once; a log that is there stays.
+func TestSpoolBecomesTheLog(t *testing.T) {
+	for _, part := range []string{"bridge", "worker"} {
+		u := units(t)["devicetwin-"+part+".service"]
+		if len(u["ExecStartPre"]) != 1 {
+			t.Fatalf("%s: before the start %q", part, u["ExecStartPre"])
+		}
+		state := t.TempDir()
+		script, ok := strings.CutPrefix(u["ExecStartPre"][0], "/bin/sh -c ")
+		if !ok {
+			t.Fatalf("%s: before the start %q", part, u["ExecStartPre"])
+		}
+		script = strings.ReplaceAll(strings.Trim(script, "'"), "/var/lib/devicetwin-"+part, state)
+		start := func() {
+			t.Helper()
+			if out, err := exec.Command("/bin/sh", "-c", script).CombinedOutput(); err != nil || len(out) > 0 {
+				t.Errorf("%s: %v: %s", part, err, out)
+			}
+		}
+		start() // nothing is there
+		old := filepath.Join(state, "spool", "00000000000000000001.spool")
+		if err := os.Mkdir(filepath.Dir(old), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(old, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		start()
+		start()
+		if _, err := os.Stat(filepath.Join(state, "log", filepath.Base(old))); err != nil {
+			t.Errorf("%s: the spool is not carried over: %v", part, err)
+		}
+		if err := os.Mkdir(filepath.Join(state, "spool"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		start()
+		if entries, err := os.ReadDir(filepath.Join(state, "log")); err != nil || len(entries) != 1 {
+			t.Errorf("%s: the log has changed: %v, %v", part, entries, err)
+		}
+	}
+}
+
 func TestUnitsAreHardened(t *testing.T) {
 	for file, u := range units(t) {
 		for name, want := range map[string]string{

@@ -193,6 +193,47 @@ func TestSettingsAreKnown(t *testing.T) {
 	}
 }
 
+// The logs of bridge and worker are in volumes of their own, which outlive the
+// containers; new volumes take over the owner of the folder in the image. Nothing is
+// kept in the spool of earlier releases.
+func TestLogsOutliveTheirContainers(t *testing.T) {
+	project := load(t)
+	dockerfile, err := os.ReadFile(filepath.Join(deployDir, "Dockerfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	volumes := map[string]string{}
+	for part, setting := range map[string]string{"bridge": "DEVICETWIN_BRIDGE_LOG", "worker": "DEVICETWIN_WORKER_LOG"} {
+		s := project.Services[part]
+		folder := s.Environment[setting]
+		if folder == nil {
+			t.Errorf("%s: no %s", part, setting)
+			continue
+		}
+		at := slices.IndexFunc(s.Volumes, func(v types.ServiceVolumeConfig) bool { return v.Target == *folder })
+		if at < 0 || s.Volumes[at].Type != types.VolumeTypeVolume || s.Volumes[at].ReadOnly {
+			t.Errorf("%s: the log, %s, is not in a volume for writing", part, *folder)
+			continue
+		}
+		volume := s.Volumes[at].Source
+		if other, taken := volumes[volume]; taken {
+			t.Errorf("%s and %s share the volume %s", part, other, volume)
+		}
+		volumes[volume] = part
+		if volume != "spool-"+part {
+			t.Errorf("%s: the log is in %s, and not where earlier releases kept what waits", part, volume)
+		}
+		if made := "/out/state/" + filepath.Base(*folder) + " "; filepath.Dir(*folder) != "/var/lib/devicetwin" || !strings.Contains(string(dockerfile), made) {
+			t.Errorf("%s: the image has no folder %s", part, *folder)
+		}
+	}
+	for name, s := range project.Services {
+		if _, ok := s.Environment["DEVICETWIN_INFLUX_SPOOL"]; ok {
+			t.Errorf("%s has a spool", name)
+		}
+	}
+}
+
 // Every healthcheck asks for something that our processes serve, at the address
 // that they are told to listen on.
 func TestHealthchecksAskForWhatIsServed(t *testing.T) {

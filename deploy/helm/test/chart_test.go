@@ -131,7 +131,7 @@ type container struct {
 	Name, Image  string
 	Args         []string
 	Env          []struct{ Name, Value string }
-	VolumeMounts []struct{ Name, MountPath string }
+	VolumeMounts []mount
 	Ports        []struct {
 		Name          string
 		ContainerPort int
@@ -140,6 +140,11 @@ type container struct {
 		ReadOnlyRootFilesystem   bool
 		AllowPrivilegeEscalation *bool
 	}
+}
+
+type mount struct {
+	Name, MountPath, SubPath string
+	ReadOnly                 bool
 }
 
 func objects(t *testing.T, text string) []object {
@@ -201,10 +206,9 @@ func TestContainersAreWhatTheProgramTakes(t *testing.T) {
 					if !volumes[m.Name] {
 						t.Errorf("%s mounts %s, which is not a volume of the pod", where, m.Name)
 					}
-					delete(volumes, m.Name)
 				}
 				for unused := range volumes {
-					if !slices.ContainsFunc(c.VolumeMounts, func(m struct{ Name, MountPath string }) bool { return m.Name == unused }) {
+					if !slices.ContainsFunc(c.VolumeMounts, func(m mount) bool { return m.Name == unused }) {
 						t.Errorf("%s has the volume %s and does not mount it", where, unused)
 					}
 				}
@@ -213,6 +217,66 @@ func TestContainersAreWhatTheProgramTakes(t *testing.T) {
 		}
 		if containers < 2 {
 			t.Errorf("%s has %d containers", name, containers)
+		}
+	}
+}
+
+// The log of each bridge and of each worker is in a volume of its own, which outlives
+// the pod: claimed by a StatefulSet.
+func TestLogsOutliveTheirPods(t *testing.T) {
+	for name, text := range cases(t) {
+		logs := map[string]int{}
+		for _, o := range objects(t, text) {
+			if o.Spec.Template == nil {
+				continue
+			}
+			for _, c := range o.Spec.Template.Spec.Containers {
+				at := slices.IndexFunc(c.Env, func(e struct{ Name, Value string }) bool {
+					return e.Name == "DEVICETWIN_BRIDGE_LOG" || e.Name == "DEVICETWIN_WORKER_LOG"
+				})
+				if at < 0 {
+					continue
+				}
+				logs[c.Name]++
+				folder := c.Env[at].Value
+				mounted := slices.IndexFunc(c.VolumeMounts, func(m mount) bool { return m.MountPath == folder })
+				if mounted < 0 || c.VolumeMounts[mounted].ReadOnly {
+					t.Errorf("%s, %s: no volume for writing is mounted at the log, %s", name, o.Metadata.Name, folder)
+					continue
+				}
+				claimed := slices.ContainsFunc(o.Spec.VolumeClaimTemplates, func(v struct{ Metadata struct{ Name string } }) bool {
+					return v.Metadata.Name == c.VolumeMounts[mounted].Name
+				})
+				if o.Kind != "StatefulSet" || !claimed {
+					t.Errorf("%s: the log of %s %s does not outlive its pods", name, o.Kind, o.Metadata.Name)
+				}
+			}
+		}
+		if logs["bridge"] == 0 || logs["worker"] != 1 {
+			t.Errorf("%s: logs %v, want some of bridges and one of workers", name, logs)
+		}
+	}
+}
+
+// What a release with a spool left in a bridge's volume is where the log looks for it,
+// and a StatefulSet allows no other names of claims.
+func TestBridgesKeepTheirVolumes(t *testing.T) {
+	for name, text := range cases(t) {
+		for _, o := range objects(t, text) {
+			if o.Kind != "StatefulSet" || o.Spec.Template.Spec.Containers[0].Name != "bridge" {
+				continue
+			}
+			if claims := o.Spec.VolumeClaimTemplates; len(claims) != 1 || claims[0].Metadata.Name != "spool" {
+				t.Errorf("%s: claims %v of %s, want one with the name spool", name, claims, o.Metadata.Name)
+			}
+			for _, want := range []mount{
+				{Name: "spool", MountPath: "/var/lib/devicetwin/bridge-log", SubPath: "points"},
+				{Name: "spool", MountPath: "/var/lib/devicetwin/model-copies", SubPath: "model-copies"},
+			} {
+				if !slices.Contains(o.Spec.Template.Spec.Containers[0].VolumeMounts, want) {
+					t.Errorf("%s, %s: no mount %+v", name, o.Metadata.Name, want)
+				}
+			}
 		}
 	}
 }
@@ -240,6 +304,12 @@ func TestFaultsOfValues(t *testing.T) {
 		{"no URL of a broker", "mqtt: {urls: []}", "urls"},
 		{"URL of another protocol", "mqtt: {urls: [\"http://x\"]}", "urls"},
 		{"no partition", "bridge: {partitions: [0]}", "partitions"},
+		{"spool of an earlier release", "bridge: {spool: {size: 2Gi}}", "spool"},
+		{"unknown acknowledgement", "bridge: {ack: maybe}", "ack"},
+		{"log without a number of bytes", "bridge: {log: {maxBytes: 1Gi}}", "maxBytes"},
+		{"log larger than its volume", "bridge: {log: {size: 1Gi}}", "bridge.log.maxBytes: expected at most nine tenths of bridge.log.size, which is 966367641"},
+		{"log of a worker larger than its volume", "worker: {log: {size: 512Mi}}", "worker.log.maxBytes"},
+		{"log that is kept for an unknown time", "worker: {log: {age: long}}", "age"},
 		{"unknown argument", "bridge: {args: [\"bridge\"]}", "args"},
 		{"API for everybody", "api: {enabled: true}", "api.tokens.secret or api.oidc.issuer"},
 		{"Ingress without a name", "api: {enabled: true, tokens: {secret: x}, ingress: {enabled: true}}", "api.ingress.host"},

@@ -137,7 +137,6 @@ readinessProbe:
 {{- if .Values.influxdb.url }}
 - {name: DEVICETWIN_INFLUX_ORG, value: {{ .Values.influxdb.org | quote }}}
 - {name: DEVICETWIN_INFLUX_BUCKET, value: {{ .Values.influxdb.bucket | quote }}}
-- {name: DEVICETWIN_INFLUX_SPOOL, value: /var/lib/devicetwin/spool/points}
 {{- if .Values.influxdb.token.secret }}
 - {name: DEVICETWIN_INFLUX_TOKEN_FILE, value: /run/secrets/influxdb/token}
 {{- end }}
@@ -160,8 +159,33 @@ readinessProbe:
 {{- end }}
 {{- end -}}
 
+{{/* The settings of a log. Call with (list . "bridge"); the worker's are named alike. */}}
+{{- define "devicetwin.env.log" -}}
+{{- $part := index . 1 -}}
+{{- $log := (index (index . 0).Values $part).log -}}
+{{- $unit := get (dict "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776) (regexFind "[KMGT]i$" $log.size) | int64 -}}
+{{- $room := div (mul 9 $unit (regexFind "^[0-9]+" $log.size | int64)) 10 -}}
+{{- if gt (int64 $log.maxBytes) $room -}}
+{{- fail (printf "%s.log.maxBytes: expected at most nine tenths of %s.log.size, which is %d" $part $part $room) -}}
+{{- end -}}
+- {name: DEVICETWIN_{{ upper $part }}_LOG, value: /var/lib/devicetwin/{{ $part }}-log}
+- {name: DEVICETWIN_{{ upper $part }}_LOG_MAX, value: {{ $log.maxBytes | int64 | quote }}}
+- {name: DEVICETWIN_{{ upper $part }}_LOG_AGE, value: {{ $log.age | quote }}}
+{{- end -}}
+
+{{/* The claim of a log's volume. Call with (list NAME .Values.bridge.log). */}}
+{{- define "devicetwin.claim.log" -}}
+{{- $log := index . 1 -}}
+- metadata: {name: {{ index . 0 }}}
+  spec:
+    accessModes: [ReadWriteOnce]
+    {{- with $log.storageClass }}
+    storageClassName: {{ . }}
+    {{- end }}
+    resources: {requests: {storage: {{ $log.size }}}}
+{{- end -}}
+
 {{- define "devicetwin.mounts" -}}
-- {name: spool, mountPath: /var/lib/devicetwin/spool}
 {{ include "devicetwin.mounts.temporal" . }}
 {{- if .Values.mqtt.secret.name }}
 - {name: mqtt, mountPath: /run/secrets/mqtt, readOnly: true}

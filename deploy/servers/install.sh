@@ -26,7 +26,8 @@ how_to_get() {
 	gcc) echo "apt-get install gcc libc6-dev" ;;
 	mvn) echo "apt-get install maven" ;;
 	javac) echo "apt-get install openjdk-17-jdk-headless" ;;
-	setpriv) echo "apt-get install util-linux" ;;
+	setpriv | nsenter | unshare) echo "apt-get install util-linux" ;;
+	systemd-nspawn) echo "apt-get install systemd-container" ;;
 	*) echo "apt-get install $1" ;;
 	esac
 }

@@ -2,8 +2,10 @@
 package serverstest
 
 import (
+	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -15,14 +17,14 @@ import (
 // installed: in continuous integration no test may be left out.
 const Required = "CI_SERVERS"
 
-// Need fails the test for an error. For a server that is not installed, it skips the
-// test instead, unless Required is set.
+// Need fails the test for an error. For a server that is not installed, or that this
+// user may not start, it skips the test instead, unless Required is set.
 func Need(t testing.TB, err error) {
 	t.Helper()
 	var missing *servers.NotInstalledError
 	switch {
 	case err == nil:
-	case errors.As(err, &missing) && os.Getenv(Required) == "":
+	case (errors.As(err, &missing) || errors.Is(err, servers.ErrNotRoot)) && os.Getenv(Required) == "":
 		t.Skip(err)
 	default:
 		t.Fatal(err)
@@ -35,7 +37,7 @@ func InfluxDB(t testing.TB, ports *process.PortPool, keep time.Duration) *server
 	t.Helper()
 	i, err := servers.NewInfluxDB(t.TempDir(), "influxdb", t.TempDir(), take(t, ports, 1)[0])
 	Need(t, err)
-	run(t, i.Process)
+	run(t, i)
 	if err := i.Setup(t.Context(), keep); err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +55,7 @@ func PostgreSQL(t testing.TB, ports *process.PortPool) *servers.PostgreSQL {
 	t.Cleanup(func() { _ = os.RemoveAll(data) })
 	p, err := servers.NewPostgreSQL(t.TempDir(), "postgresql", data, take(t, ports, 1)[0])
 	Need(t, err)
-	run(t, p.Process)
+	run(t, p)
 	t.Cleanup(func() { _ = p.Stop() }) // its children would write to the folder after a kill
 	return p
 }
@@ -64,7 +66,7 @@ func OpenSearch(t testing.TB, ports *process.PortPool) *servers.OpenSearch {
 	taken := take(t, ports, 2)
 	o, err := servers.NewOpenSearch(t.TempDir(), "opensearch", t.TempDir(), taken[0], taken[1])
 	Need(t, err)
-	run(t, o.Process)
+	run(t, o)
 	return o
 }
 
@@ -76,8 +78,18 @@ func Temporal(t testing.TB, ports *process.PortPool, store *servers.PostgreSQL, 
 	temporal, err := servers.NewTemporal(t.TempDir(), "temporal", store, search, take(t, ports, servers.TemporalPorts))
 	Need(t, err)
 	Need(t, temporal.Setup(t.Context()))
-	run(t, temporal.Process)
+	run(t, temporal)
 	return temporal
+}
+
+// Machine boots a Debian, which may read a folder of this system at /src. It ends with
+// the test.
+func Machine(t testing.TB, name, src string) *servers.Machine {
+	t.Helper()
+	m, err := servers.NewMachine(t.TempDir(), name, filepath.Join(t.TempDir(), "root"), src+":/src")
+	Need(t, err)
+	run(t, m)
+	return m
 }
 
 func take(t testing.TB, ports *process.PortPool, n int) []string {
@@ -90,13 +102,20 @@ func take(t testing.TB, ports *process.PortPool, n int) []string {
 	return taken
 }
 
+// runnable is a *process.Process, or one that has more to do at its end.
+type runnable interface {
+	Start(context.Context) error
+	Kill()
+	LastWords() string
+}
+
 // run starts a process that ends with the test.
-func run(t testing.TB, p *process.Process) {
+func run(t testing.TB, p runnable) {
 	t.Helper()
 	t.Cleanup(func() {
 		p.Kill()
 		if t.Failed() {
-			t.Logf("%s said:\n%s", p.Name, p.LastWords())
+			t.Logf("%T said:\n%s", p, p.LastWords())
 		}
 	})
 	if err := p.Start(t.Context()); err != nil {

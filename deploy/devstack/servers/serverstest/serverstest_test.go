@@ -39,6 +39,8 @@ func TestNeed(t *testing.T) {
 		{"", nil, ""},
 		{"", missing, "skip: start: influxdb is not installed: run make servers ONLY=influxdb"},
 		{"1", missing, "fatal: start: influxdb is not installed: run make servers ONLY=influxdb"},
+		{"", servers.ErrNotRoot, "skip: boot a machine: only root can do that"},
+		{"1", servers.ErrNotRoot, "fatal: boot a machine: only root can do that"},
 		{"", errors.New("no port"), "fatal: no port"},
 		{"1", nil, ""},
 	} {

@@ -206,9 +206,7 @@ func (f Fault) recovery() time.Duration {
 		return 12 * time.Second
 	case Forget, Rewind: // the bridge writes another checkpoint
 		return checkpointPatience
-	case Repartition, Upgrade: // bridges end, which takes a while, and others start
-		return 15 * time.Second
-	case Lose: // everything is delivered before
+	case Lose, Repartition, Upgrade: // everything is delivered before
 		return 8 * time.Second
 	}
 	if f.Part == Broker || f.Link.To == Broker && f.Link.From != Devices {

@@ -212,6 +212,11 @@ func TestJudgeDamage(t *testing.T) {
 		o.Points.Damaged = 1
 		return o
 	}
+	// The broker delivers them again, after later ones that the log still had.
+	redelivered := func(o *Outcome) {
+		o.Ack, o.Lost = process.Accepted, nil
+		o.Simulation.Lost, o.Simulation.Applied, o.Simulation.DevicesUnsettled, o.Simulation.Reordered = 0, 100, 0, 3
+	}
 	for name, c := range map[string]struct {
 		change func(*Outcome)
 		want   bool
@@ -225,6 +230,9 @@ func TestJudgeDamage(t *testing.T) {
 		"dead letters":           {func(o *Outcome) { o.Simulation.DeadLetters = 1 }, false},
 		"points missing as well": {func(o *Outcome) { o.Points.Missing = 6 }, false},
 		"the broker had them":    {func(o *Outcome) { o.Ack = process.Accepted }, false},
+		"the broker has them":    {redelivered, true},
+		"later than that":        {func(o *Outcome) { redelivered(o); o.Simulation.Reordered = 4 }, false},
+		"twice":                  {func(o *Outcome) { redelivered(o); o.Simulation.Duplicated = 1 }, false},
 	} {
 		o := damaged()
 		c.change(&o)

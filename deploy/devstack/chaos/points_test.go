@@ -88,7 +88,7 @@ func TestReadPoints(t *testing.T) {
 	}
 }
 
-// A message that is lost as a whole is not counted a second time, and a damaged one apart.
+// A message that is lost as a whole is not counted a second time, and a damaged one separately.
 func TestPointsReport(t *testing.T) {
 	lost := simulator.LostMessage{Device: "p1", Epoch: 7, Seq: 1}
 	p := PointsReport{Due: 9, Dropped: 4}

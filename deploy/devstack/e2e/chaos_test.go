@@ -36,7 +36,7 @@ func brokers(t *testing.T) []process.BrokerKind {
 	return []process.BrokerKind{process.NATS, process.Mosquitto}
 }
 
-// runChaos runs cases, which have to be clean. Logs of failed ones stay in the temporary
+// runChaos runs cases, which have to pass. Logs of failed ones stay in the temporary
 // folder.
 func runChaos(t *testing.T, o chaos.Options, choices ...chaos.Choice) {
 	t.Helper()

@@ -45,13 +45,14 @@ func received(ev devicefsm.Event) time.Time {
 
 // pointTime is the time of a point of something that happened on the device's clock;
 // index is its place among those that leave together. On that clock several things may
-// happen in one millisecond that leave at different times: an upload counts at one
-// time as long as its own times are before it. No point may replace another.
+// happen at one time that leave at different times: an upload counts at one
+// time as long as its own times are before it. No point may replace another, and they
+// are read in the order of their times: each is later than the one before.
 func (d *run) pointTime(at time.Time, index int) time.Time {
 	if !d.follows(rulesMessages) {
 		return spreadTimestamps(at, index)
 	}
-	if last := d.state.Dated; last.Truncate(time.Millisecond).Equal(at) {
+	if last := d.state.Dated; !at.After(last) {
 		at = last.Add(time.Nanosecond)
 	}
 	d.state.Dated = at

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"devicetwin/device"
 	"devicetwin/devicefsm"
 )
@@ -180,6 +182,55 @@ states:
 	}
 	if len(at) != 7 {
 		t.Errorf("%d times of 7 transitions: %v", len(at), at)
+	}
+}
+
+// TestTimesOfPointsRise: whatever the times of what happens, points of one device are
+// read in the order in which it happened, and none replaces another.
+func TestTimesOfPointsRise(t *testing.T) {
+	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	rapid.Check(t, func(t *rapid.T) {
+		d := run{settings: runSettings{Rules: rulesNow}, state: &State{}}
+		last := time.Time{}
+		for _, after := range rapid.SliceOfN(rapid.Int64Range(0, 3_000_000), 1, 50).Draw(t, "nanoseconds") {
+			at := d.pointTime(start.Add(time.Duration(after)), 0)
+			if !at.After(last) || at.Before(start.Add(time.Duration(after))) {
+				t.Fatalf("a point of %d ns at %v, after one at %v", after, at, last)
+			}
+			last = at
+		}
+	})
+}
+
+// TestTransitionsRise: of timers that were due before a match too, in one step.
+func TestTransitionsRise(t *testing.T) {
+	h := newHarnessFor(t, modelOf(t, `
+model: door
+events: {knock: {channel: status, when: "msg.status == 'boot'"}}
+patterns: {twice: {sequence: [{event: knock, times: 2}], within: 1h}}
+initial: waiting
+states:
+  waiting: {after: {1m: shut}, on: {twice: open}}
+  shut: {after: {1m: waiting}, on: {twice: open}}
+  open: {on: {knock: shut}}
+`), 0)
+	for i := range 8 {
+		h.RegisterDelayedCallback(func() { h.signal(sent(h, []time.Duration{20 * time.Second}, boot())...) }, time.Duration(i)*29*time.Second)
+	}
+	h.runUntil(5 * time.Minute)
+	var last Point
+	n := 0
+	for _, p := range h.world.points {
+		if p.Measurement != "transitions" {
+			continue
+		}
+		if n++; !p.At.After(last.At) {
+			t.Errorf("transition %v at %v, after %v at %v", p.Tags, p.At, last.Tags, last.At)
+		}
+		last = p
+	}
+	if n < 4 {
+		t.Errorf("%d transitions; the test shows nothing", n)
 	}
 }
 

@@ -150,14 +150,16 @@ func (d *run) stepOnce(ev devicefsm.Event) {
 
 func (d *run) accept(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) {
 	d.state.Snapshot = snapshot
-	d.notePatterns(outcome.Matched)
-	d.noteStepFaults(device.FaultExpression, outcome.Faults...)
 	for _, t := range outcome.Transitions {
 		d.transitions++
 		d.recoveryExpires(t)
 		d.points = append(d.points, d.transitionPoint(t))
 		d.explain(t)
 	}
+	// After the transitions, which may be of timers that were due before: points only get
+	// later.
+	d.notePatterns(outcome.Matched)
+	d.noteStepFaults(device.FaultExpression, outcome.Faults...)
 	for _, a := range outcome.Actions {
 		switch {
 		case a.Type == devicefsm.ActionDesire:

@@ -214,8 +214,11 @@ func (a *Activities) Reprovision(ctx context.Context, in Invocation) (Reprovisio
 	if err != nil {
 		return Reprovisioned{}, err
 	}
-	a.Points.WritePoint(measure.Reprovisions,
-		map[string]string{measure.TagDevice: in.Device.Name(), measure.TagModel: model.Name(), measure.TagReason: bounded(reason)},
+	tags := map[string]string{measure.TagDevice: in.Device.Name(), measure.TagModel: model.Name(), measure.TagReason: bounded(reason)}
+	if in.Site != "" {
+		tags[measure.TagSite] = in.Site
+	}
+	a.Points.WritePoint(measure.Reprovisions, tags,
 		map[string]any{measure.ReprovisionCommand: in.ID, measure.ReprovisionSent: int64(1)}, now)
 	return Reprovisioned{Credential: in.ID, Command: in.ID}, nil
 }

@@ -47,6 +47,8 @@ type Invocation struct {
 	// ID is the same for every attempt of this invocation.
 	ID    string         `json:"id"`
 	Input map[string]any `json:"input,omitempty"`
+	// Site is what the device's last birth message said.
+	Site string `json:"site,omitempty"`
 	// At is when a notification was decided, and Arrived when that was on the service's
 	// clock, if it is another time; zero of anything else, and of runs of an earlier
 	// release.
@@ -75,7 +77,7 @@ func (d *run) start(ctx workflow.Context, a devicefsm.Action) {
 		carryOut = asActivity // notify, and what a model asks of a newer worker
 	}
 	ctx, cancel := workflow.WithCancel(ctx)
-	in := Invocation{Device: d.state.Device, Model: d.state.Model, ID: d.effectID(a.ID), Input: input}
+	in := Invocation{Device: d.state.Device, Model: d.state.Model, ID: d.effectID(a.ID), Input: input, Site: d.state.Site}
 	if d.follows(rulesCorners) {
 		in.At, in.Arrived = a.At, a.Arrived
 	}

@@ -72,6 +72,28 @@ func TestRecoveryIsMeasuredOverAllAttempts(t *testing.T) {
 	}
 }
 
+// Every step can be found by the site, also the one that the activity writes.
+func TestEveryStepHasASite(t *testing.T) {
+	h := newHarness(t, 0)
+	h.at(time.Second, crashLoop()...)
+	h.runUntil(2 * time.Minute)
+	sent := 0
+	for _, p := range h.world.points {
+		if p.Measurement != measure.Reprovisions {
+			continue
+		}
+		if p.Fields[measure.ReprovisionSent] != nil {
+			sent++
+		}
+		if p.Tags[measure.TagSite] != "north" {
+			t.Errorf("point %+v has no site", p)
+		}
+	}
+	if sent == 0 {
+		t.Error("nothing was sent")
+	}
+}
+
 // Each of the three attempts that nothing comes of has failed, the last too,
 // which no other follows.
 func TestAttemptsWithoutAnswerHaveFailed(t *testing.T) {

@@ -169,7 +169,7 @@ func (s *Service) startParts(p Plan, temporal client.Client, models models, metr
 			deps.Model, hash = models.given[0], models.given[0].Hash()
 		}
 		twins := p.Temporal.Twins(temporal, p.TaskQueue, hash)
-		deps.Sink = twins
+		deps.Sink = newBirths(twins, points, models.all(), hash)
 		ready, err := s.startBridge(p, deps, twins)
 		if err != nil {
 			return nil, err

@@ -6,6 +6,7 @@ const (
 	Process      = "process"       // any process: CPU, memory, its points to InfluxDB
 	Worker       = "worker"        // a worker's tasks and its cache of workflows
 	Devices      = "devices"       // how many devices are in a state
+	Births       = "births"        // a birth message of a device
 	Transitions  = "transitions"   // one change of a device's state
 	Sequences    = "sequences"     // one match of a pattern
 	Reprovisions = "reprovisions"  // one step of a reprovisioning
@@ -42,6 +43,9 @@ const (
 	State = "state" // name of the state now
 	Text  = "text"  // for people
 )
+
+// BirthFirmware is a field of Births: what the birth message says, if it does.
+const BirthFirmware = "firmware"
 
 // Fields of Devices.
 const DevicesInState = "devices"

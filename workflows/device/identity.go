@@ -15,15 +15,19 @@ func bounded(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxIde
 // says nothing that can be used. Of a number, which is reported, the digits are kept, so
 // that the device is found by them: JSON does not keep the 0 at the end of 1.10.
 func (d *run) identity(m device.Message, key string) (text string, ok bool) {
+	if _, number := m.Data[key].(float64); number && !d.follows(rulesMessages) {
+		return "", false // the run began when a number was ignored
+	}
+	return Identity(m, key)
+}
+
+// Identity is what a birth message says of the device under a key, firmware or site, as a
+// run of the present rules takes it.
+func Identity(m device.Message, key string) (text string, ok bool) {
 	switch v := m.Data[key].(type) {
-	case nil:
-		return "", false
 	case string:
 		return bounded(v), true
 	case float64:
-		if !d.follows(rulesMessages) {
-			return "", false // the run began when a number was ignored
-		}
 		return bounded(strconv.FormatFloat(v, 'f', -1, 64)), true
 	}
 	return "", false

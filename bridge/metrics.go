@@ -36,7 +36,7 @@ func newCounters() *counters {
 		connects:     s.Counter("connects_total", "Connections to the broker.", field("connects")),
 		connectsLost: s.Counter("connections_lost_total", "Connections to the broker that were lost.", field("connections_lost")),
 		sessionsLost: s.Counter("sessions_lost_total", "Reconnections on which the broker had forgotten the session.", field("sessions_lost")),
-		connected:    s.Flag("connected", "1 while connected to the broker and subscribed.", field("connected")),
+		connected:    s.Switch("connected", "1 while connected to the broker and subscribed.", field("broker_connected")),
 		contended:    s.Flag("contended", "1 while the broker ends each connection soon after it began: probably another client uses the same client id."),
 		silent: s.Gauge("devices_silent", "Known devices that have sent nothing for longer than the liveness of their model allows.",
 			field("devices_silent")),

@@ -79,7 +79,7 @@ func NewCounts(s *figures.Set) *Counts {
 		BacklogGrowth: s.Gauge("backlog_growth", "Growth of the backlog in messages a second, over the last ten seconds; negative while it falls.", field("backlog_growth")),
 		BacklogEmpty:  s.Gauge("backlog_empty_seconds", "Time until the backlog is empty if it goes on falling as it does; 0 if it is empty, -1 if it does not fall.", field("backlog_empty_seconds")),
 		LogBytes:      s.Gauge("log_bytes", "Size of the log.", field("log_bytes")),
-		LogFull:       s.Flag("log_full", "1 while no messages are taken because the log has no room, or cannot be written.", field("log_full")),
+		LogFull:       s.Switch("log_full", "1 while no messages are taken because the log has no room, or cannot be written.", field("log_full")),
 		LogFailures:   s.Counter("log_failures_total", "Attempts to write the log that failed and are repeated.", field("log_failures")),
 		Unreadable:    s.Counter("log_unreadable_total", "Damaged places in the log that were found at the start, and messages that could not be read when they were to be delivered: what was there is lost.", field("log_unreadable")),
 

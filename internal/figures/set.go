@@ -93,15 +93,25 @@ func (s *Set) Gauge(name, help string, fields ...Field) *atomic.Int64 {
 	return v
 }
 
-// Flag declares what is true or false; the metric is 1 or 0.
+// Flag declares what is true or false; the metric is 1 or 0, and a field is a boolean.
+// New ones are better a Switch: Grafana has thresholds and means for numbers only.
 func (s *Set) Flag(name, help string, fields ...Field) *atomic.Bool {
+	return s.flag(name, help, Boolean, fields)
+}
+
+// Switch is a Flag whose fields are 1 or 0, as the metric is.
+func (s *Set) Switch(name, help string, fields ...Field) *atomic.Bool {
+	return s.flag(name, help, Whole, fields)
+}
+
+func (s *Set) flag(name, help string, as Kind, fields []Field) *atomic.Bool {
 	v := new(atomic.Bool)
 	s.gauge(name, help, func() float64 {
 		if v.Load() {
 			return 1
 		}
 		return 0
-	}, Boolean, fields)
+	}, as, fields)
 	return v
 }
 

@@ -31,7 +31,7 @@ func pipeline() *dashboard {
 	}
 
 	connected := stat(4, "Connected", "bool_yes_no", "Whether each bridge is connected to the broker and subscribed. No: look at the broker and at the bridge's log; devices keep what they cannot send.",
-		bridges("connected", ""))
+		bridges("broker_connected", ""))
 	connected.Options["graphMode"] = "none"
 	d.row(4,
 		connected,

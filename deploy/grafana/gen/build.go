@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 const gridWidth = 24
 
@@ -12,6 +15,15 @@ func newDashboard(uid, title, description, from string) *dashboard {
 		Links:       []link{{Type: "dashboards", Title: "devicetwin", Tags: []string{"devicetwin"}, KeepTime: true}},
 		Annotations: annotations{List: []annotation{}}, Templating: templating{List: []variable{}},
 	}
+}
+
+// section begins a part of the dashboard that folds.
+func (d *dashboard) section(title string) {
+	d.Panels = append(d.Panels, panel{
+		ID: len(d.Panels) + 1, Type: "row", Title: title, GridPos: gridPos{Y: d.bottom, W: gridWidth, H: 1},
+		FieldConfig: fieldConfig{Overrides: []override{}}, Options: map[string]any{},
+	})
+	d.bottom++
 }
 
 // row puts panels side by side, as wide as they say, below those before.
@@ -40,17 +52,25 @@ func (d *dashboard) panelID(title string) (int, error) {
 }
 
 // choose adds a variable whose values a query finds. With all, several can be
-// chosen, and all of them stand for anything.
-func (d *dashboard) choose(name, label, description, query string, all bool) {
+// chosen, and all of them stand for anything; without, it is looked for when the
+// dashboard is loaded only, so that a value that is not found stays.
+func (d *dashboard) choose(name, label, description, query string, all bool) *variable {
 	v := variable{
 		Name: name, Label: label, Description: description, Type: "query", Datasource: &influx,
-		Query: query, Definition: query, Refresh: 2, Sort: 1, Options: []option{},
+		Query: query, Definition: query, Refresh: 1, Sort: 1, Options: []option{},
 	}
 	if all {
-		v.Multi, v.IncludeAll, v.AllValue = true, true, ".*"
+		v.Refresh, v.Multi, v.IncludeAll, v.AllValue = 2, true, true, ".*"
 		v.Current = &option{Selected: true, Text: "All", Value: "$__all"}
 	}
 	d.Templating.List = append(d.Templating.List, v)
+	return &d.Templating.List[len(d.Templating.List)-1]
+}
+
+// each adds a hidden variable for a panel that is there once for each of its values.
+func (d *dashboard) each(name, description, query, regex string) {
+	v := d.choose(name, name, description, query, true)
+	v.Hide, v.Regex, v.AllValue = 2, regex, ""
 }
 
 // ask adds a variable that is typed.
@@ -63,7 +83,7 @@ func (d *dashboard) ask(name, label, description, value string) {
 
 func newPanel(kind string, width int, title, unit, description string, queries []query) panel {
 	p := panel{
-		Type: kind, Title: title, Description: description, Datasource: influx, GridPos: gridPos{W: width},
+		Type: kind, Title: title, Description: description, Datasource: &influx, GridPos: gridPos{W: width},
 		FieldConfig: fieldConfig{
 			Defaults:  fieldDefaults{Unit: unit, Color: map[string]any{"mode": "palette-classic"}},
 			Overrides: []override{},
@@ -81,28 +101,41 @@ func newPanel(kind string, width int, title, unit, description string, queries [
 	return p
 }
 
-// stat shows the latest value, large.
+// plain is a colour that says neither well nor ill: green is for what is known to be
+// well, and never for what is not known.
+const plain = "text"
+
+// stat shows a value, large; of several, each with its name.
 func stat(width int, title, unit, description string, queries ...query) panel {
 	p := newPanel("stat", width, title, unit, description, queries)
+	p.FieldConfig.Defaults.Color = map[string]any{"mode": "fixed", "fixedColor": plain}
 	p.Options = map[string]any{
 		"reduceOptions": map[string]any{"calcs": []string{"lastNotNull"}, "fields": "", "values": false},
-		"colorMode":     "value", "graphMode": "area", "textMode": "auto",
+		"colorMode":     "value", "graphMode": "none", "textMode": "auto",
 	}
+	return p.unless("No data")
+}
+
+// named shows the name of each value, also of a single one.
+func (p panel) named() panel {
+	p.Options["textMode"] = "value_and_name"
 	return p
 }
 
 // text makes a stat show a column of text or time, as it is.
 func (p panel) text(column string) panel {
 	p.Options["reduceOptions"] = map[string]any{"calcs": []string{"lastNotNull"}, "fields": "/^" + column + "$/", "values": false}
-	p.Options["graphMode"] = "none"
 	return p
 }
 
-// lines shows values over time.
+// lines shows values over time. The axis of nothing but zeros ends at 1.
 func lines(width int, title, unit, description string, queries ...query) panel {
 	p := newPanel("timeseries", width, title, unit, description, queries)
-	p.FieldConfig.Defaults.Custom = map[string]any{"lineWidth": 1, "fillOpacity": 10, "showPoints": "auto", "spanNulls": 60_000}
+	p.FieldConfig.Defaults.Custom = map[string]any{
+		"lineWidth": 1, "fillOpacity": 10, "showPoints": "auto", "spanNulls": 90_000, "axisSoftMax": 1,
+	}
 	p.FieldConfig.Defaults.Min = new(float64)
+	p.Interval = "30s" // of each process, more than one point is in a bucket
 	p.Options = map[string]any{
 		"legend":  map[string]any{"displayMode": "list", "placement": "bottom", "showLegend": true, "calcs": []string{}},
 		"tooltip": map[string]any{"mode": "multi", "sort": "desc"},
@@ -117,11 +150,13 @@ func (p panel) stacked() panel {
 	return p
 }
 
-// bars shows one bar for each interval: for what is counted and not a rate.
+// bars shows one bar for each interval, of a minute at least: for what is counted and
+// not a rate.
 func (p panel) bars() panel {
 	p.FieldConfig.Defaults.Custom["drawStyle"] = "bars"
 	p.FieldConfig.Defaults.Custom["fillOpacity"] = 80
-	return p.stacked()
+	p.Interval = "1m"
+	return p
 }
 
 // steps keeps each value until the next.
@@ -134,20 +169,68 @@ func (p panel) steps() panel {
 // signed lets the axis begin below zero.
 func (p panel) signed() panel {
 	p.FieldConfig.Defaults.Min = nil
+	delete(p.FieldConfig.Defaults.Custom, "axisSoftMax")
 	return p
 }
 
-// table shows rows; the column Time is left out unless withTime.
+// repeated is the panel once for each value of a variable.
+func (p panel) repeated(variable string, abreast int) panel {
+	p.Repeat, p.RepeatDirection, p.MaxPerRow = variable, "h", abreast
+	return p
+}
+
+// timeline shows text over time.
+func timeline(width int, title, description string, queries ...query) panel {
+	p := newPanel("state-timeline", width, title, "string", description, queries)
+	p.Options = map[string]any{
+		"mergeValues": true, "showValue": "auto", "rowHeight": 0.8,
+		"legend": map[string]any{"displayMode": "list", "placement": "bottom", "showLegend": true},
+	}
+	return p
+}
+
+// alerts lists what fires.
+func alerts(width int, title, description string) panel {
+	p := newPanel("alertlist", width, title, "short", description, nil)
+	p.Datasource = nil
+	p.Options = map[string]any{
+		"viewMode": "list", "groupMode": "default", "groupBy": []string{}, "maxItems": 20, "sortOrder": 3, "dashboardAlerts": false,
+		"alertName": "", "alertInstanceLabelFilter": "", "folder": nil,
+		"stateFilter": map[string]bool{"firing": true, "pending": true, "error": true, "noData": true, "recovering": true, "normal": false},
+	}
+	return p
+}
+
+// table shows rows; the column Time is left out unless withTime. No column is narrower
+// than what is in it.
 func table(width int, title, description string, withTime bool, queries ...query) panel {
 	p := newPanel("table", width, title, "short", description, queries)
 	p.Options = map[string]any{"showHeader": true}
+	p.FieldConfig.Defaults.Custom = map[string]any{"minWidth": 110}
 	hidden := map[string]bool{}
-	if !withTime {
+	if withTime {
+		p = p.override("byName", "Time", "custom.minWidth", 180)
+	} else {
 		hidden["Time"] = true
 	}
 	p.Transformations = []transformation{{"organize", map[string]any{
 		"excludeByName": hidden, "indexByName": map[string]int{}, "renameByName": map[string]string{},
 	}}}
+	return p
+}
+
+// counted makes a table of how many rows have the same values of columns.
+func (p panel) counted(what string, columns ...string) panel {
+	fields := map[string]any{what: map[string]any{"operation": "aggregate", "aggregations": []string{"count"}}}
+	for _, c := range columns {
+		fields[c] = map[string]any{"operation": "groupby", "aggregations": []string{}}
+	}
+	p.Transformations = []transformation{
+		{"groupBy", map[string]any{"fields": fields}},
+		{"organize", map[string]any{"excludeByName": map[string]bool{}, "indexByName": map[string]int{},
+			"renameByName": map[string]string{what + " (count)": "devices"}}},
+		{"sortBy", map[string]any{"fields": map[string]any{}, "sort": []any{map[string]any{"field": "devices", "desc": true}}}},
+	}
 	return p
 }
 
@@ -173,22 +256,44 @@ func (p panel) marked(steps ...step) panel {
 	return p
 }
 
-func orange(from float64) step { return step{"orange", &from} }
-func red(from float64) step    { return step{"red", &from} }
-
-// unless gives the text for no value at all.
-func (p panel) unless(text string) panel {
-	p.FieldConfig.Defaults.NoValue = text
+// atLeast is for what is bad when low.
+func (p panel) atLeast(orangeFrom, greenFrom float64) panel {
+	p = p.coloured(orange(orangeFrom), step{"green", &greenFrom})
+	p.FieldConfig.Defaults.Thresholds.Steps[0].Color = "red"
 	return p
 }
 
-// mapped shows words for numbers.
-func (p panel) mapped(words map[string]string, colours map[string]string) panel {
-	options := map[string]any{}
-	for value, word := range words {
-		options[value] = map[string]any{"text": word, "color": colours[value]}
+func orange(from float64) step { return step{"orange", &from} }
+func red(from float64) step    { return step{"red", &from} }
+
+// unless gives the text for no value at all, which has no colour; with missing it has.
+func (p panel) unless(text string) panel { return p.missing(text, plain) }
+
+func (p panel) missing(text, colour string) panel {
+	p.FieldConfig.Defaults.NoValue = text
+	none := map[string]any{"type": "special", "options": map[string]any{
+		"match": "null+nan", "result": map[string]any{"text": text, "color": colour},
+	}}
+	rest := slices.DeleteFunc(p.FieldConfig.Defaults.Mappings, func(m any) bool { return m.(map[string]any)["type"] == "special" })
+	p.FieldConfig.Defaults.Mappings = append([]any{none}, rest...)
+	return p
+}
+
+// mapped shows words for the numbers 0 and 1.
+func (p panel) mapped(zero, zeroColour, one, oneColour string) panel {
+	p.FieldConfig.Defaults.Mappings = append(p.FieldConfig.Defaults.Mappings, map[string]any{"type": "value", "options": map[string]any{
+		"0": map[string]any{"text": zero, "color": zeroColour}, "1": map[string]any{"text": one, "color": oneColour},
+	}})
+	return p
+}
+
+// override gives series or columns other properties, in pairs.
+func (p panel) override(matches, what string, properties ...any) panel {
+	o := override{Matcher: matcher{matches, what}}
+	for i := 0; i+1 < len(properties); i += 2 {
+		o.Properties = append(o.Properties, property{properties[i].(string), properties[i+1]})
 	}
-	p.FieldConfig.Defaults.Mappings = append(p.FieldConfig.Defaults.Mappings, map[string]any{"type": "value", "options": options})
+	p.FieldConfig.Overrides = append(p.FieldConfig.Overrides, o)
 	return p
 }
 
@@ -198,18 +303,12 @@ func (p panel) linked(column string, l link) panel {
 		p.FieldConfig.Defaults.Links = append(p.FieldConfig.Defaults.Links, l)
 		return p
 	}
-	p.FieldConfig.Overrides = append(p.FieldConfig.Overrides, override{
-		matcher{"byName", column}, []property{{"links", []link{l}}},
-	})
-	return p
+	return p.override("byName", column, "links", []link{l})
 }
 
 // units gives a column of a table another unit.
 func (p panel) units(column, unit string) panel {
-	p.FieldConfig.Overrides = append(p.FieldConfig.Overrides, override{
-		matcher{"byName", column}, []property{{"unit", unit}},
-	})
-	return p
+	return p.override("byName", column, "unit", unit)
 }
 
 // emptyMark begins the sentence of a panel's description that says why it may be

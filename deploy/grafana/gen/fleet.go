@@ -12,54 +12,75 @@ func toDevice() link {
 
 func fleet() *dashboard {
 	d := newDashboard("fleet", "Fleet", "All devices: where they are, what happens, who is in trouble.", "now-1h")
-	d.choose("model", "Model", "Models of the devices", tagValues(m.TagModel, m.Devices, m.Transitions), true)
-	d.choose("site", "Site", "What the devices' birth messages said; devices without one are only among all", tagValues(m.TagSite, m.Transitions), true)
+	d.choose("model", "Model", "Models of the devices", tagValues(m.TagModel, m.Births, m.Devices, m.Transitions), true)
+	d.choose("site", "Site", "What the devices' birth messages said; devices without one are only among all", tagValues(m.TagSite, m.Births, m.Transitions), true)
 	d.choose("state", "State", "States that are counted or entered", tagValues(m.TagState, m.Devices), true)
 
 	bridge := of(m.Bridge)
 	states := of(m.Devices, matches(m.TagModel, m.TagState)...)
 	devices := matches(m.TagModel, m.TagSite)
 	entered := of(m.Transitions, append(matches(m.TagModel, m.TagSite), `"to" =~ /^$state$/`)...)
-	reprovisions, sequences, faults := of(m.Reprovisions, devices...), of(m.Sequences, devices...), of(m.ModelFaults, devices...)
+	births, reprovisions, sequences, faults := of(m.Births, devices...), of(m.Reprovisions, devices...), of(m.Sequences, devices...), of(m.ModelFaults, devices...)
 	sentInVain := of(m.DeviceFaults, devices...)
+	minute := bridge.last("1m")
+	reachable := minute.in(minute.inAll(`last("devices_known") AS "known", last("devices_silent") AS "silent"`, m.TagBridge)).
+		inAll(`(sum("known") - sum("silent")) / sum("known") AS "share"`)
+	lost := func(f from, counter string) query { return f.news(counter).inAll(sum("n")) }
 
 	d.row(4,
 		stat(4, "Devices connected", "short",
 			"Devices of all bridges that sent a message within the liveness of their model. When it falls, check whether the bridge is connected (Pipeline); if so, look for what the silent ones have in common.",
-			within(bridge.overTime(`last("devices_known") - last("devices_silent") AS "value"`, m.TagBridge)).overTime(call("sum", "value", "value"))),
-		stat(4, "Devices silent", "short",
+			bridge.sumNow(`last("devices_known") - last("devices_silent")`)),
+		stat(4, titleSilent, "short",
 			"Devices that a bridge has heard and that were silent for longer than their model allows. Look for a site or a network in common; one by one, open the device's dashboard.",
-			sumOfLast(bridge, "devices_silent", m.TagBridge)).coloured(orange(1)),
-		stat(4, "Messages", "mps", "JSON objects that devices published. When it falls to nothing, see whether the bridge is connected (Pipeline).",
-			rateOf(bridge, "messages", m.TagBridge)),
-		stat(4, "Events", "eps", "Messages that can matter to the model, and that Temporal has accepted. Zero while messages arrive: see Pipeline, oldest unacknowledged.",
-			rateOf(bridge, "events", m.TagBridge)),
-		stat(4, "Signals", "ops", "Signals to workflows; each carries a batch of events. Near what your Temporal carries, see docs/operations.md, Batches.",
-			rateOf(bridge, "signals", m.TagBridge)),
+			bridge.sumNow(`last("devices_silent")`)).coloured(orange(1)),
+		stat(4, "Messages", "mps", "JSON objects that devices published in the last minute. When it falls to nothing, see whether the bridge is connected (Pipeline).",
+			bridge.rateNow("messages")),
+		stat(4, "Events", "eps", "Messages of the last minute that can matter to the model, and that Temporal has accepted. Zero while messages arrive: see Pipeline, oldest unacknowledged.",
+			bridge.rateNow("events")),
+		stat(4, "Signals", "ops", "Signals to workflows in the last minute; each carries a batch of events. Near what your Temporal carries, see docs/operations.md, Batches.",
+			bridge.rateNow("signals")),
 		stat(4, "Sequences matched", "short", "Matches of the models' patterns in the time shown. More than usual: the table below says which devices.",
 			sequences.inAll(call("sum", m.Count, "matched"))).unless("0"),
 	)
-	now := stat(8, "Devices by state, now", "short",
-		"How many devices are in each state, as Temporal counts them, of all sites. Look at the states that your model means for trouble. Nothing here: no worker counts (--worker-count-every).",
-		states.inAll(call("last", m.DevicesInState, "devices"), m.TagState).as("$tag_state"))
-	now.Options["graphMode"] = "none"
-	d.row(8, now,
-		lines(16, "Devices by state", "short",
+	d.row(8,
+		alerts(8, "Alerts", "What fires now, or soon will. Nothing here: no rule fires. Each names its panel, and what to do: the dashboard Runbook."),
+		stat(8, "Devices by state, now", "short",
+			"How many devices are in each state, as Temporal counts them, of all sites. Look at the states that your model means for trouble. Nothing here: no worker counts (--worker-count-every).",
+			states.last("5m").inAll(call("last", m.DevicesInState, "devices"), m.TagState).as("$tag_state")).named().ofStates(),
+		lines(8, "Devices by state", "short",
 			"The same over time. A state that only grows holds devices that do not find out of it: open one of them from the table of transitions.",
-			states.overTime(call("last", m.DevicesInState, "devices"), m.TagState).as("$tag_state")).stacked().steps(),
+			states.overTime(call("last", m.DevicesInState, "devices"), m.TagState).as("$tag_state")).stacked().steps().ofStates(),
 	)
+	d.section("Service levels")
+	d.row(4,
+		stat(6, "Devices reachable", "percentunit", "Share of the devices known to bridges that are not silent. Below 95 percent the alert for silent devices fires: look for what the silent ones have in common.",
+			reachable).atLeast(.95, .99),
+		stat(6, "Recovered within, p99", "s", "Of the reprovisions in the time shown: from the first attempt until the device is back. Longer than usual: devices need several attempts, see reprovisions failed.",
+			reprovisions.inAll(`percentile("recovery_seconds", 99) AS "p99"`)),
+		stat(12, "Lost", "short", "Of the time shown: numbers of devices that never came, damage in logs, points dropped. Any: the broker loses messages; a disk is broken or full; InfluxDB was down for longer than the log lasts.",
+			lost(bridge, "gaps").as("missing numbers"), lost(bridge, "log_unreadable").as("damage in logs"),
+			lost(of(m.Process), "points_dropped").as("points dropped")).named().coloured(orange(1)),
+	)
+	d.section("What happens")
 	d.row(8,
 		lines(12, "Messages, events and signals", "cps",
 			"What relevance and batches save: of all messages only events are signalled, many in one signal. Events that follow messages closely: see which messages cost one (devicetwin model check --relevance).",
-			rateOf(bridge, "messages", m.TagBridge).as("messages"),
-			rateOf(bridge, "events", m.TagBridge).as("events"),
-			rateOf(bridge, "signals", m.TagBridge).as("signals")),
+			bridge.rateOfAll("messages").as("messages"), bridge.rateOfAll("events").as("events"), bridge.rateOfAll("signals").as("signals")),
 		lines(12, "Transitions by event", "short",
 			"Changes of state in each interval, by the event that caused them. A peak of one event is a common cause: filter by site and model.",
-			entered.overTime(call("sum", m.Count, "transitions"), m.TagEvent).as("$tag_event")).bars(),
+			entered.overTime(call("sum", m.Count, "transitions"), m.TagEvent).as("$tag_event")).bars().stacked(),
 	)
 	d.row(8,
-		lines(8, "Reprovisions", "short",
+		table(8, "States by site", "Devices that changed their state in the time shown, by site and by the state that they are in now. One site with all the trouble: its network, its power, its firmware.", false,
+			entered.inAll(call("last", m.State, "state"), m.TagDevice, m.TagSite).rows()).counted(m.TagDevice, m.TagSite, "state").stateColumns("state"),
+		table(8, "Firmware", "Devices by the firmware that their last birth message in the time shown named. One version with all the trouble: roll it back.", false,
+			births.inAll(call("last", m.BirthFirmware, "firmware"), m.TagDevice).rows()).counted(m.TagDevice, "firmware"),
+		table(8, "Births", "Devices by how often they sent a birth message in the time shown. Again and again: the device restarts, or its connection does not hold.", false,
+			births.top(20, m.Count, m.TagDevice, "births")).linked(m.TagDevice, toDevice()),
+	)
+	d.row(8,
+		lines(8, titleReprovisions, "short",
 			"Attempts that were started, accepted by the broker, completed by the device, and failed. If failures persist, open a device from the table next to this panel, and check its answers.",
 			reprovisions.overTime(call("sum", m.ReprovisionStarted, "started")).as("started"),
 			reprovisions.overTime(call("sum", m.ReprovisionSent, "sent")).as("sent"),
@@ -67,18 +88,18 @@ func fleet() *dashboard {
 			reprovisions.overTime(call("sum", m.ReprovisionFailed, "failed")).as("failed")).bars(),
 		table(8, "Reprovisions by reason",
 			"The same in the time shown, by the reason that the model gives. A reason with many failures: its devices do not take new credentials.", false,
-			reprovisions.inAll(call("sum", m.ReprovisionStarted, "started")+", "+call("sum", m.ReprovisionDone, "done")+", "+
-				call("sum", m.ReprovisionFailed, "failed"), m.TagReason).rows()),
+			reprovisions.inAll(sum(m.ReprovisionStarted)+", "+sum(m.ReprovisionDone)+", "+sum(m.ReprovisionFailed), m.TagReason).rows()),
 		lines(8, "Time to recovery", "s",
 			"From the first attempt until the device is born with its new credentials. A p99 that rises: devices need several attempts, see reprovisions failed.",
 			reprovisions.overTime(`percentile("recovery_seconds", 50) AS "p50"`).as("p50"),
 			reprovisions.overTime(`percentile("recovery_seconds", 95) AS "p95"`).as("p95"),
 			reprovisions.overTime(`percentile("recovery_seconds", 99) AS "p99"`).as("p99")),
 	)
+	d.section("Sequences and faults")
 	d.row(8,
 		lines(8, "Sequences matched by pattern", "short",
 			"Matches of each pattern in each interval. A peak is one cause for many devices: filter by site.",
-			sequences.overTime(call("sum", m.Count, "matched"), m.TagPattern).as("$tag_pattern")).bars(),
+			sequences.overTime(call("sum", m.Count, "matched"), m.TagPattern).as("$tag_pattern")).bars().stacked(),
 		table(8, "Devices with the most sequences",
 			"Devices by the sequences that their model watches for and found. The same ones every day: look at the hardware.", false,
 			sequences.top(20, m.Count, m.TagDevice, "sequences")).linked(m.TagDevice, toDevice()),
@@ -94,12 +115,12 @@ func fleet() *dashboard {
 			mayBeEmpty("devices that are understood have none"),
 		lines(16, "Faults by reason", "short",
 			"The same over time, by reason. A new one after a release of firmware or of the model: see docs/operations.md, Faults of devices, for what it means.",
-			sentInVain.overTime(call("sum", m.Count, "faults"), m.TagReason).as("$tag_reason")).bars().
+			sentInVain.overTime(call("sum", m.Count, "faults"), m.TagReason).as("$tag_reason")).bars().stacked().
 			mayBeEmpty("devices that are understood have none"),
 	)
 	d.row(10, table(24, "Transitions",
 		"The newest 200 of the devices, models, sites and states chosen. A device that comes up again and again: open it by its name.", true,
 		entered.latest(200, m.TagDevice, m.TagModel, m.TagSite, m.TagFrom, m.TagTo, m.TagEvent, m.Count)).
-		hide(m.Count).linked(m.TagDevice, toDevice()))
+		hide(m.Count).linked(m.TagDevice, toDevice()).stateColumns(m.TagFrom, m.TagTo))
 	return d
 }

@@ -28,7 +28,7 @@ func main() {
 }
 
 func write(dir string) error {
-	files, err := files()
+	files, err := files(filepath.Join(dir, "..", "..", "docs", "operations.md"))
 	if err != nil {
 		return err
 	}
@@ -44,15 +44,25 @@ func write(dir string) error {
 	return nil
 }
 
-func dashboards() map[string]*dashboard {
-	return map[string]*dashboard{
+// dashboards makes all of them; what operators do when a rule fires is in a document.
+func dashboards(operations string) (map[string]*dashboard, error) {
+	all := map[string]*dashboard{
 		"fleet": fleet(), "device": device(), "pipeline": pipeline(), "simulator": simulatorRun(),
 	}
+	text, err := os.ReadFile(operations)
+	if err != nil {
+		return nil, fmt.Errorf("read what to do when a rule fires: %w", err)
+	}
+	all["runbook"], err = runbook(string(text))
+	return all, err
 }
 
 // files is what is written, by path below deploy/grafana.
-func files() (map[string][]byte, error) {
-	all := dashboards()
+func files(operations string) (map[string][]byte, error) {
+	all, err := dashboards(operations)
+	if err != nil {
+		return nil, err
+	}
 	out := map[string][]byte{}
 	for name, d := range all {
 		var b bytes.Buffer

@@ -86,7 +86,8 @@ type variable struct {
 	Datasource  *datasource `json:"datasource,omitempty"`
 	Query       string      `json:"query"`
 	Definition  string      `json:"definition,omitempty"`
-	Refresh     int         `json:"refresh,omitempty"` // 2: when the time range changes
+	Regex       string      `json:"regex,omitempty"`
+	Refresh     int         `json:"refresh,omitempty"` // 1: when the dashboard is loaded; 2: when the time range changes
 	Sort        int         `json:"sort,omitempty"`
 	Multi       bool        `json:"multi"`
 	IncludeAll  bool        `json:"includeAll"`
@@ -107,11 +108,15 @@ type panel struct {
 	Type            string           `json:"type"`
 	Title           string           `json:"title"`
 	Description     string           `json:"description"`
-	Datasource      datasource       `json:"datasource"`
+	Datasource      *datasource      `json:"datasource,omitempty"`
 	GridPos         gridPos          `json:"gridPos"`
 	FieldConfig     fieldConfig      `json:"fieldConfig"`
 	Options         map[string]any   `json:"options"`
-	Targets         []target         `json:"targets"`
+	Targets         []target         `json:"targets,omitempty"`
+	Interval        string           `json:"interval,omitempty"` // the shortest bucket
+	Repeat          string           `json:"repeat,omitempty"`   // for each value of a variable
+	RepeatDirection string           `json:"repeatDirection,omitempty"`
+	MaxPerRow       int              `json:"maxPerRow,omitempty"`
 	Transformations []transformation `json:"transformations,omitempty"`
 }
 

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"strings"
+
+	m "devicetwin/internal/measure"
 )
 
 // query is one InfluxQL query of a panel.
@@ -38,18 +40,44 @@ func matches(tags ...string) []string {
 // from is a measurement, or a query in its place, with what narrows it down.
 type from struct {
 	source string
+	tag    string // of measurements of processes, which names the process
+	time   string
 	where  []string
 }
 
+var processTags = map[string]string{m.Bridge: m.TagBridge, m.Process: m.TagProcess, m.Worker: m.TagProcess, m.Simulator: m.TagRun}
+
+// shown is the time range of the dashboard. What is now, is so whatever that is: tiles
+// look at the last minute, in which each process writes six points.
+const shown = "$timeFilter"
+
 func of(measurement string, conditions ...string) from {
-	return from{quoted(measurement), append([]string{"$timeFilter"}, conditions...)}
+	return from{quoted(measurement), processTags[measurement], shown, conditions}
 }
 
-// within takes another query's result; its conditions hold inside.
-func within(q query) from { return from{"(" + q.text + ")", []string{"$timeFilter"}} }
+func (f from) at(time string) from {
+	f.time = time
+	return f
+}
+
+// last is the same in the newest points only, such as 1m.
+func (f from) last(duration string) from { return f.at("time > now() - " + duration) }
+
+// ever is the same at any time.
+func (f from) ever() from { return f.at("") }
+
+// in takes another query's result at the same time.
+func (f from) in(q query) from { return from{"(" + q.text + ")", f.tag, f.time, nil} }
 
 func (f from) query(expression string, groups ...string) query {
-	text := "SELECT " + expression + " FROM " + f.source + " WHERE " + strings.Join(f.where, " AND ")
+	text := "SELECT " + expression + " FROM " + f.source
+	conditions := f.where
+	if f.time != "" {
+		conditions = append([]string{f.time}, f.where...)
+	}
+	if len(conditions) > 0 {
+		text += " WHERE " + strings.Join(conditions, " AND ")
+	}
 	if len(groups) > 0 {
 		text += " GROUP BY " + strings.Join(groups, ", ")
 	}
@@ -80,24 +108,63 @@ func call(function, field, as string) string {
 	return fmt.Sprintf(`%s("%s") AS "%s"`, function, field, as)
 }
 
-// perSecond is the rate of a counter, which begins at 0 again with its process.
-func perSecond(counter, as string) string {
-	return fmt.Sprintf(`non_negative_derivative(max("%s"), 1s) AS "%s"`, counter, as)
+// sum adds a field of what is counted in each point, as a column of the same name.
+func sum(field string) string { return call("sum", field, field) }
+
+// grown is the growth of a counter from each point to the next, which is right
+// however long a bucket is; the counter begins at 0 again with its process.
+func (f from) grown(expression, counter, as string) from {
+	return f.in(f.inAll(fmt.Sprintf(`%s AS "%s"`, fmt.Sprintf(expression, quoted(counter)), as), f.tag))
 }
 
-// rateOf adds the rates of a counter over all values of a tag.
-func rateOf(f from, counter, tag string) query {
-	return within(f.overTime(perSecond(counter, "rate"), tag)).overTime(call("sum", "rate", "rate"))
+func (f from) rates(counter string) from {
+	return f.grown("non_negative_derivative(%s, 1s)", counter, "rate")
 }
 
-// sumOfLast adds the latest values of a gauge over all values of a tag.
-func sumOfLast(f from, gauge, tag string) query {
-	return within(f.overTime(call("last", gauge, "value"), tag)).overTime(call("sum", "value", "value"))
+// rate is that of a counter, a second, of each process.
+func (f from) rate(counter string) query {
+	return f.rates(counter).overTime(call("mean", "rate", "rate"), f.tag)
+}
+
+// rateOfAll adds the rates of a counter over all processes.
+func (f from) rateOfAll(counter string) query { return f.in(f.rate(counter)).overTime(sum("rate")) }
+
+// rateNow is rateOfAll of the last minute.
+func (f from) rateNow(counter string) query {
+	now := f.last("1m")
+	return now.in(now.rates(counter).inAll(call("mean", "rate", "rate"), f.tag)).inAll(sum("rate"))
+}
+
+// news is by how much a counter grew, of each process.
+func (f from) news(counter string) from {
+	return f.grown("non_negative_difference(%s)", counter, "n")
+}
+
+// sumNow adds the latest values of an expression over all processes.
+func (f from) sumNow(expression string) query {
+	now := f.last("1m")
+	return now.in(now.inAll(expression+` AS "value"`, f.tag)).inAll(sum("value"))
+}
+
+// now is the latest value of each process, worst the highest of the last minute, and
+// worstOverTime that of each bucket: a mean or a last value hides a peak.
+func (f from) now(field string) query { return f.last("1m").inAll(call("last", field, "value"), f.tag) }
+
+func (f from) worst(field string) query {
+	return f.last("1m").inAll(call("max", field, "value"), f.tag)
+}
+
+func (f from) worstOverTime(field string) query {
+	return f.overTime(call("max", field, "value"), f.tag)
 }
 
 // latest is a list of rows, newest first.
 func (f from) latest(limit int, columns ...string) query {
-	q := f.query(strings.Join(quotedAll(columns), ", "))
+	return f.newest(limit, strings.Join(quotedAll(columns), ", "))
+}
+
+func (f from) newest(limit int, expression string) query {
+	q := f.query(expression)
 	q.text += fmt.Sprintf(" ORDER BY time DESC LIMIT %d", limit)
 	return q.rows()
 }

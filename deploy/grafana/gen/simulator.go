@@ -1,6 +1,10 @@
 package main
 
-import m "devicetwin/internal/measure"
+import (
+	"fmt"
+
+	m "devicetwin/internal/measure"
+)
 
 func simulatorRun() *dashboard {
 	d := newDashboard("simulator", "Simulator run", "What the ledger of a simulated fleet says, live, and its verdict at the end.", "now-15m")
@@ -8,28 +12,38 @@ func simulatorRun() *dashboard {
 	d.Templating.List[0].Sort = 2 // the newest first
 	run := of(m.Simulator, matches(m.TagRun)...)
 	now := func(field, as string) query { return run.overTime(call("last", field, "value")).as(as) }
-	verdict := func(title, field, description string) panel {
-		return stat(3, title, "short", description, run.query(call("last", field, "value"))).coloured(red(1)).unless("…")
+	// What the newest point of the run says, whatever the time shown; a run that goes on
+	// has no verdict, also if one before had the same name.
+	newest := func(width int, title, expression, description string) panel {
+		return stat(width, title, "short", description, run.ever().newest(1, fmt.Sprintf(`"devices", %s AS "value"`, expression))).
+			text("value").unless("no verdict")
 	}
-	clean := stat(3, "Verdict", "short", "At the end of the run: whether nothing was lost, duplicated or reordered. If it failed, see the figures next to this panel, and the report.",
-		run.query(call("last", m.SimulatorClean, "value"))).unless("running").
-		mapped(map[string]string{"0": "NOT CLEAN", "1": "CLEAN"}, map[string]string{"0": "red", "1": "green"})
-	d.row(4, clean,
-		verdict("Lost", m.SimulatorLost, "Messages that the broker acknowledged and no workflow applied. Any: the report names them; make chaos reports how far each came."),
-		verdict("Duplicated", m.SimulatorDuplicated, "Messages that were applied twice. Any is a fault of the service: report it with the seed."),
-		verdict("Reordered", m.SimulatorReordered, "Messages applied after a later one of the same device. Any: the broker or the bridge has changed the order."),
-		verdict("Unexpected", m.SimulatorUnexpected, "Messages applied that were never sent. Any: another fleet has the same prefix, or it is a fault of the service."),
-		verdict("Missing reprovisions", m.SimulatorMissing, "Sequences that nothing followed. Any: the model or the worker missed them; see the device's dashboard."),
-		verdict("Spurious reprovisions", m.SimulatorSpurious, "Commands without a sequence. Any: the model sees sequences where there are none."),
-		verdict("Unsettled", m.SimulatorUnsettled, "Devices whose workflows have not caught up. It falls to 0 after the end of the plans; if not, the workers are too slow or away."),
+	verdict := func(width int, title, field, description string) panel {
+		return newest(width, title, quoted(field), description).coloured(red(1))
+	}
+	d.row(4,
+		newest(6, "Verdict", quoted(m.SimulatorClean), "At the end of the run: whether nothing was lost, duplicated or reordered. If it failed, one of the figures here is red; see also the report. No verdict: it runs, or was broken off.").
+			mapped("NOT CLEAN", "red", "CLEAN", "green"),
+		verdict(6, "Lost", m.SimulatorLost, "Messages that the broker acknowledged and no workflow applied. Any: the report names them; make chaos reports how far each came."),
+		verdict(4, "Duplicated", m.SimulatorDuplicated, "Messages that were applied twice. Any is a fault of the service: report it with the seed."),
+		verdict(4, "Reordered", m.SimulatorReordered, "Messages applied after a later one of the same device. Any: the broker or the bridge has changed the order."),
+		verdict(4, "Unexpected", m.SimulatorUnexpected, "Messages applied that were never sent. Any: another fleet has the same prefix, or it is a fault of the service."),
+	)
+	d.row(4,
+		newest(6, "Dead letters not meant", `abs("dead_letters" - "dead_letters_meant") + 0 * "clean"`, "By how much the refused messages differ from those that the scenario means to be refused. Any: a real message was refused, or one that was meant was not; see bridge/+/deadletter.").
+			coloured(red(1)),
+		newest(6, "Applied", quoted(m.SimulatorApplied), "Messages that workflows applied, at the end. None: nothing was proved, and the run has failed.").atLeast(.5, 1),
+		verdict(4, "Missing reprovisions", m.SimulatorMissing, "Sequences that nothing followed. Any: the model or the worker missed them; see the device's dashboard."),
+		verdict(4, "Spurious reprovisions", m.SimulatorSpurious, "Commands without a sequence. Any: the model sees sequences where there are none."),
+		verdict(4, "Unsettled", m.SimulatorUnsettled, "Devices whose workflows have not caught up. It falls to 0 after the end of the plans; if not, the workers are too slow or away."),
 	)
 	d.row(8,
-		lines(8, "Phase and devices", "short", "Devices of the fleet, and those connected. Fewer connected than there are: churn of the scenario, or the broker refuses.",
+		lines(8, "Devices of the run", "short", "Devices of the fleet, and those connected. Fewer connected than there are: churn of the scenario, or the broker refuses.",
 			now(m.SimulatorDevices, "devices"), now(m.SimulatorConnected, "connected"), now(m.SimulatorUnsettled, "unsettled")),
 		lines(8, "Sent", "cps", "Messages that the broker acknowledged, and those of them that matter to the model. Far below devices × rate: the broker or this machine is the limit.",
-			run.overTime(perSecond(m.SimulatorSent, "rate")).as("sent"), run.overTime(perSecond(m.SimulatorRelevant, "rate")).as("relevant")),
-		lines(8, "Ledger and service", "short", "Relevant messages in the ledger, and events that bridges have brought to Temporal since their start. The distance between them stays the same, unless messages wait.",
-			now(m.SimulatorRelevant, "relevant in the ledger"), sumOfLast(of(m.Bridge), "events", m.TagBridge).as("events in Temporal")),
+			run.rateOfAll(m.SimulatorSent).as("sent"), run.rateOfAll(m.SimulatorRelevant).as("relevant")),
+		lines(8, "Ledger and service", "cps", "Relevant messages of the ledger, and events that bridges bring to Temporal. The second stays behind the first: messages wait.",
+			run.rateOfAll(m.SimulatorRelevant).as("relevant in the ledger"), of(m.Bridge).rateOfAll("events").as("events to Temporal")),
 	)
 	d.row(8,
 		lines(8, "Without acknowledgement", "short", "Messages published whose PUBACK is open. A rise: the broker does not keep up.",

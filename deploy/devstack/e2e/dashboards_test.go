@@ -19,6 +19,9 @@ import (
 // mayBeEmpty marks the description of a panel that a fleet may leave without rows.
 const mayBeEmpty = "Rightly empty: "
 
+// bare are the types of panels that query nothing.
+var bare = []string{"row", "text", "alertlist"}
+
 // alertRules are the queries of the provisioned alert rules, by their uids.
 func alertRules(t *testing.T) map[string]string {
 	t.Helper()
@@ -81,17 +84,33 @@ func values(t *testing.T, s *system, d dashboard) []string {
 				t.Errorf("variable %s finds nothing: %s", v.Name, v.Query)
 				continue
 			}
-			value = fmt.Sprint(rows[0][1])
-			if v.IncludeAll {
+			value = fmt.Sprint(rows[0][len(rows[0])-1])
+			if strings.HasPrefix(v.Query, "SHOW FIELD KEYS") {
+				value = fieldFor(t, v, rows)
+			} else if v.IncludeAll {
 				value = v.AllValue
 			}
 			if v.Name == "device" {
 				value = reprovisioned(t, s)
 			}
 		}
-		replace = append(replace, "$"+v.Name, value)
+		replace = append(replace, "$"+v.Name, value, "${"+v.Name+":raw}", value)
 	}
 	return replace
+}
+
+// fieldFor is the first of the fields that the variable of a repeated panel lets through.
+func fieldFor(t *testing.T, v dashboardVariable, rows [][]any) string {
+	t.Helper()
+	for _, row := range rows {
+		name := fmt.Sprint(row[0])
+		words, flag := strings.HasSuffix(name, ":string"), strings.HasSuffix(name, ":bool")
+		if words == (v.Name == "words") && !flag {
+			return name
+		}
+	}
+	t.Errorf("variable %s finds no field among %v", v.Name, rows)
+	return ""
 }
 
 // reprovisioned is the device that was reprovisioned most often.
@@ -153,6 +172,9 @@ func findDashboardRows(t *testing.T, s *system) {
 			ask(file+": annotation "+a.Name, variables.Replace(a.Target.Query), false)
 		}
 		for _, p := range d.Panels {
+			if slices.Contains(bare, p.Type) {
+				continue
+			}
 			empty, found := strings.Contains(p.Description, mayBeEmpty), 0
 			for _, target := range p.Targets {
 				if !target.RawQuery {
@@ -169,6 +191,17 @@ func findDashboardRows(t *testing.T, s *system) {
 	rules := alertRules(t)
 	for _, uid := range slices.Sorted(maps.Keys(rules)) {
 		ask("alert rule "+uid, rules[uid], false)
+	}
+	// Every step is found with a filter by site, and every device by its birth.
+	for _, step := range []string{"started", "sent", "done", "failed"} {
+		all := s.influx.query(t, `SELECT sum("`+step+`") FROM "reprovisions"`)
+		sited := s.influx.query(t, `SELECT sum("`+step+`") FROM "reprovisions" WHERE "site" =~ /^(north|south|harbour|foundry)$/`)
+		if len(all) != 1 || len(sited) != 1 || all[0][1] != sited[0][1] {
+			t.Errorf("reprovisions %s: %v, and %v of the sites", step, all, sited)
+		}
+	}
+	if n := len(s.influx.query(t, `SHOW TAG VALUES FROM "births" WITH KEY = "device" WHERE "model" = 'pump' AND "site" =~ /.+/`)); n != 30 {
+		t.Errorf("%d devices have a birth with model and site, of 30", n)
 	}
 	t.Logf("rows of each query:\n%s", report.String())
 }

@@ -21,7 +21,8 @@ const (
 var ErrNoGrafana = errors.New("no program named grafana or grafana-server on the PATH: install Grafana (https://grafana.com/grafana/download), or leave it out")
 
 // Grafana is a Grafana server in a process of its own, with the data source and
-// the dashboards of deploy/grafana, and without a login.
+// the dashboards of deploy/grafana. Whoever opens it can look; user admin with the
+// password admin can change things.
 type Grafana struct {
 	command *exec.Cmd
 	host    string
@@ -113,9 +114,8 @@ func grafanaEnvironment(g *Grafana, dir, provisioning, influxURL string) []strin
 		"GF_PATHS_LOGS=" + filepath.Join(dir, "log"),
 		"GF_PATHS_PLUGINS=" + filepath.Join(dir, "plugins"),
 		"GF_PATHS_PROVISIONING=" + provisioning,
-		"GF_AUTH_ANONYMOUS_ENABLED=true",
-		"GF_AUTH_ANONYMOUS_ORG_ROLE=Admin",
-		"GF_AUTH_DISABLE_LOGIN_FORM=true",
+		"GF_AUTH_ANONYMOUS_ENABLED=true",      // as a viewer: another role is deprecated
+		"GF_PLUGINS_PREINSTALL_DISABLED=true", // they come from the internet, and nothing here uses them
 		"GF_ANALYTICS_REPORTING_ENABLED=false",
 		"GF_ANALYTICS_CHECK_FOR_UPDATES=false",
 		"GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES=false",

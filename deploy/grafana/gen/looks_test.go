@@ -181,6 +181,22 @@ func TestLinksLeadToWhatIsServed(t *testing.T) {
 	}
 }
 
+// Nothing is fetched from the internet when Grafana starts, and no setting is one that
+// the next Grafana does not know.
+func TestGrafanaIsSetUp(t *testing.T) {
+	for file, preinstall := range map[string]string{
+		"compose.yaml": `GF_PLUGINS_PREINSTALL_DISABLED: "true"`, "devstack/stack/grafana.go": `"GF_PLUGINS_PREINSTALL_DISABLED=true"`,
+	} {
+		content, err := os.ReadFile(filepath.Join("../..", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(content), preinstall) || strings.Contains(string(content), "ANONYMOUS_ORG_ROLE") {
+			t.Errorf("deploy/%s has no %s, or a deprecated role of anonymous users", file, preinstall)
+		}
+	}
+}
+
 // counters are the fields that only grow, until their process begins again.
 func counters() []string {
 	var names []string

@@ -25,8 +25,10 @@
 // readings are odd. A case in which one of these did not happen is an error.
 //
 // Telemetry counts as well: each reading in the simulator's ledger has to be a point of
-// its own in InfluxDB, with each value under its name, but for those that a killed bridge took along, and those that a bridge
-// says it dropped when neither InfluxDB nor its spool would take them.
+// its own in InfluxDB, with each value under its name. A bridge that is killed loses none of
+// them. What was in records of a bridge's log that were overwritten before they were
+// delivered may be missing, and no more than that; so may the points of the last seconds of
+// a bridge that is killed and loses its log.
 //
 // A report without violations proves nothing about a fault that did not happen, or
 // had no effect. So a case is an error, and not a pass, unless the fleet was sending

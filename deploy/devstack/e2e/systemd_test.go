@@ -43,7 +43,7 @@ func TestUnitsUnderSystemd(t *testing.T) {
 	fleet := background(t, "devicetwin", "simulate", "--model", "models/pump.yaml",
 		"--mqtt-url", "tcp://"+h.broker, "--mqtt-username", "devicetwin.fleet",
 		"--mqtt-password-file", filepath.Join(h.Root, "etc/devicetwin/secrets/fleet-mqtt-password"),
-		"--temporal-address", temporal.settings["DEVICETWIN_TEMPORAL_ADDRESS"],
+		"--temporal-address", temporal.settings["DEVICETWIN_TEMPORAL_ADDRESS"], "--influx-url", "",
 		"--devices", "40", "--rate", "5", "--duration", "25s", "--seed", "11", "--ledger", ledger, "--report", report)
 	for _, round := range [][]string{{"bridge"}, {"worker"}, {"api"}} {
 		awaitMetric(t, h.http["bridge"], process.MetricReceived, 300)

@@ -33,6 +33,8 @@ func (i *Ingest) followLog(attempts context.Context) <-chan struct{} {
 	if durable := i.deps.Journal.Durable(); durable > c.logged || c.blocked.len() > 0 {
 		c.reached(durable, time.Now())
 		i.carryOut(attempts)
+		c.attend(time.Now())
+		c.counts.observe(c)
 	}
 	if to := c.settledTo(); to > i.saver.settled {
 		i.saver.settled = to

@@ -169,6 +169,20 @@ func TestALaneGoesOnWhenTheDiskHasCaughtUp(t *testing.T) {
 	})
 }
 
+// When the last messages are acknowledged, the figures say so, although nothing else comes.
+func TestFiguresAfterTheLastAcknowledgement(t *testing.T) {
+	r := run(t, t.TempDir(), newTemporal(), nil)
+	for i := range 100 {
+		if err := r.publish("devices/d/telemetry", `{}`, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	counts := r.core.counts
+	eventually(t, "nothing waits, by the figures", func() bool {
+		return len(r.acknowledged()) == 100 && counts.Window.Load() == 0 && counts.Held.Load() == 0
+	})
+}
+
 // In mode logged, an outage of Temporal keeps nobody from stopping, and everything is
 // delivered after the start.
 func TestStopDuringAnOutage(t *testing.T) {

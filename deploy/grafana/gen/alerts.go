@@ -99,7 +99,7 @@ func rules() []rule {
 		{
 			UID: "devices-silent", Title: "Devices are silent", Dashboard: "fleet", Panel: titleSilent,
 			Query: bridge.inAll(`last("devices_silent") / last("devices_known") AS "share"`, m.TagBridge),
-			Above: "0.05", For: "5m", Severity: "warning",
+			Above: "0.05", For: "2m", Severity: "warning",
 			Summary: "Bridge {{ .Labels.bridge }}: more than 5 percent of its devices are silent.",
 		},
 	}

@@ -70,7 +70,7 @@ func (s *Service) startWorker(p Plan, temporal client.Client, registry *modelReg
 	}
 	activities := &deviceworkflow.Activities{
 		Dialect: dialect, Publisher: publisher, Points: points, Provisioner: store, Models: registry,
-		Topics: p.Worker.Topics, Receivers: p.Worker.Receivers,
+		Topics: p.Worker.Topics, Receivers: p.Worker.Receivers, Counts: counts,
 	}
 	check := func(ctx context.Context) error {
 		return twinclient.CheckSearchAttributes(ctx, temporal, p.Temporal.Namespace)

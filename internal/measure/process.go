@@ -23,4 +23,8 @@ const (
 	WorkerCacheEvictions = "cache_evictions"
 	WorkerSlotsUsed      = "slots_used"
 	WorkerRequestsFailed = "requests_failed"
+
+	// Declared where it is observed, in workflows/device.
+	WorkerEventToStateP50 = "event_to_state_p50_seconds" // from a message's arrival until its change of state is written
+	WorkerEventToStateP99 = "event_to_state_p99_seconds"
 )

@@ -47,6 +47,7 @@ type Activities struct {
 	Dialect     Dialect
 	Publisher   Publisher
 	Points      PointWriter
+	Counts      *Counts // nil: nothing is counted
 	Provisioner Provisioner
 	Models      Models
 	// Topics are the MQTT filters of the topics that models may publish to; {id}
@@ -87,6 +88,9 @@ func (a *Activities) Emit(ctx context.Context, e Emission) (Emitted, error) {
 		}
 	}
 	for _, p := range e.Points {
+		if a.Counts != nil && !p.Arrived.IsZero() {
+			a.Counts.EventToState.Observe(max(0, time.Since(p.Arrived).Seconds()))
+		}
 		a.Points.WritePoint(p.Measurement, p.Tags, integers(p.Fields), p.At)
 	}
 	return done, nil

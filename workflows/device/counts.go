@@ -3,6 +3,8 @@ package device
 import (
 	"sync/atomic"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"devicetwin/device"
 	"devicetwin/internal/figures"
 	"devicetwin/internal/measure"
@@ -17,6 +19,8 @@ type Counts struct {
 	// ModelsMissing are the models that devices run and this worker does not have, and
 	// DevicesWithoutModel the devices that run them. The worker sets them.
 	ModelsMissing, DevicesWithoutModel *atomic.Int64
+	// EventToState is how long messages took that changed a state, in seconds.
+	EventToState prometheus.Histogram
 }
 
 // NewCounts declares the metrics of a worker.
@@ -31,6 +35,10 @@ func NewCounts() *Counts {
 			figures.Field{Measurement: measure.Worker, Name: "models_missing"}),
 		DevicesWithoutModel: s.Gauge("devices_without_model", "Devices whose model this worker does not have: they wait for a worker that has it.",
 			figures.Field{Measurement: measure.Worker, Name: "devices_without_model"}),
+		EventToState: s.Histogram("event_to_state_seconds", "From the arrival of a message at the bridge until the change of state that it caused is written; by the clocks of both.",
+			[]float64{.01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200},
+			figures.Field{Measurement: measure.Worker, Name: measure.WorkerEventToStateP50, Quantile: .5},
+			figures.Field{Measurement: measure.Worker, Name: measure.WorkerEventToStateP99, Quantile: .99}),
 	}
 }
 

@@ -36,6 +36,9 @@ type Point struct {
 	Tags        map[string]string `json:"tags,omitempty"`
 	Fields      map[string]any    `json:"fields"`
 	At          time.Time         `json:"at"`
+	// Arrived is when the message arrived that a transition is due to; zero of anything
+	// else.
+	Arrived time.Time `json:"arrived,omitzero"`
 }
 
 // Emission is what leaves in one local activity.

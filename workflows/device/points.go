@@ -50,7 +50,15 @@ func (d *run) tags(more ...string) map[string]string {
 
 // transitionPoint is the point of one change of state.
 func (d *run) transitionPoint(t devicefsm.Transition) Point {
+	arrived := t.Arrived
+	switch {
+	case t.Event == "after": // of a timer: nothing arrived
+		arrived = time.Time{}
+	case arrived.IsZero(): // the device's clock says the same
+		arrived = t.Time
+	}
 	return Point{
+		Arrived:     arrived,
 		Measurement: measure.Transitions,
 		Tags:        d.tags(measure.TagFrom, t.From, measure.TagTo, t.To, measure.TagEvent, eventKind(t.Event)),
 		Fields:      map[string]any{measure.State: t.To, measure.Count: int64(1)},

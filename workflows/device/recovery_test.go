@@ -105,6 +105,32 @@ func TestAttemptsWithoutAnswerHaveFailed(t *testing.T) {
 	}
 }
 
+// What a message changed is known to be due to it, and what a timer changed is not:
+// how long it took is measured when it is written.
+func TestTransitionsKnowWhatArrived(t *testing.T) {
+	h := newHarness(t, 0)
+	h.activities.Counts = NewCounts()
+	var points []Point
+	h.OnActivity("emit", mock.Anything, mock.Anything).Return(func(ctx context.Context, e Emission) (Emitted, error) {
+		points = append(points, e.Points...)
+		return h.activities.Emit(ctx, e)
+	})
+	h.at(time.Second, crashLoop()...)
+	h.runUntil(2 * time.Minute)
+	caused := uint64(0)
+	for _, p := range points {
+		timer := p.Tags[measure.TagEvent] == "after"
+		if due := p.Measurement == measure.Transitions && !timer; due == p.Arrived.IsZero() {
+			t.Errorf("point %+v arrived at %v", p.Tags, p.Arrived)
+		} else if due {
+			caused++
+		}
+	}
+	if n := h.activities.Counts.Value("event_to_state_seconds"); caused == 0 || n != float64(caused) {
+		t.Errorf("%v observed of %d changes of state", n, caused)
+	}
+}
+
 // The id of an invocation is not part of a tag: each would be a series of its own.
 func TestTransitionPointsNameTheKindOfEvent(t *testing.T) {
 	h := newHarness(t, 0)

@@ -58,7 +58,9 @@ func fleet() *dashboard {
 			reachable).atLeast(.95, .99),
 		stat(6, "Recovered within, p99", "s", "Of the reprovisions in the time shown: from the first attempt until the device is back. Longer than usual: devices need several attempts, see reprovisions failed.",
 			reprovisions.inAll(`percentile("recovery_seconds", 99) AS "p99"`)),
-		stat(12, "Lost", "short", "Of the time shown: numbers of devices that never came, damage in logs, points dropped. Any: the broker loses messages; a disk is broken or full; InfluxDB was down for longer than the log lasts.",
+		stat(6, "Event to state, p99", "s", "From the arrival of a message until the change of state that it caused is written, at its highest of all workers in the last minute. Seconds: see Pipeline, where messages wait. No data: no state has changed.",
+			of(m.Worker).last("1m").inAll(call("max", m.WorkerEventToStateP99, "seconds"))).coloured(orange(1), red(10)),
+		stat(6, "Lost", "short", "Of the time shown: numbers of devices that never came, damage in logs, points dropped. Any: the broker loses messages; a disk is broken or full; InfluxDB was down for longer than the log lasts.",
 			lost(bridge, "gaps").as("missing numbers"), lost(bridge, "log_unreadable").as("damage in logs"),
 			lost(of(m.Process), "points_dropped").as("points dropped")).named().coloured(orange(1)),
 	)

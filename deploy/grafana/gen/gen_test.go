@@ -13,6 +13,7 @@ import (
 	"devicetwin/bridge"
 	"devicetwin/internal/measure"
 	"devicetwin/points"
+	deviceworkflow "devicetwin/workflows/device"
 )
 
 const operations = "../../../docs/operations.md"
@@ -135,7 +136,8 @@ func unknownNames(query string) []string {
 				continue
 			}
 			known[name[1]] = true
-			for _, n := range slices.Concat(shape.Tags, shape.Fields, bridge.Declared().Fields(name[1]), points.Declared().Fields(name[1])) {
+			for _, n := range slices.Concat(shape.Tags, shape.Fields, bridge.Declared().Fields(name[1]), points.Declared().Fields(name[1]),
+				deviceworkflow.NewCounts().Fields(name[1])) {
 				known[n] = true
 			}
 		}

@@ -111,9 +111,11 @@ func pipeline() *dashboard {
 			mayBeEmpty("a worker counts no failures before the first"),
 	)
 	d.row(8,
-		lines(12, "Workflows in memory", "short", "Workflows in each worker's memory (up to 20,000). At the bound all the time: more workers, each has a memory of its own.",
+		lines(8, "Event to state", "s", "From the arrival of a message until the change of state that it caused is written, of each worker. Higher than signals and tasks take: messages waited at the bridge, or no worker ran.",
+			worst(w, m.WorkerEventToStateP50, "p50"), worst(w, m.WorkerEventToStateP99, "p99")),
+		lines(8, "Workflows in memory", "short", "Workflows in each worker's memory (up to 20,000). At the bound all the time: more workers, each has a memory of its own.",
 			worst(w, m.WorkerCacheSize, "")),
-		lines(12, "Sticky cache", "cps", "How often a workflow was in a worker's memory, was not, or had to go. Evictions and misses that rise with the signals: more workers.",
+		lines(8, "Sticky cache", "cps", "How often a workflow was in a worker's memory, was not, or had to go. Evictions and misses that rise with the signals: more workers.",
 			rate(w, m.WorkerCacheHits, "hits"), rate(w, m.WorkerCacheMisses, "misses"), rate(w, m.WorkerCacheEvictions, "evictions")).
 			mayBeEmpty("a worker counts no evictions before the first"),
 	)

@@ -251,6 +251,12 @@ func (b *Bridge) stillClaimed(ctx context.Context) bool {
 	return mine && err == nil
 }
 
+// Troubled lists devices that are stuck or silent, at most a number of them. It waits for
+// Run to begin, until ctx ends.
+func (b *Bridge) Troubled(ctx context.Context, now time.Time, limit int) []ingest.Trouble {
+	return b.ingest.Troubled(ctx, now, limit)
+}
+
 // Remembers reports whether the bridge has a log in which an earlier process of it ran.
 func (b *Bridge) Remembers() bool { return b.ingest.Before() != "" }
 

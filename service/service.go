@@ -170,7 +170,7 @@ func (s *Service) startParts(p Plan, temporal client.Client, models models, metr
 		}
 		twins := p.Temporal.Twins(temporal, p.TaskQueue, hash)
 		deps.Sink = newBirths(twins, points, models.all(), hash)
-		ready, err := s.startBridge(p, deps, twins)
+		ready, err := s.startBridge(p, deps, twins, points)
 		if err != nil {
 			return nil, err
 		}
@@ -239,7 +239,7 @@ func bridgeModels(models []*devicefsm.Model) []ingest.Model {
 	return all
 }
 
-func (s *Service) startBridge(p Plan, deps bridge.Deps, ends twinclient.EndingLister) (func(context.Context) error, error) {
+func (s *Service) startBridge(p Plan, deps bridge.Deps, ends twinclient.EndingLister, points deviceworkflow.PointWriter) (func(context.Context) error, error) {
 	br, err := bridge.New(p.Bridge, deps)
 	if err != nil {
 		return nil, &ConfigError{err}
@@ -252,6 +252,7 @@ func (s *Service) startBridge(p Plan, deps bridge.Deps, ends twinclient.EndingLi
 		}
 	}()
 	s.onStop("bridge", br.Shutdown)
+	s.runPart("list of devices in trouble", attention{br, points, p.Bridge.ID}.run)
 	if p.DeletedEvery > 0 {
 		watch := &twinclient.EndingWatch{Lister: ends, Every: p.DeletedEvery, Report: br.Ended, Gap: br.EndsUnknown, Log: s.log}
 		if deps.Journal != nil {

@@ -115,11 +115,15 @@ func (d *deviceState) leased(m device.Message) {
 func (c *core) silent(now time.Time) int {
 	n := 0
 	for _, d := range c.devices.byID {
-		// One of which only the last will was seen was never heard.
-		set := d.models
-		if set != nil && set.silentAfter > 0 && !d.heard.IsZero() && now.Sub(d.heard) >= set.silentAfter+set.tolerance {
+		if d.silent(now) {
 			n++
 		}
 	}
 	return n
+}
+
+// silent: one of which only the last will was seen was never heard.
+func (d *deviceState) silent(now time.Time) bool {
+	set := d.models
+	return set != nil && set.silentAfter > 0 && !d.heard.IsZero() && now.Sub(d.heard) >= set.silentAfter+set.tolerance
 }

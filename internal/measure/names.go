@@ -6,6 +6,7 @@ const (
 	Process      = "process"       // any process: CPU, memory, its points to InfluxDB
 	Worker       = "worker"        // a worker's tasks and its cache of workflows
 	Devices      = "devices"       // how many devices are in a state
+	Attention    = "attention"     // a device that somebody should look at, for as long as that is so
 	Births       = "births"        // a birth message of a device
 	Transitions  = "transitions"   // one change of a device's state
 	Sequences    = "sequences"     // one match of a pattern
@@ -42,6 +43,13 @@ const (
 	Count = "count" // 1 in each point, to be summed
 	State = "state" // name of the state now
 	Text  = "text"  // for people
+)
+
+// Fields of Attention, and its reasons.
+const (
+	AttentionSeconds = "seconds" // since it was last heard
+	AttentionSilent  = "silent"  // for longer than its model allows
+	AttentionStuck   = "stuck"   // its workflow does not accept signals
 )
 
 // BirthFirmware is a field of Births: what the birth message says, if it does.

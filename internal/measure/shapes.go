@@ -27,6 +27,7 @@ func Shapes() map[string]Shape {
 			WorkerSlotsUsed, WorkerRequestsFailed,
 		}},
 		Devices:     {[]string{TagModel, TagState}, []string{DevicesInState}},
+		Attention:   {[]string{TagDevice, TagModel, TagBridge, TagReason}, []string{AttentionSeconds}},
 		Births:      {[]string{TagDevice, TagModel, TagSite}, []string{Count, BirthFirmware}},
 		Transitions: {[]string{TagDevice, TagModel, TagSite, TagFrom, TagTo, TagEvent}, []string{Count, State}},
 		Sequences:   {[]string{TagDevice, TagModel, TagSite, TagPattern}, []string{Count}},

@@ -52,6 +52,9 @@ func fleet() *dashboard {
 			"The same over time. A state that only grows holds devices that do not find out of it: open one of them from the table of transitions.",
 			states.overTime(call("last", m.DevicesInState, "devices"), m.TagState).as("$tag_state")).stacked().steps().ofStates(),
 	)
+	d.row(8, table(24, "What needs attention now", "Devices that a bridge has named in the last minute, with why: silent for longer than their model allows, or stuck because their workflow accepts nothing. Open one; of many, look for what they have in common.", false,
+		of(m.Attention, matches(m.TagModel)...).last("1m").inAll(call("last", m.AttentionSeconds, "silent for"), m.TagDevice, m.TagModel, m.TagReason, m.TagBridge).rows()).
+		linked(m.TagDevice, toDevice()).units("silent for", "s").mayBeEmpty("devices that are well are not named"))
 	d.section("Service levels")
 	d.row(4,
 		stat(6, "Devices reachable", "percentunit", "Share of the devices known to bridges that are not silent. Below 95 percent the alert for silent devices fires: look for what the silent ones have in common.",

@@ -1,0 +1,49 @@
+package service
+
+import (
+	"context"
+	"time"
+
+	"devicetwin/bridge/ingest"
+	"devicetwin/internal/measure"
+	deviceworkflow "devicetwin/workflows/device"
+)
+
+// attention writes a point for each device that somebody should look at, by name, for
+// as long as that is so: an operator sees which they are, and not only how many.
+type attention struct {
+	bridge interface {
+		Troubled(ctx context.Context, now time.Time, limit int) []ingest.Trouble
+	}
+	points deviceworkflow.PointWriter
+	name   string // of the bridge
+}
+
+// attentionNames bounds the points of one bridge, each time.
+const attentionNames = 50
+
+func (a attention) run(ctx context.Context) {
+	tick := time.NewTicker(figuresEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case at := <-tick.C:
+			a.write(ctx, at.UTC())
+		}
+	}
+}
+
+func (a attention) write(ctx context.Context, at time.Time) {
+	for _, t := range a.bridge.Troubled(ctx, at, attentionNames) {
+		tags := map[string]string{measure.TagDevice: t.ID.Name(), measure.TagBridge: a.name, measure.TagReason: measure.AttentionSilent}
+		if t.Stuck {
+			tags[measure.TagReason] = measure.AttentionStuck
+		}
+		if t.Model != "" {
+			tags[measure.TagModel] = t.Model
+		}
+		a.points.WritePoint(measure.Attention, tags, map[string]any{measure.AttentionSeconds: at.Sub(t.Since).Seconds()}, at)
+	}
+}

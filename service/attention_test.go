@@ -11,7 +11,9 @@ import (
 
 type troubles []ingest.Trouble
 
-func (t troubles) Troubled(_ context.Context, _ time.Time, limit int) []ingest.Trouble { return t[:min(len(t), limit)] }
+func (t troubles) Troubled(_ context.Context, _ time.Time, limit int) []ingest.Trouble {
+	return t[:min(len(t), limit)]
+}
 
 func TestTroubleIsWrittenByName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -11,9 +11,9 @@ func newDashboard(uid, title, description, from string) *dashboard {
 	return &dashboard{
 		UID: "devicetwin-" + uid, Title: title, Description: description, Tags: []string{"devicetwin"},
 		SchemaVersion: schemaVersion, Version: 1, Editable: true, GraphTooltip: 1, Refresh: "10s",
-		Time: timeRange{from, "now"}, Timezone: "browser",
+		Time: map[string]string{"from": from, "to": "now"}, Timezone: "browser",
 		Links:       []link{{Type: "dashboards", Title: "devicetwin", Tags: []string{"devicetwin"}, KeepTime: true}},
-		Annotations: annotations{List: []annotation{}}, Templating: templating{List: []variable{}},
+		Annotations: list[annotation]{[]annotation{}}, Templating: list[variable]{[]variable{}},
 	}
 }
 
@@ -289,7 +289,8 @@ func (p panel) mapped(zero, zeroColour, one, oneColour string) panel {
 
 // override gives series or columns other properties, in pairs.
 func (p panel) override(matches, what string, properties ...any) panel {
-	o := override{Matcher: matcher{matches, what}}
+	var o override
+	o.Matcher.ID, o.Matcher.Options = matches, what
 	for i := 0; i+1 < len(properties); i += 2 {
 		o.Properties = append(o.Properties, property{properties[i].(string), properties[i+1]})
 	}

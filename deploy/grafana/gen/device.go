@@ -19,7 +19,7 @@ func device() *dashboard {
 	telemetry := from{source: "/^$model$/", time: shown, where: of1}
 	happened := transitions.latest(500, m.TagEvent, m.TagFrom, m.TagTo, m.Count).text
 	d.Annotations.List = append(d.Annotations.List, annotation{
-		Name: "Events", Datasource: influx, Enable: true, IconColor: "orange", Query: happened, TextColumn: m.TagEvent, TagsColumn: m.TagTo,
+		Name: "Events", Datasource: influx, Enable: true, IconColor: "orange",
 		Target: annotationTarget{
 			RefID: "Events", Query: happened, QueryType: "tags", FromAnnotations: true, RawQuery: true, TextColumn: m.TagEvent, TagsColumn: m.TagTo,
 		},

@@ -1,32 +1,31 @@
 package main
 
 // The parts of Grafana's dashboard JSON that are used here, in the form that
-// schema version 36 has (Grafana 9.0); newer Grafanas migrate it when they load it.
+// schema version 36 has; newer Grafanas migrate it when they load it.
 const schemaVersion = 36
 
 type dashboard struct {
-	UID           string      `json:"uid"`
-	Title         string      `json:"title"`
-	Description   string      `json:"description"`
-	Tags          []string    `json:"tags"`
-	SchemaVersion int         `json:"schemaVersion"`
-	Version       int         `json:"version"`
-	Editable      bool        `json:"editable"`
-	GraphTooltip  int         `json:"graphTooltip"` // 1: one crosshair for all panels
-	Refresh       string      `json:"refresh"`
-	Time          timeRange   `json:"time"`
-	Timezone      string      `json:"timezone"`
-	Links         []link      `json:"links"`
-	Annotations   annotations `json:"annotations"`
-	Templating    templating  `json:"templating"`
-	Panels        []panel     `json:"panels"`
+	UID           string            `json:"uid"`
+	Title         string            `json:"title"`
+	Description   string            `json:"description"`
+	Tags          []string          `json:"tags"`
+	SchemaVersion int               `json:"schemaVersion"`
+	Version       int               `json:"version"`
+	Editable      bool              `json:"editable"`
+	GraphTooltip  int               `json:"graphTooltip"` // 1: one crosshair for all panels
+	Refresh       string            `json:"refresh"`
+	Time          map[string]string `json:"time"`
+	Timezone      string            `json:"timezone"`
+	Links         []link            `json:"links"`
+	Annotations   list[annotation]  `json:"annotations"`
+	Templating    list[variable]    `json:"templating"`
+	Panels        []panel           `json:"panels"`
 
 	bottom int // of the rows so far
 }
 
-type timeRange struct {
-	From string `json:"from"`
-	To   string `json:"to"`
+type list[T any] struct {
+	List []T `json:"list"`
 }
 
 // link is at the top of a dashboard, or on the values of a panel.
@@ -48,19 +47,11 @@ type datasource struct {
 // influx is the data source that provisioning/datasources makes.
 var influx = datasource{"influxdb", "devicetwin-influxdb"}
 
-type annotations struct {
-	List []annotation `json:"list"`
-}
-
 type annotation struct {
-	Name       string     `json:"name"`
-	Datasource datasource `json:"datasource"`
-	Enable     bool       `json:"enable"`
-	IconColor  string     `json:"iconColor"`
-	// Grafana 9 reads the first three, later ones the target.
-	Query      string           `json:"query"`
-	TextColumn string           `json:"textColumn"`
-	TagsColumn string           `json:"tagsColumn"`
+	Name       string           `json:"name"`
+	Datasource datasource       `json:"datasource"`
+	Enable     bool             `json:"enable"`
+	IconColor  string           `json:"iconColor"`
 	Target     annotationTarget `json:"target"`
 }
 
@@ -72,10 +63,6 @@ type annotationTarget struct {
 	RawQuery        bool   `json:"rawQuery"`
 	TextColumn      string `json:"textColumn"`
 	TagsColumn      string `json:"tagsColumn"`
-}
-
-type templating struct {
-	List []variable `json:"list"`
 }
 
 type variable struct {
@@ -155,13 +142,11 @@ type step struct {
 }
 
 type override struct {
-	Matcher    matcher    `json:"matcher"`
+	Matcher struct {
+		ID      string `json:"id"`
+		Options string `json:"options"`
+	} `json:"matcher"`
 	Properties []property `json:"properties"`
-}
-
-type matcher struct {
-	ID      string `json:"id"`
-	Options string `json:"options"`
 }
 
 type property struct {

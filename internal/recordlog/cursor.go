@@ -246,6 +246,9 @@ func (c *Cursor) segment() (*segment, int64) {
 	c.l.mutex.Lock()
 	defer c.l.mutex.Unlock()
 	c.next = max(c.next, c.l.begin())
+	if c.next >= c.l.durable { // a segment that is begun may come before the end of the one before is on the disk
+		return nil, 0
+	}
 	for _, s := range c.l.segments {
 		if c.next < s.end() {
 			c.next = max(c.next, s.base)

@@ -728,3 +728,64 @@ func BenchmarkAppend(b *testing.B) {
 		})
 	}
 }
+
+// What is not on the disk is not passed over, although the segment after it is begun.
+func TestACursorWaitsForTheEndOfASegment(t *testing.T) {
+	slow := realDisk
+	let := make(chan struct{})
+	slow.write = func(f *os.File, p []byte, at int64) (int, error) {
+		<-let
+		return f.WriteAt(p, at)
+	}
+	l, err := open(Config{Dir: t.TempDir(), MaxBytes: MinBytes, SegmentBytes: minSegment}, nil, slow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := l.Cursor("c", Loses)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(n int) (end int64) {
+		t.Helper()
+		for range n {
+			if end, err = l.Append(Record{Kind: 1, At: time.UnixMilli(1), Data: make([]byte, 1000)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return end
+	}
+	read := func() (n int) {
+		t.Helper()
+		for {
+			switch _, ok, err := c.TryNext(); {
+			case err != nil:
+				t.Fatal(err)
+			case !ok:
+				return n
+			}
+			n++
+		}
+	}
+	end := put(10)
+	let <- struct{}{}
+	if err := l.Wait(t.Context(), end); err != nil {
+		t.Fatal(err)
+	}
+	if n := read(); n != 10 {
+		t.Fatalf("%d records of 10", n)
+	}
+	end = put(150) // of three segments, and nothing of it is on the disk
+	if n := read(); n != 0 {
+		t.Fatalf("%d records that are not on the disk", n)
+	}
+	close(let)
+	if err := l.Wait(t.Context(), end); err != nil {
+		t.Fatal(err)
+	}
+	if n := read(); n != 150 || l.Stats().Damaged > 0 {
+		t.Errorf("%d records of 150, %+v", n, l.Stats())
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

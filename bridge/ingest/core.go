@@ -60,6 +60,7 @@ type core struct {
 	records       fifo[*record] // with messages that are not accepted
 	appended      int64         // after the last arrival
 	logged        int64         // before it everything is on the disk
+	logBytes      int64         // that the log may have
 	backlog       int           // messages in the log that are not accepted
 	name          string        // of the bridge, in the log
 	begunAt       int64         // of the last begin record

@@ -120,6 +120,7 @@ func New(cfg Config, deps Deps) (*Ingest, error) {
 		return i, nil
 	}
 	c.journal, c.name = deps.Journal, deps.Name
+	c.logBytes = deps.Journal.MaxBytes()
 	c.scope = fmt.Sprintf("%v %s %v", cfg.Partition, deps.Scope, cfg.SettledFor)
 	if err := i.recover(); err != nil {
 		return nil, err

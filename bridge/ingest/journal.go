@@ -28,8 +28,9 @@ type record struct {
 	log        string // under which its messages have their positions
 	start, end int64  // end 0: it is not appended yet
 	at         time.Time
-	out        int // messages that go out of it
-	open       int // and are not accepted
+	out        int          // messages that go out of it
+	open       int          // and are not accepted
+	device     *deviceState // of the last of them
 	refused    bool
 }
 
@@ -118,6 +119,7 @@ func (c *core) goesOut(d *deviceState, it *item) {
 	if r := c.recording; r != nil {
 		it.record, it.nth = r.record, len(r.Outgoing)
 		r.record.open++
+		r.record.device = d
 		r.Outgoing = append(r.Outgoing, history.Outgoing{ID: d.id, Message: *it.message, Of: r.of, Passive: it.passive})
 		c.backlog++
 	}

@@ -294,6 +294,40 @@ func TestAQuarantineEndsWhatWaitsInTheLog(t *testing.T) {
 	}
 }
 
+// A device whose deliveries fail keeps no more than half of the log from being removed, while
+// others are accepted.
+func TestOneStuckDeviceDoesNotFillTheLog(t *testing.T) {
+	cfg := stuckConfig()
+	cfg.LingerMax, cfg.Window = 0, 1000
+	b, l := newLoggedBench(cfg, testModel{})
+	b.core.logBytes = 100_000
+	b.hot("bad", 1)
+	b.hot("bad", 2)
+	b.toDisk(l)
+	for id := 3; b.quarantined == 0; id++ {
+		if l.end > b.core.logBytes {
+			t.Fatalf("it is full, after %d messages and %v", id, b.now.Sub(epoch))
+		}
+		b.hot("good", id)
+		b.toDisk(l)
+		for name, err := range map[string]error{"good": nil, "bad": errDown} {
+			if d := b.devices.byID[device.ID(name)]; d.place == inFlight {
+				b.signalled(name, err, b.now)
+			}
+		}
+		b.advance(time.Second / 4)
+	}
+	if l.end < b.core.logBytes/heldShare {
+		t.Errorf("in quarantine with a log of %d bytes", l.end)
+	}
+	b.hot("good", 1_000_000)
+	b.toDisk(l)
+	b.accept("good")
+	if kept := l.end - b.settledTo(); kept > 1000 {
+		t.Errorf("%d bytes of the log are still kept", kept)
+	}
+}
+
 func (b *bench) acceptAllGood() {
 	for d := b.devices.byID["good"]; d != nil && d.place == inFlight; {
 		b.accept("good")

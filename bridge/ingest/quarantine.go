@@ -19,30 +19,52 @@ func (c *core) heldUpBy(l *Lane, now time.Time) *deviceState {
 	if c.cfg.StuckAfter == 0 || l.entries.len() == 0 || !c.full(l) {
 		return nil
 	}
-	d := l.entries.head().device
+	return c.failing(l.entries.head().device, now)
+}
+
+// failing is a device whose deliveries have failed for too long, or nil.
+func (c *core) failing(d *deviceState, now time.Time) *deviceState {
 	if d == nil || d.quarantined || d.work == nil || d.work.failedFirst.IsZero() || now.Sub(d.work.failedFirst) < c.cfg.StuckAfter {
 		return nil
 	}
 	return d
 }
 
-// holdsUp reports whether a device has held up a lane for too long.
+// heldShare is the part of the log that what waits for one device may keep from being
+// removed.
+const heldShare = 2
+
+// logHeldUpBy is the failing device whose oldest message keeps too much of the log, or nil:
+// once the log is full, nothing is taken any more. So it is not as much of a hurry as with a
+// lane.
+func (c *core) logHeldUpBy(now time.Time) *deviceState {
+	if c.cfg.StuckAfter == 0 || c.logBytes == 0 || c.records.len() == 0 || c.appended-c.records.head().start < c.logBytes/heldShare {
+		return nil
+	}
+	return c.failing(c.records.head().device, now)
+}
+
+// holdsUp reports whether a device has held up a lane, or the log, for too long.
 func (c *core) holdsUp(d *deviceState, now time.Time) bool {
-	return slices.ContainsFunc(c.lanes, func(l *Lane) bool { return c.heldUpBy(l, now) == d })
+	return c.logHeldUpBy(now) == d || slices.ContainsFunc(c.lanes, func(l *Lane) bool { return c.heldUpBy(l, now) == d })
 }
 
 // relieve quarantines devices that hold up the others if Temporal is known to be
 // well, and otherwise tries whether it is.
 func (c *core) relieve(now time.Time) {
 	for _, l := range c.lanes {
-		d := c.heldUpBy(l, now)
-		switch {
-		case d == nil || d.place != retrying: // or it is being tried again now
-		case c.proven.After(d.work.failedLast):
-			c.quarantine(d, now)
-		default:
-			c.tryAnother()
-		}
+		c.relieveOf(c.heldUpBy(l, now), now)
+	}
+	c.relieveOf(c.logHeldUpBy(now), now)
+}
+
+func (c *core) relieveOf(d *deviceState, now time.Time) {
+	switch {
+	case d == nil || d.place != retrying: // or it is being tried again now
+	case c.proven.After(d.work.failedLast):
+		c.quarantine(d, now)
+	default:
+		c.tryAnother()
 	}
 }
 

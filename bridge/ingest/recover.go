@@ -391,6 +391,7 @@ func (r *recovery) wait(d *deviceState, q *fifo[item], now time.Time) {
 		if it.channel() == device.ChannelTwin {
 			d.requests++
 		}
+		it.record.device = d
 		d.work.add(it)
 	}
 	d.filter.each(func(m *memory) {

@@ -215,14 +215,19 @@ func (d *durable) slowUntil(longer time.Duration) (at time.Time) {
 	return at
 }
 
-// pointsAtRest counts the readings in InfluxDB once no more come.
+// pointsAtRest counts the readings in InfluxDB once no more come, and the bridge has
+// written what it had.
 func (s *system) pointsAtRest(ctx context.Context) (found uint64, err error) {
 	_, err = process.Drain(ctx, 2*time.Second, func(ctx context.Context) (int, error) {
+		now, err := s.Metrics(ctx, process.Bridge, process.MetricWrittenPoints)
+		if err != nil {
+			return 0, err
+		}
 		before := found
 		if found, err = s.points(ctx); err != nil || found > before {
 			return 1, err
 		}
-		return 0, nil
+		return max(0, pointsLeft(0, 0, now)), nil
 	})
 	return found, err
 }

@@ -132,9 +132,20 @@ func (s *system) stored(ctx context.Context, devices []*account) (time.Time, err
 		if n := uint64(now[process.MetricWrittenPoints]); n != got {
 			got, at = n, time.Now()
 		}
-		return int(sentBy(devices)) - int(got), errors.Join(err, s.Crashed())
+		return pointsLeft(sentBy(devices), got, now), errors.Join(err, s.Crashed())
 	})
 	return at, err
+}
+
+// pointsLeft is how many points of readings are not in InfluxDB, at least. The bridge writes
+// others as well, so that as many as there are readings do not have to be all of these: while it
+// has something to write, one may be missing.
+func pointsLeft(sent, written uint64, bridge map[string]float64) int {
+	left := int(sent) - int(written)
+	if bridge[process.MetricBacklogPoints]+bridge[process.MetricQueuedPoints] > 0 {
+		return max(left, 1)
+	}
+	return left
 }
 
 func sentBy(devices []*account) (n uint64) {

@@ -436,11 +436,18 @@ func TestDevicesAreErased(t *testing.T) {
 		since := time.Now()
 		server.end("kept", "r1", 0)
 		server.list = append(server.list, listed{Ending{Device: "a", Run: "r2", At: since, Erase: true}, since, since})
+		var mutex sync.Mutex
 		var got []Ending
 		fails, done := true, 0
 		w := &EndingWatch{Lister: server, Every: 10 * time.Second, Since: since, Log: slog.New(slog.DiscardHandler),
-			Report: func(context.Context, ...device.ID) {}, Done: func(time.Time) { done++ },
+			Report: func(context.Context, ...device.ID) {}, Done: func(time.Time) {
+				mutex.Lock()
+				defer mutex.Unlock()
+				done++
+			},
 			Erase: func(_ context.Context, ended ...Ending) error {
+				mutex.Lock()
+				defer mutex.Unlock()
 				got = append(got, ended...)
 				if fails {
 					return errors.New("the disk is full")
@@ -452,15 +459,19 @@ func TestDevicesAreErased(t *testing.T) {
 		go func() { w.Run(ctx); close(ended) }()
 		time.Sleep(25 * time.Second)
 		synctest.Wait()
+		mutex.Lock()
 		if len(got) != 3 || done != 0 {
 			t.Errorf("%d reports while they fail, %d complete lists; want 3 and none", len(got), done)
 		}
 		fails = false
+		mutex.Unlock()
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
+		mutex.Lock()
 		if want := (Ending{Device: "a", Run: "r2", At: since, Erase: true}); len(got) != 4 || got[3] != want || done == 0 {
 			t.Errorf("%d reports, the last one %+v, %d complete lists; want 4, %+v", len(got), got[len(got)-1], done, want)
 		}
+		mutex.Unlock()
 		cancel()
 		<-ended
 	})

@@ -180,15 +180,18 @@ func (e *eraser) run(ctx context.Context) {
 	}
 }
 
-// erase erases what is pending: first from the log, and then, when nothing of it is on its
-// way any more, from InfluxDB. waits: something is still on its way.
+// erase erases what is pending: what the bridge remembers, so that it notes no more of it,
+// then from the log, and then, when nothing of it is on its way any more, from InfluxDB.
+// waits: something is still on its way.
 func (e *eraser) erase(ctx context.Context) (waits bool, err error) {
+	for _, item := range e.pending() {
+		e.forget(ctx, item.Device) // of those that are busy, perhaps the next time
+	}
 	if err := e.eraseLog(ctx, e.pending()); err != nil {
 		return false, err
 	}
 	var faults []error
 	for _, item := range e.pending() {
-		e.forget(ctx, item.Device) // of those that are busy, perhaps the next time
 		if !e.written(item) {
 			waits = true
 			continue
@@ -307,7 +310,10 @@ func (p *erasePass) change(r recordlog.Record) ([]byte, bool) {
 		return nil, err == nil && slices.ContainsFunc(ids, func(id device.ID) bool { return p.devices.of(id, r.At) })
 	case history.KindOutcome:
 		o, err := history.ReadOutcome(r.Data)
-		return nil, err == nil && p.devices.of(o.ID, r.At)
+		// That a workflow ended is noted after it did. The bridge learns of it again if it is
+		// restarted before its next checkpoint: see twinclient.EndingWatch.Since.
+		_, ended := p.devices[o.ID]
+		return nil, err == nil && (p.devices.of(o.ID, r.At) || o.Ended && ended)
 	case points.KindLines:
 		return p.changeLines(r)
 	}

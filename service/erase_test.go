@@ -182,6 +182,26 @@ func TestADeviceIsErasedFromTheLog(t *testing.T) {
 	}
 }
 
+// The bridge notes that a workflow ended when it hears of it: after the end, and perhaps
+// after the log was erased, unless it has forgotten the device by then.
+func TestTheEndItselfIsErased(t *testing.T) {
+	e := newErasing(t)
+	e.arrival("a", 1)
+	noted := history.Outcome{ID: "a", Ended: true}.Append(nil)
+	e.forget = func(context.Context, ...device.ID) { e.put(history.KindOutcome, 5, noted) } // what came first
+	e.put(history.KindOutcome, 4, noted)
+	e.put(history.KindOutcome, 4, history.Outcome{ID: "b", Ended: true}.Append(nil))
+	e.put(history.KindOutcome, 4, history.Outcome{ID: "a", UpTo: 9}.Append(nil)) // of the device that comes after it
+	if err := e.add(t.Context(), ending("a", 2)); err != nil {
+		t.Fatal(err)
+	}
+	e.once()
+	want := []string{`3 4 {"id":"b","ended":true}`, `3 4 {"id":"a","to":9}`}
+	if got := e.content(); !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
 // Nothing of the device may get to InfluxDB after its points were deleted there.
 func TestPointsAreDeletedAfterTheLastOne(t *testing.T) {
 	e := newErasing(t)

@@ -11,18 +11,13 @@ import (
 // passed over. What a device sends next is taken as that of one that is not known. Forget
 // waits for Run to begin, until ctx ends.
 func (i *Ingest) Forget(ctx context.Context, ids ...device.ID) {
-	input := func(c *core) {
+	i.whenItRuns(ctx, func(c *core) {
 		for _, id := range ids {
 			if c.devices.drop(id) {
 				i.saver.last = -1 // a checkpoint is due, also if nothing comes
 			}
 		}
-	}
-	select {
-	case i.inputs <- input:
-	case <-i.ended:
-	case <-ctx.Done():
-	}
+	})
 }
 
 // drop forgets a device, unless it is busy. It reports whether it was remembered.

@@ -152,37 +152,32 @@ func (i *Ingest) Silent(now time.Time) (n int) {
 // before. Devices that are not known here are passed over. Ended waits for Run to begin,
 // until ctx ends.
 func (i *Ingest) Ended(ctx context.Context, ids ...device.ID) {
-	input := func(c *core) {
+	i.whenItRuns(ctx, func(c *core) {
 		for _, id := range ids {
 			c.ended(id, time.Now())
 		}
-	}
-	select {
-	case i.inputs <- input:
-	case <-i.ended:
-	case <-ctx.Done():
-	}
+	})
 }
 
 // EndsUnknown notes that workflows of any devices may have ended. It waits as Ended does.
 func (i *Ingest) EndsUnknown(ctx context.Context) {
-	input := func(c *core) { c.endsUnknown(time.Now()) }
-	select {
-	case i.inputs <- input:
-	case <-i.ended:
-	case <-ctx.Done():
-	}
+	i.whenItRuns(ctx, func(c *core) { c.endsUnknown(time.Now()) })
 }
 
 // do runs an input of the core and returns when it is done; false: nobody listens
 // any more.
-func (i *Ingest) do(input func(*core)) bool {
+func (i *Ingest) do(input func(*core)) bool { return i.whenItRuns(context.Background(), input) }
+
+// whenItRuns is do, until ctx ends: Run may not have begun. False: it was not done.
+func (i *Ingest) whenItRuns(ctx context.Context, input func(*core)) bool {
 	done := make(chan struct{})
 	select {
 	case i.inputs <- func(c *core) { input(c); close(done) }:
 		<-done
 		return true
 	case <-i.ended:
+		return false
+	case <-ctx.Done():
 		return false
 	}
 }

@@ -1,7 +1,6 @@
 package recordlog
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -177,10 +176,6 @@ func (c *Cursor) Commit(position int64) {
 	}
 }
 
-// Move has the cursor read on from the position of a record, or from after one. What it
-// has committed stays.
-func (c *Cursor) Move(position int64) { c.next = position }
-
 // Committed is the position before which all is done with.
 func (c *Cursor) Committed() int64 {
 	c.l.mutex.Lock()
@@ -195,30 +190,9 @@ func (c *Cursor) Backlog() int64 {
 	return max(0, c.l.durable-c.committed)
 }
 
-// Next returns the next record that is on the disk, and waits for it. Its data may be
-// kept, and must not be changed.
-func (c *Cursor) Next(ctx context.Context) (Entry, error) {
-	for {
-		changed := c.l.Changed()
-		e, ok, err := c.TryNext()
-		if ok || err != nil {
-			return e, err
-		}
-		select {
-		case <-changed:
-		case <-c.l.done:
-			if e, ok, err := c.TryNext(); ok || err != nil {
-				return e, err
-			}
-			return Entry{}, ErrClosed
-		case <-ctx.Done():
-			return Entry{}, ctx.Err()
-		}
-	}
-}
-
-// TryNext returns the next record if there is one on the disk. An error is one of the
-// disk; what is damaged is skipped.
+// TryNext returns the next record if there is one on the disk; whether there may be more
+// is known from Changed. Its data may be kept, and must not be changed. An error is one of
+// the disk; what is damaged is skipped.
 func (c *Cursor) TryNext() (e Entry, ok bool, err error) {
 	for {
 		s, size := c.segment()

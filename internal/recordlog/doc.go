@@ -6,8 +6,9 @@
 //	err = l.Wait(ctx, end) // it survives kill -9 and a loss of power now
 //
 //	c, err := l.Cursor("points", recordlog.Loses)
-//	record, err := c.Next(ctx)
-//	c.Commit(record.End)
+//	changed := l.Changed()
+//	entry, ok, err := c.TryNext() // or <-changed, if there is none
+//	c.Commit(entry.End)
 //
 // Records are written and forced to the disk in groups: one goroutine writes what was
 // appended while it wrote the group before. A position is the number of bytes before

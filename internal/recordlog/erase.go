@@ -9,15 +9,9 @@ import (
 	"slices"
 )
 
-// Erase overwrites the records that match with zeros, wherever they are in the log.
-// Readers pass over them. After an error some may be left: it can be repeated.
-func (l *Log) Erase(ctx context.Context, match func(Record) bool) (erased int, err error) {
-	return l.Rewrite(ctx, func(r Record) ([]byte, bool) { return nil, match(r) })
-}
-
 // Rewrite replaces the data of records, wherever they are in the log: change returns
-// what takes its place and true. Nil erases the record; other data must be as long as
-// what it replaces. A crash leaves each record as it was or as it is to be. After an
+// what takes its place and true. Nil erases the record: it is overwritten with zeros, and
+// readers pass over it. Other data must be as long as what it replaces. A crash leaves each record as it was or as it is to be. After an
 // error some may be left: it can be repeated.
 func (l *Log) Rewrite(ctx context.Context, change func(Record) (data []byte, ok bool)) (changed int, err error) {
 	l.rewriting.Lock() // one at a time
@@ -39,9 +33,6 @@ func (l *Log) Rewrite(ctx context.Context, change func(Record) (data []byte, ok 
 		w := &rewriter{l: l, s: s, size: sizes[i], change: change}
 		err := w.run(ctx)
 		changed += w.changed
-		l.mutex.Lock()
-		l.stats.Erased += w.erased
-		l.mutex.Unlock()
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // it was removed meanwhile
 			return changed, fmt.Errorf("rewrite segment %s: %w", s.path, err)
 		}
@@ -60,7 +51,6 @@ type rewriter struct {
 	journal journal
 	dirty   bool
 	changed int
-	erased  uint64
 }
 
 // journalBytes is how much of a segment is changed at a time.
@@ -109,7 +99,6 @@ func (w *rewriter) frame(h frameHead) error {
 		return nil
 	case replaced == nil:
 		w.changed++
-		w.erased++
 		return w.erase(h)
 	case len(replaced) != len(data):
 		return fmt.Errorf("replace a record of %d bytes: got %d", len(data), len(replaced))

@@ -91,14 +91,11 @@ var realDisk = disk{
 type Stats struct {
 	Begin, End, Durable int64 // positions
 	Segments            int
-	Appended            uint64 // records
-	Groups              uint64 // of records that were written together
 	Damaged             uint64 // places that could not be read and were skipped
 	Lost                uint64 // records that a cursor lost, because there was no room
 	Failures            uint64 // attempts to write
 	Failing             bool   // the last one failed
 	Full                bool   // the last record was not taken
-	Erased              uint64 // records
 }
 
 // Open finds what an earlier process left in the folder, and makes it if need be. The
@@ -233,7 +230,6 @@ func (l *Log) AppendAt(r Record) (start, end int64, err error) {
 	c.data = appendItems(c.data, r.Kind, c.segment.aead != nil, r.At, r.Items, data)
 	c.newest = r.At.UnixMilli()
 	l.grown(c.segment, len(c.data)-before)
-	l.stats.Appended++
 	l.stats.Full = false
 	poke(l.wake)
 	return start, l.end, nil

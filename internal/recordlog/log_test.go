@@ -92,6 +92,11 @@ func (b *logBench) put(data ...string) {
 	}
 }
 
+// erase erases the records that match.
+func (b *logBench) erase(match func(Record) bool) (erased int, err error) {
+	return b.Rewrite(b.t.Context(), func(r Record) ([]byte, bool) { return nil, match(r) })
+}
+
 func (b *logBench) cursor(name string, p Policy) *Cursor {
 	b.t.Helper()
 	c, err := b.Cursor(name, p)
@@ -171,8 +176,8 @@ func TestEntriesHaveTheirPlaces(t *testing.T) {
 	if err != nil || b.Wait(t.Context(), end) != nil {
 		t.Fatal(err)
 	}
-	e, err := b.cursor("a", Holds).Next(t.Context())
-	if err != nil || e.Kind != 7 || !e.At.Equal(at) || string(e.Data) != "a" || e.End != end || e.Start >= e.End {
+	e, ok, err := b.cursor("a", Holds).TryNext()
+	if err != nil || !ok || e.Kind != 7 || !e.At.Equal(at) || string(e.Data) != "a" || e.End != end || e.Start >= e.End {
 		t.Fatalf("%+v, %v; expected what was appended, and its end %d", e, err, end)
 	}
 	r, err := b.ReadAt(e.Start)
@@ -184,25 +189,28 @@ func TestEntriesHaveTheirPlaces(t *testing.T) {
 	}
 }
 
-func TestNextWaitsForARecord(t *testing.T) {
+// Whoever waits for Changed learns of a record, and of the end.
+func TestChanges(t *testing.T) {
 	b := newLogBench(t, Config{})
 	c := b.cursor("a", Holds)
-	var reader sync.WaitGroup
-	got := ""
-	reader.Go(func() {
-		if e, err := c.Next(t.Context()); err == nil {
-			got = string(e.Data)
-		}
-	})
-	b.put("a")
-	reader.Wait()
-	if got != "a" {
-		t.Errorf("got %q", got)
+	changed := b.Changed()
+	if e, ok, err := c.TryNext(); ok || err != nil {
+		t.Fatalf("%+v, %v; the log is empty", e, err)
 	}
+	end, err := b.Append(Record{Kind: 1, At: time.UnixMilli(1), Data: []byte("a")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-changed
+	if e, ok, err := c.TryNext(); err != nil || !ok || string(e.Data) != "a" {
+		t.Errorf("%q, %v, %v", e.Data, ok, err)
+	}
+	changed = b.Changed()
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Next(t.Context()); !errors.Is(err, ErrClosed) {
+	<-changed
+	if err := b.Wait(t.Context(), end+1); !errors.Is(err, ErrClosed) {
 		t.Errorf("after the end: %v", err)
 	}
 }
@@ -553,7 +561,7 @@ func TestErasedRecordsAreGone(t *testing.T) {
 			b := newLogBench(t, Config{SegmentBytes: minSegment, Keys: keys})
 			b.put(numbers(0, 1000)...)
 			of7 := func(s string) bool { return strings.HasPrefix(s, "record 7") }
-			n, err := b.Erase(t.Context(), func(r Record) bool { return of7(string(r.Data)) })
+			n, err := b.erase(func(r Record) bool { return of7(string(r.Data)) })
 			if err != nil || n != 111 {
 				t.Fatalf("%d erased, %v; expected 111", n, err)
 			}

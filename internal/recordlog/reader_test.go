@@ -279,7 +279,7 @@ func TestARecordIsErasedWhileItIsRead(t *testing.T) {
 				t.Fatalf("%+v, %v, %v", e, ok, err)
 			}
 		}
-		if _, err := b.Erase(t.Context(), func(r Record) bool { return bytes.HasPrefix(r.Data, []byte("second")) }); err != nil {
+		if _, err := b.erase(func(r Record) bool { return bytes.HasPrefix(r.Data, []byte("second")) }); err != nil {
 			t.Fatal(err)
 		}
 		equal(t, more(t, r), []string{"third"})
@@ -301,7 +301,7 @@ func TestErasingIsRepeated(t *testing.T) {
 		t.Fatal(err)
 	}
 	match := func(r Record) bool { return string(r.Data) == "secret" }
-	if _, err := b.Erase(t.Context(), match); err != nil {
+	if _, err := b.erase(match); err != nil {
 		t.Fatal(err)
 	}
 	erased, err := os.ReadFile(path)
@@ -313,7 +313,7 @@ func TestErasingIsRepeated(t *testing.T) {
 	if err := os.WriteFile(path, erased, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Erase(t.Context(), match); err != nil {
+	if _, err := b.erase(match); err != nil {
 		t.Fatal(err)
 	}
 	if raw, err := os.ReadFile(path); err != nil || bytes.Contains(raw, []byte("secret")) || !bytes.Contains(raw, []byte("other")) {
@@ -342,7 +342,7 @@ func TestSummary(t *testing.T) {
 			}
 			c.Commit(ends[899])
 			c.Close()
-			if _, err := b.Erase(t.Context(), func(r Record) bool { return bytes.HasPrefix(r.Data, []byte("record 5x")) }); err != nil {
+			if _, err := b.erase(func(r Record) bool { return bytes.HasPrefix(r.Data, []byte("record 5x")) }); err != nil {
 				t.Fatal(err)
 			}
 			if err := b.Close(); err != nil {

@@ -15,7 +15,7 @@ import (
 var (
 	// ErrDamaged is that of data which is not what was written.
 	ErrDamaged = errDamaged
-	// ErrErased is that of a record that was erased: see Log.Erase.
+	// ErrErased is that of a record that was erased: see Log.Rewrite.
 	ErrErased = errors.New("it was erased")
 )
 

@@ -145,7 +145,6 @@ func (l *Log) written(c chunk) {
 	c.segment.newest = c.newest
 	l.durable = c.segment.end()
 	l.memory -= len(c.data)
-	l.stats.Groups++
 	if len(l.spare) < spareChunks && cap(c.data) <= 4*groupBytes {
 		l.spare = append(l.spare, c.data)
 	}

@@ -243,12 +243,7 @@ func (c *Cursor) Close() {
 		c.closed = true
 		return
 	}
-	for i, other := range c.l.cursors {
-		if other == c {
-			c.l.cursors = append(c.l.cursors[:i:i], c.l.cursors[i+1:]...)
-			return
-		}
-	}
+	c.l.cursors = slices.DeleteFunc(c.l.cursors, func(other *Cursor) bool { return other == c })
 }
 
 // at is the segment of a position, nil if there is none; the mutex is held.
@@ -287,12 +282,10 @@ func (s *segment) readAt(at int64) (Record, error) {
 		return Record{}, err
 	}
 	defer f.Close()
-	header := make([]byte, frameHeader)
-	if _, err := f.ReadAt(header, at); err != nil {
-		return Record{}, err
-	}
-	h, ok := parseHead(header, at, at+frameHeader+maxData)
+	h, ok, err := headAt(f, at, at+frameHeader+maxData)
 	switch {
+	case err != nil:
+		return Record{}, err
 	case ok && h.kind == kindErased:
 		return Record{}, ErrErased
 	case !ok || h.kind >= reserved:

@@ -104,6 +104,16 @@ func parseHead(header []byte, start, end int64) (h frameHead, ok bool) {
 	return h, size <= maxData && h.end() <= end
 }
 
+// headAt reads the header of a frame that begins at a place in a file: see parseHead.
+func headAt(r io.ReaderAt, start, end int64) (h frameHead, ok bool, err error) {
+	header := make([]byte, frameHeader)
+	if _, err := r.ReadAt(header, start); err != nil {
+		return frameHead{}, false, err
+	}
+	h, ok = parseHead(header, start, end)
+	return h, ok, nil
+}
+
 // seekFrame finds the first header from a place on: see durable.Seek.
 func seekFrame(r io.ReaderAt, from, end int64) (h frameHead, ok bool, err error) {
 	return durable.Seek(r, from, end, frameMagic, frameHeader, func(header []byte, start int64) (frameHead, bool) {

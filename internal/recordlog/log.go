@@ -183,7 +183,6 @@ func (l *Log) loadSegment(s *segment, last bool) error {
 		}
 		end = h.end()
 	}
-	defer func() { s.appended = s.size }()
 	if torn := s.size - end; torn > 0 {
 		l.log.Warn("the end of the log was truncated: its last record was incomplete", "bytes", torn)
 		if err := f.Truncate(end); err != nil {
@@ -191,6 +190,7 @@ func (l *Log) loadSegment(s *segment, last bool) error {
 		}
 		s.size = end
 	}
+	s.appended = s.size
 	return nil
 }
 

@@ -106,19 +106,28 @@ func (b *logBench) cursor(name string, p Policy) *Cursor {
 	return c
 }
 
-// rest is all that a cursor can read now.
-func rest(t *testing.T, c *Cursor) (data []string) {
+// entries are all that a Cursor or a Reader can read now.
+func entries(t *testing.T, from interface{ TryNext() (Entry, bool, error) }) (all []Entry) {
 	t.Helper()
 	for {
-		e, ok, err := c.TryNext()
+		e, ok, err := from.TryNext()
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !ok {
-			return data
+			return all
 		}
+		all = append(all, e)
+	}
+}
+
+// rest is the data of these.
+func rest(t *testing.T, from interface{ TryNext() (Entry, bool, error) }) (data []string) {
+	t.Helper()
+	for _, e := range entries(t, from) {
 		data = append(data, string(e.Data))
 	}
+	return data
 }
 
 func numbers(from, to int) (list []string) {
@@ -762,17 +771,9 @@ func TestACursorWaitsForTheEndOfASegment(t *testing.T) {
 		}
 		return end
 	}
-	read := func() (n int) {
+	read := func() int {
 		t.Helper()
-		for {
-			switch _, ok, err := c.TryNext(); {
-			case err != nil:
-				t.Fatal(err)
-			case !ok:
-				return n
-			}
-			n++
-		}
+		return len(entries(t, c))
 	}
 	end := put(10)
 	let <- struct{}{}

@@ -114,14 +114,11 @@ func (c *Cursor) Skip() {
 	if s == nil {
 		return
 	}
-	at, header := c.next-s.base, make([]byte, frameHeader)
 	if c.of == s {
-		if _, err := c.file.ReadAt(header, at); err == nil {
-			if h, ok := parseHead(header, at, size); ok {
-				c.damaged(s, 1, h.items, errSkipped)
-				c.next = s.base + h.end()
-				return
-			}
+		if h, ok, _ := headAt(c.file, c.next-s.base, size); ok {
+			c.damaged(s, 1, h.items, errSkipped)
+			c.next = s.base + h.end()
+			return
 		}
 	}
 	c.damaged(s, 0, 0, errSkipped)

@@ -26,19 +26,13 @@ func (b *logBench) putItems(from, to int) {
 // restItems are the numbers of all records that a cursor can read, by their items.
 func restItems(t *testing.T, c *Cursor) (numbers []int) {
 	t.Helper()
-	for {
-		e, ok, err := c.TryNext()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !ok {
-			return numbers
-		}
+	for _, e := range entries(t, c) {
 		if want := fmt.Sprintf("%06d", e.Items); !strings.HasPrefix(string(e.Data), want) {
 			t.Fatalf("a record with %d items begins with %q", e.Items, e.Data[:6])
 		}
 		numbers = append(numbers, e.Items)
 	}
+	return numbers
 }
 
 func sum(from, to int) (n int) {

@@ -26,21 +26,6 @@ func (b *logBench) reader() *Reader {
 	return r
 }
 
-// more is all that a reader finds now.
-func more(t *testing.T, r *Reader) (data []string) {
-	t.Helper()
-	for {
-		e, ok, err := r.TryNext()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !ok {
-			return data
-		}
-		data = append(data, string(e.Data))
-	}
-}
-
 // A reader follows a log that another process has locked, over its segments.
 func TestAReaderFollows(t *testing.T) {
 	for name, keys := range map[string]Keys{"in clear": nil, "encrypted": testKeys("k1")} {
@@ -48,13 +33,13 @@ func TestAReaderFollows(t *testing.T) {
 			b := newLogBench(t, Config{SegmentBytes: minSegment, Keys: keys})
 			b.put("first")
 			r := b.reader()
-			equal(t, more(t, r), []string{"first"})
-			equal(t, more(t, r), nil)
+			equal(t, rest(t, r), []string{"first"})
+			equal(t, rest(t, r), nil)
 			b.put(numbers(0, 700)...)
-			equal(t, more(t, r), numbers(0, 700))
+			equal(t, rest(t, r), numbers(0, 700))
 			b.restart()
 			b.put(numbers(700, 1500)...)
-			equal(t, more(t, r), numbers(700, 1500))
+			equal(t, rest(t, r), numbers(700, 1500))
 			if len(r.Segments()) < 3 || r.Damaged() > 0 || r.Removed() > 0 {
 				t.Errorf("segments at %d, %d damaged, %d bytes removed; expected several segments, and nothing else", r.Segments(), r.Damaged(), r.Removed())
 			}
@@ -105,12 +90,12 @@ func TestAReaderWaitsForTheRestOfARecord(t *testing.T) {
 	for size := range all {
 		write(size)
 		r := b.reader()
-		got := more(t, r)
+		got := rest(t, r)
 		if size < whole && len(got) > 1 || size >= whole && len(got) != 2 {
 			t.Fatalf("%q from %d of %d bytes", got, size, all)
 		}
 		write(all)
-		equal(t, append(got, more(t, r)...), []string{"first", "second", "third"})
+		equal(t, append(got, rest(t, r)...), []string{"first", "second", "third"})
 		if r.Damaged() > 0 {
 			t.Fatalf("with %d bytes, what was not written yet counts as damage", size)
 		}
@@ -123,7 +108,7 @@ func TestAReaderSurvivesARestartOfTheWriter(t *testing.T) {
 	b := newLogBench(t, Config{})
 	b.put("first", "second")
 	r := b.reader()
-	equal(t, more(t, r), []string{"first", "second"})
+	equal(t, rest(t, r), []string{"first", "second"})
 	torn := appendFrame(nil, 1, false, time.UnixMilli(5), []byte(strings.Repeat("torn", 50)))
 	for size := 1; size < len(torn); size += 7 {
 		if err := b.Close(); err != nil {
@@ -136,11 +121,11 @@ func TestAReaderSurvivesARestartOfTheWriter(t *testing.T) {
 		if _, err := f.Write(torn[:size]); err != nil || f.Close() != nil {
 			t.Fatal(err)
 		}
-		equal(t, more(t, r), nil)
+		equal(t, rest(t, r), nil)
 		b.open()
 		want := fmt.Sprint("after ", size)
 		b.put(want)
-		equal(t, more(t, r), []string{want})
+		equal(t, rest(t, r), []string{want})
 	}
 	if r.Damaged() > 0 {
 		t.Errorf("%d places count as damaged", r.Damaged())
@@ -167,7 +152,7 @@ func TestAReaderSkipsDamage(t *testing.T) {
 		}
 		os.Remove(filepath.Join(b.cfg.Dir, "cursor-a"))
 		r := b.reader()
-		got := more(t, r)
+		got := rest(t, r)
 		if r.Damaged() == 0 && at > 40 {
 			t.Errorf("damage at byte %d was not counted", at)
 		}
@@ -194,7 +179,7 @@ func TestSegmentsAreRemovedUnderAReader(t *testing.T) {
 			}
 			late = append(late, string(e.Data))
 		}
-		got = append(got, more(t, r)...)
+		got = append(got, rest(t, r)...)
 	}
 	want := make([]string, 300)
 	for i := range want {
@@ -204,7 +189,7 @@ func TestSegmentsAreRemovedUnderAReader(t *testing.T) {
 	if r.Removed() != 0 {
 		t.Errorf("%d bytes count as removed for a reader that kept up", r.Removed())
 	}
-	late = append(late, more(t, slow)...)
+	late = append(late, rest(t, slow)...)
 	if len(late) < 90 || len(late) > 120 || slow.Removed() == 0 || slow.Damaged() > 0 {
 		t.Errorf("the slow reader has %d records of 300, %d bytes were removed, %d places damaged", len(late), slow.Removed(), slow.Damaged())
 	}
@@ -240,7 +225,7 @@ func TestAFolderWithoutALog(t *testing.T) {
 	}
 	b := newLogBench(t, Config{})
 	b.cursor("a", Holds).Close()
-	equal(t, more(t, b.reader()), nil) // of a log without records
+	equal(t, rest(t, b.reader()), nil) // of a log without records
 }
 
 func TestAReaderThatWaits(t *testing.T) {
@@ -282,7 +267,7 @@ func TestARecordIsErasedWhileItIsRead(t *testing.T) {
 		if _, err := b.erase(func(r Record) bool { return bytes.HasPrefix(r.Data, []byte("second")) }); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, more(t, r), []string{"third"})
+		equal(t, rest(t, r), []string{"third"})
 		equal(t, rest(t, c), []string{"third"})
 	}
 	if r.Damaged() > 0 || b.Stats().Damaged > 0 {
@@ -454,13 +439,13 @@ func TestAReaderOfAnyHistory(t *testing.T) {
 			case 8:
 				b.restart()
 			case 9:
-				got = append(got, more(t, r)...)
+				got = append(got, rest(t, r)...)
 			}
 		}
 		if err := b.Close(); err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, more(t, r)...)
+		got = append(got, rest(t, r)...)
 		equal(t, got, all)
 		if r.Damaged() > 0 || r.Removed() > 0 {
 			t.Fatalf("seed %d: %d damaged, %d removed", seed, r.Damaged(), r.Removed())
@@ -493,7 +478,7 @@ func TestTamperingIsNoticed(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := b.reader()
-		equal(t, more(t, r), []string{"first", "third"})
+		equal(t, rest(t, r), []string{"first", "third"})
 		if r.Damaged() != 1 {
 			t.Fatalf("byte %d: %d damages", at, r.Damaged())
 		}

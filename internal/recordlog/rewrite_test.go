@@ -75,14 +75,7 @@ func TestAReplacementIsFinishedAfterACrash(t *testing.T) {
 	b.put(all...)
 	var j journal
 	c := b.cursor("places", Holds)
-	for {
-		e, ok, err := c.TryNext()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !ok {
-			break
-		}
+	for _, e := range entries(t, c) {
 		if data, ok := upper(e.Record); ok {
 			j.add(e.Start, appendFrame(nil, e.Kind, false, e.At, data))
 		}

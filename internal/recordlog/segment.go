@@ -82,12 +82,8 @@ var errNoHead = errors.New("its first record is damaged")
 
 // readHead reads the first frame of a segment.
 func readHead(f *os.File, size int64) (head segmentHead, err error) {
-	header := make([]byte, frameHeader)
-	if _, err := f.ReadAt(header, 0); err != nil {
-		return head, errNoHead
-	}
-	h, ok := parseHead(header, 0, min(size, maxHead))
-	if !ok || h.kind != kindSegment {
+	h, ok, err := headAt(f, 0, min(size, maxHead))
+	if err != nil || !ok || h.kind != kindSegment {
 		return head, errNoHead
 	}
 	data, err := readData(f, h, nil)

@@ -68,11 +68,10 @@ func (l *Log) ReadFile(name string) (parts [][]byte, err error) {
 		return nil, fmt.Errorf("read %s: %w: %w", path, errDamaged, err)
 	}
 	for at := int64(0); at < s.size; {
-		header := make([]byte, frameHeader)
-		if _, err := f.ReadAt(header, at); err != nil {
+		h, ok, err := headAt(f, at, s.size)
+		if err != nil {
 			return nil, fmt.Errorf("read %s: %w: %w", path, errDamaged, err)
 		}
-		h, ok := parseHead(header, at, s.size)
 		if !ok {
 			return nil, fmt.Errorf("read %s: %w at byte %d", path, errDamaged, at)
 		}

@@ -71,8 +71,8 @@ func Summarize(ctx context.Context, dir string) (Summary, error) {
 	s.Segments, s.Damaged = len(r.segments), r.Damaged()
 	for _, segment := range r.segments {
 		s.Bytes += segment.size
-		s.Incomplete = max(0, segment.end()-s.End)
 	}
+	s.Incomplete = max(0, r.End()-s.End)
 	s.Cursors, err = cursorPlaces(dir)
 	return s, err
 }

@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"devicetwin/internal/durable"
@@ -50,7 +50,7 @@ const carryOverTimeout = 30 * time.Second
 //
 // The cursors of the log have to be open: to make room, it removes what no cursor needs.
 func CarryOver(ctx context.Context, dir string, into *recordlog.Log, messages *slog.Logger) (points int, err error) {
-	files, err := filepath.Glob(filepath.Join(globQuoted(dir), "*"+spoolSuffix))
+	files, err := fs.Glob(os.DirFS(dir), "*"+spoolSuffix)
 	if err != nil || len(files) == 0 {
 		return 0, err
 	}
@@ -62,7 +62,8 @@ func CarryOver(ctx context.Context, dir string, into *recordlog.Log, messages *s
 		defer lock.Close()
 	}
 	messages = messages.With("spool", dir)
-	for _, path := range files { // in order of their names
+	for _, name := range files { // in their order
+		path := filepath.Join(dir, name)
 		n, err := carryOverFile(ctx, path, into, messages)
 		points += n
 		if err != nil {
@@ -71,11 +72,6 @@ func CarryOver(ctx context.Context, dir string, into *recordlog.Log, messages *s
 	}
 	messages.Info("points of an earlier release were moved from its spool into the log", "points", points, "log", into.Dir())
 	return points, durable.SyncDir(dir)
-}
-
-// globQuoted is a path as a pattern that matches only itself.
-func globQuoted(path string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
 
 func sameFolder(a, b string) bool {

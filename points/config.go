@@ -1,10 +1,12 @@
 package points
 
 import (
+	"net/http"
 	"net/url"
 	"time"
 
 	"devicetwin/internal/faults"
+	"devicetwin/internal/tlsfiles"
 )
 
 // Config is how points are written. Begin with DefaultConfig.
@@ -46,6 +48,17 @@ func DefaultConfig() Config {
 		BackoffMax:  30 * time.Second,
 		CloseWithin: 5 * time.Second,
 	}
+}
+
+// httpClient makes a client for the server, with a timeout for each request.
+func (c Config) httpClient(timeout time.Duration) (*http.Client, error) {
+	tlsConfig, err := tlsfiles.Files{CA: c.CAFile, Cert: c.CertFile, Key: c.KeyFile}.Load(tlsfiles.Names{Server: "influxdb"})
+	if err != nil {
+		return nil, err
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = tlsConfig
+	return &http.Client{Timeout: timeout, Transport: transport}, nil
 }
 
 // Validate reports every error together, one on each line.

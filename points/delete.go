@@ -14,7 +14,6 @@ import (
 
 	"devicetwin/internal/measure"
 	"devicetwin/internal/text"
-	"devicetwin/internal/tlsfiles"
 )
 
 // ErrCannotDelete means that an InfluxDB refuses to delete points, and will refuse
@@ -38,13 +37,11 @@ func NewDeleter(cfg Config) (*Deleter, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("influxdb configuration: %w", err)
 	}
-	tlsConfig, err := tlsfiles.Files{CA: cfg.CAFile, Cert: cfg.CertFile, Key: cfg.KeyFile}.Load(tlsfiles.Names{Server: "influxdb"})
+	client, err := cfg.httpClient(deleteTimeout)
 	if err != nil {
 		return nil, err
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = tlsConfig
-	return &Deleter{cfg: cfg, client: &http.Client{Timeout: deleteTimeout, Transport: transport}}, nil
+	return &Deleter{cfg: cfg, client: client}, nil
 }
 
 // Close closes connections.

@@ -18,7 +18,6 @@ import (
 
 	"devicetwin/internal/backoff"
 	"devicetwin/internal/recordlog"
-	"devicetwin/internal/tlsfiles"
 )
 
 // Writer writes points to InfluxDB in the background. See the package's
@@ -93,18 +92,16 @@ func NewWriter(cfg Config, deps Deps) (*Writer, error) {
 			return nil, err
 		}
 	}
-	tlsConfig, err := tlsfiles.Files{CA: cfg.CAFile, Cert: cfg.CertFile, Key: cfg.KeyFile}.Load(tlsfiles.Names{Server: "influxdb"})
+	client, err := cfg.httpClient(cfg.Timeout)
 	if err != nil {
 		return nil, err
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = tlsConfig
 	influxlog.Log = nil // it would write to standard error what is logged here
 	// Its own batching and repetitions are not used: both lose a failed batch.
 	w.client = influxdb2.NewClientWithOptions(cfg.URL, cfg.Token, influxdb2.DefaultOptions().
 		SetPrecision(time.Nanosecond).
 		SetUseGZip(true).
-		SetHTTPClient(&http.Client{Timeout: cfg.Timeout, Transport: transport}))
+		SetHTTPClient(client))
 	w.api = w.client.WriteAPIBlocking(cfg.Org, cfg.Bucket)
 	if deps.Log != nil {
 		err = w.readFrom(deps)

@@ -142,7 +142,7 @@ func (r *run) disturb(ctx context.Context, s *system, devices []*account, d dist
 	if left > 0 {
 		row.Faults = append(row.Faults, fmt.Sprintf("%d messages are not delivered", left))
 	}
-	found, err := s.pointsAtRest(ctx)
+	found, err := s.pointsAtRest(ctx, sentBy(devices))
 	row.Remark += fmt.Sprintf("; at least %s messages/s over %v; %s points/s; generator late by %v at most",
 		number(row.Lowest), opening, number(flow.written.rate(from, until)), time.Duration(l.late.Load()).Round(time.Millisecond))
 	s.missed(&row, int(sentBy(devices))-int(found))
@@ -217,19 +217,29 @@ func (d *durable) slowUntil(longer time.Duration) (at time.Time) {
 
 // pointsAtRest counts the readings in InfluxDB once no more come, and the bridge has
 // written what it had.
-func (s *system) pointsAtRest(ctx context.Context) (found uint64, err error) {
+func (s *system) pointsAtRest(ctx context.Context, sent uint64) (found uint64, err error) {
 	_, err = process.Drain(ctx, 2*time.Second, func(ctx context.Context) (int, error) {
 		now, err := s.Metrics(ctx, process.Bridge, process.MetricWrittenPoints)
 		if err != nil {
 			return 0, err
 		}
 		before := found
-		if found, err = s.points(ctx); err != nil || found > before {
-			return 1, err
+		if found, err = s.points(ctx); err != nil {
+			return 0, err
 		}
-		return max(0, pointsLeft(0, 0, now)), nil
+		return pointsComing(sent, before, found, now), nil
 	})
 	return found, err
+}
+
+// pointsComing is how many readings may still come to InfluxDB, at least one unless it had as
+// many at the look before and the bridge has none left to write. With each that comes it is
+// less, so that Drain waits for all of them, however long they take.
+func pointsComing(sent, before, found uint64, bridge map[string]float64) int {
+	if found == before && !pointsWait(bridge) {
+		return 0
+	}
+	return max(1, int(sent)-int(found))
 }
 
 // flow is what the bridge receives and writes over its lives.

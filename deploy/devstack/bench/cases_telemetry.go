@@ -142,10 +142,15 @@ func (s *system) stored(ctx context.Context, devices []*account) (time.Time, err
 // has something to write, one may be missing.
 func pointsLeft(sent, written uint64, bridge map[string]float64) int {
 	left := int(sent) - int(written)
-	if bridge[process.MetricBacklogPoints]+bridge[process.MetricQueuedPoints] > 0 {
+	if pointsWait(bridge) {
 		return max(left, 1)
 	}
 	return left
+}
+
+// pointsWait reports whether the bridge has points to write.
+func pointsWait(bridge map[string]float64) bool {
+	return bridge[process.MetricBacklogBytes]+bridge[process.MetricQueuedPoints] > 0
 }
 
 func sentBy(devices []*account) (n uint64) {

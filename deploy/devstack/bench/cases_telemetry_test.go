@@ -44,7 +44,7 @@ func TestTelemetryDoesNotMatter(t *testing.T) {
 
 // While the bridge has points to write, readings may be among them, whatever it has written.
 func TestPointsLeft(t *testing.T) {
-	idle := map[string]float64{process.MetricBacklogPoints: 0, process.MetricQueuedPoints: 0}
+	idle := map[string]float64{process.MetricBacklogBytes: 0, process.MetricQueuedPoints: 0}
 	for name, c := range map[string]struct {
 		sent, written uint64
 		bridge        map[string]float64
@@ -53,9 +53,9 @@ func TestPointsLeft(t *testing.T) {
 		"some":                     {10, 7, idle, 3},
 		"none":                     {10, 10, idle, 0},
 		"others were written":      {10, 12, idle, -2},
-		"others, and more to come": {10, 12, map[string]float64{process.MetricBacklogPoints: 800}, 1},
+		"others, and more to come": {10, 12, map[string]float64{process.MetricBacklogBytes: 800}, 1},
 		"in memory":                {10, 10, map[string]float64{process.MetricQueuedPoints: 2}, 1},
-		"many":                     {10, 3, map[string]float64{process.MetricBacklogPoints: 800}, 7},
+		"many":                     {10, 3, map[string]float64{process.MetricBacklogBytes: 800}, 7},
 	} {
 		if got := pointsLeft(c.sent, c.written, c.bridge); got != c.want {
 			t.Errorf("%s: %d points are left, want %d", name, got, c.want)

@@ -50,6 +50,27 @@ func TestMissedPoints(t *testing.T) {
 	}
 }
 
+// As long as points come, fewer are to come; those that never do are not waited for.
+func TestPointsComing(t *testing.T) {
+	idle, busy := map[string]float64{}, map[string]float64{process.MetricBacklogBytes: 800}
+	for name, c := range map[string]struct {
+		before, found uint64
+		bridge        map[string]float64
+		want          int
+	}{
+		"they come":               {3, 5, idle, 5},
+		"the bridge has some":     {5, 5, busy, 5},
+		"the others are lost":     {8, 8, idle, 0},
+		"the last have just come": {9, 10, idle, 1},
+		"some came twice":         {11, 12, busy, 1},
+		"nothing is left":         {10, 10, idle, 0},
+	} {
+		if got := pointsComing(10, c.before, c.found, c.bridge); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+	}
+}
+
 func TestSlowUntil(t *testing.T) {
 	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
 	d := durable{delays: []delay{{at(3), time.Second / 2}, {at(2), 3 * time.Second}, {at(1), 5 * time.Second}}}

@@ -201,14 +201,15 @@ func (s *system) missing(ctx context.Context, measurement string, due []reading)
 	return missing, err
 }
 
-// pointsWaiting is how many points the bridges have not written yet.
+// pointsWaiting is 0 if the bridges have written all points that they have; else it is
+// what waits in memory, in points, and in the logs, in bytes.
 func (s *system) pointsWaiting(ctx context.Context) (waiting float64, err error) {
 	for _, part := range s.bridges {
-		m, err := s.Metrics(ctx, part, process.MetricBacklogPoints, process.MetricQueuedPoints)
+		m, err := s.Metrics(ctx, part, process.MetricBacklogBytes, process.MetricQueuedPoints)
 		if err != nil {
 			return 0, err
 		}
-		waiting += m[process.MetricBacklogPoints] + m[process.MetricQueuedPoints]
+		waiting += m[process.MetricBacklogBytes] + m[process.MetricQueuedPoints]
 	}
 	return waiting, nil
 }

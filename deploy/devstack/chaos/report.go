@@ -144,6 +144,7 @@ func (o *Outcome) ask(ctx context.Context, s *system, bridgeLogs []string) error
 // conclude decides whether the case passes; err is why it proves nothing.
 func (o *Outcome) conclude(err error) {
 	if err == nil {
+		o.Damaged, o.DamagedLost = uint64(len(o.damaged)), o.damagedLost()
 		err = o.proved()
 	}
 	if err == nil {
@@ -177,7 +178,6 @@ func (o *Outcome) proved() error {
 	case o.Points.Due == 0:
 		return errors.New("the ledger has no telemetry")
 	}
-	o.Damaged, o.DamagedLost = uint64(len(o.damaged)), o.damagedLost()
 	if o.Damaged > 0 && o.Ack == process.Logged && o.DamagedLost+o.Points.Damaged == 0 {
 		return fmt.Errorf("nothing is missing of %d messages that were overwritten: they were delivered before", o.Damaged)
 	}

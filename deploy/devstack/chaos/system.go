@@ -21,18 +21,17 @@ const getPatience = 5 * time.Second
 // system is the processes of one case, except the fleet.
 type system struct {
 	*process.System
-	model   string
-	pool    *process.PortPool
-	ack     process.Ack
-	bridges []Part // that share the fleet now
-	all     []Part // that ever did
-	workers []Part
-	proxied *proxiedLink      // nil: the fault is not about a link
-	disk    *smallDisk        // of the first bridge's log; nil: the fault is not about a disk
-	influx2 *servers.InfluxDB // nil: InfluxDB is the embedded one
-	earlier process.Program   // of the bridges and workers that were not replaced yet; nil: there are none
-	// upgraded is true if others were of an earlier version.
-	upgraded bool
+	model    string
+	pool     *process.PortPool
+	ack      process.Ack
+	bridges  []Part // that share the fleet now
+	all      []Part // that ever did
+	workers  []Part
+	proxied  *proxiedLink      // nil: the fault is not about a link
+	disk     *smallDisk        // of the first bridge's log; nil: the fault is not about a disk
+	influx2  *servers.InfluxDB // nil: InfluxDB is the embedded one
+	earlier  process.Program   // of bridges and workers, until they are replaced; nil: all are of this version
+	replaced []Part
 }
 
 // startSystem starts everything. What was started is ended by close, also after
@@ -131,7 +130,10 @@ func (s *system) addBridge(i int) {
 
 // addService adds a bridge or a worker, with the flags of its log.
 func (s *system) addService(command string, part Part, flags, log []string) {
-	o := process.Service{Part: part, Command: command, Model: s.model, InfluxDB: true, Program: s.earlier}
+	o := process.Service{Part: part, Command: command, Model: s.model, InfluxDB: true}
+	if s.isEarlier(part) {
+		o.Program = s.earlier
+	}
 	o.Flags = slices.Concat(flags, s.logFlags(part, log), s.influx2Flags())
 	if s.disk != nil && s.disk.dir == s.LogDir(part) {
 		o.Wrap = s.disk.wrap

@@ -107,10 +107,10 @@ func (s *system) spoolDir(part Part) string { return filepath.Join(s.Data(), "sp
 func (s *system) logFlags(part Part, log []string) []string {
 	spool := []string{"--influx-spool", s.spoolDir(part)}
 	switch {
-	case s.earlier != nil:
-		return spool
-	case !s.upgraded:
+	case s.earlier == nil:
 		return log
+	case s.isEarlier(part):
+		return spool
 	case part == Worker:
 		return spool
 	case part == Bridge:
@@ -143,16 +143,19 @@ func (in *injection) upgradeActions(ctx context.Context, part Part) (begin func(
 		}
 }
 
+// isEarlier reports whether a part is of an earlier version.
+func (s *system) isEarlier(part Part) bool {
+	return s.earlier != nil && !slices.Contains(s.replaced, part)
+}
+
 // replace replaces a part of an earlier version that has ended by this one.
 func (s *system) replace(part Part) {
-	earlier := s.earlier
-	s.earlier, s.upgraded = nil, true
+	s.replaced = append(s.replaced, part)
 	if i := slices.Index(s.bridges, part); i >= 0 {
 		s.addBridge(i)
 	} else {
 		s.addWorker(part)
 	}
-	s.earlier = earlier
 }
 
 // metricSpoolPoints is what an earlier version says of its spool.

@@ -19,10 +19,10 @@ const (
 	MetricDroppedPoints = "devicetwin_influx_points_dropped_total"
 
 	// Of a bridge with a log.
-	MetricBacklog       = "devicetwin_bridge_backlog_messages"     // for Temporal
-	MetricBacklogPoints = "devicetwin_influx_backlog_bytes"        // for InfluxDB
-	MetricUnreadable    = "devicetwin_bridge_log_unreadable_total" // messages or places
-	MetricLogFailures   = "devicetwin_bridge_log_failures_total"   // to write
+	MetricBacklog      = "devicetwin_bridge_backlog_messages"     // for Temporal
+	MetricBacklogBytes = "devicetwin_influx_backlog_bytes"        // of the log, with points for InfluxDB
+	MetricUnreadable   = "devicetwin_bridge_log_unreadable_total" // messages or places
+	MetricLogFailures  = "devicetwin_bridge_log_failures_total"   // to write
 )
 
 // Metrics reads Prometheus' text format: each metric as the sum over its labels.

@@ -191,6 +191,21 @@ func TestLogAndMemoryAreFull(t *testing.T) {
 	}
 }
 
+// failDisk keeps the disk of a new log from taking anything, until restore is called.
+func failDisk(t *testing.T, dir string) (restore func()) {
+	t.Helper()
+	segment := filepath.Join(dir, fmt.Sprintf("%020d.log", 0)) // the first one
+	if err := os.Mkdir(segment, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		t.Helper()
+		if err := os.Remove(segment); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // While the disk of the log fails, points go on to InfluxDB from memory; what the log
 // had taken before it noticed follows.
 func TestDiskOfTheLogFails(t *testing.T) {
@@ -200,11 +215,7 @@ func TestDiskOfTheLogFails(t *testing.T) {
 	keep := recordlog.Config{Dir: t.TempDir()}
 	logs := &testlog.Lines{}
 	l := openLog(t, keep, logs.Logger())
-	// A folder in the place of its first segment is a disk that takes nothing.
-	segment := filepath.Join(keep.Dir, fmt.Sprintf("%020d.log", 0))
-	if err := os.Mkdir(segment, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	restore := failDisk(t, keep.Dir)
 	w, stop := startDeps(t, c, Deps{Log: l, Logger: logs.Logger()})
 	for n := range 10 {
 		numbered(w, n)
@@ -214,9 +225,7 @@ func TestDiskOfTheLogFails(t *testing.T) {
 		numbered(w, n)
 	}
 	quickly(t, "points that the log did not take", func() bool { return w.counts.written.Load() == 20 })
-	if err := os.Remove(segment); err != nil {
-		t.Fatal(err)
-	}
+	restore()
 	quickly(t, "points that the log has", func() bool { return w.counts.written.Load() == 30 })
 	for n := 30; n < 40; n++ {
 		numbered(w, n)
@@ -525,17 +534,23 @@ func TestLogProperty(t *testing.T) {
 	})
 }
 
-// What others appended before the end is written before it.
+// What others appended before the end is written before it, also if the disk takes it
+// after that.
 func TestCloseWritesRecordsOfOthers(t *testing.T) {
 	s := newInfluxServer(t, nil)
 	c := testConfig(s.URL)
 	c.FlushEvery = time.Hour
-	l := openLog(t, recordlog.Config{GroupDelay: 20 * time.Millisecond}, nil)
+	l := openLog(t, recordlog.Config{}, slog.New(slog.DiscardHandler))
+	restore := failDisk(t, l.Dir())
 	w, stop := startDeps(t, c, Deps{Log: l, Readings: testReadings, Logger: slog.New(slog.DiscardHandler)})
 	if _, err := l.Append(recordlog.Record{Kind: kindTest, At: time.Now(), Items: 1, Data: []byte(`[{"n":1,"object":{"n":1}}]`)}); err != nil {
 		t.Fatal(err)
 	}
-	stop()
+	ended := make(chan struct{})
+	go func() { stop(); close(ended) }()
+	quickly(t, "the end", w.closed.Load)
+	restore()
+	<-ended
 	if got := s.taken(); len(got) != 1 || w.Metric("points_written_total") != 1 || w.Metric("backlog_bytes") != 0 {
 		t.Errorf("written: %q", got)
 	}

@@ -22,9 +22,6 @@ type Config struct {
 	// BufferBytes bounds the memory of what was appended and is not yet on the disk.
 	// 0: 16 MiB.
 	BufferBytes int
-	// GroupDelay is how long the first record of a group waits for others at least; 0: it does
-	// not, and a group is what was appended while the one before it was written.
-	GroupDelay time.Duration
 	// Keys encrypt the data of records; nil: they are in clear.
 	Keys Keys
 }
@@ -46,8 +43,8 @@ func (c Config) Validate() error {
 	if c.MaxBytes < MinBytes {
 		faults = append(faults, fmt.Errorf("maximum of %d bytes: expected %d or more", c.MaxBytes, int64(MinBytes)))
 	}
-	if c.MaxAge < 0 || c.SegmentBytes < 0 || c.BufferBytes < 0 || c.GroupDelay < 0 {
-		faults = append(faults, errors.New("age, sizes and delay: expected 0 or more"))
+	if c.MaxAge < 0 || c.SegmentBytes < 0 || c.BufferBytes < 0 {
+		faults = append(faults, errors.New("age and sizes: expected 0 or more"))
 	}
 	return errors.Join(faults...)
 }

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"devicetwin/internal/testlog"
@@ -606,7 +607,7 @@ func TestSettingsAreChecked(t *testing.T) {
 func TestAnyHistory(t *testing.T) {
 	for seed := range uint64(30) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		b := newLogBench(t, Config{MaxBytes: 64 << 20, SegmentBytes: minSegment, GroupDelay: time.Duration(r.IntN(2)) * time.Millisecond})
+		b := newLogBench(t, Config{MaxBytes: 64 << 20, SegmentBytes: minSegment})
 		var all []string
 		read, committed := 0, 0
 		c := b.cursor("a", Holds)
@@ -744,6 +745,56 @@ func BenchmarkAppend(b *testing.B) {
 			}
 		})
 	}
+}
+
+// The disk is left to others for as long as a group took; after a pause a record waits for
+// nothing.
+func TestTheDiskRestsBetweenGroups(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		const takes = 15 * time.Millisecond
+		var groups []time.Time // when they began
+		slow := realDisk
+		slow.sync = func(*os.File) error {
+			groups = append(groups, time.Now())
+			time.Sleep(takes)
+			return nil
+		}
+		l, err := open(Config{Dir: dir, MaxBytes: MinBytes}, nil, slow)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put := func() (end int64) {
+			t.Helper()
+			if end, err = l.Append(Record{Kind: 1, At: time.UnixMilli(1), Data: []byte("a")}); err != nil {
+				t.Fatal(err)
+			}
+			return end
+		}
+		for range 300 {
+			put()
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		if len(groups) < 8 || len(groups) > 11 {
+			t.Errorf("%d groups in 300 ms, each of %v", len(groups), takes)
+		}
+		for i := range groups[1:] {
+			if rest := groups[i+1].Sub(groups[i]) - takes; rest < takes {
+				t.Errorf("the disk rests for %v after group %d, which took %v", rest, i, takes)
+			}
+		}
+		began := time.Now()
+		if err := l.Wait(t.Context(), put()); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took != takes {
+			t.Errorf("after a pause a record waits for %v", took)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 // What is not on the disk is not passed over, although the segment after it is begun.

@@ -418,7 +418,7 @@ func (k bothKeys) Derive(id string, salt []byte) (cipher.AEAD, error) {
 func TestAReaderOfAnyHistory(t *testing.T) {
 	for seed := range uint64(30) {
 		random := rand.New(rand.NewPCG(seed, 2))
-		b := newLogBench(t, Config{MaxBytes: 64 << 20, SegmentBytes: minSegment, GroupDelay: time.Duration(random.IntN(2)) * time.Millisecond})
+		b := newLogBench(t, Config{MaxBytes: 64 << 20, SegmentBytes: minSegment})
 		b.put("begin")
 		r := b.reader()
 		all, got := []string{"begin"}, []string(nil)

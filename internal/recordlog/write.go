@@ -89,9 +89,8 @@ func (w *writer) gather() {
 	l.mutex.Lock()
 	waits := !l.closed && l.memory > 0 && l.memory < groupBytes
 	l.mutex.Unlock()
-	rest := max(l.cfg.GroupDelay, time.Until(w.rested))
-	if waits && rest > 0 {
-		time.Sleep(rest)
+	if waits {
+		time.Sleep(time.Until(w.rested))
 	}
 }
 

@@ -1,8 +1,6 @@
 package points
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -108,27 +106,13 @@ func startBench(b *testing.B, logged bool, readings func(recordlog.Record, func(
 	}
 	cfg := DefaultConfig()
 	cfg.URL = server.URL
-	w, err := NewWriter(cfg, deps)
-	if err != nil {
-		b.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() { w.Run(ctx); close(ended) }()
-	return &benchWriter{w, b, deps.Log, func() { cancel(); <-ended }}
+	w, stop := startDeps(b, cfg, deps)
+	return &benchWriter{w, b, deps.Log, stop}
 }
 
 func (w *benchWriter) append(r recordlog.Record) {
-	for {
-		changed := w.log.Changed()
-		_, err := w.log.Append(r)
-		if err == nil {
-			return
-		}
-		if !errors.Is(err, recordlog.ErrFull) {
-			w.b.Fatal(err)
-		}
-		<-changed
+	if _, err := appendWhenRoom(w.b.Context(), w.log, r); err != nil {
+		w.b.Fatal(err)
 	}
 }
 

@@ -96,7 +96,7 @@ func startWriter(t *testing.T, c Config, log *slog.Logger) (*Writer, func()) {
 	return startDeps(t, c, Deps{Metrics: prometheus.NewRegistry(), Logger: log})
 }
 
-func startDeps(t *testing.T, c Config, deps Deps) (*Writer, func()) {
+func startDeps(t testing.TB, c Config, deps Deps) (*Writer, func()) {
 	t.Helper()
 	w, err := NewWriter(c, deps)
 	if err != nil {

@@ -324,14 +324,7 @@ func TestAnEncryptedLogNeedsItsKey(t *testing.T) {
 			t.Errorf("the log was opened with keys %v", keys)
 		}
 	}
-	raw, err := os.ReadFile(segmentPath(b.cfg.Dir, 0))
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw[frameHeader+3] ^= 1 // of the segment's head
-	if err := os.WriteFile(segmentPath(b.cfg.Dir, 0), raw, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	damage(t, segmentPath(b.cfg.Dir, 0), frameHeader+3) // of the segment's head
 	b.open()
 	if got := rest(t, b.cursor("a", Holds)); len(got) > 0 || b.Stats().Damaged == 0 {
 		t.Errorf("without its head, %q was read, %d places damaged", got, b.Stats().Damaged)

@@ -87,15 +87,7 @@ func TestItemsOfLostRecordsAreCounted(t *testing.T) {
 func TestDamagedItemsAreCounted(t *testing.T) {
 	b := newLogBench(t, Config{SegmentBytes: minSegment})
 	b.putItems(0, 20)
-	path := b.segments[1].path
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw[len(raw)-5] ^= 1
-	if err := os.WriteFile(path, raw, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	damage(t, b.segments[1].path, b.segments[1].size-5)
 	c := b.cursor("a", Holds)
 	got := restItems(t, c)
 	if lost := c.Losses(); len(got) != 19 || lost.Records != 1 || int(lost.Items) != sum(0, 20)-total(got) || lost.Damages != 1 {

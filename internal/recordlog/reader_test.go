@@ -370,6 +370,7 @@ func TestSummary(t *testing.T) {
 	}
 }
 
+// damage changes a byte of a file.
 func damage(t *testing.T, path string, at int64) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR, 0)

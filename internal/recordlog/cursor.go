@@ -11,8 +11,6 @@ import (
 	"strings"
 )
 
-var errDamaged = errors.New("damaged")
-
 // Policy says what happens to a cursor for which the log has no room.
 type Policy int
 
@@ -265,7 +263,7 @@ func (l *Log) ReadAt(position int64) (Record, error) {
 		return Record{}, fmt.Errorf("read log %s at %d: nothing is there", l.cfg.Dir, position)
 	}
 	r, err := s.readAt(position - s.base)
-	if errors.Is(err, errDamaged) { // it may be being replaced
+	if errors.Is(err, ErrDamaged) { // it may be being replaced
 		l.replacing.Lock()
 		r, err = s.readAt(position - s.base)
 		l.replacing.Unlock()
@@ -289,7 +287,7 @@ func (s *segment) readAt(at int64) (Record, error) {
 	case ok && h.kind == kindErased:
 		return Record{}, ErrErased
 	case !ok || h.kind >= reserved:
-		return Record{}, errDamaged
+		return Record{}, ErrDamaged
 	}
 	data, err := readData(f, h, s)
 	return h.record(data), err

@@ -86,9 +86,9 @@ func (w *rewriter) run(ctx context.Context) (err error) {
 func (w *rewriter) frame(h frameHead) error {
 	data, err := readData(w.file, h, w.s)
 	switch {
-	case h.kind == kindErased && errors.Is(err, errDamaged): // a loss of power left its data
+	case h.kind == kindErased && errors.Is(err, ErrDamaged): // a loss of power left its data
 		return w.erase(h)
-	case h.kind >= reserved || errors.Is(err, errDamaged):
+	case h.kind >= reserved || errors.Is(err, ErrDamaged):
 		return nil // what cannot be read, nobody can
 	case err != nil:
 		return err

@@ -121,17 +121,17 @@ func seekFrame(r io.ReaderAt, from, end int64) (h frameHead, ok bool, err error)
 	})
 }
 
-// checked returns the data of a frame in clear. The error is errDamaged if it is not
+// checked returns the data of a frame in clear. The error is ErrDamaged if it is not
 // what was written.
 func checked(s *segment, h frameHead, data []byte) ([]byte, error) {
 	if crc32.Checksum(data, castagnoli) != h.sum {
-		return nil, fmt.Errorf("%w: wrong sum", errDamaged)
+		return nil, fmt.Errorf("%w: wrong sum", ErrDamaged)
 	}
 	if !h.seal {
 		return data, nil
 	}
 	if s.aead == nil {
-		return nil, fmt.Errorf("%w: the key of its segment cannot be read", errDamaged)
+		return nil, fmt.Errorf("%w: the key of its segment cannot be read", ErrDamaged)
 	}
 	return unseal(s.aead, data)
 }

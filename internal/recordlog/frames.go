@@ -49,11 +49,11 @@ func (f *frames) in(s *segment, size int64) (e Entry, ok bool, err error) {
 		f.next = start
 		data, err := f.read(s, h)
 		switch {
-		case errors.Is(err, errDamaged) && !again: // it may have been replaced between its header and its data
+		case errors.Is(err, ErrDamaged) && !again: // it may have been replaced between its header and its data
 			again, f.chunk = true, nil
 			f.awaitReplacing()
 			continue
-		case errors.Is(err, errDamaged):
+		case errors.Is(err, ErrDamaged):
 			f.skipped(s, 1, h.items, err)
 		case err != nil:
 			return Entry{}, false, err
@@ -80,7 +80,7 @@ func (f *frames) awaitReplacing() {
 // skipTo passes over what is left of a segment of some bytes, which is not a record.
 func (f *frames) skipTo(s *segment, size int64) {
 	if end := s.base + size; f.next < end {
-		f.skipped(s, 0, 0, fmt.Errorf("%w: nothing to be read from byte %d on", errDamaged, f.next-s.base))
+		f.skipped(s, 0, 0, fmt.Errorf("%w: nothing to be read from byte %d on", ErrDamaged, f.next-s.base))
 		f.next = end
 	}
 }
@@ -108,7 +108,7 @@ func (f *frames) seek(s *segment, size int64) (h frameHead, ok bool, err error) 
 		}
 	}
 	if h, ok, err = seekFrame(f.file, from, size); ok {
-		f.skipped(s, 0, 0, fmt.Errorf("%w: %d bytes from byte %d on are skipped", errDamaged, h.start-from, from))
+		f.skipped(s, 0, 0, fmt.Errorf("%w: %d bytes from byte %d on are skipped", ErrDamaged, h.start-from, from))
 	}
 	return h, ok, err
 }

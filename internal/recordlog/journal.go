@@ -37,7 +37,7 @@ func (j *journal) apply(write func(position int64, frame []byte) error) error {
 	for rest := j.data; len(rest) >= 16; {
 		position, n := binary.LittleEndian.Uint64(rest), binary.LittleEndian.Uint64(rest[8:])
 		if rest = rest[16:]; n > uint64(len(rest)) {
-			return fmt.Errorf("%w: a frame of %d bytes in a journal", errDamaged, n)
+			return fmt.Errorf("%w: a frame of %d bytes in a journal", ErrDamaged, n)
 		}
 		if err := write(int64(position), rest[:n]); err != nil {
 			return err
@@ -65,11 +65,11 @@ func readJournal(dir string) (j journal, err error) {
 	case err != nil:
 		return journal{}, err
 	case len(raw) < 8:
-		return journal{}, fmt.Errorf("%w: a journal of %d bytes", errDamaged, len(raw))
+		return journal{}, fmt.Errorf("%w: a journal of %d bytes", ErrDamaged, len(raw))
 	}
 	raw, sum := raw[:len(raw)-8], binary.LittleEndian.Uint64(raw[len(raw)-8:])
 	if sum != uint64(crc32.Checksum(raw, castagnoli)) {
-		return journal{}, fmt.Errorf("%w: wrong sum of a journal", errDamaged)
+		return journal{}, fmt.Errorf("%w: wrong sum of a journal", ErrDamaged)
 	}
 	return journal{raw}, nil
 }
@@ -85,7 +85,7 @@ func removeJournal(dir string) error {
 // out: the log reads as it was, but for the record that was being written.
 func (l *Log) recover() error {
 	j, err := readJournal(l.cfg.Dir)
-	if errors.Is(err, errDamaged) {
+	if errors.Is(err, ErrDamaged) {
 		l.log.Error("cannot finish rewriting records after a crash", "error", err)
 		l.stats.Damaged++
 		return removeJournal(l.cfg.Dir)

@@ -125,11 +125,11 @@ func seal(aead cipher.AEAD, buf, data []byte) []byte {
 func unseal(aead cipher.AEAD, data []byte) ([]byte, error) {
 	n := aead.NonceSize()
 	if len(data) < n {
-		return nil, fmt.Errorf("%w: too short", errDamaged)
+		return nil, fmt.Errorf("%w: too short", ErrDamaged)
 	}
 	plain, err := aead.Open(nil, data[:n], data[n:], nil)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errDamaged, err)
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return plain, nil
 }

@@ -14,7 +14,7 @@ import (
 // Errors of reading one record, or a file next to it.
 var (
 	// ErrDamaged is that of data which is not what was written.
-	ErrDamaged = errDamaged
+	ErrDamaged = errors.New("damaged")
 	// ErrErased is that of a record that was erased: see Log.Rewrite.
 	ErrErased = errors.New("it was erased")
 )
@@ -65,15 +65,15 @@ func (l *Log) ReadFile(name string) (parts [][]byte, err error) {
 		err = s.unlock(head, l.cfg.Keys)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w: %w", path, errDamaged, err)
+		return nil, fmt.Errorf("read %s: %w: %w", path, ErrDamaged, err)
 	}
 	for at := int64(0); at < s.size; {
 		h, ok, err := headAt(f, at, s.size)
 		if err != nil {
-			return nil, fmt.Errorf("read %s: %w: %w", path, errDamaged, err)
+			return nil, fmt.Errorf("read %s: %w: %w", path, ErrDamaged, err)
 		}
 		if !ok {
-			return nil, fmt.Errorf("read %s: %w at byte %d", path, errDamaged, at)
+			return nil, fmt.Errorf("read %s: %w at byte %d", path, ErrDamaged, at)
 		}
 		at = h.end()
 		if h.kind != kindFile {

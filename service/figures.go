@@ -57,7 +57,7 @@ func bridgeGroup(id string) figures.Group {
 }
 
 func (s *Service) startFigures(p Plan, metrics prometheus.Gatherer, to deviceworkflow.PointWriter) {
-	if _, nowhere := to.(discard); nowhere {
+	if nowhere(to) {
 		return
 	}
 	groups := processGroups(p.Process)
@@ -69,7 +69,7 @@ func (s *Service) startFigures(p Plan, metrics prometheus.Gatherer, to devicewor
 }
 
 func (s *Service) startCensus(p Plan, temporal client.Client, models []*devicefsm.Model, points deviceworkflow.PointWriter) {
-	if _, nowhere := points.(discard); nowhere || p.Worker.CountEvery == 0 {
+	if nowhere(points) || p.Worker.CountEvery == 0 {
 		return
 	}
 	census := &twinclient.Census{

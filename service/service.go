@@ -193,6 +193,12 @@ func (discard) WritePoint(string, map[string]string, map[string]any, time.Time) 
 
 func (discard) WriteReading(string, string, []byte, []string, time.Time) {}
 
+// nowhere reports whether points are written nowhere: then nothing is counted for them.
+func nowhere(points deviceworkflow.PointWriter) bool {
+	_, is := points.(discard)
+	return is
+}
+
 // startPoints starts the writer of points. They wait in the log, if there is one, and what
 // the bridge received is read from it.
 func (s *Service) startPoints(p Plan, journal *recordlog.Log, metrics prometheus.Registerer) (pointWriter, error) {
@@ -252,7 +258,9 @@ func (s *Service) startBridge(p Plan, deps bridge.Deps, ends twinclient.EndingLi
 		}
 	}()
 	s.onStop("bridge", br.Shutdown)
-	s.runPart("list of devices in trouble", attention{br, points, p.Bridge.ID}.run)
+	if !nowhere(points) {
+		s.runPart("list of devices in trouble", attention{br, points, p.Bridge.ID}.run)
+	}
 	if p.DeletedEvery > 0 {
 		watch := &twinclient.EndingWatch{Lister: ends, Every: p.DeletedEvery, Report: br.Ended, Gap: br.EndsUnknown, Log: s.log}
 		if deps.Journal != nil {

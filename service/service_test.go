@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -114,4 +115,29 @@ func listenHere(t *testing.T) *net.TCPListener {
 	}
 	t.Cleanup(func() { listener.Close() })
 	return listener.(*net.TCPListener)
+}
+
+// Without an InfluxDB, nothing goes over the devices for the sake of points.
+func TestNothingIsListedForPointsThatAreNotWritten(t *testing.T) {
+	lists := []string{"writer of figures", "count of devices", "list of devices in trouble"}
+	for url, want := range map[string][]string{"http://127.0.0.1:1": lists, "": nil} {
+		config := withoutServers()
+		config.Influx.URL, config.Worker.Credentials = url, t.TempDir()
+		service, err := Start(config, Bridge|Worker, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, name := range lists {
+			if slices.ContainsFunc(service.stoppers, func(c closer) bool { return c.name == name }) {
+				got = append(got, name)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("with InfluxDB at %q: %q, want %q", url, got, want)
+		}
+		if err := service.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }

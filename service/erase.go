@@ -332,8 +332,11 @@ func (p *erasePass) changeLines(r recordlog.Record) ([]byte, bool) {
 	if err != nil || !changed {
 		return nil, false
 	}
-	if rest == nil || len(rest.Data) == len(r.Data) {
-		return dataOf(rest), true
+	switch {
+	case rest == nil:
+		return nil, true
+	case len(rest.Data) == len(r.Data):
+		return rest.Data, true
 	}
 	// What is left became larger: it goes to the end of the log, before it is erased here.
 	end, err := p.log.Append(*rest)
@@ -345,11 +348,4 @@ func (p *erasePass) changeLines(r recordlog.Record) ([]byte, bool) {
 		return nil, false
 	}
 	return nil, true
-}
-
-func dataOf(r *recordlog.Record) []byte {
-	if r == nil {
-		return nil
-	}
-	return r.Data
 }

@@ -1,10 +1,14 @@
 package service
 
 import (
+	"bytes"
+	"compress/flate"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -225,6 +229,54 @@ func TestPointsAreDeletedAfterTheLastOne(t *testing.T) {
 	if e.once() || !slices.Equal(e.influx.got, []string{"a2"}) {
 		t.Errorf("deleted %q, want a", e.influx.got)
 	}
+}
+
+// What is left of a record of lines may need more room than there was: it is kept anyway,
+// at the end of the log.
+func TestWhatIsLeftOfARecordMayBeLarger(t *testing.T) {
+	e := newErasing(t)
+	random := rand.New(rand.NewPCG(1, 2))
+	var want []string
+	for range 20 {
+		text := make([]byte, 300)
+		for i := range text {
+			text[i] = "abcde"[min(random.IntN(5), random.IntN(5))]
+		}
+		line := fmt.Sprintf(`m,device=kept s="%s" 1`, text)
+		// As another writer may have made it: of such text, that takes less.
+		e.put(points.KindLines, 1, linesCompressed(t, flate.HuffmanOnly, "m,device=gone x=1 1", line))
+		want = append(want, fmt.Sprintf("2 1 [%s] <nil>", line))
+	}
+	before := e.content()
+	if err := e.add(t.Context(), ending("gone", 2)); err != nil {
+		t.Fatal(err)
+	}
+	e.once()
+	got := e.content()
+	if slices.Equal(got, want) {
+		t.Error("all that is left had room")
+	}
+	slices.Sort(got)
+	if slices.Sort(want); !slices.Equal(got, want) || len(before) != len(want) || len(e.pending()) > 0 {
+		t.Errorf("pending %v, got\n%s\nwant\n%s", e.pending(), strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// linesCompressed is the data of a record of lines.
+func linesCompressed(t *testing.T, level int, lines ...string) []byte {
+	t.Helper()
+	data := bytes.NewBuffer(binary.AppendUvarint(nil, uint64(len(lines))))
+	z, err := flate.NewWriter(data, level)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range lines {
+		_, _ = z.Write(append(binary.AppendUvarint(nil, uint64(len(line))), line...))
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return data.Bytes()
 }
 
 // What is to be erased survives the process, and what fails is tried again.

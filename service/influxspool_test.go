@@ -6,10 +6,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"devicetwin/internal/codec"
+	"devicetwin/internal/recordlog"
+	"devicetwin/internal/testfile"
 	"devicetwin/internal/testlog"
 )
 
@@ -83,5 +87,35 @@ func TestServiceCarriesPointsOver(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(folder, "*.spool")); len(left) > 0 {
 		t.Errorf("left: %q", left)
+	}
+}
+
+// With --temporal-keys, the log is encrypted, too.
+func TestServiceEncryptsItsLog(t *testing.T) {
+	line, err := codec.NewKey("k1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string][]string{"": {""}, testfile.Write(t, "keys", line): {"k1"}} {
+		folder := filepath.Join(t.TempDir(), "spool") // of which the points get into the log
+		if err := os.CopyFS(folder, os.DirFS("../points/testdata/spool")); err != nil {
+			t.Fatal(err)
+		}
+		config, logs := withoutServers(), &testlog.Lines{}
+		config.Influx.Spool, config.Worker.Credentials, config.Temporal.Keys = folder, t.TempDir(), file
+		service, err := Start(config, Worker, logs.Logger())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(time.Minute); logs.Count("were moved from its spool") == 0 && time.Now().Before(deadline); {
+			time.Sleep(time.Millisecond)
+		}
+		if err := service.Close(); err != nil {
+			t.Error(err)
+		}
+		s, err := recordlog.Summarize(t.Context(), folder)
+		if err != nil || s.Records == 0 || !slices.Equal(s.Keys, want) {
+			t.Errorf("--temporal-keys %q: %d records, encrypted with %q, %v; want %q", file, s.Records, s.Keys, err, want)
+		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 
 	"devicetwin/bridge/history"
 	"devicetwin/bridge/ingest"
-	"devicetwin/internal/codec"
 	"devicetwin/internal/recordlog"
 	"devicetwin/points"
 	"devicetwin/wire"
@@ -62,11 +61,11 @@ func (s *Service) startJournal(p Plan) (*recordlog.Log, error) {
 	if cfg.Dir == "" {
 		return nil, nil
 	}
-	if p.Temporal.Keys != "" {
-		keys, err := codec.ReadKeys(p.Temporal.Keys)
-		if err != nil {
-			return nil, &ConfigError{fmt.Errorf("--temporal-keys: %w", err)}
-		}
+	keys, err := p.Temporal.readKeys()
+	if err != nil {
+		return nil, err
+	}
+	if keys != nil {
 		cfg.Keys = keys
 	}
 	log, err := recordlog.Open(cfg, s.log)

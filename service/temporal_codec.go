@@ -10,14 +10,24 @@ import (
 	"devicetwin/internal/codec"
 )
 
-// encrypt lets a client encrypt what it gives to Temporal, if there are keys.
-func (c TemporalServer) encrypt(options *client.Options) error {
+// readKeys reads the keys with which what devices said is encrypted, in Temporal and in
+// logs; nil: it is not.
+func (c TemporalServer) readKeys() (*codec.Codec, error) {
 	if c.Keys == "" {
-		return nil
+		return nil, nil
 	}
 	keys, err := codec.ReadKeys(c.Keys)
 	if err != nil {
-		return &ConfigError{fmt.Errorf("--temporal-keys: %w", err)}
+		return nil, &ConfigError{fmt.Errorf("--temporal-keys: %w", err)}
+	}
+	return keys, nil
+}
+
+// encrypt lets a client encrypt what it gives to Temporal, if there are keys.
+func (c TemporalServer) encrypt(options *client.Options) error {
+	keys, err := c.readKeys()
+	if err != nil || keys == nil {
+		return err
 	}
 	options.DataConverter = converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), keys)
 	options.FailureConverter = temporal.NewDefaultFailureConverter(temporal.DefaultFailureConverterOptions{

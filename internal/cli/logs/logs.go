@@ -25,26 +25,33 @@ type Command struct {
 	Export exportCommand `cmd:"" help:"Print all records in order, as JSON lines."`
 }
 
-// folder is the log that a command reads.
-type folder struct {
+// query is what a command prints of which log.
+type query struct {
 	Dir string `arg:"" help:"Folder of the log (--bridge-log, --worker-log). A process may be writing it."`
 
 	Temporal struct {
 		Keys string `help:"File with the keys, the same as for bridge and worker, if the log is encrypted." placeholder:"FILE"`
 	} `embed:"" prefix:"temporal-"`
+
+	filter
 }
 
-func (f folder) open() (*recordlog.Reader, error) {
+// open checks the filter, and opens the log.
+func (q query) open() (*recordlog.Reader, *matcher, error) {
+	m, err := q.matcher(time.Now())
+	if err != nil {
+		return nil, nil, cli.Usage(err)
+	}
 	var keys recordlog.Keys
-	if f.Temporal.Keys != "" {
-		read, err := codec.ReadKeys(f.Temporal.Keys)
+	if q.Temporal.Keys != "" {
+		read, err := codec.ReadKeys(q.Temporal.Keys)
 		if err != nil {
-			return nil, cli.Usage(fmt.Errorf("--temporal-keys: %w", err))
+			return nil, nil, cli.Usage(fmt.Errorf("--temporal-keys: %w", err))
 		}
 		keys = read
 	}
-	r, err := recordlog.OpenReader(f.Dir, keys)
-	return r, misnamed(err)
+	r, err := recordlog.OpenReader(q.Dir, keys)
+	return r, m, misnamed(err)
 }
 
 // misnamed marks the error of a folder that holds no log as one of usage.
@@ -55,22 +62,15 @@ func misnamed(err error) error {
 	return err
 }
 
-type exportCommand struct {
-	folder
-	filter
-}
+type exportCommand struct{ query }
 
 // Run prints what was in the log when it began.
 func (c *exportCommand) Run(ctx context.Context, streams cli.Streams) error {
-	r, err := c.open()
+	r, matcher, err := c.open()
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	matcher, err := c.matcher(time.Now())
-	if err != nil {
-		return cli.Usage(err)
-	}
 	out := newPrinter(streams.Out)
 	p := newProgress(streams.Err, r)
 	defer p.end()
@@ -91,8 +91,7 @@ func (c *exportCommand) Run(ctx context.Context, streams cli.Streams) error {
 }
 
 type tailCommand struct {
-	folder
-	filter
+	query
 	Lines  int  `short:"n" env:"-" help:"How many of the newest lines to print." default:"10"`
 	Follow bool `short:"f" env:"-" help:"Go on with what is appended, until Ctrl-C."`
 }
@@ -102,15 +101,11 @@ func (c *tailCommand) Run(ctx context.Context, streams cli.Streams) error {
 	if c.Lines < 0 {
 		return cli.Usage(fmt.Errorf("-n %d: expected 0 or more", c.Lines))
 	}
-	r, err := c.open()
+	r, matcher, err := c.open()
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	matcher, err := c.matcher(time.Now())
-	if err != nil {
-		return cli.Usage(err)
-	}
 	out := newPrinter(streams.Out)
 	newest, err := newestLines(ctx, r, matcher, c.Lines)
 	if err == nil {

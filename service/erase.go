@@ -91,11 +91,13 @@ func newEraser(log *recordlog.Log, points pointDeleter, messages *slog.Logger) *
 	return e
 }
 
-// watch is what asks for devices that were deleted with their data.
+// watch is what asks for devices that were deleted with their data. A bridge's watch for
+// ends asks for the same list, but may be off (--bridge-deleted-every), and goes on where
+// the disk does not let this one: each keeps how far it has come itself.
 func (e *eraser) watch(ends twinclient.EndingLister, every time.Duration) *twinclient.EndingWatch {
 	return &twinclient.EndingWatch{
-		Lister: ends, Every: every, Since: e.state.Since, Log: e.slog.With("purpose", "erase their data"),
-		Report: func(context.Context, ...device.ID) {}, Erase: e.add, Done: e.reached,
+		Lister: ends, Every: every, Since: e.state.Since, Log: e.slog,
+		Erase: e.add, Done: e.reached,
 	}
 }
 

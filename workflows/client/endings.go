@@ -70,7 +70,9 @@ type EndingWatch struct {
 	// Since is a time that Done was called with by an earlier process. What ended since then
 	// is listed as soon as Run begins, and what ended shortly before may be reported once
 	// more. Zero: only what ends from now on is reported.
-	Since  time.Time
+	Since time.Time
+	// Report is called with the devices whose workflows ended. Nil: nobody wants to know but
+	// Erase.
 	Report func(context.Context, ...device.ID)
 	// Erase is called with those that were deleted with all their data. After an error they
 	// are reported again. Nil: nobody wants to know.
@@ -147,7 +149,7 @@ func (w *EndingWatch) advance(ctx context.Context, r *reported) {
 			w.Done(began)
 		}
 	case !r.failing && ctx.Err() == nil:
-		w.Log.Warn("cannot list the devices that were deleted; those that go on sending are signalled later", "error", err)
+		w.Log.Warn("cannot list the devices that were deleted; "+w.follows("those that go on sending are signalled later", "data that are to be erased with them are erased later"), "error", err)
 	}
 	r.failing = err != nil
 }
@@ -176,12 +178,20 @@ func (w *EndingWatch) findGap(ctx context.Context, r *reported, now time.Time) e
 	if err != nil {
 		what = []any{"since", r.since, "error", err}
 	}
-	w.Log.Warn("devices that were deleted meanwhile may not be listed any more; the next message of each device is signalled", what...)
+	w.Log.Warn("devices that were deleted meanwhile may not be listed any more; "+w.follows("the next message of each device is signalled", "data that were to be erased with them stay"), what...)
 	if w.Gap != nil {
 		w.Gap(ctx)
 	}
 	r.since = now
 	return nil
+}
+
+// follows is what follows where ends are reported, or else where data are erased.
+func (w *EndingWatch) follows(ends, erase string) string {
+	if w.Report == nil {
+		return erase
+	}
+	return ends
 }
 
 // list reports what was not reported before, and notes what was.
@@ -225,7 +235,7 @@ func (w *EndingWatch) report(ctx context.Context, r *reported, page []Ending) er
 			erase = append(erase, e)
 		}
 	}
-	if len(ended) > 0 {
+	if len(ended) > 0 && w.Report != nil {
 		w.Report(ctx, ended...)
 	}
 	if len(erase) == 0 || w.Erase == nil {

@@ -440,7 +440,7 @@ func TestDevicesAreErased(t *testing.T) {
 		var got []Ending
 		fails, done := true, 0
 		w := &EndingWatch{Lister: server, Every: 10 * time.Second, Since: since, Log: slog.New(slog.DiscardHandler),
-			Report: func(context.Context, ...device.ID) {}, Done: func(time.Time) {
+			Done: func(time.Time) {
 				mutex.Lock()
 				defer mutex.Unlock()
 				done++
@@ -475,6 +475,32 @@ func TestDevicesAreErased(t *testing.T) {
 		cancel()
 		<-ended
 	})
+}
+
+// TestWarningsSayWhatFollows: a worker signals nothing, but may leave data that were to be
+// erased.
+func TestWarningsSayWhatFollows(t *testing.T) {
+	for name, tc := range map[string]struct {
+		report    func(context.Context, ...device.ID)
+		late, gap string
+	}{
+		"for a bridge": {func(context.Context, ...device.ID) {}, "those that go on sending are signalled later", "the next message of each device is signalled"},
+		"for erasing":  {nil, "data that are to be erased with them are erased later", "data that were to be erased with them stay"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server, log := &endings{}, &testlog.Lines{}
+				server.fail(true)
+				w := &EndingWatch{Lister: server, Every: 10 * time.Second, Since: time.Unix(0, 0), Report: tc.report, Log: log.Logger()}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				w.Run(ctx)
+				if log.Count("cannot list the devices that were deleted; "+tc.late) != 1 || log.Count("may not be listed any more; "+tc.gap) != 1 {
+					t.Errorf("logged %s", log.String())
+				}
+			})
+		})
+	}
 }
 
 // listing is a Temporal that lists ended workflows.

@@ -14,14 +14,11 @@ import (
 // The arrival refers to the data.
 func ReadArrival(data []byte, at time.Time) (*Arrival, error) {
 	r := &reader{data: data}
-	if v := r.byte(); r.err == nil && v != version {
-		return nil, fmt.Errorf("arrival: version %d; expected %d", v, version)
+	begin := r.opening()
+	a := &Arrival{
+		At: at.UTC(), Again: begin.flags&flagAgain != 0, Stream: string(begin.stream), Origin: string(begin.origin),
+		Number: begin.number, Payload: begin.payload,
 	}
-	flags := r.byte()
-	a := &Arrival{At: at.UTC(), Again: flags&flagAgain != 0}
-	a.Stream, a.Origin = string(r.bytes()), string(r.bytes())
-	a.Number = r.uvarint()
-	a.Payload = r.bytes()
 	for n := r.count(); n > 0 && r.err == nil; n-- { // what it says is not believed before they are there
 		a.Messages = append(a.Messages, Message{})
 		a.Messages[len(a.Messages)-1].read(r, a)
@@ -37,6 +34,25 @@ func ReadArrival(data []byte, at time.Time) (*Arrival, error) {
 		return nil, fmt.Errorf("arrival: %w", r.err)
 	}
 	return a, nil
+}
+
+// opening is what comes before the messages of an arrival.
+type opening struct {
+	flags          byte
+	stream, origin []byte
+	number         uint64
+	payload        []byte
+}
+
+func (r *reader) opening() (o opening) {
+	if v := r.byte(); r.err == nil && v != version {
+		r.fail(fmt.Errorf("version %d; expected %d", v, version))
+	}
+	o.flags = r.byte()
+	o.stream, o.origin = r.bytes(), r.bytes()
+	o.number = r.uvarint()
+	o.payload = r.bytes()
+	return o
 }
 
 // head is a message as it is written, without anything decoded that takes memory.
@@ -66,7 +82,7 @@ func (m *head) read(r *reader) {
 	m.place = int(r.uvarint())
 	m.digest = r.uvarint()
 	if m.flags&flagSent != 0 {
-		m.sent = milliseconds(r.varint())
+		m.sent = time.UnixMilli(r.varint()).UTC()
 	}
 	switch {
 	case m.flags&flagInline != 0:
@@ -157,22 +173,23 @@ func (r *reader) byte() byte {
 
 func (r *reader) uvarint() uint64 {
 	v, n := binary.Uvarint(r.data)
-	if n <= 0 {
-		r.fail(errShort)
-		return 0
-	}
-	r.data = r.data[n:]
-	return v
+	r.skip(n)
+	return v // 0 if there is none
 }
 
 func (r *reader) varint() int64 {
 	v, n := binary.Varint(r.data)
+	r.skip(n)
+	return v // 0 if there is none
+}
+
+// skip passes over the bytes of a number. None: there is no number.
+func (r *reader) skip(n int) {
 	if n <= 0 {
 		r.fail(errShort)
-		return 0
+		return
 	}
 	r.data = r.data[n:]
-	return v
 }
 
 // count is the length of a list: each of its members has more than a byte.

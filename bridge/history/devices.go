@@ -12,14 +12,7 @@ import (
 // decoding more of it.
 func Devices(data []byte) (ids []device.ID, err error) {
 	r := &reader{data: data}
-	if v := r.byte(); r.err == nil && v != version {
-		return nil, fmt.Errorf("arrival: version %d; expected %d", v, version)
-	}
-	r.byte()
-	r.bytes() // stream
-	r.bytes() // origin
-	r.uvarint()
-	payload := r.bytes()
+	payload := r.opening().payload
 	add := func(id []byte) {
 		if r.err == nil && !slices.Contains(ids, device.ID(id)) {
 			ids = append(ids, device.ID(id))

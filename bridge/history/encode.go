@@ -160,6 +160,3 @@ func (o *Outgoing) append(b []byte) []byte {
 	text, _ := json.Marshal(m) // its data was JSON
 	return appendText(b, text)
 }
-
-// milliseconds is a time as records have it.
-func milliseconds(ms int64) time.Time { return time.UnixMilli(ms).UTC() }

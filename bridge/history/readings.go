@@ -19,14 +19,7 @@ type Reading struct {
 // decoding more of it.
 func EachReading(data []byte, yield func(Reading)) error {
 	r := &reader{data: data}
-	if v := r.byte(); r.err == nil && v != version {
-		return fmt.Errorf("arrival: version %d; expected %d", v, version)
-	}
-	r.byte()
-	r.bytes() // stream
-	r.bytes() // origin
-	r.uvarint()
-	payload := r.bytes()
+	payload := r.opening().payload
 	for range r.count() {
 		m := head{payload: payload}
 		m.read(r)

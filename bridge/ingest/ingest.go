@@ -204,8 +204,15 @@ func (i *Ingest) loop(ctx, abandon, attempts context.Context) {
 	stop, reported := ctx.Done(), i.reported
 	alarm := time.NewTimer(0)
 	defer alarm.Stop()
-	for stop != nil || !i.drained() {
-		logged := i.followLog(attempts)
+	for {
+		logged := i.followLog()
+		i.carryOut(attempts)
+		c.attend(time.Now())
+		c.counts.observe(c)
+		if stop == nil && i.drained() {
+			return
+		}
+		i.saveLog(time.Now())
 		if stop != nil && i.anyArrivals() {
 			poke(i.arrivals)
 		}
@@ -244,9 +251,6 @@ func (i *Ingest) loop(ctx, abandon, attempts context.Context) {
 			i.log.Warn("stopping with signals not accepted; the broker will deliver them again", "messages", c.held)
 			return
 		}
-		i.carryOut(attempts)
-		c.attend(time.Now())
-		c.counts.observe(c)
 	}
 }
 

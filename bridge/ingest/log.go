@@ -24,7 +24,7 @@ func (i *Ingest) Elsewhere() { i.do(func(c *core) { c.elsewhere(time.Now()) }) }
 
 // followLog reports to the core how far the log is on the disk, and returns what is closed when
 // there is news.
-func (i *Ingest) followLog(attempts context.Context) <-chan struct{} {
+func (i *Ingest) followLog() <-chan struct{} {
 	if i.deps.Journal == nil {
 		return nil
 	}
@@ -32,18 +32,21 @@ func (i *Ingest) followLog(attempts context.Context) <-chan struct{} {
 	changed := i.deps.Journal.Changed()
 	if durable := i.deps.Journal.Durable(); durable > c.logged || c.blocked.len() > 0 {
 		c.reached(durable, time.Now())
-		i.carryOut(attempts)
-		c.attend(time.Now())
-		c.counts.observe(c)
 	}
-	if to := c.settledTo(); to > i.saver.settled {
+	return changed
+}
+
+// saveLog notes how far the log is done with, and has a checkpoint taken when one is due.
+func (i *Ingest) saveLog(now time.Time) {
+	if i.deps.Journal == nil {
+		return
+	}
+	if to := i.core.settledTo(); to > i.saver.settled {
 		i.saver.settled = to
 		i.signals.Commit(to)
 	}
-	now := time.Now()
 	i.saver.begin(i, now)
 	i.observeLog(now)
-	return changed
 }
 
 // read fills in the messages of a batch that are only in the log. What is damaged there is

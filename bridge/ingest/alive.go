@@ -51,5 +51,5 @@ func (c *core) renewRefused(d *deviceState, e *entry, now time.Time) {
 		d.renewed = e.At
 	}
 	m := seen(e.At)
-	c.enqueueItem(d, item{message: &m, entry: e, size: messageSize(m), passive: true}, now)
+	c.enqueueItem(d, item{message: &m, entry: e, size: messageSize(m), passive: true}, 0, now)
 }

@@ -12,21 +12,26 @@ import (
 // enqueue queues a message for its device's workflow. Its arrival waits for it;
 // nil: none does.
 func (c *core) enqueue(d *deviceState, m device.Message, e *entry, now time.Time) {
-	c.enqueueItem(d, item{message: &m, entry: e, size: messageSize(m), passive: reads(m)}, now)
+	c.enqueueOf(0, d, m, e, now)
 }
 
-func (c *core) enqueueItem(d *deviceState, it item, now time.Time) {
+// enqueueOf queues the message that has a place in the recording of the arrival, from 1; 0:
+// it is not there.
+func (c *core) enqueueOf(of int, d *deviceState, m device.Message, e *entry, now time.Time) {
+	c.enqueueItem(d, item{message: &m, entry: e, size: messageSize(m), passive: reads(m)}, of, now)
+}
+
+func (c *core) enqueueItem(d *deviceState, it item, of int, now time.Time) {
+	d.begun = d.begun || !it.passive
 	if c.restoring { // it is queued from its record
-		d.begun = d.begun || !it.passive
 		return
 	}
-	c.goesOut(d, &it)
+	c.goesOut(d, &it, of)
 	e := it.entry
 	if e != nil {
 		e.open++
 		e.device = d
 	}
-	d.begun = d.begun || !it.passive
 	switch d.place {
 	case idle:
 		d.work = new(backlog)

@@ -116,7 +116,7 @@ func (c *core) queueFaults(d *deviceState, now time.Time) {
 	}
 	l.held, l.explained = nil, 0
 	c.reporting++
-	c.enqueueItem(d, item{message: &m, size: messageSize(m), passive: true}, now)
+	c.enqueueItem(d, item{message: &m, size: messageSize(m), passive: true}, 0, now)
 }
 
 // reportsIn counts the reports of faults among items.

@@ -46,7 +46,6 @@ type recording struct {
 	history.Arrival
 	record *record
 	points int // of its messages
-	of     int // the message of the arrival that goes out as it is, from 1; 0: another one
 }
 
 // unlogged is an arrival that waits for its record, or a record for which nothing waits.
@@ -70,7 +69,7 @@ func (c *core) startRecording(e *entry) {
 		Stream: e.lane.stream.name, Origin: e.Origin, At: e.At, Number: e.Number, Again: e.Again, Payload: e.Payload,
 		Messages: r.Messages[:0], Outgoing: r.Outgoing[:0],
 	}
-	r.record, r.points, r.of = &record{log: c.instance, at: e.At}, 0, 0
+	r.record, r.points = &record{log: c.instance, at: e.At}, 0
 	c.recording = r
 }
 
@@ -101,18 +100,10 @@ func (c *core) point(p Point, of int) {
 	c.recording.points++
 }
 
-// enqueueOf queues the message of the arrival that is being received which has a place.
-func (c *core) enqueueOf(of int, d *deviceState, m device.Message, e *entry, now time.Time) {
-	if of > 0 {
-		c.recording.of = of
-		defer func() { c.recording.of = 0 }()
-	}
-	c.enqueue(d, m, e, now)
-}
-
-// goesOut notes that an item goes out of the arrival that is being received. In memory is
-// kept what there is room for.
-func (c *core) goesOut(d *deviceState, it *item) {
+// goesOut notes that an item goes out of the arrival that is being received: the message
+// that has a place there as it is, or, with 0, another one. In memory is kept what there is
+// room for.
+func (c *core) goesOut(d *deviceState, it *item, of int) {
 	if it.entry == nil || c.journal == nil {
 		return
 	}
@@ -120,7 +111,7 @@ func (c *core) goesOut(d *deviceState, it *item) {
 		it.record, it.nth = r.record, len(r.Outgoing)
 		r.record.open++
 		r.record.device = d
-		r.Outgoing = append(r.Outgoing, history.Outgoing{ID: d.id, Message: *it.message, Of: r.of, Passive: it.passive})
+		r.Outgoing = append(r.Outgoing, history.Outgoing{ID: d.id, Message: *it.message, Of: of, Passive: it.passive})
 		c.backlog++
 	}
 	if c.waitsForAcceptance() {

@@ -41,6 +41,7 @@ type deviceState struct {
 type backlog struct {
 	pending      fifo[item]
 	pendingBytes int
+	after        *record // of the log, which has to be on the disk before the next batch; nil: none
 	// batch is what is being delivered. It stays the same until it is accepted
 	// or refused, also when it has to be tried again.
 	batch  []item

@@ -52,7 +52,7 @@ func (c *core) enqueueItem(d *deviceState, it item, of int, now time.Time) {
 // cannot grow any more, because it is full or nothing is taken from the lane of its
 // messages, has nothing to wait for.
 func (c *core) queueUp(d *deviceState, e *entry, now time.Time) {
-	if !c.onDisk(d.work.pending.head()) {
+	if !c.onDisk(d.work) {
 		c.move(d, logging)
 		return
 	}
@@ -235,8 +235,8 @@ func (c *core) finish(d *deviceState, run string, other bool, now time.Time, eac
 	if c.trying == d {
 		c.trying = nil
 	}
-	c.noteOutcome(d, batch, run, other, now)
-	*w = backlog{pending: w.pending, pendingBytes: w.pendingBytes}
+	outcome := c.noteOutcome(d, batch, run, other, now)
+	*w = backlog{pending: w.pending, pendingBytes: w.pendingBytes, after: outcome}
 	if w.pending.len() > 0 {
 		c.queueUp(d, w.pending.head().entry, now)
 	} else {

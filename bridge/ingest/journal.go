@@ -235,7 +235,7 @@ func (c *core) reached(position int64, now time.Time) {
 	}
 	for c.logging.len() > 0 {
 		d := c.logging.head()
-		if !c.onDisk(d.work.pending.head()) {
+		if !c.onDisk(d.work) {
 			break
 		}
 		c.queueUp(d, d.work.pending.head().entry, now)
@@ -243,8 +243,15 @@ func (c *core) reached(position int64, now time.Time) {
 	c.dispatch(now)
 }
 
-// onDisk reports that an item may be delivered.
-func (c *core) onDisk(it item) bool { return it.record == nil || it.record.durable(c.logged) }
+// onDisk reports that what is pending may be delivered.
+func (c *core) onDisk(w *backlog) bool {
+	for _, r := range [...]*record{w.after, w.pending.head().record} {
+		if r != nil && !r.durable(c.logged) {
+			return false
+		}
+	}
+	return true
+}
 
 // settle notes that a message of a record is accepted, or refused. Nil: it was in none.
 func (c *core) settle(r *record) {
@@ -271,23 +278,30 @@ func (c *core) settledTo() int64 {
 // noteOutcome appends that the batch of a device is done with. If that is lost, the batch
 // is delivered again after a crash, and its workflow knows it. A run is appended too if it
 // is another one than before.
-func (c *core) noteOutcome(d *deviceState, batch []item, run string, other bool, now time.Time) {
-	upTo := int64(0)
+//
+// A workflow that began with a later log than that of the batch does not know it: the one
+// that took the batch may have ended since. So the outcome of what an earlier process had
+// in the log is not lost, and the device's next batch waits for the record that is returned.
+func (c *core) noteOutcome(d *deviceState, batch []item, run string, other bool, now time.Time) (after *record) {
+	upTo, earlier := int64(0), false
 	for _, it := range batch {
 		if it.counted {
 			c.pendingBytes -= it.size
 		}
 		if it.record != nil && it.record.end > 0 {
-			upTo = it.record.position(it.nth)
+			upTo, earlier = it.record.position(it.nth), it.record.log != c.instance
 		}
 	}
 	o := history.Outcome{ID: d.id, UpTo: upTo, Run: run}
 	switch {
+	case earlier:
+		return c.keepOutcome(o, now)
 	case other:
 		c.keepOutcome(o, now)
 	case upTo > 0:
 		_, _, _ = c.journal.AppendAt(recordlog.Record{Kind: history.KindOutcome, At: now.UTC(), Data: o.Append(nil)})
 	}
+	return nil
 }
 
 // noteEnded appends that what the workflow of a device was given does not count any more.
@@ -295,11 +309,14 @@ func (c *core) noteEnded(id device.ID, now time.Time) {
 	c.keepOutcome(history.Outcome{ID: id, Ended: true}, now)
 }
 
-// keepOutcome appends an outcome that must not be missing.
-func (c *core) keepOutcome(o history.Outcome, now time.Time) {
-	if c.journal != nil {
-		c.keep(unlogged{kind: history.KindOutcome, record: &record{log: c.instance, at: now.UTC()}, data: o.Append(nil)})
+// keepOutcome appends an outcome that must not be missing. Nil: there is no log.
+func (c *core) keepOutcome(o history.Outcome, now time.Time) *record {
+	if c.journal == nil {
+		return nil
 	}
+	r := &record{log: c.instance, at: now.UTC()}
+	c.keep(unlogged{kind: history.KindOutcome, record: r, data: o.Append(nil)})
+	return r
 }
 
 // unread is a message of a batch that is only in the log.

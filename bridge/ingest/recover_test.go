@@ -97,6 +97,34 @@ func TestARestartIsNoStorm(t *testing.T) {
 	}
 }
 
+// A twin that is deleted, and begins again with what this process received, knows nothing of
+// the logs of earlier ones: that it had their messages is on the disk before.
+func TestWhatEarlierProcessesHadIsDoneWithFirst(t *testing.T) {
+	model := modelOf(t, tank)
+	p := openProcess(t, t.TempDir(), nil, model)
+	p.deliver("devices/d/telemetry", `{"t":95}`, "", false)
+	p.flush()
+	if p.inFlight != 1 {
+		t.Fatalf("%d deliveries before the crash", p.inFlight)
+	}
+	p = p.reborn(nil, model)
+	p.deliver("devices/d/telemetry", `{"t":20}`, "", false)
+	p.flush()
+	if p.inFlight != 1 {
+		t.Fatalf("%d deliveries after the crash", p.inFlight)
+	}
+	p.takenBy("d", "run", nil, p.now)
+	if p.inFlight != 0 {
+		t.Error("what came later is delivered before it is on the disk that the earlier is done with")
+	}
+	if got := p.deliverAll("run"); got != "20" {
+		t.Errorf("%q is delivered then", got)
+	}
+	if n := len(p.out.signals); n != 2 {
+		t.Errorf("%d deliveries", n)
+	}
+}
+
 // Early renewals of leases wait for a quiet moment, often those of most devices at once: the
 // checkpoint that is written meanwhile knows what their filters do.
 func TestACheckpointWhileLeasesWaitToBeRenewed(t *testing.T) {

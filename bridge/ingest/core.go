@@ -58,7 +58,8 @@ type core struct {
 	blocked       fifo[unlogged]
 	unlogged      fifo[unlogged]
 	records       fifo[*record] // with messages that are not accepted
-	appended      int64         // after the last arrival
+	own           int64         // after the last record that was appended here
+	appended      int64         // the same, or what others appended since
 	logged        int64         // before it everything is on the disk
 	logBytes      int64         // that the log may have
 	backlog       int           // messages in the log that are not accepted

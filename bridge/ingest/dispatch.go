@@ -52,7 +52,7 @@ func (c *core) enqueueItem(d *deviceState, it item, of int, now time.Time) {
 // cannot grow any more, because it is full or nothing is taken from the lane of its
 // messages, has nothing to wait for.
 func (c *core) queueUp(d *deviceState, e *entry, now time.Time) {
-	if !c.onDisk(d.work) {
+	if !c.mayLeave(d.work) {
 		c.move(d, logging)
 		return
 	}

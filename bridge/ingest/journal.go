@@ -170,7 +170,7 @@ func (c *core) append(u *unlogged) bool {
 	}
 	u.data = nil
 	u.record.start, u.record.end = start, end
-	c.appended = end
+	c.appended, c.own = end, end
 	if u.record.open > 0 {
 		c.records.push(u.record)
 	}
@@ -233,9 +233,12 @@ func (c *core) reached(position int64, now time.Time) {
 	for c.unlogged.len() > 0 && c.unlogged.head().record.durable(c.logged) {
 		c.complete(c.unlogged.pop().entry)
 	}
+	if c.unlogged.len() == 0 {
+		c.appended = max(c.appended, c.logged) // the rest is not its own
+	}
 	for c.logging.len() > 0 {
 		d := c.logging.head()
-		if !c.onDisk(d.work) {
+		if !c.mayLeave(d.work) {
 			break
 		}
 		c.queueUp(d, d.work.pending.head().entry, now)
@@ -243,15 +246,13 @@ func (c *core) reached(position int64, now time.Time) {
 	c.dispatch(now)
 }
 
-// onDisk reports that what is pending may be delivered.
-func (c *core) onDisk(w *backlog) bool {
-	for _, r := range [...]*record{w.after, w.pending.head().record} {
-		if r != nil && !r.durable(c.logged) {
-			return false
-		}
-	}
-	return true
+// mayLeave reports that the first message that is pending may be delivered, as to the log.
+func (c *core) mayLeave(w *backlog) bool {
+	return (w.after == nil || w.after.durable(c.logged)) && c.onDisk(w.pending.head())
 }
+
+// onDisk reports that an item is on the disk of the log, or not meant to be.
+func (c *core) onDisk(it item) bool { return it.record == nil || it.record.durable(c.logged) }
 
 // settle notes that a message of a record is accepted, or refused. Nil: it was in none.
 func (c *core) settle(r *record) {

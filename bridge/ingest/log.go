@@ -128,13 +128,16 @@ const (
 const checkpointShare = 8
 
 // due reports that enough time has passed since the last checkpoint, or that enough has
-// come: the log keeps what came since then.
+// come: the log keeps what came since then, also what is not the bridge's.
 func (s *saver) due(i *Ingest, now time.Time) bool {
-	every := checkpointEvery
-	if i.core.blocked.len() > 0 { // the log may be full of what the next one makes needless
-		every = checkpointFull
+	c, passed := i.core, now.Sub(s.lastAt)
+	switch {
+	case c.appended-s.last >= i.deps.Journal.MaxBytes()/checkpointShare:
+		return true
+	case c.blocked.len() > 0: // the log may be full of what the next one makes needless
+		return passed >= checkpointFull
 	}
-	return now.Sub(s.lastAt) >= every || i.core.appended-s.last >= i.deps.Journal.MaxBytes()/checkpointShare
+	return passed >= checkpointEvery && c.own > s.needed
 }
 
 func (s *saver) begin(i *Ingest, now time.Time) {

@@ -277,6 +277,7 @@ func TestWhatWaitsKeepsTheNameOfItsLog(t *testing.T) {
 			got += fmt.Sprintf("%s %v, ", p.lastSignal().batch.Log, m.Data["id"])
 		}
 		p.accept("d")
+		p.flush()
 	}
 	if got != want {
 		t.Errorf("delivered %s\nwant %s", got, want)
@@ -610,8 +611,8 @@ func TestAGapIsReportedOnceOverRestarts(t *testing.T) {
 				for p.inFlight > 0 {
 					note(p.lastSignal().batch)
 					p.accept("d")
+					p.flush()
 				}
-				p.flush()
 			}
 			send(1)
 			p.deliver("devices/d/telemetry", `{"hot":1,"seq":5}`, "", false)

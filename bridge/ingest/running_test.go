@@ -281,3 +281,29 @@ func TestEverythingAtOnceWithALog(t *testing.T) {
 		t.Error(sink.wrong)
 	}
 }
+
+// What others append while no messages come does not keep the log full.
+func TestALogFilledByOthersTakesMessages(t *testing.T) {
+	r := run(t, t.TempDir(), newTemporal(), nil)
+	if err := r.publish("devices/d/telemetry", `{}`, 1); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is acknowledged", func() bool { return len(r.acknowledged()) == 1 })
+	for _, size := range []int{64 << 10, 0} {
+		lines := recordlog.Record{Kind: 2, At: time.Now(), Data: make([]byte, size)}
+		for filled := int64(0); filled < 2*r.log.MaxBytes(); filled += int64(max(size, 1<<10)) {
+			_, end, err := r.log.AppendAt(lines)
+			if err != nil {
+				t.Logf("at %d of %d bytes: %v", r.log.Stats().Durable, r.log.MaxBytes(), err)
+				break
+			}
+			if size > 0 {
+				eventually(t, "it is on the disk", func() bool { return r.log.Durable() >= end })
+			}
+		}
+	}
+	if err := r.publish("devices/d/telemetry", `{}`, 2); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the next one is acknowledged", func() bool { return len(r.acknowledged()) == 2 })
+}

@@ -103,7 +103,7 @@ fmt: ## format the code
 	gofmt -w .
 
 bench: ## Go benchmarks, in benchstat's format
-	go test -run '^$$' -bench . -benchmem ./devicefsm/... ./twin/... ./bridge/... ./points/...
+	go test -run '^$$' -bench . -benchmem ./devicefsm/... ./twin/... ./wire/... ./bridge/... ./points/...
 
 FUZZTIME ?= 30s
 fuzz: ## run every fuzz target for FUZZTIME

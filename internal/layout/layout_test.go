@@ -30,6 +30,7 @@ var layers = map[string]layer{
 	"twin/command":      {[]string{"device"}, "pure queue of commands"},
 
 	"wire":          {[]string{"device", "internal/faults", "internal/jsonobject", "internal/text", "mqtt", "twin"}, "topics and payloads, both ways: of mqtt the rules of filters, of twin the names of shadows"},
+	"wire/format":   {[]string{"internal/faults", "internal/jsonobject", "internal/text"}, "bytes to values and back, for dialects: knows nothing of topics and devices"},
 	"mqtt":          {[]string{"internal/backoff", "internal/faults", "internal/text", "internal/tlsfiles"}, "the client: connections, publisher, rules of filters"},
 	"mqtt/mqtttest": {[]string{"mqtt"}, "a broker under the control of a test"},
 	"points": {[]string{"internal/backoff", "internal/durable", "internal/faults", "internal/figures", "internal/jsonobject", "internal/jsonsize", "internal/measure", "internal/recordlog",

@@ -169,7 +169,7 @@ func (b *Bridge) claimFirst(ctx context.Context) error {
 	if b.deps.Journal != nil {
 		log = b.ingest.Instance()
 	}
-	mine, err := b.claim(ctx, b.ingest.Before(), log)
+	mine, err := b.claim(ctx, b.ingest.Before(), log, true)
 	if err == nil && !mine {
 		b.ingest.Elsewhere()
 	}
@@ -239,16 +239,17 @@ func (b *Bridge) session(abandon context.Context) *mqtt.Connector {
 }
 
 // stillClaimed reports whether nobody else has had the session since it was claimed. A bridge
-// without a log does not ask: it forgets what it knows with each connection.
-func (b *Bridge) stillClaimed(ctx context.Context) bool {
+// without a log does not ask: it forgets what it knows with each connection. An unreachable
+// broker is an error.
+func (b *Bridge) stillClaimed(ctx context.Context) (bool, error) {
 	if b.deps.Journal == nil {
-		return false
+		return false, nil
 	}
-	mine, err := b.claim(ctx, b.lineage, b.lineage)
+	mine, err := b.claim(ctx, b.lineage, b.lineage, false)
 	if err == nil && !mine {
 		b.ingest.Elsewhere()
 	}
-	return mine && err == nil
+	return mine, err
 }
 
 // Troubled lists devices that are stuck or silent, at most a number of them. It waits for

@@ -47,12 +47,11 @@ const (
 // claim claims the session for what is appended to the bridge's log from now on, and reports
 // whether it was claimed for what was appended last, before this process, and for nothing
 // other since; "" means that there is nothing. So a copy of the log that is put back does not
-// count for the log. It is to be called before the
-// session is opened, and may be called again: what it says once the session is open holds for
-// what came in between. An unreachable broker is waited for. One that answers, and does not let
-// the bridge read or publish its claim, leaves it unknown, and that is logged. An error means
-// that ctx ended.
-func (b *Bridge) claim(ctx context.Context, before, log string) (mine bool, err error) {
+// count for the log. It is to be called before the session is opened, and may be called again:
+// what it says once the session is open holds for what came in between. An unreachable broker
+// is waited for, or an error. One that answers, and does not let the bridge read or publish its
+// claim, leaves it unknown, and that is logged. Any other error means that ctx ended.
+func (b *Bridge) claim(ctx context.Context, before, log string, patient bool) (mine bool, err error) {
 	if b.lineage = log; log == "" {
 		b.lineage = crand.Text()
 	}
@@ -69,6 +68,8 @@ func (b *Bridge) claim(ctx context.Context, before, log string) (mine bool, err 
 				b.log.Info(found.other+"; the next message of each device is signalled", "since", found.since)
 			}
 			return found.mine && before != "", nil
+		case errors.As(err, &silent) && !patient:
+			return false, fmt.Errorf("claim the session of bridge %s: %w", b.cfg.ID, err)
 		case errors.As(err, &silent):
 			answered = 0
 		default:

@@ -78,7 +78,7 @@ func TestClaim(t *testing.T) {
 				}
 				b, logs := claimant(t, broker.Dial)
 				began := time.Now()
-				mine, err := b.claim(t.Context(), "mine", "mine")
+				mine, err := b.claim(t.Context(), "mine", "mine", true)
 				if took := time.Since(began); mine != tc.mine || err != nil || took > tc.within {
 					t.Errorf("mine %v, %v, after %v", mine, err, took)
 				}
@@ -106,7 +106,7 @@ func TestClaimWaitsForTheBroker(t *testing.T) {
 		b, logs := claimant(t, broker.Dial)
 		done := make(chan bool)
 		go func() {
-			mine, err := b.claim(t.Context(), "mine", "mine")
+			mine, err := b.claim(t.Context(), "mine", "mine", true)
 			done <- mine && err == nil
 		}()
 		time.Sleep(time.Hour)
@@ -135,7 +135,7 @@ func TestClaimEndsWithItsContext(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), claimGrace/2)
 				defer cancel()
 				began := time.Now()
-				mine, err := b.claim(ctx, "mine", "mine")
+				mine, err := b.claim(ctx, "mine", "mine", true)
 				if mine || !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > claimGrace/2 {
 					t.Errorf("%v, %v after %v", mine, err, time.Since(began))
 				}
@@ -154,7 +154,7 @@ func TestBridgeWithoutLogClaimsEachTime(t *testing.T) {
 		seen := map[string]bool{}
 		for range 3 {
 			b, logs := claimant(t, broker.Dial)
-			if mine, err := b.claim(t.Context(), "", ""); mine || err != nil {
+			if mine, err := b.claim(t.Context(), "", "", true); mine || err != nil {
 				t.Errorf("%v, %v", mine, err)
 			}
 			var now BridgeClaim
@@ -183,7 +183,7 @@ func TestMosquittoKeepsTheClaim(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if mine, err := b.claim(t.Context(), log, log); mine != want || err != nil {
+		if mine, err := b.claim(t.Context(), log, log, true); mine != want || err != nil {
 			t.Fatalf("%s: mine %v, expected %v, %v", how, mine, want, err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -191,7 +191,7 @@ func TestMosquittoKeepsTheClaim(t *testing.T) {
 		running.Go(func() { b.session(ctx).Run(ctx) })
 		running.Go(func() { b.ingest.Run(ctx, ctx) })
 		eventually(t, "its status is retained", func() bool { return strings.Contains(string(broker.retained(statusOfB7)), b.lineage) })
-		if mine, err := b.claim(t.Context(), log, log); mine != (log != "") || err != nil {
+		if mine, err := b.claim(t.Context(), log, log, true); mine != (log != "") || err != nil {
 			t.Fatalf("%s, once connected: mine %v, %v", how, mine, err)
 		}
 		cancel()

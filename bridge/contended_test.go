@@ -2,9 +2,12 @@ package bridge
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
+
+	"devicetwin/internal/recordlog"
 )
 
 // Two bridges with one id end each other's connections at a real broker. Both say why, and
@@ -41,21 +44,37 @@ func TestMosquittoTwoBridgesWithOneID(t *testing.T) {
 	eventually(t, "the first bridge is ready", func() bool { return first.Ready() == nil && first.Metric("contended") == 0 })
 }
 
-// A broker that restarts again and again is not taken for another client.
+// A broker that restarts again and again is not taken for another client, by a bridge that
+// claims its session at each connection neither.
 func TestMosquittoThatRestartsIsNotContended(t *testing.T) {
-	broker := startMosquitto(t)
-	cfg := DefaultConfig()
-	cfg.ID, cfg.MQTT = "alone", broker.mqtt("")
-	logs := &logLines{}
-	b, _ := startBridge(t, cfg, Deps{Model: testModel{}, Sink: &fakeSink{}, Log: logs.logger()})
-	for range 4 {
-		broker.stop(9)
-		eventually(t, "the loss is noticed", func() bool { return b.Ready() != nil })
-		time.Sleep(3 * cfg.MQTT.BackoffMax) // it tries in vain
-		broker.start()
-		eventually(t, "it is connected again", func() bool { return b.Ready() == nil })
+	for name, log := range map[string]*recordlog.Log{"without a log": nil, "with a log": journalOf(t)} {
+		t.Run(name, func(t *testing.T) {
+			broker := startMosquitto(t)
+			cfg := DefaultConfig()
+			cfg.ID, cfg.MQTT = "alone", broker.mqtt("")
+			logs := &logLines{}
+			b, _ := startBridge(t, cfg, Deps{Model: testModel{}, Sink: &fakeSink{}, Journal: log, Log: logs.logger()})
+			for range 4 {
+				broker.stop(9)
+				eventually(t, "the loss is noticed", func() bool { return b.Ready() != nil })
+				time.Sleep(3 * cfg.MQTT.BackoffMax) // it tries in vain
+				broker.start()
+				eventually(t, "it is connected again", func() bool { return b.Ready() == nil })
+			}
+			if n := logs.count("probably another client"); n != 0 {
+				t.Errorf("%d warnings", n)
+			}
+		})
 	}
-	if n := logs.count("probably another client"); n != 0 {
-		t.Errorf("%d warnings", n)
+}
+
+// journalOf is a log for a test.
+func journalOf(t *testing.T) *recordlog.Log {
+	t.Helper()
+	log, err := recordlog.Open(recordlog.Config{Dir: t.TempDir(), MaxBytes: recordlog.MinBytes}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
 	}
+	t.Cleanup(func() { log.Close() })
+	return log
 }

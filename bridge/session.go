@@ -21,9 +21,11 @@ type session struct {
 	ingest  *ingest.Ingest
 	counts  *counters
 	log     *slog.Logger
-	abandon context.Context            // ends when what is in flight is given up
-	lineage string                     // that the session is claimed for
-	claimed func(context.Context) bool // still, between two connections
+	abandon context.Context // ends when what is in flight is given up
+	lineage string          // that the session is claimed for
+	// claimed reports whether it still is, between two connections. An error is that of an
+	// attempt which is to be repeated.
+	claimed func(context.Context) (bool, error)
 
 	lane      *ingest.Lane
 	announcer sync.WaitGroup
@@ -33,13 +35,32 @@ type session struct {
 
 // Dial opens a lane and makes its connection.
 func (s *session) Dial(ctx context.Context) mqtt.Conn {
-	s.resumes = !s.before || s.claimed(ctx)
 	lane := s.ingest.Open("mqtt")
 	if lane == nil {
 		return nil
 	}
 	s.lane = lane
-	return s.dial(ctx, func(ctx context.Context, m mqtt.Message) { s.receive(ctx, lane, m) })
+	c := s.dial(ctx, func(ctx context.Context, m mqtt.Message) { s.receive(ctx, lane, m) })
+	if !s.before {
+		s.resumes = true
+		return c
+	}
+	return claimingConn{c, s}
+}
+
+// claimingConn is a connection that claims the session before it opens it. That the broker
+// refuses or does not answer is known to whoever connects: so a broker that was away is not
+// taken for one whose connections another client ends.
+type claimingConn struct {
+	mqtt.Conn
+	session *session
+}
+
+func (c claimingConn) Connect(ctx context.Context) (sessionPresent bool, err error) {
+	if c.session.resumes, err = c.session.claimed(ctx); err != nil {
+		return false, err
+	}
+	return c.Conn.Connect(ctx)
 }
 
 // receive is the handler of a connection. It waits while the lane is full.

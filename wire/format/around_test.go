@@ -15,6 +15,7 @@ import (
 func TestEncoded(t *testing.T) {
 	checkDecoding(t, compile(t, Spec{Format: "json", Encoded: "base64"}), []decoding{
 		{payload: "eyJhIjoi77+977+9In0=", want: `{"a":"` + "\ufffd\ufffd" + `"}`},
+		{payload: "ID8_Pw", err: "json: line 1, column 2: "},                     // of both alphabets
 		{payload: "eyJhIjoi77-977-9In0", want: `{"a":"` + "\ufffd\ufffd" + `"}`}, // the alphabet for URLs, without padding
 		{payload: " MT\r\nIz\n", want: `123`},
 		{payload: "", err: "json: empty"},

@@ -149,7 +149,7 @@ func FuzzCBORLibraryAgrees(f *testing.F) {
 	})
 }
 
-func encoded(b *testing.B, spec Spec, document string) string {
+func encoded(b testing.TB, spec Spec, document string) string {
 	payload, err := compile(b, spec).Encode(parse(b, document))
 	if err != nil {
 		b.Fatal(err)

@@ -225,7 +225,7 @@ func (p *protoValues) message(m protoreflect.Message) (any, error) {
 	}
 	switch name := m.Descriptor().FullName(); {
 	case jsonOfItsOwn[name]:
-		return ownJSON(m)
+		return p.ownJSON(m)
 	case wrappers[name]:
 		field := m.Descriptor().Fields().ByNumber(1)
 		return p.single(field, m.Get(field))
@@ -264,13 +264,18 @@ var wrappers = map[protoreflect.FullName]bool{
 	"google.protobuf.UInt64Value": true, "google.protobuf.FloatValue": true, "google.protobuf.DoubleValue": true,
 }
 
-func ownJSON(m protoreflect.Message) (v any, err error) {
+func (p *protoValues) ownJSON(m protoreflect.Message) (v any, err error) {
 	encoded, err := protojson.Marshal(m.Interface())
 	if err != nil {
 		return nil, libraryFault(err)
 	}
-	err = json.Unmarshal(encoded, &v)
-	return v, err
+	if err := json.Unmarshal(encoded, &v); err != nil {
+		return nil, err
+	}
+	p.left++ // the message was counted
+	count(v, &p.left)
+	p.left++
+	return v, p.spend()
 }
 
 func (p *protoValues) value(field protoreflect.FieldDescriptor, v protoreflect.Value) (any, error) {

@@ -109,7 +109,7 @@ func TestProtobuf(t *testing.T) {
 		{payload: bytesOf("32 03 01 02 7f 30 04"), want: `{` + zeros + `,"samples":[-1,1,-64,2]}`},
 		{payload: bytesOf("7a 08 0000c03f 0000807f 8201 08 0100000000000000"), want: `{` + zeros + `,"weights":[1.5,null],"stamps":[1]}`},
 		{payload: bytesOf("42 05 08 05 12 01 61 42 02 08 07"), want: `{` + zeros + `,"by_id":{"5":"a","7":""}}`},
-		{payload: bytesOf("4a 05 08 b0cfad8a"), err: "protobuf: byte 0, at: unexpected EOF"},
+		{payload: bytesOf("4a 05 08 b0cfad8a"), err: "protobuf: byte 2, at.seconds: unexpected EOF"},
 		{payload: bytesOf("7000"), want: `{` + zeros + `,"present":false}`},
 		{payload: bytesOf("a006 01"), want: `{` + zeros + `}`}, // unknown
 		{payload: bytesOf("18 01 18 02"), want: strings.Replace(`{`+zeros+`}`, `"count":0`, `"count":2`, 1)},
@@ -161,6 +161,18 @@ func TestProtobufLimits(t *testing.T) {
 		{payload: strings.Repeat("\x08\x01", 7), err: "byte 13, a: more than 7 values"},
 		{payload: strings.Repeat("\xa0\x06\x01", 7), err: "field_100: more than 7 values"},
 	})
+}
+
+// TestValuesOfStructsCount expects the members of a Struct to count with the zeros around it.
+func TestValuesOfStructsCount(t *testing.T) {
+	spec := protobufSpec(t, "acme.Reading")
+	document := `{"parts":[{},{},{}],"more":{"a":1,"b":2,"c":3,"d":4}}`
+	payload := encoded(t, spec, document)
+	const part = `{` + zeros + `}`
+	spec.Limits.Values = 38 // 4 readings with 7 zeros each, the list, and the 5 values of the Struct
+	checkDecoding(t, compile(t, spec), []decoding{{payload: payload, want: `{` + zeros + `,"parts":[` + part + `,` + part + `,` + part + `],"more":{"a":1,"b":2,"c":3,"d":4}}`}})
+	spec.Limits.Values = 37
+	checkDecoding(t, compile(t, spec), []decoding{{payload: payload, err: "protobuf: total: more than 37 values, with those that are zero"}})
 }
 
 func TestProtobufGroups(t *testing.T) {

@@ -181,6 +181,9 @@ func (c *core) connected(l *Lane, resumed bool, now time.Time) {
 	case !resumed:
 		s.continuity++
 		c.noteBegin(history.Begin{Lost: s.name}, now)
+		if c.cfg.Partition.Of > 1 { // meanwhile, its share may have been another one's
+			c.elsewhere(now)
+		}
 	case !s.heard:
 		s.absent += c.cfg.QuotaCatchUp
 	}

@@ -31,7 +31,7 @@ func (f *Format) unwrapText(payload []byte) ([]byte, error) {
 		decoded, err := base64.RawStdEncoding.AppendDecode(nil, digits)
 		if at := base64.CorruptInputError(0); errors.As(err, &at) {
 			what := "not a digit of base64"
-			if int(at) >= len(digits)-1 && len(digits)%4 == 1 {
+			if len(digits)%4 == 1 && int(at) >= len(digits)-1 && isBase64(digits[len(digits)-1]) {
 				what = "cut off"
 			}
 			return nil, fmt.Errorf("base64: %w", faultAt(byteAt(places(int(at))), "%s", what))
@@ -49,6 +49,11 @@ func (f *Format) unwrapText(payload []byte) ([]byte, error) {
 		return decoded, nil
 	}
 	return payload, nil
+}
+
+// isBase64 reports whether a byte is a digit of base64, of the alphabet that is not for URLs.
+func isBase64(c byte) bool {
+	return c == '+' || c == '/' || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
 }
 
 // withoutSpace is a copy of a payload without white space. Places turns a place in

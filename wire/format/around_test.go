@@ -22,6 +22,7 @@ func TestEncoded(t *testing.T) {
 		{payload: "M\nT!z", err: "base64: byte 3: not a digit of base64"},
 		{payload: "MT=z", err: "base64: byte 2: not a digit of base64"},
 		{payload: "MTIzN", err: "base64: byte 4: cut off"},
+		{payload: "MTIz!", err: "base64: byte 4: not a digit of base64"},
 		{payload: "M\xffIz", err: "base64: byte 1: not a digit of base64"},
 		{payload: "eA==", err: "json: line 1, column 1: invalid character 'x'"},
 	})

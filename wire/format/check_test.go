@@ -22,6 +22,12 @@ func compile(tb testing.TB, spec Spec) *Format {
 	return f
 }
 
+// failer is a test, or one of rapid.
+type failer interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
 // decoding is a payload, and what it decodes to: a JSON value, or a part of the error.
 type decoding struct {
 	payload string
@@ -53,7 +59,7 @@ func checkDecoding(t *testing.T, f *Format, table []decoding) {
 	}
 }
 
-func parse(tb testing.TB, encoded string) (v any) {
+func parse(tb failer, encoded string) (v any) {
 	tb.Helper()
 	if err := json.Unmarshal([]byte(encoded), &v); err != nil {
 		tb.Fatalf("%s: %v", encoded, err)
@@ -62,7 +68,7 @@ func parse(tb testing.TB, encoded string) (v any) {
 }
 
 // checkValue expects a value that encoding/json writes and reads as the same.
-func checkValue(tb testing.TB, v any) {
+func checkValue(tb failer, v any) {
 	tb.Helper()
 	encoded, err := json.Marshal(v)
 	if err != nil {

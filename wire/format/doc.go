@@ -28,7 +28,8 @@
 //
 //   - Numbers are float64, as everywhere in this service. An integer beyond 2^53 becomes
 //     the nearest float64, as in JSON: a counter does not change its type when it grows.
-//     This also holds for bignums of CBOR. A number beyond the largest float64 is an error.
+//     This also holds for bignums of CBOR. A 32-bit float becomes the float64 of the same
+//     value: 0.1 is 0.10000000149011612. A number beyond the largest float64 is an error.
 //   - NaN and the infinities become null. In text, nan, inf and infinity are these, in any
 //     case, with or without a sign.
 //   - Byte strings become base64 with padding (RFC 4648, section 4). Of CBOR, the tags 21

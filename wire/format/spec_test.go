@@ -1,8 +1,11 @@
 package format
 
 import (
+	"math"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 func TestCompileReportsEveryFault(t *testing.T) {
@@ -67,6 +70,42 @@ layout[4].bits: 2: expected 0 to 1`},
 		if err == nil || err.Error() != test.want {
 			t.Errorf("%+v:\n%v\nwant\n%s", test.spec, err, test.want)
 		}
+	}
+}
+
+// TestCompileSurvivesAnySpec compiles nonsense, and decodes with what is accepted.
+func TestCompileSurvivesAnySpec(t *testing.T) {
+	number := rapid.OneOf(rapid.IntRange(-2, 70), rapid.SampledFrom([]int{math.MinInt, math.MaxInt, maxLayout, maxLayout + 1}))
+	scale := rapid.OneOf(rapid.Float64(), rapid.SampledFrom([]float64{0, math.NaN(), math.Inf(1), math.SmallestNonzeroFloat64, math.MaxFloat64}))
+	kinds := append(strings.Fields("u8 i8 u16 i16 u24 i24 u32 i32 u64 i64 f32 f64 bool bits text bytes"), "", "x")
+	accepted := 0
+	rapid.Check(t, func(t *rapid.T) {
+		spec := Spec{Format: "bytes"}
+		for range rapid.IntRange(1, 3).Draw(t, "fields") {
+			d := Field{
+				Name: rapid.StringN(0, 2, -1).Draw(t, "name"), Type: rapid.SampledFrom(kinds).Draw(t, "type"), Endian: rapid.SampledFrom([]string{"", "big", "little", "x"}).Draw(t, "endian"),
+			}
+			if rapid.Bool().Draw(t, "odd") {
+				d.Length, d.Bits, d.Signed = number.Draw(t, "length"), number.Draw(t, "bits"), rapid.Bool().Draw(t, "signed")
+				d.Scale, d.Offset = scale.Draw(t, "scale"), scale.Draw(t, "offset")
+				n := number.Draw(t, "at")
+				d.At = &n
+			}
+			spec.Layout = append(spec.Layout, d)
+		}
+		f, err := Compile(spec)
+		if err != nil {
+			return
+		}
+		accepted++
+		v, err := f.Decode(rapid.SliceOfN(rapid.Byte(), f.codec.(layoutCodec).size, -1).Draw(t, "payload"))
+		if err == nil {
+			checkValue(t, v)
+			_, _ = f.Encode(v) // may fail, and may not panic
+		}
+	})
+	if accepted == 0 {
+		t.Error("no layout was accepted")
 	}
 }
 

@@ -183,6 +183,20 @@ func TestFiguresAfterTheLastAcknowledgement(t *testing.T) {
 	})
 }
 
+// What waits only for the disk keeps nobody from stopping once it is there, although nothing
+// else happens.
+func TestStopBeforeTheLastMessageIsOnTheDisk(t *testing.T) {
+	bothModes(t, func(t *testing.T, accepted bool) {
+		for n := range 5 {
+			r := run(t, t.TempDir(), newTemporal(), func(c *Config) { c.AckAccepted = accepted })
+			if err := r.publish("devices/d/telemetry", `{"n":1}`, n); err != nil {
+				t.Fatal(err)
+			}
+			r.stop()
+		}
+	})
+}
+
 // In mode logged, an outage of Temporal keeps nobody from stopping, and everything is
 // delivered after the start.
 func TestStopDuringAnOutage(t *testing.T) {

@@ -50,11 +50,11 @@ func (b *births) write(d device.Delivery, m device.Message) {
 	if model := b.models[hash]; model != "" {
 		tags[measure.TagModel] = model
 	}
-	if site, ok := deviceworkflow.Identity(m, "site"); ok && site != "" {
+	if site, ok := m.Identity("site"); ok && site != "" {
 		tags[measure.TagSite] = site
 	}
 	fields := map[string]any{measure.Count: int64(1)}
-	if firmware, ok := deviceworkflow.Identity(m, "firmware"); ok && firmware != "" {
+	if firmware, ok := m.Identity("firmware"); ok && firmware != "" {
 		fields[measure.BirthFirmware] = firmware
 	}
 	b.points.WritePoint(measure.Births, tags, fields, m.Time)

@@ -1,7 +1,6 @@
 package device
 
 import (
-	"strconv"
 	"strings"
 
 	"devicetwin/device"
@@ -18,17 +17,5 @@ func (d *run) identity(m device.Message, key string) (text string, ok bool) {
 	if _, number := m.Data[key].(float64); number && !d.follows(rulesMessages) {
 		return "", false // the run began when a number was ignored
 	}
-	return Identity(m, key)
-}
-
-// Identity is what a birth message says of the device under a key, firmware or site, as a
-// run of the present rules takes it.
-func Identity(m device.Message, key string) (text string, ok bool) {
-	switch v := m.Data[key].(type) {
-	case string:
-		return bounded(v), true
-	case float64:
-		return bounded(strconv.FormatFloat(v, 'f', -1, 64)), true
-	}
-	return "", false
+	return m.Identity(key)
 }

@@ -258,6 +258,11 @@ func (b *Bridge) Troubled(ctx context.Context, now time.Time, limit int) []inges
 	return b.ingest.Troubled(ctx, now, limit)
 }
 
+// Survey looks at all devices: see ingest.Ingest.Survey. One caller may ask.
+func (b *Bridge) Survey(ctx context.Context, now time.Time, talkers, groups int) ingest.Survey {
+	return b.ingest.Survey(ctx, now, talkers, groups)
+}
+
 // Remembers reports whether the bridge has a log in which an earlier process of it ran.
 func (b *Bridge) Remembers() bool { return b.ingest.Before() != "" }
 

@@ -18,6 +18,7 @@ func (c *core) hearRefused(e *entry, refused *wire.Refused, now time.Time) {
 		return
 	}
 	d := c.device(refused.ID)
+	d.traffic.add(1, len(e.Payload))
 	if refused.Alive {
 		c.renewRefused(d, e, now)
 	}

@@ -49,6 +49,8 @@ type savedDevice struct {
 	Position   int64     `json:"at"`
 	Model      string    `json:"model,omitempty"` // hash of the one that it has named
 	Unsaid     bool      `json:"unsaid,omitempty"`
+	Site       string    `json:"site,omitempty"`
+	Firmware   string    `json:"firmware,omitempty"`
 	Begun      bool      `json:"begun,omitempty"`
 	Offline    bool      `json:"offline,omitempty"`
 	Run        uint64    `json:"run,omitempty"`
@@ -167,6 +169,10 @@ func (c *core) saved(d *deviceState) savedDevice {
 		Fallen: f.fallen.last, Topic: f.fallen.topic, Same: f.fallen.same,
 		Continuity: f.continuity, Passed: unixMilli(f.passed),
 	}
+	if d.traits != otherTraits {
+		is := c.traits.of(d.traits)
+		s.Site, s.Firmware = is.site, is.firmware
+	}
 	if d.models != nil && d.models != c.models.of(d.id) {
 		s.Model = d.models.start.Hash()
 	}
@@ -223,6 +229,7 @@ func (c *core) load(s *savedDevice) {
 	}
 	d.position, d.unsaid, d.begun, d.offline, d.run = s.Position, s.Unsaid, s.Begun, s.Offline, s.Run
 	d.heard, d.renewed = fromMilli(s.Heard), fromMilli(s.Renewed)
+	d.traits = c.traits.number(traits{s.Site, s.Firmware})
 	d.filter = filterState{
 		epoch: s.Epoch, lastSeq: s.Seq, firstEpoch: s.FirstEpoch, firstSeq: s.FirstSeq,
 		fallen: fallenRun{s.Fallen, s.Topic, s.Same}, continuity: s.Continuity, passed: fromMilli(s.Passed),

@@ -40,6 +40,8 @@ type core struct {
 	scratch   filterState    // memory of take
 	selected  map[string]any // memory of decideOn
 	times     *pointTimes
+	traits    *traitTable
+	surveyed  time.Time // when traffic was taken, or began
 
 	sifts     bool // repetitions of settled classes are left out
 	held      int  // arrivals whose memory is in use
@@ -146,6 +148,7 @@ func newCore(cfg Config, models *assignment, wholeDevices bool, counts *Counts, 
 		queues:   newQueues(),
 		pacer:    newPacer(cfg.SignalsInFlight, cfg.LingerMax, cfg.Naive),
 		times:    newPointTimes(),
+		traits:   newTraitTable(),
 		sifts:    cfg.SettledFor > 0 && !cfg.Naive && wholeDevices,
 	}
 }

@@ -17,10 +17,12 @@ type deviceState struct {
 	begun       bool // something of it was queued that starts a workflow
 	quarantined bool // see heldUpBy
 	offline     bool // its workflow was sent an offline status, and nothing alive since
+	traits      uint32
 	models      *modelSet
-	unsaid      bool // its workflow was not sent the model that it named
+	unsaid      bool   // its workflow was not sent the model that it named
+	batches     uint32 // made of its messages so far
 	filter      filterState
-	batches     uint32    // made of its messages so far
+	traffic     traffic
 	run         uint64    // see instance.go
 	position    int64     // while it is recovered: what came before it is known
 	leftOut     *leftOut  // nil: nothing was

@@ -148,6 +148,7 @@ func (d *decision) verdict() history.Verdict {
 // take decides about the messages of an arrival, in their order, and takes them:
 // all or none.
 func (c *core) take(d *deviceState, received []wire.Received, e *entry, now time.Time) {
+	d.traffic.addReceived(received)
 	c.scratch = d.filter.copied()
 	state := &c.scratch
 	state.passing = false

@@ -201,6 +201,7 @@ func (i *Ingest) Run(ctx, abandon context.Context) {
 // loop owns the core.
 func (i *Ingest) loop(ctx, abandon, attempts context.Context) {
 	c := i.core
+	c.surveyed = time.Now()
 	stop, reported := ctx.Done(), i.reported
 	alarm := time.NewTimer(0)
 	defer alarm.Stop()

@@ -209,12 +209,16 @@ func (a *assignment) of(id device.ID) *modelSet {
 	return a.fallback
 }
 
-// learn takes over the model that a birth message names, and reports whether it
-// is news. A rule is stronger. One that this bridge does not have leaves the
+// learn takes over what a birth message says of its device. It reports whether the model
+// that it names is news. A rule is stronger. One that this bridge does not have leaves the
 // device unknown: everything is delivered, and the message has a fault.
 func (c *core) learn(d *deviceState, m *device.Message) bool {
+	if m.Channel != device.ChannelStatus {
+		return false
+	}
+	c.learnTraits(d, m)
 	named := m.Data["model"]
-	if c.models.unnamed == nil || m.Channel != device.ChannelStatus || named == nil || c.models.of(d.id) != c.models.unnamed {
+	if c.models.unnamed == nil || named == nil || c.models.of(d.id) != c.models.unnamed {
 		return false
 	}
 	name, _ := named.(string)

@@ -22,6 +22,7 @@ func (c *core) request(e *entry, r *wire.Received, now time.Time) {
 		return
 	}
 	d := c.device(id)
+	d.traffic.add(1, len(m.Twin.Payload))
 	if c.waitsForAcceptance() {
 		e.device = d
 	}

@@ -26,7 +26,7 @@ func TestTroubledDevicesAreNamed(t *testing.T) {
 		{4, "d03! d29 d28 d27"}, {1, "d03!"}, {100, "d03! d29 d28"},
 	} {
 		var got []string
-		all := b.troubled(b.now, tc.limit)
+		all := b.troubled(tc.limit)
 		for _, x := range all {
 			name := x.ID.Name()
 			if x.Stuck {
@@ -41,7 +41,23 @@ func TestTroubledDevicesAreNamed(t *testing.T) {
 			t.Errorf("limit %d: %s, want %s", tc.limit, s, tc.want)
 		}
 	}
-	if n := len(b.troubled(b.now, 100)); n != 29 {
+	if n := len(b.troubled(100)); n != 29 {
 		t.Errorf("%d devices, want 28 that are silent and one that is stuck", n)
+	}
+}
+
+// troubled lists them as Ingest.Troubled does.
+func (b *bench) troubled(limit int) []Trouble {
+	t := newTroubles(b.now, limit)
+	b.look(t.look)
+	return t.list()
+}
+
+// look calls with every device.
+func (b *bench) look(look func(*core, *deviceState)) {
+	for part := range b.devices.inParts(7) {
+		for _, d := range part {
+			look(b.core, d)
+		}
 	}
 }

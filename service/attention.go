@@ -41,9 +41,15 @@ func (a attention) write(ctx context.Context, at time.Time) {
 		if t.Stuck {
 			tags[measure.TagReason] = measure.AttentionStuck
 		}
-		if t.Model != "" {
-			tags[measure.TagModel] = t.Model
-		}
+		addKnown(tags, measure.TagModel, t.Model)
+		addKnown(tags, measure.TagSite, t.Site)
 		a.points.WritePoint(measure.Attention, tags, map[string]any{measure.AttentionSeconds: at.Sub(t.Since).Seconds()}, at)
+	}
+}
+
+// addKnown adds a tag, unless its value is not known.
+func addKnown(tags map[string]string, tag, value string) {
+	if value != "" {
+		tags[tag] = value
 	}
 }

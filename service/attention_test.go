@@ -19,7 +19,7 @@ func TestTroubleIsWrittenByName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got birthPoints
 		since := time.Now().Add(-time.Minute)
-		a := attention{troubles{{ID: "d1", Model: "pump", Since: since}, {ID: "d2", Stuck: true, Since: since}}, &got, "b"}
+		a := attention{troubles{{ID: "d1", Model: "pump", Site: "north", Since: since}, {ID: "d2", Stuck: true, Since: since}}, &got, "b"}
 		ctx, cancel := context.WithCancel(t.Context())
 		go a.run(ctx)
 		time.Sleep(10*time.Second + 1)
@@ -29,7 +29,7 @@ func TestTroubleIsWrittenByName(t *testing.T) {
 			t.Fatalf("points %+v, want two", got)
 		}
 		for i, want := range []map[string]string{
-			{"device": "d1", "bridge": "b", "reason": "silent", "model": "pump"}, {"device": "d2", "bridge": "b", "reason": "stuck"},
+			{"device": "d1", "bridge": "b", "reason": "silent", "model": "pump", "site": "north"}, {"device": "d2", "bridge": "b", "reason": "stuck"},
 		} {
 			p := got[i]
 			if len(p.tags) != len(want) || p.measurement != "attention" || p.fields["seconds"] != 70.0 {

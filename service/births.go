@@ -47,11 +47,9 @@ func (b *births) write(d device.Delivery, m device.Message) {
 		hash = m.Model
 	}
 	tags := map[string]string{measure.TagDevice: d.ID.Name()}
-	if model := b.models[hash]; model != "" {
-		tags[measure.TagModel] = model
-	}
-	if site, ok := m.Identity("site"); ok && site != "" {
-		tags[measure.TagSite] = site
+	addKnown(tags, measure.TagModel, b.models[hash])
+	if site, ok := m.Identity("site"); ok {
+		addKnown(tags, measure.TagSite, site)
 	}
 	fields := map[string]any{measure.Count: int64(1)}
 	if firmware, ok := m.Identity("firmware"); ok && firmware != "" {

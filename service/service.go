@@ -260,6 +260,7 @@ func (s *Service) startBridge(p Plan, deps bridge.Deps, ends twinclient.EndingLi
 	s.onStop("bridge", br.Shutdown)
 	if !nowhere(points) {
 		s.runPart("list of devices in trouble", attention{br, points, p.Bridge.ID}.run)
+		s.runPart("survey of devices", (&survey{bridge: br, points: points, name: p.Bridge.ID}).run)
 	}
 	if p.DeletedEvery > 0 {
 		watch := &twinclient.EndingWatch{Lister: ends, Every: p.DeletedEvery, Report: br.Ended, Gap: br.EndsUnknown, Log: s.log}

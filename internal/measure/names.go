@@ -7,6 +7,8 @@ const (
 	Worker       = "worker"        // a worker's tasks and its cache of workflows
 	Devices      = "devices"       // how many devices are in a state
 	Attention    = "attention"     // a device that somebody should look at, for as long as that is so
+	KnownDevices = "known_devices" // how many devices a bridge knows that have something in common, by their connection
+	Talkers      = "talkers"       // a device that sends much
 	Births       = "births"        // a birth message of a device
 	Transitions  = "transitions"   // one change of a device's state
 	Sequences    = "sequences"     // one match of a pattern
@@ -36,6 +38,7 @@ const (
 	TagReason   = "reason"
 	TagRun      = "run"
 	TagScenario = "scenario"
+	TagFirmware = "firmware" // what the device's birth message said; absent if nothing
 )
 
 // Fields of several measurements.
@@ -50,6 +53,21 @@ const (
 	AttentionSeconds = "seconds" // since it was last heard
 	AttentionSilent  = "silent"  // for longer than its model allows
 	AttentionStuck   = "stuck"   // its workflow does not accept signals
+)
+
+// Fields of KnownDevices: their sum is all of them.
+const (
+	KnownOnline  = "online"
+	KnownSilent  = "silent"  // for longer than their model allows
+	KnownOffline = "offline" // by their last will, and no message since
+)
+
+// Fields of Talkers: a second, since the survey before, and the share of all messages of its
+// bridge.
+const (
+	TalkerMessages = "messages"
+	TalkerBytes    = "bytes"
+	TalkerShare    = "share"
 )
 
 // BirthFirmware is a field of Births: what the birth message says, if it does.

@@ -111,16 +111,12 @@ func contextKeys(e *expr) []string {
 	if !e.reads["context"] {
 		return nil
 	}
-	envs, err := environments()
+	written, err := e.checked.Written()
 	if err != nil {
 		return nil
 	}
-	parsed, issues := envs[e.place].Parse(e.source)
-	if issues.Err() != nil {
-		return nil
-	}
 	keys, asked := map[string]bool{}, map[string]bool{}
-	ast.PostOrderVisit(parsed.NativeRep().Expr(), ast.NewExprVisitor(func(x ast.Expr) {
+	ast.PostOrderVisit(written.Expr(), ast.NewExprVisitor(func(x ast.Expr) {
 		if x.Kind() != ast.SelectKind {
 			return
 		}

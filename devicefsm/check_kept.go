@@ -9,6 +9,7 @@ import (
 	"cel.dev/cel-go/common/operators"
 
 	"devicetwin/devicefsm/pattern"
+	"devicetwin/internal/expression"
 	"devicetwin/source"
 )
 
@@ -89,7 +90,7 @@ func (c *checker) keptIn(n source.Node, e *expr, bound func(step string) *keptOf
 			if i, ok := literalNumber(b); ok {
 				if k := of(a); k != nil && i >= float64(k.fewest()) {
 					why, hint := k.reason()
-					n.FaultHint(hint, "%s[%s] never exists: %s", sourcePath(a), numberText(i), why)
+					n.FaultHint(hint, "%s[%s] never exists: %s", sourcePath(a), expression.NumberText(i), why)
 				}
 			}
 			return
@@ -120,7 +121,7 @@ func (c *checker) compared(n source.Node, name string, size ast.Expr, number flo
 	}
 	most := k.fewest()
 	always, never := truths(name, number, most)
-	text := fmt.Sprintf("%s %s %s", sizeText(list), symbols[name], numberText(number))
+	text := fmt.Sprintf("%s %s %s", sizeText(list), symbols[name], expression.NumberText(number))
 	why, hint := k.reason()
 	switch {
 	case never:
@@ -173,7 +174,7 @@ func truths(name string, with float64, most int) (always, never bool) {
 func filtered(x ast.Expr) ast.Expr {
 	for x.Kind() == ast.ComprehensionKind && x.AsComprehension().AccuInit().Kind() == ast.ListKind {
 		x = x.AsComprehension().IterRange()
-		if x.Kind() == ast.CallKind && x.AsCall().FunctionName() == fnOrdered {
+		if x.Kind() == ast.CallKind && x.AsCall().FunctionName() == expression.OrderedFunction {
 			x = x.AsCall().Args()[0]
 		}
 	}

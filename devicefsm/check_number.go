@@ -1,10 +1,10 @@
 package devicefsm
 
 import (
-	"math"
 	"math/big"
 	"strings"
 
+	"devicetwin/internal/expression"
 	"devicetwin/source"
 )
 
@@ -15,8 +15,8 @@ const roundedHint = "a number holds the integers up to 2^53; send and compare lo
 // the nearest number that there is.
 func (c *checker) roundedNumbers() {
 	for _, r := range c.refs {
-		for _, f := range r.expr.rounded {
-			r.node.FaultInside(offsetOf(r.expr.source, f), roundedHint, "%s", f.message)
+		for _, f := range r.expr.checked.Rounded {
+			r.node.FaultInside(f.Offset(r.expr.source), roundedHint, "%s", f.Message)
 		}
 	}
 	c.roundedValues(c.root)
@@ -36,25 +36,9 @@ func (c *checker) roundedValues(n source.Node) {
 		}
 	case n.Kind() == "a number":
 		if i, ok := new(big.Int).SetString(strings.ReplaceAll(n.Scalar(), "_", ""), 0); ok {
-			if text := roundedText(i); text != "" {
+			if text := expression.Rounded(i); text != "" {
 				n.FaultHint(roundedHint, "%s", text)
 			}
 		}
 	}
-}
-
-// roundedText is what is wrong with an integer as a number; "" if nothing is.
-func roundedText(i *big.Int) string {
-	if new(big.Int).Abs(i).Cmp(big.NewInt(maxExact)) <= 0 {
-		return ""
-	}
-	f, _ := new(big.Float).SetInt(i).Float64()
-	if math.IsInf(f, 0) {
-		return ""
-	}
-	near, _ := big.NewFloat(f).Int(nil)
-	if near.Cmp(i) == 0 {
-		return i.String() + " is beyond 2^53, where several integers count as the same number"
-	}
-	return i.String() + " is beyond 2^53 and counts as " + near.String()
 }

@@ -12,6 +12,7 @@ import (
 	"cel.dev/cel-go/common/types"
 
 	"devicetwin/device"
+	"devicetwin/internal/expression"
 )
 
 // Explain is why a message that is not Relevant, or that Pass left out, had no
@@ -192,7 +193,7 @@ func (e *expr) causeOfCall(call ast.CallExpr, s *scope) string {
 	switch call.FunctionName() {
 	case operators.Index:
 		if _, object := values[0].(map[string]any); object && isNumber(values[1]) {
-			return "no such key: " + numberText(values[1].(float64))
+			return "no such key: " + expression.NumberText(values[1].(float64))
 		}
 		return ""
 	case operators.LogicalNot, operators.LogicalAnd, operators.LogicalOr, operators.Conditional:
@@ -225,11 +226,11 @@ func notFiniteCause(function string, args []ast.Expr, values []any) string {
 		return ""
 	case (function == operators.Divide || function == operators.Modulo) && values[1] == 0.0:
 		if by := sourcePath(args[1]); unwrapped(args[1]).Kind() != ast.LiteralKind && by != unnamedValue {
-			return divisionByZero + ": " + by + " is 0"
+			return expression.DivisionByZero + ": " + by + " is 0"
 		}
-		return divisionByZero
+		return expression.DivisionByZero
 	}
-	return notFinite(function)
+	return expression.NotFinite(function)
 }
 
 func isNumber(v any) bool { _, ok := v.(float64); return ok }
@@ -294,7 +295,7 @@ func literalOf(x ast.Expr) string {
 	case types.String:
 		return strconv.Quote(string(v))
 	case types.Double:
-		return numberText(float64(v))
+		return expression.NumberText(float64(v))
 	}
 	return fmt.Sprint(x.AsLiteral().Value())
 }

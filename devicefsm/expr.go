@@ -3,14 +3,13 @@ package devicefsm
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 
-	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
-	"cel.dev/cel-go/interpreter"
+
+	"devicetwin/internal/expression"
 )
 
 // expr is a compiled expression. Most expressions of a model are comparisons of
@@ -31,16 +30,15 @@ type expr struct {
 	// conjuncts are the parts of a && b && c, or the expression itself.
 	conjuncts []conjunct
 	states    []*stateRef // arguments of stateIn, resolved when the chart is complete
-	rounded   []exprFault // integer literals beyond 2^53
-	checked   *cel.Ast
-	programs  [EditionNow]plan // cel-go's, by edition; see program
+	checked   *expression.Checked
+	programs  [expression.EditionNow]plan // cel-go's, by edition; see program
 }
 
 // plan is a program of cel-go, made when it is first needed: for most expressions the
 // closures do all the work.
 type plan struct {
 	once    sync.Once
-	program cel.Program
+	program *expression.Program
 	err     error
 }
 
@@ -81,7 +79,7 @@ func (s *scope) free() {
 	scopes.Put(s)
 }
 
-// ResolveName implements interpreter.Activation.
+// ResolveName implements expression.Activation.
 func (s *scope) ResolveName(name string) (any, bool) {
 	switch name {
 	case "event":
@@ -96,105 +94,77 @@ func (s *scope) ResolveName(name string) (any, bool) {
 		return s.matched, true
 	case "@active":
 		return s.active, true
-	case "@scope":
+	case expression.NoteTo:
 		return s, true
 	}
 	return nil, false
 }
 
-// Parent implements interpreter.Activation.
-func (s *scope) Parent() interpreter.Activation { return nil }
+// Parent implements expression.Activation.
+func (s *scope) Parent() expression.Activation { return nil }
 
-// exprFault is a compile error: offset counts the characters before it.
-type exprFault struct {
-	line, column int // line from 1, column from 0, within the expression
-	message      string
-}
+// NoteDifference implements expression.DifferenceNoter.
+func (s *scope) NoteDifference() { s.differs = true }
 
 // compileExpr parses and type-checks an expression for its place.
-func compileExpr(at place, source string) (*expr, []exprFault) {
+func compileExpr(at place, source string) (*expr, []expression.Fault) {
 	envs, err := environments()
 	if err != nil {
-		return nil, []exprFault{{line: 1, message: err.Error()}}
+		return nil, []expression.Fault{expression.PlanFault(err)}
 	}
-	parsed, issues := envs[at].Parse(source)
-	if err := issues.Err(); err != nil {
-		return nil, exprFaults(issues)
-	}
-	e := &expr{source: source, place: at}
-	if faults := e.rewrite(parsed.NativeRep()); faults != nil {
+	checked, faults := envs[at].Check(source)
+	if faults != nil {
 		return nil, faults
 	}
-	checked, issues := envs[at].Check(parsed)
-	if err := issues.Err(); err != nil {
-		return nil, exprFaults(issues)
+	root := checked.AST().Expr()
+	e := &expr{
+		source: source, place: at, root: root, checked: checked, bool: checked.Condition,
+		reads: checked.Reads, readsMatch: readsField(root, "event", "matched"), members: membersOf(root),
 	}
-	kind := checked.OutputType().Kind()
-	e.bool = kind == types.BoolKind || kind == types.DynKind
-	root := checked.NativeRep().Expr()
-	e.root = root
-	e.reads, e.members = e.readsOf(root), membersOf(root)
-	e.readsMatch = readsField(root, "event", "matched")
+	for _, ask := range checked.Asks {
+		e.states = append(e.states, &stateRef{name: ask.Argument, index: -1})
+	}
 	e.fast = e.compileFast(root)
 	if parts := conjunctsOf(root); len(parts) == 1 {
 		e.conjuncts = []conjunct{{e.fast, e.reads, e.members}}
 	} else {
 		e.conjuncts = make([]conjunct, len(parts))
 		for i, part := range parts {
-			e.conjuncts[i] = conjunct{fast: e.compileFast(part), reads: e.readsOf(part), members: membersOf(part)}
+			e.conjuncts[i] = conjunct{fast: e.compileFast(part), reads: envs[at].Reads(part), members: membersOf(part)}
 		}
 	}
-	e.checked = checked
 	if e.fast == nil {
-		if _, err := e.planned(EditionFirst); err != nil {
-			return nil, []exprFault{{line: 1, message: err.Error()}}
+		if _, err := e.planned(expression.EditionFirst); err != nil {
+			return nil, []expression.Fault{expression.PlanFault(err)}
 		}
 	}
 	return e, nil
 }
 
 // planned is the program of an edition.
-func (e *expr) planned(edition int) (cel.Program, error) {
-	p := &e.programs[edition-EditionFirst]
-	p.once.Do(func() {
-		envs, err := environments()
-		if err != nil {
-			p.err = err
-			return
-		}
-		p.program, p.err = envs[e.place].Program(e.checked, cel.CostLimit(costLimit), cel.CostTracking(callCosts{}),
-			cel.EvalOptions(cel.OptOptimize), cel.CustomDecorator(e.decorate(edition)))
-	})
+func (e *expr) planned(edition expression.Edition) (*expression.Program, error) {
+	p := &e.programs[edition-expression.EditionFirst]
+	p.once.Do(func() { p.program, p.err = e.checked.Plan(edition, e.stateIn) })
 	return p.program, p.err
 }
 
-func exprFaults(issues *cel.Issues) []exprFault {
-	var faults []exprFault
-	for _, i := range issues.Errors() {
-		faults = append(faults, exprFault{line: i.Location.Line(), column: i.Location.Column(), message: plainMessage(i.Message)})
+// stateIn says whether the state of a call of stateIn is active.
+func (e *expr) stateIn(call expression.Ask) func(expression.Activation) bool {
+	state := e.state(call.Argument)
+	return func(vars expression.Activation) bool {
+		active, _ := vars.ResolveName("@active")
+		set, _ := active.(stateSet)
+		return set.has(state.index)
 	}
-	return faults
 }
 
-// plainMessage puts the parser's messages in the author's words. cel-go's own
-// "did you mean" goes: the loader knows which names there are.
-func plainMessage(message string) string {
-	message, _, _ = strings.Cut(message, " (did you mean")
-	message, found := strings.CutPrefix(message, "Syntax error: ")
-	if !found {
-		return message
+func (e *expr) state(name string) *stateRef {
+	for _, s := range e.states {
+		if s.name == name {
+			return s
+		}
 	}
-	got, _, _ := strings.Cut(message, " expecting {")
-	token, unknown := strings.CutPrefix(got, "token recognition error at: '")
-	switch {
-	case unknown && strings.HasPrefix(token, "="):
-		return "a single =; write == to compare"
-	case unknown && (strings.HasPrefix(token, `"`) || strings.HasPrefix(token, "'")):
-		return "unterminated string: the closing quote is missing"
-	case got == "mismatched input '<EOF>'":
-		return "unexpected end of the expression"
-	}
-	return strings.ReplaceAll(got, " expecting <EOF>", "; expected the end of the expression")
+	return nil
 }
 
 // errNotBool is the run-time fault of a guard that is something else.
@@ -231,12 +201,9 @@ func (e *expr) holds(s *scope) bool {
 		}
 	}
 	v, err := e.slow(s)
-	s.failed = s.failed || err != nil && !(s.lenient && isAbsent(err))
+	s.failed = s.failed || err != nil && !(s.lenient && expression.Absent(err))
 	return err == nil && v == types.True
 }
-
-// isAbsent reports whether an error of cel-go is that of a missing key.
-func isAbsent(err error) bool { return strings.HasPrefix(err.Error(), "no such key: ") }
 
 // lacks reports whether an expression fails because a key is missing, and for no other
 // reason.
@@ -247,7 +214,7 @@ func (e *expr) lacks(s *scope) bool {
 		}
 	}
 	_, err := e.slow(s)
-	return err != nil && isAbsent(err)
+	return err != nil && expression.Absent(err)
 }
 
 // eval returns the JSON value of the expression: nil, bool, float64, string,
@@ -257,7 +224,7 @@ func (e *expr) eval(s *scope) (any, error) {
 		if v, st := e.fast(s); st == done {
 			switch x := v.(type) {
 			case float64:
-				if isFinite(x) {
+				if expression.Finite(x) {
 					return x, nil
 				}
 			case nil, bool, string:
@@ -269,8 +236,7 @@ func (e *expr) eval(s *scope) (any, error) {
 	if err != nil {
 		return nil, e.explained(s, err)
 	}
-	size := 0
-	return toJSON(v, &size, 0)
+	return expression.JSON(v)
 }
 
 func (e *expr) slow(s *scope) (ref.Val, error) {
@@ -278,24 +244,19 @@ func (e *expr) slow(s *scope) (ref.Val, error) {
 	if err != nil {
 		return nil, fmt.Errorf("plan expression: %w", err)
 	}
-	v, _, err := p.Eval(s)
-	if err != nil && isCancelled(err) {
+	v, err := p.Value(s)
+	if err != nil && expression.TooCostly(err) {
 		s.differs = true // what an expression costs is not the same in all editions
 	}
 	return v, err
 }
 
-func isCancelled(err error) bool {
-	var cancelled interpreter.EvalCancelledError
-	return errors.As(err, &cancelled)
-}
-
 // program is that of the edition that the scope goes by.
-func (e *expr) program(s *scope) (cel.Program, error) {
+func (e *expr) program(s *scope) (*expression.Program, error) {
 	if s.before(EditionNow) {
-		return e.planned(EditionFirst)
+		return e.planned(expression.EditionFirst)
 	}
-	return e.planned(EditionNow)
+	return e.planned(expression.EditionNow)
 }
 
 // readsOnly reports whether the expression reads nothing but the variable.

@@ -7,6 +7,8 @@ import (
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/overloads"
 	"cel.dev/cel-go/common/types"
+
+	"devicetwin/internal/expression"
 )
 
 // A node is a part of an expression, compiled to a closure over plain JSON
@@ -141,7 +143,7 @@ func (e *expr) fastList(list ast.ListExpr) node {
 func (e *expr) fastCall(call ast.CallExpr) node {
 	name := call.FunctionName()
 	if name == fnStateIn && !call.IsMemberFunction() {
-		text, ok := literalText(call.Args()[0])
+		text, ok := expression.StringLiteral(call.Args()[0])
 		if !ok {
 			return nil
 		}
@@ -279,7 +281,7 @@ func fastBinary(name string, a, b node) node {
 		}
 		return f(x, y)
 	}
-	if !givesNumber(name) {
+	if !expression.GivesNumber(name) {
 		return computed
 	}
 	return func(s *scope) (any, status) { return s.checked(computed(s)) }

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"testing"
 
+	"cel.dev/cel-go/common/types"
 	"pgregory.net/rapid"
 )
 
@@ -79,9 +80,9 @@ func TestFastIsCEL(t *testing.T) {
 		}
 		if _, ok := fast.(map[string]any); ok {
 			fast = fmt.Sprint(fast) // holds a NaN, which is not equal to itself
-			slow = jsonAdapter{}.NativeToValue(fmt.Sprint(slow.Value()))
+			slow = types.DefaultTypeAdapter.NativeToValue(fmt.Sprint(slow.Value()))
 		}
-		want := jsonAdapter.NativeToValue(jsonAdapter{}, fast)
+		want := types.DefaultTypeAdapter.NativeToValue(fast)
 		if want.Equal(slow).Value() != true || want.Type().TypeName() != slow.Type().TypeName() {
 			t.Fatalf("%s: closures say %#v, cel-go %#v", source, fast, slow)
 		}

@@ -2,11 +2,11 @@ package devicefsm
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"cel.dev/cel-go/cel"
 	"pgregory.net/rapid"
 
 	"devicetwin/device"
@@ -58,12 +58,12 @@ func callForms(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	seen := map[string]bool{}
-	for _, name := range functionNames() {
-		for _, o := range envs[placeChart].Functions()[name].OverloadDecls() {
+	for _, name := range envs[placeChart].FunctionNames() {
+		for _, o := range envs[placeChart].CEL().Functions()[name].OverloadDecls() {
 			args := []string{"dyn(event.a)", "dyn(event.b)", "dyn(event.c)", "dyn(event.d)"}[:len(o.ArgTypes())]
 			switch {
 			case name == fnStateIn:
-			case o.IsMemberFunction() && slices.Contains(timeParts, name):
+			case o.IsMemberFunction() && (o.ArgTypes()[0].IsExactType(cel.TimestampType) || o.ArgTypes()[0].IsExactType(cel.DurationType)):
 				seen["timestamp(event.a)."+name+"("+strings.Join(args[1:], ", ")+")"] = true
 			case o.IsMemberFunction():
 				seen[args[0]+"."+name+"("+strings.Join(args[1:], ", ")+")"] = true

@@ -8,6 +8,8 @@ import (
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/overloads"
 	"cel.dev/cel-go/common/types"
+
+	"devicetwin/internal/expression"
 )
 
 // reads is what expressions read of a JSON value: all of it, or, of an object, some of
@@ -199,7 +201,7 @@ func (r *matchReader) call(call ast.CallExpr) value {
 	case name == operators.Index && len(args) == 2:
 		return r.index(args[0], args[1])
 	case name == operators.In && len(args) == 2:
-		if key, ok := literalText(args[0]); ok {
+		if key, ok := expression.StringLiteral(args[0]); ok {
 			of := r.visit(args[1])
 			r.member(of, key, true)
 			r.use(value{steps: of.steps, elements: of.elements})
@@ -212,7 +214,7 @@ func (r *matchReader) call(call ast.CallExpr) value {
 		}
 		r.use(value{inside: of.inside})
 		return value{}
-	case (name == overloads.TypeConvertDyn || name == fnOrdered) && len(args) == 1:
+	case (name == overloads.TypeConvertDyn || name == expression.OrderedFunction) && len(args) == 1:
 		return r.visit(args[0])
 	case name == operators.Conditional && len(args) == 3:
 		r.use(r.visit(args[0]))
@@ -248,7 +250,7 @@ func (v value) eachElement() value {
 
 func (r *matchReader) index(list, at ast.Expr) value {
 	of := r.visit(list)
-	if key, ok := literalText(at); ok {
+	if key, ok := expression.StringLiteral(at); ok {
 		return r.member(of, key, false)
 	}
 	last := isLastOf(list, at)

@@ -285,7 +285,7 @@ func TestKeptIsEnough(t *testing.T) {
 		source := drawMatchedExpr(t, 3)
 		e, faults := compileExpr(placePattern, source)
 		if faults != nil {
-			t.Skip(faults[0].message)
+			t.Skip(faults[0].Message)
 		}
 		reads := matchReads{of: map[string]*stepReads{}}
 		reads.addExpr(e)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"devicetwin/device"
+	"devicetwin/internal/expression"
 	"devicetwin/source"
 )
 
@@ -45,7 +46,7 @@ type exprKey struct {
 
 type compiled struct {
 	expr   *expr
-	faults []exprFault
+	faults []expression.Fault
 }
 
 // exprRef is an expression and its place in the file, for checks that need the

@@ -4,8 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
+	"devicetwin/internal/expression"
 	"devicetwin/source"
 )
 
@@ -27,14 +27,14 @@ func (l *loader) expression(n source.Node, at place) *expr {
 	if c == nil {
 		c = &compiled{}
 		if strings.TrimSpace(text) == "" {
-			c.faults = []exprFault{{line: 1, message: "the expression is empty"}}
+			c.faults = []expression.Fault{{Line: 1, Message: "the expression is empty"}}
 		} else {
 			c.expr, c.faults = compileExpr(at, text)
 		}
 		l.exprs[key] = c
 	}
 	for _, f := range c.faults {
-		n.FaultInside(offsetOf(text, f), exprHint(text, f, at), "expression: %s", f.message)
+		n.FaultInside(f.Offset(text), exprHint(text, f, at), "expression: %s", f.Message)
 	}
 	if c.expr == nil {
 		return nil
@@ -53,34 +53,13 @@ func (l *loader) condition(n source.Node, at place) *expr {
 	return e
 }
 
-// offsetOf counts the characters before a fault; lines are those of the expression.
-func offsetOf(text string, f exprFault) int {
-	offset := f.column
-	for i, line := range strings.Split(text, "\n") {
-		if i+1 >= f.line {
-			break
-		}
-		offset += utf8.RuneCountInString(line) + 1
-	}
-	return offset
-}
-
-const undeclared = "undeclared reference to '"
-
-func exprHint(text string, f exprFault, at place) string {
-	rest, found := strings.CutPrefix(f.message, undeclared)
-	if !found {
+// exprHint is what may have been meant by a name that is not known at a place.
+func exprHint(text string, f expression.Fault, at place) string {
+	envs, err := environments()
+	if err != nil {
 		return ""
 	}
-	name, _, _ := strings.Cut(rest, "'")
-	known := variables[at]
-	if strings.Contains(text, name+"(") {
-		known = functionNames()
-	}
-	if hint := source.DidYouMean(name, known); hint != "" {
-		return hint
-	}
-	return "available here: " + strings.Join(variables[at], ", ")
+	return f.Hint(text, variables[at], envs[placeChart].FunctionNames())
 }
 
 // template is a JSON value whose strings are expressions.

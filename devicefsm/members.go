@@ -6,6 +6,8 @@ import (
 
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/operators"
+
+	"devicetwin/internal/expression"
 )
 
 // members are the members of the message that an expression reads, of the variables
@@ -49,10 +51,10 @@ func memberOf(x ast.Expr) (of ast.Expr, name string, asked, ok bool) {
 		}
 		switch a, b := call.Args()[0], call.Args()[1]; call.FunctionName() {
 		case operators.Index:
-			name, ok = literalText(b)
+			name, ok = expression.StringLiteral(b)
 			return a, name, false, ok
 		case operators.In:
-			name, ok = literalText(a)
+			name, ok = expression.StringLiteral(a)
 			return b, name, true, ok
 		}
 	}

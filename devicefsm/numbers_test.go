@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"devicetwin/device"
+	"devicetwin/internal/expression"
 )
 
 // evaluated is the value of an expression by the rules of an edition, in the closures
@@ -65,7 +66,7 @@ func TestNumbersBecomeTextAsJSON(t *testing.T) {
 func TestTextOfEveryNumber(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := math.Float64frombits(rapid.Uint64().Draw(t, "bits"))
-		if !isFinite(n) {
+		if !expression.Finite(n) {
 			t.Skip()
 		}
 		raw, err := json.Marshal(n)

@@ -9,6 +9,7 @@ import (
 	"cel.dev/cel-go/common/types"
 
 	"devicetwin/device"
+	"devicetwin/internal/expression"
 )
 
 // maxExamples bounds the messages that are tried for one event.
@@ -83,17 +84,13 @@ func set(data map[string]any, path []string, value any) {
 // mentions adds the fields of a variable that an expression reads, with its
 // literals: which is compared with which is not asked.
 func mentions(fields []mention, e *expr, variable string) []mention {
-	envs, err := environments()
+	written, err := e.checked.Written()
 	if err != nil {
-		return fields
-	}
-	parsed, issues := envs[e.place].Parse(e.source)
-	if issues.Err() != nil {
 		return fields
 	}
 	var paths [][]string
 	values := map[any]bool{}
-	ast.PostOrderVisit(parsed.NativeRep().Expr(), ast.NewExprVisitor(func(x ast.Expr) {
+	ast.PostOrderVisit(written.Expr(), ast.NewExprVisitor(func(x ast.Expr) {
 		if path := pathOf(x, variable); len(path) > 0 {
 			// The operand was visited before: a longer path takes its place.
 			paths = slices.DeleteFunc(paths, func(p []string) bool { return slices.Equal(p, path[:len(path)-1]) })
@@ -184,7 +181,7 @@ func pathOf(x ast.Expr, variable string) []string {
 		if call.FunctionName() != operators.Index || len(call.Args()) != 2 {
 			return nil
 		}
-		text, ok := literalText(call.Args()[1])
+		text, ok := expression.StringLiteral(call.Args()[1])
 		if !ok {
 			return nil
 		}

@@ -130,16 +130,11 @@ func (c classCondition) text() string {
 	if c.part < 0 {
 		return oneLine(c.of.source)
 	}
-	envs, err := environments()
+	written, err := c.of.checked.Written()
 	if err != nil {
 		return oneLine(c.of.source)
 	}
-	parsed, issues := envs[c.of.place].Parse(c.of.source)
-	if issues.Err() != nil {
-		return oneLine(c.of.source)
-	}
-	native := parsed.NativeRep()
-	text, err := parser.Unparse(conjunctsOf(native.Expr())[c.part], native.SourceInfo())
+	text, err := parser.Unparse(conjunctsOf(written.Expr())[c.part], written.SourceInfo())
 	if err != nil {
 		return fmt.Sprintf("part %d of %s", c.part+1, oneLine(c.of.source))
 	}

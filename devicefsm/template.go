@@ -3,6 +3,8 @@ package devicefsm
 import (
 	"errors"
 	"fmt"
+
+	"devicetwin/internal/expression"
 )
 
 // template is a JSON value whose strings are expressions: the value of assign,
@@ -63,7 +65,7 @@ func (t *template) object(s *scope) (map[string]any, error) {
 		return nil, errNotObject
 	}
 	if jsonSize(m, maxValueSize) > maxValueSize {
-		return nil, errTooLarge
+		return nil, expression.ErrTooLarge
 	}
 	return m, nil
 }

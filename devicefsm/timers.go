@@ -8,6 +8,7 @@ import (
 
 	"cel.dev/cel-go/common/types"
 
+	"devicetwin/internal/expression"
 	"devicetwin/source"
 )
 
@@ -92,7 +93,7 @@ func durationOf(v any) (time.Duration, error) {
 		d = x.Duration
 	case types.Double:
 		if ms := float64(x); !(math.Abs(ms) <= float64(maxDelay.Milliseconds())) {
-			return 0, fmt.Errorf("a delay of %s milliseconds is out of range", numberText(ms))
+			return 0, fmt.Errorf("a delay of %s milliseconds is out of range", expression.NumberText(ms))
 		}
 		d = time.Duration(float64(x) * float64(time.Millisecond))
 	case types.String:

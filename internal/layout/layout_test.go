@@ -24,7 +24,7 @@ var layers = map[string]layer{
 	"device":            {nil, "the vocabulary: everybody imports it, so it imports nothing"},
 	"source":            {[]string{"internal/text"}, "reads YAML with places; knows nothing of models"},
 	"devicefsm/pattern": {nil, "pure matcher of event patterns"},
-	"devicefsm":         {[]string{"device", "devicefsm/pattern", "source"}, "the pure state machine: no I/O, no servers"},
+	"devicefsm":         {[]string{"device", "devicefsm/pattern", "internal/expression", "source"}, "the pure state machine: no I/O, no servers"},
 	"devicefsm/script":  {[]string{"device", "devicefsm", "source"}, "tests of models, as files"},
 	"twin":              {[]string{"device"}, "pure shadow documents"},
 	"twin/command":      {[]string{"device"}, "pure queue of commands"},
@@ -68,6 +68,7 @@ var layers = map[string]layer{
 
 	"internal/backoff":     {nil, "waits between attempts"},
 	"internal/durable":     {nil, "files that survive the end of a process"},
+	"internal/expression":  {[]string{"source"}, "what an expression means, whoever evaluates it: models, and what maps foreign messages; of source, the hint to a mistyped name"},
 	"internal/faults":      {nil, "collects errors of settings"},
 	"internal/jsonobject":  {nil, "reads encoded JSON without decoding it"},
 	"internal/jsonsize":    {nil, "bounds of encoded JSON"},
@@ -144,7 +145,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		}
 		refuse(t, name, p.Deps, notInTheRoot)
 	}
-	for _, core := range []string{"devicefsm", "devicefsm/pattern", "devicefsm/script", "twin", "twin/command"} {
+	for _, core := range []string{"devicefsm", "devicefsm/pattern", "devicefsm/script", "internal/expression", "twin", "twin/command"} {
 		refuse(t, core, packages[core].Imports, notInTheCore)
 	}
 	for name := range layers {

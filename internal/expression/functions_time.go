@@ -1,4 +1,4 @@
-package devicefsm
+package expression
 
 import (
 	"fmt"
@@ -70,7 +70,7 @@ func literalZoneFault(call ast.CallExpr) string {
 	if !call.IsMemberFunction() || len(call.Args()) != 1 || !slices.Contains(timeParts, call.FunctionName()) {
 		return ""
 	}
-	if zone, ok := literalText(call.Args()[0]); ok {
+	if zone, ok := StringLiteral(call.Args()[0]); ok {
 		return zoneFault(zone)
 	}
 	return ""
@@ -107,14 +107,14 @@ func timestampOf(v ref.Val) ref.Val {
 	case abs < 1e21:
 		places = 9
 	default:
-		return types.NewErr("timestamp: %s is out of range", numberText(f))
+		return types.NewErr("timestamp: %s is out of range", NumberText(f))
 	}
 	whole, fraction, _ := strings.Cut(strconv.FormatFloat(math.Abs(f), 'f', -1, 64), ".")
 	whole = strings.Repeat("0", max(0, places+1-len(whole))) + whole
 	fraction = (whole[len(whole)-places:] + fraction + "000000000")[:9]
 	seconds, err := strconv.ParseInt(whole[:len(whole)-places], 10, 64)
 	if err != nil {
-		return types.NewErr("timestamp: %s is out of range", numberText(f))
+		return types.NewErr("timestamp: %s is out of range", NumberText(f))
 	}
 	nanos, _ := strconv.ParseInt(fraction, 10, 64) // nine digits
 	if f < 0 {
@@ -122,7 +122,7 @@ func timestampOf(v ref.Val) ref.Val {
 	}
 	t := time.Unix(seconds, nanos).UTC()
 	if t.Year() < 1 || t.Year() > 9999 {
-		return types.NewErr("timestamp: %s is out of range", numberText(f))
+		return types.NewErr("timestamp: %s is out of range", NumberText(f))
 	}
 	return types.Timestamp{Time: t}
 }
@@ -131,7 +131,7 @@ func timestampOf(v ref.Val) ref.Val {
 func durationOfSeconds(v ref.Val) ref.Val {
 	ns := math.Round(float64(v.(types.Double)) * 1e9)
 	if !(math.Abs(ns) < 1<<63) {
-		return types.NewErr("duration: %s seconds are out of range", numberText(float64(v.(types.Double))))
+		return types.NewErr("duration: %s seconds are out of range", NumberText(float64(v.(types.Double))))
 	}
 	return types.Duration{Duration: time.Duration(ns)}
 }

@@ -1,4 +1,4 @@
-package devicefsm
+package expression
 
 import (
 	"math"

@@ -1,7 +1,7 @@
-package devicefsm
+package expression
 
 import (
-	"errors"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -14,50 +14,46 @@ import (
 	"cel.dev/cel-go/interpreter"
 )
 
-// decorate changes what cel-go plans: it puts the configuration behind stateIn, which
-// cel-go can't know, and since the second edition a number becomes text as JSON writes
-// it, and a result that is not a finite number is an error.
-func (e *expr) decorate(edition int) interpreter.InterpretableDecorator {
+// decorate changes what cel-go plans: it puts what the resolver says behind the calls of
+// predicates, which cel-go can't know, and since the second edition a number becomes text as
+// JSON writes it, and a result that is not a finite number is an error.
+func (c *Checked) decorate(edition Edition, resolve Resolver) interpreter.InterpretableDecorator {
 	return func(i interpreter.Interpretable) (interpreter.Interpretable, error) {
 		call, ok := i.(interpreter.InterpretableCall)
 		if !ok {
 			return i, nil
 		}
 		switch name := call.Function(); {
-		case name == fnStateIn:
-			return e.stateIn(call)
+		case c.env.predicate(name) != nil:
+			return predicateOf(call, resolve)
 		case edition < EditionNow:
 		case name == overloads.TypeConvertString:
 			text := interpreter.NewCall(call.ID(), name, call.OverloadID(), []interpreter.InterpretableV2{textArgument{call.Args()[0]}}, textOf)
 			return plainCall{text}, nil
-		case givesNumber(name):
+		case GivesNumber(name):
 			return finiteCall{plainCall{call}, call}, nil
 		}
 		return i, nil
 	}
 }
 
-func (e *expr) stateIn(call interpreter.InterpretableCall) (interpreter.Interpretable, error) {
-	name, ok := call.Args()[0].(interpreter.InterpretableConst)
+func predicateOf(call interpreter.InterpretableCall, resolve Resolver) (interpreter.Interpretable, error) {
+	argument, ok := call.Args()[0].(interpreter.InterpretableConst)
 	if !ok {
-		return nil, errors.New("stateIn takes a string literal")
+		return nil, fmt.Errorf("%s takes a string literal", call.Function())
 	}
-	text, _ := name.Value().(types.String)
-	return stateInCall{id: call.ID(), state: e.state(string(text))}, nil
+	text, _ := argument.Value().(types.String)
+	return predicateCall{id: call.ID(), holds: resolve(Ask{call.Function(), string(text)})}, nil
 }
 
-type stateInCall struct {
+type predicateCall struct {
 	id    int64
-	state *stateRef
+	holds func(Activation) bool
 }
 
-func (c stateInCall) ID() int64 { return c.id }
+func (c predicateCall) ID() int64 { return c.id }
 
-func (c stateInCall) Eval(vars interpreter.Activation) ref.Val {
-	active, _ := vars.ResolveName("@active")
-	set, _ := active.(stateSet)
-	return types.Bool(set.has(c.state.index))
-}
+func (c predicateCall) Eval(vars interpreter.Activation) ref.Val { return types.Bool(c.holds(vars)) }
 
 // plainCall hides that it is a call. cel-go would compute one of a constant while it
 // plans, and a failure would then be one of the whole expression, whatever && and ||
@@ -69,7 +65,7 @@ type textArgument struct{ interpreter.InterpretableV2 }
 
 func (a textArgument) Exec(frame *interpreter.ExecutionFrame) ref.Val {
 	v := a.InterpretableV2.Exec(frame)
-	if n, ok := v.(types.Double); ok && numberText(float64(n)) != oldNumberText(float64(n)) {
+	if n, ok := v.(types.Double); ok && NumberText(float64(n)) != oldNumberText(float64(n)) {
 		noteDifference(frame)
 	}
 	return v
@@ -83,7 +79,7 @@ func (a textArgument) Eval(vars interpreter.Activation) ref.Val {
 func textOf(args ...ref.Val) ref.Val {
 	switch x := args[0].(type) {
 	case types.Double:
-		return types.String(numberText(float64(x)))
+		return types.String(NumberText(float64(x)))
 	case types.String, types.Bool, types.Bytes, types.Duration, types.Timestamp:
 		return x.ConvertToType(types.StringType)
 	}
@@ -99,26 +95,28 @@ type finiteCall struct {
 func (c finiteCall) Exec(frame *interpreter.ExecutionFrame) ref.Val {
 	v := c.call.Exec(frame)
 	n, ok := v.(types.Double)
-	if !ok || isFinite(float64(n)) {
+	if !ok || Finite(float64(n)) {
 		return v
 	}
 	noteDifference(frame)
 	name := c.call.Function()
 	if name == operators.Divide || name == operators.Modulo {
 		if by, ok := c.call.Args()[1].Exec(frame).(types.Double); ok && by == 0 {
-			return types.NewErrWithNodeID(c.ID(), "%s", divisionByZero)
+			return types.NewErrWithNodeID(c.ID(), "%s", DivisionByZero)
 		}
 	}
-	return types.NewErrWithNodeID(c.ID(), "%s", notFinite(name))
+	return types.NewErrWithNodeID(c.ID(), "%s", NotFinite(name))
 }
 
 func (c finiteCall) Eval(vars interpreter.Activation) ref.Val {
 	return interpreter.EvalActivation(vars, c.Exec)
 }
 
-const divisionByZero = "division by zero"
+// DivisionByZero is the error of / and % by 0.
+const DivisionByZero = "division by zero"
 
-func notFinite(function string) string {
+// NotFinite is the error of a function or an operator whose result is not a finite number.
+func NotFinite(function string) string {
 	if symbol, ok := operators.FindReverse(function); ok {
 		function = symbol
 	}
@@ -127,24 +125,24 @@ func notFinite(function string) string {
 
 // noteDifference notes that another edition may give another result.
 func noteDifference(vars interpreter.Activation) {
-	if v, ok := vars.ResolveName("@scope"); ok {
-		if s, ok := v.(*scope); ok {
-			s.differs = true
+	if v, ok := vars.ResolveName(NoteTo); ok {
+		if n, ok := v.(DifferenceNoter); ok {
+			n.NoteDifference()
 		}
 	}
 }
 
-// givesNumber reports whether the result of a function may be a number.
-func givesNumber(name string) bool { return givingNumbers()[name] }
+// GivesNumber reports whether the result of a function of the language may be a number.
+func GivesNumber(function string) bool { return givingNumbers()[function] }
 
 // givingNumbers are the functions whose result may be a number.
 var givingNumbers = sync.OnceValue(func() map[string]bool {
 	numbers := map[string]bool{}
-	envs, err := environments()
+	base, err := language()
 	if err != nil {
 		return numbers
 	}
-	for name, f := range envs[placeMessage].Functions() { //workflowcheck:ignore // one map into another
+	for name, f := range base.Functions() { //workflowcheck:ignore // one map into another
 		numbers[name] = slices.ContainsFunc(f.OverloadDecls(), func(o *decls.OverloadDecl) bool {
 			return o.ResultType().IsExactType(cel.DoubleType)
 		})

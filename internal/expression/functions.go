@@ -1,25 +1,21 @@
-package devicefsm
+package expression
 
 import (
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strings"
-	"sync"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/decls"
 	"cel.dev/cel-go/common/functions"
-	"cel.dev/cel-go/common/operators"
-	"cel.dev/cel-go/common/overloads"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
 	"cel.dev/cel-go/ext"
 )
 
-// The functions that a model has in addition to those of CEL. Most are of cel-go's
+// The functions that there are in addition to those of CEL. Most are of cel-go's
 // libraries of extensions, at fixed versions and with one kind of number: where cel-go
 // takes or gives an int, it is a number here.
 
@@ -138,7 +134,7 @@ func takingNumbers(name string, takes []*cel.Type, call functions.FunctionOp) fu
 			if n, ok := a.(types.Double); ok && takes[i].Kind() == types.IntKind {
 				f := float64(n)
 				if math.Trunc(f) != f || math.Abs(f) > maxExact {
-					return types.NewErr("%s: expected an integer, found %s", name, numberText(f))
+					return types.NewErr("%s: expected an integer, found %s", name, NumberText(f))
 				}
 				ints[i] = types.Int(f)
 			}
@@ -159,17 +155,6 @@ func numberOf(name string, v ref.Val) ref.Val {
 }
 
 const beyondExact = "the result is beyond 2^53"
-
-// functionNames are the functions that can be written, without operators and macros.
-var functionNames = sync.OnceValue(func() []string {
-	envs, err := environments()
-	if err != nil {
-		return nil
-	}
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(envs[placeChart].Functions())), func(name string) bool {
-		return strings.ContainsAny(name, "@_") || name == operators.OldIn || name == overloads.DeprecatedIn
-	})
-})
 
 // listOptions are the functions on lists of numbers, and join, which also takes them.
 func listOptions() []cel.EnvOption {

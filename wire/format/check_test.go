@@ -122,6 +122,9 @@ func fuzz(f *testing.F, spec Spec, seeds ...string) {
 		if string(payload) != before {
 			t.Fatal("the payload was changed")
 		}
+		if errors.Is(err, errPanic) {
+			t.Fatal(err)
+		}
 		if err != nil {
 			checkError(t, err)
 			return
@@ -250,6 +253,21 @@ func bench(b *testing.B, spec Spec, payload string) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// panics is a codec with a fault.
+type panics struct{ jsonCodec }
+
+func (panics) decode([]byte) (any, error) { panic("index out\nof range") }
+
+func TestPanicIsAnError(t *testing.T) {
+	f := compile(t, Spec{Format: "json"})
+	f.codec = panics{}
+	v, err := f.Decode([]byte("1"))
+	if v != nil || !errors.Is(err, errPanic) || err.Error() != "json: the decoder panicked: index out of range" {
+		t.Errorf("%v, %v", v, err)
+	}
+	checkError(t, err)
 }
 
 func TestLimitsHoldForEncode(t *testing.T) {

@@ -50,13 +50,22 @@ func (f *Format) Decode(payload []byte) (any, error) {
 	return f.decode(inflated)
 }
 
-func (f *Format) decode(payload []byte) (any, error) {
-	v, err := f.codec.decode(payload)
-	if err != nil {
+func (f *Format) decode(payload []byte) (v any, err error) {
+	defer func() {
+		// The broker delivers a message again that ended the process: a panic of a library
+		// must cost the message and nothing else.
+		if found := recover(); found != nil {
+			v, err = nil, fmt.Errorf("%s: %w: %s", f.name, errPanic, clip(fmt.Sprint(found)))
+		}
+	}()
+	if v, err = f.codec.decode(payload); err != nil {
 		return nil, fmt.Errorf("%s: %w", f.name, err)
 	}
 	return v, nil
 }
+
+// errPanic is a fault of this package or of a library.
+var errPanic = errors.New("the decoder panicked")
 
 // Encode is the way back, for whatever encoding/json can write: v is taken as what it
 // reads again. What Decode returned is encoded as a payload of the same value. Of

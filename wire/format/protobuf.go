@@ -141,12 +141,29 @@ func (s *protoScan) message(b []byte, at int, m protoreflect.MessageDescriptor, 
 		if length < 0 {
 			return inMember(&fault{place: byteAt(at), err: libraryFault(protowire.ParseError(length))}, fieldName(field, number))
 		}
+		if m.IsMapEntry() && number == 1 && kind != wireType(m.Fields().ByNumber(1).Kind()) {
+			// The library panics if such a key follows one of the right type (1.36.12).
+			return faultAt(byteAt(at), "a key of another type than %s", m.Fields().ByNumber(1).Kind())
+		}
 		if err := s.field(b[n:n+length], at+n, field, kind, depth); err != nil {
 			return inMember(err, fieldName(field, number))
 		}
 		b, at = b[n+length:], at+n+length
 	}
 	return nil
+}
+
+// wireType is how the key of a map is encoded.
+func wireType(key protoreflect.Kind) protowire.Type {
+	switch key {
+	case protoreflect.StringKind:
+		return protowire.BytesType
+	case protoreflect.Fixed32Kind, protoreflect.Sfixed32Kind:
+		return protowire.Fixed32Type
+	case protoreflect.Fixed64Kind, protoreflect.Sfixed64Kind:
+		return protowire.Fixed64Type
+	}
+	return protowire.VarintType
 }
 
 func fieldName(field protoreflect.FieldDescriptor, number protowire.Number) string {

@@ -109,6 +109,9 @@ func TestProtobuf(t *testing.T) {
 		{payload: bytesOf("32 03 01 02 7f 30 04"), want: `{` + zeros + `,"samples":[-1,1,-64,2]}`},
 		{payload: bytesOf("7a 08 0000c03f 0000807f 8201 08 0100000000000000"), want: `{` + zeros + `,"weights":[1.5,null],"stamps":[1]}`},
 		{payload: bytesOf("42 05 08 05 12 01 61 42 02 08 07"), want: `{` + zeros + `,"by_id":{"5":"a","7":""}}`},
+		{payload: bytesOf("42 05 0805 0a0101"), err: "protobuf: byte 4, by_id: a key of another type than int32"},
+		{payload: bytesOf("42 03 0a0101"), err: "byte 2, by_id: a key of another type than int32"},
+		{payload: bytesOf("42 04 0805 1007"), want: `{` + zeros + `,"by_id":{"5":""}}`}, // a value of another type is unknown
 		{payload: bytesOf("4a 05 08 b0cfad8a"), err: "protobuf: byte 2, at.seconds: unexpected EOF"},
 		{payload: bytesOf("7000"), want: `{` + zeros + `,"present":false}`},
 		{payload: bytesOf("a006 01"), want: `{` + zeros + `}`}, // unknown

@@ -159,6 +159,19 @@ func (p panel) bars() panel {
 	return p
 }
 
+// every is for what is written once in a minute or so.
+func (p panel) every(interval string) panel {
+	p.Interval = interval
+	return p
+}
+
+// shares lets the axis end at 1, and begin where the lines are.
+func (p panel) shares() panel {
+	p.FieldConfig.Defaults.Min = nil
+	p.FieldConfig.Defaults.Custom["axisSoftMin"] = .9
+	return p
+}
+
 // steps keeps each value until the next.
 func (p panel) steps() panel {
 	p.FieldConfig.Defaults.Custom["lineInterpolation"] = "stepAfter"
@@ -185,6 +198,30 @@ func timeline(width int, title, description string, queries ...query) panel {
 	p.Options = map[string]any{
 		"mergeValues": true, "showValue": "auto", "rowHeight": 0.8,
 		"legend": map[string]any{"displayMode": "list", "placement": "bottom", "showLegend": true},
+	}
+	return p
+}
+
+// places shows where devices are: a marker for each row that has numbers in one of the
+// pairs of columns. The map under them is what Grafana is configured for.
+func places(width int, title, description string, q query, pairs ...[2]string) panel {
+	p := newPanel("geomap", width, title, "short", description, []query{q})
+	var layers []any
+	for _, columns := range pairs {
+		layers = append(layers, map[string]any{
+			"type": "markers", "name": columns[0], "tooltip": true,
+			"location": map[string]any{"mode": "coords", "latitude": columns[0], "longitude": columns[1]},
+			"config": map[string]any{"showLegend": false, "style": map[string]any{
+				"size": map[string]any{"fixed": 5}, "color": map[string]any{"fixed": "blue"}, "opacity": .7,
+				"symbol": map[string]any{"mode": "fixed", "fixed": "img/icons/marker/circle.svg"},
+			}},
+		})
+	}
+	p.Options = map[string]any{
+		"view":    map[string]any{"id": "fit", "lat": 0, "lon": 0, "zoom": 12, "allLayers": true},
+		"basemap": map[string]any{"type": "default", "name": "Map"}, "layers": layers,
+		"controls": map[string]any{"showZoom": true, "mouseWheelZoom": true, "showAttribution": true},
+		"tooltip":  map[string]any{"mode": "details"},
 	}
 	return p
 }
@@ -219,6 +256,14 @@ func table(width int, title, description string, withTime bool, queries ...query
 	return p
 }
 
+// sorted puts the rows with the highest values of a column first.
+func (p panel) sorted(column string) panel {
+	p.Transformations = append(p.Transformations, transformation{"sortBy", map[string]any{
+		"fields": map[string]any{}, "sort": []any{map[string]any{"field": column, "desc": true}},
+	}})
+	return p
+}
+
 // counted makes a table of how many rows have the same values of columns.
 func (p panel) counted(what string, columns ...string) panel {
 	fields := map[string]any{what: map[string]any{"operation": "aggregate", "aggregations": []string{"count"}}}
@@ -229,9 +274,8 @@ func (p panel) counted(what string, columns ...string) panel {
 		{"groupBy", map[string]any{"fields": fields}},
 		{"organize", map[string]any{"excludeByName": map[string]bool{}, "indexByName": map[string]int{},
 			"renameByName": map[string]string{what + " (count)": "devices"}}},
-		{"sortBy", map[string]any{"fields": map[string]any{}, "sort": []any{map[string]any{"field": "devices", "desc": true}}}},
 	}
-	return p
+	return p.sorted("devices")
 }
 
 // hide leaves a column of a table out: InfluxQL returns tags only together with a field.
@@ -249,8 +293,10 @@ func (p panel) coloured(steps ...step) panel {
 
 // marked draws the thresholds of coloured into a graph, whose lines keep their
 // colours.
-func (p panel) marked(steps ...step) panel {
-	p = p.coloured(steps...)
+func (p panel) marked(steps ...step) panel { return p.coloured(steps...).drawn() }
+
+// drawn is marked, with the thresholds that there are.
+func (p panel) drawn() panel {
 	p.FieldConfig.Defaults.Color = map[string]any{"mode": "palette-classic"}
 	p.FieldConfig.Defaults.Custom["thresholdsStyle"] = map[string]any{"mode": "line"}
 	return p
@@ -261,6 +307,13 @@ func (p panel) atLeast(orangeFrom, greenFrom float64) panel {
 	p = p.coloured(orange(orangeFrom), step{"green", &greenFrom})
 	p.FieldConfig.Defaults.Thresholds.Steps[0].Color = "red"
 	return p
+}
+
+// rated gives a column of a table the colours of atLeast.
+func (p panel) rated(column string, orangeFrom, greenFrom float64) panel {
+	steps := []step{{Color: "red"}, orange(orangeFrom), {"green", &greenFrom}}
+	return p.override("byName", column, "thresholds", thresholds{"absolute", steps},
+		"color", map[string]any{"mode": "thresholds"}, "custom.cellOptions", map[string]any{"type": "color-text"})
 }
 
 func orange(from float64) step { return step{"orange", &from} }

@@ -14,7 +14,8 @@ var stateWords = []stateColour{
 	{`(online|ok|good|normal|healthy|running)`, "green"},
 	{`[^.]*(quarantin|fault|fail|error|alarm|broken|emergency)[^.]*`, "red"},
 	{`[^.]*(overheat|warn|degraded|bad|hot)[^.]*`, "orange"},
-	{`(silent|offline|gone|unreachable|unavailable)`, "#8e8e8e"},
+	{`silent`, "#8e8e8e"},
+	{`(offline|gone|unreachable|unavailable)`, "#5f5f5f"},
 	{`lost`, "#c8c8c8"},
 }
 

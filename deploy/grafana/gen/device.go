@@ -53,9 +53,13 @@ func device() *dashboard {
 	d.row(8, table(24, "Readings", "The newest 100 messages with all their fields: numbers under their names, strings as name:string, booleans as name:bool. A string where a number belongs: the device sends it so.", true,
 		telemetry.newest(100, "*")))
 	d.section("What was done")
-	d.row(8, table(24, "Faults", "The newest 200 of what the device sent and that had no effect, or not the effect that was meant. What each reason means and what to do: docs/operations.md, Faults of devices.", true,
-		of(m.DeviceFaults, of1...).latest(200, m.FaultTopic, m.TagReason, m.FaultValue, m.Text, m.Count)).
-		mayBeEmpty("a device that is understood has none"))
+	faults := of(m.DeviceFaults, of1...)
+	d.row(8, table(16, "Faults", "The newest 200 of what the device sent and that had no effect, or not the effect that was meant. What each reason means and what to do: docs/operations.md, Faults of devices.", true,
+		faults.latest(200, m.FaultTopic, m.TagReason, m.FaultValue, m.Text, m.Count)).
+		mayBeEmpty("a device that is understood has none"),
+		lines(8, "Faults by reason", "short", "How many of each reason. They began at once: its firmware or its model changed then; they go on: see the newest in the table.",
+			faults.overTime(call("sum", m.Count, "faults"), m.TagReason).as("$tag_reason")).bars().stacked().
+			mayBeEmpty("a device that is understood has none"))
 	d.row(8,
 		table(12, "Transitions", "The newest 200. What caused them, with the context before and after: follow the link to why.", true,
 			transitions.latest(200, m.TagFrom, m.TagTo, m.TagEvent, m.Count)).hide(m.Count).linked(m.TagEvent, why).stateColumns(m.TagFrom, m.TagTo),

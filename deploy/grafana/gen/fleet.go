@@ -1,6 +1,10 @@
 package main
 
-import m "devicetwin/internal/measure"
+import (
+	"fmt"
+
+	m "devicetwin/internal/measure"
+)
 
 // toDevice opens the dashboard of the device in the same row.
 func toDevice() link {
@@ -22,10 +26,24 @@ func fleet() *dashboard {
 	entered := of(m.Transitions, append(matches(m.TagModel, m.TagSite), `"to" =~ /^$state$/`)...)
 	births, reprovisions, sequences, faults := of(m.Births, devices...), of(m.Reprovisions, devices...), of(m.Sequences, devices...), of(m.ModelFaults, devices...)
 	sentInVain := of(m.DeviceFaults, devices...)
-	minute := bridge.last("1m")
-	reachable := minute.in(minute.inAll(`last("devices_known") AS "known", last("devices_silent") AS "silent"`, m.TagBridge)).
-		inAll(`(sum("known") - sum("silent")) / sum("known") AS "share"`)
-	lost := func(f from, counter string) query { return f.news(counter).inAll(sum("n")) }
+	// What bridges know, of each the newest: now, and over time.
+	heard, _ := bridge.last("1m").newestOf([]string{m.TagBridge}, "devices_known", "devices_silent")
+	_, heardThen := bridge.newestOf([]string{m.TagBridge}, "devices_known", "devices_silent")
+	const reachable = `(sum("devices_known") - sum("devices_silent")) / sum("devices_known") AS "reachable"`
+	alike := []string{m.TagBridge, m.TagModel, m.TagSite, m.TagFirmware}
+	known, _ := of(m.KnownDevices, devices...).last("2m").newestOf(alike, m.KnownOnline, m.KnownSilent, m.KnownOffline)
+	_, knownThen := of(m.KnownDevices, devices...).newestOf(alike, m.KnownOnline, m.KnownSilent, m.KnownOffline)
+	connections, all := sum(m.KnownOnline)+", "+sum(m.KnownSilent)+", "+sum(m.KnownOffline), `sum("online") + sum("silent") + sum("offline")`
+	compared := func(width int, title, tag, description string) panel {
+		return table(width, title, description, false, known.inAll(connections+fmt.Sprintf(`, sum("online") / (%s) AS "share online"`, all), tag).rows()).
+			units("share online", "percentunit").rated("share online", .95, .99).sorted(m.KnownOnline)
+	}
+	lost := func(f from, counter, as string) (inAll, overTime query) {
+		return f.news(counter).inAll(sum("n")).as(as), f.news(counter).overTime(sum("n")).as(as)
+	}
+	gaps, gapsThen := lost(bridge, "gaps", "missing numbers")
+	damage, damageThen := lost(bridge, "log_unreadable", "damage in logs")
+	dropped, droppedThen := lost(of(m.Process), "points_dropped", "points dropped")
 
 	d.row(4,
 		stat(4, "Devices connected", "short",
@@ -53,20 +71,47 @@ func fleet() *dashboard {
 			states.overTime(call("last", m.DevicesInState, "devices"), m.TagState).as("$tag_state")).stacked().steps().ofStates(),
 	)
 	d.row(8, table(24, "What needs attention now", "Devices that a bridge has named in the last minute, with why: silent for longer than their model allows, or stuck because their workflow accepts nothing. Open one; of many, look for what they have in common.", false,
-		of(m.Attention, matches(m.TagModel)...).last("1m").inAll(call("last", m.AttentionSeconds, "silent for"), m.TagDevice, m.TagModel, m.TagReason, m.TagBridge).rows()).
+		of(m.Attention, devices...).last("1m").inAll(call("last", m.AttentionSeconds, "silent for"), m.TagDevice, m.TagModel, m.TagSite, m.TagReason, m.TagBridge).rows()).
 		linked(m.TagDevice, toDevice()).units("silent for", "s").mayBeEmpty("devices that are well are not named"))
 	d.section("Service levels")
 	d.row(4,
 		stat(6, "Devices reachable", "percentunit", "Share of the devices known to bridges that are not silent. Below 95 percent the alert for silent devices fires: look for what the silent ones have in common.",
-			reachable).atLeast(.95, .99),
+			heard.inAll(reachable)).atLeast(.95, .99),
 		stat(6, "Recovered within, p99", "s", "Of the reprovisions in the time shown: from the first attempt until the device is back. Longer than usual: devices need several attempts, see reprovisions failed.",
 			reprovisions.inAll(`percentile("recovery_seconds", 99) AS "p99"`)),
 		stat(6, "Event to state, p99", "s", "From the arrival of a message until the change of state that it caused is written, at its highest of all workers in the last minute. Seconds: see Pipeline, where messages wait. No data: no state has changed.",
 			of(m.Worker).last("1m").inAll(call("max", m.WorkerEventToStateP99, "seconds"))).coloured(orange(1), red(10)),
 		stat(6, "Lost", "short", "Of the time shown: numbers of devices that never came, damage in logs, points dropped. Any: the broker loses messages; a disk is broken or full; InfluxDB was down for longer than the log lasts.",
-			lost(bridge, "gaps").as("missing numbers"), lost(bridge, "log_unreadable").as("damage in logs"),
-			lost(of(m.Process), "points_dropped").as("points dropped")).named().coloured(orange(1)),
+			gaps, damage, dropped).named().coloured(orange(1)),
 	)
+	d.row(8,
+		lines(6, "Reachable over time", "percentunit", "The same share. It falls at once: a network or a bridge; slowly: look for what the silent devices have in common in the tables below.",
+			heardThen.overTime(reachable)).shares().atLeast(.95, .99).drawn(),
+		lines(6, "Event to state over time", "s", "The same p99, at its highest of all workers. It rises with the messages: more workers; without them: see Pipeline, Temporal.",
+			of(m.Worker).overTime(call("max", m.WorkerEventToStateP99, "p99")).as("p99")).marked(orange(1), red(10)),
+		lines(6, "Time to recovery", "s",
+			"From the first attempt until the device is born with its new credentials. A p99 beyond ten minutes, or one that rises: devices need several attempts, see reprovisions failed.",
+			reprovisions.overTime(`percentile("recovery_seconds", 50) AS "p50"`).as("p50"),
+			reprovisions.overTime(`percentile("recovery_seconds", 95) AS "p95"`).as("p95"),
+			reprovisions.overTime(`percentile("recovery_seconds", 99) AS "p99"`).as("p99")).marked(orange(600)),
+		lines(6, "Lost over time", "short", "The same in each interval. What else happened then says why: see Pipeline, Broker, Log and InfluxDB, at that time.",
+			gapsThen, damageThen, droppedThen).bars().marked(orange(1)),
+	)
+	d.section("Devices")
+	d.row(8,
+		lines(8, "Connections", "short", "Devices that bridges know, of the models and sites chosen. Many become silent or offline at once: a network, a power cut, a broker; look for the site in the table next to this.",
+			knownThen.overTime(connections).as("$col")).stacked().ofStates().every("2m"),
+		compared(8, "Sites", m.TagSite, "Devices by site and connection, now. One site with a lower share online than the others: its network or its power."),
+		compared(8, "Firmware", m.TagFirmware, "Devices by firmware and connection, now. One version with a lower share online than the others: roll it back."),
+	)
+	d.row(8,
+		lines(12, "Firmware over time", "short", "How many devices run which firmware. During a rollout, one grows as another falls; it stops before all have it: look at those that are left, and at their faults.",
+			knownThen.overTime(all+` AS "devices"`, m.TagFirmware).as("$tag_firmware")).stacked().every("2m"),
+		table(12, "States by site", "Devices that changed their state in the time shown, by site and by the state that they are in now. One site with all the trouble: its network, its power, its firmware.", false,
+			entered.inAll(call("last", m.State, "state"), m.TagDevice, m.TagSite).rows()).counted(m.TagDevice, m.TagSite, "state").stateColumns("state"),
+	)
+	d.row(12, places(24, "Map", "Where devices were at their last reading in the time shown that had latitude and longitude (or lat and lon), up to 5,000. Trouble in one place: open a device there. No place: the devices of the models chosen report none.",
+		positions(), [2]string{"latitude", "longitude"}, [2]string{"lat", "lon"}).linked(m.TagDevice, toDevice()).mayBeEmpty("few devices know where they are"))
 	d.section("What happens")
 	d.row(8,
 		lines(12, "Messages, events and signals", "cps",
@@ -77,28 +122,22 @@ func fleet() *dashboard {
 			entered.overTime(call("sum", m.Count, "transitions"), m.TagEvent).as("$tag_event")).bars().stacked(),
 	)
 	d.row(8,
-		table(8, "States by site", "Devices that changed their state in the time shown, by site and by the state that they are in now. One site with all the trouble: its network, its power, its firmware.", false,
-			entered.inAll(call("last", m.State, "state"), m.TagDevice, m.TagSite).rows()).counted(m.TagDevice, m.TagSite, "state").stateColumns("state"),
-		table(8, "Firmware", "Devices by the firmware that their last birth message in the time shown named. One version with all the trouble: roll it back.", false,
-			births.inAll(call("last", m.BirthFirmware, "firmware"), m.TagDevice).rows()).counted(m.TagDevice, "firmware"),
+		table(16, "Top talkers", "Devices by their loudest minute in the time shown, with what was refused or left out. One far above others of its model: its firmware is in a loop; lower its rate, or its quota (docs/operations.md, Loud and stuck devices).", true,
+			of(m.Talkers, devices...).peaks(20, m.TalkerMessages, m.TagDevice, m.TalkerBytes, m.TalkerShare, m.TagModel, m.TagSite, m.TagBridge)).
+			linked(m.TagDevice, toDevice()).units(m.TalkerMessages, "mps").units(m.TalkerBytes, "Bps").units(m.TalkerShare, "percentunit").sorted(m.TalkerMessages),
 		table(8, "Births", "Devices by how often they sent a birth message in the time shown. Again and again: the device restarts, or its connection does not hold.", false,
 			births.top(20, m.Count, m.TagDevice, "births")).linked(m.TagDevice, toDevice()),
 	)
 	d.row(8,
-		lines(8, titleReprovisions, "short",
+		lines(12, titleReprovisions, "short",
 			"Attempts that were started, accepted by the broker, completed by the device, and failed. If failures persist, open a device from the table next to this panel, and check its answers.",
 			reprovisions.overTime(call("sum", m.ReprovisionStarted, "started")).as("started"),
 			reprovisions.overTime(call("sum", m.ReprovisionSent, "sent")).as("sent"),
 			reprovisions.overTime(call("sum", m.ReprovisionDone, "done")).as("done"),
 			reprovisions.overTime(call("sum", m.ReprovisionFailed, "failed")).as("failed")).bars(),
-		table(8, "Reprovisions by reason",
+		table(12, "Reprovisions by reason",
 			"The same in the time shown, by the reason that the model gives. A reason with many failures: its devices do not take new credentials.", false,
 			reprovisions.inAll(sum(m.ReprovisionStarted)+", "+sum(m.ReprovisionDone)+", "+sum(m.ReprovisionFailed), m.TagReason).rows()),
-		lines(8, "Time to recovery", "s",
-			"From the first attempt until the device is born with its new credentials. A p99 that rises: devices need several attempts, see reprovisions failed.",
-			reprovisions.overTime(`percentile("recovery_seconds", 50) AS "p50"`).as("p50"),
-			reprovisions.overTime(`percentile("recovery_seconds", 95) AS "p95"`).as("p95"),
-			reprovisions.overTime(`percentile("recovery_seconds", 99) AS "p99"`).as("p99")),
 	)
 	d.section("Sequences and faults")
 	d.row(8,
@@ -128,4 +167,12 @@ func fleet() *dashboard {
 		entered.latest(200, m.TagDevice, m.TagModel, m.TagSite, m.TagFrom, m.TagTo, m.TagEvent, m.Count)).
 		hide(m.Count).linked(m.TagDevice, toDevice()).stateColumns(m.TagFrom, m.TagTo))
 	return d
+}
+
+// positions are the last ones that devices of the models chosen have reported.
+func positions() query {
+	last := func(field string) string { return call("last", field, field) }
+	q := from{source: "/^$model$/", time: shown}.inAll(last("latitude")+", "+last("longitude")+", "+last("lat")+", "+last("lon"), m.TagDevice, m.TagModel)
+	q.text += " SLIMIT 5000"
+	return q.rows()
 }

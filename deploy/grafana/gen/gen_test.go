@@ -54,7 +54,7 @@ func TestFilesAreCurrent(t *testing.T) {
 
 // builtIn are panels that every Grafana has, and bare those that query nothing.
 var (
-	builtIn = []string{"stat", "timeseries", "table", "state-timeline"}
+	builtIn = []string{"stat", "timeseries", "table", "state-timeline", "geomap"}
 	bare    = []string{"row", "text", "alertlist"}
 )
 

@@ -304,6 +304,124 @@ func TestGraphsAreReadable(t *testing.T) {
 	})
 }
 
+// Each bridge writes its survey once in a minute, each group for itself: a shorter bucket would
+// have no point of some, and a sum of all points would count devices more than once.
+func TestSurveysAreAddedUp(t *testing.T) {
+	n := 0
+	panels(t, func(where string, p panel) {
+		for _, target := range p.Targets {
+			_, inner, found := strings.Cut(target.Query, `FROM "known_devices"`)
+			if !found {
+				continue
+			}
+			n++
+			if p.Type == "timeseries" && p.Interval != "2m" || p.Type == "table" && !strings.Contains(inner, "time > now() - 2m") {
+				t.Errorf("%s: buckets of %q: %s", where, p.Interval, target.Query)
+			}
+			if !strings.Contains(target.Query, `sum("online")`) || !strings.Contains(target.Query, `last("online")`) || !strings.Contains(inner, `"bridge", "model", "site", "firmware"`) {
+				t.Errorf("%s does not add the newest of all groups: %s", where, target.Query)
+			}
+		}
+	})
+	if n < 4 {
+		t.Errorf("%d queries of what bridges know", n)
+	}
+}
+
+// A column that is rated is red where it is low, and has no colour where it is not known.
+func TestColumnsAreRated(t *testing.T) {
+	n := 0
+	panels(t, func(where string, p panel) {
+		for _, o := range p.FieldConfig.Overrides {
+			if len(overridden(p, o.Matcher.Options, "thresholds")) == 0 || o.Properties[0].ID != "thresholds" {
+				continue
+			}
+			n++
+			steps := o.Properties[0].Value.(thresholds).Steps
+			if len(steps) != 3 || steps[0].Color != "red" || steps[1].Color != "orange" || steps[2].Color != "green" || *steps[1].Value >= *steps[2].Value {
+				t.Errorf("%s: column %s is coloured %+v", where, o.Matcher.Options, steps)
+			}
+			if !strings.Contains(p.Targets[0].Query, fmt.Sprintf("AS %q", o.Matcher.Options)) {
+				t.Errorf("%s has no column %s", where, o.Matcher.Options)
+			}
+		}
+	})
+	if n < 2 {
+		t.Errorf("%d columns are rated", n)
+	}
+}
+
+func TestConnectionsHaveThreeColours(t *testing.T) {
+	by := map[string]string{}
+	for _, c := range []string{"online", "silent", "offline"} {
+		if other, taken := by[colourOf(t, c)]; taken {
+			t.Errorf("%s and %s are both %s", c, other, colourOf(t, c))
+		}
+		by[colourOf(t, c)] = c
+	}
+	if by["green"] != "online" {
+		t.Errorf("colours %v", by)
+	}
+}
+
+// A marker is at columns that the query has, and nothing here says from where the map comes:
+// an operator's Grafana may have no internet.
+func TestMapsShowColumns(t *testing.T) {
+	n := 0
+	panels(t, func(where string, p panel) {
+		if p.Type != "geomap" {
+			return
+		}
+		if base := p.Options["basemap"].(map[string]any); base["type"] != "default" {
+			t.Errorf("%s: its map is %v", where, base)
+		}
+		for _, l := range p.Options["layers"].([]any) {
+			location := l.(map[string]any)["location"].(map[string]any)
+			for _, column := range []string{"latitude", "longitude"} {
+				if n++; !strings.Contains(p.Targets[0].Query, fmt.Sprintf("AS %q", location[column])) {
+					t.Errorf("%s: no column for the %s %v", where, column, location[column])
+				}
+			}
+		}
+		if !strings.Contains(p.Targets[0].Query, "SLIMIT ") || !strings.Contains(p.Description, emptyMark) {
+			t.Errorf("%s: not bounded, or without an explanation when it is empty", where)
+		}
+	})
+	if n != 4 {
+		t.Errorf("%d columns of places", n)
+	}
+}
+
+// Service levels are drawn over time too, with the limits of their tiles.
+func TestServiceLevelsAreDrawnOverTime(t *testing.T) {
+	limits := func(p *panel) (all []string) {
+		for _, s := range p.FieldConfig.Defaults.Thresholds.Steps[1:] {
+			all = append(all, fmt.Sprint(s.Color, *s.Value))
+		}
+		return all
+	}
+	find := func(title string) *panel {
+		for _, p := range made(t)["fleet"].Panels {
+			if p.Title == title {
+				return &p
+			}
+		}
+		t.Fatalf("no panel %s", title)
+		return nil
+	}
+	for tile, graph := range map[string]string{
+		"Devices reachable": "Reachable over time", "Event to state, p99": "Event to state over time", "Lost": "Lost over time",
+	} {
+		now, then := find(tile), find(graph)
+		if !slices.Equal(limits(now), limits(then)) || then.FieldConfig.Defaults.Custom["thresholdsStyle"] == nil || len(now.Targets) != len(then.Targets) {
+			t.Errorf("%s has %v, and %s %v", tile, limits(now), graph, limits(then))
+		}
+	}
+	if then := find("Time to recovery"); len(limits(then)) == 0 {
+		t.Error("the time to recovery has no limit")
+	}
+}
+
 // Each rule names its panel and what to do, and of InfluxDB away one reports.
 func TestRulesNamePanelAndRunbook(t *testing.T) {
 	content, err := os.ReadFile("../provisioning/alerting/devicetwin.yaml")

@@ -158,6 +158,23 @@ func (f from) worstOverTime(field string) query {
 	return f.overTime(call("max", field, "value"), f.tag)
 }
 
+// newestOf is the newest values of fields, of all points that have the same tags; overTime
+// of them, in each interval.
+func (f from) newestOf(tags []string, fields ...string) (now, overTime from) {
+	var all []string
+	for _, field := range fields {
+		all = append(all, call("last", field, field))
+	}
+	expression := strings.Join(all, ", ")
+	return f.in(f.inAll(expression, tags...)), f.in(f.overTime(expression, tags...))
+}
+
+// peaks is for each value of a tag the row with the highest value of a field.
+func (f from) peaks(limit int, field, tag string, columns ...string) query {
+	q := f.query(fmt.Sprintf(`top("%s", "%s", %d) AS "%s", %s`, field, tag, limit, field, strings.Join(quotedAll(columns), ", ")))
+	return q.rows()
+}
+
 // latest is a list of rows, newest first.
 func (f from) latest(limit int, columns ...string) query {
 	return f.newest(limit, strings.Join(quotedAll(columns), ", "))

@@ -126,6 +126,7 @@ func reprovisioned(t *testing.T, s *system) string {
 // Every query of every dashboard and alert rule finds what a short run of the
 // simulator has left in InfluxDB, through bridge and worker.
 func TestDashboardQueriesFindRows(t *testing.T) {
+	t.Parallel()
 	t.Run("1.8", func(t *testing.T) { findDashboardRows(t, startSystem(t, 1000)) })
 	t.Run("2.7", func(t *testing.T) {
 		influx := realInfluxDB(t, 0) // skips the test before anything else starts

@@ -6,21 +6,9 @@ import (
 	"testing"
 	"time"
 
-	influxdb "github.com/influxdata/influxdb-client-go/v2"
-
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/service"
 )
-
-// writeInflux writes a line through the version 2 API, as the bridge does.
-func writeInflux(t *testing.T, s *stack.Stack, lines ...string) {
-	t.Helper()
-	c := influxdb.NewClient(s.InfluxDB.URL(), "")
-	defer c.Close()
-	if err := c.WriteAPIBlocking("", stack.BucketName).WriteRecord(t.Context(), lines...); err != nil {
-		t.Fatalf("write to InfluxDB: %v", err)
-	}
-}
 
 // queryInflux runs InfluxQL on the InfluxDB of a stack, and returns all rows.
 func queryInflux(t *testing.T, address, query string) [][]any {
@@ -30,7 +18,7 @@ func queryInflux(t *testing.T, address, query string) [][]any {
 
 func TestInfluxDB(t *testing.T) {
 	s := start(t, stack.Options{Parts: []stack.Part{stack.PartInfluxDB}})
-	writeInflux(t, s,
+	targetOf(s.InfluxDB).write(t,
 		`pump,device=p1,model=pump temperature=71.5,running=true 1764000000000000000`,
 		`pump,device=p2,model=pump temperature=60 1764000001000000000`)
 	rows := queryInflux(t, s.InfluxDB.URL(), `SELECT temperature FROM pump WHERE device = 'p1'`)

@@ -1,11 +1,15 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"testing"
 	"time"
+
+	influxdb "github.com/influxdata/influxdb-client-go/v2"
 
 	"devicetwin/deploy/devstack/servers"
 	"devicetwin/deploy/devstack/servers/serverstest"
@@ -58,6 +62,16 @@ func (i influxTarget) points() points.Config {
 	return config
 }
 
+// write writes lines through the version 2 API, as the bridge does.
+func (i influxTarget) write(t *testing.T, lines ...string) {
+	t.Helper()
+	c := influxdb.NewClient(i.URL, i.Token)
+	defer c.Close()
+	if err := c.WriteAPIBlocking(i.Org, i.Bucket).WriteRecord(t.Context(), lines...); err != nil {
+		t.Fatalf("write to InfluxDB: %v", err)
+	}
+}
+
 // influxSeries is one series of an answer.
 type influxSeries struct {
 	Tags    map[string]string
@@ -76,19 +90,28 @@ func (i influxTarget) query(t *testing.T, query string) (rows [][]any) {
 
 // series runs InfluxQL with the parameters of the request. With epoch, times are
 // numbers, and numbers are json.Number.
-func (i influxTarget) series(t *testing.T, parameters url.Values) (all []influxSeries) {
+func (i influxTarget) series(t *testing.T, parameters url.Values) []influxSeries {
 	t.Helper()
-	parameters.Set("db", stack.Database)
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, i.URL+"/query?"+parameters.Encode(), nil)
+	all, err := i.try(t.Context(), parameters)
 	if err != nil {
-		t.Fatalf("query InfluxDB: %v", err)
+		t.Fatalf("query InfluxDB: %v\n%s", err, parameters.Get("q"))
+	}
+	return all
+}
+
+// try is series of an InfluxDB that may not answer.
+func (i influxTarget) try(ctx context.Context, parameters url.Values) (all []influxSeries, err error) {
+	parameters.Set("db", stack.Database)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, i.URL+"/query?"+parameters.Encode(), nil)
+	if err != nil {
+		return nil, err
 	}
 	if i.queryToken != "" {
 		request.Header.Set("Authorization", "Token "+i.queryToken)
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		t.Fatalf("query InfluxDB: %v", err)
+		return nil, err
 	}
 	defer response.Body.Close()
 	var answer struct {
@@ -103,14 +126,14 @@ func (i influxTarget) series(t *testing.T, parameters url.Values) (all []influxS
 		decoder.UseNumber() // a float64 has too few digits for nanoseconds
 	}
 	if err := decoder.Decode(&answer); err != nil {
-		t.Fatalf("query InfluxDB: %s: %v", response.Status, err)
+		return nil, fmt.Errorf("%s: %w", response.Status, err)
 	}
 	for _, r := range answer.Results {
 		answer.Error += r.Error
 		all = append(all, r.Series...)
 	}
-	if answer.Error != "" {
-		t.Fatalf("query InfluxDB: %s\n%s", answer.Error, parameters.Get("q"))
+	if answer.Error != "" || response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s: %s", response.Status, answer.Error)
 	}
-	return all
+	return all, nil
 }

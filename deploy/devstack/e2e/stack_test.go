@@ -141,7 +141,7 @@ func TestRestartKeepsEverything(t *testing.T) {
 	writer := connect(t, s.MQTT.URL(), "restart-writer")
 	writer.publish("devices/d1/telemetry", `{"n":1}`)
 	runWorkflow(t, s, "device/restart")
-	writeInflux(t, s, `restart,device=d1 n=1i`)
+	targetOf(s.InfluxDB).write(t, `restart,device=d1 n=1i`)
 	shut(t, s)
 	t.Logf("first run took %v", time.Since(began).Round(time.Millisecond))
 

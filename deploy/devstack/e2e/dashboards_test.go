@@ -4,14 +4,10 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/goccy/go-yaml"
 
 	"devicetwin/deploy/devstack/stack"
 )
@@ -21,52 +17,6 @@ const mayBeEmpty = "Rightly empty: "
 
 // bare are the types of panels that query nothing.
 var bare = []string{"row", "text", "alertlist"}
-
-// alertRules are the queries of the provisioned alert rules, by their uids.
-func alertRules(t *testing.T) map[string]string {
-	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(grafanaDir, "provisioning", "alerting", "devicetwin.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var file struct {
-		Groups []struct {
-			Rules []struct {
-				UID       string `yaml:"uid"`
-				Title     string `yaml:"title"`
-				Condition string `yaml:"condition"`
-				Data      []struct {
-					RefID string `yaml:"refId"`
-					Model struct {
-						Query string `yaml:"query"`
-					} `yaml:"model"`
-				} `yaml:"data"`
-			} `yaml:"rules"`
-		} `yaml:"groups"`
-	}
-	if err := yaml.Unmarshal(raw, &file); err != nil {
-		t.Fatal(err)
-	}
-	queries := map[string]string{}
-	for _, g := range file.Groups {
-		for _, r := range g.Rules {
-			known := false
-			for _, d := range r.Data {
-				if d.Model.Query != "" {
-					queries[r.UID] = d.Model.Query
-				}
-				known = known || d.RefID == r.Condition
-			}
-			if !known || queries[r.UID] == "" {
-				t.Errorf("alert rule %s has no query, or its condition %q is not one of its steps", r.UID, r.Condition)
-			}
-		}
-	}
-	if len(queries) < 5 {
-		t.Errorf("%d alert rules, want at least 5", len(queries))
-	}
-	return queries
-}
 
 // values finds a value for each variable as Grafana does: the first that its
 // query finds, or all. A device is one that has been through everything.
@@ -191,7 +141,7 @@ func findDashboardRows(t *testing.T, s *system) {
 	}
 	rules := alertRules(t)
 	for _, uid := range slices.Sorted(maps.Keys(rules)) {
-		ask("alert rule "+uid, rules[uid], false)
+		ask("alert rule "+uid, rules[uid].query(), false)
 	}
 	// Every step is found with a filter by site, and every device by its birth.
 	for _, step := range []string{"started", "sent", "done", "failed"} {

@@ -40,6 +40,7 @@ type dashboardVariable struct {
 }
 
 type dashboardPanel struct {
+	ID                 int
 	Title, Description string
 	Type, Interval     string
 	Datasource         struct{ UID string }

@@ -50,6 +50,28 @@ message_type { name: "Reading"
     field { name: "value" number: 2 type: TYPE_STRING label: LABEL_OPTIONAL json_name: "value" } }
   oneof_decl { name: "_present" }
 }
+message_type { name: "Maps"
+  field { name: "string" number: 1 type: TYPE_MESSAGE type_name: ".acme.Maps.StringEntry" label: LABEL_REPEATED json_name: "string" }
+  field { name: "bool" number: 2 type: TYPE_MESSAGE type_name: ".acme.Maps.BoolEntry" label: LABEL_REPEATED json_name: "bool" }
+  field { name: "fixed32" number: 3 type: TYPE_MESSAGE type_name: ".acme.Maps.Fixed32Entry" label: LABEL_REPEATED json_name: "fixed32" }
+  field { name: "sfixed64" number: 4 type: TYPE_MESSAGE type_name: ".acme.Maps.Sfixed64Entry" label: LABEL_REPEATED json_name: "sfixed64" }
+  field { name: "sint64" number: 5 type: TYPE_MESSAGE type_name: ".acme.Maps.Sint64Entry" label: LABEL_REPEATED json_name: "sint64" }
+  nested_type { name: "StringEntry" options { map_entry: true }
+    field { name: "key" number: 1 type: TYPE_STRING label: LABEL_OPTIONAL json_name: "key" }
+    field { name: "value" number: 2 type: TYPE_BOOL label: LABEL_OPTIONAL json_name: "value" } }
+  nested_type { name: "BoolEntry" options { map_entry: true }
+    field { name: "key" number: 1 type: TYPE_BOOL label: LABEL_OPTIONAL json_name: "key" }
+    field { name: "value" number: 2 type: TYPE_BOOL label: LABEL_OPTIONAL json_name: "value" } }
+  nested_type { name: "Fixed32Entry" options { map_entry: true }
+    field { name: "key" number: 1 type: TYPE_FIXED32 label: LABEL_OPTIONAL json_name: "key" }
+    field { name: "value" number: 2 type: TYPE_BOOL label: LABEL_OPTIONAL json_name: "value" } }
+  nested_type { name: "Sfixed64Entry" options { map_entry: true }
+    field { name: "key" number: 1 type: TYPE_SFIXED64 label: LABEL_OPTIONAL json_name: "key" }
+    field { name: "value" number: 2 type: TYPE_BOOL label: LABEL_OPTIONAL json_name: "value" } }
+  nested_type { name: "Sint64Entry" options { map_entry: true }
+    field { name: "key" number: 1 type: TYPE_SINT64 label: LABEL_OPTIONAL json_name: "key" }
+    field { name: "value" number: 2 type: TYPE_BOOL label: LABEL_OPTIONAL json_name: "value" } }
+}
 message_type { name: "Small"
   field { name: "a" number: 1 type: TYPE_BOOL label: LABEL_OPTIONAL json_name: "a" }
   field { name: "b" number: 2 type: TYPE_MESSAGE type_name: ".acme.Small" label: LABEL_REPEATED json_name: "b" }
@@ -178,6 +200,29 @@ func TestValuesOfStructsCount(t *testing.T) {
 	checkDecoding(t, compile(t, spec), []decoding{{payload: payload, err: "protobuf: total: more than 37 values, with those that are zero"}})
 }
 
+// TestKeysOfMaps has keys of each type of the wire, also of a wrong one.
+func TestKeysOfMaps(t *testing.T) {
+	f := compile(t, protobufSpec(t, "acme.Maps"))
+	const all = `{"string":{"a":true},"bool":{"true":false},"fixed32":{"7":true},"sfixed64":{"-1":true},"sint64":{"-2":true}}`
+	payload, err := f.Encode(parse(t, all))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkDecoding(t, f, []decoding{{payload: string(payload), want: all}})
+	keys := []string{"0a 01 61", "08 01", "0d 07000000", "09 ffffffffffffffff", "08 03"}
+	wire := []string{"bytes", "varint", "fixed32", "fixed64", "varint"}
+	names := []string{"string", "bool", "fixed32", "sfixed64", "sint64"}
+	for i, name := range names {
+		for j, key := range keys {
+			entry := bytesOf(keys[i]) + bytesOf(key)
+			_, err := f.Decode([]byte(string(rune(10+8*i)) + string(rune(len(entry))) + entry))
+			if right := wire[i] == wire[j]; right != (err == nil) || !right && !strings.Contains(err.Error(), name+": a key of another type than "+name) {
+				t.Errorf("a %s behind a key of a map of %s: %v", wire[j], name, err)
+			}
+		}
+	}
+}
+
 func TestProtobufGroups(t *testing.T) {
 	checkDecoding(t, compile(t, protobufSpec(t, "legacy.Reading")), []decoding{
 		{payload: bytesOf("0a 01 61 13 18 05 14"), want: `{"id":"a","part":{"n":5}}`},
@@ -236,7 +281,7 @@ func TestProtobufDescriptors(t *testing.T) {
 		{filepath.Join(t.TempDir(), "none.pb"), "acme.Reading", "descriptor: open "},
 		{other, "acme.Reading", "is not a FileDescriptorSet"},
 		{descriptors(t, false, acme), "acme.Reading", "(protoc writes what is imported with --include_imports)"},
-		{good, "acme.Writing", `message: "acme.Writing" is not in ` + good + `, which has acme.Reading, acme.Small, google.protobuf.Any, `},
+		{good, "acme.Writing", `message: "acme.Writing" is not in ` + good + `, which has acme.Maps, acme.Reading, acme.Small, google.protobuf.Any, `},
 		{good, "acme.Mode", `message: "acme.Mode" is not in`},
 		{good, "acme.Reading.temperature", "is not in"},
 		{good, "", "message: expected the full name"},

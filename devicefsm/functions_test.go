@@ -196,6 +196,22 @@ func TestUnknownFunctionsHaveAHint(t *testing.T) {
 	}
 }
 
+// TestHintsAreOfThePlace: what there is elsewhere is not suggested.
+func TestHintsAreOfThePlace(t *testing.T) {
+	for when, want := range map[string]string{
+		"stateIn('a')": "available here: msg", "stateIm('a')": "available here: msg", "event.x > 1": "available here: msg", "mgs.x > 1": `did you mean "msg"?`,
+	} {
+		_, err := Load("m.yaml", []byte("events: {e: {channel: events, when: \""+when+"\"}}\ninitial: a\nstates: {a: {}}\n"))
+		if err == nil || !strings.Contains(err.Error(), "("+want+")") {
+			t.Errorf("%s: %v, want %s", when, err, want)
+		}
+	}
+	_, err := Load("m.yaml", []byte("initial: a\nstates: {a: {on: {e: {guard: \"stateIm('a')\", target: a}}}}\n"))
+	if err == nil || !strings.Contains(err.Error(), `did you mean "stateIn"?`) {
+		t.Error(err)
+	}
+}
+
 // TestFunctionsInGuardsAreSettled: a condition that calls functions divides the messages
 // as any other does.
 func TestFunctionsInGuardsAreSettled(t *testing.T) {

@@ -34,7 +34,7 @@ func (l *loader) expression(n source.Node, at place) *expr {
 		l.exprs[key] = c
 	}
 	for _, f := range c.faults {
-		n.FaultInside(f.Offset(text), exprHint(text, f, at), "expression: %s", f.Message)
+		n.FaultInside(f.Offset(text), f.Hint, "expression: %s", f.Message)
 	}
 	if c.expr == nil {
 		return nil
@@ -51,15 +51,6 @@ func (l *loader) condition(n source.Node, at place) *expr {
 		return nil
 	}
 	return e
-}
-
-// exprHint is what may have been meant by a name that is not known at a place.
-func exprHint(text string, f expression.Fault, at place) string {
-	envs, err := environments()
-	if err != nil {
-		return ""
-	}
-	return f.Hint(text, variables[at], envs[placeChart].FunctionNames())
 }
 
 // template is a JSON value whose strings are expressions.

@@ -43,7 +43,7 @@ func (l *loader) delay(text string, n source.Node) (delay, bool) {
 	}
 	c, faults := compileExpr(placeChart, text)
 	for _, f := range faults {
-		n.FaultInside(f.Offset(text), exprHint(text, f, placeChart), "after: expected a duration such as 90s, or an expression: %s", f.Message)
+		n.FaultInside(f.Offset(text), f.Hint, "after: expected a duration such as 90s, or an expression: %s", f.Message)
 	}
 	if c == nil {
 		return delay{}, false

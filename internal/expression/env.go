@@ -141,14 +141,14 @@ func (e *Env) CEL() *cel.Env { return e.cel }
 func (e *Env) Check(source string) (*Checked, []Fault) {
 	parsed, issues := e.cel.Parse(source)
 	if issues.Err() != nil {
-		return nil, faultsOf(issues)
+		return nil, e.faultsOf(source, issues)
 	}
 	c := &Checked{Source: source, env: e}
 	if faults := c.rewrite(parsed.NativeRep()); faults != nil {
 		return nil, faults
 	}
 	if c.ast, issues = e.cel.Check(parsed); issues.Err() != nil {
-		return nil, faultsOf(issues)
+		return nil, e.faultsOf(source, issues)
 	}
 	kind := c.ast.OutputType().Kind()
 	c.Condition = kind == types.BoolKind || kind == types.DynKind

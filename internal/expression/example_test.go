@@ -47,8 +47,8 @@ func ExampleEnv_Compile() {
 		_, faults := env.Compile(source)
 		for _, f := range faults {
 			fmt.Printf("%d:%d: %s\n", f.Line, f.Column, f.Message)
-			if hint := f.Hint(source, env.Variables(), env.FunctionNames()); hint != "" {
-				fmt.Println("    " + hint)
+			if f.Hint != "" {
+				fmt.Println("    " + f.Hint)
 			}
 		}
 	}

@@ -131,9 +131,16 @@ func TestHints(t *testing.T) {
 			t.Errorf("%s: %v", source, faults)
 			continue
 		}
-		if got := faults[0].Hint(source, env.Variables(), env.FunctionNames()); got != want {
-			t.Errorf("%s: %q, want %q", source, got, want)
+		if faults[0].Hint != want {
+			t.Errorf("%s: %q, want %q", source, faults[0].Hint, want)
 		}
+	}
+}
+
+// TestHintsWithoutVariables: there is nothing to name.
+func TestHintsWithoutVariables(t *testing.T) {
+	if _, faults := newEnv(t, Options{}).Compile("x"); len(faults) != 1 || faults[0].Hint != "" {
+		t.Errorf("%+v", faults)
 	}
 }
 
@@ -387,6 +394,14 @@ func FuzzEval(f *testing.F) {
 			t.Fatalf("%q of %s: %v", source, data, err)
 		}
 	})
+}
+
+// BenchmarkNewEnv is an environment after the first one.
+func BenchmarkNewEnv(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		newEnv(b, Options{Values: []string{"topic", "payload"}})
+	}
 }
 
 // BenchmarkEval is a condition on two members of a payload.

@@ -15,6 +15,7 @@ type Fault struct {
 	Line    int // from 1
 	Column  int // from 0, in characters
 	Message string
+	Hint    string // what may have been meant, or what there is; "" for most faults
 
 	whole bool // it has no place: the expression is too long, say
 }
@@ -43,37 +44,40 @@ func (f Fault) Offset(expression string) int {
 	return offset
 }
 
-// Hint is what may have been meant by a name that there is not, of the variables and the
-// functions that there are; "" for a fault of another kind.
-func (f Fault) Hint(expression string, variables, functions []string) string {
-	rest, found := strings.CutPrefix(f.Message, "undeclared reference to '")
+// hint is what may have been meant by a name that there is not, of the variables and the
+// functions that there are.
+func (e *Env) hint(expression, message string) string {
+	rest, found := strings.CutPrefix(message, "undeclared reference to '")
 	if !found {
 		return ""
 	}
 	name, _, _ := strings.Cut(rest, "'")
-	known := variables
+	known := e.variables
 	if strings.Contains(expression, name+"(") {
-		known = functions
+		known = e.FunctionNames()
 	}
 	if hint := source.DidYouMean(name, known); hint != "" {
 		return hint
 	}
-	return "available here: " + strings.Join(variables, ", ")
+	if len(e.variables) == 0 {
+		return ""
+	}
+	return "available here: " + strings.Join(e.variables, ", ")
 }
 
-func faultsOf(issues *cel.Issues) []Fault {
+func (e *Env) faultsOf(expression string, issues *cel.Issues) []Fault {
 	var faults []Fault
 	for _, i := range issues.Errors() {
-		line, column := i.Location.Line(), i.Location.Column()
+		line, column, message := i.Location.Line(), i.Location.Column(), plainMessage(i.Message)
 		faults = append(faults, Fault{
-			Line: max(1, line), Column: max(0, column), Message: plainMessage(i.Message), whole: column < 0,
+			Line: max(1, line), Column: max(0, column), Message: message, Hint: e.hint(expression, message), whole: column < 0,
 		})
 	}
 	return faults
 }
 
 // plainMessage puts the parser's messages in the author's words. cel-go's own
-// "did you mean" goes: see Hint.
+// "did you mean" goes: see hint.
 func plainMessage(message string) string {
 	message, _, _ = strings.Cut(message, " (did you mean")
 	message, found := strings.CutPrefix(message, "Syntax error: ")

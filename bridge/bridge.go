@@ -120,11 +120,7 @@ func (d Deps) dialect(cfg Config) (wire.Dialect, error) {
 	if d.Dialect != nil {
 		return d.Dialect, nil
 	}
-	if cfg.Partition.Of > 1 {
-		cfg.Wire.Mine = cfg.Partition.Owns
-	}
-	cfg.Wire.Lazy = true
-	return wire.New(cfg.Wire)
+	return wire.New(cfg.Reading())
 }
 
 // Run works until ctx ends or Shutdown is called, and then stops in order: no

@@ -56,6 +56,17 @@ func DefaultConfig() Config {
 
 var idPattern = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
 
+// Reading is the grammar of topics and payloads as a bridge reads it: only what devices of
+// its partition say, and no more of that than it needs.
+func (c Config) Reading() wire.Config {
+	w := c.Wire
+	if c.Partition.Of > 1 {
+		w.Mine = c.Partition.Owns
+	}
+	w.Lazy = true
+	return w
+}
+
 // Validate reports every fault, as one error with a line for each.
 func (c Config) Validate() error {
 	var f faults.List

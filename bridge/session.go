@@ -67,9 +67,10 @@ func (c claimingConn) Connect(ctx context.Context) (sessionPresent bool, err err
 func (s *session) receive(ctx context.Context, lane *ingest.Lane, m mqtt.Message) {
 	var received []wire.Received
 	// A retained message is the broker's copy of an old one, sent because of the
-	// subscription: nothing that happens now. At most, it names the device's model.
+	// subscription: nothing that happens now. At most, it names the device's model, or
+	// says what its state was.
 	err := wire.ErrNotInput
-	if !m.Retained || s.cfg.RetainedBirths {
+	if !m.Retained || s.cfg.RetainedBirths || s.dialect.Retained(m.Topic) {
 		received, err = s.dialect.Decode(m.Topic, m.Payload, m.Dup, m.At)
 	}
 	// What was not taken is delivered again.

@@ -86,6 +86,10 @@ type Message struct {
 	Digest      string `json:"digest,omitempty"`
 	Redelivered bool   `json:"dup,omitempty"`
 
+	// Stale says that the message is a copy of an old one, which the source keeps: it
+	// says what the device's state was, and nothing of now.
+	Stale bool `json:"stale,omitempty"`
+
 	// Pos is the message's position in the log of its batch, by which one that is
 	// delivered again is recognized: see Batch.Log. 0: it is not in a log, as what the
 	// service itself observed.
@@ -163,7 +167,8 @@ type TwinRequest struct {
 	// Shadow is the name of the shadow, "" for the classic one.
 	Shadow string `json:"shadow,omitempty"`
 	// Reply is the topic of the request without its method: the answer to a get
-	// goes to {Reply}/get/accepted or {Reply}/get/rejected.
+	// goes to {Reply}/get/accepted or {Reply}/get/rejected. Empty: nobody is answered,
+	// because a device only said what its state is.
 	Reply string `json:"reply"`
 	// Payload is the payload, unread: numbers keep all their digits.
 	Payload []byte `json:"payload,omitempty"`
@@ -242,7 +247,7 @@ func (m Message) Alive() bool {
 	case ChannelSystem:
 		return m.Name == MessageSeen
 	case ChannelTwin: // also applications send these
-		return m.Twin != nil && m.Twin.Reports
+		return m.Twin != nil && m.Twin.Reports && !m.Stale
 	}
 	return true
 }

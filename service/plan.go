@@ -10,6 +10,7 @@ import (
 	"devicetwin/mqtt"
 	"devicetwin/points"
 	"devicetwin/wire"
+	wiredialect "devicetwin/wire/dialect"
 	deviceworkflow "devicetwin/workflows/device"
 )
 
@@ -43,7 +44,8 @@ type Plan struct {
 	Publisher mqtt.Config   // of bridge and worker: the connection for commands and dead letters
 
 	Bridge       bridge.Config
-	DeletedEvery time.Duration // the bridge looks for deleted devices; 0: never
+	Dialects     []*wiredialect.Dialect // that the bridge reads, next to the standard one
+	DeletedEvery time.Duration          // the bridge looks for deleted devices; 0: never
 	Worker       WorkerPlan
 
 	API APIConfig
@@ -82,7 +84,9 @@ func NewPlan(c Config, parts Parts) (Plan, error) {
 	}
 	if parts.has(Bridge) {
 		p.Bridge, p.DeletedEvery = c.Bridge.config(c.MQTT), c.Bridge.DeletedEvery
-		faults = append(faults, p.Bridge.Validate(), c.Bridge.validate())
+		var err error
+		p.Dialects, err = c.Bridge.dialects()
+		faults = append(faults, p.Bridge.Validate(), c.Bridge.validate(), err)
 	}
 	if parts.has(Worker) {
 		var err error

@@ -10,6 +10,7 @@ package service
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"time"
@@ -24,6 +25,7 @@ import (
 	"devicetwin/internal/recordlog"
 	"devicetwin/mqtt"
 	"devicetwin/points"
+	wiredialect "devicetwin/wire/dialect"
 	twinclient "devicetwin/workflows/client"
 	deviceworkflow "devicetwin/workflows/device"
 )
@@ -246,6 +248,12 @@ func bridgeModels(models []*devicefsm.Model) []ingest.Model {
 }
 
 func (s *Service) startBridge(p Plan, deps bridge.Deps, ends twinclient.EndingLister, points deviceworkflow.PointWriter) (func(context.Context) error, error) {
+	var err error
+	if len(p.Dialects) > 0 {
+		if deps.Dialect, err = wiredialect.NewSet(p.Bridge.Reading(), p.Dialects...); err != nil {
+			return nil, &ConfigError{fmt.Errorf("dialects (--bridge-dialect): %w", err)}
+		}
+	}
 	br, err := bridge.New(p.Bridge, deps)
 	if err != nil {
 		return nil, &ConfigError{err}

@@ -13,9 +13,9 @@ import (
 	"devicetwin/internal/text"
 )
 
-// maxInteger is the largest integer that every JSON implementation keeps
+// MaxInteger is the largest integer that every JSON implementation keeps
 // exactly (RFC 8259, section 6).
-const maxInteger = 1<<53 - 1
+const MaxInteger = 1<<53 - 1
 
 // decodePayload turns a payload, a JSON object or an array of objects, into
 // messages. It takes epoch, seq and ts out of the data. One bad object refuses the
@@ -139,8 +139,7 @@ func (s *Standard) setTime(to *Received, ts jsonobject.Value) {
 		to.Message.Faults = append(to.Message.Faults, *fault)
 		return
 	}
-	to.PointTime, to.Dated = sent, true
-	to.Message.Sent = sent.Truncate(time.Millisecond)
+	to.SetSent(sent)
 }
 
 // reserved are the values of the reserved keys of an object; nil: it does not have
@@ -175,19 +174,19 @@ func (v reservedValue) integer(key string, least int64) (int64, *Refused) {
 	n, ok := plainInteger(v)
 	if !ok && jsonobject.Value(v).Kind() == jsonobject.Number {
 		f := jsonobject.Value(v).Number() // such as 1.0 and 1e3
-		if ok = 0 <= f && f <= maxInteger && f == float64(int64(f)); ok {
+		if ok = 0 <= f && f <= MaxInteger && f == float64(int64(f)); ok {
 			n = int64(f)
 		}
 	}
 	if !ok || n < least {
-		return 0, Refuse(ReasonBadPayload, "%s: expected an integer from %d to %d", key, least, int64(maxInteger))
+		return 0, Refuse(ReasonBadPayload, "%s: expected an integer from %d to %d", key, least, int64(MaxInteger))
 	}
 	return n, nil
 }
 
 // plainInteger reads a number that is nothing but a few digits.
 func plainInteger(digits []byte) (n int64, ok bool) {
-	if len(digits) > 15 { // more may be beyond maxInteger
+	if len(digits) > 15 { // more may be beyond MaxInteger
 		return 0, false
 	}
 	for _, c := range digits {

@@ -18,9 +18,12 @@ type Dialect interface {
 	// message of each device of which they bring in one.
 	WholeDevices(filters []string) bool
 
+	// Retained reports whether retained messages on a topic count, which are the broker's
+	// copies of old ones, sent because of the subscription: those of a device's state do.
+	Retained(topic string) bool
 	// Decode reads one message, which may be of several devices. Dup says that it
 	// may have been delivered before; at is when it was received. What cannot be
-	// read is a *Refused; ErrNotInput and ErrForeign are messages to be passed
+	// read is a *Refused; ErrNotInput, ErrUnmapped and ErrForeign are messages to be passed
 	// over. It may keep what it learned of a connection, and is called for one
 	// message after the other.
 	Decode(topic string, payload []byte, dup bool, at time.Time) ([]Received, error)
@@ -31,6 +34,9 @@ type Dialect interface {
 	// published: all of them, with the same payload.
 	ShadowTopics(id device.ID, d ShadowDocument) []string
 }
+
+// Reserved reports whether a member of a message is not its data.
+func Reserved(name string) bool { return slices.Contains(reservedKeys, name) }
 
 // ReservedKeys are the members of a message that are not its data.
 func ReservedKeys() []string { return slices.Clone(reservedKeys) }
@@ -60,6 +66,8 @@ var (
 	// ErrNotInput is that of messages that clear a retained one, and of messages that the service itself sent, such as
 	// commands and answers, which a subscription may bring back.
 	ErrNotInput = errors.New("not a message of a device")
+	// ErrUnmapped is that of messages that mean nothing to any dialect.
+	ErrUnmapped = errors.New("a message that no dialect maps to a device")
 	// ErrForeign is that of devices that are not Config.Mine.
 	ErrForeign = errors.New("a device of another partition")
 )

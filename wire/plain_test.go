@@ -117,8 +117,8 @@ func plainInt(data map[string]any, key string, least float64) (int64, *Refused) 
 	}
 	delete(data, key)
 	f, ok := v.(float64)
-	if !ok || f < least || f > maxInteger || f != float64(int64(f)) {
-		return 0, Refuse(ReasonBadPayload, "%s: expected an integer from %.0f to %d", key, least, int64(maxInteger))
+	if !ok || f < least || f > MaxInteger || f != float64(int64(f)) {
+		return 0, Refuse(ReasonBadPayload, "%s: expected an integer from %.0f to %d", key, least, int64(MaxInteger))
 	}
 	return int64(f), nil
 }

@@ -30,6 +30,12 @@ type Received struct {
 	Place int // of the object in its payload, from 0
 }
 
+// SetSent takes over the device's own time.
+func (r *Received) SetSent(t time.Time) {
+	r.PointTime, r.Dated = t, true
+	r.Message.Sent = t.Truncate(time.Millisecond)
+}
+
 // Complete decodes the data of the message, and makes its digest.
 func (r *Received) Complete() {
 	if r.Message.Data == nil && r.Object != nil {

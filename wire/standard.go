@@ -70,6 +70,22 @@ func (s *Standard) WholeDevices(filters []string) bool {
 	return true
 }
 
+// Knows reports whether a topic is below the prefix, or of the shadow protocol.
+func (s *Standard) Knows(topic string) bool {
+	if strings.HasPrefix(topic, s.cfg.Prefix) && strings.HasPrefix(topic[len(s.cfg.Prefix):], "/") {
+		return true
+	}
+	for _, scheme := range s.schemes {
+		if _, ok := scheme.ID(topic); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// Retained is as in Dialect: none counts.
+func (s *Standard) Retained(string) bool { return false }
+
 // Decode is as in Dialect. An array of objects is one message for each object.
 func (s *Standard) Decode(topic string, payload []byte, dup bool, at time.Time) ([]Received, error) {
 	for _, scheme := range s.schemes {

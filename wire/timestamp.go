@@ -15,22 +15,36 @@ import (
 // timeForms is what the key ts may be.
 const timeForms = "expected the time since 1970 in s, ms, µs or ns, or an RFC 3339 string with an offset"
 
+// Clock says how far a device's clock may be from ours for its time to be believed:
+// ahead of the arrival of a message, and behind it, which counts messages that waited.
+type Clock struct{ MaxAhead, MaxBehind time.Duration }
+
+// Doubt says why a device's time is not believed; "": it is.
+func (c Clock) Doubt(t, arrival time.Time) string {
+	switch {
+	case t.After(arrival.Add(c.MaxAhead)):
+		return fmt.Sprintf("more than %v ahead of the arrival", c.MaxAhead)
+	case t.Before(arrival.Add(-c.MaxBehind)):
+		return fmt.Sprintf("more than %v behind the arrival", c.MaxBehind)
+	}
+	return ""
+}
+
+// TimeFault is that of a value which is not taken for the device's time. The value is in
+// JSON.
+func TimeFault(value []byte, why string) *device.Fault {
+	return &device.Fault{Reason: device.FaultTime, Detail: "ts: " + why, Value: text.Clip(string(value), device.MaxFaultValue)}
+}
+
 // sentTime reads the key ts of a message. It is the device's time in nanoseconds,
 // UTC, where it can be read and is believed; else zero, and the fault says why.
 func (c Config) sentTime(ts jsonobject.Value, arrival time.Time) (time.Time, *device.Fault) {
-	fault := func(format string, args ...any) *device.Fault {
-		return &device.Fault{
-			Reason: device.FaultTime, Detail: fmt.Sprintf(format, args...), Value: text.Clip(string(ts), device.MaxFaultValue),
-		}
-	}
 	t, known := readTime(ts)
-	switch {
-	case !known:
-		return time.Time{}, fault("ts: %s; found %s", timeForms, kindOf(ts))
-	case t.After(arrival.Add(c.MaxClockAhead)):
-		return time.Time{}, fault("ts: more than %v ahead of the arrival", c.MaxClockAhead)
-	case t.Before(arrival.Add(-c.MaxClockBehind)):
-		return time.Time{}, fault("ts: more than %v behind the arrival", c.MaxClockBehind)
+	if !known {
+		return time.Time{}, TimeFault(ts, timeForms+"; found "+kindOf(ts))
+	}
+	if doubt := (Clock{c.MaxClockAhead, c.MaxClockBehind}).Doubt(t, arrival); doubt != "" {
+		return time.Time{}, TimeFault(ts, doubt)
 	}
 	return t, nil
 }
@@ -57,20 +71,20 @@ func readTime(ts jsonobject.Value) (t time.Time, ok bool) {
 		if n, ok := plainInteger(ts); ok {
 			return plainUnix(n, len(ts)), true
 		}
-		return readUnix(string(ts)), true
+		return ReadUnix(string(ts)), true
 	case jsonobject.String:
 		s := ts.Text()
 		if v, ok := jsonobject.Parse([]byte(s)); ok && v.Kind() == jsonobject.Number {
-			return readUnix(string(v)), true
+			return ReadUnix(string(v)), true
 		}
-		return readRFC3339(s)
+		return ReadRFC3339(s)
 	}
 	return time.Time{}, false
 }
 
-// readRFC3339 reads a date and a time with an offset. T and Z may be in lower case,
+// ReadRFC3339 reads a date and a time with an offset. T and Z may be in lower case,
 // and a space may stand for T (RFC 3339, section 5.6).
-func readRFC3339(s string) (time.Time, bool) {
+func ReadRFC3339(s string) (time.Time, bool) {
 	const date = len("2006-01-02")
 	if len(s) <= date {
 		return time.Time{}, false
@@ -94,17 +108,26 @@ const (
 	microsDigits  = 17
 )
 
-// readUnix reads the time since 1970, whose unit its size shows, to the nanosecond.
+// ReadUnix reads the time since 1970, whose unit its size shows, to the nanosecond.
 // It works on the text, because a float64 does not keep the digits.
-func readUnix(number string) time.Time {
-	digits, point, negative := decimal(number)
-	switch {
+func ReadUnix(number string) time.Time {
+	switch _, point, _ := decimal(number); {
 	case point <= secondsDigits:
-		point += 9
+		return ReadUnixIn(number, time.Second)
 	case point <= millisDigits:
-		point += 6
+		return ReadUnixIn(number, time.Millisecond)
 	case point <= microsDigits:
-		point += 3
+		return ReadUnixIn(number, time.Microsecond)
+	}
+	return ReadUnixIn(number, time.Nanosecond)
+}
+
+// ReadUnixIn reads the time since 1970 in seconds, milliseconds, microseconds or
+// nanoseconds, to the nanosecond.
+func ReadUnixIn(number string, unit time.Duration) time.Time {
+	digits, point, negative := decimal(number)
+	for ; unit > 1; unit /= 10 {
+		point++
 	}
 	ns, err := strconv.ParseInt(whole(digits, point), 10, 64)
 	switch {
@@ -116,7 +139,7 @@ func readUnix(number string) time.Time {
 	return time.Unix(0, ns).UTC()
 }
 
-// plainUnix is readUnix of a number of a few digits without leading zeros: of
+// plainUnix is ReadUnix of a number of a few digits without leading zeros: of
 // nearly every message that has a ts.
 func plainUnix(n int64, digits int) time.Time {
 	switch {

@@ -42,6 +42,7 @@ type more struct {
 	Model      string              `json:"model,omitempty"`
 	Faults     []device.Fault      `json:"faults,omitempty"`
 	Twin       *device.TwinRequest `json:"twin,omitempty"`
+	Stale      bool                `json:"stale,omitempty"`
 }
 
 // Append encodes an arrival.
@@ -118,7 +119,7 @@ func (m *Message) append(b, payload []byte, from int) ([]byte, int) {
 		b = appendTime(b, m.Point)
 	}
 	if flags&flagMore != 0 {
-		text, _ := json.Marshal(more{msg.Connection, msg.Model, msg.Faults, msg.Twin}) // it has nothing that cannot be encoded
+		text, _ := json.Marshal(more{msg.Connection, msg.Model, msg.Faults, msg.Twin, msg.Stale}) // it has nothing that cannot be encoded
 		b = appendText(b, text)
 	}
 	return b, from
@@ -135,7 +136,7 @@ func (m *Message) flags() (flags byte) {
 		{flagSent, !msg.Sent.IsZero()},
 		{flagObject, m.Object != nil},
 		{flagPoint, m.Measurement != ""},
-		{flagMore, msg.Connection != "" || msg.Model != "" || msg.Faults != nil || msg.Twin != nil},
+		{flagMore, msg.Connection != "" || msg.Model != "" || msg.Faults != nil || msg.Twin != nil || msg.Stale},
 	} {
 		if f.is {
 			flags |= f.flag

@@ -322,11 +322,10 @@ func (c *core) letGo(e *entry) {
 // interpret queues what has to be delivered of an arrival.
 func (c *core) interpret(e *entry, received []wire.Received, err error, now time.Time) {
 	if e.Retained {
-		c.counts.Ignored.Add(1)
-		for i := range received {
-			c.learnRetained(&received[i])
+		if received = c.ofRetained(received); len(received) == 0 {
+			c.counts.Ignored.Add(1)
+			return
 		}
-		return
 	}
 	if err != nil {
 		refused := (*wire.Refused)(nil)
@@ -336,6 +335,8 @@ func (c *core) interpret(e *entry, received []wire.Received, err error, now time
 			c.hearRefused(e, refused, now)
 		case errors.Is(err, wire.ErrForeign):
 			c.counts.Foreign.Add(1)
+		case errors.Is(err, wire.ErrUnmapped):
+			c.counts.Unmapped.Add(1)
 		default:
 			c.counts.Ignored.Add(1)
 		}
@@ -343,15 +344,30 @@ func (c *core) interpret(e *entry, received []wire.Received, err error, now time
 	}
 	c.startRecording(e)
 	for len(received) > 0 {
-		id := received[0].ID
+		id, request := received[0].ID, received[0].Message.Twin != nil
 		n := 1
-		for n < len(received) && received[n].ID == id {
+		for n < len(received) && received[n].ID == id && (received[n].Message.Twin != nil) == request {
 			n++
 		}
 		c.interpretDevice(e, id, received[:n], now)
 		received = received[n:]
 	}
 	c.endRecording(e)
+}
+
+// ofRetained are those of the messages of a retained copy that count: what devices reported
+// of their state, in a dialect of theirs. Of a birth, at most the model does.
+func (c *core) ofRetained(received []wire.Received) (counts []wire.Received) {
+	for i := range received {
+		r := &received[i]
+		if twin := r.Message.Twin; twin == nil || twin.Reply != "" {
+			c.learnRetained(r)
+			continue
+		}
+		r.Message.Stale = true
+		counts = append(counts, *r)
+	}
+	return counts
 }
 
 // interpretDevice takes consecutive messages of one device.

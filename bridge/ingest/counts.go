@@ -15,6 +15,7 @@ import (
 // anyone may read.
 type Counts struct {
 	Received, Repeated, Ignored, Foreign       *atomic.Uint64
+	Unmapped                                   *atomic.Uint64
 	Messages, Gaps, Relevant                   *atomic.Uint64
 	Events, Deliveries, DeliveryFailures       *atomic.Uint64
 	TooLate, UnknownModels, Rejected           *atomic.Uint64
@@ -48,6 +49,7 @@ func NewCounts(s *figures.Set) *Counts {
 		Received: s.Counter("received_total", "MQTT messages received.", field("received")),
 		Repeated: s.Counter("repeated_total", "MQTT messages delivered again that the bridge still knew.", field("repeated")),
 		Ignored:  s.Counter("ignored_total", "Retained copies, commands to devices and responses to requests, which are not input.", field("ignored")),
+		Unmapped: s.Counter("unmapped_total", "MQTT messages that mean nothing to any dialect.", field("unmapped")),
 		Foreign:  s.Counter("foreign_total", "MQTT messages of devices that belong to other partitions.", field("foreign")),
 
 		Messages: s.Counter("messages_total", "JSON objects received.", field("messages")),

@@ -205,7 +205,7 @@ func (r *recovery) arrival(a *history.Arrival, at recordlog.Entry) {
 	e := &entry{Arrival: Arrival{Origin: a.Origin, Payload: a.Payload, At: a.At, Number: a.Number, Again: a.Again}, lane: r.lane(a.Stream)}
 	for rest := a.Messages; len(rest) > 0; {
 		n := 1
-		for n < len(rest) && rest[n].ID == rest[0].ID {
+		for n < len(rest) && rest[n].ID == rest[0].ID && (rest[n].Message.Twin != nil) == (rest[0].Message.Twin != nil) {
 			n++
 		}
 		if r.c.cfg.Partition.Owns(rest[0].ID.Name()) {

@@ -54,6 +54,12 @@ func (d *run) request(m device.Message) {
 	default:
 		return
 	}
+	if r.Reply == "" { // the device only says what its state is, in a dialect of its own
+		if refused != nil {
+			d.report(device.Fault{At: m.Time, Topic: m.Topic(), Reason: device.FaultRefused, Detail: refused.Error()})
+		}
+		return
+	}
 	answer := "/accepted"
 	if refused != nil {
 		if d.follows(rulesCorners) {

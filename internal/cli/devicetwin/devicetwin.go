@@ -12,6 +12,7 @@ import (
 
 	"devicetwin/internal/cli"
 	"devicetwin/internal/cli/admin"
+	"devicetwin/internal/cli/dialect"
 	"devicetwin/internal/cli/logs"
 	"devicetwin/internal/cli/model"
 	"devicetwin/internal/cli/operator"
@@ -38,6 +39,7 @@ type commandLine struct {
 	Worker   workerCommand    `cmd:"" help:"Run the worker: device workflows and their activities."`
 	Simulate simulate.Command `cmd:"" help:"Simulate a fleet of devices and verify that nothing was lost, duplicated or reordered."`
 	Model    model.Command    `cmd:"" help:"Check, test and draw model files."`
+	Dialect  dialect.Command  `cmd:"" help:"Check, test and try what other devices speak."`
 	API      apiCommand       `cmd:"" name:"api" help:"Run the operator's HTTP API."`
 	Log      logs.Command     `cmd:"" help:"Read the log of a bridge or a worker."`
 

@@ -1,0 +1,332 @@
+package dialect
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"devicetwin/wire"
+)
+
+var now = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+
+func load(t testing.TB, text string) *Set { t.Helper(); return loadWith(t, wire.DefaultConfig(), text) }
+
+func loadWith(t testing.TB, c wire.Config, texts ...string) *Set {
+	t.Helper()
+	var dialects []*Dialect
+	for _, text := range texts {
+		d, err := Load("d.yaml", []byte(text), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dialects = append(dialects, d)
+	}
+	s, err := NewSet(c, dialects...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// said is what a message became, a line for each device.
+func said(received []wire.Received, err error) string {
+	refused := (*wire.Refused)(nil)
+	switch {
+	case errors.As(err, &refused):
+		return refused.Error()
+	case err != nil:
+		return err.Error()
+	}
+	var lines []string
+	for _, r := range received {
+		r.Complete()
+		m := r.Message
+		line := fmt.Sprint(r.ID, " ", m.Channel)
+		for _, word := range []string{m.Name, m.Connection} {
+			if word != "" {
+				line += " " + word
+			}
+		}
+		if m.Seq > 0 {
+			line += fmt.Sprint(" ", m.Epoch, "/", m.Seq)
+		}
+		if r.Dated {
+			line += " " + r.PointTime.Format("15:04:05.999999999")
+		}
+		for _, f := range m.Faults {
+			line += " " + f.Detail + " " + f.Value
+		}
+		data, _ := json.Marshal(m.Data)
+		if m.Twin != nil {
+			data = m.Twin.Payload
+		}
+		lines = append(lines, line+" "+string(data))
+	}
+	return strings.Join(lines, "\n")
+}
+
+const tasmotaLike = `
+dialect: plugs
+topics:
+  - topic: tele/{id}/SENSOR
+    channel: telemetry
+  - topic: tele/{id}/LWT
+    channel: status
+    payload: text
+    status: {online: Online, offline: Offline}
+  - topic: stat/{id}/#
+    channel: ignored
+`
+
+const several = `
+dialect: several
+topics:
+  - topic: z/{id}
+    messages:
+      - {channel: telemetry, data: {t: payload.t}}
+      - {channel: events, when: payload.action != "", vars: {action: payload.action}, name: "{action}"}
+      - {channel: reported, data: {on: payload.on}}
+`
+
+func TestDecode(t *testing.T) {
+	for name, c := range map[string]struct{ dialect, topic, payload, want string }{
+		"an object as it is":           {tasmotaLike, "tele/plug/SENSOR", `{"ENERGY":{"Power":12}}`, `plug telemetry {"ENERGY":{"Power":12}}`},
+		"members of ours keep a name":  {tasmotaLike, "tele/plug/SENSOR", `{"ts":5,"x":1}`, `plug telemetry {"ts_":5,"x":1}`},
+		"a scalar":                     {tasmotaLike, "tele/plug/SENSOR", `23.5`, `plug telemetry {"value":23.5}`},
+		"an array":                     {tasmotaLike, "tele/plug/SENSOR", `[1,2]`, `plug telemetry {"value":[1,2]}`},
+		"not JSON":                     {tasmotaLike, "tele/plug/SENSOR", `{"a":`, `bad_payload: json: line 1, column 5: unexpected end of JSON input`},
+		"the last will":                {tasmotaLike, "tele/plug/LWT", `Offline`, `plug status offline {"status":"Offline"}`},
+		"the birth":                    {tasmotaLike, "tele/plug/LWT", `Online`, `plug status online {"status":"Online"}`},
+		"another word":                 {tasmotaLike, "tele/plug/LWT", `boot`, `plug status unknown {"status":"boot"}`},
+		"an ignored topic":             {tasmotaLike, "stat/plug/RESULT", `{}`, wire.ErrNotInput.Error()},
+		"an unknown topic":             {tasmotaLike, "tele/plug/X", `{}`, wire.ErrUnmapped.Error()},
+		"an id with other characters":  {tasmotaLike, "tele/a b/SENSOR", `{}`, `a--20b telemetry {}`},
+		"an id that is empty":          {tasmotaLike, "tele//SENSOR", `{}`, `bad_device_id: device id {id}: id is empty`},
+		"an id over several levels":    {one("zigbee2mqtt/{name...}", "id: '{name}'"), "zigbee2mqtt/hall/lamp", `{}`, `hall--2flamp telemetry {}`},
+		"an id of two levels":          {one("{site}/x/{m}", "id: '{site}:{m}'"), "a/x/b", `{}`, `a:b telemetry {}`},
+		"an id in the payload":         {one("app/+/up", "vars: {eui: payload.dev.eui}\n    id: '{eui}'"), "app/1/up", `{"dev":{"eui":"0A"}}`, `0A telemetry {"dev":{"eui":"0A"}}`},
+		"an id that is not there":      {one("app/+/up", "vars: {eui: payload.dev.eui}\n    id: '{eui}'"), "app/1/up", `{}`, `bad_device_id: device id {eui}: eui is empty`},
+		"the level as a name":          {one("s/{id}/{what}", "payload: {format: text, numbers: true}\n    data: '{topic.what: payload}'"), "s/a/temp", `23.5`, `a telemetry {"temp":23.5}`},
+		"members":                      {one("s/{id}", "data: {t: payload.a.t, h: payload.a.h}"), "s/a", `{"a":{"t":1}}`, `a telemetry {"t":1}`},
+		"no member is there":           {one("s/{id}", "data: {t: payload.a.t}"), "s/a", `{"a":{}}`, wire.ErrUnmapped.Error()},
+		"absent":                       {one("s/{id}", "absent: [null, unavailable]"), "s/a", `{"t":null,"h":"unavailable","x":1}`, `a telemetry {"x":1}`},
+		"all absent":                   {one("s/{id}", "absent: [null, unavailable]"), "s/a", `{"t":null}`, wire.ErrUnmapped.Error()},
+		"an absent scalar":             {one("s/{id}", "absent: unavailable\n    payload: text"), "s/a", `unavailable`, wire.ErrUnmapped.Error()},
+		"a condition":                  {one("s/{id}", "when: payload.kind == 'x'"), "s/a", `{"kind":"y"}`, wire.ErrUnmapped.Error()},
+		"a condition that holds":       {one("s/{id}", "when: payload.kind == 'x'"), "s/a", `{"kind":"x"}`, `a telemetry {"kind":"x"}`},
+		"a condition on nothing":       {one("s/{id}", "when: payload.kind == 'x'"), "s/a", `{}`, wire.ErrUnmapped.Error()},
+		"each of a list":               {one("gw", "each: payload.l\n    vars: {n: item.n}\n    id: '{n}'"), "gw", `{"l":[{"n":"a","t":1},{"n":"b","t":2}]}`, "a telemetry {\"n\":\"a\",\"t\":1}\nb telemetry {\"n\":\"b\",\"t\":2}"},
+		"each of a mapping":            {one("gw", "each: \"payload.map(k, {'n': k, 't': payload[k]})\"\n    vars: {n: item.n}\n    id: '{n}'\n    data: {t: item.t}"), "gw", `{"a":1,"b":2}`, "a telemetry {\"t\":1}\nb telemetry {\"t\":2}"},
+		"none of a list":               {one("gw", "each: payload.l\n    vars: {n: item.n}\n    id: '{n}'"), "gw", `{}`, wire.ErrUnmapped.Error()},
+		"not a list":                   {one("gw", "each: payload.l\n    vars: {n: item.n}\n    id: '{n}'"), "gw", `{"l":1}`, `bad_payload: each: expected a list, found a number`},
+		"one of a list is bad":         {one("gw", "each: payload.l\n    vars: {n: item.n}\n    id: '{n}'"), "gw", `{"l":[{"n":"a"},{}]}`, `bad_device_id: device id {n}: n is empty (element 1)`},
+		"numbered":                     {one("s/{id}", "number: {seq: payload.f + 1}"), "s/a", `{"f":0}`, `a telemetry 0/1 {"f":0}`},
+		"numbered with an epoch":       {one("s/{id}", "number: {seq: payload.f, epoch: payload.e}"), "s/a", `{"f":3,"e":2}`, `a telemetry 2/3 {"e":2,"f":3}`},
+		"without its number":           {one("s/{id}", "number: {seq: payload.f}"), "s/a", `{}`, `a telemetry {}`},
+		"a bad number":                 {one("s/{id}", "number: {seq: payload.f}"), "s/a", `{"f":1.5}`, `bad_payload: seq: expected an integer from 1 to 2^53`},
+		"a time in seconds":            {one("s/{id}", "time: {at: payload.T}"), "s/a", `{"T":1795953599}`, `a telemetry 11:59:59 {"T":1795953599}`},
+		"a time in a unit":             {one("s/{id}", "time: {at: payload.T, unit: ms}"), "s/a", `{"T":1795953599250}`, `a telemetry 11:59:59.25 {"T":1795953599250}`},
+		"a time with an offset":        {one("s/{id}", "time: {at: payload.T}"), "s/a", `{"T":"2026-11-29T12:59:59+01:00"}`, `a telemetry 11:59:59 {"T":"2026-11-29T12:59:59+01:00"}`},
+		"a time without a zone":        {one("s/{id}", "time: {at: payload.T}"), "s/a", `{"T":"2026-11-29T12:59:59"}`, `a telemetry ts: it has no offset, and the dialect names no zone "2026-11-29T12:59:59" {"T":"2026-11-29T12:59:59"}`},
+		"a time of a zone":             {one("s/{id}", "time: {at: payload.T, zone: Europe/Berlin}"), "s/a", `{"T":"2026-11-29 12:59:59"}`, `a telemetry 11:59:59 {"T":"2026-11-29 12:59:59"}`},
+		"a time before a clock is set": {one("s/{id}", "time: {at: payload.T, zone: UTC}"), "s/a", `{"T":"1970-01-01T00:00:07"}`, `a telemetry ts: more than 8760h0m0s behind the arrival "1970-01-01T00:00:07" {"T":"1970-01-01T00:00:07"}`},
+		"no time":                      {one("s/{id}", "time: {at: payload.T, zone: UTC}"), "s/a", `{"x":1}`, `a telemetry {"x":1}`},
+		"reported":                     {"dialect: d\ntopics: [{topic: 's/{id}', channel: reported, data: {on: payload.state == 'ON'}}]", "s/a", `{"state":"ON"}`, `a twin update {"state":{"reported":{"on":true}}}`},
+		"an event":                     {"dialect: d\ntopics: [{topic: 's/{id}/{b}', channel: events, name: 'button-{b}'}]", "s/a/7", `{"n":2}`, `a events button-7 {"n":2}`},
+		"an event of a bad name":       {"dialect: d\ntopics: [{topic: 's/{id}/{b}', channel: events, name: '{b}'}]", "s/a/x y", `{}`, `bad_payload: event name "x y": expected 1 to 64 letters, digits, _, - and .`},
+		"an event of ours":             {"dialect: d\ntopics: [{topic: 's/{id}/{b}', channel: events, name: '{b}'}]", "s/a/device.silent", `{}`, `bad_payload: event name "device.silent" is reserved for the service`},
+		"the most exact topic":         {"dialect: d\ntopics: [{topic: 's/#', channel: ignored}, {topic: 's/{id}/x', channel: telemetry}]", "s/a/x", `{}`, `a telemetry {}`},
+		"two templates, one device":    {"dialect: d\ntopics: [{topic: ['s/{id}/x', 'new/{id}'], channel: telemetry}]", "new/a", `{}`, `a telemetry {}`},
+		"several of one":               {several, "z/lamp", `{"t":1,"action":"single","on":true}`, "lamp telemetry {\"t\":1}\nlamp events single {\"action\":\"single\",\"on\":true,\"t\":1}\nlamp twin update {\"state\":{\"reported\":{\"on\":true}}}"},
+		"one of several":               {several, "z/lamp", `{"t":1,"on":true}`, "lamp telemetry {\"t\":1}\nlamp twin update {\"state\":{\"reported\":{\"on\":true}}}"},
+		"too long":                     {tasmotaLike, "tele/plug/SENSOR", `"` + strings.Repeat("x", 200_000) + `"`, `too_large: 200002 bytes, the limit is 131072`},
+	} {
+		if got := said(load(t, c.dialect).Decode(c.topic, []byte(c.payload), false, now)); got != c.want {
+			t.Errorf("%s: topic %s, payload %.80s:\n%s\nwant\n%s", name, c.topic, c.payload, got, c.want)
+		}
+	}
+}
+
+// one is a dialect with one topic of telemetry.
+func one(topic, more string) string {
+	return fmt.Sprintf("dialect: d\ntopics:\n  - topic: '%s'\n    channel: telemetry\n    %s\n", topic, more)
+}
+
+// The hour that comes twice is that which is nearer to the arrival.
+func TestTheHourThatComesTwice(t *testing.T) {
+	d := load(t, one("s/{id}", "time: {at: payload.T, zone: Europe/Berlin}"))
+	payload := []byte(`{"T":"2026-10-25T02:30:00"}`)
+	for _, at := range []string{"2026-10-25T00:30:05Z", "2026-10-25T01:30:05Z"} {
+		arrival, err := time.Parse(time.RFC3339, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		received, err := d.Decode("s/a", payload, false, arrival)
+		if err != nil || arrival.Sub(received[0].PointTime) != 5*time.Second {
+			t.Errorf("received at %s: %v, %v", at, received, err)
+		}
+	}
+}
+
+func TestOnlyMine(t *testing.T) {
+	c := wire.DefaultConfig()
+	c.Mine = func(name string) bool { return name == "a" }
+	d := loadWith(t, c, one("gw", "each: payload.l\n    vars: {n: item}\n    id: '{n}'\n    data: {x: item}"))
+	for payload, want := range map[string]string{
+		`{"l":["a","b"]}`: `a telemetry {"x":"a"}`,
+		`{"l":["b"]}`:     wire.ErrForeign.Error(),
+	} {
+		if got := said(d.Decode("gw", []byte(payload), false, now)); got != want {
+			t.Errorf("%s: %s, want %s", payload, got, want)
+		}
+	}
+}
+
+func TestFilters(t *testing.T) {
+	d := load(t, tasmotaLike)
+	if got := d.Filters(); !slices.Equal(got, []string{"$aws/things/+/shadow/#", "devices/#", "tele/#"}) || !d.WholeDevices(got) || d.WholeDevices(got[1:]) {
+		t.Errorf("%q", got)
+	}
+	if d.Retained("tele/a/SENSOR") || d.Retained("x") {
+		t.Error("a retained reading counts")
+	}
+	d = load(t, "dialect: d\nsubscribe: [a/+, b/+]\ntopics: [{topic: 'a/{id}', channel: reported}]")
+	if got := d.Filters(); !slices.Equal(got, []string{"$aws/things/+/shadow/#", "a/+", "b/+", "devices/#"}) || !d.Retained("a/x") {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestSets(t *testing.T) {
+	s := loadWith(t, wire.DefaultConfig(), tasmotaLike, "dialect: plant\ntopics: [{topic: '{site}/{m}/t', channel: telemetry, id: '{site}:{m}'}]")
+	for topic, want := range map[string]string{
+		"devices/d/telemetry": `d telemetry {"x":1}`,
+		"tele/d/SENSOR":       `d telemetry {"x":1}`,
+		"north/m1/t":          `north:m1 telemetry {"x":1}`,
+		"tele/m1/t":           `tele:m1 telemetry {"x":1}`,
+		"bridge/b/status":     wire.ErrNotInput.Error(),
+		"else":                wire.ErrUnmapped.Error(),
+		"devices/d/t":         "bad_topic: expected {id}/telemetry, {id}/status, {id}/events/{name} or {id}/commands/{name}/ack",
+	} {
+		if got := said(s.Decode(topic, []byte(`{"x":1}`), false, now)); got != want {
+			t.Errorf("%s: %s, want %s", topic, got, want)
+		}
+	}
+	if got := s.Filters(); !slices.Equal(got, []string{"#", "$aws/things/+/shadow/#"}) {
+		t.Errorf("filters %q", got)
+	}
+	alone := loadWith(t, wire.DefaultConfig())
+	if !alone.WholeDevices([]string{"devices/#"}) || alone.WholeDevices([]string{"devices/+/telemetry"}) {
+		t.Error("a set of the standard dialect alone is not like it")
+	}
+}
+
+func TestSetsThatCannotBe(t *testing.T) {
+	a, err := Load("a.yaml", []byte("dialect: a\ntopics: [{topic: 'x/{id}', channel: telemetry}, {topic: 'devices/{id}/y', channel: telemetry}]"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := Load("b.yaml", []byte("dialect: b\ntopics: [{topic: 'x/{name}', channel: status, id: '{name}'}]"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `dialect a: topic "devices/{id}/y": it takes in topics of the standard dialect, below devices/
+topic "x/{id}" of dialect a and "x/{name}" of b: nothing decides between them for topics that are of both`
+	if _, err := NewSet(wire.DefaultConfig(), a, b); err == nil || err.Error() != want {
+		t.Errorf("%v\nwant %s", err, want)
+	}
+}
+
+// Whose message is refused is known where the topic says it.
+func TestRefusalsNameTheirDevice(t *testing.T) {
+	s := load(t, tasmotaLike)
+	for topic, want := range map[string]wire.Refused{
+		"tele/d/SENSOR": {ID: "d", Topic: "tele/d/SENSOR", Alive: true},
+		"tele/d/LWT":    {ID: "d", Topic: "tele/d/LWT"},
+	} {
+		_, err := s.Decode(topic, []byte("\xff{"), false, now)
+		refused := (*wire.Refused)(nil)
+		if !errors.As(err, &refused) || refused.ID != want.ID || refused.Topic != want.Topic || refused.Alive != want.Alive {
+			t.Errorf("%s: %+v, want %+v", topic, refused, want)
+		}
+	}
+}
+
+// All faults of a file are reported at once, each with its place.
+func TestFaults(t *testing.T) {
+	text := `dialect: Plug
+id: "{a}{b}"
+time: {at: payload.T, unit: m, zone: Nowhere}
+absent: [[1]]
+status: {online: up, offline: up}
+subscribe: ["a/#/b", "$share/g/x"]
+extra: 1
+topics:
+  - topic: "tele/{id"
+    channel: telemetry
+  - topic: "tele/{id}/x"
+    channel: telemtry
+  - topic: "a/{x}"
+    channel: telemetry
+    id: "{y}"
+    vars: {x: payload.y}
+    data: {ts: 1}
+    when: payload.(
+    payload: {format: jsn}
+  - topic: "a/{z}"
+    channel: telemetry
+    id: "{z}"
+    name: door
+    data: paylod.x
+  - topic: "e/{id}"
+    channel: events
+  - topic: "i/{id}"
+    channel: ignored
+    when: "true"
+  - topic: "bridge/{id}/status"
+    channel: status
+`
+	want := []string{
+		`d.yaml:1:10: name "Plug": expected ^[a-z][a-z0-9-]{0,31}$`,
+		`d.yaml:2:5: device id "{a}{b}": {a}{b}: expected a : or _ between two variables`,
+		`d.yaml:3:29: unit "m": expected s, ms, us or ns`,
+		`d.yaml:3:38: time zone "Nowhere": expected one such as UTC or Europe/Berlin`,
+		`d.yaml:4:10: absent: expected a string, a number, true, false or null, found a list`,
+		`d.yaml:5:9: status word "up": it means both online and offline`,
+		`d.yaml:6:13: topic filter "a/#/b": level "#": + stands alone in a level, # alone in the last one`,
+		`d.yaml:6:22: topic filter "$share/g/x": expected one that is not shared`,
+		`d.yaml:7:1: unknown key "extra"; expected one of dialect, description, subscribe, id, payload, time, absent, status, topics`,
+		`d.yaml:9:12: topic "tele/{id": level "{id": expected one variable in a level, as in a-{id}`,
+		`d.yaml:12:14: channel "telemtry": expected one of telemetry, events, status, reported, ignored (did you mean "telemetry"?)`,
+		`d.yaml:13:5: variable "x": it is in the topic "a/{x}", too`,
+		`d.yaml:13:5: device id "{y}": {y} is neither in the topic "a/{x}" nor in vars (did you mean "x"?)`,
+		`d.yaml:17:12: member "ts": expected another name, because this one is the service's own`,
+		`d.yaml:18:19: expression: no viable alternative at input '.('`,
+		`d.yaml:19:14: payload: format: expected json, text, number, keyvalue, csv, cbor, msgpack, protobuf or bytes, found "jsn"`,
+		`d.yaml:20:12: topic "a/{x}" and "a/{z}": nothing decides between them for topics that are of both`,
+		`d.yaml:23:11: name: expected one of events only`,
+		`d.yaml:24:11: expression: undeclared reference to 'paylod' (did you mean "payload"?)`,
+		`d.yaml:25:5: key "name" is missing: of events, each has one`,
+		`d.yaml:29:11: when: expected nothing else of what is ignored`,
+		`d.yaml:30:12: topic "bridge/{id}/status": it takes in bridge/x/status, which is the service's own`,
+	}
+	_, err := Load("d.yaml", []byte(text), nil)
+	if err == nil {
+		t.Fatal("no faults")
+	}
+	got := strings.Split(err.Error(), "\n")
+	for _, w := range want {
+		if !slices.Contains(got, w) {
+			t.Errorf("missing: %s", w)
+		}
+	}
+	for _, g := range got {
+		if !slices.Contains(want, g) {
+			t.Errorf("unexpected: %s", g)
+		}
+	}
+}

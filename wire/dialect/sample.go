@@ -1,0 +1,254 @@
+package dialect
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"devicetwin/device"
+	"devicetwin/source"
+	"devicetwin/wire"
+)
+
+// Sample is a message as devices publish it, and what a dialect is to make of it.
+type Sample struct {
+	at       source.Node
+	Origin   string // the page or file that it follows
+	Topic    string
+	Payload  []byte
+	Retained bool
+	Received time.Time
+	outcome  string // "": messages; else ignored, unmapped or the reason for which it is refused
+	messages []sampleMessage
+}
+
+type sampleMessage struct {
+	device, channel, name, connection, sent string
+	epoch                                   int64
+	seq                                     uint64
+	data                                    any
+}
+
+// sampleTime is when samples are received that say nothing else.
+var sampleTime = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
+var sampleKeys = []string{"from", "topic", "payload", "payload_hex", "payload_base64", "retained", "received", "gives", "outcome"}
+
+// LoadSamples reads a file of samples. The error is source.Faults.
+func LoadSamples(file string, src []byte) ([]Sample, error) {
+	f := source.Parse(file, src)
+	root := f.Root()
+	fields := root.Fields("samples")
+	root.Require(fields, "samples")
+	var all []Sample
+	for _, n := range fields["samples"].List() {
+		all = append(all, readSample(n))
+	}
+	if err := f.Err(); err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+func readSample(n source.Node) Sample {
+	f := n.Fields(sampleKeys...)
+	n.Require(f, "topic")
+	s := Sample{at: n, Origin: f["from"].String(), Topic: f["topic"].String(), Received: sampleTime, outcome: f["outcome"].String()}
+	if f["retained"].Exists() {
+		s.Retained = f["retained"].Bool()
+	}
+	if v := f["received"]; v.Exists() {
+		t, err := time.Parse(time.RFC3339Nano, v.String())
+		if err != nil {
+			v.Faultf("received %q: expected an RFC 3339 time", v.String())
+		}
+		s.Received = t
+	}
+	s.readPayload(n, f)
+	known := []string{"ignored", "unmapped"}
+	for _, r := range wire.Reasons() {
+		known = append(known, string(r))
+	}
+	switch v := f["outcome"]; {
+	case v.Exists() && f["gives"].Exists():
+		v.Faultf("expected outcome or gives")
+	case v.Exists() && !slices.Contains(known, s.outcome):
+		v.Faultf("outcome %q: expected one of %s", s.outcome, strings.Join(known, ", "))
+	case !v.Exists() && !f["gives"].Exists():
+		n.Faultf("expected gives, or outcome")
+	}
+	if f["gives"].Exists() {
+		for _, v := range f["gives"].OneOrList() {
+			s.messages = append(s.messages, readSampleMessage(v))
+		}
+	}
+	return s
+}
+
+func (s *Sample) readPayload(n source.Node, f map[string]source.Node) {
+	given := 0
+	for key, decode := range map[string]func(string) ([]byte, error){
+		"payload":        func(v string) ([]byte, error) { return []byte(v), nil },
+		"payload_hex":    hex.DecodeString,
+		"payload_base64": base64.StdEncoding.DecodeString,
+	} {
+		v := f[key]
+		if !v.Exists() {
+			continue
+		}
+		given++
+		text := ""
+		if v.IsString() {
+			text = v.String()
+		} else {
+			text = v.Scalar()
+		}
+		payload, err := decode(text)
+		if err != nil {
+			v.Faultf("%s: %v", key, err)
+		}
+		s.Payload = payload
+	}
+	if given != 1 {
+		n.Faultf("expected one of payload, payload_hex and payload_base64")
+	}
+}
+
+func readSampleMessage(n source.Node) sampleMessage {
+	f := n.Fields("device", "channel", "name", "connection", "sent", "epoch", "seq", "data")
+	n.Require(f, "device", "channel")
+	m := sampleMessage{device: f["device"].String(), channel: f["channel"].String(), name: f["name"].String(), connection: f["connection"].String(), sent: f["sent"].String()}
+	if v := f["epoch"]; v.Exists() {
+		m.epoch = v.Int(0, wire.MaxInteger)
+	}
+	if v := f["seq"]; v.Exists() {
+		m.seq = uint64(v.Int(1, wire.MaxInteger))
+	}
+	if v := f["data"]; v.Exists() {
+		m.data = v.Any()
+	}
+	return m
+}
+
+// Check reads the sample as a set does, and reports what is other than it says.
+func (s *Sample) Check(set *Set) error {
+	line, _ := s.at.Position()
+	wrong := func(format string, args ...any) error {
+		return fmt.Errorf("sample at line %d, topic %s: %s", line, s.Topic, fmt.Sprintf(format, args...))
+	}
+	received, err := set.Decode(s.Topic, s.Payload, false, s.Received)
+	if s.Retained && !set.Retained(s.Topic) {
+		received, err = nil, wire.ErrNotInput
+	}
+	if got := outcomeOf(err); got != s.outcome {
+		if err != nil {
+			return wrong("%v; expected %s", err, s.expected())
+		}
+		return wrong("%d messages; expected %s", len(received), s.expected())
+	}
+	if len(received) != len(s.messages) {
+		return wrong("%d messages; expected %d", len(received), len(s.messages))
+	}
+	for i := range s.messages {
+		if got, want := shown(&received[i]), s.messages[i]; !reflect.DeepEqual(got, want) {
+			return wrong("message %d is\n  %s\nexpected\n  %s", i+1, got, want)
+		}
+	}
+	return nil
+}
+
+func (s *Sample) expected() string {
+	if s.outcome != "" {
+		return s.outcome
+	}
+	return fmt.Sprint(len(s.messages), " messages")
+}
+
+func outcomeOf(err error) string {
+	refused := (*wire.Refused)(nil)
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &refused):
+		return string(refused.Reason)
+	case errors.Is(err, wire.ErrUnmapped):
+		return "unmapped"
+	}
+	return "ignored"
+}
+
+// shown is a message as samples write it: of a report, the data is the reported state.
+func shown(r *wire.Received) sampleMessage {
+	r.Complete()
+	m := &r.Message
+	s := sampleMessage{device: r.ID.Name(), channel: channelName(m.Channel), name: m.Name, connection: m.Connection, epoch: m.Epoch, seq: m.Seq, data: any(m.Data)}
+	if r.Dated {
+		s.sent = r.PointTime.Format(time.RFC3339Nano)
+	}
+	if m.Channel == device.ChannelTwin {
+		s.name = ""
+		var update struct {
+			State struct {
+				Reported map[string]any `json:"reported"`
+			} `json:"state"`
+		}
+		if json.Unmarshal(m.Twin.Payload, &update) == nil {
+			s.data = update.State.Reported
+		}
+	}
+	return s
+}
+
+// channelName is how a dialect calls a channel.
+func channelName(c device.Channel) string {
+	for name, channel := range channels {
+		if channel == c {
+			return name
+		}
+	}
+	return string(c)
+}
+
+// String is the message as samples write it, in one line.
+func (m sampleMessage) String() string {
+	words := []string{"device: " + m.device, "channel: " + m.channel}
+	for _, w := range []struct{ key, value string }{{"name", m.name}, {"connection", m.connection}, {"sent", m.sent}} {
+		if w.value != "" {
+			words = append(words, w.key+": "+w.value)
+		}
+	}
+	if m.seq > 0 {
+		words = append(words, fmt.Sprintf("epoch: %d, seq: %d", m.epoch, m.seq))
+	}
+	data, _ := json.Marshal(m.data)
+	return "{" + strings.Join(append(words, "data: "+string(data)), ", ") + "}"
+}
+
+// Unused are the templates of the dialect of which there is no sample.
+func (d *Dialect) Unused(samples []Sample) (templates []string) {
+	for _, r := range d.rules {
+		used := slices.ContainsFunc(samples, func(s Sample) bool {
+			first := slices.IndexFunc(d.rules, func(r *rule) bool { _, ok := r.values(s.Topic); return ok })
+			return first >= 0 && d.rules[first] == r
+		})
+		if !used {
+			templates = append(templates, r.topic.text)
+		}
+	}
+	return templates
+}
+
+// Line is a message in one line, as samples write it, with what is wrong with it.
+func Line(r *wire.Received) string {
+	line := shown(r).String()
+	for _, f := range r.Message.Faults {
+		line += " # " + f.Detail
+	}
+	return line
+}

@@ -1,0 +1,303 @@
+package dialect
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"devicetwin/mqtt"
+)
+
+// template is a template of topics: levels, in each of which a variable may stand for
+// all or a part, as in shellies/shelly1-{id}/info. {name...} stands for one or more levels,
+// + for a level that has no name, and # at the end for any number of levels.
+type template struct {
+	text   string
+	levels []level
+	many   int      // place of the level {name...}; -1: there is none
+	names  []string // of the variables, in the order of their places
+}
+
+type levelKind byte
+
+// The kinds of levels, from the least to the most exact.
+const (
+	levelRest levelKind = iota // #
+	levelMany                  // {name...}
+	levelAny                   // + or {name}
+	levelPart                  // a-{name}
+	levelText
+)
+
+type level struct {
+	kind           levelKind
+	before, after  string // around the variable; of levelText, before is all
+	variable       int    // among template.names; -1: none
+	exactCharacter int    // of levelPart: how many are given
+}
+
+// maxTemplate bounds a template, in bytes.
+const maxTemplate = 1024
+
+// parseTemplate reads a template of topics. Known are the variables that come from elsewhere;
+// nil: it is a template by which topics are recognized.
+func parseTemplate(text string) (*template, error) {
+	if text == "" || len(text) > maxTemplate || !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+		return nil, fmt.Errorf("expected 1 to %d bytes of UTF-8 without NUL", maxTemplate)
+	}
+	t := &template{text: text, many: -1}
+	levels := strings.Split(text, "/")
+	for i, s := range levels {
+		l, err := t.level(s, i == len(levels)-1)
+		if err != nil {
+			return nil, fmt.Errorf("level %q: %w", s, err)
+		}
+		if l.kind == levelMany {
+			if t.many >= 0 {
+				return nil, errors.New("expected at most one variable of several levels")
+			}
+			t.many = i
+		}
+		t.levels = append(t.levels, l)
+	}
+	if t.many >= 0 && t.levels[len(t.levels)-1].kind == levelRest {
+		return nil, errors.New("expected # without a variable of several levels")
+	}
+	return t, nil
+}
+
+func (t *template) level(s string, last bool) (level, error) {
+	l := level{variable: -1}
+	before, rest, found := strings.Cut(s, "{")
+	switch {
+	case s == "#" && last:
+		l.kind = levelRest
+		return l, nil
+	case s == "+":
+		l.kind = levelAny
+		return l, nil
+	case strings.ContainsAny(s, "+#"):
+		return l, errors.New("expected + alone in its level, and # alone in the last one")
+	case !found:
+		if strings.Contains(s, "}") {
+			return l, errors.New("expected { before }")
+		}
+		l.kind, l.before = levelText, s
+		return l, nil
+	}
+	name, after, found := strings.Cut(rest, "}")
+	if !found || strings.ContainsAny(after, "{}") {
+		return l, errors.New("expected one variable in a level, as in a-{id}")
+	}
+	name, many := strings.CutSuffix(name, "...")
+	switch {
+	case !validVariable(name):
+		return l, fmt.Errorf("variable %q: expected letters, digits and _, and a letter first", name)
+	case slices.Contains(t.names, name):
+		return l, fmt.Errorf("variable %q: it is in another level, too", name)
+	case many && before+after != "":
+		return l, errors.New("expected a variable of several levels without anything around it")
+	}
+	l.before, l.after, l.variable = before, after, len(t.names)
+	t.names = append(t.names, name)
+	switch {
+	case many:
+		l.kind = levelMany
+	case before+after == "":
+		l.kind = levelAny
+	default:
+		l.kind, l.exactCharacter = levelPart, len(before)+len(after)
+	}
+	return l, nil
+}
+
+func validVariable(name string) bool {
+	for i, c := range []byte(name) {
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+		if !letter && (i == 0 || c != '_' && (c < '0' || c > '9')) {
+			return false
+		}
+	}
+	return name != "" && len(name) <= 64
+}
+
+// match reports whether a topic is one of the template's, and puts into values what its
+// variables stand for.
+func (t *template) match(topic string, values []string) bool {
+	extra := strings.Count(topic, "/") + 1 - len(t.levels) // levels more than the template has
+	last := t.levels[len(t.levels)-1].kind
+	switch {
+	case last == levelRest && extra == -1: // a/# matches a
+	case extra < 0, extra > 0 && t.many < 0 && last != levelRest:
+		return false
+	}
+	for i, l := range t.levels {
+		if l.kind == levelRest {
+			return true
+		}
+		var value string
+		if i == t.many {
+			end := 0
+			for range extra + 1 {
+				if next := strings.IndexByte(topic[end:], '/'); next >= 0 {
+					end += next + 1
+				} else {
+					end = len(topic) + 1
+				}
+			}
+			value, topic = topic[:end-1], topic[min(end, len(topic)):]
+		} else {
+			value, topic, _ = strings.Cut(topic, "/")
+		}
+		if !l.match(value, values) {
+			return false
+		}
+	}
+	return true
+}
+
+func (l *level) match(value string, values []string) bool {
+	switch l.kind {
+	case levelText:
+		return value == l.before
+	case levelPart:
+		if len(value) <= l.exactCharacter || !strings.HasPrefix(value, l.before) || !strings.HasSuffix(value, l.after) {
+			return false
+		}
+		value = value[len(l.before) : len(value)-len(l.after)]
+	}
+	if l.variable >= 0 {
+		values[l.variable] = value
+	}
+	return true
+}
+
+// fill writes the topic for which the variables stand for the values.
+func (t *template) fill(value func(name string) string) (string, error) {
+	var b strings.Builder
+	for i, l := range t.levels {
+		if i > 0 {
+			b.WriteByte('/')
+		}
+		b.WriteString(l.before)
+		if l.variable >= 0 {
+			v := value(t.names[l.variable])
+			if v == "" || l.kind != levelMany && strings.Contains(v, "/") {
+				return "", fmt.Errorf("topic %s: %s is %q: expected one level", t.text, t.names[l.variable], v)
+			}
+			b.WriteString(v)
+		}
+		b.WriteString(l.after)
+	}
+	topic := b.String()
+	return topic, mqtt.CheckTopic(topic)
+}
+
+// filter is the topic filter that brings in the topics of the template, and perhaps others.
+func (t *template) filter() string {
+	var levels []string
+	for _, l := range t.levels {
+		switch l.kind {
+		case levelRest, levelMany:
+			return strings.Join(append(levels, "#"), "/")
+		case levelText:
+			levels = append(levels, l.before)
+		default:
+			levels = append(levels, "+")
+		}
+	}
+	return strings.Join(levels, "/")
+}
+
+// moreExact orders templates: whichever has the more exact level where they first
+// differ comes first.
+func moreExact(a, b *template) int {
+	for i := range min(len(a.levels), len(b.levels)) {
+		la, lb := a.levels[i], b.levels[i]
+		if c := cmp.Or(cmp.Compare(lb.kind, la.kind), cmp.Compare(lb.exactCharacter, la.exactCharacter)); c != 0 {
+			return c
+		}
+	}
+	return cmp.Compare(len(b.levels), len(a.levels))
+}
+
+// share reports whether a topic may be of both templates.
+func share(a, b *template) bool { return shareLevels(a.levels, b.levels) }
+
+func shareLevels(a, b []level) bool {
+	switch {
+	case len(a) == 0 && len(b) == 0:
+		return true
+	case len(a) == 0:
+		return len(b) == 1 && b[0].kind == levelRest
+	case len(b) == 0:
+		return len(a) == 1 && a[0].kind == levelRest
+	case a[0].kind == levelRest || b[0].kind == levelRest:
+		return true
+	case a[0].kind == levelMany:
+		return shareMany(a, b)
+	case b[0].kind == levelMany:
+		return shareMany(b, a)
+	}
+	return shareLevel(a[0], b[0]) && shareLevels(a[1:], b[1:])
+}
+
+// shareMany is shareLevels where a begins with a variable of several levels.
+func shareMany(a, b []level) bool {
+	for taken := 1; taken <= len(b); taken++ {
+		if shareLevels(a[1:], b[taken:]) {
+			return true
+		}
+		if k := b[taken-1].kind; k == levelRest || k == levelMany { // it takes as many as are wanted
+			return true
+		}
+	}
+	return false
+}
+
+func shareLevel(a, b level) bool {
+	text := func(l level) string { return l.before }
+	switch {
+	case a.kind == levelText && b.kind == levelText:
+		return text(a) == text(b)
+	case a.kind == levelText:
+		return b.match(text(a), make([]string, b.variable+1))
+	case b.kind == levelText:
+		return a.match(text(b), make([]string, a.variable+1))
+	}
+	begins := func(x, y string) bool { return strings.HasPrefix(x, y) || strings.HasPrefix(y, x) }
+	ends := func(x, y string) bool { return strings.HasSuffix(x, y) || strings.HasSuffix(y, x) }
+	return begins(a.before, b.before) && ends(a.after, b.after)
+}
+
+// together are filters that bring in what those given do, so that no topic matches two of
+// them: a broker may deliver it twice. Filters with the same first level become one, because
+// a broker may keep the order within one filter only.
+func together(filters []string) []string {
+	first := func(filter string) string { level, _, _ := strings.Cut(filter, "/"); return level }
+	firsts := map[string][]string{}
+	for _, f := range filters {
+		if !slices.Contains(firsts[first(f)], f) {
+			firsts[first(f)] = append(firsts[first(f)], f)
+		}
+	}
+	ordinary := func(level string) bool { return !strings.HasPrefix(level, "$") }
+	var all []string
+	wild := false
+	for level, of := range firsts {
+		wild = wild || level == "+" || level == "#"
+		if len(of) == 1 {
+			all = append(all, of[0])
+		} else {
+			all = append(all, level+"/#")
+		}
+	}
+	if wild && len(all) > 1 { // it matches the others' levels, too
+		all = append(slices.DeleteFunc(all, ordinary), "#")
+	}
+	slices.Sort(all)
+	return all
+}

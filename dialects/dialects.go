@@ -71,10 +71,5 @@ func Load(name string) (*dialect.Dialect, error) {
 	if err != nil {
 		return nil, err
 	}
-	return dialect.Load(file, src, Opener(file))
-}
-
-// Opener opens the files that a dialect names, which are next to it.
-func Opener(file string) dialect.Opener {
-	return func(name string) ([]byte, error) { return os.ReadFile(filepath.Join(filepath.Dir(file), name)) }
+	return dialect.Load(file, src)
 }

@@ -20,7 +20,7 @@ func loadWith(t testing.TB, c wire.Config, texts ...string) *Set {
 	t.Helper()
 	var dialects []*Dialect
 	for _, text := range texts {
-		d, err := Load("d.yaml", []byte(text), nil)
+		d, err := Load("d.yaml", []byte(text))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -226,11 +226,11 @@ func TestSets(t *testing.T) {
 }
 
 func TestSetsThatCannotBe(t *testing.T) {
-	a, err := Load("a.yaml", []byte("dialect: a\ntopics: [{topic: 'x/{id}', channel: telemetry}, {topic: 'devices/{id}/y', channel: telemetry}]"), nil)
+	a, err := Load("a.yaml", []byte("dialect: a\ntopics: [{topic: 'x/{id}', channel: telemetry}, {topic: 'devices/{id}/y', channel: telemetry}]"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := Load("b.yaml", []byte("dialect: b\ntopics: [{topic: 'x/{name}', channel: status, id: '{name}'}]"), nil)
+	b, err := Load("b.yaml", []byte("dialect: b\ntopics: [{topic: 'x/{name}', channel: status, id: '{name}'}]"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +314,7 @@ topics:
 		`d.yaml:29:11: when: expected nothing else of what is ignored`,
 		`d.yaml:30:12: topic "bridge/{id}/status": it takes in bridge/x/status, which is the service's own`,
 	}
-	_, err := Load("d.yaml", []byte(text), nil)
+	_, err := Load("d.yaml", []byte(text))
 	if err == nil {
 		t.Fatal("no faults")
 	}

@@ -35,11 +35,11 @@ func (d *Dialect) Description() string { return d.description }
 // Filters are the topic filters that bring in everything that the dialect reads.
 func (d *Dialect) Filters() []string { return slices.Clone(d.filters) }
 
-// Load reads a dialect. The file name is only used in faults: no file is opened, except
-// those that the dialect names (descriptors of protobuf), by way of open. The error is
-// source.Faults: all of them, each with its place.
-func Load(file string, src []byte, open Opener) (*Dialect, error) {
-	l := &loader{file: source.Parse(file, src), open: open}
+// Load reads a dialect. No file is opened, except for those that it names, in the folder of
+// the given one (descriptors of protobuf). The error is source.Faults: all of them, each with
+// its place.
+func Load(file string, src []byte) (*Dialect, error) {
+	l := &loader{file: source.Parse(file, src)}
 	if err := l.file.Err(); err != nil { // it is not YAML
 		return nil, err
 	}
@@ -50,13 +50,7 @@ func Load(file string, src []byte, open Opener) (*Dialect, error) {
 	return d, nil
 }
 
-// Opener reads a file next to the dialect's.
-type Opener func(name string) ([]byte, error)
-
-type loader struct {
-	file *source.File
-	open Opener
-}
+type loader struct{ file *source.File }
 
 // defaults are what topics have that say nothing else.
 type defaults struct {

@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"path/filepath"
 	"strings"
 
 	"devicetwin/internal/jsonobject"
@@ -43,6 +44,9 @@ func (l *loader) formatSpec(n source.Node, spec *format.Spec) {
 			*to = v.String()
 		}
 	}
+	if spec.Descriptor != "" && !filepath.IsAbs(spec.Descriptor) {
+		spec.Descriptor = filepath.Join(filepath.Dir(l.file.Name), spec.Descriptor)
+	}
 	for key, to := range map[string]*bool{"numbers": &spec.Numbers, "header": &spec.Header} {
 		if v := f[key]; v.Exists() {
 			*to = v.Bool()
@@ -51,6 +55,37 @@ func (l *loader) formatSpec(n source.Node, spec *format.Spec) {
 	for _, column := range f["columns"].OneOrList() {
 		spec.Columns = append(spec.Columns, column.String())
 	}
+	for _, field := range f["layout"].OneOrList() {
+		spec.Layout = append(spec.Layout, layoutField(field))
+	}
+}
+
+// layoutField is a part of a payload of bytes.
+func layoutField(n source.Node) (field format.Field) {
+	f := n.Fields("name", "type", "endian", "at", "length", "bits", "signed", "scale", "offset")
+	for key, to := range map[string]*string{"name": &field.Name, "type": &field.Type, "endian": &field.Endian} {
+		if v := f[key]; v.Exists() {
+			*to = v.String()
+		}
+	}
+	for key, to := range map[string]*int{"length": &field.Length, "bits": &field.Bits} {
+		if v := f[key]; v.Exists() {
+			*to = int(v.Int(0, 1<<20))
+		}
+	}
+	for key, to := range map[string]*float64{"scale": &field.Scale, "offset": &field.Offset} {
+		if v := f[key]; v.Exists() {
+			*to = v.Float()
+		}
+	}
+	if v := f["at"]; v.Exists() {
+		at := int(v.Int(0, 1<<20))
+		field.At = &at
+	}
+	if v := f["signed"]; v.Exists() {
+		field.Signed = v.Bool()
+	}
+	return field
 }
 
 // plainObject is the payload if it is a JSON object that nothing in it keeps from being a

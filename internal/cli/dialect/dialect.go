@@ -140,7 +140,7 @@ func samplesOf(name string) ([]dialect.Sample, error) {
 }
 
 type tryCommand struct {
-	Dialect  []string  `arg:"" name:"dialect" help:"File of a dialect, or the name of one that comes with devicetwin; several separated by commas." sep:","`
+	Dialect  string    `arg:"" name:"dialect" help:"File of a dialect, or the name of one that comes with devicetwin; several separated by commas."`
 	Topic    string    `arg:"" help:"Topic."`
 	Payload  string    `arg:"" optional:"" help:"Payload; - is standard input, as it is." default:"-"`
 	Received time.Time `help:"When it is received; by default now." placeholder:"TIME"`
@@ -148,7 +148,7 @@ type tryCommand struct {
 
 // Run prints a line for each message, or why there is none.
 func (c *tryCommand) Run(streams cli.Streams) error {
-	all, err := names{c.Dialect}.load()
+	all, err := names{strings.Split(c.Dialect, ",")}.load()
 	if err != nil {
 		return err
 	}

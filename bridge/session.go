@@ -49,7 +49,7 @@ func (s *session) Dial(ctx context.Context) mqtt.Conn {
 }
 
 // claimingConn is a connection that claims the session before it opens it. That the broker
-// refuses or does not answer is known to whoever connects: so a broker that was away is not
+// refuses or does not answer is known to whoever connects: so a broker that was down is not
 // taken for one whose connections another client ends.
 type claimingConn struct {
 	mqtt.Conn

@@ -142,3 +142,41 @@ func TestRequestsThatNoWorkflowTakes(t *testing.T) {
 		t.Errorf("%d dead letters, %d requests open", len(b.out.letters), d.requests)
 	}
 }
+
+// What a device says of its state in a dialect of its own is an update that nobody is
+// answered. A retained copy is one too, and does not show that the device is up; it is the
+// only retained message that is delivered.
+func TestReportsInADialect(t *testing.T) {
+	b := newBench(DefaultConfig(), testModel{})
+	report := func(retained bool) {
+		r := wire.Received{ID: "d", Message: device.Message{
+			Channel: device.ChannelTwin, Name: device.MethodUpdate, Time: b.now,
+			Twin: &device.TwinRequest{Payload: []byte(`{"state":{"reported":{"on":true}}}`), Reports: true},
+		}}
+		reading := wire.Received{ID: "d", Object: []byte(`{"hot":1}`), Message: device.Message{Channel: device.ChannelTelemetry, Time: b.now}}
+		a := Arrival{Payload: []byte(`{"on":true}`), At: b.now, Origin: "s/d", Retained: retained, Ack: func() {}}
+		b.core.receive(b.w, arrived{a, []wire.Received{r, reading}, nil}, b.now)
+		b.out.take(b.core)
+	}
+	var got []string
+	for _, retained := range []bool{false, true} {
+		before := len(b.out.signals)
+		report(retained)
+		for b.inFlight > 0 {
+			b.accept("d")
+		}
+		for _, s := range b.out.signals[before:] {
+			for _, m := range s.batch.Messages {
+				got = append(got, fmt.Sprint(m.Channel, " stale ", m.Stale, " alive ", m.Alive()))
+			}
+		}
+	}
+	want := []string{"twin stale false alive true", "telemetry stale false alive true", "twin stale true alive false"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	b.core.receive(b.w, arrived{Arrival{Payload: []byte("x"), At: b.now, Origin: "else", Ack: func() {}}, nil, wire.ErrUnmapped}, b.now)
+	if n := b.counts.Unmapped.Load(); n != 1 {
+		t.Errorf("%d are unmapped", n)
+	}
+}

@@ -118,8 +118,8 @@ func writeEscaped(b *strings.Builder, v string, stop byte) {
 	}
 }
 
-// parse reads the values of the variables from the name of a device. False: the name is
-// none that the template makes.
+// parse reads the values of the variables from the name of a device. False: the template
+// makes no such name.
 func (t *idTemplate) parse(name string) (values map[string]string, ok bool) {
 	values = map[string]string{}
 	rest := name

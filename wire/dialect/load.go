@@ -160,7 +160,7 @@ func (l *loader) rules(n source.Node, base defaults) (rules []*rule) {
 	return rules
 }
 
-// messages are those that a topic names, or the one whose keys stand at the topic itself.
+// messages are those that a topic names, or the one whose keys the topic itself has.
 func (l *loader) messages(n source.Node, f map[string]source.Node, base defaults) (all []*message) {
 	list := f["messages"]
 	if !list.Exists() {
@@ -226,7 +226,7 @@ func (l *loader) message(n source.Node, f map[string]source.Node, base defaults,
 	return append(all, m)
 }
 
-// name is that of an event: a text with variables.
+// name is that of an event: a string with variables.
 func (l *loader) name(at, n source.Node, m *message) {
 	switch {
 	case m.channel == device.ChannelEvents && !n.Exists():

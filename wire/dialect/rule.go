@@ -10,7 +10,7 @@ import (
 	"devicetwin/wire/format"
 )
 
-// rule says what becomes of the messages on the topics of a template.
+// rule says which messages are made of what is published on the topics of a template.
 type rule struct {
 	at       source.Node // of the template, while it is loaded
 	topic    *template

@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// textTemplate is a text with variables: button-{nr}.
+// textTemplate is a string with variables: button-{nr}.
 type textTemplate struct {
 	text  string
 	parts []part
 }
 
-// part is a text, or a variable.
+// part is a fixed part, or a variable.
 type part struct{ text, variable string }
 
 func parseText(s string) (*textTemplate, error) {

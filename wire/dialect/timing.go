@@ -16,7 +16,7 @@ import (
 type timing struct {
 	at   *expression.Program
 	unit time.Duration  // of numbers; 0: their size says it
-	zone *time.Location // of texts without an offset; nil: they are no times
+	zone *time.Location // of strings without an offset; nil: they are not taken for times
 }
 
 var units = map[string]time.Duration{"s": time.Second, "ms": time.Millisecond, "us": time.Microsecond, "ns": time.Nanosecond}

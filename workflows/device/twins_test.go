@@ -252,3 +252,26 @@ func TestPropertiesAreIndexed(t *testing.T) {
 	}
 	h.AssertNumberOfCalls(t, "workflow.UpsertTypedSearchAttributes", 2) // the start, and the report
 }
+
+// What a device reports in a dialect of its own is merged, and nobody is answered; what cannot
+// be merged is a fault of the device.
+func TestAReportInADialectIsNotAnswered(t *testing.T) {
+	h := newTwinHarness(t, quietModel, 0)
+	for i, payload := range []string{`{"state":{"reported":{"fan":"high"}}}`, `{"state":1}`} {
+		h.RegisterDelayedCallback(func() {
+			m := h.request("", "update", payload)
+			m.Twin.Reply = ""
+			h.signalRaw(m)
+		}, time.Duration(i+1)*time.Second)
+	}
+	view := h.runUntil(10 * time.Second)
+	if got, want := h.wire.topics(), lines(shadowBase+"/update/documents", twinBase+"/update/documents"); got != want {
+		t.Errorf("published to\n%s\nwant\n%s", got, want)
+	}
+	if len(view.Twins) != 1 || view.Twins[0].Document.Version() != 1 {
+		t.Errorf("twins %v", view.Twins)
+	}
+	if len(view.Reports) != 1 || view.Reports[0].Reason != device.FaultRefused {
+		t.Errorf("faults %v", view.Reports)
+	}
+}

@@ -317,8 +317,7 @@ func (l *loader) expression(n source.Node) *expression.Program {
 	}
 	p, faults := language.Compile(text)
 	for _, f := range faults {
-		hint := f.Hint(text, language.Variables(), language.FunctionNames())
-		n.FaultInside(f.Offset(text), hint, "expression: %s", f.Message)
+		n.FaultInside(f.Offset(text), f.Hint, "expression: %s", f.Message)
 	}
 	return p
 }

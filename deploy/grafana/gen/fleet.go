@@ -26,13 +26,10 @@ func fleet() *dashboard {
 	entered := of(m.Transitions, append(matches(m.TagModel, m.TagSite), `"to" =~ /^$state$/`)...)
 	births, reprovisions, sequences, faults := of(m.Births, devices...), of(m.Reprovisions, devices...), of(m.Sequences, devices...), of(m.ModelFaults, devices...)
 	sentInVain := of(m.DeviceFaults, devices...)
-	// What bridges know, of each the newest: now, and over time.
-	heard, _ := bridge.last("1m").newestOf([]string{m.TagBridge}, "devices_known", "devices_silent")
-	_, heardThen := bridge.newestOf([]string{m.TagBridge}, "devices_known", "devices_silent")
+	heard, heardThen := bridge.newestOf("1m", []string{m.TagBridge}, "devices_known", "devices_silent")
 	const reachable = `(sum("devices_known") - sum("devices_silent")) / sum("devices_known") AS "reachable"`
-	alike := []string{m.TagBridge, m.TagModel, m.TagSite, m.TagFirmware}
-	known, _ := of(m.KnownDevices, devices...).last("2m").newestOf(alike, m.KnownOnline, m.KnownSilent, m.KnownOffline)
-	_, knownThen := of(m.KnownDevices, devices...).newestOf(alike, m.KnownOnline, m.KnownSilent, m.KnownOffline)
+	known, knownThen := of(m.KnownDevices, devices...).newestOf("2m", []string{m.TagBridge, m.TagModel, m.TagSite, m.TagFirmware},
+		m.KnownOnline, m.KnownSilent, m.KnownOffline) // written every minute
 	connections, all := sum(m.KnownOnline)+", "+sum(m.KnownSilent)+", "+sum(m.KnownOffline), `sum("online") + sum("silent") + sum("offline")`
 	compared := func(width int, title, tag, description string) panel {
 		return table(width, title, description, false, known.inAll(connections+fmt.Sprintf(`, sum("online") / (%s) AS "share online"`, all), tag).rows()).

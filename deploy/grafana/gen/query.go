@@ -158,15 +158,16 @@ func (f from) worstOverTime(field string) query {
 	return f.overTime(call("max", field, "value"), f.tag)
 }
 
-// newestOf is the newest values of fields, of all points that have the same tags; overTime
-// of them, in each interval.
-func (f from) newestOf(tags []string, fields ...string) (now, overTime from) {
+// newestOf is the newest values of fields, of all points that have the same tags: those of
+// now, which are no older than a duration, and those of each interval.
+func (f from) newestOf(noOlder string, tags []string, fields ...string) (now, overTime from) {
 	var all []string
 	for _, field := range fields {
 		all = append(all, call("last", field, field))
 	}
 	expression := strings.Join(all, ", ")
-	return f.in(f.inAll(expression, tags...)), f.in(f.overTime(expression, tags...))
+	now = f.last(noOlder)
+	return now.in(now.inAll(expression, tags...)), f.in(f.overTime(expression, tags...))
 }
 
 // peaks is for each value of a tag the row with the highest value of a field.

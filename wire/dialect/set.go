@@ -97,7 +97,7 @@ func (s *Set) Retained(topic string) bool {
 
 // Decode is as in wire.Dialect.
 func (s *Set) Decode(topic string, payload []byte, dup bool, at time.Time) ([]wire.Received, error) {
-	if len(s.rules) == 0 || s.Standard.Knows(topic) {
+	if s.Standard.Knows(topic) {
 		return s.Standard.Decode(topic, payload, dup, at)
 	}
 	r, values := s.find(topic)
@@ -120,4 +120,16 @@ func (s *Set) find(topic string) (ruleOf, []string) {
 		}
 	}
 	return ruleOf{}, nil
+}
+
+// Speaks is the name of the dialect that reads a topic: "standard" for the service's own, ""
+// if none does.
+func (s *Set) Speaks(topic string) string {
+	if s.Standard.Knows(topic) {
+		return "standard"
+	}
+	if r, _ := s.find(topic); r.rule != nil {
+		return r.dialect.name
+	}
+	return ""
 }

@@ -17,6 +17,7 @@ import (
 	"devicetwin/internal/cli/model"
 	"devicetwin/internal/cli/operator"
 	"devicetwin/internal/cli/simulate"
+	"devicetwin/internal/cli/tap"
 	"devicetwin/service"
 )
 
@@ -26,7 +27,7 @@ func newCommandLine() *commandLine {
 	api := apiCommand{API: c.API, Temporal: c.Temporal.TemporalServer, HTTP: c.HTTP, Log: c.Log}
 	return &commandLine{
 		Run: runCommand{c}, Bridge: bridgeCommand{sharedOf(c), c.Bridge}, Worker: workerCommand{sharedOf(c), c.Worker}, API: api,
-		Simulate: simulate.New(c), Admin: admin.New(c),
+		Simulate: simulate.New(c), Tap: tap.New(c), Admin: admin.New(c),
 	}
 }
 
@@ -40,6 +41,7 @@ type commandLine struct {
 	Simulate simulate.Command `cmd:"" help:"Simulate a fleet of devices and verify that nothing was lost, duplicated or reordered."`
 	Model    model.Command    `cmd:"" help:"Check, test and draw model files."`
 	Dialect  dialect.Command  `cmd:"" help:"Check, test and try what other devices speak."`
+	Tap      tap.Command      `cmd:"" help:"Show what arrives at the broker now, and what the service makes of it."`
 	API      apiCommand       `cmd:"" name:"api" help:"Run the operator's HTTP API."`
 	Log      logs.Command     `cmd:"" help:"Read the log of a bridge or a worker."`
 

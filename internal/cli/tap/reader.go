@@ -1,0 +1,118 @@
+package tap
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"devicetwin/device"
+	"devicetwin/devicefsm"
+	"devicetwin/internal/text"
+	"devicetwin/mqtt"
+	"devicetwin/wire"
+	"devicetwin/wire/dialect"
+)
+
+// reader says what the service would make of messages. It is a little more careful than a
+// bridge: it knows of no leases, quotas and other versions of a model.
+type reader struct {
+	set     *dialect.Set
+	model   *devicefsm.Model // nil: none was given
+	filters map[device.ID]*devicefsm.Filter
+	unknown topics
+
+	messages, relevant, leftOut, ignored, refused int
+}
+
+func newReader(set *dialect.Set, model *devicefsm.Model) *reader {
+	return &reader{set: set, model: model, filters: map[device.ID]*devicefsm.Filter{}, unknown: topics{}}
+}
+
+// shownPayload is how much of a payload is shown, in bytes.
+const shownPayload = 160
+
+// line is what is printed of a message: topic, and what follows from it, a line for each
+// device's message.
+func (r *reader) line(m mqtt.Message) string {
+	r.messages++
+	head := fmt.Sprintf("%s %s", m.At.Format("15:04:05.000"), m.Topic)
+	if m.Retained {
+		head += " (retained)"
+	}
+	if m.Retained && !r.set.Retained(m.Topic) {
+		r.ignored++
+		return head + " → ignored: a retained copy\n"
+	}
+	received, err := r.set.Decode(m.Topic, m.Payload, m.Dup, m.At)
+	refused := (*wire.Refused)(nil)
+	switch {
+	case err == nil:
+	case errors.As(err, &refused):
+		r.refused++
+		return fmt.Sprintf("%s → refused, %v: %s\n", head, err, shown(m.Payload))
+	case errors.Is(err, wire.ErrUnmapped):
+		r.unknown.add(m.Topic, m.Payload)
+		return fmt.Sprintf("%s → no dialect reads it: %s\n", head, shown(m.Payload))
+	default:
+		r.ignored++
+		return fmt.Sprintf("%s → ignored: %v\n", head, err)
+	}
+	var b strings.Builder
+	for i := range received {
+		fmt.Fprintf(&b, "%s → %s %s%s\n", head, r.set.Speaks(m.Topic), dialect.Line(&received[i]), r.verdict(&received[i]))
+	}
+	return b.String()
+}
+
+// verdict is what a bridge with the model would do with a message.
+func (r *reader) verdict(to *wire.Received) string {
+	if r.model == nil {
+		return ""
+	}
+	msg := to.Message
+	if msg.Channel == device.ChannelTwin {
+		r.relevant++
+		return ": relevant, it is for the twin"
+	}
+	f := r.filters[to.ID]
+	if f == nil {
+		f = new(devicefsm.Filter)
+		r.filters[to.ID] = f
+	}
+	passes := r.model.Pass(f, msg)
+	event, named := r.model.Classify(msg)
+	switch {
+	case passes && named:
+		r.relevant++
+		return ": relevant, event " + event
+	case passes:
+		r.relevant++
+		return ": relevant"
+	}
+	r.leftOut++
+	switch {
+	case !named:
+		return ": left out, it is no event of the model"
+	case !r.model.Relevant(msg):
+		return ": left out, event " + event + " can do nothing"
+	}
+	return ": left out, event " + event + " repeats what was said"
+}
+
+// counts says how many messages there were.
+func (r *reader) counts() string {
+	s := fmt.Sprintf("%d messages: %d ignored, %d refused, %d that no dialect reads", r.messages, r.ignored, r.refused, r.unknown.messages())
+	if r.model != nil {
+		s += fmt.Sprintf("; of devices, %d relevant, %d left out", r.relevant, r.leftOut)
+	}
+	return s
+}
+
+// shown is the beginning of a payload, as a string where it is one.
+func shown(payload []byte) string {
+	if json.Valid(payload) {
+		return text.Clip(string(payload), shownPayload)
+	}
+	return text.Clip(fmt.Sprintf("%q", payload), shownPayload)
+}

@@ -1,0 +1,140 @@
+package tap
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"devicetwin/internal/cli"
+	"devicetwin/internal/testfile"
+	"devicetwin/mqtt"
+	"devicetwin/mqtt/mqtttest"
+	"devicetwin/service"
+)
+
+const model = `model: plug
+events:
+  down: {channel: status, when: "msg.status == 'Offline'"}
+  hot: {channel: telemetry, when: "msg.t > 90"}
+initial: up
+states:
+  up: {on: {down: away}}
+  away: {}
+`
+
+// tapped runs the command on a broker that delivers messages, and returns what it prints.
+func tapped(t *testing.T, change func(*Command), messages ...mqtt.Message) (stdout, stderr string) {
+	t.Helper()
+	broker := &mqtttest.Broker{}
+	c := New(service.DefaultConfig())
+	c.dial = func(mqtt.Config) (mqtt.Dialer, error) { return broker.Dial, nil }
+	c.Count = len(messages)
+	change(&c)
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	var out, progress bytes.Buffer
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx, cli.Streams{Out: &out, Err: &progress}) }()
+	for broker.Count() == 0 || len(broker.First().Subscribed()) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	for _, m := range messages {
+		m.At = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+		broker.First().Deliver(m)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	return out.String(), progress.String()
+}
+
+func message(topic, payload string) mqtt.Message {
+	return mqtt.Message{Topic: topic, Payload: []byte(payload), Ack: func() {}}
+}
+
+func TestWhatArrives(t *testing.T) {
+	path := testfile.Write(t, "plug.yaml", model)
+	retained := message("tele/p1/LWT", "Online")
+	retained.Retained = true
+	out, progress := tapped(t, func(c *Command) { c.Dialect, c.Model = []string{"tasmota"}, path },
+		retained,
+		message("tele/p1/LWT", "Offline"),
+		message("tele/p1/SENSOR", `{"t":20}`),
+		message("stat/p1/RESULT", `{"POWER":"ON"}`),
+		message("tele/p1/SENSOR", `{"t":`),
+		message("elsewhere/x", "23.5"),
+		message("devices/d/telemetry", `{"t":95}`),
+		message("devices/d/commands/go", `{}`),
+	)
+	const at = "03:04:05.000 "
+	want := at + "tele/p1/LWT (retained) → ignored: a retained copy\n" +
+		at + "tele/p1/LWT → tasmota {device: p1, channel: status, connection: offline, data: {\"status\":\"Offline\"}}: relevant, event down\n" +
+		at + "tele/p1/SENSOR → tasmota {device: p1, channel: telemetry, data: {\"t\":20}}: left out, it is no event of the model\n" +
+		at + "stat/p1/RESULT → tasmota {device: p1, channel: reported, data: {\"POWER\":\"ON\"}}: relevant, it is for the twin\n" +
+		at + "tele/p1/SENSOR → refused, bad_payload: json: line 1, column 5: unexpected end of JSON input: \"{\\\"t\\\":\"\n" +
+		at + "elsewhere/x → no dialect reads it: 23.5\n" +
+		at + "devices/d/telemetry → standard {device: d, channel: telemetry, data: {\"t\":95}}: left out, event hot can do nothing\n" +
+		at + "devices/d/commands/go → ignored: not a message of a device\n"
+	if out != want {
+		t.Errorf("%s\nwant\n%s", out, want)
+	}
+	for _, says := range []string{"listening on ", "tele/#", "8 messages: 2 ignored, 1 refused, 1 that no dialect reads; of devices, 2 relevant, 2 left out"} {
+		if !strings.Contains(progress, says) {
+			t.Errorf("%q is missing in %s", says, progress)
+		}
+	}
+}
+
+func TestASuggestion(t *testing.T) {
+	out, progress := tapped(t, func(c *Command) { c.Suggest = true },
+		message("plant/north/press-1/temp", "23.5"), message("plant/north/press-2/temp", "24"), message("plant/south/press-7/temp", "n/a"),
+		message("home/lamp1", `{"on":true}`), message("home/lamp2", `{"on":false}`),
+		message("devices/d/telemetry", `{}`),
+	)
+	for _, want := range []string{
+		"# 2 topics, such as home/lamp1\n  - topic: \"home/{id}\"\n    channel: telemetry\n",
+		"# 3 topics, such as plant/north/press-1/temp\n  - topic: \"plant/+/{id}/temp\"\n    channel: telemetry\n    payload: {format: text, numbers: true}\n",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("missing:\n%s\nin\n%s", want, out)
+		}
+	}
+	if !strings.Contains(progress, "for #;") {
+		t.Errorf("it does not listen to everything: %s", progress)
+	}
+}
+
+// What is proposed is a dialect.
+func TestSuggestionsAreDialects(t *testing.T) {
+	all := topics{}
+	for _, topic := range []string{"a", "a/b", "a/c", "x/1/t", "x/2/t", "x/1/h", "y/1/2/3/4", "z/1/on/9", "z/2/off/8", `q/"/1`} {
+		for _, payload := range []string{"1", "{}", "ON", "a=b", "\xff"} {
+			all.add(topic, []byte(payload))
+		}
+	}
+	path := testfile.Write(t, "mine.yaml", all.suggestion())
+	if _, err := (&Command{Dialect: []string{path}, TopicPrefix: "devices"}).reader(); err != nil {
+		t.Errorf("%v\n%s", err, all.suggestion())
+	}
+	if got := (topics{}).suggestion(); !strings.Contains(got, "nothing to propose") {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestFaultsAreUsage(t *testing.T) {
+	for name, change := range map[string]func(*Command){
+		"no such dialect": func(c *Command) { c.Dialect = []string{"tasmata"} },
+		"no such model":   func(c *Command) { c.Model = "none.yaml" },
+		"a bad filter":    func(c *Command) { c.Filter = []string{"a/#/b"} },
+		"a bad broker":    func(c *Command) { c.MQTT.URL = []string{"ftp://x"} },
+	} {
+		c := New(service.DefaultConfig())
+		change(&c)
+		var out bytes.Buffer
+		if err := c.Run(t.Context(), cli.Streams{Out: &out, Err: &out}); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}

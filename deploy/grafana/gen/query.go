@@ -158,15 +158,15 @@ func (f from) worstOverTime(field string) query {
 	return f.overTime(call("max", field, "value"), f.tag)
 }
 
-// newestOf is the newest values of fields, of all points that have the same tags: those of
-// now, which are no older than a duration, and those of each interval.
-func (f from) newestOf(noOlder string, tags []string, fields ...string) (now, overTime from) {
+// newestOf is the newest values of fields, of all points that have the same tags: within a
+// duration until now, and in each interval.
+func (f from) newestOf(within string, tags []string, fields ...string) (now, overTime from) {
 	var all []string
 	for _, field := range fields {
 		all = append(all, call("last", field, field))
 	}
 	expression := strings.Join(all, ", ")
-	now = f.last(noOlder)
+	now = f.last(within)
 	return now.in(now.inAll(expression, tags...)), f.in(f.overTime(expression, tags...))
 }
 

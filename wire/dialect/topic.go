@@ -213,13 +213,20 @@ func (t *template) filter() string {
 }
 
 // moreExact orders templates: whichever has the more exact level where they first
-// differ comes first.
+// differ comes first. The end of a template is more exact than # at its place, and less than
+// any other level.
 func moreExact(a, b *template) int {
 	for i := range min(len(a.levels), len(b.levels)) {
 		la, lb := a.levels[i], b.levels[i]
 		if c := cmp.Or(cmp.Compare(lb.kind, la.kind), cmp.Compare(lb.exactCharacter, la.exactCharacter)); c != 0 {
 			return c
 		}
+	}
+	switch n := min(len(a.levels), len(b.levels)); {
+	case len(a.levels) > n && a.levels[n].kind == levelRest:
+		return 1
+	case len(b.levels) > n && b.levels[n].kind == levelRest:
+		return -1
 	}
 	return cmp.Compare(len(b.levels), len(a.levels))
 }
@@ -251,11 +258,21 @@ func shareMany(a, b []level) bool {
 		if shareLevels(a[1:], b[taken:]) {
 			return true
 		}
-		if k := b[taken-1].kind; k == levelRest || k == levelMany { // it takes as many as are wanted
+		switch b[taken-1].kind { // it takes as many as are wanted
+		case levelRest:
 			return true
+		case levelMany:
+			return shareEnds(a[1:], b[taken:])
 		}
 	}
 	return false
+}
+
+// shareEnds reports whether the levels after two variables of several levels may be the end of
+// one topic. Before the shorter end, the other's levels are of its variable.
+func shareEnds(a, b []level) bool {
+	n := min(len(a), len(b))
+	return shareLevels(a[len(a)-n:], b[len(b)-n:])
 }
 
 func shareLevel(a, b level) bool {

@@ -88,11 +88,33 @@ func TestTemplatesThatCannotBe(t *testing.T) {
 // The most exact template comes first; two that share a topic are never equally exact
 // unless nothing decides between them.
 func TestExactness(t *testing.T) {
-	all := []string{"#", "a/#", "a/{x...}", "{s}/b", "a/{x}", "a/+/c", "a/b{x}", "a/bc{x}", "a/b", "a/{x...}/c"}
-	want := []string{"a/b", "a/bc{x}", "a/b{x}", "a/+/c", "a/{x}", "a/{x...}/c", "a/{x...}", "a/#", "{s}/b", "#"}
+	all := []string{"#", "a/#", "a/b/#", "a", "a/{x...}", "{s}/b", "a/{x}/#", "a/{x}", "a/+/c", "a/b{x}", "a/bc{x}", "a/b", "a/{x...}/c"}
+	want := []string{"a/b", "a/b/#", "a/bc{x}", "a/b{x}", "a/+/c", "a/{x}", "a/{x}/#", "a/{x...}/c", "a/{x...}", "a", "a/#", "{s}/b", "#"}
 	slices.SortStableFunc(all, func(a, b string) int { return moreExact(mustTemplate(t, a), mustTemplate(t, b)) })
 	if !slices.Equal(all, want) {
 		t.Errorf("%q", all)
+	}
+}
+
+// What follows two variables of several levels decides whether a topic can be of both.
+func TestShare(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"{x...}/switch/{o}/state", "{x...}/sensor/{o}/state", false},
+		{"{x...}/switch/{o}/state", "{x...}/fan/{o}/{n}/state", true}, // p/fan/switch/o/state
+		{"{x...}/status", "{x...}/sensor/{o}/state", false},
+		{"{x...}/status", "{x...}/sensor/{o}/{n}", true},
+		{"{x...}/a", "{x...}", true},
+		{"p/{x...}/a", "{x...}/b/a", true},
+		{"p/{x...}/a", "q/{x...}/a", false},
+		{"p/q/{x...}/a", "{x...}/p/a", true},
+		{"{x...}/a", "b/#", true},
+	} {
+		if got := share(mustTemplate(t, c.a), mustTemplate(t, c.b)); got != c.want {
+			t.Errorf("%s and %s: %v, want %v", c.a, c.b, got, c.want)
+		}
 	}
 }
 

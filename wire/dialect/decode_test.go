@@ -225,6 +225,32 @@ func TestSets(t *testing.T) {
 	}
 }
 
+// What the service itself publishes is of no device, whichever template takes it in.
+func TestOwnTopics(t *testing.T) {
+	s := load(t, "dialect: wide\ntopics: [{topic: '{id...}/status', channel: status, payload: text}, {topic: 'x/{y...}', channel: telemetry, id: '{y}'}]")
+	for topic, want := range map[string]string{
+		"bridge/b1/status":      wire.ErrNotInput.Error(),
+		"bridge/b1/deadletter":  wire.ErrNotInput.Error(),
+		"bridge/b1/lamp/status": `bridge--2fb1--2flamp status online {"status":"online"}`,
+		"hall/lamp/status":      `hall--2flamp status online {"status":"online"}`,
+	} {
+		if got := said(s.Decode(topic, []byte("online"), false, now)); got != want {
+			t.Errorf("%s: %s, want %s", topic, got, want)
+		}
+	}
+}
+
+// Two dialects may ignore the same topics, such as those of a third one.
+func TestIgnoredByTwo(t *testing.T) {
+	ignores := func(name string) string {
+		return "dialect: " + name + "\ntopics: [{topic: '" + name + "/{id}', channel: telemetry}, {topic: 'homeassistant/#', channel: ignored}]"
+	}
+	s := loadWith(t, wire.DefaultConfig(), ignores("a"), ignores("b"))
+	if _, err := s.Decode("homeassistant/status", []byte("online"), false, now); err != wire.ErrNotInput {
+		t.Error(err)
+	}
+}
+
 func TestSetsThatCannotBe(t *testing.T) {
 	a, err := Load("a.yaml", []byte("dialect: a\ntopics: [{topic: 'x/{id}', channel: telemetry}, {topic: 'devices/{id}/y', channel: telemetry}]"))
 	if err != nil {

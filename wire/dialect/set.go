@@ -49,8 +49,8 @@ func NewSet(c wire.Config, dialects ...*Dialect) (*Set, error) {
 	return s, s.conflicts(c.Prefix)
 }
 
-// conflicts are the templates between which nothing decides, or that take in topics of the
-// standard dialect.
+// conflicts are the templates between which nothing decides, unless both are ignored, or that
+// take in topics of the standard dialect.
 func (s *Set) conflicts(prefix string) error {
 	var faults []error
 	standard := mustParse(prefix + "/#")
@@ -59,7 +59,10 @@ func (s *Set) conflicts(prefix string) error {
 			faults = append(faults, fmt.Errorf("dialect %s: topic %q: it takes in topics of the standard dialect, below %s/", r.dialect.name, r.topic.text, prefix))
 		}
 		for _, other := range s.rules[i+1:] {
-			if other.dialect != r.dialect && moreExact(r.topic, other.topic) == 0 && share(r.topic, other.topic) {
+			if other.dialect == r.dialect || r.ignored() && other.ignored() {
+				continue
+			}
+			if moreExact(r.topic, other.topic) == 0 && share(r.topic, other.topic) {
 				faults = append(faults, fmt.Errorf("topic %q of dialect %s and %q of %s: nothing decides between them for topics that are of both",
 					r.topic.text, r.dialect.name, other.topic.text, other.dialect.name))
 			}
@@ -110,8 +113,16 @@ func (s *Set) Decode(topic string, payload []byte, dup bool, at time.Time) ([]wi
 	return r.dialect.decode(r.rule, values, topic, payload, dup, at)
 }
 
+// isOwn reports whether bridges themselves publish on a topic. A template that names one is
+// refused when it is loaded; one that begins with a variable may take it in.
+func isOwn(topic string) bool {
+	bridge, rest, _ := strings.Cut(topic, "/")
+	_, what, _ := strings.Cut(rest, "/")
+	return bridge == "bridge" && (what == "status" || what == "claim" || what == "deadletter")
+}
+
 func (s *Set) find(topic string) (ruleOf, []string) {
-	if s.Standard.Knows(topic) {
+	if s.Standard.Knows(topic) || isOwn(topic) {
 		return ruleOf{}, nil
 	}
 	for _, r := range s.rules {

@@ -117,6 +117,14 @@ func TestDecode(t *testing.T) {
 		"absent":                       {one("s/{id}", "absent: [null, unavailable]"), "s/a", `{"t":null,"h":"unavailable","x":1}`, `a telemetry {"x":1}`},
 		"all absent":                   {one("s/{id}", "absent: [null, unavailable]"), "s/a", `{"t":null}`, wire.ErrUnmapped.Error()},
 		"an absent scalar":             {one("s/{id}", "absent: unavailable\n    payload: text"), "s/a", `unavailable`, wire.ErrUnmapped.Error()},
+		"only some members":            {one("s/{id}", "only: [a, 'state_*']"), "s/a", `{"a":1,"ab":2,"state_l1":3,"state":4}`, `a telemetry {"a":1,"state_l1":3}`},
+		"some members not":             {one("s/{id}", "omit: [a, 'state_*', ts]"), "s/a", `{"a":1,"ab":2,"state_l1":3,"ts":4}`, `a telemetry {"ab":2}`},
+		"some of some members":         {one("s/{id}", "only: 'state*'\n    omit: state_l1"), "s/a", `{"state":1,"state_l1":2,"x":3}`, `a telemetry {"state":1}`},
+		"no member is left":            {one("s/{id}", "omit: 'a*'"), "s/a", `{"a":1,"ab":2}`, wire.ErrUnmapped.Error()},
+		"no member to leave out":       {one("s/{id}", "omit: a"), "s/a", `{}`, `a telemetry {}`},
+		"only some of no members":      {one("s/{id}", "only: a"), "s/a", `{}`, wire.ErrUnmapped.Error()},
+		"not a member":                 {one("s/{id}", "only: a"), "s/a", `1`, wire.ErrUnmapped.Error()},
+		"some members of data":         {one("s/{id}", "data: payload.p\n    omit: ts"), "s/a", `{"p":{"ts":1,"x":2}}`, `a telemetry {"x":2}`},
 		"a condition":                  {one("s/{id}", "when: payload.kind == 'x'"), "s/a", `{"kind":"y"}`, wire.ErrUnmapped.Error()},
 		"a condition that holds":       {one("s/{id}", "when: payload.kind == 'x'"), "s/a", `{"kind":"x"}`, `a telemetry {"kind":"x"}`},
 		"a condition on nothing":       {one("s/{id}", "when: payload.kind == 'x'"), "s/a", `{}`, wire.ErrUnmapped.Error()},
@@ -313,6 +321,10 @@ topics:
   - topic: "i/{id}"
     channel: ignored
     when: "true"
+  - topic: "m/{id}"
+    channel: telemetry
+    only: "*"
+    omit: [a*b, ""]
   - topic: "bridge/{id}/status"
     channel: status
 `
@@ -338,7 +350,10 @@ topics:
 		`d.yaml:24:11: expression: undeclared reference to 'paylod' (did you mean "payload"?)`,
 		`d.yaml:25:5: key "name" is missing: of events, each has one`,
 		`d.yaml:29:11: when: expected nothing else of what is ignored`,
-		`d.yaml:30:12: topic "bridge/{id}/status": it takes in bridge/x/status, which is the service's own`,
+		`d.yaml:32:11: member "*": expected a name, or the beginning of names and then *`,
+		`d.yaml:33:12: member "a*b": expected a name, or the beginning of names and then *`,
+		`d.yaml:33:17: member "": expected a name, or the beginning of names and then *`,
+		`d.yaml:34:12: topic "bridge/{id}/status": it takes in bridge/x/status, which is the service's own`,
 	}
 	_, err := Load("d.yaml", []byte(text))
 	if err == nil {

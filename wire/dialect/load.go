@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"devicetwin/device"
@@ -130,7 +131,7 @@ func (l *loader) filters(n source.Node, d *Dialect) []string {
 }
 
 // messageKeys are what a message has.
-var messageKeys = []string{"channel", "id", "vars", "each", "when", "name", "data", "number", "time", "absent", "status"}
+var messageKeys = []string{"channel", "id", "vars", "each", "when", "name", "data", "only", "omit", "number", "time", "absent", "status"}
 
 // rules are one for each template of topics that a node names.
 func (l *loader) rules(n source.Node, base defaults) (rules []*rule) {
@@ -211,6 +212,7 @@ func (l *loader) message(n source.Node, f map[string]source.Node, base defaults,
 		m.id = id
 	}
 	m.each, m.when, m.data = l.expression(f["each"]), l.expression(f["when"]), l.data(f["data"])
+	m.only, m.omit = l.members(f["only"]), l.members(f["omit"])
 	m.number = l.numbering(f["number"])
 	m.time, m.absent, m.words = base.time, base.absent, base.words
 	if f["time"].Exists() {
@@ -338,6 +340,18 @@ func (l *loader) data(n source.Node) (d data) {
 		d.whole = l.expression(n)
 	}
 	return d
+}
+
+// members are names of members, or beginnings of names that end with *. Nil: there are none.
+func (l *loader) members(n source.Node) (names memberNames) {
+	for _, v := range n.OneOrList() {
+		name := v.String()
+		if before, _ := strings.CutSuffix(name, "*"); before == "" || strings.Contains(before, "*") {
+			v.Faultf("member %q: expected a name, or the beginning of names and then *", name)
+		}
+		names = append(names, name)
+	}
+	return names
 }
 
 func (l *loader) numbering(n source.Node) *numbering {

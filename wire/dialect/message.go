@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"devicetwin/device"
 	"devicetwin/internal/expression"
@@ -24,6 +25,8 @@ type message struct {
 	when    *expression.Program
 	name    *textTemplate
 	data    data
+	only    memberNames // those that are taken of the data; nil: all
+	omit    memberNames // those that are not
 	number  *numbering
 	time    *timing
 	absent  []any
@@ -37,6 +40,21 @@ type data struct {
 }
 
 func (d *data) given() bool { return d.whole != nil || len(d.members) > 0 }
+
+// memberNames are names of members, or beginnings of names that end with *.
+type memberNames []string
+
+func (names memberNames) has(name string) bool {
+	return slices.ContainsFunc(names, func(n string) bool {
+		before, open := strings.CutSuffix(n, "*")
+		return name == n || open && strings.HasPrefix(name, before)
+	})
+}
+
+// takes reports whether a member of the data is taken.
+func (m *message) takes(name string) bool {
+	return (m.only == nil || m.only.has(name)) && !m.omit.has(name)
+}
 
 // variable is one whose value is computed.
 type variable struct {
@@ -94,7 +112,7 @@ func (m *message) appendEach(all []wire.Received, s *scope, a arrival) ([]wire.R
 
 // takesAsIs reports whether the data is the payload as it came, if that is an object.
 func (m *message) takesAsIs() bool {
-	return !m.data.given() && len(m.absent) == 0 && m.channel != device.ChannelTwin
+	return !m.data.given() && len(m.absent) == 0 && m.only == nil && m.omit == nil && m.channel != device.ChannelTwin
 }
 
 // reads reports whether the payload is decoded for the message, although it may be the data
@@ -197,15 +215,15 @@ func (m *message) dataOf(s *scope) (map[string]any, error) {
 		if m.channel == device.ChannelStatus {
 			name = "status"
 		}
-		return map[string]any{name: v}, nil
+		object = map[string]any{name: v}
 	}
 	data := make(map[string]any, len(object))
 	for name, member := range object {
-		if !m.isAbsent(member) {
+		if m.takes(name) && !m.isAbsent(member) {
 			data[unreserved(name)] = member
 		}
 	}
-	if len(data) == 0 && (len(object) > 0 || len(m.data.members) > 0) { // there is no reading in it
+	if len(data) == 0 && (len(object) > 0 || len(m.data.members) > 0 || m.only != nil) { // there is no reading in it
 		return nil, nil
 	}
 	return data, nil

@@ -219,7 +219,7 @@ func (m *message) dataOf(s *scope) (map[string]any, error) {
 	}
 	data := make(map[string]any, len(object))
 	for name, member := range object {
-		if m.takes(name) && !m.isAbsent(member) {
+		if member, ok := m.present(member); ok && m.takes(name) {
 			data[unreserved(name)] = member
 		}
 	}
@@ -250,6 +250,23 @@ func (m *message) value(s *scope) (any, error) {
 		}
 	}
 	return object, nil
+}
+
+// present is a value without what is absent in it, at any depth of objects; false: there is
+// nothing else in it. Elements of lists stay, because they count by their place. The value is not
+// changed: another message may read it.
+func (m *message) present(v any) (any, bool) {
+	object, ok := v.(map[string]any)
+	if !ok || len(m.absent) == 0 {
+		return v, !m.isAbsent(v)
+	}
+	rest := make(map[string]any, len(object))
+	for name, member := range object {
+		if member, ok := m.present(member); ok {
+			rest[name] = member
+		}
+	}
+	return rest, len(rest) > 0 || len(object) == 0
 }
 
 func (m *message) isAbsent(v any) bool {

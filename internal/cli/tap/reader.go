@@ -93,7 +93,7 @@ func (r *reader) verdict(to *wire.Received) string {
 	r.leftOut++
 	switch {
 	case !named:
-		return ": left out, it is no event of the model"
+		return ": left out, not an event of the model"
 	case !r.model.Relevant(msg):
 		return ": left out, event " + event + " can do nothing"
 	}

@@ -71,7 +71,7 @@ func TestWhatArrives(t *testing.T) {
 	const at = "03:04:05.000 "
 	want := at + "tele/p1/LWT (retained) → ignored: a retained copy\n" +
 		at + "tele/p1/LWT → tasmota {device: p1, channel: status, connection: offline, data: {\"status\":\"Offline\"}}: relevant, event down\n" +
-		at + "tele/p1/SENSOR → tasmota {device: p1, channel: telemetry, data: {\"t\":20}}: left out, it is no event of the model\n" +
+		at + "tele/p1/SENSOR → tasmota {device: p1, channel: telemetry, data: {\"t\":20}}: left out, not an event of the model\n" +
 		at + "stat/p1/RESULT → tasmota {device: p1, channel: reported, data: {\"POWER\":\"ON\"}}: relevant, it is for the twin\n" +
 		at + "tele/p1/SENSOR → refused, bad_payload: json: line 1, column 5: unexpected end of JSON input: \"{\\\"t\\\":\"\n" +
 		at + "elsewhere/x → no dialect reads it: 23.5\n" +

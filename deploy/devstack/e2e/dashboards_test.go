@@ -84,6 +84,17 @@ func TestDashboardQueriesFindRows(t *testing.T) {
 	})
 }
 
+// knownDevices is how many devices with a firmware the bridge knows; nil before it counted.
+func knownDevices(t *testing.T, s *system) any {
+	rows := s.influx.query(t, `SELECT sum("online") + sum("silent") + sum("offline") FROM `+
+		`(SELECT last("online") AS "online", last("silent") AS "silent", last("offline") AS "offline" FROM "known_devices" `+
+		`WHERE "firmware" =~ /./ GROUP BY "bridge", "model", "site", "firmware")`)
+	if len(rows) != 1 {
+		return nil
+	}
+	return rows[0][1]
+}
+
 func findDashboardRows(t *testing.T, s *system) {
 	out, err := program(t, "devicetwin", "simulate", "--model", "models/pump.yaml", "--devices", "30", "--rate", "2", "--duration", "25s", "--seed", "4",
 		"--scenario", "deploy/devstack/e2e/testdata/dashboards.scenario.yaml",
@@ -94,11 +105,13 @@ func findDashboardRows(t *testing.T, s *system) {
 	}
 	device := reprovisioned(t, s)
 	connect(t, s.MQTT.URL(), "application").publish("$aws/things/"+device+"/shadow/update", `{"state":{"desired":{"interval":20}}}`)
-	eventually(t, "the figures of half a minute", func(context.Context) bool {
+	// A bridge counts all its devices 10 s after its start, and then every minute.
+	eventuallyWithin(t, 90*time.Second, 50*time.Millisecond, "the figures of half a minute, and of all devices", func(context.Context) bool {
 		return len(s.influx.query(t, `SELECT "version" FROM "twin"`)) == 1 &&
 			len(s.influx.query(t, `SELECT "messages" FROM "bridge"`)) >= 3 &&
 			len(s.influx.query(t, `SELECT "cpu_seconds" FROM "process"`)) >= 3 &&
-			len(s.influx.query(t, `SELECT "clean" FROM "simulator"`)) == 1
+			len(s.influx.query(t, `SELECT "clean" FROM "simulator"`)) == 1 &&
+			fmt.Sprint(knownDevices(t, s)) == "30"
 	})
 	var report strings.Builder
 	ask := func(what, query string, empty bool) int {

@@ -12,43 +12,124 @@ import (
 	"time"
 )
 
-// known is a load whose figures are known: two bridges, every ten seconds for a day, not
-// at the same time and never exactly so.
+// known is a load whose figures are known, of two bridges that write them for a day: not at
+// the same time, and never exactly when they should.
 type known struct{ end time.Time }
 
 const (
-	rateOfA, rateOfB = 100.0, 50.0 // messages a second
-	knownFor         = 24*time.Hour + 10*time.Minute
-	peak             = 4.0 // seconds, once in a quarter of an hour; 0.4 else
+	knownFor     = 24*time.Hour + 10*time.Minute
+	figuresEvery = 10 * time.Second
+	surveyEvery  = time.Minute
+	peak         = 4.0 // seconds, once in a quarter of an hour; 0.4 else
+	rateOfGaps   = 1.0 / 60
 )
+
+// knownBridges have these rates of messages a second.
+var knownBridges = map[string]float64{"a": 100, "b": 50}
+
+// knownGroup is devices of a bridge that are alike, as its survey counts them.
+type knownGroup struct {
+	bridge, site, firmware  string
+	online, silent, offline int
+}
+
+var knownGroups = []knownGroup{
+	{"a", "north", "1.4", 60, 6, 4},
+	{"a", "south", "1.5", 25, 3, 2},
+	{"b", "north", "1.5", 70, 8, 2},
+	{"b", "", "1.4", 15, 2, 3},
+}
+
+// counted are the devices of groups by the value of a tag: online, silent, offline.
+func counted(tag func(knownGroup) string) map[string][]float64 {
+	all := map[string][]float64{}
+	for _, g := range knownGroups {
+		n := all[tag(g)]
+		if n == nil {
+			n = make([]float64, 3)
+			all[tag(g)] = n
+		}
+		n[0], n[1], n[2] = n[0]+float64(g.online), n[1]+float64(g.silent), n[2]+float64(g.offline)
+	}
+	return all
+}
+
+// together are the devices of a site, or of all.
+func together(site string) map[string][]float64 {
+	all := counted(func(g knownGroup) string {
+		if site == "" || g.site == site {
+			return ""
+		}
+		return "elsewhere"
+	})
+	return map[string][]float64{"": all[""]}
+}
+
+// shares adds to each the share of those that are online.
+func shares(of map[string][]float64) map[string][]float64 {
+	for tag, n := range of {
+		of[tag] = append(n, n[0]/(n[0]+n[1]+n[2]))
+	}
+	return of
+}
+
+// sums is how many each are.
+func sums(of map[string][]float64) map[string][]float64 {
+	for tag, n := range of {
+		of[tag] = []float64{n[0] + n[1] + n[2]}
+	}
+	return of
+}
 
 func (k known) write(t *testing.T, to influxTarget) {
 	t.Helper()
-	var lines []string
+	to.write(t, append(k.figures(), k.surveys()...)...)
+}
+
+// figures of the bridges. Bridge b restarts once: its counters begin again.
+func (k known) figures() (lines []string) {
 	begin := k.end.Add(-knownFor)
-	restart := k.end.Add(-12 * time.Hour) // of bridge b, whose counters begin again
-	line := func(bridge string, n int, at, since time.Time, rate float64) {
-		if at.After(k.end) {
-			return
-		}
+	restart := k.end.Add(-12 * time.Hour)
+	for n := range int(knownFor/figuresEvery) + 1 {
+		at := begin.Add(time.Duration(n)*figuresEvery + time.Duration(n*37%200)*time.Millisecond)
 		oldest := .4
 		if n%90 == 45 {
 			oldest = peak
 		}
-		lines = append(lines, fmt.Sprintf("bridge,bridge=%s messages=%di,devices_known=100i,devices_silent=10i,oldest_unacknowledged_seconds=%g,broker_connected=1i %d",
-			bridge, int64(rate*at.Sub(since).Seconds()), oldest, at.UnixNano()))
-	}
-	for n := range int(knownFor/(10*time.Second)) + 1 {
-		a := begin.Add(time.Duration(n)*10*time.Second + time.Duration(n*37%200)*time.Millisecond)
-		line("a", n, a, begin, rateOfA)
-		b := a.Add(7 * time.Second)
-		if b.After(restart) {
-			line("b", n, b, restart, rateOfB)
-		} else {
-			line("b", n, b, begin, rateOfB)
+		for bridge, rate := range knownBridges {
+			at, since := at, begin
+			if bridge == "b" {
+				at = at.Add(7 * time.Second)
+			}
+			if bridge == "b" && at.After(restart) {
+				since = restart
+			}
+			if at.After(k.end) {
+				continue
+			}
+			running := at.Sub(since).Seconds()
+			lines = append(lines, fmt.Sprintf("bridge,bridge=%s messages=%di,gaps=%di,devices_known=100i,devices_silent=10i,oldest_unacknowledged_seconds=%g,broker_connected=1i %d",
+				bridge, int64(rate*running), int64(rateOfGaps*running), oldest, at.UnixNano()))
 		}
 	}
-	to.write(t, lines...)
+	return lines
+}
+
+func (k known) surveys() (lines []string) {
+	for at := k.end.Add(-knownFor); !at.After(k.end); at = at.Add(surveyEvery) {
+		for _, g := range knownGroups {
+			tags := "known_devices,model=pump,bridge=" + g.bridge + ",firmware=" + g.firmware
+			if g.site != "" {
+				tags += ",site=" + g.site
+			}
+			when := at
+			if g.bridge == "b" {
+				when = at.Add(-23 * time.Second)
+			}
+			lines = append(lines, fmt.Sprintf("%s online=%di,silent=%di,offline=%di %d", tags, g.online, g.silent, g.offline, when.UnixNano()))
+		}
+	}
+	return lines
 }
 
 // ask is the query of a panel as Grafana sends it, for a time range that ends at a moment.
@@ -72,13 +153,16 @@ func asOf(query string, at time.Time) string {
 	return newest.ReplaceAllString(query, "time > "+moment+" - $1 AND time <= "+moment)
 }
 
-func number(t *testing.T, v any) float64 {
+func numbers(t *testing.T, row []any) (all []float64) {
 	t.Helper()
-	f, ok := v.(float64)
-	if !ok {
-		t.Fatalf("not a number: %v", v)
+	for _, v := range row {
+		f, ok := v.(float64)
+		if !ok {
+			t.Fatalf("not a number: %v", row)
+		}
+		all = append(all, f)
 	}
-	return f
+	return all
 }
 
 // panelQueries are those of a panel, by its title.
@@ -103,8 +187,15 @@ func panelQueries(t *testing.T, file, title string) (queries []string, interval 
 	return nil, 0
 }
 
-// A known load reads as what it is: at each time range, of one bridge and of two, after a
-// restart, and whatever the moment at which somebody looks.
+// timeRange is one that somebody chooses, and the interval that Grafana takes for it.
+type timeRange struct{ over, auto time.Duration }
+
+var timeRanges = map[string]timeRange{
+	"15m": {15 * time.Minute, time.Second}, "1h": {time.Hour, 5 * time.Second}, "24h": {24 * time.Hour, 2 * time.Minute},
+}
+
+// A known load reads as what it is: at each time range, of one bridge and of two, of one site
+// and of all, after a restart, and whatever the moment at which somebody looks.
 func TestDashboardValues(t *testing.T) {
 	t.Parallel()
 	for version, open := range influxTargets {
@@ -112,13 +203,11 @@ func TestDashboardValues(t *testing.T) {
 			to := open(t, 0)
 			k := known{time.Now().Truncate(time.Second)}
 			k.write(t, to)
-			ranges := map[string]struct{ over, auto time.Duration }{
-				"15m": {15 * time.Minute, time.Second}, "1h": {time.Hour, 5 * time.Second}, "24h": {24 * time.Hour, 2 * time.Minute},
-			}
-			for name, r := range ranges {
+			for name, r := range timeRanges {
 				t.Run(name, func(t *testing.T) {
-					k.rates(t, to, r.over, r.auto)
-					k.peaks(t, to, r.over, r.auto)
+					k.graphs(t, to, r)
+					k.peaks(t, to, r)
+					k.lost(t, to, r)
 				})
 			}
 			t.Run("now", func(t *testing.T) { k.tiles(t, to) })
@@ -127,52 +216,63 @@ func TestDashboardValues(t *testing.T) {
 	}
 }
 
-// rates of each bridge, of one that is chosen, and of both together.
-func (k known) rates(t *testing.T, to influxTarget, over, auto time.Duration) {
-	for _, tc := range []struct {
-		file, title string
-		chosen      []string
-		want        map[string]float64 // by bridge
-	}{
-		{"fleet.json", "Messages, events and signals", nil, map[string]float64{"": rateOfA + rateOfB}},
-		{"pipeline.json", "Messages, events, signals", nil, map[string]float64{"a": rateOfA, "b": rateOfB}},
-		{"pipeline.json", "Messages, events, signals", []string{"$bridge", "b"}, map[string]float64{"b": rateOfB}},
+// shown are the values of a panel's first query, by the values of a tag. Each row has all its
+// columns but the time.
+type shown struct {
+	file, title string
+	chosen      []string // variables and their values
+	tag         string
+	want        map[string][]float64
+}
+
+func (p shown) String() string { return fmt.Sprint(p.file, " ", p.title, " ", p.chosen) }
+
+// graphs show the same in each bucket.
+func (k known) graphs(t *testing.T, to influxTarget, r timeRange) {
+	a, b := knownBridges["a"], knownBridges["b"]
+	for _, p := range []shown{
+		{"fleet.json", "Messages, events and signals", nil, "", map[string][]float64{"": {a + b}}},
+		{"pipeline.json", "Messages, events, signals", nil, "bridge", map[string][]float64{"a": {a}, "b": {b}}},
+		{"pipeline.json", "Messages, events, signals", []string{"$bridge", "b"}, "bridge", map[string][]float64{"b": {b}}},
+		{"fleet.json", "Reachable over time", nil, "", map[string][]float64{"": {.9}}},
+		{"fleet.json", "Connections", nil, "", together("")},
+		{"fleet.json", "Connections", []string{"$site", "north"}, "", together("north")},
+		{"fleet.json", "Firmware over time", nil, "firmware", sums(counted(func(g knownGroup) string { return g.firmware }))},
 	} {
-		queries, interval := panelQueries(t, tc.file, tc.title)
-		interval = max(interval, auto)
-		found := map[string]float64{}
-		for _, s := range k.ask(t, to, queries[0], over, interval, k.end, tc.chosen...) {
-			want := tc.want[s.Tags["bridge"]]
-			found[s.Tags["bridge"]] = want
-			// Of the newest bucket not every bridge has written yet.
-			if least := int(over/interval) - 2; len(s.Values) < least {
-				t.Errorf("%s %s: %d values of %v, want at least %d", tc.file, tc.title, len(s.Values), s.Tags, least)
+		queries, interval := panelQueries(t, p.file, p.title)
+		interval = max(interval, r.auto)
+		series := k.ask(t, to, queries[0], r.over, interval, k.end, p.chosen...)
+		for _, s := range series {
+			least := int(r.over/interval) - 1
+			if len(s.Values) < least {
+				t.Errorf("%v: %d values of %v, want at least %d", p, len(s.Values), s.Tags, least)
 				continue
 			}
+			// The first and the newest bucket are not full.
 			for _, row := range s.Values[1 : len(s.Values)-1] {
-				if got := number(t, row[1]); !about(got, want) {
-					t.Errorf("%s %s: %v a second at %v of %v, want %v", tc.file, tc.title, got, row[0], s.Tags, want)
+				if got := numbers(t, row[1:]); !about(got, p.want[s.Tags[p.tag]]) {
+					t.Errorf("%v: %v at %v of %v, want %v", p, got, row[0], s.Tags, p.want)
 					break
 				}
 			}
 		}
-		if !maps.Equal(found, tc.want) {
-			t.Errorf("%s %s of %v: bridges %v, want %v", tc.file, tc.title, tc.chosen, found, tc.want)
+		if len(series) != len(p.want) {
+			t.Errorf("%v: %d series, want %v", p, len(series), p.want)
 		}
 	}
 }
 
 // peaks are as high at each time range.
-func (k known) peaks(t *testing.T, to influxTarget, over, auto time.Duration) {
+func (k known) peaks(t *testing.T, to influxTarget, r timeRange) {
 	queries, interval := panelQueries(t, "pipeline.json", "Oldest unacknowledged message")
-	series := k.ask(t, to, queries[0], over, max(interval, auto), k.end)
+	series := k.ask(t, to, queries[0], r.over, max(interval, r.auto), k.end)
 	if len(series) != 2 {
 		t.Errorf("%d bridges of 2", len(series))
 	}
 	for _, s := range series {
 		highest := 0.0
 		for _, row := range s.Values {
-			highest = max(highest, number(t, row[1]))
+			highest = max(highest, numbers(t, row[1:])[0])
 		}
 		if highest != peak {
 			t.Errorf("bridge %s: %v s at its highest, want %v", s.Tags["bridge"], highest, peak)
@@ -180,40 +280,58 @@ func (k known) peaks(t *testing.T, to influxTarget, over, auto time.Duration) {
 	}
 }
 
-// tiles show the same at each moment of half a minute.
-func (k known) tiles(t *testing.T, to influxTarget) {
-	for _, tc := range []struct {
-		file, title string
-		want        map[string]float64
-	}{
-		{"fleet.json", "Messages", map[string]float64{"": rateOfA + rateOfB}},
-		{"fleet.json", "Devices connected", map[string]float64{"": 180}},
-		{"fleet.json", "Devices silent", map[string]float64{"": 20}},
-		{"fleet.json", "Devices reachable", map[string]float64{"": .9}},
-		{"pipeline.json", "Connected", map[string]float64{"a": 1, "b": 1}},
-	} {
-		k.tile(t, to, tc.file, tc.title, tc.want)
+// lost: what a counter has grown by in the time range, as a number and over time.
+func (k known) lost(t *testing.T, to influxTarget, r timeRange) {
+	want := float64(len(knownBridges)) * rateOfGaps * r.over.Seconds()
+	for _, title := range []string{"Lost", "Lost over time"} {
+		queries, interval := panelQueries(t, "fleet.json", title)
+		got := 0.0
+		for _, s := range k.ask(t, to, queries[0], r.over, max(interval, r.auto), k.end) {
+			for _, row := range s.Values {
+				got += numbers(t, row[1:])[0]
+			}
+		}
+		// Of each bridge, one at either end and one at the restart may not be seen.
+		if math.Abs(got-want) > 3 {
+			t.Errorf("%s: %v, want %v", title, got, want)
+		}
 	}
 }
 
-// tile wants these values of a tile, by bridge.
-func (k known) tile(t *testing.T, to influxTarget, file, title string, want map[string]float64) {
+// tiles and tables of now show the same at each moment of a minute.
+func (k known) tiles(t *testing.T, to influxTarget) {
+	for _, p := range []shown{
+		{"fleet.json", "Messages", nil, "", map[string][]float64{"": {knownBridges["a"] + knownBridges["b"]}}},
+		{"fleet.json", "Devices connected", nil, "", map[string][]float64{"": {180}}},
+		{"fleet.json", "Devices silent", nil, "", map[string][]float64{"": {20}}},
+		{"fleet.json", "Devices reachable", nil, "", map[string][]float64{"": {.9}}},
+		{"fleet.json", "Sites", nil, "site", shares(counted(func(g knownGroup) string { return g.site }))},
+		{"fleet.json", "Firmware", nil, "firmware", shares(counted(func(g knownGroup) string { return g.firmware }))},
+		{"pipeline.json", "Connected", nil, "bridge", map[string][]float64{"a": {1}, "b": {1}}},
+	} {
+		k.tile(t, to, p)
+	}
+}
+
+func (k known) tile(t *testing.T, to influxTarget, p shown) {
 	t.Helper()
-	queries, _ := panelQueries(t, file, title)
-	for ago := time.Duration(0); ago <= 30*time.Second; ago += time.Second {
-		got := map[string]float64{}
-		for _, s := range k.ask(t, to, queries[0], time.Hour, time.Minute, k.end.Add(-ago)) {
-			got[s.Tags["bridge"]] = number(t, s.Values[len(s.Values)-1][1])
+	queries, _ := panelQueries(t, p.file, p.title)
+	for ago := time.Duration(0); ago <= time.Minute; ago += 2 * time.Second {
+		got := map[string][]float64{}
+		for _, s := range k.ask(t, to, queries[0], time.Hour, time.Minute, k.end.Add(-ago), p.chosen...) {
+			got[s.Tags[p.tag]] = numbers(t, s.Values[len(s.Values)-1][1:])
 		}
-		if !maps.EqualFunc(got, want, about) {
-			t.Errorf("%s %s, %v before the end: %v, want %v", file, title, ago, got, want)
+		if !maps.EqualFunc(got, p.want, about) {
+			t.Errorf("%v, %v before the end: %v, want %v", p, ago, got, p.want)
 			return
 		}
 	}
 }
 
 // about is equal but for a fiftieth.
-func about(got, want float64) bool { return math.Abs(got-want) <= .02*want }
+func about(got, want []float64) bool {
+	return slices.EqualFunc(got, want, func(g, w float64) bool { return math.Abs(g-w) <= .02*w })
+}
 
 // sites: with a filter by site there is what happened there, with all of them also what
 // happened to devices that said none.
@@ -235,7 +353,7 @@ func (k known) sites(t *testing.T, to influxTarget) {
 			got := map[string]float64{}
 			for _, s := range k.ask(t, to, query, time.Hour, interval, k.end, "$site", site) {
 				for _, row := range s.Values {
-					got[s.Tags["event"]] += number(t, row[1])
+					got[s.Tags["event"]] += numbers(t, row[1:])[0]
 				}
 			}
 			expected := map[string]float64{"": want} // each of the queries is of one step

@@ -77,26 +77,9 @@ func (r *Received) Select(names map[string]bool, into map[string]any) bool {
 			return true
 		}
 		if key := name.Raw(); names[string(key)] && !slices.Contains(reservedKeys, string(key)) {
-			into[string(key)] = decoded(value)
+			into[string(key)] = value.Decoded()
 		}
 	}
-}
-
-// decoded is a value as encoding/json decodes it.
-func decoded(v jsonobject.Value) any {
-	switch v.Kind() {
-	case jsonobject.Null:
-		return nil
-	case jsonobject.Bool:
-		return v.Bool()
-	case jsonobject.Number:
-		return v.Number()
-	case jsonobject.String:
-		return v.Text()
-	}
-	var nested any
-	_ = json.Unmarshal(v, &nested) // it is valid
-	return nested
 }
 
 // digest identifies an unnumbered message of a device over restarts of the

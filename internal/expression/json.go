@@ -23,19 +23,33 @@ var (
 
 // JSON is the result of an expression as plain JSON: nil, bool, float64, string, []any or
 // map[string]any. Anything else is an error, and so is what is too large.
-func JSON(v ref.Val) (any, error) {
-	size := 0
-	return toJSON(v, &size, 0)
+func JSON(v ref.Val) (any, error) { return jsonWithin(v, MaxSize) }
+
+// jsonWithin is JSON of a value of at most so many bytes.
+func jsonWithin(v ref.Val, most int) (any, error) {
+	return toJSON(v, &room{most: most, left: most}, 0)
 }
 
-// toJSON is JSON of a part: size counts about the bytes so far.
-func toJSON(v ref.Val, size *int, depth int) (any, error) {
+// room is about how many bytes a result may have, and may have yet.
+type room struct{ most, left int }
+
+func (r *room) take(n int) error {
+	if r.left -= n; r.left >= 0 {
+		return nil
+	}
+	if r.most == MaxSize {
+		return ErrTooLarge
+	}
+	return fmt.Errorf("the value is larger than %d bytes", r.most)
+}
+
+// toJSON is JSON of a part.
+func toJSON(v ref.Val, room *room, depth int) (any, error) {
 	if depth > MaxDepth {
 		return nil, errTooDeep
 	}
-	*size += 8
-	if *size > MaxSize {
-		return nil, ErrTooLarge
+	if err := room.take(8); err != nil {
+		return nil, err
 	}
 	switch x := v.(type) {
 	case types.Null:
@@ -43,8 +57,8 @@ func toJSON(v ref.Val, size *int, depth int) (any, error) {
 	case types.Bool:
 		return bool(x), nil
 	case types.String:
-		if *size += len(x); *size > MaxSize {
-			return nil, ErrTooLarge
+		if err := room.take(len(x)); err != nil {
+			return nil, err
 		}
 		return string(x), nil
 	case types.Double:
@@ -54,11 +68,11 @@ func toJSON(v ref.Val, size *int, depth int) (any, error) {
 	case types.Uint:
 		return finite(float64(x))
 	case traits.Mapper:
-		return mapToJSON(x, size, depth)
+		return mapToJSON(x, room, depth)
 	case traits.Lister:
 		list := []any{}
 		for it := x.Iterator(); it.HasNext() == types.True; {
-			e, err := toJSON(it.Next(), size, depth+1)
+			e, err := toJSON(it.Next(), room, depth+1)
 			if err != nil {
 				return nil, err
 			}
@@ -69,7 +83,7 @@ func toJSON(v ref.Val, size *int, depth int) (any, error) {
 	return nil, fmt.Errorf("%w, but a %s", errNotJSON, v.Type().TypeName())
 }
 
-func mapToJSON(m traits.Mapper, size *int, depth int) (any, error) {
+func mapToJSON(m traits.Mapper, room *room, depth int) (any, error) {
 	out := map[string]any{}
 	for it := (orderedMap{m}).Iterator(); it.HasNext() == types.True; {
 		k := it.Next()
@@ -77,8 +91,8 @@ func mapToJSON(m traits.Mapper, size *int, depth int) (any, error) {
 		if !ok {
 			return nil, fmt.Errorf("%w: a mapping has a key of type %s; keys must be strings", errNotJSON, k.Type().TypeName())
 		}
-		*size += len(key)
-		v, err := toJSON(m.Get(k), size, depth+1)
+		room.left -= len(key)
+		v, err := toJSON(m.Get(k), room, depth+1)
 		if err != nil {
 			return nil, err
 		}

@@ -89,6 +89,15 @@ func (p *Program) Eval(variables Activation) (any, error) {
 	return JSON(v)
 }
 
+// EvalWithin is Eval of a result of about so many bytes of JSON text, instead of MaxSize.
+func (p *Program) EvalWithin(variables Activation, bytes int) (any, error) {
+	v, err := p.Value(variables)
+	if err != nil {
+		return nil, err
+	}
+	return jsonWithin(v, bytes)
+}
+
 // Value is the result as cel-go has it, which may be of a type that JSON does not have.
 func (p *Program) Value(variables Activation) (ref.Val, error) {
 	v, _, err := p.program.Eval(variables)

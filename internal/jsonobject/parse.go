@@ -11,9 +11,13 @@ const maxDepth = 10_000
 // Parse validates one JSON value, with or without spaces around it. False: it is
 // not one, or holds a number that is beyond a float64. What encoding/json says of
 // it explains why.
-func Parse(data []byte) (v Value, ok bool) {
+func Parse(data []byte) (v Value, ok bool) { return ParseWithin(data, maxDepth) }
+
+// ParseWithin is Parse of a value whose objects and arrays nest at most so deep; false also of
+// one that nests deeper.
+func ParseWithin(data []byte, depth int) (v Value, ok bool) {
 	start := space(data, 0)
-	end, ok := value(data, start, 0)
+	end, ok := value(data, start, min(depth, maxDepth))
 	if !ok || space(data, end) != len(data) {
 		return nil, false
 	}
@@ -21,7 +25,7 @@ func Parse(data []byte) (v Value, ok bool) {
 }
 
 // The functions below read something at a place of b and return the place behind
-// it; false if it is not valid.
+// it; false if it is not valid. Depth is how deep a value may nest.
 
 func value(b []byte, at, depth int) (end int, ok bool) {
 	if at >= len(b) {
@@ -29,9 +33,9 @@ func value(b []byte, at, depth int) (end int, ok bool) {
 	}
 	switch b[at] {
 	case '{':
-		return object(b, at, depth+1)
+		return object(b, at, depth-1)
 	case '[':
-		return array(b, at, depth+1)
+		return array(b, at, depth-1)
 	case '"':
 		return text(b, at)
 	case 't':
@@ -46,7 +50,7 @@ func value(b []byte, at, depth int) (end int, ok bool) {
 
 func object(b []byte, at, depth int) (end int, ok bool) {
 	at = space(b, at+1)
-	if depth > maxDepth || at >= len(b) {
+	if depth < 0 || at >= len(b) {
 		return at, false
 	}
 	if b[at] == '}' {
@@ -81,7 +85,7 @@ func object(b []byte, at, depth int) (end int, ok bool) {
 
 func array(b []byte, at, depth int) (end int, ok bool) {
 	at = space(b, at+1)
-	if depth > maxDepth || at >= len(b) {
+	if depth < 0 || at >= len(b) {
 		return at, false
 	}
 	if b[at] == ']' {

@@ -6,6 +6,7 @@ package jsonobject
 
 import (
 	"bytes"
+	"encoding/json"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -81,6 +82,23 @@ func (v Value) Is(s string) bool {
 
 // plain reports whether a String is the same decoded as encoded.
 func (v Value) plain() bool { return bytes.IndexByte(v, '\\') < 0 && utf8.Valid(v) }
+
+// Decoded is the value as encoding/json decodes it into an any.
+func (v Value) Decoded() any {
+	switch v.Kind() {
+	case Null:
+		return nil
+	case Bool:
+		return v.Bool()
+	case Number:
+		return v.Number()
+	case String:
+		return v.Text()
+	}
+	var nested any
+	_ = json.Unmarshal(v, &nested) // it is valid
+	return nested
+}
 
 // AppendText appends a String, decoded: what is not UTF-8, and half of a surrogate
 // pair, is U+FFFD.

@@ -22,6 +22,16 @@ func TestSameAsEncodingJSON(t *testing.T) {
 	}
 }
 
+func TestParseWithin(t *testing.T) {
+	for data, depth := range map[string]int{`1`: 0, `{}`: 1, `[]`: 1, `{"a":[1]}`: 2, `[[],{"a":{}}]`: 3, `{"a":"[["}`: 1} {
+		_, fits := ParseWithin([]byte(data), depth)
+		_, less := ParseWithin([]byte(data), depth-1)
+		if !fits || less && depth > 0 {
+			t.Errorf("%s: within %d %v, within %d %v", data, depth, fits, depth-1, less)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, seed := range seeds {
 		f.Add([]byte(seed))
@@ -39,6 +49,9 @@ func compare(t *testing.T, data []byte) {
 	}
 	if !ok {
 		return
+	}
+	if got := v.Decoded(); !reflect.DeepEqual(got, want) {
+		t.Fatalf("%.200q decoded: %#v, want %#v", data, got, want)
 	}
 	if got := decoded(v); !reflect.DeepEqual(got, want) {
 		t.Fatalf("%.200q: %#v, want %#v", data, got, want)

@@ -1,18 +1,15 @@
 package devicefsm
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
-	"math"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"devicetwin/internal/schema"
 	"devicetwin/source"
 )
 
@@ -116,12 +113,12 @@ func TestSchemaAcceptsWhatLoads(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := root.validate(source.Parse(file, src).Root().Any()); err != nil {
+		if err := root.Validate(source.Parse(file, src).Root().Any()); err != nil {
 			t.Errorf("%s: %v", file, err)
 		}
 	}
 	for _, c := range chartCases {
-		if err := root.validate(source.Parse(c.name, []byte(c.model)).Root().Any()); err != nil {
+		if err := root.Validate(source.Parse(c.name, []byte(c.model)).Root().Any()); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
@@ -136,14 +133,14 @@ func TestSchemaRefuses(t *testing.T) {
 		`{states: {}, patterns: {p: {sequence: [{event: x, times: 0}]}}}`, `{states: {}, liveness: {tolerance: 5s}}`,
 		`{states: {}, liveness: {silent_after: soon}}`, `{states: {a: {invoke: {input: {}}}}}`,
 	} {
-		if root.validate(source.Parse("x", []byte(model)).Root().Any()) == nil {
+		if root.Validate(source.Parse("x", []byte(model)).Root().Any()) == nil {
 			t.Errorf("accepted: %s", model)
 		}
 	}
 }
 
-// validator knows the part of JSON Schema that Schema uses.
-type validator map[string]any
+// validator is the schema, as a test reads it.
+type validator struct{ schema.Validator }
 
 func decodedSchema(t *testing.T) validator {
 	t.Helper()
@@ -151,149 +148,18 @@ func decodedSchema(t *testing.T) validator {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var v validator
-	if err := json.Unmarshal(b, &v); err != nil {
+	v, err := schema.Read(b)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return v
+	return validator{v}
 }
 
 func (v validator) at(t *testing.T, path string) any {
 	t.Helper()
-	var at any = map[string]any(v)
-	for _, key := range strings.FieldsFunc(path, func(r rune) bool { return r == '/' }) {
-		switch x := at.(type) {
-		case map[string]any:
-			at = x[key]
-		case []any:
-			at = x[key[0]-'0']
-		}
-	}
+	at := v.At(path)
 	if at == nil {
 		t.Fatalf("the schema has nothing at %s", path)
 	}
 	return at
-}
-
-func (v validator) validate(value any) error { return v.check(map[string]any(v), value, "") }
-
-func (v validator) check(s map[string]any, value any, at string) error {
-	for key, arg := range s {
-		var err error
-		switch key {
-		case "$ref":
-			err = v.check(v["$defs"].(map[string]any)[strings.TrimPrefix(arg.(string), "#/$defs/")].(map[string]any), value, at)
-		case "anyOf":
-			err = v.anyOf(arg.([]any), value, at)
-		case "type":
-			if !hasType(arg, value) {
-				err = fmt.Errorf("%s: %v is no %v", at, value, arg)
-			}
-		case "enum":
-			if !slices.Contains(arg.([]any), value) {
-				err = fmt.Errorf("%s: %v is not one of %v", at, value, arg)
-			}
-		case "pattern":
-			if text, ok := value.(string); ok && !regexp.MustCompile(arg.(string)).MatchString(text) {
-				err = fmt.Errorf("%s: %q is no %v", at, text, arg)
-			}
-		case "minimum":
-			if n, ok := value.(float64); ok && n < arg.(float64) {
-				err = fmt.Errorf("%s: %v < %v", at, n, arg)
-			}
-		case "maximum":
-			if n, ok := value.(float64); ok && n > arg.(float64) {
-				err = fmt.Errorf("%s: %v > %v", at, n, arg)
-			}
-		case "minItems":
-			if list, ok := value.([]any); ok && float64(len(list)) < arg.(float64) {
-				err = fmt.Errorf("%s: %d items", at, len(list))
-			}
-		case "maxItems":
-			if list, ok := value.([]any); ok && float64(len(list)) > arg.(float64) {
-				err = fmt.Errorf("%s: %d items", at, len(list))
-			}
-		case "items":
-			list, _ := value.([]any)
-			for i, e := range list {
-				err = errors.Join(err, v.check(arg.(map[string]any), e, fmt.Sprintf("%s[%d]", at, i)))
-			}
-		case "required":
-			m, isMap := value.(map[string]any)
-			for _, k := range arg.([]any) {
-				if _, ok := m[k.(string)]; isMap && !ok {
-					err = fmt.Errorf("%s: no %v", at, k)
-				}
-			}
-		case "properties":
-			err = v.object(s, value, at)
-		case "additionalProperties":
-			if _, ok := s["properties"]; !ok {
-				err = v.object(s, value, at)
-			}
-		case "description", "title", "$schema", "$defs":
-		default:
-			err = fmt.Errorf("the test does not know %q", key)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (v validator) object(s map[string]any, value any, at string) error {
-	m, _ := value.(map[string]any)
-	known, _ := s["properties"].(map[string]any)
-	for k, e := range m {
-		of, ok := known[k].(map[string]any)
-		if !ok {
-			if of, ok = s["additionalProperties"].(map[string]any); !ok {
-				return fmt.Errorf("%s: unknown key %q", at, k)
-			}
-		}
-		if err := v.check(of, e, at+"."+k); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (v validator) anyOf(of []any, value any, at string) error {
-	var all error
-	for _, s := range of {
-		err := v.check(s.(map[string]any), value, at)
-		if err == nil {
-			return nil
-		}
-		all = errors.Join(all, err)
-	}
-	return fmt.Errorf("%s: none fits: %w", at, all)
-}
-
-func hasType(want, value any) bool {
-	list, ok := want.([]any)
-	if !ok {
-		list = []any{want}
-	}
-	for _, name := range list {
-		switch x := value.(type) {
-		case nil:
-			ok = name == "null"
-		case bool:
-			ok = name == "boolean"
-		case string:
-			ok = name == "string"
-		case float64:
-			ok = name == "number" || name == "integer" && x == math.Trunc(x)
-		case []any:
-			ok = name == "array"
-		case map[string]any:
-			ok = name == "object"
-		}
-		if ok {
-			return true
-		}
-	}
-	return false
 }

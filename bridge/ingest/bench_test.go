@@ -5,6 +5,9 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"devicetwin/wire"
+	"devicetwin/wire/dialect"
 )
 
 const (
@@ -15,21 +18,24 @@ const (
 // receiver receives one message after the other from 1000 devices.
 type receiver struct {
 	*bench
+	topic   string
 	payload string
 	sent    int
 }
 
 func newReceiver(payload string) *receiver {
-	r := &receiver{bench: newBench(DefaultConfig(), testModel{}), payload: payload}
+	r := &receiver{bench: newBench(DefaultConfig(), testModel{}), topic: "devices/%s/telemetry", payload: payload}
 	r.out.silent = true
 	return r
 }
 
 func (r *receiver) next(last bool) {
 	device := fmt.Sprint("d", r.sent%1000)
-	r.receive(r.w, "devices/"+device+"/telemetry", Arrival{
-		Payload: fmt.Appendf(nil, r.payload, r.sent/1000+1), At: r.now, Ack: func() {},
-	})
+	payload := []byte(r.payload)
+	if strings.Contains(r.payload, "%d") {
+		payload = fmt.Appendf(nil, r.payload, r.sent/1000+1)
+	}
+	r.receive(r.w, strings.Replace(r.topic, "%s", device, 1), Arrival{Payload: payload, At: r.now, Ack: func() {}})
 	r.sent++
 	for r.full(r.w) || last && !r.idle() {
 		done := r.out.signals
@@ -40,6 +46,58 @@ func (r *receiver) next(last bool) {
 	}
 	r.w.outbox = r.w.outbox[:0]
 	r.out.points = r.out.points[:0]
+}
+
+// otherDialect has the same reading taken as it is, with the device's own number and time, and by
+// its members.
+const otherDialect = `
+dialect: other
+topics:
+  - {topic: 'plain/{id}/state', channel: telemetry}
+  - {topic: 'absent/{id}/state', channel: telemetry, absent: [null, unavailable]}
+  - {topic: 'numbered/{id}/state', channel: telemetry, number: {seq: payload.n, epoch: payload.e}, time: {at: payload.t}}
+  - {topic: 'members/{id}/state', channel: telemetry, data: {temperature: payload.temperature, pressure: payload.pressure, mode: payload.mode}}
+  - {topic: 'computed/{id}/state', channel: telemetry, data: {temperature: payload.temperature / 10, pressure: payload.pressure, mode: payload.mode}}
+`
+
+// BenchmarkReceiveDialects is one message that is left out through the whole path from its payload,
+// as the standard dialect has it and as others do.
+func BenchmarkReceiveDialects(b *testing.B) {
+	other, err := dialect.Load("other.yaml", []byte(otherDialect))
+	if err != nil {
+		b.Fatal(err)
+	}
+	const reading = `"temperature":71.5,"pressure":3.2,"mode":"auto"}`
+	for _, c := range []struct{ name, topic, payload string }{
+		{"standard", "devices/%s/telemetry", "{" + reading},
+		{"plain", "plain/%s/state", "{" + reading},
+		{"absent", "absent/%s/state", "{" + reading},
+		{"members", "members/%s/state", "{" + reading},
+		{"computed", "computed/%s/state", "{" + reading},
+		{"standard_numbered", "devices/%s/telemetry", `{"epoch":1764000000,"seq":%d,"ts":1764000000123,` + reading},
+		{"numbered", "numbered/%s/state", `{"e":1764000000,"n":%d,"t":1764000000123,` + reading},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			r := newReceiver(c.payload)
+			topics := wire.DefaultConfig()
+			topics.Lazy = true
+			if r.dialect, err = dialect.NewSet(topics, other); err != nil {
+				b.Fatal(err)
+			}
+			r.topic = c.topic
+			for range 2000 { // each device is known by then
+				r.next(false)
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := range b.N {
+				r.next(i == b.N-1)
+			}
+			if len(r.out.signals) > 0 || r.counts.Unmapped.Load() > 0 {
+				b.Fatalf("%d deliveries, %d unmapped", len(r.out.signals), r.counts.Unmapped.Load())
+			}
+		})
+	}
 }
 
 // BenchmarkReceive is one numbered telemetry message through the core: left out

@@ -121,7 +121,7 @@ var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 // bench is a core with everything around it under control.
 type bench struct {
 	*core
-	dialect *wire.Standard
+	dialect wire.Dialect
 	out     *recorder
 	w       *Lane
 	now     time.Time

@@ -271,7 +271,7 @@ func TestSetsThatCannotBe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `dialect a: topic "devices/{id}/y": it takes in topics of the standard dialect, below devices/
+	want := `dialect a: topic "devices/{id}/y": it takes in topics of the standard dialect, devices/#
 topic "x/{id}" of dialect a and "x/{name}" of b: nothing decides between them for topics that are of both`
 	if _, err := NewSet(wire.DefaultConfig(), a, b); err == nil || err.Error() != want {
 		t.Errorf("%v\nwant %s", err, want)
@@ -307,6 +307,8 @@ topics:
     channel: telemetry
   - topic: "tele/{id}/x"
     channel: telemtry
+    data: {x: payload.x}
+    name: x
   - topic: "a/{x}"
     channel: telemetry
     id: "{y}"
@@ -343,20 +345,20 @@ topics:
 		`d.yaml:7:1: unknown key "extra"; expected one of dialect, description, subscribe, id, payload, time, absent, status, topics`,
 		`d.yaml:9:12: topic "tele/{id": level "{id": expected one variable in a level, as in a-{id}`,
 		`d.yaml:12:14: channel "telemtry": expected one of telemetry, events, status, reported, ignored (did you mean "telemetry"?)`,
-		`d.yaml:13:5: variable "x": it is in the topic "a/{x}", too`,
-		`d.yaml:13:5: device id "{y}": {y} is neither in the topic "a/{x}" nor in vars (did you mean "x"?)`,
-		`d.yaml:17:12: member "ts": expected another name, because this one is the service's own`,
-		`d.yaml:18:19: expression: no viable alternative at input '.('`,
-		`d.yaml:19:14: payload: format: expected json, text, number, keyvalue, csv, cbor, msgpack, protobuf or bytes, found "jsn"`,
-		`d.yaml:20:12: topic "a/{x}" and "a/{z}": nothing decides between them for topics that are of both`,
-		`d.yaml:23:11: name: expected one of events only`,
-		`d.yaml:24:11: expression: undeclared reference to 'paylod' (did you mean "payload"?)`,
-		`d.yaml:25:5: key "name" is missing: of events, each has one`,
-		`d.yaml:29:11: when: expected nothing else of what is ignored`,
-		`d.yaml:32:11: member "*": expected a name, or the beginning of names and then *`,
-		`d.yaml:33:12: member "a*b": expected a name, or the beginning of names and then *`,
-		`d.yaml:33:17: member "": expected a name, or the beginning of names and then *`,
-		`d.yaml:34:12: topic "bridge/{id}/status": it takes in bridge/x/status, which is the service's own`,
+		`d.yaml:15:5: variable "x": it is in the topic "a/{x}", too`,
+		`d.yaml:15:5: device id "{y}": {y} is neither in the topic "a/{x}" nor in vars (did you mean "x"?)`,
+		`d.yaml:19:12: member "ts": expected another name, because this one is the service's own`,
+		`d.yaml:20:19: expression: no viable alternative at input '.('`,
+		`d.yaml:21:14: payload: format: expected json, text, number, keyvalue, csv, cbor, msgpack, protobuf or bytes, found "jsn"`,
+		`d.yaml:22:12: topic "a/{x}" and "a/{z}": nothing decides between them for topics that are of both`,
+		`d.yaml:25:11: name: expected one of events only`,
+		`d.yaml:26:11: expression: undeclared reference to 'paylod' (did you mean "payload"?)`,
+		`d.yaml:27:5: key "name" is missing: of events, each has one`,
+		`d.yaml:31:11: when: expected nothing else of what is ignored`,
+		`d.yaml:34:11: member "*": expected a name, or the beginning of names and then *`,
+		`d.yaml:35:12: member "a*b": expected a name, or the beginning of names and then *`,
+		`d.yaml:35:17: member "": expected a name, or the beginning of names and then *`,
+		`d.yaml:36:12: topic "bridge/{id}/status": it takes in bridge/x/status, which is the service's own`,
 	}
 	_, err := Load("d.yaml", []byte(text))
 	if err == nil {

@@ -1,105 +1,86 @@
 package dialect
 
 import (
-	"errors"
-	"time"
+	"slices"
 
 	"devicetwin/device"
-	"devicetwin/internal/text"
+	"devicetwin/source"
 	"devicetwin/wire"
+	"devicetwin/wire/format"
 )
 
-// configured is the dialect under the limits of a configuration.
+// Dialect is what a file says of how devices speak. It cannot be changed, and may be used
+// from any goroutine.
+type Dialect struct {
+	name        string
+	description string
+	filters     []string
+	rules       []*rule // the most exact template first
+
+	// What follows is that of a configuration.
+	limits limits
+	clock  wire.Clock
+	lazy   bool
+	mine   func(name string) bool // nil: all are
+}
+
+// limits are those of one payload; see wire.Config.
+type limits struct{ payload, depth, objects int }
+
+// Name is what the file calls it.
+func (d *Dialect) Name() string { return d.name }
+
+// Description is a line for people; it may be empty.
+func (d *Dialect) Description() string { return d.description }
+
+// Filters are the topic filters that bring in everything that the dialect reads.
+func (d *Dialect) Filters() []string { return slices.Clone(d.filters) }
+
+// configured is the dialect under a configuration.
 func (d *Dialect) configured(c wire.Config) *Dialect {
 	configured := *d
-	configured.limits = limits{c.MaxPayload, c.MaxObjects}
+	configured.limits = limits{c.MaxPayload, c.MaxDepth, c.MaxObjects}
 	configured.clock = wire.Clock{MaxAhead: c.MaxClockAhead, MaxBehind: c.MaxClockBehind}
-	configured.mine = c.Mine
+	configured.lazy, configured.mine = c.Lazy, c.Mine
 	return &configured
 }
 
-// limits are those of one payload.
-type limits struct{ payload, objects int }
+// rule says which messages are made of what is published on the topics of a template.
+type rule struct {
+	at       source.Node // of the template
+	topic    *template
+	payload  *format.Format
+	plain    bool // the payload is JSON as it is, and an object may be the data of a message
+	messages []*message
 
-// arrival is a message that was received.
-type arrival struct {
-	dialect *Dialect
-	payload []byte
-	dup     bool
-	at      time.Time
+	// id is that of the first message whose device the topic says; nil: there is none.
+	id *idTemplate
+	// oneDevice: all messages are of that device.
+	oneDevice bool
+	// lastWill: what is published may be a last will, by which the broker speaks.
+	lastWill bool
 }
 
-// decode reads a message on a topic of a rule. Of one that is mapped to nothing, the error is
-// wire.ErrUnmapped.
-func (d *Dialect) decode(r *rule, values []string, topic string, payload []byte, dup bool, at time.Time) ([]wire.Received, error) {
-	if r.ignored() || len(payload) == 0 { // without a payload, a retained message is cleared
-		return nil, wire.ErrNotInput
-	}
-	s := &scope{rule: r, values: values}
-	if len(payload) > d.limits.payload {
-		return nil, d.attribute(s, topic, wire.Refuse(wire.ReasonTooLarge, "%d bytes, the limit is %d", len(payload), d.limits.payload))
-	}
-	received, err := r.decode(s, arrival{d, payload, dup, at})
-	if err != nil {
-		return nil, d.attribute(s, topic, err)
-	}
-	return d.own(received)
-}
-
-// attribute adds to a refusal whose message it is, where the topic says so, and whether
-// it shows that the device is up: what is a device's own does, except for a last will.
-func (d *Dialect) attribute(s *scope, topic string, err error) error {
-	refused := (*wire.Refused)(nil)
-	if !errors.As(err, &refused) {
-		return err
-	}
-	for _, s.of = range s.rule.messages {
-		if len(s.of.vars) > 0 || s.of.each != nil {
+// prepare notes what is known of a rule before there is a message.
+func (r *rule) prepare() {
+	r.oneDevice = len(r.messages) > 0
+	for _, m := range r.messages {
+		r.lastWill = r.lastWill || m.channel == device.ChannelStatus
+		if len(m.vars) > 0 || m.each != nil {
+			r.oneDevice = false
 			continue
 		}
-		if id, err := s.of.id.fill(s.text); err == nil {
-			if d.mine != nil && !d.mine(id.Name()) {
-				return wire.ErrForeign
-			}
-			refused.ID, refused.Topic, refused.Alive = id, text.Clip(topic, maxRefusedTopic), s.of.channel != device.ChannelStatus
-			break
+		if r.id == nil {
+			r.id = m.id
 		}
+		r.oneDevice = r.oneDevice && m.id == r.id
 	}
-	return err
 }
 
-// maxRefusedTopic bounds wire.Refused.Topic, in bytes.
-const maxRefusedTopic = 128
+// ignored reports whether what is published there is passed over.
+func (r *rule) ignored() bool { return len(r.messages) == 0 }
 
-// own are those of devices that are Config.Mine.
-func (d *Dialect) own(received []wire.Received) ([]wire.Received, error) {
-	if len(received) == 0 {
-		return nil, wire.ErrUnmapped
-	}
-	if d.mine == nil {
-		return received, nil
-	}
-	kept := received[:0]
-	for _, r := range received {
-		if d.mine(r.ID.Name()) {
-			kept = append(kept, r)
-		}
-	}
-	if len(kept) == 0 {
-		return nil, wire.ErrForeign
-	}
-	return kept, nil
-}
-
-// values are those of the variables in a topic; false: it is not one of the rule's.
-func (r *rule) values(topic string) ([]string, bool) {
-	var few [4]string
-	values := few[:len(r.topic.names):len(few)]
-	if len(r.topic.names) > len(few) {
-		values = make([]string, len(r.topic.names))
-	}
-	if !r.topic.match(topic, values) {
-		return nil, false
-	}
-	return append([]string(nil), values...), true
+// reports reports whether it is something of the state of devices.
+func (r *rule) reports() bool {
+	return slices.ContainsFunc(r.messages, func(m *message) bool { return m.channel == device.ChannelTwin })
 }

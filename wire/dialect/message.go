@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"devicetwin/device"
-	"devicetwin/internal/expression"
 	"devicetwin/source"
 	"devicetwin/wire"
 )
@@ -21,68 +19,56 @@ type message struct {
 	channel device.Channel
 	id      *idTemplate
 	vars    []variable
-	each    *expression.Program
-	when    *expression.Program
+	each    *formula
+	when    *formula
 	name    *textTemplate
 	data    data
 	only    memberNames // those that are taken of the data; nil: all
 	omit    memberNames // those that are not
 	number  *numbering
 	time    *timing
-	absent  []any
+	absent  absent
 	words   device.StatusWords
-}
-
-// data says what a message's data is; zero: the payload, or the element of it.
-type data struct {
-	whole   *expression.Program
-	members []variable
-}
-
-func (d *data) given() bool { return d.whole != nil || len(d.members) > 0 }
-
-// memberNames are names of members, or beginnings of names that end with *.
-type memberNames []string
-
-func (names memberNames) has(name string) bool {
-	return slices.ContainsFunc(names, func(n string) bool {
-		before, open := strings.CutSuffix(n, "*")
-		return name == n || open && strings.HasPrefix(name, before)
-	})
-}
-
-// takes reports whether a member of the data is taken.
-func (m *message) takes(name string) bool {
-	return (m.only == nil || m.only.has(name)) && !m.omit.has(name)
 }
 
 // variable is one whose value is computed.
 type variable struct {
 	name  string
-	value *expression.Program
+	value *formula
 }
 
-// numbering says where a device's own number of a message is.
-type numbering struct{ epoch, seq *expression.Program }
+// numbering says where a device's own number of a message is. Epoch may be nil.
+type numbering struct{ epoch, seq *formula }
+
+// formulas are those of the message itself.
+func (m *message) formulas() (all []*formula) {
+	all = []*formula{m.each, m.when, m.data.whole}
+	for _, v := range m.vars {
+		all = append(all, v.value)
+	}
+	for _, v := range m.data.members {
+		all = append(all, v.value)
+	}
+	if m.number != nil {
+		all = append(all, m.number.epoch, m.number.seq)
+	}
+	return slices.DeleteFunc(all, func(f *formula) bool { return f == nil })
+}
 
 // appendTo makes the messages of a payload.
-func (m *message) appendTo(all []wire.Received, s *scope, object []byte, a arrival) ([]wire.Received, error) {
-	if m.each != nil {
-		return m.appendEach(all, s, a)
+func (m *message) appendTo(all []wire.Received, s *scope) ([]wire.Received, error) {
+	switch {
+	case m.each != nil:
+		return m.appendEach(all, s)
+	case m.takesAsIs(s.object):
+		return m.appendOne(all, s, s.object)
 	}
-	if !m.takesAsIs() {
-		object = nil
-	}
-	one, err := m.make(s, object, len(all), a)
-	if one != nil {
-		all = append(all, *one)
-	}
-	return all, err
+	return m.appendOne(all, s, nil)
 }
 
 // appendEach makes those of a payload of several devices, or of several messages of one.
-func (m *message) appendEach(all []wire.Received, s *scope, a arrival) ([]wire.Received, error) {
-	v, err := s.eval("each", m.each)
+func (m *message) appendEach(all []wire.Received, s *scope) ([]wire.Received, error) {
+	v, _, err := s.eval(m.each)
 	if err != nil {
 		return nil, err
 	}
@@ -90,217 +76,150 @@ func (m *message) appendEach(all []wire.Received, s *scope, a arrival) ([]wire.R
 	if !ok && v != nil {
 		return nil, wire.Refuse(wire.ReasonBadPayload, "each: expected a list, found %s", kindOf(v))
 	}
-	if len(items) > a.dialect.limits.objects {
-		return nil, wire.Refuse(wire.ReasonBadPayload, "each: a list of %d, the limit is %d", len(items), a.dialect.limits.objects)
+	if most := s.dialect.limits.objects; len(items) > most {
+		return nil, wire.Refuse(wire.ReasonBadPayload, "each: a list of %d, the limit is %d", len(items), most)
 	}
+	all = slices.Grow(all, len(items))
 	for i, item := range items {
 		s.item = item
-		one, err := m.make(s, nil, len(all), a)
-		if refused := (*wire.Refused)(nil); errors.As(err, &refused) {
-			refused.Detail += fmt.Sprintf(" (element %d)", i)
-		}
-		if err != nil {
+		if all, err = m.appendOne(all, s, nil); err != nil {
+			if refused := (*wire.Refused)(nil); errors.As(err, &refused) {
+				refused.Detail += fmt.Sprintf(" (element %d)", i)
+			}
 			return nil, err
-		}
-		if one != nil {
-			all = append(all, *one)
 		}
 	}
 	s.item = nil
 	return all, nil
 }
 
-// takesAsIs reports whether the data is the payload as it came, if that is an object.
-func (m *message) takesAsIs() bool {
-	return !m.data.given() && len(m.absent) == 0 && m.only == nil && m.omit == nil && m.channel != device.ChannelTwin
-}
-
-// reads reports whether the payload is decoded for the message, although it may be the data
-// as it came.
-func (m *message) reads() bool {
-	return !m.takesAsIs() || m.each != nil || len(m.vars) > 0 || m.when != nil || m.number != nil || m.time != nil
-}
-
-// make makes one message. Nil: there is nothing that it would say.
-func (m *message) make(s *scope, object []byte, place int, a arrival) (*wire.Received, error) {
-	if m.when != nil {
-		if v, err := s.eval("when", m.when); v != true || err != nil {
-			return nil, err
-		}
+// appendOne makes one message, or none if there is nothing that it would say. Its data is the
+// object as it is; nil: that which the file says.
+func (m *message) appendOne(all []wire.Received, s *scope, object []byte) ([]wire.Received, error) {
+	if holds, err := m.holds(s); !holds || err != nil {
+		return all, err
 	}
-	s.vars = s.vars[:0]
-	for _, v := range m.vars {
-		value, err := s.eval("variable "+v.name, v.value)
-		if err != nil {
-			return nil, err
-		}
-		s.vars = append(s.vars, textOf(value))
+	if err := m.setVariables(s); err != nil {
+		return nil, err
 	}
 	id, err := m.id.fill(s.text)
 	if err != nil {
 		return nil, wire.Refuse(wire.ReasonBadDeviceID, "%v", err)
 	}
-	to := &wire.Received{ID: id, Place: place, PointTime: a.at, Message: device.Message{Channel: m.channel, Time: a.at, Redelivered: a.dup}}
-	if err := m.setName(to, s); err != nil {
-		return nil, err
-	}
-	if object == nil {
-		data, err := m.dataOf(s)
-		if data == nil || err != nil {
-			return nil, err
-		}
-		if object, err = json.Marshal(data); err != nil {
-			return nil, wire.Refuse(wire.ReasonBadPayload, "data: %v", err)
-		}
-		to.Message.Data = data
-	}
-	to.Object = object
-	if err := m.setNumber(to, s); err != nil {
-		return nil, err
-	}
-	if err := m.time.set(to, s, a.dialect.clock); err != nil {
-		return nil, err
-	}
-	return m.finish(to)
-}
-
-// finish makes of a message what its channel asks for.
-func (m *message) finish(to *wire.Received) (*wire.Received, error) {
-	switch m.channel {
-	case device.ChannelStatus:
-		to.Complete()
-		to.Message.Connection = m.words.Connection(to.Message.Data["status"])
-	case device.ChannelTwin:
-		return to, report(to)
-	}
-	return to, nil
-}
-
-// report makes an update of the reported state, which nobody is answered.
-func report(to *wire.Received) error {
-	payload, err := json.Marshal(map[string]any{"state": map[string]any{"reported": to.Message.Data}})
+	name, err := m.nameOf(s)
 	if err != nil {
-		return fmt.Errorf("report of device %s: %w", to.ID, err)
-	}
-	to.Identify()
-	to.Object, to.Message.Data = nil, nil
-	to.Message.Name = device.MethodUpdate
-	to.Message.Twin = &device.TwinRequest{Payload: payload, Reports: true}
-	return nil
-}
-
-func (m *message) setName(to *wire.Received, s *scope) error {
-	if m.name == nil {
-		return nil
-	}
-	to.Message.Name = m.name.fill(s.text)
-	switch {
-	case !device.ValidName(to.Message.Name):
-		return wire.Refuse(wire.ReasonBadPayload, "event name %q: expected 1 to 64 letters, digits, _, - and .", to.Message.Name)
-	case device.ReservedName(to.Message.Name):
-		return wire.Refuse(wire.ReasonBadPayload, "event name %q is reserved for the service", to.Message.Name)
-	}
-	return nil
-}
-
-// dataOf is the data of a message. Nil: there is nothing in it.
-func (m *message) dataOf(s *scope) (map[string]any, error) {
-	v, err := m.value(s)
-	if err != nil || m.isAbsent(v) {
 		return nil, err
 	}
-	object, ok := v.(map[string]any)
+	var data map[string]any
+	if object == nil {
+		if data, object, err = m.makeData(s); object == nil || err != nil {
+			return all, err
+		}
+	}
+	all = append(all, wire.Received{
+		ID: id, Object: object, Place: len(all), PointTime: s.at,
+		Message: device.Message{Channel: m.channel, Name: name, Data: data, Time: s.at, Redelivered: s.dup},
+	})
+	to := &all[len(all)-1]
+	if err := m.setNumber(to, s, all[:len(all)-1]); err != nil {
+		return nil, err
+	}
+	if err := m.time.set(to, s); err != nil {
+		return nil, err
+	}
+	m.finish(to, s.dialect.lazy)
+	return all, nil
+}
+
+// holds reports whether the condition does. One on what is not there does not.
+func (m *message) holds(s *scope) (bool, error) {
+	if m.when == nil {
+		return true, nil
+	}
+	v, _, err := s.eval(m.when)
+	if v == nil || err != nil {
+		return false, err
+	}
+	holds, ok := v.(bool)
 	if !ok {
-		name := "value"
-		if m.channel == device.ChannelStatus {
-			name = "status"
-		}
-		object = map[string]any{name: v}
+		return false, wire.Refuse(wire.ReasonBadPayload, "when: expected true or false, found %s", kindOf(v))
 	}
-	data := make(map[string]any, len(object))
-	for name, member := range object {
-		if member, ok := m.present(member); ok && m.takes(name) {
-			data[unreserved(name)] = member
-		}
-	}
-	if len(data) == 0 && (len(object) > 0 || len(m.data.members) > 0 || m.only != nil) { // there is no reading in it
-		return nil, nil
-	}
-	return data, nil
+	return holds, nil
 }
 
-// value is the data of a message as the file makes it.
-func (m *message) value(s *scope) (any, error) {
+// setVariables computes those of the message. What is not there is empty.
+func (m *message) setVariables(s *scope) error {
+	s.vars = s.vars[:0]
+	for _, v := range m.vars {
+		value, _, err := s.eval(v.value)
+		if err != nil {
+			return err
+		}
+		text, ok := textOf(value)
+		if !ok {
+			return wire.Refuse(wire.ReasonBadPayload, "variable %s: expected a string, a number, true or false, found %s", v.name, kindOf(value))
+		}
+		s.vars = append(s.vars, text)
+	}
+	return nil
+}
+
+// textOf is a value as a variable has it: a number is written as in JSON.
+func textOf(v any) (string, bool) {
+	switch v := v.(type) {
+	case nil:
+		return "", true
+	case string:
+		return v, true
+	case bool, float64:
+		b, err := json.Marshal(v)
+		return string(b), err == nil
+	}
+	return "", false
+}
+
+func (m *message) nameOf(s *scope) (string, error) {
+	if m.name == nil {
+		return "", nil
+	}
+	name := m.name.fill(s.text)
 	switch {
-	case m.data.whole != nil:
-		return s.eval("data", m.data.whole)
-	case m.data.members == nil && m.each != nil:
-		return s.item, nil
-	case m.data.members == nil:
-		return s.payload, nil
+	case !device.ValidName(name):
+		return "", wire.Refuse(wire.ReasonBadPayload, "event name %q: expected 1 to 64 letters, digits, _, - and .", name)
+	case device.ReservedName(name):
+		return "", wire.Refuse(wire.ReasonBadPayload, "event name %q is reserved for the service", name)
 	}
-	object := make(map[string]any, len(m.data.members))
-	for _, member := range m.data.members {
-		v, err := member.value.Eval(s)
-		switch {
-		case err == nil:
-			object[member.name] = v
-		case !expression.Absent(err): // else the last one stays
-			return nil, wire.Refuse(wire.ReasonBadPayload, "data: %s: %v", member.name, err)
-		}
-	}
-	return object, nil
+	return name, nil
 }
 
-// present is a value without what is absent in it, at any depth of objects; false: there is
-// nothing else in it. Elements of lists stay, because they count by their place. The value is not
-// changed: another message may read it.
-func (m *message) present(v any) (any, bool) {
-	object, ok := v.(map[string]any)
-	if !ok || len(m.absent) == 0 {
-		return v, !m.isAbsent(v)
-	}
-	rest := make(map[string]any, len(object))
-	for name, member := range object {
-		if member, ok := m.present(member); ok {
-			rest[name] = member
-		}
-	}
-	return rest, len(rest) > 0 || len(object) == 0
-}
-
-func (m *message) isAbsent(v any) bool {
-	switch v.(type) {
-	case nil, bool, float64, string: // others cannot be compared
-		return slices.Contains(m.absent, v)
-	}
-	return false
-}
-
-// setNumber takes over the device's own number. One that is not there is none.
-func (m *message) setNumber(to *wire.Received, s *scope) error {
+// setNumber takes over the device's own number. One that is not there is none. By a number
+// that another message has, this one would be taken for its copy.
+func (m *message) setNumber(to *wire.Received, s *scope, others []wire.Received) error {
 	if m.number == nil {
 		return nil
 	}
-	seq, err := integerOf("seq", m.number.seq, s, 1)
+	seq, err := integerOf(m.number.seq, s, 1)
 	if err != nil {
 		return err
 	}
-	epoch, err := integerOf("epoch", m.number.epoch, s, 0)
-	if err != nil {
+	epoch, err := integerOf(m.number.epoch, s, 0)
+	if err != nil || seq == 0 {
 		return err
 	}
-	if seq > 0 {
-		to.Message.Epoch, to.Message.Seq = epoch, uint64(seq)
+	to.Message.Epoch, to.Message.Seq = epoch, uint64(seq)
+	for i := range others {
+		if o := &others[i]; o.Message.Seq == to.Message.Seq && o.Message.Epoch == epoch && o.ID == to.ID {
+			return wire.Refuse(wire.ReasonBadPayload, "seq: %d is the number of another message of device %s in the same payload", seq, to.ID)
+		}
 	}
 	return nil
 }
 
-func integerOf(what string, p *expression.Program, s *scope, least float64) (int64, error) {
-	if p == nil {
+func integerOf(f *formula, s *scope, least float64) (int64, error) {
+	if f == nil {
 		return 0, nil
 	}
-	v, err := s.eval(what, p)
+	v, _, err := s.eval(f)
 	if err != nil {
 		return 0, err
 	}
@@ -309,38 +228,32 @@ func integerOf(what string, p *expression.Program, s *scope, least float64) (int
 	case v == nil:
 		return 0, nil
 	case !ok || n != math.Trunc(n) || n < least || n > wire.MaxInteger:
-		return 0, wire.Refuse(wire.ReasonBadPayload, "%s: expected an integer from %v to 2^53", what, least)
+		return 0, wire.Refuse(wire.ReasonBadPayload, "%s: expected an integer from %v to 2^53", f.what, least)
 	}
 	return int64(n), nil
 }
 
-// textOf is a value as a variable has it.
-func textOf(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return ""
-	case string:
-		return v
+// finish makes of a message what its channel asks for.
+func (m *message) finish(to *wire.Received, lazy bool) {
+	switch m.channel {
+	case device.ChannelTwin:
+		report(to)
+	case device.ChannelStatus:
+		to.Complete()
+		to.Message.Connection = m.words.Connection(to.Message.Data["status"])
+	default:
+		if !lazy {
+			to.Complete()
+		}
 	}
-	b, err := json.Marshal(v)
-	if err != nil {
-		return ""
-	}
-	return string(b)
 }
 
-func kindOf(v any) string {
-	switch v.(type) {
-	case nil:
-		return "null"
-	case bool:
-		return "true or false"
-	case float64:
-		return "a number"
-	case string:
-		return "a string"
-	case []any:
-		return "a list"
-	}
-	return "an object"
+// report makes an update of the reported state, which nobody is answered.
+func report(to *wire.Received) {
+	to.Identify()
+	to.Message.Name = device.MethodUpdate
+	to.Message.Twin = &device.TwinRequest{Payload: slices.Concat(reportBegin, to.Object, reportEnd), Reports: true}
+	to.Object, to.Message.Data = nil, nil
 }
+
+var reportBegin, reportEnd = []byte(`{"state":{"reported":`), []byte(`}}`)

@@ -1,8 +1,12 @@
 package dialect
 
 import (
+	"bytes"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"devicetwin/internal/jsonobject"
 	"devicetwin/internal/text"
@@ -17,13 +21,13 @@ func (l *loader) format(n source.Node) (f *format.Format, plain bool) {
 	spec := format.Spec{Format: "json"}
 	switch {
 	case !n.Exists():
-		plain = true
 	case n.IsString():
 		spec.Format = n.String()
-		plain = spec.Format == "json"
 	default:
 		l.formatSpec(n, &spec)
 	}
+	plain = reflect.DeepEqual(spec, format.Spec{Format: "json"})
+	spec.Limits.Bytes = wire.MaxPayloadLimit // one payload's is in the configuration
 	f, err := format.Compile(spec)
 	if err != nil {
 		for line := range strings.Lines(err.Error()) {
@@ -33,8 +37,10 @@ func (l *loader) format(n source.Node) (f *format.Format, plain bool) {
 	return f, plain
 }
 
+var formatKeys = []string{"format", "encoded", "compressed", "numbers", "separator", "assign", "header", "columns", "descriptor", "message", "layout"}
+
 func (l *loader) formatSpec(n source.Node, spec *format.Spec) {
-	f := n.Fields("format", "encoded", "compressed", "numbers", "separator", "assign", "header", "columns", "descriptor", "message", "layout")
+	f := n.Fields(formatKeys...)
 	n.Require(f, "format")
 	for key, to := range map[string]*string{
 		"format": &spec.Format, "encoded": &spec.Encoded, "compressed": &spec.Compressed, "separator": &spec.Separator, "assign": &spec.Assign,
@@ -60,9 +66,14 @@ func (l *loader) formatSpec(n source.Node, spec *format.Spec) {
 	}
 }
 
+var layoutKeys = []string{"name", "type", "endian", "at", "length", "bits", "signed", "scale", "offset"}
+
+// maxLayout bounds integers in a layout; what they may be in their places, package format knows.
+const maxLayout = 1 << 20
+
 // layoutField is a part of a payload of bytes.
 func layoutField(n source.Node) (field format.Field) {
-	f := n.Fields("name", "type", "endian", "at", "length", "bits", "signed", "scale", "offset")
+	f := n.Fields(layoutKeys...)
 	for key, to := range map[string]*string{"name": &field.Name, "type": &field.Type, "endian": &field.Endian} {
 		if v := f[key]; v.Exists() {
 			*to = v.String()
@@ -70,7 +81,7 @@ func layoutField(n source.Node) (field format.Field) {
 	}
 	for key, to := range map[string]*int{"length": &field.Length, "bits": &field.Bits} {
 		if v := f[key]; v.Exists() {
-			*to = int(v.Int(0, 1<<20))
+			*to = int(v.Int(0, maxLayout))
 		}
 	}
 	for key, to := range map[string]*float64{"scale": &field.Scale, "offset": &field.Offset} {
@@ -79,7 +90,7 @@ func layoutField(n source.Node) (field format.Field) {
 		}
 	}
 	if v := f["at"]; v.Exists() {
-		at := int(v.Int(0, 1<<20))
+		at := int(v.Int(0, maxLayout))
 		field.At = &at
 	}
 	if v := f["signed"]; v.Exists() {
@@ -88,30 +99,49 @@ func layoutField(n source.Node) (field format.Field) {
 	return field
 }
 
-// plainObject is the payload if it is a JSON object that nothing in it keeps from being a
-// message's data as it came: else nil.
-func plainObject(payload []byte) []byte {
-	payload = text.WithoutMark(payload)
-	v, ok := jsonobject.Parse(payload)
-	if !ok || v.Kind() != jsonobject.Object {
+// plainJSON is a payload that is JSON as it is, without what is around it. Nil: it is not, for
+// whatever reason: decoding it finds that.
+func plainJSON(payload []byte, depth int) jsonobject.Value {
+	if !utf8.Valid(payload) {
 		return nil
 	}
-	for members := v.Members(); ; {
-		name, _, ok := members.Next()
-		if !ok {
-			return v
-		}
-		if wire.Reserved(string(name.Raw())) {
-			return nil
-		}
+	v, ok := jsonobject.ParseWithin(text.WithoutMark(payload), depth)
+	if !ok {
+		return nil
 	}
+	return v
 }
 
-// unreserved is the name under which a member is kept: those that are the service's own
-// in a message end with _.
-func unreserved(name string) string {
-	if wire.Reserved(name) {
-		return name + "_"
+// mayBeData reports whether a value may be the data of a message as it came.
+func mayBeData(v jsonobject.Value) bool {
+	return v.Kind() == jsonobject.Object && !(mayHaveReserved(v) && hasReserved(v))
+}
+
+// mayHaveReserved reports whether an object may have a name of the service's own.
+func mayHaveReserved(object []byte) bool {
+	if bytes.IndexByte(object, '\\') >= 0 { // a name may be written with escapes
+		return true
 	}
-	return name
+	return slices.ContainsFunc(reservedWords, func(word []byte) bool { return bytes.Contains(object, word) })
+}
+
+// reservedWords are reservedNames as JSON has them.
+var reservedWords = func() (words [][]byte) {
+	for _, name := range reservedNames {
+		words = append(words, []byte(`"`+name+`"`))
+	}
+	return words
+}()
+
+// hasReserved reports whether an object has a member of the service's own.
+func hasReserved(object jsonobject.Value) bool {
+	for members := object.Members(); ; {
+		name, _, ok := members.Next()
+		if !ok {
+			return false
+		}
+		if wire.Reserved(string(name.Raw())) {
+			return true
+		}
+	}
 }

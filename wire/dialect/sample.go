@@ -247,7 +247,7 @@ func (m sampleMessage) String() string {
 func (d *Dialect) Unused(samples []Sample) (templates []string) {
 	for _, r := range d.rules {
 		used := slices.ContainsFunc(samples, func(s Sample) bool {
-			first := slices.IndexFunc(d.rules, func(r *rule) bool { _, ok := r.values(s.Topic); return ok })
+			first := slices.IndexFunc(d.rules, func(r *rule) bool { return r.topic.match(s.Topic, make([]string, len(r.topic.names))) })
 			return first >= 0 && d.rules[first] == r
 		})
 		if !used {

@@ -4,28 +4,22 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"devicetwin/wire"
 )
 
 // Set is the standard dialect and others: a message is read by the one that knows its
-// topic, and by the most exact template where several do.
+// topic, and by the most exact template where several do. It keeps nothing, and may be used
+// from any goroutine.
 type Set struct {
 	*wire.Standard
 	dialects []*Dialect
-	rules    []ruleOf // the most exact template first
+	routes   routes
 	filters  []string
 }
 
 var _ wire.Dialect = (*Set)(nil)
-
-// ruleOf is a rule with its dialect.
-type ruleOf struct {
-	*rule
-	dialect *Dialect
-}
 
 // NewSet makes a set under the limits of a configuration. The error has a line for each pair of
 // dialects between which nothing decides.
@@ -36,29 +30,31 @@ func NewSet(c wire.Config, dialects ...*Dialect) (*Set, error) {
 	}
 	s := &Set{Standard: standard}
 	filters := standard.Filters()
+	var all []route
 	for _, d := range dialects {
 		d = d.configured(c)
 		s.dialects = append(s.dialects, d)
 		for _, r := range d.rules {
-			s.rules = append(s.rules, ruleOf{r, d})
+			all = append(all, route{r, d})
 		}
 		filters = append(filters, d.filters...)
 	}
-	slices.SortStableFunc(s.rules, func(a, b ruleOf) int { return moreExact(a.topic, b.topic) })
-	s.filters = together(filters)
-	return s, s.conflicts(c.Prefix)
+	byExactness(all)
+	s.routes, s.filters = newRoutes(all), together(filters)
+	return s, conflicts(standard.Filters(), all)
 }
 
 // conflicts are the templates between which nothing decides, unless both are ignored, or that
 // take in topics of the standard dialect.
-func (s *Set) conflicts(prefix string) error {
+func conflicts(standard []string, all []route) error {
 	var faults []error
-	standard := mustParse(prefix + "/#")
-	for i, r := range s.rules {
-		if r.topic.levels[0].kind == levelText && share(r.topic, standard) {
-			faults = append(faults, fmt.Errorf("dialect %s: topic %q: it takes in topics of the standard dialect, below %s/", r.dialect.name, r.topic.text, prefix))
+	for i, r := range all {
+		for _, filter := range standard {
+			if own := filterTemplate(filter); r.topic.fixed() && own.fixed() && share(r.topic, own) {
+				faults = append(faults, fmt.Errorf("dialect %s: topic %q: it takes in topics of the standard dialect, %s", r.dialect.name, r.topic.text, filter))
+			}
 		}
-		for _, other := range s.rules[i+1:] {
+		for _, other := range all[i+1:] {
 			if other.dialect == r.dialect || r.ignored() && other.ignored() {
 				continue
 			}
@@ -69,15 +65,6 @@ func (s *Set) conflicts(prefix string) error {
 		}
 	}
 	return errors.Join(faults...)
-}
-
-// mustParse is a template that is known to be valid.
-func mustParse(text string) *template {
-	t, err := parseTemplate(text)
-	if err != nil {
-		panic(err)
-	}
-	return t
 }
 
 // Filters are as in wire.Dialect.
@@ -94,8 +81,12 @@ func (s *Set) WholeDevices(filters []string) bool {
 
 // Retained is as in wire.Dialect.
 func (s *Set) Retained(topic string) bool {
-	r, _ := s.find(topic)
-	return r.rule != nil && r.reports()
+	if s.Standard.Knows(topic) {
+		return s.Standard.Retained(topic)
+	}
+	c := scopes.Get().(*scope)
+	defer c.release()
+	return !ofService(topic) && s.routes.find(topic, c) && c.rule.reports()
 }
 
 // Decode is as in wire.Dialect.
@@ -103,34 +94,16 @@ func (s *Set) Decode(topic string, payload []byte, dup bool, at time.Time) ([]wi
 	if s.Standard.Knows(topic) {
 		return s.Standard.Decode(topic, payload, dup, at)
 	}
-	r, values := s.find(topic)
-	switch {
-	case r.rule == nil && strings.HasPrefix(topic, "bridge/"): // which a filter # brings back
+	if ofService(topic) {
 		return nil, wire.ErrNotInput
-	case r.rule == nil:
+	}
+	c := scopes.Get().(*scope)
+	defer c.release()
+	if !s.routes.find(topic, c) {
 		return nil, wire.ErrUnmapped
 	}
-	return r.dialect.decode(r.rule, values, topic, payload, dup, at)
-}
-
-// isOwn reports whether bridges themselves publish on a topic. A template that names one is
-// refused when it is loaded; one that begins with a variable may take it in.
-func isOwn(topic string) bool {
-	bridge, rest, _ := strings.Cut(topic, "/")
-	_, what, _ := strings.Cut(rest, "/")
-	return bridge == "bridge" && (what == "status" || what == "claim" || what == "deadletter")
-}
-
-func (s *Set) find(topic string) (ruleOf, []string) {
-	if s.Standard.Knows(topic) || isOwn(topic) {
-		return ruleOf{}, nil
-	}
-	for _, r := range s.rules {
-		if values, ok := r.values(topic); ok {
-			return r, values
-		}
-	}
-	return ruleOf{}, nil
+	c.raw, c.dup, c.at = payload, dup, at
+	return c.decode()
 }
 
 // Speaks is the name of the dialect that reads a topic: "standard" for the service's own, ""
@@ -139,8 +112,10 @@ func (s *Set) Speaks(topic string) string {
 	if s.Standard.Knows(topic) {
 		return "standard"
 	}
-	if r, _ := s.find(topic); r.rule != nil {
-		return r.dialect.name
+	c := scopes.Get().(*scope)
+	defer c.release()
+	if ofService(topic) || !s.routes.find(topic, c) {
+		return ""
 	}
-	return ""
+	return c.dialect.name
 }

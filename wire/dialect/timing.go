@@ -2,38 +2,64 @@ package dialect
 
 import (
 	"encoding/json"
-	"math"
 	"strconv"
 	"strings"
 	"time"
 	_ "time/tzdata" // a zone that a file names is known everywhere
 
-	"devicetwin/internal/expression"
+	"devicetwin/internal/jsonobject"
+	"devicetwin/source"
 	"devicetwin/wire"
 )
 
 // timing says where a device's own time is.
 type timing struct {
-	at   *expression.Program
+	at   *formula
 	unit time.Duration  // of numbers; 0: their size says it
 	zone *time.Location // of strings without an offset; nil: they are not taken for times
 }
 
+var timingKeys = []string{"at", "unit", "zone"}
+
 var units = map[string]time.Duration{"s": time.Second, "ms": time.Millisecond, "us": time.Microsecond, "ns": time.Nanosecond}
+
+func (l *loader) timing(n source.Node) *timing {
+	if !n.Exists() || n.IsNull() {
+		return nil
+	}
+	f := n.Fields(timingKeys...)
+	n.Require(f, "at")
+	t := &timing{at: l.formula(f["at"], "time")}
+	if unit := f["unit"]; unit.Exists() {
+		known, ok := units[unit.String()]
+		if !ok {
+			unit.Faultf("unit %q: expected s, ms, us or ns", unit.String())
+		}
+		t.unit = known
+	}
+	if zone := f["zone"]; zone.Exists() {
+		location, err := time.LoadLocation(zone.String())
+		if err != nil || zone.String() == "" || zone.String() == "Local" {
+			zone.Faultf("time zone %q: expected one such as UTC or Europe/Berlin", zone.String())
+		}
+		t.zone = location
+	}
+	return t
+}
 
 // set takes over the device's own time, or reports why not. One that is not there is
 // none.
-func (t *timing) set(m *wire.Received, s *scope, clock wire.Clock) error {
+func (t *timing) set(m *wire.Received, s *scope) error {
 	if t == nil {
 		return nil
 	}
-	v, err := s.eval("time", t.at)
+	v, _, err := s.eval(t.at)
 	if err != nil || v == nil {
 		return err
 	}
 	sent, why := t.read(v, m.Message.Time)
 	if why == "" {
-		why = clock.Doubt(sent, m.Message.Time)
+		why = s.dialect.clock.Doubt(sent, m.Message.Time)
 	}
 	if why != "" {
 		value, _ := json.Marshal(v)
@@ -48,25 +74,25 @@ func (t *timing) set(m *wire.Received, s *scope, clock wire.Clock) error {
 func (t *timing) read(v any, arrival time.Time) (sent time.Time, why string) {
 	switch v := v.(type) {
 	case float64:
-		return t.number(v), ""
+		return t.number(strconv.FormatFloat(v, 'f', -1, 64)), ""
 	case string:
 		if sent, ok := wire.ReadRFC3339(v); ok {
 			return sent, ""
 		}
-		if n, err := strconv.ParseFloat(v, 64); err == nil && !math.IsInf(n, 0) && !math.IsNaN(n) {
-			return t.number(n), ""
+		if n, ok := jsonobject.Parse([]byte(v)); ok && n.Kind() == jsonobject.Number {
+			return t.number(string(n)), "" // with all its digits, which a float64 does not keep
 		}
 		return t.local(v, arrival)
 	}
 	return time.Time{}, "expected a number or a string; found " + kindOf(v)
 }
 
-func (t *timing) number(n float64) time.Time {
-	text := strconv.FormatFloat(n, 'f', -1, 64)
+// number reads the time since 1970, a number in JSON.
+func (t *timing) number(n string) time.Time {
 	if t.unit == 0 {
-		return wire.ReadUnix(text)
+		return wire.ReadUnix(n)
 	}
-	return wire.ReadUnixIn(text, t.unit)
+	return wire.ReadUnixIn(n, t.unit)
 }
 
 // local reads a time without an offset. Of the hour that comes twice in autumn, the

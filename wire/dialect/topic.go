@@ -1,7 +1,6 @@
 package dialect
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -42,8 +41,7 @@ type level struct {
 // maxTemplate bounds a template, in bytes.
 const maxTemplate = 1024
 
-// parseTemplate reads a template of topics. Known are the variables that come from elsewhere;
-// nil: it is a template by which topics are recognized.
+// parseTemplate reads a template of topics.
 func parseTemplate(text string) (*template, error) {
 	if text == "" || len(text) > maxTemplate || !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
 		return nil, fmt.Errorf("expected 1 to %d bytes of UTF-8 without NUL", maxTemplate)
@@ -65,6 +63,9 @@ func parseTemplate(text string) (*template, error) {
 	}
 	if t.many >= 0 && t.levels[len(t.levels)-1].kind == levelRest {
 		return nil, errors.New("expected # without a variable of several levels")
+	}
+	if first := t.levels[0]; first.kind == levelPart && strings.HasPrefix(first.before, "$") {
+		return nil, errors.New("expected a first level with $ without a variable: no filter brings in its topics")
 	}
 	return t, nil
 }
@@ -124,9 +125,18 @@ func validVariable(name string) bool {
 	return name != "" && len(name) <= 64
 }
 
+// fixed reports whether the first level has no variable or wildcard.
+func (t *template) fixed() bool { return t.levels[0].kind == levelText }
+
+// first is the first level of a topic or a filter.
+func first(topic string) string { level, _, _ := strings.Cut(topic, "/"); return level }
+
 // match reports whether a topic is one of the template's, and puts into values what its
 // variables stand for.
 func (t *template) match(topic string, values []string) bool {
+	if !t.fixed() && strings.HasPrefix(topic, "$") { // as of filters: MQTT 3.1.1, section 4.7.2
+		return false
+	}
 	extra := strings.Count(topic, "/") + 1 - len(t.levels) // levels more than the template has
 	last := t.levels[len(t.levels)-1].kind
 	switch {
@@ -194,127 +204,4 @@ func (t *template) fill(value func(name string) string) (string, error) {
 	}
 	topic := b.String()
 	return topic, mqtt.CheckTopic(topic)
-}
-
-// filter is the topic filter that brings in the topics of the template, and perhaps others.
-func (t *template) filter() string {
-	var levels []string
-	for _, l := range t.levels {
-		switch l.kind {
-		case levelRest, levelMany:
-			return strings.Join(append(levels, "#"), "/")
-		case levelText:
-			levels = append(levels, l.before)
-		default:
-			levels = append(levels, "+")
-		}
-	}
-	return strings.Join(levels, "/")
-}
-
-// moreExact orders templates: whichever has the more exact level where they first
-// differ comes first. The end of a template is more exact than # at its place, and less than
-// any other level.
-func moreExact(a, b *template) int {
-	for i := range min(len(a.levels), len(b.levels)) {
-		la, lb := a.levels[i], b.levels[i]
-		if c := cmp.Or(cmp.Compare(lb.kind, la.kind), cmp.Compare(lb.exactCharacter, la.exactCharacter)); c != 0 {
-			return c
-		}
-	}
-	switch n := min(len(a.levels), len(b.levels)); {
-	case len(a.levels) > n && a.levels[n].kind == levelRest:
-		return 1
-	case len(b.levels) > n && b.levels[n].kind == levelRest:
-		return -1
-	}
-	return cmp.Compare(len(b.levels), len(a.levels))
-}
-
-// share reports whether a topic may be of both templates.
-func share(a, b *template) bool { return shareLevels(a.levels, b.levels) }
-
-func shareLevels(a, b []level) bool {
-	switch {
-	case len(a) == 0 && len(b) == 0:
-		return true
-	case len(a) == 0:
-		return len(b) == 1 && b[0].kind == levelRest
-	case len(b) == 0:
-		return len(a) == 1 && a[0].kind == levelRest
-	case a[0].kind == levelRest || b[0].kind == levelRest:
-		return true
-	case a[0].kind == levelMany:
-		return shareMany(a, b)
-	case b[0].kind == levelMany:
-		return shareMany(b, a)
-	}
-	return shareLevel(a[0], b[0]) && shareLevels(a[1:], b[1:])
-}
-
-// shareMany is shareLevels where a begins with a variable of several levels.
-func shareMany(a, b []level) bool {
-	for taken := 1; taken <= len(b); taken++ {
-		if shareLevels(a[1:], b[taken:]) {
-			return true
-		}
-		switch b[taken-1].kind { // it takes as many as are wanted
-		case levelRest:
-			return true
-		case levelMany:
-			return shareEnds(a[1:], b[taken:])
-		}
-	}
-	return false
-}
-
-// shareEnds reports whether the levels after two variables of several levels may be the end of
-// one topic. Before the shorter end, the other's levels are of its variable.
-func shareEnds(a, b []level) bool {
-	n := min(len(a), len(b))
-	return shareLevels(a[len(a)-n:], b[len(b)-n:])
-}
-
-func shareLevel(a, b level) bool {
-	text := func(l level) string { return l.before }
-	switch {
-	case a.kind == levelText && b.kind == levelText:
-		return text(a) == text(b)
-	case a.kind == levelText:
-		return b.match(text(a), make([]string, b.variable+1))
-	case b.kind == levelText:
-		return a.match(text(b), make([]string, a.variable+1))
-	}
-	begins := func(x, y string) bool { return strings.HasPrefix(x, y) || strings.HasPrefix(y, x) }
-	ends := func(x, y string) bool { return strings.HasSuffix(x, y) || strings.HasSuffix(y, x) }
-	return begins(a.before, b.before) && ends(a.after, b.after)
-}
-
-// together are filters that bring in what those given do, so that no topic matches two of
-// them: a broker may deliver it twice. Filters with the same first level become one, because
-// a broker may keep the order within one filter only.
-func together(filters []string) []string {
-	first := func(filter string) string { level, _, _ := strings.Cut(filter, "/"); return level }
-	firsts := map[string][]string{}
-	for _, f := range filters {
-		if !slices.Contains(firsts[first(f)], f) {
-			firsts[first(f)] = append(firsts[first(f)], f)
-		}
-	}
-	ordinary := func(level string) bool { return !strings.HasPrefix(level, "$") }
-	var all []string
-	wild := false
-	for level, of := range firsts {
-		wild = wild || level == "+" || level == "#"
-		if len(of) == 1 {
-			all = append(all, of[0])
-		} else {
-			all = append(all, level+"/#")
-		}
-	}
-	if wild && len(all) > 1 { // it matches the others' levels, too
-		all = append(slices.DeleteFunc(all, ordinary), "#")
-	}
-	slices.Sort(all)
-	return all
 }

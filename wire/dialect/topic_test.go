@@ -206,3 +206,35 @@ func TestFiltersTogether(t *testing.T) {
 		}
 	}
 }
+
+// Whether templates share a topic is known exactly: where something after the variable of several
+// levels differs, they do not.
+func TestTemplatesThatShareATopic(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"z/{n...}/availability", "z/{n...}/get", false},
+		{"z/{n...}/set", "z/{m...}/set", true},
+		{"z/{n...}/a/b", "z/{m...}/b", true},
+		{"z/{n...}/a/b", "z/{m...}/a", false},
+		{"z/{n...}", "z/{m}", true},
+		{"z/{n...}", "z", false},
+		{"z/#", "z", true},
+		{"z/#", "z/{n...}/x", true},
+		{"{n...}/x", "a/b/#", true},
+		{"{n...}/x/y", "a/{m...}/y", true},
+		{"a/{m...}/x/y", "{n...}/y/y", false},
+		{"+/x", "$a/x", false},
+		{"#", "$a/x", false},
+		{"$a/+", "$a/x", true},
+		{"a{v}", "{v}b", true},
+		{"a{v}", "b{v}", false},
+		{"ab{v}", "ab", false},
+	} {
+		a, b := mustTemplate(t, c.a), mustTemplate(t, c.b)
+		if share(a, b) != c.want || share(b, a) != c.want {
+			t.Errorf("%s and %s share a topic: %v, want %v", c.a, c.b, share(a, b), c.want)
+		}
+	}
+}

@@ -73,8 +73,14 @@ var options = map[string][]string{
 	"bytes":    {"layout"},
 }
 
+// names are those of the formats.
+var names = []string{"json", "text", "number", "keyvalue", "csv", "cbor", "msgpack", "protobuf", "bytes"}
+
+// Names are those of the formats.
+func Names() []string { return slices.Clone(names) }
+
 // formats lists the formats for errors.
-const formats = "json, text, number, keyvalue, csv, cbor, msgpack, protobuf or bytes"
+var formats = strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
 
 // Compile makes a format. Its error has a line for each fault, which begins with the
 // path of a key, such as layout[2].type.

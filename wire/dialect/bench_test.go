@@ -1,0 +1,77 @@
+package dialect
+
+import (
+	"strings"
+	"testing"
+
+	"devicetwin/wire"
+)
+
+const (
+	readings = `"temperature":71.5,"pressure":3.2,"mode":"auto","vibration":{"x":0.1,"y":0.02,"z":9.81},"code":117,"on":true}`
+	reading  = "{" + readings
+	numbered = `{"epoch":1764000000,"seq":17,"ts":1795953599123,` + readings
+)
+
+// benchmarked are ways to read the same: the topic, the payload and the dialect.
+var benchmarked = []struct{ name, dialect, topic, payload string }{
+	{"standard", "", "devices/d1/telemetry", reading},
+	{"as it is", asItIs, "s/d1", reading},
+	{"as it is, absent", one("s/{id}", "absent: [null, unavailable]"), "s/d1", reading},
+	{"standard, numbered", "", "devices/d1/telemetry", numbered},
+	{"as it is, numbered", one("s/{id}", "number: {seq: payload.n, epoch: payload.e}\n    time: {at: payload.t}"), "s/d1",
+		strings.NewReplacer(`"epoch"`, `"e"`, `"seq"`, `"n"`, `"ts"`, `"t"`).Replace(numbered)},
+	{"a condition", one("s/{id}", "when: payload.mode == 'auto'"), "s/d1", reading},
+	{"members", one("s/{id}", "data: {t: payload.temperature, p: payload.pressure, m: payload.mode, x: payload.vibration.x}"), "s/d1", reading},
+	{"computed members", one("s/{id}", "data: {t: payload.temperature * 2 + 32, p: payload.pressure / 10, m: payload.mode}"), "s/d1", reading},
+	{"a number in text", one("s/{id}/{what}", "payload: {format: text, numbers: true}\n    data: '{topic.what: payload}'"), "s/d1/t", "71.5"},
+	{"each of ten", one("s/{gw}", "each: payload.l\n    vars: {m: item.mac}\n    id: '{gw}:{m}'"), "s/d1", `{"l":[` + strings.Repeat(`{"mac":"AABBCC","rssi":-60},`, 9) + `{"mac":"AABBCC","rssi":-60}]}`},
+}
+
+// BenchmarkDecode is one message, of which nothing but what Lazy leaves out is missing.
+func BenchmarkDecode(b *testing.B) {
+	for _, c := range benchmarked {
+		b.Run(strings.ReplaceAll(c.name, " ", "_"), func(b *testing.B) {
+			s, payload := benchmarkedSet(b, c.dialect), []byte(c.payload)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := s.Decode(c.topic, payload, false, now); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func benchmarkedSet(tb testing.TB, dialect string) *Set {
+	c := wire.DefaultConfig()
+	c.Lazy = true
+	if dialect == "" {
+		return loadWith(tb, c)
+	}
+	// Other rules must not cost much.
+	other := "dialect: other\ntopics:\n"
+	for _, topic := range []string{"x/{id}/a", "x/{id}/b", "y/{id}", "s/{id}/a/b/c", "s/{id}/a/b/d", "tele/{id}/STATE", "{site}/{a}/{b}/{c}/{id}"} {
+		other += "  - {topic: '" + topic + "', channel: telemetry}\n"
+	}
+	return loadWith(tb, c, dialect, other)
+}
+
+// What is taken as it is costs no more allocations than a message of the standard dialect: that of
+// the messages themselves.
+func TestTakenAsItIsCostsLittle(t *testing.T) {
+	allocations := map[string]float64{}
+	for _, c := range benchmarked {
+		s, payload := benchmarkedSet(t, c.dialect), []byte(c.payload)
+		allocations[c.name] = testing.AllocsPerRun(1000, func() {
+			if _, err := s.Decode(c.topic, payload, false, now); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	for _, name := range []string{"as it is", "as it is, absent"} {
+		if got, most := allocations[name], allocations["standard"]; got > most {
+			t.Errorf("%s: %v allocations, the standard dialect's are %v", name, got, most)
+		}
+	}
+}

@@ -1,0 +1,174 @@
+package dialect
+
+import (
+	"errors"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"devicetwin/device"
+	"devicetwin/internal/jsonobject"
+	"devicetwin/internal/text"
+	"devicetwin/wire"
+)
+
+// scope is a message while it is decoded: what was published, and what the formulas of its
+// rule read.
+type scope struct {
+	dialect *Dialect
+	rule    *rule
+	topic   string
+	values  []string // of the variables in the topic
+	raw     []byte   // the payload
+	dup     bool
+	at      time.Time
+
+	json    jsonobject.Value // the payload, if it is JSON as it is; nothing of it is decoded before it is needed
+	object  []byte           // the same, if it can be the data of a message
+	payload any              // decoded, once it is
+	decoded bool
+	item    any
+	of      *message
+	vars    []string // of its variables, as far as they are known
+
+	variables map[string]any // in the topic, once a formula reads them
+	made      int            // bytes of data that are not part of the payload
+}
+
+// scopes are used again, because most messages need nothing else on the heap.
+var scopes = sync.Pool{New: func() any { return new(scope) }}
+
+// release lets go of everything but the memory.
+func (s *scope) release() {
+	clear(s.values)
+	clear(s.vars)
+	*s = scope{values: s.values[:0], vars: s.vars[:0]}
+	scopes.Put(s)
+}
+
+// decode makes the messages. Of what is mapped to nothing, the error is wire.ErrUnmapped.
+func (s *scope) decode() ([]wire.Received, error) {
+	if s.rule.ignored() || len(s.raw) == 0 { // without a payload, a retained message is cleared
+		return nil, wire.ErrNotInput
+	}
+	if s.foreign() {
+		return nil, wire.ErrForeign
+	}
+	received, err := s.messages()
+	if err != nil {
+		return nil, s.attribute(err)
+	}
+	return s.dialect.own(received)
+}
+
+// foreign reports whether the topic says that all is of a device that is not Config.Mine.
+func (s *scope) foreign() bool {
+	if s.dialect.mine == nil || !s.rule.oneDevice {
+		return false
+	}
+	id, err := s.rule.id.fill(s.text)
+	return err == nil && !s.dialect.mine(id.Name())
+}
+
+func (s *scope) messages() (all []wire.Received, err error) {
+	if most := s.dialect.limits.payload; len(s.raw) > most {
+		return nil, wire.Refuse(wire.ReasonTooLarge, "%d bytes, the limit is %d", len(s.raw), most)
+	}
+	if !utf8.ValidString(s.topic) { // its variables would become data that is not JSON
+		return nil, wire.Refuse(wire.ReasonBadTopic, "not valid UTF-8")
+	}
+	if s.rule.plain {
+		s.json = plainJSON(s.raw, s.dialect.limits.depth)
+	}
+	if s.json == nil {
+		if err := s.read(); err != nil {
+			return nil, err
+		}
+	} else if mayBeData(s.json) {
+		s.object = s.json
+	}
+	for _, m := range s.rule.messages {
+		s.of = m
+		if all, err = m.appendTo(all, s); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// read decodes the payload, once.
+func (s *scope) read() (err error) {
+	if s.decoded {
+		return nil
+	}
+	if s.payload, err = s.rule.payload.Decode(s.raw); err != nil {
+		return wire.Refuse(wire.ReasonBadPayload, "%v", err)
+	}
+	s.decoded = true
+	return nil
+}
+
+// text is the value of a variable.
+func (s *scope) text(name string) string {
+	for i, n := range s.rule.topic.names {
+		if n == name {
+			return s.values[i]
+		}
+	}
+	if s.of != nil {
+		for i, v := range s.of.vars[:min(len(s.vars), len(s.of.vars))] {
+			if v.name == name {
+				return s.vars[i]
+			}
+		}
+	}
+	return ""
+}
+
+// attribute adds to a refusal whose message it is, where the topic says so, and whether
+// it shows that the device is up: what is a device's own does, except for a last will. A
+// refusal that is of nobody is that of whoever has the topic, so that there is one.
+func (s *scope) attribute(err error) error {
+	refused := (*wire.Refused)(nil)
+	if !errors.As(err, &refused) {
+		return err
+	}
+	id := device.ID("")
+	if s.rule.id != nil {
+		id, _ = s.rule.id.fill(s.text) // "" if it is not valid
+	}
+	owner := id.Name()
+	if id == "" {
+		owner = s.topic
+	}
+	if mine := s.dialect.mine; mine != nil && !mine(owner) {
+		return wire.ErrForeign
+	}
+	if id != "" {
+		refused.ID, refused.Topic, refused.Alive = id, text.Clip(s.topic, maxRefusedTopic), !s.rule.lastWill
+	}
+	return err
+}
+
+// maxRefusedTopic bounds wire.Refused.Topic, in bytes.
+const maxRefusedTopic = 128
+
+// own are those of devices that are Config.Mine.
+func (d *Dialect) own(received []wire.Received) ([]wire.Received, error) {
+	if len(received) == 0 {
+		return nil, wire.ErrUnmapped
+	}
+	if d.mine == nil {
+		return received, nil
+	}
+	kept := received[:0]
+	for _, r := range received {
+		if d.mine(r.ID.Name()) {
+			kept = append(kept, r)
+		}
+	}
+	if len(kept) == 0 {
+		return nil, wire.ErrForeign
+	}
+	return kept, nil
+}

@@ -1,0 +1,209 @@
+package dialect
+
+import (
+	"slices"
+
+	"devicetwin/internal/expression"
+	"devicetwin/internal/jsonobject"
+	"devicetwin/source"
+	"devicetwin/wire"
+)
+
+// Names of the variables of formulas.
+const (
+	varPayload = "payload"
+	varTopic   = "topic" // the variables in the topic
+	varItem    = "item"  // the element of each
+)
+
+// formula is an expression of a dialect.
+type formula struct {
+	at      source.Node
+	what    string // it is, in refusals
+	program *expression.Program
+	// Of one that does nothing but read a member, as most do, the variable and the names that
+	// lead to it: it is looked up, without an evaluation.
+	variable string
+	names    []string
+	// readsPayload: an evaluation needs the payload decoded.
+	readsPayload bool
+}
+
+// language is that of formulas.
+var language = func() *expression.Env {
+	env, err := expression.NewEnv(varPayload, varTopic, varItem)
+	if err != nil {
+		panic(err) // it does not depend on anything
+	}
+	return env
+}()
+
+// formula is nil where there is none, or where it has a fault.
+func (l *loader) formula(n source.Node, what string) *formula {
+	if !n.Exists() {
+		return nil
+	}
+	text := ""
+	switch {
+	case n.IsString():
+		text = n.String()
+	case n.Kind() == "a number" || n.Kind() == "true or false":
+		text = n.Scalar()
+	default:
+		n.Faultf("expected an expression, found %s", n.Kind())
+		return nil
+	}
+	program, faults := language.Compile(text)
+	for _, f := range faults {
+		n.FaultInside(f.Offset(text), f.Hint, "expression: %s", f.Message)
+	}
+	if program == nil {
+		return nil
+	}
+	f := &formula{at: n, what: what, program: program, readsPayload: program.Reads()[varPayload]}
+	if variable, names, ok := program.Checked().Path(); ok && variable != varTopic {
+		f.variable, f.names = variable, names
+	}
+	return f
+}
+
+// condition is a formula that is true or false, as far as one can know.
+func (l *loader) condition(n source.Node) *formula {
+	f := l.formula(n, "when")
+	if f != nil && !f.program.Checked().Condition {
+		n.Faultf("when: expected a condition, which is true or false")
+	}
+	return f
+}
+
+// checkTopic notes what the formula reads of topics and none of them has.
+func (f *formula) checkTopic(known []string, topics string) {
+	for _, name := range f.program.Checked().Members(varTopic) {
+		if !slices.Contains(known, name) {
+			f.at.FaultHint(source.DidYouMean(name, known), "topic.%s: expected a variable of the topic %s", name, topics)
+		}
+	}
+}
+
+// maxResult bounds what an expression gives, in about bytes of JSON: as much as a payload
+// may have.
+const maxResult = wire.MaxPayloadLimit
+
+// eval is the value of a formula; not there: it reads a member that is not there.
+func (s *scope) eval(f *formula) (v any, there bool, err error) {
+	if found, there, known := s.find(f); known {
+		if there {
+			v = found.Decoded()
+		}
+		return v, there, nil
+	}
+	if f.readsPayload {
+		if err := s.read(); err != nil {
+			return nil, false, err
+		}
+	}
+	if v, there, known := s.lookUp(f); known {
+		return v, there, nil
+	}
+	v, err = f.program.EvalWithin(s, maxResult)
+	switch {
+	case err == nil:
+		return v, true, nil
+	case expression.Absent(err):
+		return nil, false, nil
+	}
+	return nil, false, wire.Refuse(wire.ReasonBadPayload, "%s: %v", f.what, err)
+}
+
+// find is the value, encoded, of a formula that reads a member of a payload which is not
+// decoded. It is not known where a name leads into something else than an object.
+func (s *scope) find(f *formula) (v jsonobject.Value, there, known bool) {
+	if s.decoded || s.json == nil || f.variable != varPayload {
+		return nil, false, false
+	}
+	v = s.json
+	for _, name := range f.names {
+		if v.Kind() != jsonobject.Object {
+			return nil, false, false
+		}
+		if v, there = memberOf(v, name); !there {
+			return nil, false, true
+		}
+	}
+	return v, true, true
+}
+
+// memberOf is that of an object of UTF-8: the last one, if there are several.
+func memberOf(object jsonobject.Value, wanted string) (v jsonobject.Value, ok bool) {
+	for members := object.Members(); ; {
+		name, value, more := members.Next()
+		if !more {
+			return v, ok
+		}
+		if string(name.Raw()) == wanted {
+			v, ok = value, true
+		}
+	}
+}
+
+// lookUp is eval of a formula that reads a member. It is not known where a name leads into
+// something else than an object: what that means is the language's.
+func (s *scope) lookUp(f *formula) (v any, there, known bool) {
+	switch f.variable {
+	case varPayload:
+		v = s.payload
+	case varItem:
+		v = s.item
+	default:
+		return nil, false, false
+	}
+	for _, name := range f.names {
+		object, ok := v.(map[string]any)
+		if !ok {
+			return nil, false, false
+		}
+		if v, there = object[name]; !there {
+			return nil, false, true
+		}
+	}
+	return v, true, true
+}
+
+// ResolveName implements expression.Activation.
+func (s *scope) ResolveName(name string) (any, bool) {
+	switch name {
+	case varPayload:
+		return s.payload, true
+	case varItem:
+		return s.item, true
+	case varTopic:
+		if s.variables == nil {
+			s.variables = make(map[string]any, len(s.values))
+			for i, name := range s.rule.topic.names {
+				s.variables[name] = s.values[i]
+			}
+		}
+		return s.variables, true
+	}
+	return nil, false
+}
+
+// Parent implements expression.Activation.
+func (s *scope) Parent() expression.Activation { return nil }
+
+// kindOf names the type of a value.
+func kindOf(v any) string {
+	switch v.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "true or false"
+	case float64:
+		return "a number"
+	case string:
+		return "a string"
+	case []any:
+		return "a list"
+	}
+	return "an object"
+}

@@ -164,10 +164,6 @@ func (o *outlet) publishLetter(ctx context.Context, l ingest.DeadLetter) {
 }
 
 func (o *outlet) publishRejection(ctx context.Context, r ingest.Rejection) {
-	if r.Request.Twin.Reply == "" { // the device only said what its state is
-		o.log.Warn("state that a device reported is refused", "device", r.ID, "code", r.Code)
-		return
-	}
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
 	topic, payload := wire.RejectRequest(r.ID, r.Request, r.Code, r.At)

@@ -263,7 +263,7 @@ func (c *core) accepted(d *deviceState, it item) {
 // reject answers a request that no workflow gets, and makes a dead letter of any
 // other message.
 func (c *core) reject(d *deviceState, it item, why *wire.Refused) {
-	if it.channel() == device.ChannelTwin {
+	if it.asks() {
 		c.rejectRequest(it.entry, d.id, *it.message, 500)
 		return
 	}

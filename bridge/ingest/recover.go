@@ -388,7 +388,7 @@ func (r *recovery) wait(d *deviceState, q *fifo[item], now time.Time) {
 	d.work = new(backlog)
 	for q.len() > 0 {
 		it := q.pop()
-		if it.channel() == device.ChannelTwin {
+		if it.asks() {
 			d.requests++
 		}
 		it.record.device = d

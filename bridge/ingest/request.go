@@ -12,13 +12,13 @@ import (
 // in the protocol: those that were received are unanswered until Temporal has them.
 const maxRequests = 10
 
-// request queues a request of a shadow, or rejects it where the workflow must not
+// request queues a request of a shadow, or turns it away where the workflow must not
 // be troubled with it.
 func (c *core) request(e *entry, r *wire.Received, now time.Time) {
 	id, m := r.ID, r.Message
 	c.counts.Messages.Add(1)
-	if len(m.Twin.Payload) > c.cfg.MaxRequest {
-		c.rejectRequest(e, id, m, 413)
+	if n := len(m.Twin.Payload); n > c.cfg.MaxRequest {
+		c.turnAway(e, id, m, 413, wire.Refuse(wire.ReasonTooLarge, "%d bytes of state, the limit is %d", n, c.cfg.MaxRequest))
 		return
 	}
 	d := c.device(id)
@@ -28,24 +28,55 @@ func (c *core) request(e *entry, r *wire.Received, now time.Time) {
 	}
 	c.trace(r)
 	of := c.noteMessage(r, history.Refused)
-	switch {
-	case d.quarantined:
-		c.rejectRequest(e, id, m, 500)
-	case d.requests >= maxRequests, c.overQuota(d, 1, e.lane.stream.absent, now) != nil:
-		c.rejectRequest(e, id, m, 429)
+	if d.quarantined {
+		c.turnAway(e, id, m, 500, c.overQuota(d, 1, e.lane.stream.absent, now))
+		return
+	}
+	if refused := c.tooMany(d, m, e.lane.stream.absent, now); refused != nil {
+		c.turnAway(e, id, m, 429, refused)
 		if m.Alive() {
 			c.renewRefused(d, e, now)
 		}
-	default:
-		c.counts.Relevant.Add(1)
-		d.requests++
-		if !reads(m) {
-			d.filter.joined()
-		}
-		c.decided(of, history.Delivered)
-		c.admit(d, m, decision{deliver: true, of: of}, e, now)
+		return
 	}
+	c.counts.Relevant.Add(1)
+	if asks(m) {
+		d.requests++
+	}
+	if !reads(m) {
+		d.filter.joined()
+	}
+	c.decided(of, history.Delivered)
+	c.admit(d, m, decision{deliver: true, of: of}, e, now)
 }
+
+// tooMany reports why a request is one too many, or nil. What a device says of its state in a
+// dialect of its own may wait like any other message: nobody would ask again.
+func (c *core) tooMany(d *deviceState, m device.Message, absent time.Duration, now time.Time) *wire.Refused {
+	if asks(m) && d.requests >= maxRequests {
+		return wire.Refuse(ReasonQuota, "%d requests of the device are unanswered", d.requests)
+	}
+	return c.overQuota(d, 1, absent, now)
+}
+
+// turnAway answers a request that the workflow does not get. Of what nobody would be answered
+// it makes a dead letter, as of any other message.
+func (c *core) turnAway(e *entry, id device.ID, m device.Message, code int, why *wire.Refused) {
+	if asks(m) {
+		c.rejectRequest(e, id, m, code)
+		return
+	}
+	c.refuse(e, why)
+	c.reportRefused(c.device(id), m.Topic(), e.Payload, e.At, why)
+}
+
+// asks reports that a message is a request, which is answered.
+func asks(m device.Message) bool {
+	return m.Channel == device.ChannelTwin && m.Twin.Reply != ""
+}
+
+// asks reports that an item is a request, which is answered.
+func (it *item) asks() bool { return it.message != nil && asks(*it.message) }
 
 // rejectRequest answers a request without the workflow.
 func (c *core) rejectRequest(e *entry, id device.ID, m device.Message, code int) {
@@ -59,7 +90,7 @@ func (c *core) rejectRequest(e *entry, id device.ID, m device.Message, code int)
 // noTwin refuses what is for a device that has no workflow: a request for its
 // shadow, or a message while there is no model to start a workflow with.
 func (c *core) noTwin(d *deviceState, it item) {
-	if it.channel() == device.ChannelTwin {
+	if it.asks() {
 		c.rejectRequest(it.entry, d.id, *it.message, 404)
 		return
 	}
@@ -93,8 +124,8 @@ func reads(m device.Message) bool {
 
 // requestsIn counts the requests among items.
 func requestsIn(items []item) (n int) {
-	for _, it := range items {
-		if it.channel() == device.ChannelTwin {
+	for i := range items {
+		if items[i].asks() {
 			n++
 		}
 	}

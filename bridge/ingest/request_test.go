@@ -180,3 +180,49 @@ func TestReportsInADialect(t *testing.T) {
 		t.Errorf("%d are unmapped", n)
 	}
 }
+
+// What a device says of its state in a dialect of its own is not lost where a request would be
+// turned away: it waits as other messages do, and is refused for what they are refused for, as a
+// dead letter.
+func TestReportsAreNotRejected(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.QuotaRate, cfg.QuotaBurst = 1, 30
+	b := newBench(cfg, testModel{})
+	report := func(id device.ID, payload string) {
+		r := wire.Received{ID: id, Message: device.Message{
+			Channel: device.ChannelTwin, Name: device.MethodUpdate, Time: b.now, Twin: &device.TwinRequest{Payload: []byte(payload), Reports: true},
+		}}
+		b.core.receive(b.w, arrived{Arrival{Payload: []byte(payload), At: b.now, Origin: "s/d", Ack: func() {}}, []wire.Received{r}, nil}, b.now)
+		b.out.take(b.core)
+	}
+	for range 2 * maxRequests {
+		report("d", `{"state":{"reported":{"on":true}}}`)
+	}
+	b.ask("devices/d/twin/get", `{"clientToken":"x"}`) // it has all of its own requests yet
+	delivered := 0
+	for before := -1; b.inFlight > 0 && before < len(b.out.signals); {
+		before = len(b.out.signals)
+		b.accept("d")
+	}
+	for _, s := range b.out.signals {
+		delivered += len(s.batch.Messages)
+	}
+	if delivered != 2*maxRequests+1 || len(b.out.letters) != 0 || len(b.out.answers) != 0 || b.devices.get("d").requests != 0 {
+		t.Errorf("%d delivered, dead letters %v, answers %q, %d requests open", delivered, b.out.letters, b.out.answers, b.devices.get("d").requests)
+	}
+	for range 30 {
+		report("d", `{"state":{"reported":{"on":true}}}`)
+	}
+	report("e", `{"state":{"reported":{"x":"`+strings.Repeat("x", cfg.MaxRequest)+`"}}}`)
+	report("f", `{}`)
+	b.fail("f", errPermanent)
+	var reasons []wire.Reason
+	for _, l := range b.out.letters {
+		if !slices.Contains(reasons, l.Reason) {
+			reasons = append(reasons, l.Reason)
+		}
+	}
+	if want := []wire.Reason{ReasonQuota, wire.ReasonTooLarge, ReasonRefused}; !slices.Equal(reasons, want) || len(b.out.answers) != 0 {
+		t.Errorf("dead letters for %q, want %q; answers %q", reasons, want, b.out.answers)
+	}
+}

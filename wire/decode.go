@@ -171,7 +171,7 @@ func (v reservedValue) integer(key string, least int64) (int64, *Refused) {
 	if v == nil {
 		return 0, nil
 	}
-	n, ok := plainInteger(v)
+	n, ok := jsonobject.Value(v).Integer()
 	if !ok && jsonobject.Value(v).Kind() == jsonobject.Number {
 		f := jsonobject.Value(v).Number() // such as 1.0 and 1e3
 		if ok = 0 <= f && f <= MaxInteger && f == float64(int64(f)); ok {
@@ -182,20 +182,6 @@ func (v reservedValue) integer(key string, least int64) (int64, *Refused) {
 		return 0, Refuse(ReasonBadPayload, "%s: expected an integer from %d to %d", key, least, int64(MaxInteger))
 	}
 	return n, nil
-}
-
-// plainInteger reads a number that is nothing but a few digits.
-func plainInteger(digits []byte) (n int64, ok bool) {
-	if len(digits) > 15 { // more may be beyond MaxInteger
-		return 0, false
-	}
-	for _, c := range digits {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		n = 10*n + int64(c-'0')
-	}
-	return n, true
 }
 
 // brackets is how many there are that open. No payload nests deeper.

@@ -39,7 +39,7 @@ func TimeFault(value []byte, why string) *device.Fault {
 // sentTime reads the key ts of a message. It is the device's time in nanoseconds,
 // UTC, where it can be read and is believed; else zero, and the fault says why.
 func (c Config) sentTime(ts jsonobject.Value, arrival time.Time) (time.Time, *device.Fault) {
-	t, known := readTime(ts)
+	t, known := ReadTime(ts)
 	if !known {
 		return time.Time{}, TimeFault(ts, timeForms+"; found "+kindOf(ts))
 	}
@@ -64,11 +64,11 @@ func kindOf(v jsonobject.Value) string {
 	return "another string"
 }
 
-// readTime reads a JSON number, a string with one, or an RFC 3339 string.
-func readTime(ts jsonobject.Value) (t time.Time, ok bool) {
+// ReadTime reads a JSON number, a string with one, or an RFC 3339 string.
+func ReadTime(ts jsonobject.Value) (t time.Time, ok bool) {
 	switch ts.Kind() {
 	case jsonobject.Number:
-		if n, ok := plainInteger(ts); ok {
+		if n, ok := ts.Integer(); ok {
 			return plainUnix(n, len(ts)), true
 		}
 		return ReadUnix(string(ts)), true

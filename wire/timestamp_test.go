@@ -164,7 +164,7 @@ func FuzzTime(f *testing.F) {
 			if !ok {
 				t.Fatalf("%s is not JSON", form.text)
 			}
-			got, ok := readTime(v)
+			got, ok := ReadTime(v)
 			if !ok || !got.Equal(want.Truncate(form.unit)) {
 				t.Errorf("%s is read as %v, %v, want %v", form.text, got, ok, want.Truncate(form.unit))
 			}

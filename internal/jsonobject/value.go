@@ -55,6 +55,21 @@ func (v Value) Number() float64 {
 	return f
 }
 
+// Integer is a Number that is written as a few digits and nothing else, which most
+// integers are.
+func (v Value) Integer() (n int64, ok bool) {
+	if len(v) > 15 { // more may be beyond 2^53
+		return 0, false
+	}
+	for _, c := range v {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = 10*n + int64(c-'0')
+	}
+	return n, true
+}
+
 // Text is a String, decoded.
 func (v Value) Text() string {
 	if v.plain() {

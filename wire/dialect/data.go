@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
-	"strings"
 
 	"devicetwin/device"
 	"devicetwin/source"
@@ -16,13 +15,6 @@ import (
 type data struct {
 	whole   *formula
 	members []member // sorted; nil: there are none; an empty list is data without members
-}
-
-// member is one whose value is computed.
-type member struct {
-	name  string
-	key   []byte // encoded, with the colon behind it
-	value *formula
 }
 
 // data is one formula, or one for each member.
@@ -46,36 +38,6 @@ func (l *loader) data(n source.Node) (d data) {
 }
 
 func (d *data) given() bool { return d.whole != nil || d.members != nil }
-
-// memberNames are names of members, or beginnings of names that end with *.
-type memberNames []string
-
-// members are the names that a node has. Nil: there are none.
-func (l *loader) members(n source.Node) (names memberNames) {
-	for _, v := range n.OneOrList() {
-		name := v.String()
-		if before, _ := strings.CutSuffix(name, "*"); before == "" || strings.Contains(before, "*") {
-			v.Faultf("member %q: expected a name, or the beginning of names and then *", name)
-		}
-		names = append(names, name)
-	}
-	return names
-}
-
-func (names memberNames) has(name string) bool {
-	return slices.ContainsFunc(names, func(n string) bool {
-		before, open := strings.CutSuffix(n, "*")
-		return name == n || open && strings.HasPrefix(name, before)
-	})
-}
-
-// takesAll reports whether all members of the data are taken.
-func (m *message) takesAll() bool { return m.only == nil && m.omit == nil }
-
-// takes reports whether a member of the data is.
-func (m *message) takes(name string) bool {
-	return (m.only == nil || m.only.has(name)) && !m.omit.has(name)
-}
 
 // takesAsIs reports whether the data is an object as it came. Nil: there is none.
 func (m *message) takesAsIs(object []byte) bool {
@@ -110,47 +72,6 @@ func encoded(v any) ([]byte, error) {
 		return nil, wire.Refuse(wire.ReasonBadPayload, "data: %v", err)
 	}
 	return b, nil
-}
-
-// encodeMembers makes data of members that are computed. Nil: none of them is there.
-func (m *message) encodeMembers(s *scope) ([]byte, error) {
-	object := append(make([]byte, 0, 32*(1+len(m.data.members))), '{')
-	for i := range m.data.members {
-		member := &m.data.members[i]
-		if !m.takes(member.name) {
-			continue
-		}
-		value, err := m.encodeMember(s, member.value)
-		if err != nil {
-			return nil, err
-		}
-		if value == nil {
-			continue
-		}
-		if len(object) > 1 {
-			object = append(object, ',')
-		}
-		object = append(append(object, member.key...), value...)
-	}
-	if len(object) == 1 && (len(m.data.members) > 0 || m.only != nil) {
-		return nil, nil
-	}
-	return append(object, '}'), nil
-}
-
-// encodeMember is the value of a member: what is in the payload, as it came. Nil: it is not there.
-func (m *message) encodeMember(s *scope, f *formula) ([]byte, error) {
-	if found, there, known := s.find(f); known && (!there || !m.absent.mayBeIn(found)) {
-		return found, nil
-	}
-	v, there, err := s.eval(f)
-	if !there || err != nil {
-		return nil, err
-	}
-	if v, there = m.absent.without(v); !there {
-		return nil, nil
-	}
-	return encoded(v)
 }
 
 // dataOf is the data of a message that is one value. Nil: there is nothing in it.
@@ -193,95 +114,4 @@ func (m *message) value(s *scope) (v any, there bool, err error) {
 		return nil, false, err
 	}
 	return s.payload, true, nil
-}
-
-// reservedNames are the members that are the service's own in a message.
-var reservedNames = wire.ReservedKeys()
-
-// unreserve gives members with names of the service's own another one: it ends with _, or with
-// more of them where there is such a member.
-func unreserve(data map[string]any) {
-	for _, reserved := range reservedNames {
-		member, ok := data[reserved]
-		if !ok {
-			continue
-		}
-		delete(data, reserved)
-		name := reserved + "_"
-		for taken := true; taken; {
-			if _, taken = data[name]; taken {
-				name += "_"
-			}
-		}
-		data[name] = member
-	}
-}
-
-// absent are the values that say that there is no reading.
-type absent struct {
-	values []any
-	// words are in all JSON that has one of the values; nil with some values: it is
-	// not known.
-	words [][]byte
-	// escapes: where there is a backslash, one of them may be in another spelling.
-	escapes bool
-}
-
-func (l *loader) absent(n source.Node) (a absent) {
-	for _, v := range n.OneOrList() {
-		switch {
-		case v.IsNull():
-			a.values = append(a.values, nil)
-		case v.IsString(), v.Kind() == "a number", v.Kind() == "true or false":
-			a.values = append(a.values, v.Any())
-		default:
-			v.Faultf("absent: expected a string, a number, true, false or null, found %s", v.Kind())
-		}
-	}
-	for _, v := range a.values {
-		if _, number := v.(float64); number { // which has many spellings
-			a.words = nil
-			break
-		}
-		word, err := json.Marshal(v)
-		if s, ok := v.(string); ok {
-			word, a.escapes = []byte(`"`+s+`"`), true
-		}
-		if err == nil {
-			a.words = append(a.words, word)
-		}
-	}
-	return a
-}
-
-// mayBeIn reports whether one of the values may be in encoded JSON.
-func (a *absent) mayBeIn(encoded []byte) bool {
-	if len(a.values) == 0 {
-		return false
-	}
-	if a.words == nil || a.escapes && bytes.IndexByte(encoded, '\\') >= 0 {
-		return true
-	}
-	return slices.ContainsFunc(a.words, func(word []byte) bool { return bytes.Contains(encoded, word) })
-}
-
-// without is a value without those in it that are absent; false: nothing is left of it.
-// Elements of a list keep their places.
-func (a *absent) without(v any) (any, bool) {
-	if len(a.values) == 0 {
-		return v, true
-	}
-	switch v := v.(type) {
-	case nil, bool, float64, string:
-		return v, !slices.Contains(a.values, v)
-	case map[string]any:
-		kept := make(map[string]any, len(v))
-		for name, member := range v {
-			if member, there := a.without(member); there {
-				kept[name] = member
-			}
-		}
-		return kept, len(kept) > 0 || len(v) == 0
-	}
-	return v, true
 }

@@ -219,6 +219,11 @@ func integerOf(f *formula, s *scope, least float64) (int64, error) {
 	if f == nil {
 		return 0, nil
 	}
+	if found, there, known := s.find(f); known && there {
+		if n, ok := found.Integer(); ok && float64(n) >= least {
+			return n, nil
+		}
+	}
 	v, _, err := s.eval(f)
 	if err != nil {
 		return 0, err

@@ -53,6 +53,12 @@ func (t *timing) set(m *wire.Received, s *scope) error {
 	if t == nil {
 		return nil
 	}
+	if found, there, known := s.find(t.at); known && there && t.unit == 0 { // with all its digits
+		if sent, ok := wire.ReadTime(found); ok {
+			t.take(m, sent, found, s.dialect.clock.Doubt(sent, m.Message.Time))
+			return nil
+		}
+	}
 	v, _, err := s.eval(t.at)
 	if err != nil || v == nil {
 		return err
@@ -61,13 +67,21 @@ func (t *timing) set(m *wire.Received, s *scope) error {
 	if why == "" {
 		why = s.dialect.clock.Doubt(sent, m.Message.Time)
 	}
+	value := []byte(nil)
 	if why != "" {
-		value, _ := json.Marshal(v)
+		value, _ = json.Marshal(v)
+	}
+	t.take(m, sent, value, why)
+	return nil
+}
+
+// take takes over a time, or reports why not.
+func (t *timing) take(m *wire.Received, sent time.Time, value []byte, why string) {
+	if why != "" {
 		m.Message.Faults = append(m.Message.Faults, *wire.TimeFault(value, why))
-		return nil
+		return
 	}
 	m.SetSent(sent)
-	return nil
 }
 
 // read reads a value; why not, if it cannot.

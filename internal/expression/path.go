@@ -48,18 +48,32 @@ func member(x ast.Expr) (of ast.Expr, name string, ok bool) {
 	return call.Args()[0], string(text), ok
 }
 
-// Members are the names of members of a variable that the expression reads or asks for, as
-// far as they are written in it: each once, sorted. A variable of a macro that has the same
-// name counts as that one.
-func (c *Checked) Members(variable string) (names []string) {
+// Members are the names of members of a variable that the expression reads or asks for, as far
+// as they are written in it: each once, sorted. All says that it reads nothing else of the
+// variable, so that its result is the same where that has no other members.
+//
+// A variable of a macro that has the same name counts as that one.
+func (c *Checked) Members(variable string) (names []string, all bool) {
+	is := func(x ast.Expr) bool { return x.Kind() == ast.IdentKind && x.AsIdent() == variable }
+	bare := 0 // what reads the variable, less what reads a member of it
 	ast.PostOrderVisit(c.AST().Expr(), ast.NewExprVisitor(func(x ast.Expr) {
-		if x.Kind() != ast.SelectKind {
-			return
-		}
-		if s := x.AsSelect(); s.Operand().Kind() == ast.IdentKind && s.Operand().AsIdent() == variable {
-			names = append(names, s.FieldName())
+		switch x.Kind() {
+		case ast.IdentKind:
+			if is(x) {
+				bare++
+			}
+		case ast.SelectKind:
+			if s := x.AsSelect(); is(s.Operand()) {
+				names = append(names, s.FieldName())
+				bare--
+			}
+		case ast.CallKind:
+			if of, name, ok := member(x); ok && is(of) {
+				names = append(names, name)
+				bare--
+			}
 		}
 	}))
 	slices.Sort(names)
-	return slices.Compact(names)
+	return slices.Compact(names), bare == 0
 }

@@ -54,18 +54,23 @@ func TestMembers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for source, want := range map[string]string{
-		"topic.b + topic.a + topic.b":     "[a b]",
-		"has(topic.a) ? payload.x : 1":    "[a]",
-		"payload.topic.x":                 "[]",
-		"topic[payload.x]":                "[]",
-		"payload.map(k, topic.a + k.b)":   "[a]",
-		"{topic.what: payload, 'x': 'y'}": "[what]",
+		"topic.b + topic.a + topic.b":     "[a b] true",
+		"has(topic.a) ? payload.x : 1":    "[a] true",
+		"payload.topic.x":                 "[] true",
+		"topic[payload.x]":                "[] false",
+		"payload.map(k, topic.a + k.b)":   "[a] true",
+		"{topic.what: payload, 'x': 'y'}": "[what] true",
+		"topic['a-b'].c + topic.d":        "[a-b d] true",
+		"topic.a + size(topic)":           "[a] false",
+		"topic.map(k, topic[k])":          "[] false",
+		"topic == payload":                "[] false",
 	} {
 		c, faults := env.Check(source)
 		if faults != nil {
 			t.Fatalf("%s: %v", source, faults)
 		}
-		if got := fmt.Sprint(c.Members("topic")); got != want {
+		names, all := c.Members("topic")
+		if got := fmt.Sprint(names, all); got != want {
 			t.Errorf("%s: %s, want %s", source, got, want)
 		}
 	}

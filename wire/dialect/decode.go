@@ -2,6 +2,7 @@ package dialect
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -27,6 +28,10 @@ type scope struct {
 	object  []byte           // the same, if it can be the data of a message
 	payload any              // decoded, once it is
 	decoded bool
+	partly  bool // payload has those members only that formulas of the rule read
+
+	members []jsonobject.Value // of json, by rule.read, once walked; nil: it is not there
+	walked  bool
 	item    any
 	of      *message
 	vars    []string // of its variables, as far as they are known
@@ -42,7 +47,8 @@ var scopes = sync.Pool{New: func() any { return new(scope) }}
 func (s *scope) release() {
 	clear(s.values)
 	clear(s.vars)
-	*s = scope{values: s.values[:0], vars: s.vars[:0]}
+	clear(s.members)
+	*s = scope{values: s.values[:0], vars: s.vars[:0], members: s.members[:0]}
 	scopes.Put(s)
 }
 
@@ -106,6 +112,46 @@ func (s *scope) read() (err error) {
 	}
 	s.decoded = true
 	return nil
+}
+
+// readMembers decodes those members of an object that formulas of the rule read, once. False: a
+// formula needs more, or there is no object.
+func (s *scope) readMembers(f *formula) bool {
+	switch {
+	case s.decoded || s.partly:
+		return s.decoded || f.members != nil
+	case f.members == nil || s.json == nil || s.json.Kind() != jsonobject.Object:
+		return false
+	}
+	object := make(map[string]any, len(s.rule.read))
+	for name := range s.rule.read {
+		if v, there := s.memberOfPayload(name); there {
+			object[name] = v.Decoded()
+		}
+	}
+	s.payload, s.partly = object, true
+	return true
+}
+
+// memberOfPayload is a member that formulas of the rule read of a payload that is an object. It
+// walks over the payload once.
+func (s *scope) memberOfPayload(wanted string) (v jsonobject.Value, there bool) {
+	if !s.walked {
+		s.walked = true
+		n := len(s.rule.read)
+		s.members = slices.Grow(s.members[:0], n)[:n]
+		for members := s.json.Members(); ; {
+			name, value, more := members.Next()
+			if !more {
+				break
+			}
+			if place, ok := s.rule.read[string(name.Raw())]; ok {
+				s.members[place] = value
+			}
+		}
+	}
+	v = s.members[s.rule.read[wanted]]
+	return v, v != nil
 }
 
 // text is the value of a variable.

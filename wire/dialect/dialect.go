@@ -57,14 +57,24 @@ type rule struct {
 	id *idTemplate
 	// oneDevice: all messages are of that device.
 	oneDevice bool
+	// read are the members of a payload that formulas read which read nothing else of it, each
+	// with a place of its own.
+	read map[string]int
 	// lastWill: what is published may be a last will, by which the broker speaks.
 	lastWill bool
 }
 
 // prepare notes what is known of a rule before there is a message.
 func (r *rule) prepare() {
-	r.oneDevice = len(r.messages) > 0
+	r.oneDevice, r.read = len(r.messages) > 0, map[string]int{}
 	for _, m := range r.messages {
+		for _, f := range m.formulas() {
+			for _, name := range f.members {
+				if _, known := r.read[name]; !known {
+					r.read[name] = len(r.read)
+				}
+			}
+		}
 		r.lastWill = r.lastWill || m.channel == device.ChannelStatus
 		if len(m.vars) > 0 || m.each != nil {
 			r.oneDevice = false

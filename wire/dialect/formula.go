@@ -25,8 +25,9 @@ type formula struct {
 	// lead to it: it is looked up, without an evaluation.
 	variable string
 	names    []string
-	// readsPayload: an evaluation needs the payload decoded.
+	// readsPayload: an evaluation needs the payload decoded; with members, only these of it.
 	readsPayload bool
+	members      []string
 }
 
 // language is that of formulas.
@@ -61,6 +62,9 @@ func (l *loader) formula(n source.Node, what string) *formula {
 		return nil
 	}
 	f := &formula{at: n, what: what, program: program, readsPayload: program.Reads()[varPayload]}
+	if members, all := program.Checked().Members(varPayload); all {
+		f.members = members
+	}
 	if variable, names, ok := program.Checked().Path(); ok && variable != varTopic {
 		f.variable, f.names = variable, names
 	}
@@ -78,7 +82,8 @@ func (l *loader) condition(n source.Node) *formula {
 
 // checkTopic notes what the formula reads of topics and none of them has.
 func (f *formula) checkTopic(known []string, topics string) {
-	for _, name := range f.program.Checked().Members(varTopic) {
+	names, _ := f.program.Checked().Members(varTopic)
+	for _, name := range names {
 		if !slices.Contains(known, name) {
 			f.at.FaultHint(source.DidYouMean(name, known), "topic.%s: expected a variable of the topic %s", name, topics)
 		}
@@ -97,7 +102,7 @@ func (s *scope) eval(f *formula) (v any, there bool, err error) {
 		}
 		return v, there, nil
 	}
-	if f.readsPayload {
+	if f.readsPayload && !s.readMembers(f) {
 		if err := s.read(); err != nil {
 			return nil, false, err
 		}
@@ -122,11 +127,16 @@ func (s *scope) find(f *formula) (v jsonobject.Value, there, known bool) {
 		return nil, false, false
 	}
 	v = s.json
-	for _, name := range f.names {
+	for i, name := range f.names {
 		if v.Kind() != jsonobject.Object {
 			return nil, false, false
 		}
-		if v, there = memberOf(v, name); !there {
+		if i == 0 {
+			v, there = s.memberOfPayload(name)
+		} else {
+			v, there = memberOf(v, name)
+		}
+		if !there {
 			return nil, false, true
 		}
 	}

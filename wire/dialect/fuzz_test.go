@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -215,11 +216,12 @@ func asJSON(t *testing.T, v any) string {
 func FuzzPaths(f *testing.F) {
 	const text = "dialect: d\ntopics: [{topic: 's/{id}', channel: telemetry, absent: [null, x], when: '%s', number: {seq: '%s'}, time: {at: '%s', unit: s}, data: {a: '%s', b: '%s', c: '%s'}}]"
 	paths := []any{"payload.w", "payload.n", "payload.t", "payload.a", "payload.a.b", `payload["a"]["c-d"]`}
-	evaluated := make([]any, len(paths))
+	members, evaluated := make([]any, len(paths)), make([]any, len(paths))
 	for i, path := range paths {
-		evaluated[i] = fmt.Sprintf("[%s][0]", path)
+		members[i] = fmt.Sprintf("[%s][0]", path)                                                  // of members alone
+		evaluated[i] = strings.Replace(fmt.Sprintf("[%s][0]", path), "payload", "[payload][0]", 1) // of all
 	}
-	lookedUp, computed := load(f, fmt.Sprintf(text, paths...)), load(f, fmt.Sprintf(text, evaluated...))
+	lookedUp, computed, inFull := load(f, fmt.Sprintf(text, paths...)), load(f, fmt.Sprintf(text, members...)), load(f, fmt.Sprintf(text, evaluated...))
 	for _, payload := range []string{
 		`{"w":true,"n":1,"t":1795953599,"a":{"b":[1,null,"x"],"c-d":{"x":null}}}`, `{"w":true,"a":{"b":null},"a":2}`, `{"w":true,"a":{"b":"x","c-d":"\u0078"}}`,
 		`{"w":true,"a":{"b":{}}}`, `{"w":1}`, `{"w":true,"n":"1"}`, `{"w":true,"\u0061":{"\u0062":-0.0}}`, `[1]`, `5`, `{"w":true,"t":"x","a":null}`, `{"w":null}`, `{"w":true,"n":1.5}`,
@@ -229,8 +231,9 @@ func FuzzPaths(f *testing.F) {
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		got, err := lookedUp.Decode("s/d", payload, false, now)
 		want, errWant := computed.Decode("s/d", payload, false, now)
-		if g, w := said(got, err), said(want, errWant); g != w {
-			t.Fatalf("%q: %s\nevaluated: %s", payload, g, w)
+		full, errFull := inFull.Decode("s/d", payload, false, now)
+		if g, w, f := said(got, err), said(want, errWant), said(full, errFull); g != f || w != f {
+			t.Fatalf("%q: %s\nof members: %s\nof all: %s", payload, g, w, f)
 		}
 	})
 }

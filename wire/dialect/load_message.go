@@ -57,6 +57,9 @@ func checkTopics(messages []*message, rules []*rule) {
 	}
 	for _, m := range messages {
 		for _, f := range m.formulas() {
+			if m.time != nil && f == m.time.at { // it may be for all topics of the file
+				continue
+			}
 			f.checkTopic(names, strings.Join(topics, " or "))
 		}
 	}

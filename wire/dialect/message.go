@@ -40,7 +40,7 @@ type variable struct {
 // numbering says where a device's own number of a message is. Epoch may be nil.
 type numbering struct{ epoch, seq *formula }
 
-// formulas are those of the message itself.
+// formulas are all of the message.
 func (m *message) formulas() (all []*formula) {
 	all = []*formula{m.each, m.when, m.data.whole}
 	for _, v := range m.vars {
@@ -51,6 +51,9 @@ func (m *message) formulas() (all []*formula) {
 	}
 	if m.number != nil {
 		all = append(all, m.number.epoch, m.number.seq)
+	}
+	if m.time != nil {
+		all = append(all, m.time.at)
 	}
 	return slices.DeleteFunc(all, func(f *formula) bool { return f == nil })
 }

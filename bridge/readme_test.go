@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -75,13 +76,17 @@ func readmeOfDialects(t *testing.T) (names []string, commands string) {
 	return names, commands
 }
 
-// readingList keeps readings.
+// readingList keeps readings, with their members in the order of their names.
 type readingList struct {
 	mutex sync.Mutex
 	list  []string
 }
 
 func (l *readingList) WriteReading(_, id string, object []byte, _ []string, _ time.Time) {
+	var data map[string]any
+	if json.Unmarshal(object, &data) == nil {
+		object, _ = json.Marshal(data)
+	}
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	l.list = append(l.list, id+" "+string(object))

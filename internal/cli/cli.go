@@ -71,7 +71,7 @@ func Execute(ctx context.Context, grammar any, name, description string, args []
 	if len(args) == 1 && args[0] == "--version" { // as a flag, commands could not have one of that name
 		args = []string{"version"}
 	}
-	command, err := parser.Parse(args)
+	command, err := parser.Parse(withNumber(args))
 	if err != nil {
 		complain(stderr, name, err)
 		fmt.Fprintf(stderr, "%s: run \"%s --help\" for usage\n", name, askedFor(name, err))
@@ -148,7 +148,10 @@ type Streams struct{ Out, Err io.Writer }
 func complain(w io.Writer, name string, err error) {
 	var faults source.Faults
 	if errors.As(err, &faults) {
-		fmt.Fprint(w, faults.Pretty())
+		fmt.Fprint(w, faults[:min(len(faults), maxFaults)].Pretty())
+		if more := len(faults) - maxFaults; more > 0 {
+			fmt.Fprintf(w, "and %s\n", Count(more, "more fault"))
+		}
 		return
 	}
 	fmt.Fprintf(w, "%s: %v\n", name, err)

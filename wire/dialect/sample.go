@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"devicetwin/device"
+	"devicetwin/mqtt"
 	"devicetwin/source"
 	"devicetwin/wire"
 )
@@ -59,6 +60,11 @@ func LoadSamples(file string, src []byte) ([]Sample, error) {
 func readSample(n source.Node) Sample {
 	f := n.Fields(sampleKeys...)
 	n.Require(f, "topic")
+	if v := f["topic"]; v.IsString() {
+		if err := mqtt.CheckTopic(v.String()); err != nil {
+			v.Faultf("%v", err)
+		}
+	}
 	s := Sample{at: n, Origin: f["from"].String(), Topic: f["topic"].String(), Received: sampleTime, outcome: f["outcome"].String()}
 	if f["retained"].Exists() {
 		s.Retained = f["retained"].Bool()
@@ -157,10 +163,18 @@ func (s *Sample) Check(set *Set) error {
 	}
 	for i := range s.messages {
 		if got, want := shown(&received[i]), s.messages[i]; !reflect.DeepEqual(got, want) {
-			return wrong("message %d is\n  %s\nexpected\n  %s", i+1, got, want)
+			return wrong("message %d%s is\n  %s\nexpected\n  %s", i+1, s.arrival(got, want), Line(&received[i]), want)
 		}
 	}
 	return nil
+}
+
+// arrival names when the sample is received where that may be why a message has another time.
+func (s *Sample) arrival(got, want sampleMessage) string {
+	if got.sent == want.sent {
+		return ""
+	}
+	return ", received " + s.Received.Format(time.RFC3339Nano) + ","
 }
 
 // ofRetained are those of the messages of a retained copy that bridges take: what devices

@@ -29,6 +29,7 @@ func run(args ...string) (status int, stdout, stderr string) {
 
 func TestExitStatuses(t *testing.T) {
 	broken := testfile.Write(t, "broken.yaml", "model: x\ninital: a\nstates: {a: {on: {go: nowhere}}}\n")
+	plant := testfile.Write(t, "plant.yaml", "dialect: plant\nabsent: n/a\ntopics: [{topic: 'plant/{id}', channel: telemetry, payload: {format: text, numbers: true}}]\n")
 	unknown := testfile.Write(t, "unknown.yaml", "model: x\ninitial: a\nstates: {a: {invoke: {src: fly, onDone: b}}, b: {}}\n")
 	for _, tt := range []struct {
 		name string
@@ -50,6 +51,14 @@ func TestExitStatuses(t *testing.T) {
 		{"unknown activity", []string{"worker", "--model", unknown}, cli.ExitUsage, `invokes "fly": no such activity`},
 		{"no such scenario", []string{"simulate", "--model", pump, "--scenario=none.yaml"}, cli.ExitUsage, "none.yaml"},
 		{"no devices", []string{"simulate", "--model", pump, "--devices=0", "--rate=-1"}, cli.ExitUsage, "rate: expected"},
+		{"a negative payload", []string{"dialect", "try", plant, "plant/a", "-5.5"}, cli.ExitOK, `{device: a, channel: telemetry, data: {"value":-5.5}}`},
+		{"a message that says nothing", []string{"dialect", "try", plant, "plant/a", "n/a"}, cli.ExitFailed, "topic plant/a: plant: says nothing"},
+		{"a topic that no dialect reads", []string{"dialect", "try", plant, "b", "1"}, cli.ExitFailed, "topic b: no dialect reads it"},
+		{"a topic with a wildcard", []string{"dialect", "try", plant, "plant/#", "1"}, cli.ExitUsage, "without wildcards"},
+		{"exit statuses of try", []string{"dialect", "try", "--help"}, cli.ExitOK, "The exit status is 0, 1 if"},
+		{"exit statuses of check", []string{"dialect", "check", "--help"}, cli.ExitOK, "The exit status is 0, or 2 if"},
+		{"exit statuses of test", []string{"dialect", "test", "--help"}, cli.ExitOK, "1 if a sample has another result"},
+		{"a dialect that is not one", []string{"dialect", "check", broken}, cli.ExitUsage, "broken.yaml"},
 		{"good model", []string{"model", "check", pump}, cli.ExitOK, "pump"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

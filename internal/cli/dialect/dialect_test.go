@@ -18,6 +18,7 @@ topics:
   - topic: t/{id}/lwt
     channel: status
     payload: text
+time: {at: payload.ts, unit: s}
 `
 
 const plugSamples = `samples:
@@ -52,14 +53,35 @@ func ran(run func(cli.Streams) error) string {
 
 func TestCheck(t *testing.T) {
 	path := files(t, plug, "")
-	if got := ran((&checkCommand{names{[]string{path, "tasmota"}}}).Run); got != "plug: ok, subscribes to t/#\ntasmota: ok, subscribes to stat/+/RESULT, tele/#\n" {
-		t.Errorf("%s", got)
+	const own = "$aws/things/+/shadow/#, devices/#"
+	want := "plug: ok\ntasmota: ok\na bridge with them subscribes to " + own + ", stat/+/RESULT, t/#, tele/#\n"
+	if got := ran((&checkCommand{names{[]string{path, "tasmota"}}}).Run); got != want {
+		t.Errorf("%s\nwant %s", got, want)
 	}
 	bad := files(t, "dialect: plug\ntopics: [{topic: 'a/{id', channel: telemtry}]", "")
 	got := ran((&checkCommand{names{[]string{bad, "tasmata"}}}).Run)
 	for _, want := range []string{"one variable in a level", `did you mean "telemetry"?`, `did you mean "tasmota"?`} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing: %s", want, got)
+		}
+	}
+}
+
+// A bridge does not use the filters of a dialect as they are: next to others, a wildcard takes in everything.
+func TestCheckPrintsTheFiltersOfBridges(t *testing.T) {
+	const rest = "channel: telemetry}]\n"
+	for text, want := range map[string]string{
+		"topics: [{topic: '{id}/temp', " + rest:                           "a bridge with it subscribes to #, $aws/things/+/shadow/#\nnote: # is everything that the broker has, because of +/temp (plug): ",
+		"topics: [{topic: '{id...}', " + rest:                             "because of # (plug): ",
+		"subscribe: [+/temp, t/x]\ntopics: [{topic: '{id}/temp', " + rest: "because of # (plug): ",
+		"subscribe: t/temp\ntopics: [{topic: '{id}/temp', " + rest:        "a bridge with it subscribes to $aws/things/+/shadow/#, devices/#, t/temp\n",
+	} {
+		got := ran((&checkCommand{names{[]string{files(t, "dialect: plug\n"+text, "")}}}).Run)
+		if !strings.HasPrefix(got, "plug: ok\n") || !strings.Contains(got, want) {
+			t.Errorf("%s: %s\nwant %s", text, got, want)
+		}
+		if strings.Contains(got, "note: ") != strings.Contains(got, "to #,") {
+			t.Errorf("%s: a note without #, or the other way: %s", text, got)
 		}
 	}
 }
@@ -72,6 +94,10 @@ func TestSamplesAreCompared(t *testing.T) {
 		"another outcome": {"samples: [{topic: t/a, payload: '1', outcome: ignored}]", "1 messages; expected ignored"},
 		"a fault":         {"samples: [{topic: t/a, payload: '1'}]", "expected gives, or outcome"},
 		"no file":         {"", "has no samples: expected "},
+		"no sample":       {"samples: []", "plug: no samples\nerror: dialects without samples: 1"},
+		"a wildcard":      {"samples: [{topic: t/+, payload: '1', outcome: unmapped}]", `topic "t/+": expected 1 to 65535 bytes of UTF-8 without wildcards`},
+		"a time that is not believed": {"samples: [{topic: t/s, payload: '{\"ts\":1}', gives: {device: s, channel: telemetry, sent: '1970-01-01T00:00:01Z', data: {ts_: 1}}}]",
+			"message 1, received 2026-01-01T12:00:00Z, is\n  {device: s, channel: telemetry, data: {\"ts_\":1}} # ts: more than 8760h0m0s behind the arrival"},
 	} {
 		if got := ran((&testCommand{names{[]string{files(t, plug, c.samples)}}}).Run); !strings.Contains(got, c.want) {
 			t.Errorf("%s: %s\nwant %s", name, got, c.want)
@@ -86,7 +112,11 @@ func TestTry(t *testing.T) {
 		{path, "t/a", `{"x":1}`, "{device: a, channel: telemetry, data: {\"x\":1}}\n"},
 		{path + ",tasmota", "tele/b/LWT", "Offline", "{device: b, channel: status, connection: offline, data: {\"status\":\"Offline\"}}\n"},
 		{path, "t/a", "{", "error: topic t/a: bad_payload: json: line 1, column 1: unexpected end of JSON input"},
-		{path, "x", "1", "error: topic x: a message that no dialect maps to a device"},
+		{path, "x", "1", "error: topic x: no dialect reads it"},
+		{path, "t/a", "{}", "{device: a, channel: telemetry, data: {}}\n"},
+		{path, "t/a", "", "error: topic t/a: plug: ignored, an empty payload"},
+		{"tasmota", "tele/b/UPTIME", "{}", "error: topic tele/b/UPTIME: tasmota: ignored"},
+		{path, "t/+", "{}", `error: topic "t/+": expected 1 to 65535 bytes of UTF-8 without wildcards`},
 		{path, "devices/d/telemetry", `{"ts":1}`, "{device: d, channel: telemetry, data: {}} # ts: more than 8760h0m0s behind the arrival\n"},
 	} {
 		if got := ran((&tryCommand{c.dialect, c.topic, c.payload, at}).Run); got != c.want {

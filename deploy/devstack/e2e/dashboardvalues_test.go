@@ -24,8 +24,15 @@ const (
 	rateOfGaps   = 1.0 / 60
 )
 
-// knownBridges have these rates of messages a second.
-var knownBridges = map[string]float64{"a": 100, "b": 50}
+// knownBridge is messages a second, and devices.
+type knownBridge struct {
+	rate          float64
+	known, silent int
+}
+
+var knownBridges = map[string]knownBridge{"a": {100, 100, 10}, "b": {50, 50, 20}}
+
+const reachable = 1 - 30.0/150
 
 // knownGroup is devices of a bridge that are alike, as its survey counts them.
 type knownGroup struct {
@@ -96,7 +103,7 @@ func (k known) figures() (lines []string) {
 		if n%90 == 45 {
 			oldest = peak
 		}
-		for bridge, rate := range knownBridges {
+		for bridge, b := range knownBridges {
 			at, since := at, begin
 			if bridge == "b" {
 				at = at.Add(7 * time.Second)
@@ -108,8 +115,8 @@ func (k known) figures() (lines []string) {
 				continue
 			}
 			running := at.Sub(since).Seconds()
-			lines = append(lines, fmt.Sprintf("bridge,bridge=%s messages=%di,gaps=%di,devices_known=100i,devices_silent=10i,oldest_unacknowledged_seconds=%g,broker_connected=1i %d",
-				bridge, int64(rate*running), int64(rateOfGaps*running), oldest, at.UnixNano()))
+			lines = append(lines, fmt.Sprintf("bridge,bridge=%s messages=%di,gaps=%di,devices_known=%di,devices_silent=%di,oldest_unacknowledged_seconds=%g,broker_connected=1i %d",
+				bridge, int64(b.rate*running), int64(rateOfGaps*running), b.known, b.silent, oldest, at.UnixNano()))
 		}
 	}
 	return lines
@@ -229,12 +236,12 @@ func (p shown) String() string { return fmt.Sprint(p.file, " ", p.title, " ", p.
 
 // graphs show the same in each bucket.
 func (k known) graphs(t *testing.T, to influxTarget, r timeRange) {
-	a, b := knownBridges["a"], knownBridges["b"]
+	a, b := knownBridges["a"].rate, knownBridges["b"].rate
 	for _, p := range []shown{
 		{"fleet.json", "Messages, events and signals", nil, "", map[string][]float64{"": {a + b}}},
 		{"pipeline.json", "Messages, events, signals", nil, "bridge", map[string][]float64{"a": {a}, "b": {b}}},
 		{"pipeline.json", "Messages, events, signals", []string{"$bridge", "b"}, "bridge", map[string][]float64{"b": {b}}},
-		{"fleet.json", "Reachable over time", nil, "", map[string][]float64{"": {.9}}},
+		{"fleet.json", "Reachable over time", nil, "", map[string][]float64{"": {reachable}}},
 		{"fleet.json", "Connections", nil, "", together("")},
 		{"fleet.json", "Connections", []string{"$site", "north"}, "", together("north")},
 		{"fleet.json", "Firmware over time", nil, "firmware", sums(counted(func(g knownGroup) string { return g.firmware }))},
@@ -301,10 +308,10 @@ func (k known) lost(t *testing.T, to influxTarget, r timeRange) {
 // tiles and tables of now show the same at each moment of a minute.
 func (k known) tiles(t *testing.T, to influxTarget) {
 	for _, p := range []shown{
-		{"fleet.json", "Messages", nil, "", map[string][]float64{"": {knownBridges["a"] + knownBridges["b"]}}},
-		{"fleet.json", "Devices connected", nil, "", map[string][]float64{"": {180}}},
-		{"fleet.json", "Devices silent", nil, "", map[string][]float64{"": {20}}},
-		{"fleet.json", "Devices reachable", nil, "", map[string][]float64{"": {.9}}},
+		{"fleet.json", "Messages", nil, "", map[string][]float64{"": {knownBridges["a"].rate + knownBridges["b"].rate}}},
+		{"fleet.json", "Devices connected", nil, "", map[string][]float64{"": {120}}},
+		{"fleet.json", "Devices silent", nil, "", map[string][]float64{"": {30}}},
+		{"fleet.json", "Devices reachable", nil, "", map[string][]float64{"": {reachable}}},
 		{"fleet.json", "Sites", nil, "site", shares(counted(func(g knownGroup) string { return g.site }))},
 		{"fleet.json", "Firmware", nil, "firmware", shares(counted(func(g knownGroup) string { return g.firmware }))},
 		{"pipeline.json", "Connected", nil, "bridge", map[string][]float64{"a": {1}, "b": {1}}},

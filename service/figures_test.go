@@ -1,13 +1,20 @@
 package service
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"devicetwin/bridge"
 	"devicetwin/devicefsm"
+	"devicetwin/internal/figures"
 	"devicetwin/internal/measure"
 	"devicetwin/points"
 	deviceworkflow "devicetwin/workflows/device"
@@ -52,5 +59,37 @@ func TestFiguresHaveTheirNames(t *testing.T) {
 		for f := range known {
 			t.Errorf("field %s of %s is written by nobody", f, g.Measurement)
 		}
+	}
+}
+
+// A worker that has done nothing yet has the figure by which dashboards and alerts know that it
+// runs; a process without a worker does not.
+func TestAnIdleWorkerIsSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, worker := range []bool{true, false} {
+			registry := prometheus.NewRegistry()
+			if worker {
+				if err := deviceworkflow.NewCounts().Register(registry); err != nil {
+					t.Fatal(err)
+				}
+			}
+			written := &pointFields{}
+			w := &figures.Writer{Gatherer: registry, Points: written, Groups: processGroups("p"), Every: figuresEvery, Log: slog.New(slog.DiscardHandler)}
+			ctx, cancel := context.WithTimeout(t.Context(), 2*figuresEvery+time.Second)
+			w.Run(ctx)
+			cancel()
+			if got := slices.Contains(written.names, measure.Worker+"."+measure.WorkerModelsMissing); got != worker {
+				t.Errorf("worker %v: written %q", worker, written.names)
+			}
+		}
+	})
+}
+
+// pointFields keeps which fields were written.
+type pointFields struct{ names []string }
+
+func (p *pointFields) WritePoint(measurement string, _ map[string]string, fields map[string]any, _ time.Time) {
+	for name := range fields {
+		p.names = append(p.names, measurement+"."+name)
 	}
 }

@@ -17,7 +17,7 @@ const (
 	WorkerReplayP99      = "replay_p99_seconds"
 	WorkerActivityP99    = "activity_p99_seconds"
 	WorkerTasksFailed    = "tasks_failed"
-	WorkerCacheSize      = "cache_workflows"
+	WorkerCacheSize      = "cache_workflows" // once it has run a workflow
 	WorkerCacheHits      = "cache_hits"
 	WorkerCacheMisses    = "cache_misses"
 	WorkerCacheEvictions = "cache_evictions"
@@ -25,6 +25,7 @@ const (
 	WorkerRequestsFailed = "requests_failed"
 
 	// Declared where it is observed, in workflows/device.
+	WorkerModelsMissing   = "models_missing"             // each worker that runs has it, from its start
 	WorkerEventToStateP50 = "event_to_state_p50_seconds" // from a message's arrival until its change of state is written
 	WorkerEventToStateP99 = "event_to_state_p99_seconds"
 )

@@ -32,7 +32,7 @@ func NewCounts() *Counts {
 			"Faults that workflows found in messages and models, by reason; those that the bridge found are in devicetwin_bridge_faults_total.",
 			figures.Field{Measurement: measure.Worker, Name: "faults"}),
 		ModelsMissing: s.Gauge("models_missing", "Models that devices run and this worker does not have; /readyz names their hashes.",
-			figures.Field{Measurement: measure.Worker, Name: "models_missing"}),
+			figures.Field{Measurement: measure.Worker, Name: measure.WorkerModelsMissing}),
 		DevicesWithoutModel: s.Gauge("devices_without_model", "Devices whose model this worker does not have: they wait for a worker that has it.",
 			figures.Field{Measurement: measure.Worker, Name: "devices_without_model"}),
 		EventToState: s.Histogram("event_to_state_seconds", "From the arrival of a message at the bridge until the change of state that it caused is written; by the clocks of both.",

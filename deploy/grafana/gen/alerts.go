@@ -44,7 +44,7 @@ func rules() []rule {
 		},
 		{
 			UID: "no-worker", Title: "No worker runs", Dashboard: "pipeline", Panel: titleWorkers,
-			Query: worker.inAll(call("count", m.WorkerCacheSize, "points")),
+			Query: worker.inAll(call("count", m.WorkerModelsMissing, "points")),
 			Below: "1", For: "1m", NoData: "Alerting", Severity: "critical",
 			Summary: "No worker has written metrics in the last 2 minutes: messages are accepted, and nothing is applied.",
 		},

@@ -38,7 +38,7 @@ func pipeline() *dashboard {
 		stat(4, titleConnected, "short", "Whether each bridge is connected to the broker and subscribed. No: look at the broker and at the bridge's log; devices keep what they cannot send. No data: no bridge runs, or InfluxDB is down.",
 			b.now("broker_connected").as("$tag_bridge")).mapped("No", "red", "Yes", "green").named(),
 		stat(4, titleWorkers, "short", "Workers that run. None: messages are accepted and nothing is applied; start one.",
-			minute.in(minute.inAll(call("last", m.WorkerCacheSize, "value"), m.TagProcess)).inAll(call("count", "value", "workers"))).
+			minute.in(minute.inAll(call("last", m.WorkerModelsMissing, "value"), m.TagProcess)).inAll(call("count", "value", "workers"))).
 			atLeast(.5, 1).missing("none", "red"),
 		stat(4, "Oldest unacknowledged", "s", "Age of the oldest message that was not accepted, at its highest in the last minute. Red: Temporal or a worker is down or too slow; nothing is lost while the broker keeps the session.",
 			b.worst("oldest_unacknowledged_seconds").as("$tag_bridge")).coloured(orange(5), red(30)),

@@ -208,7 +208,7 @@ func (c *core) failed(d *deviceState, err error, now time.Time) {
 	switch {
 	case d.quarantined: // which says nothing about Temporal
 	case c.outage.failed(now, c.wait):
-		c.log.Warn("Temporal is not accepting signals; messages stay unacknowledged until it does", "device", d.id, "error", err)
+		c.log.Warn("Temporal is not accepting signals; messages "+c.waitHow()+" until it does", "device", d.id, "error", err)
 	default:
 		c.log.Debug("signal failed, will retry", "device", d.id, "attempt", w.attempt, "error", err)
 	}
@@ -216,6 +216,14 @@ func (c *core) failed(d *deviceState, err error, now time.Time) {
 	if alone && c.holdsUp(d, now) {
 		c.quarantine(d, now)
 	}
+}
+
+// waitHow is what messages do for which Temporal has no room.
+func (c *core) waitHow() string {
+	if c.waitsForAcceptance() {
+		return "stay unacknowledged"
+	}
+	return "wait in the log"
 }
 
 func (c *core) recovered(now time.Time) {

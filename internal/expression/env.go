@@ -152,6 +152,7 @@ func (e *Env) Check(source string) (*Checked, []Fault) {
 	}
 	kind := c.ast.OutputType().Kind()
 	c.Condition = kind == types.BoolKind || kind == types.DynKind
+	c.List = kind == types.ListKind || kind == types.DynKind
 	c.Reads = e.Reads(c.AST().Expr())
 	return c, nil
 }
@@ -203,6 +204,8 @@ type Checked struct {
 	Source string
 	// Condition says that the result is true or false, or that the type check cannot say.
 	Condition bool
+	// List says that the result is a list, or that the type check cannot say.
+	List bool
 	// Reads are the variables that it reads, and the predicates that it asks.
 	Reads map[string]bool
 	// Asks are the calls of predicates, each once, in the order of the expression.

@@ -196,6 +196,36 @@ func TestConditions(t *testing.T) {
 	}
 }
 
+// TestLists are what is a list, or may be.
+func TestLists(t *testing.T) {
+	env := newEnv(t, Options{Values: []string{"v"}})
+	for source, want := range map[string]bool{"[1]": true, "v": true, "v.a": true, "v.map(x, x)": true, "{}": false, "v > 1": false, "'a'": false} {
+		if c, faults := env.Check(source); faults != nil || c.List != want {
+			t.Errorf("%s: %+v, %v", source, c, faults)
+		}
+	}
+}
+
+// TestFalse is what is written as false, and nothing that only comes to it.
+func TestFalse(t *testing.T) {
+	env := newEnv(t, Options{Values: []string{"v"}})
+	for source, want := range map[string]bool{"false": true, "true": false, "v": false, "1 == 2": false} {
+		if c, faults := env.Check(source); faults != nil || c.False() != want {
+			t.Errorf("%s: %+v, %v", source, c, faults)
+		}
+	}
+}
+
+// TestBinds: a macro may call its variable as the environment does.
+func TestBinds(t *testing.T) {
+	env := newEnv(t, Options{Values: []string{"v"}})
+	for source, want := range map[string]bool{"v": false, "v.map(x, x + v)": false, "[1].map(v, v)": true, "[[1]].map(x, x.filter(v, v > 1))": true, "v.exists(v, v.a)": true} {
+		if c, faults := env.Check(source); faults != nil || c.Binds("v") != want {
+			t.Errorf("%s: %+v, %v", source, c, faults)
+		}
+	}
+}
+
 // TestPredicates are true by what the resolver says.
 func TestPredicates(t *testing.T) {
 	env := newEnv(t, Options{Values: []string{"v"}, Predicates: []Predicate{{Name: "on", Usage: "on takes a name"}}})

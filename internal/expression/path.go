@@ -48,6 +48,24 @@ func member(x ast.Expr) (of ast.Expr, name string, ok bool) {
 	return call.Args()[0], string(text), ok
 }
 
+// False reports whether the expression is written as false.
+func (c *Checked) False() bool {
+	x := c.AST().Expr()
+	return x.Kind() == ast.LiteralKind && x.AsLiteral() == types.False
+}
+
+// Binds reports whether a macro in the expression has a variable of that name, as in
+// list.map(name, name.x): what reads it there does not read the variable of the environment.
+func (c *Checked) Binds(variable string) (binds bool) {
+	ast.PostOrderVisit(c.AST().Expr(), ast.NewExprVisitor(func(x ast.Expr) {
+		if x.Kind() == ast.ComprehensionKind {
+			of := x.AsComprehension()
+			binds = binds || of.IterVar() == variable || of.IterVar2() == variable
+		}
+	}))
+	return binds
+}
+
 // Members are the names of members of a variable that the expression reads or asks for, as far
 // as they are written in it: each once, sorted. All says that it reads nothing else of the
 // variable, so that its result is the same where that has no other members.

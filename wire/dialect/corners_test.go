@@ -278,8 +278,33 @@ func TestFaultsOfWords(t *testing.T) {
 		one("s/{id}", "when: size(payload)"): "when: expected a condition",
 		one("s/{id}", "when: payload.x + 1"): "when: expected a condition",
 		one("s/{id}", "when: payload.x"):     "",
-		one("$x{id}/a", ""):                  "first level",
-		one("$x/{id}", ""):                   "",
+		one("s/{id}", "when: false"):         "when: it never holds",
+		"dialect: d\ntopics: []":             "d.yaml:2:9: topics: expected at least one",
+
+		// What is strange, and may be right.
+		"dialect: d\ntime: {at: payload.t}\ntopics: [{topic: 's/{id}', channel: status, payload: text}]":                              "",
+		"dialect: d\ntime: {at: item.t}\ntopics: [{topic: 's/{id}', channel: telemetry}]":                                             "",
+		"dialect: d\ntime: {at: payload.t}\ntopics: [{topic: 's/{id}', channel: status, payload: csv}]":                               "d.yaml:3:10: payload.t: the payload is a list, of the lines of csv (each: payload, and then item.t)",
+		"dialect: d\ntopics: [{topic: 's/{id}', channel: status, data: {firmware: payload.fw}}]":                                      "",
+		one("s/{id}", "each: payload.l\n    number: {seq: item.n}"):                                                                   "",
+		one("s/{id}", "each: payload.l\n    number: {seq: payload.n, epoch: item.e}"):                                                 "",
+		one("s/{id}", "each: payload.l\n    when: item.first\n    number: {seq: payload.n}"):                                          "",
+		one("s", "each: payload.l\n    vars: {n: item.n}\n    id: '{n}'\n    number: {seq: payload.n}"):                               "",
+		one("s/{id}", "each: payload.l\n    vars: {n: item.n}\n    number: {seq: payload.n}"):                                         "number: all elements of each",
+		one("s/{id}", "each: payload.l\n    number: {seq: 'payload.l.map(item, item.n)[0]'}"):                                         "number: all elements of each",
+		two("number: {seq: payload.n}", "number: {seq: payload.n}"):                                                                   "d.yaml:6:7: number: another message",
+		two("number: {seq: payload.n}, vars: {x: payload.x}", "number: {seq: payload.n}"):                                             "number: another message",
+		two("number: {seq: payload.n, epoch: 1}", "number: {seq: payload.n}"):                                                         "",
+		two("number: {seq: payload.n}", "number: {seq: payload.m}"):                                                                   "",
+		two("number: {seq: payload.n}, when: payload.x", "number: {seq: payload.n}, when: '!payload.x'"):                              "",
+		two("number: {seq: payload.n}, vars: {b: payload.b}, id: '{b}'", "number: {seq: payload.n}"):                                  "",
+		two("number: {seq: payload.n}, vars: {b: payload.b}, id: '{b}'", "number: {seq: payload.n}, vars: {b: payload.c}, id: '{b}'"): "",
+		one("s/%x/{id}", ""):   "",
+		one("s/${id}", ""):     "",
+		one("s/<a>{id}/b", ""): "",
+
+		one("$x{id}/a", ""): "first level",
+		one("$x/{id}", ""):  "",
 		"dialect: d\ntopics: [{topic: 's/{id}', channel: reported, number: {seq: payload.x}}]": "number: expected none of what is reported",
 		one("s/{id}", "data: {t: topic.idd}"):                                                  `topic.idd: expected a variable of the topic "s/{id}"`,
 		one("s/{id}", "vars: {t: topic.id}"):                                                   "",
@@ -290,6 +315,11 @@ func TestFaultsOfWords(t *testing.T) {
 			t.Errorf("%s\n%s\nwant %s", text, got, want)
 		}
 	}
+}
+
+// two is a dialect with a topic of two messages.
+func two(first, second string) string {
+	return fmt.Sprintf("dialect: d\ntopics:\n  - topic: 's/{id}'\n    messages:\n    - {channel: telemetry, %s}\n    - {channel: telemetry, %s}\n", first, second)
 }
 
 // A prefix may be anything that a topic may be.

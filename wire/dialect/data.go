@@ -3,8 +3,10 @@ package dialect
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"devicetwin/device"
 	"devicetwin/source"
@@ -27,6 +29,7 @@ func (l *loader) data(n source.Node) (d data) {
 			if wire.Reserved(e.Key) {
 				e.KeyAt.Faultf("member %q: expected another name, because this one is the service's own", e.Key)
 			}
+			checkMemberName(e)
 			key, _ := json.Marshal(e.Key)
 			d.members = append(d.members, member{e.Key, append(key, ':'), l.formula(e.Value, "data: "+e.Key)})
 		}
@@ -35,6 +38,20 @@ func (l *loader) data(n source.Node) (d data) {
 		d.whole = l.formula(n, "data")
 	}
 	return d
+}
+
+// checkMemberName notes a key that is empty, or was meant to have a variable in it.
+func checkMemberName(e source.Entry) {
+	switch {
+	case e.Key == "":
+		e.KeyAt.Faultf("data: expected a name of a member")
+	case strings.ContainsAny(e.Key, "{}"):
+		hint := ""
+		if name := strings.Trim(e.Key, "{}"); e.Key == "{"+name+"}" && validVariable(name) {
+			hint = fmt.Sprintf(`for the value of a variable, data: "{topic.%s: payload}"`, name)
+		}
+		e.KeyAt.FaultHint(hint, "member %q: names are taken literally; expected one without braces", e.Key)
+	}
 }
 
 func (d *data) given() bool { return d.whole != nil || d.members != nil }

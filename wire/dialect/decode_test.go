@@ -115,6 +115,18 @@ func TestDecode(t *testing.T) {
 		"members":                      {one("s/{id}", "data: {t: payload.a.t, h: payload.a.h}"), "s/a", `{"a":{"t":1}}`, `a telemetry {"t":1}`},
 		"no member is there":           {one("s/{id}", "data: {t: payload.a.t}"), "s/a", `{"a":{}}`, wire.ErrUnmapped.Error()},
 		"absent":                       {one("s/{id}", "absent: [null, unavailable]"), "s/a", `{"t":null,"h":"unavailable","x":1}`, `a telemetry {"x":1}`},
+		"one expression for all":       {one("s/{id}", "data: payload.report"), "s/a", `{"other":1}`, wire.ErrUnmapped.Error()},
+		"null for all":                 {one("s/{id}", "data: payload.report"), "s/a", `{"report":null}`, `a telemetry {"value":null}`},
+		"one that reads two members":   {one("s/{id}", "data: \"{'v': payload.v, 'w': payload.w}\""), "s/a", `{"v":1}`, wire.ErrUnmapped.Error()},
+		"a status that is not there":   {"dialect: d\ntopics: [{topic: 's/{id}', channel: status, data: payload.status}]", "s/a", `{}`, wire.ErrUnmapped.Error()},
+		"a status that is true":        {statusOf("", "[true, 1]", "[false, 0]"), "s/a", `true`, `a status online {"status":true}`},
+		"a status in an object":        {statusOf("", "'TRUE'", "[false, 0]"), "s/a", `{"status":true}`, `a status online {"status":true}`},
+		"a status that is a number":    {statusOf("number", "1.0", "0"), "s/a", `1`, `a status online {"status":1}`},
+		"a status that is a string":    {statusOf("text", "'1'", "'0'"), "s/a", `0`, `a status offline {"status":"0"}`},
+		"a status that is null":        {statusOf("", "'null'", "0"), "s/a", `null`, `a status unknown {"status":null}`},
+		"a status without its words":   {statusOf("text", "up", ""), "s/a", `offline`, `a status unknown {"status":"offline"}`},
+		"a list in place of an object": {one("s/{id}", "data: {t: payload.t / 2}"), "s/a", `[1]`, `bad_payload: data: t: unsupported index type 'string' in list (payload is a list)`},
+		"an element that is a list":    {one("s/{id}", "each: payload\n    data: {t: item.t}"), "s/a", `[[1]]`, `bad_payload: data: t: unsupported index type 'string' in list (item is a list) (element 0)`},
 		"all absent":                   {one("s/{id}", "absent: [null, unavailable]"), "s/a", `{"t":null}`, wire.ErrUnmapped.Error()},
 		"an absent scalar":             {one("s/{id}", "absent: unavailable\n    payload: text"), "s/a", `unavailable`, wire.ErrUnmapped.Error()},
 		"only some members":            {one("s/{id}", "only: [a, 'state_*']"), "s/a", `{"a":1,"ab":2,"state_l1":3,"state":4}`, `a telemetry {"a":1,"state_l1":3}`},
@@ -161,6 +173,18 @@ func TestDecode(t *testing.T) {
 			t.Errorf("%s: topic %s, payload %.80s:\n%s\nwant\n%s", name, c.topic, c.payload, got, c.want)
 		}
 	}
+}
+
+// statusOf is a dialect with one topic of status, and words.
+func statusOf(format, online, offline string) string {
+	words := "online: " + online
+	if offline != "" {
+		words += ", offline: " + offline
+	}
+	if format != "" {
+		format = "payload: " + format + ", "
+	}
+	return fmt.Sprintf("dialect: d\ntopics: [{topic: 's/{id}', channel: status, %sstatus: {%s}}]", format, words)
 }
 
 // one is a dialect with one topic of telemetry.
@@ -276,6 +300,14 @@ topic "x/{id}" of dialect a and "x/{name}" of b: nothing decides between them fo
 	if _, err := NewSet(wire.DefaultConfig(), a, b); err == nil || err.Error() != want {
 		t.Errorf("%v\nwant %s", err, want)
 	}
+	again, err := Load("again.yaml", []byte("dialect: b\ntopics: [{topic: 'y/{id}', channel: telemetry}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = `dialect b: there is another one with this name`
+	if _, err := NewSet(wire.DefaultConfig(), b, again); err == nil || err.Error() != want {
+		t.Errorf("%v\nwant %s", err, want)
+	}
 }
 
 // Whose message is refused is known where the topic says it.
@@ -332,6 +364,32 @@ topics:
     omit: [a*b, ""]
   - topic: "bridge/{id}/status"
     channel: status
+  - topic: "n/{gw}/{mac}"
+    channel: telemetry
+    id: "{gw}-{mac}"
+    status: {online: [true, 1, "", [2]], offline: [null, on]}
+  - {topic: "o/{b}", channel: events, id: "{b}", name: my name}
+  - {topic: "p/{b}", channel: events, id: "{b}", name: device.silent}
+  - {topic: "q/{b}", channel: status, id: "{b}", omit: stat*}
+  - {topic: "r/{b}", channel: status, id: "{b}", only: firmware}
+  - {topic: "s/{b}", channel: status, id: "{b}", data: {firmware: payload.fw}, status: {online: up}}
+  - {topic: "t/{b}", channel: telemetry, id: "{b}", data: {t: item.x, l: "payload.l.map(item, item.x)", "{b}": 1, "": 1, "a{": 1}}
+  - {topic: "u/{b}", channel: telemetry, id: "{b}", each: item.l, when: "false"}
+  - {topic: "v/{b}", channel: telemetry, id: "{b}", each: "{}", data: {t: item.x}}
+  - {topic: "w/{b}", channel: telemetry, id: "{b}", payload: {format: csv, header: true}, time: {at: payload.time}}
+  - {topic: "x/{b}", channel: telemetry, id: "{b}", payload: text, data: {t: payload.t, u: "payload.endsWith('x')"}}
+  - {topic: "y/{b}", channel: telemetry, id: "{b}", data: {t: payload.t, u: payload.u}, only: temp}
+  - {topic: "z/{b}", channel: telemetry, id: "{b}", data: {t: payload.t, u: payload.u}, omit: [t, u*]}
+  - {topic: "aa/{b}", messages: []}
+  - {topic: "ab/{b}", channel: telemetry, id: "{b}", each: payload.l, number: {seq: payload.n}}
+  - topic: "ac/{b}"
+    messages:
+      - {channel: telemetry, id: "{b}", number: {seq: payload.n}}
+      - {channel: events, id: "{b}", name: e, number: {seq: payload.n}}
+  - {topic: "$share/g/{b}", channel: telemetry, id: "{b}"}
+  - {topic: "ad/<site>/{b}", channel: telemetry, id: "{b}"}
+  - {topic: "%topic%/tele/{b}", channel: telemetry, id: "{b}"}
+  - {topic: "ae/{b}", channel: state, id: "{b}", time: {at: payload.t}, status: {online: up}}
 `
 	want := []string{
 		`d.yaml:1:10: name "Plug": expected ^[a-z][a-z0-9-]{0,31}$`,
@@ -351,7 +409,7 @@ topics:
 		`d.yaml:20:19: expression: no viable alternative at input '.('`,
 		`d.yaml:21:14: payload: format: expected json, text, number, keyvalue, csv, cbor, msgpack, protobuf or bytes, found "jsn"`,
 		`d.yaml:22:12: topic "a/{x}" and "a/{z}": nothing decides between them for topics that are of both`,
-		`d.yaml:25:11: name: expected one of events only`,
+		`d.yaml:25:11: name: only what is on the channel events has one`,
 		`d.yaml:26:11: expression: undeclared reference to 'paylod' (did you mean "payload"?)`,
 		`d.yaml:27:5: key "name" is missing: of events, each has one`,
 		`d.yaml:31:11: when: expected nothing else of what is ignored`,
@@ -359,6 +417,34 @@ topics:
 		`d.yaml:35:12: member "a*b": expected a name, or the beginning of names and then *`,
 		`d.yaml:35:17: member "": expected a name, or the beginning of names and then *`,
 		`d.yaml:36:12: topic "bridge/{id}/status": it takes in bridge/x/status, which is the service's own`,
+		`d.yaml:40:9: device id "{gw}-{mac}": text "-" after {gw}: expected one that begins with :, _ or a letter after f`,
+		`d.yaml:41:13: status word "": expected 1 to 64 bytes without spaces around them`,
+		`d.yaml:41:13: status: only what is on the channel status has words`,
+		`d.yaml:41:36: status: expected a word, a number, true or false; found a list`,
+		`d.yaml:41:52: status: expected a word, a number, true or false; found null`,
+		`d.yaml:42:56: name "my name": expected 1 to 64 letters, digits, _, - and ., and variables`,
+		`d.yaml:43:56: name "device.silent": it is reserved for the service`,
+		`d.yaml:44:56: omit: it leaves out status, whose words say whether the device is connected`,
+		`d.yaml:45:56: only: it leaves out status, whose words say whether the device is connected`,
+		`d.yaml:46:88: status: data has no member status, whose words say whether the device is connected`,
+		`d.yaml:47:63: item: expected each, a list of which it is an element`,
+		`d.yaml:47:105: member "{b}": names are taken literally; expected one without braces (for the value of a variable, data: "{topic.b: payload}")`,
+		`d.yaml:47:115: data: expected a name of a member`,
+		`d.yaml:47:122: member "a{": names are taken literally; expected one without braces`,
+		`d.yaml:48:59: item: expected each, a list of which it is an element`,
+		`d.yaml:48:73: when: it never holds`,
+		`d.yaml:49:59: each: expected a list`,
+		`d.yaml:50:102: payload.time: the payload is a list, of the lines of csv (each: payload, and then item.time)`,
+		`d.yaml:51:78: payload.t: the payload is a string, without members`,
+		`d.yaml:52:95: nothing is taken of the members that data makes: t, u`,
+		`d.yaml:53:95: nothing is taken of the members that data makes: t, u`,
+		`d.yaml:54:33: messages: expected at least one`,
+		`d.yaml:55:79: number: all elements of each have the same one: expected item in it, in the id, or in when`,
+		`d.yaml:59:9: number: another message of the topic has the same one (give it to one of them, or when to each)`,
+		`d.yaml:60:13: topic "$share/g/{b}": expected a topic as devices publish on it, without $share and a group`,
+		`d.yaml:61:13: topic "ad/<site>/{b}": level "<site>": a variable is written {site}`,
+		`d.yaml:62:13: topic "%topic%/tele/{b}": level "%topic%": a variable is written {topic}`,
+		`d.yaml:63:32: channel "state": expected one of telemetry, events, status, reported, ignored (did you mean "status"?)`,
 	}
 	_, err := Load("d.yaml", []byte(text))
 	if err == nil {

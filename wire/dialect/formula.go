@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"fmt"
 	"slices"
 
 	"devicetwin/internal/expression"
@@ -77,7 +78,24 @@ func (l *loader) condition(n source.Node) *formula {
 	if f != nil && !f.program.Checked().Condition {
 		n.Faultf("when: expected a condition, which is true or false")
 	}
+	if f != nil && f.program.Checked().False() {
+		n.Faultf("when: it never holds")
+	}
 	return f
+}
+
+// list is a formula that is a list, as far as one can know.
+func (l *loader) list(n source.Node) *formula {
+	f := l.formula(n, "each")
+	if f != nil && !f.program.Checked().List {
+		n.Faultf("each: expected a list")
+	}
+	return f
+}
+
+// reads reports whether the formula reads a variable. One that a macro calls the same is not it.
+func (f *formula) reads(variable string) bool {
+	return f != nil && f.program.Reads()[variable] && !f.program.Checked().Binds(variable)
 }
 
 // checkTopic notes what the formula reads of topics and none of them has.
@@ -117,7 +135,21 @@ func (s *scope) eval(f *formula) (v any, there bool, err error) {
 	case expression.Absent(err):
 		return nil, false, nil
 	}
-	return nil, false, wire.Refuse(wire.ReasonBadPayload, "%s: %v", f.what, err)
+	return nil, false, wire.Refuse(wire.ReasonBadPayload, "%s: %v%s", f.what, err, s.listRead(f))
+}
+
+// listRead says, for a refusal, which list a formula takes for an object; "": none.
+func (s *scope) listRead(f *formula) string {
+	for _, variable := range []struct {
+		name  string
+		value any
+	}{{varPayload, s.payload}, {varItem, s.item}} {
+		names, _ := f.program.Checked().Members(variable.name)
+		if _, list := variable.value.([]any); list && len(names) > 0 {
+			return fmt.Sprintf(" (%s is a list)", variable.name)
+		}
+	}
+	return ""
 }
 
 // find is the value, encoded, of a formula that reads a member of a payload which is not

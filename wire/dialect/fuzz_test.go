@@ -212,7 +212,8 @@ func asJSON(t *testing.T, v any) string {
 }
 
 // FuzzPaths compares what is looked up in a payload with what the language makes of it. Times without
-// a unit are other ones: they are looked up with all their digits.
+// a unit are other ones: they are looked up with all their digits. That a list was taken for an object is
+// said of what is written as a member of payload only.
 func FuzzPaths(f *testing.F) {
 	const text = "dialect: d\ntopics: [{topic: 's/{id}', channel: telemetry, absent: [null, x], when: '%s', number: {seq: '%s'}, time: {at: '%s', unit: s}, data: {a: '%s', b: '%s', c: '%s'}}]"
 	paths := []any{"payload.w", "payload.n", "payload.t", "payload.a", "payload.a.b", `payload["a"]["c-d"]`}
@@ -232,7 +233,7 @@ func FuzzPaths(f *testing.F) {
 		got, err := lookedUp.Decode("s/d", payload, false, now)
 		want, errWant := computed.Decode("s/d", payload, false, now)
 		full, errFull := inFull.Decode("s/d", payload, false, now)
-		if g, w, f := said(got, err), said(want, errWant), said(full, errFull); g != f || w != f {
+		if g, w, f := said(got, err), said(want, errWant), said(full, errFull); g != w || strings.Replace(w, " (payload is a list)", "", 1) != f {
 			t.Fatalf("%q: %s\nof members: %s\nof all: %s", payload, g, w, f)
 		}
 	})

@@ -32,7 +32,8 @@ type loader struct{ file *source.File }
 type defaults struct {
 	id      *idTemplate
 	payload *format.Format
-	plain   bool // the payload is JSON, as it is
+	plain   bool  // the payload is JSON, as it is
+	shape   shape // of the payload
 	time    *timing
 	absent  absent
 	words   device.StatusWords
@@ -57,16 +58,24 @@ func (l *loader) dialect(n source.Node) *Dialect {
 	base := defaults{
 		id: l.id(f["id"]), time: l.timing(f["time"]), absent: l.absent(f["absent"]), words: l.words(f["status"], device.DefaultStatusWords()),
 	}
-	if base.id == nil {
+	if !f["id"].Exists() {
 		base.id, _ = parseIDTemplate("{id}")
 	}
-	base.payload, base.plain = l.format(f["payload"])
+	base.payload, base.plain, base.shape = l.format(f["payload"])
+	notEmpty(f["topics"], "topics")
 	for _, topic := range f["topics"].List() {
 		d.rules = append(d.rules, l.rules(topic, base)...)
 	}
 	l.order(d)
 	d.filters = l.filters(f["subscribe"], d)
 	return d
+}
+
+// notEmpty expects a list with elements.
+func notEmpty(n source.Node, what string) {
+	if n.IsList() && len(n.List()) == 0 {
+		n.Faultf("%s: expected at least one", what)
+	}
 }
 
 // order puts the rules in the order in which they are asked, and refuses those between

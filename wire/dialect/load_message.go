@@ -20,7 +20,7 @@ func (l *loader) rules(n source.Node, base defaults) (rules []*rule) {
 	f := n.Fields(slices.Concat(topicKeys, messageKeys)...)
 	n.Require(f, "topic")
 	if f["payload"].Exists() {
-		base.payload, base.plain = l.format(f["payload"])
+		base.payload, base.plain, base.shape = l.format(f["payload"])
 	}
 	messages := l.messages(n, f, base)
 	for _, at := range f["topic"].OneOrList() {
@@ -75,11 +75,13 @@ func (l *loader) messages(n source.Node, f map[string]source.Node, base defaults
 	for _, key := range messageKeys {
 		f[key].Faultf("%s: expected it at the messages, where there are some", key)
 	}
+	notEmpty(list, "messages")
 	for _, v := range list.List() {
 		fields := v.Fields(messageKeys...)
 		v.Require(fields, "channel")
 		all = l.message(v, fields, base, all)
 	}
+	checkNumbers(all)
 	return all
 }
 
@@ -116,10 +118,10 @@ func (l *loader) message(n source.Node, f map[string]source.Node, base defaults,
 	m := &message{at: n, channel: channel}
 	m.vars = l.vars(f["vars"])
 	m.id = base.id
-	if id := l.id(f["id"]); id != nil {
-		m.id = id
+	if f["id"].Exists() {
+		m.id = l.id(f["id"])
 	}
-	m.each, m.when, m.data = l.formula(f["each"], "each"), l.condition(f["when"]), l.data(f["data"])
+	m.each, m.when, m.data = l.list(f["each"]), l.condition(f["when"]), l.data(f["data"])
 	m.only, m.omit = l.members(f["only"]), l.members(f["omit"])
 	m.number = l.numbering(f["number"])
 	if m.channel == device.ChannelTwin {
@@ -137,7 +139,12 @@ func (l *loader) message(n source.Node, f map[string]source.Node, base defaults,
 	}
 	if known {
 		l.name(n, f["name"], m)
+		m.checkStatus(f)
 	}
+	m.checkItem(f)
+	m.checkPayload(base.shape, f)
+	m.checkMembers(f)
+	m.checkNumber(f)
 	return append(all, m)
 }
 
@@ -147,7 +154,7 @@ func (l *loader) name(at, n source.Node, m *message) {
 	case m.channel == device.ChannelEvents && !n.Exists():
 		at.Faultf("key %q is missing: of events, each has one", "name")
 	case m.channel != device.ChannelEvents && n.Exists():
-		n.Faultf("name: expected one of events only")
+		n.Faultf("name: only what is on the channel events has one")
 	case n.Exists():
 		t, err := parseText(n.String())
 		if err != nil {
@@ -155,6 +162,7 @@ func (l *loader) name(at, n source.Node, m *message) {
 			return
 		}
 		m.name = t
+		checkEventName(n, t)
 	}
 }
 
@@ -182,6 +190,18 @@ func (m *message) checkVariables(t *template) {
 	}
 }
 
+// checkEventName notes a name that is not one of events, whatever its variables stand for.
+func checkEventName(n source.Node, t *textTemplate) {
+	name := t.fill(func(string) string { return "x" })
+	switch {
+	case !device.ValidName(name):
+		n.Faultf("name %q: expected 1 to %d letters, digits, _, - and ., and variables", t.text, device.MaxEventName)
+	case len(t.variables()) == 0 && device.ReservedName(name):
+		n.Faultf("name %q: it is reserved for the service", t.text)
+	}
+}
+
+// id is nil where there is none, or where it has a fault.
 func (l *loader) id(n source.Node) *idTemplate {
 	if !n.Exists() {
 		return nil
@@ -227,13 +247,20 @@ func (l *loader) words(n source.Node, otherwise device.StatusWords) device.Statu
 	f := n.Fields(wordKeys...)
 	list := func(n source.Node) (words []string) {
 		for _, v := range n.OneOrList() {
-			words = append(words, v.String())
+			word, ok := textOf(v.Any())
+			if !ok || v.IsNull() {
+				v.Faultf("status: expected a word, a number, true or false; found %s", v.Kind())
+				continue
+			}
+			words = append(words, word)
 		}
 		return words
 	}
 	w := device.StatusWords{Online: list(f["online"]), Offline: list(f["offline"])}
 	if err := w.Validate(); err != nil {
-		n.Faultf("%v", err)
+		for line := range strings.Lines(err.Error()) {
+			n.Faultf("%s", strings.TrimSuffix(line, "\n"))
+		}
 	}
 	return w
 }

@@ -181,6 +181,14 @@ func textOf(v any) (string, bool) {
 	return "", false
 }
 
+// wordOf is a value as status has it among its words: a number and true and false as in JSON.
+func wordOf(v any) any {
+	if text, ok := textOf(v); ok && v != nil {
+		return text
+	}
+	return v
+}
+
 func (m *message) nameOf(s *scope) (string, error) {
 	if m.name == nil {
 		return "", nil
@@ -248,7 +256,7 @@ func (m *message) finish(to *wire.Received, lazy bool) {
 		report(to)
 	case device.ChannelStatus:
 		to.Complete()
-		to.Message.Connection = m.words.Connection(to.Message.Data["status"])
+		to.Message.Connection = m.words.Connection(wordOf(to.Message.Data["status"]))
 	default:
 		if !lazy {
 			to.Complete()

@@ -17,7 +17,7 @@ import (
 
 // format reads how payloads are written: the name of a format, or its options. Absent is
 // JSON. It is plain if it is JSON and nothing else.
-func (l *loader) format(n source.Node) (f *format.Format, plain bool) {
+func (l *loader) format(n source.Node) (f *format.Format, plain bool, is shape) {
 	spec := format.Spec{Format: "json"}
 	switch {
 	case !n.Exists():
@@ -34,8 +34,17 @@ func (l *loader) format(n source.Node) (f *format.Format, plain bool) {
 			n.Faultf("payload: %s", strings.TrimSpace(line))
 		}
 	}
-	return f, plain
+	return f, plain, shapes[spec.Format]
 }
+
+// shape is what payloads of a format are that have no members; the zero value: it is not known, or
+// they may have some.
+type shape struct {
+	is   string
+	list bool
+}
+
+var shapes = map[string]shape{"csv": {"a list, of the lines of csv", true}, "text": {"a string, without members", false}, "number": {"a number, without members", false}}
 
 var formatKeys = []string{"format", "encoded", "compressed", "numbers", "separator", "assign", "header", "columns", "descriptor", "message", "layout"}
 

@@ -30,6 +30,7 @@ func Schema() ([]byte, error) {
 
 var (
 	anyText    = schema.Schema{"type": "string"}
+	anyWord    = schema.Schema{"type": []string{"string", "number", "boolean"}}
 	yesNo      = schema.Schema{"type": "boolean"}
 	formatName = schema.Enum(format.Names())
 )
@@ -80,8 +81,8 @@ var timingWords = schema.Words{
 }
 
 var statusWords = schema.Words{
-	"online":  schema.Described(schema.OneOrList(anyText), "Words that mean that it is connected, in upper or lower case."),
-	"offline": schema.Described(schema.OneOrList(anyText), "Words that mean that it is not."),
+	"online":  schema.Described(schema.OneOrList(anyWord), "Words that mean that it is connected, in upper or lower case."),
+	"offline": schema.Described(schema.OneOrList(anyWord), "Words that mean that it is not."),
 }
 
 var formatWords = schema.Words{

@@ -21,8 +21,8 @@ type Set struct {
 
 var _ wire.Dialect = (*Set)(nil)
 
-// NewSet makes a set under the limits of a configuration. The error has a line for each pair of
-// dialects between which nothing decides.
+// NewSet makes a set under the limits of a configuration. The error has a line for each name that
+// several dialects have, and for each pair of templates between which nothing decides.
 func NewSet(c wire.Config, dialects ...*Dialect) (*Set, error) {
 	standard, err := wire.New(c)
 	if err != nil {
@@ -41,7 +41,19 @@ func NewSet(c wire.Config, dialects ...*Dialect) (*Set, error) {
 	}
 	byExactness(all)
 	s.routes, s.filters = newRoutes(all), together(filters)
-	return s, conflicts(standard.Filters(), all)
+	return s, errors.Join(sameNames(dialects), conflicts(standard.Filters(), all))
+}
+
+// sameNames are the names that several dialects have: one says whose a message is.
+func sameNames(dialects []*Dialect) error {
+	var faults []error
+	seen := map[string]int{}
+	for _, d := range dialects {
+		if seen[d.name]++; seen[d.name] == 2 {
+			faults = append(faults, fmt.Errorf("dialect %s: there is another one with this name", d.name))
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // conflicts are the templates between which nothing decides, unless both are ignored, or that

@@ -46,6 +46,9 @@ func parseTemplate(text string) (*template, error) {
 	if text == "" || len(text) > maxTemplate || !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
 		return nil, fmt.Errorf("expected 1 to %d bytes of UTF-8 without NUL", maxTemplate)
 	}
+	if mqtt.Shared(text) {
+		return nil, errors.New("expected a topic as devices publish on it, without $share and a group")
+	}
 	t := &template{text: text, many: -1}
 	levels := strings.Split(text, "/")
 	for i, s := range levels {
@@ -86,6 +89,9 @@ func (t *template) level(s string, last bool) (level, error) {
 		if strings.Contains(s, "}") {
 			return l, errors.New("expected { before }")
 		}
+		if name, ok := placeholder(s); ok {
+			return l, fmt.Errorf("a variable is written {%s}", name)
+		}
 		l.kind, l.before = levelText, s
 		return l, nil
 	}
@@ -113,6 +119,19 @@ func (t *template) level(s string, last bool) (level, error) {
 		l.kind, l.exactCharacter = levelPart, len(before)+len(after)
 	}
 	return l, nil
+}
+
+// placeholder is the name in a level that has a variable as others write it: <site>, %topic%.
+func placeholder(level string) (name string, ok bool) {
+	for _, around := range []string{"<>", "%%"} {
+		if name, ok = strings.CutPrefix(level, around[:1]); ok {
+			if name, ok = strings.CutSuffix(name, around[1:]); ok {
+				name = strings.NewReplacer("-", "_", " ", "_").Replace(name)
+				return name, validVariable(name)
+			}
+		}
+	}
+	return "", false
 }
 
 func validVariable(name string) bool {

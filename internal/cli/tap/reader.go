@@ -22,7 +22,7 @@ type reader struct {
 	filters map[device.ID]*devicefsm.Filter
 	unknown topics
 
-	messages, relevant, leftOut, ignored, refused int
+	messages, relevant, leftOut, ignored, silent, refused int
 }
 
 func newReader(set *dialect.Set, model *devicefsm.Model) *reader {
@@ -40,29 +40,39 @@ func (r *reader) line(m mqtt.Message) string {
 	if m.Retained {
 		head += " (retained)"
 	}
-	if m.Retained && !r.set.Retained(m.Topic) {
+	name := r.set.Speaks(m.Topic)
+	if m.Retained && name != "" && !r.set.Retained(m.Topic) {
 		r.ignored++
 		return head + " → ignored: a retained copy\n"
 	}
 	received, err := r.set.Decode(m.Topic, m.Payload, m.Dup, m.At)
-	refused := (*wire.Refused)(nil)
-	switch {
-	case err == nil:
-	case errors.As(err, &refused):
-		r.refused++
-		return fmt.Sprintf("%s → refused, %v: %s\n", head, err, shown(m.Payload))
-	case errors.Is(err, wire.ErrUnmapped):
-		r.unknown.add(m.Topic, m.Payload)
-		return fmt.Sprintf("%s → no dialect reads it: %s\n", head, shown(m.Payload))
-	default:
-		r.ignored++
-		return fmt.Sprintf("%s → ignored: %v\n", head, err)
+	if err != nil {
+		return fmt.Sprintf("%s → %s\n", head, r.nothing(m, err))
 	}
 	var b strings.Builder
 	for i := range received {
-		fmt.Fprintf(&b, "%s → %s %s%s\n", head, r.set.Speaks(m.Topic), dialect.Line(&received[i]), r.verdict(&received[i]))
+		fmt.Fprintf(&b, "%s → %s %s%s\n", head, name, dialect.Line(&received[i]), r.verdict(&received[i]))
 	}
 	return b.String()
+}
+
+// nothing counts a message of which nothing was made, and says why.
+func (r *reader) nothing(m mqtt.Message, err error) string {
+	refused := (*wire.Refused)(nil)
+	switch why := r.set.Why(m.Topic, m.Payload, err); {
+	case errors.As(err, &refused):
+		r.refused++
+		return fmt.Sprintf("refused, %s: %s", why, shown(m.Payload))
+	case !errors.Is(err, wire.ErrUnmapped):
+		r.ignored++
+		return why
+	case r.set.Speaks(m.Topic) == "":
+		r.unknown.add(m.Topic, m.Payload)
+		return why + ": " + shown(m.Payload)
+	default:
+		r.silent++
+		return why + ": " + shown(m.Payload)
+	}
 }
 
 // verdict is what a bridge with the model would do with a message.
@@ -100,9 +110,17 @@ func (r *reader) verdict(to *wire.Received) string {
 	return ": left out, event " + event + " repeats what was said"
 }
 
+// suggestion is a dialect for what nothing reads.
+func (r *reader) suggestion() string {
+	if r.messages == 0 {
+		return "# nothing arrived: there is nothing to propose\n"
+	}
+	return r.unknown.suggestion()
+}
+
 // counts says how many messages there were.
 func (r *reader) counts() string {
-	s := fmt.Sprintf("%d messages: %d ignored, %d refused, %d that no dialect reads", r.messages, r.ignored, r.refused, r.unknown.messages())
+	s := fmt.Sprintf("%d messages: %d ignored, %d refused, %d that say nothing, %d that no dialect reads", r.messages, r.ignored, r.refused, r.silent, r.unknown.messages())
 	if r.model != nil {
 		s += fmt.Sprintf("; of devices, %d relevant, %d left out", r.relevant, r.leftOut)
 	}

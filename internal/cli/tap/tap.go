@@ -31,7 +31,7 @@ type Command struct {
 	Filter      []string             `short:"f" env:"-" help:"Topic filters. Default: those of the dialects, and with --suggest everything." placeholder:"FILTER"`
 	Count       int                  `short:"n" env:"-" help:"End after so many messages; 0 for no end." default:"0"`
 	For         time.Duration        `env:"-" help:"End after this time; 0s for no end. With --suggest, 30s unless told otherwise." placeholder:"DURATION"`
-	Suggest     bool                 `env:"-" help:"At the end, propose a dialect for the topics that nothing reads."`
+	Suggest     bool                 `env:"-" help:"At the end, print a proposal of a dialect for the topics that nothing reads; the messages go to standard error."`
 
 	dial func(mqtt.Config) (mqtt.Dialer, error) // of a test
 }
@@ -43,6 +43,11 @@ func New(c service.Config) Command {
 
 // suggestFor is how long topics are looked at for a proposal, unless told otherwise.
 const suggestFor = 30 * time.Second
+
+// Help is the rest of the command's help.
+func (*Command) Help() string {
+	return "The exit status is 0, 1 if there was no connection with a subscription, or 2 if settings, dialects or the model have errors."
+}
 
 // Run prints a line for each message, until it is told to stop.
 func (c *Command) Run(ctx context.Context, streams cli.Streams) error {
@@ -70,14 +75,19 @@ func (c *Command) Run(ctx context.Context, streams cli.Streams) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	t := &tapping{reader: reader, out: streams.Out, dial: dial, filters: filters, left: c.Count, stop: stop}
+	if c.Suggest { // the output is the proposal alone: people send it to a file
+		t.out = streams.Err
+	}
 	fmt.Fprintf(streams.Err, "listening on %s for %s; press Ctrl-C to stop\n", strings.Join(c.MQTT.URL, ", "), strings.Join(filters, ", "))
 	mqtt.NewConnector(c.config(), t, slog.New(slog.NewTextHandler(streams.Err, nil))).Run(ctx)
 	t.summary(streams.Err)
-	if t.failed != nil {
+	switch {
+	case t.failed != nil:
 		return t.failed
-	}
-	if c.Suggest {
-		_, err = io.WriteString(streams.Out, reader.unknown.suggestion())
+	case !t.subscribed:
+		return fmt.Errorf("listen on %s: there was no connection with a subscription", strings.Join(c.MQTT.URL, ", "))
+	case c.Suggest:
+		_, err = io.WriteString(streams.Out, reader.suggestion())
 	}
 	return err
 }
@@ -146,12 +156,18 @@ type tapping struct {
 	left    int // messages until the end; 0: there is none
 	stop    func()
 	failed  error // to write
+
+	subscribed bool // at least once
 }
 
 func (t *tapping) Dial(ctx context.Context) mqtt.Conn { return t.dial(ctx, t.receive) }
 
 func (t *tapping) Up(ctx context.Context, c mqtt.Conn, _ bool) error {
-	return c.Subscribe(ctx, t.filters)
+	if err := c.Subscribe(ctx, t.filters); err != nil {
+		return err
+	}
+	t.subscribed = true
+	return nil
 }
 
 func (t *tapping) Drain(mqtt.Conn) time.Duration { return 0 }

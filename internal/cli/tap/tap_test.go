@@ -3,6 +3,7 @@ package tap
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -58,15 +59,21 @@ func TestWhatArrives(t *testing.T) {
 	path := testfile.Write(t, "plug.yaml", model)
 	retained := message("tele/p1/LWT", "Online")
 	retained.Retained = true
-	out, progress := tapped(t, func(c *Command) { c.Dialect, c.Model = []string{"tasmota"}, path },
+	kept := message("elsewhere/y", "on")
+	kept.Retained = true
+	plant := testfile.Write(t, "plant.yaml", "dialect: plant\nabsent: n/a\ntopics: [{topic: 'plant/{id}', channel: telemetry, payload: text}]\n")
+	out, progress := tapped(t, func(c *Command) { c.Dialect, c.Model = []string{"tasmota", plant}, path },
 		retained,
 		message("tele/p1/LWT", "Offline"),
 		message("tele/p1/SENSOR", `{"t":20}`),
 		message("stat/p1/RESULT", `{"POWER":"ON"}`),
 		message("tele/p1/SENSOR", `{"t":`),
 		message("elsewhere/x", "23.5"),
+		message("plant/m1", "n/a"),
+		message("tele/p1/UPTIME", "{}"),
 		message("devices/d/telemetry", `{"t":95}`),
 		message("devices/d/commands/go", `{}`),
+		kept,
 	)
 	const at = "03:04:05.000 "
 	want := at + "tele/p1/LWT (retained) → ignored: a retained copy\n" +
@@ -75,12 +82,15 @@ func TestWhatArrives(t *testing.T) {
 		at + "stat/p1/RESULT → tasmota {device: p1, channel: reported, data: {\"POWER\":\"ON\"}}: relevant, it is for the twin\n" +
 		at + "tele/p1/SENSOR → refused, bad_payload: json: line 1, column 5: unexpected end of JSON input: \"{\\\"t\\\":\"\n" +
 		at + "elsewhere/x → no dialect reads it: 23.5\n" +
+		at + "plant/m1 → plant: says nothing: \"n/a\"\n" +
+		at + "tele/p1/UPTIME → tasmota: ignored\n" +
 		at + "devices/d/telemetry → standard {device: d, channel: telemetry, data: {\"t\":95}}: left out, event hot can do nothing\n" +
-		at + "devices/d/commands/go → ignored: not a message of a device\n"
+		at + "devices/d/commands/go → ignored: not a message of a device\n" +
+		at + "elsewhere/y (retained) → no dialect reads it: \"on\"\n"
 	if out != want {
 		t.Errorf("%s\nwant\n%s", out, want)
 	}
-	for _, says := range []string{"listening on ", "tele/#", "8 messages: 2 ignored, 1 refused, 1 that no dialect reads; of devices, 2 relevant, 2 left out"} {
+	for _, says := range []string{"listening on ", "tele/#", "11 messages: 3 ignored, 1 refused, 1 that say nothing, 2 that no dialect reads; of devices, 2 relevant, 2 left out"} {
 		if !strings.Contains(progress, says) {
 			t.Errorf("%q is missing in %s", says, progress)
 		}
@@ -104,6 +114,9 @@ func TestASuggestion(t *testing.T) {
 	if !strings.Contains(progress, "for #;") {
 		t.Errorf("it does not listen to everything: %s", progress)
 	}
+	if strings.Contains(out, "→") || !strings.Contains(progress, "home/lamp1 → no dialect reads it") {
+		t.Errorf("messages are in the proposal:\n%s\nor not in\n%s", out, progress)
+	}
 }
 
 // What is proposed is a dialect.
@@ -120,6 +133,30 @@ func TestSuggestionsAreDialects(t *testing.T) {
 	}
 	if got := (topics{}).suggestion(); !strings.Contains(got, "nothing to propose") {
 		t.Errorf("%s", got)
+	}
+}
+
+func TestNothingArrived(t *testing.T) {
+	out, _ := tapped(t, func(c *Command) { c.Suggest, c.For = true, 50*time.Millisecond })
+	if out != "# nothing arrived: there is nothing to propose\n" {
+		t.Errorf("%s", out)
+	}
+	out, _ = tapped(t, func(c *Command) { c.Suggest = true }, message("devices/d/telemetry", "{}"))
+	if out != "# every topic is read: there is nothing to propose\n" {
+		t.Errorf("%s", out)
+	}
+}
+
+// Whoever calls tap in a script has to see that it did not listen.
+func TestWithoutASubscriptionItFails(t *testing.T) {
+	broker := &mqtttest.Broker{Plans: []mqtttest.Plan{{ConnectErr: errors.New("refused")}}}
+	c := New(service.DefaultConfig())
+	c.dial = func(mqtt.Config) (mqtt.Dialer, error) { return broker.Dial, nil }
+	c.For, c.Suggest = 20*time.Millisecond, true
+	var out, progress bytes.Buffer
+	err := c.Run(t.Context(), cli.Streams{Out: &out, Err: &progress})
+	if err == nil || !strings.Contains(err.Error(), "there was no connection with a subscription") || out.Len() > 0 {
+		t.Errorf("%v, %q", err, out.String())
 	}
 }
 

@@ -26,7 +26,7 @@ type reader struct {
 }
 
 func newReader(set *dialect.Set, model *devicefsm.Model) *reader {
-	return &reader{set: set, model: model, filters: map[device.ID]*devicefsm.Filter{}, unknown: topics{}}
+	return &reader{set: set, model: model, filters: map[device.ID]*devicefsm.Filter{}}
 }
 
 // shownPayload is how much of a payload is shown, in bytes.
@@ -120,7 +120,7 @@ func (r *reader) suggestion() string {
 
 // counts says how many messages there were.
 func (r *reader) counts() string {
-	s := fmt.Sprintf("%d messages: %d ignored, %d refused, %d that say nothing, %d that no dialect reads", r.messages, r.ignored, r.refused, r.silent, r.unknown.messages())
+	s := fmt.Sprintf("%d messages: %d ignored, %d refused, %d that say nothing, %d that no dialect reads", r.messages, r.ignored, r.refused, r.silent, r.unknown.messages)
 	if r.model != nil {
 		s += fmt.Sprintf("; of devices, %d relevant, %d left out", r.relevant, r.leftOut)
 	}

@@ -1,201 +1,121 @@
 package tap
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"devicetwin/internal/cli"
 )
 
-// topics are those that no dialect reads, with what was published there.
-type topics map[string]*seen
+// maxProposed bounds how many templates are proposed.
+const maxProposed = 200
 
-type seen struct {
-	messages int
-	formats  map[string]bool
-}
-
-// maxTopics bounds how many are kept.
-const maxTopics = 10_000
-
-func (t topics) add(topic string, payload []byte) {
-	s := t[topic]
-	if s == nil {
-		if len(t) == maxTopics {
-			return
-		}
-		s = &seen{formats: map[string]bool{}}
-		t[topic] = s
-	}
-	s.messages++
-	s.formats[formatOf(payload)] = true
-}
-
-func (t topics) messages() (n int) {
-	for _, s := range t {
-		n += s.messages
-	}
-	return n
-}
-
-// formatOf guesses the format of a payload.
-func formatOf(payload []byte) string {
-	s := strings.TrimSpace(string(payload))
-	if _, err := strconv.ParseFloat(s, 64); err == nil {
-		return "number"
-	}
-	switch {
-	case s == "":
-		return ""
-	case json.Valid(payload):
-		return "json"
-	case !utf8.ValidString(s):
-		return "bytes"
-	case strings.Contains(s, "=") && !strings.ContainsAny(s, "{}"):
-		return "keyvalue"
-	}
-	return "text"
-}
-
-// group is topics of one shape: as many levels, and alike in all but those that vary.
-type group struct {
-	levels [][]string // values of each level, sorted
-	topics []string
-}
+// maxTopicProposed bounds topics for which a template is proposed, in bytes: those of templates have a bound, too.
+const maxTopicProposed = 512
 
 // suggestion is a dialect for the topics that nothing reads, with what has to be decided
 // in comments.
-func (t topics) suggestion() string {
-	if len(t) == 0 {
+func (t *topics) suggestion() string {
+	if len(t.seen) == 0 {
 		return "# every topic is read: there is nothing to propose\n"
 	}
+	possible, impossible := t.sorted()
+	proposals := proposed(grouped(possible))
 	var b strings.Builder
-	b.WriteString("# A proposal. Where it says telemetry, decide what the messages are: telemetry, events,\n# status, reported or ignored (docs/dialects.md).\ndialect: mine\ntopics:\n")
-	for _, g := range t.proposals() {
-		fmt.Fprintf(&b, "  # %s, such as %s\n  - topic: %q\n    channel: telemetry\n", cli.Count(len(g.topics), "topic"), g.topics[0], g.template)
-		if format := t.format(g.topics); format != "json" {
-			fmt.Fprintf(&b, "    payload: %s\n", format)
-		}
-		if g.what {
-			b.WriteString("    data: \"{topic.what: payload}\"\n")
-		}
+	b.WriteString(`# A proposal. Decide what the messages on each topic are: telemetry, events, status, reported or
+# ignored, such as commands to devices (docs/dialects.md). Then run: devicetwin dialect check FILE
+`)
+	if ids := shared(proposals); ids != "" {
+		b.WriteString("# " + ids + "\n")
+	}
+	if len(impossible) > 0 {
+		fmt.Fprintf(&b, "# Left out, because a template cannot have all their characters, or their length: %s\n", some(impossible))
+	}
+	if t.left > 0 {
+		fmt.Fprintf(&b, "# Left out: %s on topics after the first %d. Look at fewer of them at once, with --filter.\n", cli.Count(t.left, "message"), maxTopics)
+	}
+	if more := len(proposals) - maxProposed; more > 0 {
+		proposals = proposals[:maxProposed]
+		fmt.Fprintf(&b, "# Left out: %s. Look at fewer topics at once, with --filter.\n", cli.Count(more, "more template"))
+	}
+	if len(proposals) == 0 {
+		return b.String()
+	}
+	b.WriteString("dialect: mine\ntopics:\n")
+	for _, p := range proposals {
+		p.write(&b)
 	}
 	return b.String()
 }
 
-// format is the one of all payloads of some topics; text, if there are several.
-func (t topics) format(names []string) string {
-	all := map[string]bool{}
-	for _, name := range names {
-		maps.Copy(all, t[name].formats)
-	}
-	delete(all, "")
-	switch {
-	case len(all) == 1:
-		for f := range all {
-			if f == "bytes" {
-				return "{format: bytes, layout: [{name: raw, type: bytes}]}"
-			}
-			return f
+// sorted are the topics for which there may be a template, and the others.
+func (t *topics) sorted() (possible []*topic, impossible []string) {
+	for _, name := range slices.Sorted(maps.Keys(t.seen)) {
+		if strings.ContainsAny(name, "{}+#\x00") || len(name) > maxTopicProposed || strings.ToValidUTF8(name, "") != name {
+			impossible = append(impossible, name)
+			continue
 		}
-	case len(all) == 2 && all["json"] && all["number"]:
-		return "json"
+		possible = append(possible, &topic{name, strings.Split(name, "/"), t.seen[name]})
 	}
-	return "{format: text, numbers: true}"
+	return possible, impossible
 }
 
-// groups puts topics together that have as many levels and the same first and last one.
-func (t topics) groups() []*group {
-	byShape := map[string]*group{}
-	for _, topic := range slices.Sorted(maps.Keys(t)) {
-		levels := strings.Split(topic, "/")
-		shape := fmt.Sprint(len(levels), " ", levels[0], " ", levels[len(levels)-1])
-		switch len(levels) {
-		case 1:
-			shape = "1"
-		case 2:
-			shape = "2 " + levels[0]
+// proposed are the templates of groups, each once: of two that are alike but for names, nothing
+// would decide which one reads a topic.
+func proposed(groups []*group) (all []*proposal) {
+	known := map[string]*proposal{}
+	for _, g := range groups {
+		p := newProposal(g)
+		if same := known[p.pattern]; same != nil {
+			same.topics = append(same.topics, g.topics...)
+			continue
 		}
-		g := byShape[shape]
-		if g == nil {
-			g = &group{levels: make([][]string, len(levels))}
-			byShape[shape] = g
-		}
-		g.topics = append(g.topics, topic)
-		for i, level := range levels {
-			if at, found := slices.BinarySearch(g.levels[i], level); !found {
-				g.levels[i] = slices.Insert(g.levels[i], at, level)
-			}
-		}
-	}
-	var all []*group
-	for _, shape := range slices.Sorted(maps.Keys(byShape)) {
-		all = append(all, byShape[shape])
+		known[p.pattern] = p
+		all = append(all, p)
 	}
 	return all
 }
 
-// proposal is a template for topics.
-type proposal struct {
-	template string
-	what     bool // it has a variable that names what is measured
-	topics   []string
+// shared says which ids devices of different origins would have in common; "": none.
+func shared(proposals []*proposal) string {
+	first := map[string]*proposal{}
+	var ids []string
+	var examples [2]string
+	for _, p := range proposals {
+		for _, t := range p.topics {
+			id := p.idOf(t)
+			switch other := first[id]; {
+			case other == nil:
+				first[id] = p
+			case other.origin != p.origin && !slices.Contains(ids, id):
+				if len(ids) == 0 {
+					examples = [2]string{other.template, p.template}
+				}
+				ids = append(ids, id)
+			}
+		}
+	}
+	if len(ids) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("Decide: %q and %q have ids in common: %s. If these are different devices, write something different into each id, such as id: \"a:{id}\".",
+		examples[0], examples[1], some(ids))
 }
 
-// proposals are the templates of all groups, each once.
-func (t topics) proposals() []*proposal {
-	byTemplate := map[string]*proposal{}
-	var all []*proposal
-	for _, g := range t.groups() {
-		template, what := g.template()
-		p := byTemplate[template]
-		if p == nil {
-			p = &proposal{template: template, what: what}
-			byTemplate[template] = p
-			all = append(all, p)
-		}
-		p.topics = append(p.topics, g.topics...)
-	}
-	return all
-}
+// maxShown is how many of several things are named.
+const maxShown = 4
 
-// template names the level that varies most the device, and another one what is measured.
-func (g *group) template() (template string, what bool) {
-	id := 0
-	for i, values := range g.levels {
-		if i > 0 && (id == 0 || score(values) >= score(g.levels[id])) { // the first one is the system's
-			id = i
-		}
+// some are the first of many strings, as a comment can have them.
+func some(all []string) string {
+	var shown []string
+	for _, s := range all[:min(len(all), maxShown)] {
+		shown = append(shown, clip(s))
 	}
-	var levels []string
-	for i, values := range g.levels {
-		switch {
-		case i == id:
-			levels = append(levels, "{id}")
-		case len(values) == 1:
-			levels = append(levels, values[0])
-		case !what && i == len(g.levels)-1:
-			what = true
-			levels = append(levels, "{what}")
-		default:
-			levels = append(levels, "+")
-		}
+	list := strings.Join(shown, ", ")
+	if more := len(all) - maxShown; more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
 	}
-	return strings.Join(levels, "/"), what
-}
-
-// score is how much values of a level look like ids: many, with digits in them.
-func score(values []string) int {
-	n := 2 * len(values)
-	for _, v := range values {
-		if strings.ContainsAny(v, "0123456789") {
-			n++
-		}
-	}
-	return n
+	return list
 }

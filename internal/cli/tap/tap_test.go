@@ -104,8 +104,8 @@ func TestASuggestion(t *testing.T) {
 		message("devices/d/telemetry", `{}`),
 	)
 	for _, want := range []string{
-		"# 2 topics, such as home/lamp1\n  - topic: \"home/{id}\"\n    channel: telemetry\n",
-		"# 3 topics, such as plant/north/press-1/temp\n  - topic: \"plant/+/{id}/temp\"\n    channel: telemetry\n    payload: {format: text, numbers: true}\n",
+		"# 2 topics, such as home/lamp1\n  # id: lamp1, lamp2\n  - topic: \"home/{id}\"\n    channel: telemetry\n",
+		"# 3 topics, such as plant/north/press-1/temp\n  # l2: north, south; l3: press-1, press-2, press-7\n  - topic: \"plant/{l2}/{l3}/temp\"\n    id: \"{l2}:{l3}\"\n",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("missing:\n%s\nin\n%s", want, out)
@@ -116,23 +116,6 @@ func TestASuggestion(t *testing.T) {
 	}
 	if strings.Contains(out, "→") || !strings.Contains(progress, "home/lamp1 → no dialect reads it") {
 		t.Errorf("messages are in the proposal:\n%s\nor not in\n%s", out, progress)
-	}
-}
-
-// What is proposed is a dialect.
-func TestSuggestionsAreDialects(t *testing.T) {
-	all := topics{}
-	for _, topic := range []string{"a", "a/b", "a/c", "x/1/t", "x/2/t", "x/1/h", "y/1/2/3/4", "z/1/on/9", "z/2/off/8", `q/"/1`} {
-		for _, payload := range []string{"1", "{}", "ON", "a=b", "\xff"} {
-			all.add(topic, []byte(payload))
-		}
-	}
-	path := testfile.Write(t, "mine.yaml", all.suggestion())
-	if _, err := (&Command{Dialect: []string{path}, TopicPrefix: "devices"}).reader(); err != nil {
-		t.Errorf("%v\n%s", err, all.suggestion())
-	}
-	if got := (topics{}).suggestion(); !strings.Contains(got, "nothing to propose") {
-		t.Errorf("%s", got)
 	}
 }
 

@@ -227,9 +227,12 @@ func (o *Outcome) damagedLost() uint64 {
 
 // mayRepeat reports whether the broker can have delivered a message again without
 // saying so: it was killed, and had not stored that it had delivered it. Nor can a bridge
-// that was killed and lost its log know what it has delivered.
+// that was killed and lost its log, or those records of it, know what it has delivered.
 func (o *Outcome) mayRepeat() bool {
-	return o.Fault == (Fault{Kind: Kill, Part: Broker}).name() || o.Fault == string(Lose) && o.Ack == process.Accepted
+	if o.Ack == process.Accepted && (o.Fault == string(Lose) || o.Fault == string(DamageRead)) {
+		return true
+	}
+	return o.Fault == (Fault{Kind: Kill, Part: Broker}).name()
 }
 
 // brokerLost reports whether the only violations are messages that were lost with

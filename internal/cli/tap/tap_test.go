@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,7 +36,7 @@ func tapped(t *testing.T, change func(*Command), messages ...mqtt.Message) (stdo
 	change(&c)
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
-	var out, progress bytes.Buffer
+	var out, progress sharedBuffer
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx, cli.Streams{Out: &out, Err: &progress}) }()
 	for broker.Count() == 0 || len(broker.First().Subscribed()) == 0 {
@@ -136,7 +137,7 @@ func TestWithoutASubscriptionItFails(t *testing.T) {
 	c := New(service.DefaultConfig())
 	c.dial = func(mqtt.Config) (mqtt.Dialer, error) { return broker.Dial, nil }
 	c.For, c.Suggest = 20*time.Millisecond, true
-	var out, progress bytes.Buffer
+	var out, progress sharedBuffer
 	err := c.Run(t.Context(), cli.Streams{Out: &out, Err: &progress})
 	if err == nil || !strings.Contains(err.Error(), "there was no connection with a subscription") || out.Len() > 0 {
 		t.Errorf("%v, %q", err, out.String())
@@ -158,3 +159,18 @@ func TestFaultsAreUsage(t *testing.T) {
 		}
 	}
 }
+
+// sharedBuffer is a buffer into which several goroutines write, as into a file.
+type sharedBuffer struct {
+	mutex sync.Mutex
+	bytes.Buffer
+}
+
+func (s *sharedBuffer) Write(b []byte) (int, error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.Buffer.Write(b)
+}
+
+// WriteString is Write, which io.WriteString would pass by.
+func (s *sharedBuffer) WriteString(text string) (int, error) { return s.Write([]byte(text)) }

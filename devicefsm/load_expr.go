@@ -5,32 +5,21 @@ import (
 	"slices"
 	"strings"
 
-	"devicetwin/internal/expression"
 	"devicetwin/source"
 )
 
 // expression compiles the expression at a node, or notes its faults there. Equal
 // expressions at the same kind of place are compiled once.
 func (l *loader) expression(n source.Node, at place) *expr {
-	text := ""
-	switch {
-	case n.IsString():
-		text = n.String()
-	case n.Kind() == "a number" || n.Kind() == "true or false":
-		text = n.Scalar()
-	default:
-		n.Faultf("expected an expression, found %s", n.Kind())
+	text, ok := n.Expression()
+	if !ok {
 		return nil
 	}
 	key := exprKey{at, text}
 	c := l.exprs[key]
 	if c == nil {
 		c = &compiled{}
-		if strings.TrimSpace(text) == "" {
-			c.faults = []expression.Fault{{Line: 1, Message: "the expression is empty"}}
-		} else {
-			c.expr, c.faults = compileExpr(at, text)
-		}
+		c.expr, c.faults = compileExpr(at, text)
 		l.exprs[key] = c
 	}
 	for _, f := range c.faults {

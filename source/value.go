@@ -32,6 +32,16 @@ func (n Node) Scalar() string {
 	return ""
 }
 
+// Expression is the text of an expression: a string, or a number or a boolean, which is one
+// too. Not ok: it is anything else, which is a fault.
+func (n Node) Expression() (text string, ok bool) {
+	if !n.IsString() && n.Kind() != "a number" && n.Kind() != "true or false" {
+		n.Faultf("expected an expression, found %s", n.Kind())
+		return "", false
+	}
+	return n.Scalar(), true
+}
+
 // Float is a finite number; anything else is a fault.
 func (n Node) Float() float64 {
 	switch v := n.node.(type) {

@@ -45,14 +45,8 @@ func (l *loader) formula(n source.Node, what string) *formula {
 	if !n.Exists() {
 		return nil
 	}
-	text := ""
-	switch {
-	case n.IsString():
-		text = n.String()
-	case n.Kind() == "a number" || n.Kind() == "true or false":
-		text = n.Scalar()
-	default:
-		n.Faultf("expected an expression, found %s", n.Kind())
+	text, ok := n.Expression()
+	if !ok {
 		return nil
 	}
 	program, faults := language.Compile(text)

@@ -109,13 +109,7 @@ func (s *Sample) readPayload(n source.Node, f map[string]source.Node) {
 			continue
 		}
 		given++
-		text := ""
-		if v.IsString() {
-			text = v.String()
-		} else {
-			text = v.Scalar()
-		}
-		payload, err := decode(text)
+		payload, err := decode(v.Scalar())
 		if err != nil {
 			v.Faultf("%s: %v", key, err)
 		}

@@ -59,7 +59,8 @@ func (c *Command) Run(ctx context.Context, streams cli.Streams) error {
 	if err != nil {
 		return cli.Usage(err)
 	}
-	dial, err := c.dialer()
+	client := c.client()
+	dial, err := c.dialer(client)
 	if err != nil {
 		return cli.Usage(err)
 	}
@@ -79,7 +80,7 @@ func (c *Command) Run(ctx context.Context, streams cli.Streams) error {
 		t.out = streams.Err
 	}
 	fmt.Fprintf(streams.Err, "listening on %s for %s; press Ctrl-C to stop\n", strings.Join(c.MQTT.URL, ", "), strings.Join(filters, ", "))
-	mqtt.NewConnector(c.config(), t, slog.New(slog.NewTextHandler(streams.Err, nil))).Run(ctx)
+	mqtt.NewConnector(client, t, slog.New(slog.NewTextHandler(streams.Err, nil))).Run(ctx)
 	t.summary(streams.Err)
 	switch {
 	case t.failed != nil:
@@ -131,13 +132,12 @@ func (c *Command) filters(set *dialect.Set) ([]string, error) {
 	return set.Filters(), nil
 }
 
-// config is a client of its own, whose session ends with it.
-func (c *Command) config() mqtt.Config {
+// client is one of its own, whose session ends with it.
+func (c *Command) client() mqtt.Config {
 	return c.MQTT.Client().Named("devicetwin-tap-" + crand.Text()[:8])
 }
 
-func (c *Command) dialer() (mqtt.Dialer, error) {
-	cfg := c.config()
+func (c *Command) dialer(cfg mqtt.Config) (mqtt.Dialer, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}

@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"devicetwin/internal/cli"
 	"devicetwin/internal/testfile"
+	"devicetwin/internal/testlog"
 	"devicetwin/mqtt"
 	"devicetwin/mqtt/mqtttest"
 	"devicetwin/service"
@@ -36,7 +36,7 @@ func tapped(t *testing.T, change func(*Command), messages ...mqtt.Message) (stdo
 	change(&c)
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
-	var out, progress sharedBuffer
+	var out, progress testlog.Lines
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx, cli.Streams{Out: &out, Err: &progress}) }()
 	for broker.Count() == 0 || len(broker.First().Subscribed()) == 0 {
@@ -137,9 +137,9 @@ func TestWithoutASubscriptionItFails(t *testing.T) {
 	c := New(service.DefaultConfig())
 	c.dial = func(mqtt.Config) (mqtt.Dialer, error) { return broker.Dial, nil }
 	c.For, c.Suggest = 20*time.Millisecond, true
-	var out, progress sharedBuffer
+	var out, progress testlog.Lines
 	err := c.Run(t.Context(), cli.Streams{Out: &out, Err: &progress})
-	if err == nil || !strings.Contains(err.Error(), "there was no connection with a subscription") || out.Len() > 0 {
+	if err == nil || !strings.Contains(err.Error(), "there was no connection with a subscription") || out.String() != "" {
 		t.Errorf("%v, %q", err, out.String())
 	}
 }
@@ -159,18 +159,3 @@ func TestFaultsAreUsage(t *testing.T) {
 		}
 	}
 }
-
-// sharedBuffer is a buffer into which several goroutines write, as into a file.
-type sharedBuffer struct {
-	mutex sync.Mutex
-	bytes.Buffer
-}
-
-func (s *sharedBuffer) Write(b []byte) (int, error) {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	return s.Buffer.Write(b)
-}
-
-// WriteString is Write, which io.WriteString would pass by.
-func (s *sharedBuffer) WriteString(text string) (int, error) { return s.Write([]byte(text)) }

@@ -17,7 +17,7 @@ import (
 	"devicetwin/wire/dialect"
 )
 
-//go:embed */dialect.yaml */samples.yaml */model.yaml
+//go:embed */dialect.yaml */samples.yaml
 var files embed.FS
 
 // Names are those of the dialects, sorted.
@@ -44,9 +44,6 @@ func Source(name string) (file string, src []byte, err error) {
 func Samples(name string) (file string, src []byte, err error) {
 	return read(name, "samples.yaml", strings.TrimSuffix(name, filepath.Ext(name))+".samples.yaml")
 }
-
-// Model is the file of the model of a dialect that comes with devicetwin.
-func Model(name string) ([]byte, error) { return files.ReadFile(path.Join(name, "model.yaml")) }
 
 func read(name, own, other string) (file string, src []byte, err error) {
 	if slices.Contains(Names(), name) {

@@ -1,6 +1,7 @@
 package dialects
 
 import (
+	"os"
 	"testing"
 
 	"devicetwin/devicefsm"
@@ -66,7 +67,7 @@ func samplesOf(t *testing.T, name string) []dialect.Sample {
 
 func TestModels(t *testing.T) {
 	for _, name := range Names() {
-		src, err := Model(name)
+		src, err := os.ReadFile(name + "/model.yaml")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -22,8 +22,11 @@ install() {
 	chmod +x rustc-wrapper
 	echo "  building influxd; the first time takes about 3 minutes on 2 cores"
 	# Flux asks for a compiler of its own time, which rustup would have to fetch.
-	PKG_CONFIG=$out/pkg-config RUSTC_WRAPPER=$out/rustc-wrapper RUSTUP_TOOLCHAIN=${RUSTUP_TOOLCHAIN:-stable} \
-		go -C "$module" build -tags sqlite_foreign_keys,sqlite_json -ldflags "-X main.version=v$version" \
+	export PKG_CONFIG=$out/pkg-config RUSTC_WRAPPER=$out/rustc-wrapper RUSTUP_TOOLCHAIN=${RUSTUP_TOOLCHAIN:-stable}
+	# Go asks for the library only when it compiles the package that uses it. Where the package
+	# is still in the cache and the library is not, the link would fail.
+	(cd "$module" && "$PKG_CONFIG" --libs flux)
+	go -C "$module" build -tags sqlite_foreign_keys,sqlite_json -ldflags "-X main.version=v$version" \
 		-o "$out/influxd" github.com/influxdata/influxdb/v2/cmd/influxd
 	rm pkg-config rustc-wrapper
 }

@@ -90,6 +90,13 @@ type Message struct {
 	// says what the device's state was, and nothing of now.
 	Stale bool `json:"stale,omitempty"`
 
+	// From is how the device is reached: where it speaks a dialect that has words for what it
+	// is sent. Nil says nothing of that.
+	From *Address `json:"from,omitempty"`
+	// Relayed says that somebody else speaks of the device, such as the server of its
+	// network: the message does not show that the device is up.
+	Relayed bool `json:"relayed,omitempty"`
+
 	// Pos is the message's position in the log of its batch, by which one that is
 	// delivered again is recognized: see Batch.Log. 0: it is not in a log, as what the
 	// service itself observed.
@@ -241,6 +248,9 @@ func (m Message) Says() string {
 // sequence observation is only made with a message that counts on its own.
 // Shadow requests come from applications as well as from devices.
 func (m Message) Alive() bool {
+	if m.Relayed {
+		return false
+	}
 	switch m.Channel {
 	case ChannelStatus:
 		return m.Says() != Offline

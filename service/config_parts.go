@@ -10,10 +10,8 @@ import (
 	"devicetwin/bridge/ingest"
 	"devicetwin/device"
 	"devicetwin/devicefsm"
-	"devicetwin/dialects"
 	"devicetwin/internal/modelfile"
 	"devicetwin/twin"
-	wiredialect "devicetwin/wire/dialect"
 	deviceworkflow "devicetwin/workflows/device"
 )
 
@@ -62,7 +60,6 @@ type BridgeConfig struct {
 	LogAge time.Duration `help:"How long the log keeps what Temporal and InfluxDB have; 0s for as long as there is room." placeholder:"DURATION"`
 	Ack    string        `help:"When an MQTT message is acknowledged: logged, as soon as it is on the disk of the log; accepted, as soon as Temporal has accepted what matters of it; auto, logged if there is a log." enum:"auto,accepted,logged" default:"${from_config}"`
 
-	Dialect         []string `help:"What other devices speak, in addition: names of dialects that come with devicetwin, or files (docs/dialects.md)." placeholder:"NAME|FILE"`
 	Subscribe       []string `help:"Topic filters to subscribe to; by default everything below the topic prefix, and what the dialects read." placeholder:"FILTER"`
 	MaxPayload      int      `help:"Maximum size of an MQTT payload, in bytes." placeholder:"BYTES"`
 	Window          int      `help:"Maximum number of MQTT messages received and not yet acknowledged." placeholder:"N"`
@@ -122,20 +119,6 @@ func (b BridgeConfig) config(m MQTTConfig) bridge.Config {
 	cfg.RetainedBirths = b.RetainedBirths
 	cfg.AckAccepted = b.Ack == ackAccepted
 	return cfg
-}
-
-// dialects are those that are named. The error reports every fault of all of their files.
-func (b BridgeConfig) dialects() (all []*wiredialect.Dialect, err error) {
-	var faults []error
-	for _, name := range b.Dialect {
-		d, err := dialects.Load(name)
-		if err != nil {
-			faults = append(faults, fmt.Errorf("dialect (--bridge-dialect) %w", err))
-			continue
-		}
-		all = append(all, d)
-	}
-	return all, errors.Join(faults...)
 }
 
 // validate reports what bridge.Config does not know.

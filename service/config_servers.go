@@ -1,11 +1,14 @@
 package service
 
 import (
+	"errors"
 	"fmt"
 
+	"devicetwin/dialects"
 	"devicetwin/mqtt"
 	"devicetwin/points"
 	"devicetwin/wire"
+	wiredialect "devicetwin/wire/dialect"
 )
 
 // MQTTConfig is how to reach the broker, and the topics there.
@@ -37,6 +40,7 @@ func (c BrokerConfig) Client() mqtt.Config {
 type TopicConfig struct {
 	TopicPrefix string   `help:"First level, or levels, of all device topics: PREFIX/{device}/telemetry." placeholder:"PREFIX"`
 	TwinTopics  []string `help:"Topics of the shadow protocol: {id} is the device; the part in brackets is for named shadows." placeholder:"TEMPLATE"`
+	Dialect     []string `help:"What other devices speak, in addition: names of dialects that come with devicetwin, or files (docs/dialects.md). Bridges and workers need the same." placeholder:"NAME|FILE"`
 }
 
 func (c TopicConfig) wire() wire.Config {
@@ -45,13 +49,33 @@ func (c TopicConfig) wire() wire.Config {
 	return cfg
 }
 
-// Dialect is the grammar of the topics and payloads.
-func (c TopicConfig) Dialect() (*wire.Standard, error) {
+// Standard is the grammar of the service's own topics and payloads.
+func (c TopicConfig) Standard() (*wire.Standard, error) {
 	dialect, err := wire.New(c.wire())
 	if err != nil {
 		return nil, &ConfigError{fmt.Errorf("topics (--mqtt-topic-prefix, --mqtt-twin-topics): %w", err)}
 	}
 	return dialect, nil
+}
+
+// dialects are those that are named. The error reports every fault of all of their files, and
+// what keeps them from being used together.
+func (c TopicConfig) dialects() (all []*wiredialect.Dialect, err error) {
+	var faults []error
+	for _, name := range c.Dialect {
+		d, err := dialects.Load(name)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("dialect (--mqtt-dialect) %w", err))
+			continue
+		}
+		all = append(all, d)
+	}
+	if len(faults) == 0 && c.wire().Validate() == nil {
+		if _, err := wiredialect.NewSet(c.wire(), all...); err != nil {
+			faults = append(faults, fmt.Errorf("dialects (--mqtt-dialect): %w", err))
+		}
+	}
+	return all, errors.Join(faults...)
 }
 
 // TemporalConfig is how to reach Temporal, and the workflows there.

@@ -43,9 +43,11 @@ type Plan struct {
 	Journal   JournalPlan   // of bridge and worker
 	Publisher mqtt.Config   // of bridge and worker: the connection for commands and dead letters
 
+	// Dialects are those of bridge and worker, next to the standard one.
+	Dialects []*wiredialect.Dialect
+
 	Bridge       bridge.Config
-	Dialects     []*wiredialect.Dialect // that the bridge reads, next to the standard one
-	DeletedEvery time.Duration          // the bridge looks for deleted devices; 0: never
+	DeletedEvery time.Duration // the bridge looks for deleted devices; 0: never
 	Worker       WorkerPlan
 
 	API APIConfig
@@ -78,15 +80,14 @@ func NewPlan(c Config, parts Parts) (Plan, error) {
 			p.Points = c.Influx.Points()
 			faults = append(faults, p.Points.Validate())
 		}
-		var err error
+		var err, dialects error
 		p.Journal, err = c.journal(parts)
-		faults = append(faults, err)
+		p.Dialects, dialects = c.MQTT.dialects()
+		faults = append(faults, err, dialects)
 	}
 	if parts.has(Bridge) {
 		p.Bridge, p.DeletedEvery = c.Bridge.config(c.MQTT), c.Bridge.DeletedEvery
-		var err error
-		p.Dialects, err = c.Bridge.dialects()
-		faults = append(faults, p.Bridge.Validate(), c.Bridge.validate(), err)
+		faults = append(faults, p.Bridge.Validate(), c.Bridge.validate())
 	}
 	if parts.has(Worker) {
 		var err error
@@ -111,7 +112,7 @@ func NewPlan(c Config, parts Parts) (Plan, error) {
 
 func (c Config) workerPlan() (WorkerPlan, error) {
 	w := c.Worker
-	_, err := c.MQTT.Dialect()
+	_, err := c.MQTT.Standard()
 	return WorkerPlan{
 		Credentials: w.Credentials, CountEvery: w.CountEvery, RunEvents: w.RunEvents, MaxDeliveries: w.MaxDeliveries, Twin: w.twins(),
 		Wire: c.MQTT.wire(), Topics: w.Topics, Receivers: w.Notify,

@@ -10,7 +10,6 @@ package service
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"time"
@@ -251,7 +250,7 @@ func (s *Service) startBridge(p Plan, deps bridge.Deps, ends twinclient.EndingLi
 	var err error
 	if len(p.Dialects) > 0 {
 		if deps.Dialect, err = wiredialect.NewSet(p.Bridge.Reading(), p.Dialects...); err != nil {
-			return nil, &ConfigError{fmt.Errorf("dialects (--bridge-dialect): %w", err)}
+			return nil, &ConfigError{err} // it was checked before
 		}
 	}
 	br, err := bridge.New(p.Bridge, deps)

@@ -16,7 +16,7 @@ import (
 	"devicetwin/devicefsm"
 	"devicetwin/internal/backoff"
 	"devicetwin/internal/credentials"
-	"devicetwin/wire"
+	wiredialect "devicetwin/wire/dialect"
 	twinclient "devicetwin/workflows/client"
 	deviceworkflow "devicetwin/workflows/device"
 )
@@ -58,7 +58,7 @@ func (s *Service) startWorker(p Plan, temporal client.Client, registry *modelReg
 	if err != nil {
 		return nil, err
 	}
-	dialect, err := wire.New(p.Worker.Wire)
+	speech, err := wiredialect.NewSet(p.Worker.Wire, p.Dialects...)
 	if err != nil {
 		return nil, &ConfigError{err} // it was checked before
 	}
@@ -69,7 +69,7 @@ func (s *Service) startWorker(p Plan, temporal client.Client, registry *modelReg
 		Models: registry, RunEvents: p.Worker.RunEvents, MaxDeliveries: p.Worker.MaxDeliveries, Twin: p.Worker.Twin, Counts: counts,
 	}
 	activities := &deviceworkflow.Activities{
-		Dialect: dialect, Publisher: publisher, Points: points, Provisioner: store, Models: registry,
+		Dialect: speech, Publisher: publisher, Points: points, Provisioner: store, Models: registry,
 		Topics: p.Worker.Topics, Receivers: p.Worker.Receivers, Counts: counts,
 	}
 	check := func(ctx context.Context) error {

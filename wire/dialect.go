@@ -28,8 +28,21 @@ type Dialect interface {
 	// message after the other.
 	Decode(topic string, payload []byte, dup bool, at time.Time) ([]Received, error)
 
-	// Encode writes a command to a device.
-	Encode(id device.ID, c Command) (topic string, payload []byte, err error)
+	// Encode writes a command to a device, at the address that it last had; nil
+	// is that of a device which speaks the service's own dialect. A command that the dialect
+	// has no words for is ErrNoWords; the error of one that cannot be written, now or
+	// later, is a *Refused.
+	Encode(id device.ID, to *device.Address, c Command) (Sending, error)
+	// EncodeDesired writes the difference between what a device's classic shadow desires
+	// and what the device reports, a JSON object, in a dialect that has words for it;
+	// else it is empty. What it has no words for is left out.
+	EncodeDesired(id device.ID, to *device.Address, difference []byte) ([]Publication, error)
+	// Questions are what a device is asked after its birth, which is a message on its status
+	// topic.
+	Questions(id device.ID, to *device.Address) []Publication
+	// Opening is what all devices are asked when a bridge begins without the messages
+	// that were published before.
+	Opening() []Publication
 	// ShadowTopics are the topics on which a document of a device's shadow is
 	// published: all of them, with the same payload.
 	ShadowTopics(id device.ID, d ShadowDocument) []string
@@ -52,6 +65,24 @@ type Command struct {
 	Data any           // encoded as JSON; of a decoded command a json.RawMessage
 }
 
+// Publication is a message to a device, as it is published.
+type Publication struct {
+	Topic    string
+	QoS      byte
+	Retained bool
+	Payload  []byte
+}
+
+// Sending is a command as it is published, in this order, and what ends it.
+type Sending struct {
+	Publications []Publication
+	// Done says that nobody answers: the command has succeeded when the broker has it.
+	Done bool
+	// Shows is a JSON object; the command has succeeded when the classic shadow's reported
+	// state has all of it. Empty: that does not end it.
+	Shows []byte
+}
+
 // ShadowDocument says which message of the shadow protocol is published.
 type ShadowDocument struct {
 	Shadow string // name of the shadow, "" for the classic one
@@ -68,6 +99,8 @@ var (
 	ErrNotInput = errors.New("not a message of a device")
 	// ErrUnmapped is that of messages that mean nothing to any dialect.
 	ErrUnmapped = errors.New("a message that no dialect maps to a device")
+	// ErrNoWords is that of commands that a device's dialect cannot say.
+	ErrNoWords = errors.New("the dialect has no words for this command")
 	// ErrForeign is that of devices that are not Config.Mine.
 	ErrForeign = errors.New("a device of another partition")
 )

@@ -21,15 +21,30 @@ type commandPayload struct {
 }
 
 // Encode is as in Dialect: the command goes to {prefix}/{id}/commands/{name}.
-func (s *Standard) Encode(id device.ID, c Command) (topic string, payload []byte, err error) {
-	payload, err = json.Marshal(commandPayload{
+func (s *Standard) Encode(id device.ID, to *device.Address, c Command) (Sending, error) {
+	if to != nil {
+		return Sending{}, Refuse(ReasonBadTopic, "device %s speaks dialect %s, which is not among those that are used here", id, to.Dialect)
+	}
+	payload, err := json.Marshal(commandPayload{
 		ID: c.ID, Name: c.Name, TS: c.At.UnixMilli(), TTLMillis: c.TTL.Milliseconds(), Data: c.Data,
 	})
 	if err != nil {
-		return "", nil, fmt.Errorf("encode command %s (%s) for device %s: %w", c.Name, c.ID, id, err)
+		return Sending{}, fmt.Errorf("encode command %s (%s) for device %s: %w", c.Name, c.ID, id, err)
 	}
-	return s.topic(address{id: id, command: true, name: c.Name}), payload, nil
+	topic := s.topic(address{id: id, command: true, name: c.Name})
+	return Sending{Publications: []Publication{{Topic: topic, QoS: 1, Payload: payload}}}, nil
 }
+
+// EncodeDesired is as in Dialect: devices read the shadow's own topics.
+func (s *Standard) EncodeDesired(device.ID, *device.Address, []byte) ([]Publication, error) {
+	return nil, nil
+}
+
+// Questions is as in Dialect: there are none.
+func (s *Standard) Questions(device.ID, *device.Address) []Publication { return nil }
+
+// Opening is as in Dialect: there is none.
+func (s *Standard) Opening() []Publication { return nil }
 
 // DecodeCommand reads what Encode wrote, as the device does. A command must have
 // an id.

@@ -32,7 +32,9 @@ func ExampleStandard_Encode() {
 	if err != nil {
 		panic(err)
 	}
-	topic, payload, err := dialect.Encode("pump-1", wire.Command{ID: "c-1", Name: "reboot", At: time.UnixMilli(1772366400000)})
-	fmt.Println(topic, string(payload), err)
+	sending, err := dialect.Encode("pump-1", nil, wire.Command{ID: "c-1", Name: "reboot", At: time.UnixMilli(1772366400000)})
+	for _, p := range sending.Publications {
+		fmt.Println(p.Topic, string(p.Payload), err)
+	}
 	// Output: devices/pump-1/commands/reboot {"id":"c-1","name":"reboot","ts":1772366400000} <nil>
 }

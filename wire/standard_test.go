@@ -15,7 +15,11 @@ import (
 func TestCommandsAreReadAsTheyWereWritten(t *testing.T) {
 	s := standard(t, func(c *Config) { c.Prefix = "plant/7" })
 	c := Command{ID: "c1", Name: "reboot", At: time.UnixMilli(1772366399123), TTL: 90 * time.Second, Data: map[string]any{"hard": true}}
-	topic, payload, err := s.Encode("pump-1", c)
+	sending, err := s.Encode("pump-1", nil, c)
+	if err != nil || len(sending.Publications) != 1 || sending.Done || len(sending.Shows) > 0 {
+		t.Fatalf("%+v, %v", sending, err)
+	}
+	topic, payload := sending.Publications[0].Topic, sending.Publications[0].Payload
 	if err != nil || topic != "plant/7/pump-1/commands/reboot" ||
 		string(payload) != `{"id":"c1","name":"reboot","ts":1772366399123,"ttl_ms":90000,"data":{"hard":true}}` {
 		t.Fatalf("%s %s, %v", topic, payload, err)
@@ -38,7 +42,11 @@ func TestCommandsAreReadAsTheyWereWritten(t *testing.T) {
 			t.Errorf("%s %s is read as %+v", topic, payload, c)
 		}
 	}
-	if _, _, err := s.Encode("pump-1", Command{ID: "c2", Name: "x", Data: func() {}}); err == nil || !strings.Contains(err.Error(), "c2") {
+	var refused *Refused
+	if _, err := s.Encode("pump-1", &device.Address{Dialect: "other"}, c); !errors.As(err, &refused) || !strings.Contains(refused.Detail, "other") {
+		t.Errorf("a device of another dialect: %v", err)
+	}
+	if _, err := s.Encode("pump-1", nil, Command{ID: "c2", Name: "x", Data: func() {}}); err == nil || !strings.Contains(err.Error(), "c2") {
 		t.Errorf("what is not JSON: %v", err)
 	}
 }

@@ -38,7 +38,8 @@ type PointWriter interface {
 
 // Dialect writes what is sent to devices; *wire.Standard is one.
 type Dialect interface {
-	Encode(id device.ID, c wire.Command) (topic string, payload []byte, err error)
+	Encode(id device.ID, to *device.Address, c wire.Command) (wire.Sending, error)
+	EncodeDesired(id device.ID, to *device.Address, difference []byte) ([]wire.Publication, error)
 	ShadowTopics(id device.ID, d wire.ShadowDocument) []string
 }
 
@@ -157,12 +158,14 @@ func integers(fields map[string]any) map[string]any {
 }
 
 func (a *Activities) send(ctx context.Context, id device.ID, c wire.Command) error {
-	topic, payload, err := a.Dialect.Encode(id, c)
+	sending, err := a.Dialect.Encode(id, nil, c)
 	if err != nil {
 		return temporal.NewNonRetryableApplicationError(err.Error(), "encode", err)
 	}
-	if err := a.Publisher.Publish(ctx, topic, 1, false, payload); err != nil {
-		return fmt.Errorf("publish command %s (%s) to device %s: %w", c.Name, c.ID, id, err)
+	for _, p := range sending.Publications {
+		if err := a.Publisher.Publish(ctx, p.Topic, p.QoS, p.Retained, p.Payload); err != nil {
+			return fmt.Errorf("publish command %s (%s) to device %s: %w", c.Name, c.ID, id, err)
+		}
 	}
 	a.Points.WritePoint(measure.Commands,
 		map[string]string{measure.TagDevice: id.Name(), measure.TagName: c.Name, measure.TagStatus: measure.CommandSent},

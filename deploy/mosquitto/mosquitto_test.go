@@ -292,11 +292,11 @@ func ownTopics(t *testing.T, id device.ID) []string {
 
 func commandTopic(t *testing.T, id device.ID) string {
 	t.Helper()
-	topic, _, err := grammar(t).Encode(id, wire.Command{ID: "1", Name: "reboot"})
+	s, err := grammar(t).Encode(id, nil, wire.Command{ID: "1", Name: "reboot"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return topic
+	return s.Publications[0].Topic
 }
 
 func shadowTopics(t *testing.T, id device.ID, rest string) []string {

@@ -31,11 +31,11 @@ type Dialect interface {
 	// Encode writes a command to a device, at the address that it last had; nil
 	// is that of a device which speaks the service's own dialect. A command that the dialect
 	// has no words for is ErrNoWords; the error of one that cannot be written, now or
-	// later, is a *Refused.
+	// later, is a *Refused. A dialect that is not known here is ErrUnknownDialect.
 	Encode(id device.ID, to *device.Address, c Command) (Sending, error)
 	// EncodeDesired writes the difference between what a device's classic shadow desires
 	// and what the device reports, a JSON object, in a dialect that has words for it;
-	// else it is empty. What it has no words for is left out.
+	// else it is empty. What it has no words for is left out. Errors are those of Encode.
 	EncodeDesired(id device.ID, to *device.Address, difference []byte) ([]Publication, error)
 	// Questions are what a device is asked after its birth, which is a message on its status
 	// topic.
@@ -101,6 +101,9 @@ var (
 	ErrUnmapped = errors.New("a message that no dialect maps to a device")
 	// ErrNoWords is that of commands that a device's dialect cannot say.
 	ErrNoWords = errors.New("the dialect has no words for this command")
+	// ErrUnknownDialect is that of devices whose dialect is not among those that are used
+	// here: another process may have it, or this one later.
+	ErrUnknownDialect = errors.New("its dialect is not among those that are used here (--mqtt-dialect)")
 	// ErrForeign is that of devices that are not Config.Mine.
 	ErrForeign = errors.New("a device of another partition")
 )
@@ -139,6 +142,11 @@ func (r *Refused) Error() string { return string(r.Reason) + ": " + r.Detail }
 // Refuse makes a refusal with a formatted detail.
 func Refuse(reason Reason, format string, args ...any) *Refused {
 	return &Refused{Reason: reason, Detail: fmt.Sprintf(format, args...)}
+}
+
+// UnknownDialect is the ErrUnknownDialect of a device.
+func UnknownDialect(id device.ID, to *device.Address) error {
+	return fmt.Errorf("device %s, which speaks %s: %w", id, to.Dialect, ErrUnknownDialect)
 }
 
 // StatusTopic is where a bridge publishes its status, retained.

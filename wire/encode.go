@@ -23,20 +23,23 @@ type commandPayload struct {
 // Encode is as in Dialect: the command goes to {prefix}/{id}/commands/{name}.
 func (s *Standard) Encode(id device.ID, to *device.Address, c Command) (Sending, error) {
 	if to != nil {
-		return Sending{}, Refuse(ReasonBadTopic, "device %s speaks dialect %s, which is not among those that are used here", id, to.Dialect)
+		return Sending{}, UnknownDialect(id, to)
 	}
 	payload, err := json.Marshal(commandPayload{
 		ID: c.ID, Name: c.Name, TS: c.At.UnixMilli(), TTLMillis: c.TTL.Milliseconds(), Data: c.Data,
 	})
 	if err != nil {
-		return Sending{}, fmt.Errorf("encode command %s (%s) for device %s: %w", c.Name, c.ID, id, err)
+		return Sending{}, Refuse(ReasonBadPayload, "encode command %s (%s) for device %s: %v", c.Name, c.ID, id, err)
 	}
 	topic := s.topic(address{id: id, command: true, name: c.Name})
 	return Sending{Publications: []Publication{{Topic: topic, QoS: 1, Payload: payload}}}, nil
 }
 
 // EncodeDesired is as in Dialect: devices read the shadow's own topics.
-func (s *Standard) EncodeDesired(device.ID, *device.Address, []byte) ([]Publication, error) {
+func (s *Standard) EncodeDesired(id device.ID, to *device.Address, _ []byte) ([]Publication, error) {
+	if to != nil {
+		return nil, UnknownDialect(id, to)
+	}
 	return nil, nil
 }
 

@@ -42,11 +42,18 @@ func TestCommandsAreReadAsTheyWereWritten(t *testing.T) {
 			t.Errorf("%s %s is read as %+v", topic, payload, c)
 		}
 	}
-	var refused *Refused
-	if _, err := s.Encode("pump-1", &device.Address{Dialect: "other"}, c); !errors.As(err, &refused) || !strings.Contains(refused.Detail, "other") {
+	other := &device.Address{Dialect: "other"}
+	if _, err := s.Encode("pump-1", other, c); !errors.Is(err, ErrUnknownDialect) || !strings.Contains(err.Error(), "other") {
 		t.Errorf("a device of another dialect: %v", err)
 	}
-	if _, err := s.Encode("pump-1", nil, Command{ID: "c2", Name: "x", Data: func() {}}); err == nil || !strings.Contains(err.Error(), "c2") {
+	if _, err := s.EncodeDesired("pump-1", other, []byte(`{"on":true}`)); !errors.Is(err, ErrUnknownDialect) {
+		t.Errorf("the desired state of a device of another dialect: %v", err)
+	}
+	if list, err := s.EncodeDesired("pump-1", nil, []byte(`{"on":true}`)); len(list) > 0 || err != nil {
+		t.Errorf("the desired state has words of its own: %v, %v", list, err)
+	}
+	var refused *Refused
+	if _, err := s.Encode("pump-1", nil, Command{ID: "c2", Name: "x", Data: func() {}}); !errors.As(err, &refused) || !strings.Contains(err.Error(), "c2") {
 		t.Errorf("what is not JSON: %v", err)
 	}
 }

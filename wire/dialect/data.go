@@ -111,13 +111,17 @@ func (m *message) dataOf(s *scope) (map[string]any, error) {
 	data := maps.Clone(object) // which other messages may have too
 	if !m.takesAll() {
 		maps.DeleteFunc(data, func(name string, _ any) bool { return !m.takes(name) })
-		if len(data) == 0 && (len(object) > 0 || m.only != nil) {
+		if len(data) == 0 && (len(object) > 0 || m.only != nil) && !m.counts() {
 			return nil, nil
 		}
 	}
 	unreserve(data)
 	return data, nil
 }
+
+// counts reports whether there is a message also where omit leaves nothing of the data: without it, its
+// number would be missing.
+func (m *message) counts() bool { return m.number != nil && m.only == nil }
 
 // value is the data of a message that is one value; not there: it reads what is not there.
 func (m *message) value(s *scope) (v any, there bool, err error) {

@@ -61,7 +61,11 @@ func fuzzed(f testing.TB) (all []*Set) {
 		texts = append(texts, string(text))
 	}
 	for _, text := range texts {
-		all = append(all, loadWith(f, c, text))
+		with := c
+		if copied := strings.Replace(text, "dialect: standard\n", "dialect: copy\n", 1); copied != text {
+			text, with.Prefix = copied, "elsewhere"
+		}
+		all = append(all, loadWith(f, with, text))
 	}
 	return all
 }

@@ -75,9 +75,9 @@ func (m *message) appendEach(all []wire.Received, s *scope) ([]wire.Received, er
 	if err != nil {
 		return nil, err
 	}
-	items, ok := v.([]any)
-	if !ok && v != nil {
-		return nil, wire.Refuse(wire.ReasonBadPayload, "each: expected a list, found %s", kindOf(v))
+	items, err := itemsOf(v)
+	if err != nil {
+		return nil, err
 	}
 	if most := s.dialect.limits.objects; len(items) > most {
 		return nil, wire.Refuse(wire.ReasonBadPayload, "each: a list of %d, the limit is %d", len(items), most)
@@ -94,6 +94,19 @@ func (m *message) appendEach(all []wire.Received, s *scope) ([]wire.Received, er
 	}
 	s.item = nil
 	return all, nil
+}
+
+// itemsOf are the elements of a list. Where there is one, senders may write it without the list around it.
+func itemsOf(v any) ([]any, error) {
+	switch v := v.(type) {
+	case nil:
+		return nil, nil
+	case []any:
+		return v, nil
+	case map[string]any:
+		return []any{v}, nil
+	}
+	return nil, wire.Refuse(wire.ReasonBadPayload, "each: expected a list or an object, found %s", kindOf(v))
 }
 
 // appendOne makes one message, or none if there is nothing that it would say. Its data is the
@@ -196,11 +209,22 @@ func (m *message) nameOf(s *scope) (string, error) {
 	name := m.name.fill(s.text)
 	switch {
 	case !device.ValidName(name):
-		return "", wire.Refuse(wire.ReasonBadPayload, "event name %q: expected 1 to 64 letters, digits, _, - and .", name)
+		return "", wire.Refuse(m.reasonOfName(), "event name %q: expected 1 to 64 letters, digits, _, - and .", name)
 	case device.ReservedName(name):
-		return "", wire.Refuse(wire.ReasonBadPayload, "event name %q is reserved for the service", name)
+		return "", wire.Refuse(m.reasonOfName(), "event name %q is reserved for the service", name)
 	}
 	return name, nil
+}
+
+// reasonOfName is the reason for which a message with a bad name is refused: the topic, where all of
+// the name is from there.
+func (m *message) reasonOfName() wire.Reason {
+	for _, v := range m.vars {
+		if slices.Contains(m.name.variables(), v.name) {
+			return wire.ReasonBadPayload
+		}
+	}
+	return wire.ReasonBadTopic
 }
 
 // setNumber takes over the device's own number. One that is not there is none. By a number

@@ -58,7 +58,7 @@ var messageWords = schema.Words{
 	"channel": schema.Described(schema.Enum(channelNames), "What the message is: a reading, an event, a birth or last will, the device's state, or nothing."),
 	"id":      schema.Ref("id"),
 	"vars":    schema.Described(schema.Map(schema.Ref("expression")), "Variables that are computed, for the id and the name."),
-	"each":    schema.Described(schema.Ref("expression"), "A list; each of its elements, item, is a message."),
+	"each":    schema.Described(schema.Ref("expression"), "A list, each of whose elements, item, is a message; or an object, which is one."),
 	"when":    schema.Described(schema.Ref("expression"), "There is a message only if this holds."),
 	"name":    schema.Described(anyText, "Name of an event: a string with variables."),
 	"data": schema.Described(schema.AnyOf(schema.Ref("expression"), schema.Map(schema.Ref("expression"))),

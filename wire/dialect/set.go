@@ -22,7 +22,7 @@ type Set struct {
 var _ wire.Dialect = (*Set)(nil)
 
 // NewSet makes a set under the limits of a configuration. The error has a line for each name that
-// several dialects have, and for each pair of templates between which nothing decides.
+// several dialects have, for StandardName, and for each pair of templates between which nothing decides.
 func NewSet(c wire.Config, dialects ...*Dialect) (*Set, error) {
 	standard, err := wire.New(c)
 	if err != nil {
@@ -41,14 +41,22 @@ func NewSet(c wire.Config, dialects ...*Dialect) (*Set, error) {
 	}
 	byExactness(all)
 	s.routes, s.filters = newRoutes(all), together(filters)
-	return s, errors.Join(sameNames(dialects), conflicts(standard.Filters(), all))
+	return s, errors.Join(checkNames(dialects), conflicts(standard.Filters(), all))
 }
 
-// sameNames are the names that several dialects have: one says whose a message is.
-func sameNames(dialects []*Dialect) error {
+// StandardName is what the service's own dialect is called; no other has the name.
+const StandardName = "standard"
+
+// checkNames reports the names that several dialects have, or the service's own: a name says whose
+// a message is.
+func checkNames(dialects []*Dialect) error {
 	var faults []error
 	seen := map[string]int{}
 	for _, d := range dialects {
+		if d.name == StandardName {
+			faults = append(faults, fmt.Errorf("dialect %s: it is built in and always on: leave it out; a copy needs a name and topics of its own", d.name))
+			continue
+		}
 		if seen[d.name]++; seen[d.name] == 2 {
 			faults = append(faults, fmt.Errorf("dialect %s: there is another one with this name", d.name))
 		}
@@ -61,13 +69,16 @@ func sameNames(dialects []*Dialect) error {
 func conflicts(standard []string, all []route) error {
 	var faults []error
 	for i, r := range all {
+		if r.dialect.name == StandardName { // which is a fault as a whole
+			continue
+		}
 		for _, filter := range standard {
 			if own := filterTemplate(filter); r.topic.fixed() && own.fixed() && share(r.topic, own) {
 				faults = append(faults, fmt.Errorf("dialect %s: topic %q: it takes in topics of the standard dialect, %s", r.dialect.name, r.topic.text, filter))
 			}
 		}
 		for _, other := range all[i+1:] {
-			if other.dialect == r.dialect || r.ignored() && other.ignored() {
+			if other.dialect == r.dialect || other.dialect.name == StandardName || r.ignored() && other.ignored() {
 				continue
 			}
 			if moreExact(r.topic, other.topic) == 0 && share(r.topic, other.topic) {
@@ -118,11 +129,11 @@ func (s *Set) Decode(topic string, payload []byte, dup bool, at time.Time) ([]wi
 	return c.decode()
 }
 
-// Speaks is the name of the dialect that reads a topic: "standard" for the service's own, ""
+// Speaks is the name of the dialect that reads a topic: StandardName for the service's own, ""
 // if none does.
 func (s *Set) Speaks(topic string) string {
 	if s.Standard.Knows(topic) {
-		return "standard"
+		return StandardName
 	}
 	c := scopes.Get().(*scope)
 	defer c.release()

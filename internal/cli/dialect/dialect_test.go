@@ -129,6 +129,17 @@ func TestListAndShow(t *testing.T) {
 	if got := ran((&listCommand{}).Run); !strings.Contains(got, "tasmota          Tasmota 9 and later") {
 		t.Errorf("%s", got)
 	}
+	if got := ran((&listCommand{}).Run); !strings.Contains(got, "standard         What devices made for devicetwin speak; built in and always on") {
+		t.Errorf("%s", got)
+	}
+	for _, run := range []func(cli.Streams) error{(&checkCommand{names{[]string{"standard"}}}).Run, (&testCommand{names{[]string{"standard", "tasmota"}}}).Run} {
+		if got := ran(run); got != "error: dialect standard: it is built in and always on: leave it out; a copy needs a name and topics of its own" {
+			t.Errorf("%s", got)
+		}
+	}
+	if got := ran((&showCommand{"standard"}).Run); !strings.Contains(got, "topic: devices/{id}/telemetry\n") {
+		t.Errorf("%s", got)
+	}
 	if got := ran((&showCommand{"tasmota"}).Run); !strings.Contains(got, "dialect: tasmota\n") {
 		t.Errorf("%s", got)
 	}

@@ -24,7 +24,7 @@ import (
 // broker is a Mosquitto with the files of this folder.
 type broker struct {
 	url   string
-	store *credentials.Store
+	store credentials.Store
 }
 
 const password = "a password that the start made"

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestReplace(t *testing.T) {
@@ -71,4 +72,34 @@ func TestOneProcessLocksAFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	again.Close()
+}
+
+func TestAFileIsLockedByOne(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	lock, err := LockFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	locked := make(chan error)
+	go func() {
+		again, err := LockFile(path)
+		if err == nil {
+			err = again.Close()
+		}
+		locked <- err
+	}()
+	select {
+	case err := <-locked:
+		t.Fatalf("a second lock was given, error %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-locked; err != nil {
+		t.Error(err)
+	}
+	if _, err := LockFile(filepath.Join(path, "none")); err == nil {
+		t.Error("a file was locked that can't be made")
+	}
 }

@@ -26,3 +26,23 @@ func LockDir(dir string) (io.Closer, error) {
 	}
 	return f, nil
 }
+
+// LockFile waits until no other process, and nobody else in this one, has locked the
+// file, which is made if it isn't there. It is locked until it is closed, or the process
+// ends, in whatever way.
+func LockFile(path string) (io.Closer, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+		if err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, syscall.EINTR) {
+			f.Close()
+			return nil, fmt.Errorf("lock: %w", err)
+		}
+	}
+}

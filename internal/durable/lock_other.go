@@ -7,3 +7,6 @@ import "io"
 // LockDir does nothing where folders cannot be locked: there it is left to the
 // operator to give each process a folder of its own.
 func LockDir(string) (io.Closer, error) { return io.NopCloser(nil), nil }
+
+// LockFile does nothing where files cannot be locked.
+func LockFile(string) (io.Closer, error) { return io.NopCloser(nil), nil }

@@ -164,9 +164,9 @@ func TestLargeMessages(t *testing.T) {
 
 type passwords map[string]string
 
-func (p passwords) Check(username, password string) bool {
+func (p passwords) Check(_ context.Context, username, password string) (bool, error) {
 	want, ok := p[username]
-	return ok && want == password
+	return ok && want == password, nil
 }
 
 func TestCredentials(t *testing.T) {

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/subtle"
 	"log/slog"
@@ -60,9 +61,16 @@ func (a *mqttAuth) Check(c server.ClientAuthentication) bool {
 		}
 		c.RegisterUser(a.user(id))
 	}
-	if username != "" && a.credentials != nil && !a.credentials.Check(username, options.Password) {
-		a.log.Info("mqtt client refused: wrong user name or password", "username", username, "address", address)
-		return false
+	if username != "" && a.credentials != nil {
+		good, err := a.credentials.Check(context.Background(), username, options.Password)
+		if err != nil {
+			a.log.Warn("mqtt client refused: its password can't be checked", "username", username, "address", address, "error", err)
+			return false
+		}
+		if !good {
+			a.log.Info("mqtt client refused: wrong user name or password", "username", username, "address", address)
+			return false
+		}
 	}
 	resume.connecting(c.GetID())
 	return true

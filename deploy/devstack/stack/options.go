@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -52,7 +53,8 @@ func ParseParts(names string) ([]Part, error) {
 // Credentials knows the user names and passwords of provisioned devices. Check
 // is called from many goroutines, once for each CONNECT with a user name.
 type Credentials interface {
-	Check(username, password string) bool
+	// With an error, which says that nobody knows, the client is refused.
+	Check(ctx context.Context, username, password string) (good bool, err error)
 }
 
 // Ports of the listeners; 0 takes any free port.

@@ -4,6 +4,7 @@ package login
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -27,7 +28,7 @@ type Settings []Setting
 // Checker checks logins. It reads the files each time, because credentials and
 // accounts change while the broker runs.
 type Checker struct {
-	devices  *credentials.Store
+	devices  credentials.Store
 	services string // file of accounts; empty for none
 }
 
@@ -82,7 +83,11 @@ func (c *Checker) Check(client, username, password string) error {
 	if own, _, _ := strings.Cut(client, "."); own != username {
 		return fmt.Errorf("refused %q: its client id is %q, and has to be its own name, or begin with it and a dot", username, client)
 	}
-	if !c.devices.Check(username, password) {
+	good, err := c.devices.Check(context.Background(), username, password)
+	if err != nil {
+		return fmt.Errorf("refused device %q: %w", username, err)
+	}
+	if !good {
 		return fmt.Errorf("refused device %q: unknown, or wrong password", username)
 	}
 	return nil

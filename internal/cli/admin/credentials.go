@@ -33,8 +33,9 @@ func (c *issueCommand) Run(ctx context.Context, streams cli.Streams) error {
 	if err != nil {
 		return err
 	}
+	defer store.Close()
 	id := "first-" + rand.Text()
-	secret, err := store.Issue(ctx, of, id)
+	secret, err := store.Enrol(ctx, of, id)
 	if err != nil {
 		return err
 	}

@@ -20,8 +20,9 @@ func TestIssueCredentials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if issued.Username != "pump-1" || issued.ID == "" || !store.Check("pump-1", issued.Password) {
-		t.Errorf("issued %+v, which is not good", issued)
+	good, err := store.Check(t.Context(), "pump-1", issued.Password)
+	if issued.Username != "pump-1" || issued.ID == "" || !good || err != nil {
+		t.Errorf("issued %+v, which is not good, error %v", issued, err)
 	}
 	if status, _, _ := run("credentials", "issue", "pump 1", "--worker-credentials", dir); status != cli.ExitUsage {
 		t.Errorf("bad id: exit status %d", status)

@@ -3,8 +3,6 @@ package simulator
 import (
 	"slices"
 	"time"
-
-	"devicetwin/device"
 )
 
 // read processes the inbox, and requests of the fleet.
@@ -29,58 +27,60 @@ func (d *player) read(now time.Time) {
 
 // take handles one command. Brokers deliver at least once, so a known id
 // is the same command again.
-func (d *player) take(c command, now time.Time) {
+func (d *player) take(c Command, now time.Time) {
 	count := &d.fleet.count
-	if slices.Contains(d.ids, c.id) {
+	if d.heardBefore(c.ID) {
 		count.commandsRepeated.Add(1)
 		return
 	}
-	if len(d.ids) == maxIDs {
-		d.ids = slices.Delete(d.ids, 0, 1)
-	}
-	d.ids = append(d.ids, c.id)
 	count.commands.Add(1)
-	if c.name != d.fleet.options.Scenario.Expect.Command {
-		d.outbox = append(d.outbox, acknowledgement(c, "succeeded", ""))
+	if c.Name != d.fleet.options.Scenario.Expect.Command {
+		d.outbox = append(d.outbox, draftsOf(d.voice.Answer(c, "succeeded", ""))...)
 		return
 	}
 	d.mutex.Lock()
-	d.note(fact{kind: factCommand, at: c.received, id: c.id, issued: c.issued})
+	d.note(fact{kind: factCommand, at: c.Received, id: c.ID, issued: c.Issued})
 	d.mutex.Unlock()
 	if !d.pending.IsZero() {
-		d.fleet.live.observe(c.received.Sub(d.pending))
+		d.fleet.live.observe(c.Received.Sub(d.pending))
 		d.pending = time.Time{}
 	}
 	d.answer(c, now)
 }
 
+// heardBefore reports whether a command with this id came before, and remembers it.
+// Without an id, a device cannot know.
+func (d *player) heardBefore(id string) bool {
+	switch {
+	case id == "":
+		return false
+	case slices.Contains(d.ids, id):
+		return true
+	case len(d.ids) == maxIDs:
+		d.ids = slices.Delete(d.ids, 0, 1)
+	}
+	d.ids = append(d.ids, id)
+	return false
+}
+
 // answer answers as the plan says.
-func (d *player) answer(c command, now time.Time) {
+func (d *player) answer(c Command, now time.Time) {
 	answer, delay := d.answers.next()
 	switch answer.Kind {
 	case Obey, ObeyLate:
 		login := d.credentials
-		credential := c.id
-		if given := c.credentials; given.ID != "" {
+		credential := c.ID
+		if given := c.Credentials; given.ID != "" {
 			credential = given.ID
 			login = credentials{given.Username, given.Password}
 		}
-		d.delay(now.Add(delay),
-			acknowledgement(c, "accepted", ""),
-			draft{kind: draftReconnect, id: c.id, credential: credential, credentials: login})
+		back := draft{kind: draftReconnect, id: c.ID, credential: credential, credentials: login}
+		d.delay(now.Add(delay), append(draftsOf(d.voice.Answer(c, "accepted", "")), back)...)
 	case Refuse:
-		refusal := acknowledgement(c, "rejected", answer.Reason)
-		refusal.marks, refusal.id = factRefusal, c.id
-		d.outbox = append(d.outbox, refusal)
+		refusal := draftsOf(d.voice.Answer(c, "rejected", answer.Reason))
+		refusal[0].marks, refusal[0].id = factRefusal, c.ID
+		d.outbox = append(d.outbox, refusal...)
 	}
-}
-
-func acknowledgement(c command, status, reason string) draft {
-	data := map[string]any{"id": c.id, "status": status}
-	if reason != "" {
-		data["reason"] = reason
-	}
-	return draft{kind: draftMessage, channel: device.ChannelAck, name: c.name, data: data}
 }
 
 // summarize records for the fleet whether the device has come to rest.

@@ -38,6 +38,7 @@ type player struct {
 	jitter   *rand.Rand // of reconnects; not part of the plan
 	identity Identity
 
+	voice       Voice
 	credentials credentials
 	subscribed  bool
 	greeting    draft // the first message over the next link
@@ -57,7 +58,7 @@ type player struct {
 	waits    bool      // for a command or to obey it; for the display
 
 	inboxMutex sync.Mutex
-	inbox      []command
+	inbox      []Command
 	wake       chan struct{} // something is in the inbox, or the fleet wants something
 
 	mutex   sync.Mutex
@@ -68,22 +69,26 @@ type player struct {
 	absent  bool // the run ended before the device started
 }
 
-// flight is a published payload whose PUBACK is awaited.
+// flight is something to publish whose PUBACK has not come. Of a draft's, only as many are
+// published at once as the window of unacknowledged ones has.
 type flight struct {
 	draft     draft
-	number    number // zero of a draftCopy
-	duty      duty
-	crosses   bool // the scenario's level
-	counts    bool // as a step of the expected sequence
-	digest    uint64
+	said      Utterance
+	parts     []part // none of a draftCopy
 	attempts  int
-	epoch     int64 // on the wire
-	seq       uint64
-	topic     string
-	payload   []byte
-	token     token
+	token     token // nil: not published over this link
 	published time.Time
 	ts        time.Time // what the payload says
+}
+
+// part is a message of a flight, as the ledger has it.
+type part struct {
+	message device.Message // with its number on the wire, if it has one
+	number  number
+	duty    duty
+	crosses bool // the scenario's level
+	counts  bool // as a step of the expected sequence
+	digest  uint64
 }
 
 // delayed is a draft whose time has not come.
@@ -109,6 +114,7 @@ func newDevice(f *fleet, index int, start, length time.Duration) *player {
 		busy:        true,
 	}
 	d.identity = d.plan.Identity
+	d.voice = o.Speech.Voice(device.ID(id), d.identity)
 	d.epoch = d.last.epoch
 	if d.identity.Unnumbered {
 		d.account.bare = newBareAccount()
@@ -213,15 +219,17 @@ func (d *player) away(ctx context.Context, end parting) bool {
 
 // connect makes a link, however long that takes; false: the run is over.
 func (d *player) connect(ctx context.Context) bool {
-	will := []byte(`{"status":"offline"}`)
-	if err := d.noteWill(d.topic(device.ChannelStatus, ""), will); err != nil {
-		d.fleet.fail(fmt.Errorf("device %s: %w", d.id, err))
+	will, err := d.voice.Will()
+	if err == nil {
+		err = d.noteWill(will)
+	}
+	if err != nil {
+		d.fleet.fail(fmt.Errorf("device %s: last will: %w", d.id, err))
 	}
 	for wait := 200 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
 		l, err := d.fleet.dial(ctx, call{
 			client: d.id, credentials: d.credentials,
-			willTopic: d.topic(device.ChannelStatus, ""), will: will,
-			filter: d.fleet.options.Dialect.CommandFilter(device.ID(d.id)), subscribed: d.subscribed,
+			will: will, filter: d.voice.Filter(), subscribed: d.subscribed,
 			receive: d.receive,
 		})
 		if err == nil {
@@ -325,14 +333,9 @@ func (d *player) setBusy(busy bool) {
 	d.busy = busy
 }
 
-// topic is where the device publishes messages of a channel.
-func (d *player) topic(channel device.Channel, name string) string {
-	return d.fleet.options.Dialect.Topic(device.ID(d.id), channel, name)
-}
-
 // receive is the link's handler: it only enqueues.
 func (d *player) receive(topic string, payload []byte) {
-	c, err := readCommand(d.fleet.options.Dialect, topic, payload, time.Now())
+	c, err := d.voice.Hear(topic, payload, time.Now())
 	if err == nil {
 		d.inboxMutex.Lock()
 		if len(d.inbox) < maxInbox {

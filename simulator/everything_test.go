@@ -138,6 +138,52 @@ func TestAccountOfRestartedNumbering(t *testing.T) {
 	}
 }
 
+// Equal messages, and those that are equal to the last will, are known by what was applied
+// before and after them.
+func TestAccountOfEqualMessages(t *testing.T) {
+	const online, offline = 1, 2
+	a := &account{bare: newBareAccount()}
+	for seq, digest := range []uint64{online, 11, online, 12, offline, online, 13, offline} {
+		n, is := number{100, uint64(seq + 1)}, due
+		if seq == 2 {
+			is = free // the second one may be left out
+		}
+		a.noteIssued(n)
+		a.noteAcknowledged(n, is, instant(time.Second))
+		a.bare.note(digest, n)
+	}
+	a.bare.wills[offline] = true
+	a.bare.noteAgain(online, false)
+	type figures struct{ lost, appliedAgain, reordered, unexpected uint64 }
+	for name, tt := range map[string]struct {
+		log  []uint64
+		want figures
+	}{
+		"all":                          {[]uint64{online, 11, online, 12, offline, online, 13, offline}, figures{}},
+		"one left out":                 {[]uint64{online, 11, 12, offline, online, 13, offline}, figures{}},
+		"a will between":               {[]uint64{online, 11, offline, online, 12, offline, online, 13, offline}, figures{}},
+		"a will late":                  {[]uint64{online, 11, online, 12, offline, online, 13, offline, offline}, figures{}},
+		"sent again":                   {[]uint64{online, online, 11, online, 12, offline, online, 13, offline}, figures{}},
+		"once too often":               {[]uint64{online, online, online, 11, online, 12, offline, online, 13, offline}, figures{appliedAgain: 1}},
+		"out of order":                 {[]uint64{online, 11, online, online, 12, offline, 13, offline}, figures{lost: 1}},
+		"two equal ones out of order":  {[]uint64{online, 11, online, 12, 13, offline, online, offline}, figures{lost: 2}}, // one may be a will, and one a repetition
+		"a goodbye missing":            {[]uint64{online, 11, online, 12, online, 13, offline}, figures{lost: 1}},
+		"a will instead of a goodbye":  {[]uint64{online, 11, offline, online, 12, online, 13, offline}, figures{lost: 1}},
+		"the first birth missing":      {[]uint64{11, online, 12, offline, online, 13, offline}, figures{lost: 1}},
+		"never sent, and one equal":    {[]uint64{online, 11, 99, online, 12, offline, online, 13, offline}, figures{unexpected: 1}},
+		"of an earlier run, and equal": {[]uint64{98, 99, online, 11, online, 12, offline, online, 13, offline}, figures{}},
+	} {
+		var log AppliedLog
+		for _, d := range tt.log {
+			log.Entries = append(log.Entries, Applied{Digest: d})
+		}
+		c := a.compare(log, func(time.Duration) {})
+		if got := (figures{c.Lost, c.AppliedAgain, c.Reordered, c.Unexpected}); got != tt.want {
+			t.Errorf("%s: %+v, want %+v", name, got, tt.want)
+		}
+	}
+}
+
 // What was published once more may be applied once more, and makes a sequence
 // uncertain if it counts in it.
 func TestAccountOfUnnumberedMessages(t *testing.T) {

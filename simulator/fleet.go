@@ -39,6 +39,7 @@ type fleet struct {
 }
 
 func newFleet(o Options, dial dialer, started time.Time) *fleet {
+	o.Scenario = o.Scenario.spokenBy(o.Speech)
 	return &fleet{
 		options: o, dial: dial, started: started,
 		letters: newDeadLetters(o), live: newLatencies(),

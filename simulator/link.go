@@ -23,7 +23,7 @@ type token interface {
 // link is one MQTT connection of a device.
 type link interface {
 	// publish sends with QoS 1. After the link is lost, a token may never be done.
-	publish(topic string, payload []byte) token
+	publish(Utterance) token
 	// lost is closed when the connection has ended without the device's doing.
 	lost() <-chan struct{}
 	// cut ends the connection as a failing network would: the broker publishes
@@ -40,8 +40,7 @@ type credentials struct{ username, password string }
 type call struct {
 	client      string // MQTT client id
 	credentials credentials
-	willTopic   string
-	will        []byte
+	will        Utterance
 	filter      string // topic filter to subscribe to, QoS 1
 	subscribed  bool   // an earlier link of this device subscribed; skip it if the session is still there
 	receive     func(topic string, payload []byte)
@@ -82,7 +81,7 @@ func pahoDialer(brokers []string, secure *tls.Config) (dialer, error) {
 			SetWriteTimeout(writeTimeout).
 			SetKeepAlive(keepAlive).
 			SetProtocolVersion(4).
-			SetBinaryWill(c.willTopic, c.will, 1, false).
+			SetBinaryWill(c.will.Topic, c.will.Payload, 1, c.will.Retained).
 			SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { c.receive(m.Topic(), m.Payload()) }).
 			SetConnectionLostHandler(func(mqtt.Client, error) { l.end() }).
 			SetCustomOpenConnectionFn(func(u *url.URL, _ mqtt.ClientOptions) (net.Conn, error) {
@@ -167,8 +166,8 @@ func (l *pahoLink) await(ctx context.Context, t mqtt.Token) error {
 	}
 }
 
-func (l *pahoLink) publish(topic string, payload []byte) token {
-	return l.client.Publish(topic, 1, false, payload)
+func (l *pahoLink) publish(u Utterance) token {
+	return l.client.Publish(u.Topic, 1, u.Retained, u.Payload)
 }
 
 func (l *pahoLink) lost() <-chan struct{} { return l.gone }

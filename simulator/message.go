@@ -1,12 +1,9 @@
 package simulator
 
 import (
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"devicetwin/device"
-	"devicetwin/wire"
 )
 
 // draft is something that a device will do over its link when its turn comes.
@@ -27,9 +24,7 @@ type draft struct {
 	recorded bool
 	aside    bool // its latency says nothing: it is part of a burst of the simulator's own making
 
-	// Of a draftCopy.
-	topic   string
-	payload []byte
+	said Utterance // of a draftCopy
 
 	// Of a draftReconnect.
 	credential  string // its id
@@ -54,32 +49,10 @@ func (d draft) numbered() bool { return d.kind == draftMessage || d.kind == draf
 // onWire reports whether the draft is published.
 func (d draft) onWire() bool { return d.numbered() || d.kind == draftCopy }
 
-// command is a message to the device.
-type command struct {
-	id, name    string
-	issued      time.Time // when the service decided it, or zero
-	received    time.Time
-	credentials struct {
-		ID       string `json:"id"`
-		Username string `json:"username"`
-		Password string `json:"password"`
+// draftsOf are new messages.
+func draftsOf(messages []device.Message) (all []draft) {
+	for _, m := range messages {
+		all = append(all, draft{kind: draftMessage, channel: m.Channel, name: m.Name, data: m.Data})
 	}
-}
-
-// readCommand reads what came on a command's topic.
-func readCommand(dialect *wire.Standard, topic string, payload []byte, at time.Time) (command, error) {
-	_, read, err := dialect.DecodeCommand(topic, payload)
-	if err != nil {
-		return command{}, err
-	}
-	c := command{id: read.ID, name: read.Name, issued: read.At, received: at}
-	data := struct {
-		Credentials any `json:"credentials"`
-	}{&c.credentials}
-	if raw, ok := read.Data.(json.RawMessage); ok && len(raw) > 0 {
-		if err := json.Unmarshal(raw, &data); err != nil {
-			return command{}, fmt.Errorf("read command %s: %w", topic, err)
-		}
-	}
-	return c, nil
+	return all
 }

@@ -11,7 +11,6 @@ import (
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 
-	"devicetwin/device"
 	"devicetwin/wire"
 )
 
@@ -59,8 +58,8 @@ func pahoWatcher(o Options) watcher {
 
 // deadLetters counts what the bridges refused of this fleet's messages.
 type deadLetters struct {
-	prefix string // of the fleet's topics
-	log    *slog.Logger
+	own func(topic string) bool // of the fleet
+	log *slog.Logger
 
 	mutex  sync.Mutex
 	all    uint64
@@ -72,7 +71,8 @@ type deadLetters struct {
 const maxLettersLogged = 10
 
 func newDeadLetters(o Options) *deadLetters {
-	return &deadLetters{prefix: strings.TrimSuffix(o.Dialect.Topic(device.ID(o.Prefix+"-"), device.ChannelStatus, ""), "/status"), log: o.Log, meant: map[string]bool{}}
+	own := func(topic string) bool { return o.Speech.Owns(o.Prefix+"-", topic) }
+	return &deadLetters{own: own, log: o.Log, meant: map[string]bool{}}
 }
 
 func (d *deadLetters) receive(payload []byte) {
@@ -86,7 +86,7 @@ func (d *deadLetters) receive(payload []byte) {
 		d.log.Warn("cannot decode a dead letter", "error", err)
 		return
 	}
-	if !strings.HasPrefix(letter.Topic, d.prefix) {
+	if !d.own(letter.Topic) {
 		return // another fleet's
 	}
 	refused, err := base64.StdEncoding.DecodeString(letter.Payload)

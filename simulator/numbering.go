@@ -74,19 +74,17 @@ type identified struct {
 // higher than the one before belongs to the next numbering of its epoch, if there is
 // one. AppliedAgain is as in tally.
 func (a *account) identify(log AppliedLog) (all []identified, appliedAgain uint64) {
+	if a.bare != nil {
+		return a.bare.identify(log)
+	}
 	all = make([]identified, 0, len(log.Entries))
 	type place struct {
 		at      int
 		highest uint64
 	}
 	places := map[int64]place{}
-	uses := a.bare.uses()
 	for _, e := range log.Entries {
 		if e.Seq == 0 {
-			n, known := uses.next(e.Digest)
-			if known {
-				all = append(all, identified{n, e.Durable})
-			}
 			continue
 		}
 		epochs, p := a.ledgerEpochs(e.Epoch), places[e.Epoch]
@@ -97,118 +95,33 @@ func (a *account) identify(log AppliedLog) (all []identified, appliedAgain uint6
 		places[e.Epoch] = p
 		all = append(all, identified{number{epochs[p.at], e.Seq}, e.Durable})
 	}
-	return all, uses.appliedAgain
+	return all, 0
 }
 
-// bareAccount is the messages of a device without numbers, by their digests. Equal
-// messages have the same.
-type bareAccount struct {
-	sent    []bareMessage
-	again   map[uint64]int // further times that a message was published
-	wills   map[uint64]bool
-	blurred bool // a message that counts in the sequence was published again
-}
-
-type bareMessage struct {
-	digest uint64
-	number number
-}
-
-func newBareAccount() *bareAccount {
-	return &bareAccount{again: map[uint64]int{}, wills: map[uint64]bool{}}
-}
-
-func (b *bareAccount) note(digest uint64, n number) {
-	b.sent = append(b.sent, bareMessage{digest, n})
-}
-
-// noteAgain notes that a message is published once more: its PUBACK was lost with a
-// connection, and without a number nobody can distinguish the two.
-func (b *bareAccount) noteAgain(digest uint64, counts bool) {
-	b.again[digest]++
-	b.blurred = b.blurred || counts
-}
-
-func (a *account) blurred() bool { return a.bare != nil && a.bare.blurred }
-
-// bareUses hands out the messages of a digest, one for each application.
-type bareUses struct {
-	account      *bareAccount
-	free         map[uint64][]number
-	again        map[uint64]int
-	begun        bool // a message of this run was applied
-	appliedAgain uint64
-}
-
-func (b *bareAccount) uses() *bareUses {
-	u := &bareUses{account: b, free: map[uint64][]number{}, again: map[uint64]int{}}
-	if b == nil {
-		return u
+// noteWill lets the account pass over the device's last will.
+func (d *player) noteWill(will Utterance) error {
+	if !d.identity.Unnumbered {
+		return nil
 	}
-	for _, m := range b.sent {
-		u.free[m.digest] = append(u.free[m.digest], m.number)
-		u.again[m.digest] = b.again[m.digest]
+	for _, m := range will.Means {
+		sum, err := readDigest(m)
+		if err != nil {
+			return err
+		}
+		d.mutex.Lock()
+		d.account.bare.wills[sum] = true
+		d.mutex.Unlock()
 	}
-	return u
+	return nil
 }
 
-// next is the message that an entry with this digest stands for. A message that was
-// never sent in this run has the number of none; those before the first message of
-// the run are passed over, and so are last wills.
-func (u *bareUses) next(digest uint64) (n number, ok bool) {
-	if u.account == nil {
-		return n, false
-	}
-	left, known := u.free[digest]
-	switch {
-	case len(left) > 0:
-		u.free[digest], u.begun = left[1:], true
-		return left[0], true
-	case u.account.wills[digest]:
-	case !known:
-		return number{epoch: u.unknown()}, u.begun
-	case u.again[digest] > 0:
-		u.again[digest]--
-	default:
-		u.appliedAgain++
-	}
-	return n, false
-}
-
-// unknown is an epoch of the run, so that a message that was never sent shows.
-func (u *bareUses) unknown() int64 {
-	if len(u.account.sent) == 0 {
-		return 0
-	}
-	return u.account.sent[0].number.epoch
-}
-
-// digest is that by which the service knows a message without a number.
-func (d *player) digest(topic string, payload []byte, now time.Time) (uint64, error) {
-	received, err := d.fleet.options.Dialect.Decode(topic, payload, false, now)
-	if err != nil {
-		return 0, fmt.Errorf("read the device's own message: %w", err)
-	}
-	sum, err := strconv.ParseUint(received[0].Message.Digest, 16, 64)
+// readDigest is that by which the service knows a message without a number.
+func readDigest(m device.Message) (uint64, error) {
+	sum, err := strconv.ParseUint(m.Digest, 16, 64)
 	if err != nil {
 		return 0, fmt.Errorf("read the digest of the device's own message: %w", err)
 	}
 	return sum, nil
-}
-
-// noteWill lets the account pass over the device's last will.
-func (d *player) noteWill(topic string, will []byte) error {
-	if !d.identity.Unnumbered {
-		return nil
-	}
-	sum, err := d.digest(topic, will, time.Now())
-	if err != nil {
-		return err
-	}
-	d.mutex.Lock()
-	defer d.mutex.Unlock()
-	d.account.bare.wills[sum] = true
-	return nil
 }
 
 // lost names a message for the report.
@@ -231,12 +144,4 @@ func digestText(digest uint64) string {
 		return ""
 	}
 	return fmt.Sprintf("%016x", digest)
-}
-
-// reading is what a message of telemetry said.
-func (f flight) reading() map[string]any {
-	if f.draft.channel != device.ChannelTelemetry {
-		return nil
-	}
-	return f.draft.data
 }

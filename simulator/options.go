@@ -98,7 +98,7 @@ type Options struct {
 	Drain       time.Duration // longest wait after the run; attempts × timeout + 1 minute + 50 ms per device
 	MaxLedger   int           // relevant messages, and rows of optional ones, kept in all; 20,000,000 (480 MB)
 
-	Dialect *wire.Standard // topics and payloads of the devices; the default is wire.DefaultConfig
+	Speech Speech // how the devices speak; the default is Standard with wire.DefaultConfig
 
 	Progress func(Progress) // called about once a second; may be nil
 	Points   PointWriter    // takes the ledger's figures, about every two seconds, and the verdict; may be nil
@@ -110,8 +110,9 @@ type Options struct {
 }
 
 func (o *Options) setDefaults(start time.Time) {
-	if o.Dialect == nil {
-		o.Dialect, _ = wire.New(wire.DefaultConfig()) // the default is valid
+	if o.Speech == nil {
+		dialect, _ := wire.New(wire.DefaultConfig()) // the default is valid
+		o.Speech = Standard(dialect)
 	}
 	if o.Rate == 0 {
 		o.Rate = 1
@@ -175,7 +176,21 @@ func (o Options) Validate() error {
 	refuse(o.Drain < 0, "drain: expected a length of time, found %s", o.Drain)
 	refuse(o.MaxLedger < 1, "max ledger: expected at least 1, found %d", o.MaxLedger)
 	refuse(o.Scenario != nil && !prefixForm.MatchString(o.Prefix), "prefix: expected 1 to 100 of a-z A-Z 0-9 : _ -, found %q", o.Prefix)
+	if o.Scenario != nil {
+		faults = append(faults, o.unspeakable()...)
+	}
 	return errors.Join(faults...)
+}
+
+// unspeakable are the faults of messages of the scenario that its devices have no words for.
+func (o Options) unspeakable() (faults []error) {
+	voice := o.Speech.Voice(device.ID(o.deviceID(0)), Identity{})
+	for _, m := range o.Scenario.said() {
+		if _, err := voice.Say(m, time.Time{}); err != nil {
+			faults = append(faults, fmt.Errorf("scenario: message on channel %s: %w", m.Channel, err))
+		}
+	}
+	return faults
 }
 
 // deviceID is the id of the device with this index, from 0.

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"devicetwin/device"
 )
 
 // nextDue is when the device's own next action is due.
@@ -75,8 +73,7 @@ func (a Act) draft(made time.Time) draft {
 func (d *player) poison() {
 	d.poisons++
 	d.outbox = append(d.outbox, draft{
-		kind: draftCopy, topic: d.topic(device.ChannelTelemetry, ""),
-		payload: fmt.Appendf(nil, "%s%s %d", poisonMark, d.id, d.poisons),
+		kind: draftCopy, said: d.voice.Noise(fmt.Sprintf("%s%s %d", poisonMark, d.id, d.poisons)),
 	})
 }
 

@@ -9,99 +9,127 @@ import (
 
 // send publishes as much as the window of unacknowledged messages allows.
 func (d *player) send() (parting, bool) {
-	for i := range d.inflight {
-		if d.inflight[i].token == nil {
-			d.publish(&d.inflight[i])
+	window := d.fleet.options.InFlight
+	for {
+		for i := range d.inflight[:min(len(d.inflight), window)] {
+			if d.inflight[i].token == nil {
+				d.publish(&d.inflight[i])
+			}
 		}
-	}
-	for len(d.outbox) > 0 {
+		if len(d.outbox) == 0 {
+			return parting{}, false
+		}
 		next := d.outbox[0]
 		if !next.onWire() {
 			if len(d.inflight) > 0 {
 				return parting{}, false
 			}
 			d.outbox = d.outbox[1:]
-			if next.kind == draftLeave {
-				return d.depart(next.act, false), true
-			}
-			d.credentials = next.credentials
-			birth := d.birth("boot", next.credential)
-			birth.marks, birth.id = factBirth, next.id
-			return parting{kind: draftReconnect, next: &birth}, true
+			return d.leaves(next), true
 		}
-		if len(d.inflight) >= d.fleet.options.InFlight {
+		if len(d.inflight) >= window {
 			return parting{}, false
 		}
 		d.outbox = d.outbox[1:]
-		f, err := d.prepare(next)
+		flights, err := d.prepare(next)
 		if err != nil {
 			d.fleet.fail(fmt.Errorf("device %s: %w", d.id, err))
 			continue
 		}
-		d.inflight = append(d.inflight, f)
-		d.publish(&d.inflight[len(d.inflight)-1])
+		d.inflight = append(d.inflight, flights...)
 	}
-	return parting{}, false
 }
 
-// prepare gives a draft its number and its form, and records it for the oracle.
-func (d *player) prepare(next draft) (flight, error) {
-	f := flight{draft: next, topic: next.topic, payload: next.payload}
+// leaves is how a draft that is not published ends the link.
+func (d *player) leaves(next draft) parting {
+	if next.kind == draftLeave {
+		return d.depart(next.act, false)
+	}
+	d.credentials = next.credentials
+	birth := d.birth("boot", next.credential)
+	birth.marks, birth.id = factBirth, next.id
+	return parting{kind: draftReconnect, next: &birth}
+}
+
+// prepare gives the messages of a draft their numbers and their form, and records them
+// for the oracle.
+func (d *player) prepare(next draft) ([]flight, error) {
 	if !next.numbered() {
-		return f, nil
+		return []flight{{draft: next, said: next.said}}, nil
 	}
 	now := time.Now()
-	d.last.seq++
-	f.number = d.last
 	if next.made.IsZero() {
 		next.made = now
 	}
-	f.ts = d.identity.timeAt(next.made)
-	msg := device.Message{
-		Channel: next.channel, Name: next.name, Data: next.data,
-		Time: now, Epoch: d.epoch, Seq: f.number.seq,
+	ts := d.identity.timeAt(next.made)
+	m := device.Message{Channel: next.channel, Name: next.name, Data: next.data, Time: now}
+	if !d.identity.Unnumbered {
+		m.Epoch, m.Seq = d.epoch, d.last.seq+1
 	}
+	said, err := d.voice.Say(m, ts)
+	if err != nil {
+		return nil, err
+	}
+	flights := make([]flight, len(said))
+	for i, u := range said {
+		f := flight{draft: next, said: u, ts: ts}
+		for _, meant := range u.Means {
+			p, err := d.enter(meant, ts, now)
+			if err != nil {
+				return nil, err
+			}
+			f.parts = append(f.parts, p)
+		}
+		flights[i] = f
+	}
+	d.mark(next, now)
+	return flights, nil
+}
+
+// enter is one message in the ledger.
+func (d *player) enter(m device.Message, ts, now time.Time) (p part, err error) {
 	if d.identity.Unnumbered {
-		msg.Epoch, msg.Seq = 0, 0
-	}
-	f.epoch, f.seq = msg.Epoch, msg.Seq
-	var err error
-	if f.topic, f.payload, err = d.fleet.options.Dialect.EncodeMessage(device.ID(d.id), msg, f.ts); err != nil {
-		return f, err
-	}
-	if d.identity.Unnumbered {
-		if f.digest, err = d.digest(f.topic, f.payload, now); err != nil {
-			return f, err
+		if p.digest, err = readDigest(m); err != nil {
+			return p, err
 		}
 	}
-	if believable(f.ts, now) {
-		msg.Sent = f.ts
+	d.last.seq++
+	p.message, p.number = m, d.last
+	if believable(ts, now) {
+		m.Sent = ts
 	}
-	f.counts = d.match.counts(msg)
-	completed := d.match.take(msg, d.events.of(f.ts, now))
-	f.crosses = d.level.take(msg)
-	f.duty = d.dutyOf(msg, f.crosses)
+	p.counts = d.match.counts(m)
+	completed := d.match.take(m, d.events.of(ts, now))
+	p.crosses = d.level.take(m)
+	p.duty = d.dutyOf(m, p.crosses)
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
-	d.account.noteIssued(f.number)
+	d.account.noteIssued(p.number)
 	if d.identity.Unnumbered {
 		d.fleet.admit()
-		d.account.bare.note(f.digest, f.number)
+		d.account.bare.note(p.digest, p.number)
 	}
 	if completed {
-		d.note(fact{kind: factCompleted, at: now, number: f.number})
+		d.note(fact{kind: factCompleted, at: now, number: p.number})
 		if !d.waits {
 			d.pending, d.waits = now, true
 		}
 	}
-	if next.id != "" {
-		d.note(fact{kind: next.marks, at: now, number: f.number, id: next.id})
-		if next.marks == factBirth {
-			d.waits = false
-			d.fleet.count.reprovisions.Add(1)
-		}
+	return p, nil
+}
+
+// mark notes what a draft means to the oracle, by the last of its messages.
+func (d *player) mark(next draft, now time.Time) {
+	if next.id == "" {
+		return
 	}
-	return f, nil
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	d.note(fact{kind: next.marks, at: now, number: d.last, id: next.id})
+	if next.marks == factBirth {
+		d.waits = false
+		d.fleet.count.reprovisions.Add(1)
+	}
 }
 
 // dutyOf says what has to become of a message. A filter that has seen all that the
@@ -127,15 +155,17 @@ func (d *player) dutyOf(m device.Message, crosses bool) duty {
 }
 
 func (d *player) publish(f *flight) {
-	if f.attempts++; f.attempts > 1 && f.digest != 0 {
+	if f.attempts++; f.attempts > 1 && d.identity.Unnumbered {
 		d.mutex.Lock()
-		d.account.bare.noteAgain(f.digest, f.counts)
+		for _, p := range f.parts {
+			d.account.bare.noteAgain(p.digest, p.counts)
+		}
 		d.mutex.Unlock()
 	}
 	if f.published.IsZero() {
 		f.published = time.Now()
 	}
-	f.token = d.link.publish(f.topic, f.payload)
+	f.token = d.link.publish(f.said)
 }
 
 // acknowledge takes the PUBACK of the oldest message in flight.
@@ -145,18 +175,26 @@ func (d *player) acknowledge() error {
 		return err
 	}
 	d.inflight = d.inflight[1:]
-	count := &d.fleet.count
-	if !f.draft.numbered() {
-		if f.draft.repeat {
-			count.repeated.Add(1)
-		}
-		return nil
+	if f.draft.kind == draftCopy && f.draft.repeat {
+		d.fleet.count.repeated.Add(1)
 	}
+	for _, p := range f.parts {
+		d.noteAck(f, p)
+	}
+	if f.draft.numbered() && f.draft.repeat {
+		d.delay(time.Now().Add(f.draft.after), draft{kind: draftCopy, said: f.said, repeat: true})
+	}
+	return nil
+}
+
+// noteAck enters the PUBACK of a message.
+func (d *player) noteAck(f flight, p part) {
+	count := &d.fleet.count
 	count.sent.Add(1)
-	if f.duty == due {
+	if p.duty == due {
 		count.relevant.Add(1)
 	}
-	if f.crosses && f.duty == due {
+	if p.crosses && p.duty == due {
 		count.crossings.Add(1)
 	}
 	if f.draft.recorded {
@@ -173,14 +211,18 @@ func (d *player) acknowledge() error {
 		published = time.Time{}
 	}
 	d.mutex.Lock()
-	d.account.noteAcknowledged(f.number, f.duty, published)
+	d.account.noteAcknowledged(p.number, p.duty, published)
 	d.mutex.Unlock()
 	d.fleet.options.Acknowledged(Acknowledged{
-		Device: d.id, Channel: f.draft.channel, Epoch: f.epoch, Seq: f.seq, TS: unixMilli(f.ts),
-		Digest: digestText(f.digest), Data: f.reading(),
+		Device: d.id, Channel: p.message.Channel, Epoch: p.message.Epoch, Seq: p.message.Seq, TS: unixMilli(f.ts),
+		Digest: digestText(p.digest), Data: p.reading(),
 	})
-	if f.draft.repeat {
-		d.delay(time.Now().Add(f.draft.after), draft{kind: draftCopy, topic: f.topic, payload: f.payload, repeat: true})
+}
+
+// reading is what a message of telemetry said.
+func (p part) reading() map[string]any {
+	if p.message.Channel != device.ChannelTelemetry {
+		return nil
 	}
-	return nil
+	return p.message.Data
 }

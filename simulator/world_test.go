@@ -154,8 +154,8 @@ func (l *worldLink) carry() {
 	}
 }
 
-func (l *worldLink) publish(topic string, payload []byte) token {
-	p := worldPacket{topic, payload, make(chan struct{})}
+func (l *worldLink) publish(u Utterance) token {
+	p := worldPacket{u.Topic, u.Payload, make(chan struct{})}
 	l.packets <- p
 	return p
 }

@@ -15,6 +15,7 @@ import (
 
 	"devicetwin/internal/cli"
 	"devicetwin/service"
+	"devicetwin/simulator"
 )
 
 // play runs the command until the returned function is called.
@@ -99,7 +100,7 @@ func TestSimulateUsesTheTopicPrefix(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if topic := fleet.plan.options.Dialect.Topic("d", "telemetry", ""); topic != "site/things/d/telemetry" {
+	if topic := fleet.plan.options.Speech.Voice("d", simulator.Identity{}).Noise("").Topic; topic != "site/things/d/telemetry" {
 		t.Errorf("telemetry goes to %s", topic)
 	}
 }

@@ -167,11 +167,14 @@ func (p plan) load() (*Fleet, error) {
 	if p.options.Scenario, err = simulator.ReadScenario(p.scenario, src); err != nil {
 		return nil, cli.Usage(err)
 	}
-	p.options.Model, p.options.Twins = models[0], fleetTwins{} // only to be validated
-	faults := []error{p.options.Validate(), p.tls.Validate()}
-	if p.options.Dialect, err = wire.New(p.wire); err != nil {
+	var faults []error
+	if dialect, err := wire.New(p.wire); err != nil {
 		faults = append(faults, fmt.Errorf("topics (--mqtt-topic-prefix): %w", err))
+	} else {
+		p.options.Speech = simulator.Standard(dialect)
 	}
+	p.options.Model, p.options.Twins = models[0], fleetTwins{} // only to be validated
+	faults = append(faults, p.options.Validate(), p.tls.Validate())
 	if p.options.TLS, err = tlsOf(p.tls); err != nil {
 		faults = append(faults, err)
 	}

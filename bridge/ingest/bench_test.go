@@ -49,7 +49,7 @@ func (r *receiver) next(last bool) {
 }
 
 // otherDialect has the same reading taken as it is, with the device's own number and time, and by
-// its members.
+// its members, which are computed, or for which a function is called that only cel-go has.
 const otherDialect = `
 dialect: other
 topics:
@@ -58,6 +58,7 @@ topics:
   - {topic: 'numbered/{id}/state', channel: telemetry, number: {seq: payload.n, epoch: payload.e}, time: {at: payload.t}}
   - {topic: 'members/{id}/state', channel: telemetry, data: {temperature: payload.temperature, pressure: payload.pressure, mode: payload.mode}}
   - {topic: 'computed/{id}/state', channel: telemetry, data: {temperature: payload.temperature / 10, pressure: payload.pressure, mode: payload.mode}}
+  - {topic: 'called/{id}/state', channel: telemetry, data: {temperature: payload.temperature, pressure: payload.pressure, mode: payload.mode.upperAscii()}}
 `
 
 // BenchmarkReceiveDialects is one message that is left out through the whole path from its payload,
@@ -74,6 +75,7 @@ func BenchmarkReceiveDialects(b *testing.B) {
 		{"absent", "absent/%s/state", "{" + reading},
 		{"members", "members/%s/state", "{" + reading},
 		{"computed", "computed/%s/state", "{" + reading},
+		{"called", "called/%s/state", "{" + reading},
 		{"standard_numbered", "devices/%s/telemetry", `{"epoch":1764000000,"seq":%d,"ts":1764000000123,` + reading},
 		{"numbered", "numbered/%s/state", `{"e":1764000000,"n":%d,"t":1764000000123,` + reading},
 	} {

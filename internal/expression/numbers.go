@@ -19,6 +19,19 @@ func NumberText(f float64) string {
 	return string(raw)
 }
 
+// AppendNumber appends a finite number as JSON writes it.
+func AppendNumber(to []byte, f float64) []byte {
+	if size := math.Abs(f); size != 0 && (size < 1e-6 || size >= 1e21) {
+		to = strconv.AppendFloat(to, f, 'e', -1, 64)
+		if n := len(to); to[n-4] == 'e' && to[n-3] == '-' && to[n-2] == '0' { // e-09 is e-9
+			to[n-2] = to[n-1]
+			to = to[:n-1]
+		}
+		return to
+	}
+	return strconv.AppendFloat(to, f, 'f', -1, 64)
+}
+
 // oldNumberText is string(x) before the second edition: the %g of C.
 func oldNumberText(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
 

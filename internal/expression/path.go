@@ -15,7 +15,11 @@ import (
 // So whoever has the values can look it up without an evaluation. Where each name leads to
 // a member of an object, the result is the same.
 func (c *Checked) Path() (variable string, names []string, ok bool) {
-	x := c.AST().Expr()
+	return c.pathOf(c.AST().Expr())
+}
+
+// pathOf is Path of a part.
+func (c *Checked) pathOf(x ast.Expr) (variable string, names []string, ok bool) {
 	for {
 		switch x.Kind() {
 		case ast.IdentKind:

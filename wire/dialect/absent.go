@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 
+	"devicetwin/internal/expression"
 	"devicetwin/source"
 )
 
@@ -54,6 +55,11 @@ func (a *absent) mayBeIn(encoded []byte) bool {
 		return true
 	}
 	return slices.ContainsFunc(a.words, func(word []byte) bool { return bytes.Contains(encoded, word) })
+}
+
+// is reports whether a value is one of them.
+func (a *absent) is(v expression.Scalar) bool {
+	return len(a.values) > 0 && slices.Contains(a.values, v.Any())
 }
 
 // without is a value without those in it that are absent; false: nothing is left of it.

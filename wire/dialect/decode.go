@@ -28,7 +28,8 @@ type scope struct {
 	object  []byte           // the same, if it can be the data of a message
 	payload any              // decoded, once it is
 	decoded bool
-	partly  bool // payload has those members only that formulas of the rule read
+	partly  bool           // payload is some
+	some    map[string]any // those members only that formulas read; memory of scopes that come later
 
 	members []jsonobject.Value // of json, by rule.read, once walked; nil: it is not there
 	walked  bool
@@ -40,6 +41,9 @@ type scope struct {
 	made      int            // bytes of data that are not part of the payload
 }
 
+// maxSome bounds the members for which a scope keeps memory.
+const maxSome = 64
+
 // scopes are used again, because most messages need nothing else on the heap.
 var scopes = sync.Pool{New: func() any { return new(scope) }}
 
@@ -48,7 +52,10 @@ func (s *scope) release() {
 	clear(s.values)
 	clear(s.vars)
 	clear(s.members)
-	*s = scope{values: s.values[:0], vars: s.vars[:0], members: s.members[:0]}
+	if clear(s.some); len(s.members) > maxSome {
+		s.some = nil
+	}
+	*s = scope{values: s.values[:0], vars: s.vars[:0], members: s.members[:0], some: s.some}
 	scopes.Put(s)
 }
 
@@ -114,22 +121,27 @@ func (s *scope) read() (err error) {
 	return nil
 }
 
-// readMembers decodes those members of an object that formulas of the rule read, once. False: a
-// formula needs more, or there is no object.
+// readMembers decodes those members of an object that a formula reads. False: it needs more, or
+// there is no object.
 func (s *scope) readMembers(f *formula) bool {
 	switch {
-	case s.decoded || s.partly:
-		return s.decoded || f.members != nil
+	case s.decoded:
+		return true
 	case f.members == nil || s.json == nil || s.json.Kind() != jsonobject.Object:
 		return false
 	}
-	object := make(map[string]any, len(s.rule.read))
-	for name := range s.rule.read {
+	if s.some == nil {
+		s.some = map[string]any{}
+	}
+	for _, name := range f.members {
+		if _, known := s.some[name]; known {
+			continue
+		}
 		if v, there := s.memberOfPayload(name); there {
-			object[name] = v.Decoded()
+			s.some[name] = v.Decoded()
 		}
 	}
-	s.payload, s.partly = object, true
+	s.payload, s.partly = s.some, true
 	return true
 }
 
@@ -150,7 +162,11 @@ func (s *scope) memberOfPayload(wanted string) (v jsonobject.Value, there bool) 
 			}
 		}
 	}
-	v = s.members[s.rule.read[wanted]]
+	place, read := s.rule.read[wanted]
+	if !read { // by a formula that reads more of the payload
+		return memberOf(s.json, wanted)
+	}
+	v = s.members[place]
 	return v, v != nil
 }
 

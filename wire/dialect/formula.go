@@ -26,6 +26,8 @@ type formula struct {
 	// lead to it: it is looked up, without an evaluation.
 	variable string
 	names    []string
+	// direct evaluates one that only computes and compares scalars; nil: only program does.
+	direct expression.Direct
 	// readsPayload: an evaluation needs the payload decoded; with members, only these of it.
 	readsPayload bool
 	members      []string
@@ -62,6 +64,8 @@ func (l *loader) formula(n source.Node, what string) *formula {
 	}
 	if variable, names, ok := program.Checked().Path(); ok && variable != varTopic {
 		f.variable, f.names = variable, names
+	} else {
+		f.direct = program.Checked().Direct()
 	}
 	return f
 }
@@ -114,6 +118,9 @@ func (s *scope) eval(f *formula) (v any, there bool, err error) {
 		}
 		return v, there, nil
 	}
+	if scalar, there, known := s.compute(f); known {
+		return scalar.Any(), there, nil
+	}
 	if f.readsPayload && !s.readMembers(f) {
 		if err := s.read(); err != nil {
 			return nil, false, err
@@ -149,60 +156,18 @@ func (s *scope) listRead(f *formula) string {
 // find is the value, encoded, of a formula that reads a member of a payload which is not
 // decoded. It is not known where a name leads into something else than an object.
 func (s *scope) find(f *formula) (v jsonobject.Value, there, known bool) {
-	if s.decoded || s.json == nil || f.variable != varPayload {
+	if f.variable != varPayload {
 		return nil, false, false
 	}
-	v = s.json
-	for i, name := range f.names {
-		if v.Kind() != jsonobject.Object {
-			return nil, false, false
-		}
-		if i == 0 {
-			v, there = s.memberOfPayload(name)
-		} else {
-			v, there = memberOf(v, name)
-		}
-		if !there {
-			return nil, false, true
-		}
-	}
-	return v, true, true
+	return s.findMember(f.names)
 }
 
-// memberOf is that of an object of UTF-8: the last one, if there are several.
-func memberOf(object jsonobject.Value, wanted string) (v jsonobject.Value, ok bool) {
-	for members := object.Members(); ; {
-		name, value, more := members.Next()
-		if !more {
-			return v, ok
-		}
-		if string(name.Raw()) == wanted {
-			v, ok = value, true
-		}
-	}
-}
-
-// lookUp is eval of a formula that reads a member. It is not known where a name leads into
-// something else than an object: what that means is the language's.
+// lookUp is eval of a formula that reads a member.
 func (s *scope) lookUp(f *formula) (v any, there, known bool) {
-	switch f.variable {
-	case varPayload:
-		v = s.payload
-	case varItem:
-		v = s.item
-	default:
+	if f.variable == "" {
 		return nil, false, false
 	}
-	for _, name := range f.names {
-		object, ok := v.(map[string]any)
-		if !ok {
-			return nil, false, false
-		}
-		if v, there = object[name]; !there {
-			return nil, false, true
-		}
-	}
-	return v, true, true
+	return s.lookUpMember(f.variable, f.names)
 }
 
 // ResolveName implements expression.Activation.

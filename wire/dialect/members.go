@@ -2,8 +2,10 @@ package dialect
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
+	"devicetwin/internal/expression"
 	"devicetwin/source"
 	"devicetwin/wire"
 )
@@ -23,17 +25,18 @@ func (m *message) encodeMembers(s *scope) ([]byte, error) {
 		if !m.takes(member.name) {
 			continue
 		}
-		value, err := m.encodeMember(s, member.value)
+		before := len(object)
+		if before > 1 {
+			object = append(object, ',')
+		}
+		with, err := m.appendMember(append(object, member.key...), s, member.value)
 		if err != nil {
 			return nil, err
 		}
-		if value == nil {
-			continue
+		if with == nil {
+			with = object[:before]
 		}
-		if len(object) > 1 {
-			object = append(object, ',')
-		}
-		object = append(append(object, member.key...), value...)
+		object = with
 	}
 	if len(object) == 1 && (len(m.data.members) > 0 || m.only != nil) {
 		return nil, nil
@@ -41,10 +44,19 @@ func (m *message) encodeMembers(s *scope) ([]byte, error) {
 	return append(object, '}'), nil
 }
 
-// encodeMember is the value of a member: what is in the payload, as it came. Nil: it is not there.
-func (m *message) encodeMember(s *scope, f *formula) ([]byte, error) {
+// appendMember appends the value of a member: what is in the payload, as it came. Nil: it is not there.
+func (m *message) appendMember(to []byte, s *scope, f *formula) ([]byte, error) {
 	if found, there, known := s.find(f); known && (!there || !m.absent.mayBeIn(found)) {
-		return found, nil
+		if !there {
+			return nil, nil
+		}
+		return append(to, found...), nil
+	}
+	if scalar, there, known := s.compute(f); known {
+		if !there || m.absent.is(scalar) {
+			return nil, nil
+		}
+		return appendScalar(to, scalar)
 	}
 	v, there, err := s.eval(f)
 	if !there || err != nil {
@@ -53,7 +65,23 @@ func (m *message) encodeMember(s *scope, f *formula) ([]byte, error) {
 	if v, there = m.absent.without(v); !there {
 		return nil, nil
 	}
-	return encoded(v)
+	if scalar, ok := expression.ScalarOf(v); ok {
+		return appendScalar(to, scalar)
+	}
+	value, err := encoded(v)
+	return append(to, value...), err
+}
+
+// appendScalar appends a value as JSON.
+func appendScalar(to []byte, v expression.Scalar) ([]byte, error) {
+	switch v.Kind {
+	case expression.Number:
+		return expression.AppendNumber(to, v.Number), nil
+	case expression.Bool:
+		return strconv.AppendBool(to, v.Truth), nil
+	}
+	value, err := encoded(v.Any())
+	return append(to, value...), err
 }
 
 // memberNames are names of members, or beginnings of names that end with *.

@@ -35,7 +35,8 @@ type Dialect interface {
 	Encode(id device.ID, to *device.Address, c Command) (Sending, error)
 	// EncodeDesired writes the difference between what a device's classic shadow desires
 	// and what the device reports, a JSON object, in a dialect that has words for it;
-	// else it is empty. What it has no words for is left out. Errors are those of Encode.
+	// else it is empty. What it has no words for is left out. Errors are those of Encode; what could
+	// be written is there with them.
 	EncodeDesired(id device.ID, to *device.Address, difference []byte) ([]Publication, error)
 	// Questions are what a device is asked after its birth, which is a message on its status
 	// topic.

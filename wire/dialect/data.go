@@ -26,7 +26,7 @@ func (l *loader) data(n source.Node) (d data) {
 	case n.IsMap():
 		d.members = []member{}
 		for _, e := range n.Entries() {
-			if wire.Reserved(e.Key) {
+			if wire.Reserved(e.Key) && !l.sends {
 				e.KeyAt.Faultf("member %q: expected another name, because this one is the service's own", e.Key)
 			}
 			checkMemberName(e)

@@ -15,7 +15,13 @@ type Dialect struct {
 	name        string
 	description string
 	filters     []string
-	rules       []*rule // the most exact template first
+	rules       []*rule     // the most exact template first
+	id          *idTemplate // of devices, where a message says nothing else
+
+	commands  []*command
+	desired   []*desired
+	questions []*question // to a device, after its birth
+	openings  []*question // to all
 
 	// What follows is that of a configuration.
 	limits limits

@@ -33,14 +33,16 @@ type formula struct {
 	members      []string
 }
 
-// language is that of formulas.
-var language = func() *expression.Env {
-	env, err := expression.NewEnv(varPayload, varTopic, varItem)
+// language is that of formulas of messages.
+var language = newLanguage(varPayload, varTopic, varItem)
+
+func newLanguage(variables ...string) *expression.Env {
+	env, err := expression.NewEnv(variables...)
 	if err != nil {
 		panic(err) // it does not depend on anything
 	}
 	return env
-}()
+}
 
 // formula is nil where there is none, or where it has a fault.
 func (l *loader) formula(n source.Node, what string) *formula {
@@ -51,7 +53,7 @@ func (l *loader) formula(n source.Node, what string) *formula {
 	if !ok {
 		return nil
 	}
-	program, faults := language.Compile(text)
+	program, faults := l.language.Compile(text)
 	for _, f := range faults {
 		n.FaultInside(f.Offset(text), f.Hint, "expression: %s", f.Message)
 	}

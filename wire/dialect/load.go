@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"devicetwin/device"
+	"devicetwin/internal/expression"
 	"devicetwin/mqtt"
 	"devicetwin/source"
 	"devicetwin/wire/format"
@@ -15,7 +16,7 @@ import (
 // the given one (descriptors of protobuf). The error is source.Faults: all of them, each with
 // its place.
 func Load(file string, src []byte) (*Dialect, error) {
-	l := &loader{file: source.Parse(file, src)}
+	l := &loader{file: source.Parse(file, src), language: language}
 	if err := l.file.Err(); err != nil { // it is not YAML
 		return nil, err
 	}
@@ -26,7 +27,11 @@ func Load(file string, src []byte) (*Dialect, error) {
 	return d, nil
 }
 
-type loader struct{ file *source.File }
+type loader struct {
+	file     *source.File
+	language *expression.Env // of formulas
+	sends    bool            // what is loaded says what is sent
+}
 
 // defaults are what topics have that say nothing else.
 type defaults struct {
@@ -40,7 +45,7 @@ type defaults struct {
 }
 
 // dialectKeys are what a file has.
-var dialectKeys = []string{"dialect", "description", "subscribe", "id", "payload", "time", "absent", "status", "topics"}
+var dialectKeys = []string{"dialect", "description", "subscribe", "id", "payload", "time", "absent", "status", "topics", "commands", "desired", "ask"}
 
 var dialectName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 
@@ -68,6 +73,11 @@ func (l *loader) dialect(n source.Node) *Dialect {
 	}
 	l.order(d)
 	d.filters = l.filters(f["subscribe"], d)
+	d.id = base.id
+	l.outgoing(f, d)
+	if l.file.Err() == nil {
+		d.addressMessages()
+	}
 	return d
 }
 

@@ -29,6 +29,9 @@ type message struct {
 	time    *timing
 	absent  absent
 	words   device.StatusWords
+
+	from     *device.Address // how its device is reached; nil: nothing is sent to it
+	remember []string        // variables that its address has, where the topic has them
 }
 
 // variable is one whose value is computed.
@@ -134,7 +137,7 @@ func (m *message) appendOne(all []wire.Received, s *scope, object []byte) ([]wir
 	}
 	all = append(all, wire.Received{
 		ID: id, Object: object, Place: len(all), PointTime: s.at,
-		Message: device.Message{Channel: m.channel, Name: name, Data: data, Time: s.at, Redelivered: s.dup},
+		Message: device.Message{Channel: m.channel, Name: name, Data: data, Time: s.at, Redelivered: s.dup, From: m.addressOf(s)},
 	})
 	to := &all[len(all)-1]
 	if err := m.setNumber(to, s, all[:len(all)-1]); err != nil {

@@ -24,7 +24,10 @@ func Schema() ([]byte, error) {
 		"time":       schema.AnyOf(schema.Schema{"type": "null"}, schema.Required(schema.WithKeys(timingKeys, timingWords), "at")),
 		"absent": schema.Described(schema.OneOrList(schema.Schema{"type": []string{"string", "number", "boolean", "null"}}),
 			"Values that stand for a missing one."),
-		"status": schema.Described(schema.WithKeys(wordKeys, statusWords), "The words that say whether the device is connected."),
+		"status":  schema.Described(schema.WithKeys(wordKeys, statusWords), "The words that say whether the device is connected."),
+		"command": schema.Required(schema.WithKeys(commandKeys, schema.Merged(outgoingWords, commandWords)), "topic"),
+		"desired": schema.Required(schema.WithKeys(desiredKeys, schema.Merged(outgoingWords, desiredWords)), "topic"),
+		"ask":     schema.Required(schema.WithKeys(questionKeys, schema.Merged(outgoingWords, questionWords)), "at", "topic"),
 	})
 }
 
@@ -45,6 +48,9 @@ var dialectWords = schema.Words{
 	"absent":      schema.Ref("absent"),
 	"status":      schema.Ref("status"),
 	"topics":      schema.Described(schema.List(schema.Ref("topic")), "What messages mean, by their topics; the most exact template that matches is used."),
+	"commands":    schema.Described(schema.List(schema.Ref("command")), "How commands are sent; the first entry that takes a command is used."),
+	"desired":     schema.Described(schema.List(schema.Ref("desired")), "How desired properties are sent that differ from what is reported; the first entry that takes a property is used."),
+	"ask":         schema.Described(schema.List(schema.Ref("ask")), "What devices are asked after their birth, or at the start of a bridge."),
 }
 
 var topicWords = schema.Words{

@@ -60,6 +60,9 @@ var unknownKey = map[string]struct{ path, dialect string }{
 	"field":   {"$defs/field", `{payload: {format: bytes, layout: {zzz: 1}}}`},
 	"time":    {"$defs/time/anyOf/1", `{time: {zzz: 1}}`},
 	"status":  {"$defs/status", `{status: {zzz: 1}}`},
+	"command": {"$defs/command", `{commands: [{zzz: 1}]}`},
+	"desired": {"$defs/desired", `{desired: [{zzz: 1}]}`},
+	"ask":     {"$defs/ask", `{ask: [{zzz: 1}]}`},
 	"number":  {"$defs/message/properties/number", `{topics: [{topic: x, channel: telemetry, number: {zzz: 1}}]}`},
 }
 

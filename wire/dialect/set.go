@@ -41,7 +41,7 @@ func NewSet(c wire.Config, dialects ...*Dialect) (*Set, error) {
 	}
 	byExactness(all)
 	s.routes, s.filters = newRoutes(all), together(filters)
-	return s, errors.Join(checkNames(dialects), conflicts(standard.Filters(), all))
+	return s, errors.Join(checkNames(dialects), conflicts(standard.Filters(), all), errors.Join(s.echoes()...))
 }
 
 // StandardName is what the service's own dialect is called; no other has the name.

@@ -131,4 +131,6 @@ func notCSV(err error) error {
 	return err
 }
 
-func (csvCodec) encode(any) ([]byte, error) { return nil, errNotEncoded }
+func (c csvCodec) encode(any) ([]byte, error) { return nil, c.checkEncode() }
+
+func (csvCodec) checkEncode() error { return errNotEncoded }

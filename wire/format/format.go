@@ -92,6 +92,17 @@ func (f *Format) Encode(v any) ([]byte, error) {
 	return payload, nil
 }
 
+// CheckEncode reports why Encode writes nothing, whatever it is given: the error of csv, and of a
+// layout with fields that overlap, is errors.ErrUnsupported.
+func (f *Format) CheckEncode() error {
+	if c, ok := f.codec.(interface{ checkEncode() error }); ok {
+		if err := c.checkEncode(); err != nil {
+			return fmt.Errorf("%s: %w", f.name, err)
+		}
+	}
+	return nil
+}
+
 func (f *Format) checkSize(payload []byte) error {
 	if len(payload) > f.limits.Bytes {
 		return fmt.Errorf("%d bytes, the limit is %d", len(payload), f.limits.Bytes)

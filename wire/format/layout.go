@@ -291,13 +291,20 @@ func (f field) put(payload []byte, n uint64) {
 	}
 }
 
+func (c layoutCodec) checkEncode() error {
+	if c.overlaps {
+		return fmt.Errorf("fields of the layout overlap: %w", errNotEncoded)
+	}
+	return nil
+}
+
 func (c layoutCodec) encode(v any) ([]byte, error) {
 	values, ok := v.(map[string]any)
 	if !ok {
 		return nil, fmt.Errorf("expected an object, found %s", kindOf(v))
 	}
-	if c.overlaps {
-		return nil, fmt.Errorf("fields of the layout overlap: %w", errNotEncoded)
+	if err := c.checkEncode(); err != nil {
+		return nil, err
 	}
 	var f faults.List
 	payload := make([]byte, c.size)

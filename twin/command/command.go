@@ -51,6 +51,9 @@ type Command struct {
 	// be; 0 is the queue's limit.
 	Deliveries    int `json:"deliveries,omitempty"`
 	MaxDeliveries int `json:"max_deliveries,omitempty"`
+	// Shows is a JSON object: the command has succeeded when the device's reported state has
+	// all of it. It is not kept once the command ended.
+	Shows json.RawMessage `json:"shows,omitempty"`
 	// Result and Reason are from the device's acknowledgement; Reason is also why
 	// the service ended the command. A Result of more than 1,024 bytes becomes a
 	// JSON string of its beginning.

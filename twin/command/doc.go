@@ -18,8 +18,8 @@
 // # Meaning
 //
 // A command waits, is sent, and ends. It ends by what the device acknowledges
-// (succeeded, failed, rejected) or by what the service decides (expired,
-// cancelled, superseded, exhausted), once: of later acknowledgements the newest is kept at the
+// (succeeded, failed, rejected), which the service may say for a device that does not
+// ([Queue.Await]), or by what the service decides (expired, cancelled, superseded, exhausted), once: of later acknowledgements the newest is kept at the
 // command (Late), which stays as it ended. The status accepted ends nothing. The time to live counts from the creation and covers
 // waiting, delivery and work.
 //

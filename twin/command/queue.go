@@ -73,15 +73,17 @@ func (q *Queue) byKey(key string) (Command, bool) {
 	if key == "" {
 		return Command{}, false
 	}
-	return q.find(func(c Command) bool { return c.Key == key })
+	return q.FindFunc(func(c Command) bool { return c.Key == key })
 }
 
 // Find returns a command by its id.
 func (q *Queue) Find(id string) (Command, bool) {
-	return q.find(func(c Command) bool { return c.ID == id })
+	return q.FindFunc(func(c Command) bool { return c.ID == id })
 }
 
-func (q *Queue) find(is func(Command) bool) (Command, bool) {
+// FindFunc returns the first command that is meant: of the one under way, those that wait,
+// oldest first, and those that ended.
+func (q *Queue) FindFunc(is func(Command) bool) (Command, bool) {
 	if q.Flight != nil && is(*q.Flight) {
 		return *q.Flight, true
 	}
@@ -115,6 +117,14 @@ func (q *Queue) Again() (Command, bool) {
 	}
 	q.Flight.Deliveries++
 	return *q.Flight, true
+}
+
+// Await notes what the device's reported state shows when the command under way has
+// succeeded; nil is that nothing does. Of any other command it changes nothing.
+func (q *Queue) Await(id string, shows json.RawMessage) {
+	if q.Flight != nil && q.Flight.ID == id {
+		q.Flight.Shows = shows
+	}
 }
 
 // Exhaust ends the command under way if it would now be sent again, and has been sent
@@ -225,7 +235,7 @@ func (q *Queue) Deadline() (at time.Time, ok bool) {
 // end remembers how a command ended.
 func (q *Queue) end(c Command, s Status, result json.RawMessage, reason string, now time.Time) Command {
 	c.Status, c.Ended = s, now
-	c.Data, c.Result, c.Reason = nil, clipJSON(result), clip(reason, maxReason)
+	c.Data, c.Shows, c.Result, c.Reason = nil, nil, clipJSON(result), clip(reason, maxReason)
 	q.Ended = append(q.Ended, c)
 	if extra := len(q.Ended) - KeptEnded; extra > 0 {
 		q.Ended = slices.Delete(q.Ended, 0, extra)

@@ -2,14 +2,11 @@ package device
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
-
-	"go.temporal.io/sdk/temporal"
 
 	"devicetwin/device"
 	"devicetwin/internal/measure"
@@ -61,30 +58,12 @@ type Activities struct {
 // Emit sends the messages and points of a batch. It may run twice: a message
 // keeps its id, a point its time and tags.
 func (a *Activities) Emit(ctx context.Context, e Emission) (Emitted, error) {
-	var done Emitted
-	for _, m := range e.Messages {
-		if m.Shadow != nil {
-			if err := a.publishShadow(ctx, e.Device, *m.Shadow, m.Retain); err != nil {
-				return Emitted{}, err
-			}
-			continue
-		}
-		if m.Command == "" {
-			refused, err := a.publish(ctx, e.Device, m)
-			if err != nil {
-				return Emitted{}, err
-			}
-			done.Refused = append(done.Refused, refused...)
-			continue
-		}
-		var data any
-		switch {
-		case len(m.Body) > 0:
-			data = m.Body
-		case len(m.Data) > 0:
-			data = m.Data
-		}
-		if err := a.send(ctx, e.Device, wire.Command{ID: m.ID, Name: m.Command, At: m.At, TTL: m.TTL, Data: data}); err != nil {
+	letters, done, err := a.written(e)
+	if err != nil {
+		return Emitted{}, err
+	}
+	for _, l := range letters {
+		if err := a.post(ctx, e.Device, l); err != nil {
 			return Emitted{}, err
 		}
 	}
@@ -95,39 +74,6 @@ func (a *Activities) Emit(ctx context.Context, e Emission) (Emitted, error) {
 		a.Points.WritePoint(p.Measurement, p.Tags, integers(p.Fields), p.At)
 	}
 	return done, nil
-}
-
-// publishShadow sends a message of the shadow protocol: the answer to a request
-// on its own topic, anything else on those of every scheme. What is retained has
-// one place, below the device's own topics.
-func (a *Activities) publishShadow(ctx context.Context, id device.ID, m ShadowMessage, retained bool) error {
-	topics := []string{m.Topic}
-	if m.Topic == "" || retained {
-		topics = a.Dialect.ShadowTopics(id, wire.ShadowDocument{Shadow: m.Shadow, Rest: m.Rest, Retained: retained})
-	}
-	for _, topic := range topics {
-		if err := a.Publisher.Publish(ctx, topic, 1, retained, m.Payload); err != nil {
-			return fmt.Errorf("publish to %s for device %s: %w", topic, id, err)
-		}
-	}
-	return nil
-}
-
-// publish sends a message of the model's own, if the configuration allows its
-// topic.
-func (a *Activities) publish(ctx context.Context, id device.ID, m Outgoing) (refused []string, err error) {
-	topic := strings.ReplaceAll(m.Topic, "{id}", id.Name())
-	if !a.mayPublish(id, topic) {
-		return []string{fmt.Sprintf("publish to %s: not among the topics that the worker's configuration allows", topic)}, nil
-	}
-	payload, err := json.Marshal(m.Data)
-	if err != nil {
-		return []string{fmt.Sprintf("publish to %s: encode: %v", topic, err)}, nil
-	}
-	if err := a.Publisher.Publish(ctx, topic, 1, m.Retain, payload); err != nil {
-		return nil, fmt.Errorf("publish to %s for device %s: %w", topic, id, err)
-	}
-	return nil, nil
 }
 
 func (a *Activities) mayPublish(id device.ID, topic string) bool {
@@ -155,22 +101,6 @@ func integers(fields map[string]any) map[string]any {
 		}
 	}
 	return out
-}
-
-func (a *Activities) send(ctx context.Context, id device.ID, c wire.Command) error {
-	sending, err := a.Dialect.Encode(id, nil, c)
-	if err != nil {
-		return temporal.NewNonRetryableApplicationError(err.Error(), "encode", err)
-	}
-	for _, p := range sending.Publications {
-		if err := a.Publisher.Publish(ctx, p.Topic, p.QoS, p.Retained, p.Payload); err != nil {
-			return fmt.Errorf("publish command %s (%s) to device %s: %w", c.Name, c.ID, id, err)
-		}
-	}
-	a.Points.WritePoint(measure.Commands,
-		map[string]string{measure.TagDevice: id.Name(), measure.TagName: c.Name, measure.TagStatus: measure.CommandSent},
-		map[string]any{measure.Count: int64(1), measure.CommandID: c.ID}, time.UnixMilli(c.At.UnixMilli()))
-	return nil
 }
 
 // Credentials is what a device logs in with after it was reprovisioned.
@@ -205,20 +135,29 @@ func (a *Activities) Reprovision(ctx context.Context, in Invocation) (Reprovisio
 	if !ok {
 		return Reprovisioned{}, fmt.Errorf("reprovision device %s: this worker has no model with hash %s", in.Device, in.Model)
 	}
+	reason, _ := in.Input["reason"].(string)
+	now := time.Now()
+	command := func(secret string) wire.Command {
+		return wire.Command{
+			ID: in.ID, Name: ActivityReprovision, At: now,
+			Data: reprovisionData{
+				Credentials: Credentials{ID: in.ID, Username: in.Device.Name(), Password: secret},
+				Config:      model.Config(), Reason: reason,
+			},
+		}
+	}
+	if _, err := a.commandOf(in.Device, in.Address, command("")); err != nil { // before there are credentials that nobody gets
+		return Reprovisioned{}, final(err)
+	}
 	secret, err := a.Provisioner.Issue(ctx, in.Device, in.ID)
 	if err != nil {
 		return Reprovisioned{}, fmt.Errorf("issue credentials %s for device %s: %w", in.ID, in.Device, err)
 	}
-	reason, _ := in.Input["reason"].(string)
-	now := time.Now()
-	err = a.send(ctx, in.Device, wire.Command{
-		ID: in.ID, Name: ActivityReprovision, At: now,
-		Data: reprovisionData{
-			Credentials: Credentials{ID: in.ID, Username: in.Device.Name(), Password: secret},
-			Config:      model.Config(), Reason: reason,
-		},
-	})
+	l, err := a.commandOf(in.Device, in.Address, command(secret))
 	if err != nil {
+		return Reprovisioned{}, final(err)
+	}
+	if err := a.post(ctx, in.Device, l); err != nil {
 		return Reprovisioned{}, err
 	}
 	tags := map[string]string{measure.TagDevice: in.Device.Name(), measure.TagModel: model.Name(), measure.TagReason: bounded(reason)}

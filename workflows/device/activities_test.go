@@ -13,6 +13,7 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 
+	"devicetwin/device"
 	"devicetwin/wire"
 )
 
@@ -98,4 +99,41 @@ func TestNotify(t *testing.T) {
 func isFinal(err error) bool {
 	var app *temporal.ApplicationError
 	return errors.As(err, &app) && app.NonRetryable()
+}
+
+// issued counts the credentials that were issued.
+type issued struct{ n int }
+
+func (i *issued) Issue(context.Context, device.ID, string) (string, error) {
+	i.n++
+	return "secret", nil
+}
+
+// A device of another dialect is reprovisioned in its words. Without any, there are no
+// credentials that nobody gets, and it is not tried again; without the dialect it is.
+func TestReprovisioningInADialect(t *testing.T) {
+	model := loadPump(t)
+	speech, sent, store := &spoken{Dialect: standardDialect()}, &sentLog{}, &issued{}
+	a := &Activities{Dialect: speech, Publisher: sent, Points: &world{}, Provisioner: store, Models: NewRegistry(model)}
+	in := Invocation{Device: "d1", Model: model.Hash(), ID: "x-1", Address: addressed("own", nil)}
+	if _, err := a.Reprovision(t.Context(), in); err != nil || sent.topics() != "own/reprovision" || store.n != 1 {
+		t.Errorf("sent %s, issued %d, error %v", sent.topics(), store.n, err)
+	}
+	if p := sent.payload(t, "own/reprovision")["credentials"].(map[string]any); p["password"] != "secret" || p["username"] != "d1" {
+		t.Errorf("sent %v", p)
+	}
+	speech.missing = true
+	if _, err := a.Reprovision(t.Context(), in); err == nil || isFinal(err) || store.n != 1 {
+		t.Errorf("without the dialect: issued %d, error %v", store.n, err)
+	}
+	a.Dialect = speechless{speech}
+	if _, err := a.Reprovision(t.Context(), in); !isFinal(err) || !strings.Contains(err.Error(), "no words") || store.n != 1 {
+		t.Errorf("without words: issued %d, error %v", store.n, err)
+	}
+}
+
+type speechless struct{ *spoken }
+
+func (speechless) Encode(device.ID, *device.Address, wire.Command) (wire.Sending, error) {
+	return wire.Sending{}, wire.ErrNoWords
 }

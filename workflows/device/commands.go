@@ -31,11 +31,13 @@ func (d *run) orderFromModel(a devicefsm.Action) {
 		d.noteStepFaults(device.FaultAction, fmt.Sprintf("command %s: %s", a.Name, refused.Message))
 	}
 	d.commandsEnded(superseded)
+	d.noteDepth(c.ID)
 }
 
 // commandsEnded reports to the state machine the commands that the service ended.
 func (d *run) commandsEnded(list []command.Command) {
 	for _, c := range list {
+		delete(d.depths, c.ID)
 		d.noteEnd(c)
 		d.raise(devicefsm.Event{Name: c.Name + "." + string(c.Status), Data: map[string]any{
 			"id": c.ID, "name": c.Name, "status": string(c.Status), "reason": c.Reason,
@@ -77,6 +79,9 @@ func (d *run) observe(m device.Message) {
 	if !m.Alive() {
 		return
 	}
+	if d.slept(m.Time) {
+		d.back = true
+	}
 	if m.Time.After(d.state.Seen) {
 		d.state.Seen = m.Time
 	}
@@ -94,12 +99,13 @@ func (d *run) observe(m device.Message) {
 func (d *run) dispatch(ctx workflow.Context) []Outgoing {
 	back := d.back
 	d.back = false
-	if d.state.Connection == device.Offline {
+	if d.state.Connection == device.Offline || !d.listens(workflow.Now(ctx)) {
 		return nil
 	}
 	var list []Outgoing
 	if back {
 		if c, ok := d.state.Commands.Again(); ok {
+			d.state.Commands.Await(c.ID, nil) // what is waited for comes with how it is said now
 			list = append(list, outgoingCommand(c))
 		}
 	}

@@ -19,6 +19,8 @@ type Counts struct {
 	// ModelsMissing are the models that devices run and this worker does not have, and
 	// DevicesWithoutModel the devices that run them. The worker sets them.
 	ModelsMissing, DevicesWithoutModel *atomic.Int64
+	// UnknownDialects are attempts to send what waits for a worker with another dialect.
+	UnknownDialects *atomic.Uint64
 	// EventToState is how long messages took that changed a state, in seconds.
 	EventToState prometheus.Histogram
 }
@@ -35,6 +37,8 @@ func NewCounts() *Counts {
 			figures.Field{Measurement: measure.Worker, Name: measure.WorkerModelsMissing}),
 		DevicesWithoutModel: s.Gauge("devices_without_model", "Devices whose model this worker does not have: they wait for a worker that has it.",
 			figures.Field{Measurement: measure.Worker, Name: "devices_without_model"}),
+		UnknownDialects: s.Counter("dialect_missing_total", "Attempts to send something to a device whose dialect this worker does not have; they are repeated.",
+			figures.Field{Measurement: measure.Worker, Name: "dialect_missing"}),
 		EventToState: s.Histogram("event_to_state_seconds", "From the arrival of a message at the bridge until the change of state that it caused is written; by the clocks of both.",
 			[]float64{.01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200},
 			figures.Field{Measurement: measure.Worker, Name: measure.WorkerEventToStateP50, Quantile: .5},

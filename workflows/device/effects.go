@@ -43,15 +43,32 @@ type Point struct {
 
 // Emission is what leaves in one local activity.
 type Emission struct {
-	Device   device.ID  `json:"device"`
-	Messages []Outgoing `json:"messages,omitempty"`
-	Points   []Point    `json:"points,omitempty"`
+	Device device.ID `json:"device"`
+	// Address is how the device is reached, where something is said in its dialect.
+	Address  *device.Address `json:"address,omitempty"`
+	Messages []Outgoing      `json:"messages,omitempty"`
+	Points   []Point         `json:"points,omitempty"`
 }
 
 // Emitted is the result of an Emission.
 type Emitted struct {
 	// Refused describes the messages that the worker's configuration forbids.
 	Refused []string `json:"refused,omitempty"`
+	// Sent is what is known of the ends of commands.
+	Sent []SentCommand `json:"sent,omitempty"`
+}
+
+// SentCommand is what is known of the end of a command when it is sent. One that a device
+// answers has none.
+type SentCommand struct {
+	ID string `json:"id"`
+	// Done says that the command has succeeded, because nobody answers.
+	Done bool `json:"done,omitempty"`
+	// Shows is a JSON object; the command has succeeded when the classic shadow's reported
+	// state has all of it. Only commands with a time to live wait for that.
+	Shows json.RawMessage `json:"shows,omitempty"`
+	// Failed is why it was not sent, and never will be.
+	Failed string `json:"failed,omitempty"`
 }
 
 // carryOut does what the steps decided, in their order. Messages are sent
@@ -59,10 +76,10 @@ type Emitted struct {
 func (d *run) carryOut(ctx workflow.Context) {
 	var messages []Outgoing
 	actions := d.pending
-	d.pending = nil
+	d.pending, d.again = nil, false
 	for _, a := range actions {
 		if a.message != nil {
-			messages = append(messages, *a.message)
+			messages = append(messages, d.leaving(*a.message, workflow.Now(ctx)))
 			continue
 		}
 		switch a.Type {
@@ -128,7 +145,7 @@ func (d *run) emitPart(ctx workflow.Context, messages []Outgoing, points []Point
 	}
 	// What was decided is sent also when the workflow is being cancelled.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	e := Emission{Device: d.state.Device, Messages: messages, Points: points}
+	e := Emission{Device: d.state.Device, Address: d.addressFor(messages), Messages: messages, Points: points}
 	local := workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		ScheduleToCloseTimeout: 4 * time.Second,
 		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: 100 * time.Millisecond, MaximumAttempts: 3},
@@ -146,4 +163,7 @@ func (d *run) emitPart(ctx workflow.Context, messages []Outgoing, points []Point
 		done.Refused = append(done.Refused, fmt.Sprintf("emit: %v", cause(err)))
 	}
 	d.notCarriedOut(workflow.Now(ctx), done.Refused...)
+	if err == nil && e.Address != nil {
+		d.takeSent(workflow.Now(ctx), messages, done.Sent)
+	}
 }

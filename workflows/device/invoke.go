@@ -49,6 +49,8 @@ type Invocation struct {
 	Input map[string]any `json:"input,omitempty"`
 	// Site is what the device's last birth message said.
 	Site string `json:"site,omitempty"`
+	// Address is how the device is reached, if it speaks a dialect of its own.
+	Address *device.Address `json:"address,omitempty"`
 	// At is when a notification was decided, and Arrived when that was on the service's
 	// clock, if it is another time; zero of anything else, and of runs of an earlier
 	// release.
@@ -80,6 +82,9 @@ func (d *run) start(ctx workflow.Context, a devicefsm.Action) {
 	in := Invocation{Device: d.state.Device, Model: d.state.Model, ID: d.effectID(a.ID), Input: input, Site: d.state.Site}
 	if d.follows(rulesCorners) {
 		in.At, in.Arrived = a.At, a.Arrived
+	}
+	if d.follows(rulesDialects) && name == ActivityReprovision {
+		in.Address = d.state.Address
 	}
 	future := carryOut(ctx, name, in)
 	d.running = append(d.running, &invocation{id: a.ID, name: name, silent: a.Type != devicefsm.ActionInvoke, future: future, cancel: cancel})

@@ -22,7 +22,7 @@ import (
 
 const historiesDir = "testdata/histories"
 
-// Histories that a real server recorded replay with today's code. A change that
+// Histories that a server recorded replay with today's code. A change that
 // breaks them breaks every device in the field: guard it with
 // workflow.GetVersion and record a new history in addition to the old ones.
 func TestRecordedHistoriesReplay(t *testing.T) {
@@ -203,3 +203,39 @@ func newReplayer(w *Workflow) worker.WorkflowReplayer {
 }
 
 func quiet() log.Logger { return log.NewStructuredLogger(slog.New(slog.DiscardHandler)) }
+
+// What is sent in a dialect is in the histories, and decides how they replay: by the rules
+// before, a run would go another way.
+func TestRecordedDialectsCount(t *testing.T) {
+	folder := fmt.Sprintf("%s/rules-%d", historiesDir, rulesDialects)
+	files, err := filepath.Glob(folder + "/spoken-*.json")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%d histories of a device that speaks a dialect, error %v; want at least 2", len(files), err)
+	}
+	results := map[string]int{`"done":true`: 0, `"shows":{`: 0, `"failed":"`: 0}
+	other := 0
+	for _, file := range files {
+		recorded := readHistory(t, file)
+		for _, e := range recorded.GetEvents() {
+			for _, d := range e.GetMarkerRecordedEventAttributes().GetDetails() {
+				for _, p := range d.GetPayloads() {
+					for what := range results {
+						results[what] += bytes.Count(p.GetData(), []byte(what))
+					}
+					p.Data = bytes.Replace(p.GetData(), fmt.Appendf(nil, `"rules":%d`, rulesDialects), fmt.Appendf(nil, `"rules":%d`, rulesLog), 1)
+				}
+			}
+		}
+		if err := newReplayer(&Workflow{Models: recordedModels(t, folder)}).ReplayWorkflowHistory(quiet(), recorded); err != nil {
+			other++
+		}
+	}
+	for what, n := range results {
+		if n == 0 {
+			t.Errorf("no history has %s", what)
+		}
+	}
+	if other == 0 {
+		t.Errorf("%d histories replay without dialects", len(files))
+	}
+}

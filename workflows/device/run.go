@@ -40,6 +40,8 @@ type run struct {
 	twinValues  map[string]any // what expressions read; nil: to be made
 	properties  []string       // what is indexed; nil: to be made
 	back        bool           // the device has come back since the last emission
+	again       bool           // what was sent has ended: there may be more to carry out
+	depths      map[string]int // of the events that commands of the model follow from, by their ids
 	deleted     bool
 	deletion    Deletion // by whom, once deleted
 
@@ -100,7 +102,14 @@ func (d *run) take(m device.Message) {
 		return
 	}
 	d.hearModel(m)
+	d.hearAddress(m)
+	m, ok := d.ofCommand(m)
 	d.data = m.Data
+	if !ok { // an answer to nothing that is known
+		d.observe(m)
+		d.step(d.ofDevice(devicefsm.Event{Alive: m.Alive()}, m))
+		return
+	}
 	d.reportAt(m.Time, device.FaultExpression, d.model.WhenFaults(m))
 	for _, f := range d.model.WordFaults(m) {
 		d.report(f)
@@ -166,6 +175,9 @@ func (d *run) accept(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) {
 			d.desireFromModel(a)
 		case a.Type == devicefsm.ActionCommand && a.TTL > 0:
 			d.orderFromModel(a)
+		case a.Type == devicefsm.ActionCommand:
+			d.noteDepth(d.effectID(a.ID))
+			d.pending = append(d.pending, effect{Action: a})
 		default:
 			d.pending = append(d.pending, effect{Action: a})
 		}

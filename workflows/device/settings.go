@@ -51,8 +51,10 @@ const (
 	rulesCorners = 2
 	// rulesLog: what a log delivers again is recognized by its position.
 	rulesLog = 3
+	// rulesDialects: devices are sent what their dialect says, at the address that they had.
+	rulesDialects = 4
 
-	rulesNow = rulesLog
+	rulesNow = rulesDialects
 )
 
 // Rules is the version of the rules by which runs go that begin now: for the names of

@@ -108,6 +108,15 @@ type State struct {
 	Convergence []Convergence `json:"convergence,omitempty"`
 	// Commands are those that wait, the one under way, and the last that ended.
 	Commands command.Queue `json:"commands,omitzero"`
+	// Address is how the device is reached that speaks a dialect which has words for what it
+	// is sent; nil of any other.
+	Address *device.Address `json:"address,omitempty"`
+	// Informed identifies the difference between desired and reported state that the device was
+	// sent in its dialect last; "" if there was none since.
+	Informed string `json:"informed,omitempty"`
+	// Untimed are the last commands without a time to live that the device may answer in its
+	// dialect, oldest first.
+	Untimed []untimed `json:"untimed,omitempty"`
 	// Tags are an operator's.
 	Tags map[string]string `json:"tags,omitempty"`
 	// Connection is what is known of the device's connection: device.Online,

@@ -21,6 +21,8 @@ type ShadowMessage struct {
 	Rest   string `json:"rest,omitempty"`
 	// Payload is JSON; an empty one of the retained document clears it.
 	Payload []byte `json:"payload,omitempty"`
+	// Inform says that the payload is a delta that the device is sent in its dialect, too.
+	Inform bool `json:"inform,omitempty"`
 }
 
 // request carries out a request of the shadow protocol.
@@ -125,6 +127,9 @@ func (d *run) putDocument(name string, before, after twin.Document, now time.Tim
 	changes := twin.ChangedPaths(before, after)
 	d.raiseChange(device.EventReportedChanged, name, after.Version(), changes.Reported)
 	d.raiseChange(device.EventDesiredChanged, name, after.Version(), changes.Desired)
+	if name == "" && len(changes.Reported) > 0 {
+		d.shown(now)
+	}
 	d.unwatch(name, changes.Desired)
 	d.state.Convergence = slices.DeleteFunc(d.state.Convergence, func(c Convergence) bool {
 		return c.Shadow == name && len(twin.Diverged(after, c.Paths)) == 0
@@ -157,9 +162,10 @@ func (d *run) raiseChange(event, shadow string, version int64, paths []string) {
 // announce publishes what everybody may know of a change: the delta and the
 // documents.
 func (d *run) announce(shadow string, a twin.Answers) {
+	inform := d.news(shadow, a.Delta, len(a.Asked()) > 0)
 	for _, m := range a.Messages() {
 		if m.Topic != "update/accepted" {
-			d.sayShadow(ShadowMessage{Shadow: shadow, Rest: m.Topic, Payload: m.Payload})
+			d.sayShadow(ShadowMessage{Shadow: shadow, Rest: m.Topic, Payload: m.Payload, Inform: inform && m.Topic == restDelta})
 		}
 	}
 }
@@ -216,7 +222,7 @@ func (d *run) diverge(now time.Time) {
 func (d *run) resendDelta(now time.Time) {
 	for _, s := range d.state.Twins {
 		if delta := twin.Delta(s.Document, now); delta != nil {
-			d.sayShadow(ShadowMessage{Shadow: s.Name, Rest: "update/delta", Payload: delta})
+			d.sayShadow(ShadowMessage{Shadow: s.Name, Rest: restDelta, Payload: delta, Inform: d.news(s.Name, delta, true)})
 		}
 	}
 }

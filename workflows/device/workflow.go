@@ -76,14 +76,18 @@ func (w *Workflow) Device(ctx workflow.Context, in json.RawMessage) (*Deletion, 
 				return nil, err
 			}
 		}
-		switch idle := d.inboxIsEmpty() && len(d.updates) == 0; {
+		switch idle := d.inboxIsEmpty() && len(d.updates) == 0 && !d.again; {
 		case d.deleted && idle:
 			return d.end(), nil
 		case d.runIsLong(ctx) && idle:
 			d.state.Runs++
 			return nil, workflow.NewContinueAsNewError(ctx, WorkflowType, Input{Device: d.state.Device, Model: d.state.Model, State: d.state})
 		}
-		if err := d.wait(ctx); err != nil {
+		if d.again {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+		} else if err := d.wait(ctx); err != nil {
 			return nil, err
 		}
 		d.takeSignals(ctx)

@@ -1,0 +1,219 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"devicetwin/internal/text"
+	"devicetwin/mqtt"
+)
+
+// Passwords are those of devices, or of services, by name.
+type Passwords interface {
+	// Check reports whether this is a password of the name. The error says that
+	// nobody knows.
+	Check(ctx context.Context, name, password string) (good bool, err error)
+}
+
+// Accounts are the passwords of services, and which accounts there are.
+type Accounts interface {
+	Passwords
+	Known(name string) (bool, error)
+}
+
+// Decider decides who may connect, and what a client may do.
+type Decider struct {
+	devices   Passwords
+	accounts  Accounts
+	anonymous bool
+
+	device  []Rule            // rules of devices
+	service map[string][]Rule // rules of accounts
+}
+
+// New makes a decider. accounts is nil if there are no services. The error reports
+// every fault of the settings.
+func New(c Config, devices Passwords, accounts Accounts) (*Decider, error) {
+	rules, err := c.Rules()
+	if err != nil {
+		return nil, err
+	}
+	d := &Decider{devices: devices, accounts: accounts, anonymous: c.Anonymous, service: map[string][]Rule{}}
+	for _, r := range rules {
+		if r.Account == "" {
+			d.device = append(d.device, r)
+		} else {
+			d.service[r.Account] = append(d.service[r.Account], r)
+		}
+	}
+	return d, nil
+}
+
+// Login decides whether a client may connect. The error is a *Refused.
+func (d *Decider) Login(ctx context.Context, l Login) (Client, error) {
+	name := Name(l.Username)
+	if l.Certificate != "" {
+		return d.certified(ctx, l, name)
+	}
+	if name == "" {
+		if d.anonymous {
+			return Client{}, nil
+		}
+		return Client{}, refuse(ReasonName, "refused client %q: it names nobody", text.Clip(l.Client, 200))
+	}
+	c, ok := named(name)
+	if !ok {
+		return Client{}, refuse(ReasonName, "refused %q: neither a device nor a service can have that name", text.Clip(name, 200))
+	}
+	if err := checkClientID(c, l.Client); err != nil {
+		return Client{}, err
+	}
+	return c, d.checkPassword(ctx, c, l.Password)
+}
+
+// certified decides about a client with a certificate. It may say its name once more,
+// and then a password, if there is one, has to be right too.
+func (d *Decider) certified(ctx context.Context, l Login, name string) (Client, error) {
+	c, ok := named(l.Certificate)
+	if !ok {
+		return Client{}, refuse(ReasonCertificate, "refused certificate of %q: neither a device nor a service can have that name", text.Clip(l.Certificate, 200))
+	}
+	if _, claimed := named(name); claimed && name != l.Certificate {
+		return Client{}, refuse(ReasonCertificate, "refused %q: its certificate is that of %q", name, l.Certificate)
+	}
+	if err := checkClientID(c, l.Client); err != nil {
+		return Client{}, err
+	}
+	switch {
+	case name == l.Certificate && l.Password != "":
+		return c, d.checkPassword(ctx, c, l.Password)
+	case c.Service != "":
+		return c, d.checkAccount(c.Service)
+	}
+	return c, nil
+}
+
+func checkClientID(c Client, client string) error {
+	if c.Device == "" || OwnsClientID(c.Device, client) {
+		return nil
+	}
+	return refuse(ReasonClientID, "refused %q: its client id is %q, and has to be its own name, or begin with it and a dot or a slash", c.Device, text.Clip(client, 200))
+}
+
+func (d *Decider) checkPassword(ctx context.Context, c Client, password string) error {
+	passwords, name, what := d.devices, c.Device.Name(), "device"
+	if c.Service != "" {
+		if d.accounts == nil {
+			return refuse(ReasonPassword, "refused service %q: there are no accounts of services", c.Service)
+		}
+		passwords, name, what = d.accounts, c.Service, "service"
+	}
+	good, err := passwords.Check(ctx, name, password)
+	switch {
+	case err != nil:
+		return refuse(ReasonStore, "refused %s %q: %w", what, name, err)
+	case !good:
+		return refuse(ReasonPassword, "refused %s %q: unknown, or wrong password", what, name)
+	}
+	return nil
+}
+
+// checkAccount decides about a service that needs no password.
+func (d *Decider) checkAccount(name string) error {
+	if d.accounts == nil {
+		return refuse(ReasonCertificate, "refused service %q: there are no accounts of services", name)
+	}
+	known, err := d.accounts.Known(name)
+	switch {
+	case err != nil:
+		return refuse(ReasonStore, "refused service %q: %w", name, err)
+	case !known:
+		return refuse(ReasonCertificate, "refused certificate of %q: there is no such account", name)
+	}
+	return nil
+}
+
+func refuse(why Reason, format string, args ...any) *Refused {
+	return &Refused{Reason: why, Err: fmt.Errorf(format, args...)}
+}
+
+// Known is the client of a login that was admitted: brokers that ask what a client
+// may do tell no more than its names. ok is false if nobody can have been admitted
+// by them.
+func (d *Decider) Known(username, certificate string) (c Client, ok bool) {
+	switch name := Name(username); {
+	case certificate != "":
+		return named(certificate)
+	case name == "":
+		return Client{}, d.anonymous
+	default:
+		return named(name)
+	}
+}
+
+// MayPublish reports whether a client may publish to a topic.
+func (d *Decider) MayPublish(c Client, topic string) bool {
+	if mqtt.CheckTopic(topic) != nil {
+		return false
+	}
+	return d.may(c, topic, func(r Rule) bool { return r.Publish })
+}
+
+// MaySubscribe reports whether a client may subscribe to a filter, or be sent what is
+// published to a topic.
+func (d *Decider) MaySubscribe(c Client, filter string) bool {
+	if mqtt.CheckFilter(filter) != nil {
+		return false
+	}
+	if mqtt.Shared(filter) {
+		_, filter, _ = strings.Cut(strings.TrimPrefix(filter, "$share/"), "/")
+	}
+	return d.may(c, filter, func(r Rule) bool { return r.Subscribe })
+}
+
+func (d *Decider) may(c Client, filter string, allows func(Rule) bool) bool {
+	rules, name := d.rulesOf(c)
+	for _, r := range rules {
+		if allows(r) && Covers(r.of(name), filter) {
+			return true
+		}
+	}
+	return d.everything(c)
+}
+
+// everything reports whether a client may do everything.
+func (d *Decider) everything(c Client) bool { return d.anonymous && c == Client{} }
+
+// rulesOf are the rules of a client, and its name in their filters.
+func (d *Decider) rulesOf(c Client) (rules []Rule, name string) {
+	if c.Device != "" {
+		return d.device, c.Device.Name()
+	}
+	return d.service[c.Service], ""
+}
+
+// Permissions are all rules of a client, with its name in the filters, for brokers
+// that want to know all at once.
+func (d *Decider) Permissions(c Client) []Rule {
+	rules, name := d.rulesOf(c)
+	var all []Rule
+	for _, r := range rules {
+		r.Filter = r.of(name)
+		all = append(all, r)
+	}
+	if d.everything(c) {
+		all = append(all, Rule{Publish: true, Subscribe: true, Filter: "#"}, Rule{Publish: true, Subscribe: true, Filter: "$aws/#"})
+	}
+	return all
+}
+
+// ReasonOf is why a login was refused; "" for another error, or none.
+func ReasonOf(err error) Reason {
+	var refused *Refused
+	if errors.As(err, &refused) {
+		return refused.Reason
+	}
+	return ""
+}

@@ -4,6 +4,7 @@ package mosquitto
 
 import (
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"net"
 	"os"
@@ -23,8 +24,8 @@ import (
 
 // broker is a Mosquitto with the files of this folder.
 type broker struct {
-	url   string
-	store credentials.Store
+	url, port string
+	store     credentials.Store
 }
 
 const password = "a password that the start made"
@@ -52,7 +53,8 @@ func installed(t *testing.T) (program, plugin string) {
 	return program, plugin
 }
 
-func start(t *testing.T) *broker {
+// start starts a broker, with further lines of its configuration.
+func start(t *testing.T, more ...string) *broker {
 	t.Helper()
 	program, plugin := installed(t)
 	dir := t.TempDir()
@@ -67,13 +69,8 @@ func start(t *testing.T) *broker {
 	}
 	write(t, filepath.Join(dir, "accounts"), accounts.String())
 
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
+	address := freeAddress(t)
 	_, port, _ := net.SplitHostPort(address)
-	listener.Close()
 	here, err := filepath.Abs(".")
 	if err != nil {
 		t.Fatal(err)
@@ -93,9 +90,9 @@ func start(t *testing.T) *broker {
 		config = strings.ReplaceAll(config, change[0], change[1])
 	}
 	file := filepath.Join(dir, "mosquitto.conf")
-	write(t, file, config+asRoot())
+	write(t, file, config+strings.Join(more, "\n")+"\n"+asRoot())
 	run(t, program, "-c", file)
-	b := &broker{url: "tcp://" + address, store: store}
+	b := &broker{url: "tcp://" + address, port: port, store: store}
 	for deadline := time.Now().Add(20 * time.Second); ; {
 		if conn, err := net.Dial("tcp", address); err == nil {
 			conn.Close()
@@ -105,6 +102,17 @@ func start(t *testing.T) *broker {
 			t.Fatal("mosquitto does not listen")
 		}
 	}
+}
+
+// freeAddress is one that nobody listens at.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.Close()
+	return listener.Addr().String()
 }
 
 // asRoot keeps a Mosquitto that root starts from becoming a user who may not
@@ -154,8 +162,13 @@ type client struct {
 
 func (b *broker) connect(t *testing.T, id, username, password string) (*client, error) {
 	t.Helper()
+	return b.connectTLS(t, nil, id, username, password)
+}
+
+func (b *broker) connectTLS(t *testing.T, security *tls.Config, id, username, password string) (*client, error) {
+	t.Helper()
 	c := &client{t: t, got: make(chan string, 100)}
-	c.mqtt = mqtt.NewClient(mqtt.NewClientOptions().AddBroker(b.url).SetClientID(id).
+	c.mqtt = mqtt.NewClient(mqtt.NewClientOptions().AddBroker(b.url).SetClientID(id).SetTLSConfig(security).
 		SetUsername(username).SetPassword(password).SetAutoReconnect(false).SetConnectTimeout(10 * time.Second).
 		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { c.got <- m.Topic() + " " + string(m.Payload()) }))
 	token := c.mqtt.Connect()
@@ -176,6 +189,15 @@ func (b *broker) mustConnect(t *testing.T, id, username, password string) *clien
 	return c
 }
 
+func (b *broker) mustConnectTLS(t *testing.T, security *tls.Config, id, username string) *client {
+	t.Helper()
+	c, err := b.connectTLS(t, security, id, username, "")
+	if err != nil {
+		t.Fatalf("connect %s: %v", id, err)
+	}
+	return c
+}
+
 // enrol gives a device credentials.
 func (b *broker) enrol(t *testing.T, id string) (secret string) {
 	t.Helper()
@@ -189,10 +211,18 @@ func (b *broker) enrol(t *testing.T, id string) (secret string) {
 func (c *client) subscribe(filters ...string) {
 	c.t.Helper()
 	for _, f := range filters {
-		token := c.mqtt.Subscribe(f, 1, nil)
-		if token.Wait(); token.Error() != nil {
-			c.t.Fatalf("subscribe to %s: %v", f, token.Error())
+		token := c.mqtt.Subscribe(f, 1, nil).(*mqtt.SubscribeToken)
+		if token.Wait(); token.Error() != nil || token.Result()[f] != 1 {
+			c.t.Fatalf("subscribe to %s: granted %v, error %v", f, token.Result(), token.Error())
 		}
+	}
+}
+
+func (c *client) mayNotSubscribe(filter string) {
+	c.t.Helper()
+	token := c.mqtt.Subscribe(filter, 1, nil).(*mqtt.SubscribeToken)
+	if token.Wait(); token.Result()[filter] != 0x80 {
+		c.t.Fatalf("subscribe to %s: granted %v, error %v", filter, token.Result(), token.Error())
 	}
 }
 
@@ -242,7 +272,7 @@ func (c *client) expect(topics ...string) {
 func TestADeviceMayOnlyUseItsOwnTopics(t *testing.T) {
 	b := start(t)
 	bridge := b.mustConnect(t, "devicetwin-bridge-1", "devicetwin.bridge", password)
-	bridge.subscribe("devices/#", "$aws/things/#")
+	bridge.subscribe(grammar(t).Filters()...)
 	worker := b.mustConnect(t, "devicetwin-worker-1", "devicetwin.worker", password)
 	secret := b.enrol(t, "pump-1")
 	accepted, delta := shadowTopics(t, "pump-1", "update/accepted"), shadowTopics(t, "pump-1", "update/delta")
@@ -256,7 +286,10 @@ func TestADeviceMayOnlyUseItsOwnTopics(t *testing.T) {
 	one.publish(allowed...)
 	bridge.expect(allowed...)
 
-	one.subscribe("#", grammar(t).CommandFilter("+"), "$aws/things/#")
+	for _, foreign := range []string{"#", "devices/#", "devices/+/commands/+", "$aws/things/#", grammar(t).CommandFilter("pump-2")} {
+		one.mayNotSubscribe(foreign)
+	}
+	one.subscribe("devices/pump-1/#", "$aws/things/pump-1/shadow/#")
 	b.mustConnect(t, "pump-2", "pump-2", b.enrol(t, "pump-2")).publish("devices/pump-2/telemetry")
 	worker.publish(append(append(shadowTopics(t, "pump-2", "update/accepted"), shadowTopics(t, "pump-2", "update/delta")...), commandTopic(t, "pump-2"))...)
 	own := append(append(accepted, delta...), commandTopic(t, "pump-1"))
@@ -307,7 +340,8 @@ func shadowTopics(t *testing.T, id device.ID, rest string) []string {
 func TestServicesMayOnlyDoTheirWork(t *testing.T) {
 	b := start(t)
 	fleet := b.mustConnect(t, "fleet", "devicetwin.fleet", password)
-	fleet.subscribe("devices/#", "bridge/#")
+	fleet.subscribe("devices/#")
+	fleet.mayNotSubscribe("bridge/#")
 	b.forbidden(t, "x", "devicetwin.fleet", password, wire.StatusTopic("b"), wire.ClaimTopic("b"), wire.DeadLetterTopic("b"))
 	b.forbidden(t, "x", "devicetwin.worker", password, "devices/a/telemetry", wire.StatusTopic("b"), wire.ClaimTopic("b"))
 	b.forbidden(t, "x", "devicetwin.bridge", password, "devices/a/telemetry", commandTopic(t, "a"))
@@ -318,7 +352,8 @@ func TestServicesMayOnlyDoTheirWork(t *testing.T) {
 	bridge := b.mustConnect(t, "devicetwin-bridge-1", "devicetwin.bridge", password)
 	bridge.publish(wire.StatusTopic("b"), wire.DeadLetterTopic("b"), "devices/a/twin/get/rejected")
 	fleet.expect("devices/a/twin/get/rejected")
-	bridge.subscribe(wire.StatusTopic("b"), wire.ClaimTopic("b"), wire.DeadLetterTopic("b"))
+	bridge.subscribe(wire.StatusTopic("b"), wire.ClaimTopic("b"))
+	bridge.mayNotSubscribe(wire.DeadLetterTopic("b"))
 	bridge.publish(wire.DeadLetterTopic("b"), wire.ClaimTopic("b"), wire.StatusTopic("b"))
 	bridge.expect(wire.ClaimTopic("b"), wire.StatusTopic("b"))
 }
@@ -360,6 +395,23 @@ func TestLogins(t *testing.T) {
 			t.Errorf("%s credentials: got error %v", tt.name, err)
 		}
 	}
+}
+
+// What an operator allows is allowed, by the plugin and by an acl_file.
+func TestPermissionsOfTheOperator(t *testing.T) {
+	acl := filepath.Join(t.TempDir(), "acl")
+	write(t, acl, "user devicetwin.fleet\ntopic readwrite old/#\n")
+	b := start(t, "plugin_opt_allow publish tele/{id}/#", "plugin_opt_allow devicetwin.bridge: subscribe tele/#", "acl_file "+acl)
+	bridge := b.mustConnect(t, "devicetwin-bridge-1", "devicetwin.bridge", password)
+	bridge.subscribe("tele/#")
+	secret := b.enrol(t, "pump-1")
+	b.forbidden(t, "pump-1", "pump-1", secret, "tele/pump-2/state", "tele/pump-1", "old/x")
+	b.mustConnect(t, "pump-1", "pump-1", secret).publish("tele/pump-1/state")
+	bridge.expect("tele/pump-1", "tele/pump-1/state")
+	fleet := b.mustConnect(t, "x", "devicetwin.fleet", password)
+	fleet.subscribe("old/#")
+	fleet.publish("old/x")
+	fleet.expect("old/x")
 }
 
 // A broker with a fault in its settings does not start, rather than letting

@@ -106,7 +106,7 @@ func walk(t *testing.T, visit func(path string)) {
 	t.Helper()
 	skipped := []string{".git", "bin", ".devstack", ".servers", "node_modules", "histories"}
 	kinds := []string{".go", ".md", ".yaml", ".yml", ".sh", ".tpl", ".service", ".conf", ".example", ".txt",
-		".js", ".script", ".golden", ".c", ".h", "Makefile", "Dockerfile", "acl", "values.schema.json", "openapi.json", "model.schema.json"}
+		".js", ".script", ".golden", ".c", ".h", "Makefile", "Dockerfile", "values.schema.json", "openapi.json", "model.schema.json"}
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err

@@ -160,7 +160,7 @@ func buildInto(t *testing.T, dir, commands string) {
 func copyChanged(t *testing.T, to string, changes map[string]string) {
 	t.Helper()
 	var files []string
-	for _, pattern := range []string{"models/*.yaml", "deploy/systemd/*", "deploy/mosquitto/mosquitto.conf", "deploy/mosquitto/acl"} {
+	for _, pattern := range []string{"models/*.yaml", "deploy/systemd/*", "deploy/mosquitto/mosquitto.conf"} {
 		found, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil || len(found) == 0 {
 			t.Fatalf("%s: %d files, error %v", pattern, len(found), err)

@@ -1,136 +1,114 @@
-// Package login decides who may connect to Mosquitto: devices, by the
-// credentials that the workers gave them, and services, by a file of accounts.
+// Package login is what the plugin for Mosquitto is set to. Who may connect, and what
+// a client may do, is decided in package auth.
 package login
 
 import (
-	"bufio"
-	"context"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/hex"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
+	"devicetwin/auth"
 	"devicetwin/internal/credentials"
 )
 
 // Setting is one plugin_opt_NAME VALUE of mosquitto.conf.
 type Setting struct{ Name, Value string }
 
-// reserved begins the client ids of bridges and workers.
-const reserved = "devicetwin-"
-
 // Settings are all of them.
 type Settings []Setting
 
-// Checker checks logins. It reads the files each time, because credentials and
-// accounts change while the broker runs.
+// Checker decides for Mosquitto. It reads credentials and accounts each time, because
+// they change while the broker runs.
 type Checker struct {
-	devices  credentials.Store
-	services string // file of accounts; empty for none
+	*auth.Decider
+	// Certificates says that the common name of a certificate is that of a device, or
+	// of an account, and replaces the password.
+	Certificates bool
 }
 
-// New takes credentials, the folder of the devices' credentials, which must be
-// there, and services, a file with a line NAME:SHA256 for each account, which may
-// be left out. The hash is of a long random password, in hexadecimal. The name of
-// an account contains a dot, and that of a device can't, so that neither can be
-// taken for the other.
+// options are the settings, as they were read.
+type options struct {
+	credentials, services string
+	certificates          bool
+	topics                auth.Config
+}
+
+// New takes
+//
+//	credentials   folder of the devices' credentials, which must be there
+//	services      file of accounts: see auth.AccountFile
+//	topic_prefix  as --mqtt-topic-prefix
+//	twin_topics   as --mqtt-twin-topics, separated by commas
+//	allow         one more permission: see auth.ParseRule; may be given several times
+//	certificates  true: see Checker
 func New(settings Settings) (*Checker, error) {
-	var folder, services string
+	o, err := settings.read()
+	if err != nil {
+		return nil, err
+	}
+	if o.credentials == "" {
+		return nil, errors.New("plugin_opt_credentials is missing: the folder of the devices' credentials")
+	}
+	if _, err := os.ReadDir(o.credentials); err != nil {
+		return nil, fmt.Errorf("plugin_opt_credentials: %w", err)
+	}
+	store, err := credentials.Open(o.credentials)
+	if err != nil {
+		return nil, fmt.Errorf("plugin_opt_credentials: %w", err)
+	}
+	var accounts auth.Accounts
+	if o.services != "" {
+		file := auth.AccountFile(o.services)
+		if err := file.Validate(); err != nil {
+			return nil, fmt.Errorf("plugin_opt_services: %w", err)
+		}
+		accounts = file
+	}
+	decider, err := auth.New(o.topics, store, accounts)
+	if err != nil {
+		return nil, fmt.Errorf("topics (plugin_opt_topic_prefix, plugin_opt_twin_topics, plugin_opt_allow): %w", err)
+	}
+	return &Checker{Decider: decider, Certificates: o.certificates}, nil
+}
+
+func (settings Settings) read() (options, error) {
+	o := options{topics: auth.DefaultConfig()}
 	for _, s := range settings {
 		switch s.Name {
 		case "credentials":
-			folder = s.Value
+			o.credentials = s.Value
 		case "services":
-			services = s.Value
+			o.services = s.Value
+		case "topic_prefix":
+			o.topics.Prefix = s.Value
+		case "twin_topics":
+			o.topics.ShadowTopics = strings.Split(s.Value, ",")
+		case "allow":
+			o.topics.Allow = append(o.topics.Allow, s.Value)
+		case "certificates":
+			on, err := strconv.ParseBool(s.Value)
+			if err != nil {
+				return options{}, fmt.Errorf("plugin_opt_certificates %q: expected true or false", s.Value)
+			}
+			o.certificates = on
 		default:
-			return nil, fmt.Errorf("plugin_opt_%s: no such option; there is credentials and services", s.Name)
+			return options{}, fmt.Errorf("plugin_opt_%s: no such option; there is credentials, services, topic_prefix, twin_topics, allow and certificates", s.Name)
 		}
 	}
-	if folder == "" {
-		return nil, errors.New("plugin_opt_credentials is missing: the folder of the devices' credentials")
-	}
-	if _, err := os.ReadDir(folder); err != nil {
-		return nil, fmt.Errorf("plugin_opt_credentials: %w", err)
-	}
-	store, err := credentials.Open(folder)
-	if err != nil {
-		return nil, fmt.Errorf("plugin_opt_credentials: %w", err)
-	}
-	c := &Checker{devices: store, services: services}
-	if services != "" {
-		if _, err := c.service(""); err != nil {
-			return nil, fmt.Errorf("plugin_opt_services: %w", err)
-		}
-	}
-	return c, nil
+	return o, nil
 }
 
-// Check returns nil when this client may log in by this name and password.
-//
-// A device's client id is its own id, with anything after a dot: whoever may
-// choose freely could take over the session of another device or of a bridge,
-// with the messages that wait in it.
-func (c *Checker) Check(client, username, password string) error {
-	if strings.Contains(username, ".") {
-		return c.checkService(username, password)
-	}
-	if strings.HasPrefix(username, reserved) {
-		return fmt.Errorf("refused device %q: names that begin with %s are those of sessions of bridges and workers", username, reserved)
-	}
-	if own, _, _ := strings.Cut(client, "."); own != username {
-		return fmt.Errorf("refused %q: its client id is %q, and has to be its own name, or begin with it and a dot", username, client)
-	}
-	good, err := c.devices.Check(context.Background(), username, password)
+// CommonName is the name in a certificate, in DER.
+func CommonName(der []byte) (string, error) {
+	certificate, err := x509.ParseCertificate(der)
 	if err != nil {
-		return fmt.Errorf("refused device %q: %w", username, err)
+		return "", fmt.Errorf("read the client's certificate: %w", err)
 	}
-	if !good {
-		return fmt.Errorf("refused device %q: unknown, or wrong password", username)
+	if certificate.Subject.CommonName == "" {
+		return "", errors.New("the client's certificate has no common name")
 	}
-	return nil
-}
-
-func (c *Checker) checkService(username, password string) error {
-	want, err := c.service(username)
-	if err != nil {
-		return fmt.Errorf("refused %q: %w", username, err)
-	}
-	sum := sha256.Sum256([]byte(password))
-	if subtle.ConstantTimeCompare([]byte(hex.EncodeToString(sum[:])), []byte(want)) != 1 {
-		return fmt.Errorf("refused %q: unknown, or wrong password", username)
-	}
-	return nil
-}
-
-// service is the hash of an account's password, "" if there is no such account.
-func (c *Checker) service(username string) (hash string, err error) {
-	if c.services == "" {
-		return "", nil
-	}
-	file, err := os.Open(c.services)
-	if err != nil {
-		return "", fmt.Errorf("read accounts of services: %w", err)
-	}
-	defer file.Close()
-	lines := bufio.NewScanner(file)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		name, sum, _ := strings.Cut(line, ":")
-		if raw, err := hex.DecodeString(sum); err != nil || len(raw) != sha256.Size || !strings.Contains(name, ".") {
-			return "", fmt.Errorf("%s:%d: expected NAME:SHA256, with a dot in the name", c.services, n)
-		}
-		if name == username {
-			hash = strings.ToLower(sum)
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return "", fmt.Errorf("read accounts of services: %w", err)
-	}
-	return hash, nil
+	return certificate.Subject.CommonName, nil
 }

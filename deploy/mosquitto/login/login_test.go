@@ -3,12 +3,13 @@ package login
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"devicetwin/auth"
 	"devicetwin/internal/credentials"
+	"devicetwin/internal/testfile"
 )
 
 func hash(password string) string {
@@ -16,16 +17,7 @@ func hash(password string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func writeFile(t *testing.T, content string) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "services")
-	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
-}
-
-func TestWhoMayLogIn(t *testing.T) {
+func TestSettings(t *testing.T) {
 	dir := t.TempDir()
 	store, err := credentials.Open(dir)
 	if err != nil {
@@ -35,54 +27,31 @@ func TestWhoMayLogIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	taken, err := store.Issue(t.Context(), "devicetwin-bridge-a", "c1")
+	c, err := New(Settings{
+		{"credentials", dir}, {"services", testfile.Write(t, "accounts", "devicetwin.bridge:"+hash("open")+"\n")}, {"certificates", "true"},
+		{"topic_prefix", "things"}, {"twin_topics", "a/{id}/s[/{shadow}],b/{id}/s[/{shadow}]"}, {"allow", "publish tele/{id}/#"}, {"allow", "subscribe news/#"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	services := writeFile(t, "# accounts\n\ndevicetwin.bridge:"+hash("open")+"\nother.one:"+strings.ToUpper(hash("sesame"))+"\n")
-	checker, err := New(Settings{{"credentials", dir}, {"services", services}})
-	if err != nil {
-		t.Fatal(err)
+	if !c.Certificates {
+		t.Error("certificates do not count")
 	}
-	for _, tt := range []struct {
-		name, client, username, password string
-		good                             bool
-	}{
-		{"device", "pump-1", "pump-1", secret, true},
-		{"device with a second connection", "pump-1.watch", "pump-1", secret, true},
-		{"wrong password", "pump-1", "pump-1", "guess", false},
-		{"unknown device", "pump-2", "pump-2", secret, false},
-		{"session of another device", "pump-2", "pump-1", secret, false},
-		{"session of a longer name", "pump-12", "pump-1", secret, false},
-		{"session of a bridge", "bridge", "pump-1", secret, false},
-		{"device named like a bridge's session", "devicetwin-bridge-a", "devicetwin-bridge-a", taken, false},
-		{"chosen by the broker", "", "pump-1", secret, false},
-		{"service", "bridge", "devicetwin.bridge", "open", true},
-		{"service, hash in capitals", "x", "other.one", "sesame", true},
-		{"service, wrong password", "bridge", "devicetwin.bridge", "sesame", false},
-		{"service, its hash as password", "bridge", "devicetwin.bridge", hash("open"), false},
-		{"unknown service", "bridge", "devicetwin.none", "", false},
-		{"device that looks like a service", "pump.1", "pump.1", secret, false},
-	} {
-		if err := checker.Check(tt.client, tt.username, tt.password); (err == nil) != tt.good {
-			t.Errorf("%s: got error %v", tt.name, err)
-		} else if err != nil && tt.password != "" && strings.Contains(err.Error(), tt.password) {
-			t.Errorf("%s: the error contains the password: %v", tt.name, err)
+	for _, l := range []auth.Login{{Client: "pump-1", Username: "pump-1", Password: secret}, {Client: "x", Username: "devicetwin.bridge", Password: "open"}} {
+		if _, err := c.Login(t.Context(), l); err != nil {
+			t.Error(err)
 		}
 	}
-
-	// Accounts change while the broker runs.
-	if err := os.WriteFile(services, []byte("devicetwin.bridge:"+hash("new")+"\n"), 0o600); err != nil {
-		t.Fatal(err)
+	pump := auth.Client{Device: "pump-1"}
+	for topic, want := range map[string]bool{
+		"things/pump-1/telemetry": true, "a/pump-1/s/get": true, "b/pump-1/s/get": true, "tele/pump-1/x": true, "devices/pump-1/telemetry": false,
+	} {
+		if c.MayPublish(pump, topic) != want {
+			t.Errorf("publish to %s: want %v", topic, want)
+		}
 	}
-	if checker.Check("b", "devicetwin.bridge", "open") == nil || checker.Check("b", "devicetwin.bridge", "new") != nil {
-		t.Error("the old password of an account is good, or the new one is not")
-	}
-	if err := os.Remove(services); err != nil {
-		t.Fatal(err)
-	}
-	if checker.Check("b", "devicetwin.bridge", "new") == nil {
-		t.Error("an account was taken without its file")
+	if !c.MaySubscribe(pump, "news/#") {
+		t.Error("the second rule is not used")
 	}
 }
 
@@ -97,8 +66,10 @@ func TestFaultsOfTheSettings(t *testing.T) {
 		{"folder that is not there", Settings{{"credentials", filepath.Join(dir, "none")}}, "none"},
 		{"unknown option", Settings{{"credentials", dir}, {"files", "x"}}, "plugin_opt_files: no such option"},
 		{"no accounts", Settings{{"credentials", dir}, {"services", filepath.Join(dir, "none")}}, "read accounts"},
-		{"no hash", Settings{{"credentials", dir}, {"services", writeFile(t, "a.b:secret\n")}}, ":1: expected NAME:SHA256"},
-		{"name of a device", Settings{{"credentials", dir}, {"services", writeFile(t, "\nbridge:"+hash("x")+"\n")}}, ":2: expected"},
+		{"no hash", Settings{{"credentials", dir}, {"services", testfile.Write(t, "accounts", "a.b:secret\n")}}, ":1: expected NAME:SHA256"},
+		{"rule", Settings{{"credentials", dir}, {"allow", "publish #"}}, `rule "publish #"`},
+		{"prefix", Settings{{"credentials", dir}, {"topic_prefix", "a/#"}}, `topic prefix "a/#"`},
+		{"switch", Settings{{"credentials", dir}, {"certificates", "maybe"}}, "expected true or false"},
 	} {
 		if _, err := New(tt.settings); err == nil || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: got %v, and not %q", tt.name, err, tt.says)
@@ -106,5 +77,8 @@ func TestFaultsOfTheSettings(t *testing.T) {
 	}
 	if _, err := New(Settings{{"credentials", dir}}); err != nil {
 		t.Errorf("without services: %v", err)
+	}
+	if _, err := CommonName([]byte("x")); err == nil {
+		t.Error("nonsense is a certificate")
 	}
 }

@@ -1,7 +1,7 @@
 //go:build mosquitto_plugin
 
-// Package main is an authentication plugin for Mosquitto 2.0: devices log in
-// with the credentials that the workers gave them. It reads the folder that the
+// Package main is the plugin for Mosquitto 2.0 that decides who may connect, and
+// which topics a client may use: see package auth. It reads the folder that the
 // workers write, through the same code, so that older credentials of a device
 // stay good until a newer one has been used (docs/adr/0002-credentials.md), which
 // a password file cannot do.
@@ -15,7 +15,12 @@
 //	plugin_opt_credentials /var/lib/devicetwin/credentials
 //	plugin_opt_services /run/secrets/mqtt/passwords
 //
-// Mosquitto calls it from its one thread; a check reads two small files.
+// The other options are those of login.New. Clients without a name are left to
+// allow_anonymous. What it does not allow is left to an acl_file, if there is one;
+// else Mosquitto denies it.
+//
+// Mosquitto calls it from its one thread; a login reads two small files, and what a
+// client may do needs none.
 package main
 
 /*
@@ -33,15 +38,17 @@ void devicetwin_log(int level, const char *text);
 import "C"
 
 import (
+	"context"
 	"unsafe"
 
+	"devicetwin/auth"
 	"devicetwin/deploy/mosquitto/login"
 )
 
 // What the plugin was started with; Mosquitto loads a plugin once.
 var (
 	identifier *C.mosquitto_plugin_id_t
-	logins     *login.Checker
+	checker    *login.Checker
 )
 
 //export devicetwin_init
@@ -50,25 +57,65 @@ func devicetwin_init(id *C.mosquitto_plugin_id_t, options *C.struct_mosquitto_op
 	for _, o := range unsafe.Slice(options, int(count)) {
 		settings = append(settings, login.Setting{Name: C.GoString(o.key), Value: C.GoString(o.value)})
 	}
-	checker, err := login.New(settings)
+	c, err := login.New(settings)
 	if err != nil {
 		tell(C.MOSQ_LOG_ERR, err.Error())
 		return C.MOSQ_ERR_INVAL
 	}
-	identifier, logins = id, checker
+	identifier, checker = id, c
 	return C.devicetwin_register(id)
 }
 
-//export devicetwin_check
-func devicetwin_check(client, username, password *C.char) C.int {
-	if username == nil || password == nil {
-		return C.MOSQ_ERR_AUTH
+// devicetwin_certificates reports whether the names in certificates count.
+//
+//export devicetwin_certificates
+func devicetwin_certificates() C.int {
+	if checker.Certificates {
+		return 1
 	}
-	if err := logins.Check(C.GoString(client), C.GoString(username), C.GoString(password)); err != nil {
+	return 0
+}
+
+// devicetwin_login decides whether a client may connect. der is its certificate, of
+// size bytes, if it has one. name becomes what Mosquitto has to call it, which the
+// caller frees: NULL for a client that names nobody.
+//
+//export devicetwin_login
+func devicetwin_login(client, username, password *C.char, der *C.uchar, size C.int, name **C.char) C.int {
+	l := auth.Login{Client: C.GoString(client), Username: C.GoString(username), Password: C.GoString(password)}
+	if size > 0 {
+		var err error
+		if l.Certificate, err = login.CommonName(C.GoBytes(unsafe.Pointer(der), size)); err != nil {
+			tell(C.MOSQ_LOG_NOTICE, err.Error())
+			return C.MOSQ_ERR_AUTH
+		}
+	}
+	if l.Certificate == "" && auth.Name(l.Username) == "" {
+		return C.MOSQ_ERR_PLUGIN_DEFER
+	}
+	who, err := checker.Login(context.Background(), l)
+	if err != nil {
 		tell(C.MOSQ_LOG_NOTICE, err.Error())
 		return C.MOSQ_ERR_AUTH
 	}
+	*name = C.CString(who.String())
 	return C.MOSQ_ERR_SUCCESS
+}
+
+// devicetwin_permit decides about one publication, subscription or delivery.
+//
+//export devicetwin_permit
+func devicetwin_permit(username, topic *C.char, access C.int) C.int {
+	who, ok := checker.Known(C.GoString(username), "")
+	switch {
+	case access == C.MOSQ_ACL_UNSUBSCRIBE:
+		return C.MOSQ_ERR_SUCCESS
+	case !ok:
+	case access == C.MOSQ_ACL_WRITE && checker.MayPublish(who, C.GoString(topic)),
+		access != C.MOSQ_ACL_WRITE && checker.MaySubscribe(who, C.GoString(topic)):
+		return C.MOSQ_ERR_SUCCESS
+	}
+	return C.MOSQ_ERR_PLUGIN_DEFER
 }
 
 //export devicetwin_end

@@ -1,0 +1,177 @@
+package mosquitto
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// sdkClient installs the client in the folder sdk_client, with the libraries of its
+// lock file, into the user's cache, and returns the folder.
+func sdkClient(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(name); err != nil && os.Getenv("CI_SERVERS") == "" {
+			t.Skipf("%s is not installed (Debian: nodejs, npm): the SDK is NOT tried", name)
+		}
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.New()
+	files := map[string]string{}
+	for _, name := range []string{"client.js", "package-lock.json", "package.json"} {
+		files[name] = read(t, filepath.Join("sdk_client", name))
+		sum.Write([]byte(files[name]))
+	}
+	dir := filepath.Join(cache, "devicetwin", "sdk_client-"+hex.EncodeToString(sum.Sum(nil))[:16])
+	if _, err := os.Stat(dir); err == nil {
+		return dir
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	draft, err := os.MkdirTemp(filepath.Dir(dir), "new-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(draft)
+	for name, content := range files {
+		write(t, filepath.Join(draft, name), content)
+	}
+	npm := exec.Command("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts") // its library for this system is in the package
+	npm.Dir = draft
+	if out, err := npm.CombinedOutput(); err != nil {
+		t.Fatalf("npm ci: %v\n%s", err, out)
+	}
+	// Another test run may have been faster.
+	if err := os.Rename(draft, dir); err != nil && !errors.Is(err, os.ErrExist) {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// said is one line of the client.
+type said struct {
+	Event, Topic, Reason string
+	Granted, Error       int
+}
+
+// sdk runs the client, and returns what it said, in order.
+func sdk(t *testing.T, dir string, options map[string]any) []said {
+	t.Helper()
+	raw, err := json.Marshal(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	command := exec.CommandContext(ctx, "node", "client.js", string(raw))
+	command.Dir, command.Stderr = dir, t.Output()
+	out, err := command.Output()
+	if err != nil {
+		t.Errorf("the client: %v; it said\n%s", err, out)
+	}
+	var all []said
+	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
+		var line said
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
+			t.Fatalf("%v: %s", err, lines.Text())
+		}
+		all = append(all, line)
+	}
+	return all
+}
+
+// A device on the SDK for AWS IoT of generation 2, with its defaults: it says in its
+// user name which library it uses, and sends no password. Its certificate counts.
+func TestSDKForAWSIoT(t *testing.T) {
+	dir := sdkClient(t)
+	a := newAuthority(t)
+	open, b := startTLS(t, a, "plugin_opt_certificates true")
+	a.device("pump-1")
+	options := func(id string) map[string]any {
+		port, _ := strconv.Atoi(b.port)
+		return map[string]any{
+			"host": "localhost", "port": port, "clientId": id,
+			"ca": a.file("ca.pem"), "cert": a.file("pump-1.pem"), "key": a.file("pump-1.key"),
+		}
+	}
+	bridge := open.mustConnect(t, "devicetwin-bridge-1", "devicetwin.bridge", password)
+	bridge.subscribe(grammar(t).Filters()...)
+
+	const own, foreign = "$aws/things/pump-1/shadow/get/accepted", "$aws/things/pump-2/shadow/get/accepted"
+	use := options("pump-1")
+	use["subscribe"], use["publish"] = []string{own, foreign}, []string{"$aws/things/pump-1/shadow/get"}
+	got := sdk(t, dir, use)
+	if len(got) != 4 || got[0].Event != "connected" || got[1].Granted != 1 || got[2].Granted == 1 || got[3].Event != "published" {
+		t.Errorf("a device with a certificate: %+v", got)
+	}
+	select {
+	case m := <-bridge.got:
+		if m != "$aws/things/pump-1/shadow/get {}" {
+			t.Errorf("the bridge got %s", m)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the bridge got nothing")
+	}
+	if got := sdk(t, dir, options("pump-2")); len(got) != 1 || got[0].Event != "refused" {
+		t.Errorf("the session of another device: %+v", got)
+	}
+}
+
+// Without a certificate, the SDK is a client that names nobody.
+func TestSDKForAWSIoTWithoutCertificate(t *testing.T) {
+	dir := sdkClient(t)
+	client := func(port string, topics ...string) []said {
+		number, _ := strconv.Atoi(port)
+		return sdk(t, dir, map[string]any{"host": "localhost", "port": number, "clientId": "pump-1", "subscribe": topics, "publish": topics, "await": len(topics) > 0})
+	}
+	acl := filepath.Join(t.TempDir(), "acl")
+	write(t, acl, "topic readwrite open/#\n")
+	anybody := start(t, "allow_anonymous true", "acl_file "+acl)
+	if got := client(anybody.port, "open/x"); len(got) != 4 || got[3] != (said{Event: "message", Topic: "open/x"}) {
+		t.Errorf("where everybody may come in: %+v", got)
+	}
+	if got := client(start(t).port); len(got) != 1 || got[0].Event != "refused" {
+		t.Errorf("where nobody is anonymous: %+v", got)
+	}
+	if first := connectOf(t, func(port string) { client(port) }); !bytes.Contains(first, []byte("?SDK=")) {
+		t.Errorf("the SDK no longer sends the user name that this test is about: %q", first)
+	}
+}
+
+// connectOf is the CONNECT that a client sends to a port.
+func connectOf(t *testing.T, connect func(port string)) []byte {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	first := make(chan []byte, 1)
+	go func() {
+		raw := make([]byte, 1000)
+		n := 0
+		if conn, err := l.Accept(); err == nil {
+			n, _ = conn.Read(raw)
+			conn.Close()
+		}
+		first <- raw[:n]
+	}()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	connect(port)
+	return <-first
+}

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -68,10 +69,26 @@ func (f *File) syntaxError(err error) {
 		if tk := ye.GetToken(); tk != nil && tk.Position != nil {
 			fault.Line, fault.Column = tk.Position.Line, tk.Position.Column
 			fault.Excerpt = f.line(fault.Line)
+			fault.Hint = quotes(fault.Message, fault.Excerpt)
 		}
 	}
 	f.faults = append(f.faults, fault)
 }
+
+// quotes is the hint for a syntax error that is an expression or a template without quotes, as far as its line
+// shows that; else it is empty.
+func quotes(message, line string) string {
+	switch {
+	case message == "mapping value is not allowed in this context" && strings.Count(line, ": ") > 1:
+		return `a value with ": " in it needs quotes`
+	case message == "',' or '}' must be specified" && inBraces.MatchString(line):
+		return "a value with { or } in it needs quotes here"
+	}
+	return ""
+}
+
+// inBraces is a variable of a template, which is part of a value.
+var inBraces = regexp.MustCompile(`[/:_-]\{\w+\}|\{\w+\}[/:_-]`)
 
 func (f *File) line(n int) string {
 	if n < 1 || n > len(f.lines) {

@@ -179,8 +179,12 @@ func (n Node) Fields(known ...string) map[string]Node {
 	return fields
 }
 
-// Require notes a fault at this mapping for each key that is absent from fields.
+// Require notes a fault at this mapping for each key that is absent from fields. Where there is something else
+// than a mapping, Fields did.
 func (n Node) Require(fields map[string]Node, keys ...string) {
+	if n.Exists() && !n.IsMap() && !n.IsNull() {
+		return
+	}
 	for _, k := range keys {
 		if !fields[k].Exists() {
 			n.Faultf("key %q is missing", k)

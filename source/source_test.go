@@ -53,6 +53,21 @@ func TestSyntaxErrorsHaveAPlace(t *testing.T) {
 	}
 }
 
+// What is not YAML because of an expression or a template has a hint: quotes.
+func TestSyntaxErrorsWithoutQuotes(t *testing.T) {
+	for src, hint := range map[string]string{
+		`v: a > 5 ? "high" : "low"`: `a value with ": " in it needs quotes`,
+		"[{topic: a/{id}/t, x: y}]": "a value with { or } in it needs quotes here",
+		"a: {b: 1\nc: {}":           "",
+		"a: [1, 2":                  "",
+	} {
+		faults, _ := Parse("m.yaml", []byte(src)).Err().(Faults)
+		if len(faults) != 1 || faults[0].Hint != hint {
+			t.Errorf("%s: %+v, want the hint %q", src, faults, hint)
+		}
+	}
+}
+
 func TestPrettyMarksTheColumn(t *testing.T) {
 	f := Parse("m.yaml", []byte("a:\n  b: x\n"))
 	f.Root().Fields("a")["a"].Fields("b")["b"].Float()

@@ -67,6 +67,18 @@ func (m *message) checkPayload(is shape, f map[string]source.Node) {
 	}
 }
 
+// checkAbsent notes words that no payload is, because those of the format number are numbers.
+func (m *message) checkAbsent(is shape, f map[string]source.Node) {
+	if is != shapes["number"] {
+		return
+	}
+	for _, v := range f["absent"].OneOrList() {
+		if v.IsString() {
+			v.FaultHint("payload: {format: text, numbers: true}", "absent: the format number refuses the word %q", v.String())
+		}
+	}
+}
+
 // checkMembers notes members of data none of which is taken.
 func (m *message) checkMembers(f map[string]source.Node) {
 	if len(m.data.members) == 0 || slices.ContainsFunc(m.data.members, func(member member) bool { return m.takes(member.name) }) {

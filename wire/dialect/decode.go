@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"sync"
@@ -115,10 +116,22 @@ func (s *scope) read() (err error) {
 		return nil
 	}
 	if s.payload, err = s.rule.payload.Decode(s.raw); err != nil {
-		return wire.Refuse(wire.ReasonBadPayload, "%v", err)
+		return wire.Refuse(wire.ReasonBadPayload, "%v%s", err, s.absentWord())
 	}
 	s.decoded = true
 	return nil
+}
+
+// absentWord says, for a refusal, that the payload is a word that stands for a missing value, and is not one of
+// its format; "": it is not.
+func (s *scope) absentWord() string {
+	word := string(bytes.TrimSpace(s.raw))
+	for _, m := range s.rule.messages {
+		if slices.Contains(m.absent.values, any(word)) {
+			return " (the word is absent, but not of this format: expected {format: text, numbers: true})"
+		}
+	}
+	return ""
 }
 
 // readMembers decodes those members of an object that a formula reads. False: it needs more, or

@@ -125,6 +125,7 @@ func TestDecode(t *testing.T) {
 		"a status that is a string":    {statusOf("text", "'1'", "'0'"), "s/a", `0`, `a status offline {"status":"0"}`},
 		"a status that is null":        {statusOf("", "'null'", "0"), "s/a", `null`, `a status unknown {"status":null}`},
 		"a status without its words":   {statusOf("text", "up", ""), "s/a", `offline`, `a status unknown {"status":"offline"}`},
+		"an absent word, not of JSON":  {one("s/{id}", "absent: n/a"), "s/a", ` n/a`, `bad_payload: json: line 1, column 3: invalid character '/' in literal null (expecting 'u') (the word is absent, but not of this format: expected {format: text, numbers: true})`},
 		"one in place of a list":       {one("s/{id}", "each: payload.l"), "s/a", `{"l":{"t":1}}`, `a telemetry {"t":1}`},
 		"a payload in place of a list": {one("s/{id}", "each: payload\n    number: {seq: item.n}"), "s/a", `{"n":4,"t":1}`, `a telemetry 0/4 {"n":4,"t":1}`},
 		"a number in place of a list":  {one("s/{id}", "each: payload"), "s/a", `5`, `bad_payload: each: expected a list or an object, found a number`},
@@ -396,6 +397,7 @@ topics:
   - {topic: "ad/<site>/{b}", channel: telemetry, id: "{b}"}
   - {topic: "%topic%/tele/{b}", channel: telemetry, id: "{b}"}
   - {topic: "ae/{b}", channel: state, id: "{b}", time: {at: payload.t}, status: {online: up}}
+  - {topic: "af/{b}", channel: telemetry, id: "{b}", payload: number, absent: [n/a, null], time: payload.t}
 `
 	want := []string{
 		`d.yaml:1:10: name "Plug": expected ^[a-z][a-z0-9-]{0,31}$`,
@@ -450,6 +452,8 @@ topics:
 		`d.yaml:60:13: topic "$share/g/{b}": expected a topic as devices publish on it, without $share and a group`,
 		`d.yaml:61:13: topic "ad/<site>/{b}": level "<site>": a variable is written {site}`,
 		`d.yaml:62:13: topic "%topic%/tele/{b}": level "%topic%": a variable is written {topic}`,
+		`d.yaml:64:80: absent: the format number refuses the word "n/a" (payload: {format: text, numbers: true})`,
+		`d.yaml:64:98: expected a mapping, found a string`,
 		`d.yaml:63:32: channel "state": expected one of telemetry, events, status, reported, ignored (did you mean "status"?)`,
 	}
 	_, err := Load("d.yaml", []byte(text))

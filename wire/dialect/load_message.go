@@ -143,6 +143,7 @@ func (l *loader) message(n source.Node, f map[string]source.Node, base defaults,
 	}
 	m.checkItem(f)
 	m.checkPayload(base.shape, f)
+	m.checkAbsent(base.shape, f)
 	m.checkMembers(f)
 	m.checkNumber(f)
 	return append(all, m)

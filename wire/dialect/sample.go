@@ -109,6 +109,10 @@ func (s *Sample) readPayload(n source.Node, f map[string]source.Node) {
 			continue
 		}
 		given++
+		if v.IsMap() || v.IsList() {
+			v.FaultHint("JSON goes into quotes: '{\"t\": 1}'", "%s: expected a string, found %s", key, v.Kind())
+			continue
+		}
 		payload, err := decode(v.Scalar())
 		if err != nil {
 			v.Faultf("%s: %v", key, err)
@@ -124,6 +128,8 @@ func readSampleMessage(n source.Node) sampleMessage {
 	f := n.Fields("device", "channel", "name", "connection", "sent", "epoch", "seq", "data")
 	n.Require(f, "device", "channel")
 	m := sampleMessage{device: f["device"].String(), channel: f["channel"].String(), name: f["name"].String(), connection: f["connection"].String(), sent: f["sent"].String()}
+	oneOf(f["channel"], slices.DeleteFunc(slices.Clone(channelNames), func(name string) bool { return channels[name] == "" }))
+	oneOf(f["connection"], []string{device.Online, device.Offline, device.ConnectionUnknown})
 	if v := f["epoch"]; v.Exists() {
 		m.epoch = v.Int(0, wire.MaxInteger)
 	}
@@ -134,6 +140,13 @@ func readSampleMessage(n source.Node) sampleMessage {
 		m.data = v.Any()
 	}
 	return m
+}
+
+// oneOf notes a string that is not among those known.
+func oneOf(n source.Node, known []string) {
+	if n.IsString() && !slices.Contains(known, n.String()) {
+		n.FaultHint(source.DidYouMean(n.String(), known), "%q: expected one of %s", n.String(), strings.Join(known, ", "))
+	}
 }
 
 // Check reads the sample as a set does, and reports what is other than it says.

@@ -10,6 +10,7 @@ import (
 // format is how payloads of some topics are read, as lines of a dialect without their indentation.
 type format struct {
 	payload string // "": JSON
+	each    bool   // each element of a list is a message
 	absent  []string
 	note    string // what has to be decided
 }
@@ -26,13 +27,16 @@ func formatOf(all []*seen) (f format) {
 		f.note = "no payload was seen that is not empty"
 	case k&kindBytes != 0:
 		f.payload, f.note = "{format: bytes, layout: [{name: raw, type: bytes}]}", "payloads are bytes: say in layout what is where, or name their format"
+	case k&kindObjects != 0 && k&^kindsWhole == 0:
+		f.each, f.note = true, "Decide: if the elements are of several devices, say by which member: vars: {device: item.MEMBER}, and {device} in the id."
+		return f
 	case k&^kindsNumber == 0:
 		f.payload = "number"
 	case k&^kindsJSON == 0:
 		asJSON = true
 	case k == kindPairs:
 		f.payload = "{format: keyvalue, numbers: true}"
-	case k&kindObject != 0:
+	case k&kindsWhole != 0:
 		f.note = "some payloads are not JSON, and would be refused"
 		return f
 	case k&kindNumber != 0:
@@ -51,7 +55,7 @@ func (f *format) setAbsent(all []*seen, asJSON bool) {
 	var words []string
 	many := false
 	for _, s := range all {
-		if s.kinds&kindNumber == 0 || s.kinds&(kindObject|kindPairs|kindBytes) != 0 {
+		if s.kinds&kindNumber == 0 || s.kinds&(kindsWhole|kindPairs|kindBytes) != 0 {
 			continue
 		}
 		for _, w := range s.words {
@@ -84,6 +88,9 @@ func asAbsent(word string, asJSON bool) string {
 func (f *format) lines() (lines []string) {
 	if f.payload != "" {
 		lines = append(lines, "payload: "+f.payload)
+	}
+	if f.each {
+		lines = append(lines, "each: payload")
 	}
 	if len(f.absent) > 0 {
 		lines = append(lines, "absent: ["+strings.Join(f.absent, ", ")+"]")

@@ -63,7 +63,8 @@ const (
 	kindNaN          // nan and inf, which are numbers without a value
 	kindObject       // of JSON
 	kindList
-	kindString // in quotes
+	kindObjects // a list of objects
+	kindString  // in quotes
 	kindBool
 	kindNull
 	kindPairs // a=1 b=2
@@ -73,7 +74,8 @@ const (
 
 const (
 	kindsNumber = kindNumber | kindNaN
-	kindsJSON   = kindNumber | kindObject | kindList | kindString | kindBool | kindNull
+	kindsWhole  = kindObject | kindObjects // of JSON with names in it
+	kindsJSON   = kindNumber | kindsWhole | kindList | kindString | kindBool | kindNull
 )
 
 // kindOf is that of a payload without the spaces around it; 0: it is empty.
@@ -84,7 +86,7 @@ func kindOf(payload []byte) kinds {
 	case !utf8.Valid(payload):
 		return kindBytes
 	case json.Valid(payload):
-		return kindOfJSON(payload[0])
+		return kindOfJSON(payload)
 	}
 	switch s := string(payload); strings.ToLower(strings.TrimLeft(s, "+-")) {
 	case "nan", "inf", "infinity":
@@ -97,12 +99,12 @@ func kindOf(payload []byte) kinds {
 	return kindText
 }
 
-func kindOfJSON(first byte) kinds {
-	switch first {
+func kindOfJSON(payload []byte) kinds {
+	switch payload[0] {
 	case '{':
 		return kindObject
 	case '[':
-		return kindList
+		return kindOfList(payload)
 	case '"':
 		return kindString
 	case 'n':
@@ -111,6 +113,14 @@ func kindOfJSON(first byte) kinds {
 		return kindBool
 	}
 	return kindNumber
+}
+
+func kindOfList(payload []byte) kinds {
+	var elements []map[string]json.RawMessage
+	if json.Unmarshal(payload, &elements) != nil || len(elements) == 0 {
+		return kindList
+	}
+	return kindObjects
 }
 
 // class is what topics are separated by that are to have templates of their own.
@@ -124,7 +134,7 @@ const (
 
 func (s *seen) class() class {
 	switch {
-	case s.kinds&(kindObject|kindPairs|kindBytes) != 0:
+	case s.kinds&(kindsWhole|kindPairs|kindBytes) != 0:
 		return classWhole
 	case len(s.words) > 0 && s.kinds&^(kindText|kindString) == 0 && !slices.ContainsFunc(s.words, notStatus):
 		return classStatus

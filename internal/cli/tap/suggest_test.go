@@ -100,6 +100,13 @@ func TestProposals(t *testing.T) {
 		"the measure first": {[]string{"s/temp/s1 1", "s/hum/s1 2", "s/temp/s2 1"}, "  - topic: \"s/{what}/{id}\"\n    channel: telemetry\n    payload: number\n    data: \"{topic.what: payload}\"\n"},
 		"a place":           {[]string{"h/kitchen/lamp1 1", "h/kitchen/lamp2 2", "h/hall/lamp3 1"}, "  - topic: \"h/{l2}/{l3}\"\n    id: \"{l2}:{l3}\"\n    channel: telemetry\n    payload: number\n  "},
 		"names":             {[]string{"home/lamp {}", "home/kettle {}"}, "  # id: kettle, lamp\n  # Decide: the last level may be a device, or what one device measures: then name it {what}, and another one {id}.\n  - topic: \"home/{id}\"\n"},
+		"a gateway's lists": {[]string{`gw/hall/scan [{"mac":"A1"},{"mac":"B2"}]`, `gw/attic/scan {"mac":"A1"}`}, `  # Decide: if the elements are of several devices, say by which member: vars: {device: item.MEMBER}, and {device} in the id.
+  - topic: "gw/{id}/scan"
+    channel: telemetry
+    each: payload
+`},
+		"lists of numbers":  {[]string{`gw/hall/scan [1,2]`, `gw/attic/scan []`}, "    channel: telemetry\n    data: {\"scan\": payload}\n"},
+		"lists and objects": {[]string{`gw/hall/scan [{},1]`, `gw/hall/scan {}`}, "  - topic: \"gw/{id}/scan\"\n    channel: telemetry\n  "},
 		"one topic":         {[]string{"weather/attic/temp 1"}, "Move {id} there.\n  - topic: \"weather/{id}/temp\"\n    channel: telemetry\n    payload: number\n    data: {\"temp\": payload}\n"},
 		"something else":    {append(plant(), "plant/config/ui/desk/theme dark"), "  # 1 topic, such as plant/config/ui/desk/theme\n  # id: desk\n  # Decide: "},
 		"JSON, not always":  {[]string{"a/x1 1", "a/x1 null", `a/x2 "n/a"`, "a/x2 2"}, "    channel: telemetry\n    absent: [\"n/a\", null]\n"},
@@ -200,7 +207,7 @@ func TestProposalsReadAllTopics(t *testing.T) {
 
 // Any payloads make a dialect.
 func TestFormatsOfProposals(t *testing.T) {
-	payloads := []string{"", "1", "-5.5", "nan", "{}", "[1]", `"x"`, "null", "true", "ON", "a=b", "\xff", "a,b", strings.Repeat("w", 100), "online", "n/a\n"}
+	payloads := []string{"", "1", "-5.5", "nan", "{}", "[1]", `"x"`, "null", "[{}]", "true", "ON", "a=b", "\xff", "a,b", strings.Repeat("w", 100), "online", "n/a\n"}
 	for i := range payloads {
 		for j := range payloads {
 			all := &topics{}

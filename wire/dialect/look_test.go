@@ -72,7 +72,7 @@ func TestDirectIsTheSame(t *testing.T) {
 	results := map[string]int{}
 	for range 5_000 {
 		text := randomExpression(r, 3)
-		l := &loader{file: source.Parse("x.yaml", fmt.Appendf(nil, "when: %q", text))}
+		l := &loader{file: source.Parse("x.yaml", fmt.Appendf(nil, "when: %q", text)), language: language}
 		f := l.formula(l.file.Root().Fields("when")["when"], "it")
 		if f == nil || f.direct == nil { // it is not valid, or not of this kind
 			results["not direct"]++

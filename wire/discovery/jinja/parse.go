@@ -410,7 +410,7 @@ func (p *parser) behind(n node) (node, error) {
 		case p.is("."):
 			t := p.next()
 			if t.kind != tokenName && t.kind != tokenNumber || strings.Contains(t.text, ".") {
-				return nil, fmt.Errorf("at %d: expected a name behind .", t.at)
+				return nil, fmt.Errorf("at %d: expected the name of a member", t.at)
 			}
 			if p.is("(") {
 				arguments, err := p.list(")")

@@ -41,6 +41,7 @@ func TestSamples(t *testing.T) {
 			}
 			samples := samplesOf(t, name)
 			for _, s := range samples {
+				s.Dialect = name
 				for _, set := range []*dialect.Set{alone, together} {
 					if err := s.Check(set); err != nil {
 						t.Errorf("%s: %v", s.Origin, err)
@@ -48,11 +49,14 @@ func TestSamples(t *testing.T) {
 					}
 				}
 				if s.Origin == "" {
-					t.Errorf("topic %s: the sample does not say what it follows", s.Topic)
+					t.Errorf("%s: the sample does not say what it follows", s.Place())
 				}
 			}
 			for _, topic := range all[i].Unused(samples) {
 				t.Errorf("no sample has the topic %s", topic)
+			}
+			for _, entry := range all[i].Unsent(samples) {
+				t.Errorf("no sample sends by the entry at %s", entry)
 			}
 		})
 	}

@@ -41,7 +41,7 @@ func (d *Dialect) addressMessages() {
 		if m.id == nil {
 			continue
 		}
-		m.from = &device.Address{Dialect: d.name}
+		m.from = &device.Address{Dialect: d.name, Awake: m.awake}
 		if m.id.text != d.id.text {
 			m.from.ID = m.id.text
 		}

@@ -103,7 +103,7 @@ func (m *message) dataOf(s *scope) (map[string]any, error) {
 	object, ok := v.(map[string]any)
 	if !ok {
 		name := "value"
-		if m.channel == device.ChannelStatus {
+		if m.channel == device.ChannelStatus || m.channel == device.ChannelAck {
 			name = "status"
 		}
 		object = map[string]any{name: v}

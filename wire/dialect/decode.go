@@ -201,7 +201,7 @@ func (s *scope) text(name string) string {
 }
 
 // attribute adds to a refusal whose message it is, where the topic says so, and whether
-// it shows that the device is up: what is a device's own does, except for a last will. A
+// it shows that the device is up: what is a device's own does, except for a last will and what is relayed. A
 // refusal that is of nobody is that of whoever has the topic, so that there is one.
 func (s *scope) attribute(err error) error {
 	refused := (*wire.Refused)(nil)
@@ -220,7 +220,7 @@ func (s *scope) attribute(err error) error {
 		return wire.ErrForeign
 	}
 	if id != "" {
-		refused.ID, refused.Topic, refused.Alive = id, text.Clip(s.topic, maxRefusedTopic), !s.rule.lastWill
+		refused.ID, refused.Topic, refused.Alive = id, text.Clip(s.topic, maxRefusedTopic), !s.rule.ofOthers
 	}
 	return err
 }

@@ -408,16 +408,16 @@ topics:
 		`d.yaml:5:9: status word "up": it means both online and offline`,
 		`d.yaml:6:13: topic filter "a/#/b": level "#": + stands alone in a level, # alone in the last one`,
 		`d.yaml:6:22: topic filter "$share/g/x": expected one that is not shared`,
-		`d.yaml:7:1: unknown key "extra"; expected one of dialect, description, discovery, subscribe, id, payload, time, absent, status, topics, commands, desired, ask`,
+		`d.yaml:7:1: unknown key "extra"; expected one of dialect, description, subscribe, id, payload, time, absent, status, awake, topics, commands, desired, ask`,
 		`d.yaml:9:12: topic "tele/{id": level "{id": expected one variable in a level, as in a-{id}`,
-		`d.yaml:12:14: channel "telemtry": expected one of telemetry, events, status, reported, ignored (did you mean "telemetry"?)`,
+		`d.yaml:12:14: channel "telemtry": expected one of telemetry, events, status, reported, answers, ignored (did you mean "telemetry"?)`,
 		`d.yaml:15:5: variable "x": it is in the topic "a/{x}", too`,
 		`d.yaml:15:5: device id "{y}": {y} is neither in the topic "a/{x}" nor in vars (did you mean "x"?)`,
 		`d.yaml:19:12: member "ts": expected another name, because this one is the service's own`,
 		`d.yaml:20:19: expression: no viable alternative at input '.('`,
 		`d.yaml:21:14: payload: format: expected json, text, number, keyvalue, csv, cbor, msgpack, protobuf or bytes, found "jsn"`,
 		`d.yaml:22:12: topic "a/{x}" and "a/{z}": nothing decides between them for topics that are of both`,
-		`d.yaml:25:11: name: only what is on the channel events has one`,
+		`d.yaml:25:11: name: only what is on the channels events and answers has one`,
 		`d.yaml:26:11: expression: undeclared reference to 'paylod' (did you mean "payload"?)`,
 		`d.yaml:27:5: key "name" is missing: of events, each has one`,
 		`d.yaml:31:11: when: expected nothing else of what is ignored`,
@@ -454,7 +454,7 @@ topics:
 		`d.yaml:62:13: topic "%topic%/tele/{b}": level "%topic%": a variable is written {topic}`,
 		`d.yaml:64:80: absent: the format number refuses the word "n/a" (payload: {format: text, numbers: true})`,
 		`d.yaml:64:98: expected a mapping, found a string`,
-		`d.yaml:63:32: channel "state": expected one of telemetry, events, status, reported, ignored (did you mean "status"?)`,
+		`d.yaml:63:32: channel "state": expected one of telemetry, events, status, reported, answers, ignored (did you mean "status"?)`,
 	}
 	_, err := Load("d.yaml", []byte(text))
 	if err == nil {

@@ -22,7 +22,6 @@ type Dialect struct {
 	desired   []*desired
 	questions []*question // to a device, after its birth
 	openings  []*question // to all
-	discovery *discovered // nil: nothing is learned from discovery messages
 
 	// What follows is that of a configuration.
 	limits limits
@@ -67,8 +66,8 @@ type rule struct {
 	// read are the members of a payload that formulas read which read nothing else of it, each
 	// with a place of its own.
 	read map[string]int
-	// lastWill: what is published may be a last will, by which the broker speaks.
-	lastWill bool
+	// ofOthers: what is published may be a last will, by which the broker speaks, or relayed.
+	ofOthers bool
 }
 
 // prepare notes what is known of a rule before there is a message.
@@ -82,7 +81,7 @@ func (r *rule) prepare() {
 				}
 			}
 		}
-		r.lastWill = r.lastWill || m.channel == device.ChannelStatus
+		r.ofOthers = r.ofOthers || m.channel == device.ChannelStatus || m.relayed
 		if len(m.vars) > 0 || m.each != nil {
 			r.oneDevice = false
 			continue

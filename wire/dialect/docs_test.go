@@ -53,7 +53,8 @@ func TestDocs(t *testing.T) {
 	if samples < 20 {
 		t.Errorf("%d samples", samples)
 	}
-	words := slices.Concat(messageKeys, []string{"dialect", "description", "topic", "topics", "messages", "payload", "at", "unit", "zone", "seq", "epoch", "online", "offline", "subscribe", "discovery", "prefix",
+	words := slices.Concat(messageKeys, commandKeys, desiredKeys, questionKeys, []string{"commands", "desired", "ask",
+		"dialect", "description", "topic", "topics", "messages", "payload", "at", "unit", "zone", "seq", "epoch", "online", "offline", "subscribe",
 		"columns", "header", "separator", "assign", "layout", "type", "endian", "at", "length", "bits", "signed", "scale", "offset"})
 	for _, word := range words {
 		if !strings.Contains(all, word+":") {

@@ -18,13 +18,10 @@ func (s *Set) Encode(id device.ID, to *device.Address, c wire.Command) (wire.Sen
 	if d == nil {
 		return s.Standard.Encode(id, to, c)
 	}
-	i := slices.IndexFunc(d.commands, func(e *command) bool {
-		return e.isFor(d, to) && (e.names == nil || e.names.has(c.Name))
-	})
-	if i < 0 {
+	e := d.commandOf(to, c.Name)
+	if e == nil {
 		return wire.Sending{}, fmt.Errorf("dialect %s: command %s: %w", d.name, c.Name, wire.ErrNoWords)
 	}
-	e := d.commands[i]
 	sent, err := s.begin(d, &e.outgoing, id, to)
 	if err == nil {
 		err = sent.setCommand(c)
@@ -44,6 +41,17 @@ func (s *Set) Encode(id device.ID, to *device.Address, c wire.Command) (wire.Sen
 		out.Shows, err = sent.shows(&e.reports)
 	}
 	return out, err
+}
+
+// commandOf says how a command is sent to an address. Nil: there are no words for it.
+func (d *Dialect) commandOf(to *device.Address, name string) *command {
+	i := slices.IndexFunc(d.commands, func(e *command) bool {
+		return e.isFor(d, to) && (e.names == nil || e.names.has(name))
+	})
+	if i < 0 {
+		return nil
+	}
+	return d.commands[i]
 }
 
 // shows is what a device reports that has carried out a command.
@@ -157,10 +165,15 @@ func (s *Set) Questions(id device.ID, to *device.Address) (all []wire.Publicatio
 // Opening is as in wire.Dialect.
 func (s *Set) Opening() (all []wire.Publication) {
 	for _, d := range s.dialects {
-		for _, q := range d.openings {
-			if asked, err := q.appendTo(all, s.open(&q.outgoing)); err == nil {
-				all = asked
-			}
+		all = append(all, s.openingOf(d)...)
+	}
+	return all
+}
+
+func (s *Set) openingOf(d *Dialect) (all []wire.Publication) {
+	for _, q := range d.openings {
+		if asked, err := q.appendTo(all, s.open(&q.outgoing)); err == nil {
+			all = asked
 		}
 	}
 	return all

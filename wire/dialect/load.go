@@ -4,6 +4,7 @@ import (
 	"errors"
 	"regexp"
 	"slices"
+	"time"
 
 	"devicetwin/device"
 	"devicetwin/internal/expression"
@@ -42,10 +43,11 @@ type defaults struct {
 	time    *timing
 	absent  absent
 	words   device.StatusWords
+	awake   time.Duration
 }
 
 // dialectKeys are what a file has.
-var dialectKeys = []string{"dialect", "description", "discovery", "subscribe", "id", "payload", "time", "absent", "status", "topics", "commands", "desired", "ask"}
+var dialectKeys = []string{"dialect", "description", "subscribe", "id", "payload", "time", "absent", "status", "awake", "topics", "commands", "desired", "ask"}
 
 var dialectName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 
@@ -62,6 +64,7 @@ func (l *loader) dialect(n source.Node) *Dialect {
 	}
 	base := defaults{
 		id: l.id(f["id"]), time: l.timing(f["time"]), absent: l.absent(f["absent"]), words: l.words(f["status"], device.DefaultStatusWords()),
+		awake: l.awake(f["awake"]),
 	}
 	if !f["id"].Exists() {
 		base.id, _ = parseIDTemplate("{id}")
@@ -73,7 +76,6 @@ func (l *loader) dialect(n source.Node) *Dialect {
 	}
 	l.order(d)
 	d.filters = l.filters(f["subscribe"], d)
-	d.discovery = l.discovery(f["discovery"], f["subscribe"], d.filters, base)
 	d.id = base.id
 	l.outgoing(f, d)
 	if l.file.Err() == nil {

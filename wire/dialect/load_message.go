@@ -13,7 +13,7 @@ import (
 var topicKeys = []string{"topic", "payload", "messages"}
 
 // messageKeys are what a message has.
-var messageKeys = []string{"channel", "id", "vars", "each", "when", "name", "data", "only", "omit", "number", "time", "absent", "status"}
+var messageKeys = []string{"channel", "id", "vars", "each", "when", "name", "data", "only", "omit", "number", "time", "absent", "status", "relayed", "awake"}
 
 // rules are one for each template of topics that a node names.
 func (l *loader) rules(n source.Node, base defaults) (rules []*rule) {
@@ -91,11 +91,12 @@ var channels = map[string]device.Channel{
 	"events":    device.ChannelEvents,
 	"status":    device.ChannelStatus,
 	"reported":  device.ChannelTwin,
+	"answers":   device.ChannelAck,
 	"ignored":   "",
 }
 
 // channelNames are those of the channels, in the order of docs/dialects.md.
-var channelNames = []string{"telemetry", "events", "status", "reported", "ignored"}
+var channelNames = []string{"telemetry", "events", "status", "reported", "answers", "ignored"}
 
 // channel is false where there is none, or an unknown one.
 func (l *loader) channel(n source.Node) (device.Channel, bool) {
@@ -137,9 +138,16 @@ func (l *loader) message(n source.Node, f map[string]source.Node, base defaults,
 	if f["status"].Exists() {
 		m.words = l.words(f["status"], device.StatusWords{})
 	}
+	if f["relayed"].Exists() {
+		m.relayed = f["relayed"].Bool()
+	}
+	if m.awake = base.awake; f["awake"].Exists() {
+		m.awake = l.awake(f["awake"])
+	}
 	if known {
 		l.name(n, f["name"], m)
 		m.checkStatus(f)
+		m.checkAnswer(f)
 	}
 	m.checkItem(f)
 	m.checkPayload(base.shape, f)
@@ -149,13 +157,13 @@ func (l *loader) message(n source.Node, f map[string]source.Node, base defaults,
 	return append(all, m)
 }
 
-// name is that of an event: a string with variables.
+// name is that of an event, or of the command that is answered: a string with variables.
 func (l *loader) name(at, n source.Node, m *message) {
 	switch {
 	case m.channel == device.ChannelEvents && !n.Exists():
 		at.Faultf("key %q is missing: of events, each has one", "name")
-	case m.channel != device.ChannelEvents && n.Exists():
-		n.Faultf("name: only what is on the channel events has one")
+	case m.channel != device.ChannelEvents && m.channel != device.ChannelAck && n.Exists():
+		n.Faultf("name: only what is on the channels events and answers has one")
 	case n.Exists():
 		t, err := parseText(n.String())
 		if err != nil {
@@ -163,7 +171,7 @@ func (l *loader) name(at, n source.Node, m *message) {
 			return
 		}
 		m.name = t
-		checkEventName(n, t)
+		m.checkName(n)
 	}
 }
 
@@ -191,13 +199,14 @@ func (m *message) checkVariables(t *template) {
 	}
 }
 
-// checkEventName notes a name that is not one of events, whatever its variables stand for.
-func checkEventName(n source.Node, t *textTemplate) {
+// checkName notes a name that is not one of events or commands, whatever its variables stand for.
+func (m *message) checkName(n source.Node) {
+	t := m.name
 	name := t.fill(func(string) string { return "x" })
 	switch {
 	case !device.ValidName(name):
 		n.Faultf("name %q: expected 1 to %d letters, digits, _, - and ., and variables", t.text, device.MaxEventName)
-	case len(t.variables()) == 0 && device.ReservedName(name):
+	case m.channel == device.ChannelEvents && len(t.variables()) == 0 && device.ReservedName(name):
 		n.Faultf("name %q: it is reserved for the service", t.text)
 	}
 }

@@ -33,6 +33,7 @@ func (l *loader) outgoing(f map[string]source.Node, d *Dialect) {
 		l.speaking(questionLanguage).question(n, d)
 	}
 	if sound {
+		d.checkAwake(f["awake"])
 		d.checkOutgoing()
 	}
 }

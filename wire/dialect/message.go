@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"devicetwin/device"
 	"devicetwin/source"
@@ -30,6 +31,8 @@ type message struct {
 	absent  absent
 	words   device.StatusWords
 
+	relayed  bool            // somebody else speaks of the device
+	awake    time.Duration   // how long the device listens after it; 0: always
 	from     *device.Address // how its device is reached; nil: nothing is sent to it
 	remember []string        // variables that its address has, where the topic has them
 }
@@ -135,9 +138,12 @@ func (m *message) appendOne(all []wire.Received, s *scope, object []byte) ([]wir
 			return all, err
 		}
 	}
+	if m.channel == device.ChannelAck && !saysStatus(object) {
+		return all, nil
+	}
 	all = append(all, wire.Received{
 		ID: id, Object: object, Place: len(all), PointTime: s.at,
-		Message: device.Message{Channel: m.channel, Name: name, Data: data, Time: s.at, Redelivered: s.dup, From: m.addressOf(s)},
+		Message: device.Message{Channel: m.channel, Name: name, Data: data, Time: s.at, Redelivered: s.dup, Relayed: m.relayed, From: m.addressOf(s)},
 	})
 	to := &all[len(all)-1]
 	if err := m.setNumber(to, s, all[:len(all)-1]); err != nil {
@@ -209,11 +215,14 @@ func (m *message) nameOf(s *scope) (string, error) {
 	if m.name == nil {
 		return "", nil
 	}
-	name := m.name.fill(s.text)
+	name, of := m.name.fill(s.text), "event"
+	if m.channel == device.ChannelAck {
+		of = "command"
+	}
 	switch {
 	case !device.ValidName(name):
-		return "", wire.Refuse(m.reasonOfName(), "event name %q: expected 1 to 64 letters, digits, _, - and .", name)
-	case device.ReservedName(name):
+		return "", wire.Refuse(m.reasonOfName(), "%s name %q: expected 1 to 64 letters, digits, _, - and .", of, name)
+	case m.channel == device.ChannelEvents && device.ReservedName(name):
 		return "", wire.Refuse(m.reasonOfName(), "event name %q is reserved for the service", name)
 	}
 	return name, nil
@@ -284,6 +293,8 @@ func (m *message) finish(to *wire.Received, lazy bool) {
 	case device.ChannelStatus:
 		to.Complete()
 		to.Message.Connection = m.words.Connection(wordOf(to.Message.Data["status"]))
+	case device.ChannelAck:
+		to.Complete()
 	default:
 		if !lazy {
 			to.Complete()

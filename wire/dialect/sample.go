@@ -17,9 +17,11 @@ import (
 	"devicetwin/wire"
 )
 
-// Sample is a message as devices publish it, and what a dialect is to make of it.
+// Sample is a message as devices publish it, and what a dialect is to make of it; or something
+// that is sent to a device, and what a dialect is to publish.
 type Sample struct {
 	at       source.Node
+	Dialect  string // what is sent is in its words; "": in those of the only dialect of a set
 	Origin   string // the page or file that it follows
 	Topic    string
 	Payload  []byte
@@ -27,12 +29,14 @@ type Sample struct {
 	Received time.Time
 	outcome  string // "": messages; else ignored, unmapped or the reason for which it is refused
 	messages []sampleMessage
+	sent     *sent // nil: it is a message of devices
 }
 
 type sampleMessage struct {
 	device, channel, name, connection, sent string
 	epoch                                   int64
 	seq                                     uint64
+	relayed                                 bool
 	data                                    any
 }
 
@@ -58,7 +62,15 @@ func LoadSamples(file string, src []byte) ([]Sample, error) {
 }
 
 func readSample(n source.Node) Sample {
-	f := n.Fields(sampleKeys...)
+	f := n.Fields(slices.Concat(sampleKeys, occasionsOfSamples, sentKeys)...)
+	for _, occasion := range occasionsOfSamples {
+		if f[occasion].Exists() {
+			return readSent(n, f, occasion)
+		}
+	}
+	for _, key := range sentKeys {
+		f[key].Faultf("%s: expected %s with it", key, strings.Join(occasionsOfSamples, ", "))
+	}
 	n.Require(f, "topic")
 	if v := f["topic"]; v.IsString() {
 		if err := mqtt.CheckTopic(v.String()); err != nil {
@@ -98,7 +110,15 @@ func readSample(n source.Node) Sample {
 }
 
 func (s *Sample) readPayload(n source.Node, f map[string]source.Node) {
-	given := 0
+	payload, given := payloadOf(f)
+	if given != 1 {
+		n.Faultf("expected one of payload, payload_hex and payload_base64")
+	}
+	s.Payload = payload
+}
+
+// payloadOf is the payload that is given, and how many are.
+func payloadOf(f map[string]source.Node) (payload []byte, given int) {
 	for key, decode := range map[string]func(string) ([]byte, error){
 		"payload":        func(v string) ([]byte, error) { return []byte(v), nil },
 		"payload_hex":    hex.DecodeString,
@@ -113,23 +133,24 @@ func (s *Sample) readPayload(n source.Node, f map[string]source.Node) {
 			v.FaultHint("JSON goes into quotes: '{\"t\": 1}'", "%s: expected a string, found %s", key, v.Kind())
 			continue
 		}
-		payload, err := decode(v.Scalar())
+		read, err := decode(v.Scalar())
 		if err != nil {
 			v.Faultf("%s: %v", key, err)
 		}
-		s.Payload = payload
+		payload = read
 	}
-	if given != 1 {
-		n.Faultf("expected one of payload, payload_hex and payload_base64")
-	}
+	return payload, given
 }
 
 func readSampleMessage(n source.Node) sampleMessage {
-	f := n.Fields("device", "channel", "name", "connection", "sent", "epoch", "seq", "data")
+	f := n.Fields("device", "channel", "name", "connection", "sent", "epoch", "seq", "relayed", "data")
 	n.Require(f, "device", "channel")
 	m := sampleMessage{device: f["device"].String(), channel: f["channel"].String(), name: f["name"].String(), connection: f["connection"].String(), sent: f["sent"].String()}
 	oneOf(f["channel"], slices.DeleteFunc(slices.Clone(channelNames), func(name string) bool { return channels[name] == "" }))
 	oneOf(f["connection"], []string{device.Online, device.Offline, device.ConnectionUnknown})
+	if v := f["relayed"]; v.Exists() {
+		m.relayed = v.Bool()
+	}
 	if v := f["epoch"]; v.Exists() {
 		m.epoch = v.Int(0, wire.MaxInteger)
 	}
@@ -151,9 +172,14 @@ func oneOf(n source.Node, known []string) {
 
 // Check reads the sample as a set does, and reports what is other than it says.
 func (s *Sample) Check(set *Set) error {
-	line, _ := s.at.Position()
 	wrong := func(format string, args ...any) error {
-		return fmt.Errorf("sample at line %d, topic %s: %s", line, s.Topic, fmt.Sprintf(format, args...))
+		return fmt.Errorf("sample at %s: %s", s.Place(), fmt.Sprintf(format, args...))
+	}
+	if s.sent != nil {
+		if err := s.sent.check(set, s.Dialect, s.outcome); err != nil {
+			return wrong("%v", err)
+		}
+		return nil
 	}
 	received, err := set.Decode(s.Topic, s.Payload, false, s.Received)
 	if s.Retained {
@@ -174,6 +200,15 @@ func (s *Sample) Check(set *Set) error {
 		}
 	}
 	return nil
+}
+
+// Place is where the sample is, for people, and what it is about.
+func (s *Sample) Place() string {
+	line, _ := s.at.Position()
+	if s.sent != nil {
+		return fmt.Sprintf("line %d, %s", line, s.sent.occasion)
+	}
+	return fmt.Sprintf("line %d, topic %s", line, s.Topic)
 }
 
 // arrival names when the sample is received where that may be why a message has another time.
@@ -213,6 +248,8 @@ func outcomeOf(err error) string {
 		return string(refused.Reason)
 	case errors.Is(err, wire.ErrUnmapped):
 		return "unmapped"
+	case errors.Is(err, wire.ErrNoWords):
+		return noWords
 	}
 	return "ignored"
 }
@@ -221,7 +258,7 @@ func outcomeOf(err error) string {
 func shown(r *wire.Received) sampleMessage {
 	r.Complete()
 	m := &r.Message
-	s := sampleMessage{device: r.ID.Name(), channel: channelName(m.Channel), name: m.Name, connection: m.Connection, epoch: m.Epoch, seq: m.Seq, data: any(m.Data)}
+	s := sampleMessage{device: r.ID.Name(), channel: channelName(m.Channel), name: m.Name, connection: m.Connection, epoch: m.Epoch, seq: m.Seq, relayed: m.Relayed, data: any(m.Data)}
 	if r.Dated {
 		s.sent = r.PointTime.Format(time.RFC3339Nano)
 	}
@@ -260,6 +297,9 @@ func (m sampleMessage) String() string {
 	if m.seq > 0 {
 		words = append(words, fmt.Sprintf("epoch: %d, seq: %d", m.epoch, m.seq))
 	}
+	if m.relayed {
+		words = append(words, "relayed: true")
+	}
 	data, _ := json.Marshal(m.data)
 	return "{" + strings.Join(append(words, "data: "+string(data)), ", ") + "}"
 }
@@ -268,6 +308,9 @@ func (m sampleMessage) String() string {
 func (d *Dialect) Unused(samples []Sample) (templates []string) {
 	for _, r := range d.rules {
 		used := slices.ContainsFunc(samples, func(s Sample) bool {
+			if s.sent != nil {
+				return false
+			}
 			first := slices.IndexFunc(d.rules, func(r *rule) bool { return r.topic.match(s.Topic, make([]string, len(r.topic.names))) })
 			return first >= 0 && d.rules[first] == r
 		})

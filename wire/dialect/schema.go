@@ -25,6 +25,7 @@ func Schema() ([]byte, error) {
 		"absent": schema.Described(schema.OneOrList(schema.Schema{"type": []string{"string", "number", "boolean", "null"}}),
 			"Values that stand for a missing one."),
 		"status":  schema.Described(schema.WithKeys(wordKeys, statusWords), "The words that say whether the device is connected."),
+		"awake":   schema.Described(schema.Schema{"type": []string{"string", "null"}}, "How long the device listens after each of its messages, such as 10s, because it sleeps between them; null: always."),
 		"command": schema.Required(schema.WithKeys(commandKeys, schema.Merged(outgoingWords, commandWords)), "topic"),
 		"desired": schema.Required(schema.WithKeys(desiredKeys, schema.Merged(outgoingWords, desiredWords)), "topic"),
 		"ask":     schema.Required(schema.WithKeys(questionKeys, schema.Merged(outgoingWords, questionWords)), "at", "topic"),
@@ -41,19 +42,17 @@ var (
 var dialectWords = schema.Words{
 	"dialect":     schema.Described(schema.Schema{"type": "string", "pattern": dialectName.String()}, "Name of the dialect."),
 	"description": schema.Described(anyText, "A line for people; it changes nothing."),
-	"discovery": schema.Described(schema.Required(schema.WithKeys(discoveryKeys, schema.Words{
-		"prefix": schema.Described(anyText, "The first levels of the topics of discovery messages, such as homeassistant."),
-	}), "prefix"), "What is on which topics is learned from Home Assistant's discovery messages; subscribe says which are read."),
-	"subscribe": schema.Described(schema.OneOrList(anyText), "Topic filters to subscribe to, in place of those of the templates."),
-	"id":        schema.Described(schema.Ref("id"), "The id of devices, where a message says nothing else; {id} by default."),
-	"payload":   schema.Ref("payload"),
-	"time":      schema.Described(schema.Ref("time"), "Where the device's own time is, where a message says nothing else."),
-	"absent":    schema.Ref("absent"),
-	"status":    schema.Ref("status"),
-	"topics":    schema.Described(schema.List(schema.Ref("topic")), "What messages mean, by their topics; the most exact template that matches is used."),
-	"commands":  schema.Described(schema.List(schema.Ref("command")), "How commands are sent; the first entry that takes a command is used."),
-	"desired":   schema.Described(schema.List(schema.Ref("desired")), "How desired properties are sent that differ from what is reported; the first entry that takes a property is used."),
-	"ask":       schema.Described(schema.List(schema.Ref("ask")), "What devices are asked after their birth, or at the start of a bridge."),
+	"subscribe":   schema.Described(schema.OneOrList(anyText), "Topic filters to subscribe to, in place of those of the templates."),
+	"id":          schema.Described(schema.Ref("id"), "The id of devices, where a message says nothing else; {id} by default."),
+	"payload":     schema.Ref("payload"),
+	"time":        schema.Described(schema.Ref("time"), "Where the device's own time is, where a message says nothing else."),
+	"absent":      schema.Ref("absent"),
+	"status":      schema.Ref("status"),
+	"awake":       schema.Ref("awake"),
+	"topics":      schema.Described(schema.List(schema.Ref("topic")), "What messages mean, by their topics; the most exact template that matches is used."),
+	"commands":    schema.Described(schema.List(schema.Ref("command")), "How commands are sent; the first entry that takes a command is used."),
+	"desired":     schema.Described(schema.List(schema.Ref("desired")), "How desired properties are sent that differ from what is reported; the first entry that takes a property is used."),
+	"ask":         schema.Described(schema.List(schema.Ref("ask")), "What devices are asked after their birth, or at the start of a bridge."),
 }
 
 var topicWords = schema.Words{
@@ -78,9 +77,11 @@ var messageWords = schema.Words{
 		"epoch": schema.Described(schema.Ref("expression"), "An integer that rises when the device numbers from 1 again."),
 		"seq":   schema.Described(schema.Ref("expression"), "The number of the message, from 1."),
 	}), "seq"), "How the device numbers its messages."),
-	"time":   schema.Described(schema.Ref("time"), "Where the device's own time is; null: nowhere."),
-	"absent": schema.Ref("absent"),
-	"status": schema.Ref("status"),
+	"time":    schema.Described(schema.Ref("time"), "Where the device's own time is; null: nowhere."),
+	"absent":  schema.Ref("absent"),
+	"status":  schema.Ref("status"),
+	"relayed": schema.Described(yesNo, "Somebody else speaks of the device: it does not show that the device is up."),
+	"awake":   schema.Ref("awake"),
 }
 
 var timingWords = schema.Words{

@@ -52,7 +52,7 @@ func (c *testCommand) Run(streams cli.Streams) error {
 	return nil
 }
 
-// compare prints what is other than the samples of a dialect say, and which topics have none. It
+// compare prints what is other than the samples of a dialect say, and which topics and entries have none. It
 // returns how many samples are wrong.
 func compare(out io.Writer, d *dialect.Dialect, alone *dialect.Set, samples []dialect.Sample) (wrong int) {
 	for _, s := range samples {
@@ -63,6 +63,9 @@ func compare(out io.Writer, d *dialect.Dialect, alone *dialect.Set, samples []di
 	}
 	for _, topic := range d.Unused(samples) {
 		fmt.Fprintf(out, "%s: no sample has the topic %s\n", d.Name(), topic)
+	}
+	for _, entry := range d.Unsent(samples) {
+		fmt.Fprintf(out, "%s: no sample sends by the entry at %s\n", d.Name(), entry)
 	}
 	return wrong
 }

@@ -51,7 +51,7 @@ func DefaultConfig() Config {
 		Model:  ModelConfig{Copies: "model-copies"},
 		HTTP:   HTTPConfig{Listen: "127.0.0.1:8090"},
 		Bridge: defaultBridge(b),
-		Worker: WorkerConfig{Credentials: "credentials", LogMax: defaultLogMax, LogAge: defaultLogAge, WorkerSettings: defaultWorker(twin.DefaultLimits())},
+		Worker: WorkerConfig{CredentialsConfig: CredentialsConfig{Credentials: "credentials"}, LogMax: defaultLogMax, LogAge: defaultLogAge, WorkerSettings: defaultWorker(twin.DefaultLimits())},
 		API:    defaultAPI(api.DefaultOptions()),
 	}
 }

@@ -135,9 +135,15 @@ type WorkerConfig struct {
 	LogMax int64         `help:"Maximum size of the log, in bytes; beyond it, the oldest points are lost." placeholder:"BYTES"`
 	LogAge time.Duration `help:"How long the log keeps what InfluxDB has; 0s for as long as there is room." placeholder:"DURATION"`
 
-	ID          string `help:"Name of this worker at the broker, for the commands that it publishes. Default: host and process." placeholder:"NAME"`
-	Credentials string `help:"Folder of the hashes of the credentials that devices were given; shared with the broker's authentication." placeholder:"DIR"`
+	ID string `help:"Name of this worker at the broker, for the commands that it publishes. Default: host and process." placeholder:"NAME"`
+	CredentialsConfig
 	WorkerSettings
+}
+
+// CredentialsConfig says where the hashes of the credentials are that devices were given.
+type CredentialsConfig struct {
+	Credentials     string `help:"Where the hashes of the credentials are that devices were given, shared with the broker's authentication: a folder, or the URL of a PostgreSQL for workers on several machines." placeholder:"DIR|postgres://…"`
+	CredentialsFile string `help:"File with the value of --worker-credentials, for a URL with a password." placeholder:"FILE"`
 }
 
 // WorkerSettings are those of a worker that do not depend on where it runs.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"devicetwin/bridge"
+	"devicetwin/internal/credentials"
 	"devicetwin/internal/figures"
 	"devicetwin/points"
 	deviceworkflow "devicetwin/workflows/device"
@@ -30,7 +31,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 		t.Fatalf("%s has no table", metricsDoc)
 	}
 	want := intro + "| metric | type | meaning | field in InfluxDB |\n| --- | --- | --- | --- |\n"
-	for _, m := range slices.Concat(bridge.Declared().Metrics(), deviceworkflow.NewCounts().Metrics(), points.Declared().Metrics()) {
+	for _, m := range slices.Concat(bridge.Declared().Metrics(), deviceworkflow.NewCounts().Metrics(), points.Declared().Metrics(), credentials.NewCounts().Metrics()) {
 		want += fmt.Sprintf("| `%s` | %s | %s | %s |\n", m.Name, m.Type, m.Help, fieldNames(m.Fields))
 	}
 	if *update {

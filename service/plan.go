@@ -55,7 +55,7 @@ type Plan struct {
 
 // WorkerPlan is what a worker is started with.
 type WorkerPlan struct {
-	Credentials string        // folder
+	Credentials string        // a folder, or a URL, which has a password
 	CountEvery  time.Duration // 0: never
 	RunEvents   int
 	// MaxDeliveries is how often a command is sent that does not say so itself.
@@ -90,6 +90,7 @@ func NewPlan(c Config, parts Parts) (Plan, error) {
 		faults = append(faults, p.Bridge.Validate(), c.Bridge.validate())
 	}
 	if parts.has(Worker) {
+		faults = append(faults, c.Worker.readSecrets())
 		var err error
 		p.Worker, err = c.workerPlan()
 		if parts.has(Bridge) { // which has reported the faults of MQTT

@@ -19,6 +19,17 @@ func (c *InfluxServer) AfterApply() error { return c.readSecrets() }
 // AfterApply implements kong's hook.
 func (c *TemporalServer) AfterApply() error { return c.readSecrets() }
 
+// AfterApply implements kong's hook.
+func (c *CredentialsConfig) AfterApply() error { return c.readSecrets() }
+
+// readSecrets takes the file's content instead of the folder that is the default.
+func (c *CredentialsConfig) readSecrets() error {
+	if c.CredentialsFile != "" {
+		c.Credentials = ""
+	}
+	return readSecret(&c.Credentials, &c.CredentialsFile, "--worker-credentials")
+}
+
 func (c *BrokerConfig) readSecrets() error {
 	return readSecret(&c.Password, &c.PasswordFile, "--mqtt-password")
 }

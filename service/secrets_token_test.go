@@ -42,3 +42,22 @@ func TestTokensWithLineBreaks(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// The file takes the place of the folder that is the default.
+func TestCredentialsFromAFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "url")
+	if err := os.WriteFile(file, []byte("postgres://u:secret@h/d\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := DefaultConfig()
+	c.Worker.CredentialsFile = file
+	for range 2 { // a command line reads it, and so does the plan
+		if err := c.Worker.readSecrets(); err != nil || c.Worker.Credentials != "postgres://u:secret@h/d" {
+			t.Errorf("%q, %v", c.Worker.Credentials, err)
+		}
+	}
+	c.Worker.CredentialsFile = file + "-none"
+	if err := c.Worker.readSecrets(); err == nil || !strings.Contains(err.Error(), "--worker-credentials-file") {
+		t.Errorf("%v", err)
+	}
+}

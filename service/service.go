@@ -155,7 +155,11 @@ func (s *Service) startParts(p Plan, temporal client.Client, models models, metr
 			return nil, err
 		}
 		missing := &missingModels{registry: newModelRegistry(models, s.log), counts: counts, log: s.log}
-		ready, err := s.startWorker(p, temporal, missing.registry, counts, publisher, points)
+		store, err := s.openCredentials(p.Worker.Credentials, metrics)
+		if err != nil {
+			return nil, err
+		}
+		ready, err := s.startWorker(p, temporal, missing.registry, counts, store, publisher, points)
 		if err != nil {
 			return nil, err
 		}

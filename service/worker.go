@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 
@@ -52,12 +53,23 @@ func workerOptions() worker.Options {
 	}
 }
 
-func (s *Service) startWorker(p Plan, temporal client.Client, registry *modelRegistry, counts *deviceworkflow.Counts,
-	publisher deviceworkflow.Publisher, points deviceworkflow.PointWriter) (func(context.Context) error, error) {
-	store, err := credentials.Open(p.Worker.Credentials)
+// openCredentials opens the store. PostgreSQL may be down: then a reprovisioning
+// fails, and Temporal repeats it.
+func (s *Service) openCredentials(where string, metrics prometheus.Registerer) (credentials.Store, error) {
+	counts := credentials.NewCounts()
+	if err := counts.Register(metrics); err != nil {
+		return nil, err
+	}
+	store, err := credentials.OpenWith(where, credentials.Options{Log: s.log, Counts: counts})
 	if err != nil {
 		return nil, err
 	}
+	s.onClose("credential store", func(context.Context) error { store.Close(); return nil })
+	return store, nil
+}
+
+func (s *Service) startWorker(p Plan, temporal client.Client, registry *modelRegistry, counts *deviceworkflow.Counts,
+	store deviceworkflow.Provisioner, publisher deviceworkflow.Publisher, points deviceworkflow.PointWriter) (func(context.Context) error, error) {
 	speech, err := wiredialect.NewSet(p.Worker.Wire, p.Dialects...)
 	if err != nil {
 		return nil, &ConfigError{err} // it was checked before

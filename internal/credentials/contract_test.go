@@ -30,6 +30,10 @@ var places = []struct {
 		dir := t.TempDir()
 		return func(t testing.TB) Store { return opened(t, dir) }
 	}},
+	{"postgresql", func(t testing.TB) place {
+		where := database(t)
+		return func(t testing.TB) Store { return opened(t, where) }
+	}},
 }
 
 func opened(t testing.TB, where string) Store {
@@ -183,7 +187,7 @@ func TestRevoke(t *testing.T) {
 		if _, err := other.Issue(t.Context(), "stolen", "c2"); !errors.Is(err, ErrRevoked) {
 			t.Errorf("issued credentials to a revoked device: %v", err)
 		}
-		outcomes, err := other.Import(t.Context(), []Entry{{Device: "stolen", Hashes: []string{Hash(old)}, Credential: "c3"}})
+		outcomes, err := other.Import(t.Context(), []Entry{{Device: "stolen", Issued: issued("c3", old)}})
 		if err != nil || !slices.Equal(outcomes, []Outcome{Revoked}) || other.good("stolen", old) {
 			t.Errorf("imported a revoked device: %v, %v", outcomes, err)
 		}
@@ -237,13 +241,60 @@ func TestWatch(t *testing.T) {
 			case id := <-heard:
 				got[id] = true
 			case <-time.After(20 * time.Second):
-				t.Fatalf("was told of %v only", got)
+				t.Fatalf("got %v only", got)
 			}
 		}
 		if !maps.Equal(got, map[device.ID]bool{"a": true, "b": true, "c": true}) {
-			t.Errorf("was told of %v", got)
+			t.Errorf("got %v", got)
 		}
 	})
+}
+
+// issued is one credential with these passwords.
+func issued(id string, passwords ...string) []Credential {
+	c := Credential{ID: id, At: time.Now().UTC().Truncate(time.Second)}
+	for _, p := range passwords {
+		c.Hashes = append(c.Hashes, Hash(p))
+	}
+	return []Credential{c}
+}
+
+// What is in one store can be moved to another, as it is.
+func TestImportOfAll(t *testing.T) {
+	for _, from := range places {
+		contract(t, func(t *testing.T, to place) {
+			from := from.make(t)
+			was, is := wrapped{from(t), t}, wrapped{to(t), t}
+			was.issue("d", "c1")
+			held := was.issue("d", "c2")
+			was.good("d", held)
+			newest := was.issue("d", "c3")
+			was.issue("out", "c1")
+			if _, err := was.Revoke(t.Context(), []device.ID{"out"}); err != nil {
+				t.Fatal(err)
+			}
+			var entries []Entry
+			for r, err := range was.All(t.Context()) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				entries = append(entries, Entry{Device: r.Device, About: About{Site: "north"}, Issued: r.Issued, Used: r.Used, Revoked: r.Revoked})
+			}
+			outcomes, err := is.Import(t.Context(), entries)
+			if err != nil || !slices.Equal(outcomes, []Outcome{Created, Created}) {
+				t.Errorf("outcomes %v, error %v", outcomes, err)
+			}
+			if r, _ := is.record("d"); len(r.Issued) != 2 || r.Used != "c2" {
+				t.Errorf("imported %+v", r)
+			}
+			if !is.good("d", held) || !is.good("d", newest) || is.good("d", held) {
+				t.Error("what the device may use is not as it was")
+			}
+			if _, err := is.Issue(t.Context(), "out", "c2"); !errors.Is(err, ErrRevoked) {
+				t.Errorf("a revoked device is in again: %v", err)
+			}
+		})
+	}
 }
 
 func TestImport(t *testing.T) {
@@ -252,8 +303,8 @@ func TestImport(t *testing.T) {
 		held := store.issue("old", "c1")
 		north := About{Tags: map[string]string{"line": "3"}, Site: "north", Model: "pump"}
 		entries := []Entry{
-			{Device: "new", About: north, Hashes: []string{Hash("one"), Hash("two")}, Credential: "import"},
-			{Device: "old", About: north, Hashes: []string{Hash("three")}, Credential: "import"},
+			{Device: "new", About: north, Issued: issued("import", "one", "two")},
+			{Device: "old", About: north, Issued: issued("import", "three")},
 			{Device: "bare", About: About{Site: "south"}},
 		}
 		expect := func(by Store, want ...Outcome) {
@@ -279,7 +330,7 @@ func TestImport(t *testing.T) {
 		}
 		entries[0].Tags = nil
 		expect(store, Updated, Unchanged, Unchanged)
-		entries[2].Hashes, entries[2].Credential = []string{Hash("four")}, "import-2"
+		entries[2].Issued = issued("import-2", "four")
 		expect(store, Unchanged, Unchanged, Created)
 
 		all := map[device.ID]string{}

@@ -132,7 +132,7 @@ func (s *folder) Revoke(_ context.Context, ids []device.ID) (known []device.ID, 
 const importing = 16
 
 func (s *folder) Import(ctx context.Context, entries []Entry) ([]Outcome, error) {
-	now, outcomes := time.Now().UTC(), make([]Outcome, len(entries))
+	outcomes := make([]Outcome, len(entries))
 	all, ctx := errgroup.WithContext(ctx)
 	all.SetLimit(importing)
 	for i, e := range entries {
@@ -141,7 +141,7 @@ func (s *folder) Import(ctx context.Context, entries []Entry) ([]Outcome, error)
 				return err
 			}
 			return s.change(e.Device.Name(), func(r *Record) error {
-				outcomes[i] = r.take(e, now)
+				outcomes[i] = r.take(e, r.Device == "" && len(r.Issued) == 0)
 				return nil
 			})
 		})

@@ -36,8 +36,6 @@ func (a About) equal(b About) bool {
 	return a.Site == b.Site && a.Model == b.Model && maps.Equal(a.Tags, b.Tags)
 }
 
-func (a About) empty() bool { return a.equal(About{}) }
-
 // Record is what is kept of one device.
 type Record struct {
 	// Device is "" where an older version kept the credentials, and the device has
@@ -101,11 +99,11 @@ func (r *Record) revoke(now time.Time) { r.Issued, r.Used, r.Revoked = nil, "", 
 type Entry struct {
 	Device device.ID
 	About
-	// Hashes are those of passwords that it may have; none for a device of which
+	// Issued, Used and Revoked are as of a record. All are zero for a device of which
 	// only something is said.
-	Hashes []string
-	// Credential is the id that they get.
-	Credential string
+	Issued  []Credential
+	Used    string
+	Revoked time.Time
 }
 
 // Outcome is what an import did with an entry.
@@ -113,7 +111,7 @@ type Outcome string
 
 // Outcomes.
 const (
-	Created   Outcome = "created"   // it got its credentials
+	Created   Outcome = "created"   // it got its credentials, or was noted as revoked
 	Updated   Outcome = "updated"   // it kept its credentials, if it has any; what is said about it is new
 	Unchanged Outcome = "unchanged" // all of this was known
 	Revoked   Outcome = "revoked"   // it was revoked: nothing is changed
@@ -122,20 +120,24 @@ const (
 // Outcomes are all of them.
 var Outcomes = []Outcome{Created, Updated, Unchanged, Revoked}
 
-// take changes a record by an entry.
-func (r *Record) take(e Entry, now time.Time) Outcome {
+// take changes a record by an entry; fresh says that the device was not known.
+func (r *Record) take(e Entry, fresh bool) Outcome {
 	if !r.Revoked.IsZero() {
 		return Revoked
 	}
 	outcome := Unchanged
-	if !r.About.equal(e.About) || r.Device == "" {
+	if !r.About.equal(e.About) || fresh || r.Device == "" {
 		r.About, outcome = e.About, Updated
 	}
 	r.Device = e.Device
-	if len(e.Hashes) > 0 && len(r.Issued) == 0 {
-		for _, hash := range e.Hashes {
-			r.add(e.Credential, hash, now)
-		}
+	switch {
+	case fresh && !e.Revoked.IsZero():
+		r.revoke(e.Revoked)
+		outcome = Created
+	case len(e.Issued) > 0 && len(r.Issued) == 0:
+		r.Issued, r.Used = e.Issued, e.Used
+		*r = r.clone()
+		r.trim()
 		outcome = Created
 	}
 	return outcome

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"log/slog"
 
 	"devicetwin/device"
 )
@@ -37,8 +38,8 @@ type Store interface {
 	Enrol(ctx context.Context, id device.ID, credential string) (secret string, err error)
 
 	// Check reports whether the password is a good one of the device. It ends the
-	// older ones. The name may be anything that a client says. It needs no cache in
-	// front: an implementation whose answers are far away has its own. With an
+	// older ones. The name may be anything that a client says. The answer is what
+	// holds now: whoever caches it decides for how long it may be wrong. With an
 	// error, which says that nobody knows, the device must not be let in.
 	Check(ctx context.Context, name, password string) (good bool, err error)
 
@@ -69,5 +70,24 @@ type Store interface {
 	Close()
 }
 
-// Open opens or makes the store in a folder.
-func Open(where string) (Store, error) { return openFolder(where) }
+// Options are what a store may be given.
+type Options struct {
+	Log    *slog.Logger // nil: none
+	Counts *Counts      // nil: none
+}
+
+// Open opens the store in a folder, which is made, or in PostgreSQL, whose URL
+// begins with postgres://: the connection is made when it is used, so that the
+// database may be down at the start.
+func Open(where string) (Store, error) { return OpenWith(where, Options{}) }
+
+// OpenWith is Open with options.
+func OpenWith(where string, o Options) (Store, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if isURL(where) {
+		return openPostgres(where, o)
+	}
+	return openFolder(where)
+}

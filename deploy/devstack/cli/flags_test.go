@@ -44,11 +44,12 @@ var decided = map[string]string{
 	"influx-key-file":   "no TLS within a process",
 	"influx-spool":      "in the data folder",
 
-	"worker-credentials": "in the data folder, which the broker reads",
-	"worker-log":         "the bridge is in the same process, and has the log",
-	"worker-log-max":     "as worker-log",
-	"worker-log-age":     "as worker-log",
-	"worker-id":          "the bridge is in the same process, and names its connections",
+	"worker-credentials":      "in the data folder, which the broker reads",
+	"worker-credentials-file": "as worker-credentials",
+	"worker-log":              "the bridge is in the same process, and has the log",
+	"worker-log-max":          "as worker-log",
+	"worker-log-age":          "as worker-log",
+	"worker-id":               "the bridge is in the same process, and names its connections",
 
 	"config": "a file of devicetwin has settings that are decided here; devicetwin-standalone has one of its own",
 }

@@ -59,14 +59,20 @@ func (s *Service) startAPI(p Plan, listener net.Listener, backend api.Backend, m
 }
 
 func (c APIConfig) listener() (net.Listener, error) {
-	listener, err := net.Listen("tcp", c.Listen)
+	return listenTLS(c.Listen, "the API", "--api", c.CertFile, c.KeyFile)
+}
+
+// listenTLS listens with a certificate, or without one if there is none. flags is how
+// the names of the flags begin: --api for --api-listen, --api-cert-file and so on.
+func listenTLS(address, what, flags, certFile, keyFile string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("listen for the API (--api-listen): %w", err)
+		return nil, fmt.Errorf("listen for %s (%s-listen): %w", what, flags, err)
 	}
-	if c.CertFile == "" {
+	if certFile == "" {
 		return listener, nil
 	}
-	pair := &certificate{certFile: c.CertFile, keyFile: c.KeyFile}
+	pair := &certificate{what: fmt.Sprintf("%s's certificate (%s-cert-file, %s-key-file)", what, flags, flags), certFile: certFile, keyFile: keyFile}
 	if _, err := pair.get(nil); err != nil {
 		return nil, errors.Join(&ConfigError{err}, listener.Close())
 	}
@@ -99,6 +105,7 @@ func (c APIConfig) tellAccess(log *slog.Logger, url string) {
 
 // certificate is a pair of files that is read again when it changes.
 type certificate struct {
+	what              string // it is, with its flags
 	certFile, keyFile string
 
 	mu      sync.Mutex
@@ -118,7 +125,7 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		c.pair, c.changed = &pair, changed
 	}
 	if c.pair == nil {
-		return nil, fmt.Errorf("read the API's certificate (--api-cert-file, --api-key-file): %w", err)
+		return nil, fmt.Errorf("read %s: %w", c.what, err)
 	}
 	return c.pair, nil // as long as the new files do not fit together, the old ones
 }

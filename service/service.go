@@ -35,6 +35,7 @@ type Service struct {
 	failed chan error
 	http   *HTTPServer
 	apiURL string                              // "" if there is none
+	url    string                              // of the server for brokers; "" if there is none
 	forget func(context.Context, ...device.ID) // what the bridge remembers of devices; nil without one
 	// stoppers end the parts, closers what they use, in the order of opening.
 	stoppers, closers []closer

@@ -56,7 +56,7 @@ var layers = map[string]layer{
 	"auth":       {[]string{"device", "internal/faults", "internal/text", "mqtt", "wire"}, "who may connect, and what a client may do: knows no broker; of mqtt the rules of filters, of wire the topics"},
 	"auth/hooks": {[]string{"auth"}, "what brokers ask over HTTP, and how they are answered"},
 
-	"service": {[]string{"api", "bridge", "bridge/history", "bridge/ingest", "device", "devicefsm", "dialects", "internal/backoff", "internal/codec", "internal/credentials", "internal/figures", "internal/measure",
+	"service": {[]string{"api", "auth", "auth/hooks", "bridge", "bridge/history", "bridge/ingest", "device", "devicefsm", "dialects", "internal/backoff", "internal/codec", "internal/credentials", "internal/figures", "internal/measure",
 		"internal/modelfile", "internal/recordlog", "internal/text", "internal/tlsfiles", "mqtt", "points", "twin", "twin/command", "wire", "wire/dialect", "workflows/client", "workflows/device"}, "the one place that wires all parts"},
 
 	"internal/version":      {nil, "which build this is"},

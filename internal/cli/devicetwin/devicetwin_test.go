@@ -59,6 +59,8 @@ func TestExitStatuses(t *testing.T) {
 		{"exit statuses of check", []string{"dialect", "check", "--help"}, cli.ExitOK, "The exit status is 0, or 2 if"},
 		{"exit statuses of test", []string{"dialect", "test", "--help"}, cli.ExitOK, "1 if a sample has another result"},
 		{"a dialect that is not one", []string{"dialect", "check", broken}, cli.ExitUsage, "broken.yaml"},
+		{"brokers of other hosts without a secret", []string{"auth", "--auth-listen=0.0.0.0:8095"}, cli.ExitUsage, "--auth-secret-file"},
+		{"a bad permission", []string{"auth", "--auth-allow=publish #"}, cli.ExitUsage, `rule "publish #"`},
 		{"good model", []string{"model", "check", pump}, cli.ExitOK, "pump"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

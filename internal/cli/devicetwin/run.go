@@ -3,6 +3,7 @@ package devicetwin
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 
 	"devicetwin/internal/cli"
@@ -99,6 +100,27 @@ func (c *apiCommand) plan() (service.Plan, error) {
 // Run serves the API alone.
 func (c *apiCommand) Run(ctx context.Context) error { return serve(ctx, c.plan) }
 
+// authCommand is "devicetwin auth".
+type authCommand struct{ service.AuthSettings }
+
+// Plan implements cli.Planner.
+func (c *authCommand) Plan() (any, error) { return c.AuthSettings.Plan() }
+
+// Run answers brokers.
+func (c *authCommand) Run(ctx context.Context) error {
+	plan, err := c.AuthSettings.Plan()
+	if err != nil {
+		return err
+	}
+	log := plan.Log.Logger(os.Stderr)
+	running, err := plan.Start(log)
+	if err != nil {
+		return err
+	}
+	log.Info("running; press Ctrl-C to stop", "http", running.HTTPAddr(), "brokers", running.AuthURL())
+	return await(ctx, running, log)
+}
+
 // serve starts what was planned, and stops it when the context ends.
 func serve(ctx context.Context, makePlan func() (service.Plan, error)) error {
 	plan, err := makePlan()
@@ -111,6 +133,11 @@ func serve(ctx context.Context, makePlan func() (service.Plan, error)) error {
 		return err
 	}
 	log.Info("running; press Ctrl-C to stop", "http", running.HTTPAddr(), "api", running.APIURL())
+	return await(ctx, running, log)
+}
+
+// await stops what runs when the context ends.
+func await(ctx context.Context, running *service.Service, log *slog.Logger) error {
 	select {
 	case <-ctx.Done():
 		log.Info("stopping")

@@ -1,0 +1,226 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"devicetwin/api"
+	"devicetwin/auth"
+	"devicetwin/auth/hooks"
+	"devicetwin/device"
+	"devicetwin/internal/credentials"
+	"devicetwin/internal/text"
+	"devicetwin/wire"
+)
+
+// AuthConfig is the server that MQTT brokers ask who may connect, and which topics a
+// client may use. Begin with DefaultAuth.
+type AuthConfig struct {
+	Listen   string `help:"Address for the requests of brokers." placeholder:"HOST:PORT"`
+	CertFile string `help:"PEM file of the server's certificate and its intermediates; enables TLS. Reloaded when it changes." placeholder:"FILE"`
+	KeyFile  string `help:"PEM file of the certificate's key." placeholder:"FILE"`
+
+	Secret     string `help:"Secret that brokers have to send, as Authorization: Bearer SECRET or ?secret=SECRET; prefer the environment or a file."`
+	SecretFile string `help:"File with the secret." placeholder:"FILE"`
+
+	Services  string   `help:"File of the accounts of services, such as bridge and worker: a line NAME:SHA256 for each, with a dot in the name." placeholder:"FILE"`
+	Allow     []string `help:"Permission in addition to the service's own topics: publish, subscribe or all, and a topic filter with {id} for the device, as in 'publish tele/{id}/#'; for an account 'NAME: subscribe tele/#'." placeholder:"RULE"`
+	Anonymous bool     `help:"Admit clients that name nobody, and let them use every topic. For tests in a closed network."`
+
+	RabbitMQVHost        string `name:"rabbitmq-vhost" help:"Virtual host of RabbitMQ that clients may use." placeholder:"NAME"`
+	RabbitMQCertificates bool   `name:"rabbitmq-certificates" help:"RabbitMQ verifies certificates (mqtt.ssl_cert_login), and asks without a password about clients that have one."`
+}
+
+// AuthTopics are those settings of TopicConfig that permissions derive from.
+type AuthTopics struct {
+	TopicPrefix string   `help:"First level, or levels, of all device topics: PREFIX/{device}/telemetry; the same as for bridge and worker." placeholder:"PREFIX"`
+	TwinTopics  []string `help:"Topics of the shadow protocol; the same as for bridge and worker." placeholder:"TEMPLATE"`
+}
+
+// AuthSettings is every setting of that server.
+type AuthSettings struct {
+	Auth   AuthConfig `embed:"" prefix:"auth-" group:"Brokers"`
+	Topics AuthTopics `embed:"" prefix:"mqtt-" group:"Topics"`
+	Worker struct {
+		Credentials string `help:"Folder of the hashes of the credentials that devices were given, the same as for the worker." placeholder:"DIR"`
+	} `embed:"" prefix:"worker-" group:"Worker"`
+	HTTP HTTPConfig `embed:"" prefix:"http-" group:"HTTP"`
+	Log  LogConfig  `embed:"" prefix:"log-" group:"Logging"`
+}
+
+// DefaultAuth is for brokers on this host, with the topics and the folder of
+// DefaultConfig.
+func DefaultAuth() AuthSettings {
+	c, topics := DefaultConfig(), wire.DefaultConfig()
+	s := AuthSettings{
+		Auth:   AuthConfig{Listen: "127.0.0.1:8095", RabbitMQVHost: "/"},
+		Topics: AuthTopics{TopicPrefix: topics.Prefix, TwinTopics: topics.ShadowTopics},
+		HTTP:   c.HTTP, Log: c.Log,
+	}
+	s.Worker.Credentials = c.Worker.Credentials
+	return s
+}
+
+// AfterApply implements kong's hook.
+func (c *AuthConfig) AfterApply() error { return c.readSecrets() }
+
+func (c *AuthConfig) readSecrets() error {
+	if err := readSecret(&c.Secret, &c.SecretFile, "--auth-secret"); err != nil {
+		return err
+	}
+	secret, err := text.HeaderSecret(c.Secret)
+	if err != nil {
+		return fmt.Errorf("--auth-secret: %w", err)
+	}
+	c.Secret = secret
+	return nil
+}
+
+// AuthPlan is what the server is started with. Start uses nothing else.
+type AuthPlan struct {
+	Config      AuthConfig
+	Topics      auth.Config
+	Credentials string // folder
+	HTTP        HTTPConfig
+	Log         LogConfig
+}
+
+// Plan checks the settings, and reads the file with the secret. An error reports every
+// fault, as a ConfigError.
+func (s AuthSettings) Plan() (AuthPlan, error) {
+	faults := []error{s.Auth.readSecrets(), s.Auth.validate()}
+	p := AuthPlan{
+		Config: s.Auth, Credentials: s.Worker.Credentials, HTTP: s.HTTP, Log: s.Log,
+		Topics: auth.Config{Prefix: s.Topics.TopicPrefix, ShadowTopics: s.Topics.TwinTopics, Allow: s.Auth.Allow, Anonymous: s.Auth.Anonymous},
+	}
+	if _, err := p.Topics.Rules(); err != nil {
+		faults = append(faults, fmt.Errorf("topics (--mqtt-topic-prefix, --mqtt-twin-topics, --auth-allow): %w", err))
+	}
+	if s.Worker.Credentials == "" {
+		faults = append(faults, errors.New("credentials (--worker-credentials): expected a folder"))
+	}
+	if err := errors.Join(faults...); err != nil {
+		return AuthPlan{}, &ConfigError{err}
+	}
+	return p, nil
+}
+
+// validate reports every fault that can be seen without reading files.
+func (c AuthConfig) validate() error {
+	var faults []error
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		faults = append(faults, fmt.Errorf("address for brokers (--auth-listen) %q: expected HOST:PORT", c.Listen))
+	}
+	if err == nil && c.Secret == "" && c.SecretFile == "" && !api.IsLoopback(host) {
+		faults = append(faults, fmt.Errorf("address for brokers (--auth-listen) %s is reachable from other hosts, which could try passwords: expected a secret (--auth-secret-file)", c.Listen))
+	}
+	if (c.CertFile == "") != (c.KeyFile == "") {
+		faults = append(faults, errors.New("a certificate (--auth-cert-file) and its key (--auth-key-file) go together"))
+	}
+	if c.RabbitMQVHost == "" {
+		faults = append(faults, errors.New("virtual host (--auth-rabbitmq-vhost): expected a name, such as /"))
+	}
+	return errors.Join(faults...)
+}
+
+// Start starts the server. Faults of files are a ConfigError.
+func (p AuthPlan) Start(log *slog.Logger) (*Service, error) {
+	s := &Service{log: log, failed: make(chan error, 1)}
+	if err := s.startAuth(p); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Service) startAuth(p AuthPlan) error {
+	store, err := credentials.Open(p.Credentials)
+	if err != nil {
+		return &ConfigError{err}
+	}
+	s.onClose("credentials", func(context.Context) error { store.Close(); return nil })
+	var accounts auth.Accounts
+	checks := []Check{{"credentials", func(ctx context.Context) error {
+		_, err := store.Get(ctx, []device.ID{"readiness"}) // any id: it has to be readable
+		return err
+	}, nil}}
+	if p.Config.Services != "" {
+		file := auth.AccountFile(p.Config.Services)
+		if err := file.Validate(); err != nil {
+			return &ConfigError{fmt.Errorf("accounts of services (--auth-services): %w", err)}
+		}
+		accounts = file
+		checks = append(checks, Check{"accounts", func(context.Context) error { return file.Validate() }, nil})
+	}
+	decider, err := auth.New(p.Topics, store, accounts)
+	if err != nil {
+		return &ConfigError{err} // it was checked before
+	}
+	metrics := NewRegistry()
+	handler, err := hooks.New(hooks.Options{
+		Decider: decider, Secret: p.Config.Secret, VHost: p.Config.RabbitMQVHost, Certificates: p.Config.RabbitMQCertificates, Metrics: metrics, Log: s.log,
+	})
+	if err != nil {
+		return fmt.Errorf("make the server for brokers: %w", err)
+	}
+	listener, err := listenTLS(p.Config.Listen, "brokers", "--auth", p.Config.CertFile, p.Config.KeyFile)
+	if err != nil {
+		return err
+	}
+	s.serveBrokers(p.Config, listener, handler)
+	if p.HTTP.Listen == "" {
+		return nil
+	}
+	own, err := p.HTTP.listener()
+	if err != nil {
+		return err
+	}
+	return s.serveHTTP(p.HTTP, own, metrics, checks)
+}
+
+// serveBrokers serves until the service is closed.
+func (s *Service) serveBrokers(c AuthConfig, listener net.Listener, handler http.Handler) {
+	s.url = "http://" + listener.Addr().String()
+	if c.CertFile != "" {
+		s.url = "https://" + listener.Addr().String()
+	}
+	c.tellAccess(s.log, s.url)
+	server := &http.Server{
+		// Brokers keep connections open between requests.
+		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute,
+		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			s.fail(fmt.Errorf("serve brokers: %w", err))
+		}
+	}()
+	s.onStop("server for brokers", func(ctx context.Context) error {
+		err := server.Shutdown(ctx)
+		<-served
+		return err
+	})
+}
+
+// tellAccess says who is let in.
+func (c AuthConfig) tellAccess(log *slog.Logger, url string) {
+	host, _, _ := net.SplitHostPort(c.Listen)
+	if c.Anonymous {
+		log.Warn("clients that name nobody are admitted, and may use every topic (--auth-anonymous)")
+	}
+	if c.CertFile == "" && !api.IsLoopback(host) {
+		log.Warn("brokers are served without TLS: passwords of devices can be read on the network (--auth-cert-file)", "url", url)
+		return
+	}
+	log.Info("serving brokers", "url", url)
+}
+
+// AuthURL is where brokers ask, "" if there is no such server.
+func (s *Service) AuthURL() string { return s.url }

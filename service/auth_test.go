@@ -1,0 +1,170 @@
+package service
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"devicetwin/device"
+	"devicetwin/internal/credentials"
+	"devicetwin/internal/testfile"
+)
+
+// startBrokers starts the server for brokers with a device's credentials.
+func startBrokers(t *testing.T, change func(*AuthSettings)) (s *Service, store credentials.Store) {
+	t.Helper()
+	c := DefaultAuth()
+	c.Auth.Listen, c.HTTP.Listen, c.Worker.Credentials = "127.0.0.1:0", "127.0.0.1:0", filepath.Join(t.TempDir(), "credentials")
+	if change != nil {
+		change(&c)
+	}
+	plan, err := c.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err = plan.Start(slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	if store, err = credentials.Open(c.Worker.Credentials); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(store.Close)
+	return s, store
+}
+
+// askBroker is what RabbitMQ is answered about a login.
+func askBroker(t *testing.T, base, name, password string) string {
+	t.Helper()
+	answer, err := http.PostForm(base+"/rabbitmq/user?secret=s3cret", url.Values{"username": {name}, "client_id": {name}, "password": {password}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	raw, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(raw))
+}
+
+// A device that is reprovisioned logs in with what it has, until it has used what it was
+// given; one that is revoked is out with the next login.
+func TestBrokersKnowTheCredentialsOfTheWorkers(t *testing.T) {
+	s, store := startBrokers(t, func(c *AuthSettings) { c.Auth.Secret = "s3cret" })
+	issue := func(credential string) string {
+		secret, err := store.Issue(t.Context(), "pump-1", credential)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return secret
+	}
+	expect := func(password, want string) {
+		t.Helper()
+		if got := askBroker(t, s.AuthURL(), "pump-1", password); got != want {
+			t.Errorf("answered %s, want %s", got, want)
+		}
+	}
+	expect("anything", "deny")
+	first := issue("first")
+	expect(first, "allow")
+	second := issue("second")
+	expect(first, "allow")
+	expect(second, "allow")
+	expect(first, "deny")
+	expect("guess", "deny")
+	if _, err := store.Revoke(t.Context(), []device.ID{"pump-1"}); err != nil {
+		t.Fatal(err)
+	}
+	expect(second, "deny")
+
+	metrics := get(t, s.HTTPAddr(), "/metrics")
+	if !strings.Contains(metrics, `devicetwin_auth_requests_total{broker="rabbitmq",outcome="denied"} 4`) {
+		t.Errorf("metrics:\n%s", metrics)
+	}
+	base := s.AuthURL()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if answer, err := http.Get(base); err == nil {
+		answer.Body.Close()
+		t.Error("the server answers after it was stopped")
+	}
+}
+
+// The server is ready as long as it can read what it has to.
+func TestReadinessOfTheServerForBrokers(t *testing.T) {
+	accounts := testfile.Write(t, "accounts", "devicetwin.bridge:"+strings.Repeat("ab", 32)+"\n")
+	s, _ := startBrokers(t, func(c *AuthSettings) { c.Auth.Services = accounts })
+	for path, want := range map[string]string{"/healthz": "ok\n", "/readyz": "ready\n"} {
+		if said := get(t, s.HTTPAddr(), path); said != want {
+			t.Errorf("%s: %s", path, said)
+		}
+	}
+	if err := os.Remove(accounts); err != nil {
+		t.Fatal(err)
+	}
+	if said := get(t, s.HTTPAddr(), "/readyz"); !strings.Contains(said, "accounts: ") {
+		t.Errorf("without its accounts: %s", said)
+	}
+}
+
+func TestFaultsOfTheServerForBrokers(t *testing.T) {
+	c := DefaultAuth()
+	c.Auth = AuthConfig{Listen: "0.0.0.0:1", KeyFile: "x", Allow: []string{"publish #", "read a"}}
+	c.Topics.TopicPrefix, c.Worker.Credentials = "a/#", ""
+	_, err := c.Plan()
+	var config *ConfigError
+	if !errors.As(err, &config) {
+		t.Fatalf("got %v", err)
+	}
+	for _, says := range []string{
+		"reachable from other hosts", "--auth-cert-file", "--auth-rabbitmq-vhost", `rule "publish #"`, `rule "read a"`, `topic prefix "a/#"`, "--worker-credentials",
+	} {
+		if !strings.Contains(err.Error(), says) {
+			t.Errorf("not reported: %s\n%v", says, err)
+		}
+	}
+	for name, change := range map[string]func(*AuthSettings){
+		"read accounts":      func(c *AuthSettings) { c.Auth.Services = filepath.Join(t.TempDir(), "none") },
+		"--auth-cert-file":   func(c *AuthSettings) { c.Auth.CertFile, c.Auth.KeyFile = "none", "none" },
+		"--auth-secret-file": func(c *AuthSettings) { c.Auth.SecretFile = filepath.Join(t.TempDir(), "none") },
+	} {
+		c := DefaultAuth()
+		c.Auth.Listen, c.HTTP.Listen, c.Worker.Credentials = "127.0.0.1:0", "", t.TempDir()
+		change(&c)
+		plan, err := c.Plan()
+		if err == nil {
+			_, err = plan.Start(slog.New(slog.DiscardHandler))
+		}
+		if !errors.As(err, &config) || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+func TestTheServerForBrokersSpeaksTLS(t *testing.T) {
+	dir := t.TempDir()
+	pair := APIConfig{CertFile: filepath.Join(dir, "cert"), KeyFile: filepath.Join(dir, "key")}
+	makeCertificate(t, pair, "brokers")
+	s, _ := startBrokers(t, func(c *AuthSettings) { c.Auth.CertFile, c.Auth.KeyFile = pair.CertFile, pair.KeyFile })
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
+	if !strings.HasPrefix(s.AuthURL(), "https://") {
+		t.Fatal(s.AuthURL())
+	}
+	answer, err := client.Post(s.AuthURL()+"/emqx/authn", "application/json", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if raw, _ := io.ReadAll(answer.Body); string(raw) != `{"result":"deny"}` {
+		t.Errorf("answered %s", raw)
+	}
+}

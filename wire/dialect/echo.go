@@ -97,6 +97,9 @@ func (s *Set) echo(topic string) *wire.Refused {
 // echoes are the topics to which dialects send and that others read.
 func (s *Set) echoes() (faults []error) {
 	for _, d := range s.dialects {
+		if d.name == StandardName { // which is a fault as a whole
+			continue
+		}
 		for _, o := range d.outgoing() {
 			for _, topic := range d.examples(o) {
 				if refused := s.echo(topic); refused != nil {

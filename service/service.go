@@ -252,11 +252,13 @@ func bridgeModels(models []*devicefsm.Model) []ingest.Model {
 }
 
 func (s *Service) startBridge(p Plan, deps bridge.Deps, ends twinclient.EndingLister, points deviceworkflow.PointWriter) (func(context.Context) error, error) {
-	var err error
 	if len(p.Dialects) > 0 {
-		if deps.Dialect, err = wiredialect.NewSet(p.Bridge.Reading(), p.Dialects...); err != nil {
+		set, err := wiredialect.NewSet(p.Bridge.Reading(), p.Dialects...)
+		if err != nil {
 			return nil, &ConfigError{err} // it was checked before
 		}
+		set.OnNote(func(note string) { s.log.Warn("a discovery message names what is not read", "note", note) })
+		deps.Dialect = set
 	}
 	br, err := bridge.New(p.Bridge, deps)
 	if err != nil {

@@ -31,7 +31,10 @@ var layers = map[string]layer{
 
 	"wire":        {[]string{"device", "internal/faults", "internal/jsonobject", "internal/text", "mqtt", "twin"}, "topics and payloads, both ways: of mqtt the rules of filters, of twin the names of shadows"},
 	"wire/format": {[]string{"internal/faults", "internal/jsonobject", "internal/text"}, "bytes to values and back, for dialects: knows nothing of topics and devices"},
-	"wire/dialect": {[]string{"device", "internal/expression", "internal/jsonobject", "internal/schema", "internal/text", "mqtt", "source", "wire", "wire/format"},
+	"wire/discovery": {[]string{"internal/jsonobject", "internal/text", "wire/discovery/jinja"},
+		"what is on which topics, as discovery messages say: knows nothing of devices' ids and of the service's messages"},
+	"wire/discovery/jinja": {[]string{"internal/jsonobject"}, "templates of values, evaluated: pure"},
+	"wire/dialect": {[]string{"device", "internal/expression", "internal/jsonobject", "internal/schema", "internal/text", "mqtt", "source", "wire", "wire/discovery", "wire/format"},
 		"topics and payloads of other devices, as files say; of mqtt the rules of filters"},
 	"dialects":      {[]string{"source", "wire/dialect"}, "the files that come with the program"},
 	"mqtt":          {[]string{"internal/backoff", "internal/faults", "internal/text", "internal/tlsfiles"}, "the client: connections, publisher, rules of filters"},

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"devicetwin/internal/expression"
+	"devicetwin/internal/jsonobject"
 	"devicetwin/source"
 )
 
@@ -81,4 +82,13 @@ func (a *absent) without(v any) (any, bool) {
 		return kept, len(kept) > 0 || len(v) == 0
 	}
 	return v, true
+}
+
+// stands reports whether a string stands for a missing value: itself, or as the number that it is.
+func (a *absent) stands(s string) bool {
+	if slices.Contains(a.values, any(s)) {
+		return true
+	}
+	n, ok := jsonobject.Parse([]byte(s))
+	return ok && n.Kind() == jsonobject.Number && slices.Contains(a.values, any(n.Number()))
 }

@@ -22,6 +22,7 @@ type Dialect struct {
 	desired   []*desired
 	questions []*question // to a device, after its birth
 	openings  []*question // to all
+	discovery *discovered // nil: nothing is learned from discovery messages
 
 	// What follows is that of a configuration.
 	limits limits

@@ -54,7 +54,7 @@ func TestDocs(t *testing.T) {
 		t.Errorf("%d samples", samples)
 	}
 	words := slices.Concat(messageKeys, commandKeys, desiredKeys, questionKeys, []string{"commands", "desired", "ask",
-		"dialect", "description", "topic", "topics", "messages", "payload", "at", "unit", "zone", "seq", "epoch", "online", "offline", "subscribe",
+		"dialect", "description", "topic", "topics", "messages", "payload", "at", "unit", "zone", "seq", "epoch", "online", "offline", "subscribe", "discovery", "prefix",
 		"columns", "header", "separator", "assign", "layout", "type", "endian", "at", "length", "bits", "signed", "scale", "offset"})
 	for _, word := range words {
 		if !strings.Contains(all, word+":") {

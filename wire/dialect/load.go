@@ -47,7 +47,7 @@ type defaults struct {
 }
 
 // dialectKeys are what a file has.
-var dialectKeys = []string{"dialect", "description", "subscribe", "id", "payload", "time", "absent", "status", "awake", "topics", "commands", "desired", "ask"}
+var dialectKeys = []string{"dialect", "description", "discovery", "subscribe", "id", "payload", "time", "absent", "status", "awake", "topics", "commands", "desired", "ask"}
 
 var dialectName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 
@@ -76,6 +76,7 @@ func (l *loader) dialect(n source.Node) *Dialect {
 	}
 	l.order(d)
 	d.filters = l.filters(f["subscribe"], d)
+	d.discovery = l.discovery(f["discovery"], f["subscribe"], d.filters, base)
 	d.id = base.id
 	l.outgoing(f, d)
 	if l.file.Err() == nil {

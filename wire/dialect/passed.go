@@ -10,6 +10,9 @@ import (
 // dialect that knows the topic is named, so that "says nothing" and "nobody reads it" differ.
 func (s *Set) Why(topic string, payload []byte, err error) string {
 	name := s.Speaks(topic)
+	if why := s.whyLearned(topic, payload, err); why != "" {
+		return why
+	}
 	switch {
 	case errors.Is(err, wire.ErrUnmapped) && name == "":
 		return "no dialect reads it"

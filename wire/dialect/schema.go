@@ -42,17 +42,20 @@ var (
 var dialectWords = schema.Words{
 	"dialect":     schema.Described(schema.Schema{"type": "string", "pattern": dialectName.String()}, "Name of the dialect."),
 	"description": schema.Described(anyText, "A line for people; it changes nothing."),
-	"subscribe":   schema.Described(schema.OneOrList(anyText), "Topic filters to subscribe to, in place of those of the templates."),
-	"id":          schema.Described(schema.Ref("id"), "The id of devices, where a message says nothing else; {id} by default."),
-	"payload":     schema.Ref("payload"),
-	"time":        schema.Described(schema.Ref("time"), "Where the device's own time is, where a message says nothing else."),
-	"absent":      schema.Ref("absent"),
-	"status":      schema.Ref("status"),
-	"awake":       schema.Ref("awake"),
-	"topics":      schema.Described(schema.List(schema.Ref("topic")), "What messages mean, by their topics; the most exact template that matches is used."),
-	"commands":    schema.Described(schema.List(schema.Ref("command")), "How commands are sent; the first entry that takes a command is used."),
-	"desired":     schema.Described(schema.List(schema.Ref("desired")), "How desired properties are sent that differ from what is reported; the first entry that takes a property is used."),
-	"ask":         schema.Described(schema.List(schema.Ref("ask")), "What devices are asked after their birth, or at the start of a bridge."),
+	"discovery": schema.Described(schema.Required(schema.WithKeys(discoveryKeys, schema.Words{
+		"prefix": schema.Described(anyText, "The first levels of the topics of discovery messages, such as homeassistant."),
+	}), "prefix"), "What is on which topics is learned from Home Assistant's discovery messages; subscribe says which are read."),
+	"subscribe": schema.Described(schema.OneOrList(anyText), "Topic filters to subscribe to, in place of those of the templates."),
+	"id":        schema.Described(schema.Ref("id"), "The id of devices, where a message says nothing else; {id} by default."),
+	"payload":   schema.Ref("payload"),
+	"time":      schema.Described(schema.Ref("time"), "Where the device's own time is, where a message says nothing else."),
+	"absent":    schema.Ref("absent"),
+	"status":    schema.Ref("status"),
+	"awake":     schema.Ref("awake"),
+	"topics":    schema.Described(schema.List(schema.Ref("topic")), "What messages mean, by their topics; the most exact template that matches is used."),
+	"commands":  schema.Described(schema.List(schema.Ref("command")), "How commands are sent; the first entry that takes a command is used."),
+	"desired":   schema.Described(schema.List(schema.Ref("desired")), "How desired properties are sent that differ from what is reported; the first entry that takes a property is used."),
+	"ask":       schema.Described(schema.List(schema.Ref("ask")), "What devices are asked after their birth, or at the start of a bridge."),
 }
 
 var topicWords = schema.Words{

@@ -53,17 +53,18 @@ func TestSchemaFile(t *testing.T) {
 // unknownKey has, for each mapping of a file, a dialect with a key in it that does not exist. Load
 // then says which keys do.
 var unknownKey = map[string]struct{ path, dialect string }{
-	"dialect": {"", `{zzz: 1}`},
-	"topic":   {"$defs/topic", `{topics: [{zzz: 1}]}`},
-	"message": {"$defs/message", `{topics: [{topic: x, messages: [{zzz: 1}]}]}`},
-	"payload": {"$defs/payload/anyOf/1", `{payload: {zzz: 1}}`},
-	"field":   {"$defs/field", `{payload: {format: bytes, layout: {zzz: 1}}}`},
-	"time":    {"$defs/time/anyOf/1", `{time: {zzz: 1}}`},
-	"status":  {"$defs/status", `{status: {zzz: 1}}`},
-	"command": {"$defs/command", `{commands: [{zzz: 1}]}`},
-	"desired": {"$defs/desired", `{desired: [{zzz: 1}]}`},
-	"ask":     {"$defs/ask", `{ask: [{zzz: 1}]}`},
-	"number":  {"$defs/message/properties/number", `{topics: [{topic: x, channel: telemetry, number: {zzz: 1}}]}`},
+	"dialect":   {"", `{zzz: 1}`},
+	"topic":     {"$defs/topic", `{topics: [{zzz: 1}]}`},
+	"message":   {"$defs/message", `{topics: [{topic: x, messages: [{zzz: 1}]}]}`},
+	"payload":   {"$defs/payload/anyOf/1", `{payload: {zzz: 1}}`},
+	"field":     {"$defs/field", `{payload: {format: bytes, layout: {zzz: 1}}}`},
+	"time":      {"$defs/time/anyOf/1", `{time: {zzz: 1}}`},
+	"status":    {"$defs/status", `{status: {zzz: 1}}`},
+	"command":   {"$defs/command", `{commands: [{zzz: 1}]}`},
+	"desired":   {"$defs/desired", `{desired: [{zzz: 1}]}`},
+	"ask":       {"$defs/ask", `{ask: [{zzz: 1}]}`},
+	"number":    {"$defs/message/properties/number", `{topics: [{topic: x, channel: telemetry, number: {zzz: 1}}]}`},
+	"discovery": {"properties/discovery", `{discovery: {zzz: 1}}`},
 }
 
 // This also finds a key without a word about it.

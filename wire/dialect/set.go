@@ -4,19 +4,22 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"devicetwin/wire"
 )
 
 // Set is the standard dialect and others: a message is read by the one that knows its
-// topic, and by the most exact template where several do. It keeps nothing, and may be used
-// from any goroutine.
+// topic, and by the most exact template where several do. It keeps nothing but what dialects
+// learn from discovery messages, and may be used from any goroutine.
 type Set struct {
 	*wire.Standard
 	dialects []*Dialect
 	routes   routes
 	filters  []string
+	learners []*learner // of those that learn from discovery messages
+	note     atomic.Pointer[func(note string)]
 }
 
 var _ wire.Dialect = (*Set)(nil)
@@ -41,7 +44,7 @@ func NewSet(c wire.Config, dialects ...*Dialect) (*Set, error) {
 	}
 	byExactness(all)
 	s.routes, s.filters = newRoutes(all), together(filters)
-	return s, errors.Join(checkNames(dialects), conflicts(standard.Filters(), all), errors.Join(s.echoes()...))
+	return s, errors.Join(checkNames(dialects), conflicts(standard.Filters(), all), errors.Join(s.echoes()...), errors.Join(s.learn()...))
 }
 
 // StandardName is what the service's own dialect is called; no other has the name.
@@ -109,7 +112,15 @@ func (s *Set) Retained(topic string) bool {
 	}
 	c := scopes.Get().(*scope)
 	defer c.release()
-	return !ofService(topic) && s.routes.find(topic, c) && c.rule.reports()
+	switch {
+	case ofService(topic):
+		return false
+	case s.configs(topic) != nil:
+		return true
+	case s.routes.find(topic, c):
+		return c.rule.reports()
+	}
+	return s.keeps(topic)
 }
 
 // Decode is as in wire.Dialect.
@@ -122,10 +133,13 @@ func (s *Set) Decode(topic string, payload []byte, dup bool, at time.Time) ([]wi
 	}
 	c := scopes.Get().(*scope)
 	defer c.release()
-	if !s.routes.find(topic, c) {
-		return nil, wire.ErrUnmapped
+	c.topic, c.raw, c.dup, c.at = topic, payload, dup, at
+	if l := s.configs(topic); l != nil {
+		return l.decodeConfig(c)
 	}
-	c.raw, c.dup, c.at = payload, dup, at
+	if !s.routes.find(topic, c) {
+		return s.decodeLearned(c)
+	}
 	return c.decode()
 }
 
@@ -137,8 +151,14 @@ func (s *Set) Speaks(topic string) string {
 	}
 	c := scopes.Get().(*scope)
 	defer c.release()
-	if ofService(topic) || !s.routes.find(topic, c) {
-		return ""
+	switch {
+	case ofService(topic):
+	case s.configs(topic) != nil:
+		return s.configs(topic).dialect.name
+	case s.routes.find(topic, c):
+		return c.dialect.name
+	case s.learned(topic) != nil:
+		return s.learned(topic).name
 	}
-	return c.dialect.name
+	return ""
 }

@@ -115,6 +115,8 @@ func TestTry(t *testing.T) {
 		{path, "x", "1", "error: topic x: no dialect reads it"},
 		{path, "t/a", "{}", "{device: a, channel: telemetry, data: {}}\n"},
 		{path, "t/a", "", "error: topic t/a: plug: ignored, an empty payload"},
+		{"home-assistant", "homeassistant/sensor/t/config", `{"stat_t":"cellar/t","dev":{"ids":"c1"}}`, "note: dialect home-assistant: topic cellar/t of sensor t of device c1: no filter of subscribe brings it in, so it is not read\n" +
+			"error: topic homeassistant/sensor/t/config: home-assistant: discovery of t of device c1, a sensor, on cellar/t"},
 		{"tasmota", "tele/b/UPTIME", "{}", "error: topic tele/b/UPTIME: tasmota: ignored"},
 		{path, "t/+", "{}", `error: topic "t/+": expected 1 to 65535 bytes of UTF-8 without wildcards`},
 		{path, "devices/d/telemetry", `{"ts":1}`, "{device: d, channel: telemetry, data: {}} # ts: more than 8760h0m0s behind the arrival\n"},

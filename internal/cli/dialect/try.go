@@ -36,6 +36,7 @@ func (c *tryCommand) Run(streams cli.Streams) error {
 	if err != nil {
 		return err
 	}
+	s.OnNote(func(note string) { fmt.Fprintln(streams.Err, "note: "+note) })
 	if err := mqtt.CheckTopic(c.Topic); err != nil {
 		return cli.Usage(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"devicetwin/device"
@@ -48,6 +49,13 @@ func (r *reader) line(m mqtt.Message) string {
 	received, err := r.set.Decode(m.Topic, m.Payload, m.Dup, m.At)
 	if err != nil {
 		return fmt.Sprintf("%s → %s\n", head, r.nothing(m, err))
+	}
+	if m.Retained { // of these, only what devices reported counts
+		received = slices.DeleteFunc(received, func(r wire.Received) bool { return r.Message.Channel != device.ChannelTwin })
+		if len(received) == 0 {
+			r.ignored++
+			return head + " → ignored: a retained copy\n"
+		}
 	}
 	var b strings.Builder
 	for i := range received {

@@ -55,6 +55,7 @@ func (c *Command) Run(ctx context.Context, streams cli.Streams) error {
 	if err != nil {
 		return cli.Usage(err)
 	}
+	reader.set.OnNote(func(note string) { fmt.Fprintln(streams.Err, "note: "+note) })
 	filters, err := c.filters(reader.set)
 	if err != nil {
 		return cli.Usage(err)

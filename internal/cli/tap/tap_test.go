@@ -98,6 +98,32 @@ func TestWhatArrives(t *testing.T) {
 	}
 }
 
+// What is learned on the way is read, and what cannot be is named.
+func TestDiscovery(t *testing.T) {
+	retained := message("home/lamp", `{"on":"ON","lux":5}`)
+	retained.Retained = true
+	sensor := message("home/lux", "5")
+	sensor.Retained = true
+	out, progress := tapped(t, func(c *Command) { c.Dialect = []string{"home-assistant"} },
+		message("homeassistant/switch/lamp/config", `{"stat_t":"home/lamp","val_tpl":"{{ value_json.on }}","cmd_t":"home/lamp/set","dev":{"ids":"l1"}}`),
+		message("homeassistant/sensor/lux/config", `{"stat_t":"home/lux","avty_t":"cellar/lwt","dev":{"ids":"l1"}}`),
+		retained, sensor,
+		message("home/lux", "6"),
+	)
+	const at = "03:04:05.000 "
+	want := at + "homeassistant/switch/lamp/config → home-assistant: discovery of lamp of device l1, a switch, on home/lamp\n" +
+		at + "homeassistant/sensor/lux/config → home-assistant: discovery of lux of device l1, a sensor, on home/lux\n" +
+		at + "home/lamp (retained) → home-assistant {device: l1, channel: reported, data: {\"lamp\":true}}\n" +
+		at + "home/lux (retained) → ignored: a retained copy\n" +
+		at + "home/lux → home-assistant {device: l1, channel: telemetry, data: {\"lux\":6}}\n"
+	if out != want {
+		t.Errorf("%s\nwant\n%s", out, want)
+	}
+	if note := "note: dialect home-assistant: topic cellar/lwt of sensor lux of device l1: no filter of subscribe brings it in"; !strings.Contains(progress, note) {
+		t.Errorf("%q is missing in %s", note, progress)
+	}
+}
+
 func TestASuggestion(t *testing.T) {
 	out, progress := tapped(t, func(c *Command) { c.Suggest = true },
 		message("plant/north/press-1/temp", "23.5"), message("plant/north/press-2/temp", "24"), message("plant/south/press-7/temp", "n/a"),

@@ -1,0 +1,188 @@
+package discovery
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"devicetwin/internal/jsonobject"
+)
+
+// Read reads a payload that is not a config. It has nothing if nobody reads its topic, or nothing in it
+// is a value; it is kept for configs that come later.
+func (l *Learner) Read(topic string, raw []byte) []Message {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.kept.set(topic, raw)
+	u := l.topics[topic]
+	if u == nil || len(raw) == 0 {
+		return nil
+	}
+	c := collection{of: map[*device]*collected{}, absent: l.options.Absent}
+	p := l.payload(raw)
+	for _, r := range u.reads {
+		c.read(r.entity, r.read, p)
+	}
+	for _, a := range u.available {
+		if a.heard.hear(a.topic, p) {
+			c.device(a.device).status = a.device.status()
+		}
+	}
+	return c.messages()
+}
+
+// catchUp reads, for entities that are new, what was on their topics before: what they
+// reported.
+func (l *Learner) catchUp(entities []*entity) (all []Message) {
+	for _, e := range entities {
+		if !e.controls {
+			continue
+		}
+		for i := range e.reads {
+			k := l.kept.get(e.reads[i].topic)
+			if k == nil {
+				continue
+			}
+			c := collection{of: map[*device]*collected{}, absent: l.options.Absent}
+			c.read(e, &e.reads[i], l.payload(k.payload))
+			for _, m := range c.messages() {
+				if m.Kind == Reported {
+					m.Kept = true
+					all = append(all, m)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// collection is what a payload says of devices.
+type collection struct {
+	of     map[*device]*collected
+	absent func(string) bool
+}
+
+type collected struct {
+	status           say
+	values, reported map[string]any
+	events           []Message
+}
+
+func (c *collection) device(d *device) *collected {
+	if c.of[d] == nil {
+		c.of[d] = &collected{values: map[string]any{}, reported: map[string]any{}}
+	}
+	return c.of[d]
+}
+
+// read adds what an entity reads of a payload.
+func (c *collection) read(e *entity, r *read, p *payload) {
+	text, ok := p.render(r.template)
+	if !ok || text == "" || text == "None" || c.absent(text) {
+		return
+	}
+	switch r.what {
+	case readState:
+		c.state(e, r, text, p.depth)
+	case readAttributes:
+		if object, ok := objectOf(text, p.depth); ok {
+			c.set(e, r.member, object)
+		}
+	case readEvent:
+		object, ok := objectOf(text, p.depth)
+		if kind, is := object["event_type"].(string); ok && is && kind != "" {
+			c.event(e, object)
+		}
+	case readTrigger:
+		if r.trigger == "" || text == r.trigger {
+			c.event(e, r.data)
+		}
+	case readTag:
+		c.event(e, map[string]any{"tag": text})
+	}
+}
+
+func objectOf(text string, depth int) (map[string]any, bool) {
+	if !strings.HasPrefix(text, "{") {
+		return nil, false
+	}
+	v, ok := jsonobject.ParseWithin([]byte(text), depth)
+	if !ok || v.Kind() != jsonobject.Object {
+		return nil, false
+	}
+	object, ok := v.Decoded().(map[string]any)
+	return object, ok
+}
+
+// state adds a state, which may have several members.
+func (c *collection) state(e *entity, r *read, text string, depth int) {
+	object, isObject := objectOf(text, depth)
+	switch {
+	case isObject && r.values.kind == members:
+		for name, v := range object {
+			if name != "state" {
+				c.set(e, name, v)
+				continue
+			}
+			if s, ok := scalar(v); ok && !c.absent(s) {
+				if v, ok := r.values.of(s); ok {
+					c.set(e, "", v)
+				}
+			}
+		}
+	case isObject && r.values.kind == automatic:
+		c.set(e, r.member, object)
+	default:
+		if v, ok := r.values.of(text); ok {
+			c.set(e, r.member, v)
+		}
+	}
+}
+
+// set adds a value of an entity.
+func (c *collection) set(e *entity, member string, v any) {
+	name := e.name
+	if member != "" {
+		name += "_" + member
+	}
+	of := c.device(e.device)
+	of.values[name] = v
+	if e.controls {
+		of.reported[name] = v
+	}
+}
+
+func (c *collection) event(e *entity, data map[string]any) {
+	of := c.device(e.device)
+	of.events = append(of.events, Message{Kind: Event, Name: e.name, Data: maps.Clone(data)})
+}
+
+// messages are those of what was added, by device, in an order that is always the same.
+func (c *collection) messages() (all []Message) {
+	devices := make([]*device, 0, len(c.of))
+	for d := range c.of {
+		devices = append(devices, d)
+	}
+	slices.SortFunc(devices, func(a, b *device) int { return cmp.Compare(a.id, b.id) })
+	for _, d := range devices {
+		of := c.of[d]
+		var its []Message
+		if of.status != nothing {
+			its = append(its, Message{Kind: Status, Online: of.status == online})
+		}
+		if len(of.values) > 0 {
+			its = append(its, Message{Kind: Values, Data: of.values})
+		}
+		if len(of.reported) > 0 {
+			its = append(its, Message{Kind: Reported, Data: of.reported})
+		}
+		slices.SortStableFunc(of.events, func(a, b Message) int { return cmp.Compare(a.Name, b.Name) })
+		its = append(its, of.events...)
+		for i := range its {
+			its[i].Device = d.id
+		}
+		all = append(all, its...)
+	}
+	return all
+}

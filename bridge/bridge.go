@@ -49,6 +49,8 @@ type Deps struct {
 	// Answers publishes the rejections of requests of shadows that no workflow
 	// answers. Nil: those requests stay without an answer.
 	Answers MessagePublisher
+	// Questions publishes what devices are asked in their dialects. Nil: nothing is asked.
+	Questions MessagePublisher
 	// Journal is the log of what is received, which has to stay open until Run has
 	// returned. Nil: none is kept, and acknowledged is what Temporal has accepted.
 	// With one, Points is not used: telemetry is read from it.
@@ -94,7 +96,7 @@ func New(cfg Config, deps Deps) (*Bridge, error) {
 		cfg: cfg, deps: deps, log: deps.Log.With("bridge", cfg.ID), dialect: dialect, counts: newCounters(),
 		stopping: make(chan context.Context, 1), ended: make(chan struct{}),
 	}
-	b.outlet = newOutlet(cfg, deps, b.counts, b.log)
+	b.outlet = newOutlet(cfg, deps, dialect, b.counts, b.log)
 	if b.ingest, err = ingest.New(cfg.Config, ingest.Deps{
 		Model: deps.Model, Models: deps.Models, Kept: deps.Kept, WholeDevices: dialect.WholeDevices(cfg.Subscribe),
 		Sink: deps.Sink, Outlet: b.outlet, Counts: b.counts.Counts, Journal: deps.Journal, Name: cfg.ID, Scope: strings.Join(cfg.Subscribe, " "), Log: b.log,
@@ -226,6 +228,7 @@ func (b *Bridge) session(abandon context.Context) *mqtt.Connector {
 		dial:    b.dial,
 		dialect: b.dialect,
 		ingest:  b.ingest,
+		outlet:  b.outlet,
 		counts:  b.counts,
 		log:     b.log,
 		abandon: abandon,

@@ -17,6 +17,7 @@ type counters struct {
 	*ingest.Counts
 
 	unanswered, deadLettersUnpublished   *atomic.Uint64
+	asked, unasked                       *atomic.Uint64
 	connects, connectsLost, sessionsLost *atomic.Uint64
 	connected, contended                 *atomic.Bool
 	silent                               *atomic.Int64
@@ -30,6 +31,9 @@ func newCounters() *counters {
 		Counts: ingest.NewCounts(s),
 
 		unanswered: s.Counter("answers_unpublished_total", "Responses of the bridge that could not be published."),
+		asked:      s.Counter("questions_total", "Questions to devices, in the words of their dialects, that the broker has taken.", field("questions")),
+		unasked:    s.Counter("questions_unpublished_total", "Questions to devices that could not be published, or for which there was no room."),
+
 		deadLettersUnpublished: s.Counter("dead_letters_unpublished_total", "Dead letters that could not be published.",
 			field("dead_letters_unpublished")),
 

@@ -53,6 +53,9 @@ type outlet struct {
 	log        *slog.Logger
 	letters    chan outgoing[ingest.DeadLetter]
 	rejections chan outgoing[ingest.Rejection]
+	dialect    wire.Dialect
+	asker      MessagePublisher // of questions
+	questions  chan wire.Publication
 }
 
 // outgoing is a value that is to be published; done is called once it is, or
@@ -67,9 +70,11 @@ const (
 	outletRoom          = 256
 	letterPublishers    = 8
 	rejectionPublishers = 4
+	questionRoom        = 4096 // many devices may be born at once
+	questionPublishers  = 4
 )
 
-func newOutlet(cfg Config, deps Deps, counts *counters, log *slog.Logger) *outlet {
+func newOutlet(cfg Config, deps Deps, dialect wire.Dialect, counts *counters, log *slog.Logger) *outlet {
 	return &outlet{
 		topic:      wire.DeadLetterTopic(cfg.ID),
 		timeout:    cfg.DeadLetterTimeout,
@@ -80,6 +85,9 @@ func newOutlet(cfg Config, deps Deps, counts *counters, log *slog.Logger) *outle
 		log:        log,
 		letters:    make(chan outgoing[ingest.DeadLetter], outletRoom),
 		rejections: make(chan outgoing[ingest.Rejection], outletRoom),
+		dialect:    dialect,
+		asker:      deps.Questions,
+		questions:  make(chan wire.Publication, questionRoom),
 	}
 }
 
@@ -123,6 +131,31 @@ func (o *outlet) Reject(r ingest.Rejection, done func()) bool {
 	}
 }
 
+// Ask asks a device what its dialect asks after a birth, as far as there is room.
+func (o *outlet) Ask(q ingest.Question) {
+	if o.asker != nil {
+		o.queueQuestions(o.dialect.Questions(q.ID, q.To))
+	}
+}
+
+// open asks all devices, because what they published before is not known.
+func (o *outlet) open() {
+	if o.asker != nil {
+		o.queueQuestions(o.dialect.Opening())
+	}
+}
+
+// queueQuestions drops questions for which there is no room: the next birth asks again.
+func (o *outlet) queueQuestions(list []wire.Publication) {
+	for _, p := range list {
+		select {
+		case o.questions <- p:
+		default:
+			o.counts.unasked.Add(1)
+		}
+	}
+}
+
 // run publishes until ctx ends.
 func (o *outlet) run(ctx context.Context) {
 	var running sync.WaitGroup
@@ -132,7 +165,36 @@ func (o *outlet) run(ctx context.Context) {
 	for range rejectionPublishers {
 		running.Go(func() { publishAll(ctx, o.rejections, o.publishRejection) })
 	}
+	for range questionPublishers {
+		running.Go(func() { o.publishQuestions(ctx) })
+	}
 	running.Wait()
+}
+
+// publishQuestions publishes questions until ctx ends.
+func (o *outlet) publishQuestions(ctx context.Context) {
+	for {
+		select {
+		case p := <-o.questions:
+			o.publishQuestion(ctx, p)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (o *outlet) publishQuestion(ctx context.Context, p wire.Publication) {
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	err := o.asker.Publish(ctx, p.Topic, p.QoS, p.Retained, p.Payload)
+	if err == nil {
+		o.counts.asked.Add(1)
+		return
+	}
+	o.counts.unasked.Add(1)
+	if !errors.Is(err, context.Canceled) {
+		o.log.Warn("question could not be published; devices are asked again after their next birth", "topic", text.Clip(p.Topic, 1024), "error", err)
+	}
 }
 
 // publishAll publishes what comes in on a queue until ctx ends.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"devicetwin/bridge/ingest"
+	"devicetwin/device"
 	"devicetwin/mqtt"
 	"devicetwin/points"
 	"devicetwin/wire"
@@ -77,7 +79,7 @@ func TestDeadLetters(t *testing.T) {
 			}
 			got <- l
 			return nil
-		})}, newCounters(), slog.New(slog.DiscardHandler))
+		})}, nil, newCounters(), slog.New(slog.DiscardHandler))
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		go q.run(ctx)
@@ -111,7 +113,7 @@ func TestDeadLettersHoldNothingUp(t *testing.T) {
 		q := newOutlet(cfg, Deps{DeadLetters: publisherFunc(func(ctx context.Context, _ string, _ []byte) error {
 			<-ctx.Done() // the broker is down
 			return errors.Join(mqtt.ErrLost, ctx.Err())
-		})}, newCounters(), logs.logger())
+		})}, nil, newCounters(), logs.logger())
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		go q.run(ctx)
@@ -130,4 +132,64 @@ func TestDeadLettersHoldNothingUp(t *testing.T) {
 			t.Errorf("%d of %d done, %d unpublished", done.Load(), waits, q.counts.deadLettersUnpublished.Load())
 		}
 	})
+}
+
+// asking is a dialect that asks devices and, at the beginning, all of them.
+type asking struct{ wire.Dialect }
+
+func (asking) Questions(id device.ID, to *device.Address) []wire.Publication {
+	return []wire.Publication{{Topic: to.Dialect + "/" + string(id) + "/ask", QoS: 1, Payload: []byte("?")}, {Topic: "second"}}
+}
+
+func (asking) Opening() []wire.Publication { return []wire.Publication{{Topic: "all/ask", QoS: 1}} }
+
+// What devices are asked is published, with what the dialect says of it; nothing waits for
+// it, and what there is no room for, or no broker, is counted.
+func TestQuestions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var published []string
+		down := false
+		publish := fullPublisher(func(ctx context.Context, p wire.Publication) error {
+			if down {
+				<-ctx.Done()
+				return errors.Join(mqtt.ErrLost, ctx.Err())
+			}
+			published = append(published, fmt.Sprintf("%s %d %s", p.Topic, p.QoS, p.Payload))
+			return nil
+		})
+		q := newOutlet(DefaultConfig(), Deps{Questions: publish}, asking{}, newCounters(), slog.New(slog.DiscardHandler))
+		q.open()
+		question := ingest.Question{ID: "d1", To: &device.Address{Dialect: "own"}}
+		q.Ask(question)
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go q.publishQuestions(ctx)
+		synctest.Wait()
+		if got := strings.Join(published, ", "); got != "all/ask 1 , own/d1/ask 1 ?, second 0 " || q.counts.asked.Load() != 3 {
+			t.Errorf("published %s, %d counted", got, q.counts.asked.Load())
+		}
+		down = true
+		for range questionRoom {
+			q.Ask(question)
+		}
+		if n := q.counts.unasked.Load(); n < questionRoom-1 || n > questionRoom {
+			t.Errorf("%d dropped, want half of them", n)
+		}
+		time.Sleep((questionRoom + 2) * DefaultConfig().DeadLetterTimeout)
+		if n := q.counts.unasked.Load() + q.counts.asked.Load(); n != 2*questionRoom+3 {
+			t.Errorf("%d counted, want all", n)
+		}
+	})
+	silent := newOutlet(DefaultConfig(), Deps{}, asking{}, newCounters(), slog.New(slog.DiscardHandler))
+	silent.open()
+	silent.Ask(ingest.Question{ID: "d1", To: &device.Address{}})
+	if len(silent.questions) != 0 {
+		t.Error("without a publisher, questions wait")
+	}
+}
+
+type fullPublisher func(ctx context.Context, p wire.Publication) error
+
+func (f fullPublisher) Publish(ctx context.Context, topic string, qos byte, retained bool, payload []byte) error {
+	return f(ctx, wire.Publication{Topic: topic, QoS: qos, Retained: retained, Payload: payload})
 }

@@ -19,6 +19,7 @@ type session struct {
 	dial    mqtt.Dialer
 	dialect wire.Dialect
 	ingest  *ingest.Ingest
+	outlet  *outlet
 	counts  *counters
 	log     *slog.Logger
 	abandon context.Context // ends when what is in flight is given up
@@ -91,6 +92,9 @@ func (s *session) Up(ctx context.Context, c mqtt.Conn, present bool) error {
 		return err
 	}
 	s.counts.connected.Store(true)
+	if !present {
+		s.outlet.open()
+	}
 	s.announcer.Go(func() { s.announce(ctx, c, "online", "", onlineWithin) })
 	s.log.Debug("subscribed", "filters", s.cfg.Subscribe, "session_present", present)
 	return nil

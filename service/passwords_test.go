@@ -32,6 +32,7 @@ type passing struct{}
 func (passing) Deliver(context.Context, device.Delivery) (string, error) { return "run", nil }
 func (passing) Point(ingest.Point)                                       {}
 func (passing) DeadLetter(_ ingest.DeadLetter, done func()) bool         { go done(); return true }
+func (passing) Ask(ingest.Question)                                      {}
 func (passing) Reject(_ ingest.Rejection, done func()) bool              { go done(); return true }
 
 // oneModel is the model of all devices.

@@ -169,7 +169,7 @@ func (s *Service) startParts(p Plan, temporal client.Client, models models, metr
 		s.startMissing(p, temporal, missing)
 	}
 	if p.Parts.has(Bridge) {
-		deps := bridge.Deps{Models: bridgeModels(models.given), Kept: bridgeModels(models.kept), Points: points, DeadLetters: publisher, Answers: publisher, Journal: journal, Metrics: metrics, Log: s.log}
+		deps := bridge.Deps{Models: bridgeModels(models.given), Kept: bridgeModels(models.kept), Points: points, DeadLetters: publisher, Answers: publisher, Questions: publisher, Journal: journal, Metrics: metrics, Log: s.log}
 		hash := ""
 		if p.Models.Model != "" {
 			deps.Model, hash = models.given[0], models.given[0].Hash()

@@ -114,7 +114,7 @@ func (m *Message) read(r *reader, a *Arrival) {
 	m.ID, m.Object, m.Place, m.PointTime, m.Dated = device.ID(h.id), h.object, h.place, h.pointTime, h.flags&flagDated != 0
 	m.Message = device.Message{
 		Channel: device.Channel(h.channel), Name: string(h.name), Time: a.At, Sent: h.sent,
-		Epoch: h.epoch, Seq: h.seq, Redelivered: h.flags&flagRedelivered != 0,
+		Epoch: h.epoch, Seq: h.seq, Redelivered: h.flags&flagRedelivered != 0, Relayed: h.flags&flagRelayed != 0,
 	}
 	if h.digest != 0 {
 		m.Message.Digest = fmt.Sprintf("%016x", h.digest)

@@ -33,7 +33,8 @@ const (
 	flagInline // the object is not part of the payload
 	flagObject // there is one
 	flagPoint
-	flagMore // connection, model, faults or request, in JSON
+	flagMore // stale, connection, model, faults or request, in JSON
+	flagRelayed
 )
 
 // more are the members of a message that few have.
@@ -136,6 +137,7 @@ func (m *Message) flags() (flags byte) {
 		{flagSent, !msg.Sent.IsZero()},
 		{flagObject, m.Object != nil},
 		{flagPoint, m.Measurement != ""},
+		{flagRelayed, msg.Relayed},
 		{flagMore, msg.Connection != "" || msg.Model != "" || msg.Faults != nil || msg.Twin != nil || msg.Stale},
 	} {
 		if f.is {

@@ -93,19 +93,23 @@ func (a *Arrival) add(t *rapid.T, r wire.Received) {
 	if rapid.IntRange(0, 3).Draw(t, "with a fault") == 0 {
 		r.Message.Faults = append(r.Message.Faults, device.Fault{Reason: device.FaultUnknownModel, Detail: "x", Value: `"y"`})
 	}
+	r.Message.Relayed = rapid.Bool().Draw(t, "relayed")
 	if r.Message.Channel == device.ChannelStatus {
 		r.Message.Model = rapid.SampledFrom([]string{"", "hash"}).Draw(t, "model")
 	}
-	m := Message{Received: r, Verdict: Verdict(rapid.IntRange(0, 4).Draw(t, "verdict"))}
+	m := Message{Received: r, Verdict: Verdict(rapid.IntRange(0, 5).Draw(t, "verdict"))}
 	if r.Message.Channel == device.ChannelTelemetry && rapid.Bool().Draw(t, "point") {
 		m.Measurement, m.Point = "pump", r.PointTime.Add(123)
 	}
 	a.Messages = append(a.Messages, m)
-	if m.Verdict != Delivered {
+	if m.Verdict != Delivered && m.Verdict != Heard {
 		return
 	}
 	r.Complete()
 	out := r.Message
+	if rapid.Bool().Draw(t, "addressed") {
+		out.From = &device.Address{Dialect: "own", Vars: map[string]string{"gw": "7"}, Awake: time.Second}
+	}
 	if rapid.Bool().Draw(t, "left out") {
 		out.LeftOut = &device.LeftOut{Spans: []device.Span{{Epoch: 1, From: 2, To: 3}}, Digests: []string{"00ff00ff00ff00ff"}, Sent: received}
 	}
@@ -213,9 +217,9 @@ func TestOutcomesAndBeginnings(t *testing.T) {
 }
 
 func TestVerdictsHaveNames(t *testing.T) {
-	want := "irrelevant repeated too_late delivered refused verdict 5"
+	want := "irrelevant repeated too_late delivered refused heard verdict 6"
 	var got []string
-	for v := Irrelevant; v <= Refused+1; v++ {
+	for v := Irrelevant; v <= Heard+1; v++ {
 		got = append(got, v.String())
 	}
 	if strings.Join(got, " ") != want {

@@ -26,10 +26,11 @@ const (
 	TooLate                   // another process may have left it out
 	Delivered                 // it goes to the device's workflow
 	Refused                   // it became a dead letter, or was rejected
+	Heard                     // it can do nothing, and shows when or where its device is reached: it is delivered
 )
 
 func (v Verdict) String() string {
-	if names := [...]string{"irrelevant", "repeated", "too_late", "delivered", "refused"}; int(v) < len(names) {
+	if names := [...]string{"irrelevant", "repeated", "too_late", "delivered", "refused", "heard"}; int(v) < len(names) {
 		return names[v]
 	}
 	return fmt.Sprintf("verdict %d", v)
@@ -45,7 +46,7 @@ type Arrival struct {
 	Payload []byte
 
 	Messages []Message
-	// Outgoing are for the workflows: the messages with the verdict Delivered, and what
+	// Outgoing are for the workflows: the messages with the verdicts Delivered and Heard, and what
 	// the bridge itself says before them.
 	Outgoing []Outgoing
 }

@@ -44,10 +44,10 @@ func (c *core) renewRefused(d *deviceState, e *entry, now time.Time) {
 	case !due:
 		return
 	case d.renewed.IsZero() && d.models.silentAfter > 0:
-		if d.asked != 0 && e.At.Sub(time.Unix(0, d.asked)) < d.models.tolerance {
+		if tried := d.tried(); !tried.IsZero() && e.At.Sub(tried) < d.models.tolerance {
 			return
 		}
-		d.asked = e.At.UnixNano() // renewed follows when it is accepted
+		d.tries(e.At) // renewed follows when it is accepted
 	default:
 		d.renewed = e.At
 	}

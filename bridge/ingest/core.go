@@ -90,6 +90,8 @@ type output struct {
 	// Each of these comes back by published, once it is published or given up.
 	letters    []outgoing[DeadLetter]
 	rejections []outgoing[Rejection]
+	// questions are asked if there is room for them; nothing waits for them.
+	questions []Question
 	// unreadLetters are dead letters for which nothing waits.
 	unreadLetters []unreadLetter
 }
@@ -129,6 +131,8 @@ func (o *output) reset() {
 	clear(o.letters)
 	clear(o.rejections)
 	clear(o.unreadLetters)
+	clear(o.questions)
+	o.questions = o.questions[:0]
 	o.unreadLetters = o.unreadLetters[:0]
 	o.deliveries, o.points, o.letters, o.rejections = o.deliveries[:0], o.points[:0], o.letters[:0], o.rejections[:0]
 }

@@ -30,7 +30,7 @@ type deviceState struct {
 
 	heard   time.Time // its last message that shows that it is up
 	renewed time.Time // the last such message that was delivered
-	asked   int64     // ns since 1970: see renewRefused
+	reach   *reach    // nil: nothing is known of that
 
 	delivered time.Time // when its last delivery began
 	bucket    bucket

@@ -21,6 +21,12 @@ func (c *core) enqueueOf(of int, d *deviceState, m device.Message, e *entry, now
 	c.enqueueItem(d, item{message: &m, entry: e, size: messageSize(m), passive: reads(m)}, of, now)
 }
 
+// enqueuePassive is enqueueOf for a message that no workflow is started for.
+func (c *core) enqueuePassive(of int, d *deviceState, m device.Message, e *entry, now time.Time) {
+	d.tries(m.Time)
+	c.enqueueItem(d, item{message: &m, entry: e, size: messageSize(m), passive: true}, of, now)
+}
+
 func (c *core) enqueueItem(d *deviceState, it item, of int, now time.Time) {
 	d.begun = d.begun || !it.passive
 	if c.restoring { // it is queued from its record

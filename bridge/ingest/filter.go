@@ -125,6 +125,7 @@ type decision struct {
 	// gap comes before the message if numbers are missing there.
 	gap                 *device.Message
 	deliver, deliverGap bool
+	heard               bool // it is delivered only because of when or where the device is reached
 	settled             bool // not to be delivered, and perhaps only because it repeats another
 	failed              bool // an expression did, on a message that is not to be delivered
 	tooLate             bool
@@ -135,6 +136,8 @@ type decision struct {
 // verdict is what is written down of it.
 func (d *decision) verdict() history.Verdict {
 	switch {
+	case d.heard:
+		return history.Heard
 	case d.deliver:
 		return history.Delivered
 	case d.tooLate:
@@ -143,6 +146,12 @@ func (d *decision) verdict() history.Verdict {
 		return history.Repeated
 	}
 	return history.Irrelevant
+}
+
+// hear has a message delivered that is else left out.
+func (d *decision) hear(s *filterState) {
+	d.deliver, d.heard, d.settled, d.failed = true, true, false, false
+	s.joined()
 }
 
 // take decides about the messages of an arrival, in their order, and takes them:
@@ -167,6 +176,9 @@ func (c *core) take(d *deviceState, received []wire.Received, e *entry, now time
 			c.point(Point{d.id, name, r.Object, c.times.of(d.id, r)}, of)
 		}
 		next := c.decideOn(d, state, e.lane.stream.continuity, r)
+		if !next.deliver && !next.tooLate && relevant == 0 && c.reaches(d, &r.Message) {
+			next.hear(state)
+		}
 		next.of = of
 		decisions = append(decisions, next)
 		if next.deliver {
@@ -246,11 +258,16 @@ func (c *core) admit(d *deviceState, m device.Message, next decision, e *entry, 
 		m.LeftOut, m.Restart = d.takeLeftOut()
 		m.Model = d.takeModel(m.Model)
 		c.queueFaults(d, now)
-		c.enqueueOf(next.of, d, m, e, now)
+		if next.heard && !d.begun {
+			c.enqueuePassive(next.of, d, m, e, now)
+		} else {
+			c.enqueueOf(next.of, d, m, e, now)
+		}
 		if alive {
 			d.renewed = m.Time
 		}
 		d.notes(m)
+		d.reached(m.From)
 	case alive && d.offline: // it shows that the last will was late
 		c.renew(d, m, renewalDue, e, now)
 		d.offline = false
@@ -262,6 +279,7 @@ func (c *core) admit(d *deviceState, m device.Message, next decision, e *entry, 
 	if alive {
 		d.heard = m.Time
 	}
+	c.ask(d, &m, e)
 }
 
 // notes keeps what a delivered message says of the connection. A status that says

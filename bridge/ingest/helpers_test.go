@@ -77,6 +77,7 @@ type recorder struct {
 	letters   []DeadLetter
 	answers   []string
 	points    []string
+	questions []Question
 	silent    bool        // points are not written down
 	before    func(*core) // reads what is only in the log
 	publishes bool        // dead letters and rejections wait to be published
@@ -96,6 +97,7 @@ func (r *recorder) take(c *core) {
 		}
 		r.points = append(r.points, fmt.Sprintf("%s %s %d", p.ID, p.Object, p.Time.UnixNano()))
 	}
+	r.questions = append(r.questions, c.out.questions...)
 	var done []*entry
 	for _, l := range c.out.letters {
 		r.letters = append(r.letters, l.value)

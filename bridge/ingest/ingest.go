@@ -35,6 +35,8 @@ type Outlet interface {
 	// another goroutine, once it is published or given up. So does Reject.
 	DeadLetter(l DeadLetter, done func()) bool
 	Reject(r Rejection, done func()) bool
+	// Ask asks a device what is asked after its birth, if there is room for that.
+	Ask(Question)
 }
 
 // Deps is what an Ingest works with.
@@ -290,6 +292,9 @@ func (i *Ingest) carryOut(attempts context.Context) {
 	if i.deps.Outlet != nil {
 		for _, p := range out.points {
 			i.deps.Outlet.Point(p)
+		}
+		for _, q := range out.questions {
+			i.deps.Outlet.Ask(q)
 		}
 	}
 	letters, rejections := out.letters, out.rejections

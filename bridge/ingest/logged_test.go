@@ -452,6 +452,8 @@ type letterbox struct {
 
 func (o *letterbox) Point(Point) {}
 
+func (o *letterbox) Ask(Question) {}
+
 func (o *letterbox) DeadLetter(l DeadLetter, _ func()) bool {
 	o.letters = append(o.letters, string(l.Payload))
 	return false

@@ -336,9 +336,13 @@ func (r *recovery) rollDevice(d *deviceState, messages []history.Message, receiv
 			state.forget()
 		}
 		next := c.decideOn(d, &state, e.lane.stream.continuity, &received[i])
-		if was := messages[i].Verdict; next.verdict() != was {
+		was := messages[i].Verdict
+		if was == history.Heard && !next.deliver { // who decided that knew when and where the device was reached
+			next.hear(&state)
+		}
+		if next.verdict() != was {
 			surprised = true
-			next.deliver, next.tooLate, next.settled = was == history.Delivered, was == history.TooLate, was == history.Repeated
+			next.deliver, next.tooLate, next.settled = was == history.Delivered || was == history.Heard, was == history.TooLate, was == history.Repeated
 		}
 		decisions[i] = next
 	}

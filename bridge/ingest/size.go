@@ -7,12 +7,23 @@ import (
 
 // envelopeSize is that of a Message without name, data and digest, with the comma after
 // it: every other field as long as it can be.
-const envelopeSize = 230
+const envelopeSize = 250
 
 // messageSize is an upper bound of the length of a message in JSON, cheaper
 // than writing it.
 func messageSize(m device.Message) int {
-	return envelopeSize + modelSize(m.Model) + len(m.Name) + len(m.Digest) + jsonsize.Value(m.Data) + leftOutSize(m.LeftOut) + restartSize(m.Restart) + requestSize(m.Twin) + faultsSize(m.Faults)
+	return envelopeSize + modelSize(m.Model) + len(m.Name) + len(m.Digest) + jsonsize.Value(m.Data) + leftOutSize(m.LeftOut) + restartSize(m.Restart) + requestSize(m.Twin) + faultsSize(m.Faults) + addressSize(m.From)
+}
+
+func addressSize(a *device.Address) int {
+	if a == nil {
+		return 0
+	}
+	size := 80 + jsonsize.String(a.Dialect) + jsonsize.String(a.ID)
+	for name, value := range a.Vars {
+		size += 2 + jsonsize.String(name) + jsonsize.String(value)
+	}
+	return size
 }
 
 func modelSize(hash string) int {

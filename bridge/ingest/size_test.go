@@ -67,6 +67,7 @@ func TestSizeIsAnUpperBound(t *testing.T) {
 				Epoch: 1<<63 - 1, Seq: 1<<64 - 1, LastEpoch: 1<<63 - 1, LastSeq: 1<<64 - 1,
 				LeftOut: []device.Span{{Epoch: 1<<63 - 1, From: 1<<64 - 1, To: 1<<64 - 1}},
 			},
+			From: &device.Address{Dialect: "a-dialect", ID: "<{x}>", Vars: map[string]string{"a": "\"&", "bb": ""}, Awake: math.MinInt64},
 		}
 		checkSize(t, m)
 	}
@@ -79,6 +80,7 @@ func TestTheEnvelopeIsAnUpperBound(t *testing.T) {
 	checkSize(t, device.Message{
 		Channel: device.ChannelTelemetry, Name: "x", Data: map[string]any{"a": true}, Time: latest, Sent: latest, Connection: device.ConnectionUnknown,
 		Epoch: math.MinInt64, Seq: math.MaxUint64, Digest: "0123456789abcdef", Redelivered: true, Pos: math.MaxInt64,
+		Stale: true, Relayed: true,
 	})
 }
 

@@ -40,9 +40,9 @@ func (a *account) blurred() bool { return a.bare != nil && a.bare.blurred }
 // message of the run are passed over, and so are last wills.
 //
 // One that was sent once is known by its digest. Of several that are equal, or equal to the
-// last will, an entry is the first that was sent between what was applied before it and
-// after it. One that has no such place is the last will, or was published again, or is out
-// of order.
+// last will, an entry is one that was sent between what was applied before it and after it,
+// so that as many as possible are in order. One that has no such place is the last will, or
+// was published again, or is out of order.
 func (b *bareAccount) identify(log AppliedLog) (all []identified, appliedAgain uint64) {
 	m := bareMatch{account: b, left: map[uint64][]number{}, equal: map[uint64]bool{}, again: maps.Clone(b.again)}
 	for _, s := range b.sent {
@@ -111,7 +111,8 @@ func (m *bareMatch) surplus(digest uint64) {
 	m.appliedAgain++
 }
 
-// place gives numbers to equal ones, from between those before and after them.
+// place gives numbers to equal ones: to those that were applied between two that are known,
+// of those that were sent between them.
 func (m *bareMatch) place() {
 	after := make([]number, len(m.entries)) // the lowest known number behind each
 	lowest := number{}
@@ -122,29 +123,91 @@ func (m *bareMatch) place() {
 		}
 	}
 	highest := number{}
+	var together []*bareEntry
 	for i := range m.entries {
 		e := &m.entries[i]
-		if e.sent() && highest.before(e.number) {
-			highest = e.number
+		if e.open {
+			together = append(together, e)
 		}
-		if !e.open {
-			continue
+		if e.sent() {
+			if highest.before(e.number) {
+				highest = e.number
+			}
+			together = together[:0]
 		}
-		left := m.left[e.digest]
-		at := slices.IndexFunc(left, func(n number) bool { return highest.before(n) })
-		if at >= 0 && (after[i] == number{} || left[at].before(after[i])) {
-			m.take(e, at)
+		if last := i+1 == len(m.entries) || m.entries[i+1].sent(); last && len(together) > 0 {
+			m.align(together, m.between(together, highest, after[i]))
 		}
 	}
 }
 
+// sent reports whether the entry is of a message that is known by its digest.
 func (e bareEntry) sent() bool { return e.known && e.number.seq > 0 && !e.open }
 
+// between are the messages that entries can be, of those that were sent after one and before
+// another; that is none if it is zero.
+func (m *bareMatch) between(entries []*bareEntry, after, before number) (all []bareMessage) {
+	seen := map[uint64]bool{}
+	for _, e := range entries {
+		if seen[e.digest] {
+			continue
+		}
+		seen[e.digest] = true
+		for _, n := range m.left[e.digest] {
+			if after.before(n) && (before == number{} || n.before(before)) {
+				all = append(all, bareMessage{e.digest, n})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b bareMessage) int {
+		if a.number.before(b.number) {
+			return -1
+		}
+		return 1
+	})
+	return all
+}
+
+// maxAligned bounds the table of align, in cells.
+const maxAligned = 1 << 22
+
+// align makes as many entries as possible messages, both in their order: it is the longest
+// common subsequence of their digests.
+func (m *bareMatch) align(entries []*bareEntry, messages []bareMessage) {
+	width := len(messages) + 1
+	if len(entries) > maxAligned/width {
+		messages = messages[:min(len(messages), maxAligned/len(entries))]
+		width = len(messages) + 1
+	}
+	most := make([]int32, (len(entries)+1)*width) // of entries and messages from there on
+	for i := len(entries) - 1; i >= 0; i-- {
+		for j := len(messages) - 1; j >= 0; j-- {
+			at := i*width + j
+			if entries[i].digest == messages[j].digest {
+				most[at] = most[at+width+1] + 1
+			} else {
+				most[at] = max(most[at+width], most[at+1])
+			}
+		}
+	}
+	for i, j := 0, 0; i < len(entries) && j < len(messages); {
+		at := i*width + j
+		switch {
+		case most[at+width] == most[at]:
+			i++ // a later one is as good
+		case entries[i].digest == messages[j].digest:
+			m.take(entries[i], messages[j].number)
+			i, j = i+1, j+1
+		default:
+			j++
+		}
+	}
+}
+
 // take gives an entry one of the numbers that are left for its digest.
-func (m *bareMatch) take(e *bareEntry, at int) {
-	left := m.left[e.digest]
-	e.number, e.known = left[at], true
-	m.left[e.digest] = slices.Delete(left, at, at+1)
+func (m *bareMatch) take(e *bareEntry, n number) {
+	e.number, e.known = n, true
+	m.left[e.digest] = slices.DeleteFunc(m.left[e.digest], func(l number) bool { return l == n })
 }
 
 // placeRest is for the equal ones that are nowhere in order.
@@ -157,7 +220,7 @@ func (m *bareMatch) placeRest() {
 		case m.again[e.digest] > 0:
 			m.again[e.digest]--
 		case len(m.left[e.digest]) > 0: // out of order
-			m.take(e, 0)
+			m.take(e, m.left[e.digest][0])
 		default:
 			m.appliedAgain++
 		}

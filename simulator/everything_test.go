@@ -159,19 +159,21 @@ func TestAccountOfEqualMessages(t *testing.T) {
 		log  []uint64
 		want figures
 	}{
-		"all":                          {[]uint64{online, 11, online, 12, offline, online, 13, offline}, figures{}},
-		"one left out":                 {[]uint64{online, 11, 12, offline, online, 13, offline}, figures{}},
-		"a will between":               {[]uint64{online, 11, offline, online, 12, offline, online, 13, offline}, figures{}},
-		"a will late":                  {[]uint64{online, 11, online, 12, offline, online, 13, offline, offline}, figures{}},
-		"sent again":                   {[]uint64{online, online, 11, online, 12, offline, online, 13, offline}, figures{}},
-		"once too often":               {[]uint64{online, online, online, 11, online, 12, offline, online, 13, offline}, figures{appliedAgain: 1}},
-		"out of order":                 {[]uint64{online, 11, online, online, 12, offline, 13, offline}, figures{lost: 1}},
-		"two equal ones out of order":  {[]uint64{online, 11, online, 12, 13, offline, online, offline}, figures{lost: 2}}, // one may be a will, and one a repetition
-		"a goodbye missing":            {[]uint64{online, 11, online, 12, online, 13, offline}, figures{lost: 1}},
-		"a will instead of a goodbye":  {[]uint64{online, 11, offline, online, 12, online, 13, offline}, figures{lost: 1}},
-		"the first birth missing":      {[]uint64{11, online, 12, offline, online, 13, offline}, figures{lost: 1}},
-		"never sent, and one equal":    {[]uint64{online, 11, 99, online, 12, offline, online, 13, offline}, figures{unexpected: 1}},
-		"of an earlier run, and equal": {[]uint64{98, 99, online, 11, online, 12, offline, online, 13, offline}, figures{}},
+		"all":                           {[]uint64{online, 11, online, 12, offline, online, 13, offline}, figures{}},
+		"one left out":                  {[]uint64{online, 11, 12, offline, online, 13, offline}, figures{}},
+		"a will between":                {[]uint64{online, 11, offline, online, 12, offline, online, 13, offline}, figures{}},
+		"a will late":                   {[]uint64{online, 11, online, 12, offline, online, 13, offline, offline}, figures{}},
+		"wills before the first":        {[]uint64{offline, offline, online, 11, online, 12, offline, online, 13, offline}, figures{}},
+		"a will and a birth at the end": {[]uint64{online, 11, online, 12, offline, offline, online, 13, offline}, figures{}},
+		"sent again":                    {[]uint64{online, online, 11, online, 12, offline, online, 13, offline}, figures{}},
+		"once too often":                {[]uint64{online, online, online, 11, online, 12, offline, online, 13, offline}, figures{appliedAgain: 1}},
+		"out of order":                  {[]uint64{online, 11, online, online, 12, offline, 13, offline}, figures{lost: 1}},
+		"two equal ones out of order":   {[]uint64{online, 11, online, 12, 13, offline, online, offline}, figures{lost: 2}}, // one may be a will, and one a repetition
+		"a goodbye missing":             {[]uint64{online, 11, online, 12, online, 13, offline}, figures{lost: 1}},
+		"a will instead of a goodbye":   {[]uint64{online, 11, offline, online, 12, online, 13, offline}, figures{lost: 1}},
+		"the first birth missing":       {[]uint64{11, online, 12, offline, online, 13, offline}, figures{lost: 1}},
+		"never sent, and one equal":     {[]uint64{online, 11, 99, online, 12, offline, online, 13, offline}, figures{unexpected: 1}},
+		"of an earlier run, and equal":  {[]uint64{98, 99, online, 11, online, 12, offline, online, 13, offline}, figures{}},
 	} {
 		var log AppliedLog
 		for _, d := range tt.log {

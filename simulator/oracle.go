@@ -89,9 +89,12 @@ type episode struct {
 	completed fact
 	commands  []fact
 	offline   bool // on purpose, before the first command
-	refused   bool // the latest command was
-	weak      bool // might rightly not have begun
-	answer    fact // the birth that closed it
+	// since is the earliest time at which the latest command may have been made.
+	since   time.Time
+	refused bool      // the latest command was
+	weak    bool      // might rightly not have begun
+	gaveUp  time.Time // when the device said so
+	answer  fact      // the birth that closed it
 	// used is the greatest number of attempts that the workflow may have counted:
 	// more than there are commands where the first of them may have been one more
 	// for the episode before.
@@ -105,19 +108,39 @@ func (e *episode) latest() (fact, bool) {
 	return e.commands[len(e.commands)-1], true
 }
 
-// expired reports whether the latest command of an episode had run out of time at the
-// given moment.
+// expired reports whether the latest command of an episode may have run out of time at
+// the given moment.
 func (o *oracle) expired(e *episode, at time.Time) bool {
+	return len(e.commands) > 0 && !at.Before(e.since.Add(o.expect.Timeout-o.slack()))
+}
+
+// surelyExpired is the same of one that must have.
+func (o *oracle) surelyExpired(e *episode, at time.Time) bool {
 	c, ok := e.latest()
 	return ok && !at.Before(c.made().Add(o.expect.Timeout-o.slack()))
 }
 
-// made is when a command was made, or else received.
+// made is when a command was made, or else received, which is later.
 func (f fact) made() time.Time {
 	if f.issued.IsZero() {
 		return f.at
 	}
 	return f.issued
+}
+
+// earliest is when the next command of an episode may have been made at the earliest. Where
+// it does not say that: the first one when the sequence was complete, and a further one when
+// the attempt before was refused, or ran out of time.
+func (o *oracle) earliest(e *episode, c fact) time.Time {
+	switch {
+	case !c.issued.IsZero():
+		return c.issued
+	case len(e.commands) == 0:
+		return e.completed.at
+	case e.refused:
+		return e.gaveUp
+	}
+	return e.since.Add(o.expect.Timeout)
 }
 
 // oracle goes through the facts of one device.
@@ -196,6 +219,7 @@ func (o *oracle) command(f fact) {
 		}
 	}
 	// Also a command that nothing asked for is the latest one from here on.
+	e.since = o.earliest(e, f)
 	e.commands = append(e.commands, f)
 	e.refused = false
 	o.doubtful = false
@@ -236,7 +260,7 @@ func (o *oracle) refusal(f fact) {
 	if c, ok := o.open.latest(); !ok || c.id != f.id {
 		return
 	}
-	o.open.refused = true
+	o.open.refused, o.open.gaveUp = true, f.at
 	if len(o.open.commands) >= o.expect.Attempts {
 		o.gone, o.open, o.last = true, nil, nil
 	}
@@ -266,7 +290,7 @@ func (o *oracle) conclude() {
 	// A command that was ignored is followed by another one, or by the end of
 	// the device, one timeout later; twice that is enough for it to have come.
 	over := ok && o.now.After(c.at.Add(2*o.expect.Timeout))
-	if len(e.commands) >= o.expect.Attempts && o.expired(e, o.now.Add(-2*o.slack())) {
+	if len(e.commands) >= o.expect.Attempts && o.surelyExpired(e, o.now.Add(-2*o.slack())) {
 		over, v.Quarantined = true, true
 	}
 	v.Open = !over

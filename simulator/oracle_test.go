@@ -41,6 +41,8 @@ func story(t *testing.T, text string) []fact {
 			f.kind = factOffline
 		case strings.HasPrefix(kind, "c"):
 			f.kind, f.id, f.issued = factCommand, kind, instant(at)
+		case strings.HasPrefix(kind, "u"): // does not say when it was made
+			f.kind, f.id = factCommand, kind
 		default:
 			t.Fatalf("unknown word %q", word)
 		}
@@ -81,6 +83,13 @@ func TestOracle(t *testing.T) {
 		{"the last birth took too long, but not for the workflow", "match@0s c1@1s c2@16s c3@31s born:c3@32s match@60s c4 born:c4", 20 * time.Second, "completed 2, expected 2, done 2, retries 2"},
 		{"each birth took too long: who knows", "match@0s c1@1s born:c1@2s match@3s c2@16s born:c2@17s match@18s c3@31s born:c3@32s match@50s", time.Minute,
 			"completed 4, expected 3, done 3, uncertain 1"},
+		{"without a time: the first was late", "match@0s u1@4s u2@16s born:u2@17s", 0, "completed 1, expected 1, done 1, retries 1"},
+		{"without a time: retried too early", "match@0s u1@1s u2@12s born:u2@13s", 0, "completed 1, expected 1, done 1, spurious 1"},
+		{"without a time: retried twice too early", "match@0s u1@1s u2@16s u3@27s born:u3@28s", 0, "completed 1, expected 1, done 1, retries 1, spurious 1"},
+		{"without a time: refused, then ignored", "match@0s u1@1s no:u1@2s u2@3s u3@17s born:u3", 0, "completed 1, expected 1, done 1, retries 2"},
+		{"without a time: ignored to the end", "match@0s u1@9s u2@16s u3@31s away@49s", 0, "completed 1, expected 1, done 1, retries 2, quarantined"},
+		{"without a time: the end is not there yet", "match@0s u1@9s u2@16s u3@40s away@46s", 0, "completed 1, expected 1, done 1, retries 2, open"},
+		{"without a time: a birth that may have taken too long", "match@0s u1@9s born:u1@13s u2@16s born:u2@17s", 2 * time.Second, "completed 1, expected 1, done 1, retries 1"},
 		{"offline before the command", "match@0s away@1s c1@5s born:c1", 0, "completed 1, expected 1, done 1, unmeasured"},
 	}
 	for _, tt := range tests {

@@ -53,6 +53,7 @@ type world struct {
 	byArrival bool          // takes no notice of the devices' clocks
 	sift      Model         // if there is one, it says which of the readings are applied
 	letter    func([]byte)  // where dead letters go
+	tasmota   Reader        // if there is one, the devices are plugs that it reads
 }
 
 // sabotage is what goes wrong. The counts say at which occurrence in the fleet,
@@ -100,6 +101,7 @@ func (w *world) twin(id string) *worldTwin {
 type worldLink struct {
 	twin    *worldTwin
 	receive func(string, []byte)
+	will    Utterance
 	gone    chan struct{}
 	once    sync.Once
 	packets chan worldPacket
@@ -124,7 +126,7 @@ func (w *world) dial(ctx context.Context, c call) (link, error) {
 		return nil, fmt.Errorf("connection refused")
 	}
 	t := w.twin(c.client)
-	l := &worldLink{twin: t, receive: c.receive, gone: make(chan struct{}), packets: make(chan worldPacket, 100)}
+	l := &worldLink{twin: t, receive: c.receive, will: c.will, gone: make(chan struct{}), packets: make(chan worldPacket, 100)}
 	t.link = l
 	go l.carry()
 	for _, q := range t.queued {
@@ -161,8 +163,15 @@ func (l *worldLink) publish(u Utterance) token {
 }
 
 func (l *worldLink) lost() <-chan struct{} { return l.gone }
-func (l *worldLink) cut()                  { l.end() }
 func (l *worldLink) leave()                { l.end() }
+
+// cut lets the broker publish the last will, of plugs only: the others number theirs not.
+func (l *worldLink) cut() {
+	l.end()
+	if l.twin.world.tasmota != nil {
+		time.AfterFunc(5*time.Millisecond, func() { l.twin.world.arrive(l.twin.id, l.will.Topic, l.will.Payload) })
+	}
+}
 
 func (l *worldLink) end() {
 	l.once.Do(func() {
@@ -236,6 +245,10 @@ func (w *world) outage(length time.Duration) {
 
 func (w *world) handle(id, topic string, payload []byte) {
 	t := w.twin(id)
+	if w.tasmota != nil {
+		w.handlePlug(t, topic, payload)
+		return
+	}
 	var data map[string]any
 	if json.Unmarshal(payload, &data) != nil {
 		letter, _ := json.Marshal(map[string]any{"topic": topic, "reason": "bad_payload", "payload_base64": payload})
@@ -404,6 +417,9 @@ func (t *worldTwin) command() {
 		times = 2
 	}
 	topic := "devices/" + t.id + "/commands/reprovision"
+	if t.world.tasmota != nil {
+		topic, payload = "cmnd/"+t.id+"/Backlog", fmt.Sprintf("MqttUser %s; MqttPassword2 secret%d", t.id, t.commands)
+	}
 	time.AfterFunc(5*time.Millisecond, func() {
 		t.world.mutex.Lock()
 		l := t.link

@@ -78,7 +78,7 @@ type bareEntry struct {
 	identified
 	digest uint64
 	known  bool // the number is
-	open   bool // it will be, unless the entry is none of the ledger
+	open   bool // it will be, unless it has no place in the ledger
 }
 
 // add takes the next entry.
@@ -145,7 +145,7 @@ func (m *bareMatch) place() {
 func (e bareEntry) sent() bool { return e.known && e.number.seq > 0 && !e.open }
 
 // between are the messages that entries can be, of those that were sent after one and before
-// another; that is none if it is zero.
+// another. Zero ones bound nothing.
 func (m *bareMatch) between(entries []*bareEntry, after, before number) (all []bareMessage) {
 	seen := map[uint64]bool{}
 	for _, e := range entries {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -295,6 +296,10 @@ func TestWordsOfPlugs(t *testing.T) {
 	say(device.Message{Channel: device.ChannelStatus, Data: map[string]any{"status": "boot", "credential": c.ID}})
 	say(voice.Answer(c, "rejected", "busy")...)
 	say(device.Message{Channel: device.ChannelStatus, Data: map[string]any{"status": "offline"}})
+	read, err := readsTasmota(t).Decode("stat/plug-1/RESULT", []byte(`{"POWER":"OFF"}`), false, now)
+	if err != nil || !reported(t, read) {
+		t.Errorf("the answer to Power is read as %+v, %v", read, err)
+	}
 	want := []string{
 		`tele/plug-1/LWT Online retained`,
 		`tele/plug-1/INFO1 {"Info1":{"GroupTopic":"cmnd/tasmotas/","Module":"Generic","Version":"13.4.0(tasmota)"}}`,
@@ -315,6 +320,13 @@ func TestWordsOfPlugs(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
+}
+
+// reported reports whether one of the messages reports POWER.
+func reported(t *testing.T, read []wire.Received) bool {
+	return slices.ContainsFunc(read, func(r wire.Received) bool {
+		return r.Message.Channel == device.ChannelTwin && asMeant(t, r.Message).Data["POWER"] == "OFF"
+	})
 }
 
 func TestPlugsHear(t *testing.T) {
@@ -352,6 +364,23 @@ func TestPlugsHear(t *testing.T) {
 	}
 	if !speech.Owns("plug-", "tele/plug-1/SENSOR") || speech.Owns("plug-", "tele/pump-1/SENSOR") || speech.Owns("plug-", "devices/plug-1/status") {
 		t.Error("whose topics are whose")
+	}
+}
+
+// New credentials reach a plug in the words of the dialect, with what the workflow sends.
+func TestPlugsHearTheDialect(t *testing.T) {
+	set := readsTasmota(t)
+	id := device.ID("plug-1")
+	sending, err := set.Encode(id, &device.Address{Dialect: "tasmota"}, wire.Command{ID: "x-1", Name: "reprovision", At: time.Now(), Data: map[string]any{
+		"credentials": Credentials{ID: "x-1", Username: "plug-1", Password: "0123abcd"}, "config": map[string]any{"a": 1}, "reason": "crash_loop",
+	}})
+	if err != nil || len(sending.Publications) != 1 {
+		t.Fatalf("sent %+v, %v", sending, err)
+	}
+	p := sending.Publications[0]
+	c, err := Tasmota(set).Voice(id, Identity{}).Hear(p.Topic, p.Payload, time.Time{})
+	if err != nil || c.Name != "reprovision" || c.Credentials.Username != "plug-1" || c.Credentials.Password != "0123abcd" || p.Retained {
+		t.Errorf("%s %s is read as %+v, %v", p.Topic, p.Payload, c, err)
 	}
 }
 

@@ -33,6 +33,9 @@ import (
 	"devicetwin/service"
 )
 
+// pumpModel is the model of devices where none is named.
+const pumpModel = "models/pump.yaml"
+
 type commandLine struct {
 	Demo    demoCommand        `cmd:"" help:"Run everything with a simulated fleet, and report what was lost, duplicated or reordered."`
 	Dev     devCommand         `cmd:"" help:"Run everything without a fleet, for your own devices, until Ctrl-C."`
@@ -48,7 +51,7 @@ func newCommandLine() *commandLine {
 	made := &commandLine{Dev: devCommand{settings: newSettings()}, Demo: demoCommand{settings: newSettings()}}
 	made.Serve.Log = service.DefaultConfig().Log
 	// As the folder of Grafana's files, this is that of the repository.
-	made.Dev.Model.Model, made.Demo.Model.Model = "models/pump.yaml", "models/pump.yaml"
+	made.Dev.Model.Model, made.Demo.Model.Model = pumpModel, pumpModel
 	// A demonstration prints a report, and is mostly one of several processes.
 	made.Demo.Log.Level, made.Demo.HTTP.Listen, made.Demo.API.Listen = "warn", "127.0.0.1:0", ""
 	return made

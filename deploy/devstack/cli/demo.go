@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/internal/cli"
@@ -23,7 +24,23 @@ type demoCommand struct {
 }
 
 // Validate is called by the parser.
-func (c *demoCommand) Validate() error { return c.validate() }
+func (c *demoCommand) Validate() error {
+	c.speak()
+	return c.validate()
+}
+
+// speak lets bridge and worker speak what the fleet does, with the usual model of its devices
+// in the place of that of pumps.
+func (c *demoCommand) speak() {
+	for _, dialect := range c.FleetConfig.Dialects() {
+		if !slices.Contains(c.Topics.Dialect, dialect) {
+			c.Topics.Dialect = append(slices.Clone(c.Topics.Dialect), dialect)
+		}
+	}
+	if usual := c.FleetConfig.UsualModel(); usual != "" && c.Model.Model == pumpModel {
+		c.Model.Model = usual
+	}
+}
 
 func (c *demoCommand) plan() systemPlan {
 	return systemPlan{

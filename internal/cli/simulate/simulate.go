@@ -33,6 +33,7 @@ type FleetConfig struct {
 	Devices     int           `help:"Number of devices, each with its own MQTT connection." default:"100"`
 	Rate        float64       `help:"Readings per second and device." default:"1"`
 	Duration    time.Duration `help:"How long the whole fleet runs; the wait for open commands comes after." default:"60s"`
+	Dialect     string        `help:"What the devices speak: ${enum}. Bridge and worker need --mqtt-dialect with the same." enum:"standard,tasmota" default:"standard"`
 	Seed        uint64        `help:"Seed of all randomness: the same seed gives the same fleet." default:"1"`
 	Scenario    string        `help:"Scenario file. Default: the one next to the model, pump.scenario.yaml for pump.yaml." placeholder:"FILE"`
 	Report      string        `help:"Write the report to this file, as JSON." placeholder:"FILE"`
@@ -47,7 +48,7 @@ type FleetConfig struct {
 type Command struct {
 	Servers
 	Fleet FleetConfig        `embed:""`
-	Model string             `help:"Model file of the devices." group:"Models" placeholder:"FILE"`
+	Model string             `help:"Model file of the devices. Default with --dialect tasmota: models/plug.yaml." group:"Models" placeholder:"FILE"`
 	HTTP  service.HTTPConfig `embed:"" prefix:"http-" group:"HTTP"`
 	Log   service.LogConfig  `embed:"" prefix:"log-" group:"Logging"`
 }
@@ -76,6 +77,7 @@ type plan struct {
 	options  simulator.Options // without what is read from files
 	tls      mqtt.Config       // its TLS files
 	wire     wire.Config       // topics
+	dialect  string
 	temporal service.TemporalServer
 	points   points.Config // an empty URL: none are written
 
@@ -119,13 +121,16 @@ func (c *Command) Run(ctx context.Context, streams cli.Streams) error {
 func (f FleetConfig) Plan(s Servers, model string) any { return f.plan(s, model) }
 
 func (f FleetConfig) plan(s Servers, model string) plan {
+	if model == "" {
+		model = f.UsualModel()
+	}
 	p := plan{
 		options: simulator.Options{
 			Brokers: s.MQTT.URL, Username: s.MQTT.Username, Password: s.MQTT.Password,
 			Devices: f.Devices, Rate: f.Rate, Duration: f.Duration, Seed: f.Seed,
 			Prefix: f.Prefix, ConnectRate: f.ConnectRate, InFlight: f.InFlight, Drain: f.Drain,
 		},
-		tls: s.MQTT.Client(), wire: wire.DefaultConfig(), temporal: s.Temporal,
+		tls: s.MQTT.Client(), wire: wire.DefaultConfig(), dialect: f.Dialect, temporal: s.Temporal,
 		model: model, scenario: f.Scenario, report: f.Report, ledger: f.Ledger,
 	}
 	if s.Influx.URL != "" {
@@ -168,10 +173,8 @@ func (p plan) load() (*Fleet, error) {
 		return nil, cli.Usage(err)
 	}
 	var faults []error
-	if dialect, err := wire.New(p.wire); err != nil {
-		faults = append(faults, fmt.Errorf("topics (--mqtt-topic-prefix): %w", err))
-	} else {
-		p.options.Speech = simulator.Standard(dialect)
+	if p.options.Speech, err = speech(p.dialect, p.wire); err != nil {
+		faults = append(faults, err)
 	}
 	p.options.Model, p.options.Twins = models[0], fleetTwins{} // only to be validated
 	faults = append(faults, p.options.Validate(), p.tls.Validate())

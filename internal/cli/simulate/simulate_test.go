@@ -105,3 +105,26 @@ func TestAMissingScenarioIsExplained(t *testing.T) {
 		}
 	}
 }
+
+// A fleet of another dialect needs no more than its name: model and scenario are those of its
+// devices, and the servers hear of it.
+func TestFleetOfAnotherDialect(t *testing.T) {
+	t.Chdir("../../..") // where the default is
+	c := New(service.DefaultConfig())
+	config := FleetConfig{Devices: 1, Rate: 1, Duration: time.Minute, ConnectRate: 1, InFlight: 1, Prefix: "p", Dialect: "tasmota"}
+	fleet, err := config.Load(c.Servers, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := fleet.plan.options.Speech.Voice("p-1", simulator.Identity{}).Noise("")
+	if said.Topic != "tele/p-1/SENSOR" || fleet.model.Name() != "plug" || fleet.plan.options.Scenario.Name != "plug" {
+		t.Errorf("it speaks on %s, with model %s and scenario %s", said.Topic, fleet.model.Name(), fleet.plan.options.Scenario.Name)
+	}
+	if got := config.Dialects(); len(got) != 1 || got[0] != "tasmota" {
+		t.Errorf("bridge and worker are given %v", got)
+	}
+	config.Dialect = "zigbee2mqtt"
+	if _, err := config.Load(c.Servers, "models/plug.yaml"); err == nil || !strings.Contains(err.Error(), "zigbee2mqtt") {
+		t.Errorf("a dialect that no simulated device speaks: %v", err)
+	}
+}

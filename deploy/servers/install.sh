@@ -27,6 +27,7 @@ how_to_get() {
 	mvn) echo "apt-get install maven" ;;
 	javac) echo "apt-get install openjdk-17-jdk-headless" ;;
 	setpriv | nsenter | unshare) echo "apt-get install util-linux" ;;
+	epmd) echo "apt-get install rabbitmq-server" ;;
 	systemd-nspawn) echo "apt-get install systemd-container" ;;
 	*) echo "apt-get install $1" ;;
 	esac

@@ -150,7 +150,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	background.Go(func() { b.outlet.run(outlet) })
 	background.Go(func() { b.report(taking) })
 	background.Go(func() {
-		if b.claimFirst(taking) == nil { // else taking has ended
+		if b.claimFirst(taking) == nil && b.learnFirst(taking) == nil { // else taking has ended
 			b.session(abandon).Run(taking)
 		}
 	})

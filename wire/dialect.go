@@ -49,6 +49,13 @@ type Dialect interface {
 	ShadowTopics(id device.ID, d ShadowDocument) []string
 }
 
+// Learner is a dialect that learns from messages what others mean.
+type Learner interface {
+	// Lessons are the topic filters of retained messages that are to be decoded before any others,
+	// at each start. None: there is nothing to learn.
+	Lessons() []string
+}
+
 // Reserved reports whether a member of a message is not its data.
 func Reserved(name string) bool { return slices.Contains(reservedKeys, name) }
 

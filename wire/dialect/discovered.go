@@ -34,7 +34,7 @@ func (l *loader) discovery(n, subscribe source.Node, filters []string, base defa
 	f := n.Fields(discoveryKeys...)
 	n.Require(f, "prefix")
 	d := &discovered{at: n, prefix: f["prefix"].String(), id: base.id, absent: base.absent}
-	example := d.prefix + "/sensor/node/x/config"
+	example := d.prefix + "/sensor/x/config"
 	switch err := mqtt.CheckTopic(d.prefix); {
 	case !f["prefix"].Exists():
 	case err != nil || strings.HasPrefix(d.prefix, "$") || strings.HasSuffix(d.prefix, "/"):
@@ -87,6 +87,17 @@ func (s *Set) learn() (faults []error) {
 		}), d})
 	}
 	return faults
+}
+
+var _ wire.Learner = (*Set)(nil)
+
+// Lessons is as in wire.Learner.
+func (s *Set) Lessons() (filters []string) {
+	for _, l := range s.learners {
+		prefix := l.dialect.discovery.prefix
+		filters = append(filters, prefix+"/+/+/config", prefix+"/+/+/+/config")
+	}
+	return filters
 }
 
 // OnNote sets what gets a note of what discovery messages name and is not read: one of each topic

@@ -139,7 +139,7 @@ func TestFaultsOfDiscovery(t *testing.T) {
 	for text, want := range map[string]string{
 		"dialect: d\ndiscovery: {}\nsubscribe: 'h/#'":                                 "prefix",
 		"dialect: d\ndiscovery: {prefix: h}":                                          "expected subscribe with it",
-		"dialect: d\ndiscovery: {prefix: h}\nsubscribe: 'x/#'":                        "no filter of subscribe brings in h/sensor/node/x/config",
+		"dialect: d\ndiscovery: {prefix: h}\nsubscribe: 'x/#'":                        "no filter of subscribe brings in h/sensor/x/config",
 		"dialect: d\ndiscovery: {prefix: h/+}\nsubscribe: 'h/#'":                      "expected topic levels without wildcards",
 		"dialect: d\ndiscovery: {prefix: h/}\nsubscribe: 'h/#'":                       "expected topic levels without wildcards",
 		"dialect: d\ndiscovery: {prefix: h}\nsubscribe: 'h/#'\nid: '{site}:{id}'":     "expected an id of the variable {id}",

@@ -1,0 +1,97 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"devicetwin/internal/backoff"
+	"devicetwin/mqtt"
+	"devicetwin/wire"
+)
+
+// Some dialects learn from retained messages what others mean. The broker sends these after the
+// subscription, and before it what it has queued for the session: messages that could not be read
+// yet. So a bridge reads the retained ones first, in a session that ends with that.
+
+const (
+	// learnQuiet is how long nothing may come before what is retained counts as read: nothing
+	// in the protocol says that it is all. learnWithin bounds the whole attempt.
+	learnQuiet  = 500 * time.Millisecond
+	learnWithin = 30 * time.Second
+	// learnAttempts is how often in a row a broker that answers may fail.
+	learnAttempts = 3
+)
+
+// learnFirst reads what the dialect learns from. An unreachable broker is waited for; one that answers and does not
+// let the bridge read is logged, and the bridge learns from what it receives. The error is that ctx ended.
+func (b *Bridge) learnFirst(ctx context.Context) error {
+	learner, ok := b.dialect.(wire.Learner)
+	if !ok || len(learner.Lessons()) == 0 {
+		return nil
+	}
+	wait := backoff.New(b.cfg.MQTT.BackoffMin, b.cfg.MQTT.BackoffMax)
+	answered := 0 // attempts in a row that failed although the broker answers
+	for attempt := 0; ; attempt++ {
+		err := b.learnOnce(ctx, learner.Lessons())
+		var silent *unreachable
+		switch {
+		case ctx.Err() != nil:
+			return fmt.Errorf("read what the dialects of bridge %s learn from: %w", b.cfg.ID, ctx.Err())
+		case err == nil:
+			return nil
+		case errors.As(err, &silent):
+			answered = 0
+		default:
+			answered++
+		}
+		if answered == learnAttempts {
+			b.log.Warn("cannot read the retained messages that dialects learn from; until they arrive, other messages are not understood", "filters", learner.Lessons(), "error", err)
+			return nil
+		}
+		select {
+		case <-time.After(wait(attempt)):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// learnOnce decodes what is retained. What follows from that for devices is nothing yet: the session
+// gets the same messages again.
+func (b *Bridge) learnOnce(ctx context.Context, filters []string) error {
+	arrived := make(chan struct{})
+	c := b.probe(ctx, func(ctx context.Context, m mqtt.Message) {
+		if m.Ack != nil {
+			m.Ack()
+		}
+		_, _ = b.dialect.Decode(m.Topic, m.Payload, m.Dup, m.At)
+		select {
+		case arrived <- struct{}{}:
+		case <-ctx.Done():
+		}
+	})
+	defer c.Close(0)
+	if _, err := c.Connect(ctx); mqtt.Refused(err) {
+		return err
+	} else if err != nil {
+		return &unreachable{err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, learnWithin)
+	defer cancel()
+	if err := c.Subscribe(ctx, filters); err != nil {
+		return err
+	}
+	for learned := 0; ; learned++ {
+		select {
+		case <-arrived:
+		case <-time.After(learnQuiet):
+			b.log.Info("dialects have learned from retained messages", "messages", learned)
+			return nil
+		case err := <-c.Lost():
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -81,7 +81,7 @@ func quotes(message, line string) string {
 	switch {
 	case message == "mapping value is not allowed in this context" && strings.Count(line, ": ") > 1:
 		return `a value with ": " in it needs quotes`
-	case message == "',' or '}' must be specified" && inBraces.MatchString(line):
+	case (message == "',' or '}' must be specified" || message == "',' or ']' must be specified") && inBraces.MatchString(line):
 		return "a value with { or } in it needs quotes here"
 	}
 	return ""

@@ -58,6 +58,7 @@ func TestSyntaxErrorsWithoutQuotes(t *testing.T) {
 	for src, hint := range map[string]string{
 		`v: a > 5 ? "high" : "low"`: `a value with ": " in it needs quotes`,
 		"[{topic: a/{id}/t, x: y}]": "a value with { or } in it needs quotes here",
+		"t: [a/{id}/t, b/{id}]":     "a value with { or } in it needs quotes here",
 		"a: {b: 1\nc: {}":           "",
 		"a: [1, 2":                  "",
 	} {

@@ -134,6 +134,7 @@ func (l *loader) command(n source.Node, d *Dialect) *command {
 		}
 	}
 	c.reports = l.data(f["reported"])
+	c.checkCommand()
 	for _, formula := range c.reports.formulas() {
 		if formula.reads(varItem) {
 			formula.at.Faultf("item: what the device reports is of the command, and not of an element of each")
@@ -146,6 +147,25 @@ func (l *loader) command(n source.Node, d *Dialect) *command {
 		f["done"].Faultf("done: reported: expected reported, the state that the device then has")
 	}
 	return c
+}
+
+// commandMembers are those of the variable command: see sending.setCommand.
+var commandMembers = []string{"id", "uuid", "name", "data", "at", "ttl"}
+
+// checkCommand notes members of the command that it never has.
+func (c *command) checkCommand() {
+	for _, f := range c.formulas() {
+		checked := f.program.Checked()
+		if checked.Binds(varCommand) {
+			continue
+		}
+		names, _ := checked.Members(varCommand)
+		for _, name := range names {
+			if !slices.Contains(commandMembers, name) {
+				f.at.FaultHint(source.DidYouMean(name, commandMembers), "command.%s: expected one of %s", name, strings.Join(commandMembers, ", "))
+			}
+		}
+	}
 }
 
 // commandNames are names of commands, or beginnings of names that end with *.
@@ -184,7 +204,10 @@ func (l *loader) question(n source.Node, d *Dialect) {
 	f := n.Fields(questionKeys...)
 	n.Require(f, "at")
 	at := f["at"].String()
-	if f["at"].Exists() && !slices.Contains(occasions, at) {
+	if !f["at"].Exists() {
+		return
+	}
+	if !slices.Contains(occasions, at) {
 		f["at"].FaultHint(source.DidYouMean(at, occasions), "at %q: expected one of %s", at, strings.Join(occasions, ", "))
 		return
 	}

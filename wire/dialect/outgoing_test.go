@@ -12,26 +12,28 @@ import (
 func TestOutgoingFaults(t *testing.T) {
 	const topics = "dialect: d\ntopics:\n  - {topic: 'tele/{id}/STATE', channel: telemetry}\n  - {topic: 'hub/{hub}/{name...}/up', channel: telemetry, id: '{hub}:{name}'}\n"
 	for text, want := range map[string]string{
-		"commands: []":                                                     "commands: expected at least one",
-		"commands: [{topic: ''}]":                                          "topic: it is empty",
-		"commands: [{}]":                                                   `key "topic" is missing`,
-		"commands: [{topic: 'a/{id}', comand: x}]":                         `did you mean "command"?`,
-		"commands: [{topic: 'a/+/{id}'}]":                                  "expected a topic to publish to, without + and #",
-		"commands: [{topic: 'a/{id}/#'}]":                                  "expected a topic to publish to, without + and #",
-		"commands: [{topic: 'a/{id'}]":                                     "expected one variable in a level",
-		"commands: [{topic: 'bridge/{id}/status'}]":                        "it takes in bridge/x/status, which is the service's own",
-		"commands: [{topic: 'cmnd/{id}/{comand}'}]":                        `topic "cmnd/{id}/{comand}": {comand} is neither in the id "{id}", nor in a topic or in vars of such devices, nor in vars here`,
-		"commands: [{topic: 'cmnd/{id}/{name}'}]":                          `{name} is neither in the id "{id}"`,
-		"commands: [{topic: 'cmnd/{id}', id: '{mac}'}]":                    `device id "{mac}": no topic has devices with it; those that there are: {id}, {hub}:{name}`,
-		"commands: [{topic: 'cmnd/{hub}/{name}', id: '{hub}:{name}'}]":     "{name} may stand for several levels, as in topics of the devices: expected {name...} in a level of its own",
-		"commands: [{topic: 'cmnd/{id}', vars: {id: '1'}}]":                `variable "id": expected another name: it is known without vars`,
-		"commands: [{topic: 'cmnd/{id}/{command}', vars: {command: '1'}}]": `variable "command": expected another name`,
-		"commands: [{topic: 'cmnd/{id}', data: topic.hub}]":                `topic.hub: neither in the id "{id}", nor in a topic or in vars of such devices`,
-		"commands: [{topic: 'cmnd/{id}', data: payload.x}]":                "payload",
-		"commands: [{topic: 'cmnd/{id}', data: item.x}]":                   "item: expected each",
-		"commands: [{topic: 'cmnd/{id}', each: \"'x'\"}]":                  "each: expected a list",
-		"commands: [{topic: 'cmnd/{id}', qos: 2}]":                         "expected an integer from 0 to 1, found 2",
-		"commands: [{topic: 'cmnd/{id}', payload: csv}]":                   "payload: csv: payloads can only be read",
+		"commands: []":                                                               "commands: expected at least one",
+		"commands: [{topic: ''}]":                                                    "topic: it is empty",
+		"commands: [{}]":                                                             `key "topic" is missing`,
+		"commands: [{topic: 'a/{id}', comand: x}]":                                   `did you mean "command"?`,
+		"commands: [{topic: 'a/+/{id}'}]":                                            "expected a topic to publish to, without + and #",
+		"commands: [{topic: 'a/{id}/#'}]":                                            "expected a topic to publish to, without + and #",
+		"commands: [{topic: 'a/{id'}]":                                               "expected one variable in a level",
+		"commands: [{topic: 'bridge/{id}/status'}]":                                  "it takes in bridge/x/status, which is the service's own",
+		"commands: [{topic: 'cmnd/{id}/{comand}'}]":                                  `topic "cmnd/{id}/{comand}": {comand} is neither in the id "{id}", nor in a topic or in vars of such devices, nor in vars here`,
+		"commands: [{topic: 'cmnd/{id}/{name}'}]":                                    `{name} is neither in the id "{id}"`,
+		"commands: [{topic: 'cmnd/{id}', id: '{mac}'}]":                              `device id "{mac}": no topic has devices with it; those that there are: {id}, {hub}:{name}`,
+		"commands: [{topic: 'cmnd/{hub}/{name}', id: '{hub}:{name}'}]":               "{name} may stand for several levels, as in topics of the devices: expected {name...} in a level of its own",
+		"commands: [{topic: 'cmnd/{id}', vars: {id: '1'}}]":                          `variable "id": expected another name: it is known without vars`,
+		"commands: [{topic: 'cmnd/{id}/{command}', vars: {command: '1'}}]":           `variable "command": expected another name`,
+		"commands: [{topic: 'cmnd/{id}', data: topic.hub}]":                          `topic.hub: neither in the id "{id}", nor in a topic or in vars of such devices`,
+		"commands: [{topic: 'cmnd/{id}', data: payload.x}]":                          "payload",
+		"commands: [{topic: 'cmnd/{id}', data: {t: command.ts, x: command.data.x}}]": "command.ts: expected one of id, uuid, name, data, at, ttl",
+		"commands: [{topic: 'cmnd/{id}', vars: {x: command.nam}}]":                   `did you mean "name"?`,
+		"commands: [{topic: 'cmnd/{id}', data: item.x}]":                             "item: expected each",
+		"commands: [{topic: 'cmnd/{id}', each: \"'x'\"}]":                            "each: expected a list",
+		"commands: [{topic: 'cmnd/{id}', qos: 2}]":                                   "expected an integer from 0 to 1, found 2",
+		"commands: [{topic: 'cmnd/{id}', payload: csv}]":                             "payload: csv: payloads can only be read",
 		"commands: [{topic: 'cmnd/{id}', payload: {format: bytes, layout: [{name: a, type: u16}, {name: b, type: u8, at: 0}]}}]": "payload: bytes: fields of the layout overlap",
 		"commands: [{topic: 'cmnd/{id}', command: 'a b'}]":                                                                       `command "a b": expected 1 to 64 letters`,
 		"commands: [{topic: 'cmnd/{id}', command: 'a*b'}]":                                                                       "expected a name, or the beginning of names and then *",
@@ -132,6 +134,31 @@ func TestEchoesOfAnotherDialect(t *testing.T) {
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v\nwant %s", err, want)
+		}
+	}
+}
+
+// A topic that does not tell devices apart is noted: it may be right, as of the one bridge that there is.
+func TestNotes(t *testing.T) {
+	const topics = "dialect: d\nid: '{site}:{machine}'\ntopics: [{topic: 'p/{site}/{line}/{machine}', channel: telemetry}, {topic: 'gw/{gw}', channel: telemetry, vars: {m: payload.m}, id: 'g:{m}'}]\n"
+	for text, want := range map[string]string{
+		"commands: [{topic: 'c/{machine}'}]":                                   `line 4: topic "c/{machine}": devices are sent the same whose ids "{site}:{machine}" differ in {site} only, which is neither in the topic nor read in an expression`,
+		"desired: [{property: x, topic: 'c/x'}]":                               `line 4: topic "c/x": devices are sent the same whose ids "{site}:{machine}" differ in {site}, {machine} only, which is neither in the topic nor read in an expression`,
+		"ask: [{at: birth, topic: 'c/all'}, {at: start, topic: 'c/all'}]":      `line 4: topic "c/all": devices are sent the same whose ids "{site}:{machine}" differ in {site}, {machine} only, which is neither in the topic nor read in an expression`,
+		"commands: [{topic: 'c/{site}/{machine}'}]":                            "",
+		"commands: [{topic: 'c/{machine}', data: {s: topic.site}}]":            "",
+		"commands: [{topic: 'c/{machine}/{x}', vars: {x: topic.site}}]":        "",
+		"commands: [{topic: 'c/{machine}', data: topic}]":                      "",
+		"commands: [{topic: 'c/{line}/{machine}'}]":                            "", // the line may say the site
+		"commands: [{id: 'g:{m}', topic: 'gw/{gw}/down'}]":                     "",
+		"commands: [{id: 'g:{m}', topic: 'gw/{gw}/down', data: {m: topic.m}}]": "",
+	} {
+		d, err := Load("d.yaml", []byte(topics+text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(d.Notes(), "\n"); got != want {
+			t.Errorf("%s: %s\nwant %s", text, got, want)
 		}
 	}
 }

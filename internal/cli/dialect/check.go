@@ -28,6 +28,9 @@ func (c *checkCommand) Run(streams cli.Streams) error {
 	}
 	for _, d := range all {
 		fmt.Fprintf(streams.Out, "%s: ok\n", d.Name())
+		for _, note := range d.Notes() {
+			fmt.Fprintf(streams.Out, "note: %s: %s\n", d.Name(), note)
+		}
 	}
 	filters := together.Filters()
 	fmt.Fprintf(streams.Out, "a bridge with %s subscribes to %s\n", them(len(all)), strings.Join(filters, ", "))

@@ -78,6 +78,7 @@ func (s *Set) learn() (faults []error) {
 		s.learners = append(s.learners, &learner{discovery.New(discovery.Options{
 			Prefix: d.discovery.prefix, Depth: d.limits.depth,
 			Absent: d.discovery.absent.stands,
+			Sends:  func(topic string) string { return s.unsentLearned(d, topic) },
 			Reads:  func(topic string) (bool, string) { return s.mayLearn(d, topic) },
 			Note: func(note string) {
 				if to := s.note.Load(); to != nil {
@@ -250,7 +251,10 @@ func (l *learner) message(c *scope, said *discovery.Message) (*wire.Received, *w
 	}
 	return &wire.Received{
 		ID: id, Object: object, PointTime: c.at,
-		Message: device.Message{Channel: discoveryChannels[said.Kind], Name: eventName(said.Name), Time: c.at, Redelivered: c.dup, Stale: said.Kept},
+		Message: device.Message{
+			Channel: discoveryChannels[said.Kind], Name: eventName(said.Name), Time: c.at, Redelivered: c.dup, Stale: said.Kept,
+			From: &device.Address{Dialect: l.dialect.name, Vars: said.Commands},
+		},
 	}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"devicetwin/device"
 	"devicetwin/wire"
 )
 
@@ -21,7 +22,7 @@ topics: [{topic: disco/status, channel: ignored}]
 `
 
 // announced is a switch d on home/d, with its availability on home/lwt.
-const announced = `{"stat_t":"home/d","cmd_t":"home/d/set","avty_t":"home/lwt","dev":{"ids":["a b"]}}`
+const announced = `{"stat_t":"home/d","cmd_t":"home/set","avty_t":"home/lwt","dev":{"ids":["a b"]}}`
 
 // announce makes a set learn from a config of a component and an object.
 func announce(t testing.TB, s *Set, object, config string) {
@@ -131,6 +132,51 @@ func TestPartitionsLearnAll(t *testing.T) {
 		if got := said(sets[i].Decode("disco/very/sensor/x/config", []byte("{"), false, now)); got != wire.ErrForeign.Error() {
 			t.Errorf("a config that cannot be read, at a bridge that does not have its topic: %s", got)
 		}
+	}
+}
+
+// Who sends has not learned: what it needs is in the address that messages have. It checks again where it may send.
+func TestCommandsOfWhatIsLearned(t *testing.T) {
+	s := load(t, learning)
+	announce(t, s, "switch/d", announced)
+	received, err := s.Decode("home/d", []byte("ON"), false, now)
+	if err != nil || len(received) != 2 || received[0].Message.From == nil || len(received[0].Message.From.Vars) > 0 {
+		t.Fatalf("%+v, %v", received, err)
+	}
+	id, to := received[1].ID, received[1].Message.From
+	worker := loadWith(t, wire.DefaultConfig(), learning, "dialect: other\ntopics: [{topic: 'home/taken/{id}', channel: telemetry}]")
+	for _, c := range []struct {
+		name string
+		data any
+		want string
+	}{
+		{"d", true, "home/set ON qos 0\nshows {\"d\":true}"},
+		{"d", map[string]any{"value": "off"}, "home/set OFF qos 0\nshows {\"d\":false}"},
+		{"d", "dim", "bad_payload: command d: expected one of on, off"},
+		{"e", true, "dialect ha: command e: " + wire.ErrNoWords.Error()},
+	} {
+		if got := encoding(worker.Encode(id, to, wire.Command{ID: "1", Name: c.name, Data: c.data})); got != c.want {
+			t.Errorf("%s %v: %s\nwant %s", c.name, c.data, got, c.want)
+		}
+	}
+	all, err := worker.EncodeDesired(id, to, []byte(`{"d":false,"other":1}`))
+	if err != nil || len(all) != 1 || all[0].Topic != "home/set" || string(all[0].Payload) != "OFF" {
+		t.Errorf("%+v, %v", all, err)
+	}
+	for topic, want := range map[string]string{
+		"devices/d/commands/go":      "it is the service's own",
+		"disco/very/sensor/x/config": "it is one of discovery messages",
+		"cellar/x":                   "no filter of subscribe has it, so nothing is sent to it",
+		"home/taken/x":               "dialect other would read it as a message of a device",
+		"home/+":                     "without wildcards",
+	} {
+		other := device.Address{Dialect: "ha", Vars: map[string]string{"d": fmt.Sprintf(`{"c":"switch","t":%q}`, topic)}}
+		if _, err := worker.Encode(id, &other, wire.Command{Name: "d", Data: true}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", topic, err, want)
+		}
+	}
+	if vars := (device.Address{Dialect: "ha", Vars: map[string]string{"d": "{"}}); encoding(worker.Encode(id, &vars, wire.Command{Name: "d"})) == "" {
+		t.Error("an address that cannot be read")
 	}
 }
 

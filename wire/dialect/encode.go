@@ -19,6 +19,9 @@ func (s *Set) Encode(id device.ID, to *device.Address, c wire.Command) (wire.Sen
 		return s.Standard.Encode(id, to, c)
 	}
 	e := d.commandOf(to, c.Name)
+	if e == nil && d.discovery != nil {
+		return s.encodeLearned(d, to, c)
+	}
 	if e == nil {
 		return wire.Sending{}, fmt.Errorf("dialect %s: command %s: %w", d.name, c.Name, wire.ErrNoWords)
 	}
@@ -103,6 +106,10 @@ func (s *Set) EncodeDesired(id device.ID, to *device.Address, difference []byte)
 			}
 			all = append(all, written...)
 		}
+	}
+	if d.discovery != nil && len(left) > 0 {
+		written, err := s.desiredLearned(d, to, left)
+		all, faults = append(all, written...), append(faults, err)
 	}
 	return all, errors.Join(faults...)
 }

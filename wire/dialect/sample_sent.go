@@ -151,6 +151,9 @@ func (s *sent) check(set *Set, name, outcome string) error {
 	if err != nil {
 		return err
 	}
+	if s.vars == nil && d.discovery != nil {
+		to.Vars = set.learnedVars(d, s.device)
+	}
 	var got wire.Sending
 	switch s.occasion {
 	case "command":

@@ -14,6 +14,8 @@ type device struct {
 	entities  map[*entity]bool
 	objects   map[string][]*entity // its entities by the object in their topic
 	available map[string]*heard    // by availability.same
+	commands  map[string]string    // see Learner.commandsOf; nil: not known yet
+	seldom    bool                 // it has messages that are seldom: see Learner.commandsOf
 }
 
 func newDevice() *device {
@@ -23,7 +25,7 @@ func newDevice() *device {
 // add makes an entity one of the device.
 func (d *device) add(e *entity) {
 	e.device = d
-	d.entities[e] = true
+	d.entities[e], d.commands = true, nil
 	for _, k := range e.owner.keys {
 		d.keys[k]++
 	}
@@ -47,6 +49,7 @@ func (d *device) hears(a *availability) (h *heard, isNew bool) {
 // nobody has any more.
 func (d *device) remove(e *entity) (gone []key, unheard *heard) {
 	delete(d.entities, e)
+	d.commands = nil
 	for _, k := range e.owner.keys {
 		if d.keys[k]--; d.keys[k] == 0 {
 			delete(d.keys, k)

@@ -18,6 +18,7 @@ type entity struct {
 	owner        owner
 	unique       string // its component with its unique id, or with what stands for one
 	reads        []read
+	commands     []command
 	availability *availability // nil: it is always available
 	controls     bool          // something can be sent to it: its state is part of the device's reported one
 	faults       []string      // what of it is not read, and why
@@ -87,6 +88,7 @@ func newEntity(p place, config map[string]any, of owner) *entity {
 		}
 	}
 	e.availability = e.availabilityOf(config)
+	e.addCommands(config)
 	return e
 }
 

@@ -20,6 +20,8 @@ type Options struct {
 	// Reads reports whether a topic may be read. Of one that may not be, why is what to do; "" if
 	// there is nothing to do, because it is read in another way.
 	Reads func(topic string) (may bool, why string)
+	// Sends is why nothing may be sent to a topic; "" if it may.
+	Sends func(topic string) (why string)
 	// Absent reports whether a string stands for a missing value.
 	Absent func(text string) bool
 	// Note gets each thing in configs that is not read, once, and why; nil: nobody does.
@@ -326,6 +328,9 @@ type Message struct {
 	Data   map[string]any
 	Online bool // of Status
 	Kept   bool // it is a state that came before its config
+	// Commands are what is known of what the device can be sent: in messages that are seldom, of Status
+	// and Reported, and in all of devices without them. See Encode.
+	Commands map[string]string
 }
 
 // Kind says what a message is.

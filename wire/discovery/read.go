@@ -29,7 +29,7 @@ func (l *Learner) Read(topic string, raw []byte) []Message {
 			c.device(a.device).status = a.device.status()
 		}
 	}
-	return c.messages()
+	return l.messages(&c)
 }
 
 // catchUp reads, for entities that are new, what was on their topics before: what they
@@ -46,7 +46,7 @@ func (l *Learner) catchUp(entities []*entity) (all []Message) {
 			}
 			c := collection{of: map[*device]*collected{}, absent: l.options.Absent}
 			c.read(e, &e.reads[i], l.payload(k.payload))
-			for _, m := range c.messages() {
+			for _, m := range l.messages(&c) {
 				if m.Kind == Reported {
 					m.Kept = true
 					all = append(all, m)
@@ -142,10 +142,7 @@ func (c *collection) state(e *entity, r *read, text string, depth int) {
 
 // set adds a value of an entity.
 func (c *collection) set(e *entity, member string, v any) {
-	name := e.name
-	if member != "" {
-		name += "_" + member
-	}
+	name := withMember(e.name, member)
 	of := c.device(e.device)
 	of.values[name] = v
 	if e.controls {
@@ -159,7 +156,7 @@ func (c *collection) event(e *entity, data map[string]any) {
 }
 
 // messages are those of what was added, by device, in an order that is always the same.
-func (c *collection) messages() (all []Message) {
+func (l *Learner) messages(c *collection) (all []Message) {
 	devices := make([]*device, 0, len(c.of))
 	for d := range c.of {
 		devices = append(devices, d)
@@ -179,8 +176,12 @@ func (c *collection) messages() (all []Message) {
 		}
 		slices.SortStableFunc(of.events, func(a, b Message) int { return cmp.Compare(a.Name, b.Name) })
 		its = append(its, of.events...)
+		commands := l.commandsOf(d)
 		for i := range its {
 			its[i].Device = d.id
+			if k := its[i].Kind; len(commands) > 0 && (k == Status || k == Reported || !d.seldom) {
+				its[i].Commands = commands
+			}
 		}
 		all = append(all, its...)
 	}

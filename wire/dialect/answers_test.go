@@ -124,3 +124,21 @@ func TestAnswerFaults(t *testing.T) {
 		}
 	}
 }
+
+// What try prints says where the status of an answer is another word.
+func TestLineOfAnAnswer(t *testing.T) {
+	s := load(t, "dialect: d\ntopics: [{topic: 's/{id}', channel: answers}]")
+	for payload, want := range map[string]string{
+		`{"status":"Failed"}`: `{device: a, channel: answers, data: {"status":"Failed"}}`,
+		`{"status":"OK"}`:     `{device: a, channel: answers, data: {"status":"OK"}} # status: expected accepted, succeeded, failed or rejected; it answers nothing`,
+		`true`:                `{device: a, channel: answers, data: {"status":true}} # status: expected accepted, succeeded, failed or rejected; it answers nothing`,
+	} {
+		received, err := s.Decode("s/a", []byte(payload), false, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := Line(&received[0]); got != want {
+			t.Errorf("%s: %s\nwant %s", payload, got, want)
+		}
+	}
+}

@@ -126,6 +126,7 @@ func TestDecode(t *testing.T) {
 		"a status that is null":        {statusOf("", "'null'", "0"), "s/a", `null`, `a status unknown {"status":null}`},
 		"a status without its words":   {statusOf("text", "up", ""), "s/a", `offline`, `a status unknown {"status":"offline"}`},
 		"an absent word, not of JSON":  {one("s/{id}", "absent: n/a"), "s/a", ` n/a`, `bad_payload: json: line 1, column 3: invalid character '/' in literal null (expecting 'u') (the word is absent, but not of this format: expected {format: text, numbers: true})`},
+		"another type":                 {one("s/{id}", "data: {t: \"payload.ok ? 1 : 2\"}"), "s/a", `{"ok":"yes"}`, `bad_payload: data: t: a value is of another type than the expression needs (no such overload)`},
 		"one in place of a list":       {one("s/{id}", "each: payload.l"), "s/a", `{"l":{"t":1}}`, `a telemetry {"t":1}`},
 		"a payload in place of a list": {one("s/{id}", "each: payload\n    number: {seq: item.n}"), "s/a", `{"n":4,"t":1}`, `a telemetry 0/4 {"n":4,"t":1}`},
 		"a number in place of a list":  {one("s/{id}", "each: payload"), "s/a", `5`, `bad_payload: each: expected a list or an object, found a number`},

@@ -138,7 +138,16 @@ func (s *scope) eval(f *formula) (v any, there bool, err error) {
 	case expression.Absent(err):
 		return nil, false, nil
 	}
-	return nil, false, wire.Refuse(wire.ReasonBadPayload, "%s: %v%s", f.what, err, s.listRead(f))
+	return nil, false, wire.Refuse(wire.ReasonBadPayload, "%s: %s%s", f.what, whyNot(err), s.listRead(f))
+}
+
+// whyNot is why an expression has no value. What cel-go calls an overload, nobody looks for in a payload.
+func whyNot(err error) string {
+	const overload = "no such overload"
+	if err.Error() == overload {
+		return "a value is of another type than the expression needs (" + overload + ")"
+	}
+	return err.Error()
 }
 
 // listRead says, for a refusal, which list a formula takes for an object; "": none.

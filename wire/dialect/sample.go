@@ -327,5 +327,11 @@ func Line(r *wire.Received) string {
 	for _, f := range r.Message.Faults {
 		line += " # " + f.Detail
 	}
+	if m := &r.Message; m.Channel == device.ChannelAck { // for its twin, it is a fault later
+		word, _ := m.Data["status"].(string)
+		if _, ok := device.AckStatus(word); !ok {
+			line += " # status: expected accepted, succeeded, failed or rejected; it answers nothing"
+		}
+	}
 	return line
 }

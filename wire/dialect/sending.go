@@ -185,5 +185,5 @@ func (s *sending) eval(f *formula) (v any, there bool, err error) {
 	case expression.Absent(err):
 		return nil, false, nil
 	}
-	return nil, false, wire.Refuse(wire.ReasonBadPayload, "%s: %v", f.what, err)
+	return nil, false, wire.Refuse(wire.ReasonBadPayload, "%s: %s", f.what, whyNot(err))
 }

@@ -12,8 +12,9 @@ import "hash/maphash"
 // content is delivered under it, is lost on its way, and is delivered again marked, it is taken
 // for the one before: this concerns messages that cannot be distinguished by anything.
 type acknowledged struct {
-	seed maphash.Seed
-	sums []uint64 // by number; 0: none
+	seed  maphash.Seed
+	sums  []uint64 // by number; 0: none
+	lanes []uint32 // by number; on which it was
 }
 
 // maxNumber bounds the numbers that are remembered: those of MQTT.
@@ -25,12 +26,15 @@ func (k *acknowledged) note(e *entry) {
 	}
 	e.noted = true // by now, its number may be another one's
 	if k.sums == nil {
-		k.sums = make([]uint64, maxNumber+1)
+		k.sums, k.lanes = make([]uint64, maxNumber+1), make([]uint32, maxNumber+1)
+	}
+	if e.lane.number < k.lanes[e.Number] { // the source has used the number for another message since
+		return
 	}
 	if e.sum == 0 {
 		e.sum = k.sum(&e.Arrival)
 	}
-	k.sums[e.Number] = e.sum
+	k.sums[e.Number], k.lanes[e.Number] = e.sum, e.lane.number
 }
 
 // repeats reports whether a is the message that was acknowledged last under its number.

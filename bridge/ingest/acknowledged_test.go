@@ -108,6 +108,22 @@ func TestALaneEndsBeforeEverythingCameAgain(t *testing.T) {
 
 // The same content under another number is another message, and so is one that is not
 // marked.
+// What was accepted after its lane had closed is older than what came under its number on the next one.
+func TestANumberOfAnEarlierLaneIsOlder(t *testing.T) {
+	m := &ackBroker{b: newBench(DefaultConfig(), testModel{})}
+	m.publish(1)
+	m.inFlight, m.next = nil, 0 // the session is lost
+	m.reconnect(0)
+	m.b.acceptAll()
+	m.publish(2)
+	m.b.acceptAll()
+	m.reconnect(1) // the acknowledgement is lost
+	m.b.acceptAll()
+	if got := m.signalled(); !slices.Equal(got, []int{1, 2}) {
+		t.Errorf("signalled %v, want 1 and 2 once", got)
+	}
+}
+
 func TestEqualMessagesUnderOtherNumbersCount(t *testing.T) {
 	m := newAckBroker()
 	m.publish(7)

@@ -69,6 +69,15 @@ type savedDevice struct {
 	Of      string        `json:"of,omitempty"`
 	Filters [][]byte      `json:"filters,omitempty"`
 	LeftOut *savedLeftOut `json:"out,omitempty"`
+	// Given are the reports of its state that its workflow was given, on the continuity Reports.
+	Given   []savedProperty `json:"given,omitempty"`
+	Reports uint32          `json:"reports,omitempty"`
+}
+
+type savedProperty struct {
+	Report uint64 `json:"r"`
+	Name   uint32 `json:"n"`
+	At     uint32 `json:"t"`
 }
 
 type savedLeftOut struct {
@@ -182,6 +191,12 @@ func (c *core) saved(d *deviceState) savedDevice {
 			s.Filters = append(s.Filters, model.AppendFilter(nil, &f.filters(len(d.models.possible))(i).Filter))
 		}
 	}
+	if g := d.given; g != nil {
+		s.Reports = g.continuity
+		for _, p := range g.properties {
+			s.Given = append(s.Given, savedProperty{p.report, p.name, p.at})
+		}
+	}
 	if l := d.leftOut; l != nil {
 		s.LeftOut = &savedLeftOut{l.spans, l.digests, unixMilli(l.sent), l.restart, l.late}
 	}
@@ -236,6 +251,12 @@ func (c *core) load(s *savedDevice) {
 	}
 	if l := s.LeftOut; l != nil {
 		d.leftOut = &leftOut{l.Spans, l.Digests, fromMilli(l.Sent), l.Restart, l.Late}
+	}
+	if len(s.Given) > 0 {
+		d.given = &given{continuity: s.Reports}
+		for _, p := range last(s.Given, maxGiven) {
+			d.given.properties = append(d.given.properties, givenProperty{p.Report, p.Name, p.At})
+		}
 	}
 	c.loadFilters(d, s)
 }

@@ -17,6 +17,7 @@ import (
 	"devicetwin/devicefsm"
 	"devicetwin/internal/recordlog"
 	"devicetwin/wire"
+	"devicetwin/wire/dialect"
 	workflow "devicetwin/workflows/device"
 )
 
@@ -43,8 +44,8 @@ func TestWhateverCrashesEachMessageIsAppliedOnce(t *testing.T) {
 
 // crashTotals say how much a property has seen.
 type crashTotals struct {
-	messages, leftOut, killed, stopped, lostSessions, elsewhere, workflows int
-	again                                                                  int // messages that workflows dropped
+	messages, reports, leftOut, killed, stopped, lostSessions, elsewhere, workflows int
+	again                                                                           int // messages that workflows dropped
 }
 
 // sentMessage is one that a device has published.
@@ -102,6 +103,7 @@ type thing struct {
 	epoch    int
 	seq      int
 	last     string
+	state    [3]int // that it reports
 
 	running *life
 	deleted bool // and the bridge was not told
@@ -177,6 +179,7 @@ func (w *world) start(dir string) {
 		p.now = w.p.now
 	}
 	p.t = w.T
+	p.dialect = reporting(w.T)
 	w.p, w.read, w.inFlight, w.connected, w.taking = p, 0, map[string]sentSignal{}, false, nil
 	p.close(p.w, p.now)
 	p.w = nil
@@ -241,7 +244,7 @@ func (w *world) publish(d *thing) {
 		d.epoch, d.seq = d.epoch+1, 0
 	}
 	channel, members := "telemetry", []string{d.last}
-	switch rapid.IntRange(0, 9).Draw(w.T, "kind") {
+	switch rapid.IntRange(0, 11).Draw(w.T, "kind") {
 	case 0, 1, 2:
 		d.last = fmt.Sprintf(`"t":%d`, 55+10*rapid.IntRange(0, 4).Draw(w.T, "t"))
 		members = []string{d.last}
@@ -253,10 +256,65 @@ func (w *world) publish(d *thing) {
 		channel, members = "events/door", []string{`"open":true`}
 	case 6:
 		members = []string{`"h":55`, d.last, `"t":65`}
+	case 8, 9:
+		w.report(d)
+		return
 	case 7:
 		channel, members = "status", []string{rapid.SampledFrom([]string{`"status":"boot"`, `"status":"offline"`}).Draw(w.T, "status")}
 	}
 	w.say(d, channel, object, members...)
+}
+
+// reporting is a dialect in which devices report their state. The time that they give is the place
+// of the message.
+func reporting(t interface{ Fatal(...any) }) wire.Dialect {
+	reports, err := dialect.Load("reports.yaml", []byte(`
+dialect: reports
+time: {at: payload.place, unit: ms}
+topics: [{topic: "reports/{id}/+", channel: reported, data: payload.state}]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	topics := wire.DefaultConfig()
+	topics.Lazy = true
+	set, err := dialect.NewSet(topics, reports)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+// report lets a device say what some of its state is, on one of two topics, mostly once more.
+func (w *world) report(d *thing) {
+	if rapid.IntRange(0, 2).Draw(w.T, "changes") == 0 {
+		d.state = [3]int(rapid.SliceOfN(rapid.IntRange(0, 2), 3, 3).Draw(w.T, "state"))
+	}
+	w.sayReport(d, rapid.IntRange(0, 1).Draw(w.T, "part"))
+}
+
+// sayReport says a part of the state, which is all of it together.
+func (w *world) sayReport(d *thing, part int) {
+	value := []string{"1", "2", "null"}
+	state := fmt.Sprintf([]string{`{"on":%s,"level":%s}`, `{"mode":%s,"level":%s}`}[part], value[d.state[2*part]], value[d.state[1]])
+	place := len(w.all[d.name])
+	m := &sentMessage{
+		device: d.name, topic: fmt.Sprint("reports/", d.name, "/", part), atBroker: true, place: place,
+		payload: fmt.Sprintf(`{"place":%d,"state":%s}`, epoch.UnixMilli()+int64(place), state),
+	}
+	w.all[d.name] = append(w.all[d.name], m)
+	w.queue = append(w.queue, m)
+	w.total.messages++
+	w.note("%s %s", m.topic, m.payload)
+}
+
+// placeIn is the place of a message among those of its device; false: it is not one of them.
+func placeIn(m device.Message) (int, bool) {
+	if reportOf(&m) {
+		return int(m.Sent.Sub(epoch).Milliseconds()), true
+	}
+	i, ok := m.Data["i"].(float64)
+	return int(i), ok
 }
 
 // say publishes one payload, whose objects are one message of the broker.
@@ -461,7 +519,7 @@ func (w *world) result(s sentSignal, how int) {
 // places are those of a batch's messages among what their device sent, or their names.
 func places(b device.Batch) (all []string) {
 	for _, m := range b.Messages {
-		if i, ok := m.Data["i"]; ok {
+		if i, ok := placeIn(m); ok {
 			all = append(all, fmt.Sprint(i))
 		} else {
 			all = append(all, m.Name)
@@ -518,11 +576,14 @@ func (w *world) take(d *thing, s sentSignal) error {
 			w.total.again++
 			continue
 		}
-		if i, ok := m.Data["i"].(float64); ok {
-			if n := len(l.applied); n > 0 && l.applied[n-1] >= int(i) {
+		if i, ok := placeIn(m); ok {
+			if n := len(l.applied); n > 0 && l.applied[n-1] >= i {
 				w.fail(fmt.Sprintf("%s: message %v is applied after %v", d.name, i, l.applied))
 			}
-			l.applied = append(l.applied, int(i))
+			l.applied = append(l.applied, i)
+			if reportOf(&m) {
+				w.total.reports++
+			}
 		}
 		l.machine.take(m)
 	}
@@ -556,8 +617,8 @@ func (w *world) begin(d *thing, messages []device.Message) {
 	d.began = newMachine(model)
 	d.fed = len(w.all[d.name])
 	for _, m := range messages {
-		if i, ok := m.Data["i"].(float64); ok {
-			d.fed = min(d.fed, int(i))
+		if i, ok := placeIn(m); ok {
+			d.fed = min(d.fed, i)
 		} else if !isReport(&m) {
 			d.fed = min(d.fed, w.since(d, m.Time))
 		}
@@ -773,6 +834,7 @@ func (w *world) elsewhere() {
 	}
 	for _, m := range w.queue {
 		d := w.thing(m.device)
+		m.received = w.p.now
 		var batch device.Batch
 		batch.ID, batch.Log = fmt.Sprint(log, "-", m.place), log
 		for _, message := range w.messagesOf(m) {
@@ -781,7 +843,7 @@ func (w *world) elsewhere() {
 			batch.Messages = append(batch.Messages, message)
 		}
 		_ = w.take(d, sentSignal{device: m.device, batch: batch})
-		m.received, m.elsewhere = w.p.now, true
+		m.elsewhere = true
 	}
 	w.queue = nil
 	w.p.core.elsewhere(w.p.now)
@@ -839,6 +901,8 @@ func (w *world) settle() {
 				return fmt.Sprintf(`{"i":%d,"epoch":%d,"seq":%d,%s}`, i, d.epoch, d.seq, m)
 			}, members)
 		}
+		w.sayReport(d, 0)
+		w.sayReport(d, 1)
 	}
 	w.drain()
 	w.flushAll()

@@ -20,8 +20,10 @@ type deviceState struct {
 	traits      uint32
 	models      *modelSet
 	unsaid      bool   // its workflow was not sent the model that it named
+	requests    int16  // of its shadows, that Temporal does not have yet: maxRequests at most
 	batches     uint32 // made of its messages so far
 	filter      filterState
+	given       *given // reports of its state; nil: none
 	traffic     traffic
 	run         uint64    // see instance.go
 	position    int64     // while it is recovered: what came before it is known
@@ -34,7 +36,6 @@ type deviceState struct {
 
 	delivered time.Time // when its last delivery began
 	bucket    bucket
-	requests  int // of its shadows, that Temporal does not have yet
 
 	work *backlog // nil when idle
 }

@@ -188,7 +188,7 @@ func (c *core) delivered(id device.ID, run string, err error, now time.Time) {
 	case errors.As(err, &refused):
 		c.log.Error("batch refused permanently", "device", id, "messages", len(w.batch), "error", err)
 		d.delivered = time.Time{} // its workflow proves nothing
-		d.filter.forget()
+		d.forgetGiven()
 		c.noteEnded(id, now)
 		why := wire.Refuse(ReasonRefused, "%v", err)
 		c.finish(d, "", false, now, func(d *deviceState, it item) { c.reject(d, it, why) })

@@ -324,6 +324,9 @@ func (d *deviceState) leaveOut(m device.Message) {
 	}
 	if m.Seq == 0 {
 		if sum, err := strconv.ParseUint(m.Digest, 16, 64); err == nil {
+			if i := slices.Index(l.digests, sum); i >= 0 { // so that what is said again and again leaves room for others
+				l.digests = slices.Delete(l.digests, i, i+1)
+			}
 			l.digests = last(append(l.digests, sum), keptDigests)
 		}
 		return

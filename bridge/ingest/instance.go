@@ -33,6 +33,7 @@ func (d *deviceState) takenBy(run string) (other bool) {
 		sum := runHash(run)
 		if other = d.run != 0 && d.run != sum; other {
 			d.filter.forgetBefore(d.batches)
+			d.given = nil
 		}
 		d.run = sum
 	}
@@ -60,7 +61,7 @@ func (c *core) endsUnknown(now time.Time) {
 
 // workflowEnded forgets what the device's workflow was given.
 func (d *deviceState) workflowEnded() {
-	d.filter.forget()
+	d.forgetGiven()
 	d.begun = false
 	d.renewed = time.Time{}
 }

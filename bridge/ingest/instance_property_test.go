@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"devicetwin/device"
 	"devicetwin/devicefsm"
+	"devicetwin/twin"
 	"devicetwin/wire"
 )
 
@@ -50,6 +52,7 @@ type machine struct {
 	model    *devicefsm.Model
 	snapshot *devicefsm.Snapshot
 	did      []string // transitions
+	reported twin.Document
 }
 
 func newMachine(m *devicefsm.Model) *machine {
@@ -58,6 +61,12 @@ func newMachine(m *devicefsm.Model) *machine {
 }
 
 func (m *machine) take(msg device.Message) {
+	if reportOf(&msg) {
+		if next, _, refused := twin.Update(m.reported, msg.Twin.Payload, msg.Time, twin.DefaultLimits()); refused == nil {
+			m.reported = next
+		}
+		return
+	}
 	name, ok := m.model.Classify(msg)
 	if !ok {
 		return
@@ -70,7 +79,24 @@ func (m *machine) take(msg device.Message) {
 }
 
 func (m *machine) String() string {
-	return fmt.Sprintf("%v after %s", m.model.Value(m.snapshot), strings.Join(m.did, ", "))
+	return fmt.Sprintf("%v, reports %s, after %s", m.model.Value(m.snapshot), reportedIn(m.reported), strings.Join(m.did, ", "))
+}
+
+// reportedIn are the reported properties of a twin.
+func reportedIn(d twin.Document) string {
+	payload, refused := twin.Get(d, "d", []byte("{}"), epoch, twin.DefaultLimits())
+	if refused != nil {
+		return "nothing"
+	}
+	var document struct {
+		State struct {
+			Reported json.RawMessage `json:"reported"`
+		} `json:"state"`
+	}
+	if err := json.Unmarshal(payload, &document); err != nil {
+		return err.Error()
+	}
+	return string(document.State.Reported)
 }
 
 // lives is a device whose workflow is deleted again and again, between a bridge and a

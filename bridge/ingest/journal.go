@@ -363,7 +363,7 @@ func (c *core) lost(id device.ID, messages int) {
 		return
 	}
 	c.counts.Unreadable.Add(uint64(messages))
-	c.devices.byID[id].filter.forget()
+	c.devices.byID[id].forgetGiven()
 }
 
 // elsewhere notes that another process may have delivered messages of all devices, and may
@@ -371,7 +371,7 @@ func (c *core) lost(id device.ID, messages int) {
 func (c *core) elsewhere(now time.Time) {
 	c.noteBegin(history.Begin{Elsewhere: true}, now)
 	for _, d := range c.devices.byID {
-		d.filter, d.leftOut = filterState{}, nil
+		d.filter, d.given, d.leftOut = filterState{}, nil, nil
 	}
 	for _, s := range c.streams {
 		s.acknowledged = acknowledged{}

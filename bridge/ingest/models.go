@@ -275,7 +275,7 @@ func (c *core) learnRetained(r *wire.Received) {
 	}
 	if c.learn(d, m) {
 		c.counts.RetainedModels.Add(1)
-		d.filter.forget()
+		d.forgetGiven()
 		d.unsaid = true
 	}
 	for _, f := range m.Faults {

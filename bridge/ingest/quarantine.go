@@ -106,7 +106,7 @@ func (c *core) quarantine(d *deviceState, now time.Time) {
 	c.log.Error("device is quarantined: its waiting messages become dead letters, because everything else waits behind them",
 		"device", d.id, "messages", len(items), "failing_for", lasted, "error", w.err)
 	d.quarantined = true
-	d.filter.forget()
+	d.forgetGiven()
 	c.quarantined++
 	c.move(d, idle)
 	d.work = &backlog{probe: true, attempt: w.attempt, retryAt: now.Add(c.wait(w.attempt))}

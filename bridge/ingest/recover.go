@@ -190,7 +190,7 @@ func (r *recovery) forget(b history.Begin, at int64) {
 		}
 		d.workflowEnded()
 		if b.Elsewhere {
-			d.filter, d.leftOut = filterState{}, nil
+			d.filter, d.given, d.leftOut = filterState{}, nil, nil
 		}
 	}
 	if b.Elsewhere {
@@ -287,7 +287,7 @@ func (r *recovery) outcome(o history.Outcome, at int64) {
 	if o.Run != "" {
 		sum := runHash(o.Run)
 		if d.run != 0 && d.run != sum {
-			d.filter.forget()
+			d.forgetGiven()
 		}
 		d.run, d.begun = sum, true
 	}
@@ -314,11 +314,12 @@ func (r *recovery) roll(messages []history.Message, e *entry, end int64) {
 		}
 		d.missed(received)
 	case received[0].Message.Twin != nil:
-		for _, request := range received {
-			if !reads(request.Message) {
-				d.filter.joined()
+		for i, request := range received {
+			if messages[i].Verdict == history.Repeated {
+				c.admit(d, request.Message, decision{settled: true}, e, e.At)
+				continue
 			}
-			c.admit(d, request.Message, decision{deliver: true}, e, e.At)
+			c.admitRequest(d, &request.Message, 0, e, e.At)
 		}
 	default:
 		r.rollDevice(d, messages, received, e)
@@ -351,7 +352,7 @@ func (r *recovery) rollDevice(d *deviceState, messages []history.Message, receiv
 		c.admit(d, c.completed(d, &received[i], next), next, e, e.At)
 	}
 	if surprised {
-		d.filter.forget()
+		d.forgetGiven()
 	}
 }
 
@@ -364,9 +365,9 @@ func (r *recovery) finish(now time.Time) {
 		d.position = 0
 		switch {
 		case r.doubts:
-			d.filter = filterState{}
+			d.filter, d.given = filterState{}, nil
 		case r.damaged:
-			d.filter.forget()
+			d.forgetGiven()
 		}
 		d.filter.each(func(m *memory) { m.batch, m.behind = 0, false })
 	}

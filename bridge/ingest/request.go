@@ -32,6 +32,11 @@ func (c *core) request(e *entry, r *wire.Received, now time.Time) {
 		c.turnAway(e, id, m, 500, c.overQuota(d, 1, e.lane.stream.absent, now))
 		return
 	}
+	if c.reportsAgain(d, e.lane.stream.continuity, &m) {
+		c.decided(of, history.Repeated)
+		c.admit(d, m, decision{settled: true, of: of}, e, now)
+		return
+	}
 	if refused := c.tooMany(d, m, e.lane.stream.absent, now); refused != nil {
 		c.turnAway(e, id, m, 429, refused)
 		if m.Alive() {
@@ -43,11 +48,17 @@ func (c *core) request(e *entry, r *wire.Received, now time.Time) {
 	if asks(m) {
 		d.requests++
 	}
-	if !reads(m) {
+	c.decided(of, history.Delivered)
+	c.admitRequest(d, &m, of, e, now)
+}
+
+// admitRequest queues a request that the workflow is given.
+func (c *core) admitRequest(d *deviceState, m *device.Message, of int, e *entry, now time.Time) {
+	if !reads(*m) {
 		d.filter.joined()
 	}
-	c.decided(of, history.Delivered)
-	c.admit(d, m, decision{deliver: true, of: of}, e, now)
+	d.noteGiven(e.lane.stream.continuity, m)
+	c.admit(d, *m, decision{deliver: true, of: of}, e, now)
 }
 
 // tooMany reports why a request is one too many, or nil. What a device says of its state in a
@@ -123,7 +134,7 @@ func reads(m device.Message) bool {
 }
 
 // requestsIn counts the requests among items.
-func requestsIn(items []item) (n int) {
+func requestsIn(items []item) (n int16) {
 	for i := range items {
 		if items[i].asks() {
 			n++

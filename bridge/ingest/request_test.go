@@ -151,7 +151,7 @@ func TestReportsInADialect(t *testing.T) {
 	report := func(retained bool) {
 		r := wire.Received{ID: "d", Message: device.Message{
 			Channel: device.ChannelTwin, Name: device.MethodUpdate, Time: b.now,
-			Twin: &device.TwinRequest{Payload: []byte(`{"state":{"reported":{"on":true}}}`), Reports: true},
+			Twin: &device.TwinRequest{Payload: fmt.Appendf(nil, `{"state":{"reported":{"on":%v}}}`, retained), Reports: true},
 		}}
 		reading := wire.Received{ID: "d", Object: []byte(`{"hot":1}`), Message: device.Message{Channel: device.ChannelTelemetry, Time: b.now}}
 		a := Arrival{Payload: []byte(`{"on":true}`), At: b.now, Origin: "s/d", Retained: retained, Ack: func() {}}
@@ -210,8 +210,8 @@ func TestReportsAreNotRejected(t *testing.T) {
 	if delivered != 2*maxRequests+1 || len(b.out.letters) != 0 || len(b.out.answers) != 0 || b.devices.get("d").requests != 0 {
 		t.Errorf("%d delivered, dead letters %v, answers %q, %d requests open", delivered, b.out.letters, b.out.answers, b.devices.get("d").requests)
 	}
-	for range 30 {
-		report("d", `{"state":{"reported":{"on":true}}}`)
+	for i := range 30 {
+		report("d", fmt.Sprintf(`{"state":{"reported":{"on":%d}}}`, i))
 	}
 	report("e", `{"state":{"reported":{"x":"`+strings.Repeat("x", cfg.MaxRequest)+`"}}}`)
 	report("f", `{}`)

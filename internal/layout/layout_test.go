@@ -44,7 +44,7 @@ var layers = map[string]layer{
 	"bridge": {[]string{"bridge/ingest", "device", "internal/backoff", "internal/faults", "internal/figures", "internal/measure", "internal/recordlog", "internal/text", "mqtt", "wire"},
 		"the MQTT source: session, status, dead letters; of device it passes on faults"},
 	"bridge/history": {[]string{"device", "wire"}, "what was received, as records of a log: for whoever reads one"},
-	"bridge/ingest": {[]string{"bridge/history", "device", "devicefsm", "internal/backoff", "internal/faults", "internal/figures", "internal/jsonsize", "internal/measure", "internal/recordlog", "twin", "wire"},
+	"bridge/ingest": {[]string{"bridge/history", "device", "devicefsm", "internal/backoff", "internal/faults", "internal/figures", "internal/jsonobject", "internal/jsonsize", "internal/measure", "internal/recordlog", "twin", "wire"},
 		"lanes to batches: no MQTT and no topics; of wire it knows messages and reasons, of twin a limit; of the workflows nothing"},
 	"workflows/device": {[]string{"device", "devicefsm", "internal/figures", "internal/measure", "mqtt", "twin", "twin/command", "wire"},
 		"the device workflow and its activities; of mqtt, the rule of topic filters only"},

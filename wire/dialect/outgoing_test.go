@@ -138,7 +138,7 @@ func TestEchoesOfAnotherDialect(t *testing.T) {
 	}
 }
 
-// A topic that does not tell devices apart is noted: it may be right, as of the one bridge that there is.
+// A topic that does not distinguish devices is noted: it may be right, as of the one bridge that there is.
 func TestNotes(t *testing.T) {
 	const topics = "dialect: d\nid: '{site}:{machine}'\ntopics: [{topic: 'p/{site}/{line}/{machine}', channel: telemetry}, {topic: 'gw/{gw}', channel: telemetry, vars: {m: payload.m}, id: 'g:{m}'}]\n"
 	for text, want := range map[string]string{

@@ -86,6 +86,10 @@ func (p *proposal) write(b *strings.Builder) {
 	f := formatOf(all)
 	class := classOf(p.topics)
 	fmt.Fprintf(b, "  # %s, such as %s\n", cli.Count(len(p.topics), "topic"), clip(p.topics[0].text))
+	if p.toDevices() {
+		fmt.Fprintf(b, "  # Decide: these may be commands to devices, which a dialect sends itself: see commands and desired.\n  - topic: %s\n    channel: ignored\n", strconv.Quote(p.template))
+		return
+	}
 	for _, comment := range append(p.comments(), f.note) {
 		if comment != "" {
 			fmt.Fprintf(b, "  # %s\n", comment)
@@ -96,6 +100,14 @@ func (p *proposal) write(b *strings.Builder) {
 		fmt.Fprintf(b, "    %s\n", line)
 	}
 }
+
+// toDevices reports whether the last level is one by which devices are told what to do.
+func (p *proposal) toDevices() bool {
+	last := len(p.topics[0].levels) - 1
+	return p.names[last] == "" && slices.Contains(commandLevels, strings.ToLower(p.topics[0].levels[last]))
+}
+
+var commandLevels = []string{"set", "get", "cmd", "cmnd", "command", "commands"}
 
 // comments say what the variables stand for, and what the topics do not show.
 func (p *proposal) comments() []string {

@@ -107,16 +107,20 @@ func TestProposals(t *testing.T) {
 `},
 		"lists of numbers":  {[]string{`gw/hall/scan [1,2]`, `gw/attic/scan []`}, "    channel: telemetry\n    data: {\"scan\": payload}\n"},
 		"lists and objects": {[]string{`gw/hall/scan [{},1]`, `gw/hall/scan {}`}, "  - topic: \"gw/{id}/scan\"\n    channel: telemetry\n  "},
-		"one topic":         {[]string{"weather/attic/temp 1"}, "Move {id} there.\n  - topic: \"weather/{id}/temp\"\n    channel: telemetry\n    payload: number\n    data: {\"temp\": payload}\n"},
-		"something else":    {append(plant(), "plant/config/ui/desk/theme dark"), "  # 1 topic, such as plant/config/ui/desk/theme\n  # id: desk\n  # Decide: "},
-		"JSON, not always":  {[]string{"a/x1 1", "a/x1 null", `a/x2 "n/a"`, "a/x2 2"}, "    channel: telemetry\n    absent: [\"n/a\", null]\n"},
-		"nan":               {[]string{"a/x1 1", "a/x1 nan"}, "    payload: number\n    absent: [null]\n"},
-		"many words":        {[]string{"a/x1 1", "a/x1 a", "a/x1 b", "a/x1 c", "a/x1 d"}, "  # numbers come with many words, such as a: put"},
-		"words of others":   {[]string{"a/x1 1", "a/x2 ON"}, "    payload: {format: text, numbers: true}\n  "},
-		"not always JSON":   {[]string{"a/x1 {}", "a/x1 starting"}, "  # some payloads are not JSON, and would be refused\n  - topic: \"a/{id}\"\n    channel: telemetry\n"},
-		"braces":            {[]string{"a/{id}/x 1", "a/b1/x 1"}, "# Left out, because a template cannot have all their characters, or their length: a/{id}/x\n"},
-		"only braces":       {[]string{"a/{id}/x 1"}, "length: a/{id}/x\n"},
-		"a line break":      {[]string{"a\nb/x1 1"}, "  # 1 topic, such as a\\nb/x1\n"},
+		"commands": {[]string{`hall/p1/set {"v":1}`, `hall/p2/set {"v":1}`, `hall/p2/state {"v":1}`}, `  # Decide: these may be commands to devices, which a dialect sends itself: see commands and desired.
+  - topic: "hall/{id}/set"
+    channel: ignored
+`},
+		"one topic":        {[]string{"weather/attic/temp 1"}, "Move {id} there.\n  - topic: \"weather/{id}/temp\"\n    channel: telemetry\n    payload: number\n    data: {\"temp\": payload}\n"},
+		"something else":   {append(plant(), "plant/config/ui/desk/theme dark"), "  # 1 topic, such as plant/config/ui/desk/theme\n  # id: desk\n  # Decide: "},
+		"JSON, not always": {[]string{"a/x1 1", "a/x1 null", `a/x2 "n/a"`, "a/x2 2"}, "    channel: telemetry\n    absent: [\"n/a\", null]\n"},
+		"nan":              {[]string{"a/x1 1", "a/x1 nan"}, "    payload: number\n    absent: [null]\n"},
+		"many words":       {[]string{"a/x1 1", "a/x1 a", "a/x1 b", "a/x1 c", "a/x1 d"}, "  # numbers come with many words, such as a: put"},
+		"words of others":  {[]string{"a/x1 1", "a/x2 ON"}, "    payload: {format: text, numbers: true}\n  "},
+		"not always JSON":  {[]string{"a/x1 {}", "a/x1 starting"}, "  # some payloads are not JSON, and would be refused\n  - topic: \"a/{id}\"\n    channel: telemetry\n"},
+		"braces":           {[]string{"a/{id}/x 1", "a/b1/x 1"}, "# Left out, because a template cannot have all their characters, or their length: a/{id}/x\n"},
+		"only braces":      {[]string{"a/{id}/x 1"}, "length: a/{id}/x\n"},
+		"a line break":     {[]string{"a\nb/x1 1"}, "  # 1 topic, such as a\\nb/x1\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := of(c.messages...).suggestion()

@@ -1,9 +1,11 @@
 package dialect
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -59,6 +61,15 @@ func brings(filters []string, topic string) bool {
 type learner struct {
 	*discovery.Learner
 	dialect *Dialect
+	from    *device.Address // without variables
+}
+
+// addressWith is how a device with commands is reached.
+func (l *learner) addressWith(commands map[string]string) *device.Address {
+	if commands == nil {
+		return l.from
+	}
+	return &device.Address{Dialect: l.dialect.name, Vars: commands}
 }
 
 // learn begins to learn, for each dialect that does.
@@ -85,7 +96,7 @@ func (s *Set) learn() (faults []error) {
 					(*to)("dialect " + d.name + ": " + note)
 				}
 			},
-		}), d})
+		}), d, &device.Address{Dialect: d.name}})
 	}
 	return faults
 }
@@ -175,10 +186,10 @@ func (l *learner) refuse(c *scope, refused *wire.Refused) error {
 func (s *Set) decodeLearned(c *scope) (all []wire.Received, err error) {
 	err = wire.ErrUnmapped
 	for _, l := range s.learners {
-		if !brings(l.dialect.filters, c.topic) {
+		known := l.Knows(c.topic)
+		if !known && !brings(l.dialect.filters, c.topic) {
 			continue
 		}
-		known := l.Knows(c.topic)
 		if most := l.dialect.limits.payload; known && len(c.raw) > most {
 			return nil, l.refuse(c, wire.Refuse(wire.ReasonTooLarge, "%d bytes, the limit is %d", len(c.raw), most))
 		}
@@ -245,7 +256,7 @@ func (l *learner) message(c *scope, said *discovery.Message) (*wire.Received, *w
 		data = kept.(map[string]any)
 		unreserve(data)
 	}
-	object, err := encoded(data)
+	object, err := encodedMembers(data)
 	if err != nil {
 		return nil, wire.Refuse(wire.ReasonBadPayload, "%v", err)
 	}
@@ -253,9 +264,29 @@ func (l *learner) message(c *scope, said *discovery.Message) (*wire.Received, *w
 		ID: id, Object: object, PointTime: c.at,
 		Message: device.Message{
 			Channel: discoveryChannels[said.Kind], Name: eventName(said.Name), Time: c.at, Redelivered: c.dup, Stale: said.Kept,
-			From: &device.Address{Dialect: l.dialect.name, Vars: said.Commands},
+			From: l.addressWith(said.Commands),
 		},
 	}, nil
+}
+
+// encodedMembers is an object, as encoding/json writes it.
+func encodedMembers(data map[string]any) ([]byte, error) {
+	if len(data) != 1 { // which most are
+		return encoded(data)
+	}
+	for name, v := range data {
+		n, isNumber := v.(json.Number)
+		b, isBool := v.(bool)
+		if !plainID(name) || !isNumber && !isBool {
+			break
+		}
+		object := append(append(append(make([]byte, 0, len(name)+len(n)+10), `{"`...), name...), `":`...)
+		if isNumber {
+			return append(append(object, n...), '}'), nil
+		}
+		return append(strconv.AppendBool(object, b), '}'), nil
+	}
+	return encoded(data)
 }
 
 // eventName is the name of an entity as that of an event.

@@ -278,3 +278,25 @@ func FuzzDiscovery(f *testing.F) {
 		check("home/d", payload)
 	})
 }
+
+// BenchmarkDecodeLearned is a message on a topic that was learned, as one of BenchmarkDecode.
+func BenchmarkDecodeLearned(b *testing.B) {
+	c := wire.DefaultConfig()
+	c.Lazy = true
+	s := loadWith(b, c, learning)
+	announce(b, s, "sensor/t", `{"stat_t":"home/t","unit_of_meas":"W","dev":{"ids":["d"]}}`)
+	for _, name := range []string{"temperature", "pressure", "mode"} {
+		announce(b, s, "sensor/"+name, `{"stat_t":"home/all","val_tpl":"{{ value_json.`+name+` }}","dev":{"ids":["d"]}}`)
+	}
+	for name, m := range map[string][2]string{"a_number": {"home/t", "71.5"}, "three_members": {"home/all", reading}} {
+		b.Run(name, func(b *testing.B) {
+			payload := []byte(m[1])
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := s.Decode(m[0], payload, false, now); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -19,7 +19,7 @@ func (l *Learner) Read(topic string, raw []byte) []Message {
 	if u == nil || len(raw) == 0 {
 		return nil
 	}
-	c := collection{of: map[*device]*collected{}, absent: l.options.Absent}
+	c := collection{absent: l.options.Absent}
 	p := l.payload(raw)
 	for _, r := range u.reads {
 		c.read(r.entity, r.read, p)
@@ -44,7 +44,7 @@ func (l *Learner) catchUp(entities []*entity) (all []Message) {
 			if k == nil {
 				continue
 			}
-			c := collection{of: map[*device]*collected{}, absent: l.options.Absent}
+			c := collection{absent: l.options.Absent}
 			c.read(e, &e.reads[i], l.payload(k.payload))
 			for _, m := range l.messages(&c) {
 				if m.Kind == Reported {
@@ -59,21 +59,25 @@ func (l *Learner) catchUp(entities []*entity) (all []Message) {
 
 // collection is what a payload says of devices.
 type collection struct {
-	of     map[*device]*collected
+	of     []collected
 	absent func(string) bool
 }
 
 type collected struct {
+	device           *device
 	status           say
 	values, reported map[string]any
 	events           []Message
 }
 
+// device is what it says of one. The pointer is good until the next call.
 func (c *collection) device(d *device) *collected {
-	if c.of[d] == nil {
-		c.of[d] = &collected{values: map[string]any{}, reported: map[string]any{}}
+	i := slices.IndexFunc(c.of, func(of collected) bool { return of.device == d })
+	if i < 0 {
+		i = len(c.of)
+		c.of = append(c.of, collected{device: d})
 	}
-	return c.of[d]
+	return &c.of[i]
 }
 
 // read adds what an entity reads of a payload.
@@ -144,10 +148,17 @@ func (c *collection) state(e *entity, r *read, text string, depth int) {
 func (c *collection) set(e *entity, member string, v any) {
 	name := withMember(e.name, member)
 	of := c.device(e.device)
-	of.values[name] = v
+	put(&of.values, name, v)
 	if e.controls {
-		of.reported[name] = v
+		put(&of.reported, name, v)
 	}
+}
+
+func put(to *map[string]any, name string, v any) {
+	if *to == nil {
+		*to = map[string]any{}
+	}
+	(*to)[name] = v
 }
 
 func (c *collection) event(e *entity, data map[string]any) {
@@ -157,33 +168,29 @@ func (c *collection) event(e *entity, data map[string]any) {
 
 // messages are those of what was added, by device, in an order that is always the same.
 func (l *Learner) messages(c *collection) (all []Message) {
-	devices := make([]*device, 0, len(c.of))
-	for d := range c.of {
-		devices = append(devices, d)
-	}
-	slices.SortFunc(devices, func(a, b *device) int { return cmp.Compare(a.id, b.id) })
-	for _, d := range devices {
-		of := c.of[d]
-		var its []Message
+	slices.SortFunc(c.of, func(a, b collected) int { return cmp.Compare(a.device.id, b.device.id) })
+	for i := range c.of {
+		of := &c.of[i]
+		d := of.device
+		first := len(all)
 		if of.status != nothing {
-			its = append(its, Message{Kind: Status, Online: of.status == online})
+			all = append(all, Message{Kind: Status, Online: of.status == online})
 		}
 		if len(of.values) > 0 {
-			its = append(its, Message{Kind: Values, Data: of.values})
+			all = append(all, Message{Kind: Values, Data: of.values})
 		}
 		if len(of.reported) > 0 {
-			its = append(its, Message{Kind: Reported, Data: of.reported})
+			all = append(all, Message{Kind: Reported, Data: of.reported})
 		}
 		slices.SortStableFunc(of.events, func(a, b Message) int { return cmp.Compare(a.Name, b.Name) })
-		its = append(its, of.events...)
+		all = append(all, of.events...)
 		commands := l.commandsOf(d)
-		for i := range its {
-			its[i].Device = d.id
-			if k := its[i].Kind; len(commands) > 0 && (k == Status || k == Reported || !d.seldom) {
-				its[i].Commands = commands
+		for i := first; i < len(all); i++ {
+			all[i].Device = d.id
+			if k := all[i].Kind; len(commands) > 0 && (k == Status || k == Reported || !d.seldom) {
+				all[i].Commands = commands
 			}
 		}
-		all = append(all, its...)
 	}
 	return all
 }

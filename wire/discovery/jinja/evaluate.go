@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
+
+	"devicetwin/internal/jsonobject"
 )
 
 // Values are nil, bool, int64, float64, string, []any, map[string]any and undefined.
@@ -24,6 +27,8 @@ var errTooLong = fmt.Errorf("a string of more than %d bytes", maxString)
 type Scope struct {
 	// Value is that of a name; one that is not known is not there.
 	Value func(name string) (value any, known bool)
+	// JSON is the value of a name that is a payload of JSON, encoded; nil: all are had by Value.
+	JSON func(name string) (value jsonobject.Value, known bool)
 	// Left is how many bytes of strings may still be made.
 	Left int
 }
@@ -158,6 +163,105 @@ func keyOf(v any) (string, error) {
 		return "\x00" + text, err
 	}
 	return "", errors.New("a key that is not a string or a number")
+}
+
+// path is a member of a name, or of its members: value_json.a.b. Where the name is encoded JSON, the rest of
+// it need not be decoded.
+type path struct {
+	*member // the same, as it is written
+	name    string
+	keys    []any // strings and integers
+}
+
+func (n *path) value(s *Scope) (any, error) {
+	if s.JSON == nil {
+		return n.member.value(s)
+	}
+	v, known := s.JSON(n.name)
+	if !known {
+		return nil, undefined{n.name}.err()
+	}
+	for i, key := range n.keys {
+		member, there := lookUp(v, key)
+		if !there && i < len(n.keys)-1 {
+			text, _ := textOf(key)
+			return nil, undefined{text}.err()
+		}
+		if v = member; !there {
+			text, _ := textOf(key)
+			return undefined{text}, nil
+		}
+	}
+	return decode(v), nil
+}
+
+// lookUp is a member of encoded JSON, as memberOf is of what it decodes to.
+func lookUp(of jsonobject.Value, key any) (v jsonobject.Value, there bool) {
+	switch of.Kind() {
+	case jsonobject.Object:
+		name, ok := key.(string)
+		for members := of.Members(); ok; {
+			member, value, more := members.Next()
+			if !more {
+				return v, there
+			}
+			if member.Is(name) { // the last one holds
+				v, there = value, true
+			}
+		}
+	case jsonobject.Array:
+		i, ok := indexOf(key)
+		if ok && i < 0 {
+			for elements := of.Elements(); ; i++ {
+				if _, more := elements.Next(); !more {
+					break
+				}
+			}
+		}
+		for elements := of.Elements(); ok && i >= 0; i-- {
+			value, more := elements.Next()
+			if !more || i == 0 {
+				return value, more
+			}
+		}
+	}
+	return nil, false
+}
+
+// pathOf is a node as a path, if it is one.
+func pathOf(n node) node {
+	p := &path{}
+	for at := n; ; {
+		switch each := at.(type) {
+		case *member:
+			if p.member == nil {
+				p.member = each
+			}
+			key, ok := each.key.(*literal)
+			if !ok {
+				return n
+			}
+			if i, isInt := key.of.(int64); isInt && i < -1<<20 {
+				return n
+			}
+			switch key.of.(type) {
+			case string, int64:
+			default:
+				return n
+			}
+			p.keys = append(p.keys, key.of)
+			at = each.of
+			continue
+		case *variable:
+			if p.member == nil {
+				return n
+			}
+			slices.Reverse(p.keys)
+			p.name = each.name
+			return p
+		}
+		return n
+	}
 }
 
 // member is that of a mapping or a list.

@@ -298,6 +298,9 @@ func Decode(payload []byte, depth int) (any, bool) {
 	return decode(v), true
 }
 
+// Decoded is valid JSON as templates see it.
+func Decoded(v jsonobject.Value) any { return decode(v) }
+
 func decode(v jsonobject.Value) any {
 	switch v.Kind() {
 	case jsonobject.Number:

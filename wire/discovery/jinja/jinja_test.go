@@ -3,6 +3,9 @@ package jinja
 import (
 	"strings"
 	"testing"
+	"unicode/utf8"
+
+	"devicetwin/internal/jsonobject"
 )
 
 // scopeOf are the names of a payload, as of a state.
@@ -75,8 +78,10 @@ func TestRender(t *testing.T) {
 			t.Errorf("%s: %v", c.template, err)
 			continue
 		}
-		if got, err := compiled.Render(scopeOf(c.payload)); err != nil || got != c.want {
-			t.Errorf("%s of %s is %q, %v; want %q", c.template, c.payload, got, err, c.want)
+		for _, scope := range []*Scope{scopeOf(c.payload), inJSON(c.payload)} {
+			if got, err := compiled.Render(scope); err != nil || got != c.want {
+				t.Errorf("%s of %s is %q, %v; want %q", c.template, c.payload, got, err, c.want)
+			}
 		}
 	}
 }
@@ -104,8 +109,10 @@ func TestRenderRefuses(t *testing.T) {
 			t.Errorf("%s: %v", c.template, err)
 			continue
 		}
-		if got, err := compiled.Render(scopeOf(c.payload)); err == nil {
-			t.Errorf("%s of %s is %q", c.template, c.payload, got)
+		for _, scope := range []*Scope{scopeOf(c.payload), inJSON(c.payload)} {
+			if got, err := compiled.Render(scope); err == nil {
+				t.Errorf("%s of %s is %q", c.template, c.payload, got)
+			}
 		}
 	}
 }
@@ -161,6 +168,19 @@ func TestWorkIsBounded(t *testing.T) {
 	}
 }
 
+// inJSON is a scope in which members are looked up in encoded JSON.
+func inJSON(payload string) *Scope {
+	s := scopeOf(payload)
+	s.JSON = func(name string) (jsonobject.Value, bool) {
+		if name == "value" { // a string has no members
+			return jsonobject.Value(`""`), true
+		}
+		v, ok := jsonobject.ParseWithin([]byte(payload), 32)
+		return v, ok && utf8.ValidString(payload)
+	}
+	return s
+}
+
 func FuzzRender(f *testing.F) {
 	for _, template := range []string{"{{ value_json.a['b'] | float / 10 | round(1) }}", "{% if value in ['a'] %}x{% else %}{{ {1: 2}.get(value) }}{% endif %}", "{{- -1 ** 2 is not none -}}"} {
 		f.Add(template, `{"a":{"b":1}}`)
@@ -171,7 +191,7 @@ func FuzzRender(f *testing.F) {
 			return
 		}
 		got, err := compiled.Render(scopeOf(payload))
-		again, errAgain := compiled.Render(scopeOf(payload))
+		again, errAgain := compiled.Render(inJSON(payload))
 		if got != again || (err == nil) != (errAgain == nil) || len(got) > 2*maxString+maxSource {
 			t.Fatalf("%q, %v and %q, %v", got, err, again, errAgain)
 		}

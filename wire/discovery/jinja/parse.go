@@ -429,7 +429,7 @@ func (p *parser) behind(n node) (node, error) {
 			}
 			n = &member{n, &literal{t.text}}
 		default:
-			return n, nil
+			return pathOf(n), nil
 		}
 		if err := p.enter(); err != nil {
 			return nil, err

@@ -46,14 +46,14 @@ type shape struct {
 
 var shapes = map[string]shape{"csv": {"a list, of the lines of csv", true}, "text": {"a string, without members", false}, "number": {"a number, without members", false}}
 
-var formatKeys = []string{"format", "encoded", "compressed", "numbers", "separator", "assign", "header", "columns", "descriptor", "message", "layout"}
+var formatKeys = []string{"format", "encoded", "compressed", "numbers", "word", "separator", "assign", "header", "columns", "descriptor", "message", "layout"}
 
 func (l *loader) formatSpec(n source.Node, spec *format.Spec) {
 	f := n.Fields(formatKeys...)
 	n.Require(f, "format")
 	for key, to := range map[string]*string{
 		"format": &spec.Format, "encoded": &spec.Encoded, "compressed": &spec.Compressed, "separator": &spec.Separator, "assign": &spec.Assign,
-		"descriptor": &spec.Descriptor, "message": &spec.Message,
+		"descriptor": &spec.Descriptor, "message": &spec.Message, "word": &spec.Word,
 	} {
 		if v := f[key]; v.Exists() {
 			*to = v.String()

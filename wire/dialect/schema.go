@@ -103,6 +103,7 @@ var formatWords = schema.Words{
 	"encoded":    schema.Described(schema.Enum([]string{"none", "base64", "hex"}), "What is around everything."),
 	"compressed": schema.Described(schema.Enum([]string{"none", "auto", "gzip", "zlib", "deflate"}), "What is around the format."),
 	"numbers":    schema.Described(yesNo, "Strings that hold numbers become numbers: json, text, keyvalue, csv."),
+	"word":       schema.Described(anyText, "The member that a payload stands for which is one value, or a bare word: json."),
 	"separator":  schema.Described(anyText, "What separates columns of csv, or pairs of keyvalue."),
 	"assign":     schema.Described(anyText, "What separates a key from its value: keyvalue."),
 	"header":     schema.Described(yesNo, "The first line names the columns: csv."),

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 
 	"devicetwin/internal/text"
@@ -13,6 +14,7 @@ import (
 type jsonCodec struct {
 	limits  Limits
 	numbers bool
+	word    string // see Spec.Word
 }
 
 func (c jsonCodec) decode(payload []byte) (any, error) {
@@ -22,6 +24,9 @@ func (c jsonCodec) decode(payload []byte) (any, error) {
 	}
 	if len(bytes.TrimSpace(payload)) == 0 {
 		return nil, errors.New("empty: expected a JSON value")
+	}
+	if c.word != "" && mayBeWord(payload) {
+		return c.decodeWord(payload)
 	}
 	if err := checkShape(payload, c.limits); err != nil {
 		return nil, err
@@ -36,7 +41,37 @@ func (c jsonCodec) decode(payload []byte) (any, error) {
 	return v, nil
 }
 
-func (jsonCodec) encode(v any) ([]byte, error) { return mustJSON(v), nil }
+func (c jsonCodec) encode(v any) ([]byte, error) {
+	if _, object := v.(map[string]any); c.word != "" && !object {
+		if _, list := v.([]any); !list {
+			return nil, fmt.Errorf("expected an object or a list, found %s: it would be read as the member %s", kindOf(v), c.word)
+		}
+	}
+	return mustJSON(v), nil
+}
+
+// mayBeWord reports whether a payload does not begin as an object or a list of JSON.
+func mayBeWord(payload []byte) bool {
+	first := bytes.TrimLeft(payload, " \t\r\n")[0]
+	return first != '{' && first != '['
+}
+
+// decodeWord decodes a payload of one value, which JSON may not know. What begins as a string of JSON
+// has to be one.
+func (c jsonCodec) decodeWord(payload []byte) (any, error) {
+	var v any
+	if err := json.Unmarshal(payload, &v); err != nil {
+		text, _ := scalar(payload)
+		if text == "" || text[0] == '"' {
+			return nil, notJSON(payload, err)
+		}
+		v = text
+	}
+	if c.numbers {
+		v = asNumbers(v)
+	}
+	return map[string]any{c.word: v}, nil
+}
 
 // notJSON gives an error of encoding/json its place.
 func notJSON(payload []byte, err error) error {

@@ -42,6 +42,35 @@ func TestJSONWithNumbersInStrings(t *testing.T) {
 	})
 }
 
+func TestJSONOrAWord(t *testing.T) {
+	f := compile(t, Spec{Format: "json", Word: "state", Limits: Limits{Depth: 3, Values: 6}})
+	checkDecoding(t, f, []decoding{
+		{payload: `{"state":"online"}`, want: `{"state":"online"}`},
+		{payload: `online`, want: `{"state":"online"}`},
+		{payload: "\ufeff slow start\r\n\x00", want: `{"state":"slow start"}`},
+		{payload: `"online"`, want: `{"state":"online"}`},
+		{payload: `true`, want: `{"state":true}`},
+		{payload: ` 21.5 `, want: `{"state":21.5}`},
+		{payload: `null`, want: `{"state":null}`},
+		{payload: `nan`, want: `{"state":"nan"}`},
+		{payload: `1e999`, want: `{"state":"1e999"}`},
+		{payload: `007`, want: `{"state":"007"}`},
+		{payload: `[1]`, want: `[1]`},
+		{payload: `{"state":`, err: "json: line 1, column 9: unexpected end"},
+		{payload: `"online`, err: "json: line 1, column 7: unexpected end"},
+		{payload: `[online]`, err: "json: line 1, column 2: invalid character 'o'"},
+		{payload: `[[[[`, err: "nested deeper than 3"},
+		{payload: ``, err: "json: empty"},
+		{payload: "\x00", err: "json: line 1, column 1: invalid character"},
+		{payload: "\xff", err: "not valid UTF-8"},
+	})
+	checkEncoding(t, f, []encoding{{value: `{"state":"on"}`, want: `{"state":"on"}`}, {value: `[1]`, want: `[1]`}, {value: `"on"`, err: "expected an object or a list, found a string"}})
+}
+
+func FuzzDecodeJSONOrAWord(f *testing.F) {
+	fuzz(f, Spec{Format: "json", Word: "state"}, `online`, `"online"`, `{"state":1}`, `[1]`, `1e999`, "\x00", `"`, ` {`)
+}
+
 func TestJSONRoundTrip(t *testing.T) {
 	f := compile(t, Spec{Format: "json"})
 	rapid.Check(t, func(t *rapid.T) { checkRoundTrip(t, f, values().Draw(t, "value")) })

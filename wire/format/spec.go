@@ -18,6 +18,9 @@ type Spec struct {
 
 	// Numbers makes strings that hold numbers numbers: json, text, keyvalue, csv.
 	Numbers bool
+	// Word is the member that a payload stands for which is not an object or a list, but one value, in
+	// JSON or a bare word: with state, online is {"state": "online"}, and so is "online": json.
+	Word string
 	// Separator is what separates columns of csv (","), and pairs of keyvalue: spaces,
 	// line breaks, commas, semicolons and ampersands, if it is empty.
 	Separator string
@@ -62,7 +65,7 @@ func (l Limits) orDefault() Limits {
 
 // options are the keys that only some formats have.
 var options = map[string][]string{
-	"json":     {"numbers"},
+	"json":     {"numbers", "word"},
 	"text":     {"numbers"},
 	"number":   {},
 	"keyvalue": {"numbers", "separator", "assign"},
@@ -113,7 +116,7 @@ func (s Spec) used() (names []string) {
 		name string
 		set  bool
 	}{
-		{"numbers", s.Numbers}, {"separator", s.Separator != ""}, {"assign", s.Assign != ""}, {"header", s.Header}, {"columns", s.Columns != nil},
+		{"numbers", s.Numbers}, {"word", s.Word != ""}, {"separator", s.Separator != ""}, {"assign", s.Assign != ""}, {"header", s.Header}, {"columns", s.Columns != nil},
 		{"descriptor", s.Descriptor != ""}, {"message", s.Message != ""}, {"layout", s.Layout != nil},
 	} {
 		if option.set {
@@ -127,7 +130,7 @@ func (s Spec) used() (names []string) {
 func (s Spec) codec(l Limits, f *faults.List) codec {
 	switch s.Format {
 	case "json":
-		return jsonCodec{limits: l, numbers: s.Numbers}
+		return jsonCodec{limits: l, numbers: s.Numbers, word: s.Word}
 	case "text":
 		return textCodec{numbers: s.Numbers}
 	case "number":

@@ -17,6 +17,8 @@ const (
 var benchmarked = []struct{ name, dialect, topic, payload string }{
 	{"standard", "", "devices/d1/telemetry", reading},
 	{"as it is", asItIs, "s/d1", reading},
+	{"as it is, sent to", asItIs + "\ncommands: [{topic: 'c/{id}/{command}'}]\nask: [{at: birth, topic: 'c/{id}'}]\nawake: 10s", "s/d1", reading},
+	{"as it is, remembered", one("s/{room}/{id}", "") + "\ncommands: [{topic: 'c/{room}/{id}'}]", "s/hall/d1", reading},
 	{"as it is, absent", one("s/{id}", "absent: [null, unavailable]"), "s/d1", reading},
 	{"standard, numbered", "", "devices/d1/telemetry", numbered},
 	{"as it is, numbered", one("s/{id}", "number: {seq: payload.n, epoch: payload.e}\n    time: {at: payload.t}"), "s/d1",
@@ -69,7 +71,7 @@ func TestTakenAsItIsCostsLittle(t *testing.T) {
 			}
 		})
 	}
-	for name, more := range map[string]float64{"as it is": 0, "as it is, absent": 0, "as it is, numbered": 0, "members": 1, "computed members": 1, "a condition": 0} {
+	for name, more := range map[string]float64{"as it is": 0, "as it is, sent to": 0, "as it is, remembered": 3, "as it is, absent": 0, "as it is, numbered": 0, "members": 1, "computed members": 1, "a condition": 0} {
 		if got, most := allocations[name], allocations["standard"]+more; got > most {
 			t.Errorf("%s: %v allocations, want %v at most", name, got, most)
 		}

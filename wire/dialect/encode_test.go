@@ -101,6 +101,7 @@ func TestEncode(t *testing.T) {
 		"a level that is empty":        {"plug-1", plugsAddress(), "to", `{"path":"a//b","value":1}`, `bad_topic: topic cmnd/{id}/to/{path...}: path is "a//b": expected levels that are not empty`},
 		"a wildcard":                   {"plug-1", plugsAddress(), "to", `{"path":"a/#","value":1}`, `bad_topic: topic "cmnd/plug-1/to/a/#": expected 1 to 65535 bytes of UTF-8 without wildcards`},
 		"a number in a level":          {"plug-1", plugsAddress(), "at", `7.5`, "cmnd/plug-1/7.5-x 1\ndone"},
+		"an address with another id":   {"plug-1", &device.Address{Dialect: "plugs", Vars: map[string]string{"id": "plug-2", "command": "x"}}, "Power", `"ON"`, "cmnd/plug-1/Power ON\nshows {\"Power\":\"ON\"}"},
 		"what has no text":             {"plug-1", plugsAddress(), "at", `[7]`, "bad_payload: variable a: expected a string, a number, true or false, found a list"},
 		"nothing in a level":           {"plug-1", plugsAddress(), "at", ``, `bad_topic: topic cmnd/{id}/{a}-x: a is "": expected one level`},
 		"a variable that is known":     {"g:m1", gateway, "on", `{"a":1}`, "gwset/hall/g/m1/on {\"a\":1}\ndone"},

@@ -23,7 +23,7 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 WORKFLOWCHECK := go run go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
 
 # Packages with goroutines, tested with the race detector.
-RACE := ./bridge/... ./mqtt/... ./points/... ./simulator/... ./workflows/... ./service/... ./internal/cli/... ./internal/figures/...
+RACE := ./auth/... ./bridge/... ./mqtt/... ./points/... ./simulator/... ./workflows/... ./service/... ./internal/cli/... ./internal/figures/...
 
 .DEFAULT_GOAL := help
 .PHONY: help build servers demo dev chaos upgrade bench-e2e test test-race check fmt bench fuzz dashboards histories clean
@@ -103,7 +103,7 @@ fmt: ## format the code
 	gofmt -w .
 
 bench: ## Go benchmarks, in benchstat's format
-	go test -run '^$$' -bench . -benchmem ./devicefsm/... ./twin/... ./wire/... ./bridge/... ./points/...
+	go test -run '^$$' -bench . -benchmem ./devicefsm/... ./twin/... ./wire/... ./bridge/... ./points/... ./auth/...
 
 FUZZTIME ?= 30s
 fuzz: ## run every fuzz target for FUZZTIME

@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"devicetwin/api"
 	"devicetwin/auth"
+	"devicetwin/auth/callout"
 	"devicetwin/auth/hooks"
 	"devicetwin/device"
 	"devicetwin/internal/credentials"
@@ -34,6 +36,40 @@ type AuthConfig struct {
 
 	RabbitMQVHost        string `name:"rabbitmq-vhost" help:"Virtual host of RabbitMQ that clients may use." placeholder:"NAME"`
 	RabbitMQCertificates bool   `name:"rabbitmq-certificates" help:"RabbitMQ verifies certificates (mqtt.ssl_cert_login), and asks without a password about clients that have one."`
+
+	NATS AuthNATSConfig `embed:"" prefix:"nats-"`
+}
+
+// AuthNATSConfig is how to reach NATS servers that ask who may connect by MQTT.
+type AuthNATSConfig struct {
+	URL          []string `help:"NATS servers that ask by their authorization callout: nats://HOST:4222. Empty: none." placeholder:"URL"`
+	Username     string   `help:"User of the callout, among auth_users."`
+	Password     string   `help:"Password of that user; prefer the environment or a file."`
+	PasswordFile string   `help:"File with the password." placeholder:"FILE"`
+	CAFile       string   `name:"ca-file" help:"PEM file of the certificate authorities to trust for NATS." placeholder:"FILE"`
+	SeedFile     string   `help:"File with the seed of the issuer, which begins with SA: the private key of what NATS has as issuer." placeholder:"FILE"`
+	Account      string   `help:"Account that clients are put into." placeholder:"NAME"`
+	Certificates bool     `help:"The common name of a certificate that NATS has verified is the id of the device, or an account, and replaces the password."`
+}
+
+func (c AuthNATSConfig) validate() error {
+	if len(c.URL) == 0 {
+		return nil
+	}
+	var faults []error
+	if c.SeedFile == "" {
+		faults = append(faults, errors.New("NATS: seed of the issuer (--auth-nats-seed-file): expected a file"))
+	}
+	if c.Account == "" {
+		faults = append(faults, errors.New("NATS: account (--auth-nats-account): expected a name, such as $G"))
+	}
+	for _, u := range c.URL {
+		// It is not repeated: it may have a password.
+		if parsed, err := url.Parse(u); err != nil || parsed.Host == "" || parsed.User != nil {
+			faults = append(faults, errors.New("NATS: address (--auth-nats-url): expected nats://HOST:PORT or tls://HOST:PORT, without a password"))
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // AuthTopics are those settings of TopicConfig that permissions derive from.
@@ -58,7 +94,7 @@ type AuthSettings struct {
 func DefaultAuth() AuthSettings {
 	c, topics := DefaultConfig(), wire.DefaultConfig()
 	s := AuthSettings{
-		Auth:   AuthConfig{Listen: "127.0.0.1:8095", RabbitMQVHost: "/"},
+		Auth:   AuthConfig{Listen: "127.0.0.1:8095", RabbitMQVHost: "/", NATS: AuthNATSConfig{Account: "$G"}},
 		Topics: AuthTopics{TopicPrefix: topics.Prefix, TwinTopics: topics.ShadowTopics},
 		HTTP:   c.HTTP, Log: c.Log,
 	}
@@ -78,7 +114,7 @@ func (c *AuthConfig) readSecrets() error {
 		return fmt.Errorf("--auth-secret: %w", err)
 	}
 	c.Secret = secret
-	return nil
+	return readSecret(&c.NATS.Password, &c.NATS.PasswordFile, "--auth-nats-password")
 }
 
 // AuthPlan is what the server is started with. Start uses nothing else.
@@ -126,6 +162,7 @@ func (c AuthConfig) validate() error {
 	if c.RabbitMQVHost == "" {
 		faults = append(faults, errors.New("virtual host (--auth-rabbitmq-vhost): expected a name, such as /"))
 	}
+	faults = append(faults, c.NATS.validate())
 	return errors.Join(faults...)
 }
 
@@ -173,6 +210,13 @@ func (s *Service) startAuth(p AuthPlan) error {
 		return err
 	}
 	s.serveBrokers(p.Config, listener, handler)
+	if len(p.Config.NATS.URL) > 0 {
+		ready, err := s.answerNATS(p.Config.NATS, decider, handler.Counted("nats"))
+		if err != nil {
+			return err
+		}
+		checks = append(checks, Check{"nats", ready, nil})
+	}
 	if p.HTTP.Listen == "" {
 		return nil
 	}
@@ -181,6 +225,23 @@ func (s *Service) startAuth(p AuthPlan) error {
 		return err
 	}
 	return s.serveHTTP(p.HTTP, own, metrics, checks)
+}
+
+// answerNATS answers NATS servers until the service is closed.
+func (s *Service) answerNATS(c AuthNATSConfig, decider *auth.Decider, counted func(bool, auth.Reason, time.Duration)) (ready func(context.Context) error, err error) {
+	seed, err := callout.ReadSeed(c.SeedFile)
+	if err != nil {
+		return nil, &ConfigError{fmt.Errorf("NATS (--auth-nats-seed-file): %w", err)}
+	}
+	server, err := callout.Start(callout.Options{
+		Decider: decider, URLs: c.URL, Username: c.Username, Password: c.Password, CAFile: c.CAFile, Seed: seed, Account: c.Account, Certificates: c.Certificates,
+		Counted: counted, Log: s.log,
+	})
+	if err != nil {
+		return nil, &ConfigError{err} // servers that are unavailable are tried again
+	}
+	s.onStop("answers to NATS", func(context.Context) error { return server.Close() })
+	return func(context.Context) error { return server.Ready() }, nil
 }
 
 // serveBrokers serves until the service is closed.

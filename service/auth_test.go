@@ -118,7 +118,7 @@ func TestReadinessOfTheServerForBrokers(t *testing.T) {
 
 func TestFaultsOfTheServerForBrokers(t *testing.T) {
 	c := DefaultAuth()
-	c.Auth = AuthConfig{Listen: "0.0.0.0:1", KeyFile: "x", Allow: []string{"publish #", "read a"}}
+	c.Auth = AuthConfig{Listen: "0.0.0.0:1", KeyFile: "x", Allow: []string{"publish #", "read a"}, NATS: AuthNATSConfig{URL: []string{"nats://user:secret@x:1"}}}
 	c.Topics.TopicPrefix, c.Worker.Credentials = "a/#", ""
 	_, err := c.Plan()
 	var config *ConfigError
@@ -127,14 +127,21 @@ func TestFaultsOfTheServerForBrokers(t *testing.T) {
 	}
 	for _, says := range []string{
 		"reachable from other hosts", "--auth-cert-file", "--auth-rabbitmq-vhost", `rule "publish #"`, `rule "read a"`, `topic prefix "a/#"`, "--worker-credentials",
+		"--auth-nats-seed-file", "--auth-nats-account", "--auth-nats-url",
 	} {
 		if !strings.Contains(err.Error(), says) {
 			t.Errorf("not reported: %s\n%v", says, err)
 		}
 	}
+	if strings.Contains(err.Error(), "secret@") {
+		t.Errorf("the error contains a password: %v", err)
+	}
 	for name, change := range map[string]func(*AuthSettings){
-		"read accounts":      func(c *AuthSettings) { c.Auth.Services = filepath.Join(t.TempDir(), "none") },
-		"--auth-cert-file":   func(c *AuthSettings) { c.Auth.CertFile, c.Auth.KeyFile = "none", "none" },
+		"read accounts":    func(c *AuthSettings) { c.Auth.Services = filepath.Join(t.TempDir(), "none") },
+		"--auth-cert-file": func(c *AuthSettings) { c.Auth.CertFile, c.Auth.KeyFile = "none", "none" },
+		"the issuer's seed": func(c *AuthSettings) {
+			c.Auth.NATS.URL, c.Auth.NATS.SeedFile = []string{"nats://127.0.0.1:1"}, filepath.Join(t.TempDir(), "none")
+		},
 		"--auth-secret-file": func(c *AuthSettings) { c.Auth.SecretFile = filepath.Join(t.TempDir(), "none") },
 	} {
 		c := DefaultAuth()

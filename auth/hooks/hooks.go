@@ -109,7 +109,7 @@ func (s *Server) handle(broker, question string, f func(*http.Request) (answer, 
 	s.mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
 		if !s.knows(r) {
-			s.metrics.count(broker, outcomeUnknown, began)
+			s.metrics.count(broker, outcomeUnknown, time.Since(began))
 			w.Header().Set("WWW-Authenticate", `Bearer realm="devicetwin"`)
 			http.Error(w, "expected the secret: Authorization: Bearer SECRET, or ?secret=SECRET", http.StatusUnauthorized)
 			return
@@ -118,11 +118,11 @@ func (s *Server) handle(broker, question string, f func(*http.Request) (answer, 
 		a, err := f(r)
 		if err != nil {
 			s.log.Warn("cannot read what a broker asks", "path", path, "error", err)
-			s.metrics.count(broker, outcomeBad, began)
+			s.metrics.count(broker, outcomeBad, time.Since(began))
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		s.metrics.count(broker, outcomeOf(a.allowed), began)
+		s.metrics.count(broker, outcomeOf(a.allowed), time.Since(began))
 		if a.json {
 			w.Header().Set("Content-Type", "application/json")
 		} else {
@@ -148,6 +148,16 @@ func (s *Server) knows(r *http.Request) bool {
 	}
 	sum := sha256.Sum256([]byte(secret))
 	return subtle.ConstantTimeCompare(sum[:], s.secret[:]) == 1
+}
+
+// Counted counts an answer to a broker that asks in another way than by HTTP.
+func (s *Server) Counted(broker string) func(allowed bool, reason auth.Reason, took time.Duration) {
+	return func(allowed bool, reason auth.Reason, took time.Duration) {
+		s.metrics.count(broker, outcomeOf(allowed), took)
+		if reason != "" {
+			s.metrics.refused.WithLabelValues(string(reason)).Inc()
+		}
+	}
 }
 
 // login decides about a login, and logs why it is refused.

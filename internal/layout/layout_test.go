@@ -56,10 +56,11 @@ var layers = map[string]layer{
 	"api/apitest": {[]string{"api", "device", "twin"}, "a backend in memory, with the real rules of documents"},
 	"api/client":  {[]string{"api", "device", "internal/text", "source"}, "speaks the API's types, with durations as in source"},
 
-	"auth":       {[]string{"device", "internal/faults", "internal/text", "mqtt", "wire"}, "who may connect, and what a client may do: knows no broker; of mqtt the rules of filters, of wire the topics"},
-	"auth/hooks": {[]string{"auth"}, "what brokers ask over HTTP, and how they are answered"},
+	"auth":         {[]string{"device", "internal/faults", "internal/text", "mqtt", "wire"}, "who may connect, and what a client may do: knows no broker; of mqtt the rules of filters, of wire the topics"},
+	"auth/callout": {[]string{"auth"}, "what NATS asks, and how it is answered"},
+	"auth/hooks":   {[]string{"auth"}, "what brokers ask over HTTP, and how they are answered"},
 
-	"service": {[]string{"api", "auth", "auth/hooks", "bridge", "bridge/history", "bridge/ingest", "device", "devicefsm", "dialects", "internal/backoff", "internal/codec", "internal/credentials", "internal/figures", "internal/measure",
+	"service": {[]string{"api", "auth", "auth/callout", "auth/hooks", "bridge", "bridge/history", "bridge/ingest", "device", "devicefsm", "dialects", "internal/backoff", "internal/codec", "internal/credentials", "internal/figures", "internal/measure",
 		"internal/modelfile", "internal/recordlog", "internal/text", "internal/tlsfiles", "mqtt", "points", "twin", "twin/command", "wire", "wire/dialect", "workflows/client", "workflows/device"}, "the one place that wires all parts"},
 
 	"internal/version":      {nil, "which build this is"},
@@ -89,6 +90,7 @@ var layers = map[string]layer{
 	"internal/recordlog":    {[]string{"internal/durable"}, "records on disk: knows nothing of what is in them"},
 	"internal/text":         {nil, "clips strings for logs, and checks tokens for headers"},
 	"internal/testfile":     {nil, "files that tests write"},
+	"internal/brokertest":   {[]string{"device", "internal/credentials", "service", "wire"}, "tests of a broker that runs"},
 	"internal/testlog":      {nil, "a log that tests can search"},
 	"internal/tlsfiles":     {[]string{"internal/faults"}, "reports every fault of the files"},
 	"internal/measure":      {nil, "names of measurements, shared by writers and dashboards"},
@@ -103,6 +105,7 @@ var layers = map[string]layer{
 	"deploy/grafana/gen":     {[]string{"bridge", "bridge/ingest", "internal/measure"}, "dashboards use the names that the writers use"},
 	"deploy/mosquitto":       {nil, "tests of the broker's configuration"},
 	"deploy/mosquitto/login": {[]string{"auth", "internal/credentials"}, "the settings of the broker's plugin: what is decided is decided in auth"},
+	"deploy/nats":            {nil, "tests of the broker's configuration"},
 	"deploy/rabbitmq":        {nil, "tests of the broker's configuration"},
 	"deploy/systemd":         {nil, "tests of the units"},
 }

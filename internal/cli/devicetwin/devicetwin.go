@@ -43,7 +43,7 @@ type commandLine struct {
 	Dialect  dialect.Command  `cmd:"" help:"Check, test and try what other devices speak."`
 	Tap      tap.Command      `cmd:"" help:"Show what arrives at the broker now, and what the service makes of it."`
 	API      apiCommand       `cmd:"" name:"api" help:"Run the operator's HTTP API."`
-	Auth     authCommand      `cmd:"" help:"Answer EMQX, RabbitMQ and VerneMQ who may connect, and which topics a client may use."`
+	Auth     authCommand      `cmd:"" help:"Answer EMQX, NATS, RabbitMQ and VerneMQ who may connect, and which topics a client may use."`
 	Log      logs.Command     `cmd:"" help:"Read the log of a bridge or a worker."`
 
 	Operator operator.Commands `embed:""`

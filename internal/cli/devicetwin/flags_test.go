@@ -19,7 +19,7 @@ func TestEveryFlagIsUsed(t *testing.T) {
 	spool := "--influx-spool=spool" // a log, by the name that it had
 	unplanned := clitest.CheckFlags(t, func() any { return newCommandLine() }, map[string][]string{
 		"run": {model, rule, spool}, "bridge": {model, rule, spool}, "worker": {model, spool}, "simulate": {model},
-		"api": {"--api-token-file=x"}, "auth": {"--auth-secret=x"},
+		"api": {"--api-token-file=x"}, "auth": {"--auth-secret=x", "--auth-nats-url=nats://x:1", "--auth-nats-seed-file=x"},
 	})
 	tried := map[string]string{
 		"devices": "operator", "desired": "operator", "command": "operator", "events": "operator",

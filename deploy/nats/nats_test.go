@@ -1,0 +1,91 @@
+// Package nats holds the broker's configuration; this tests it with a real NATS server,
+// which asks a real "devicetwin auth".
+package nats
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nkeys"
+
+	"devicetwin/internal/brokertest"
+	"devicetwin/internal/testfile"
+	"devicetwin/service"
+)
+
+// program is the NATS server that make servers has installed.
+func program(t *testing.T) string {
+	t.Helper()
+	path, err := filepath.Abs("../../.servers/nats/nats-server")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if os.Getenv("CI_SERVERS") == "" {
+			t.Skip("nats is not installed: run make servers ONLY=nats")
+		}
+		t.Fatal("nats is not installed: run make servers ONLY=nats")
+	}
+	return path
+}
+
+func TestNATS(t *testing.T) {
+	server := program(t)
+	issuer, err := nkeys.CreateAccount()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed, err := issuer.Seed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := issuer.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &brokertest.Broker{}
+	native, _ := brokertest.FreeAddress(t)
+	address, _ := brokertest.FreeAddress(t)
+	b.URL = "tcp://" + address
+	auth := b.StartAuth(t, func(s *service.AuthSettings) {
+		n := &s.Auth.NATS
+		n.URL, n.Username, n.Password = []string{"nats://" + native}, "devicetwin-auth", "a-password"
+		n.SeedFile = testfile.Write(t, "seed", string(seed)+"\n")
+	})
+	raw, err := os.ReadFile("nats.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := string(raw)
+	for _, change := range [][2]string{
+		{"127.0.0.1:4222", native}, {"0.0.0.0:1883", address}, {"/var/lib/nats", t.TempDir()}, {`"PASSWORD"`, `"a-password"`}, {"ISSUER", public},
+	} {
+		if !strings.Contains(config, change[0]) {
+			t.Fatalf("nats.conf does not contain %q", change[0])
+		}
+		config = strings.ReplaceAll(config, change[0], change[1])
+	}
+	command := exec.Command(server, "-c", testfile.Write(t, "nats.conf", config))
+	command.Stdout, command.Stderr = t.Output(), t.Output()
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = command.Wait()
+		close(ended)
+	}()
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		<-ended
+	})
+	brokertest.Await(t, address, time.Minute, ended)
+	brokertest.AwaitReady(t, auth) // it was started first, so it has to connect
+	b.Run(t)
+}

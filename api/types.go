@@ -51,6 +51,7 @@ type Device struct {
 	Firmware   string            `json:"firmware,omitempty" doc:"As in its last birth message."`
 	Site       string            `json:"site,omitempty" doc:"As in its last birth message."`
 	Tags       map[string]string `json:"tags,omitempty" doc:"Tags, as PUT /v1/devices/{id}/tags set them."`
+	Dialect    string            `json:"dialect,omitempty" doc:"Dialect in which it is sent commands and desired state, as its messages show; absent: the service's own."`
 	Twin       Twin              `json:"twin" doc:"The twin: the classic shadow."`
 	Shadows    map[string]Twin   `json:"shadows,omitempty" doc:"The named shadows, by name."`
 	Commands   []Command         `json:"commands,omitempty" doc:"The last hundred that are done, and those that are open, oldest first."`

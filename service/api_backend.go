@@ -69,6 +69,9 @@ func shownDevice(id device.ID, v deviceworkflow.View, now time.Time) api.Device 
 		}
 		d.Shadows[shadow.Name] = shownTwin(shadow.Document, now)
 	}
+	if v.Address != nil {
+		d.Dialect = v.Address.Dialect
+	}
 	d.Commands, d.Waiting = shownCommands(v.Commands)
 	for _, r := range v.Why { // the oldest first
 		d.Transitions = append([]api.Transition{shownTransition(r)}, d.Transitions...)

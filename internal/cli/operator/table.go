@@ -59,6 +59,9 @@ func deviceDetails(w io.Writer, d api.Device) {
 		connection += ", last seen " + clock(*d.LastSeen)
 	}
 	line("connection", connection)
+	if d.Dialect != "" {
+		line("dialect", printable(d.Dialect))
+	}
 	line("firmware", orNone(printable(d.Firmware)))
 	line("site", orNone(printable(d.Site)))
 	line("tags", orNone(tagText(d.Tags)))

@@ -56,3 +56,14 @@ func TestLateAnswersAreInTheTableOfCommands(t *testing.T) {
 		t.Errorf("%q, want %q", out.String(), want)
 	}
 }
+
+// The dialect of a device that speaks one is shown.
+func TestTheDialectOfADevice(t *testing.T) {
+	for dialect, want := range map[string]bool{"tasmota": true, "": false} {
+		var out strings.Builder
+		deviceDetails(&out, api.Device{ID: "p", Dialect: dialect})
+		if got := strings.Contains(out.String(), "dialect\t"+dialect+"\n"); got != want {
+			t.Errorf("dialect %q: %s", dialect, out.String())
+		}
+	}
+}

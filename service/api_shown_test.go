@@ -6,6 +6,7 @@ import (
 
 	"devicetwin/device"
 	"devicetwin/twin/command"
+	deviceworkflow "devicetwin/workflows/device"
 )
 
 func TestALateAnswerIsShownWithItsCommand(t *testing.T) {
@@ -16,5 +17,15 @@ func TestALateAnswerIsShownWithItsCommand(t *testing.T) {
 	})
 	if l := shown.Late; shown.Status != device.CommandExpired || l == nil || l.Status != device.CommandSucceeded || !l.At.Equal(at) || l.Reason != "done" {
 		t.Errorf("%+v, late %+v", shown, l)
+	}
+}
+
+func TestTheDialectOfADeviceIsShown(t *testing.T) {
+	view := deviceworkflow.View{State: deviceworkflow.State{Address: &device.Address{Dialect: "tasmota"}}}
+	if d := shownDevice("d", view, time.Now()); d.Dialect != "tasmota" {
+		t.Errorf("dialect %q", d.Dialect)
+	}
+	if d := shownDevice("d", deviceworkflow.View{}, time.Now()); d.Dialect != "" {
+		t.Errorf("one that speaks the service's own: %q", d.Dialect)
 	}
 }

@@ -24,6 +24,7 @@ const askEvery = 10 * time.Second
 // reach is what is known of a device that speaks a dialect, or may have no workflow.
 type reach struct {
 	vars  map[string]uint64 // hashes of the variables of its address that its workflow was sent
+	awake time.Duration     // of the address that its workflow was sent
 	asked time.Time         // the last birth after which it was asked
 	tried time.Time         // the last message that was delivered if there was a workflow
 }
@@ -66,7 +67,7 @@ func (c *core) reaches(d *deviceState, m *device.Message) bool {
 	if awake := m.From.Awake; awake > 0 && m.Alive() && since > awake && (!d.renewed.IsZero() || since > newsEvery) {
 		return true
 	}
-	return len(m.From.Vars) > 0 && since >= newsEvery && d.newVars(m.From)
+	return since >= newsEvery && (len(m.From.Vars) > 0 && d.newVars(m.From) || m.Alive() && d.reach != nil && d.reach.awake != m.From.Awake)
 }
 
 // newVars reports whether the workflow was not sent some of the variables.
@@ -84,7 +85,13 @@ func (d *deviceState) newVars(a *device.Address) bool {
 
 // reached notes that the workflow is sent an address.
 func (d *deviceState) reached(a *device.Address) {
-	if a == nil || len(a.Vars) == 0 || !d.newVars(a) {
+	if a == nil {
+		return
+	}
+	if a.Awake > 0 || d.reach != nil {
+		d.reaching().awake = a.Awake
+	}
+	if len(a.Vars) == 0 || !d.newVars(a) {
 		return
 	}
 	known := d.reaching()

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -91,9 +92,12 @@ func TestASleepingDeviceIsHeard(t *testing.T) {
 		t.Errorf("somebody else spoke of it: delivered %q", got)
 	}
 	a.relayed, a.from = false, &device.Address{Dialect: "own"}
-	b.deliver(telemetry, `{"id":11}`, "", false)
-	if got := b.sent("d"); got != "" {
-		t.Errorf("it sleeps no more: delivered %q", got)
+	for i, want := range []string{"11", ""} {
+		b.deliver(telemetry, fmt.Sprintf(`{"id":%d}`, 11+i), "", false)
+		if got := b.sent("d"); got != want {
+			t.Errorf("it sleeps no more: delivered %q, want %q", got, want)
+		}
+		b.now = b.now.Add(time.Hour)
 	}
 }
 

@@ -22,7 +22,7 @@ const maxAddressVars = 4 << 10
 // hearAddress takes over where the device is reached: from the first message that says it,
 // and from each that says that the device is online, also if it is without, because the device
 // speaks the service's own dialect now. Any other message of the same dialect adds what it
-// knows.
+// knows; how long the device listens is what its last message says.
 func (d *run) hearAddress(m device.Message) {
 	if !d.follows(rulesDialects) {
 		return
@@ -41,7 +41,7 @@ func (d *run) hearAddress(m device.Message) {
 		d.state.Address = addressWith(*said, known.Vars)
 	default:
 		next := *known
-		if said.Awake > 0 {
+		if !m.Relayed && !m.Stale {
 			next.Awake = said.Awake
 		}
 		next.Vars = said.Vars

@@ -50,9 +50,13 @@ func TestTheAddressOfADevice(t *testing.T) {
 		}, &device.Address{Dialect: "a", ID: "{z}"}},
 		{"how long it is awake", []said{
 			{device.ChannelStatus, "online", &device.Address{Dialect: "a"}},
+			{device.ChannelTelemetry, "", &device.Address{Dialect: "a", Awake: time.Minute}},
+			{device.ChannelTelemetry, "", &device.Address{Dialect: "a", Awake: time.Second}},
+		}, &device.Address{Dialect: "a", Awake: time.Second}},
+		{"it is plugged in", []said{
 			{device.ChannelTelemetry, "", &device.Address{Dialect: "a", Awake: time.Second}},
 			{device.ChannelTelemetry, "", &device.Address{Dialect: "a"}},
-		}, &device.Address{Dialect: "a", Awake: time.Second}},
+		}, &device.Address{Dialect: "a"}},
 		{"it sleeps no more", []said{
 			{device.ChannelStatus, "online", &device.Address{Dialect: "a", Awake: time.Second}},
 			{device.ChannelStatus, "online", &device.Address{Dialect: "a"}},
@@ -80,6 +84,17 @@ func TestTheAddressOfADevice(t *testing.T) {
 				t.Errorf("%s, rules %d: %+v, want %+v", tt.name, rules, d.state.Address, want)
 			}
 		}
+	}
+}
+
+// What somebody else says of a device, or said before, does not show whether it sleeps.
+func TestWhetherADeviceSleepsIsItsOwnWord(t *testing.T) {
+	d := run{settings: runSettings{Rules: rulesNow}, state: &State{}}
+	d.hearAddress(device.Message{Channel: device.ChannelTelemetry, From: &device.Address{Dialect: "a", Awake: time.Second}})
+	d.hearAddress(device.Message{Channel: device.ChannelTelemetry, From: addressed("a", nil), Relayed: true})
+	d.hearAddress(device.Message{Channel: device.ChannelTelemetry, From: addressed("a", nil), Stale: true})
+	if d.state.Address.Awake != time.Second {
+		t.Errorf("%+v", d.state.Address)
 	}
 }
 

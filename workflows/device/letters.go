@@ -26,6 +26,9 @@ type letter struct {
 // maxShows bounds SentCommand.Shows, in bytes: the workflow keeps it.
 const maxShows = 16 << 10
 
+// maxFailed bounds SentCommand.Failed, in bytes.
+const maxFailed = 256
+
 // written are the letters of an emission, and what is known of its messages before anything
 // is published. All is written before that: what cannot be written now, because a dialect
 // is missing, is tried again as a whole, and nothing leaves twice meanwhile.
@@ -75,13 +78,13 @@ func (a *Activities) shadowOf(e Emission, m Outgoing) (l letter, refused string,
 	own, err := a.Dialect.EncodeDesired(e.Device, e.Address, deltaState(m.Shadow.Payload))
 	switch {
 	case err == nil:
-		l.publications = append(l.publications, own...)
 	case permanent(err):
 		refused = fmt.Sprintf("desired state in dialect %s: %v", e.Address.Dialect, err)
 	default:
 		a.noteUnknown(err)
 		return letter{}, "", fmt.Errorf("write the desired state: %w", err)
 	}
+	l.publications = append(l.publications, own...) // what could be said
 	return l, refused, nil
 }
 
@@ -109,14 +112,16 @@ func (a *Activities) orderOf(e Emission, m Outgoing) (letter, SentCommand, error
 		data = m.Data
 	}
 	sent := SentCommand{ID: m.ID}
-	l, err := a.commandOf(e.Device, e.Address, wire.Command{ID: m.ID, Name: m.Command, At: m.At, TTL: m.TTL, Data: data})
+	c := wire.Command{ID: m.ID, Name: m.Command, At: m.At, TTL: m.TTL, Data: data}
+	l, err := a.commandOf(e.Device, e.Address, c)
 	switch {
 	case err == nil:
 	case e.Address != nil && permanent(err):
-		sent.Failed = bounded(fmt.Sprintf("dialect %s: %v", e.Address.Dialect, err))
+		text := err.Error()
+		sent.Failed = strings.ToValidUTF8(text[:min(len(text), maxFailed)], "")
 		return letter{}, sent, nil
 	default:
-		return letter{}, sent, final(err)
+		return letter{}, sent, final(fmt.Errorf("write command %s (%s): %w", c.Name, c.ID, err))
 	}
 	sent.Done = l.sending.Done
 	if m.TTL > 0 && !sent.Done {
@@ -130,7 +135,7 @@ func (a *Activities) commandOf(id device.ID, to *device.Address, c wire.Command)
 	s, err := a.Dialect.Encode(id, to, c)
 	if err != nil {
 		a.noteUnknown(err)
-		return letter{}, fmt.Errorf("command %s (%s): %w", c.Name, c.ID, err)
+		return letter{}, err
 	}
 	if len(s.Shows) > maxShows {
 		return letter{}, wire.Refuse(wire.ReasonTooLarge, "what the reported state has to show has %d bytes, the limit is %d", len(s.Shows), maxShows)
@@ -138,11 +143,9 @@ func (a *Activities) commandOf(id device.ID, to *device.Address, c wire.Command)
 	return letter{what: fmt.Sprintf("command %s (%s) ", c.Name, c.ID), publications: s.Publications, command: &c, sending: s}, nil
 }
 
-// permanent reports that something cannot be said in a dialect, now or later.
-func permanent(err error) bool {
-	var refused *wire.Refused
-	return errors.Is(err, wire.ErrNoWords) || errors.As(err, &refused)
-}
+// permanent reports that something cannot be said in a dialect, now or later: the same words
+// would fail again, and only another worker may have a dialect that is missing.
+func permanent(err error) bool { return !errors.Is(err, wire.ErrUnknownDialect) }
 
 // final is the error of an activity that is not tried again in vain.
 func final(err error) error {

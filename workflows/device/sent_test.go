@@ -353,6 +353,7 @@ func TestDesiredStateIsSent(t *testing.T) {
 		`own/desired {"fan":"high","level":300}`,
 		`own/desired {"fan":"high"}`, // it does otherwise
 		`own/desired {"fan":"high"}`, // it is back
+		"own/rest ",                  // what could be said
 	)
 	if got := h.said(); got != want {
 		t.Errorf("said\n%s\nwant\n%s", got, want)

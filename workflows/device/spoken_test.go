@@ -60,7 +60,7 @@ func (s *spoken) EncodeDesired(id device.ID, to *device.Address, difference []by
 	case s.missing:
 		return nil, wire.UnknownDialect(id, to)
 	case strings.Contains(string(difference), "odd"):
-		return nil, wire.Refuse(wire.ReasonBadPayload, "not a number")
+		return []wire.Publication{{Topic: ownTopic(to) + "rest", QoS: 1}}, wire.Refuse(wire.ReasonBadPayload, "not a number")
 	}
 	return []wire.Publication{{Topic: ownTopic(to) + "desired", QoS: 1, Payload: difference}}, nil
 }

@@ -67,7 +67,7 @@ var layers = map[string]layer{
 	"internal/cli":          {[]string{"api/client", "internal/version", "service", "source"}, "shared by all command lines: exit statuses come from the errors of these"},
 	"internal/cli/clitest":  {[]string{"internal/cli"}, "finds flags that a command does not use"},
 	"internal/cli/operator": {[]string{"api", "api/client", "device", "internal/cli", "internal/text"}, "asks the API only"},
-	"internal/cli/dialect":  {[]string{"dialects", "internal/cli", "internal/modelfile", "mqtt", "wire", "wire/dialect"}, "works on files, without servers"},
+	"internal/cli/dialect":  {[]string{"device", "dialects", "internal/cli", "internal/modelfile", "mqtt", "wire", "wire/dialect"}, "works on files, without servers"},
 	"internal/cli/model": {[]string{"device", "devicefsm", "devicefsm/script", "internal/cli", "internal/measure", "internal/modelfile", "source"},
 		"works on files, without servers; a model's name is that of a measurement"},
 	"internal/cli/logs": {[]string{"bridge/history", "device", "internal/cli", "internal/codec", "internal/recordlog", "points", "source"},

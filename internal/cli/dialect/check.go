@@ -16,7 +16,7 @@ func (*checkCommand) Help() string {
 	return "The exit status is 0, or 2 if a file has errors or the dialects cannot be used together."
 }
 
-// Run checks each dialect, and that they can be used together.
+// Run checks each dialect, and that they can be used together. It lists what devices are sent.
 func (c *checkCommand) Run(streams cli.Streams) error {
 	all, err := c.load()
 	if err != nil {
@@ -28,6 +28,9 @@ func (c *checkCommand) Run(streams cli.Streams) error {
 	}
 	for _, d := range all {
 		fmt.Fprintf(streams.Out, "%s: ok\n", d.Name())
+		for _, line := range d.Sends() {
+			fmt.Fprintf(streams.Out, "  %s\n", line)
+		}
 		for _, note := range d.Notes() {
 			fmt.Fprintf(streams.Out, "note: %s: %s\n", d.Name(), note)
 		}

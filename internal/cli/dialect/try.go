@@ -16,14 +16,15 @@ import (
 
 type tryCommand struct {
 	Dialect  string    `arg:"" name:"dialect" help:"File of a dialect, or the name of one that comes with devicetwin; several separated by commas."`
-	Topic    string    `arg:"" help:"Topic."`
+	Topic    string    `arg:"" optional:"" help:"Topic. With --command or --desired, the data: JSON, or a string."`
 	Payload  string    `arg:"" optional:"" help:"Payload; - is standard input, as it is. One that begins with - and is not a number goes after --." default:"-"`
-	Received time.Time `help:"When it is received; by default now." placeholder:"TIME"`
+	Received time.Time `help:"When it is received, or the command is decided; by default now." placeholder:"TIME"`
+	sent     `embed:""`
 }
 
 // Help is the rest of the command's help.
 func (*tryCommand) Help() string {
-	return "The exit status is 0, 1 if the message is refused, ignored, says nothing or is read by no dialect, or 2 if a file has errors or the topic is not valid."
+	return "With --command or --desired it shows what a device is sent in the words of the first dialect. The exit status is 0, 1 if the message is refused, ignored, says nothing or is read by no dialect, or if there are no words for what is sent, or 2 if a file has errors or the topic is not valid."
 }
 
 // Run prints a line for each message, or why there is none.
@@ -37,6 +38,15 @@ func (c *tryCommand) Run(streams cli.Streams) error {
 		return err
 	}
 	s.OnNote(func(note string) { fmt.Fprintln(streams.Err, "note: "+note) })
+	if c.sends() && c.Payload != "-" {
+		return cli.Usage(fmt.Errorf("%q: expected data in one argument", c.Payload))
+	}
+	if c.sends() {
+		return c.send(streams.Out, s, c.address(all[0]), c.Topic, c.Received)
+	}
+	if err := c.none(); err != nil {
+		return err
+	}
 	if err := mqtt.CheckTopic(c.Topic); err != nil {
 		return cli.Usage(err)
 	}

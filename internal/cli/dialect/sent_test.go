@@ -1,0 +1,97 @@
+package dialect
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+const sending = plug + `
+commands:
+  - {command: POWER*, topic: 'cmnd/{id}/{command}', payload: text, done: reported, reported: "{command.name: command.data}"}
+  - {command: clock, topic: 'cmnd/{id}/clock', data: {at: command.at, ttl: command.ttl}, retained: true, qos: 0}
+  - {command: raw, topic: 'cmnd/{id}/raw', payload: {format: text, encoded: hex}, done: answered}
+  - {topic: 'gw/{room}/{id}/{mac}/set', id: '{id}:{mac}'}
+  - {topic: 'cmnd/{id}/{command}'}
+desired:
+  - {property: POWER*, topic: 'cmnd/{id}/{property}', payload: text}
+  - {only: [a, b*], topic: 'cmnd/{id}/set'}
+  - {id: '{id}:{mac}', topic: 'gw/{room}/{id}/{mac}/want'}
+ask:
+  - {at: birth, topic: 'cmnd/{id}/STATE'}
+  - {at: start, topic: cmnd/plugs/STATE}
+`
+
+func sendingFile(t *testing.T, samples string) string {
+	text := strings.Replace(sending, "  - topic: t/{id}/lwt", "  - {topic: 'ack/{id}', channel: answers}\n  - {topic: 'gw/{room}/{id}/{mac}/up', channel: telemetry, id: '{id}:{mac}'}\n  - topic: t/{id}/lwt", 1)
+	return files(t, text, samples)
+}
+
+func TestCheckListsWhatIsSent(t *testing.T) {
+	want := `plug: ok
+  command POWER*: cmnd/{id}/{command}, done when the device reports it
+  command clock: cmnd/{id}/clock, done when it is answered
+  command raw: cmnd/{id}/raw, done when it is answered
+  every command: gw/{room}/{id}/{mac}/set of {id}:{mac}, done when it is answered
+  every other command: cmnd/{id}/{command}, done when it is answered
+  desired POWER*: cmnd/{id}/{property}
+  desired a, b* together: cmnd/{id}/set
+  desired properties: gw/{room}/{id}/{mac}/want of {id}:{mac}
+  question after a birth: cmnd/{id}/STATE
+  question at a start: cmnd/plugs/STATE
+a bridge`
+	if got := ran((&checkCommand{names{[]string{sendingFile(t, "")}}}).Run); !strings.HasPrefix(got, want) {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+}
+
+func TestTryWhatIsSent(t *testing.T) {
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	path := sendingFile(t, "")
+	room := map[string]string{"room": "hall"}
+	for _, c := range []struct {
+		data string
+		sent sent
+		want string
+	}{
+		{"ON", sent{Command: "POWER1", Device: "p"}, "{topic: cmnd/p/POWER1, payload: 'ON'}\ndone when the device reports {\"POWER1\":\"ON\"}\n"},
+		{"", sent{Command: "clock", Device: "p", TTL: time.Second}, "{topic: cmnd/p/clock, payload: '{\"at\":\"2026-01-01T00:00:00Z\",\"ttl\":1}', retained: true, qos: 0}\ndone when it is answered\n"},
+		{`{"a":1}`, sent{Command: "x", Device: "p"}, "{topic: cmnd/p/x, payload: '{\"a\":1}'}\ndone when it is answered\n"},
+		{"it's", sent{Command: "raw", Device: "p"}, "{topic: cmnd/p/raw, payload: '69742773'}\ndone when it is answered\n"},
+		{"", sent{Command: "x", Device: "p:m", ID: "{id}:{mac}", Var: room}, "{topic: gw/hall/p/m/set}\ndone when it is answered\n"},
+		{"", sent{Command: "x", Device: "p:m", ID: "{id}:{mac}"}, "error: bad_topic: topic gw/{room}/{id}/{mac}/set: {room} is not known yet: the device has not published on a topic that has it"},
+		{"", sent{Command: "x", Device: "p", ID: "{mac}"}, "error: dialect plug: command x: the dialect has no words for this command"},
+		{"", sent{Command: "a b", Device: "p"}, `error: command "a b": expected 1 to 64 letters, digits and ._-`},
+		{"", sent{Command: "x"}, `error: --device: device id "": expected ^[a-zA-Z0-9:_-]{1,128}$`},
+		{"", sent{Command: "x", Device: "p", Desired: true}, "error: expected --command or --desired"},
+		{"t/a", sent{Device: "p"}, "error: --device, --id, --var and --ttl: expected --command or --desired with them"},
+		{`{"POWER1":"ON","a":1,"c":2}`, sent{Desired: true, Device: "p"}, "{topic: cmnd/p/POWER1, payload: 'ON'}\n{topic: cmnd/p/set, payload: '{\"a\":1}'}\n"},
+		{`{"POWER/":"ON","a":1}`, sent{Desired: true, Device: "p"}, "{topic: cmnd/p/set, payload: '{\"a\":1}'}\nerror: bad_topic: topic cmnd/{id}/{property}: property is \"POWER/\": expected one level"},
+		{`{"c":2}`, sent{Desired: true, Device: "p"}, "error: nothing is sent: the dialect has no words for it"},
+	} {
+		if got := ran((&tryCommand{path + ",tasmota", c.data, "-", at, c.sent}).Run); got != c.want {
+			t.Errorf("%s %+v: %s\nwant %s", c.data, c.sent, got, c.want)
+		}
+	}
+	if got := ran((&tryCommand{path, "a", "b", at, sent{Command: "x", Device: "p"}}).Run); got != `error: "b": expected data in one argument` {
+		t.Error(got)
+	}
+}
+
+// Samples of what is sent are compared, and entries without one are named.
+func TestSamplesOfWhatIsSentAreCompared(t *testing.T) {
+	path := sendingFile(t, "samples:\n  - {command: {device: p, name: x}, sends: {topic: cmnd/p/x}}\n  - {birth: p, sends: {topic: cmnd/p/y}}\n")
+	got := ran((&testCommand{names{[]string{path}}}).Run)
+	for _, want := range []string{
+		"plug: sample at line 3, birth: it sends\n  {topic: cmnd/p/STATE}\nexpected\n  {topic: cmnd/p/y}\n",
+		"plug: no sample sends by the entry at line 14, topic cmnd/{id}/clock\n", "topic cmnd/plugs/STATE\n",
+		"error: samples with other results than expected: 1",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s\nwant %s", got, want)
+		}
+	}
+	if strings.Contains(got, "line 17, ") {
+		t.Errorf("an entry that has a sample: %s", got)
+	}
+}

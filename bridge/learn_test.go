@@ -129,7 +129,9 @@ func TestMosquittoDiscovery(t *testing.T) {
 	eventually(t, "it is connected", func() bool { return b.Ready() == nil })
 	publish(false, "home/meter", `{"w":2}`)
 	eventually(t, "the reading arrives", func() bool { return slices.Contains(readings.all(), `meter--201 {"power":2}`) })
-	eventually(t, "the state arrives", func() bool { return sink.has(`meter--201 {"state":{"reported":{"relay":true}}}`) })
+	eventually(t, "the state arrives", func() bool {
+		return sink.has(`meter--201 {"state":{"reported":{"relay":true}}} map[relay:{"c":"switch","t":"home/relay/set","s":true}]`)
+	})
 	stop()
 
 	publish(false, "home/meter", `{"w":3}`) // queued for the session
@@ -155,7 +157,7 @@ func (r *reports) Deliver(_ context.Context, d device.Delivery) (string, error) 
 	defer r.mutex.Unlock()
 	for _, m := range d.Batch.Messages {
 		if m.Twin != nil {
-			r.list = append(r.list, d.ID.Name()+" "+string(m.Twin.Payload))
+			r.list = append(r.list, d.ID.Name()+" "+string(m.Twin.Payload)+" "+fmt.Sprint(m.From.Vars))
 		}
 	}
 	return "run", nil

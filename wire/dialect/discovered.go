@@ -263,7 +263,7 @@ func (l *learner) message(c *scope, said *discovery.Message) (*wire.Received, *w
 	return &wire.Received{
 		ID: id, Object: object, PointTime: c.at,
 		Message: device.Message{
-			Channel: discoveryChannels[said.Kind], Name: eventName(said.Name), Time: c.at, Redelivered: c.dup, Stale: said.Kept,
+			Channel: discoveryChannels[said.Kind], Name: eventName(said.Name), Time: c.at, Redelivered: c.dup, Stale: said.Kept, Relayed: said.Relayed,
 			From: l.addressWith(said.Commands),
 		},
 	}, nil

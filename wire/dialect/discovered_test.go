@@ -180,6 +180,23 @@ func TestCommandsOfWhatIsLearned(t *testing.T) {
 	}
 }
 
+// A gateway's topic is not a sign of life of the devices behind it.
+func TestRelayedAvailability(t *testing.T) {
+	s := load(t, learning)
+	for _, id := range []string{"a", "b"} {
+		announce(t, s, "sensor/"+id, `{"stat_t":"home/`+id+`","avty_t":"gw/state","dev":{"ids":"`+id+`"}}`)
+	}
+	received, err := s.Decode("gw/state", []byte("online"), false, now)
+	if err != nil || len(received) != 2 {
+		t.Fatalf("%+v, %v", received, err)
+	}
+	for _, r := range received {
+		if m := r.Message; m.Alive() || m.Says() != device.Online {
+			t.Errorf("%+v", m)
+		}
+	}
+}
+
 func TestFaultsOfDiscovery(t *testing.T) {
 	const topics = "\ntopics: [{topic: x, channel: ignored}]"
 	for text, want := range map[string]string{

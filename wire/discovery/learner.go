@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode"
 
 	clip "devicetwin/internal/text"
 )
@@ -284,7 +285,7 @@ func (l *Learner) note(topic, text string) {
 	if len(l.noted) > l.limits.notes {
 		text = "there is more that is not read; no further notes follow"
 	}
-	l.options.Note(clip.Clip(text, maxNote))
+	l.options.Note(printable(clip.Clip(text, maxNote)))
 }
 
 // maxNote bounds a note, in bytes.
@@ -310,7 +311,17 @@ func (l *Learner) Describe(topic string) string {
 		}
 		all = append(all, text)
 	}
-	return strings.Join(all, "; ")
+	return printable(strings.Join(all, "; "))
+}
+
+// printable is a string without what would control a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
 }
 
 func (l *Learner) payload(raw []byte) *payload {
@@ -327,7 +338,10 @@ type Message struct {
 	// Data has values of JSON; numbers are json.Number where they came as strings. That of Status is empty.
 	Data   map[string]any
 	Online bool // of Status
-	Kept   bool // it is a state that came before its config
+	// Relayed says that the topic is of several devices: what they have in common, such as a gateway, speaks
+	// of them.
+	Relayed bool
+	Kept    bool // it is a state that came before its config
 	// Commands are what is known of what the device can be sent: in messages that are seldom, of Status
 	// and Reported, and in all of devices without them. See Encode.
 	Commands map[string]string

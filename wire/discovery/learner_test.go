@@ -48,6 +48,9 @@ func lines(said []Message) string {
 		if m.Data != nil {
 			fmt.Fprintf(&b, " %v", m.Data)
 		}
+		if m.Relayed {
+			b.WriteString(" relayed")
+		}
 		if m.Kept {
 			b.WriteString(" kept")
 		}
@@ -248,6 +251,26 @@ func TestAvailability(t *testing.T) {
 			}
 			expect(t, publish(l, "home/"+f[0], f[1]), want...)
 		}
+	}
+}
+
+// What a gateway says of all of its devices is not a sign of life of each.
+func TestAvailabilityOfSeveralDevices(t *testing.T) {
+	l, _ := started(defaultLimits())
+	for _, id := range []string{"a", "b", "c"} {
+		learn(t, l, "sensor/"+id, `{"stat_t":"home/x","avty_mode":"all","avty":[{"t":"home/gateway"},{"t":"home/`+id+`"}],"dev":{"ids":"`+id+`"}}`)
+	}
+	expect(t, publish(l, "home/b", "offline"), "b status false")
+	expect(t, publish(l, "home/gateway", "online"), "a status true relayed", "b status false relayed", "c status true relayed")
+	expect(t, publish(l, "home/b", "online"), "b status true")
+}
+
+// What is in configs cannot control a terminal.
+func TestNotesArePrintable(t *testing.T) {
+	l, notes := started(defaultLimits())
+	learn(t, l, "sensor/a", `{"stat_t":"elsewhere/\u001b[2J\n","dev":{"ids":"d\u0007"}}`)
+	if text := strings.Join(*notes, "") + l.Describe("homeassistant/sensor/a/config"); strings.ContainsAny(text, "\x1b\n\a") || len(*notes) != 1 {
+		t.Errorf("%q", text)
 	}
 }
 

@@ -24,9 +24,11 @@ func (l *Learner) Read(topic string, raw []byte) []Message {
 	for _, r := range u.reads {
 		c.read(r.entity, r.read, p)
 	}
+	shared := slices.ContainsFunc(u.available, func(a availableOn) bool { return a.device != u.available[0].device })
 	for _, a := range u.available {
 		if a.heard.hear(a.topic, p) {
-			c.device(a.device).status = a.device.status()
+			of := c.device(a.device)
+			of.status, of.relayed = a.device.status(), shared
 		}
 	}
 	return l.messages(&c)
@@ -66,6 +68,7 @@ type collection struct {
 type collected struct {
 	device           *device
 	status           say
+	relayed          bool
 	values, reported map[string]any
 	events           []Message
 }
@@ -174,7 +177,7 @@ func (l *Learner) messages(c *collection) (all []Message) {
 		d := of.device
 		first := len(all)
 		if of.status != nothing {
-			all = append(all, Message{Kind: Status, Online: of.status == online})
+			all = append(all, Message{Kind: Status, Online: of.status == online, Relayed: of.relayed})
 		}
 		if len(of.values) > 0 {
 			all = append(all, Message{Kind: Values, Data: of.values})

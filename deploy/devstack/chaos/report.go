@@ -205,13 +205,10 @@ func (o *Outcome) violations() error {
 }
 
 // damagedLate is how many messages may have been applied after later ones: those that were
-// overwritten before they were acknowledged, so that the broker delivers them again when
+// overwritten before the broker had the acknowledgement, so that it delivers them again when
 // later ones have come from the log.
 func (o *Outcome) damagedLate() uint64 {
-	if o.Ack != process.Accepted {
-		return 0
-	}
-	return min(o.Simulation.Reordered, uint64(len(o.damaged)))
+	return min(o.Simulation.Reordered, uint64(len(o.damaged))-o.DamagedLost)
 }
 
 // damagedLost is how many messages are lost, if all of them were in records that were
@@ -227,9 +224,10 @@ func (o *Outcome) damagedLost() uint64 {
 
 // mayRepeat reports whether the broker can have delivered a message again without
 // saying so: it was killed, and had not stored that it had delivered it. Nor can a bridge
-// that was killed and lost its log, or those records of it, know what it has delivered.
+// that was killed before its acknowledgements had left, and whose log lost those records,
+// know what it has delivered.
 func (o *Outcome) mayRepeat() bool {
-	if o.Ack == process.Accepted && (o.Fault == string(Lose) || o.Fault == string(DamageRead)) {
+	if o.Ack == process.Accepted && o.Fault == string(Lose) || o.Fault == string(DamageRead) {
 		return true
 	}
 	return o.Fault == (Fault{Kind: Kill, Part: Broker}).name()

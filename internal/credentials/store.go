@@ -39,7 +39,7 @@ type Store interface {
 
 	// Check reports whether the password is a good one of the device. It ends the
 	// older ones. The name may be anything that a client says. The answer is what
-	// holds now: whoever caches it decides for how long it may be wrong. With an
+	// holds now: whoever caches it decides how long it may be wrong. With an
 	// error, which says that nobody knows, the device must not be let in.
 	Check(ctx context.Context, name, password string) (good bool, err error)
 

@@ -23,7 +23,7 @@ import (
 // same result in every release of Go.
 var extensions = []string{
 	"charAt", "indexOf", "lastIndexOf", "lowerAscii", "replace", "reverse", "split", "substring", "trim", "upperAscii",
-	"distinct", "slice",
+	"distinct", "flatten", "slice",
 	"math.abs", "math.ceil", "math.floor", "math.round", "math.sign", "math.sqrt", "math.trunc", "math.@max", "math.@min",
 	"math.bitAnd", "math.bitNot", "math.bitOr", "math.bitShiftLeft", "math.bitShiftRight", "math.bitXor",
 }

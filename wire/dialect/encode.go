@@ -41,7 +41,9 @@ func (s *Set) Encode(id device.ID, to *device.Address, c wire.Command) (wire.Sen
 	}
 	out := wire.Sending{Publications: all, Done: e.ends == endSent}
 	if e.ends == endReported {
-		out.Shows, err = sent.shows(&e.reports)
+		if out.Shows, err = sent.shows(&e.reports); err == nil {
+			out.Done = out.Shows == nil
+		}
 	}
 	return out, err
 }
@@ -57,24 +59,20 @@ func (d *Dialect) commandOf(to *device.Address, name string) *command {
 	return d.commands[i]
 }
 
-// shows is what a device reports that has carried out a command.
+// shows is what a device reports that has carried out a command. Nil: nothing would show it.
 func (s *sending) shows(reports *data) ([]byte, error) {
 	v, there, err := s.dataOf(reports)
 	if err != nil {
 		return nil, err
 	}
 	object, ok := v.(map[string]any)
-	if !there || !ok || len(object) == 0 {
-		return nil, wire.Refuse(wire.ReasonBadPayload, "reported: expected an object with members, found %s", foundOf(v, there))
+	switch {
+	case !there, ok && len(object) == 0:
+		return nil, nil
+	case !ok:
+		return nil, wire.Refuse(wire.ReasonBadPayload, "reported: expected an object, found %s", kindOf(v))
 	}
 	return encoded(object)
-}
-
-func foundOf(v any, there bool) string {
-	if !there {
-		return "nothing"
-	}
-	return kindOf(v)
 }
 
 // EncodeDesired is as in wire.Dialect. The error has a line for each property that could not be

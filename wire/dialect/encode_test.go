@@ -88,7 +88,7 @@ func TestEncode(t *testing.T) {
 		want    string
 	}{
 		"a beginning of names":         {"plug-1", plugsAddress(), "Power2", `"ON"`, "cmnd/plug-1/Power2 ON\nshows {\"Power2\":\"ON\"}"},
-		"without data":                 {"plug-1", plugsAddress(), "Power2", "", "bad_payload: reported: expected an object with members, found nothing"},
+		"without data":                 {"plug-1", plugsAddress(), "Power2", "", "cmnd/plug-1/Power2 \ndone"},
 		"no words":                     {"plug-1", plugsAddress(), "reboot", "", "dialect plugs: command reboot: the dialect has no words for this command"},
 		"one for each":                 {"plug-1", plugsAddress(), "all", `[{"led":"a","on":true},{"led":"b","of":1}]`, "cmnd/plug-1/a {\"on\":true} qos 0\ncmnd/plug-1/b {\"of\":1} qos 0\ndone"},
 		"an empty payload":             {"plug-1", plugsAddress(), "blink", `[{"led":"a"}]`, "cmnd/plug-1/a  qos 0\ndone"},

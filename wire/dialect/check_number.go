@@ -15,9 +15,9 @@ func (m *message) checkNumber(f map[string]source.Node) {
 	if m.number == nil || m.number.seq == nil || m.each == nil || m.id == nil || f["when"].Exists() && m.when == nil {
 		return // it has none, or there are other faults
 	}
-	ofItem := m.when.reads(varItem) || m.number.seq.reads(varItem) || m.number.epoch.reads(varItem)
+	ofItem := m.readsItem(m.when) || m.readsItem(m.number.seq) || m.readsItem(m.number.epoch)
 	for _, v := range m.varsOfID() {
-		ofItem = ofItem || v.value == nil || v.value.reads(varItem)
+		ofItem = ofItem || v.value == nil || m.readsItem(v.value)
 	}
 	if !ofItem {
 		f["number"].Faultf("number: all elements of each have the same one: expected item in it, in the id, or in when")

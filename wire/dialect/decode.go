@@ -35,6 +35,7 @@ type scope struct {
 	members []jsonobject.Value // of json, by rule.read, once walked; nil: it is not there
 	walked  bool
 	item    any
+	part    decodedPart // see inside
 	of      *message
 	vars    []string // of its variables, as far as they are known
 
@@ -102,7 +103,7 @@ func (s *scope) messages() (all []wire.Received, err error) {
 		s.object = s.json
 	}
 	for _, m := range s.rule.messages {
-		s.of = m
+		s.of, s.part = m, decodedPart{}
 		if all, err = m.appendTo(all, s); err != nil {
 			return nil, err
 		}

@@ -15,6 +15,7 @@ const (
 	varPayload = "payload"
 	varTopic   = "topic" // the variables in the topic
 	varItem    = "item"  // the element of each
+	varInside  = "inside"
 )
 
 // formula is an expression of a dialect.
@@ -30,11 +31,12 @@ type formula struct {
 	direct expression.Direct
 	// readsPayload: an evaluation needs the payload decoded; with members, only these of it.
 	readsPayload bool
+	readsInside  bool
 	members      []string
 }
 
 // language is that of formulas of messages.
-var language = newLanguage(varPayload, varTopic, varItem)
+var language = newLanguage(varPayload, varTopic, varItem, varInside)
 
 func newLanguage(variables ...string) *expression.Env {
 	env, err := expression.NewEnv(variables...)
@@ -60,7 +62,7 @@ func (l *loader) formula(n source.Node, what string) *formula {
 	if program == nil {
 		return nil
 	}
-	f := &formula{at: n, what: what, program: program, readsPayload: program.Reads()[varPayload]}
+	f := &formula{at: n, what: what, program: program, readsPayload: program.Reads()[varPayload], readsInside: program.Reads()[varInside]}
 	if members, all := program.Checked().Members(varPayload); all {
 		f.members = members
 	}
@@ -119,6 +121,11 @@ func (s *scope) eval(f *formula) (v any, there bool, err error) {
 			v = found.Decoded()
 		}
 		return v, there, nil
+	}
+	if f.readsInside {
+		if err := s.readInside(); err != nil {
+			return nil, false, err
+		}
 	}
 	if scalar, there, known := s.compute(f); known {
 		return scalar.Any(), there, nil
@@ -188,6 +195,8 @@ func (s *scope) ResolveName(name string) (any, bool) {
 		return s.payload, true
 	case varItem:
 		return s.item, true
+	case varInside:
+		return s.part.value, true
 	case varTopic:
 		if s.variables == nil {
 			s.variables = make(map[string]any, len(s.values))

@@ -42,6 +42,8 @@ topics:
       - {channel: telemetry, when: has(payload.x)}
       - {channel: reported, data: {on: payload.on, half: payload.level / 2}}
       - {channel: status, when: has(payload.status)}
+      - {channel: telemetry, inside: {member: payload.b64, format: bytes, encoded: base64, layout: [{name: t, type: i16}, {name: rest, type: bytes}]}, data: {t: inside.t / 10, all: inside}}
+      - {channel: telemetry, each: payload.l, inside: {member: item.json, format: json}, when: has(inside.x), data: inside}
 `
 
 // fuzzed are that dialect, and those that come with devicetwin, each alone.
@@ -76,7 +78,7 @@ func seed(f *testing.F) {
 		"plain/d": `{"a":1,"\u0074s":2,"ts_":3,"b":{"a":[null,"<>&"]},"a":2}`, "absent/d": `{"a":null,"b":{"c":"n/a","d":-1.0}}`,
 		"word/d": `{"a":"n\/a","b":"true","c":null}`, "state/d": `{"on":true,"x":null,"n":12345678901234567890}`, "lwt/d": "offline",
 		"many/a/b--/c d/ä": "23.5", "kv/x-1": "t=2026-10-25T02:30:00 a=1", "cbor/d": "\xa3ana1as\x01ae\x02", "bytes/d": "\x00\x01\x02", "csv/d": "1,2\n3,\n",
-		"all/d":               `{"l":[{"mac":"A","n":1},{"mac":2},{}],"on":true,"a":{"b":1},"c-d":1e308,"ts":5,"whole":[1],"time":1e12,"x":1,"level":3,"status":"up"}`,
+		"all/d":               `{"l":[{"mac":"A","n":1},{"mac":2,"json":"{\"x\":1}"},{}],"on":true,"a":{"b":1},"c-d":1e308,"ts":5,"whole":[1],"time":1e12,"x":1,"level":3,"status":"up","b64":"AQID","z":{}}`,
 		"devices/d/telemetry": `[{"seq":1}]`, "bridge/b/deadletter": "{}", "$SYS/x": "", "": "",
 	} {
 		f.Add(topic, []byte(payload))

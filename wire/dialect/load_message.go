@@ -13,7 +13,7 @@ import (
 var topicKeys = []string{"topic", "payload", "messages"}
 
 // messageKeys are what a message has.
-var messageKeys = []string{"channel", "id", "vars", "each", "when", "name", "data", "only", "omit", "number", "time", "absent", "status", "relayed", "awake"}
+var messageKeys = []string{"channel", "id", "vars", "each", "inside", "when", "name", "data", "only", "omit", "number", "time", "absent", "status", "relayed", "awake"}
 
 // rules are one for each template of topics that a node names.
 func (l *loader) rules(n source.Node, base defaults) (rules []*rule) {
@@ -122,6 +122,7 @@ func (l *loader) message(n source.Node, f map[string]source.Node, base defaults,
 	if f["id"].Exists() {
 		m.id = l.id(f["id"])
 	}
+	m.inside = l.inside(f["inside"])
 	m.each, m.when, m.data = l.list(f["each"]), l.condition(f["when"]), l.data(f["data"])
 	m.only, m.omit = l.members(f["only"]), l.members(f["omit"])
 	m.number = l.numbering(f["number"])
@@ -150,6 +151,7 @@ func (l *loader) message(n source.Node, f map[string]source.Node, base defaults,
 		m.checkAnswer(f)
 	}
 	m.checkItem(f)
+	m.checkInside(f)
 	m.checkPayload(base.shape, f)
 	m.checkAbsent(base.shape, f)
 	m.checkMembers(f)

@@ -49,9 +49,16 @@ func (s *scope) lookUpMember(variable string, names []string) (v any, there, kno
 		v = s.payload
 	case variable == varItem:
 		v = s.item
+	case variable == varInside:
+		return s.lookInside(names)
 	default:
 		return nil, false, false
 	}
+	return lookUpIn(v, names)
+}
+
+// lookUpIn is what the names lead to from a value.
+func lookUpIn(v any, names []string) (found any, there, known bool) {
 	for _, name := range names {
 		object, ok := v.(map[string]any)
 		if !ok {
@@ -66,7 +73,7 @@ func (s *scope) lookUpMember(variable string, names []string) (v any, there, kno
 
 // compute is the value of a formula that only computes and compares scalars.
 func (s *scope) compute(f *formula) (v expression.Scalar, there, known bool) {
-	if f.direct == nil || f.readsPayload && s.json == nil && s.read() != nil {
+	if f.direct == nil || f.readsInside && !s.part.read || f.readsPayload && s.json == nil && s.read() != nil {
 		return v, false, false
 	}
 	v, outcome := f.direct(s)
@@ -149,6 +156,9 @@ func (s *scope) Has(variable string, names []string) (there bool, outcome expres
 		}
 	}
 	v, there, known := s.lookUpMember(variable, of)
+	if variable == varInside && len(of) == 0 && s.part.read {
+		v, there, known = s.part.value, true, true
+	}
 	object, ok := v.(map[string]any)
 	switch {
 	case known && !there:

@@ -21,6 +21,7 @@ type message struct {
 	id      *idTemplate
 	vars    []variable
 	each    *formula
+	inside  *inside
 	when    *formula
 	name    *textTemplate
 	data    data
@@ -49,6 +50,9 @@ type numbering struct{ epoch, seq *formula }
 // formulas are all of the message.
 func (m *message) formulas() (all []*formula) {
 	all = []*formula{m.each, m.when, m.data.whole}
+	if m.inside != nil {
+		all = append(all, m.inside.member)
+	}
 	for _, v := range m.vars {
 		all = append(all, v.value)
 	}
@@ -91,6 +95,9 @@ func (m *message) appendEach(all []wire.Received, s *scope) ([]wire.Received, er
 	all = slices.Grow(all, len(items))
 	for i, item := range items {
 		s.item = item
+		if m.inside != nil && m.inside.member.reads(varItem) {
+			s.part = decodedPart{}
+		}
 		if all, err = m.appendOne(all, s, nil); err != nil {
 			if refused := (*wire.Refused)(nil); errors.As(err, &refused) {
 				refused.Detail += fmt.Sprintf(" (element %d)", i)

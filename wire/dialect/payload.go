@@ -24,17 +24,24 @@ func (l *loader) format(n source.Node) (f *format.Format, plain bool, is shape) 
 	case n.IsString():
 		spec.Format = n.String()
 	default:
-		l.formatSpec(n, &spec)
+		f := n.Fields(formatKeys...)
+		n.Require(f, "format")
+		l.formatSpec(f, &spec)
 	}
 	plain = reflect.DeepEqual(spec, format.Spec{Format: "json"})
+	return l.compile(n, "payload", spec), plain, shapes[spec.Format]
+}
+
+// compile makes a format. Its faults are those of a node.
+func (l *loader) compile(n source.Node, what string, spec format.Spec) *format.Format {
 	spec.Limits.Bytes = wire.MaxPayloadLimit // one payload's is in the configuration
 	f, err := format.Compile(spec)
 	if err != nil {
 		for line := range strings.Lines(err.Error()) {
-			n.Faultf("payload: %s", strings.TrimSpace(line))
+			n.Faultf("%s: %s", what, strings.TrimSpace(line))
 		}
 	}
-	return f, plain, shapes[spec.Format]
+	return f
 }
 
 // shape is what payloads of a format are that have no members; the zero value: it is not known, or
@@ -48,9 +55,8 @@ var shapes = map[string]shape{"csv": {"a list, of the lines of csv", true}, "tex
 
 var formatKeys = []string{"format", "encoded", "compressed", "numbers", "word", "separator", "assign", "header", "columns", "descriptor", "message", "layout"}
 
-func (l *loader) formatSpec(n source.Node, spec *format.Spec) {
-	f := n.Fields(formatKeys...)
-	n.Require(f, "format")
+// formatSpec reads the keys of a format.
+func (l *loader) formatSpec(f map[string]source.Node, spec *format.Spec) {
 	for key, to := range map[string]*string{
 		"format": &spec.Format, "encoded": &spec.Encoded, "compressed": &spec.Compressed, "separator": &spec.Separator, "assign": &spec.Assign,
 		"descriptor": &spec.Descriptor, "message": &spec.Message, "word": &spec.Word,

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"devicetwin/internal/testfile"
+	"devicetwin/twin"
+	"devicetwin/wire"
 )
 
 // passwords is a store in memory.
@@ -300,6 +302,36 @@ func TestOtherTopics(t *testing.T) {
 	} {
 		if d.MayPublish(pump, topic) != want {
 			t.Errorf("publish to %s: want %v", topic, want)
+		}
+	}
+}
+
+// The worker publishes what it always does: the retained documents are not on the topics
+// of the shadow protocol.
+func TestTopicsOfTheWorker(t *testing.T) {
+	for _, shadows := range [][]string{wire.DefaultShadowTopics(), {"acme/{id}/state[/{shadow}]"}} {
+		c := wire.DefaultConfig()
+		c.Prefix, c.ShadowTopics = "site/things", shadows
+		topics, err := wire.New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := decider(t, Config{Prefix: c.Prefix, ShadowTopics: c.ShadowTopics})
+		worker, pump := Client{Service: AccountWorker}, Client{Device: "pump-1"}
+		for _, document := range []wire.ShadowDocument{
+			{Rest: "update/delta"}, {Shadow: "config", Rest: "update/documents"}, {Rest: twin.RestCurrent, Retained: true}, {Shadow: "config", Rest: twin.RestCurrent, Retained: true},
+		} {
+			for _, topic := range topics.ShadowTopics("pump-1", document) {
+				if !d.MayPublish(worker, topic) || d.MayPublish(pump, topic) || !d.MaySubscribe(pump, topic) || d.MaySubscribe(Client{Device: "pump-2"}, topic) {
+					t.Errorf("%s: the worker may publish: %v, the device: %v", topic, d.MayPublish(worker, topic), d.MayPublish(pump, topic))
+				}
+			}
+		}
+		bridge := Client{Service: AccountBridge}
+		for _, filter := range topics.Filters() {
+			if !d.MaySubscribe(bridge, filter) {
+				t.Errorf("a bridge may not subscribe to %s", filter)
+			}
 		}
 	}
 }

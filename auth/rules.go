@@ -142,6 +142,7 @@ func serviceRules(prefix string, schemes []wire.Scheme) []Rule {
 		{Account: AccountBridge, Publish: true, Subscribe: true, Filter: wire.ClaimTopic("+")},
 		{Account: AccountBridge, Publish: true, Filter: wire.DeadLetterTopic("+")},
 		{Account: AccountWorker, Publish: true, Filter: prefix + "/+/commands/+"},
+		{Account: AccountWorker, Publish: true, Filter: prefix + "/+/twin/#"}, // retained documents, whatever the topics of shadows are
 		{Account: AccountFleet, Publish: true, Subscribe: true, Filter: prefix + "/#"},
 	}
 	for _, s := range schemes {
@@ -150,7 +151,17 @@ func serviceRules(prefix string, schemes []wire.Scheme) []Rule {
 			Rule{Account: AccountBridge, Publish: true, Subscribe: true, Filter: shadows},
 			Rule{Account: AccountWorker, Publish: true, Filter: shadows})
 	}
-	return rules
+	return compact(rules)
+}
+
+// compact leaves out rules that are there twice.
+func compact(rules []Rule) (all []Rule) {
+	for _, r := range rules {
+		if !slices.Contains(all, r) {
+			all = append(all, r)
+		}
+	}
+	return all
 }
 
 // Covers reports whether a topic filter matches each topic that another one can

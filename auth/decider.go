@@ -176,7 +176,7 @@ func (d *Decider) MaySubscribe(c Client, filter string) bool {
 func (d *Decider) may(c Client, filter string, allows func(Rule) bool) bool {
 	rules, name := d.rulesOf(c)
 	for _, r := range rules {
-		if allows(r) && Covers(r.of(name), filter) {
+		if allows(r) && covers(r.Filter, name, filter) {
 			return true
 		}
 	}

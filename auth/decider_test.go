@@ -176,7 +176,7 @@ func TestAccountsChangeWhileBrokersRun(t *testing.T) {
 
 func TestWhatAClientMayDo(t *testing.T) {
 	c := DefaultConfig()
-	c.Allow = []string{"publish tele/{id}/#", "subscribe news/+", "devicetwin.bridge: subscribe tele/#", "other.one: all shared/x"}
+	c.Allow = []string{"publish tele/{id}/#", "publish shellies/shelly-{id}/+", "subscribe news/+", "devicetwin.bridge: subscribe tele/#", "other.one: all shared/x"}
 	d := decider(t, c)
 	const sub, pub = "subscribe", "publish"
 	for _, tt := range []struct {
@@ -193,6 +193,10 @@ func TestWhatAClientMayDo(t *testing.T) {
 		{"pump-1", pub, "$aws/things/pump-1/shadow/name/config/get", true},
 		{"pump-1", pub, "tele/pump-1/a/b", true},
 		{"pump-1", pub, "tele/pump-1", true},
+		{"pump-1", pub, "shellies/shelly-pump-1/relay", true},
+		{"pump-1", pub, "shellies/shelly-pump-2/relay", false},
+		{"pump-1", pub, "shellies/shelly-{id}/relay", false},
+		{"pump-1", pub, "tele/{id}/x", false},
 		{"pump-1", pub, "devices/pump-1/commands/reboot", false},
 		{"pump-1", pub, "devices/pump-1/twin/update/accepted", false},
 		{"pump-1", pub, "$aws/things/pump-1/shadow/update/delta", false},

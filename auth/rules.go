@@ -166,13 +166,24 @@ func compact(rules []Rule) (all []Rule) {
 
 // Covers reports whether a topic filter matches each topic that another one can
 // match: MQTT 3.1.1, section 4.7. A topic is a filter that matches itself.
-func Covers(filter, other string) bool {
+func Covers(filter, other string) bool { return covers(filter, "", other) }
+
+// covers is Covers for the filter of a rule, in which {id} is the name of a device. It
+// fills in no more than it compares, since brokers ask for each message.
+func covers(filter, device, other string) bool {
 	if strings.HasPrefix(other, "$") && !strings.HasPrefix(filter, "$") {
 		return false // a wildcard in the first level matches no topic with $
 	}
 	for {
 		want, filterRest, filterMore := strings.Cut(filter, "/")
 		got, otherRest, otherMore := strings.Cut(other, "/")
+		switch {
+		case device == "":
+		case want == placeID:
+			want = device
+		case strings.Contains(want, placeID):
+			want = strings.ReplaceAll(want, placeID, device)
+		}
 		switch {
 		case want == "#":
 			return true

@@ -190,6 +190,11 @@ func (c *Client) Why(ctx context.Context, id device.ID, limit int) (api.Why, err
 	return why, err
 }
 
+// SetTags replaces all tags of a device.
+func (c *Client) SetTags(ctx context.Context, id device.ID, tags map[string]string) error {
+	return c.do(ctx, request{method: http.MethodPut, path: devicePath(id, "tags"), header: once(), body: tags}, nil)
+}
+
 // Delete deletes a device.
 func (c *Client) Delete(ctx context.Context, id device.ID) error {
 	return c.do(ctx, request{method: http.MethodDelete, path: devicePath(id), header: once()}, nil)

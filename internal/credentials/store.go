@@ -70,6 +70,19 @@ type Store interface {
 	Close()
 }
 
+// Setup makes what a store needs: the folder, or the tables.
+func Setup(ctx context.Context, where string) error {
+	s, err := Open(where)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if p, ok := s.(*postgres); ok {
+		return p.prepare(ctx)
+	}
+	return nil
+}
+
 // Options are what a store may be given.
 type Options struct {
 	Log    *slog.Logger // nil: none

@@ -23,18 +23,16 @@ import (
 
 // Commands are the commands of an administrator.
 type Commands struct {
-	Setup       setupCommand       `cmd:"" help:"Prepare Temporal: create the namespace and its search attributes."`
-	Credentials credentialsCommand `cmd:"" help:"Issue credentials of devices."`
-	Token       tokenCommand       `cmd:"" help:"Generate tokens for the API."`
-	Codec       codecCommand       `cmd:"" help:"Encrypt and decrypt the payloads that Temporal stores."`
-	Health      healthCommand      `cmd:"" help:"Ask a running process whether it is ready; for healthchecks."`
+	Setup  setupCommand  `cmd:"" help:"Prepare Temporal: create the namespace and its search attributes."`
+	Token  tokenCommand  `cmd:"" help:"Generate tokens for the API."`
+	Codec  codecCommand  `cmd:"" help:"Encrypt and decrypt the payloads that Temporal stores."`
+	Health healthCommand `cmd:"" help:"Ask a running process whether it is ready; for healthchecks."`
 }
 
 // New is the commands with their defaults.
 func New(c service.Config) Commands {
 	made := Commands{Setup: setupCommand{Log: c.Log, Temporal: c.Temporal.TemporalServer}}
 	made.Codec.Serve.Log = c.Log
-	made.Credentials.Issue.Worker.Credentials = c.Worker.Credentials
 	return made
 }
 

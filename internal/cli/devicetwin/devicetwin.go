@@ -12,6 +12,7 @@ import (
 
 	"devicetwin/internal/cli"
 	"devicetwin/internal/cli/admin"
+	"devicetwin/internal/cli/credentials"
 	"devicetwin/internal/cli/dialect"
 	"devicetwin/internal/cli/logs"
 	"devicetwin/internal/cli/model"
@@ -27,7 +28,7 @@ func newCommandLine() *commandLine {
 	api := apiCommand{API: c.API, Temporal: c.Temporal.TemporalServer, HTTP: c.HTTP, Log: c.Log}
 	return &commandLine{
 		Run: runCommand{c}, Bridge: bridgeCommand{sharedOf(c), c.Bridge}, Worker: workerCommand{sharedOf(c), c.Worker}, API: api, Auth: authCommand{service.DefaultAuth()},
-		Simulate: simulate.New(c), Tap: tap.New(c), Admin: admin.New(c),
+		Simulate: simulate.New(c), Tap: tap.New(c), Admin: admin.New(c), Credentials: credentials.New(c),
 	}
 }
 
@@ -48,6 +49,8 @@ type commandLine struct {
 
 	Operator operator.Commands `embed:""`
 	Admin    admin.Commands    `embed:""`
+
+	Credentials credentials.Command `cmd:"" help:"Issue, import, list and revoke credentials of devices."`
 
 	Version    cli.VersionCommand    `cmd:"" help:"Print version, commit and Go version; --version does the same."`
 	Completion cli.CompletionCommand `cmd:"" help:"Print a shell completion script."`

@@ -14,8 +14,6 @@ import (
 	"devicetwin/auth"
 	"devicetwin/auth/callout"
 	"devicetwin/auth/hooks"
-	"devicetwin/device"
-	"devicetwin/internal/credentials"
 	"devicetwin/internal/text"
 	"devicetwin/wire"
 )
@@ -80,13 +78,11 @@ type AuthTopics struct {
 
 // AuthSettings is every setting of that server.
 type AuthSettings struct {
-	Auth   AuthConfig `embed:"" prefix:"auth-" group:"Brokers"`
-	Topics AuthTopics `embed:"" prefix:"mqtt-" group:"Topics"`
-	Worker struct {
-		Credentials string `help:"Folder of the hashes of the credentials that devices were given, the same as for the worker." placeholder:"DIR"`
-	} `embed:"" prefix:"worker-" group:"Worker"`
-	HTTP HTTPConfig `embed:"" prefix:"http-" group:"HTTP"`
-	Log  LogConfig  `embed:"" prefix:"log-" group:"Logging"`
+	Auth   AuthConfig        `embed:"" prefix:"auth-" group:"Brokers"`
+	Topics AuthTopics        `embed:"" prefix:"mqtt-" group:"Topics"`
+	Worker CredentialsConfig `embed:"" prefix:"worker-" group:"Worker"`
+	HTTP   HTTPConfig        `embed:"" prefix:"http-" group:"HTTP"`
+	Log    LogConfig         `embed:"" prefix:"log-" group:"Logging"`
 }
 
 // DefaultAuth is for brokers on this host, with the topics and the folder of
@@ -121,7 +117,7 @@ func (c *AuthConfig) readSecrets() error {
 type AuthPlan struct {
 	Config      AuthConfig
 	Topics      auth.Config
-	Credentials string // folder
+	Credentials string // a folder, or a URL, which has a password
 	HTTP        HTTPConfig
 	Log         LogConfig
 }
@@ -129,7 +125,7 @@ type AuthPlan struct {
 // Plan checks the settings, and reads the file with the secret. An error reports every
 // fault, as a ConfigError.
 func (s AuthSettings) Plan() (AuthPlan, error) {
-	faults := []error{s.Auth.readSecrets(), s.Auth.validate()}
+	faults := []error{s.Auth.readSecrets(), s.Auth.validate(), s.Worker.readSecrets()}
 	p := AuthPlan{
 		Config: s.Auth, Credentials: s.Worker.Credentials, HTTP: s.HTTP, Log: s.Log,
 		Topics: auth.Config{Prefix: s.Topics.TopicPrefix, ShadowTopics: s.Topics.TwinTopics, Allow: s.Auth.Allow, Anonymous: s.Auth.Anonymous},
@@ -138,7 +134,7 @@ func (s AuthSettings) Plan() (AuthPlan, error) {
 		faults = append(faults, fmt.Errorf("topics (--mqtt-topic-prefix, --mqtt-twin-topics, --auth-allow): %w", err))
 	}
 	if s.Worker.Credentials == "" {
-		faults = append(faults, errors.New("credentials (--worker-credentials): expected a folder"))
+		faults = append(faults, errors.New("credentials (--worker-credentials): expected a folder, or the URL of a PostgreSQL"))
 	}
 	if err := errors.Join(faults...); err != nil {
 		return AuthPlan{}, &ConfigError{err}
@@ -176,16 +172,13 @@ func (p AuthPlan) Start(log *slog.Logger) (*Service, error) {
 }
 
 func (s *Service) startAuth(p AuthPlan) error {
-	store, err := credentials.Open(p.Credentials)
+	metrics := NewRegistry()
+	store, err := s.openCredentials(p.Credentials, metrics, true)
 	if err != nil {
 		return &ConfigError{err}
 	}
-	s.onClose("credentials", func(context.Context) error { store.Close(); return nil })
 	var accounts auth.Accounts
-	checks := []Check{{"credentials", func(ctx context.Context) error {
-		_, err := store.Get(ctx, []device.ID{"readiness"}) // any id: it has to be readable
-		return err
-	}, nil}}
+	checks := []Check{{"credentials", store.Ready, nil}}
 	if p.Config.Services != "" {
 		file := auth.AccountFile(p.Config.Services)
 		if err := file.Validate(); err != nil {
@@ -198,7 +191,6 @@ func (s *Service) startAuth(p AuthPlan) error {
 	if err != nil {
 		return &ConfigError{err} // it was checked before
 	}
-	metrics := NewRegistry()
 	handler, err := hooks.New(hooks.Options{
 		Decider: decider, Secret: p.Config.Secret, VHost: p.Config.RabbitMQVHost, Certificates: p.Config.RabbitMQCertificates, Metrics: metrics, Log: s.log,
 	})

@@ -156,7 +156,7 @@ func (s *Service) startParts(p Plan, temporal client.Client, models models, metr
 			return nil, err
 		}
 		missing := &missingModels{registry: newModelRegistry(models, s.log), counts: counts, log: s.log}
-		store, err := s.openCredentials(p.Worker.Credentials, metrics)
+		store, err := s.openCredentials(p.Worker.Credentials, metrics, false)
 		if err != nil {
 			return nil, err
 		}

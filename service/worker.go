@@ -53,14 +53,14 @@ func workerOptions() worker.Options {
 	}
 }
 
-// openCredentials opens the store. PostgreSQL may be down: then a reprovisioning
-// fails, and Temporal repeats it.
-func (s *Service) openCredentials(where string, metrics prometheus.Registerer) (credentials.Store, error) {
+// openCredentials opens the store, to check logins or only to issue credentials.
+// PostgreSQL may be down: then a reprovisioning fails, and Temporal repeats it.
+func (s *Service) openCredentials(where string, metrics prometheus.Registerer, checks bool) (credentials.Store, error) {
 	counts := credentials.NewCounts()
 	if err := counts.Register(metrics); err != nil {
 		return nil, err
 	}
-	store, err := credentials.OpenWith(where, credentials.Options{Log: s.log, Counts: counts})
+	store, err := credentials.OpenWith(where, credentials.Options{Log: s.log, Counts: counts, Checks: checks})
 	if err != nil {
 		return nil, err
 	}

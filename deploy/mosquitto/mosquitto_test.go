@@ -19,6 +19,7 @@ import (
 
 	"devicetwin/device"
 	"devicetwin/internal/credentials"
+	"devicetwin/internal/postgrestest"
 	"devicetwin/wire"
 )
 
@@ -56,12 +57,19 @@ func installed(t *testing.T) (program, plugin string) {
 // start starts a broker, with further lines of its configuration.
 func start(t *testing.T, more ...string) *broker {
 	t.Helper()
+	return startOn(t, filepath.Join(t.TempDir(), "credentials"), more...)
+}
+
+// startOn starts one with credentials in a folder or a database.
+func startOn(t *testing.T, where string, more ...string) *broker {
+	t.Helper()
 	program, plugin := installed(t)
 	dir := t.TempDir()
-	store, err := credentials.Open(filepath.Join(dir, "credentials"))
+	store, err := credentials.Open(where)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(store.Close)
 	sum := sha256.Sum256([]byte(password))
 	var accounts strings.Builder
 	for _, name := range services {
@@ -79,7 +87,7 @@ func start(t *testing.T, more ...string) *broker {
 	for _, change := range [][2]string{ // the paths of the container, and the port
 		{"listener 1883", "listener " + port + " 127.0.0.1"},
 		{"/usr/lib/devicetwin/devicetwin-auth.so", plugin},
-		{"/var/lib/devicetwin/credentials", filepath.Join(dir, "credentials")},
+		{"/var/lib/devicetwin/credentials", where},
 		{"/run/secrets/mqtt/accounts", filepath.Join(dir, "accounts")},
 		{"/var/lib/mosquitto/", dir + "/"},
 		{"/etc/devicetwin/mosquitto", here},
@@ -412,6 +420,48 @@ func TestPermissionsOfTheOperator(t *testing.T) {
 	fleet.subscribe("old/#")
 	fleet.publish("old/x")
 	fleet.expect("old/x")
+}
+
+// A device whose credentials are revoked is out within a second, wherever they are
+// kept, and nobody else is.
+func TestARevokedDeviceIsOut(t *testing.T) {
+	for name, where := range map[string]func() string{
+		"folder":     func() string { return filepath.Join(t.TempDir(), "credentials") },
+		"postgresql": func() string { return postgrestest.Start(t).URL("postgres") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := startOn(t, where())
+			secret := b.enrol(t, "pump-1")
+			stays := b.mustConnect(t, "pump-2", "pump-2", b.enrol(t, "pump-2"))
+			lost := make(chan time.Time, 2)
+			for id, username := range map[string]string{"pump-1": "pump-1", "pump-1.log": "pump-1?SDK=Go"} { // two sessions
+				out := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(b.url).SetClientID(id).SetUsername(username).SetPassword(secret).
+					SetAutoReconnect(false).SetConnectionLostHandler(func(mqtt.Client, error) { lost <- time.Now() }))
+				if token := out.Connect(); token.Wait() && token.Error() != nil {
+					t.Fatal(token.Error())
+				}
+			}
+			began := time.Now()
+			if _, err := b.store.Revoke(t.Context(), []device.ID{"pump-1"}); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				select {
+				case at := <-lost:
+					t.Logf("out after %v", at.Sub(began))
+				case <-time.After(10 * time.Second):
+					t.Fatal("the session goes on")
+				}
+			}
+			if _, err := b.connect(t, "pump-1", "pump-1", secret); err == nil {
+				t.Error("the device is in again")
+			}
+			if !stays.mqtt.IsConnectionOpen() {
+				t.Error("another device is out, too")
+			}
+			stays.publish("devices/pump-2/telemetry")
+		})
+	}
 }
 
 // A broker with a fault in its settings does not start, rather than letting

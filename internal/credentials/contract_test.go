@@ -90,6 +90,9 @@ func (w wrapped) record(id device.ID) (Record, bool) {
 func TestStore(t *testing.T) {
 	contract(t, func(t *testing.T, open place) {
 		store, other := wrapped{open(t), t}, wrapped{open(t), t}
+		if err := other.Ready(t.Context()); err != nil {
+			t.Errorf("not ready: %v", err)
+		}
 		first, again := store.issue("pump:1", "c1"), store.issue("pump:1", "c1")
 		if raw, err := hex.DecodeString(first); err != nil || len(raw) != 32 || first == again {
 			t.Fatalf("secrets %q and %q: want two different ones of 256 bits", first, again)

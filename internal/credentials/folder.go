@@ -48,6 +48,13 @@ func openFolder(dir string) (*folder, error) {
 
 func (*folder) Close() {}
 
+func (s *folder) Ready(context.Context) error {
+	if _, err := os.ReadDir(s.dir); err != nil {
+		return fmt.Errorf("read the credential store: %w", err)
+	}
+	return nil
+}
+
 // aboutFile is what is in HASH.device.
 type aboutFile struct {
 	Device device.ID `json:"device"`

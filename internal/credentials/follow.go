@@ -31,7 +31,7 @@ const (
 
 // ErrDown is the error of a check of a password that is not known by heart while
 // the database is down.
-var ErrDown = errors.New("the credential store does not answer, and this password is not known here")
+var ErrDown = errors.New("what is asked is not known here, and the credential store does not answer")
 
 // follower keeps up with the table, over a connection of its own: with what is new
 // each time it looks. What is new is in rows of transactions that the last look did
@@ -45,6 +45,7 @@ type follower struct {
 	mu       sync.Mutex
 	memory   memory
 	reached  bool      // the database, at the last look
+	cause    error     // why not
 	since    time.Time // of this process's clock: the last look that reached it
 	said     time.Time // when that it is down was logged
 	warned   bool      // that it is down now
@@ -80,7 +81,7 @@ func (f *follower) down() bool {
 func (f *follower) lost(err error) {
 	f.mu.Lock()
 	say := f.reached && time.Since(f.said) > sayEvery
-	f.reached = false
+	f.reached, f.cause = false, err
 	if say {
 		f.said, f.warned = time.Now(), true
 	}
@@ -91,16 +92,33 @@ func (f *follower) lost(err error) {
 	}
 }
 
+// remembers reports whether what is known by heart is still good.
+func (f *follower) remembers() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if time.Since(f.since) > RememberedFor {
+		return f.unknown()
+	}
+	return nil
+}
+
 // recall checks by heart.
 func (f *follower) recall(id device.ID, password string) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if time.Since(f.since) > RememberedFor || !f.memory.check(id, password) {
 		f.p.counts.unknown()
-		return false, ErrDown
+		return false, f.unknown()
 	}
 	f.p.counts.remembered()
 	return true, nil
+}
+
+func (f *follower) unknown() error {
+	if f.cause == nil {
+		return ErrDown
+	}
+	return fmt.Errorf("%w: %w", ErrDown, f.cause)
 }
 
 func (f *follower) watch(ctx context.Context, call func(device.ID)) error {
@@ -236,9 +254,9 @@ func (f *follower) reach(ctx context.Context) error {
 	}
 }
 
-// row is one of a look; Device is "" where there is none.
+// row is one of a look.
 type row struct {
-	Record
+	Record              // its credentials only
 	revokedAt time.Time // zero for never; it may be in again
 }
 
@@ -288,7 +306,7 @@ func (f *follower) look(ctx context.Context, conn *pgx.Conn) error {
 // rows reads some of the table, and notes what was seen. A statement sees one
 // snapshot: its own.
 func (f *follower) rows(ctx context.Context, conn *pgx.Conn, first bool, put func(Record), where string, args ...any) error {
-	rows, err := conn.Query(ctx, `SELECT pg_current_snapshot()::text, statement_timestamp(), c.device, c.issued, c.used, c.about, c.revoked, c.revoked_at
+	rows, err := conn.Query(ctx, `SELECT pg_current_snapshot()::text, statement_timestamp(), c.device, c.issued, c.used, c.revoked_at
 		FROM (SELECT) AS always LEFT JOIN devicetwin_credentials c ON `+where, args...)
 	if err != nil {
 		return err
@@ -300,16 +318,15 @@ func (f *follower) rows(ctx context.Context, conn *pgx.Conn, first bool, put fun
 	for rows.Next() {
 		var r row
 		var name, used *string
-		var out *bool
 		var when *time.Time
 		var now time.Time
-		if err := rows.Scan(&snapshot, &now, &name, &r.Issued, &used, &r.About, &out, &when); err != nil {
+		if err := rows.Scan(&snapshot, &now, &name, &r.Issued, &used, &when); err != nil {
 			return err
 		}
 		if at.IsZero() {
 			at = now
 		}
-		if name == nil {
+		if name == nil { // the one row of a look that found nothing
 			continue
 		}
 		r.Device, r.Used = device.ID(*name), *used

@@ -54,7 +54,8 @@ type postgres struct {
 	done     sync.WaitGroup
 }
 
-func isURL(where string) bool {
+// IsURL reports whether a store is in PostgreSQL, rather than in a folder.
+func IsURL(where string) bool {
 	return strings.HasPrefix(where, "postgres://") || strings.HasPrefix(where, "postgresql://")
 }
 
@@ -71,6 +72,9 @@ func openPostgres(where string, o Options) (*postgres, error) {
 	}
 	p := &postgres{pool: pool, log: o.Log, counts: o.Counts, preparing: make(chan struct{}, 1), ctx: ctx, stop: stop}
 	p.follower = newFollower(p, config.ConnConfig)
+	if o.Checks {
+		p.following()
+	}
 	return p, nil
 }
 
@@ -108,6 +112,20 @@ func (p *postgres) Close() {
 	p.stop()
 	p.done.Wait()
 	p.pool.Close()
+}
+
+func (p *postgres) Ready(ctx context.Context) error {
+	p.following()
+	if p.follower.down() {
+		return p.follower.remembers()
+	}
+	if err := p.prepare(ctx); err != nil {
+		return err
+	}
+	if err := p.pool.Ping(ctx); err != nil {
+		return fmt.Errorf("ask the credential store: %w", err)
+	}
+	return nil
 }
 
 func (p *postgres) Issue(ctx context.Context, id device.ID, credential string) (string, error) {

@@ -18,6 +18,7 @@ import (
 
 	"devicetwin/device"
 	"devicetwin/internal/postgrestest"
+	"devicetwin/internal/testlog"
 )
 
 // shared is the server of all tests that do not stop it.
@@ -133,6 +134,9 @@ func TestPostgreSQLIsDown(t *testing.T) {
 			t.Errorf("device %s, %.6s: %v, %v; want %v", try.name, try.password, good, err, try.good)
 		}
 	}
+	if err := broker.Ready(t.Context()); err != nil {
+		t.Errorf("it would be taken out of service: %v", err)
+	}
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("ten logins took %v", took)
 	}
@@ -159,6 +163,40 @@ func TestPostgreSQLIsDown(t *testing.T) {
 	}
 }
 
+// Looks that find nothing new do not make it read everything again, nor does an empty
+// table.
+func TestFollowingAQuietTable(t *testing.T) {
+	where := database(t)
+	var said testlog.Lines
+	s, err := OpenWith(where, Options{Log: slog.New(slog.NewTextHandler(&said, nil)), Checks: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	f := s.(*postgres).follower
+	looks := func() {
+		t.Helper()
+		for range 4 {
+			f.mu.Lock()
+			last := f.since
+			f.mu.Unlock()
+			eventually(t, "one more look", func() bool {
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				return f.since.After(last)
+			})
+		}
+	}
+	looks()
+	if _, err := s.Issue(t.Context(), "d", "c1"); err != nil {
+		t.Fatal(err)
+	}
+	looks()
+	if said.String() != "" {
+		t.Errorf("it was lost:\n%s", said.String())
+	}
+}
+
 // Only what was known a short time ago is good.
 func TestWhatIsKnownByHeartEnds(t *testing.T) {
 	f := newFollower(&postgres{}, &pgx.ConnConfig{})
@@ -169,6 +207,9 @@ func TestWhatIsKnownByHeartEnds(t *testing.T) {
 		good  bool
 	}{{0, true}, {RememberedFor - time.Minute, true}, {RememberedFor + time.Second, false}} {
 		f.since = time.Now().Add(-tt.since)
+		if err := f.remembers(); (err == nil) != tt.good {
+			t.Errorf("after %v: ready %v", tt.since, err)
+		}
 		if good, err := f.recall("d", secret); good != tt.good || (err == nil) != good {
 			t.Errorf("after %v: %v, %v", tt.since, good, err)
 		}

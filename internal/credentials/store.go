@@ -66,6 +66,9 @@ type Store interface {
 	// from one goroutine, one after the other.
 	Watch(ctx context.Context, f func(id device.ID)) error
 
+	// Ready reports whether checks can be answered, by whatever means.
+	Ready(ctx context.Context) error
+
 	// Close ends what works in the background.
 	Close()
 }
@@ -87,6 +90,9 @@ func Setup(ctx context.Context, where string) error {
 type Options struct {
 	Log    *slog.Logger // nil: none
 	Counts *Counts      // nil: none
+	// Checks says that logins will be checked, so that what is known by heart in case
+	// PostgreSQL is down is there before the first one.
+	Checks bool
 }
 
 // Open opens the store in a folder, which is made, or in PostgreSQL, whose URL
@@ -99,7 +105,7 @@ func OpenWith(where string, o Options) (Store, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if isURL(where) {
+	if IsURL(where) {
 		return openPostgres(where, o)
 	}
 	return openFolder(where)

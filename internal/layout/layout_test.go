@@ -105,7 +105,7 @@ var layers = map[string]layer{
 
 	"deploy/grafana/gen":     {[]string{"bridge", "bridge/ingest", "internal/measure"}, "dashboards use the names that the writers use"},
 	"deploy/mosquitto":       {nil, "tests of the broker's configuration"},
-	"deploy/mosquitto/login": {[]string{"auth", "internal/credentials"}, "the settings of the broker's plugin: what is decided is decided in auth"},
+	"deploy/mosquitto/login": {[]string{"auth", "device", "internal/credentials"}, "the settings of the broker's plugin: what is decided is decided in auth"},
 	"deploy/nats":            {nil, "tests of the broker's configuration"},
 	"deploy/rabbitmq":        {nil, "tests of the broker's configuration"},
 	"deploy/systemd":         {nil, "tests of the units"},

@@ -64,6 +64,9 @@ func TestFaultsOfTheSettings(t *testing.T) {
 	}{
 		{"no folder", nil, "plugin_opt_credentials is missing"},
 		{"folder that is not there", Settings{{"credentials", filepath.Join(dir, "none")}}, "none"},
+		{"no file", Settings{{"credentials_file", filepath.Join(dir, "none")}}, "plugin_opt_credentials_file"},
+		{"nothing in the file", Settings{{"credentials_file", testfile.Write(t, "url", "\n")}}, "plugin_opt_credentials is missing"},
+		{"bad URL", Settings{{"credentials_file", testfile.Write(t, "url", "postgres://u:pa55@h:x/d")}}, "expected postgres://"},
 		{"unknown option", Settings{{"credentials", dir}, {"files", "x"}}, "plugin_opt_files: no such option"},
 		{"no accounts", Settings{{"credentials", dir}, {"services", filepath.Join(dir, "none")}}, "read accounts"},
 		{"no hash", Settings{{"credentials", dir}, {"services", testfile.Write(t, "accounts", "a.b:secret\n")}}, ":1: expected NAME:SHA256"},

@@ -54,15 +54,29 @@ static int permit(int event, void *data, void *user) {
 	return devicetwin_permit((char *)mosquitto_client_username(question->client), (char *)question->topic, question->access);
 }
 
+// Mosquitto calls this about ten times a second.
+static int tick(int event, void *data, void *user) {
+	(void)event;
+	(void)data;
+	(void)user;
+	devicetwin_tick();
+	return MOSQ_ERR_SUCCESS;
+}
+
 int devicetwin_register(mosquitto_plugin_id_t *id) {
 	int result = mosquitto_callback_register(id, MOSQ_EVT_BASIC_AUTH, login, NULL, NULL);
 	if (result != MOSQ_ERR_SUCCESS) {
 		return result;
 	}
-	return mosquitto_callback_register(id, MOSQ_EVT_ACL_CHECK, permit, NULL, NULL);
+	result = mosquitto_callback_register(id, MOSQ_EVT_ACL_CHECK, permit, NULL, NULL);
+	if (result != MOSQ_ERR_SUCCESS) {
+		return result;
+	}
+	return mosquitto_callback_register(id, MOSQ_EVT_TICK, tick, NULL, NULL);
 }
 
 int devicetwin_unregister(mosquitto_plugin_id_t *id) {
+	mosquitto_callback_unregister(id, MOSQ_EVT_TICK, tick, NULL);
 	mosquitto_callback_unregister(id, MOSQ_EVT_ACL_CHECK, permit, NULL);
 	return mosquitto_callback_unregister(id, MOSQ_EVT_BASIC_AUTH, login, NULL);
 }

@@ -1,8 +1,8 @@
 //go:build mosquitto_plugin
 
 // Package main is the plugin for Mosquitto 2.0 that decides who may connect, and
-// which topics a client may use: see package auth. It reads the folder that the
-// workers write, through the same code, so that older credentials of a device
+// which topics a client may use: see package auth. It reads the credentials that the
+// workers write, in a folder or in PostgreSQL, through the same code, so that older credentials of a device
 // stay good until a newer one has been used (docs/adr/0002-credentials.md), which
 // a password file cannot do.
 //
@@ -19,8 +19,9 @@
 // allow_anonymous. What it does not allow is left to an acl_file, if there is one;
 // else Mosquitto denies it.
 //
-// Mosquitto calls it from its one thread; a login reads two small files, and what a
-// client may do needs none.
+// Mosquitto calls it from its one thread; a login reads two small files, or a row of
+// the database, and what a client may do needs neither. The sessions of a device
+// whose credentials are revoked end at once.
 package main
 
 /*
@@ -39,6 +40,7 @@ import "C"
 
 import (
 	"context"
+	"fmt"
 	"unsafe"
 
 	"devicetwin/auth"
@@ -116,6 +118,19 @@ func devicetwin_permit(username, topic *C.char, access C.int) C.int {
 		return C.MOSQ_ERR_SUCCESS
 	}
 	return C.MOSQ_ERR_PLUGIN_DEFER
+}
+
+//export devicetwin_tick
+func devicetwin_tick() {
+	for _, name := range checker.Revoked() {
+		c := C.CString(name)
+		// Its last will says to whoever follows that it is offline.
+		status := C.mosquitto_kick_client_by_username(c, true)
+		C.free(unsafe.Pointer(c))
+		if status == C.MOSQ_ERR_SUCCESS {
+			tell(C.MOSQ_LOG_NOTICE, fmt.Sprintf("ended the sessions of device %q, whose credentials were revoked", name))
+		}
+	}
 }
 
 //export devicetwin_end

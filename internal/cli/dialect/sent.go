@@ -41,6 +41,9 @@ func (c *sent) address(d *dialect.Dialect) *device.Address {
 
 // send prints what is published, a line for each, and what ends a command.
 func (c *sent) send(out io.Writer, s *dialect.Set, to *device.Address, data string, at time.Time) error {
+	if c.Device == "" {
+		return cli.Usage(errors.New("expected --device, to which it is sent"))
+	}
 	id, err := device.New(device.KindDevice, c.Device)
 	if err != nil {
 		return cli.Usage(fmt.Errorf("--device: %w", err))
@@ -49,6 +52,9 @@ func (c *sent) send(out io.Writer, s *dialect.Set, to *device.Address, data stri
 		return cli.Usage(errors.New("expected --command or --desired"))
 	}
 	if c.Desired {
+		if !isObject(data) {
+			return cli.Usage(fmt.Errorf("desired properties %q: expected a JSON object, such as '{\"speed\": 7}'", data))
+		}
 		all, err := s.EncodeDesired(id, to, []byte(data))
 		printSent(out, all)
 		if err == nil && len(all) == 0 {
@@ -82,6 +88,11 @@ func printSent(out io.Writer, all []wire.Publication) {
 	for _, p := range all {
 		fmt.Fprintln(out, dialect.SentLine(p))
 	}
+}
+
+func isObject(text string) bool {
+	var object map[string]json.RawMessage
+	return json.Unmarshal([]byte(text), &object) == nil && object != nil
 }
 
 // dataOf is the data of a command: JSON, or a string. Nil: there is none.

@@ -27,9 +27,20 @@
 // An id of a device can be read back into the variables that it was made of (id.go), so that no two
 // devices get one id, and commands can find the topic of a device.
 //
+// # What is sent
+//
+// A message says at which [device.Address] its device is reached (address.go): in which dialect, by which
+// template of ids, and the variables that its topics have and its id does not say. Of that and a
+// command, a desired property or a birth, a [Set] writes publications (encode.go, sending.go) by the first
+// entry of the file that takes it (outgoing.go).
+//
+// Nothing that a variable stands for makes another topic than the template means: the same
+// variables are read from the topic again, or it is refused. A topic that is read as a message of a
+// device is not sent to, because a subscription may bring it back (echo.go).
+//
 // # Files
 //
 // [Load] finds all faults of a file at once, each with its place (load.go, load_message.go).
-// Samples say what messages mean ([LoadSamples]); they are the tests of a dialect, for
+// Samples say what messages mean and what is sent ([LoadSamples]); they are the tests of a dialect, for
 // those who have the devices.
 package dialect

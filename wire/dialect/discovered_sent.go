@@ -22,9 +22,6 @@ func (s *Set) unsentLearned(d *Dialect, topic string) string {
 	if refused := s.echo(topic); refused != nil {
 		return refused.Detail
 	}
-	if s.configs(topic) != nil {
-		return "it is one of discovery messages"
-	}
 	if !brings(d.filters, topic) {
 		return "no filter of subscribe has it, so nothing is sent to it"
 	}

@@ -31,8 +31,9 @@ func (d *Dialect) find(topic string) *rule {
 	return d.rules[i]
 }
 
-// anything stands for a value of a variable that no template has as a fixed level.
-const anything = "\ue000" // of the private use area; quoted, it is written as here
+// anything stands for a value of a variable that no template has as a fixed level; all that reads
+// topics takes it for a name.
+const anything = "something"
 
 // examples are topics to which something is sent: its variables stand for something that is
 // nowhere else, or for the names of commands or properties that there are.
@@ -81,10 +82,13 @@ func (d *Dialect) namesOf(o *outgoing) (all []string) {
 	return all
 }
 
-// echo reports why nothing can be sent to a topic: it would be taken for what somebody else says.
+// echo reports why nothing can be sent to a topic: it would be taken for what somebody else says, or learned from.
 func (s *Set) echo(topic string) *wire.Refused {
 	if s.Standard.Knows(topic) || ofService(topic) {
 		return wire.Refuse(wire.ReasonBadTopic, "topic %q: it is the service's own", topic)
+	}
+	if s.configs(topic) != nil {
+		return wire.Refuse(wire.ReasonBadTopic, "topic %q: it is one of discovery messages", topic)
 	}
 	c := scopes.Get().(*scope)
 	defer c.release()
@@ -103,7 +107,7 @@ func (s *Set) echoes() (faults []error) {
 		for _, o := range d.outgoing() {
 			for _, topic := range d.examples(o) {
 				if refused := s.echo(topic); refused != nil {
-					faults = append(faults, fmt.Errorf("dialect %s: sends to topic %q: %s", d.name, o.topic.text, strings.ReplaceAll(refused.Detail, `\ue000`, "x")))
+					faults = append(faults, fmt.Errorf("dialect %s: sends to topic %q: %s", d.name, o.topic.text, refused.Detail))
 					break
 				}
 			}

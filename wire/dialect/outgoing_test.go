@@ -114,6 +114,31 @@ func TestEchoesOfOneDevice(t *testing.T) {
 	}
 }
 
+// A command must not teach a dialect what is on the topics of devices.
+func TestNothingIsSentToTopicsOfDiscovery(t *testing.T) {
+	const learns = "dialect: learns\ndiscovery: {prefix: ha}\nsubscribe: [ha/#, l/#]\ntopics: [{topic: 'l/{id}', channel: telemetry}]\n"
+	s := loadWith(t, wire.DefaultConfig(), learns, "dialect: plugs\ntopics: [{topic: '{id}/x', channel: telemetry}]\ncommands: [{command: deep, topic: '{id}/sensor/{a}/config', vars: {a: command.data}}, {topic: '{id}/{command}'}]")
+	for _, c := range []struct{ id, command, want string }{
+		{"ha", "deep", `bad_topic: topic "ha/sensor/e/config": it is one of discovery messages`},
+		{"h2", "deep", "h2/sensor/e/config \"e\"\ndone"},
+	} {
+		if got := encoding(s.Encode(device.ID(c.id), plugsAddress(), wire.Command{ID: "1", Name: c.command, Data: "e"})); got != c.want {
+			t.Errorf("%s: %s\nwant %s", c.id, got, c.want)
+		}
+	}
+	var all []*Dialect
+	for _, text := range []string{learns, "dialect: d\ntopics: [{topic: 'd/{id}', channel: telemetry}]\ncommands: [{topic: 'ha/sensor/{id}/config'}]"} {
+		d, err := Load("d.yaml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, d)
+	}
+	if _, err := NewSet(wire.DefaultConfig(), all...); err == nil || !strings.Contains(err.Error(), `dialect d: sends to topic "ha/sensor/{id}/config"`) {
+		t.Error(err)
+	}
+}
+
 // What one dialect sends, another one must not read.
 func TestEchoesOfAnotherDialect(t *testing.T) {
 	var all []*Dialect
@@ -129,8 +154,8 @@ func TestEchoesOfAnotherDialect(t *testing.T) {
 	}
 	_, err := NewSet(wire.DefaultConfig(), all...)
 	for _, want := range []string{
-		`dialect a: sends to topic "b/{id}/set": topic "b/x/set": dialect b would read it as a message of a device, on topic "b/{id}/{what}"`,
-		`dialect a: sends to topic "devices/{id}/x": topic "devices/x/x": it is the service's own`,
+		`dialect a: sends to topic "b/{id}/set": topic "b/something/set": dialect b would read it as a message of a device, on topic "b/{id}/{what}"`,
+		`dialect a: sends to topic "devices/{id}/x": topic "devices/something/x": it is the service's own`,
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v\nwant %s", err, want)

@@ -44,7 +44,8 @@ func NewSet(c wire.Config, dialects ...*Dialect) (*Set, error) {
 	}
 	byExactness(all)
 	s.routes, s.filters = newRoutes(all), together(filters)
-	return s, errors.Join(checkNames(dialects), conflicts(standard.Filters(), all), errors.Join(s.echoes()...), errors.Join(s.learn()...))
+	learning := errors.Join(s.learn()...) // before what is sent, which must not be learned from
+	return s, errors.Join(checkNames(dialects), conflicts(standard.Filters(), all), errors.Join(s.echoes()...), learning)
 }
 
 // StandardName is what the service's own dialect is called; no other has the name.

@@ -328,6 +328,9 @@ func (c *core) interpret(e *entry, received []wire.Received, err error, now time
 	if e.Retained {
 		if received = c.ofRetained(received); len(received) == 0 {
 			c.counts.Ignored.Add(1)
+			if refused := (*wire.Refused)(nil); errors.As(err, &refused) { // which it was when it was not a copy yet
+				c.log.Debug("retained message ignored", "origin", e.Origin, "reason", refused.Reason, "detail", refused.Detail)
+			}
 			return
 		}
 	}

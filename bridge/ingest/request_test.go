@@ -181,6 +181,30 @@ func TestReportsInADialect(t *testing.T) {
 	}
 }
 
+// Of a retained message nothing counts but what is reported; each is counted.
+func TestRetainedMessagesThatAreIgnored(t *testing.T) {
+	b := newBench(DefaultConfig(), testModel{})
+	birth := wire.Received{ID: "d", Object: []byte(`{"status":"online"}`), Message: device.Message{Channel: device.ChannelStatus, Time: b.now}}
+	for i, a := range []arrived{
+		{received: []wire.Received{birth}},
+		{err: wire.Refuse(wire.ReasonBadPayload, "not JSON")},
+		{err: wire.ErrUnmapped},
+		{err: wire.ErrNotInput},
+	} {
+		acked := false
+		a.Arrival = Arrival{Payload: []byte(`{`), At: b.now, Origin: "s/d", Retained: true, Ack: func() { acked = true }}
+		b.core.receive(b.w, a, b.now)
+		b.out.take(b.core)
+		for _, ack := range b.w.outbox {
+			ack()
+		}
+		b.w.outbox = nil
+		if n := b.counts.Ignored.Load(); n != uint64(i+1) || !acked || len(b.out.letters) != 0 || len(b.out.signals) != 0 {
+			t.Errorf("%d: %d are ignored, acknowledged %v, dead letters %v, %d signals", i, n, acked, b.out.letters, len(b.out.signals))
+		}
+	}
+}
+
 // What a device says of its state in a dialect of its own is not lost where a request would be
 // turned away: it waits as other messages do, and is refused for what they are refused for, as a
 // dead letter.

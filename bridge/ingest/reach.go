@@ -64,7 +64,11 @@ func (c *core) reaches(d *deviceState, m *device.Message) bool {
 		after = d.tried()
 	}
 	since := m.Time.Sub(after)
-	if awake := m.From.Awake; awake > 0 && m.Alive() && since > awake && (!d.renewed.IsZero() || since > newsEvery) {
+	awake := m.From.Awake
+	if d.reach != nil && d.reach.awake > 0 { // its workflow believes that
+		awake = d.reach.awake
+	}
+	if awake > 0 && m.Alive() && since > awake && (!d.renewed.IsZero() || since > newsEvery) {
 		return true
 	}
 	return since >= newsEvery && (len(m.From.Vars) > 0 && d.newVars(m.From) || m.Alive() && d.reach != nil && d.reach.awake != m.From.Awake)

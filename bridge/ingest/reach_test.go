@@ -99,6 +99,17 @@ func TestASleepingDeviceIsHeard(t *testing.T) {
 		}
 		b.now = b.now.Add(time.Hour)
 	}
+	for i, step := range []struct {
+		awake, after time.Duration
+		want         string
+	}{{time.Second, time.Minute, "20"}, {0, time.Second, ""}, {0, time.Second, "22"}, {0, time.Hour, ""}} {
+		b.now = b.now.Add(step.after)
+		a.from = &device.Address{Dialect: "own", Awake: step.awake}
+		b.deliver(telemetry, fmt.Sprintf(`{"id":%d}`, 20+i), "", false)
+		if got := b.sent("d"); got != step.want {
+			t.Errorf("after a nap, %d: delivered %q, want %q", i, got, step.want)
+		}
+	}
 }
 
 // It starts no workflow, and a device without one is tried once in a while.

@@ -102,6 +102,9 @@ func (d *run) take(m device.Message) {
 		return
 	}
 	d.hearModel(m)
+	if m.Alive() && d.slept(m.Time) { // as it was until now
+		d.back = true
+	}
 	d.hearAddress(m)
 	m, ok := d.ofCommand(m)
 	d.data = m.Data

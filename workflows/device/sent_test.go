@@ -328,6 +328,22 @@ func TestADeviceThatSleeps(t *testing.T) {
 	}
 }
 
+// The message that ends a sleep may say that the device listens always from now on.
+func TestADeviceThatSleepsNoMore(t *testing.T) {
+	h, _ := newSpokenHarness(t, hearing)
+	nap := own(reading(20))
+	nap.From.Awake = time.Second
+	h.at(time.Second, nap)
+	h.operate(1500*time.Millisecond, orderOf("first", `1`))
+	h.operate(5*time.Second, Operation{Desire: &Desire{Patch: []byte(`{"fan":"high"}`)}})
+	h.at(time.Minute, own(reading(20)))
+	h.at(2*time.Minute, own(reading(20)))
+	h.runUntil(3 * time.Minute)
+	if got, want := h.said(), lines("own/first 1", `own/desired {"fan":"high"}`, "own/first 1"); got != want {
+		t.Errorf("said\n%s\nwant\n%s", got, want)
+	}
+}
+
 // Differences between desired and reported state are sent once in a device's words, and
 // again if somebody asks for it, if they become others, or if the device comes back.
 func TestDesiredStateIsSent(t *testing.T) {

@@ -14,8 +14,10 @@ import (
 	"go.temporal.io/api/history/v1"
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"devicetwin/deploy/devstack/stack"
 	"devicetwin/device"
 	"devicetwin/devicefsm"
+	"devicetwin/service"
 	deviceworkflow "devicetwin/workflows/device"
 )
 
@@ -25,12 +27,12 @@ var record = flag.Bool("record", false, "record the histories in workflows/devic
 // is written: devices in the field have histories like those of the others.
 var historiesDir = fmt.Sprintf("%s/workflows/device/testdata/histories/rules-%d", root, deviceworkflow.Rules)
 
-// TestRecordHistories plays six devices and, with -record, writes what the
+// TestRecordHistories plays seven devices and, with -record, writes what the
 // server stored of them: the histories that the replay tests of package
 // workflows hold every later version to. Without it, it only checks that they
 // still end where the recorded ones did.
 func TestRecordHistories(t *testing.T) {
-	s := startSystem(t, 40)
+	s := startSystemWriting(t, stack.Options{}, nil, 40, func(c *service.Config) { c.MQTT.Dialect = []string{spokenDialect} })
 	connections := 0
 	say := func(name, topic, payload string) {
 		t.Helper()
@@ -91,6 +93,7 @@ func TestRecordHistories(t *testing.T) {
 	operate(t, s, say)
 	confuse(t, s, say)
 	redeliver(t, s, reach)
+	speak(t, s)
 
 	for _, query := range []string{
 		`SELECT temperature FROM pump WHERE device = 'obedient'`,
@@ -110,7 +113,7 @@ func TestRecordHistories(t *testing.T) {
 	if err := os.MkdirAll(historiesDir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"obedient", "stubborn", "talkative", "operated", "confused", "redelivered"} {
+	for _, name := range []string{"obedient", "stubborn", "talkative", "operated", "confused", "redelivered", "spoken"} {
 		recordHistories(t, s, name)
 	}
 	recordModel(t)

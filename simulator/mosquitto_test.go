@@ -73,7 +73,11 @@ func brokerWorld(t *testing.T, address string, w *world) {
 	wait(client.Connect())
 	t.Cleanup(func() { client.Disconnect(100) })
 	var known sync.Map
-	wait(client.Subscribe("devices/#", 1, func(_ mqtt.Client, m mqtt.Message) {
+	filters := map[string]byte{"devices/#": 1}
+	if w.tasmota != nil {
+		filters = map[string]byte{"tele/#": 1, "stat/#": 1}
+	}
+	wait(client.SubscribeMultiple(filters, func(_ mqtt.Client, m mqtt.Message) {
 		parts := strings.Split(m.Topic(), "/")
 		if len(parts) == 4 && parts[2] == "commands" || strings.Contains(string(m.Payload()), `{"status":"offline"}`) {
 			return // a command of ours, or a last will, which has no number
@@ -104,6 +108,28 @@ func TestRunAgainstMosquitto(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !r.Clean || r.ReprovisionsDone < 10 || r.Reconnects < 50 {
+		t.Errorf("not clean, or too little to show: %+v", r)
+	}
+}
+
+// Plugs with real connections: their last wills are the same as their goodbyes, and the
+// broker publishes them when it likes.
+func TestRunOfPlugsAgainstMosquitto(t *testing.T) {
+	address := broker(t)
+	w := newWorld(sabotage{})
+	o := testOptions(t, w)
+	plugs(t, 1)(&o, w)
+	brokerWorld(t, address, w)
+	o.Brokers, o.Devices, o.Rate, o.Duration = []string{address}, 50, 10, 6*time.Second
+	o.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	o.Scenario.Answers = []Answer{{Kind: Obey, Weight: 9}, {Kind: ObeyLate, Weight: 1, Delay: Range{100 * time.Millisecond, 300 * time.Millisecond}}}
+	o.Scenario.Faults[0].PerMinute = 20
+	o.Scenario.Churn = Churn{PerMinute: 30, Down: Range{10 * time.Millisecond, 200 * time.Millisecond}, Clean: 0.3, Restart: 0.2}
+	r, err := Run(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.Clean || r.ReprovisionsDone < 10 || r.Reconnects < 50 || r.AppliedAgain > 0 {
 		t.Errorf("not clean, or too little to show: %+v", r)
 	}
 }

@@ -136,8 +136,13 @@ func (d *player) mark(next draft, now time.Time) {
 // device sent, in order, lets pass what has to be applied. The filters of bridges
 // let pass that and more, because they forget: at a new connection, after a copy or
 // a jump of the numbers, with time. What crosses the scenario's level is due
-// whatever the model says.
+// whatever the model says, and so is what a device reports of its state, which no filter
+// sees.
 func (d *player) dutyOf(m device.Message, crosses bool) duty {
+	if m.Channel == device.ChannelTwin {
+		d.fleet.admit()
+		return due
+	}
 	model := d.fleet.options.Model
 	is := free
 	switch passes := model.Pass(&d.filter, m); {

@@ -318,6 +318,9 @@ func digestOf(topic string, payload []byte) uint64 {
 
 // applies reports whether a message reaches the twin.
 func (w *world) applies(t *worldTwin, m device.Message) bool {
+	if m.Channel == device.ChannelTwin { // no filter of a bridge sees them
+		return true
+	}
 	if w.sift == nil {
 		return w.naive || relevantToPumps(m)
 	}

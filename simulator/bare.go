@@ -43,7 +43,7 @@ func (a *account) blurred() bool { return a.bare != nil && a.bare.blurred }
 // last will, an entry is one that was sent between what was applied before it and after it,
 // so that as many as possible are in order. One that has no such place is the last will, or
 // was published again, or is out of order.
-func (b *bareAccount) identify(log AppliedLog) (all []identified, appliedAgain uint64) {
+func (b *bareAccount) identify(log AppliedLog, relevant []sentMessage) (all []identified, appliedAgain uint64) {
 	m := bareMatch{account: b, left: map[uint64][]number{}, equal: map[uint64]bool{}, again: maps.Clone(b.again)}
 	for _, s := range b.sent {
 		m.left[s.digest] = append(m.left[s.digest], s.number)
@@ -53,7 +53,7 @@ func (b *bareAccount) identify(log AppliedLog) (all []identified, appliedAgain u
 		m.add(e)
 	}
 	m.place()
-	m.placeRest()
+	m.placeRest(relevant)
 	for _, e := range m.entries {
 		if e.known {
 			all = append(all, e.identified)
@@ -210,19 +210,24 @@ func (m *bareMatch) take(e *bareEntry, n number) {
 	m.left[e.digest] = slices.DeleteFunc(m.left[e.digest], func(l number) bool { return l == n })
 }
 
-// placeRest is for the equal ones that are nowhere in order.
-func (m *bareMatch) placeRest() {
+// placeRest is for the equal ones that are nowhere in order. What has to be applied and was not
+// is out of order.
+func (m *bareMatch) placeRest(relevant []sentMessage) {
+	due := make(map[number]bool, len(relevant))
+	for _, r := range relevant {
+		due[r.number] = true
+	}
 	for i := range m.entries {
 		e := &m.entries[i]
-		switch {
-		case !e.open || e.known:
-		case m.account.wills[e.digest]:
-		case m.again[e.digest] > 0:
-			m.again[e.digest]--
-		case len(m.left[e.digest]) > 0: // out of order
-			m.take(e, m.left[e.digest][0])
-		default:
-			m.appliedAgain++
+		if !e.open || e.known || m.account.wills[e.digest] {
+			continue
 		}
+		left := m.left[e.digest]
+		missing := slices.IndexFunc(left, func(n number) bool { return due[n] })
+		if m.again[e.digest] > 0 || missing < 0 {
+			m.surplus(e.digest)
+			continue
+		}
+		m.take(e, left[missing])
 	}
 }

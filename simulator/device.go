@@ -34,8 +34,9 @@ type player struct {
 	match    *matcher
 	filter   devicefsm.Filter // of what has to be applied; never reset
 	level    crossing
-	before   duty       // of the message before
-	jitter   *rand.Rand // of reconnects; not part of the plan
+	before   duty           // of the message before
+	reported map[string]any // by the device, the last of each property
+	jitter   *rand.Rand     // of reconnects; not part of the plan
 	identity Identity
 
 	voice       Voice

@@ -75,7 +75,7 @@ type identified struct {
 // one. AppliedAgain is as in tally.
 func (a *account) identify(log AppliedLog) (all []identified, appliedAgain uint64) {
 	if a.bare != nil {
-		return a.bare.identify(log)
+		return a.bare.identify(log, a.relevant)
 	}
 	all = make([]identified, 0, len(log.Entries))
 	type place struct {

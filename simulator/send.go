@@ -1,7 +1,9 @@
 package simulator
 
 import (
+	"encoding/json"
 	"fmt"
+	"reflect"
 	"time"
 
 	"devicetwin/device"
@@ -136,17 +138,15 @@ func (d *player) mark(next draft, now time.Time) {
 // device sent, in order, lets pass what has to be applied. The filters of bridges
 // let pass that and more, because they forget: at a new connection, after a copy or
 // a jump of the numbers, with time. What crosses the scenario's level is due
-// whatever the model says, and so is what a device reports of its state, which no filter
-// sees.
+// whatever the model says. What a device reports of its state is not for the filters, and is
+// due if it is news.
 func (d *player) dutyOf(m device.Message, crosses bool) duty {
-	if m.Channel == device.ChannelTwin {
-		d.fleet.admit()
-		return due
-	}
 	model := d.fleet.options.Model
 	is := free
-	switch passes := model.Pass(&d.filter, m); {
-	case passes || crosses:
+	switch {
+	case m.Channel == device.ChannelTwin && !d.news(m):
+		is = optional
+	case m.Channel == device.ChannelTwin, model.Pass(&d.filter, m), crosses:
 		is = due
 	case model.Relevant(m):
 		is = optional
@@ -157,6 +157,35 @@ func (d *player) dutyOf(m device.Message, crosses bool) duty {
 	}
 	d.before = is
 	return is
+}
+
+// news reports whether a device reports something else of its state than it did last.
+func (d *player) news(m device.Message) (is bool) {
+	if d.reported == nil {
+		d.reported = map[string]any{}
+	}
+	for name, value := range reportedBy(m) {
+		if last, known := d.reported[name]; !known || !reflect.DeepEqual(last, value) {
+			d.reported[name], is = value, true
+		}
+	}
+	return is
+}
+
+// reportedBy are the properties that a message reports: its data, or what was read of it.
+func reportedBy(m device.Message) map[string]any {
+	if m.Twin == nil {
+		return m.Data
+	}
+	var update struct {
+		State struct {
+			Reported map[string]any `json:"reported"`
+		} `json:"state"`
+	}
+	if err := json.Unmarshal(m.Twin.Payload, &update); err != nil {
+		return nil // it was made by the dialect
+	}
+	return update.State.Reported
 }
 
 func (d *player) publish(f *flight) {

@@ -167,17 +167,10 @@ func TestRunOfPlugsFindsFaults(t *testing.T) {
 }
 
 // asMeant is a message as a device means it, without what the service adds.
-func asMeant(t *testing.T, m device.Message) device.Message {
-	t.Helper()
+func asMeant(m device.Message) device.Message {
 	meant := device.Message{Channel: m.Channel, Name: m.Name, Data: m.Data, Digest: m.Digest}
 	if m.Twin != nil {
-		var update struct {
-			State struct{ Reported map[string]any }
-		}
-		if err := json.Unmarshal(m.Twin.Payload, &update); err != nil {
-			t.Fatal(err)
-		}
-		meant.Data = update.State.Reported
+		meant.Data = reportedBy(m)
 	}
 	return meant
 }
@@ -249,10 +242,10 @@ func checkRead(t *testing.T, reader Reader, id device.ID, u Utterance) {
 		if r.ID != id {
 			t.Errorf("%s is of %s", u.Topic, r.ID)
 		}
-		read = append(read, asMeant(t, r.Message))
+		read = append(read, asMeant(r.Message))
 	}
 	for _, m := range u.Means {
-		meant = append(meant, asMeant(t, m))
+		meant = append(meant, asMeant(m))
 	}
 	if !reflect.DeepEqual(read, meant) {
 		t.Errorf("%s %s\nis read as %+v\nand means  %+v", u.Topic, u.Payload, read, meant)
@@ -297,7 +290,7 @@ func TestWordsOfPlugs(t *testing.T) {
 	say(voice.Answer(c, "rejected", "busy")...)
 	say(device.Message{Channel: device.ChannelStatus, Data: map[string]any{"status": "offline"}})
 	read, err := readsTasmota(t).Decode("stat/plug-1/RESULT", []byte(`{"POWER":"OFF"}`), false, now)
-	if err != nil || !reported(t, read) {
+	if err != nil || !reported(read) {
 		t.Errorf("the answer to Power is read as %+v, %v", read, err)
 	}
 	want := []string{
@@ -323,9 +316,9 @@ func TestWordsOfPlugs(t *testing.T) {
 }
 
 // reported reports whether one of the messages reports POWER.
-func reported(t *testing.T, read []wire.Received) bool {
+func reported(read []wire.Received) bool {
 	return slices.ContainsFunc(read, func(r wire.Received) bool {
-		return r.Message.Channel == device.ChannelTwin && asMeant(t, r.Message).Data["POWER"] == "OFF"
+		return r.Message.Channel == device.ChannelTwin && asMeant(r.Message).Data["POWER"] == "OFF"
 	})
 }
 

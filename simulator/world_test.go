@@ -81,6 +81,7 @@ type worldTwin struct {
 	timer    *time.Timer
 	held     bool
 	filter   devicefsm.Filter
+	reported string
 	clock    time.Time // the latest time that the device gave
 }
 
@@ -318,8 +319,10 @@ func digestOf(topic string, payload []byte) uint64 {
 
 // applies reports whether a message reaches the twin.
 func (w *world) applies(t *worldTwin, m device.Message) bool {
-	if m.Channel == device.ChannelTwin { // no filter of a bridge sees them
-		return true
+	if m.Channel == device.ChannelTwin { // no filter of a bridge sees them, and what is said again is left out
+		last := t.reported
+		t.reported = fmt.Sprint(reportedBy(m))
+		return t.reported != last
 	}
 	if w.sift == nil {
 		return w.naive || relevantToPumps(m)

@@ -101,7 +101,7 @@ func (p *proposal) write(b *strings.Builder) {
 	}
 }
 
-// toDevices reports whether the last level is one by which devices are told what to do.
+// toDevices reports whether the last level is one on which devices are sent something.
 func (p *proposal) toDevices() bool {
 	last := len(p.topics[0].levels) - 1
 	return p.names[last] == "" && slices.Contains(commandLevels, strings.ToLower(p.topics[0].levels[last]))

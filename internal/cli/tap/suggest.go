@@ -21,6 +21,7 @@ func (t *topics) suggestion() string {
 	if len(t.seen) == 0 {
 		return "# every topic is read: there is nothing to propose\n"
 	}
+	announced := t.announced()
 	possible, impossible := t.sorted()
 	proposals := proposed(grouped(possible))
 	var b strings.Builder
@@ -29,6 +30,9 @@ func (t *topics) suggestion() string {
 `)
 	if ids := shared(proposals); ids != "" {
 		b.WriteString("# " + ids + "\n")
+	}
+	if announced > 0 {
+		fmt.Fprintf(&b, "# Left out: %s of Home Assistant's discovery. With --dialect home-assistant, what they announce is read.\n", cli.Count(announced, "topic"))
 	}
 	if len(impossible) > 0 {
 		fmt.Fprintf(&b, "# Left out, because a template cannot have all their characters, or their length: %s\n", some(impossible))
@@ -48,6 +52,16 @@ func (t *topics) suggestion() string {
 		p.write(&b)
 	}
 	return b.String()
+}
+
+// announced removes the topics of Home Assistant's discovery, which a dialect learns from, and returns how many
+// there were.
+func (t *topics) announced() int {
+	before := len(t.seen)
+	maps.DeleteFunc(t.seen, func(name string, _ *seen) bool {
+		return strings.HasPrefix(name, "homeassistant/") && strings.HasSuffix(name, "/config")
+	})
+	return before - len(t.seen)
 }
 
 // sorted are the topics for which there may be a template, and the others.

@@ -80,6 +80,8 @@ func TestWhatArrives(t *testing.T) {
 	want := at + "tele/p1/LWT (retained) → ignored: a retained copy\n" +
 		at + "tele/p1/LWT → tasmota {device: p1, channel: status, connection: offline, data: {\"status\":\"Offline\"}}: relevant, event down\n" +
 		at + "tele/p1/SENSOR → tasmota {device: p1, channel: telemetry, data: {\"t\":20}}: left out, not an event of the model\n" +
+		at + "stat/p1/RESULT → tasmota {device: p1, channel: answers, name: POWER, data: {\"result\":\"ON\",\"status\":\"succeeded\"}}: relevant, event POWER.succeeded\n" +
+		at + "stat/p1/RESULT → tasmota {device: p1, channel: answers, name: Power1, data: {\"result\":\"ON\",\"status\":\"succeeded\"}}: relevant, event Power1.succeeded\n" +
 		at + "stat/p1/RESULT → tasmota {device: p1, channel: reported, data: {\"POWER\":\"ON\"}}: relevant, it is for the twin\n" +
 		at + "tele/p1/SENSOR → refused, bad_payload: json: line 1, column 5: unexpected end of JSON input: \"{\\\"t\\\":\"\n" +
 		at + "elsewhere/x → no dialect reads it: 23.5\n" +
@@ -91,7 +93,7 @@ func TestWhatArrives(t *testing.T) {
 	if out != want {
 		t.Errorf("%s\nwant\n%s", out, want)
 	}
-	for _, says := range []string{"listening on ", "tele/#", "11 messages: 3 ignored, 1 refused, 1 that say nothing, 2 that no dialect reads; of devices, 2 relevant, 2 left out"} {
+	for _, says := range []string{"listening on ", "tele/#", "11 messages: 3 ignored, 1 refused, 1 that say nothing, 2 that no dialect reads; of devices, 4 relevant, 2 left out"} {
 		if !strings.Contains(progress, says) {
 			t.Errorf("%q is missing in %s", says, progress)
 		}
@@ -143,6 +145,16 @@ func TestASuggestion(t *testing.T) {
 	}
 	if strings.Contains(out, "→") || !strings.Contains(progress, "home/lamp1 → no dialect reads it") {
 		t.Errorf("messages are in the proposal:\n%s\nor not in\n%s", out, progress)
+	}
+}
+
+// Discovery is read by a dialect, and not by templates.
+func TestDiscoveryIsNotProposed(t *testing.T) {
+	out, _ := tapped(t, func(c *Command) { c.Suggest = true },
+		message("homeassistant/sensor/a/config", `{"stat_t":"home/a"}`), message("homeassistant/sensor/b/n/config", `{"stat_t":"home/b"}`), message("home/a", "5"))
+	if want := "# Left out: 2 topics of Home Assistant's discovery. With --dialect home-assistant, what they announce is read.\n"; !strings.Contains(out, want) ||
+		strings.Contains(out, "topic: \"homeassistant") || !strings.Contains(out, "such as home/a") {
+		t.Errorf("%s\nwant %s", out, want)
 	}
 }
 

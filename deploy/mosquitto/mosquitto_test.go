@@ -425,12 +425,12 @@ func TestPermissionsOfTheOperator(t *testing.T) {
 // A device whose credentials are revoked is out within a second, wherever they are
 // kept, and nobody else is.
 func TestARevokedDeviceIsOut(t *testing.T) {
-	for name, where := range map[string]func() string{
-		"folder":     func() string { return filepath.Join(t.TempDir(), "credentials") },
-		"postgresql": func() string { return postgrestest.Start(t).URL("postgres") },
+	for name, where := range map[string]func(t *testing.T) string{
+		"folder":     func(t *testing.T) string { return filepath.Join(t.TempDir(), "credentials") },
+		"postgresql": func(t *testing.T) string { return postgrestest.Start(t).URL("postgres") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := startOn(t, where())
+			b := startOn(t, where(t))
 			secret := b.enrol(t, "pump-1")
 			stays := b.mustConnect(t, "pump-2", "pump-2", b.enrol(t, "pump-2"))
 			lost := make(chan time.Time, 2)

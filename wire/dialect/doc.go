@@ -9,7 +9,9 @@
 //
 //   - The topic. What is the standard dialect's, or the service's own, is never another
 //     dialect's. Else the most exact template that matches decides (topic.go, exact.go,
-//     routes.go): one message has one rule, whatever the order of files and in them.
+//     routes.go): one message has one rule, whatever the order of files and in them. A topic
+//     that no template has may be one that was learned from discovery messages (discovered.go,
+//     package wire/discovery): that is all that a set keeps.
 //   - The payload, by one of the formats of package wire/format. JSON that is the data of a
 //     message as it came is not decoded at all, only checked (payload.go).
 //   - The messages that the rule makes: none, one, or one for each element of a list, each of a

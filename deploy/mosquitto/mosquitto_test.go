@@ -17,6 +17,7 @@ import (
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 
+	"devicetwin/auth"
 	"devicetwin/device"
 	"devicetwin/internal/credentials"
 	"devicetwin/internal/postgrestest"
@@ -461,6 +462,30 @@ func TestARevokedDeviceIsOut(t *testing.T) {
 			}
 			stays.publish("devices/pump-2/telemetry")
 		})
+	}
+}
+
+// What docs/brokers.md says to paste is what is tested here, and an example of allow.
+func TestDocumentedSettings(t *testing.T) {
+	_, section, found := strings.Cut(read(t, "../../docs/brokers.md"), "\n## Mosquitto\n")
+	_, block, fenced := strings.Cut(section, "\n```\n")
+	block, _, closed := strings.Cut(block, "\n```\n")
+	if !found || !fenced || !closed {
+		t.Fatal("docs/brokers.md has no settings of Mosquitto")
+	}
+	config := "\n" + read(t, "mosquitto.conf")
+	lines := strings.Split(block, "\n")
+	if len(lines) < 5 {
+		t.Errorf("only %q", lines)
+	}
+	for _, line := range lines {
+		if rule, ok := strings.CutPrefix(line, "plugin_opt_allow "); ok {
+			if _, err := auth.ParseRule(rule); err != nil {
+				t.Error(err)
+			}
+		} else if !strings.Contains(config, "\n"+line+"\n") {
+			t.Errorf("mosquitto.conf does not have %q", line)
+		}
 	}
 }
 

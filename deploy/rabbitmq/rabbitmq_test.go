@@ -137,3 +137,23 @@ func write(t *testing.T, file, content string) {
 		t.Fatal(err)
 	}
 }
+
+// What docs/brokers.md says to paste is what is tested here.
+func TestDocumentedSettings(t *testing.T) {
+	_, section, found := strings.Cut(read(t, "../../docs/brokers.md"), "\n## RabbitMQ\n")
+	_, block, fenced := strings.Cut(section, "\n```\n")
+	block, _, closed := strings.Cut(block, "\n```\n")
+	if !found || !fenced || !closed {
+		t.Fatal("docs/brokers.md has no settings of RabbitMQ")
+	}
+	config := "\n" + read(t, "rabbitmq.conf")
+	lines := strings.Split(block, "\n")
+	if len(lines) < 5 {
+		t.Errorf("only %q", lines)
+	}
+	for _, line := range lines {
+		if !strings.Contains(config, "\n"+line+"\n") {
+			t.Errorf("rabbitmq.conf does not have %q", line)
+		}
+	}
+}

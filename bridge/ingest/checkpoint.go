@@ -69,6 +69,10 @@ type savedDevice struct {
 	Of      string        `json:"of,omitempty"`
 	Filters [][]byte      `json:"filters,omitempty"`
 	LeftOut *savedLeftOut `json:"out,omitempty"`
+	// Vars are hashes of the variables of its address that its workflow was sent, and Awake is
+	// of that address.
+	Vars  map[string]uint64 `json:"vars,omitempty"`
+	Awake time.Duration     `json:"awake,omitempty"`
 	// Given are the reports of its state that its workflow was given, on the continuity Reports.
 	Given   []savedProperty `json:"given,omitempty"`
 	Reports uint32          `json:"reports,omitempty"`
@@ -197,6 +201,9 @@ func (c *core) saved(d *deviceState) savedDevice {
 			s.Given = append(s.Given, savedProperty{p.report, p.name, p.at})
 		}
 	}
+	if d.reach != nil {
+		s.Vars, s.Awake = d.reach.vars, d.reach.awake
+	}
 	if l := d.leftOut; l != nil {
 		s.LeftOut = &savedLeftOut{l.spans, l.digests, unixMilli(l.sent), l.restart, l.late}
 	}
@@ -248,6 +255,10 @@ func (c *core) load(s *savedDevice) {
 	d.filter = filterState{
 		epoch: s.Epoch, lastSeq: s.Seq, firstEpoch: s.FirstEpoch, firstSeq: s.FirstSeq,
 		fallen: fallenRun{s.Fallen, s.Topic, s.Same}, continuity: s.Continuity, passed: fromMilli(s.Passed),
+	}
+	if s.Vars != nil || s.Awake != 0 {
+		known := d.reaching()
+		known.vars, known.awake = s.Vars, s.Awake
 	}
 	if l := s.LeftOut; l != nil {
 		d.leftOut = &leftOut{l.Spans, l.Digests, fromMilli(l.Sent), l.Restart, l.Late}

@@ -64,6 +64,9 @@ func (d *deviceState) workflowEnded() {
 	d.forgetGiven()
 	d.begun = false
 	d.renewed = time.Time{}
+	if d.reach != nil {
+		d.reach.vars, d.reach.awake = nil, 0
+	}
 }
 
 // forgetBefore forgets what is remembered of messages in earlier batches than one.

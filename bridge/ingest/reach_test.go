@@ -298,3 +298,25 @@ func TestWhatWasHeardIsRecordedAsThat(t *testing.T) {
 		t.Errorf("verdicts %s", s)
 	}
 }
+
+// What the workflow knows of where its device is reached is known after a restart, and not
+// after the workflow has ended.
+func TestWhereADeviceIsReachedIsKept(t *testing.T) {
+	p := openProcess(t, t.TempDir(), func(c *Config) { c.LingerMax = 0 }, testModel{})
+	address := &device.Address{Dialect: "own", Vars: map[string]string{"gw": "1"}}
+	p.speaking(address)
+	p.deliver(telemetry, `{"hot":1,"t":1}`, "1", false)
+	if got := p.deliverAll("run"); got != "1" {
+		t.Fatalf("delivered %s", got)
+	}
+	next := p.next(func(c *Config) { c.LingerMax = 0 }, testModel{})
+	next.speaking(address)
+	next.now = next.now.Add(time.Hour)
+	if got := next.say("d", `"t":2`, "run"); got != "" {
+		t.Errorf("delivered %s after a restart", got)
+	}
+	next.ended("d")
+	if got := next.say("d", `"t":3`, "run"); got != "3" {
+		t.Errorf("delivered %q after the end of the workflow", got)
+	}
+}

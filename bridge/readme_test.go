@@ -62,7 +62,7 @@ func readmeOfDialects(t *testing.T) (names []string, commands string) {
 		if i%2 == 0 {
 			continue
 		}
-		if _, after, found := strings.Cut(block, "DEVICETWIN_BRIDGE_DIALECT="); found {
+		if _, after, found := strings.Cut(block, "DEVICETWIN_MQTT_DIALECT="); found {
 			value, _, _ := strings.Cut(after, " ")
 			names = strings.Split(value, ",")
 		}

@@ -34,6 +34,9 @@ func (s *Set) encodeLearned(d *Dialect, to *device.Address, c wire.Command) (wir
 	if err != nil {
 		return wire.Sending{}, err
 	}
+	if one, there := valueOf(v); there {
+		v = one
+	}
 	sent, err := discovery.Encode(to.Vars, c.Name, v)
 	switch {
 	case errors.Is(err, discovery.ErrUnknown):

@@ -219,11 +219,25 @@ func (s *sending) setCommand(c wire.Command) error {
 	}
 	if there {
 		of["data"] = data
+		if v, there := valueOf(data); there {
+			of["value"] = v
+		}
 	}
 	s.data, s.hasData = data, there
 	s.values[varCommand] = of
 	s.know(variableCommand, c.Name)
 	return nil
+}
+
+// valueOf is the one value that the data of a command are: the API and models give it an
+// object, of which it is a member.
+func valueOf(data any) (v any, there bool) {
+	object, ok := data.(map[string]any)
+	if !ok {
+		return data, true
+	}
+	v, there = object["value"]
+	return v, there
 }
 
 // plainData is the data of a command as encoding/json decodes it. Not there: it has none.

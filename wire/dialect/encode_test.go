@@ -25,7 +25,7 @@ commands:
   - {command: Power*, topic: 'cmnd/{id}/{command}', payload: text, done: reported, reported: "{command.name: command.data}"}
   - {command: [blink, all], topic: 'cmnd/{id}/{led}', vars: {led: 'item.led'}, each: command.data, data: {on: item.on, of: item.of}, qos: 0}
   - {command: say, topic: 'cmnd/{id}/say', data: {id: command.uuid, ts: command.at, ttl: command.ttl, name: command.name, is: topic.id, x: command.data.x}, retained: true}
-  - {command: to, topic: 'cmnd/{id}/to/{path...}', vars: {path: command.data.path}, data: command.data.value}
+  - {command: to, topic: 'cmnd/{id}/to/{path...}', vars: {path: command.data.path}, data: command.value}
   - {command: at, topic: 'cmnd/{id}/{a}-x', vars: {a: command.data}, payload: number, data: '1'}
   - {id: '{id}:{mac}', topic: 'gwset/{room}/{id}/{mac}/{command}'}
   - {id: 'm:{name}', topic: 'manyset/{name...}/set', data: "{command.name: command.data}"}
@@ -88,6 +88,8 @@ func TestEncode(t *testing.T) {
 		want    string
 	}{
 		"a beginning of names":         {"plug-1", plugsAddress(), "Power2", `"ON"`, "cmnd/plug-1/Power2 ON\nshows {\"Power2\":\"ON\"}"},
+		"the value of an object":       {"plug-1", plugsAddress(), "to", `{"path":"a","value":0}`, "cmnd/plug-1/to/a 0\ndone"},
+		"an object without a value":    {"plug-1", plugsAddress(), "to", `{"path":"a"}`, "cmnd/plug-1/to/a \ndone"},
 		"without data":                 {"plug-1", plugsAddress(), "Power2", "", "cmnd/plug-1/Power2 \ndone"},
 		"no words":                     {"plug-1", plugsAddress(), "reboot", "", "dialect plugs: command reboot: the dialect has no words for this command"},
 		"one for each":                 {"plug-1", plugsAddress(), "all", `[{"led":"a","on":true},{"led":"b","of":1}]`, "cmnd/plug-1/a {\"on\":true} qos 0\ncmnd/plug-1/b {\"of\":1} qos 0\ndone"},

@@ -150,7 +150,7 @@ func (l *loader) command(n source.Node, d *Dialect) *command {
 }
 
 // commandMembers are those of the variable command: see sending.setCommand.
-var commandMembers = []string{"id", "uuid", "name", "data", "at", "ttl"}
+var commandMembers = []string{"id", "uuid", "name", "data", "value", "at", "ttl"}
 
 // checkCommand notes members of the command that it never has.
 func (c *command) checkCommand() {

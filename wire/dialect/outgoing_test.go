@@ -28,7 +28,7 @@ func TestOutgoingFaults(t *testing.T) {
 		"commands: [{topic: 'cmnd/{id}/{command}', vars: {command: '1'}}]":           `variable "command": expected another name`,
 		"commands: [{topic: 'cmnd/{id}', data: topic.hub}]":                          `topic.hub: neither in the id "{id}", nor in a topic or in vars of such devices`,
 		"commands: [{topic: 'cmnd/{id}', data: payload.x}]":                          "payload",
-		"commands: [{topic: 'cmnd/{id}', data: {t: command.ts, x: command.data.x}}]": "command.ts: expected one of id, uuid, name, data, at, ttl",
+		"commands: [{topic: 'cmnd/{id}', data: {t: command.ts, x: command.data.x}}]": "command.ts: expected one of id, uuid, name, data, value, at, ttl",
 		"commands: [{topic: 'cmnd/{id}', vars: {x: command.nam}}]":                   `did you mean "name"?`,
 		"commands: [{topic: 'cmnd/{id}', data: item.x}]":                             "item: expected each",
 		"commands: [{topic: 'cmnd/{id}', each: \"'x'\"}]":                            "each: expected a list",

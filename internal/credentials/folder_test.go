@@ -82,6 +82,25 @@ func TestNoSecretIsInTheFolder(t *testing.T) {
 	}
 }
 
+// A list of ids names the devices of an older version, which can be exported then.
+func TestAnImportNamesDevices(t *testing.T) {
+	dir := t.TempDir()
+	store := wrapped{opened(t, dir), t}
+	secret := store.issue("d", "c1")
+	if err := os.Remove(store.Store.(*folder).stem("d") + aboutSuffix); err != nil {
+		t.Fatal(err)
+	}
+	outcomes, err := store.Import(t.Context(), []Entry{{Device: "d"}})
+	if err != nil || outcomes[0] != Updated || !store.good("d", secret) {
+		t.Errorf("imported %v, error %v", outcomes, err)
+	}
+	for r, err := range store.All(t.Context()) {
+		if err != nil || r.Device != "d" || len(r.Issued) != 1 {
+			t.Errorf("listed %+v, %v", r, err)
+		}
+	}
+}
+
 // What can't be written ends no session: a full disk must not lock devices out.
 func TestAUseThatCannotBeRecorded(t *testing.T) {
 	dir := t.TempDir()

@@ -170,6 +170,7 @@ func (p passwords) Check(_ context.Context, username, password string) (bool, er
 }
 
 func TestCredentials(t *testing.T) {
+	const sdk = "?SDK=JavaScript&Version=2.2.16"
 	broker := startBroker(t, stack.Options{Credentials: passwords{"p1": "secret"}})
 	for _, c := range []struct {
 		name    string
@@ -181,6 +182,9 @@ func TestCredentials(t *testing.T) {
 		{"wrong password", []option{login("p1", "guess")}, false},
 		{"no password", []option{login("p1", "")}, false},
 		{"unknown user", []option{login("p2", "secret")}, false},
+		{"an SDK that says who it is", []option{login(sdk, "")}, true},
+		{"an SDK, a name and its password", []option{login("p1"+sdk, "secret")}, true},
+		{"an SDK, a name and a wrong password", []option{login("p1"+sdk, "guess")}, false},
 		{"the stack's own user", []option{login("$devstack", "")}, false},
 	} {
 		d, err := tryConnect(t, broker.URL(), "device", c.options...)

@@ -5,12 +5,12 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"devicetwin/auth"
 	"devicetwin/device"
 )
 
@@ -48,7 +48,8 @@ func (a *mqttAuth) Check(c server.ClientAuthentication) bool {
 		// Still starting: the client will try again.
 		return false
 	}
-	address, username := c.RemoteAddress().String(), options.Username
+	// The SDKs for AWS IoT say there who they are ("?SDK=JavaScript&Version=2.2.16").
+	address, username := c.RemoteAddress().String(), auth.Name(options.Username)
 	if known, ok := a.devices.Load(address); ok {
 		id := known.(device.ID)
 		client, _ := resume.clientID(c.GetID())
@@ -80,11 +81,10 @@ func (a *mqttAuth) Check(c server.ClientAuthentication) bool {
 // this user name, "" if it may. A device may have more than one session: "pump-1" and "pump-1/log",
 // which cannot belong to another device, because ids have no slash.
 //
-// A user name that can't be an id is ignored, because the SDKs for AWS IoT say
-// there who they are ("?SDK=JavaScript&Version=2.2.16").
+// A user name that can't be an id is ignored.
 func mayBe(id device.ID, client, username string) string {
 	name := id.Name()
-	if client != name && !strings.HasPrefix(client, name+"/") {
+	if !auth.OwnsClientID(id, client) {
 		return "expected the device's id as the client id, or the id, a slash and more"
 	}
 	if _, err := device.New(device.KindDevice, username); username != name && err == nil {

@@ -163,6 +163,44 @@ func admits(t *testing.T, url, name, password string) bool {
 	return true
 }
 
+// A device whose credentials are revoked is out within a second at the embedded broker,
+// and nobody else is.
+func TestARevokedDeviceIsOut(t *testing.T) {
+	store, err := credentials.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	broker := startBroker(t, stack.Options{Credentials: store})
+	lost := make(chan string, 2)
+	for _, id := range []string{"pump-1", "pump-2"} {
+		password, err := store.Issue(t.Context(), device.ID(id), "first")
+		if err != nil {
+			t.Fatal(err)
+		}
+		connect(t, broker.URL(), id, login(id, password), func(o *mqtt.ClientOptions) {
+			o.SetConnectionLostHandler(func(mqtt.Client, error) { lost <- id })
+		})
+	}
+	began := time.Now()
+	if _, err := store.Revoke(t.Context(), []device.ID{"pump-1"}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case id := <-lost:
+		t.Logf("%s is out after %v", id, time.Since(began))
+		if id != "pump-1" {
+			t.Errorf("%s is out", id)
+		}
+	case <-time.After(patience):
+		t.Fatal("the session goes on")
+	}
+	select {
+	case id := <-lost:
+		t.Errorf("%s is out, too", id)
+	case <-time.After(500 * time.Millisecond):
+	}
+}
+
 // Two workers share the credentials in PostgreSQL. One of them is killed while devices are
 // reprovisioned, and PostgreSQL is down for a minute while others are: nobody is locked
 // out who should be in, and nobody is let in who should not.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"devicetwin/device"
 )
 
 // Limits of the broker that clients have to know.
@@ -52,6 +54,7 @@ type Broker struct {
 	port    int
 	discard bool // nothing is kept
 	release func()
+	unwatch context.CancelFunc // nil if no revocations are followed
 }
 
 func startBroker(ctx context.Context, o Options, dir string, release func()) (*Broker, error) {
@@ -97,7 +100,39 @@ func startBroker(ctx context.Context, o Options, dir string, release func()) (*B
 		return nil, err
 	}
 	auth.resume.Store(b.resume)
+	if err := b.watchRevocations(o.Credentials); err != nil {
+		b.stopServer()
+		return nil, err
+	}
 	return b, nil
+}
+
+// watchRevocations ends the sessions of devices whose credentials are revoked, as far
+// as they log in by a name and password.
+func (b *Broker) watchRevocations(c Credentials) error {
+	revoking, ok := c.(interface {
+		Watch(ctx context.Context, f func(device.ID)) error
+	})
+	if !ok {
+		return nil
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	b.unwatch = stop
+	return revoking.Watch(ctx, b.kick)
+}
+
+// kick ends the connections of a device.
+func (b *Broker) kick(id device.ID) {
+	found, err := b.server.Connz(&server.ConnzOptions{Username: true, User: id.Name()})
+	if err != nil {
+		b.log.out.Warn("mqtt clients of a revoked device can't be found", "device", id, "error", err)
+		return
+	}
+	for _, c := range found.Conns {
+		if b.server.DisconnectClientByID(c.Cid) == nil { // or else it has left meanwhile
+			b.log.out.Info("mqtt client disconnected: its credentials were revoked", "device", id)
+		}
+	}
 }
 
 // natsPort translates "any free port", which NATS writes as -1.
@@ -153,6 +188,9 @@ func (b *Broker) Close() error {
 }
 
 func (b *Broker) stopServer() error {
+	if b.unwatch != nil {
+		b.unwatch()
+	}
 	defer b.release()
 	b.log.quiet.Store(true)
 	shutdown := func() error {

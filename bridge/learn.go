@@ -60,14 +60,13 @@ func (b *Bridge) learnFirst(ctx context.Context) error {
 // learnOnce decodes what is retained. What follows from that for devices is nothing yet: the session
 // gets the same messages again.
 func (b *Bridge) learnOnce(ctx context.Context, filters []string) error {
-	arrived := make(chan struct{})
+	arrived := make(chan mqtt.Message)
 	c := b.probe(ctx, func(ctx context.Context, m mqtt.Message) {
 		if m.Ack != nil {
 			m.Ack()
 		}
-		_, _ = b.dialect.Decode(m.Topic, m.Payload, m.Dup, m.At)
 		select {
-		case arrived <- struct{}{}:
+		case arrived <- m:
 		case <-ctx.Done():
 		}
 	})
@@ -84,7 +83,8 @@ func (b *Bridge) learnOnce(ctx context.Context, filters []string) error {
 	}
 	for learned := 0; ; learned++ {
 		select {
-		case <-arrived:
+		case m := <-arrived:
+			_, _ = b.dialect.Decode(m.Topic, m.Payload, m.Dup, m.At)
 		case <-time.After(learnQuiet):
 			b.log.Info("dialects have learned from retained messages", "messages", learned)
 			return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"devicetwin/internal/backoff"
@@ -76,22 +77,45 @@ func (b *Bridge) learnOnce(ctx context.Context, filters []string) error {
 	} else if err != nil {
 		return &unreachable{err}
 	}
-	ctx, cancel := context.WithTimeout(ctx, learnWithin)
+	within, cancel := context.WithTimeout(ctx, learnWithin)
 	defer cancel()
-	if err := c.Subscribe(ctx, filters); err != nil {
-		return err
-	}
-	for learned := 0; ; learned++ {
+	subscribed := make(chan error, 1) // messages may come before the answer to the subscription
+	var subscribing sync.WaitGroup
+	subscribing.Go(func() { subscribed <- c.Subscribe(within, filters) })
+	err := b.learn(within, c.Lost(), arrived, subscribed)
+	cancel()
+	subscribing.Wait()
+	return err
+}
+
+// learn decodes what arrives, until nothing has come for some time after the subscription, or
+// there is no end of it: what is retained comes first.
+func (b *Bridge) learn(ctx context.Context, lost <-chan error, arrived <-chan mqtt.Message, subscribed <-chan error) error {
+	learned, listening := 0, false
+	var quiet <-chan time.Time
+	for {
 		select {
 		case m := <-arrived:
 			_, _ = b.dialect.Decode(m.Topic, m.Payload, m.Dup, m.At)
-		case <-time.After(learnQuiet):
+			learned++
+		case err := <-subscribed:
+			if err != nil {
+				return err
+			}
+			listening = true
+		case <-quiet:
 			b.log.Info("dialects have learned from retained messages", "messages", learned)
 			return nil
-		case err := <-c.Lost():
+		case err := <-lost:
 			return err
 		case <-ctx.Done():
+			if listening && learned > 0 {
+				return nil
+			}
 			return ctx.Err()
+		}
+		if listening {
+			quiet = time.After(learnQuiet)
 		}
 	}
 }

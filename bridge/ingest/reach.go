@@ -17,6 +17,10 @@ import (
 // device is reached: two gateways may receive it in turn.
 const newsEvery = time.Minute
 
+// toldEvery is how long a workflow is taken to know the variables of an address. What it was sent may
+// be nobody's any more: the batch was refused, or another life of the device began.
+const toldEvery = time.Hour
+
 // askEvery is the least time between two births of a device after which it is asked
 // something: its answer may be one.
 const askEvery = 10 * time.Second
@@ -24,6 +28,7 @@ const askEvery = 10 * time.Second
 // reach is what is known of a device that speaks a dialect, or may have no workflow.
 type reach struct {
 	vars  map[string]uint64 // hashes of the variables of its address that its workflow was sent
+	told  time.Time         // when it was last sent them because of that; zero after a start
 	awake time.Duration     // of the address that its workflow was sent
 	asked time.Time         // the last birth after which it was asked
 	tried time.Time         // the last message that was delivered if there was a workflow
@@ -71,7 +76,21 @@ func (c *core) reaches(d *deviceState, m *device.Message) bool {
 	if awake > 0 && m.Alive() && since > awake && (!d.renewed.IsZero() || since > newsEvery) {
 		return true
 	}
-	return since >= newsEvery && (len(m.From.Vars) > 0 && d.newVars(m.From) || m.Alive() && d.reach != nil && d.reach.awake != m.From.Awake)
+	if since < newsEvery {
+		return false
+	}
+	return len(m.From.Vars) > 0 && (d.newVars(m.From) || d.reach.isDue(m.Time)) || m.Alive() && d.reach != nil && d.reach.awake != m.From.Awake
+}
+
+// isDue reports whether the variables are to be sent again, and notes that they are. A start
+// counts as if they had been sent, or each would be followed by a signal for each device.
+func (r *reach) isDue(at time.Time) bool {
+	if !r.told.IsZero() && at.Sub(r.told) < toldEvery {
+		return false
+	}
+	due := !r.told.IsZero()
+	r.told = at
+	return due
 }
 
 // newVars reports whether the workflow was not sent some of the variables.

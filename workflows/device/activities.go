@@ -154,8 +154,8 @@ func (a *Activities) Reprovision(ctx context.Context, in Invocation) (Reprovisio
 		return Reprovisioned{}, fmt.Errorf("issue credentials %s for device %s: %w", in.ID, in.Device, err)
 	}
 	l, err := a.commandOf(in.Device, in.Address, command(secret))
-	if err != nil {
-		return Reprovisioned{}, final(err)
+	if err != nil { // whose text may have the secret, and would be in the history
+		return Reprovisioned{}, final(fmt.Errorf("reprovision device %s: its dialect cannot write credentials %s", in.Device, in.ID))
 	}
 	if err := a.post(ctx, in.Device, l); err != nil {
 		return Reprovisioned{}, err

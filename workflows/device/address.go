@@ -106,11 +106,22 @@ func (d *run) news(shadow string, delta []byte, asked bool) bool {
 	if d.state.Address == nil || shadow != "" {
 		return false
 	}
-	print := deltaPrint(delta)
-	differs := print != d.state.Informed
-	d.state.Informed = print
-	return print != "" && (asked || differs)
+	print, now := deltaPrint(delta), d.state.Snapshot.Time()
+	if print == "" {
+		d.state.InformedMet = true
+		return false
+	}
+	strayed := d.state.InformedMet && now.Sub(d.state.InformedAt) >= informEvery
+	if !asked && print == d.state.Informed && !strayed {
+		return false
+	}
+	d.state.Informed, d.state.InformedAt, d.state.InformedMet = print, now, false
+	return true
 }
+
+// informEvery is the least time between two equal deltas that are sent to a device which
+// has done the one and then something else: it may report both after each that it is sent.
+const informEvery = time.Minute
 
 // deltaPrint identifies the state of a delta; "" of none.
 func deltaPrint(delta []byte) string {
@@ -127,6 +138,7 @@ func (d *run) leaving(m Outgoing, now time.Time) Outgoing {
 	if m.Shadow != nil && m.Shadow.Inform && !d.listens(now) {
 		shadow := *m.Shadow
 		shadow.Inform = false
+		d.state.Informed = "" // when it is back
 		m.Shadow = &shadow
 	}
 	return m

@@ -97,9 +97,12 @@ func (d *run) observe(m device.Message) {
 // dispatch gives the commands to send now: the one under way once more if the
 // device has come back, or the next if none is.
 func (d *run) dispatch(ctx workflow.Context) []Outgoing {
+	if !d.listens(workflow.Now(ctx)) { // its return came too late; the next message is as good
+		return nil
+	}
 	back := d.back
 	d.back = false
-	if d.state.Connection == device.Offline || !d.listens(workflow.Now(ctx)) {
+	if d.state.Connection == device.Offline {
 		return nil
 	}
 	var list []Outgoing

@@ -382,6 +382,24 @@ func TestDesiredStateIsSent(t *testing.T) {
 	}
 }
 
+// A device that reports what is desired, and then otherwise, each time that it is sent it, is not
+// sent it without end.
+func TestADeviceThatReportsBothIsNotSentItWithoutEnd(t *testing.T) {
+	h, _ := newSpokenHarness(t, hearing)
+	h.at(time.Second, birth())
+	h.operate(2*time.Second, Operation{Desire: &Desire{Patch: []byte(`{"fan":"high"}`)}})
+	for at := 3 * time.Second; at < 30*time.Second; at += 2 * time.Second {
+		h.reports(at, `{"fan":"high"}`)
+		h.reports(at+time.Second, `{"fan":"low"}`)
+	}
+	h.reports(3*time.Minute, `{"fan":"high"}`)
+	h.reports(4*time.Minute, `{"fan":"low"}`) // somebody has switched it
+	h.runUntil(5 * time.Minute)
+	if got, want := h.said(), lines(`own/desired {"fan":"high"}`, `own/desired {"fan":"high"}`); got != want {
+		t.Errorf("said\n%s\nwant\n%s", got, want)
+	}
+}
+
 // A worker without the dialect loses nothing, and sends nothing twice.
 func TestAWorkerWithoutTheDialect(t *testing.T) {
 	h, s := newSpokenHarness(t, hearing)

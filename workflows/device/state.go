@@ -112,8 +112,11 @@ type State struct {
 	// is sent; nil of any other.
 	Address *device.Address `json:"address,omitempty"`
 	// Informed identifies the difference between desired and reported state that the device was
-	// sent in its dialect last; "" if there was none since.
+	// sent in its dialect last; "" before that.
 	Informed string `json:"informed,omitempty"`
+	// InformedAt is when, and InformedMet says that the device has reported all of it since.
+	InformedAt  time.Time `json:"informed_at,omitzero"`
+	InformedMet bool      `json:"informed_met,omitempty"`
 	// Untimed are the last commands without a time to live that the device may answer in its
 	// dialect, oldest first.
 	Untimed []untimed `json:"untimed,omitempty"`

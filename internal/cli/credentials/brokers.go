@@ -35,7 +35,11 @@ func newHTTPAPI(address string) (httpAPI, error) {
 		return httpAPI{}, errors.New("expected http://USER:PASSWORD@HOST:PORT")
 	}
 	password, _ := u.User.Password()
-	h := httpAPI{user: u.User.Username(), password: password, client: &http.Client{Timeout: apiTimeout}}
+	h := httpAPI{user: u.User.Username(), password: password, client: &http.Client{
+		Timeout: apiTimeout,
+		// A DELETE that is redirected would become a GET, which ends nothing.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
 	u.User = nil
 	h.base = strings.TrimSuffix(u.String(), "/")
 	return h, nil

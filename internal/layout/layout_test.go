@@ -75,7 +75,7 @@ var layers = map[string]layer{
 	"internal/cli/simulate": {[]string{"device", "devicefsm", "dialects", "internal/cli", "internal/tlsfiles", "mqtt", "points", "service", "simulator", "wire", "wire/dialect", "workflows/client"},
 		"plays a fleet against a running service; of dialects, what simulated devices speak"},
 	"internal/cli/admin":       {[]string{"api", "internal/cli", "internal/codec", "service", "workflows/client"}, "prepares what the service needs"},
-	"internal/cli/credentials": {[]string{"api/client", "device", "internal/cli", "internal/credentials", "service", "source"}, "works on the credential store; of the API it sets tags"},
+	"internal/cli/credentials": {[]string{"api/client", "auth", "device", "internal/cli", "internal/credentials", "service", "source"}, "works on the credential store; of the API it sets tags"},
 	"internal/cli/tap": {[]string{"device", "devicefsm", "dialects", "internal/cli", "internal/modelfile", "internal/text", "mqtt", "service", "wire", "wire/dialect"},
 		"looks at a broker, and changes nothing"},
 	"internal/cli/devicetwin": {[]string{"internal/cli", "internal/cli/admin", "internal/cli/credentials", "internal/cli/dialect", "internal/cli/logs", "internal/cli/model", "internal/cli/operator", "internal/cli/simulate", "internal/cli/tap", "service"}, "the grammar of the program"},

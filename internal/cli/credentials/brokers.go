@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"devicetwin/auth"
 	"devicetwin/device"
 	"devicetwin/internal/cli"
 )
@@ -90,7 +91,27 @@ func (r rabbitMQ) end(ctx context.Context, id device.ID) (string, error) {
 	if err == nil && !found {
 		err = errors.New("it does not know DELETE /api/connections/username: expected RabbitMQ 3.10 or newer")
 	}
-	return "connections closed", err
+	if err != nil {
+		return "", err
+	}
+	return "connections closed", r.endOthers(ctx, id)
+}
+
+// endOthers closes the connections of a device that has given more than its name, such as
+// pump-1?SDK=x, which RabbitMQ takes for another user's.
+func (r rabbitMQ) endOthers(ctx context.Context, id device.ID) error {
+	var connections []struct{ Name, User string }
+	if _, err := r.do(ctx, http.MethodGet, "/api/connections?columns=name,user", &connections); err != nil {
+		return err
+	}
+	var faults []error
+	for _, c := range connections {
+		if c.User != string(id) && auth.Name(c.User) == string(id) {
+			_, err := r.do(ctx, http.MethodDelete, "/api/connections/"+url.PathEscape(c.Name), nil)
+			faults = append(faults, err)
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // emqx is the API of EMQX 5 (https://docs.emqx.com/en/emqx/latest/admin/api.html):
@@ -99,33 +120,50 @@ type emqx struct{ httpAPI }
 
 func (emqx) name() string { return "EMQX" }
 
-// emqxPage is how many clients of one device are asked for at once: EMQX allows
-// 10,000, and a device has one or two.
+// emqxPage is how many clients are asked for at once: EMQX allows 10,000.
 const emqxPage = 1000
 
 func (e emqx) end(ctx context.Context, id device.ID) (string, error) {
-	var clients struct {
-		Data []struct {
-			ID string `json:"clientid"`
-		} `json:"data"`
-	}
-	query := url.Values{"username": {string(id)}, "limit": {strconv.Itoa(emqxPage)}, "page": {"1"}}
-	found, err := e.do(ctx, http.MethodGet, "/api/v5/clients?"+query.Encode(), &clients)
+	clients, err := e.clients(ctx, id)
 	if err != nil {
 		return "", err
 	}
-	if !found {
-		return "", errors.New("it does not know /api/v5/clients: expected EMQX 5")
-	}
 	ended := 0
-	for _, c := range clients.Data {
-		gone, err := e.do(ctx, http.MethodDelete, "/api/v5/clients/"+url.PathEscape(c.ID), nil)
-		if err != nil {
-			return "", err
-		}
-		if gone { // or else it has left meanwhile
+	var faults []error
+	for _, c := range clients {
+		gone, err := e.do(ctx, http.MethodDelete, "/api/v5/clients/"+url.PathEscape(c), nil)
+		if faults = append(faults, err); gone { // or else it has left meanwhile
 			ended++
 		}
 	}
-	return cli.Count(ended, "session") + " ended", nil
+	return cli.Count(ended, "session") + " ended", errors.Join(faults...)
+}
+
+// clients are the client ids of a device, also where its user name has more than its own.
+// EMQX finds parts of user names.
+func (e emqx) clients(ctx context.Context, id device.ID) (ids []string, err error) {
+	for page := 1; ; page++ {
+		var found struct {
+			Data []struct {
+				ID       string `json:"clientid"`
+				Username string `json:"username"`
+			} `json:"data"`
+		}
+		query := url.Values{"like_username": {string(id)}, "limit": {strconv.Itoa(emqxPage)}, "page": {strconv.Itoa(page)}}
+		known, err := e.do(ctx, http.MethodGet, "/api/v5/clients?"+query.Encode(), &found)
+		switch {
+		case err != nil:
+			return nil, err
+		case !known:
+			return nil, errors.New("it does not know /api/v5/clients: expected EMQX 5")
+		}
+		for _, c := range found.Data {
+			if auth.Name(c.Username) == string(id) {
+				ids = append(ids, c.ID)
+			}
+		}
+		if len(found.Data) < emqxPage {
+			return ids, nil
+		}
+	}
 }

@@ -33,32 +33,29 @@ type standardVoice struct {
 }
 
 func (v standardVoice) Say(m device.Message, ts time.Time) ([]Utterance, error) {
-	topic, payload, err := v.dialect.EncodeMessage(v.id, m, ts)
-	if err != nil {
-		return nil, err
-	}
-	u, err := v.identified(Utterance{Topic: topic, Payload: payload, Means: []device.Message{m}}, m.Time)
+	u, err := v.utter(m, ts)
 	return []Utterance{u}, err
 }
 
 func (v standardVoice) Will() (Utterance, error) {
-	m := device.Message{Channel: device.ChannelStatus, Data: map[string]any{"status": "offline"}}
-	return v.identified(Utterance{
-		Topic: v.dialect.Topic(v.id, m.Channel, ""), Payload: []byte(`{"status":"offline"}`), Means: []device.Message{m},
-	}, time.Now())
+	m := device.Message{Channel: device.ChannelStatus, Data: map[string]any{"status": "offline"}, Time: time.Now()}
+	return v.utter(m, time.Time{})
 }
 
-// identified adds that by which the service knows a message without a number.
-func (v standardVoice) identified(u Utterance, at time.Time) (Utterance, error) {
-	if !v.bare {
-		return u, nil
-	}
-	read, err := v.dialect.Decode(u.Topic, u.Payload, false, at)
+// utter writes a message, with that by which the service knows one without a number.
+func (v standardVoice) utter(m device.Message, ts time.Time) (Utterance, error) {
+	topic, payload, err := v.dialect.EncodeMessage(v.id, m, ts)
 	if err != nil {
-		return u, fmt.Errorf("read the device's own message: %w", err)
+		return Utterance{}, err
 	}
-	u.Means[0].Digest = read[0].Message.Digest
-	return u, nil
+	if v.bare {
+		read, err := v.dialect.Decode(topic, payload, false, m.Time)
+		if err != nil {
+			return Utterance{}, fmt.Errorf("read the device's own message: %w", err)
+		}
+		m.Digest = read[0].Message.Digest
+	}
+	return Utterance{Topic: topic, Payload: payload, Means: []device.Message{m}}, nil
 }
 
 func (v standardVoice) Noise(text string) Utterance {

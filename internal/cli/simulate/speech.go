@@ -1,7 +1,6 @@
 package simulate
 
 import (
-	"errors"
 	"fmt"
 
 	"devicetwin/dialects"
@@ -53,9 +52,5 @@ func speech(name string, c wire.Config) (simulator.Speech, error) {
 		}
 		return simulator.Tasmota(set), nil
 	}
-	return nil, cannotSpeak(name)
-}
-
-func cannotSpeak(name string) error {
-	return errors.New("dialect (--dialect) " + name + ": simulated devices speak " + standard + " and " + tasmota)
+	return nil, fmt.Errorf("dialect (--dialect) %s: simulated devices speak %s and %s", name, standard, tasmota)
 }

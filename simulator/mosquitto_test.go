@@ -94,15 +94,38 @@ func brokerWorld(t *testing.T, address string, w *world) {
 // The devices with real connections: sessions, cuts, last wills and repetitions
 // through a broker that is not ours.
 func TestRunAgainstMosquitto(t *testing.T) {
+	t.Parallel()
+	runOnBroker(t, func(o *Options, _ *world) { o.Scenario.Churn = Churn{LoseCounter: 0.2} })
+}
+
+// Plugs with real connections: their last wills are the same as their goodbyes, and the
+// broker publishes them when it likes.
+func TestRunOfPlugsAgainstMosquitto(t *testing.T) {
+	t.Parallel()
+	r := runOnBroker(t, func(o *Options, w *world) {
+		plugs(t, 1)(o, w)
+		o.Scenario.Churn = Churn{Restart: 0.2}
+	})
+	if r.AppliedAgain > 0 {
+		t.Errorf("%d messages were applied again", r.AppliedAgain)
+	}
+}
+
+// runOnBroker is a run of six seconds in which devices often go away and are given new
+// credentials; its report has to be clean.
+func runOnBroker(t *testing.T, change func(*Options, *world)) Report {
+	t.Helper()
 	address := broker(t)
 	w := newWorld(sabotage{})
-	brokerWorld(t, address, w)
 	o := testOptions(t, w)
+	change(&o, w)
+	brokerWorld(t, address, w)
 	o.Brokers, o.Devices, o.Rate, o.Duration = []string{address}, 50, 10, 6*time.Second
 	o.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	o.Scenario.Answers = []Answer{{Kind: Obey, Weight: 9}, {Kind: ObeyLate, Weight: 1, Delay: Range{100 * time.Millisecond, 300 * time.Millisecond}}}
 	o.Scenario.Faults[0].PerMinute = 20
-	o.Scenario.Churn = Churn{PerMinute: 30, Down: Range{10 * time.Millisecond, 200 * time.Millisecond}, Clean: 0.3, LoseCounter: 0.2}
+	churn := &o.Scenario.Churn
+	churn.PerMinute, churn.Down, churn.Clean = 30, Range{10 * time.Millisecond, 200 * time.Millisecond}, 0.3
 	r, err := Run(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -110,28 +133,7 @@ func TestRunAgainstMosquitto(t *testing.T) {
 	if !r.Clean || r.ReprovisionsDone < 10 || r.Reconnects < 50 {
 		t.Errorf("not clean, or too little to show: %+v", r)
 	}
-}
-
-// Plugs with real connections: their last wills are the same as their goodbyes, and the
-// broker publishes them when it likes.
-func TestRunOfPlugsAgainstMosquitto(t *testing.T) {
-	address := broker(t)
-	w := newWorld(sabotage{})
-	o := testOptions(t, w)
-	plugs(t, 1)(&o, w)
-	brokerWorld(t, address, w)
-	o.Brokers, o.Devices, o.Rate, o.Duration = []string{address}, 50, 10, 6*time.Second
-	o.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
-	o.Scenario.Answers = []Answer{{Kind: Obey, Weight: 9}, {Kind: ObeyLate, Weight: 1, Delay: Range{100 * time.Millisecond, 300 * time.Millisecond}}}
-	o.Scenario.Faults[0].PerMinute = 20
-	o.Scenario.Churn = Churn{PerMinute: 30, Down: Range{10 * time.Millisecond, 200 * time.Millisecond}, Clean: 0.3, Restart: 0.2}
-	r, err := Run(context.Background(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !r.Clean || r.ReprovisionsDone < 10 || r.Reconnects < 50 || r.AppliedAgain > 0 {
-		t.Errorf("not clean, or too little to show: %+v", r)
-	}
+	return r
 }
 
 func TestRunWithoutBroker(t *testing.T) {

@@ -1,7 +1,6 @@
 package simulator
 
 import (
-	"encoding/json"
 	"errors"
 	"maps"
 	"math/rand/v2"
@@ -34,20 +33,6 @@ func readsTasmota(t *testing.T) *dialect.Set {
 	return set
 }
 
-func plugScenario(t *testing.T) *Scenario {
-	t.Helper()
-	const file = "../models/plug.scenario.yaml"
-	src, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := ReadScenario(file, src)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
 func plugModel(t *testing.T) *devicefsm.Model {
 	t.Helper()
 	const file = "../models/plug.yaml"
@@ -68,15 +53,14 @@ func (w *world) handlePlug(t *worldTwin, topic string, payload []byte) {
 	switch {
 	case errors.Is(err, wire.ErrUnmapped), errors.Is(err, wire.ErrNotInput):
 	case err != nil:
-		letter, _ := json.Marshal(map[string]any{"topic": topic, "reason": "bad_payload", "payload_base64": payload})
-		w.letter(letter)
+		w.refuse(topic, payload)
 	}
 	for _, r := range received {
 		r.Complete()
 		if !w.applies(t, r.Message) {
 			continue
 		}
-		digest, err := strconv.ParseUint(r.Message.Digest, 16, 64)
+		digest, err := readDigest(r.Message)
 		if err != nil {
 			panic(err)
 		}
@@ -141,29 +125,10 @@ func TestRunOfPlugsIsClean(t *testing.T) {
 
 // What a world gets wrong shows for plugs as well.
 func TestRunOfPlugsFindsFaults(t *testing.T) {
-	type figures struct{ lost, appliedAgain, reordered, unexpected, missing, spurious uint64 }
-	for name, tt := range map[string]struct {
-		broken sabotage
-		want   figures
-	}{
-		"a message is not applied":       {sabotage{lose: 300}, figures{lost: 1}},
-		"a message is applied twice":     {sabotage{double: 300}, figures{appliedAgain: 1}},
-		"two messages change places":     {sabotage{swap: 300}, figures{reordered: 1}},
-		"a message comes from nowhere":   {sabotage{invent: 300}, figures{unexpected: 1}},
-		"a match is followed by nothing": {sabotage{mute: 7}, figures{missing: 1}},
-		"a command comes from nowhere":   {sabotage{babble: 300}, figures{spurious: 1}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := play(t, tt.broken, func(o *Options, w *world) {
-				plugs(t, 1)(o, w)
-				o.Scenario.Churn.PerMinute = 0
-			})
-			got := figures{r.Lost, r.AppliedAgain, r.Reordered, r.Unexpected, r.ReprovisionsMissing, r.ReprovisionsSpurious}
-			if got != tt.want || r.Clean != (tt.want.appliedAgain > 0) {
-				t.Errorf("got %+v, clean %t; want %+v", got, r.Clean, tt.want)
-			}
-		})
-	}
+	findsFaults(t, false, func(o *Options, w *world) {
+		plugs(t, 1)(o, w)
+		o.Scenario.Churn.PerMinute = 0
+	})
 }
 
 // asMeant is a message as a device means it, without what the service adds.

@@ -252,8 +252,7 @@ func (w *world) handle(id, topic string, payload []byte) {
 	}
 	var data map[string]any
 	if json.Unmarshal(payload, &data) != nil {
-		letter, _ := json.Marshal(map[string]any{"topic": topic, "reason": "bad_payload", "payload_base64": payload})
-		w.letter(letter)
+		w.refuse(topic, payload)
 		return
 	}
 	m := device.Message{Data: data, Time: time.Now()}
@@ -286,6 +285,12 @@ func (w *world) handle(id, topic string, payload []byte) {
 	t.seen[n] = true
 	t.apply(n, 0)
 	t.step(m)
+}
+
+// refuse makes a dead letter of what cannot be read.
+func (w *world) refuse(topic string, payload []byte) {
+	letter, _ := json.Marshal(map[string]any{"topic": topic, "reason": "bad_payload", "payload_base64": payload})
+	w.letter(letter)
 }
 
 // timeOf is the time of a message as an event: what the device says, unless its clock

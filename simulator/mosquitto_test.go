@@ -112,7 +112,7 @@ func TestRunOfPlugsAgainstMosquitto(t *testing.T) {
 }
 
 // runOnBroker is a run of six seconds in which devices often go away and are given new
-// credentials; its report has to be clean.
+// credentials. Its report must have no violations.
 func runOnBroker(t *testing.T, change func(*Options, *world)) Report {
 	t.Helper()
 	address := broker(t)

@@ -1,7 +1,6 @@
 package dialect
 
 import (
-	"slices"
 	"time"
 
 	"devicetwin/device"
@@ -19,16 +18,7 @@ func (m *message) checkAnswer(f map[string]source.Node) {
 	if m.channel != device.ChannelAck {
 		return
 	}
-	const what = "status, which says what the answer is: accepted, succeeded, failed or rejected"
-	named := func(member member) bool { return member.name == "status" }
-	switch {
-	case m.only != nil && !m.only.has("status"):
-		f["only"].Faultf("only: it leaves out %s", what)
-	case m.omit.has("status"):
-		f["omit"].Faultf("omit: it leaves out %s", what)
-	case m.data.members != nil && !slices.ContainsFunc(m.data.members, named):
-		f["data"].Faultf("data: expected a member %s", what)
-	}
+	m.needsStatus(f, "status, which says what the answer is: accepted, succeeded, failed or rejected", f["data"], "data: expected a member")
 }
 
 // maxAwake bounds how long a device listens that sleeps.

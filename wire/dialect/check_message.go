@@ -17,7 +17,12 @@ func (m *message) checkStatus(f map[string]source.Node) {
 		f["status"].Faultf("status: only what is on the channel status has words")
 		return
 	}
-	const what = "status, whose words say whether the device is connected"
+	m.needsStatus(f, "status, whose words say whether the device is connected", f["status"], "status: data has no member")
+}
+
+// needsStatus notes data that never has the member status, which is what. Where the members of data are others,
+// that is the fault of a node, which begins with why.
+func (m *message) needsStatus(f map[string]source.Node, what string, n source.Node, why string) {
 	named := func(member member) bool { return member.name == "status" }
 	switch {
 	case m.only != nil && !m.only.has("status"):
@@ -25,7 +30,7 @@ func (m *message) checkStatus(f map[string]source.Node) {
 	case m.omit.has("status"):
 		f["omit"].Faultf("omit: it leaves out %s", what)
 	case m.data.members != nil && !slices.ContainsFunc(m.data.members, named):
-		f["status"].Faultf("status: data has no member %s", what)
+		n.Faultf("%s %s", why, what)
 	}
 }
 

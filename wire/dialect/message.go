@@ -85,12 +85,9 @@ func (m *message) appendEach(all []wire.Received, s *scope) ([]wire.Received, er
 	if err != nil {
 		return nil, err
 	}
-	items, err := itemsOf(v)
+	items, err := itemsOf(v, s.dialect.limits.objects)
 	if err != nil {
 		return nil, err
-	}
-	if most := s.dialect.limits.objects; len(items) > most {
-		return nil, wire.Refuse(wire.ReasonBadPayload, "each: a list of %d, the limit is %d", len(items), most)
 	}
 	all = slices.Grow(all, len(items))
 	for i, item := range items {
@@ -99,22 +96,31 @@ func (m *message) appendEach(all []wire.Received, s *scope) ([]wire.Received, er
 			s.part = decodedPart{}
 		}
 		if all, err = m.appendOne(all, s, nil); err != nil {
-			if refused := (*wire.Refused)(nil); errors.As(err, &refused) {
-				refused.Detail += fmt.Sprintf(" (element %d)", i)
-			}
-			return nil, err
+			return nil, ofElement(err, i)
 		}
 	}
 	s.item = nil
 	return all, nil
 }
 
-// itemsOf are the elements of a list. Where there is one, senders may write it without the list around it.
-func itemsOf(v any) ([]any, error) {
+// ofElement adds to a refusal which element of a list it is of.
+func ofElement(err error, i int) error {
+	if refused := (*wire.Refused)(nil); errors.As(err, &refused) {
+		refused.Detail += fmt.Sprintf(" (element %d)", i)
+	}
+	return err
+}
+
+// itemsOf are the elements of a list of at most so many. Where there is one, senders may write it without the
+// list around it.
+func itemsOf(v any, most int) ([]any, error) {
 	switch v := v.(type) {
 	case nil:
 		return nil, nil
 	case []any:
+		if len(v) > most {
+			return nil, wire.Refuse(wire.ReasonBadPayload, "each: a list of %d, the limit is %d", len(v), most)
+		}
 		return v, nil
 	case map[string]any:
 		return []any{v}, nil
@@ -187,13 +193,22 @@ func (m *message) setVariables(s *scope) error {
 		if err != nil {
 			return err
 		}
-		text, ok := textOf(value)
-		if !ok {
-			return wire.Refuse(wire.ReasonBadPayload, "variable %s: expected a string, a number, true or false, found %s", v.name, kindOf(value))
+		text, err := v.text(value)
+		if err != nil {
+			return err
 		}
 		s.vars = append(s.vars, text)
 	}
 	return nil
+}
+
+// text is the value of the variable, as topics, ids and names have it.
+func (v variable) text(value any) (string, error) {
+	text, ok := textOf(value)
+	if !ok {
+		return "", wire.Refuse(wire.ReasonBadPayload, "variable %s: expected a string, a number, true or false, found %s", v.name, kindOf(value))
+	}
+	return text, nil
 }
 
 // textOf is a value as a variable has it: a number is written as in JSON.

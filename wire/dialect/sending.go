@@ -1,8 +1,6 @@
 package dialect
 
 import (
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -63,20 +61,14 @@ func (o *outgoing) appendTo(all []wire.Publication, s *sending) ([]wire.Publicat
 	if err != nil {
 		return nil, err
 	}
-	items, err := itemsOf(v)
+	items, err := itemsOf(v, maxSent)
 	if err != nil {
 		return nil, err
-	}
-	if len(items) > maxSent {
-		return nil, wire.Refuse(wire.ReasonBadPayload, "each: a list of %d, the limit is %d", len(items), maxSent)
 	}
 	for i, item := range items {
 		s.values[varItem], s.data, s.hasData = item, item, true
 		if all, err = o.appendOne(all, s); err != nil {
-			if refused := (*wire.Refused)(nil); errors.As(err, &refused) {
-				refused.Detail += fmt.Sprintf(" (element %d)", i)
-			}
-			return nil, err
+			return nil, ofElement(err, i)
 		}
 	}
 	return all, nil
@@ -112,11 +104,13 @@ func (s *sending) topic() (string, error) {
 	if len(o.vars) > 0 {
 		texts = maps.Clone(s.texts)
 		for _, v := range o.vars {
-			text, err := s.variable(v)
+			value, _, err := s.eval(v.value)
 			if err != nil {
 				return "", err
 			}
-			texts[v.name] = text
+			if texts[v.name], err = v.text(value); err != nil { // what is not there is empty
+				return "", err
+			}
 		}
 	}
 	for i, name := range o.topic.names {
@@ -143,19 +137,6 @@ func (s *sending) topic() (string, error) {
 		return "", refused
 	}
 	return topic, nil
-}
-
-// variable is the value of one that is computed. What is not there is empty.
-func (s *sending) variable(v variable) (string, error) {
-	value, _, err := s.eval(v.value)
-	if err != nil {
-		return "", err
-	}
-	text, ok := textOf(value)
-	if !ok {
-		return "", wire.Refuse(wire.ReasonBadPayload, "variable %s: expected a string, a number, true or false, found %s", v.name, kindOf(value))
-	}
-	return text, nil
 }
 
 // dataOf is what a file says of data. Not there: it reads what is not there.

@@ -135,7 +135,7 @@ func (p *desired) take(left map[string]any) (parts []wanted) {
 		case p.properties != nil && p.properties.has(name):
 			parts = append(parts, wanted{varValue, name, left[name]})
 			delete(left, name)
-		case p.properties == nil && (p.only == nil || p.only.has(name)) && !p.omit.has(name):
+		case p.properties == nil && p.takes(name):
 			taken[name] = left[name]
 			delete(left, name)
 		}

@@ -187,7 +187,7 @@ func (l *loader) desired(n source.Node, d *Dialect) *desired {
 		language, own = propertyLanguage, variableProperty
 	}
 	l = l.speaking(language)
-	p := &desired{outgoing: l.send(n, f, d.id, own), properties: l.members(f["property"]), only: l.members(f["only"]), omit: l.members(f["omit"])}
+	p := &desired{outgoing: l.send(n, f, d.id, own), properties: l.members(f["property"]), selection: selection{only: l.members(f["only"]), omit: l.members(f["omit"])}}
 	for _, key := range []string{"only", "omit"} {
 		if f["property"].Exists() {
 			f[key].Faultf("%s: expected it without property, which says which ones are sent", key)

@@ -106,12 +106,18 @@ func (names memberNames) has(name string) bool {
 	})
 }
 
-// takesAll reports whether all members of the data are taken.
-func (m *message) takesAll() bool { return m.only == nil && m.omit == nil }
+// selection says which members of an object are taken.
+type selection struct {
+	only memberNames // these; nil: all
+	omit memberNames // and not these
+}
 
-// takes reports whether a member of the data is.
-func (m *message) takes(name string) bool {
-	return (m.only == nil || m.only.has(name)) && !m.omit.has(name)
+// takesAll reports whether all members are taken.
+func (s *selection) takesAll() bool { return s.only == nil && s.omit == nil }
+
+// takes reports whether a member is.
+func (s *selection) takes(name string) bool {
+	return (s.only == nil || s.only.has(name)) && !s.omit.has(name)
 }
 
 // reservedNames are the members that are the service's own in a message.

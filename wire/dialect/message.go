@@ -16,21 +16,20 @@ import (
 // message says how a message is made of what was published: one for each element, if
 // there is each.
 type message struct {
-	at      source.Node
-	channel device.Channel
-	id      *idTemplate
-	vars    []variable
-	each    *formula
-	inside  *inside
-	when    *formula
-	name    *textTemplate
-	data    data
-	only    memberNames // those that are taken of the data; nil: all
-	omit    memberNames // those that are not
-	number  *numbering
-	time    *timing
-	absent  absent
-	words   device.StatusWords
+	at        source.Node
+	channel   device.Channel
+	id        *idTemplate
+	vars      []variable
+	each      *formula
+	inside    *inside
+	when      *formula
+	name      *textTemplate
+	data      data
+	selection // of the data
+	number    *numbering
+	time      *timing
+	absent    absent
+	words     device.StatusWords
 
 	relayed  bool            // somebody else speaks of the device
 	awake    time.Duration   // how long the device listens after it; 0: always
@@ -49,14 +48,11 @@ type numbering struct{ epoch, seq *formula }
 
 // formulas are all of the message.
 func (m *message) formulas() (all []*formula) {
-	all = []*formula{m.each, m.when, m.data.whole}
+	all = append(m.data.formulas(), m.each, m.when)
 	if m.inside != nil {
 		all = append(all, m.inside.member)
 	}
 	for _, v := range m.vars {
-		all = append(all, v.value)
-	}
-	for _, v := range m.data.members {
 		all = append(all, v.value)
 	}
 	if m.number != nil {

@@ -64,7 +64,7 @@ var ends = []string{endAnswered, endSent, endReported}
 type desired struct {
 	outgoing
 	properties memberNames // one publication for each that matches; nil: one for all
-	only, omit memberNames // without properties: those that are in it, and that are not
+	selection              // without properties: of those that are in it
 }
 
 // question is what devices are asked.

@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"math"
 	"strings"
 	"testing"
 
@@ -65,7 +66,7 @@ func TestTakenAsItIsCostsLittle(t *testing.T) {
 	allocations := map[string]float64{}
 	for _, c := range benchmarked {
 		s, payload := benchmarkedSet(t, c.dialect), []byte(c.payload)
-		allocations[c.name] = testing.AllocsPerRun(1000, func() {
+		allocations[c.name] = allocationsOf(func() {
 			if _, err := s.Decode(c.topic, payload, false, now); err != nil {
 				t.Fatal(err)
 			}
@@ -76,4 +77,20 @@ func TestTakenAsItIsCostsLittle(t *testing.T) {
 			t.Errorf("%s: %v allocations, want %v at most", name, got, most)
 		}
 	}
+}
+
+// raced says that the race detector runs: then a sync.Pool loses a quarter of what is put into it, at random.
+var raced bool
+
+// allocationsOf is how many allocations a call takes, on average; under the race detector, how many one takes for
+// which the pool has lost nothing.
+func allocationsOf(call func()) float64 {
+	if !raced {
+		return testing.AllocsPerRun(1000, call)
+	}
+	least := math.Inf(1)
+	for range 50 {
+		least = min(least, testing.AllocsPerRun(1, call))
+	}
+	return least
 }

@@ -24,7 +24,7 @@ func (d *Dialect) checkEcho(o *outgoing) {
 
 // find is the rule of a topic. Nil: there is none.
 func (d *Dialect) find(topic string) *rule {
-	i := slices.IndexFunc(d.rules, func(r *rule) bool { return r.topic.match(topic, make([]string, len(r.topic.names))) })
+	i := slices.IndexFunc(d.rules, func(r *rule) bool { return r.topic.matches(topic) })
 	if i < 0 {
 		return nil
 	}

@@ -108,6 +108,15 @@ func (l *loader) order(d *Dialect) {
 // own are topics that nobody else may use, as the standard dialect and the bridge do.
 var own = []string{"bridge/x/status", "bridge/x/claim", "bridge/x/deadletter", "$aws/things/x/shadow/update"}
 
+// checkOwn notes a template that takes in one of them.
+func (t *template) checkOwn(at source.Node) {
+	for _, topic := range own {
+		if t.fixed() && t.matches(topic) {
+			at.Faultf("topic %q: it takes in %s, which is the service's own", t.text, topic)
+		}
+	}
+}
+
 // filters are those that bring in what is not ignored, or those that the file names instead.
 func (l *loader) filters(n source.Node, d *Dialect) (filters []string) {
 	if !n.Exists() {

@@ -29,11 +29,7 @@ func (l *loader) rules(n source.Node, base defaults) (rules []*rule) {
 			at.Faultf("topic %q: %v", at.String(), err)
 			continue
 		}
-		for _, topic := range own {
-			if t.fixed() && t.match(topic, make([]string, len(t.names))) {
-				at.Faultf("topic %q: it takes in %s, which is the service's own", t.text, topic)
-			}
-		}
+		t.checkOwn(at)
 		r := &rule{at: at, topic: t, payload: base.payload, plain: base.plain, messages: messages}
 		for _, m := range messages {
 			m.checkVariables(t)

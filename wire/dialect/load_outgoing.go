@@ -109,11 +109,7 @@ func outgoingTopic(n source.Node) *template {
 			return nil
 		}
 	}
-	for _, topic := range own {
-		if t.fixed() && t.match(topic, make([]string, len(t.names))) {
-			n.Faultf("topic %q: it takes in %s, which is the service's own", text, topic)
-		}
-	}
+	t.checkOwn(n)
 	return t
 }
 

@@ -71,13 +71,7 @@ func readSample(n source.Node) Sample {
 	for _, key := range sentKeys {
 		f[key].Faultf("%s: expected %s with it", key, strings.Join(occasionsOfSamples, ", "))
 	}
-	n.Require(f, "topic")
-	if v := f["topic"]; v.IsString() {
-		if err := mqtt.CheckTopic(v.String()); err != nil {
-			v.Faultf("%v", err)
-		}
-	}
-	s := Sample{at: n, Origin: f["from"].String(), Topic: f["topic"].String(), Received: sampleTime, outcome: f["outcome"].String()}
+	s := Sample{at: n, Origin: f["from"].String(), Topic: topicOf(n, f), Received: sampleTime, outcome: f["outcome"].String()}
 	if f["retained"].Exists() {
 		s.Retained = f["retained"].Bool()
 	}
@@ -89,16 +83,12 @@ func readSample(n source.Node) Sample {
 		s.Received = t
 	}
 	s.readPayload(n, f)
-	known := []string{"ignored", "unmapped"}
-	for _, r := range wire.Reasons() {
-		known = append(known, string(r))
-	}
 	switch v := f["outcome"]; {
 	case v.Exists() && f["gives"].Exists():
 		v.Faultf("expected outcome or gives")
-	case v.Exists() && !slices.Contains(known, s.outcome):
-		v.Faultf("outcome %q: expected one of %s", s.outcome, strings.Join(known, ", "))
-	case !v.Exists() && !f["gives"].Exists():
+	case v.Exists():
+		checkOutcome(v, s.outcome, "ignored", "unmapped")
+	case !f["gives"].Exists():
 		n.Faultf("expected gives, or outcome")
 	}
 	if f["gives"].Exists() {
@@ -109,12 +99,35 @@ func readSample(n source.Node) Sample {
 	return s
 }
 
+// topicOf is the topic of a message, which each has.
+func topicOf(n source.Node, f map[string]source.Node) string {
+	n.Require(f, "topic")
+	v := f["topic"]
+	if v.IsString() {
+		if err := mqtt.CheckTopic(v.String()); err != nil {
+			v.Faultf("%v", err)
+		}
+	}
+	return v.String()
+}
+
 func (s *Sample) readPayload(n source.Node, f map[string]source.Node) {
 	payload, given := payloadOf(f)
 	if given != 1 {
 		n.Faultf("expected one of payload, payload_hex and payload_base64")
 	}
 	s.Payload = payload
+}
+
+// checkOutcome notes an outcome that is neither a reason nor among the others.
+func checkOutcome(n source.Node, outcome string, others ...string) {
+	known := others
+	for _, r := range wire.Reasons() {
+		known = append(known, string(r))
+	}
+	if !slices.Contains(known, outcome) {
+		n.Faultf("outcome %q: expected one of %s", outcome, strings.Join(known, ", "))
+	}
 }
 
 // payloadOf is the payload that is given, and how many are.
@@ -308,11 +321,7 @@ func (m sampleMessage) String() string {
 func (d *Dialect) Unused(samples []Sample) (templates []string) {
 	for _, r := range d.rules {
 		used := slices.ContainsFunc(samples, func(s Sample) bool {
-			if s.sent != nil {
-				return false
-			}
-			first := slices.IndexFunc(d.rules, func(r *rule) bool { return r.topic.match(s.Topic, make([]string, len(r.topic.names))) })
-			return first >= 0 && d.rules[first] == r
+			return s.sent == nil && d.find(s.Topic) == r
 		})
 		if !used {
 			templates = append(templates, r.topic.text)

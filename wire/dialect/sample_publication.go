@@ -9,7 +9,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"devicetwin/mqtt"
 	"devicetwin/source"
 	"devicetwin/wire"
 )
@@ -25,13 +24,7 @@ type samplePublication struct {
 
 func readPublication(n source.Node) samplePublication {
 	f := n.Fields("topic", "payload", "payload_hex", "payload_base64", "retained", "qos")
-	n.Require(f, "topic")
-	p := samplePublication{topic: f["topic"].String(), qos: 1}
-	if v := f["topic"]; v.IsString() {
-		if err := mqtt.CheckTopic(v.String()); err != nil {
-			v.Faultf("%v", err)
-		}
-	}
+	p := samplePublication{topic: topicOf(n, f), qos: 1}
 	if v := f["payload"]; v.IsMap() || v.IsList() {
 		p.value = v.Any()
 		delete(f, "payload")

@@ -188,6 +188,9 @@ func (t *template) match(topic string, values []string) bool {
 	return true
 }
 
+// matches reports whether a topic is one of the template's.
+func (t *template) matches(topic string) bool { return t.match(topic, make([]string, len(t.names))) }
+
 func (l *level) match(value string, values []string) bool {
 	switch l.kind {
 	case levelText:

@@ -76,10 +76,18 @@ func (m *message) makeData(s *scope) (data map[string]any, object []byte, err er
 	if object == nil || err != nil {
 		return nil, nil, err
 	}
-	if s.made += len(object); s.made > maxMade {
-		return nil, nil, wire.Refuse(wire.ReasonTooLarge, "the messages in it have more than %d bytes together", maxMade)
+	if refused := s.count(len(object)); refused != nil {
+		return nil, nil, refused
 	}
 	return data, object, nil
+}
+
+// count counts bytes of data that was made, and refuses what is too much; nil: it is not.
+func (s *scope) count(bytes int) *wire.Refused {
+	if s.made += bytes; s.made > maxMade {
+		return wire.Refuse(wire.ReasonTooLarge, "the messages in it have more than %d bytes together", maxMade)
+	}
+	return nil
 }
 
 // encoded is a value of JSON, encoded.

@@ -86,8 +86,8 @@ func (s *scope) foreign() bool {
 }
 
 func (s *scope) messages() (all []wire.Received, err error) {
-	if most := s.dialect.limits.payload; len(s.raw) > most {
-		return nil, wire.Refuse(wire.ReasonTooLarge, "%d bytes, the limit is %d", len(s.raw), most)
+	if refused := s.dialect.limits.check(s.raw); refused != nil {
+		return nil, refused
 	}
 	if !utf8.ValidString(s.topic) { // its variables would become data that is not JSON
 		return nil, wire.Refuse(wire.ReasonBadTopic, "not valid UTF-8")

@@ -34,6 +34,14 @@ type Dialect struct {
 // limits are those of one payload; see wire.Config.
 type limits struct{ payload, depth, objects int }
 
+// check refuses a payload that is too large; nil: it is not.
+func (l *limits) check(payload []byte) *wire.Refused {
+	if len(payload) > l.payload {
+		return wire.Refuse(wire.ReasonTooLarge, "%d bytes, the limit is %d", len(payload), l.payload)
+	}
+	return nil
+}
+
 // Name is what the file calls it.
 func (d *Dialect) Name() string { return d.name }
 

@@ -161,8 +161,8 @@ func (s *Set) keeps(topic string) bool {
 
 // decodeConfig learns from a discovery message. The messages are those of states that came before.
 func (l *learner) decodeConfig(c *scope) ([]wire.Received, error) {
-	if most := l.dialect.limits.payload; len(c.raw) > most {
-		return nil, l.refuse(c, wire.Refuse(wire.ReasonTooLarge, "%d bytes, the limit is %d", len(c.raw), most))
+	if refused := l.dialect.limits.check(c.raw); refused != nil {
+		return nil, l.refuse(c, refused)
 	}
 	said, err := l.Learn(c.topic, c.raw)
 	if err != nil {
@@ -190,8 +190,8 @@ func (s *Set) decodeLearned(c *scope) (all []wire.Received, err error) {
 		if !known && !brings(l.dialect.filters, c.topic) {
 			continue
 		}
-		if most := l.dialect.limits.payload; known && len(c.raw) > most {
-			return nil, l.refuse(c, wire.Refuse(wire.ReasonTooLarge, "%d bytes, the limit is %d", len(c.raw), most))
+		if refused := l.dialect.limits.check(c.raw); known && refused != nil {
+			return nil, l.refuse(c, refused)
 		}
 		if known && !utf8.Valid(c.raw) {
 			return nil, l.refuse(c, wire.Refuse(wire.ReasonBadPayload, "not valid UTF-8"))
@@ -211,7 +211,6 @@ func (s *Set) decodeLearned(c *scope) (all []wire.Received, err error) {
 // messages makes the service's messages of what was learned.
 func (l *learner) messages(c *scope, said []discovery.Message) (all []wire.Received, err error) {
 	c.dialect = l.dialect
-	made := 0
 	for i := range said {
 		r, err := l.message(c, &said[i])
 		if err != nil {
@@ -220,8 +219,8 @@ func (l *learner) messages(c *scope, said []discovery.Message) (all []wire.Recei
 		if r == nil {
 			continue
 		}
-		if made += len(r.Object); made > maxMade {
-			return nil, l.refuse(c, wire.Refuse(wire.ReasonTooLarge, "the messages in it have more than %d bytes together", maxMade))
+		if refused := c.count(len(r.Object)); refused != nil {
+			return nil, l.refuse(c, refused)
 		}
 		r.Place = len(all)
 		(&message{channel: r.Message.Channel, words: availability}).finish(r, l.dialect.lazy)

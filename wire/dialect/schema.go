@@ -39,6 +39,7 @@ var (
 	anyText    = schema.Schema{"type": "string"}
 	anyWord    = schema.Schema{"type": []string{"string", "number", "boolean"}}
 	yesNo      = schema.Schema{"type": "boolean"}
+	anyData    = schema.AnyOf(schema.Ref("expression"), schema.Map(schema.Ref("expression")))
 	formatName = schema.Enum(format.Names())
 )
 
@@ -76,7 +77,7 @@ var messageWords = schema.Words{
 	"each":    schema.Described(schema.Ref("expression"), "A list, each of whose elements, item, is a message; or an object, which is one."),
 	"when":    schema.Described(schema.Ref("expression"), "There is a message only if this holds."),
 	"name":    schema.Described(anyText, "Name of an event: a string with variables."),
-	"data": schema.Described(schema.AnyOf(schema.Ref("expression"), schema.Map(schema.Ref("expression"))),
+	"data": schema.Described(anyData,
 		"The data: an expression, or one for each member; by default the payload, or the item."),
 	"only": schema.Described(schema.OneOrList(anyText), "Members of the data that are taken: names, or beginnings of names and then *."),
 	"omit": schema.Described(schema.OneOrList(anyText), "Members of the data that are not taken."),

@@ -8,7 +8,7 @@ var outgoingWords = schema.Words{
 	"vars":     schema.Described(schema.Map(schema.Ref("expression")), "Variables that are computed, for the topic."),
 	"each":     schema.Described(schema.Ref("expression"), "A list; each of its elements, item, is a message."),
 	"payload":  schema.Ref("payload"),
-	"data":     schema.Described(schema.AnyOf(schema.Ref("expression"), schema.Map(schema.Ref("expression"))), "What is sent: an expression, or one for each member."),
+	"data":     schema.Described(anyData, "What is sent: an expression, or one for each member."),
 	"retained": schema.Described(yesNo, "Whether the broker keeps it; by default it does not."),
 	"qos":      schema.Described(schema.Whole(0, 1), "The quality of service, by default 1."),
 }
@@ -16,7 +16,7 @@ var outgoingWords = schema.Words{
 var commandWords = schema.Words{
 	"command":  schema.Described(schema.OneOrList(anyText), "Names of commands, or beginnings of names and then *; by default all."),
 	"done":     schema.Described(schema.Enum(ends), "What ends a command: an answer, the broker's acknowledgement, or what the device reports."),
-	"reported": schema.Described(schema.AnyOf(schema.Ref("expression"), schema.Map(schema.Ref("expression"))), "With done: reported, the state that the device then has."),
+	"reported": schema.Described(anyData, "With done: reported, the state that the device then has."),
 }
 
 var desiredWords = schema.Words{

@@ -184,15 +184,13 @@ func (n *path) value(s *Scope) (any, error) {
 	for i, key := range n.keys {
 		member, there := lookUp(v, key)
 		if !there && i < len(n.keys)-1 {
-			text, _ := textOf(key)
-			return nil, undefined{text}.err()
+			return nil, noMember(key).err()
 		}
 		if v = member; !there {
-			text, _ := textOf(key)
-			return undefined{text}, nil
+			return noMember(key), nil
 		}
 	}
-	return decode(v), nil
+	return Decoded(v), nil
 }
 
 // lookUp is a member of encoded JSON, as memberOf is of what it decodes to.
@@ -268,15 +266,19 @@ func pathOf(n node) node {
 type member struct{ of, key node }
 
 func (n *member) value(s *Scope) (any, error) {
-	of, err := n.of.value(s)
-	if err != nil {
-		return nil, err
-	}
-	key, err := n.key.value(s)
+	of, key, err := n.operands(s)
 	if err != nil {
 		return nil, err
 	}
 	return memberOf(of, key)
+}
+
+func (n *member) operands(s *Scope) (of, key any, err error) {
+	if of, err = n.of.value(s); err != nil {
+		return nil, nil, err
+	}
+	key, err = n.key.value(s)
+	return of, key, err
 }
 
 func memberOf(of, key any) (any, error) {
@@ -301,8 +303,13 @@ func memberOf(of, key any) (any, error) {
 			}
 		}
 	}
+	return noMember(key), nil
+}
+
+// noMember is what there is at a key that is not there.
+func noMember(key any) undefined {
 	text, _ := textOf(key)
-	return undefined{text}, nil
+	return undefined{text}
 }
 
 // indexOf is the place in a list: written [0], or .0.
@@ -323,14 +330,13 @@ func indexOf(key any) (int64, bool) {
 }
 
 // get is the method of a mapping, with what it gives if the key is not there.
-type get struct{ of, key, otherwise node }
+type get struct {
+	member
+	otherwise node
+}
 
 func (n *get) value(s *Scope) (any, error) {
-	of, err := n.of.value(s)
-	if err != nil {
-		return nil, err
-	}
-	key, err := n.key.value(s)
+	of, key, err := n.operands(s)
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ type filter struct {
 // absent is an argument that is not given.
 type absent struct{}
 
-// missing marks what is_defined found not to be there: there is no value at all.
+// errMissing marks what is_defined found not to be there: there is no value at all.
 var errMissing = errors.New("the value is not there")
 
 var filterOf = map[string]*filter{
@@ -282,26 +282,15 @@ func fromJSON(v any) (any, error) {
 	if !ok {
 		return nil, fmt.Errorf("from_json of %s", kind(v))
 	}
-	decoded, ok := Decode([]byte(s), maxJSON)
-	if !ok {
+	encoded, ok := jsonobject.ParseWithin([]byte(s), maxJSON)
+	if !ok || !utf8.ValidString(s) {
 		return nil, errors.New("from_json: not JSON")
 	}
-	return decoded, nil
+	return Decoded(encoded), nil
 }
 
-// Decode is a payload of JSON as templates see it: numbers without a fraction are integers.
-func Decode(payload []byte, depth int) (any, bool) {
-	v, ok := jsonobject.ParseWithin(payload, depth)
-	if !ok || !utf8.Valid(payload) {
-		return nil, false
-	}
-	return decode(v), true
-}
-
-// Decoded is valid JSON as templates see it.
-func Decoded(v jsonobject.Value) any { return decode(v) }
-
-func decode(v jsonobject.Value) any {
+// Decoded is JSON of UTF-8 as templates see it: numbers without a fraction are integers.
+func Decoded(v jsonobject.Value) any {
 	switch v.Kind() {
 	case jsonobject.Number:
 		if i, err := strconv.ParseInt(string(v), 10, 64); err == nil {
@@ -315,7 +304,7 @@ func decode(v jsonobject.Value) any {
 			if !ok {
 				return all
 			}
-			all = append(all, decode(e))
+			all = append(all, Decoded(e))
 		}
 	case jsonobject.Object:
 		all := map[string]any{}
@@ -324,7 +313,7 @@ func decode(v jsonobject.Value) any {
 			if !ok {
 				return all
 			}
-			all[name.Text()] = decode(value)
+			all[name.Text()] = Decoded(value)
 		}
 	}
 	return v.Decoded()

@@ -14,8 +14,17 @@ func scopeOf(payload string) *Scope {
 		if name == "value" {
 			return payload, true
 		}
-		return Decode([]byte(payload), 32)
+		v, ok := encodedOf(payload)
+		if !ok {
+			return nil, false
+		}
+		return Decoded(v), true
 	}}
+}
+
+func encodedOf(payload string) (jsonobject.Value, bool) {
+	v, ok := jsonobject.ParseWithin([]byte(payload), 32)
+	return v, ok && utf8.ValidString(payload)
 }
 
 var stateNames = []string{"value", "value_json"}
@@ -175,8 +184,7 @@ func inJSON(payload string) *Scope {
 		if name == "value" { // a string has no members
 			return jsonobject.Value(`""`), true
 		}
-		v, ok := jsonobject.ParseWithin([]byte(payload), 32)
-		return v, ok && utf8.ValidString(payload)
+		return encodedOf(payload)
 	}
 	return s
 }

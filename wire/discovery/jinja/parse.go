@@ -420,7 +420,7 @@ func (p *parser) behind(n node) (node, error) {
 				if t.text != "get" || len(arguments) < 1 || len(arguments) > 2 {
 					return nil, fmt.Errorf("at %d: the method %s is not supported", t.at, t.text)
 				}
-				g := &get{of: n, key: arguments[0]}
+				g := &get{member: member{n, arguments[0]}}
 				if len(arguments) == 2 {
 					g.otherwise = arguments[1]
 				}

@@ -34,9 +34,9 @@ var abbreviations = func() map[string]map[string]string {
 func spelledOut(of map[string]any, part string) map[string]any {
 	full := make(map[string]any, len(of))
 	names := abbreviations[part]
-	for _, name := range slices.Sorted(maps.Keys(of)) {
+	for name, v := range of {
 		if _, short := names[name]; !short {
-			full[name] = of[name]
+			full[name] = v
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(of)) {

@@ -59,18 +59,15 @@ func (e *entity) availabilityOf(config map[string]any) *availability {
 	for _, entry := range list {
 		topic, _ := entry["topic"].(string)
 		t := availabilityTopic{topic: topic, available: wordFor(entry, "online", "payload_available"), not: wordFor(entry, "offline", "payload_not_available")}
-		source, hasTemplate := entry["value_template"].(string)
+		source, ok := entry["value_template"].(string)
 		if err := checkTopic(topic); err != nil || topic == "" {
 			e.faults = append(e.faults, fmt.Sprintf("availability topic %q: %v", topic, err))
 			continue
 		}
-		if hasTemplate {
-			compiled, err := jinja.Compile(source, "value", "value_json")
-			if err != nil {
-				e.faults = append(e.faults, fmt.Sprintf("availability template %q is not understood, and %s is not read for it: %v", source, topic, err))
+		if ok {
+			if t.template, ok = e.template("availability template", source, topic); !ok {
 				continue
 			}
-			t.template = compiled
 		}
 		a.topics = append(a.topics, t)
 		a.same += fmt.Sprintf("\x00%q %q %q %q", topic, t.available, t.not, source)

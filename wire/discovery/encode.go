@@ -42,7 +42,7 @@ func targetOf(commands map[string]string, name string) (t target, err error) {
 	}
 	for _, entity := range slices.Sorted(maps.Keys(commands)) {
 		member, ok := strings.CutPrefix(name, entity+"_")
-		if !ok || member == "" || !strings.Contains(commands[entity], `"j":true`) {
+		if !ok || member == "" {
 			continue
 		}
 		t = target{entity: entity, member: member}

@@ -154,15 +154,21 @@ func (e *entity) add(config map[string]any, topicName string, r read, templates 
 		if !ok {
 			continue
 		}
-		compiled, err := jinja.Compile(source, "value", "value_json")
-		if err != nil {
-			e.faults = append(e.faults, fmt.Sprintf("%s %q is not understood, and %s is not read for it: %v", name, source, r.topic, err))
+		if r.template, ok = e.template(name, source, r.topic); !ok {
 			return
 		}
-		r.template = compiled
 		break
 	}
 	e.reads = append(e.reads, r)
+}
+
+// template is one by which the entity reads a topic; what calls it. False: it is not understood, which is noted.
+func (e *entity) template(what, source, topic string) (*jinja.Template, bool) {
+	t, err := jinja.Compile(source, "value", "value_json")
+	if err != nil {
+		e.faults = append(e.faults, fmt.Sprintf("%s %q is not understood, and %s is not read for it: %v", what, source, topic, err))
+	}
+	return t, err == nil
 }
 
 // maxTopic bounds a topic, in bytes.

@@ -1,15 +1,13 @@
 package devicefsm
 
 import (
-	"errors"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"devicetwin/internal/schema"
+	"devicetwin/internal/schema/schematest"
 	"devicetwin/source"
 )
 
@@ -48,57 +46,32 @@ var unknownKey = map[string]struct{ path, model string }{
 func TestSchemaHasTheKeysOfLoad(t *testing.T) {
 	root := decodedSchema(t)
 	for name, c := range unknownKey {
-		want := keysThatLoadKnows(t, c.model)
+		_, err := Load("x.yaml", []byte(c.model))
+		want := schematest.KeysOfLoad(t, c.model, err)
 		var got []string
 		switch name {
 		case "action":
-			for _, a := range root.at(t, "$defs/action/anyOf").([]any) {
+			for _, a := range root.At("$defs/action/anyOf").([]any) {
 				got = append(got, a.(map[string]any)["required"].([]any)[0].(string))
 			}
 		case "raise", "command", "publish", "notify":
-			for _, a := range root.at(t, "$defs/action/anyOf").([]any) {
+			for _, a := range root.At("$defs/action/anyOf").([]any) {
 				if p, ok := a.(map[string]any)["properties"].(map[string]any)[name].(map[string]any); ok {
 					if short, ok := p["anyOf"].([]any); ok {
 						p = short[1].(map[string]any) // the other is a string
 					}
-					got = properties(t, name, p)
+					got = schematest.Keys(t, name, p)
 				}
 			}
 		default:
-			got = properties(t, name, root.at(t, c.path))
+			got = schematest.Keys(t, name, root.At(c.path))
 		}
 		slices.Sort(got)
-		slices.Sort(want)
 		want = slices.Compact(want) // description is a key of the file and of its root state
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: the schema has the keys %q, Load has %q", name, got, want)
 		}
 	}
-}
-
-func keysThatLoadKnows(t *testing.T, model string) []string {
-	t.Helper()
-	_, err := Load("x.yaml", []byte(model))
-	var faults source.Faults
-	if errors.As(err, &faults) {
-		for _, f := range faults {
-			if _, list, ok := strings.Cut(f.Message, `"zzz"; expected one of `); ok {
-				return strings.Split(list, ", ")
-			}
-		}
-	}
-	t.Fatalf("%s: no unknown key: %v", model, err)
-	return nil
-}
-
-func properties(t *testing.T, name string, s any) []string {
-	all := s.(map[string]any)["properties"].(map[string]any)
-	for k, of := range all {
-		if len(of.(map[string]any)) == 0 {
-			t.Errorf("%s: nothing is said about key %q; add it to schema_words.go", name, k)
-		}
-	}
-	return slices.Collect(maps.Keys(all))
 }
 
 func TestSchemaAcceptsWhatLoads(t *testing.T) {
@@ -139,27 +112,8 @@ func TestSchemaRefuses(t *testing.T) {
 	}
 }
 
-// validator is the schema, as a test reads it.
-type validator struct{ schema.Validator }
-
-func decodedSchema(t *testing.T) validator {
+func decodedSchema(t *testing.T) schematest.Validator {
 	t.Helper()
 	b, err := Schema()
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := schema.Read(b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return validator{v}
-}
-
-func (v validator) at(t *testing.T, path string) any {
-	t.Helper()
-	at := v.At(path)
-	if at == nil {
-		t.Fatalf("the schema has nothing at %s", path)
-	}
-	return at
+	return schematest.Of(t, b, err)
 }

@@ -1,19 +1,22 @@
-package schema
+package schema_test
 
 import (
 	"encoding/json"
 	"testing"
+
+	"devicetwin/internal/schema"
+	"devicetwin/internal/schema/schematest"
 )
 
 func TestValidate(t *testing.T) {
-	root := Required(WithKeys([]string{"name", "size", "of", "tags", "any"}, Words{
-		"name": Described(Schema{"type": "string", "pattern": "^[a-z]+$"}, "A name."), "size": Whole(1, 3), "of": OneOrList(Ref("kind")), "tags": Map(Schema{"type": "boolean"}),
+	root := schema.Required(schema.WithKeys([]string{"name", "size", "of", "tags", "any"}, schema.Words{
+		"name": schema.Described(schema.Schema{"type": "string", "pattern": "^[a-z]+$"}, "A name."), "size": schema.Whole(1, 3), "of": schema.OneOrList(schema.Ref("kind")), "tags": schema.Map(schema.Schema{"type": "boolean"}),
 	}), "name")
-	b, err := File(root, "test", "For a test.", Words{"kind": Enum([]string{"a", "b"})})
+	b, err := schema.File(root, "test", "For a test.", schema.Words{"kind": schema.Enum([]string{"a", "b"})})
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := Read(b)
+	v, err := schematest.Read(b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,13 +33,13 @@ func TestValidate(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
-	if (Validator{"oneOf": []any{}}).Validate(1.0) == nil {
+	if (schematest.Validator{"oneOf": []any{}}).Validate(1.0) == nil {
 		t.Error("an unknown keyword accepts everything")
 	}
 	if v.At("properties/of/anyOf/1/items") == nil || v.At("properties/none") != nil {
 		t.Error("paths lead elsewhere")
 	}
-	if _, err := Read([]byte("[")); err == nil {
+	if _, err := schematest.Read([]byte("[")); err == nil {
 		t.Error("no schema was read")
 	}
 }

@@ -1,16 +1,13 @@
 package dialect
 
 import (
-	"errors"
 	"flag"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
-	"devicetwin/internal/schema"
+	"devicetwin/internal/schema/schematest"
 	"devicetwin/source"
 )
 
@@ -18,17 +15,10 @@ const schemaFile = "../../dialects/dialect.schema.json"
 
 var update = flag.Bool("update", false, "write the schema again")
 
-func readSchema(t *testing.T) schema.Validator {
+func readSchema(t *testing.T) schematest.Validator {
 	t.Helper()
 	b, err := Schema()
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := schema.Read(b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
+	return schematest.Of(t, b, err)
 }
 
 func TestSchemaFile(t *testing.T) {
@@ -71,37 +61,12 @@ var unknownKey = map[string]struct{ path, dialect string }{
 func TestSchemaHasTheKeysOfLoad(t *testing.T) {
 	root := readSchema(t)
 	for name, c := range unknownKey {
-		of, _ := root.At(c.path).(map[string]any)
-		properties, ok := of["properties"].(map[string]any)
-		if !ok {
-			t.Errorf("%s: the schema has no mapping at %s", name, c.path)
-			continue
-		}
-		for key, word := range properties {
-			if len(word.(map[string]any)) == 0 {
-				t.Errorf("%s: nothing is said about key %q; add it to schema.go", name, key)
-			}
-		}
-		got, want := slices.Sorted(maps.Keys(properties)), keysOfLoad(t, c.dialect)
-		if slices.Sort(want); !slices.Equal(got, want) {
+		_, err := Load("x.yaml", []byte(c.dialect))
+		got, want := schematest.Keys(t, name, root.At(c.path)), schematest.KeysOfLoad(t, c.dialect, err)
+		if !slices.Equal(got, want) {
 			t.Errorf("%s: the schema has the keys %q, Load has %q", name, got, want)
 		}
 	}
-}
-
-func keysOfLoad(t *testing.T, dialect string) []string {
-	t.Helper()
-	_, err := Load("x.yaml", []byte(dialect))
-	var faults source.Faults
-	if errors.As(err, &faults) {
-		for _, f := range faults {
-			if _, list, ok := strings.Cut(f.Message, `"zzz"; expected one of `); ok {
-				return strings.Split(list, ", ")
-			}
-		}
-	}
-	t.Fatalf("%s: no unknown key: %v", dialect, err)
-	return nil
 }
 
 func TestSchemaAcceptsWhatLoads(t *testing.T) {

@@ -1,4 +1,4 @@
-package schema
+package schematest
 
 import (
 	"encoding/json"
@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Validator is a schema that was read. It knows the keywords that this package writes; another
+// Validator is a schema that was read. It knows the keywords that package schema writes; another
 // one is an error of each validation.
 type Validator map[string]any
 

@@ -1,7 +1,6 @@
 package expression
 
 import (
-	"encoding/json"
 	"math"
 	"math/big"
 	"strconv"
@@ -12,11 +11,10 @@ const maxExact = 1 << 53
 
 // NumberText is a number as JSON writes it: 1000000 and not 1e+06.
 func NumberText(f float64) string {
-	raw, err := json.Marshal(f)
-	if err != nil { // NaN or an infinity, which JSON cannot hold
+	if !Finite(f) { // which JSON cannot hold
 		return oldNumberText(f)
 	}
-	return string(raw)
+	return string(AppendNumber(nil, f))
 }
 
 // AppendNumber appends a finite number as JSON writes it.

@@ -36,26 +36,35 @@ func (s *Service) startAPI(p Plan, listener net.Listener, backend api.Backend, m
 	if err != nil {
 		return fmt.Errorf("make the API: %w", err)
 	}
-	s.apiURL = c.url(listener.Addr())
+	s.apiURL = urlOf(listener, c.CertFile)
 	c.tellAccess(s.log, s.apiURL)
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+	stop := s.serve("the API", server, listener)
+	s.onStop("API", func(ctx context.Context) error {
+		handler.Close() // streams would never end
+		return stop(ctx)
+	})
+	return nil
+}
+
+// serve serves until stop is called, which waits for the requests that are under way. That
+// it can't go on is a failure of the service.
+func (s *Service) serve(what string, server *http.Server, listener net.Listener) (stop func(context.Context) error) {
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			s.fail(fmt.Errorf("serve the API: %w", err))
+			s.fail(fmt.Errorf("serve %s: %w", what, err))
 		}
 	}()
-	s.onStop("API", func(ctx context.Context) error {
-		handler.Close() // streams would never end
+	return func(ctx context.Context) error {
 		err := server.Shutdown(ctx)
 		<-served
 		return err
-	})
-	return nil
+	}
 }
 
 func (c APIConfig) listener() (net.Listener, error) {
@@ -81,13 +90,13 @@ func listenTLS(address, what, flags, certFile, keyFile string) (net.Listener, er
 	}), nil
 }
 
-// url is how the API is reached on this machine.
-func (c APIConfig) url(addr net.Addr) string {
+// urlOf is how what listenTLS listens for is reached on this machine.
+func urlOf(listener net.Listener, certFile string) string {
 	scheme := "http"
-	if c.CertFile != "" {
+	if certFile != "" {
 		scheme = "https"
 	}
-	return scheme + "://" + addr.String()
+	return scheme + "://" + listener.Addr().String()
 }
 
 // tellAccess says who is let in.

@@ -238,28 +238,14 @@ func (s *Service) answerNATS(c AuthNATSConfig, decider *auth.Decider, counted fu
 
 // serveBrokers serves until the service is closed.
 func (s *Service) serveBrokers(c AuthConfig, listener net.Listener, handler http.Handler) {
-	s.url = "http://" + listener.Addr().String()
-	if c.CertFile != "" {
-		s.url = "https://" + listener.Addr().String()
-	}
+	s.url = urlOf(listener, c.CertFile)
 	c.tellAccess(s.log, s.url)
 	server := &http.Server{
 		// Brokers keep connections open between requests.
 		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			s.fail(fmt.Errorf("serve brokers: %w", err))
-		}
-	}()
-	s.onStop("server for brokers", func(ctx context.Context) error {
-		err := server.Shutdown(ctx)
-		<-served
-		return err
-	})
+	s.onStop("server for brokers", s.serve("brokers", server, listener))
 }
 
 // tellAccess says who is let in.

@@ -14,7 +14,6 @@ import (
 	"devicetwin/auth"
 	"devicetwin/auth/callout"
 	"devicetwin/auth/hooks"
-	"devicetwin/internal/text"
 	"devicetwin/wire"
 )
 
@@ -102,14 +101,9 @@ func DefaultAuth() AuthSettings {
 func (c *AuthConfig) AfterApply() error { return c.readSecrets() }
 
 func (c *AuthConfig) readSecrets() error {
-	if err := readSecret(&c.Secret, &c.SecretFile, "--auth-secret"); err != nil {
+	if err := readToken(&c.Secret, &c.SecretFile, "--auth-secret"); err != nil {
 		return err
 	}
-	secret, err := text.HeaderSecret(c.Secret)
-	if err != nil {
-		return fmt.Errorf("--auth-secret: %w", err)
-	}
-	c.Secret = secret
 	return readSecret(&c.NATS.Password, &c.NATS.PasswordFile, "--auth-nats-password")
 }
 

@@ -49,13 +49,12 @@ func (c TopicConfig) wire() wire.Config {
 	return cfg
 }
 
-// Standard is the grammar of the service's own topics and payloads.
-func (c TopicConfig) Standard() (*wire.Standard, error) {
-	dialect, err := wire.New(c.wire())
-	if err != nil {
-		return nil, &ConfigError{fmt.Errorf("topics (--mqtt-topic-prefix, --mqtt-twin-topics): %w", err)}
+// validate reports what is wrong with the service's own topics.
+func (c TopicConfig) validate() error {
+	if err := c.wire().Validate(); err != nil {
+		return fmt.Errorf("topics (--mqtt-topic-prefix, --mqtt-twin-topics): %w", err)
 	}
-	return dialect, nil
+	return nil
 }
 
 // dialects are those that are named. The error reports every fault of all of their files, and

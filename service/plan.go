@@ -80,10 +80,11 @@ func NewPlan(c Config, parts Parts) (Plan, error) {
 			p.Points = c.Influx.Points()
 			faults = append(faults, p.Points.Validate())
 		}
-		var err, dialects error
+		var err error
 		p.Journal, err = c.journal(parts)
-		p.Dialects, dialects = c.MQTT.dialects()
-		faults = append(faults, err, dialects)
+		faults = append(faults, err)
+		p.Dialects, err = c.MQTT.dialects()
+		faults = append(faults, err)
 	}
 	if parts.has(Bridge) {
 		p.Bridge, p.DeletedEvery = c.Bridge.config(c.MQTT), c.Bridge.DeletedEvery
@@ -113,11 +114,10 @@ func NewPlan(c Config, parts Parts) (Plan, error) {
 
 func (c Config) workerPlan() (WorkerPlan, error) {
 	w := c.Worker
-	_, err := c.MQTT.Standard()
 	return WorkerPlan{
 		Credentials: w.Credentials, CountEvery: w.CountEvery, RunEvents: w.RunEvents, MaxDeliveries: w.MaxDeliveries, Twin: w.twins(),
 		Wire: c.MQTT.wire(), Topics: w.Topics, Receivers: w.Notify,
-	}, errors.Join(w.validate(), err)
+	}, errors.Join(w.validate(), c.MQTT.validate())
 }
 
 // checkModels reports that nothing says which models there are, or which one a

@@ -203,24 +203,32 @@ func showSome(ctx context.Context, from credentials.Store, ids []device.ID, show
 }
 
 func showAll(ctx context.Context, from credentials.Store, notes io.Writer, show func(listed) error) error {
-	unnamed := 0
-	for r, err := range from.All(ctx) {
-		if err != nil {
-			return err
-		}
-		if r.Device == "" {
-			unnamed++
-			continue
-		}
-		if err := show(listedOf(r)); err != nil {
-			return err
-		}
+	unnamed, err := eachNamed(ctx, from, func(r credentials.Record) error { return show(listedOf(r)) })
+	if err != nil {
+		return err
 	}
 	if unnamed > 0 {
 		fmt.Fprintf(notes, "%s: an earlier version kept the credentials. A login names the device, and so does an import of its id.\n",
 			cli.Count(unnamed, "more device without a name"))
 	}
 	return nil
+}
+
+// eachNamed calls f for each device until an error, and counts those whose name is not known.
+func eachNamed(ctx context.Context, from credentials.Store, f func(credentials.Record) error) (unnamed int, err error) {
+	for r, err := range from.All(ctx) {
+		if err != nil {
+			return unnamed, err
+		}
+		if r.Device == "" {
+			unnamed++
+			continue
+		}
+		if err := f(r); err != nil {
+			return unnamed, err
+		}
+	}
+	return unnamed, nil
 }
 
 type exportCommand struct{ store }
@@ -232,18 +240,15 @@ func (c *exportCommand) Run(ctx context.Context, streams cli.Streams) error {
 		return err
 	}
 	defer from.Close()
-	out, unnamed := json.NewEncoder(streams.Out), 0
-	for r, err := range from.All(ctx) {
-		if err != nil {
-			return err
-		}
-		if r.Device == "" {
-			unnamed++
-			continue
-		}
+	out := json.NewEncoder(streams.Out)
+	unnamed, err := eachNamed(ctx, from, func(r credentials.Record) error {
 		if err := out.Encode(lineOf(r)); err != nil {
 			return fmt.Errorf("write the export: %w", err)
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if unnamed > 0 {
 		return fmt.Errorf("%s left out: an earlier version kept the credentials, by a hash of the name. Import a list of the ids into this store, and export again",

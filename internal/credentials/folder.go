@@ -70,15 +70,11 @@ func (s *folder) Enrol(_ context.Context, id device.ID, credential string) (stri
 	return s.issue(id, credential, true)
 }
 
-func (s *folder) issue(id device.ID, credential string, again bool) (secret string, err error) {
+func (s *folder) issue(id device.ID, credential string, enrol bool) (secret string, err error) {
 	secret, hash := NewSecret()
 	err = s.change(id.Name(), func(r *Record) error {
-		if !r.Revoked.IsZero() && !again {
-			return ErrRevoked
-		}
-		r.Device, r.Revoked = device.ID(id.Name()), time.Time{}
-		r.add(credential, hash, time.Now().UTC())
-		return nil
+		r.Device = device.ID(id.Name())
+		return r.issue(credential, hash, enrol, time.Now().UTC())
 	})
 	if err != nil {
 		return "", err

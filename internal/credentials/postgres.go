@@ -136,17 +136,10 @@ func (p *postgres) Enrol(ctx context.Context, id device.ID, credential string) (
 	return p.issue(ctx, id, credential, true)
 }
 
-func (p *postgres) issue(ctx context.Context, id device.ID, credential string, again bool) (secret string, err error) {
+func (p *postgres) issue(ctx context.Context, id device.ID, credential string, enrol bool) (secret string, err error) {
 	secret, hash := NewSecret()
 	now := time.Now().UTC()
-	err = p.change(ctx, []string{id.Name()}, true, func(r *Record, _ bool) error {
-		if !r.Revoked.IsZero() && !again {
-			return ErrRevoked
-		}
-		r.Revoked = time.Time{}
-		r.add(credential, hash, now)
-		return nil
-	})
+	err = p.change(ctx, []string{id.Name()}, true, func(r *Record, _ bool) error { return r.issue(credential, hash, enrol, now) })
 	if err != nil {
 		return "", err
 	}

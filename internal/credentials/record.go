@@ -78,6 +78,17 @@ func (r *Record) add(credential, hash string, now time.Time) {
 	r.Issued[at].Hashes = hashes[max(0, len(hashes)-keptSecrets):]
 }
 
+// issue makes a hash one of the credential's. Only an enrolment lets a device that was
+// revoked in again: else the error is ErrRevoked.
+func (r *Record) issue(credential, hash string, enrol bool, now time.Time) error {
+	if !r.Revoked.IsZero() && !enrol {
+		return ErrRevoked
+	}
+	r.Revoked = time.Time{}
+	r.add(credential, hash, now)
+	return nil
+}
+
 // find is the credential that a password is of; "" for none.
 func (r *Record) find(password string) (credential string) {
 	r.trim()

@@ -204,14 +204,8 @@ func (f *follower) tell(ctx context.Context) error {
 	all.SetLimit(poolMax)
 	for id, credential := range unwritten {
 		all.Go(func() error {
-			_, err := f.p.use(ctx, id, func(r *Record) string {
-				for _, c := range r.Issued {
-					if c.ID == credential {
-						return credential
-					}
-				}
-				return "" // a newer one was used elsewhere, or all were revoked
-			})
+			// It is not among them if a newer one was used elsewhere, or all were revoked.
+			_, err := f.p.use(ctx, id, credential, func(r *Record) bool { return r.index(credential) >= 0 })
 			if err != nil {
 				return err
 			}

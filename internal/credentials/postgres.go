@@ -174,21 +174,15 @@ func (p *postgres) check(ctx context.Context, id device.ID, password string) (bo
 	if credential == "" || credential == r.Used {
 		return credential != "", nil
 	}
-	return p.use(ctx, id, func(r *Record) string {
-		if r.find(password) != credential {
-			return ""
-		}
-		return credential
-	})
+	return p.use(ctx, id, credential, func(r *Record) bool { return r.find(password) == credential })
 }
 
-// use records which credential a device has used: what f says of its record, ""
-// for none, which is not good. Between the read that it follows and this one,
-// another may have been used, or all revoked.
-func (p *postgres) use(ctx context.Context, id device.ID, f func(*Record) string) (good bool, err error) {
+// use records that a device has used a credential, if it still is a good one by its
+// record. Between the read that it follows and this one, another may have been used, or
+// all revoked.
+func (p *postgres) use(ctx context.Context, id device.ID, credential string, still func(*Record) bool) (good bool, err error) {
 	err = p.change(ctx, []string{id.Name()}, false, func(r *Record, _ bool) error {
-		credential := f(r)
-		if good = credential != ""; good {
+		if good = still(r); good {
 			r.Used = credential
 			r.trim()
 		}

@@ -56,9 +56,14 @@ func (r Record) clone() Record {
 	return r
 }
 
+// index is where a credential is among the good ones; -1 for nowhere.
+func (r *Record) index(credential string) int {
+	return slices.IndexFunc(r.Issued, func(c Credential) bool { return c.ID == credential })
+}
+
 // trim ends what is older than the credential that was used last.
 func (r *Record) trim() {
-	if at := slices.IndexFunc(r.Issued, func(c Credential) bool { return c.ID == r.Used }); at >= 0 {
+	if at := r.index(r.Used); at >= 0 {
 		r.Issued = r.Issued[:at+1]
 	}
 }
@@ -66,7 +71,7 @@ func (r *Record) trim() {
 // add makes a hash one of the credential's.
 func (r *Record) add(credential, hash string, now time.Time) {
 	r.trim()
-	at := slices.IndexFunc(r.Issued, func(c Credential) bool { return c.ID == credential })
+	at := r.index(credential)
 	if at < 0 {
 		r.Issued = slices.Insert(r.Issued, 0, Credential{ID: credential, At: now})
 		if n := len(r.Issued); n > keptCredentials { // the oldest is the one in use

@@ -190,7 +190,7 @@ func TestRevoke(t *testing.T) {
 		if _, err := other.Issue(t.Context(), "stolen", "c2"); !errors.Is(err, ErrRevoked) {
 			t.Errorf("issued credentials to a revoked device: %v", err)
 		}
-		outcomes, err := other.Import(t.Context(), []Entry{{Device: "stolen", Issued: issued("c3", old)}})
+		outcomes, err := other.Import(t.Context(), []Record{{Device: "stolen", Issued: issued("c3", old)}})
 		if err != nil || !slices.Equal(outcomes, []Outcome{Revoked}) || other.good("stolen", old) {
 			t.Errorf("imported a revoked device: %v, %v", outcomes, err)
 		}
@@ -276,14 +276,14 @@ func TestImportOfAll(t *testing.T) {
 			if _, err := was.Revoke(t.Context(), []device.ID{"out"}); err != nil {
 				t.Fatal(err)
 			}
-			var entries []Entry
+			var records []Record
 			for r, err := range was.All(t.Context()) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				entries = append(entries, Entry{Device: r.Device, About: About{Site: "north"}, Issued: r.Issued, Used: r.Used, Revoked: r.Revoked})
+				records = append(records, Record{Device: r.Device, About: About{Site: "north"}, Issued: r.Issued, Used: r.Used, Revoked: r.Revoked})
 			}
-			outcomes, err := is.Import(t.Context(), entries)
+			outcomes, err := is.Import(t.Context(), records)
 			if err != nil || !slices.Equal(outcomes, []Outcome{Created, Created}) {
 				t.Errorf("outcomes %v, error %v", outcomes, err)
 			}
@@ -305,14 +305,14 @@ func TestImport(t *testing.T) {
 		store, other := wrapped{open(t), t}, wrapped{open(t), t}
 		held := store.issue("old", "c1")
 		north := About{Tags: map[string]string{"line": "3"}, Site: "north", Model: "pump"}
-		entries := []Entry{
+		records := []Record{
 			{Device: "new", About: north, Issued: issued("import", "one", "two")},
 			{Device: "old", About: north, Issued: issued("import", "three")},
 			{Device: "bare", About: About{Site: "south"}},
 		}
 		expect := func(by Store, want ...Outcome) {
 			t.Helper()
-			got, err := by.Import(t.Context(), entries)
+			got, err := by.Import(t.Context(), records)
 			if err != nil || !slices.Equal(got, want) {
 				t.Errorf("outcomes %v, error %v; want %v", got, err, want)
 			}
@@ -331,9 +331,9 @@ func TestImport(t *testing.T) {
 				t.Errorf("device %s with password %q: %v, want %v", try.name, try.password, got, try.good)
 			}
 		}
-		entries[0].Tags = nil
+		records[0].Tags = nil
 		expect(store, Updated, Unchanged, Unchanged)
-		entries[2].Issued = issued("import-2", "four")
+		records[2].Issued = issued("import-2", "four")
 		expect(store, Unchanged, Unchanged, Created)
 
 		all := map[device.ID]string{}

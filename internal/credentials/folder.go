@@ -134,17 +134,17 @@ func (s *folder) Revoke(_ context.Context, ids []device.ID) (known []device.ID, 
 // is waiting for the disk.
 const importing = 16
 
-func (s *folder) Import(ctx context.Context, entries []Entry) ([]Outcome, error) {
-	outcomes := make([]Outcome, len(entries))
+func (s *folder) Import(ctx context.Context, records []Record) ([]Outcome, error) {
+	outcomes := make([]Outcome, len(records))
 	all, ctx := errgroup.WithContext(ctx)
 	all.SetLimit(importing)
-	for i, e := range entries {
+	for i, given := range records {
 		all.Go(func() error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			return s.change(e.Device.Name(), func(r *Record) error {
-				outcomes[i] = r.take(e, r.Device == "" && len(r.Issued) == 0)
+			return s.change(given.Device.Name(), func(r *Record) error {
+				outcomes[i] = r.take(given, r.Device == "" && len(r.Issued) == 0)
 				return nil
 			})
 		})

@@ -90,7 +90,7 @@ func TestAnImportNamesDevices(t *testing.T) {
 	if err := os.Remove(store.Store.(*folder).stem("d") + aboutSuffix); err != nil {
 		t.Fatal(err)
 	}
-	outcomes, err := store.Import(t.Context(), []Entry{{Device: "d"}})
+	outcomes, err := store.Import(t.Context(), []Record{{Device: "d"}})
 	if err != nil || outcomes[0] != Updated || !store.good("d", secret) {
 		t.Errorf("imported %v, error %v", outcomes, err)
 	}

@@ -242,16 +242,16 @@ func (p *postgres) Revoke(ctx context.Context, ids []device.ID) (known []device.
 	return known, nil
 }
 
-func (p *postgres) Import(ctx context.Context, entries []Entry) ([]Outcome, error) {
-	outcomes := make([]Outcome, 0, len(entries))
-	for some := range slices.Chunk(entries, batchMost) {
+func (p *postgres) Import(ctx context.Context, records []Record) ([]Outcome, error) {
+	outcomes := make([]Outcome, 0, len(records))
+	for some := range slices.Chunk(records, batchMost) {
 		of, ids := map[device.ID]Outcome{}, make([]device.ID, len(some))
-		entry := map[device.ID]Entry{}
-		for i, e := range some {
-			ids[i], entry[device.ID(e.Device.Name())] = e.Device, e
+		given := map[device.ID]Record{}
+		for i, r := range some {
+			ids[i], given[device.ID(r.Device.Name())] = r.Device, r
 		}
 		err := p.change(ctx, names(ids), true, func(r *Record, fresh bool) error {
-			of[r.Device] = r.take(entry[r.Device], fresh)
+			of[r.Device] = r.take(given[r.Device], fresh)
 			return nil
 		})
 		if err != nil {

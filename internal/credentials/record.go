@@ -111,18 +111,7 @@ func (r *Record) find(password string) (credential string) {
 // revoke ends all credentials.
 func (r *Record) revoke(now time.Time) { r.Issued, r.Used, r.Revoked = nil, "", now }
 
-// Entry is a device to import.
-type Entry struct {
-	Device device.ID
-	About
-	// Issued, Used and Revoked are as of a record. All are zero for a device of which
-	// only something is said.
-	Issued  []Credential
-	Used    string
-	Revoked time.Time
-}
-
-// Outcome is what an import did with an entry.
+// Outcome is what an import did with a record.
 type Outcome string
 
 // Outcomes.
@@ -136,8 +125,8 @@ const (
 // Outcomes are all of them.
 var Outcomes = []Outcome{Created, Updated, Unchanged, Revoked}
 
-// take changes a record by an entry; fresh says that the device was not known.
-func (r *Record) take(e Entry, fresh bool) Outcome {
+// take changes a record by one that is imported; fresh says that the device was not known.
+func (r *Record) take(e Record, fresh bool) Outcome {
 	if !r.Revoked.IsZero() {
 		return Revoked
 	}

@@ -49,10 +49,10 @@ type Store interface {
 	Revoke(ctx context.Context, ids []device.ID) (known []device.ID, err error)
 
 	// Import adds what is said about devices, and credentials to those that have
-	// none. The result has an outcome for each, unless there is an error, after
-	// which some of them may have been imported. Another call with the same
-	// changes nothing.
-	Import(ctx context.Context, entries []Entry) ([]Outcome, error)
+	// none; a record without any only says something about its device. The result
+	// has an outcome for each, unless there is an error, after which some of them may
+	// have been imported. Another call with the same changes nothing.
+	Import(ctx context.Context, records []Record) ([]Outcome, error)
 
 	// Get is what is known of some devices; of unknown ones there is no record.
 	Get(ctx context.Context, ids []device.ID) (map[device.ID]Record, error)

@@ -163,13 +163,13 @@ func TestImport(t *testing.T) {
 func TestAnImportThatIsInterrupted(t *testing.T) {
 	where, store := folder(t)
 	file := testfile.Write(t, "list", "device\na\nb\n")
-	entries, err := readList("list", strings.NewReader("device\na\nb\n"))
+	records, err := readList("list", strings.NewReader("device\na\nb\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var printed bytes.Buffer
 	interrupted := importing{to: store, generate: true, out: &printed, notes: &bytes.Buffer{}, outcomes: map[credentials.Outcome]int{}}
-	if _, err := interrupted.passwords(t.Context(), entries); err != nil || len(passwords(t, printed.String())) != 2 {
+	if _, err := interrupted.passwords(t.Context(), records); err != nil || len(passwords(t, printed.String())) != 2 {
 		t.Fatalf("printed %s, %v", &printed, err)
 	}
 	status, out, stderr := run("import", file, where, "--generate")
@@ -225,9 +225,9 @@ nonsense`, []string{"list:1:1", "list:2:1", "list:3:1: hash", "list:5:1: device 
 		{"blank", "\n\n{}\n", []string{"list:"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			entries, err := readList("list", strings.NewReader(tt.list))
-			if err == nil || entries != nil {
-				t.Fatalf("read %v, error %v", entries, err)
+			records, err := readList("list", strings.NewReader(tt.list))
+			if err == nil || records != nil {
+				t.Fatalf("read %v, error %v", records, err)
 			}
 			for _, want := range tt.says {
 				if !strings.Contains(err.Error(), want) {
@@ -242,8 +242,8 @@ nonsense`, []string{"list:1:1", "list:2:1", "list:3:1: hash", "list:5:1: device 
 			}
 		})
 	}
-	if entries, err := readList("list", strings.NewReader("")); err != nil || len(entries) != 0 {
-		t.Errorf("an empty list: %v, %v", entries, err)
+	if records, err := readList("list", strings.NewReader("")); err != nil || len(records) != 0 {
+		t.Errorf("an empty list: %v, %v", records, err)
 	}
 }
 

@@ -42,7 +42,7 @@ const (
 // Run imports. Run again with the same list, it changes nothing: so it goes on where
 // it was interrupted.
 func (c *importCommand) Run(ctx context.Context, streams cli.Streams) error {
-	entries, err := c.read()
+	records, err := c.read()
 	if err != nil {
 		return err
 	}
@@ -61,12 +61,12 @@ func (c *importCommand) Run(ctx context.Context, streams cli.Streams) error {
 	if twins != nil {
 		run.twins = &tagger{api: twins}
 	}
-	err = run.all(ctx, entries)
-	run.summarize(len(entries))
+	err = run.all(ctx, records)
+	run.summarize(len(records))
 	return err
 }
 
-func (c *importCommand) read() ([]credentials.Entry, error) {
+func (c *importCommand) read() ([]credentials.Record, error) {
 	in, name := io.Reader(os.Stdin), "standard input"
 	if c.File != "-" {
 		file, err := os.Open(c.File)
@@ -76,8 +76,8 @@ func (c *importCommand) read() ([]credentials.Entry, error) {
 		defer file.Close()
 		in, name = file, c.File
 	}
-	entries, err := readList(name, in)
-	return entries, cli.Usage(err)
+	records, err := readList(name, in)
+	return records, cli.Usage(err)
 }
 
 // importing is one run.
@@ -93,21 +93,21 @@ type importing struct {
 	generated int
 }
 
-func (r *importing) all(ctx context.Context, entries []credentials.Entry) error {
+func (r *importing) all(ctx context.Context, records []credentials.Record) error {
 	said := time.Now()
-	for batch := range slices.Chunk(entries, importBatch) {
+	for batch := range slices.Chunk(records, importBatch) {
 		if err := r.batch(ctx, batch); err != nil {
 			return err
 		}
-		if r.done += len(batch); time.Since(said) > progressEvery && r.done < len(entries) {
+		if r.done += len(batch); time.Since(said) > progressEvery && r.done < len(records) {
 			said = time.Now()
-			fmt.Fprintf(r.notes, "%d of %d devices\n", r.done, len(entries))
+			fmt.Fprintf(r.notes, "%d of %d devices\n", r.done, len(records))
 		}
 	}
 	return nil
 }
 
-func (r *importing) batch(ctx context.Context, batch []credentials.Entry) error {
+func (r *importing) batch(ctx context.Context, batch []credentials.Record) error {
 	fresh := map[device.ID]bool{}
 	if r.generate {
 		var err error
@@ -138,7 +138,7 @@ func (r *importing) batch(ctx context.Context, batch []credentials.Entry) error 
 // passwords generates those of devices that have none. They are printed before the
 // store knows them: after a crash there is at worst a password that is not good, and
 // the next run prints another one; but no device whose password nobody has.
-func (r *importing) passwords(ctx context.Context, batch []credentials.Entry) (fresh map[device.ID]bool, err error) {
+func (r *importing) passwords(ctx context.Context, batch []credentials.Record) (fresh map[device.ID]bool, err error) {
 	ids := make([]device.ID, len(batch))
 	for i, e := range batch {
 		ids[i] = e.Device
@@ -199,7 +199,7 @@ type tagger struct {
 }
 
 // tag sets the tags of devices that have a twin, where they are others.
-func (t *tagger) tag(ctx context.Context, batch []credentials.Entry) error {
+func (t *tagger) tag(ctx context.Context, batch []credentials.Record) error {
 	all, ctx := errgroup.WithContext(ctx)
 	all.SetLimit(tagging)
 	for _, e := range batch {

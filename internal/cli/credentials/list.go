@@ -57,14 +57,14 @@ const (
 type reader struct {
 	file    string
 	now     time.Time
-	entries []credentials.Entry
+	records []credentials.Record
 	lines   map[device.ID]int // on which each device is
 	faults  source.Faults
 }
 
 // readList reads a list: JSON, one object a line, or CSV with a header line. The
 // error has every fault, as source.Faults.
-func readList(file string, from io.Reader) ([]credentials.Entry, error) {
+func readList(file string, from io.Reader) ([]credentials.Record, error) {
 	r := reader{file: file, now: time.Now().UTC(), lines: map[device.ID]int{}}
 	in := bufio.NewReader(from)
 	start, err := in.Peek(1)
@@ -83,7 +83,7 @@ func readList(file string, from io.Reader) ([]credentials.Entry, error) {
 	if len(r.faults) > 0 {
 		return nil, r.faults
 	}
-	return r.entries, nil
+	return r.records, nil
 }
 
 func (r *reader) fault(line int, format string, args ...any) {
@@ -223,11 +223,11 @@ func (r *reader) add(n int, l line) {
 	if len(l.Tags) == 0 {
 		l.Tags = nil
 	}
-	e := credentials.Entry{Device: id, About: credentials.About{Tags: l.Tags, Site: l.Site, Model: l.Model}, Issued: issued, Used: l.Used}
+	e := credentials.Record{Device: id, About: credentials.About{Tags: l.Tags, Site: l.Site, Model: l.Model}, Issued: issued, Used: l.Used}
 	if l.Revoked != nil {
 		e.Revoked = *l.Revoked
 	}
-	r.entries = append(r.entries, e)
+	r.records = append(r.records, e)
 }
 
 func (r *reader) checkWord(n int, what, word string) {

@@ -114,7 +114,7 @@ func (s *folder) Revoke(_ context.Context, ids []device.ID) (known []device.ID, 
 	for _, id := range ids {
 		found := false
 		err := s.change(id.Name(), func(r *Record) error {
-			if found = r.Device != "" || len(r.Issued) > 0; found {
+			if found = r.kept(); found {
 				r.Device = device.ID(id.Name())
 				r.revoke(now)
 			}
@@ -144,7 +144,7 @@ func (s *folder) Import(ctx context.Context, records []Record) ([]Outcome, error
 				return err
 			}
 			return s.change(given.Device.Name(), func(r *Record) error {
-				outcomes[i] = r.take(given, r.Device == "" && len(r.Issued) == 0)
+				outcomes[i] = r.take(given, !r.kept())
 				return nil
 			})
 		})
@@ -159,7 +159,7 @@ func (s *folder) Get(_ context.Context, ids []device.ID) (map[device.ID]Record, 
 		if err != nil {
 			return nil, fmt.Errorf("read credentials of device %s: %w", id, err)
 		}
-		if r.Device != "" || len(r.Issued) > 0 {
+		if r.kept() {
 			r.Device = id
 			found[id] = r
 		}
@@ -183,7 +183,7 @@ func (s *folder) All(ctx context.Context) iter.Seq2[Record, error] {
 				r, err := read(filepath.Join(dir, stem))
 				if err != nil {
 					err = fmt.Errorf("read credentials %s: %w", stem, err)
-				} else if r.Device == "" && len(r.Issued) == 0 {
+				} else if !r.kept() {
 					continue // revoked by hand: the file with credentials was deleted
 				}
 				if !yield(r, err) || err != nil {
@@ -218,6 +218,10 @@ func (s *folder) change(name string, f func(*Record) error) error {
 	}
 	return nil
 }
+
+// kept reports whether a device has files: an earlier version wrote no name, and by hand
+// the file with the credentials may be deleted.
+func (r *Record) kept() bool { return r.Device != "" || len(r.Issued) > 0 }
 
 // stem is the path of a device's files without their endings.
 func (s *folder) stem(name string) string {

@@ -142,14 +142,14 @@ func TestADeviceThatIgnoresCommandsIsNotLockedOut(t *testing.T) {
 		if !store.good("d", held) {
 			t.Fatal("the first secret was refused")
 		}
-		for i := range 2 * keptCredentials {
+		for i := range 2 * MaxCredentials {
 			store.issue("d", fmt.Sprint("ignored-", i))
 		}
 		if !store.good("d", held) {
 			t.Error("the device is locked out")
 		}
-		if r, _ := store.record("d"); len(r.Issued) != keptCredentials {
-			t.Errorf("%d credentials are kept, want %d", len(r.Issued), keptCredentials)
+		if r, _ := store.record("d"); len(r.Issued) != MaxCredentials {
+			t.Errorf("%d credentials are kept, want %d", len(r.Issued), MaxCredentials)
 		}
 	})
 }
@@ -158,11 +158,11 @@ func TestCredentialsOfOneIDAreBounded(t *testing.T) {
 	contract(t, func(t *testing.T, open place) {
 		store := wrapped{open(t), t}
 		var last string
-		for range 3 * keptSecrets {
+		for range 3 * MaxSecrets {
 			last = store.issue("d", "c")
 		}
-		if r, _ := store.record("d"); len(r.Issued) != 1 || len(r.Issued[0].Hashes) != keptSecrets {
-			t.Errorf("kept %+v: want one credential with %d hashes", r, keptSecrets)
+		if r, _ := store.record("d"); len(r.Issued) != 1 || len(r.Issued[0].Hashes) != MaxSecrets {
+			t.Errorf("kept %+v: want one credential with %d hashes", r, MaxSecrets)
 		}
 		if !store.good("d", last) {
 			t.Error("the newest secret was refused")
@@ -361,7 +361,7 @@ func TestImport(t *testing.T) {
 func TestWorkersAtOneDevice(t *testing.T) {
 	contract(t, func(t *testing.T, open place) {
 		workers := []wrapped{{open(t), t}, {open(t), t}}
-		const each = keptCredentials / 2 // of both together, as many as are kept
+		const each = MaxCredentials / 2 // of both together, as many as are kept
 		held := workers[0].issue("d", "held")
 		if !workers[1].good("d", held) {
 			t.Fatal("the first secret was refused")
@@ -542,7 +542,7 @@ func TestStoreFollowsTheRules(t *testing.T) {
 					if n := len(want.credentials); n > 0 && rapid.Bool().Draw(rt, "again") {
 						credential = want.credentials[n-1]
 					}
-					ended = ended || len(want.credentials)-max(want.used, 0) >= keptCredentials || len(want.secrets[credential]) >= keptSecrets
+					ended = ended || len(want.credentials)-max(want.used, 0) >= MaxCredentials || len(want.secrets[credential]) >= MaxSecrets
 					if ended {
 						return
 					}
@@ -559,7 +559,7 @@ func TestStoreFollowsTheRules(t *testing.T) {
 					if err != nil {
 						rt.Fatal(err)
 					}
-					ended = ended || len(want.credentials)-max(want.used, 0) >= keptCredentials
+					ended = ended || len(want.credentials)-max(want.used, 0) >= MaxCredentials
 					want.revoked = false
 					want.issue(fmt.Sprint("e", len(secrets)), secret)
 					secrets, known = append(secrets, secret), true

@@ -13,9 +13,12 @@ import (
 )
 
 const (
-	secretBytes     = 32 // 256 bits
-	keptCredentials = 16 // issued since the one that the device last used
-	keptSecrets     = 16 // of one credential, one for each attempt to deliver it
+	secretBytes = 32 // 256 bits
+	// MaxCredentials is how many credentials a device has: those issued since the one
+	// that it last used.
+	MaxCredentials = 16
+	// MaxSecrets is how many secrets a credential has, one for each attempt to deliver it.
+	MaxSecrets = 16
 )
 
 // Credential is one that a device was given.
@@ -74,13 +77,13 @@ func (r *Record) add(credential, hash string, now time.Time) {
 	at := r.index(credential)
 	if at < 0 {
 		r.Issued = slices.Insert(r.Issued, 0, Credential{ID: credential, At: now})
-		if n := len(r.Issued); n > keptCredentials { // the oldest is the one in use
-			r.Issued = append(r.Issued[:keptCredentials-1], r.Issued[n-1])
+		if n := len(r.Issued); n > MaxCredentials { // the oldest is the one in use
+			r.Issued = append(r.Issued[:MaxCredentials-1], r.Issued[n-1])
 		}
 		at = 0
 	}
 	hashes := append(r.Issued[at].Hashes, hash)
-	r.Issued[at].Hashes = hashes[max(0, len(hashes)-keptSecrets):]
+	r.Issued[at].Hashes = hashes[max(0, len(hashes)-MaxSecrets):]
 }
 
 // issue makes a hash one of the credential's. Only an enrolment lets a device that was

@@ -47,8 +47,6 @@ const (
 	maxLine = 1 << 20 // bytes
 	// maxWord is the length of a site, a model and the id of a credential, in bytes.
 	maxWord = 128
-	// maxHashes is how many hashes a credential has, and how many credentials a device.
-	maxHashes = 16
 	// importedID is the id of credentials of which only hashes are given.
 	importedID = "imported"
 )
@@ -248,8 +246,8 @@ func (r *reader) credentials(n int, l line) []credentials.Credential {
 	if l.Revoked != nil && len(issued) > 0 {
 		r.fault(n, "a device that is revoked has no credentials")
 	}
-	if len(issued) > maxHashes {
-		r.fault(n, "%d credentials: expected at most %d", len(issued), maxHashes)
+	if len(issued) > credentials.MaxCredentials {
+		r.fault(n, "%d credentials: expected at most %d", len(issued), credentials.MaxCredentials)
 	}
 	seen := map[string]bool{}
 	for _, c := range issued {
@@ -258,8 +256,8 @@ func (r *reader) credentials(n int, l line) []credentials.Credential {
 		}
 		seen[c.ID] = true
 		r.checkWord(n, "credential", c.ID)
-		if len(c.Hashes) == 0 || len(c.Hashes) > maxHashes {
-			r.fault(n, "credential %q has %d hashes: expected 1 to %d", c.ID, len(c.Hashes), maxHashes)
+		if len(c.Hashes) == 0 || len(c.Hashes) > credentials.MaxSecrets {
+			r.fault(n, "credential %q has %d hashes: expected 1 to %d", c.ID, len(c.Hashes), credentials.MaxSecrets)
 		}
 		for i, h := range c.Hashes {
 			if raw, err := hex.DecodeString(h); err != nil || len(raw) != 32 {

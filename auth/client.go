@@ -1,6 +1,8 @@
 package auth
 
 import (
+	"crypto/x509"
+	"log/slog"
 	"strings"
 
 	"devicetwin/device"
@@ -67,6 +69,18 @@ func OwnsClientID(id device.ID, client string) bool {
 	return ok && id != "" && (rest == "" || rest[0] == '.' || rest[0] == '/')
 }
 
+// CommonName is the name in a certificate, in DER. The error is a *Refused.
+func CommonName(der []byte) (string, error) {
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		return "", refuse(ReasonCertificate, "read the client's certificate: %w", err)
+	}
+	if certificate.Subject.CommonName == "" {
+		return "", refuse(ReasonCertificate, "the client's certificate has no common name")
+	}
+	return certificate.Subject.CommonName, nil
+}
+
 // Reason says why a client was refused, as a metric counts it.
 type Reason string
 
@@ -78,6 +92,14 @@ const (
 	ReasonCertificate Reason = "certificate" // it does not fit the name
 	ReasonStore       Reason = "store"       // passwords cannot be read
 )
+
+// Level is that of a refusal in the log: an error where an operator has to act.
+func (r Reason) Level() slog.Level {
+	if r == ReasonStore {
+		return slog.LevelError
+	}
+	return slog.LevelInfo
+}
 
 // Refused is why a client may not connect. Its text names no secret.
 type Refused struct {

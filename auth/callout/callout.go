@@ -10,7 +10,6 @@ package callout
 
 import (
 	"context"
-	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -222,11 +221,8 @@ func (s *Server) decide(q *jwt.AuthorizationRequestClaims) (string, error) {
 }
 
 func (s *Server) refused(l auth.Login, err error) {
-	level := slog.LevelInfo
-	if auth.ReasonOf(err) == auth.ReasonStore {
-		level = slog.LevelError
-	}
-	s.options.Log.Log(s.ctx, level, "mqtt client refused", "broker", "nats", "client", l.Client, "username", l.Username, "reason", auth.ReasonOf(err), "error", err)
+	reason := auth.ReasonOf(err)
+	s.options.Log.Log(s.ctx, reason.Level(), "mqtt client refused", "broker", "nats", "client", l.Client, "username", l.Username, "reason", reason, "error", err)
 }
 
 // commonName is the name in a certificate that a server has verified; "" if there is
@@ -239,14 +235,7 @@ func commonName(t *jwt.ClientTLS) (string, error) {
 	if block == nil {
 		return "", &auth.Refused{Reason: auth.ReasonCertificate, Err: errors.New("read the client's certificate: not PEM")}
 	}
-	certificate, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return "", &auth.Refused{Reason: auth.ReasonCertificate, Err: fmt.Errorf("read the client's certificate: %w", err)}
-	}
-	if certificate.Subject.CommonName == "" {
-		return "", &auth.Refused{Reason: auth.ReasonCertificate, Err: errors.New("the client's certificate has no common name")}
-	}
-	return certificate.Subject.CommonName, nil
+	return auth.CommonName(block.Bytes)
 }
 
 // own are the subjects by which streams, and with them sessions and messages of all

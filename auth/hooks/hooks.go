@@ -167,12 +167,8 @@ func (s *Server) login(r *http.Request, l auth.Login) (auth.Client, bool) {
 		return c, true
 	}
 	reason := auth.ReasonOf(err)
-	level := slog.LevelInfo
-	if reason == auth.ReasonStore {
-		level = slog.LevelError
-	}
 	s.metrics.refused.WithLabelValues(string(reason)).Inc()
-	s.log.Log(r.Context(), level, "mqtt client refused", "path", r.URL.Path, "client", l.Client, "username", l.Username, "reason", reason, "error", err)
+	s.log.Log(r.Context(), reason.Level(), "mqtt client refused", "path", r.URL.Path, "client", l.Client, "username", l.Username, "reason", reason, "error", err)
 	return c, false
 }
 

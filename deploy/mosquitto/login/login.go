@@ -4,7 +4,6 @@ package login
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -146,16 +145,4 @@ func (settings Settings) read() (options, error) {
 		}
 	}
 	return o, nil
-}
-
-// CommonName is the name in a certificate, in DER.
-func CommonName(der []byte) (string, error) {
-	certificate, err := x509.ParseCertificate(der)
-	if err != nil {
-		return "", fmt.Errorf("read the client's certificate: %w", err)
-	}
-	if certificate.Subject.CommonName == "" {
-		return "", errors.New("the client's certificate has no common name")
-	}
-	return certificate.Subject.CommonName, nil
 }

@@ -87,7 +87,7 @@ func devicetwin_login(client, username, password *C.char, der *C.uchar, size C.i
 	l := auth.Login{Client: C.GoString(client), Username: C.GoString(username), Password: C.GoString(password)}
 	if size > 0 {
 		var err error
-		if l.Certificate, err = login.CommonName(C.GoBytes(unsafe.Pointer(der), size)); err != nil {
+		if l.Certificate, err = auth.CommonName(C.GoBytes(unsafe.Pointer(der), size)); err != nil {
 			tell(C.MOSQ_LOG_NOTICE, err.Error())
 			return C.MOSQ_ERR_AUTH
 		}

@@ -21,7 +21,7 @@ type Source interface {
 	// Look is what the names lead to from a variable. It is Unknown where a name leads into something else than an
 	// object, and of a list or an object.
 	Look(variable string, names []string) (Scalar, Outcome)
-	// Has is whether the last of the names is there. It is Absent where what it is to be in is not there.
+	// Has is whether the last of the names is there. It is Missing where what it is to be in is not there.
 	Has(variable string, names []string) (bool, Outcome)
 }
 

@@ -32,13 +32,3 @@ func contains(have, want object) bool {
 	}
 	return true
 }
-
-// DeltaState is what is desired and not reported, as a JSON object: the member state of
-// Delta. Nil if reported has all desired values.
-func DeltaState(doc Document) []byte {
-	delta, ok := doc.delta()
-	if !ok {
-		return nil
-	}
-	return appendValue(nil, delta)
-}

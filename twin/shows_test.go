@@ -56,18 +56,3 @@ func TestWhatTheReportedStateShows(t *testing.T) {
 		t.Error("a shadow that was never created")
 	}
 }
-
-func TestTheStateOfADelta(t *testing.T) {
-	for state, want := range map[string]string{
-		`{"desired":{"a":1,"b":{"c":9007199254740993,"d":2}},"reported":{"a":1.0,"b":{"d":2}}}`: `{"b":{"c":9007199254740993}}`,
-		`{"desired":{"a":1},"reported":{"a":1}}`:                                                ``,
-		`{"reported":{"a":1}}`:                                                                  ``,
-	} {
-		if got := string(DeltaState(updated(t, state))); got != want {
-			t.Errorf("%s: %s, want %s", state, got, want)
-		}
-	}
-	if DeltaState(Document{}) != nil {
-		t.Error("a shadow that was never created has a difference")
-	}
-}

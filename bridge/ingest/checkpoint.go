@@ -288,9 +288,9 @@ func (c *core) loadFilters(d *deviceState, s *savedDevice) {
 	}
 }
 
-// runHash is 64 bits of the id of a run, never 0.
-func runHash(run string) uint64 {
+// hashOf is 64 bits of a string, such as the id of a run; never 0, which stands for no string.
+func hashOf(text string) uint64 {
 	h := fnv.New64a()
-	_, _ = h.Write([]byte(run))
+	_, _ = h.Write([]byte(text))
 	return max(1, h.Sum64())
 }

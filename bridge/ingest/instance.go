@@ -30,7 +30,7 @@ import (
 // another one than before. "" is not known.
 func (d *deviceState) takenBy(run string) (other bool) {
 	if run != "" {
-		sum := runHash(run)
+		sum := hashOf(run)
 		if other = d.run != 0 && d.run != sum; other {
 			d.filter.forgetBefore(d.batches)
 			d.given = nil

@@ -1,9 +1,6 @@
 package ingest
 
 import (
-	"hash/fnv"
-	"maps"
-	"slices"
 	"time"
 
 	"devicetwin/device"
@@ -114,22 +111,16 @@ func (d *deviceState) reached(a *device.Address) {
 	if a.Awake > 0 || d.reach != nil {
 		d.reaching().awake = a.Awake
 	}
-	if len(a.Vars) == 0 || !d.newVars(a) {
+	if len(a.Vars) == 0 {
 		return
 	}
 	known := d.reaching()
 	if known.vars == nil {
 		known.vars = make(map[string]uint64, len(a.Vars))
 	}
-	for _, name := range slices.Sorted(maps.Keys(a.Vars)) {
-		known.vars[name] = hashOf(a.Vars[name])
+	for name, value := range a.Vars {
+		known.vars[name] = hashOf(value)
 	}
-}
-
-func hashOf(value string) uint64 {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(value))
-	return max(1, h.Sum64())
 }
 
 // ask has a device asked after its birth, unless that is a copy of an old one.

@@ -285,7 +285,7 @@ func (r *recovery) outcome(o history.Outcome, at int64) {
 		d.workflowEnded()
 	}
 	if o.Run != "" {
-		sum := runHash(o.Run)
+		sum := hashOf(o.Run)
 		if d.run != 0 && d.run != sum {
 			d.forgetGiven()
 		}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	"devicetwin/internal/backoff"
 	"devicetwin/mqtt"
 	"devicetwin/wire"
 )
@@ -40,8 +39,6 @@ const (
 	// claimGrace is how long what is retained may come after a message that was published
 	// later: some brokers read it from a store.
 	claimGrace = 250 * time.Millisecond
-	// claimAttempts is how often in a row a broker that answers may fail.
-	claimAttempts = 3
 )
 
 // claim claims the session for what is appended to the bridge's log from now on, and reports
@@ -55,45 +52,28 @@ func (b *Bridge) claim(ctx context.Context, before, log string, patient bool) (m
 	if b.lineage = log; log == "" {
 		b.lineage = crand.Text()
 	}
-	wait := backoff.New(b.cfg.MQTT.BackoffMin, b.cfg.MQTT.BackoffMax)
-	answered := 0 // attempts in a row that failed although the broker answers
-	for attempt := 0; ; attempt++ {
-		found, err := b.claimOnce(ctx, before)
-		var silent *unreachable
-		switch {
-		case ctx.Err() != nil:
-			return false, fmt.Errorf("claim the session of bridge %s: %w", b.cfg.ID, ctx.Err())
-		case err == nil:
-			if found.other != "" && before != "" {
-				b.log.Info(found.other+"; the next message of each device is signalled", "since", found.since)
-			}
-			return found.mine && before != "", nil
-		case errors.As(err, &silent) && !patient:
-			return false, fmt.Errorf("claim the session of bridge %s: %w", b.cfg.ID, err)
-		case errors.As(err, &silent):
-			answered = 0
-		default:
-			answered++
+	var found claimed
+	err = b.insist(ctx, attempts{
+		once: func(ctx context.Context) (err error) { found, err = b.claimOnce(ctx, before); return err },
+		most: probeAttempts,
+		last: func(err error) bool { return errors.Is(err, errClaimUnheard) || !patient && isUnreachable(err) },
+		yet:  "cannot claim the session yet; retrying",
+	})
+	switch {
+	case err == nil:
+		if found.other != "" && before != "" {
+			b.log.Info(found.other+"; the next message of each device is signalled", "since", found.since)
 		}
-		if answered == claimAttempts || errors.Is(err, errClaimUnheard) {
-			b.log.Warn("cannot read and publish the claim to the session; after each start, the next message of each device is signalled: "+
-				"give the bridge's account the permission to read and publish it", "topic", wire.ClaimTopic(b.cfg.ID), "error", err)
-			return false, nil
-		}
-		if attempt == 0 {
-			b.log.Warn("cannot claim the session yet; retrying", "error", err)
-		}
-		select {
-		case <-time.After(wait(attempt)):
-		case <-ctx.Done():
-		}
+		return found.mine && before != "", nil
+	case ctx.Err() != nil:
+		return false, fmt.Errorf("claim the session of bridge %s: %w", b.cfg.ID, ctx.Err())
+	case isUnreachable(err):
+		return false, fmt.Errorf("claim the session of bridge %s: %w", b.cfg.ID, err)
 	}
+	b.log.Warn("cannot read and publish the claim to the session; after each start, the next message of each device is signalled: "+
+		"give the bridge's account the permission to read and publish it", "topic", wire.ClaimTopic(b.cfg.ID), "error", err)
+	return false, nil
 }
-
-// unreachable is the error of a broker that gave no answer.
-type unreachable struct{ error }
-
-func (u *unreachable) Unwrap() error { return u.error }
 
 var errClaimUnheard = fmt.Errorf("the broker delivers nothing there within %v", claimHeard)
 
@@ -107,12 +87,10 @@ type claimed struct {
 // claimOnce reads the claim, and replaces one that is not this bridge's.
 func (b *Bridge) claimOnce(ctx context.Context, before string) (found claimed, err error) {
 	r := newClaimReader(b.cfg.ID)
-	c := b.probe(ctx, r.receive)
+	c := b.probe(ctx, handTo(r.arrived))
 	defer c.Close(0)
-	if _, err := c.Connect(ctx); mqtt.Refused(err) {
+	if err := connect(ctx, c); err != nil {
 		return claimed{}, err
-	} else if err != nil {
-		return claimed{}, &unreachable{err}
 	}
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout) // a connection may be sought at several brokers
 	defer cancel()
@@ -157,17 +135,6 @@ type claimReader struct {
 
 func newClaimReader(id string) *claimReader {
 	return &claimReader{topic: wire.ClaimTopic(id), status: wire.StatusTopic(id), nonce: crand.Text(), arrived: make(chan mqtt.Message)}
-}
-
-// receive is the handler of the connection.
-func (r *claimReader) receive(ctx context.Context, m mqtt.Message) {
-	if m.Ack != nil {
-		m.Ack()
-	}
-	select {
-	case r.arrived <- m:
-	case <-ctx.Done():
-	}
 }
 
 // read returns the claim and the status that are retained. Nothing says that there is none, so a

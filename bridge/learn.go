@@ -2,12 +2,10 @@ package bridge
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
 
-	"devicetwin/internal/backoff"
 	"devicetwin/mqtt"
 	"devicetwin/wire"
 )
@@ -21,8 +19,6 @@ const (
 	// in the protocol says that it is all. learnWithin bounds the whole attempt.
 	learnQuiet  = 500 * time.Millisecond
 	learnWithin = 30 * time.Second
-	// learnAttempts is how often in a row a broker that answers may fail.
-	learnAttempts = 3
 )
 
 // learnFirst reads what the dialect learns from. An unreachable broker is waited for; one that answers and does not
@@ -32,50 +28,30 @@ func (b *Bridge) learnFirst(ctx context.Context) error {
 	if !ok || len(learner.Lessons()) == 0 {
 		return nil
 	}
-	wait := backoff.New(b.cfg.MQTT.BackoffMin, b.cfg.MQTT.BackoffMax)
-	answered := 0 // attempts in a row that failed although the broker answers
-	for attempt := 0; ; attempt++ {
-		err := b.learnOnce(ctx, learner.Lessons())
-		var silent *unreachable
-		switch {
-		case ctx.Err() != nil:
-			return fmt.Errorf("read what the dialects of bridge %s learn from: %w", b.cfg.ID, ctx.Err())
-		case err == nil:
-			return nil
-		case errors.As(err, &silent):
-			answered = 0
-		default:
-			answered++
-		}
-		if answered == learnAttempts {
-			b.log.Warn("cannot read the retained messages that dialects learn from; until they arrive, other messages are not understood", "filters", learner.Lessons(), "error", err)
-			return nil
-		}
-		select {
-		case <-time.After(wait(attempt)):
-		case <-ctx.Done():
-		}
+	filters := learner.Lessons()
+	err := b.insist(ctx, attempts{
+		once: func(ctx context.Context) error { return b.learnOnce(ctx, filters) },
+		most: probeAttempts,
+		yet:  "cannot read the retained messages yet that dialects learn from; retrying",
+	})
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return fmt.Errorf("read what the dialects of bridge %s learn from: %w", b.cfg.ID, ctx.Err())
+	default:
+		b.log.Warn("cannot read the retained messages that dialects learn from; until they arrive, other messages are not understood", "filters", filters, "error", err)
 	}
+	return nil
 }
 
 // learnOnce decodes what is retained. What follows from that for devices is nothing yet: the session
 // gets the same messages again.
 func (b *Bridge) learnOnce(ctx context.Context, filters []string) error {
 	arrived := make(chan mqtt.Message)
-	c := b.probe(ctx, func(ctx context.Context, m mqtt.Message) {
-		if m.Ack != nil {
-			m.Ack()
-		}
-		select {
-		case arrived <- m:
-		case <-ctx.Done():
-		}
-	})
+	c := b.probe(ctx, handTo(arrived))
 	defer c.Close(0)
-	if _, err := c.Connect(ctx); mqtt.Refused(err) {
+	if err := connect(ctx, c); err != nil {
 		return err
-	} else if err != nil {
-		return &unreachable{err}
 	}
 	within, cancel := context.WithTimeout(ctx, learnWithin)
 	defer cancel()

@@ -76,7 +76,7 @@ func TestLearnWaitsForTheBroker(t *testing.T) {
 		broker := &retainer{}
 		broker.set("l/1", "x")
 		broker.fail(errors.New("connection refused"), nil)
-		b, _ := claimant(t, broker.Dial)
+		b, logs := claimant(t, broker.Dial)
 		l := &lessons{Standard: b.dialect.(*wire.Standard), filters: []string{"l/1"}}
 		b.dialect = l
 		done := make(chan error, 1)
@@ -84,6 +84,9 @@ func TestLearnWaitsForTheBroker(t *testing.T) {
 		time.Sleep(time.Hour)
 		if len(l.decoded) > 0 || len(done) > 0 {
 			t.Error("it goes on without the broker")
+		}
+		if n := logs.count("cannot read the retained messages yet"); n != 1 || len(logs.lines) != 1 {
+			t.Errorf("logged %q", logs.lines)
 		}
 		broker.fail(nil, nil)
 		if err := <-done; err != nil || len(l.decoded) != 1 {

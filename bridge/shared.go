@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"devicetwin/internal/backoff"
 	"devicetwin/mqtt"
 )
 
@@ -27,21 +26,11 @@ func (b *Bridge) probeShared(ctx context.Context) error {
 	if !slices.ContainsFunc(b.cfg.Subscribe, mqtt.Shared) {
 		return nil
 	}
-	wait := backoff.New(b.cfg.MQTT.BackoffMin, b.cfg.MQTT.BackoffMax)
-	for attempt := 0; ; attempt++ {
-		err := b.probeOnce(ctx)
-		if err == nil || errors.Is(err, errNotShared) {
-			return err
-		}
-		if attempt == 0 {
-			b.log.Warn("cannot probe shared subscriptions yet", "error", err)
-		}
-		select {
-		case <-time.After(wait(attempt)):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+	return b.insist(ctx, attempts{
+		once: b.probeOnce,
+		last: func(err error) bool { return errors.Is(err, errNotShared) },
+		yet:  "cannot probe shared subscriptions yet",
+	})
 }
 
 var errNotShared = errors.New("the broker accepts shared subscriptions ($share/…) and delivers nothing on them, as NATS does; " +

@@ -40,8 +40,8 @@ func newDeadLetter(l ingest.DeadLetter) DeadLetter {
 	return d
 }
 
-// outlet takes what leaves the bridge but not to the sink: points, dead letters, and
-// rejections of requests. A flood of refused messages must not hold up the good
+// outlet takes what leaves the bridge but not to the sink: points, dead letters,
+// rejections of requests, and questions to devices. A flood of refused messages must not hold up the good
 // ones: beyond the bounds of its queues they are counted, and not published.
 type outlet struct {
 	topic      string // of dead letters
@@ -160,27 +160,15 @@ func (o *outlet) queueQuestions(list []wire.Publication) {
 func (o *outlet) run(ctx context.Context) {
 	var running sync.WaitGroup
 	for range letterPublishers {
-		running.Go(func() { publishAll(ctx, o.letters, o.publishLetter) })
+		running.Go(func() { publishAll(ctx, o.letters, thenDone(o.publishLetter)) })
 	}
 	for range rejectionPublishers {
-		running.Go(func() { publishAll(ctx, o.rejections, o.publishRejection) })
+		running.Go(func() { publishAll(ctx, o.rejections, thenDone(o.publishRejection)) })
 	}
 	for range questionPublishers {
-		running.Go(func() { o.publishQuestions(ctx) })
+		running.Go(func() { publishAll(ctx, o.questions, o.publishQuestion) })
 	}
 	running.Wait()
-}
-
-// publishQuestions publishes questions until ctx ends.
-func (o *outlet) publishQuestions(ctx context.Context) {
-	for {
-		select {
-		case p := <-o.questions:
-			o.publishQuestion(ctx, p)
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 func (o *outlet) publishQuestion(ctx context.Context, p wire.Publication) {
@@ -198,15 +186,22 @@ func (o *outlet) publishQuestion(ctx context.Context, p wire.Publication) {
 }
 
 // publishAll publishes what comes in on a queue until ctx ends.
-func publishAll[T any](ctx context.Context, queue <-chan outgoing[T], publish func(context.Context, T)) {
+func publishAll[T any](ctx context.Context, queue <-chan T, publish func(context.Context, T)) {
 	for {
 		select {
 		case next := <-queue:
-			publish(ctx, next.value)
-			next.done()
+			publish(ctx, next)
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// thenDone publishes a value for which something waits.
+func thenDone[T any](publish func(context.Context, T)) func(context.Context, outgoing[T]) {
+	return func(ctx context.Context, next outgoing[T]) {
+		publish(ctx, next.value)
+		next.done()
 	}
 }
 

@@ -163,7 +163,7 @@ func TestQuestions(t *testing.T) {
 		q.Ask(question)
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
-		go q.publishQuestions(ctx)
+		go publishAll(ctx, q.questions, q.publishQuestion)
 		synctest.Wait()
 		if got := strings.Join(published, ", "); got != "all/ask 1 , own/d1/ask 1 ?, second 0 " || q.counts.asked.Load() != 3 {
 			t.Errorf("published %s, %d counted", got, q.counts.asked.Load())

@@ -138,7 +138,7 @@ func (d *run) leaving(m Outgoing, now time.Time) Outgoing {
 	if m.Shadow != nil && m.Shadow.Inform && !d.listens(now) {
 		shadow := *m.Shadow
 		shadow.Inform = false
-		d.state.Informed = "" // when it is back
+		d.state.Informed = "" // so it is news with the next report, even if that does not end a sleep
 		m.Shadow = &shadow
 	}
 	return m

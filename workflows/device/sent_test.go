@@ -328,6 +328,47 @@ func TestADeviceThatSleeps(t *testing.T) {
 	}
 }
 
+// A copy of a message ends a sleep, too: it is not applied again, and the device is up.
+func TestACopyEndsASleep(t *testing.T) {
+	h, _ := newSpokenHarness(t, hearing)
+	nap := own(reading(20))
+	nap.From.Awake, nap.Epoch, nap.Seq = 10*time.Second, 1, 1
+	send := func(after time.Duration) {
+		h.RegisterDelayedCallback(func() {
+			nap.Time = h.Now().UTC().Truncate(time.Millisecond)
+			h.signalRaw(nap)
+		}, after)
+	}
+	send(time.Second)
+	h.operate(2*time.Second, orderOf("first", `1`))
+	send(time.Minute)
+	view := h.runUntil(2 * time.Minute)
+	if got := h.said(); got != lines("own/first 1", "own/first 1") || view.Delivery.Duplicates != 1 {
+		t.Errorf("said\n%s\nwith %d copies", got, view.Delivery.Duplicates)
+	}
+}
+
+// Desired state that came too late for a device's time awake is sent with the next message, also if
+// that was only late on its way, and does not end a sleep.
+func TestAReportThatIsLateOnItsWay(t *testing.T) {
+	h, _ := newSpokenHarness(t, hearing)
+	said := func(after, late time.Duration, reported string) {
+		h.RegisterDelayedCallback(func() {
+			m := own(h.request("", device.MethodUpdate, `{"state":{"reported":`+reported+`}}`))
+			m.Twin.Reply, m.From.Awake, m.Time = "", 10*time.Second, m.Time.Add(-late)
+			h.signalRaw(m)
+		}, after)
+	}
+	said(time.Second, 0, `{"fan":"low"}`)
+	h.operate(15*time.Second, Operation{Desire: &Desire{Patch: []byte(`{"fan":"high"}`)}})
+	said(16*time.Second, 6*time.Second, `{"fan":"low","t":1}`)
+	said(17*time.Second, 0, `{"fan":"low","t":2}`) // the same difference
+	h.runUntil(18 * time.Second)
+	if got, want := h.said(), `own/desired {"fan":"high"}`; got != want {
+		t.Errorf("said\n%s\nwant\n%s", got, want)
+	}
+}
+
 // The message that ends a sleep may say that the device listens always from now on.
 func TestADeviceThatSleepsNoMore(t *testing.T) {
 	h, _ := newSpokenHarness(t, hearing)

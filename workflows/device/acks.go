@@ -80,7 +80,9 @@ func (d *run) recordAck(m device.Message) {
 			d.reportAck(m, device.FaultLateAck, "status", fmt.Sprintf("command %s had ended before: %s", id, known.Status))
 		}
 	default:
-		d.state.Commands.Acknowledge(id, status, resultOf(m), reason, m.Time)
+		if c, _ := d.state.Commands.Acknowledge(id, status, resultOf(m), reason, m.Time); c.Status.Ended() {
+			delete(d.depths, id)
+		}
 	}
 }
 

@@ -29,6 +29,7 @@ func (d *run) orderFromModel(a devicefsm.Action) {
 	_, superseded, refused := d.state.Commands.Add(c, a.Replace, d.settings.Commands)
 	if refused != nil {
 		d.noteStepFaults(device.FaultAction, fmt.Sprintf("command %s: %s", a.Name, refused.Message))
+		return
 	}
 	d.commandsEnded(superseded)
 	d.noteDepth(c.ID)

@@ -166,4 +166,5 @@ func (d *run) emitPart(ctx workflow.Context, messages []Outgoing, points []Point
 	if err == nil && e.Address != nil {
 		d.takeSent(workflow.Now(ctx), messages, done.Sent)
 	}
+	d.forgetDepths(messages)
 }

@@ -38,6 +38,16 @@ func (d *run) noteDepth(id string) {
 	d.depths[id] = d.depth
 }
 
+// forgetDepths drops those of commands without a time to live that have been sent: what is
+// to be known of their ends is known.
+func (d *run) forgetDepths(messages []Outgoing) {
+	for _, m := range messages {
+		if m.Command != "" && m.TTL == 0 {
+			delete(d.depths, m.ID)
+		}
+	}
+}
+
 // takeSent takes over what is known of the ends of the commands that were sent.
 func (d *run) takeSent(now time.Time, messages []Outgoing, sent []SentCommand) {
 	if d.deleted {
@@ -60,7 +70,6 @@ func (d *run) takeSent(now time.Time, messages []Outgoing, sent []SentCommand) {
 			d.state.Commands.Await(m.ID, s.Shows)
 			d.shown(now)
 		default:
-			delete(d.depths, m.ID)
 			d.awaitAnswer(untimed{m.ID, m.Command, now})
 		}
 	}

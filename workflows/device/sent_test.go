@@ -1,12 +1,18 @@
 package device
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
+
 	"devicetwin/device"
+	"devicetwin/devicefsm"
 	"devicetwin/internal/measure"
 	"devicetwin/twin/command"
 )
@@ -110,6 +116,46 @@ states:
 		if n := len(view.Reports); n != 1 || !strings.Contains(view.Reports[0].Detail, "follow from one another") {
 			t.Errorf("%q: reports %+v", ttl, view.Reports)
 		}
+	}
+}
+
+// How many events a command follows from is kept until its end: of one that the device answers,
+// and of one without a time to live, which nobody may answer.
+func TestTheDepthOfACommandIsForgotten(t *testing.T) {
+	d := &run{model: loadPump(t), state: &State{}, settings: runSettings{Rules: rulesNow}.withDefaults(), depth: 3}
+	for i, id := range []string{"answered", "untimed", "waits"} {
+		d.noteDepth(id)
+		if len(d.depths) != i+1 {
+			t.Fatalf("depths %v", d.depths)
+		}
+	}
+	d.state.Commands.Flight = &command.Command{ID: "answered", Status: command.Sent}
+	d.recordAck(ack("answered", "answered", "accepted"))
+	if len(d.depths) != 3 {
+		t.Errorf("depths %v of a command that has not ended", d.depths)
+	}
+	d.recordAck(ack("answered", "answered", "succeeded"))
+
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestWorkflowEnvironment()
+	env.RegisterActivityWithOptions(func(context.Context, Emission) (Emitted, error) { return Emitted{}, nil }, activity.RegisterOptions{Name: ActivityEmit})
+	env.ExecuteWorkflow(func(ctx workflow.Context) error {
+		d.emitPart(ctx, []Outgoing{{ID: "untimed", Command: "untimed"}, {ID: "waits", Command: "waits", TTL: time.Hour}}, nil)
+		return nil
+	})
+	if err := env.GetWorkflowError(); err != nil || len(d.depths) != 1 || d.depths["waits"] != 3 {
+		t.Errorf("depths %v, %v", d.depths, err)
+	}
+}
+
+// Of a command that was refused, nothing is kept.
+func TestARefusedCommandHasNoDepth(t *testing.T) {
+	model := loadPump(t)
+	snapshot, _ := model.Start(time.Unix(1000, 0))
+	d := &run{model: model, state: &State{Snapshot: snapshot}, settings: runSettings{Rules: rulesNow}.withDefaults(), depth: 3}
+	d.orderFromModel(devicefsm.Action{ID: "1", Name: "", TTL: time.Hour})
+	if len(d.depths) != 0 || len(d.state.Commands.Waiting) != 0 {
+		t.Errorf("depths %v, waiting %+v", d.depths, d.state.Commands.Waiting)
 	}
 }
 

@@ -6,12 +6,14 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,6 +36,29 @@ const password = "a password that the start made"
 
 var services = []string{"devicetwin.bridge", "devicetwin.worker", "devicetwin.fleet"}
 
+// built is the folder of the plugin, for all tests.
+var built string
+
+func TestMain(m *testing.M) {
+	var err error
+	if built, err = os.MkdirTemp("", "mosquitto-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	m.Run()
+	_ = os.RemoveAll(built)
+}
+
+// buildPlugin builds the plugin, once, and returns its file.
+var buildPlugin = sync.OnceValues(func() (string, error) {
+	plugin := filepath.Join(built, "auth.so")
+	out, err := exec.Command("go", "build", "-tags", "mosquitto_plugin", "-buildmode=c-shared", "-o", plugin, "./plugin").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build the plugin: %w\n%s", err, out)
+	}
+	return plugin, nil
+})
+
 // installed finds Mosquitto, and builds the plugin.
 func installed(t *testing.T) (program, plugin string) {
 	t.Helper()
@@ -47,10 +72,8 @@ func installed(t *testing.T) (program, plugin string) {
 	if _, err := os.Stat("/usr/include/mosquitto_plugin.h"); err != nil {
 		t.Skip("the headers of mosquitto are not installed (Debian package mosquitto-dev)")
 	}
-	plugin = filepath.Join(t.TempDir(), "auth.so")
-	out, err := exec.Command("go", "build", "-tags", "mosquitto_plugin", "-buildmode=c-shared", "-o", plugin, "./plugin").CombinedOutput()
-	if err != nil {
-		t.Fatalf("build the plugin: %v\n%s", err, out)
+	if plugin, err = buildPlugin(); err != nil {
+		t.Fatal(err)
 	}
 	return program, plugin
 }

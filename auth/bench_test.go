@@ -1,11 +1,15 @@
 package auth
 
-import "testing"
+import (
+	"testing"
+
+	"devicetwin/auth/authtest"
+)
 
 // What a broker asks for each message: the first rule of a device allows it, and the
 // last one does.
 func BenchmarkMayPublish(b *testing.B) {
-	d, err := New(DefaultConfig(), passwords{}, nil)
+	d, err := New(DefaultConfig(), authtest.Passwords{}, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

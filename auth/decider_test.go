@@ -2,26 +2,17 @@ package auth
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"devicetwin/auth/authtest"
 	"devicetwin/internal/testfile"
 	"devicetwin/twin"
 	"devicetwin/wire"
 )
-
-// passwords is a store in memory.
-type passwords map[string]string
-
-func (p passwords) Check(_ context.Context, name, password string) (bool, error) {
-	want, known := p[name]
-	return known && want == password, nil
-}
 
 // broken is a store that cannot be read.
 type broken struct{}
@@ -30,15 +21,10 @@ func (broken) Check(context.Context, string, string) (bool, error) {
 	return false, errors.New("disk gone")
 }
 
-func hash(password string) string {
-	sum := sha256.Sum256([]byte(password))
-	return hex.EncodeToString(sum[:])
-}
-
 func decider(t *testing.T, c Config) *Decider {
 	t.Helper()
-	accounts := AccountFile(testfile.Write(t, "accounts", "# accounts\n\ndevicetwin.bridge:"+hash("open")+"\nother.one:"+strings.ToUpper(hash("sesame"))+"\n"))
-	d, err := New(c, passwords{"pump-1": "right", "devicetwin-bridge-a": "right", "a:b": "right"}, accounts)
+	accounts := AccountFile(testfile.Write(t, "accounts", "# accounts\n\ndevicetwin.bridge:"+authtest.Hash("open")+"\nother.one:"+strings.ToUpper(authtest.Hash("sesame"))+"\n"))
+	d, err := New(c, authtest.Passwords{"pump-1": "right", "devicetwin-bridge-a": "right", "a:b": "right"}, accounts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +60,7 @@ func TestWhoMayConnect(t *testing.T) {
 		{"service", Login{"anything", "devicetwin.bridge", "open", ""}, ""},
 		{"hash in capitals", Login{"x", "other.one", "sesame", ""}, ""},
 		{"service, wrong password", Login{"x", "devicetwin.bridge", "sesame", ""}, ReasonPassword},
-		{"service, its hash as password", Login{"x", "devicetwin.bridge", hash("open"), ""}, ReasonPassword},
+		{"service, its hash as password", Login{"x", "devicetwin.bridge", authtest.Hash("open"), ""}, ReasonPassword},
 		{"unknown service", Login{"x", "devicetwin.none", "", ""}, ReasonPassword},
 		{"device that looks like a service", Login{"pump.1", "pump.1", "right", ""}, ReasonPassword},
 
@@ -142,7 +128,7 @@ func TestUnreadablePasswords(t *testing.T) {
 			t.Errorf("%+v: got %v", l, err)
 		}
 	}
-	without, err := New(DefaultConfig(), passwords{}, nil)
+	without, err := New(DefaultConfig(), authtest.Passwords{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +140,7 @@ func TestUnreadablePasswords(t *testing.T) {
 }
 
 func TestAccountsChangeWhileBrokersRun(t *testing.T) {
-	file := testfile.Write(t, "accounts", "a.b:"+hash("old")+"\n")
+	file := testfile.Write(t, "accounts", "a.b:"+authtest.Hash("old")+"\n")
 	check := func(password string, want bool) {
 		t.Helper()
 		if got, err := AccountFile(file).Check(t.Context(), "a.b", password); got != want || err != nil {
@@ -162,12 +148,12 @@ func TestAccountsChangeWhileBrokersRun(t *testing.T) {
 		}
 	}
 	check("old", true)
-	if err := os.WriteFile(file, []byte("a.b:"+hash("new")+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("a.b:"+authtest.Hash("new")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	check("old", false)
 	check("new", true)
-	for name, says := range map[string]string{"a.b:secret\n": ":1: expected NAME:SHA256", "\nbridge:" + hash("x") + "\n": ":2: expected"} {
+	for name, says := range map[string]string{"a.b:secret\n": ":1: expected NAME:SHA256", "\nbridge:" + authtest.Hash("x") + "\n": ":2: expected"} {
 		if err := AccountFile(testfile.Write(t, "accounts", name)).Validate(); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: got %v, and not %q", name, err, says)
 		}
@@ -344,7 +330,7 @@ func TestFaultsOfRules(t *testing.T) {
 	c := Config{Prefix: "+", Allow: []string{
 		"read a/{id}", "publish", "publish a/#", "subscribe a/#/b", "all a/{id}#", "bridge: subscribe a", "a.b: publish a/{id}", "subscribe $share/g/a", "subscribe ",
 	}}
-	_, err := New(c, passwords{}, nil)
+	_, err := New(c, authtest.Passwords{}, nil)
 	if err == nil {
 		t.Fatal("no error")
 	}

@@ -1,7 +1,6 @@
 package callout
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -19,16 +18,9 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"devicetwin/auth"
+	"devicetwin/auth/authtest"
 	"devicetwin/internal/testfile"
 )
-
-// passwords is a store in memory.
-type passwords map[string]string
-
-func (p passwords) Check(_ context.Context, name, password string) (bool, error) {
-	want, known := p[name]
-	return known && want == password, nil
-}
 
 // talk is a server without a connection, and a NATS server that asks it.
 type talk struct {
@@ -44,7 +36,7 @@ func newTalk(t *testing.T, certificates bool) *talk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := auth.New(auth.DefaultConfig(), passwords{"pump-1": "right"}, nil)
+	d, err := auth.New(auth.DefaultConfig(), authtest.Passwords{"pump-1": "right"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

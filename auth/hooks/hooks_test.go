@@ -2,9 +2,6 @@ package hooks
 
 import (
 	"bytes"
-	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -20,26 +17,18 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"devicetwin/auth"
+	"devicetwin/auth/authtest"
 	"devicetwin/device"
 	"devicetwin/internal/credentials"
 	"devicetwin/internal/testfile"
 	"devicetwin/internal/testlog"
 )
 
-// passwords is a store in memory.
-type passwords map[string]string
-
-func (p passwords) Check(_ context.Context, name, password string) (bool, error) {
-	want, known := p[name]
-	return known && want == password, nil
-}
-
 func options(t testing.TB) Options {
 	t.Helper()
-	sum := sha256.Sum256([]byte("open"))
-	hash := hex.EncodeToString(sum[:])
+	hash := authtest.Hash("open")
 	c := auth.Config{Prefix: "devices", ShadowTopics: []string{"acme/{id}/state[/{shadow}]"}}
-	d, err := auth.New(c, passwords{"pump-1": "right"}, auth.AccountFile(testfile.Write(t, "accounts", "devicetwin.bridge:"+hash+"\nother.one:"+hash+"\n")))
+	d, err := auth.New(c, authtest.Passwords{"pump-1": "right"}, auth.AccountFile(testfile.Write(t, "accounts", "devicetwin.bridge:"+hash+"\nother.one:"+hash+"\n")))
 	if err != nil {
 		t.Fatal(err)
 	}

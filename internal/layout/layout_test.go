@@ -56,9 +56,10 @@ var layers = map[string]layer{
 	"api/apitest": {[]string{"api", "device", "twin"}, "a backend in memory, with the real rules of documents"},
 	"api/client":  {[]string{"api", "device", "internal/text", "source"}, "speaks the API's types, with durations as in source"},
 
-	"auth":         {[]string{"device", "internal/faults", "internal/text", "mqtt", "wire"}, "who may connect, and what a client may do: knows no broker; of mqtt the rules of filters, of wire the topics"},
-	"auth/callout": {[]string{"auth"}, "what NATS asks, and how it is answered"},
-	"auth/hooks":   {[]string{"auth"}, "what brokers ask over HTTP, and how they are answered"},
+	"auth":          {[]string{"device", "internal/faults", "internal/text", "mqtt", "wire"}, "who may connect, and what a client may do: knows no broker; of mqtt the rules of filters, of wire the topics"},
+	"auth/authtest": {nil, "passwords in memory, and hashes of those of accounts: for tests"},
+	"auth/callout":  {[]string{"auth"}, "what NATS asks, and how it is answered"},
+	"auth/hooks":    {[]string{"auth"}, "what brokers ask over HTTP, and how they are answered"},
 
 	"service": {[]string{"api", "auth", "auth/callout", "auth/hooks", "bridge", "bridge/history", "bridge/ingest", "device", "devicefsm", "dialects", "internal/backoff", "internal/codec", "internal/credentials", "internal/figures", "internal/measure",
 		"internal/modelfile", "internal/recordlog", "internal/text", "internal/tlsfiles", "mqtt", "points", "twin", "twin/command", "wire", "wire/dialect", "workflows/client", "workflows/device"}, "the one place that wires all parts"},

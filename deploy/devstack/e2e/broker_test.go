@@ -9,6 +9,7 @@ import (
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 
+	"devicetwin/auth/authtest"
 	"devicetwin/deploy/devstack/stack"
 )
 
@@ -162,16 +163,9 @@ func TestLargeMessages(t *testing.T) {
 	}
 }
 
-type passwords map[string]string
-
-func (p passwords) Check(_ context.Context, username, password string) (bool, error) {
-	want, ok := p[username]
-	return ok && want == password, nil
-}
-
 func TestCredentials(t *testing.T) {
 	const sdk = "?SDK=JavaScript&Version=2.2.16"
-	broker := startBroker(t, stack.Options{Credentials: passwords{"p1": "secret"}})
+	broker := startBroker(t, stack.Options{Credentials: authtest.Passwords{"p1": "secret"}})
 	for _, c := range []struct {
 		name    string
 		options []option

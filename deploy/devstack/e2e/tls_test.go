@@ -16,6 +16,7 @@ import (
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 
+	"devicetwin/auth/authtest"
 	"devicetwin/deploy/devstack/pki"
 	"devicetwin/deploy/devstack/stack"
 )
@@ -67,7 +68,7 @@ func certificate(t *testing.T, trust, issuer *pki.Authority, device string, life
 
 func TestWhoMayConnectByTLS(t *testing.T) {
 	ours, theirs := openAuthority(t), openAuthority(t)
-	s := startTLSBroker(t, ours, stack.Options{Credentials: passwords{"p1": "secret", "p2": "other"}})
+	s := startTLSBroker(t, ours, stack.Options{Credentials: authtest.Passwords{"p1": "secret", "p2": "other"}})
 	right := certificate(t, ours, ours, "p1", time.Hour)
 	for _, c := range []struct {
 		name, client string

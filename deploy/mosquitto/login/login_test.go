@@ -1,21 +1,15 @@
 package login
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"devicetwin/auth"
+	"devicetwin/auth/authtest"
 	"devicetwin/internal/credentials"
 	"devicetwin/internal/testfile"
 )
-
-func hash(password string) string {
-	sum := sha256.Sum256([]byte(password))
-	return hex.EncodeToString(sum[:])
-}
 
 func TestSettings(t *testing.T) {
 	dir := t.TempDir()
@@ -28,7 +22,7 @@ func TestSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, err := New(Settings{
-		{"credentials", dir}, {"services", testfile.Write(t, "accounts", "devicetwin.bridge:"+hash("open")+"\n")}, {"certificates", "true"},
+		{"credentials", dir}, {"services", testfile.Write(t, "accounts", "devicetwin.bridge:"+authtest.Hash("open")+"\n")}, {"certificates", "true"},
 		{"topic_prefix", "things"}, {"twin_topics", "a/{id}/s[/{shadow}],b/{id}/s[/{shadow}]"}, {"allow", "publish tele/{id}/#"}, {"allow", "subscribe news/#"},
 	})
 	if err != nil {

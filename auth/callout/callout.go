@@ -249,10 +249,10 @@ func permissions(rules []auth.Rule) jwt.Permissions {
 	var p jwt.Permissions
 	for _, r := range rules {
 		if r.Publish {
-			p.Pub.Allow.Add(subjects(r.Filter)...)
+			p.Pub.Allow.Add(Subjects(r.Filter)...)
 		}
 		if r.Subscribe {
-			p.Sub.Allow.Add(subjects(r.Filter)...)
+			p.Sub.Allow.Add(Subjects(r.Filter)...)
 		}
 	}
 	p.Pub.Deny.Add(own...)
@@ -266,9 +266,9 @@ func permissions(rules []auth.Rule) jwt.Permissions {
 	return p
 }
 
-// subjects are a topic filter as NATS has it: levels end with dots, and # does not
+// Subjects are a topic filter as NATS has it: levels end with dots, and # does not
 // include the level above it.
-func subjects(filter string) []string {
+func Subjects(filter string) []string {
 	levels := strings.Split(filter, "/")
 	for i, level := range levels {
 		switch level {

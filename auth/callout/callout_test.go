@@ -174,7 +174,7 @@ func TestPermissions(t *testing.T) {
 	for filter, want := range map[string]string{
 		"a/b": "a.b", "a/+/c": "a.*.c", "a/#": "a.> a", "#": ">", "a/b.c": "a.b//c", "$aws/things/x": "$aws.things.x",
 	} {
-		if got := strings.Join(subjects(filter), " "); got != want {
+		if got := strings.Join(Subjects(filter), " "); got != want {
 			t.Errorf("%s is %s, want %s", filter, got, want)
 		}
 	}

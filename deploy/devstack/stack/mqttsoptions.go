@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"devicetwin/auth/callout"
 	"devicetwin/device"
 )
 
@@ -114,8 +115,7 @@ func deviceOf(s tls.ConnectionState) (device.ID, error) {
 	return id, nil
 }
 
-// subjects translates the topics of one device into subjects of the broker: "/"
-// separates levels there as ".", and # does not include the level above.
+// subjects translates the topics of one device into subjects of the broker.
 func (t *TLS) subjects(id device.ID) []string {
 	topics := t.Topics
 	if len(topics) == 0 {
@@ -125,22 +125,11 @@ func (t *TLS) subjects(id device.ID) []string {
 	for _, topic := range topics {
 		levels := strings.Split(topic, "/")
 		for i, level := range levels {
-			switch level {
-			case "{id}":
+			if level == "{id}" {
 				levels[i] = id.Name()
-			case "+":
-				levels[i] = "*"
-			case "#":
-				levels[i] = ">"
-			default:
-				levels[i] = strings.ReplaceAll(level, ".", "//")
 			}
 		}
-		subject := strings.Join(levels, ".")
-		subjects = append(subjects, subject)
-		if above, ok := strings.CutSuffix(subject, ".>"); ok {
-			subjects = append(subjects, above)
-		}
+		subjects = append(subjects, callout.Subjects(strings.Join(levels, "/"))...)
 	}
 	return subjects
 }

@@ -13,6 +13,9 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"devicetwin/internal/brokertest"
+	"devicetwin/internal/testfile"
 )
 
 // authority issues certificates, as files.
@@ -85,7 +88,7 @@ func (a *authority) trust(pairs ...tls.Certificate) *tls.Config {
 func startTLS(t *testing.T, a *authority, more ...string) (b, withTLS *broker) {
 	t.Helper()
 	a.issue("localhost", &x509.Certificate{DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
-	_, port, _ := net.SplitHostPort(freeAddress(t))
+	_, port := brokertest.FreeAddress(t)
 	b = start(t, append(more, "listener "+port+" 127.0.0.1", "cafile "+a.file("ca.pem"), "certfile "+a.file("localhost.pem"),
 		"keyfile "+a.file("localhost.key"), "require_certificate true")...)
 	return b, &broker{url: "ssl://127.0.0.1:" + port, port: port, store: b.store}
@@ -119,12 +122,12 @@ func TestCertificates(t *testing.T) {
 	}
 	// It has the rights of that device, and no others.
 	bridge := b.mustConnectTLS(t, a.device("devicetwin.bridge"), "devicetwin-bridge-1", "")
-	bridge.subscribe("devices/#")
+	bridge.Subscribe("devices/#")
 	pump := b.mustConnectTLS(t, a.device("pump-9"), "pump-9", advertised)
-	pump.mayNotSubscribe("devices/pump-1/#")
-	pump.subscribe("devices/pump-9/#")
-	pump.publish("devices/pump-9/telemetry")
-	bridge.expect("devices/pump-9/telemetry")
+	mayNotSubscribe(t, pump, "devices/pump-1/#")
+	pump.Subscribe("devices/pump-9/#")
+	pump.Publish("devices/pump-9/telemetry")
+	bridge.Expect("devices/pump-9/telemetry")
 }
 
 // By default, a certificate is needed in addition to a name and a password, and may be
@@ -150,18 +153,17 @@ func TestCertificatesInAdditionToPasswords(t *testing.T) {
 // Where anonymous clients may come in, one that only says which library it uses is one
 // of them; a wrong password is not.
 func TestAnonymousClients(t *testing.T) {
-	acl := filepath.Join(t.TempDir(), "acl")
-	write(t, acl, "topic readwrite open/#\n")
+	acl := testfile.Write(t, "acl", "topic readwrite open/#\n")
 	b := start(t, "allow_anonymous true", "acl_file "+acl)
 	for _, username := range []string{"", advertised} {
 		c, err := b.connect(t, "x", username, "")
 		if err != nil {
 			t.Fatalf("user name %q: %v", username, err)
 		}
-		c.subscribe("open/#")
-		c.publish("open/x")
-		c.expect("open/x")
-		c.mqtt.Disconnect(0)
+		c.Subscribe("open/#")
+		c.Publish("open/x")
+		c.Expect("open/x")
+		c.MQTT.Disconnect(0)
 	}
 	for _, username := range []string{"pump-1", "pump-1" + advertised, "devicetwin.bridge"} {
 		if _, err := b.connect(t, "pump-1", username, "guess"); err == nil {

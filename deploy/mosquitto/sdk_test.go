@@ -15,6 +15,9 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"devicetwin/internal/brokertest"
+	"devicetwin/internal/testfile"
 )
 
 // sdkClient installs the client in the folder sdk_client, with the libraries of its
@@ -33,7 +36,7 @@ func sdkClient(t *testing.T) string {
 	sum := sha256.New()
 	files := map[string]string{}
 	for _, name := range []string{"client.js", "package-lock.json", "package.json"} {
-		files[name] = read(t, filepath.Join("sdk_client", name))
+		files[name] = brokertest.File(t, filepath.Join("sdk_client", name))
 		sum.Write([]byte(files[name]))
 	}
 	dir := filepath.Join(cache, "devicetwin", "sdk_client-"+hex.EncodeToString(sum.Sum(nil))[:16])
@@ -110,7 +113,7 @@ func TestSDKForAWSIoT(t *testing.T) {
 		}
 	}
 	bridge := open.mustConnect(t, "devicetwin-bridge-1", "devicetwin.bridge", password)
-	bridge.subscribe(grammar(t).Filters()...)
+	bridge.Subscribe(brokertest.Grammar(t).Filters()...)
 
 	const own, foreign = "$aws/things/pump-1/shadow/get/accepted", "$aws/things/pump-2/shadow/get/accepted"
 	use := options("pump-1")
@@ -120,7 +123,7 @@ func TestSDKForAWSIoT(t *testing.T) {
 		t.Errorf("a device with a certificate: %+v", got)
 	}
 	select {
-	case m := <-bridge.got:
+	case m := <-bridge.Got:
 		if m != "$aws/things/pump-1/shadow/get {}" {
 			t.Errorf("the bridge got %s", m)
 		}
@@ -139,8 +142,7 @@ func TestSDKForAWSIoTWithoutCertificate(t *testing.T) {
 		number, _ := strconv.Atoi(port)
 		return sdk(t, dir, map[string]any{"host": "localhost", "port": number, "clientId": "pump-1", "subscribe": topics, "publish": topics, "await": len(topics) > 0})
 	}
-	acl := filepath.Join(t.TempDir(), "acl")
-	write(t, acl, "topic readwrite open/#\n")
+	acl := testfile.Write(t, "acl", "topic readwrite open/#\n")
 	anybody := start(t, "allow_anonymous true", "acl_file "+acl)
 	if got := client(anybody.port, "open/x"); len(got) != 4 || got[3] != (said{Event: "message", Topic: "open/x"}) {
 		t.Errorf("where everybody may come in: %+v", got)

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -58,33 +57,9 @@ func TestNATS(t *testing.T) {
 		n.URL, n.Username, n.Password = []string{"nats://" + native}, "devicetwin-auth", "a-password"
 		n.SeedFile = testfile.Write(t, "seed", string(seed)+"\n")
 	})
-	raw, err := os.ReadFile("nats.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := string(raw)
-	for _, change := range [][2]string{
-		{"127.0.0.1:4222", native}, {"0.0.0.0:1883", address}, {"/var/lib/nats", t.TempDir()}, {`"PASSWORD"`, `"a-password"`}, {"ISSUER", public},
-	} {
-		if !strings.Contains(config, change[0]) {
-			t.Fatalf("nats.conf does not contain %q", change[0])
-		}
-		config = strings.ReplaceAll(config, change[0], change[1])
-	}
-	command := exec.Command(server, "-c", testfile.Write(t, "nats.conf", config))
-	command.Stdout, command.Stderr = t.Output(), t.Output()
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		_ = command.Wait()
-		close(ended)
-	}()
-	t.Cleanup(func() {
-		_ = command.Process.Kill()
-		<-ended
-	})
+	config := brokertest.File(t, "nats.conf",
+		[2]string{"127.0.0.1:4222", native}, [2]string{"0.0.0.0:1883", address}, [2]string{"/var/lib/nats", t.TempDir()}, [2]string{`"PASSWORD"`, `"a-password"`}, [2]string{"ISSUER", public})
+	ended := brokertest.Run(t, exec.Command(server, "-c", testfile.Write(t, "nats.conf", config)))
 	brokertest.Await(t, address, time.Minute, ended)
 	brokertest.AwaitReady(t, auth) // it was started first, so it has to connect
 	b.Run(t)

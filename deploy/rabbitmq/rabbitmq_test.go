@@ -52,19 +52,11 @@ func TestRabbitMQ(t *testing.T) {
 	amqp, _ := brokertest.FreeAddress(t)
 	_, names := brokertest.FreeAddress(t)
 	_, distribution := brokertest.FreeAddress(t)
-	config := read(t, "rabbitmq.conf")
-	for _, change := range [][2]string{
-		{"listeners.tcp.1 = 127.0.0.1:5672", "listeners.tcp.1 = " + amqp}, {"mqtt.listeners.tcp.1 = 1883", "mqtt.listeners.tcp.1 = " + address},
-		{"http://127.0.0.1:8095", auth}, {"SECRET", "a-secret"},
-	} {
-		if !strings.Contains(config, change[0]) {
-			t.Fatalf("rabbitmq.conf does not contain %q", change[0])
-		}
-		config = strings.ReplaceAll(config, change[0], change[1])
-	}
-	write(t, filepath.Join(dir, "rabbitmq.conf"), config)
+	write(t, filepath.Join(dir, "rabbitmq.conf"), brokertest.File(t, "rabbitmq.conf",
+		[2]string{"listeners.tcp.1 = 127.0.0.1:5672", "listeners.tcp.1 = " + amqp}, [2]string{"mqtt.listeners.tcp.1 = 1883", "mqtt.listeners.tcp.1 = " + address},
+		[2]string{"http://127.0.0.1:8095", auth}, [2]string{"SECRET", "a-secret"}))
 	for _, name := range []string{"advanced.config", "enabled_plugins"} {
-		write(t, filepath.Join(dir, name), read(t, name))
+		write(t, filepath.Join(dir, name), brokertest.File(t, name))
 	}
 	giveToRabbit(t, dir)
 
@@ -85,21 +77,8 @@ func run(t *testing.T, dir string, env []string, name string, args ...string) (e
 	t.Helper()
 	command := exec.Command(name, args...)
 	command.Dir, command.Env = dir, append(os.Environ(), env...)
-	command.Stdout, command.Stderr = t.Output(), t.Output()
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	over := make(chan struct{})
-	go func() {
-		_ = command.Wait()
-		close(over)
-	}()
-	t.Cleanup(func() {
-		_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL)
-		<-over
-	})
-	return over
+	return brokertest.Run(t, command)
 }
 
 // giveToRabbit makes a folder that of the user rabbitmq, who runs it for root.
@@ -122,15 +101,6 @@ func giveToRabbit(t *testing.T, dir string) {
 	}
 }
 
-func read(t *testing.T, file string) string {
-	t.Helper()
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(raw)
-}
-
 func write(t *testing.T, file, content string) {
 	t.Helper()
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
@@ -140,18 +110,8 @@ func write(t *testing.T, file, content string) {
 
 // What docs/brokers.md says to paste is what is tested here.
 func TestDocumentedSettings(t *testing.T) {
-	_, section, found := strings.Cut(read(t, "../../docs/brokers.md"), "\n## RabbitMQ\n")
-	_, block, fenced := strings.Cut(section, "\n```\n")
-	block, _, closed := strings.Cut(block, "\n```\n")
-	if !found || !fenced || !closed {
-		t.Fatal("docs/brokers.md has no settings of RabbitMQ")
-	}
-	config := "\n" + read(t, "rabbitmq.conf")
-	lines := strings.Split(block, "\n")
-	if len(lines) < 5 {
-		t.Errorf("only %q", lines)
-	}
-	for _, line := range lines {
+	config := "\n" + brokertest.File(t, "rabbitmq.conf")
+	for _, line := range brokertest.Documented(t, "RabbitMQ") {
 		if !strings.Contains(config, "\n"+line+"\n") {
 			t.Errorf("rabbitmq.conf does not have %q", line)
 		}

@@ -4,66 +4,23 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"net"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
 
 	"devicetwin/internal/brokertest"
+	"devicetwin/internal/npmtest"
 	"devicetwin/internal/testfile"
 )
 
-// sdkClient installs the client in the folder sdk_client, with the libraries of its
-// lock file, into the user's cache, and returns the folder.
+// sdkClient installs the client in the folder sdk_client, and returns where. Its library
+// for this system is in the package, so that no script of it has to run.
 func sdkClient(t *testing.T) string {
 	t.Helper()
-	for _, name := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(name); err != nil && os.Getenv("CI_SERVERS") == "" {
-			t.Skipf("%s is not installed (Debian: nodejs, npm): the SDK is NOT tried", name)
-		}
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := sha256.New()
-	files := map[string]string{}
-	for _, name := range []string{"client.js", "package-lock.json", "package.json"} {
-		files[name] = brokertest.File(t, filepath.Join("sdk_client", name))
-		sum.Write([]byte(files[name]))
-	}
-	dir := filepath.Join(cache, "devicetwin", "sdk_client-"+hex.EncodeToString(sum.Sum(nil))[:16])
-	if _, err := os.Stat(dir); err == nil {
-		return dir
-	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	draft, err := os.MkdirTemp(filepath.Dir(dir), "new-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(draft)
-	for name, content := range files {
-		write(t, filepath.Join(draft, name), content)
-	}
-	npm := exec.Command("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts") // its library for this system is in the package
-	npm.Dir = draft
-	if out, err := npm.CombinedOutput(); err != nil {
-		t.Fatalf("npm ci: %v\n%s", err, out)
-	}
-	// Another test run may have been faster.
-	if err := os.Rename(draft, dir); err != nil && !errors.Is(err, os.ErrExist) {
-		t.Fatal(err)
-	}
-	return dir
+	return npmtest.Install(t, "sdk_client")
 }
 
 // said is one line of the client.

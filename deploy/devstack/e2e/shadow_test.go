@@ -2,15 +2,11 @@ package e2e
 
 import (
 	"bufio"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -18,12 +14,13 @@ import (
 
 	"devicetwin/deploy/devstack/pki"
 	"devicetwin/deploy/devstack/stack"
+	"devicetwin/internal/npmtest"
 )
 
 // The shadow protocol as a client library speaks it that this project did not
 // write: thingShadow of the npm package aws-iot-device-sdk, over mutual TLS.
 func TestShadowClientLibrary(t *testing.T) {
-	dir := installShadowClient(t)
+	dir := npmtest.Install(t, "shadow_client")
 	a := openAuthority(t)
 	s := startSystemOn(t, withTLS(t, a, stack.Options{}), 10_000)
 	converse(t, s.Stack, a, dir)
@@ -106,58 +103,6 @@ func converse(t *testing.T, s *stack.Stack, a *pki.Authority, dir string) {
 	client.accepted().is("version", got.Version)
 	client.do(`{"do":"get"}`)
 	client.refused(404)
-}
-
-// installShadowClient returns a folder with the client and its libraries, of the
-// versions in the lock file. It is kept in the user's cache.
-func installShadowClient(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(name); err != nil {
-			t.Skipf("%s is not installed (Debian: nodejs, npm): the client library is NOT tried", name)
-		}
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	files := map[string][]byte{}
-	sum := sha256.New()
-	for _, name := range []string{"client.js", "package-lock.json", "package.json"} {
-		raw, err := os.ReadFile(filepath.Join("shadow_client", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		files[name] = raw
-		sum.Write(raw)
-	}
-	dir := filepath.Join(cache, "devicetwin", "shadow_client-"+hex.EncodeToString(sum.Sum(nil))[:16])
-	if _, err := os.Stat(dir); err == nil {
-		return dir
-	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	draft, err := os.MkdirTemp(filepath.Dir(dir), "new-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(draft)
-	for name, raw := range files {
-		if err := os.WriteFile(filepath.Join(draft, name), raw, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	npm := exec.Command("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
-	npm.Dir = draft
-	if out, err := npm.CombinedOutput(); err != nil {
-		t.Fatalf("npm ci: %v\n%s", err, out)
-	}
-	// Another test run may have been faster.
-	if err := os.Rename(draft, dir); err != nil && !errors.Is(err, os.ErrExist) {
-		t.Fatal(err)
-	}
-	return dir
 }
 
 // shadowClient is the running client.

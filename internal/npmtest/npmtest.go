@@ -1,0 +1,70 @@
+// Package npmtest installs clients for tests that are written for Node.js, with their
+// libraries.
+package npmtest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// required is the environment variable that makes it a failure if Node.js is not
+// installed: in continuous integration no test may be left out.
+const required = "CI_SERVERS"
+
+// Install installs client.js of a folder with the libraries of its package.json and
+// package-lock.json, without their scripts, and returns the folder where it can be run:
+// one in the user's cache for each content of these files.
+func Install(t *testing.T, folder string) (dir string) {
+	t.Helper()
+	for _, name := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(name); err != nil && os.Getenv(required) == "" {
+			t.Skipf("%s is not installed (Debian: nodejs, npm): %s is NOT tried", name, folder)
+		}
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{}
+	sum := sha256.New()
+	for _, name := range []string{"client.js", "package-lock.json", "package.json"} {
+		raw, err := os.ReadFile(filepath.Join(folder, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[name] = raw
+		sum.Write(raw)
+	}
+	dir = filepath.Join(cache, "devicetwin", filepath.Base(folder)+"-"+hex.EncodeToString(sum.Sum(nil))[:16])
+	if _, err := os.Stat(dir); err == nil {
+		return dir
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	draft, err := os.MkdirTemp(filepath.Dir(dir), "new-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(draft)
+	for name, raw := range files {
+		if err := os.WriteFile(filepath.Join(draft, name), raw, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	npm := exec.Command("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
+	npm.Dir = draft
+	if out, err := npm.CombinedOutput(); err != nil {
+		t.Fatalf("npm ci: %v\n%s", err, out)
+	}
+	// Another test run may have been faster.
+	if err := os.Rename(draft, dir); err != nil && !errors.Is(err, os.ErrExist) {
+		t.Fatal(err)
+	}
+	return dir
+}

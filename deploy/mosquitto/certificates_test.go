@@ -54,8 +54,8 @@ func (a *authority) issue(name string, template *x509.Certificate) (*x509.Certif
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	write(a.t, a.file(name+".pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	write(a.t, a.file(name+".key"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})))
+	testfile.WriteTo(a.t, a.file(name+".pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	testfile.WriteTo(a.t, a.file(name+".key"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})))
 	certificate, err := x509.ParseCertificate(der)
 	if err != nil {
 		a.t.Fatal(err)

@@ -116,13 +116,6 @@ func asRoot() string {
 	return ""
 }
 
-func write(t *testing.T, file, content string) {
-	t.Helper()
-	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // options are those of a client.
 func (b *broker) options(id, username, password string) *mqtt.ClientOptions {
 	return mqtt.NewClientOptions().AddBroker(b.url).SetClientID(id).SetUsername(username).SetPassword(password).SetConnectTimeout(10 * time.Second)

@@ -7,15 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"devicetwin/internal/brokertest"
+	"devicetwin/internal/testfile"
 	"devicetwin/service"
 )
 
@@ -52,13 +51,13 @@ func TestRabbitMQ(t *testing.T) {
 	amqp, _ := brokertest.FreeAddress(t)
 	_, names := brokertest.FreeAddress(t)
 	_, distribution := brokertest.FreeAddress(t)
-	write(t, filepath.Join(dir, "rabbitmq.conf"), brokertest.File(t, "rabbitmq.conf",
+	testfile.WriteTo(t, filepath.Join(dir, "rabbitmq.conf"), brokertest.File(t, "rabbitmq.conf",
 		[2]string{"listeners.tcp.1 = 127.0.0.1:5672", "listeners.tcp.1 = " + amqp}, [2]string{"mqtt.listeners.tcp.1 = 1883", "mqtt.listeners.tcp.1 = " + address},
 		[2]string{"http://127.0.0.1:8095", auth}, [2]string{"SECRET", "a-secret"}))
 	for _, name := range []string{"advanced.config", "enabled_plugins"} {
-		write(t, filepath.Join(dir, name), brokertest.File(t, name))
+		testfile.WriteTo(t, filepath.Join(dir, name), brokertest.File(t, name))
 	}
-	giveToRabbit(t, dir)
+	testfile.GiveTo(t, dir, "rabbitmq")
 
 	// Erlang's name server would go on running after the test if RabbitMQ had to start it.
 	run(t, dir, []string{"ERL_EPMD_PORT=" + names}, "epmd", "-address", "127.0.0.1", "-port", names)
@@ -79,33 +78,6 @@ func run(t *testing.T, dir string, env []string, name string, args ...string) (e
 	command.Dir, command.Env = dir, append(os.Environ(), env...)
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return brokertest.Run(t, command)
-}
-
-// giveToRabbit makes a folder that of the user rabbitmq, who runs it for root.
-func giveToRabbit(t *testing.T, dir string) {
-	t.Helper()
-	if os.Getuid() != 0 {
-		return
-	}
-	rabbit, err := user.Lookup("rabbitmq")
-	if err != nil {
-		t.Fatal(err)
-	}
-	uid, _ := strconv.Atoi(rabbit.Uid)
-	gid, _ := strconv.Atoi(rabbit.Gid)
-	err = filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-		return errors.Join(err, os.Chown(path, uid, gid))
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func write(t *testing.T, file, content string) {
-	t.Helper()
-	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // What docs/brokers.md says to paste is what is tested here.

@@ -2,17 +2,16 @@
 package postgrestest
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"syscall"
 	"testing"
 	"time"
+
+	"devicetwin/internal/testfile"
 )
 
 // required is the environment variable that makes it a failure if PostgreSQL is not
@@ -51,9 +50,7 @@ func Start(t testing.TB) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(s.data) })
-	if err := giveToPostgres(s.data); err != nil {
-		t.Fatal(err)
-	}
+	testfile.GiveTo(t, s.data, "postgres")
 	made := exec.Command(initdb, "-D", s.db(), "-U", owner, "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C.UTF-8")
 	made.Dir = s.data
 	if said, err := made.CombinedOutput(); err != nil {
@@ -152,18 +149,4 @@ func freePort(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return port
-}
-
-// giveToPostgres makes the folder one of the user postgres if this process is root's.
-func giveToPostgres(dir string) error {
-	if os.Getuid() != 0 {
-		return nil
-	}
-	postgres, err := user.Lookup("postgres")
-	if err != nil {
-		return err
-	}
-	uid, errUID := strconv.Atoi(postgres.Uid)
-	gid, errGID := strconv.Atoi(postgres.Gid)
-	return errors.Join(errUID, errGID, os.Chown(dir, uid, gid))
 }

@@ -3,11 +3,7 @@
 package nats
 
 import (
-	"errors"
-	"io/fs"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -18,24 +14,8 @@ import (
 	"devicetwin/service"
 )
 
-// program is the NATS server that make servers has installed.
-func program(t *testing.T) string {
-	t.Helper()
-	path, err := filepath.Abs("../../.servers/nats/nats-server")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		if os.Getenv("CI_SERVERS") == "" {
-			t.Skip("nats is not installed: run make servers ONLY=nats")
-		}
-		t.Fatal("nats is not installed: run make servers ONLY=nats")
-	}
-	return path
-}
-
 func TestNATS(t *testing.T) {
-	server := program(t)
+	server := brokertest.Installed(t, "nats", "nats-server")
 	issuer, err := nkeys.CreateAccount()
 	if err != nil {
 		t.Fatal(err)

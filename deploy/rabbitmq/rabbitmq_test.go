@@ -3,8 +3,6 @@
 package rabbitmq
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,25 +18,9 @@ import (
 
 const startPatience = 4 * time.Minute // an Erlang system, on a busy machine
 
-// program is the RabbitMQ that make servers has installed.
-func program(t *testing.T) string {
-	t.Helper()
-	path, err := filepath.Abs("../../.servers/rabbitmq/rabbitmq-server")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		if os.Getenv("CI_SERVERS") == "" {
-			t.Skip("rabbitmq is not installed: run make servers ONLY=rabbitmq")
-		}
-		t.Fatal("rabbitmq is not installed: run make servers ONLY=rabbitmq")
-	}
-	return path
-}
-
 // One RabbitMQ for all: it takes long to start.
 func TestRabbitMQ(t *testing.T) {
-	server := program(t)
+	server := brokertest.Installed(t, "rabbitmq", "rabbitmq-server")
 	b := &brokertest.Broker{DotsAreLevels: true}
 	auth := b.StartAuth(t, func(s *service.AuthSettings) { s.Auth.Secret = "a-secret" }).AuthURL()
 	// Not in a folder of the test, which the user of RabbitMQ cannot enter.

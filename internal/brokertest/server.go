@@ -1,14 +1,34 @@
 package brokertest
 
 import (
+	"errors"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
+
+// Installed is a program of a server that make servers has installed, seen from a folder
+// of deploy. Where it is not, the test is skipped, and fails in continuous integration.
+func Installed(t *testing.T, server, program string) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("../../.servers", server, program))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if os.Getenv("CI_SERVERS") == "" {
+			t.Skipf("%s is not installed: run make servers ONLY=%s", server, server)
+		}
+		t.Fatalf("%s is not installed: run make servers ONLY=%s", server, server)
+	}
+	return path
+}
 
 // FreeAddress is one on the loopback interface that nobody listens at.
 func FreeAddress(t *testing.T) (address, port string) {

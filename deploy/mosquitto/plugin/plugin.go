@@ -13,7 +13,7 @@
 //
 //	plugin /usr/lib/devicetwin/devicetwin-auth.so
 //	plugin_opt_credentials /var/lib/devicetwin/credentials
-//	plugin_opt_services /run/secrets/mqtt/passwords
+//	plugin_opt_services /run/secrets/mqtt/accounts
 //
 // The other options are those of login.New. Clients without a name are left to
 // allow_anonymous. What it does not allow is left to an acl_file, if there is one;

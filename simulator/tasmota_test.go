@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -129,6 +130,55 @@ func TestRunOfPlugsFindsFaults(t *testing.T) {
 		plugs(t, 1)(o, w)
 		o.Scenario.Churn.PerMinute = 0
 	})
+}
+
+// recorder remembers what a device says of commands.
+type recorder struct {
+	Reader
+	own   string // the beginning of its topics
+	mutex sync.Mutex
+	said  []string
+}
+
+func (r *recorder) Decode(topic string, payload []byte, dup bool, at time.Time) ([]wire.Received, error) {
+	if strings.HasPrefix(topic, r.own) {
+		r.mutex.Lock()
+		r.said = append(r.said, strings.TrimPrefix(topic, r.own)+" "+string(payload))
+		r.mutex.Unlock()
+	}
+	return r.Reader.Decode(topic, payload, dup, at)
+}
+
+// A command that has no id is obeyed each time, and one that has one, once. All that there is
+// to say about it is published.
+func TestPlugsObey(t *testing.T) {
+	const id = "plug-0001"
+	heard := &recorder{own: "stat/" + id + "/"}
+	play(t, sabotage{}, func(o *Options, w *world) {
+		plugs(t, 1)(o, w)
+		heard.Reader = w.tasmota
+		w.tasmota = heard
+		o.Devices, o.Duration = 1, 40*time.Second
+		o.Scenario.Faults, o.Scenario.Churn, o.Scenario.Answers = nil, Churn{}, []Answer{{Kind: Obey, Weight: 1}}
+		for i, c := range [][2]string{
+			{"Power", "TOGGLE"}, {"Power", "TOGGLE"},
+			{"Backlog", "MqttUser plug; MqttPassword2 one"}, {"Backlog", "MqttUser plug; MqttPassword2 one"},
+		} {
+			time.AfterFunc(time.Duration(5+5*i)*time.Second, func() {
+				w.mutex.Lock()
+				l := w.twin(id).link
+				w.mutex.Unlock()
+				l.receive("cmnd/"+id+"/"+c[0], []byte(c[1]))
+			})
+		}
+	})
+	want := []string{
+		`RESULT {"POWER":"OFF"}`, `POWER OFF`, `RESULT {"POWER":"ON"}`, `POWER ON`,
+		`RESULT {"MqttUser":"plug"}`, `RESULT {"MqttPassword":"****"}`,
+	}
+	if !slices.Equal(heard.said, want) {
+		t.Errorf("it says %q, want %q", heard.said, want)
+	}
 }
 
 // asMeant is a message as a device means it, without what the service adds.

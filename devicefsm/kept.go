@@ -163,7 +163,7 @@ func (l *loader) keepRead(p *patternRule) {
 	}
 	for _, s := range p.steps {
 		s.reads = all.kept(s.name)
-		s.named = slices.Sorted(maps.Keys(s.reads.event.of))
+		s.named = s.keepOrder()
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 
 var (
 	patternKeys = []string{
-		"sequence", "contiguity", "within", "skip", "timeout", "while", "description", "max_partials", "max_kept", "max_idle",
+		"sequence", "contiguity", "within", "skip", "timeout", "while", "distinct", "description", "max_partials", "max_kept", "max_idle",
 	}
 	stepKeys = []string{
 		"event", "where", "name", "times", "oneOrMore", "optional", "consecutive", "combinations", "greedy",
@@ -87,9 +87,11 @@ func (l *loader) pattern(e source.Entry) *patternRule {
 	}
 	p.maxKept = cmp.Or(spec.MaxKept, pattern.DefaultMaxKept)
 	spec.MaxIdle = fields["max_idle"].Duration()
+	p.distinct = distinctKey(fields["distinct"])
 	if s := fields["sequence"]; s.Exists() {
 		l.sequence(p, &spec, s)
 	}
+	p.checkDistinct(fields["distinct"])
 	if l.f.Err() != nil {
 		return p
 	}
@@ -162,7 +164,7 @@ func (l *loader) step(s *patternStep, n source.Node) pattern.Step {
 	if n.IsString() {
 		out.Name = n.String()
 		s.event = l.stepEvent(n)
-		out.Match = s.matches
+		out.Match, out.Refs = s.matches, s.distinct != ""
 		return out
 	}
 	fields := n.Fields(stepKeys...)
@@ -178,10 +180,14 @@ func (l *loader) step(s *patternStep, n source.Node) pattern.Step {
 	case "notFollowedBy":
 		out.Not = pattern.NotFollowedBy
 	}
+	if out.Not != pattern.NotNegated {
+		s.distinct = ""
+	}
 	if w := fields["where"]; w.Exists() {
 		s.where = l.condition(w, placePattern)
 		out.Refs = s.where != nil && s.where.reads["matched"]
 	}
+	out.Refs = out.Refs || s.distinct != ""
 	if x := fields["name"]; x.Exists() {
 		out.Name = x.String()
 	}

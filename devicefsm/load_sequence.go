@@ -45,7 +45,7 @@ func (l *loader) sequence(p *patternRule, spec *pattern.Spec, n source.Node) {
 	}
 	spec.Steps = r.steps(n, 1)
 	// What nothing reads is not kept.
-	if l.readsMatched(p) {
+	if p.distinct != "" || l.readsMatched(p) {
 		l.keepRead(p)
 		r.keep(spec.Steps)
 	}
@@ -70,7 +70,7 @@ func (r *sequenceReader) steps(n source.Node, times int) []pattern.Step {
 		if hasKey(at, "group") {
 			s = r.group(at, times)
 		} else {
-			item.step = &patternStep{pattern: r.p.name}
+			item.step = &patternStep{pattern: r.p.name, distinct: r.p.distinct}
 			r.p.steps = append(r.p.steps, item.step)
 			s = r.step(item.step, at)
 		}

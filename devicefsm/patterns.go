@@ -15,6 +15,8 @@ type patternRule struct {
 	matcher *pattern.Matcher
 	steps   []*patternStep
 	maxKept int // events of a step
+	// distinct is a key of which no two events of a match have the same value; "" for none.
+	distinct string
 }
 
 // patternStep is what a step of a sequence asks of an event.
@@ -25,11 +27,13 @@ type patternStep struct {
 	where   *expr
 	takes   int        // events at most, or pattern.Unbounded; 0: it is negated
 	reads   *stepReads // of the events that it took
-	named   []string   // the keys of them that are read by name, sorted
+	named   []string   // the keys of them that are read by name, in the order of keeping
+	// distinct is that of the pattern, of a step that takes events.
+	distinct string
 }
 
 func (p *patternStep) matches(ev pattern.Event, matched pattern.Bindings) bool {
-	if !p.event.matches(ev.Name) {
+	if !p.event.matches(ev.Name) || !p.isDistinct(ev.Data, matched) {
 		return false
 	}
 	if p.where == nil {

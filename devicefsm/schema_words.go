@@ -111,6 +111,7 @@ var patternWords = schema.Words{
 	"within":       schema.Described(schema.Ref("duration"), "From the first to the last event."),
 	"skip":         schema.Described(schema.AnyOf(schema.Enum([]string{"past_last_event", "none", "to_next"}), schema.WithKeys([]string{"to_first", "to_last"}, schema.Words{"to_first": anyText, "to_last": anyText})), "What happens to overlapping matches."),
 	"timeout":      schema.Described(schema.Schema{"type": []string{"boolean", "string"}}, "The event raised when a partial match expires; true: the pattern's name and .timeout."),
+	"distinct":     schema.Described(anyText, "A key of the events' data: no two events of a match have the same value there."),
 	"while":        schema.Described(anyText, "Only in this state; leaving it forgets what was begun."),
 	"description":  descriptions,
 	"max_partials": schema.Described(schema.Whole(1, pattern.MaxPartialsLimit), "How many partial matches are kept."),

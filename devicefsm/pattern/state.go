@@ -1,6 +1,9 @@
 package pattern
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // State is what is open of one pattern for one device: an immutable value that
 // may be copied, compared with == for identity, and written as JSON. Its zero
@@ -98,6 +101,11 @@ func (b Bindings) Step(name string) []any {
 		}
 	}
 	return values
+}
+
+// Any reports whether f holds for something that was kept, of whatever step.
+func (b Bindings) Any(f func(kept any) bool) bool {
+	return slices.ContainsFunc(b.kept, func(k *kept) bool { return f(k.value) })
 }
 
 // Map returns what was kept by step: every step that keeps anything is in it,

@@ -17,7 +17,7 @@ func ReadArrival(data []byte, at time.Time) (*Arrival, error) {
 	begin := r.opening()
 	a := &Arrival{
 		At: at.UTC(), Again: begin.flags&flagAgain != 0, Stream: string(begin.stream), Origin: string(begin.origin),
-		Number: begin.number, Payload: begin.payload,
+		Number: begin.number, Log: string(begin.log), Offset: begin.offset, Payload: begin.payload,
 	}
 	for n := r.count(); n > 0 && r.err == nil; n-- { // what it says is not believed before they are there
 		a.Messages = append(a.Messages, Message{})
@@ -41,16 +41,22 @@ type opening struct {
 	flags          byte
 	stream, origin []byte
 	number         uint64
+	log            []byte
+	offset         int64
 	payload        []byte
 }
 
 func (r *reader) opening() (o opening) {
-	if v := r.byte(); r.err == nil && v != version {
-		r.fail(fmt.Errorf("version %d; expected %d", v, version))
+	v := r.byte()
+	if r.err == nil && v != version && v != versionLog {
+		r.fail(fmt.Errorf("version %d; expected %d or %d", v, version, versionLog))
 	}
 	o.flags = r.byte()
 	o.stream, o.origin = r.bytes(), r.bytes()
 	o.number = r.uvarint()
+	if v == versionLog {
+		o.log, o.offset = r.bytes(), int64(r.uvarint())
+	}
 	o.payload = r.bytes()
 	return o
 }

@@ -16,10 +16,14 @@ import (
 //	version, flags, stream, origin, number, payload,
 //	count, messages, count, outgoing
 //
+// and one of a source's log, in the version versionLog, with log and offset after number,
 // where strings and lists have their length before them (uvarint). The time of receipt is
 // that of its record. An object of a message that is part of the payload, as most are, is
 // written as its place there.
-const version = 1
+const (
+	version    = 1
+	versionLog = 2
+)
 
 // Flags of an arrival, and of a message.
 const (
@@ -52,10 +56,17 @@ func (a *Arrival) Append(b []byte) []byte {
 	if a.Again {
 		flags |= flagAgain
 	}
-	b = append(b, version, flags)
+	if a.Log != "" {
+		b = append(b, versionLog, flags)
+	} else {
+		b = append(b, version, flags)
+	}
 	b = appendText(b, a.Stream)
 	b = appendText(b, a.Origin)
 	b = binary.AppendUvarint(b, a.Number)
+	if a.Log != "" {
+		b = binary.AppendUvarint(appendText(b, a.Log), uint64(a.Offset))
+	}
 	b = appendText(b, a.Payload)
 	b = binary.AppendUvarint(b, uint64(len(a.Messages)))
 	from := 0 // in the payload
@@ -64,7 +75,7 @@ func (a *Arrival) Append(b []byte) []byte {
 	}
 	b = binary.AppendUvarint(b, uint64(len(a.Outgoing)))
 	for i := range a.Outgoing {
-		b = a.Outgoing[i].append(b)
+		b = a.Outgoing[i].append(b, a.Log != "")
 	}
 	return b
 }
@@ -147,7 +158,8 @@ func (m *Message) flags() (flags byte) {
 	return flags
 }
 
-func (o *Outgoing) append(b []byte) []byte {
+// append encodes it, with its position if that does not follow from the place of the record.
+func (o *Outgoing) append(b []byte, position bool) []byte {
 	flags := byte(0)
 	if o.Passive {
 		flags = 1
@@ -156,7 +168,9 @@ func (o *Outgoing) append(b []byte) []byte {
 	if o.Of > 0 {
 		m.Data = nil // it is in the arrival's message
 	}
-	m.Pos = 0 // it follows from the record's place
+	if !position {
+		m.Pos = 0
+	}
 	b = append(b, flags)
 	b = appendText(b, o.ID)
 	b = binary.AppendUvarint(b, uint64(o.Of))

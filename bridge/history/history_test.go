@@ -169,6 +169,28 @@ func TestAnArrivalIsReadAsItWasWritten(t *testing.T) {
 
 // A message that goes out is the same whether it was decoded when it was received or is
 // read from the log.
+// What came from a log of its source keeps its place there, and that of each message.
+func TestARecordOfASourcesLog(t *testing.T) {
+	a := &Arrival{
+		Stream: "kafka/t", Origin: "t/3@70000", At: received, Payload: []byte(`{"a":1}`), Log: "topic:3", Offset: 70000,
+		Outgoing: []Outgoing{{ID: "d", Message: device.Message{Channel: device.ChannelSystem, Name: "sequence.gap", Time: received, Pos: 1146880001}}},
+	}
+	got, err := ReadArrival(a.Append(nil), received)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Log != a.Log || got.Offset != a.Offset || len(got.Outgoing) != 1 || got.Outgoing[0].Message.Pos != a.Outgoing[0].Message.Pos {
+		t.Errorf("read as %+v", got)
+	}
+	a.Log, a.Offset = "", 0
+	if got, err = ReadArrival(a.Append(nil), received); err != nil || got.Log != "" || got.Outgoing[0].Message.Pos != 0 {
+		t.Errorf("without a log of the source: %+v, %v; want no position, which follows from the place of the record", got, err)
+	}
+	if b := a.Append(nil); b[0] != version {
+		t.Errorf("version %d; releases before this one read %d", b[0], version)
+	}
+}
+
 func TestWhatGoesOutIsTheSameFromTheLog(t *testing.T) {
 	eager, lazy := standard(t, false), standard(t, true)
 	topic, payload := "devices/d/telemetry", []byte(`[{"t":1.5e300,"x":{"y":[null,"\u00e9"]}}, {"t":1.5e300,"x":{"y":[null,"\u00e9"]}},{"seq":3,"ts":1767323000123,"a":true}]`)

@@ -44,6 +44,11 @@ type Arrival struct {
 	Number  uint64 // with which the source identifies it; 0: none
 	Again   bool   // it may have been delivered before
 	Payload []byte
+	// Log names the log of its source that it is a record of, at Offset; "": that has none. Then
+	// Outgoing have their positions (device.Message.Pos) there, and otherwise they follow
+	// from the place of this record.
+	Log    string
+	Offset int64
 
 	Messages []Message
 	// Outgoing are for the workflows: the messages with the verdicts Delivered and Heard, and what

@@ -59,6 +59,8 @@ type core struct {
 	encoded       []byte     // memory of endRecording
 	blocked       fifo[unlogged]
 	unlogged      fifo[unlogged]
+	deciding      string        // the log in which the arrival that is decided has its positions
+	extra         int64         // see before
 	records       fifo[*record] // with messages that are not accepted
 	own           int64         // after the last record that was appended here
 	appended      int64         // the same, or what others appended since
@@ -302,8 +304,11 @@ func (c *core) complete(e *entry) {
 		return
 	}
 	c.letGo(e)
-	if !e.lane.lost {
+	switch {
+	case !e.lane.lost:
 		e.lane.finished(e)
+	case e.Log != "": // another process may have its stream now, and keep it
+		e.Payload = nil
 	}
 }
 
@@ -349,6 +354,10 @@ func (c *core) interpret(e *entry, received []wire.Received, err error, now time
 		}
 		return
 	}
+	if refused := c.locate(e, received); refused != nil {
+		c.refuse(e, refused)
+		return
+	}
 	c.startRecording(e)
 	for len(received) > 0 {
 		id, request := received[0].ID, received[0].Message.Twin != nil
@@ -379,6 +388,7 @@ func (c *core) ofRetained(received []wire.Received) (counts []wire.Received) {
 
 // interpretDevice takes consecutive messages of one device.
 func (c *core) interpretDevice(e *entry, id device.ID, received []wire.Received, now time.Time) {
+	c.before(&received[0].Message)
 	switch {
 	case !c.cfg.Partition.Owns(id.Name()): // else its dialect has passed over it
 		c.counts.Foreign.Add(1)

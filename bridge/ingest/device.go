@@ -44,6 +44,7 @@ type deviceState struct {
 type backlog struct {
 	pending      fifo[item]
 	pendingBytes int
+	pendingLogs  logChanges
 	after        *record // of the log, which has to be on the disk before the next batch; nil: none
 	// batch is what is being delivered. It stays the same until it is accepted
 	// or refused, also when it has to be tried again.
@@ -68,6 +69,8 @@ type item struct {
 	entry   *entry
 	record  *record // in the log; nil: in none
 	nth     int     // of what goes out of its record
+	log     string  // of its source, in which it has the position pos; "": in none
+	pos     int64
 	size    int
 	counted bool // in core.pendingBytes
 	passive bool // it starts no workflow
@@ -93,6 +96,7 @@ func (it *item) received() time.Time {
 func (b *backlog) add(it item) {
 	b.pending.push(it)
 	b.pendingBytes += it.size
+	b.pendingLogs.pushed(it.logName())
 }
 
 // waiting is how many messages wait, also for the result of a delivery.
@@ -116,21 +120,23 @@ func (b *backlog) exceeds(messages, bytes int) bool {
 // load fills the batch from what waits, up to the given bounds, with at least
 // one message: of one log, and only with what is on its disk.
 func (b *backlog) load(messages, bytes int, durable int64) {
+	defer b.loadedTo()
 	log := ""
 	for b.pending.len() > 0 && len(b.batch) < messages {
 		it := b.pending.head()
 		if len(b.batch) > 0 && b.size+it.size > bytes {
 			return
 		}
-		if it.record != nil {
-			if !it.record.durable(durable) {
-				return
-			}
-			if log != "" && log != it.record.log {
-				return
-			}
-			log = it.record.log
+		if it.record != nil && !it.record.durable(durable) {
+			return
 		}
+		if name := it.logName(); name != "" {
+			if log != "" && log != name {
+				return
+			}
+			log = name
+		}
+		b.pendingLogs.popped(it.logName())
 		b.batch = append(b.batch, b.pending.pop())
 		b.size += it.size
 		b.pendingBytes -= it.size
@@ -148,7 +154,10 @@ func (b *backlog) messages() (messages []device.Message, log string, unread []un
 		default:
 			unread = append(unread, newUnread(i, it))
 		}
-		if it.record != nil {
+		switch {
+		case it.log != "":
+			messages[i].Pos, log = it.pos, it.log
+		case it.record != nil:
 			messages[i].Pos, log = it.record.position(it.nth), it.record.log
 		}
 	}

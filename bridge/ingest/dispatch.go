@@ -32,6 +32,7 @@ func (c *core) enqueueItem(d *deviceState, it item, of int, now time.Time) {
 	if c.restoring { // it is queued from its record
 		return
 	}
+	c.inSourceLog(&it)
 	c.goesOut(d, &it, of)
 	e := it.entry
 	if e != nil {
@@ -226,7 +227,7 @@ func (c *core) failed(d *deviceState, err error, now time.Time) {
 
 // waitHow is what messages do for which Temporal has no room.
 func (c *core) waitHow() string {
-	if c.waitsForAcceptance() {
+	if c.journal == nil || c.cfg.AckAccepted {
 		return "stay unacknowledged"
 	}
 	return "wait in the log"
@@ -250,7 +251,7 @@ func (c *core) finish(d *deviceState, run string, other bool, now time.Time, eac
 		c.trying = nil
 	}
 	outcome := c.noteOutcome(d, batch, run, other, now)
-	*w = backlog{pending: w.pending, pendingBytes: w.pendingBytes, after: outcome}
+	*w = backlog{pending: w.pending, pendingBytes: w.pendingBytes, pendingLogs: w.pendingLogs, after: outcome}
 	if w.pending.len() > 0 {
 		c.queueUp(d, w.pending.head().entry, now)
 	} else {

@@ -236,6 +236,7 @@ func (c *core) decide(d *deviceState, s *filterState, continuity uint32, m devic
 // admit queues a message if it is to be delivered, and what the bridge itself has
 // to report about it.
 func (c *core) admit(d *deviceState, m device.Message, next decision, e *entry, now time.Time) {
+	c.before(&m)
 	if next.gap != nil {
 		c.counts.Gaps.Add(1)
 	}

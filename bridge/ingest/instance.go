@@ -118,12 +118,13 @@ func (c *core) leavesAfter(d *deviceState, s *filterState, batch uint32) bool {
 	return true
 }
 
-// leavesInParts reports whether what is pending may be more than one batch because of the
-// log: not all of it is on the disk, or it is of two processes.
+// leavesInParts reports whether what is pending, with the message that is decided, may be more
+// than one batch because of the log: not all of it is on the disk, or it is of two logs.
 func (c *core) leavesInParts(w *backlog) bool {
 	if w.pending.len() == 0 {
 		return false
 	}
-	first := w.pending.head().record
-	return !c.onDisk(w.pending.last()) || first != nil && first.log != c.instance
+	first := w.pending.head()
+	log := first.logName()
+	return !c.onDisk(w.pending.last()) || log != "" && log != c.deciding || w.pendingLogs.n > 0
 }

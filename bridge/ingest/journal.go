@@ -15,8 +15,8 @@ import (
 // seen is in the log, under a position that rises from message to message of a device, and
 // a workflow knows what is repeated after a crash.
 //
-// An arrival is acknowledged once it is on the disk, or, with Config.AckAccepted, once its
-// messages are accepted as well.
+// An arrival is acknowledged once it is on the disk, or, with Config.AckAccepted or if its source
+// has a log of its own, once its messages are accepted as well.
 
 // journal is where arrivals are appended; *recordlog.Log is one.
 type journal interface {
@@ -66,7 +66,7 @@ func (c *core) startRecording(e *entry) {
 	clear(r.Messages)
 	clear(r.Outgoing)
 	r.Arrival = history.Arrival{
-		Stream: e.lane.stream.name, Origin: e.Origin, At: e.At, Number: e.Number, Again: e.Again, Payload: e.Payload,
+		Stream: e.lane.stream.name, Origin: e.Origin, At: e.At, Number: e.Number, Again: e.Again, Payload: e.Payload, Log: e.Log, Offset: e.Offset,
 		Messages: r.Messages[:0], Outgoing: r.Outgoing[:0],
 	}
 	r.record, r.points = &record{log: c.instance, at: e.At}, 0
@@ -114,7 +114,7 @@ func (c *core) goesOut(d *deviceState, it *item, of int) {
 		r.Outgoing = append(r.Outgoing, history.Outgoing{ID: d.id, Message: *it.message, Of: of, Passive: it.passive})
 		c.backlog++
 	}
-	if c.waitsForAcceptance() {
+	if c.waitsForAcceptance(it.entry) {
 		return
 	}
 	it.entry = nil
@@ -128,7 +128,9 @@ func (c *core) goesOut(d *deviceState, it *item, of int) {
 
 // waitsForAcceptance reports whether an arrival is acknowledged only when its messages are
 // accepted.
-func (c *core) waitsForAcceptance() bool { return c.journal == nil || c.cfg.AckAccepted }
+func (c *core) waitsForAcceptance(e *entry) bool {
+	return c.journal == nil || c.cfg.AckAccepted || e.Log != ""
+}
 
 // ordinary reports whether nothing but the log needs to know a message that waits.
 func ordinary(m *device.Message) bool {

@@ -24,6 +24,15 @@ type Arrival struct {
 	// taken over.
 	Retained bool
 	Ack      func() // acknowledges it to the source; nil: nothing has to be
+
+	// Log names the log of its source that it is a record of, such as a partition of a topic,
+	// in at most device.MaxLogName bytes, and Offset is its place there, from 0 to MaxOffset.
+	// Whichever process delivers it again, and from however far back, the workflows know it by
+	// them. It is acknowledged only when it is accepted, also where there is a journal, because
+	// another process may go on with the source's log and know nothing of what waits here. "":
+	// its source has no log.
+	Log    string
+	Offset int64
 }
 
 // arrived is an arrival with what was read in it, until the core takes it.

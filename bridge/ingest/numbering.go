@@ -141,6 +141,7 @@ func (c *core) begin(d *deviceState, r *device.Restart, seq uint64, e *entry, no
 		l.sent = late[0].Sent.Add(-time.Millisecond)
 	}
 	for _, m := range late {
+		m.Pos = 0 // it counts with the record that releases it
 		m.LeftOut, m.Restart = d.takeLeftOut()
 		d.filter.joined()
 		c.enqueue(d, m, e, now)

@@ -202,7 +202,7 @@ func (r *recovery) forget(b history.Begin, at int64) {
 
 func (r *recovery) arrival(a *history.Arrival, at recordlog.Entry) {
 	r.c.redeliverable.passed(at.Start)
-	e := &entry{Arrival: Arrival{Origin: a.Origin, Payload: a.Payload, At: a.At, Number: a.Number, Again: a.Again}, lane: r.lane(a.Stream)}
+	e := &entry{Arrival: Arrival{Origin: a.Origin, Payload: a.Payload, At: a.At, Number: a.Number, Again: a.Again, Log: a.Log, Offset: a.Offset}, lane: r.lane(a.Stream)}
 	for rest := a.Messages; len(rest) > 0; {
 		n := 1
 		for n < len(rest) && rest[n].ID == rest[0].ID && (rest[n].Message.Twin != nil) == (rest[0].Message.Twin != nil) {
@@ -242,11 +242,14 @@ func (r *recovery) lane(stream string) *Lane {
 func (r *recovery) queue(a *history.Arrival, e *entry, at recordlog.Entry) {
 	rec := &record{log: r.begin.Instance, start: at.Start, end: at.End, at: a.At, out: len(a.Outgoing)}
 	for nth, o := range a.Outgoing {
-		it := item{record: rec, nth: nth, size: messageSize(o.Message), passive: o.Passive}
+		it := item{record: rec, nth: nth, size: messageSize(o.Message), passive: o.Passive, log: a.Log}
+		if a.Log != "" {
+			it.pos = o.Message.Pos
+		}
 		if !ordinary(&o.Message) {
 			it.message = &o.Message
 		}
-		if r.c.cfg.AckAccepted && r.begin.Accepted { // else it was acknowledged before
+		if a.Log != "" || r.c.cfg.AckAccepted && r.begin.Accepted { // else it was acknowledged before
 			it.entry = e
 			e.open++
 		}

@@ -23,7 +23,7 @@ func (c *core) request(e *entry, r *wire.Received, now time.Time) {
 	}
 	d := c.device(id)
 	d.traffic.add(1, len(m.Twin.Payload))
-	if c.waitsForAcceptance() {
+	if c.waitsForAcceptance(e) {
 		e.device = d
 	}
 	c.trace(r)

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"time"
 )
 
@@ -47,6 +48,9 @@ func keyOf(a *Arrival) leftKey {
 	h := sha256.New()
 	h.Write([]byte(a.Origin))
 	h.Write([]byte{0}) // no origin contains it
+	if a.Log != "" {   // of two records with one content each has its own position
+		h.Write(binary.LittleEndian.AppendUint64([]byte(a.Log), uint64(a.Offset)))
+	}
 	h.Write(a.Payload)
 	return leftKey(h.Sum(nil))
 }

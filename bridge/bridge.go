@@ -40,6 +40,9 @@ type Deps struct {
 	// Kept are versions that devices may still run, and that none starts with.
 	Kept []ingest.Model
 	Sink ingest.Sink // takes batches of messages for the workflows of devices
+	// Took reports whether the workflow of a device still has what it accepted. Nil: nobody is
+	// asked.
+	Took func(context.Context, ingest.Accepted) (bool, error)
 	// Dialect reads topics and payloads. Nil: wire.Standard as Config.Wire says.
 	Dialect wire.Dialect
 	// Points takes telemetry. Nil: there is none.
@@ -72,6 +75,7 @@ type Bridge struct {
 	outlet  *outlet
 	ingest  *ingest.Ingest
 	lineage string // that the session is claimed for: set before it is opened
+	renews  bool   // the broker takes claims, and the bridge has a log
 
 	stopping chan context.Context // of Shutdown
 	ended    chan struct{}        // closed when Run has returned
@@ -145,11 +149,13 @@ func (b *Bridge) Run(ctx context.Context) error {
 		}
 		return fmt.Errorf("bridge %s: %w", b.cfg.ID, err)
 	}
+	then := b.asksTemporal(taking)
 	outlet, closeOutlet := context.WithCancel(context.WithoutCancel(ctx))
 	var background sync.WaitGroup
 	background.Go(func() { b.outlet.run(outlet) })
 	background.Go(func() { b.report(taking) })
 	background.Go(func() {
+		then(taking)
 		if b.claimFirst(taking) == nil && b.learnFirst(taking) == nil { // else taking has ended
 			b.session(abandon).Run(taking)
 		}
@@ -167,7 +173,7 @@ func (b *Bridge) claimFirst(ctx context.Context) error {
 	if b.deps.Journal != nil {
 		log = b.ingest.Instance()
 	}
-	mine, err := b.claim(ctx, b.ingest.Before(), log, true)
+	mine, err := b.claim(ctx, appended{b.ingest.Before(), b.ingest.Recovered()}, log, true)
 	if err == nil && !mine {
 		b.ingest.Elsewhere()
 	}
@@ -234,6 +240,8 @@ func (b *Bridge) session(abandon context.Context) *mqtt.Connector {
 		abandon: abandon,
 		lineage: b.lineage,
 		claimed: b.stillClaimed,
+		renews:  func() bool { return b.renews && b.deps.Journal != nil },
+		reached: func() int64 { return b.deps.Journal.Durable() },
 	}, b.log)
 }
 
@@ -244,7 +252,7 @@ func (b *Bridge) stillClaimed(ctx context.Context) (bool, error) {
 	if b.deps.Journal == nil {
 		return false, nil
 	}
-	mine, err := b.claim(ctx, b.lineage, b.lineage, false)
+	mine, err := b.claim(ctx, appended{b.lineage, b.deps.Journal.Durable()}, b.lineage, false)
 	if err == nil && !mine {
 		b.ingest.Elsewhere()
 	}

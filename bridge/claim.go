@@ -25,6 +25,9 @@ type BridgeClaim struct {
 	// Log identifies the log of the bridge: another one, or none, has another value.
 	Log string    `json:"log"`
 	At  time.Time `json:"at"` // UTC
+	// Position is how far that log was on the disk then, at least. A log that ends before it is an
+	// earlier copy, which was put back.
+	Position int64 `json:"position,omitempty"`
 	// Probe is set in a message that is not retained and claims nothing: a bridge that reads
 	// the claim recognizes by it that nothing was retained.
 	Probe string `json:"probe,omitempty"`
@@ -39,19 +42,29 @@ const (
 	// claimGrace is how long what is retained may come after a message that was published
 	// later: some brokers read it from a store.
 	claimGrace = 250 * time.Millisecond
+	// claimRenewed is how often a bridge that is connected says in its claim how far its log is.
+	claimRenewed = 15 * time.Second
 )
+
+// appended is what was appended to a log: by the process of this name, up to a position.
+type appended struct {
+	log string
+	to  int64
+}
 
 // claim claims the session for what is appended to the bridge's log from now on, and reports
 // whether it was claimed for what was appended last, before this process, and for nothing
 // other since; "" means that there is nothing. So a copy of the log that is put back does not
-// count for the log. It is to be called before the session is opened, and may be called again:
+// count for the log: if another process had the log since, by its name, or else if the claim was
+// renewed since, by the position. It is to be called before the session is opened, and may be called again:
 // what it says once the session is open holds for what came in between. An unreachable broker
 // is waited for, or an error. One that answers, and does not let the bridge read or publish its
 // claim, leaves it unknown, and that is logged. Any other error means that ctx ended.
-func (b *Bridge) claim(ctx context.Context, before, log string, patient bool) (mine bool, err error) {
+func (b *Bridge) claim(ctx context.Context, before appended, log string, patient bool) (mine bool, err error) {
 	if b.lineage = log; log == "" {
 		b.lineage = crand.Text()
 	}
+	b.renews = false
 	var found claimed
 	err = b.insist(ctx, attempts{
 		once: func(ctx context.Context) (err error) { found, err = b.claimOnce(ctx, before); return err },
@@ -61,10 +74,16 @@ func (b *Bridge) claim(ctx context.Context, before, log string, patient bool) (m
 	})
 	switch {
 	case err == nil:
-		if found.other != "" && before != "" {
+		b.renews = log != ""
+		switch {
+		case before.log == "":
+		case found.ahead > 0:
+			b.log.Warn("this bridge's log is an earlier copy, which was put back: what was received after it, and Temporal has not accepted, is lost, and what waits in it may come "+
+				"after newer messages; the next message of each device is signalled", "ends", before.to, "claimed", before.to+found.ahead, "since", found.since)
+		case found.other != "":
 			b.log.Info(found.other+"; the next message of each device is signalled", "since", found.since)
 		}
-		return found.mine && before != "", nil
+		return found.mine && before.log != "", nil
 	case ctx.Err() != nil:
 		return false, fmt.Errorf("claim the session of bridge %s: %w", b.cfg.ID, ctx.Err())
 	case isUnreachable(err):
@@ -81,11 +100,12 @@ var errClaimUnheard = fmt.Errorf("the broker delivers nothing there within %v", 
 type claimed struct {
 	mine  bool
 	other string // says that it was another's
+	ahead int64  // by how much the log was longer
 	since time.Time
 }
 
 // claimOnce reads the claim, and replaces one that is not this bridge's.
-func (b *Bridge) claimOnce(ctx context.Context, before string) (found claimed, err error) {
+func (b *Bridge) claimOnce(ctx context.Context, before appended) (found claimed, err error) {
 	r := newClaimReader(b.cfg.ID)
 	c := b.probe(ctx, handTo(r.arrived))
 	defer c.Close(0)
@@ -104,26 +124,57 @@ func (b *Bridge) claimOnce(ctx context.Context, before string) (found claimed, e
 	if found = b.claimedBy(claim, status, before); claim.Log == b.lineage {
 		return found, unheard
 	}
-	payload, err := json.Marshal(BridgeClaim{Log: b.lineage, At: now()})
-	if err == nil {
-		err = c.Publish(ctx, r.topic, 1, true, payload)
-	}
-	return found, errors.Join(unheard, err)
+	return found, errors.Join(unheard, c.Publish(ctx, r.topic, 1, true, newClaim(b.lineage, 0)))
 }
 
 // claimedBy compares what was retained with the bridge's own.
-func (b *Bridge) claimedBy(claim BridgeClaim, status BridgeStatus, before string) claimed {
+func (b *Bridge) claimedBy(claim BridgeClaim, status BridgeStatus, before appended) claimed {
 	switch {
 	case claim.Log == "":
 		return claimed{}
-	case claim.Log != before:
+	case claim.Log != before.log:
 		return claimed{other: "another bridge, or this one without its log, had this bridge's id", since: claim.At}
+	case claim.Position > before.to:
+		return claimed{ahead: claim.Position - before.to, since: claim.At}
 	case status.Status == "":
 		return claimed{other: "this bridge's status is not retained on " + wire.StatusTopic(b.cfg.ID) + ", or its account may not read it", since: claim.At}
-	case status.Log != before:
+	case status.Log != before.log:
 		return claimed{other: "an earlier version of this program had this bridge's id", since: status.At}
 	}
 	return claimed{mine: true}
+}
+
+// renewClaims says in the claim how far the log is, at once and again and again, until ctx ends:
+// over the session's own connection, so that a bridge which has lost the session says nothing.
+// That it says so at once undoes what such a bridge may have said meanwhile.
+func (s *session) renewClaims(ctx context.Context, c mqtt.Conn) {
+	tick := time.NewTicker(claimRenewed)
+	defer tick.Stop()
+	for said := int64(-1); ; {
+		if at := s.reached(); at > said && s.renewClaim(ctx, c, at) == nil {
+			said = at
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *session) renewClaim(ctx context.Context, c mqtt.Conn, position int64) error {
+	ctx, cancel := context.WithTimeout(ctx, claimRenewed)
+	defer cancel()
+	err := c.Publish(ctx, wire.ClaimTopic(s.cfg.ID), 1, true, newClaim(s.lineage, position))
+	if err != nil {
+		s.log.Debug("claim of the bridge not confirmed", "error", err)
+	}
+	return err
+}
+
+func newClaim(log string, position int64) []byte {
+	payload, _ := json.Marshal(BridgeClaim{Log: log, At: now(), Position: position}) // nothing in it cannot be encoded
+	return payload
 }
 
 // claimReader reads what is retained.

@@ -49,9 +49,12 @@ func TestClaim(t *testing.T) {
 		within        time.Duration // of which the attempt may take
 		kept          bool          // the claim
 	}{
-		"mine":                      {claim: `{"log":"mine"}`, status: `{"status":"offline","log":"mine"}`, mine: true, kept: true},
-		"mine, read late":           {claim: `{"log":"mine"}`, status: `{"status":"offline","log":"mine"}`, broker: &retainer{lags: claimGrace / 2}, mine: true, within: claimGrace, kept: true},
-		"nobody's":                  {within: claimGrace},
+		"mine":                 {claim: `{"log":"mine"}`, status: `{"status":"offline","log":"mine"}`, mine: true, kept: true},
+		"mine, read late":      {claim: `{"log":"mine"}`, status: `{"status":"offline","log":"mine"}`, broker: &retainer{lags: claimGrace / 2}, mine: true, within: claimGrace, kept: true},
+		"nobody's":             {within: claimGrace},
+		"mine, where it ended": {claim: `{"log":"mine","position":100}`, status: `{"status":"offline","log":"mine"}`, mine: true, kept: true},
+		"a later copy's": {claim: `{"log":"mine","at":"2026-01-02T03:04:05Z","position":101}`, status: `{"status":"offline","log":"mine"}`, kept: true,
+			logged: "this bridge's log is an earlier copy"},
 		"another's":                 {claim: `{"log":"theirs","at":"2026-01-02T03:04:05Z"}`, status: `{"status":"online","log":"theirs"}`, logged: "since=2026-01-02T03:04:05"},
 		"another's, not yet online": {claim: `{"log":"theirs","at":"2026-01-02T03:04:05Z"}`, status: `{"status":"online","log":"mine"}`, logged: "since=2026-01-02T03:04:05"},
 		"an earlier version's":      {claim: `{"log":"mine"}`, status: `{"status":"offline","at":"2026-02-03T04:05:06Z"}`, logged: "an earlier version of this program had this bridge's id", kept: true},
@@ -78,7 +81,7 @@ func TestClaim(t *testing.T) {
 				}
 				b, logs := claimant(t, broker.Dial)
 				began := time.Now()
-				mine, err := b.claim(t.Context(), "mine", "mine", true)
+				mine, err := b.claim(t.Context(), appended{"mine", 100}, "mine", true)
 				if took := time.Since(began); mine != tc.mine || err != nil || took > tc.within {
 					t.Errorf("mine %v, %v, after %v", mine, err, took)
 				}
@@ -106,7 +109,7 @@ func TestClaimWaitsForTheBroker(t *testing.T) {
 		b, logs := claimant(t, broker.Dial)
 		done := make(chan bool)
 		go func() {
-			mine, err := b.claim(t.Context(), "mine", "mine", true)
+			mine, err := b.claim(t.Context(), appended{"mine", 100}, "mine", true)
 			done <- mine && err == nil
 		}()
 		time.Sleep(time.Hour)
@@ -135,7 +138,7 @@ func TestClaimEndsWithItsContext(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), claimGrace/2)
 				defer cancel()
 				began := time.Now()
-				mine, err := b.claim(ctx, "mine", "mine", true)
+				mine, err := b.claim(ctx, appended{"mine", 100}, "mine", true)
 				if mine || !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > claimGrace/2 {
 					t.Errorf("%v, %v after %v", mine, err, time.Since(began))
 				}
@@ -154,7 +157,7 @@ func TestBridgeWithoutLogClaimsEachTime(t *testing.T) {
 		seen := map[string]bool{}
 		for range 3 {
 			b, logs := claimant(t, broker.Dial)
-			if mine, err := b.claim(t.Context(), "", "", true); mine || err != nil {
+			if mine, err := b.claim(t.Context(), appended{}, "", true); mine || err != nil {
 				t.Errorf("%v, %v", mine, err)
 			}
 			var now BridgeClaim
@@ -183,7 +186,7 @@ func TestMosquittoKeepsTheClaim(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if mine, err := b.claim(t.Context(), log, log, true); mine != want || err != nil {
+		if mine, err := b.claim(t.Context(), appended{log, 100}, log, true); mine != want || err != nil {
 			t.Fatalf("%s: mine %v, expected %v, %v", how, mine, want, err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -191,7 +194,7 @@ func TestMosquittoKeepsTheClaim(t *testing.T) {
 		running.Go(func() { b.session(ctx).Run(ctx) })
 		running.Go(func() { b.ingest.Run(ctx, ctx) })
 		eventually(t, "its status is retained", func() bool { return strings.Contains(string(broker.retained(statusOfB7)), b.lineage) })
-		if mine, err := b.claim(t.Context(), log, log, true); mine != (log != "") || err != nil {
+		if mine, err := b.claim(t.Context(), appended{log, 100}, log, true); mine != (log != "") || err != nil {
 			t.Fatalf("%s, once connected: mine %v, %v", how, mine, err)
 		}
 		cancel()

@@ -27,11 +27,14 @@ type session struct {
 	// claimed reports whether it still is, between two connections. An error is that of an
 	// attempt which is to be repeated.
 	claimed func(context.Context) (bool, error)
+	renews  func() bool  // the claim is to be renewed
+	reached func() int64 // how far the log is on the disk
 
 	lane      *ingest.Lane
 	announcer sync.WaitGroup
 	before    bool // there was a connection
 	resumes   bool // nobody else has had the session since the last one
+	down      context.CancelFunc
 }
 
 // Dial opens a lane and makes its connection.
@@ -95,7 +98,12 @@ func (s *session) Up(ctx context.Context, c mqtt.Conn, present bool) error {
 	if !present {
 		s.outlet.open()
 	}
-	s.announcer.Go(func() { s.announce(ctx, c, "online", "", onlineWithin) })
+	up, down := context.WithCancel(ctx)
+	s.down = down
+	s.announcer.Go(func() { s.announce(up, c, "online", "", onlineWithin) })
+	if s.renews() {
+		s.announcer.Go(func() { s.renewClaims(up, c) })
+	}
 	s.log.Debug("subscribed", "filters", s.cfg.Subscribe, "session_present", present)
 	return nil
 }
@@ -115,7 +123,7 @@ func (s *session) Drain(c mqtt.Conn) time.Duration {
 	select {
 	case <-s.lane.Sent():
 		s.announcer.Wait() // ctx has ended, so it does not take long
-		s.announce(context.Background(), c, "offline", "stopped", offlineWithin)
+		s.announceEnd(c)
 		return quiesce
 	case <-c.Lost():
 	case <-late:
@@ -131,5 +139,9 @@ func (s *session) Down(mqtt.Conn) {
 		s.counts.connectsLost.Add(1)
 	}
 	s.lane.Close()
+	if s.down != nil {
+		s.down()
+		s.down = nil
+	}
 	s.announcer.Wait()
 }

@@ -47,6 +47,16 @@ func (s *session) announce(ctx context.Context, c mqtt.Conn, status, reason stri
 	}
 }
 
+// announceEnd publishes that the bridge ends, and how far its log is.
+func (s *session) announceEnd(c mqtt.Conn) {
+	ctx, cancel := context.WithTimeout(context.Background(), offlineWithin)
+	defer cancel()
+	if s.renews() {
+		_ = s.renewClaim(ctx, c, s.reached())
+	}
+	s.announce(ctx, c, "offline", "stopped", offlineWithin)
+}
+
 // How long the broker may take to confirm a status.
 const (
 	onlineWithin  = 10 * time.Second

@@ -176,6 +176,7 @@ func (s *Service) startParts(p Plan, temporal client.Client, models models, metr
 		}
 		twins := p.Temporal.Twins(temporal, p.TaskQueue, hash)
 		deps.Sink = newBirths(twins, points, models.all(), hash)
+		deps.Took = func(ctx context.Context, a ingest.Accepted) (bool, error) { return twins.Took(ctx, a.ID, a.Log, a.Pos) }
 		ready, err := s.startBridge(p, deps, twins, points)
 		if err != nil {
 			return nil, err

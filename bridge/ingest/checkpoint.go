@@ -36,6 +36,8 @@ type checkpointHead struct {
 	Scope          string        `json:"scope,omitempty"` // see history.Begin
 	At             time.Time     `json:"at"`
 	Streams        []savedStream `json:"streams,omitempty"`
+	// Accepted is what was accepted last, before From.
+	Accepted Accepted `json:"accepted,omitzero"`
 }
 
 type savedStream struct {
@@ -104,7 +106,7 @@ type checkpoint struct {
 // beginCheckpoint begins one, at a time between inputs.
 func (c *core) beginCheckpoint(now time.Time) *checkpoint {
 	k := &checkpoint{
-		head:    checkpointHead{Version: checkpointVersion, From: c.appended, Unacknowledged: c.unacknowledged(), Scope: c.scope, At: now.UTC()},
+		head:    checkpointHead{Version: checkpointVersion, From: c.appended, Unacknowledged: c.unacknowledged(), Scope: c.scope, At: now.UTC(), Accepted: c.lastAccepted},
 		needed:  c.needed(),
 		devices: make([]*deviceState, 0, len(c.devices.byID)),
 	}

@@ -70,6 +70,7 @@ type core struct {
 	name          string        // of the bridge, in the log
 	begunAt       int64         // of the last begin record
 	redeliverable redeliverable
+	lastAccepted  Accepted
 	pendingBytes  int // of messages in memory for which no arrival waits
 
 	faulty    []*deviceState     // with a first fault, which is reported at once

@@ -12,12 +12,21 @@ import (
 // waits for Run to begin, until ctx ends.
 func (i *Ingest) Forget(ctx context.Context, ids ...device.ID) {
 	i.whenItRuns(ctx, func(c *core) {
-		for _, id := range ids {
-			if c.devices.drop(id) {
-				i.saver.last = -1 // a checkpoint is due, also if nothing comes
-			}
+		if c.forgetDevices(ids) {
+			i.saver.last = -1 // a checkpoint is due, also if nothing comes
 		}
 	})
+}
+
+// forgetDevices reports whether anything was remembered of them.
+func (c *core) forgetDevices(ids []device.ID) (known bool) {
+	for _, id := range ids {
+		if c.lastAccepted.ID == id {
+			c.lastAccepted, known = Accepted{}, true
+		}
+		known = c.devices.drop(id) || known
+	}
+	return known
 }
 
 // drop forgets a device, unless it is busy. It reports whether it was remembered.

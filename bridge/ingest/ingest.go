@@ -80,6 +80,8 @@ type Ingest struct {
 	// With a log:
 	signals, checkpoints *recordlog.Cursor
 	before               string // the instance of the process before; "": it is not known
+	recovered            int64  // where the log ended then
+	accepted             Accepted
 	saver                saver
 	growth               growth
 

@@ -286,15 +286,16 @@ func (c *core) settledTo() int64 {
 // that took the batch may have ended since. So the outcome of what an earlier process had
 // in the log is not lost, and the device's next batch waits for the record that is returned.
 func (c *core) noteOutcome(d *deviceState, batch []item, run string, other bool, now time.Time) (after *record) {
-	upTo, earlier := int64(0), false
+	upTo, log, earlier := int64(0), "", false
 	for _, it := range batch {
 		if it.counted {
 			c.pendingBytes -= it.size
 		}
 		if it.record != nil && it.record.end > 0 {
-			upTo, earlier = it.record.position(it.nth), it.record.log != c.instance
+			upTo, log, earlier = it.record.position(it.nth), it.record.log, it.record.log != c.instance
 		}
 	}
+	c.took(d.id, run, log, upTo)
 	o := history.Outcome{ID: d.id, UpTo: upTo, Run: run}
 	switch {
 	case earlier:

@@ -36,6 +36,7 @@ type recovery struct {
 	damages uint64 // of the log, before from
 
 	begin    history.Begin // of the process whose records are read
+	since    int64         // where its records begin, as far as is known
 	pending  map[device.ID]*fifo[item]
 	lanes    map[string]*Lane // that do not exist any more
 	entries  []*entry         // whose messages are not accepted
@@ -89,7 +90,7 @@ func (i *Ingest) recover() error {
 	}
 	c.appended, c.logged = stats.Durable, stats.Durable
 	r.finish(began)
-	i.before = r.begin.Instance
+	i.before, i.recovered, i.accepted = r.begin.Instance, stats.Durable, c.lastAccepted
 	if stats.Durable > 0 {
 		i.log.Info("recovered from the log", "devices", len(c.devices.byID), "messages_waiting", r.messages,
 			"checkpoint", r.rolls, "took", time.Since(began).Round(time.Millisecond))
@@ -121,6 +122,7 @@ func (r *recovery) checkpoint(log *recordlog.Log, stats recordlog.Stats) *checkp
 		stream := r.c.stream(s.Name)
 		stream.continuity = s.Continuity
 	}
+	r.c.lastAccepted = head.Accepted
 	for _, part := range parts[1:] {
 		for line := range bytes.Lines(part) {
 			var d savedDevice
@@ -169,6 +171,9 @@ func (r *recovery) read(cursor *recordlog.Cursor, log *recordlog.Log) error {
 
 // began takes note of a begin record.
 func (r *recovery) began(b history.Begin, at int64) {
+	if b.Instance != r.begin.Instance {
+		r.since = at
+	}
 	r.begin = b
 	if at < r.from {
 		return
@@ -270,6 +275,7 @@ func (r *recovery) queue(a *history.Arrival, e *entry, at recordlog.Entry) {
 
 // outcome takes note of what is done with.
 func (r *recovery) outcome(o history.Outcome, at int64) {
+	r.took(o)
 	if q := r.pending[o.ID]; q != nil {
 		for q.len() > 0 && q.head().record.position(q.head().nth) <= o.UpTo {
 			it := q.pop()

@@ -17,6 +17,17 @@ const (
 	ChannelAck       Channel = "ack"       // devices/{id}/commands/{name}/ack
 	ChannelTwin      Channel = "twin"      // requests of the device shadow protocol
 	ChannelSystem    Channel = "system"    // sequence.gap, device.seen, ...: made by the service
+	ChannelMembers   Channel = "members"   // what members of a group report: see MemberEntered
+)
+
+// Names of the messages on ChannelMembers. Their data is {device, model} of the member, the
+// id and the name of the model; in addition state, the path of the state that was entered or
+// left; and parent, the id of the member's parent if it has one.
+const (
+	MemberEntered = "entered" // a state
+	MemberLeft    = "left"    // a state
+	MemberSilent  = "silent"  // device.silent was raised
+	MemberAlive   = "alive"   // device.alive was raised
 )
 
 // Methods of the device shadow protocol: names of messages on ChannelTwin.
@@ -256,6 +267,8 @@ func (m Message) Alive() bool {
 		return m.Says() != Offline
 	case ChannelSystem:
 		return m.Name == MessageSeen
+	case ChannelMembers: // of others
+		return false
 	case ChannelTwin: // also applications send these
 		return m.Twin != nil && m.Twin.Reports && !m.Stale
 	}

@@ -32,6 +32,7 @@ func Check(file string, src []byte) (*Model, error) {
 	c.events()
 	c.rules()
 	c.patterns()
+	c.alarmEvents()
 	c.cancels()
 	if err := l.f.Err(); err != nil {
 		return nil, err

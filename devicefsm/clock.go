@@ -21,6 +21,7 @@ const (
 	dueNothing = iota
 	dueTimer
 	duePattern
+	dueAlarm
 	dueSilence
 )
 
@@ -29,7 +30,7 @@ type due struct {
 	wall  int64 // on the service's clock
 	at    int64 // as an event
 	what  int
-	index int // of the timer, or of the pattern
+	index int // of the timer, the pattern or the alarm
 }
 
 // nextDue is what becomes due first on the service's clock, and what as an event.
@@ -63,6 +64,7 @@ func (s *Snapshot) nextDue() (wall, event due) {
 			event = due{d.Arrival, d.Event, duePattern, i}
 		}
 	}
+	wall, event = s.nextTrouble(wall, event)
 	if s.model.silentAfter > 0 && !s.silent {
 		if d := s.aliveAt + (s.model.silentAfter + s.model.tolerance).Milliseconds(); d < wall.wall {
 			wall = due{d, d - s.lag, dueSilence, 0}
@@ -135,6 +137,8 @@ func (r *run) fire(d due) {
 		r.fireTimer(d.index)
 	case duePattern:
 		r.expirePattern(d.index)
+	case dueAlarm:
+		r.settleTroubles(d.index)
 	case dueSilence:
 		r.s.silent = true
 		r.external(device.EventSilent, nil)
@@ -157,8 +161,8 @@ func (r *run) fireTimer(index int) {
 func (s *Snapshot) now() int64 { return max(s.clock, s.service-s.lag) }
 
 // NextDeadline is the earliest time, on the service's clock, at which something
-// happens without an event: an `after`, a delayed raise, the end of a pattern, or
-// silence. Calling Step with an Event that has that time as Arrived, and no name,
+// happens without an event: an `after`, a delayed raise, the end of a pattern, an alarm
+// that has waited, or silence. Calling Step with an Event that has that time as Arrived, and no name,
 // makes it happen.
 func (m *Model) NextDeadline(s *Snapshot) (time.Time, bool) {
 	s, err := m.bind(s)

@@ -13,7 +13,7 @@ import (
 // The keys of a model file. A state has chartKeys, and so has the whole file,
 // which is the root state.
 var (
-	modelKeys = []string{"model", "description", "time", "liveness", "events", "patterns", "context", "config"}
+	modelKeys = []string{"model", "description", "time", "liveness", "events", "patterns", "alarms", "members", "context", "config"}
 	chartKeys = []string{
 		"id", "type", "description", "initial", "states", "on", "always", "after",
 		"entry", "exit", "invoke", "onDone", "output", "history", "target", "tags", "meta",
@@ -101,6 +101,7 @@ func (l *loader) model(root source.Node, file string) {
 	l.liveness(fields["liveness"])
 	l.m.context = l.object(fields["context"])
 	l.m.config = l.object(fields["config"])
+	l.members(fields["members"])
 	l.rules(fields["events"])
 	l.declareStates(root, fields)
 	l.completeStates()
@@ -108,6 +109,7 @@ func (l *loader) model(root source.Node, file string) {
 		l.m.finish()
 	}
 	l.patternRules(fields["patterns"])
+	l.alarmRules(fields["alarms"])
 	l.resolveStateIn()
 	if l.f.Err() == nil {
 		l.m.readsTwin = slices.ContainsFunc(l.refs, func(r exprRef) bool { return r.expr.reads["twin"] })
@@ -171,6 +173,7 @@ func (l *loader) object(n source.Node) map[string]any {
 
 var channels = []string{
 	string(device.ChannelTelemetry), string(device.ChannelStatus), string(device.ChannelEvents), string(device.ChannelAck), string(device.ChannelSystem),
+	string(device.ChannelMembers),
 }
 
 func (l *loader) rules(n source.Node) {
@@ -193,6 +196,9 @@ func (l *loader) rules(n source.Node) {
 		if c := fields["channel"]; c.Exists() {
 			r.channel = device.Channel(l.oneOf(c, channels...))
 		}
+		if r.channel == device.ChannelMembers && l.m.members == nil {
+			fields["channel"].FaultHint("for example members: {by: site}", "channel members: the model is not one of a group")
+		}
 		if w := fields["when"]; w.Exists() {
 			r.when = l.condition(w, placeMessage)
 		}
@@ -200,6 +206,9 @@ func (l *loader) rules(n source.Node) {
 			r.name = c.String()
 			if r.channel == device.ChannelTelemetry || r.channel == device.ChannelStatus {
 				c.Faultf("messages on channel %s have no name", r.channel)
+			}
+			if r.channel == device.ChannelMembers {
+				l.oneOf(c, memberReports...)
 			}
 		} else if (r.channel == device.ChannelEvents || r.channel == device.ChannelAck || r.channel == device.ChannelSystem) && !fields["when"].Exists() {
 			e.Value.FaultHint("for example name: "+e.Key, "without name or when, this rule takes every message on channel %s", r.channel)

@@ -41,6 +41,7 @@ func (m *Model) start(before *Snapshot, at time.Time) (*Snapshot, Outcome) {
 	r.s = Snapshot{
 		model: m, clock: before.clock, service: r.at, shown: before.shown, counter: before.counter, context: maps.Clone(m.context),
 		active: newStateSet(len(m.states)), patterns: make([]pattern.State, len(m.patterns)),
+		troubles: make([][]trouble, len(m.alarms)),
 	}
 	if m.silentAfter > 0 {
 		r.s.aliveAt = r.at
@@ -97,8 +98,20 @@ func (m *Model) Step(s *Snapshot, ev Event) (*Snapshot, Outcome) {
 }
 
 // external is an event from outside: patterns see it first, then the chart,
-// then the chart sees what the patterns found.
+// then the chart sees what the patterns found, and then both see what alarms raise.
 func (r *run) external(name string, data map[string]any) {
+	if r.s.done {
+		return
+	}
+	raised := r.trackAlarms(name, data)
+	r.observe(name, data)
+	for _, e := range raised {
+		r.observe(e.name, e.data)
+	}
+}
+
+// observe is external without the alarms.
+func (r *run) observe(name string, data map[string]any) {
 	if r.s.done {
 		return
 	}

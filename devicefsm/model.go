@@ -24,6 +24,8 @@ type Model struct {
 	rules    []rule
 	events   map[string]bool // names that the model knows: of rules, patterns and the service
 	patterns []*patternRule
+	alarms   []*alarmRule
+	members  *Membership // of groups with this model; nil: it is not that of a group
 
 	root        *state
 	states      []*state // in document order

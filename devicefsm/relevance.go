@@ -18,8 +18,9 @@ type effects struct {
 
 // condition is the part of a guard that only reads the event.
 type condition struct {
-	expr *expr // the whole guard, or nil:
-	fast node  // a part of a conjunction
+	expr    *expr   // the whole guard, or nil:
+	fast    node    // a part of a conjunction,
+	members members // and what it reads of the event
 }
 
 // effectsOf collects what an event of this name could do in any state.
@@ -33,6 +34,11 @@ func (m *Model) effectsOf(name string) *effects {
 			if p.steps[i].event.matches(name) {
 				all.add(p.steps[i].where)
 			}
+		}
+	}
+	for _, a := range m.alarms {
+		if a.concerns(name) {
+			all.certain = true
 		}
 	}
 	for _, s := range m.states {
@@ -70,7 +76,7 @@ func (e *effects) add(guard *expr) {
 		} else {
 			for _, c := range guard.conjuncts {
 				if c.fast != nil && readsOnly(c.reads, "event") {
-					conditions = append(conditions, condition{fast: c.fast})
+					conditions = append(conditions, condition{fast: c.fast, members: c.members})
 				}
 			}
 		}

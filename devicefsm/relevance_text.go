@@ -100,6 +100,11 @@ func (m *Model) whyAlways(name string) string {
 			}
 		}
 	}
+	for _, a := range m.alarms {
+		if a.concerns(name) {
+			return "alarm " + a.name + " looks at each of them"
+		}
+	}
 	for _, s := range m.states {
 		for _, t := range s.on {
 			if t.event.matches(name) && t.acts() && free(t.guard) {

@@ -21,6 +21,8 @@ func Schema() ([]byte, error) {
 		"targets":     schema.AnyOf(schema.Ref("target"), schema.List(schema.Ref("target"))),
 		"event":       schema.Required(schema.WithKeys(schema.Keys(eventWords), eventWords), "channel"),
 		"pattern":     schema.Required(schema.WithKeys(patternKeys, patternWords), "sequence"),
+		"alarm":       schema.Required(schema.WithKeys(alarmKeys, alarmWords), "begins", "ends"),
+		"eventNames":  schema.AnyOf(anyText, schema.List(anyText)),
 		"step":        schema.AnyOf(schema.Schema{"type": "string"}, schema.WithKeys(stepKeys, stepWords)),
 		"invoke":      schema.Required(schema.WithKeys(schema.Keys(invokeWords), invokeWords), "src"),
 		"action":      schema.Schema{"anyOf": actionSchemas()},

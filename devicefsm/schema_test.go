@@ -36,6 +36,7 @@ var unknownKey = map[string]struct{ path, model string }{
 	"notify":     {"notify", `{initial: a, states: {a: {entry: {notify: {to: x, zzz: 1}}}}}`},
 	"liveness":   {"properties/liveness", `{liveness: {silent_after: 1s, zzz: 1}, initial: a, states: {a: {}}}`},
 	"event":      {"$defs/event", `{events: {x: {channel: status, zzz: 1}}, initial: a, states: {a: {}}}`},
+	"alarm":      {"$defs/alarm", `{alarms: {x: {begins: y, ends: z, zzz: 1}}, initial: a, states: {a: {}}}`},
 	"pattern":    {"$defs/pattern", `{patterns: {x: {sequence: [y], zzz: 1}}, initial: a, states: {a: {}}}`},
 	"step":       {"$defs/step/anyOf/1", `{patterns: {x: {sequence: [{event: y, zzz: 1}]}}, initial: a, states: {a: {}}}`},
 	"times":      {"$defs/step/anyOf/1/properties/times/anyOf/1", `{patterns: {x: {sequence: [{event: y, times: {zzz: 1}}]}}, initial: a, states: {a: {}}}`},

@@ -31,8 +31,23 @@ var modelWords = schema.Words{
 	}), "silent_after"), "When a device counts as silent."),
 	"events":   schema.Described(schema.Map(schema.Ref("event")), "Which messages are which events; the first rule that fits names the event."),
 	"patterns": schema.Described(schema.Map(schema.Ref("pattern")), "Sequences of events; a match is raised as an event with the pattern's name."),
-	"context":  schema.Described(anyObject, "What the statechart remembers of a device, with its initial values."),
-	"config":   schema.Described(anyObject, "What is sent to a device when it is reprovisioned."),
+	"alarms":   schema.Described(schema.Map(schema.Ref("alarm")), "What begins and ends; after its settle time it is raised as an event with the alarm's name."),
+	"members": schema.Described(schema.AnyOf(
+		membersBy("by", schema.Described(schema.Enum([]string{memberBySite}), "The site in the birth message names the group.")),
+		membersBy("tag", schema.Described(anyText, "The value of this tag names the group.")),
+		membersBy("id", schema.Described(anyText, "A regular expression on the id; what matches (?P<group>...) names the group.")),
+		membersBy("parent", schema.Described(schema.Schema{"const": true}, "The parent in the birth message names the group, or else the device's own id.")),
+	), "The model is that of a group: which entities are its members."),
+	"context": schema.Described(anyObject, "What the statechart remembers of a device, with its initial values."),
+	"config":  schema.Described(anyObject, "What is sent to a device when it is reprovisioned."),
+}
+
+// membersBy is the schema of members by one of the ways.
+func membersBy(key string, value schema.Schema) schema.Schema {
+	return schema.Required(schema.WithKeys([]string{key, "aggregators", "description"}, schema.Words{
+		key: value, "description": descriptions,
+		"aggregators": schema.Described(schema.Whole(1, maxAggregators), "How many workflows collect what members report: one for each thousand members; 1 by default."),
+	}), key)
 }
 
 var chartWords = schema.Words{
@@ -68,7 +83,7 @@ var transitionWords = schema.Words{
 
 var eventWords = schema.Words{
 	"channel":     schema.Described(schema.Enum(channels), "The channel that the message arrives on."),
-	"name":        schema.Described(anyText, "Name of the message, on the channels events, ack and system."),
+	"name":        schema.Described(anyText, "Name of the message, on the channels events, ack, system and members."),
 	"when":        schema.Described(schema.Ref("expression"), "The condition on msg, the message's JSON."),
 	"description": descriptions,
 }
@@ -117,6 +132,15 @@ var patternWords = schema.Words{
 	"max_partials": schema.Described(schema.Whole(1, pattern.MaxPartialsLimit), "How many partial matches are kept."),
 	"max_kept":     schema.Described(schema.Whole(1, 64), "How many events of a step are kept for conditions on matched."),
 	"max_idle":     schema.Described(schema.Ref("duration"), "How long a partial match is kept that goes no further, without within."),
+}
+
+var alarmWords = schema.Words{
+	"begins":       schema.Described(schema.Ref("eventNames"), "The events that begin it."),
+	"ends":         schema.Described(schema.Ref("eventNames"), "The events that end it."),
+	"by":           schema.Described(anyText, "The key of the events' data that says what it is of; device by default."),
+	"settle":       schema.Described(schema.Ref("duration"), "How long it has to last before it is raised."),
+	"explained_by": schema.Described(anyText, "Another alarm: as long as something of that one lasts, this one is not raised."),
+	"description":  descriptions,
 }
 
 var stepWords = schema.Words{

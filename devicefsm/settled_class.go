@@ -125,7 +125,7 @@ func (ec *eventClasses) add(guard *expr) {
 	default:
 		for i, c := range guard.conjuncts {
 			if c.fast != nil && readsOnly(c.reads, "event") {
-				ec.addCondition(classCondition{condition{fast: c.fast}, guard, i})
+				ec.addCondition(classCondition{condition{fast: c.fast, members: c.members}, guard, i})
 			}
 		}
 	}
@@ -220,6 +220,11 @@ func (t *classTable) decide(k *known) verdict {
 			if s.event.matches(k.of.name) && truthOfGuard(s.where, &configuration{}, k) != no {
 				return verdict{why: "pattern " + p.name + " counts each of them"}
 			}
+		}
+	}
+	for _, a := range t.m.alarms {
+		if a.concerns(k.of.name) {
+			return verdict{why: "alarm " + a.name + " looks at each of them"}
 		}
 	}
 	x := t.explore()

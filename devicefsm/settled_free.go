@@ -127,8 +127,10 @@ func sortedKeys(set map[string]bool) []string {
 func (m *Model) MessageOnly(event string) bool { return m.messageOnly(event, m.raises()) }
 
 func (m *Model) messageOnly(name string, raises map[string]bool) bool {
-	observed := slices.ContainsFunc(m.rules, func(r rule) bool { return r.event == name && r.channel == device.ChannelSystem })
-	return (m.hasRule(name) || isAckName(name)) && !isOutcomeName(name) && !observed && !raises[name] && !m.isFound(name)
+	observed := slices.ContainsFunc(m.rules, func(r rule) bool {
+		return r.event == name && (r.channel == device.ChannelSystem || r.channel == device.ChannelMembers)
+	})
+	return (m.hasRule(name) || isAckName(name)) && !isOutcomeName(name) && !observed && !raises[name] && !m.isFound(name) && !m.isAlarm(name)
 }
 
 func (m *Model) hasRule(name string) bool {
@@ -138,6 +140,11 @@ func (m *Model) hasRule(name string) bool {
 // isFound reports whether a pattern raises the event.
 func (m *Model) isFound(name string) bool {
 	return slices.ContainsFunc(m.patterns, func(p *patternRule) bool { return p.name == name || p.timeout == name })
+}
+
+// isAlarm reports whether an alarm raises the event.
+func (m *Model) isAlarm(name string) bool {
+	return slices.ContainsFunc(m.alarms, func(a *alarmRule) bool { return a.name == name || a.endedEvent() == name })
 }
 
 // freeEvents are the events whose coming the filter does not see.
@@ -153,6 +160,8 @@ func (m *Model) freeEvents(names []string, raises map[string]bool) []freeStep {
 			why = "after an event of any other name"
 		case m.isFound(name):
 			why = "after the event " + name + " of a pattern"
+		case m.isAlarm(name):
+			why = "after the event " + name + " of an alarm"
 		}
 		steps = append(steps, freeStep{trigger: trigger{name: name}, why: why})
 	}

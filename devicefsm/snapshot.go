@@ -22,6 +22,7 @@ type Snapshot struct {
 	active   stateSet
 	leaves   []*state // the active atomic states in document order
 	patterns []pattern.State
+	troubles [][]trouble   // of each alarm, by their keys
 	history  map[int][]int // by history state: what was active
 
 	context     map[string]any
@@ -69,6 +70,7 @@ type wireSnapshot struct {
 	Invocations []wireInvocation         `json:"inv,omitempty"`
 	History     map[string][]string      `json:"h,omitempty"`
 	Patterns    map[string]pattern.State `json:"p,omitempty"`
+	Troubles    map[string][]wireTrouble `json:"al,omitempty"`
 	AliveAt     int64                    `json:"alive,omitempty"`
 	Silent      bool                     `json:"silent,omitempty"`
 	Done        bool                     `json:"done,omitempty"`
@@ -83,6 +85,15 @@ type wireTimer struct {
 	Event string         `json:"e,omitempty"`
 	Data  map[string]any `json:"data,omitempty"`
 	ID    string         `json:"id,omitempty"`
+}
+
+type wireTrouble struct {
+	Key    string        `json:"k,omitempty"`
+	Parent string        `json:"p,omitempty"`
+	Status troubleStatus `json:"s"`
+	Since  int64         `json:"t"`
+	Due    int64         `json:"d,omitempty"`
+	Lag    int64         `json:"l,omitempty"` // by how much it is later on the service's clock
 }
 
 type wireInvocation struct {
@@ -195,6 +206,7 @@ func (s Snapshot) MarshalJSON() ([]byte, error) {
 			w.Patterns[s.model.patterns[i].name] = p
 		}
 	}
+	w.Troubles = s.wireTroubles()
 	b, err := json.Marshal(w)
 	if err != nil {
 		return nil, fmt.Errorf("write snapshot: %w", err)
@@ -256,9 +268,12 @@ func (m *Model) bind(s *Snapshot) (*Snapshot, error) {
 	out := &Snapshot{
 		model: m, context: w.Context, clock: orNoTime(w.Clock), service: w.Service, lag: w.Lag, shown: orNoTime(w.Shown), aliveAt: w.AliveAt, silent: w.Silent,
 		done: w.Done, counter: w.Counter, active: newStateSet(len(m.states)),
-		patterns: make([]pattern.State, len(m.patterns)),
+		patterns: make([]pattern.State, len(m.patterns)), troubles: make([][]trouble, len(m.alarms)),
 	}
 	if err := m.bindStates(out, w); err != nil {
+		return nil, fmt.Errorf("use snapshot with model %s: %w", m.name, err)
+	}
+	if err := m.bindTroubles(out, w); err != nil {
 		return nil, fmt.Errorf("use snapshot with model %s: %w", m.name, err)
 	}
 	return out, nil

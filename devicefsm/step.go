@@ -113,6 +113,7 @@ type Outcome struct {
 	Actions     []Action
 	Transitions []Transition
 	Matched     []string // patterns that matched, in order
+	Alarms      []AlarmChange
 	// Faults are run-time errors of expressions (which then count as false) and
 	// of endless always loops, as strings for people; at most 100 of one step.
 	Faults []string

@@ -29,6 +29,7 @@
 //	10s status {…}             … its status
 //	10s events NAME {…}        … an event
 //	10s ack COMMAND {…}        … the answer to a command
+//	10s members NAME {…}       a member of the group reports: entered, left, silent or alive
 //	10s event NAME {…}         an event, named as the model names it
 //	10s done ACTIVITY {…}      an activity that the model invoked returns
 //	10s failed ACTIVITY text   … or fails, for this reason

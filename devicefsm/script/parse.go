@@ -14,9 +14,12 @@ import (
 
 // The words of a script.
 var (
-	inputWords  = []string{"telemetry", "status", "events", "ack", "event", "done", "failed", "wait"}
+	inputWords  = []string{"telemetry", "status", "events", "ack", "members", "event", "done", "failed", "wait"}
 	expectWords = []string{"matched", "state", "context", "fault", "log", "command", "invoke", "cancel", "publish", "notify", "desire"}
 )
+
+// memberReports are what members of a group report.
+var memberReports = []string{device.MemberEntered, device.MemberLeft, device.MemberSilent, device.MemberAlive}
 
 // Parse reads a script. The error is source.Faults: every error in
 // it, with line and column.
@@ -264,6 +267,12 @@ func (p *parser) what(c *cursor, column int, word string, in *input) bool {
 			ok = false
 		} else if ok && word == "events" && device.ReservedName(in.name) {
 			p.fault(at, "", "events: a device can't publish %q, which is reserved for the service; event %s is what the service makes", in.name, in.name)
+			ok = false
+		}
+	case "members":
+		at := c.at
+		if named(); ok && !slices.Contains(memberReports, in.name) {
+			p.fault(at, source.DidYouMean(in.name, memberReports), "members: expected one of %s, found %q", strings.Join(memberReports, ", "), in.name)
 			ok = false
 		}
 	case "event":

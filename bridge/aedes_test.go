@@ -23,7 +23,7 @@ type aedes struct {
 
 func startAedes(t *testing.T) *aedes {
 	t.Helper()
-	a := &aedes{t: t, dir: npmtest.Install(t, "aedes_broker")}
+	a := &aedes{t: t, dir: npmtest.Install(t, "../deploy/aedes")}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +38,7 @@ func startAedes(t *testing.T) *aedes {
 // start returns once the broker listens.
 func (a *aedes) start() {
 	a.t.Helper()
-	a.cmd = exec.Command("node", "client.js", fmt.Sprint(a.port))
+	a.cmd = exec.Command("node", "broker.js", fmt.Sprintf("127.0.0.1:%d", a.port))
 	a.cmd.Dir, a.cmd.Stderr = a.dir, a.t.Output()
 	out, err := a.cmd.StdoutPipe()
 	if err == nil {

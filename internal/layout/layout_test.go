@@ -112,6 +112,7 @@ var layers = map[string]layer{
 	"deploy/grafana/gen":     {[]string{"bridge", "bridge/ingest", "internal/measure"}, "dashboards use the names that the writers use"},
 	"deploy/mosquitto":       {nil, "tests of the broker's configuration"},
 	"deploy/mosquitto/login": {[]string{"auth", "device", "internal/credentials"}, "the settings of the broker's plugin: what is decided is decided in auth"},
+	"deploy/aedes":           {nil, "tests of the broker that it starts"},
 	"deploy/nats":            {nil, "tests of the broker's configuration"},
 	"deploy/rabbitmq":        {nil, "tests of the broker's configuration"},
 	"deploy/systemd":         {nil, "tests of the units"},

@@ -1,4 +1,4 @@
-// Package npmtest installs clients for tests that are written for Node.js, with their
+// Package npmtest installs programs for tests that are written for Node.js, with their
 // libraries.
 package npmtest
 
@@ -16,8 +16,8 @@ import (
 // installed: in continuous integration no test may be left out.
 const required = "CI_SERVERS"
 
-// Install installs client.js of a folder with the libraries of its package.json and
-// package-lock.json, without their scripts, and returns the folder where it can be run:
+// Install installs the programs (*.js) of a folder with the libraries of its package.json and
+// package-lock.json, without their scripts, and returns the folder where they can be run:
 // one in the user's cache for each content of these files.
 func Install(t *testing.T, folder string) (dir string) {
 	t.Helper()
@@ -30,17 +30,25 @@ func Install(t *testing.T, folder string) (dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	programs, err := filepath.Glob(filepath.Join(folder, "*.js"))
+	if err != nil || len(programs) == 0 {
+		t.Fatalf("%s has no programs: %v", folder, err)
+	}
 	files := map[string][]byte{}
 	sum := sha256.New()
-	for _, name := range []string{"client.js", "package-lock.json", "package.json"} {
-		raw, err := os.ReadFile(filepath.Join(folder, name))
+	for _, path := range append(programs, filepath.Join(folder, "package-lock.json"), filepath.Join(folder, "package.json")) {
+		raw, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		files[name] = raw
+		files[filepath.Base(path)] = raw
 		sum.Write(raw)
 	}
-	dir = filepath.Join(cache, "devicetwin", filepath.Base(folder)+"-"+hex.EncodeToString(sum.Sum(nil))[:16])
+	name, err := filepath.Abs(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir = filepath.Join(cache, "devicetwin", filepath.Base(name)+"-"+hex.EncodeToString(sum.Sum(nil))[:16])
 	if _, err := os.Stat(dir); err == nil {
 		return dir
 	}

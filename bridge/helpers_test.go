@@ -194,6 +194,7 @@ func (c *retainerConn) Publish(_ context.Context, topic string, _ byte, retained
 	return nil
 }
 
+func (c *retainerConn) Broker() string      { return "fake" }
 func (c *retainerConn) Lost() <-chan error  { return c.lost }
 func (c *retainerConn) Close(time.Duration) { c.stop() }
 

@@ -35,6 +35,9 @@ type Conn interface {
 	// Publish returns once the broker has taken the message over (QoS 1), or
 	// once it is sent (QoS 0).
 	Publish(ctx context.Context, topic string, qos byte, retained bool, payload []byte) error
+	// Broker is the URL of the broker that Connect tried last, without its password: of
+	// several, the one that the connection leads to.
+	Broker() string
 	// Lost delivers why the connection ended, if Close did not end it.
 	Lost() <-chan error
 	// Close ends the connection and waits until its handler has returned. What

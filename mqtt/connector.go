@@ -95,11 +95,11 @@ func (c *Connector) Run(ctx context.Context) {
 	attempt := 0
 	for ctx.Err() == nil {
 		var upSince time.Time
-		err := c.connection(ctx, func() {
+		err := c.connection(ctx, func(broker string) {
 			if !lostAt.IsZero() {
-				c.log.Info("reconnected to the broker", "after", time.Since(lostAt).Round(time.Millisecond))
+				c.log.Info("reconnected to the broker", "broker", broker, "after", time.Since(lostAt).Round(time.Millisecond))
 			} else {
-				c.log.Info("connected to the broker")
+				c.log.Info("connected to the broker", "broker", broker)
 			}
 			lostAt = time.Time{}
 			what = "lost the connection to the broker; reconnecting"
@@ -132,8 +132,9 @@ func (c *Connector) Run(ctx context.Context) {
 	}
 }
 
-// connection lives through one connection and returns why it ended.
-func (c *Connector) connection(ctx context.Context, connected func()) error {
+// connection lives through one connection and returns why it ended. It says at which broker
+// it is connected.
+func (c *Connector) connection(ctx context.Context, connected func(broker string)) error {
 	cl := c.hooks.Dial(ctx)
 	if cl == nil {
 		return ctx.Err()
@@ -150,7 +151,7 @@ func (c *Connector) connection(ctx context.Context, connected func()) error {
 	if err := c.hooks.Up(ctx, cl, present); err != nil {
 		return err
 	}
-	connected()
+	connected(cl.Broker())
 	lasts := time.NewTimer(2 * c.stable)
 	defer lasts.Stop()
 	for {

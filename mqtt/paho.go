@@ -155,10 +155,17 @@ func Refused(err error) bool {
 		errors.Is(err, packets.ErrorRefusedBadUsernameOrPassword) || errors.Is(err, packets.ErrorRefusedNotAuthorised)
 }
 
+func (p *pahoConn) Broker() string {
+	if at := p.at.Load(); at != nil {
+		return *at
+	}
+	return ""
+}
+
 // broker names the broker that was tried last, for errors.
 func (p *pahoConn) broker() string {
-	if at := p.at.Load(); at != nil {
-		return " " + *at
+	if at := p.Broker(); at != "" {
+		return " " + at
 	}
 	return ""
 }

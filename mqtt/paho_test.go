@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"strings"
@@ -302,5 +303,61 @@ func TestPublishOnTheWire(t *testing.T) {
 			t.Errorf("unconfirmed publish: %v", err)
 		}
 		c.Close(0)
+	})
+}
+
+// downHooks connect to the second of two brokers, the first of which is down.
+type downHooks struct {
+	cfg  Config
+	ends chan net.Conn // of the broker
+}
+
+func (h *downHooks) Dial(ctx context.Context) Conn {
+	open := func(u *url.URL) (net.Conn, error) {
+		if u.Hostname() == "a" {
+			return nil, errors.New("it is down")
+		}
+		ours, theirs := net.Pipe()
+		newWireBroker(theirs)
+		h.ends <- theirs
+		return ours, nil
+	}
+	return newDialer(h.cfg, open, KeepSession, nil)(ctx, nil)
+}
+
+func (h *downHooks) Up(context.Context, Conn, bool) error { return nil }
+func (h *downHooks) Drain(Conn) time.Duration             { return 0 }
+func (h *downHooks) Down(Conn)                            {}
+
+// The log says at which of several brokers a connection is, and how long there was none;
+// make chaos reads these words.
+func TestTheLogNamesTheBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &downHooks{cfg: DefaultConfig(), ends: make(chan net.Conn, 2)}
+		h.cfg.ClientID, h.cfg.Brokers = "test", []string{"tcp://a:1", "tcp://user:secret@b:2"}
+		if got := h.Dial(t.Context()).Broker(); got != "" {
+			t.Errorf("before it connects, it is at %s", got)
+		}
+		var log strings.Builder
+		ctx, stop := context.WithCancel(t.Context())
+		running := make(chan struct{})
+		go func() {
+			NewConnector(h.cfg, h, slog.New(slog.NewTextHandler(&log, nil))).Run(ctx)
+			close(running)
+		}()
+		synctest.Wait()
+		_ = (<-h.ends).Close()
+		time.Sleep(h.cfg.BackoffMin)
+		synctest.Wait()
+		stop()
+		<-running
+		for _, want := range []string{
+			`msg="connected to the broker" connection=test broker=tcp://user:xxxxx@b:2`,
+			`msg="reconnected to the broker" connection=test broker=tcp://user:xxxxx@b:2 after=`,
+		} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("the log does not say %s:\n%s", want, log.String())
+			}
+		}
 	})
 }

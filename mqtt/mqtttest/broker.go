@@ -137,6 +137,8 @@ func (c *Conn) Publish(_ context.Context, topic string, _ byte, _ bool, payload 
 	return nil
 }
 
+func (c *Conn) Broker() string { return "fake" }
+
 func (c *Conn) Lost() <-chan error { return c.lost }
 
 func (c *Conn) Close(time.Duration) {

@@ -93,6 +93,7 @@ func (c *Connector) Run(ctx context.Context) {
 	var lostAt time.Time // zero: no outage was logged
 	what := "cannot connect to the broker; retrying"
 	attempt := 0
+	var fresh time.Time // when a connection that had lasted was lost
 	for ctx.Err() == nil {
 		var upSince time.Time
 		err := c.connection(ctx, func(broker string) {
@@ -120,9 +121,9 @@ func (c *Connector) Run(ctx context.Context) {
 			c.log.Debug("still not connected to the broker", "error", err, "attempt", attempt)
 		}
 		if lasted >= c.stable {
-			attempt = 0
+			attempt, fresh = 0, time.Now()
 		}
-		pause := time.NewTimer(c.wait(attempt))
+		pause := time.NewTimer(c.pause(attempt, time.Since(fresh)))
 		attempt++
 		select {
 		case <-pause.C:
@@ -130,6 +131,20 @@ func (c *Connector) Run(ctx context.Context) {
 			pause.Stop()
 		}
 	}
+}
+
+// freshPauses is how often the pause doubles at first. A cluster that elects a new leader
+// refuses connections for some seconds; NATS takes 4 to 9 of them. Longer pauses would add to
+// that.
+const freshPauses = 1
+
+// pause is the wait after an attempt that has failed, some time after a connection that had
+// lasted was lost.
+func (c *Connector) pause(attempt int, since time.Duration) time.Duration {
+	if since < c.stable {
+		attempt = min(attempt, freshPauses)
+	}
+	return c.wait(attempt)
 }
 
 // connection lives through one connection and returns why it ended. It says at which broker

@@ -60,7 +60,11 @@ func (e *entity) availabilityOf(config map[string]any) *availability {
 		topic, _ := entry["topic"].(string)
 		t := availabilityTopic{topic: topic, available: wordFor(entry, "online", "payload_available"), not: wordFor(entry, "offline", "payload_not_available")}
 		source, ok := entry["value_template"].(string)
-		if err := checkTopic(topic); err != nil || topic == "" {
+		if topic == "" {
+			e.faults = append(e.faults, "availability: an entry has no topic")
+			continue
+		}
+		if err := checkTopic(topic); err != nil {
 			e.faults = append(e.faults, fmt.Sprintf("availability topic %q: %v", topic, err))
 			continue
 		}

@@ -121,18 +121,22 @@ func (l *Learner) Learn(topic string, payload []byte) ([]Message, error) {
 		return nil, nil
 	}
 	digest := sha256.Sum256(payload)
-	if known := l.configs[topic]; known != nil && known.digest == digest {
-		return nil, nil
+	configs, bytes := len(l.configs), l.bytes // without the one that it replaces
+	if known := l.configs[topic]; known != nil {
+		if known.digest == digest {
+			return nil, nil
+		}
+		configs, bytes = configs-1, bytes-known.bytes
 	}
 	entities, err := readConfig(p, payload, l.options.Depth)
 	if err != nil {
 		return nil, err
 	}
-	l.forget(topic)
-	if len(l.configs) >= l.limits.configs || l.bytes+len(payload) > l.limits.configBytes {
-		l.note("", fmt.Sprintf("config %s is left out: there are %d configs with %d bytes, the limits are %d and %d", topic, len(l.configs), l.bytes, l.limits.configs, l.limits.configBytes))
+	if configs >= l.limits.configs || bytes+len(payload) > l.limits.configBytes {
+		l.note("", fmt.Sprintf("config %s is left out: there are %d others with %d bytes, the limits are %d and %d", topic, configs, bytes, l.limits.configs, l.limits.configBytes))
 		return nil, errors.New("there are too many configs")
 	}
+	l.forget(topic)
 	c := &config{digest: digest, bytes: len(payload)}
 	for _, e := range entities {
 		if l.add(e) {

@@ -314,6 +314,7 @@ func TestNotes(t *testing.T) {
 		learn(t, l, "sensor/d", `{"stat_t":"home/x","val_tpl":"{{ now() }}","dev":{"ids":"d"}}`)
 		learn(t, l, "sensor/e", `{"stat_t":"home/#","avty":[{"t":"home/y","val_tpl":"{{ states('x') }}"}],"dev":{"ids":"d"}}`)
 		learn(t, l, "light/f", `{"schema":"template","stat_t":"home/x","dev":{"ids":"d"}}`)
+		learn(t, l, "sensor/g", `{"avty":[{"t":""},{"val_tpl":"{{ value }}"}],"dev":{"ids":"d"}}`)
 	}
 	want := []string{
 		"topic elsewhere/x of sensor a of device d: no filter",
@@ -321,6 +322,7 @@ func TestNotes(t *testing.T) {
 		`sensor e of device d: state_topic "home/#": expected a topic without wildcards, of at most 1024 bytes`,
 		`sensor e of device d: availability template "{{ states('x') }}" is not understood, and home/y is not read for it: at 3: states is not supported`,
 		"light f of device d: schema template is not supported",
+		"sensor g of device d: availability: an entry has no topic",
 	}
 	if !reflect.DeepEqual(*notes, want) {
 		t.Errorf("%s\nwant %s", strings.Join(*notes, "\n"), strings.Join(want, "\n"))
@@ -366,6 +368,26 @@ func TestLimits(t *testing.T) {
 	publish(l, "home/k1", strings.Repeat("x", 20))
 	if len(l.kept.all) != 2 || l.kept.bytes != 54 {
 		t.Errorf("%d topics are kept, with %d bytes", len(l.kept.all), l.kept.bytes)
+	}
+}
+
+// A config that there is no room for leaves the earlier one on its topic as it was.
+func TestAConfigThatIsRefused(t *testing.T) {
+	bounds := defaultLimits()
+	bounds.configBytes = 200
+	l, notes := started(bounds)
+	learn(t, l, "sensor/a", `{"stat_t":"home/a","dev":{"ids":"d"}}`)
+	learn(t, l, "sensor/b", `{"stat_t":"home/b","dev":{"ids":"d"}}`)
+	if _, err := l.Learn("homeassistant/sensor/a/config", []byte(`{"stat_t":"home/z","name":"`+strings.Repeat("x", 150)+`","dev":{"ids":"d"}}`)); err == nil {
+		t.Fatal("there are more bytes than the limit")
+	}
+	expect(t, publish(l, "home/a", "1"), "d values map[a:1]")
+	learn(t, l, "sensor/a", `{"stat_t":"home/c","name":"`+strings.Repeat("x", 100)+`","dev":{"ids":"d"}}`) // fits in place of the earlier one
+	if l.Knows("home/a") || l.Knows("home/z") || !l.Knows("home/c") {
+		t.Errorf("it reads %v", l.topics)
+	}
+	if len(*notes) != 1 || !strings.Contains((*notes)[0], "config homeassistant/sensor/a/config is left out: there are 1 others with ") {
+		t.Errorf("noted %q", *notes)
 	}
 }
 

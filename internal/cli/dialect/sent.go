@@ -20,7 +20,7 @@ type sent struct {
 	Device  string            `help:"The device." placeholder:"ID"`
 	ID      string            `help:"The template by which the device's id was made, if that is not the dialect's own." name:"id" placeholder:"TEMPLATE"`
 	Var     map[string]string `help:"A variable that the device's topics have and its id does not say." placeholder:"NAME=VALUE"`
-	TTL     time.Duration     `help:"The command's time to live." name:"ttl"`
+	TTL     time.Duration     `help:"The command's time to live; with --command only." name:"ttl"`
 }
 
 // sends reports whether something is sent.
@@ -50,6 +50,9 @@ func (c *sent) send(out io.Writer, s *dialect.Set, to *device.Address, data stri
 	}
 	if c.Command != "" && c.Desired {
 		return cli.Usage(errors.New("expected --command or --desired"))
+	}
+	if c.Desired && c.TTL != 0 {
+		return cli.Usage(errors.New("--ttl: expected --command with it: desired properties have no time to live"))
 	}
 	if c.Desired {
 		if !isObject(data) {

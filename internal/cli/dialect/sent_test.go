@@ -67,6 +67,7 @@ func TestTryWhatIsSent(t *testing.T) {
 		{"a=1", sent{Desired: true, Device: "p"}, `error: desired properties "a=1": expected a JSON object, such as '{"speed": 7}'`},
 		{"null", sent{Desired: true, Device: "p"}, `error: desired properties "null": expected a JSON object, such as '{"speed": 7}'`},
 		{"", sent{Command: "x", Device: "p", Desired: true}, "error: expected --command or --desired"},
+		{`{"a":1}`, sent{Desired: true, Device: "p", TTL: time.Second}, "error: --ttl: expected --command with it: desired properties have no time to live"},
 		{"t/a", sent{Device: "p"}, "error: --device, --id, --var and --ttl: expected --command or --desired with them"},
 		{`{"POWER1":"ON","a":1,"c":2}`, sent{Desired: true, Device: "p"}, "{topic: cmnd/p/POWER1, payload: 'ON'}\n{topic: cmnd/p/set, payload: '{\"a\":1}'}\n"},
 		{`{"POWER/":"ON","a":1}`, sent{Desired: true, Device: "p"}, "{topic: cmnd/p/set, payload: '{\"a\":1}'}\nerror: bad_topic: topic cmnd/{id}/{property}: property is \"POWER/\": expected one level"},

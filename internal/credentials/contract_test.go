@@ -458,6 +458,31 @@ func TestChecksWhileAWorkerIssues(t *testing.T) {
 	})
 }
 
+// Whether a device is revoked is known in every process, at once.
+func TestRevoked(t *testing.T) {
+	contract(t, func(t *testing.T, open place) {
+		operator, broker := wrapped{open(t), t}, wrapped{open(t), t}
+		expect := func(name string, want bool) {
+			t.Helper()
+			if got, err := broker.Revoked(t.Context(), name); got != want || err != nil {
+				t.Errorf("device %.20q is revoked: %v, %v; want %v", name, got, err, want)
+			}
+		}
+		operator.issue("d", "c1")
+		for _, name := range []string{"d", "nobody", "", "../x", strings.Repeat("x", 100_000), "a\x00b"} {
+			expect(name, false)
+		}
+		if _, err := operator.Revoke(t.Context(), []device.ID{"d"}); err != nil {
+			t.Fatal(err)
+		}
+		expect("d", true)
+		if _, err := operator.Enrol(t.Context(), "d", "c2"); err != nil {
+			t.Fatal(err)
+		}
+		expect("d", false)
+	})
+}
+
 // A revocation is not undone by what workers and brokers do at the same time.
 func TestRevokeWhileOthersWork(t *testing.T) {
 	contract(t, func(t *testing.T, open place) {

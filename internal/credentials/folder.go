@@ -18,6 +18,7 @@ import (
 
 	"devicetwin/device"
 	"devicetwin/internal/durable"
+	"devicetwin/internal/text"
 )
 
 // folder is a store for processes of one machine: small files, in one of 256
@@ -38,6 +39,9 @@ const (
 	usedSuffix   = ".json.used"
 	aboutSuffix  = ".device"
 )
+
+// maxShown bounds the name in an error, which may be anything that a client says.
+const maxShown = 200
 
 func openFolder(dir string) (*folder, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -86,7 +90,7 @@ func (s *folder) Check(_ context.Context, name, password string) (bool, error) {
 	stem := s.stem(name)
 	r, err := readIssued(stem)
 	if err != nil {
-		return false, fmt.Errorf("read credentials of device %s: %w", name, err)
+		return false, fmt.Errorf("read credentials of device %q: %w", text.Clip(name, maxShown), err)
 	}
 	credential := r.find(password)
 	if credential == "" {
@@ -107,6 +111,14 @@ func (s *folder) Check(_ context.Context, name, password string) (bool, error) {
 	// Where this cannot be written, older credentials stay good: no reason to lock
 	// the device out.
 	return good || err != nil, nil
+}
+
+func (s *folder) Revoked(_ context.Context, name string) (bool, error) {
+	about, err := readAbout(s.stem(name))
+	if err != nil {
+		return false, fmt.Errorf("read whether device %q is revoked: %w", text.Clip(name, maxShown), err)
+	}
+	return about.Revoked != nil, nil
 }
 
 func (s *folder) Revoke(_ context.Context, ids []device.ID) (known []device.ID, err error) {
@@ -255,8 +267,8 @@ func read(stem string) (Record, error) {
 	if err != nil {
 		return r, err
 	}
-	var about aboutFile
-	if err := readJSON(stem+aboutSuffix, &about); err != nil {
+	about, err := readAbout(stem)
+	if err != nil {
 		return r, err
 	}
 	r.Device, r.About = about.Device, about.About
@@ -264,6 +276,11 @@ func read(stem string) (Record, error) {
 		r.Revoked = *about.Revoked
 	}
 	return r, nil
+}
+
+func readAbout(stem string) (about aboutFile, err error) {
+	err = readJSON(stem+aboutSuffix, &about)
+	return about, err
 }
 
 // readIssued leaves out what a check does not need.

@@ -1,15 +1,14 @@
 package credentials
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"golang.org/x/sync/errgroup"
 
 	"devicetwin/device"
 )
@@ -50,6 +49,8 @@ type follower struct {
 	said     time.Time // when that it is down was logged
 	warned   bool      // that it is down now
 	watchers map[*watcher]bool
+	// saidUnwritten is when it was logged that something cannot be written.
+	saidUnwritten time.Time
 
 	// Of run's goroutine alone.
 	snapshot string
@@ -111,7 +112,23 @@ func (f *follower) recall(id device.ID, password string) (bool, error) {
 		return false, f.unknown()
 	}
 	f.p.counts.remembered()
+	f.p.counts.setUnwritten(len(f.memory.unwritten))
 	return true, nil
+}
+
+// recallRevoked says by heart whether a device was revoked.
+func (f *follower) recallRevoked(id device.ID) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case time.Since(f.since) > RememberedFor || f.memory.partial && !f.memory.revoked[id]:
+		f.p.counts.unknown()
+		return false, f.unknown()
+	case f.memory.revoked[id]:
+		return true, nil
+	}
+	f.p.counts.remembered()
+	return false, nil
 }
 
 func (f *follower) unknown() error {
@@ -172,18 +189,13 @@ func (f *follower) session(ctx context.Context) error {
 		_ = conn.Close(closing) // it is lost, or of no more use
 	}()
 	f.p.pool.Reset() // its connections may be to a server that is gone
-	if err := f.tell(ctx); err != nil {
-		return err
-	}
 	if err := f.load(ctx, conn); err != nil {
 		return err
 	}
 	look := time.NewTicker(followEvery)
 	defer look.Stop()
 	for {
-		if err := f.reach(ctx); err != nil {
-			return err
-		}
+		f.reach()
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -195,56 +207,16 @@ func (f *follower) session(ctx context.Context) error {
 	}
 }
 
-// tell writes which credentials were used while the database was down.
-func (f *follower) tell(ctx context.Context) error {
+// reach lets checks ask again.
+func (f *follower) reach() {
 	f.mu.Lock()
-	unwritten := maps.Clone(f.memory.unwritten)
+	f.since = time.Now()
+	say := f.warned
+	f.reached, f.warned = true, false
+	f.p.counts.setDown(false)
 	f.mu.Unlock()
-	all, ctx := errgroup.WithContext(ctx)
-	all.SetLimit(poolMax)
-	for id, credential := range unwritten {
-		all.Go(func() error {
-			// It is not among them if a newer one was used elsewhere, or all were revoked.
-			_, err := f.p.use(ctx, id, credential, func(r *Record) bool { return r.index(credential) >= 0 })
-			if err != nil {
-				return err
-			}
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			if f.memory.unwritten[id] == credential {
-				delete(f.memory.unwritten, id)
-			}
-			return nil
-		})
-	}
-	return all.Wait()
-}
-
-// reach lets checks ask again, once all that was decided here is written: until
-// then the database would say that an older credential is good.
-func (f *follower) reach(ctx context.Context) error {
-	for {
-		f.mu.Lock()
-		f.since = time.Now()
-		if f.reached {
-			f.mu.Unlock()
-			return nil
-		}
-		if len(f.memory.unwritten) == 0 {
-			f.reached = true
-			f.p.counts.setDown(false)
-			warned := f.warned
-			f.warned = false
-			f.mu.Unlock()
-			if warned {
-				f.p.log.Info("the credential store answers again")
-			}
-			return nil
-		}
-		f.mu.Unlock()
-		if err := f.tell(ctx); err != nil {
-			return err
-		}
+	if say {
+		f.p.log.Info("the credential store answers again")
 	}
 }
 
@@ -256,25 +228,30 @@ type row struct {
 
 // load reads the whole table. Rows of transactions that are still to come are those
 // of another cluster, from which the table was copied: nobody would find out that
-// they have changed.
+// they have changed. One that somebody has locked waits for the next load: it is read
+// at each look until then.
 func (f *follower) load(ctx context.Context, conn *pgx.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, loadWithin)
 	defer cancel()
-	_, err := conn.Exec(ctx, `UPDATE devicetwin_credentials SET changed = pg_current_xact_id() WHERE changed >= pg_snapshot_xmax(pg_current_snapshot())`)
+	err := pgx.BeginTxFunc(ctx, conn, waits{loadWithin, loginLock, idleWithin}.transaction(), func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE devicetwin_credentials SET changed = pg_current_xact_id() WHERE device IN
+			(SELECT device FROM devicetwin_credentials WHERE changed >= pg_snapshot_xmax(pg_current_snapshot()) FOR UPDATE SKIP LOCKED)`)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("read all credentials: %w", explained(err))
 	}
 	fresh := newMemory(f.memory.most)
-	first := f.at.IsZero()
-	err = f.rows(ctx, conn, first, fresh.put, `true`)
+	saw, err := f.rows(ctx, conn, fresh.put, `true`)
 	if err != nil {
 		return fmt.Errorf("read all credentials: %w", explained(err))
 	}
 	f.mu.Lock()
-	fresh.unwritten = f.memory.unwritten
+	fresh.keep(f.memory.unwritten)
 	f.memory = fresh
-	f.p.counts.setKnown(len(fresh.devices))
+	f.countKnown()
 	f.mu.Unlock()
+	f.seeing(saw)
 	return nil
 }
 
@@ -286,39 +263,50 @@ func (f *follower) look(ctx context.Context, conn *pgx.Conn) error {
 		defer f.mu.Unlock()
 		f.memory.put(r)
 	}
-	err := f.rows(ctx, conn, false, put,
+	saw, err := f.rows(ctx, conn, put,
 		`changed >= pg_snapshot_xmin($1::text::pg_snapshot) AND NOT pg_visible_in_snapshot(changed, $1::text::pg_snapshot)`, f.snapshot)
 	if err != nil {
 		return fmt.Errorf("read which credentials changed: %w", err)
 	}
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.p.counts.setKnown(len(f.memory.devices))
+	f.countKnown()
+	f.mu.Unlock()
+	f.seeing(saw)
 	return nil
 }
 
-// rows reads some of the table, and notes what was seen. A statement sees one
-// snapshot: its own.
-func (f *follower) rows(ctx context.Context, conn *pgx.Conn, first bool, put func(Record), where string, args ...any) error {
-	rows, err := conn.Query(ctx, `SELECT pg_current_snapshot()::text, statement_timestamp(), c.device, c.issued, c.used, c.revoked_at
+// countKnown needs the lock.
+func (f *follower) countKnown() {
+	f.p.counts.setKnown(len(f.memory.devices))
+	f.p.counts.setUnwritten(len(f.memory.unwritten))
+}
+
+// found is what a look found.
+type found struct {
+	snapshot string
+	at       time.Time // of the database's clock
+	revoked  []row
+}
+
+// rows reads some of the table. A statement sees one snapshot: its own.
+func (f *follower) rows(ctx context.Context, conn *pgx.Conn, put func(Record), where string, args ...any) (s found, err error) {
+	rows, err := conn.Query(ctx, `SELECT pg_current_snapshot()::text, statement_timestamp(), c.device, c.issued, c.used, c.revoked, c.revoked_at
 		FROM (SELECT) AS always LEFT JOIN devicetwin_credentials c ON `+where, args...)
 	if err != nil {
-		return err
+		return s, err
 	}
 	defer rows.Close()
-	var snapshot string
-	var at time.Time
-	var revoked []row
 	for rows.Next() {
 		var r row
 		var name, used *string
+		var revoked *bool
 		var when *time.Time
 		var now time.Time
-		if err := rows.Scan(&snapshot, &now, &name, &r.Issued, &used, &when); err != nil {
-			return err
+		if err := rows.Scan(&s.snapshot, &now, &name, &r.Issued, &used, &revoked, &when); err != nil {
+			return s, err
 		}
-		if at.IsZero() {
-			at = now
+		if s.at.IsZero() {
+			s.at = now
 		}
 		if name == nil { // the one row of a look that found nothing
 			continue
@@ -326,17 +314,22 @@ func (f *follower) rows(ctx context.Context, conn *pgx.Conn, first bool, put fun
 		r.Device, r.Used = device.ID(*name), *used
 		if when != nil {
 			r.revokedAt = *when
-			revoked = append(revoked, r)
+			s.revoked = append(s.revoked, r)
+		}
+		if *revoked {
+			r.Revoked = cmp.Or(r.revokedAt, now)
 		}
 		r.trim()
 		put(r.Record)
 	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	f.revoked(revoked, at, first)
-	f.snapshot, f.at = snapshot, at
-	return nil
+	return s, rows.Err()
+}
+
+// seeing reports what was seen, once it is known by heart: a device whose sessions end
+// may be back at once.
+func (f *follower) seeing(s found) {
+	f.revoked(s.revoked, s.at, f.at.IsZero())
+	f.snapshot, f.at = s.snapshot, s.at
 }
 
 // revoked reports to watchers the revocations since the last look, as far as they are

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -28,8 +27,15 @@ const (
 	connectWithin = 5 * time.Second
 	// checkWithin bounds what a login waits for the database.
 	checkWithin = 2 * time.Second
-	// changeWithin bounds all other calls, of one device or of one batch.
-	changeWithin = 30 * time.Second
+	// loginLock bounds what a login waits for the row of its device. A broker may ask
+	// from its only thread.
+	loginLock = 500 * time.Millisecond
+	// changeWithin bounds all other calls, of one device or of one batch, and changeLock
+	// what they wait for each row: longer than idleWithin.
+	changeWithin, changeLock = 30 * time.Second, 15 * time.Second
+	// idleWithin is how long a transaction may rest before the server ends it: rows that
+	// a host locked which is gone are free again then.
+	idleWithin = 10 * time.Second
 	// batchMost is how many devices are changed in one transaction.
 	batchMost = 500
 )
@@ -46,6 +52,9 @@ type postgres struct {
 
 	prepared  atomic.Bool   // there are tables
 	preparing chan struct{} // has room for the one who looks for them
+	// using has room for those who write that a credential was used: half of the
+	// connections, so that rows that are locked do not keep others from asking.
+	using chan struct{}
 
 	follow   sync.Once
 	follower *follower
@@ -70,42 +79,12 @@ func openPostgres(where string, o Options) (*postgres, error) {
 		stop()
 		return nil, fmt.Errorf("open credential store: %w", err)
 	}
-	p := &postgres{pool: pool, log: o.Log, counts: o.Counts, preparing: make(chan struct{}, 1), ctx: ctx, stop: stop}
+	p := &postgres{pool: pool, log: o.Log, counts: o.Counts, preparing: make(chan struct{}, 1), using: make(chan struct{}, max(1, config.MaxConns/2)), ctx: ctx, stop: stop}
 	p.follower = newFollower(p, config.ConnConfig)
 	if o.Checks {
 		p.following()
 	}
 	return p, nil
-}
-
-// parseURL says what is wrong with a URL without the password in it.
-func parseURL(where string) (*pgxpool.Config, error) {
-	parsed, err := url.Parse(where)
-	if err != nil {
-		return nil, errors.New("open credential store: expected postgres://USER:PASSWORD@HOST:PORT/DATABASE, with %XX for each character of the password that has a meaning in URLs")
-	}
-	config, err := pgxpool.ParseConfig(where)
-	if err != nil {
-		password, _ := parsed.User.Password()
-		said := err.Error()
-		if inner := errors.Unwrap(err); inner != nil {
-			said = inner.Error()
-		}
-		if password != "" && strings.Contains(said, password) || strings.Contains(said, "://") {
-			said = "a setting has no meaning"
-		}
-		return nil, fmt.Errorf("open credential store at PostgreSQL %s: %s", parsed.Host, said)
-	}
-	if !parsed.Query().Has("pool_max_conns") {
-		config.MaxConns = poolMax
-	}
-	if !parsed.Query().Has("connect_timeout") {
-		config.ConnConfig.ConnectTimeout = connectWithin
-	}
-	if config.ConnConfig.RuntimeParams["application_name"] == "" {
-		config.ConnConfig.RuntimeParams["application_name"] = "devicetwin"
-	}
-	return config, nil
 }
 
 func (p *postgres) Close() {
@@ -139,7 +118,7 @@ func (p *postgres) Enrol(ctx context.Context, id device.ID, credential string) (
 func (p *postgres) issue(ctx context.Context, id device.ID, credential string, enrol bool) (secret string, err error) {
 	secret, hash := NewSecret()
 	now := time.Now().UTC()
-	err = p.change(ctx, []string{id.Name()}, true, func(r *Record, _ bool) error { return r.issue(credential, hash, enrol, now) })
+	err = p.change(ctx, ofChange, []string{id.Name()}, true, func(r *Record, _ bool) error { return r.issue(credential, hash, enrol, now) })
 	if err != nil {
 		return "", err
 	}
@@ -152,36 +131,75 @@ func (p *postgres) Check(ctx context.Context, name, password string) (bool, erro
 		return false, nil // nobody's: not one that the database could even read
 	}
 	p.following()
+	recall := func() (bool, error) { return p.follower.recall(id, password) }
 	if p.follower.down() {
-		return p.follower.recall(id, password)
+		return recall()
 	}
-	good, err := p.check(ctx, id, password)
-	if err == nil || ctx.Err() != nil {
-		return good, err
-	}
-	p.follower.lost(err)
-	return p.follower.recall(id, password)
-}
-
-func (p *postgres) check(ctx context.Context, id device.ID, password string) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, checkWithin)
+	asking, cancel := context.WithTimeout(ctx, checkWithin)
 	defer cancel()
-	r, err := p.read(ctx, id)
+	r, err := p.read(asking, id)
 	if err != nil {
-		return false, err
+		return p.orByHeart(ctx, err, recall)
 	}
+	p.follower.ahead(id, &r)
 	credential := r.find(password)
 	if credential == "" || credential == r.Used {
 		return credential != "", nil
 	}
-	return p.use(ctx, id, credential, func(r *Record) bool { return r.find(password) == credential })
+	good, err := p.use(asking, id, credential, func(r *Record) bool { return r.find(password) == credential })
+	switch {
+	case err == nil:
+		return good, nil
+	case errors.Is(err, context.DeadlineExceeded): // it has just answered: this row is what it can't write
+		return false, err
+	}
+	return p.orByHeart(ctx, err, recall)
+}
+
+func (p *postgres) Revoked(ctx context.Context, name string) (bool, error) {
+	id, err := device.New(device.KindDevice, name)
+	if err != nil {
+		return false, nil
+	}
+	p.following()
+	recall := func() (bool, error) { return p.follower.recallRevoked(id) }
+	if p.follower.down() {
+		return recall()
+	}
+	asking, cancel := context.WithTimeout(ctx, checkWithin)
+	defer cancel()
+	if err = p.prepare(asking); err == nil {
+		var revoked bool
+		err = p.pool.QueryRow(asking, "SELECT revoked FROM devicetwin_credentials WHERE device = $1", string(id)).Scan(&revoked)
+		if err == nil || errors.Is(err, pgx.ErrNoRows) {
+			return revoked, nil
+		}
+		err = fmt.Errorf("read whether device %s is revoked: %w", id, explained(err))
+	}
+	return p.orByHeart(ctx, err, recall)
+}
+
+// orByHeart answers a login after an error: by heart, if the error says that the
+// database is down. One that is about this login refuses this login only.
+func (p *postgres) orByHeart(ctx context.Context, err error, recall func() (bool, error)) (bool, error) {
+	if ctx.Err() != nil || !unreachable(err) {
+		return false, err
+	}
+	p.follower.lost(err)
+	return recall()
 }
 
 // use records that a device has used a credential, if it still is a good one by its
 // record. Between the read that it follows and this one, another may have been used, or
 // all revoked.
 func (p *postgres) use(ctx context.Context, id device.ID, credential string, still func(*Record) bool) (good bool, err error) {
-	err = p.change(ctx, []string{id.Name()}, false, func(r *Record, _ bool) error {
+	select {
+	case p.using <- struct{}{}:
+		defer func() { <-p.using }()
+	case <-ctx.Done():
+		return false, fmt.Errorf("write credentials of device %s: wait for those of others: %w", id, ctx.Err())
+	}
+	err = p.change(ctx, ofLogin, []string{id.Name()}, false, func(r *Record, _ bool) error {
 		if good = still(r); good {
 			r.Used = credential
 			r.trim()
@@ -225,7 +243,7 @@ func (p *postgres) Get(ctx context.Context, ids []device.ID) (map[device.ID]Reco
 func (p *postgres) Revoke(ctx context.Context, ids []device.ID) (known []device.ID, err error) {
 	for some := range slices.Chunk(ids, batchMost) {
 		found := map[device.ID]bool{}
-		err := p.change(ctx, names(some), false, func(r *Record, _ bool) error {
+		err := p.change(ctx, ofChange, names(some), false, func(r *Record, _ bool) error {
 			r.revoke(time.Now()) // the time is the database's
 			found[r.Device] = true
 			return nil
@@ -250,7 +268,7 @@ func (p *postgres) Import(ctx context.Context, records []Record) ([]Outcome, err
 		for i, r := range some {
 			ids[i], given[device.ID(r.Device.Name())] = r.Device, r
 		}
-		err := p.change(ctx, names(ids), true, func(r *Record, fresh bool) error {
+		err := p.change(ctx, ofChange, names(ids), true, func(r *Record, fresh bool) error {
 			of[r.Device] = r.take(given[r.Device], fresh)
 			return nil
 		})
@@ -300,7 +318,28 @@ func (p *postgres) Watch(ctx context.Context, f func(device.ID)) error {
 
 // following starts to follow the changes of the table.
 func (p *postgres) following() {
-	p.follow.Do(func() { p.done.Go(func() { p.follower.run(p.ctx) }) })
+	p.follow.Do(func() {
+		p.done.Go(func() { p.follower.run(p.ctx) })
+		p.done.Go(func() { p.follower.write(p.ctx) })
+	})
+}
+
+// waits are what a transaction waits for at most: altogether, for each row that somebody
+// else has locked, and, as the server sees it, for this process.
+type waits struct{ all, lock, idle time.Duration }
+
+var (
+	ofLogin  = waits{checkWithin, loginLock, idleWithin}
+	ofChange = waits{changeWithin, changeLock, idleWithin}
+)
+
+// transaction makes the server keep to these, too: a process that is gone does not tell
+// it. They hold for the one transaction, because a pooler may give the next one another
+// session.
+func (w waits) transaction() pgx.TxOptions {
+	return pgx.TxOptions{BeginQuery: fmt.Sprintf(
+		"BEGIN; SET LOCAL statement_timeout = %d; SET LOCAL lock_timeout = %d; SET LOCAL idle_in_transaction_session_timeout = %d",
+		w.all.Milliseconds(), w.lock.Milliseconds(), w.idle.Milliseconds())}
 }
 
 // change lets f change the records of devices, in one transaction: all of them, or
@@ -308,15 +347,15 @@ func (p *postgres) following() {
 // and are fresh.
 // Rows are locked in the order of their names, so that two that change the same
 // devices do not wait for each other.
-func (p *postgres) change(ctx context.Context, devices []string, add bool, f func(r *Record, fresh bool) error) error {
-	ctx, cancel := context.WithTimeout(ctx, changeWithin)
+func (p *postgres) change(ctx context.Context, w waits, devices []string, add bool, f func(r *Record, fresh bool) error) error {
+	ctx, cancel := context.WithTimeout(ctx, w.all)
 	defer cancel()
 	if err := p.prepare(ctx); err != nil {
 		return err
 	}
 	devices = slices.Compact(slices.Sorted(slices.Values(devices)))
 	var own error
-	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+	err := pgx.BeginTxFunc(ctx, p.pool, w.transaction(), func(tx pgx.Tx) error {
 		fresh := map[device.ID]bool{}
 		if add {
 			added, err := tx.Query(ctx, `INSERT INTO devicetwin_credentials (device) SELECT unnest($1::text[]) ON CONFLICT (device) DO NOTHING RETURNING device`, devices)

@@ -71,7 +71,7 @@ func migrate(ctx context.Context, conn *pgx.Conn) error {
 	if version, err := schemaVersion(ctx, conn); err != nil || version >= len(migrations) {
 		return err
 	}
-	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+	return pgx.BeginTxFunc(ctx, conn, ofChange.transaction(), func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(setupLock)); err != nil {
 			return err
 		}

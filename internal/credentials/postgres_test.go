@@ -134,19 +134,28 @@ func TestPostgreSQLIsDown(t *testing.T) {
 			t.Errorf("device %s, %.6s: %v, %v; want %v", try.name, try.password, good, err, try.good)
 		}
 	}
+	for name, revoked := range map[string]bool{"stolen": true, "d": false, "nobody": false} {
+		if got, err := broker.Revoked(t.Context(), name); got != revoked || err != nil {
+			t.Errorf("device %s is revoked: %v, %v", name, got, err)
+		}
+	}
 	if err := broker.Ready(t.Context()); err != nil {
 		t.Errorf("it would be taken out of service: %v", err)
 	}
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("ten logins took %v", took)
 	}
-	if !counts.down.Load() || counts.recalled.Load() != 5 || counts.refused.Load() != 5 {
+	if !counts.down.Load() || counts.recalled.Load() != 7 || counts.refused.Load() != 5 {
 		t.Errorf("counted down %v, %d and %d", counts.down.Load(), counts.recalled.Load(), counts.refused.Load())
 	}
 
 	server.Start()
 	eventually(t, "back", func() bool { return !counts.down.Load() })
 	eventually(t, "back at the other", func() bool { return !counts2.down.Load() && counts2.known.Load() == 3 })
+	if broker.good("d", held) || broker.good("moved", moved) {
+		t.Error("a broker lets older credentials in that it refused a moment ago")
+	}
+	eventually(t, "written", func() bool { return counts.unwritten.Load() == 0 })
 	for name, store := range map[string]wrapped{"that was asked": broker, "that was not asked": other} {
 		if store.good("d", held) || store.good("moved", moved) {
 			t.Errorf("a broker %s lets older credentials in", name)
@@ -213,6 +222,9 @@ func TestWhatIsKnownByHeartEnds(t *testing.T) {
 		if good, err := f.recall("d", secret); good != tt.good || (err == nil) != good {
 			t.Errorf("after %v: %v, %v", tt.since, good, err)
 		}
+		if revoked, err := f.recallRevoked("d"); revoked || (err == nil) != tt.good {
+			t.Errorf("after %v: revoked %v, %v", tt.since, revoked, err)
+		}
 	}
 }
 
@@ -240,6 +252,40 @@ func TestMemoryIsBounded(t *testing.T) {
 	if m.unwritten["a"] != "3" || len(m.unwritten) != 1 {
 		t.Errorf("to write is %v", m.unwritten)
 	}
+	m.put(record("a", "3", "2")) // which somebody else changed, and this is not written yet
+	if m.check("a", "a2") || !m.check("a", "a3") {
+		t.Errorf("known are %v", m.devices)
+	}
+	fresh := newMemory(2)
+	fresh.put(record("a", "4", "3", "2"))
+	if fresh.keep(m.unwritten); fresh.check("a", "a2") || !fresh.check("a", "a4") || fresh.check("a", "a3") || fresh.unwritten["a"] != "4" {
+		t.Errorf("known are %v, to write is %v", fresh.devices, fresh.unwritten)
+	}
+	fresh.put(record("a", "6", "5"))
+	if fresh.unwritten["a"] != "" || !fresh.check("a", "a5") {
+		t.Errorf("to write is %v, which ended", fresh.unwritten)
+	}
+}
+
+// Of revoked devices, too; and then nobody is taken for one that was not.
+func TestMemoryOfRevokedDevicesIsBounded(t *testing.T) {
+	f := newFollower(&postgres{}, &pgx.ConnConfig{})
+	f.since, f.memory = time.Now(), newMemory(1)
+	expect := func(id device.ID, revoked, known bool) {
+		t.Helper()
+		if got, err := f.recallRevoked(id); got != revoked || (err == nil) != known {
+			t.Errorf("device %s: %v, %v", id, got, err)
+		}
+	}
+	f.memory.put(Record{Device: "a", Revoked: time.Now()})
+	expect("a", true, true)
+	expect("c", false, true)
+	f.memory.put(Record{Device: "b", Revoked: time.Now()})
+	expect("a", true, true)
+	expect("b", false, false)
+	expect("c", false, false)
+	f.memory.put(Record{Device: "a"})
+	expect("a", false, false)
 }
 
 // relay is between a store and its database, and can stop to pass anything on.

@@ -26,7 +26,7 @@ var ErrRevoked = errors.New("its credentials were revoked: only devicetwin crede
 //
 // It may be used from several goroutines, and what it keeps from several
 // processes. What one call has done is true for each that begins after it, in
-// every process.
+// every process; of checks, while PostgreSQL answers the process.
 type Store interface {
 	// Issue makes a new secret for the device under the given credential id and
 	// returns it. Called again with the same id, as a retry does, it makes one more
@@ -39,9 +39,15 @@ type Store interface {
 
 	// Check reports whether the password is a good one of the device. It ends the
 	// older ones. The name may be anything that a client says. The answer is what
-	// holds now: whoever caches it decides how long it may be wrong. With an
-	// error, which says that nobody knows, the device must not be let in.
+	// holds now, or, while PostgreSQL does not answer, what is known by heart:
+	// whoever caches it decides how long it may be wrong. With an error, which says
+	// that nobody knows, the device must not be let in.
 	Check(ctx context.Context, name, password string) (good bool, err error)
+
+	// Revoked reports whether the credentials of a device were revoked, for those who
+	// know it by something else than its password. The name may be anything that a client
+	// says. It answers as Check does.
+	Revoked(ctx context.Context, name string) (revoked bool, err error)
 
 	// Revoke ends all credentials of devices, and keeps Issue from making new ones.
 	// It returns those of them that the store knows, in their order, also if they

@@ -102,7 +102,7 @@ var layers = map[string]layer{
 	"internal/measure":      {nil, "names of measurements, shared by writers and dashboards"},
 	"internal/figures":      {nil, "turns metrics into points"},
 	"internal/codec":        {nil, "encrypts payloads"},
-	"internal/credentials":  {[]string{"device", "internal/durable", "internal/figures"}, "hashes of devices' passwords, shared with the broker's login"},
+	"internal/credentials":  {[]string{"device", "internal/durable", "internal/figures", "internal/text"}, "hashes of devices' passwords, shared with the broker's login"},
 	"internal/npmtest":      {nil, "installs clients for Node.js, for tests"},
 	"internal/postgrestest": {[]string{"internal/testfile"}, "a PostgreSQL for tests"},
 	"internal/modelfile":    {[]string{"devicefsm", "internal/durable", "source"}, "finds model files: for service and model commands"},

@@ -239,3 +239,23 @@ func TestErrorsOfADatabaseThatIsDown(t *testing.T) {
 		}
 	}
 }
+
+// To another host, nothing goes in the clear unless somebody says so.
+func TestSecurityOfTheURL(t *testing.T) {
+	t.Setenv("PGSSLMODE", "")
+	for where, good := range map[string]bool{
+		"postgres://u@127.0.0.1/d": true, "postgres://u@localhost:5432/d": true, "postgres://u@[::1]/d": true, "postgres://u@/d?host=/var/run/postgresql": true,
+		"postgres://u@db.example.org/d?sslmode=disable": true, "postgres://u@db.example.org/d?sslmode=prefer": true, "postgres://u@db.example.org/d?sslmode=verify-full": true,
+		"postgres://u@db.example.org/d": false, "postgres://u@10.0.0.7:5432/d": false, "postgres://u@127.0.0.1:5432,10.0.0.7:5432/d": false, "postgresql://u@/d?host=db.example.org": false,
+	} {
+		s, err := Open(where)
+		if err == nil {
+			s.Close()
+		}
+		if (err == nil) != good || err != nil && (!strings.Contains(err.Error(), "sslmode=verify-full") || !strings.Contains(err.Error(), "sslmode=disable")) {
+			t.Errorf("%s: %v", where, err)
+		}
+	}
+	t.Setenv("PGSSLMODE", "disable")
+	opened(t, "postgres://u@db.example.org/d")
+}

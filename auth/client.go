@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"devicetwin/device"
+	"devicetwin/internal/text"
 )
 
 // reserved begins the client ids of bridges and workers, so no device may have such
@@ -39,6 +40,13 @@ func (c Client) String() string {
 	}
 	return "anonymous"
 }
+
+// shownMost bounds what a client says of itself in logs and errors, in bytes.
+const shownMost = 200
+
+// Shown is what a client says, as it may be in a log or an error: clipped. Whoever
+// writes it quotes it, as handlers of log/slog do.
+func Shown(said string) string { return text.Clip(said, shownMost) }
 
 // Name is the name in a user name: what follows a "?" is an advertisement of the
 // client's library.

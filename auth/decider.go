@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"devicetwin/internal/text"
 	"devicetwin/mqtt"
 )
 
@@ -61,11 +60,11 @@ func (d *Decider) Login(ctx context.Context, l Login) (Client, error) {
 		if d.anonymous {
 			return Client{}, nil
 		}
-		return Client{}, refuse(ReasonName, "refused client %q: it names nobody", text.Clip(l.Client, 200))
+		return Client{}, refuse(ReasonName, "refused client %q: it names nobody", Shown(l.Client))
 	}
 	c, ok := named(name)
 	if !ok {
-		return Client{}, refuse(ReasonName, "refused %q: neither a device nor a service can have that name", text.Clip(name, 200))
+		return Client{}, refuse(ReasonName, "refused %q: neither a device nor a service can have that name", Shown(name))
 	}
 	if err := checkClientID(c, l.Client); err != nil {
 		return Client{}, err
@@ -78,10 +77,10 @@ func (d *Decider) Login(ctx context.Context, l Login) (Client, error) {
 func (d *Decider) certified(ctx context.Context, l Login, name string) (Client, error) {
 	c, ok := named(l.Certificate)
 	if !ok {
-		return Client{}, refuse(ReasonCertificate, "refused certificate of %q: neither a device nor a service can have that name", text.Clip(l.Certificate, 200))
+		return Client{}, refuse(ReasonCertificate, "refused certificate of %q: neither a device nor a service can have that name", Shown(l.Certificate))
 	}
 	if _, claimed := named(name); claimed && name != l.Certificate {
-		return Client{}, refuse(ReasonCertificate, "refused %q: its certificate is that of %q", name, l.Certificate)
+		return Client{}, refuse(ReasonCertificate, "refused %q: its certificate is that of %q", Shown(name), Shown(l.Certificate))
 	}
 	if err := checkClientID(c, l.Client); err != nil {
 		return Client{}, err
@@ -99,23 +98,23 @@ func checkClientID(c Client, client string) error {
 	if c.Device == "" || OwnsClientID(c.Device, client) {
 		return nil
 	}
-	return refuse(ReasonClientID, "refused %q: its client id is %q, and has to be its own name, or begin with it and a dot or a slash", c.Device, text.Clip(client, 200))
+	return refuse(ReasonClientID, "refused %q: its client id is %q, and has to be its own name, or begin with it and a dot or a slash", c.Device, Shown(client))
 }
 
 func (d *Decider) checkPassword(ctx context.Context, c Client, password string) error {
 	passwords, name, what := d.devices, c.Device.Name(), "device"
 	if c.Service != "" {
 		if d.accounts == nil {
-			return refuse(ReasonPassword, "refused service %q: there are no accounts of services", c.Service)
+			return refuse(ReasonPassword, "refused service %q: there are no accounts of services", Shown(c.Service))
 		}
 		passwords, name, what = d.accounts, c.Service, "service"
 	}
 	good, err := passwords.Check(ctx, name, password)
 	switch {
 	case err != nil:
-		return refuse(ReasonStore, "refused %s %q: %w", what, name, err)
+		return refuse(ReasonStore, "refused %s %q: %w", what, Shown(name), err)
 	case !good:
-		return refuse(ReasonPassword, "refused %s %q: unknown, or wrong password", what, name)
+		return refuse(ReasonPassword, "refused %s %q: unknown, or wrong password", what, Shown(name))
 	}
 	return nil
 }
@@ -123,14 +122,14 @@ func (d *Decider) checkPassword(ctx context.Context, c Client, password string) 
 // checkAccount decides about a service that needs no password.
 func (d *Decider) checkAccount(name string) error {
 	if d.accounts == nil {
-		return refuse(ReasonCertificate, "refused service %q: there are no accounts of services", name)
+		return refuse(ReasonCertificate, "refused service %q: there are no accounts of services", Shown(name))
 	}
 	known, err := d.accounts.Known(name)
 	switch {
 	case err != nil:
-		return refuse(ReasonStore, "refused service %q: %w", name, err)
+		return refuse(ReasonStore, "refused service %q: %w", Shown(name), err)
 	case !known:
-		return refuse(ReasonCertificate, "refused certificate of %q: there is no such account", name)
+		return refuse(ReasonCertificate, "refused certificate of %q: there is no such account", Shown(name))
 	}
 	return nil
 }

@@ -139,6 +139,27 @@ func TestUnreadablePasswords(t *testing.T) {
 	}
 }
 
+// What a client says of itself is in an error in part, and in quotes.
+func TestErrorsAreBounded(t *testing.T) {
+	d := decider(t, DefaultConfig())
+	without, err := New(DefaultConfig(), broken{}, AccountFile("none"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, long := range []string{strings.Repeat("x", 60_000), strings.Repeat("x", 60_000) + ".x", "a\nb\x1b[2J", "a\nb.c"} {
+		for _, d := range []*Decider{d, without} {
+			for _, l := range []Login{
+				{"x", long, "right", ""}, {long, "pump-1", "right", ""}, {long, "", "", ""}, {"x", "", "", long}, {"x", long, "", "pump-9"}, {"x", "pump-1", "", long}, {"x", long, "right", long},
+			} {
+				_, err := d.Login(t.Context(), l)
+				if err == nil || len(err.Error()) > 700 || strings.ContainsAny(err.Error(), "\n\x1b") {
+					t.Errorf("%.30q, %.30q, %.30q: %.300q", l.Client, l.Username, l.Certificate, err)
+				}
+			}
+		}
+	}
+}
+
 func TestAccountsChangeWhileBrokersRun(t *testing.T) {
 	file := testfile.Write(t, "accounts", "a.b:"+authtest.Hash("old")+"\n")
 	check := func(password string, want bool) {

@@ -222,7 +222,7 @@ func (s *Server) decide(q *jwt.AuthorizationRequestClaims) (string, error) {
 
 func (s *Server) refused(l auth.Login, err error) {
 	reason := auth.ReasonOf(err)
-	s.options.Log.Log(s.ctx, reason.Level(), "mqtt client refused", "broker", "nats", "client", l.Client, "username", l.Username, "reason", reason, "error", err)
+	s.options.Log.Log(s.ctx, reason.Level(), "mqtt client refused", "broker", "nats", "client", auth.Shown(l.Client), "username", auth.Shown(l.Username), "reason", reason, "error", err)
 }
 
 // commonName is the name in a certificate that a server has verified; "" if there is

@@ -75,7 +75,7 @@ func (s *Server) emqxPermission(r *http.Request) (answer, error) {
 	case "subscribe":
 		may = known && s.decider.MaySubscribe(c, q.Topic)
 	default:
-		return answer{}, fmt.Errorf("%w: action %q: expected publish or subscribe", errNotAsked, q.Action)
+		return answer{}, fmt.Errorf("%w: action %q: expected publish or subscribe", errNotAsked, auth.Shown(q.Action))
 	}
 	if !may {
 		s.denied(r, c, q.Action, q.Topic)

@@ -168,11 +168,11 @@ func (s *Server) login(r *http.Request, l auth.Login) (auth.Client, bool) {
 	}
 	reason := auth.ReasonOf(err)
 	s.metrics.refused.WithLabelValues(string(reason)).Inc()
-	s.log.Log(r.Context(), reason.Level(), "mqtt client refused", "path", r.URL.Path, "client", l.Client, "username", l.Username, "reason", reason, "error", err)
+	s.log.Log(r.Context(), reason.Level(), "mqtt client refused", "path", r.URL.Path, "client", auth.Shown(l.Client), "username", auth.Shown(l.Username), "reason", reason, "error", err)
 	return c, false
 }
 
 // denied logs what a client may not do.
 func (s *Server) denied(r *http.Request, c auth.Client, action, topic string) {
-	s.log.Info("mqtt client may not do this", "path", r.URL.Path, "client", c.String(), "action", action, "topic", topic)
+	s.log.Info("mqtt client may not do this", "path", r.URL.Path, "client", auth.Shown(c.String()), "action", auth.Shown(action), "topic", auth.Shown(topic))
 }

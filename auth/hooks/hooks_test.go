@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"reflect"
 	"strconv"
@@ -238,6 +239,40 @@ func TestWhatIsCountedAndLogged(t *testing.T) {
 	}
 	if strings.Contains(text, "guess-it") || strings.Contains(text, "right") {
 		t.Errorf("the log contains a password:\n%s", text)
+	}
+}
+
+// A client may say as much of itself as fits into a packet, and none of it makes a line
+// of the log of its own.
+func TestTheLogIsBounded(t *testing.T) {
+	long := strings.Repeat("x", 60_000)
+	field := func(s string) string { raw, _ := json.Marshal(s); return string(raw) }
+	for _, odd := range []string{long, long + ".x", "a\nlevel=ERROR msg=forged.x"} {
+		o := options(t)
+		var log testlog.Lines
+		o.Log = log.Logger()
+		s := server(t, o)
+		f := field(odd)
+		asked := 0
+		for path, bodies := range map[string][]string{
+			"/emqx/authn": {`{"clientid":` + f + `,"username":` + f + `}`, `{"clientid":` + f + `,"username":"pump-1"}`, `{"clientid":"x","cert_common_name":` + f + `}`},
+			"/emqx/authz": {`{"username":` + f + `,"action":"publish","topic":` + f + `}`, `{"username":"pump-1","action":` + f + `}`},
+		} {
+			for _, body := range bodies {
+				ask(s, path, "application/json", body)
+				asked++
+			}
+		}
+		ask(s, "/vernemq", "application/json", `{"client_id":`+f+`,"username":`+f+`}`, "vernemq-hook", "auth_on_register")
+		ask(s, "/vernemq", "application/json", `{"username":"pump-1","topics":[{"topic":`+f+`}]}`, "vernemq-hook", "auth_on_subscribe")
+		form := url.Values{"username": {odd}, "vhost": {odd}, "resource": {odd}, "name": {odd}, "permission": {odd}, "routing_key": {odd}}.Encode()
+		for _, path := range []string{"user", "vhost", "resource", "topic"} {
+			ask(s, "/rabbitmq/"+path, "application/x-www-form-urlencoded", form)
+		}
+		asked += 6
+		if text := log.String(); strings.Count(text, "\n") != asked || len(text) > asked*1500 || strings.Contains(text, "\nlevel=ERROR") {
+			t.Errorf("%.20q: %d lines, %d bytes, want %d lines:\n%.3000s", odd, strings.Count(text, "\n"), len(text), asked, text)
+		}
 	}
 }
 

@@ -59,7 +59,7 @@ func (s *Server) vernemq(r *http.Request) (answer, error) {
 	case "auth_on_subscribe":
 		return s.vernemqSubscribe(r, q, five)
 	}
-	return answer{}, fmt.Errorf("%w: header vernemq-hook %q: expected auth_on_register, auth_on_publish or auth_on_subscribe, also with _m5", errNotAsked, hook)
+	return answer{}, fmt.Errorf("%w: header vernemq-hook %q: expected auth_on_register, auth_on_publish or auth_on_subscribe, also with _m5", errNotAsked, auth.Shown(hook))
 }
 
 // vernemqSubscribe refuses those of several filters that a client may not use.

@@ -97,7 +97,7 @@ const (
 	ReasonName        Reason = "name"        // missing, or one that nobody can have
 	ReasonClientID    Reason = "client_id"   // of another device, or of a service
 	ReasonPassword    Reason = "password"    // wrong, or of nobody who is known
-	ReasonCertificate Reason = "certificate" // it does not fit the name
+	ReasonCertificate Reason = "certificate" // it does not fit the name, or its device was revoked
 	ReasonStore       Reason = "store"       // passwords cannot be read
 )
 

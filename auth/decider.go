@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"devicetwin/device"
 	"devicetwin/mqtt"
 )
 
@@ -16,6 +17,14 @@ type Passwords interface {
 	Check(ctx context.Context, name, password string) (good bool, err error)
 }
 
+// Devices are the passwords of devices, and which of them were revoked.
+type Devices interface {
+	Passwords
+	// Revoked reports whether a device is locked out, also with a certificate. The error
+	// says that nobody knows.
+	Revoked(ctx context.Context, name string) (bool, error)
+}
+
 // Accounts are the passwords of services, and which accounts there are.
 type Accounts interface {
 	Passwords
@@ -24,7 +33,7 @@ type Accounts interface {
 
 // Decider decides who may connect, and what a client may do.
 type Decider struct {
-	devices   Passwords
+	devices   Devices
 	accounts  Accounts
 	anonymous bool
 
@@ -34,7 +43,7 @@ type Decider struct {
 
 // New makes a decider. accounts is nil if there are no services. The error reports
 // every fault of the settings.
-func New(c Config, devices Passwords, accounts Accounts) (*Decider, error) {
+func New(c Config, devices Devices, accounts Accounts) (*Decider, error) {
 	rules, err := c.Rules()
 	if err != nil {
 		return nil, err
@@ -91,7 +100,7 @@ func (d *Decider) certified(ctx context.Context, l Login, name string) (Client, 
 	case c.Service != "":
 		return c, d.checkAccount(c.Service)
 	}
-	return c, nil
+	return c, d.checkRevoked(ctx, c.Device)
 }
 
 func checkClientID(c Client, client string) error {
@@ -102,7 +111,8 @@ func checkClientID(c Client, client string) error {
 }
 
 func (d *Decider) checkPassword(ctx context.Context, c Client, password string) error {
-	passwords, name, what := d.devices, c.Device.Name(), "device"
+	var passwords Passwords = d.devices
+	name, what := c.Device.Name(), "device"
 	if c.Service != "" {
 		if d.accounts == nil {
 			return refuse(ReasonPassword, "refused service %q: there are no accounts of services", Shown(c.Service))
@@ -115,6 +125,18 @@ func (d *Decider) checkPassword(ctx context.Context, c Client, password string) 
 		return refuse(ReasonStore, "refused %s %q: %w", what, Shown(name), err)
 	case !good:
 		return refuse(ReasonPassword, "refused %s %q: unknown, or wrong password", what, Shown(name))
+	}
+	return nil
+}
+
+// checkRevoked decides about a device that needs no password.
+func (d *Decider) checkRevoked(ctx context.Context, id device.ID) error {
+	revoked, err := d.devices.Revoked(ctx, id.Name())
+	switch {
+	case err != nil:
+		return refuse(ReasonStore, "refused device %q: %w", id, err)
+	case revoked:
+		return refuse(ReasonCertificate, "refused certificate of %q: the device was revoked", id)
 	}
 	return nil
 }

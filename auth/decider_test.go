@@ -21,10 +21,14 @@ func (broken) Check(context.Context, string, string) (bool, error) {
 	return false, errors.New("disk gone")
 }
 
+func (broken) Revoked(context.Context, string) (bool, error) {
+	return false, errors.New("disk gone")
+}
+
 func decider(t *testing.T, c Config) *Decider {
 	t.Helper()
 	accounts := AccountFile(testfile.Write(t, "accounts", "# accounts\n\ndevicetwin.bridge:"+authtest.Hash("open")+"\nother.one:"+strings.ToUpper(authtest.Hash("sesame"))+"\n"))
-	d, err := New(c, authtest.Passwords{"pump-1": "right", "devicetwin-bridge-a": "right", "a:b": "right"}, accounts)
+	d, err := New(c, authtest.Passwords{"pump-1": "right", "devicetwin-bridge-a": "right", "a:b": "right", "revoked-1": ""}, accounts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,6 +77,9 @@ func TestWhoMayConnect(t *testing.T) {
 		{"certificate and another name", Login{"pump-9", "pump-1", "right", "pump-9"}, ReasonCertificate},
 		{"certificate and a service's name", Login{"pump-9", "devicetwin.bridge", "open", "pump-9"}, ReasonCertificate},
 		{"certificate and the session of another", Login{"pump-1", "", "", "pump-9"}, ReasonClientID},
+		{"certificate of a device that was revoked", Login{"revoked-1", "", "", "revoked-1"}, ReasonCertificate},
+		{"certificate and the name of a device that was revoked", Login{"revoked-1", "revoked-1", "", "revoked-1"}, ReasonCertificate},
+		{"certificate and a password of a device that was revoked", Login{"revoked-1", "revoked-1", "right", "revoked-1"}, ReasonPassword},
 		{"certificate of nobody", Login{"x", "", "", "a b"}, ReasonCertificate},
 		{"certificate named like a bridge's session", Login{"devicetwin-x", "", "", "devicetwin-x"}, ReasonCertificate},
 		{"certificate of a service", Login{"x", "", "", "devicetwin.bridge"}, ""},
@@ -123,7 +130,7 @@ func TestUnreadablePasswords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, l := range []Login{{"a", "a", "x", ""}, {"b", "devicetwin.bridge", "x", ""}, {"b", "", "", "devicetwin.bridge"}} {
+	for _, l := range []Login{{"a", "a", "x", ""}, {"b", "devicetwin.bridge", "x", ""}, {"b", "", "", "devicetwin.bridge"}, {"a", "", "", "a"}} {
 		if _, err := d.Login(t.Context(), l); ReasonOf(err) != ReasonStore {
 			t.Errorf("%+v: got %v", l, err)
 		}

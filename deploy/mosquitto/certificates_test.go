@@ -130,6 +130,23 @@ func TestCertificates(t *testing.T) {
 	bridge.Expect("devices/pump-9/telemetry")
 }
 
+// A device that is revoked is out, and stays out, also with a certificate, which nobody
+// has revoked; until it gets credentials again.
+func TestARevokedDeviceWithACertificate(t *testing.T) {
+	a := newAuthority(t)
+	_, b := startTLS(t, a, "plugin_opt_certificates true")
+	b.enrol(t, "pump-1")
+	certificate := a.device("pump-1")
+	b.revoke(t, "pump-1", b.mustConnectTLS(t, certificate, "pump-1", advertised))
+	if _, err := b.connectTLS(t, certificate, "pump-1", "", ""); err == nil {
+		t.Error("the device is in again")
+	}
+	if _, err := b.store.Enrol(t.Context(), "pump-1", "again"); err != nil {
+		t.Fatal(err)
+	}
+	b.mustConnectTLS(t, certificate, "pump-1", advertised)
+}
+
 // By default, a certificate is needed in addition to a name and a password, and may be
 // anybody's.
 func TestCertificatesInAdditionToPasswords(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"devicetwin/device"
@@ -226,6 +228,16 @@ func (d *Decider) Permissions(c Client) []Rule {
 	}
 	if d.everything(c) {
 		all = append(all, Rule{Publish: true, Subscribe: true, Filter: "#"}, Rule{Publish: true, Subscribe: true, Filter: "$aws/#"})
+	}
+	return all
+}
+
+// Kinds are clients of which each has other rules: a device, whose name is {id}, and
+// each account that has any.
+func (d *Decider) Kinds() []Client {
+	all := []Client{{Device: placeID}}
+	for _, name := range slices.Sorted(maps.Keys(d.service)) {
+		all = append(all, Client{Service: name})
 	}
 	return all
 }

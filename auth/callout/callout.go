@@ -98,6 +98,11 @@ func Start(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, c := range o.Decider.Kinds() {
+		if err := check(o.Decider.Permissions(c)); err != nil {
+			return nil, err
+		}
+	}
 	s := &Server{options: o, issuer: key, slots: make(chan struct{}, atOnce)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	options := []nats.Option{
@@ -236,53 +241,4 @@ func commonName(t *jwt.ClientTLS) (string, error) {
 		return "", &auth.Refused{Reason: auth.ReasonCertificate, Err: errors.New("read the client's certificate: not PEM")}
 	}
 	return auth.CommonName(block.Bytes)
-}
-
-// own are the subjects by which streams, and with them sessions and messages of all
-// clients, can be reached. No rule gives access to them. Those below $MQTT are not among
-// them: the server delivers there, in the name of a client.
-var own = []string{"$JS.>", "$SYS.>", "$KV.>", "$O.>"}
-
-// permissions are rules as NATS has them. Without any, a user of NATS may do
-// everything.
-func permissions(rules []auth.Rule) jwt.Permissions {
-	var p jwt.Permissions
-	for _, r := range rules {
-		if r.Publish {
-			p.Pub.Allow.Add(Subjects(r.Filter)...)
-		}
-		if r.Subscribe {
-			p.Sub.Allow.Add(Subjects(r.Filter)...)
-		}
-	}
-	p.Pub.Deny.Add(own...)
-	p.Sub.Deny.Add(own...)
-	if len(p.Pub.Allow) == 0 {
-		p.Pub.Deny.Add(">")
-	}
-	if len(p.Sub.Allow) == 0 {
-		p.Sub.Deny.Add(">")
-	}
-	return p
-}
-
-// Subjects are a topic filter as NATS has it: levels end with dots, and # does not
-// include the level above it.
-func Subjects(filter string) []string {
-	levels := strings.Split(filter, "/")
-	for i, level := range levels {
-		switch level {
-		case "+":
-			levels[i] = "*"
-		case "#":
-			levels[i] = ">"
-		default:
-			levels[i] = strings.ReplaceAll(level, ".", "//")
-		}
-	}
-	s := strings.Join(levels, ".")
-	if above, ok := strings.CutSuffix(s, ".>"); ok {
-		return []string{s, above}
-	}
-	return []string{s}
 }

@@ -188,6 +188,52 @@ func TestPermissions(t *testing.T) {
 	}
 }
 
+// A rule that ends in + allows one level, although NATS takes the # of a subscription for
+// one.
+func TestRulesThatEndInAnyLevel(t *testing.T) {
+	for _, tt := range []struct {
+		subscribe string // filters, separated by spaces
+		denied    string // subjects, but for those of streams
+		fault     bool
+	}{
+		{"news/+", "", false}, // a/# needs the level above, too
+		{"news news/+", "news.*.>", false},
+		{"news news/+ news/#", "", false},
+		{"news news/+ news/+/#", "", false},
+		{"news/+/+ news/+", "news.*.*.>", false},
+		{"+", "*.>", false},
+		{"a/+/b/+ a/x/b", "", false},
+		{"a/+/b/+ a/+/b", "a.*.b.*.>", false},
+		{"news news/+ news/x/+ news/x/y/z", "news.*.> news.x.*.>", true},
+		{"news news/+ news/x/#", "news.*.>", true},
+		{"news news/+ +/x/y", "news.*.>", true},
+		{"news news/+ other/x/y devices/{id}/#", "news.*.>", false},
+		{"+ devices/{id}/#", "*.>", true},
+	} {
+		var rules []auth.Rule
+		for filter := range strings.FieldsSeq(tt.subscribe) {
+			rules = append(rules, auth.Rule{Subscribe: true, Filter: filter}, auth.Rule{Publish: true, Filter: filter + "/x/+"})
+		}
+		if denied := strings.Join(permissions(rules).Sub.Deny[len(own):], " "); denied != tt.denied {
+			t.Errorf("%s: denied is %q, want %q", tt.subscribe, denied, tt.denied)
+		}
+		if err := check(rules); (err != nil) != tt.fault {
+			t.Errorf("%s: %v", tt.subscribe, err)
+		}
+	}
+	c := auth.DefaultConfig()
+	c.Allow = []string{"subscribe news", "subscribe news/+", "subscribe news/{id}/#"}
+	d, err := auth.New(c, authtest.Passwords{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	account, _ := nkeys.CreateAccount()
+	seed, _ := account.Seed()
+	if _, err := Start(Options{Decider: d, Seed: string(seed)}); err == nil || !strings.Contains(err.Error(), `"news/+"`) {
+		t.Errorf("it starts with rules that NATS takes for one another: %v", err)
+	}
+}
+
 func TestReadSeed(t *testing.T) {
 	user, _ := nkeys.CreateUser()
 	wrong, _ := user.Seed()

@@ -49,9 +49,14 @@ func (s *Server) emqxLogin(r *http.Request) (answer, error) {
 	}
 	var acl []emqxACL
 	for _, rule := range s.decider.Permissions(c) {
+		// EMQX takes the # of a subscription for a level, which + matches: about such a
+		// filter it has to ask (emqx_topic:match/2).
+		subscribe := rule.Subscribe && !endsInAny(rule.Filter)
 		action := "all"
 		switch {
-		case !rule.Subscribe:
+		case !rule.Publish && !subscribe:
+			continue
+		case !subscribe:
 			action = "publish"
 		case !rule.Publish:
 			action = "subscribe"
@@ -60,6 +65,12 @@ func (s *Server) emqxLogin(r *http.Request) (answer, error) {
 	}
 	no := false
 	return emqxDecided(true, func(a *emqxAnswer) { a.Superuser, a.ACL = &no, acl })
+}
+
+// endsInAny reports whether the last level of a filter, but for a #, is any one.
+func endsInAny(filter string) bool {
+	filter = strings.TrimSuffix(filter, "/#")
+	return filter == "+" || strings.HasSuffix(filter, "/+")
 }
 
 func (s *Server) emqxPermission(r *http.Request) (answer, error) {

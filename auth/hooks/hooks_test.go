@@ -28,7 +28,7 @@ import (
 func options(t testing.TB) Options {
 	t.Helper()
 	hash := authtest.Hash("open")
-	c := auth.Config{Prefix: "devices", ShadowTopics: []string{"acme/{id}/state[/{shadow}]"}}
+	c := auth.Config{Prefix: "devices", ShadowTopics: []string{"acme/{id}/state[/{shadow}]"}, Allow: []string{"subscribe news/+", "all plans/{id}/+", "subscribe maps/+/#"}}
 	d, err := auth.New(c, authtest.Passwords{"pump-1": "right"}, auth.AccountFile(testfile.Write(t, "accounts", "devicetwin.bridge:"+hash+"\nother.one:"+hash+"\n")))
 	if err != nil {
 		t.Fatal(err)

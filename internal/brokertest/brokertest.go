@@ -43,6 +43,7 @@ func (b *Broker) StartAuth(t *testing.T, change func(*service.AuthSettings)) *se
 	settings := service.DefaultAuth()
 	settings.Auth.Listen, settings.HTTP.Listen = "127.0.0.1:0", "127.0.0.1:0"
 	settings.Auth.Services, settings.Worker.Credentials = Accounts(t), filepath.Join(t.TempDir(), "credentials")
+	settings.Auth.Allow = []string{"subscribe news", "subscribe news/+", "devicetwin.bridge: publish news/#"}
 	change(&settings)
 	plan, err := settings.Plan()
 	if err != nil {
@@ -173,6 +174,7 @@ func (b *Broker) Run(t *testing.T) {
 	t.Run("reprovisioning", b.reprovisioning)
 	t.Run("topics of a device", b.deviceTopics)
 	t.Run("topics of services", b.serviceTopics)
+	t.Run("a level below is not all below", b.levels)
 	t.Run("messages wait in a session", b.sessions)
 }
 
@@ -274,6 +276,33 @@ func (b *Broker) serviceTopics(t *testing.T) {
 	b.mayNotPublish(t, "x", "devicetwin.fleet", Password, wire.StatusTopic("b"))
 	bridge.Publish(wire.DeadLetterTopic("b"), wire.ClaimTopic("b"), wire.StatusTopic("b"))
 	bridge.Expect(wire.ClaimTopic("b"), wire.StatusTopic("b"))
+}
+
+// A device that may subscribe to news and to news/+ gets nothing that is deeper. Brokers
+// that get permissions in advance may take # for a level.
+func (b *Broker) levels(t *testing.T) {
+	secret := b.issue(t, "pump-1", "levels")
+	may := b.mustConnect(t, "pump-1", "pump-1", secret)
+	may.Subscribe("news", "news/+")
+	tries := b.mustConnect(t, "pump-1/all", "pump-1", secret)
+	if token := tries.MQTT.Subscribe("news/#", 1, nil).(*mqtt.SubscribeToken); token.WaitTimeout(patience) && token.Error() == nil {
+		t.Logf("news/# is granted: %v", token.Result())
+	}
+	bridge := b.mustConnect(t, "devicetwin-bridge-5", "devicetwin.bridge", Password)
+	bridge.Publish("news/a/secret", "news/b", "news")
+	may.Expect("news/b", "news")
+	for waiting := time.After(500 * time.Millisecond); ; {
+		select {
+		case m := <-tries.Got:
+			if m != "news/b x" && m != "news x" {
+				t.Errorf("it got %q", m)
+			}
+			continue
+		case <-tries.Lost:
+		case <-waiting:
+		}
+		return
+	}
 }
 
 // What is published while a bridge is down waits for it.

@@ -1,6 +1,7 @@
 package brokertest
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -51,10 +52,19 @@ func (c *Client) Subscribe(filters ...string) {
 	c.t.Helper()
 	for _, f := range filters {
 		token := c.MQTT.Subscribe(f, 1, nil).(*mqtt.SubscribeToken)
-		if !token.WaitTimeout(c.patience) || token.Error() != nil || token.Result()[f] != 1 {
+		if !token.WaitTimeout(c.patience) || token.Error() != nil || token.Result()[Unshared(f)] != 1 {
 			c.t.Fatalf("subscribe to %s: granted %v, error %v", f, token.Result(), token.Error())
 		}
 	}
+}
+
+// Unshared is the filter of a shared subscription, by which the client's answer to it is
+// found.
+func Unshared(filter string) string {
+	if rest, ok := strings.CutPrefix(filter, "$share/"); ok {
+		_, filter, _ = strings.Cut(rest, "/")
+	}
+	return filter
 }
 
 // Publish publishes messages "x", in order.

@@ -17,7 +17,7 @@
 //
 // The other options are those of login.New. Clients without a name are left to
 // allow_anonymous. What it does not allow is left to an acl_file, if there is one;
-// else Mosquitto denies it.
+// else Mosquitto denies it. The exception are shared subscriptions: see devicetwin_permit.
 //
 // Mosquitto calls it from its one thread; a login reads two small files, or a row of
 // the database, and what a client may do needs neither. The sessions of a device
@@ -45,6 +45,7 @@ import (
 
 	"devicetwin/auth"
 	"devicetwin/deploy/mosquitto/login"
+	"devicetwin/mqtt"
 )
 
 // What the plugin was started with; Mosquitto loads a plugin once.
@@ -104,18 +105,25 @@ func devicetwin_login(client, username, password *C.char, der *C.uchar, size C.i
 	return C.MOSQ_ERR_SUCCESS
 }
 
-// devicetwin_permit decides about one publication, subscription or delivery.
+// devicetwin_permit decides about one publication, subscription or delivery. With an
+// acl_file, Mosquitto takes every subscription that it is asked about, and delivers what
+// may be read. Of a shared one, it would choose who gets a message, and then drop what
+// that client may not read, which the others of the group lose.
 //
 //export devicetwin_permit
 func devicetwin_permit(username, topic *C.char, access C.int) C.int {
 	who, ok := checker.Known(C.GoString(username), "")
+	filter := C.GoString(topic)
 	switch {
 	case access == C.MOSQ_ACL_UNSUBSCRIBE:
 		return C.MOSQ_ERR_SUCCESS
 	case !ok:
-	case access == C.MOSQ_ACL_WRITE && checker.MayPublish(who, C.GoString(topic)),
-		access != C.MOSQ_ACL_WRITE && checker.MaySubscribe(who, C.GoString(topic)):
+	case access == C.MOSQ_ACL_WRITE && checker.MayPublish(who, filter),
+		access != C.MOSQ_ACL_WRITE && checker.MaySubscribe(who, filter):
 		return C.MOSQ_ERR_SUCCESS
+	}
+	if access == C.MOSQ_ACL_SUBSCRIBE && mqtt.Shared(filter) {
+		return C.MOSQ_ERR_ACL_DENIED
 	}
 	return C.MOSQ_ERR_PLUGIN_DEFER
 }

@@ -33,12 +33,15 @@ func TestRabbitMQ(t *testing.T) {
 	amqp, _ := brokertest.FreeAddress(t)
 	_, names := brokertest.FreeAddress(t)
 	_, distribution := brokertest.FreeAddress(t)
+	management, port := brokertest.FreeAddress(t)
 	testfile.WriteTo(t, filepath.Join(dir, "rabbitmq.conf"), brokertest.File(t, "rabbitmq.conf",
 		[2]string{"listeners.tcp.1 = 127.0.0.1:5672", "listeners.tcp.1 = " + amqp}, [2]string{"mqtt.listeners.tcp.1 = 1883", "mqtt.listeners.tcp.1 = " + address},
-		[2]string{"http://127.0.0.1:8095", auth}, [2]string{"SECRET", "a-secret"}))
-	for _, name := range []string{"advanced.config", "enabled_plugins"} {
-		testfile.WriteTo(t, filepath.Join(dir, name), brokertest.File(t, name))
-	}
+		[2]string{"http://127.0.0.1:8095", auth}, [2]string{"SECRET", "a-secret"})+
+		// What ends sessions needs the management API, and a user of its own.
+		"\nauth_backends.2 = internal\ndefault_user = operator\ndefault_pass = a-password\nmanagement.tcp.ip = 127.0.0.1\nmanagement.tcp.port = "+port+"\n")
+	testfile.WriteTo(t, filepath.Join(dir, "advanced.config"), brokertest.File(t, "advanced.config"))
+	testfile.WriteTo(t, filepath.Join(dir, "enabled_plugins"), brokertest.File(t, "enabled_plugins", [2]string{"]", ",rabbitmq_management]"}))
+	b.Ends = []string{"--rabbitmq-url=http://operator:a-password@" + management}
 	testfile.GiveTo(t, dir, "rabbitmq")
 
 	// Erlang's name server would go on running after the test if RabbitMQ had to start it.
@@ -49,6 +52,7 @@ func TestRabbitMQ(t *testing.T) {
 		"RABBITMQ_ENABLED_PLUGINS_FILE=" + filepath.Join(dir, "enabled_plugins"), "RABBITMQ_MNESIA_BASE=" + dir, "RABBITMQ_LOG_BASE=" + dir, "RABBITMQ_LOGS=-",
 	}, server)
 	brokertest.Await(t, address, startPatience, ended)
+	brokertest.Await(t, management, startPatience, ended)
 	b.URL = "tcp://" + address
 	b.Run(t)
 }

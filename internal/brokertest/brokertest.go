@@ -16,6 +16,8 @@ import (
 
 	"devicetwin/auth/authtest"
 	"devicetwin/device"
+	command "devicetwin/internal/cli"
+	cli "devicetwin/internal/cli/credentials"
 	"devicetwin/internal/credentials"
 	"devicetwin/internal/testfile"
 	"devicetwin/service"
@@ -32,8 +34,12 @@ type Broker struct {
 	URL string // of MQTT: tcp://127.0.0.1:1883
 	// DotsAreLevels says that the broker takes a dot in a topic for a separator.
 	DotsAreLevels bool
+	// Ends are the flags by which "devicetwin credentials revoke" ends sessions at this
+	// broker; none where nothing can.
+	Ends []string
 
 	store credentials.Store
+	where string // of the store
 }
 
 // StartAuth starts "devicetwin auth" with accounts and an empty store, which are the
@@ -54,7 +60,8 @@ func (b *Broker) StartAuth(t *testing.T, change func(*service.AuthSettings)) *se
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = running.Close() })
-	if b.store, err = credentials.Open(settings.Worker.Credentials); err != nil {
+	b.where = settings.Worker.Credentials
+	if b.store, err = credentials.Open(b.where); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.store.Close)
@@ -172,6 +179,9 @@ func CommandTopic(t *testing.T, id device.ID) string {
 func (b *Broker) Run(t *testing.T) {
 	t.Run("logins", b.logins)
 	t.Run("reprovisioning", b.reprovisioning)
+	if len(b.Ends) > 0 {
+		t.Run("a device that is revoked is out", b.revoked)
+	}
 	t.Run("topics of a device", b.deviceTopics)
 	t.Run("topics of services", b.serviceTopics)
 	t.Run("a level below is not all below", b.levels)
@@ -230,6 +240,38 @@ func (b *Broker) reprovisioning(t *testing.T) {
 		t.Fatal(err)
 	}
 	try("revoked", renewed, false)
+}
+
+// A device that an operator revokes is out within a second, and nobody else is.
+func (b *Broker) revoked(t *testing.T) {
+	secret := b.issue(t, "pump-6", "first")
+	out, stays := b.mustConnect(t, "pump-6", "pump-6", secret), b.mustConnect(t, "pump-7", "pump-7", b.issue(t, "pump-7", "first"))
+	began := time.Now()
+	b.revoke(t, "pump-6")
+	select {
+	case <-out.Lost:
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("it is out after %v", took)
+		}
+	case <-time.After(patience):
+		t.Error("its session goes on")
+	}
+	if _, err := b.connect(t, "pump-6", "pump-6", secret); err == nil {
+		t.Error("it is in again")
+	}
+	stays.Publish("devices/pump-7/telemetry")
+}
+
+// revoke is what an operator does.
+func (b *Broker) revoke(t *testing.T, id string) {
+	t.Helper()
+	grammar := &struct {
+		Credentials cli.Command `cmd:""`
+	}{cli.New(service.DefaultConfig())}
+	args := append([]string{"credentials", "revoke", id, "--worker-credentials=" + b.where}, b.Ends...)
+	if status := command.Execute(t.Context(), grammar, "devicetwin", "", args, t.Output(), t.Output()); status != command.ExitOK {
+		t.Fatalf("revoke %s: exit status %d", id, status)
+	}
 }
 
 func (b *Broker) deviceTopics(t *testing.T) {

@@ -96,7 +96,7 @@ var layers = map[string]layer{
 	"internal/recordlog":    {[]string{"internal/durable"}, "records on disk: knows nothing of what is in them"},
 	"internal/text":         {nil, "clips strings for logs, and checks tokens for headers"},
 	"internal/testfile":     {nil, "files that tests write"},
-	"internal/brokertest":   {[]string{"auth/authtest", "device", "internal/credentials", "internal/testfile", "service", "wire"}, "tests of a broker that runs"},
+	"internal/brokertest":   {[]string{"auth/authtest", "device", "internal/cli", "internal/cli/credentials", "internal/credentials", "internal/testfile", "service", "wire"}, "tests of a broker that runs"},
 	"internal/testlog":      {nil, "a log that tests can search"},
 	"internal/tlsfiles":     {[]string{"internal/faults"}, "reports every fault of the files"},
 	"internal/measure":      {nil, "names of measurements, shared by writers and dashboards"},

@@ -1,6 +1,7 @@
 package brokertest
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,6 +93,29 @@ func (c *Client) Expect(topics ...string) {
 		case <-time.After(c.patience):
 			c.t.Fatalf("got %q, and then nothing, want %q", got, topics)
 		}
+	}
+}
+
+// ExpectInAnyOrder wants exactly these messages "x", of several filters: some brokers keep
+// the order within one filter only.
+func (c *Client) ExpectInAnyOrder(topics ...string) {
+	c.t.Helper()
+	want := make([]string, len(topics))
+	for i, topic := range topics {
+		want[i] = topic + " x"
+	}
+	slices.Sort(want)
+	var got []string
+	for range want {
+		select {
+		case m := <-c.Got:
+			got = append(got, m)
+		case <-time.After(c.patience):
+			c.t.Fatalf("got %q, and then nothing, want %q", got, want)
+		}
+	}
+	if slices.Sort(got); !slices.Equal(got, want) {
+		c.t.Fatalf("got %q, want %q", got, want)
 	}
 }
 

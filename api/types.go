@@ -52,6 +52,7 @@ type Device struct {
 	Site       string            `json:"site,omitempty" doc:"As in its last birth message."`
 	Tags       map[string]string `json:"tags,omitempty" doc:"Tags, as PUT /v1/devices/{id}/tags set them."`
 	Dialect    string            `json:"dialect,omitempty" doc:"Dialect in which it is sent commands and desired state, as its messages show; absent: the service's own."`
+	Windows    []Window          `json:"windows,omitempty" doc:"Windows of its model, as of the last thing that happened to it."`
 	Twin       Twin              `json:"twin" doc:"The twin: the classic shadow."`
 	Shadows    map[string]Twin   `json:"shadows,omitempty" doc:"The named shadows, by name."`
 	Commands   []Command         `json:"commands,omitempty" doc:"The last hundred that are done, and those that are open, oldest first."`
@@ -72,10 +73,22 @@ type Device struct {
 type Fault struct {
 	At     time.Time          `json:"at" doc:"When the service received it; with a count, when it received the last one."`
 	Topic  string             `json:"topic,omitempty" doc:"Topic below the device's own, such as telemetry or commands/reboot/ack; absent if no message caused it."`
-	Reason device.FaultReason `json:"reason" enum:"expression,action,unknown_status,unknown_ack,unknown_command,late_ack,time,not_text,unknown_model,model_kept,unknown_event,too_late,restarted,point,too_many_fields,refused" doc:"Reason, as in the metrics devicetwin_bridge_faults_total and devicetwin_worker_faults_total."`
+	Reason device.FaultReason `json:"reason" enum:"expression,action,unknown_status,unknown_ack,unknown_command,late_ack,time,not_text,unknown_model,model_kept,unknown_event,too_late,late_window,restarted,point,too_many_fields,refused" doc:"Reason, as in the metrics devicetwin_bridge_faults_total and devicetwin_worker_faults_total."`
 	Detail string             `json:"detail,omitempty" doc:"What was expected and what was found, for people. Long ones are truncated."`
 	Value  string             `json:"value,omitempty" doc:"What was sent, or its beginning."`
 	Count  uint64             `json:"count,omitempty" doc:"How often the same came in a row, if more than once."`
+}
+
+// Window is what a device's model counts over time.
+type Window struct {
+	Name      string     `json:"name" doc:"Name of the window in the model."`
+	Aggregate string     `json:"aggregate" enum:"count,sum,min,max,mean,rate,distinct" doc:"What is made of the events."`
+	Start     time.Time  `json:"start" doc:"Start of the current window."`
+	End       time.Time  `json:"end" doc:"End of the current window."`
+	Count     uint64     `json:"count" doc:"Number of events in it so far."`
+	Value     *float64   `json:"value,omitempty" doc:"Their aggregate so far; absent where there is none, as for the mean of no events."`
+	Late      uint64     `json:"late,omitempty" doc:"Number of events that came after a window had closed that should have counted them."`
+	Closes    *time.Time `json:"closes,omitempty" doc:"When the first open window closes, if no event closes it before; absent if none is open."`
 }
 
 // Messages counts a device's messages by result.

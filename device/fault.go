@@ -78,6 +78,7 @@ const (
 	FaultModelKept      FaultReason = "model_kept"      // a birth names another model than the workflow runs, which keeps its own
 	FaultUnknownEvent   FaultReason = "unknown_event"   // an event that no model knows
 	FaultTooLate        FaultReason = "too_late"        // older than all that is known, and not applied for that
+	FaultLateWindow     FaultReason = "late_window"     // an event that came after a window had closed that should have counted it
 	FaultRestarted      FaultReason = "restarted"       // the device began to number from the start again
 	FaultPoint          FaultReason = "point"           // InfluxDB refused a value or a point
 	FaultTooManyFields  FaultReason = "too_many_fields" // a point has room for fewer
@@ -88,7 +89,7 @@ const (
 func FaultReasons() []FaultReason {
 	return []FaultReason{
 		FaultExpression, FaultAction, FaultUnknownStatus, FaultUnknownAck, FaultUnknownCommand, FaultLateAck, FaultTime, FaultNotText,
-		FaultUnknownModel, FaultModelKept, FaultUnknownEvent, FaultTooLate, FaultRestarted, FaultPoint, FaultTooManyFields, FaultRefused,
+		FaultUnknownModel, FaultModelKept, FaultUnknownEvent, FaultTooLate, FaultLateWindow, FaultRestarted, FaultPoint, FaultTooManyFields, FaultRefused,
 	}
 }
 

@@ -243,9 +243,7 @@ func (r *run) settleTroubles(alarm int) {
 		}
 	}
 	r.changeTroubles(alarm, list)
-	for _, e := range r.raisedTroubles(alarm, raised) {
-		r.observe(e.name, e.data)
-	}
+	r.observeRaised(r.raisedTroubles(alarm, raised))
 }
 
 func (r *run) raisedTroubles(alarm int, at []int) []alarmEvent {

@@ -33,6 +33,7 @@ func Check(file string, src []byte) (*Model, error) {
 	c.rules()
 	c.patterns()
 	c.alarmEvents()
+	c.windows()
 	c.cancels()
 	if err := l.f.Err(); err != nil {
 		return nil, err

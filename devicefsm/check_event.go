@@ -44,7 +44,7 @@ func (c *checker) stepEvents(items []sequenceItem) {
 		for _, at := range item.events() {
 			switch name := at.String(); {
 			case c.m.isFound(name) && !c.m.hasRule(name):
-				at.Faultf("event %q never occurs here: patterns do not see the events that patterns raise", name)
+				at.Faultf("event %q never occurs here: patterns do not see the events that patterns and windows raise", name)
 			default:
 				c.event(source.Entry{Key: name, KeyAt: at}, made, names)
 			}

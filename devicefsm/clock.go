@@ -22,6 +22,7 @@ const (
 	dueTimer
 	duePattern
 	dueAlarm
+	dueWindow
 	dueSilence
 )
 
@@ -30,11 +31,12 @@ type due struct {
 	wall  int64 // on the service's clock
 	at    int64 // as an event
 	what  int
-	index int // of the timer, the pattern or the alarm
+	index int // of the timer, the pattern, the window or the alarm
 }
 
 // nextDue is what becomes due first on the service's clock, and what as an event.
-// Silence counts by arrivals only.
+// Silence counts by arrivals only, and windows close by the events that they count: see
+// dueByEvent.
 func (s *Snapshot) nextDue() (wall, event due) {
 	wall, event = due{wall: math.MaxInt64}, due{at: math.MaxInt64}
 	if s.done {
@@ -65,6 +67,13 @@ func (s *Snapshot) nextDue() (wall, event due) {
 		}
 	}
 	wall, event = s.nextTrouble(wall, event)
+	for i, w := range s.windows {
+		if rule := s.model.windows[i]; rule.heard {
+			if d, ok := rule.window.Deadlines(w); ok && d.Arrival < wall.wall {
+				wall = due{d.Arrival, d.Event, dueWindow, i}
+			}
+		}
+	}
 	if s.model.silentAfter > 0 && !s.silent {
 		if d := s.aliveAt + (s.model.silentAfter + s.model.tolerance).Milliseconds(); d < wall.wall {
 			wall = due{d, d - s.lag, dueSilence, 0}
@@ -76,6 +85,7 @@ func (s *Snapshot) nextDue() (wall, event due) {
 // arrive moves the clocks to an event, and fires what is due before it.
 func (r *run) arrive(ev Event) {
 	s := &r.s
+	r.coming.at, r.windowTime = noTime, noTime
 	timed, arrived := !ev.Time.IsZero(), !ev.Arrived.IsZero()
 	switch {
 	case timed && arrived:
@@ -84,7 +94,12 @@ func (r *run) arrive(ev Event) {
 		if !dated {
 			at = service
 		}
-		at, service = max(s.clock, at), max(s.service, service)
+		service = max(s.service, service)
+		r.coming.at, r.coming.dated = service, false
+		if dated && at <= service {
+			r.coming.at, r.coming.dated = at, true
+		}
+		at = max(s.clock, at)
 		r.advance(at, at, service)
 		if dated {
 			s.clock = at
@@ -92,6 +107,7 @@ func (r *run) arrive(ev Event) {
 		s.lag = service - at
 	case timed: // there is but one clock
 		at := max(s.clock, s.service, clampMillis(ev.Time))
+		r.coming.at = at
 		r.advance(at, at, at)
 		s.lag = 0
 	case arrived:
@@ -105,6 +121,7 @@ func (r *run) arrive(ev Event) {
 	default:
 		r.at = s.now()
 	}
+	r.windowTime = r.coming.at
 }
 
 // advance fires what is due up to a time on the service's clock, in that order, and
@@ -115,16 +132,22 @@ func (r *run) advance(to, now, service int64) {
 		d, event := r.s.nextDue()
 		if d.what == dueNothing || d.wall > service {
 			r.s.service = service
-			if d = event; d.what == dueNothing || d.at > to {
+			if d = r.dueByEvent(event); d.what == dueNothing || d.at > to {
 				break
 			}
 		}
 		r.s.service, r.at = max(r.s.service, min(service, d.wall)), max(r.s.clock, d.at)
+		if d.what == dueWindow {
+			r.at = d.at // whatever else has moved the clock
+		}
 		if fired == maxFirings {
 			r.fault("more than %d timers were due up to %v; the rest fire now", maxFirings, fromMillis(now).Format(time.RFC3339))
 		}
 		if fired >= maxFirings {
 			r.s.service, r.at = service, max(now, d.at)
+		}
+		if r.windowTime = noTime; r.coming.dated && d.wall > service {
+			r.windowTime = min(d.at, r.coming.at)
 		}
 		r.fire(d)
 	}
@@ -139,9 +162,11 @@ func (r *run) fire(d due) {
 		r.expirePattern(d.index)
 	case dueAlarm:
 		r.settleTroubles(d.index)
+	case dueWindow:
+		r.closeWindow(d.index)
 	case dueSilence:
 		r.s.silent = true
-		r.external(device.EventSilent, nil)
+		r.ofService(device.EventSilent)
 	}
 }
 
@@ -161,8 +186,8 @@ func (r *run) fireTimer(index int) {
 func (s *Snapshot) now() int64 { return max(s.clock, s.service-s.lag) }
 
 // NextDeadline is the earliest time, on the service's clock, at which something
-// happens without an event: an `after`, a delayed raise, the end of a pattern, an alarm
-// that has waited, or silence. Calling Step with an Event that has that time as Arrived, and no name,
+// happens without an event: an `after`, a delayed raise, the end of a pattern or of a
+// window, an alarm that has waited, or silence. Calling Step with an Event that has that time as Arrived, and no name,
 // makes it happen.
 func (m *Model) NextDeadline(s *Snapshot) (time.Time, bool) {
 	s, err := m.bind(s)

@@ -116,6 +116,11 @@ func (m *Model) guardFaults(name string, data map[string]any) []string {
 			}
 		}
 	}
+	for _, w := range m.windows {
+		if w.event.matches(name) {
+			try(w.where, "where %q of window %q: %v", w.name)
+		}
+	}
 	for _, s := range m.states {
 		for _, t := range s.on {
 			if t.event.matches(name) {

@@ -60,6 +60,7 @@ type stateRef struct {
 type scope struct {
 	event, context, twin, msg, matched map[string]any
 	active                             stateSet
+	run                                *run // whose windows are read; nil: none
 
 	edition int  // by whose rules it is evaluated; 0 is the newest
 	failed  bool // an expression did, in holds
@@ -92,12 +93,22 @@ func (s *scope) ResolveName(name string) (any, bool) {
 		return s.msg, true
 	case "matched":
 		return s.matched, true
+	case varWindows:
+		return s.windows(), true
 	case "@active":
 		return s.active, true
 	case expression.NoteTo:
 		return s, true
 	}
 	return nil, false
+}
+
+// windows are those that the chart reads.
+func (s *scope) windows() map[string]any {
+	if s.run == nil {
+		return nil
+	}
+	return s.run.readWindows()
 }
 
 // Parent implements expression.Activation.

@@ -67,6 +67,8 @@ func fastVariable(name string) node {
 		return func(s *scope) (any, status) { return s.context, done }
 	case "twin":
 		return func(s *scope) (any, status) { return s.twin, done }
+	case varWindows:
+		return func(s *scope) (any, status) { return s.windows(), done }
 	case "msg":
 		return func(s *scope) (any, status) { return s.msg, done }
 	case "matched":

@@ -1,6 +1,9 @@
 package devicefsm
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Invocation is an activity that a device's chart waits for.
 type Invocation struct {
@@ -51,4 +54,49 @@ func (m *Model) FindInvocation(s *Snapshot, idOrSrc string) (id string, ok bool)
 		return "", false
 	}
 	return running[at].ID, true
+}
+
+// WindowView is where a window of a device is, for people to read.
+type WindowView struct {
+	Name      string `json:"name"`
+	Aggregate string `json:"aggregate"`
+	// Start and End are those of the current window, Count the events in it, and Value
+	// their aggregate; nil where there is none, as of no events.
+	Start time.Time `json:"start"`
+	End   time.Time `json:"end"`
+	Count uint64    `json:"count"`
+	Value *float64  `json:"value,omitempty"`
+	// Late is how many events came after one of their windows had closed.
+	Late uint64 `json:"late,omitempty"`
+	// Closes is when the first open window closes, if no event closes it before; zero if
+	// none is open.
+	Closes time.Time `json:"closes,omitzero"`
+}
+
+// Windows are those of the model, in their order, as of the time of the snapshot.
+func (m *Model) Windows(s *Snapshot) []WindowView {
+	bound, err := m.bind(s)
+	if err != nil {
+		return nil
+	}
+	r := &run{m: m, s: *bound, windowTime: noTime}
+	var views []WindowView
+	for i, w := range m.windows {
+		if !w.heard {
+			r.setWindow(i, w.window.Arrive(r.s.windows[i], r.s.service))
+		}
+		c := r.currentWindow(i)
+		v := WindowView{
+			Name: w.name, Aggregate: string(w.spec.Aggregate), Start: fromMillis(c.Start), End: fromMillis(c.End), Count: c.Count,
+			Late: r.s.windows[i].Late(),
+		}
+		if c.Has {
+			v.Value = &c.Value
+		}
+		if d, ok := w.window.Deadlines(r.s.windows[i]); ok {
+			v.Closes = fromMillis(d.Arrival)
+		}
+		views = append(views, v)
+	}
+	return views
 }

@@ -37,6 +37,12 @@ type run struct {
 	dropped []int     // the places of those faults that say that an event was left out
 	heard   *heard    // what patterns could not do with this event; nil if nothing
 	buf     [4]*transition
+
+	coming       coming         // the event of the step, for windows
+	windowTime   int64          // the time of what is being done, for windows; noTime: their own
+	windowValues map[string]any // what expressions read of windows, at the service's time valuesOf
+	valuesOf     int64          // and at the windowTime valuesAt; nil: to be made
+	valuesAt     int64
 }
 
 // trigger is an event inside the interpreter. A delay that is over, and the end
@@ -56,20 +62,21 @@ func (r *run) nextID(name string) string {
 }
 
 // macrostep is one turn of mainEventLoop: an external event, then eventless
-// transitions and internal events until nothing is left to do.
-func (r *run) macrostep(t trigger) {
+// transitions and internal events until nothing is left to do. It reports false for an
+// event that was left out.
+func (r *run) macrostep(t trigger) bool {
 	if r.s.done {
-		return
+		return true
 	}
 	if r.total += r.micro; r.total > maxTotalMicrosteps {
 		r.micro = 0
 		r.leftOut(len(r.out.Faults), "event %q was dropped: more than %d transitions in one step", t.name, maxTotalMicrosteps)
-		return
+		return false
 	}
 	r.micro = 0
 	enabled := r.selectTransitions(t)
 	if len(enabled) == 0 && !r.anyAlways() {
-		return
+		return true
 	}
 	before := r.s
 	actions, faults := len(r.out.Actions), len(r.out.Faults)
@@ -82,9 +89,10 @@ func (r *run) macrostep(t trigger) {
 		r.s, r.out.Actions = before, r.out.Actions[:actions]
 		r.scope.context, r.scope.active = r.s.context, r.s.active
 		r.leftOut(faults, "event %q: more than %d transitions without coming to rest: is there an endless loop of always or raise? The event was dropped", t.name, maxMicrosteps)
-		return
+		return false
 	}
 	r.finish(&before, t)
+	return true
 }
 
 func (r *run) begin() {

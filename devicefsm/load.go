@@ -13,7 +13,7 @@ import (
 // The keys of a model file. A state has chartKeys, and so has the whole file,
 // which is the root state.
 var (
-	modelKeys = []string{"model", "description", "time", "liveness", "events", "patterns", "alarms", "members", "context", "config"}
+	modelKeys = []string{"model", "description", "time", "liveness", "events", "patterns", "windows", "alarms", "members", "context", "config"}
 	chartKeys = []string{
 		"id", "type", "description", "initial", "states", "on", "always", "after",
 		"entry", "exit", "invoke", "onDone", "output", "history", "target", "tags", "meta",
@@ -110,6 +110,7 @@ func (l *loader) model(root source.Node, file string) {
 	}
 	l.patternRules(fields["patterns"])
 	l.alarmRules(fields["alarms"])
+	l.windowRules(fields["windows"])
 	l.resolveStateIn()
 	if l.f.Err() == nil {
 		l.m.readsTwin = slices.ContainsFunc(l.refs, func(r exprRef) bool { return r.expr.reads["twin"] })

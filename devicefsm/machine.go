@@ -7,6 +7,7 @@ import (
 
 	"devicetwin/device"
 	"devicetwin/devicefsm/pattern"
+	"devicetwin/devicefsm/window"
 )
 
 // Start enters the initial states at a time of the service's clock. The device counts
@@ -40,13 +41,13 @@ func (m *Model) start(before *Snapshot, at time.Time) (*Snapshot, Outcome) {
 	r.scope.edition = m.edition
 	r.s = Snapshot{
 		model: m, clock: before.clock, service: r.at, shown: before.shown, counter: before.counter, context: maps.Clone(m.context),
-		active: newStateSet(len(m.states)), patterns: make([]pattern.State, len(m.patterns)),
+		active: newStateSet(len(m.states)), patterns: make([]pattern.State, len(m.patterns)), windows: make([]window.State, len(m.windows)),
 		troubles: make([][]trouble, len(m.alarms)),
 	}
 	if m.silentAfter > 0 {
 		r.s.aliveAt = r.at
 	}
-	r.scope.context, r.scope.active = r.s.context, r.s.active
+	r.scope.context, r.scope.active, r.scope.run, r.windowTime = r.s.context, r.s.active, r, noTime
 	r.begin()
 	e := entry{r: r, enter: newStateSet(len(m.states)), byDefault: newStateSet(len(m.states))}
 	e.addDescendants(m.root)
@@ -76,13 +77,14 @@ func (m *Model) Step(s *Snapshot, ev Event) (*Snapshot, Outcome) {
 	}
 	r := &run{m: m, s: *bound}
 	r.scope.edition = m.edition
-	r.scope.context, r.scope.active, r.scope.twin = bound.context, bound.active, ev.Twin
+	r.scope.context, r.scope.active, r.scope.twin, r.scope.run = bound.context, bound.active, ev.Twin, r
+	r.coming.takes = r.takenBy(ev.Name, ev.Data)
 	r.arrive(ev)
 	if ev.Alive && m.silentAfter > 0 {
 		r.s.aliveAt = r.s.service
 		if r.s.silent {
 			r.s.silent = false
-			r.external(device.EventAlive, nil)
+			r.ofService(device.EventAlive)
 		}
 	}
 	switch {
@@ -92,31 +94,60 @@ func (m *Model) Step(s *Snapshot, ev Event) (*Snapshot, Outcome) {
 			r.macrostep(t)
 		}
 	default:
-		r.external(ev.Name, ev.Data)
+		r.external(ev.Name, ev.Data, r.coming)
 	}
 	return r.result(bound)
 }
 
-// external is an event from outside: patterns see it first, then the chart,
-// then the chart sees what the patterns found, and then both see what alarms raise.
-func (r *run) external(name string, data map[string]any) {
+// ofService is an event that the machine itself makes of what it knows.
+func (r *run) ofService(name string) {
+	r.external(name, nil, r.ownTime(name, nil))
+}
+
+// ownTime is an event of the machine's own, as windows see it.
+func (r *run) ownTime(name string, data map[string]any) coming {
+	return coming{takes: r.takenBy(name, data), at: noTime}
+}
+
+// external is an event from outside: it is observed, and then what alarms raise of it.
+func (r *run) external(name string, data map[string]any, c coming) {
 	if r.s.done {
 		return
 	}
 	raised := r.trackAlarms(name, data)
-	r.observe(name, data)
-	for _, e := range raised {
-		r.observe(e.name, e.data)
+	r.observe(name, data, c)
+	r.observeRaised(raised)
+}
+
+func (r *run) observeRaised(events []alarmEvent) {
+	for _, e := range events {
+		r.observe(e.name, e.data, r.ownTime(e.name, e.data))
 	}
 }
 
-// observe is external without the alarms.
-func (r *run) observe(name string, data map[string]any) {
+// observe shows an event to all but the alarms: windows count it first, then patterns see
+// it, then the chart, then the chart sees what the patterns found. One that the chart
+// leaves out is not counted.
+func (r *run) observe(name string, data map[string]any, c coming) {
 	if r.s.done {
 		return
 	}
+	at := c.at
+	if at == noTime {
+		at = r.s.service
+	}
+	r.closeBefore(c.takes, at, c.dated)
+	if r.s.done {
+		return
+	}
+	before := r.s.windows
+	late := r.count(c.takes, at, c.dated)
 	found := r.matchPatterns(name, data)
-	r.macrostep(trigger{name: name, data: data})
+	if r.macrostep(trigger{name: name, data: data}) {
+		r.out.Late = append(r.out.Late, late...)
+	} else {
+		r.s.windows, r.windowValues = before, nil
+	}
 	r.raiseFound(found)
 }
 

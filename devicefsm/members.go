@@ -82,6 +82,9 @@ func (m *Model) Reads() (names []string, all bool) {
 			reads.addGuard(p.steps[i].where)
 		}
 	}
+	for _, w := range m.windows {
+		reads.addGuard(w.where)
+	}
 	for _, s := range m.states {
 		for _, t := range slices.Concat(s.on, s.always) {
 			reads.addGuard(t.guard)

@@ -26,6 +26,9 @@ type Model struct {
 	patterns []*patternRule
 	alarms   []*alarmRule
 	members  *Membership // of groups with this model; nil: it is not that of a group
+	windows  []*windowRule
+	// windowReads are the windows that expressions read; "": any of them.
+	windowReads []string
 
 	root        *state
 	states      []*state // in document order

@@ -10,7 +10,7 @@ import (
 	"devicetwin/source"
 )
 
-// Takes reports whether a rule, a transition, a step of a pattern or an alarm is for the event,
+// Takes reports whether a rule, a transition, a step of a pattern, a window or an alarm is for the event,
 // also by a wildcard. An event that could do no more than break a pattern is not taken.
 func (m *Model) Takes(event string) bool {
 	return m.events[event] || slices.ContainsFunc(m.descriptors(), func(d descriptor) bool { return d.matches(event) })
@@ -31,7 +31,7 @@ func (m *Model) OperatorEvents() []string {
 	})
 }
 
-// descriptors are those of all transitions, all steps of patterns and all alarms.
+// descriptors are those of all transitions, steps of patterns, windows and alarms.
 func (m *Model) descriptors() []descriptor {
 	var list []descriptor
 	for _, s := range m.states {
@@ -43,6 +43,9 @@ func (m *Model) descriptors() []descriptor {
 		for i := range p.steps {
 			list = append(list, p.steps[i].event)
 		}
+	}
+	for _, w := range m.windows {
+		list = append(list, w.event)
 	}
 	for _, a := range m.alarms {
 		list = append(append(list, a.begins...), a.ends...)

@@ -13,15 +13,20 @@ const (
 	placeMessage place = iota // events.*.when
 	placeChart                // guards, actions, inputs and delays
 	placePattern              // patterns.*.where
+	placeWindow               // windows.*.where and value
 	places                    // how many there are
 )
 
 // variables lists what may be read at each place, all of them JSON objects.
 var variables = [places][]string{
 	placeMessage: {"msg"},
-	placeChart:   {"event", "context", "twin"},
+	placeChart:   {"event", "context", "twin", varWindows},
 	placePattern: {"event", "matched"},
+	placeWindow:  {"event"},
 }
+
+// varWindows is what a chart reads of windows.
+const varWindows = "windows"
 
 const fnStateIn = "stateIn"
 

@@ -25,8 +25,9 @@ var randomGuards = []string{
 var randomEvents = []string{"a", "b", "c", "fault", "fault.x", "p", "q", "raised"}
 
 type chartGen struct {
-	t     *rapid.T
-	paths []string // targets from the root
+	t       *rapid.T
+	paths   []string // targets from the root
+	windows bool     // the model has a window w
 }
 
 func (g *chartGen) pick(label string, from []string) string {
@@ -244,16 +245,18 @@ type history struct {
 }
 
 // json is all of a history that can make a difference. Not so partial matches
-// that have expired, which a pattern forgets when it next sees an event.
+// that have expired, which a pattern forgets when it next sees an event, nor windows that
+// are over and that nothing waits for.
 func (h *history) json() string {
 	c := *h
 	c.Snapshot = nil
 	s := *h.Snapshot
-	s.patterns = nil
+	s.patterns, s.windows = nil, nil
 	b, err := json.Marshal(struct {
 		history
 		Snapshot Snapshot
-	}{c, s})
+		Windows  []WindowView
+	}{c, s, s.model.Windows(h.Snapshot)})
 	if err != nil {
 		panic(err)
 	}

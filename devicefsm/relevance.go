@@ -7,7 +7,7 @@ import (
 )
 
 // effects is what an event can do: always something, or something if all the
-// conditions of one of these hold: one for each transition, pattern step or eventless
+// conditions of one of these hold: one for each transition, pattern step, window or eventless
 // transition that the event could make happen. What depends on the context, the twin,
 // the configuration or matched events counts as possible. They are derived once, for
 // every name that the model knows: see classTable.
@@ -41,6 +41,11 @@ func (m *Model) effectsOf(name string) *effects {
 			all.certain = true
 		}
 	}
+	for _, w := range m.windows {
+		if w.event.matches(name) {
+			all.add(w.where)
+		}
+	}
 	for _, s := range m.states {
 		for _, t := range s.on {
 			// A transition that does nothing only hides others, which count on
@@ -52,8 +57,9 @@ func (m *Model) effectsOf(name string) *effects {
 		for _, t := range s.always {
 			// After an event, always is looked at again. Nothing but the event
 			// is new to it: what reads only the context was false before. The
-			// twin is not the chart's own, so it counts as new.
-			if t.guard != nil && (t.guard.reads["event"] || t.guard.reads["twin"]) {
+			// twin is not the chart's own, so it counts as new, and so do windows,
+			// whose time passes.
+			if t.guard != nil && !alwaysRests(t.guard) {
 				all.add(t.guard)
 			}
 		}
@@ -111,7 +117,7 @@ func (e *effects) possible(s *scope) bool {
 }
 
 // Relevant reports whether the message could cause a transition, an action, or
-// a step or a break of a pattern in any state; if not, stepping it changes
+// a step or a break of a pattern in any state, or count in a window; if not, stepping it changes
 // nothing but the clocks. Messages on three channels are always relevant: status
 // messages carry what the device says about itself, acknowledgements end
 // commands, and requests to the twin change it or need an answer. A message that

@@ -105,6 +105,11 @@ func (m *Model) whyAlways(name string) string {
 			return "alarm " + a.name + " looks at each of them"
 		}
 	}
+	for _, w := range m.windows {
+		if w.event.matches(name) && free(w.where) {
+			return "window " + w.name + " counts each of them"
+		}
+	}
 	for _, s := range m.states {
 		for _, t := range s.on {
 			if t.event.matches(name) && t.acts() && free(t.guard) {
@@ -112,7 +117,7 @@ func (m *Model) whyAlways(name string) string {
 			}
 		}
 		for _, t := range s.always {
-			if t.guard != nil && (t.guard.reads["event"] || t.guard.reads["twin"]) && free(t.guard) {
+			if t.guard != nil && !alwaysRests(t.guard) && free(t.guard) {
 				return "after each, " + nameOfState(s) + " looks again: " + transitionText(t, "always")
 			}
 		}

@@ -23,6 +23,7 @@ func Schema() ([]byte, error) {
 		"pattern":     schema.Required(schema.WithKeys(patternKeys, patternWords), "sequence"),
 		"alarm":       schema.Required(schema.WithKeys(alarmKeys, alarmWords), "begins", "ends"),
 		"eventNames":  schema.AnyOf(anyText, schema.List(anyText)),
+		"window":      schema.Required(schema.WithKeys(windowKeys, windowWords), "event", "aggregate", "over"),
 		"step":        schema.AnyOf(schema.Schema{"type": "string"}, schema.WithKeys(stepKeys, stepWords)),
 		"invoke":      schema.Required(schema.WithKeys(schema.Keys(invokeWords), invokeWords), "src"),
 		"action":      schema.Schema{"anyOf": actionSchemas()},

@@ -39,6 +39,7 @@ var unknownKey = map[string]struct{ path, model string }{
 	"alarm":      {"$defs/alarm", `{alarms: {x: {begins: y, ends: z, zzz: 1}}, initial: a, states: {a: {}}}`},
 	"pattern":    {"$defs/pattern", `{patterns: {x: {sequence: [y], zzz: 1}}, initial: a, states: {a: {}}}`},
 	"step":       {"$defs/step/anyOf/1", `{patterns: {x: {sequence: [{event: y, zzz: 1}]}}, initial: a, states: {a: {}}}`},
+	"window":     {"$defs/window", `{windows: {x: {event: y, aggregate: count, over: 1m, zzz: 1}}, initial: a, states: {a: {}}}`},
 	"times":      {"$defs/step/anyOf/1/properties/times/anyOf/1", `{patterns: {x: {sequence: [{event: y, times: {zzz: 1}}]}}, initial: a, states: {a: {}}}`},
 	"skip":       {"$defs/pattern/properties/skip/anyOf/1", `{patterns: {x: {sequence: [y], skip: {zzz: 1}}}, initial: a, states: {a: {}}}`},
 }

@@ -31,6 +31,7 @@ var modelWords = schema.Words{
 	}), "silent_after"), "When a device counts as silent."),
 	"events":   schema.Described(schema.Map(schema.Ref("event")), "Which messages are which events; the first rule that fits names the event."),
 	"patterns": schema.Described(schema.Map(schema.Ref("pattern")), "Sequences of events; a match is raised as an event with the pattern's name."),
+	"windows":  schema.Described(schema.Map(schema.Ref("window")), "What is counted over time; expressions read windows.NAME, and NAME.closed is raised when a window closes."),
 	"alarms":   schema.Described(schema.Map(schema.Ref("alarm")), "What begins and ends; after its settle time it is raised as an event with the alarm's name."),
 	"members": schema.Described(schema.AnyOf(
 		membersBy("by", schema.Described(schema.Enum([]string{memberBySite}), "The site in the birth message names the group.")),
@@ -141,6 +142,17 @@ var alarmWords = schema.Words{
 	"settle":       schema.Described(schema.Ref("duration"), "How long it has to last before it is raised."),
 	"explained_by": schema.Described(anyText, "Another alarm: as long as something of that one lasts, this one is not raised."),
 	"description":  descriptions,
+}
+
+var windowWords = schema.Words{
+	"event":       schema.Described(anyText, "The event that is counted: a name, a prefix as in fault.*, or * for every event."),
+	"where":       schema.Described(schema.Ref("expression"), "The condition on event."),
+	"value":       schema.Described(schema.Ref("expression"), "What the event brings: a number, or for distinct any value."),
+	"aggregate":   schema.Described(schema.Enum(aggregates()), "What is made of the events of a window."),
+	"over":        schema.Described(schema.Ref("duration"), "The length of a window."),
+	"slide":       schema.Described(schema.Ref("duration"), "The time from one window to the next, of which over is a multiple; over by default, so that none overlap."),
+	"grace":       schema.Described(schema.Ref("duration"), "How long after its end a window waits for late events; 0 by default."),
+	"description": descriptions,
 }
 
 var stepWords = schema.Words{

@@ -108,8 +108,10 @@ func truthOfConjunct(g *expr, i int, part conjunct, c *configuration, k *known) 
 }
 
 // alwaysRests reports whether an eventless guard, which did not hold when the
-// chart came to rest, can't hold now. Only the event and the twin are new.
-func alwaysRests(g *expr) bool { return g != nil && !g.reads["event"] && !g.reads["twin"] }
+// chart came to rest, can't hold now. Only the event, the twin and windows are new.
+func alwaysRests(g *expr) bool {
+	return g != nil && !g.reads["event"] && !g.reads["twin"] && !g.reads[varWindows]
+}
 
 // The bounds of the search, which keep it at a fraction of a second and a few
 // megabytes. A chart beyond them runs as any other, but none of its classes is

@@ -100,6 +100,11 @@ func (ec *eventClasses) collect(m *Model) {
 			}
 		}
 	}
+	for _, w := range m.windows {
+		if w.event.matches(ec.name) {
+			ec.add(w.where)
+		}
+	}
 	for _, s := range m.states {
 		for _, t := range s.on {
 			if t.event.matches(ec.name) {
@@ -225,6 +230,11 @@ func (t *classTable) decide(k *known) verdict {
 	for _, a := range t.m.alarms {
 		if a.concerns(k.of.name) {
 			return verdict{why: "alarm " + a.name + " looks at each of them"}
+		}
+	}
+	for _, w := range t.m.windows {
+		if w.event.matches(k.of.name) && truthOfGuard(w.where, &configuration{}, k) != no {
+			return verdict{why: "window " + w.name + " counts each of them"}
 		}
 	}
 	x := t.explore()

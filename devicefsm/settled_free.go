@@ -137,9 +137,13 @@ func (m *Model) hasRule(name string) bool {
 	return slices.ContainsFunc(m.rules, func(r rule) bool { return r.event == name })
 }
 
-// isFound reports whether a pattern raises the event.
+// isFound reports whether a pattern or a window raises the event.
 func (m *Model) isFound(name string) bool {
-	return slices.ContainsFunc(m.patterns, func(p *patternRule) bool { return p.name == name || p.timeout == name })
+	return m.closesWindow(name) || slices.ContainsFunc(m.patterns, func(p *patternRule) bool { return p.name == name || p.timeout == name })
+}
+
+func (m *Model) closesWindow(name string) bool {
+	return slices.ContainsFunc(m.windows, func(w *windowRule) bool { return w.closes == name })
 }
 
 // isAlarm reports whether an alarm raises the event.
@@ -158,6 +162,8 @@ func (m *Model) freeEvents(names []string, raises map[string]bool) []freeStep {
 		switch {
 		case strings.HasSuffix(name, fresh):
 			why = "after an event of any other name"
+		case m.closesWindow(name):
+			why = "after the event " + name + " of a window"
 		case m.isFound(name):
 			why = "after the event " + name + " of a pattern"
 		case m.isAlarm(name):

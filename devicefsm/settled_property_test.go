@@ -2,6 +2,7 @@ package devicefsm
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,7 @@ context: {n: 0}
 	case 2:
 		b.WriteString("patterns: {p: {sequence: [{event: b}, {event: a, where: \"event.x < 1 && matched.b.size() > 0\"}], within: 4s, skip: none}}\n")
 	}
+	g.counts(&b)
 	b.WriteString("type: parallel\nstates:\n")
 	// One kind of thing unsettles a model, or all do.
 	kind := rapid.SampledFrom([]int{1, 2, 2, 3, 3, 4, 5, 6}).Draw(t, "what unsettles it")
@@ -61,6 +63,25 @@ var (
 	}
 )
 
+// counts writes a window, now and then.
+func (g *chartGen) counts(b *strings.Builder) {
+	if !g.chance(3) {
+		return
+	}
+	g.windows = true
+	fmt.Fprintf(b, "windows: {w: {event: %s, aggregate: count, over: %s, grace: %s}}\n",
+		g.pick("counted", []string{"a, where: event.x > 3", "b", "fault.*", "a, where: event.x == 2", "op"}),
+		g.pick("over", []string{"2s", "4s, slide: 1s", "3s"}), g.pick("grace", []string{"0s", "1s"}))
+}
+
+// guards are those that the model may have.
+func (g *chartGen) guards(from []string) []string {
+	if !g.windows {
+		return from
+	}
+	return slices.Concat(from, []string{"windows.w.count > 1", "event.x > 2 && windows.w.value >= 2", "windows.w.count == 0"})
+}
+
 // threshold writes one state.
 func (g *chartGen) threshold(b *strings.Builder, r, s, kind int) {
 	unsettles := func(k int) bool { return kind == k && g.chance(2) || kind == 6 && g.chance(5) }
@@ -78,7 +99,7 @@ func (g *chartGen) threshold(b *strings.Builder, r, s, kind int) {
 		g.transition(b, "'*'", "guard of *", []string{"", "event.x > 3"})
 	}
 	if g.chance(4) {
-		g.transition(b, "a", "guard", thresholdGuards)
+		g.transition(b, "a", "guard", g.guards(thresholdGuards))
 	} else {
 		fmt.Fprintf(b, "          a: {target: %s, guard: %q}\n", next, hysteresis[s%2])
 	}
@@ -91,6 +112,9 @@ func (g *chartGen) threshold(b *strings.Builder, r, s, kind int) {
 	if kind == 5 || g.chance(6) {
 		g.transition(b, g.pick("other", []string{"fault", "over", "p"}), "guard", []string{"", "event.x > 3", "context.n > 2"})
 	}
+	if g.windows && g.chance(3) {
+		g.transition(b, "w.closed", "guard of closed", []string{"", "event.value > 1"})
+	}
 	if unsettles(2) {
 		fmt.Fprintf(b, "        after: {%ds: {target: %s}}\n", rapid.IntRange(1, 3).Draw(g.t, "delay"), next)
 	}
@@ -99,7 +123,7 @@ func (g *chartGen) threshold(b *strings.Builder, r, s, kind int) {
 			g.pick("input", []string{"context.n", "context.none", "1"}), next, g.pick("target", g.paths))
 	}
 	if unsettles(4) {
-		fmt.Fprintf(b, "        always: {guard: %q, target: %s}\n", g.pick("always", thresholdGuards), g.pick("target", g.paths))
+		fmt.Fprintf(b, "        always: {guard: %q, target: %s}\n", g.pick("always", g.guards(thresholdGuards)), g.pick("target", g.paths))
 	}
 }
 
@@ -327,6 +351,10 @@ func TestWrongFilterIsCaught(t *testing.T) {
 		"operators":  withoutSource(2),
 		"patterns": wrongTable(func(m *Model) *classTable {
 			m.patterns = nil
+			return newClassTable(m, freeSources)
+		}),
+		"windows": wrongTable(func(m *Model) *classTable {
+			m.windows = nil
 			return newClassTable(m, freeSources)
 		}),
 		"what is not settled": carelessFilter(func(*Model, device.Message) bool { return true }, true),

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"devicetwin/devicefsm/pattern"
+	"devicetwin/devicefsm/window"
 )
 
 // snapshotVersion is the format that MarshalJSON writes.
@@ -22,7 +23,8 @@ type Snapshot struct {
 	active   stateSet
 	leaves   []*state // the active atomic states in document order
 	patterns []pattern.State
-	troubles [][]trouble   // of each alarm, by their keys
+	troubles [][]trouble // of each alarm, by their keys
+	windows  []window.State
 	history  map[int][]int // by history state: what was active
 
 	context     map[string]any
@@ -71,6 +73,7 @@ type wireSnapshot struct {
 	History     map[string][]string      `json:"h,omitempty"`
 	Patterns    map[string]pattern.State `json:"p,omitempty"`
 	Troubles    map[string][]wireTrouble `json:"al,omitempty"`
+	Windows     map[string]window.State  `json:"w,omitempty"`
 	AliveAt     int64                    `json:"alive,omitempty"`
 	Silent      bool                     `json:"silent,omitempty"`
 	Done        bool                     `json:"done,omitempty"`
@@ -207,6 +210,14 @@ func (s Snapshot) MarshalJSON() ([]byte, error) {
 		}
 	}
 	w.Troubles = s.wireTroubles()
+	for i, state := range s.windows {
+		if !state.IsZero() {
+			if w.Windows == nil {
+				w.Windows = map[string]window.State{}
+			}
+			w.Windows[s.model.windows[i].name] = state
+		}
+	}
 	b, err := json.Marshal(w)
 	if err != nil {
 		return nil, fmt.Errorf("write snapshot: %w", err)
@@ -269,6 +280,7 @@ func (m *Model) bind(s *Snapshot) (*Snapshot, error) {
 		model: m, context: w.Context, clock: orNoTime(w.Clock), service: w.Service, lag: w.Lag, shown: orNoTime(w.Shown), aliveAt: w.AliveAt, silent: w.Silent,
 		done: w.Done, counter: w.Counter, active: newStateSet(len(m.states)),
 		patterns: make([]pattern.State, len(m.patterns)), troubles: make([][]trouble, len(m.alarms)),
+		windows: make([]window.State, len(m.windows)),
 	}
 	if err := m.bindStates(out, w); err != nil {
 		return nil, fmt.Errorf("use snapshot with model %s: %w", m.name, err)
@@ -331,6 +343,12 @@ func (m *Model) bindStates(out *Snapshot, w *wireSnapshot) error {
 	}
 	for i, p := range m.patterns {
 		out.patterns[i] = w.Patterns[p.name]
+	}
+	for i, rule := range m.windows {
+		out.windows[i] = w.Windows[rule.name]
+		if err := rule.window.Accepts(out.windows[i]); err != nil {
+			return fmt.Errorf("window %q: %w", rule.name, err)
+		}
 	}
 	return nil
 }

@@ -117,4 +117,7 @@ type Outcome struct {
 	// Faults are run-time errors of expressions (which then count as false) and
 	// of endless always loops, as strings for people; at most 100 of one step.
 	Faults []string
+	// Late says of events that came after windows had closed that should have counted them,
+	// as strings for people.
+	Late []string
 }

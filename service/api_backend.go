@@ -9,6 +9,7 @@ import (
 
 	"devicetwin/api"
 	"devicetwin/device"
+	"devicetwin/devicefsm"
 	"devicetwin/twin"
 	"devicetwin/twin/command"
 	twinclient "devicetwin/workflows/client"
@@ -59,6 +60,7 @@ func shownDevice(id device.ID, v deviceworkflow.View, now time.Time) api.Device 
 	if v.Snapshot != nil {
 		d.Context = api.ObjectOf(v.Snapshot.Context())
 	}
+	d.Windows = shownWindows(v.Windows)
 	for _, shadow := range v.Twins {
 		if shadow.Name == "" {
 			d.Twin = shownTwin(shadow.Document, now)
@@ -77,6 +79,16 @@ func shownDevice(id device.ID, v deviceworkflow.View, now time.Time) api.Device 
 		d.Transitions = append([]api.Transition{shownTransition(r)}, d.Transitions...)
 	}
 	return d
+}
+
+func shownWindows(windows []devicefsm.WindowView) []api.Window {
+	var shown []api.Window
+	for _, w := range windows {
+		shown = append(shown, api.Window{
+			Name: w.Name, Aggregate: w.Aggregate, Start: w.Start, End: w.End, Count: w.Count, Value: w.Value, Late: w.Late, Closes: moment(w.Closes),
+		})
+	}
+	return shown
 }
 
 func shownReports(faults []device.Fault) []api.Fault {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"devicetwin/device"
+	"devicetwin/devicefsm"
 	"devicetwin/twin/command"
 	deviceworkflow "devicetwin/workflows/device"
 )
@@ -27,5 +28,20 @@ func TestTheDialectOfADeviceIsShown(t *testing.T) {
 	}
 	if d := shownDevice("d", deviceworkflow.View{}, time.Now()); d.Dialect != "" {
 		t.Errorf("one that speaks the service's own: %q", d.Dialect)
+	}
+}
+
+func TestTheWindowsOfADeviceAreShown(t *testing.T) {
+	at, value := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), 4.5
+	view := deviceworkflow.View{Windows: []devicefsm.WindowView{
+		{Name: "heat", Aggregate: "mean", Start: at, End: at.Add(time.Hour), Count: 2, Value: &value, Late: 1, Closes: at.Add(time.Hour)},
+		{Name: "peak", Aggregate: "max"},
+	}}
+	shown := shownDevice("d", view, time.Now()).Windows
+	if len(shown) != 2 || shown[1].Closes != nil || shown[1].Value != nil {
+		t.Fatalf("%+v", shown)
+	}
+	if w := shown[0]; w.Name != "heat" || w.Aggregate != "mean" || *w.Value != value || w.Count != 2 || w.Late != 1 || !w.Start.Equal(at) || !w.End.Equal(*w.Closes) {
+		t.Errorf("%+v", w)
 	}
 }

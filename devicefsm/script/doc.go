@@ -52,6 +52,7 @@
 //	fault TEXT               an expression failed, with this string in its fault; of
 //	                         another reason it is "REASON: …", as in unknown_event: …
 //	context {…}              values of the context afterwards; others are free
+//	window NAME {…}          values of a window afterwards; others are free
 //
 // Anything that is not expected is a failure: every match, every action, every
 // fault and every change of state needs its line. A state may also be given where

@@ -54,6 +54,8 @@ func (p *parser) expectation(c *cursor) {
 		want.faults = append(want.faults, w)
 	case "context":
 		p.context(c, column, want)
+	case "window":
+		p.window(c, column, want)
 	case "log":
 		w.text = "log " + logText(c)
 		want.actions = append(want.actions, w)
@@ -73,6 +75,23 @@ func (p *parser) context(c *cursor, column int, want *expectation) {
 	default:
 		want.values = values
 		want.context = append(want.context, wanted{line: p.n, text: contextText(values)})
+	}
+}
+
+func (p *parser) window(c *cursor, column int, want *expectation) {
+	name, ok := p.name(c)
+	if !ok {
+		return
+	}
+	values, given, ok := p.data(c)
+	switch {
+	case !ok || !p.end(c):
+	case name == "" || !given:
+		p.fault(column, "for example window faults {count: 3}", "expected the name of a window, and values of it in braces")
+	case slices.ContainsFunc(want.windows, func(w wantedWindow) bool { return w.name == name }):
+		p.fault(column, "", "duplicate window %s", nameText(name))
+	default:
+		want.windows = append(want.windows, wantedWindow{wanted{line: p.n, text: windowText(name, values)}, name, values})
 	}
 }
 
@@ -174,6 +193,10 @@ func textOf(a devicefsm.Action, not omitted) string {
 		data = nil
 	}
 	return actionText(a.Type, a.Name, data, tail)
+}
+
+func windowText(name string, values map[string]any) string {
+	return "window " + nameText(name) + " " + valueText(values)
 }
 
 func contextText(values map[string]any) string { return "context " + valueText(values) }

@@ -15,7 +15,7 @@ import (
 // The words of a script.
 var (
 	inputWords  = []string{"telemetry", "status", "events", "ack", "members", "event", "done", "failed", "wait"}
-	expectWords = []string{"matched", "state", "context", "fault", "log", "command", "invoke", "cancel", "publish", "notify", "desire"}
+	expectWords = []string{"matched", "state", "context", "fault", "log", "command", "invoke", "cancel", "publish", "notify", "desire", "window"}
 )
 
 // memberReports are what members of a group report.

@@ -108,6 +108,7 @@ type found struct {
 	moved   bool
 	state   string
 	context map[string]any
+	windows map[string]map[string]any
 	event   string
 	problem string // why the input could not be played
 }
@@ -142,6 +143,7 @@ func (d *player) play(s *Step) found {
 	}
 	d.found.state = d.model.StateName(d.snapshot)
 	d.found.context = d.snapshot.Context()
+	d.found.windows = windowsOf(d.model, d.snapshot)
 	return d.found
 }
 
@@ -216,6 +218,9 @@ func (d *player) take(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) {
 	f.matched = append(f.matched, outcome.Matched...)
 	f.actions = append(f.actions, outcome.Actions...)
 	f.faults = append(f.faults, outcome.Faults...)
+	for _, text := range outcome.Late {
+		f.faults = append(f.faults, string(device.FaultLateWindow)+": "+text)
+	}
 	f.bound()
 }
 
@@ -266,6 +271,9 @@ func (f found) compare(s *Step) []Diff {
 	if len(want.context) > 0 {
 		add(want.context, []string{f.contextText(want.values)}, "")
 	}
+	for _, w := range want.windows {
+		add([]wanted{w.wanted}, []string{f.windowText(w)}, "")
+	}
 	return diffs
 }
 
@@ -300,6 +308,36 @@ func (f found) faultsFit(want []wanted) bool {
 		}
 		return strings.Contains(fault, text)
 	})
+}
+
+// windowsOf are the values of the windows, by their names.
+func windowsOf(m *devicefsm.Model, s *devicefsm.Snapshot) map[string]map[string]any {
+	all := map[string]map[string]any{}
+	for _, w := range m.Windows(s) {
+		values := map[string]any{
+			"count": float64(w.Count), "late": float64(w.Late), "start": w.Start.Format(time.RFC3339Nano), "end": w.End.Format(time.RFC3339Nano),
+		}
+		if w.Value != nil {
+			values["value"] = *w.Value
+		}
+		all[w.Name] = values
+	}
+	return all
+}
+
+// windowText writes those values of a window that were asked for.
+func (f found) windowText(w wantedWindow) string {
+	has, ok := f.windows[w.name]
+	if !ok {
+		return "no window " + nameText(w.name)
+	}
+	values := map[string]any{}
+	for k := range w.values {
+		if v, ok := has[k]; ok {
+			values[k] = v
+		}
+	}
+	return windowText(w.name, values)
 }
 
 // contextText writes those values of the context that were asked for.

@@ -69,6 +69,7 @@ type expectation struct {
 	faults  []wanted
 	context []wanted // at most one
 	values  map[string]any
+	windows []wantedWindow
 	lines   []int // of all of these
 }
 
@@ -77,6 +78,13 @@ type wanted struct {
 	line int
 	text string // as it would be written by Update
 	omitted
+}
+
+// wantedWindow is what a line says of a window.
+type wantedWindow struct {
+	wanted
+	name   string
+	values map[string]any
 }
 
 // omitted is what is not compared, because the line does not give it.

@@ -62,5 +62,8 @@ func (f found) lines(s *Step, indent string) []string {
 	if len(s.want.context) > 0 {
 		add(f.contextText(s.want.values))
 	}
+	for _, w := range s.want.windows {
+		add(f.windowText(w))
+	}
 	return lines
 }

@@ -26,10 +26,11 @@ var layers = map[string]layer{
 	"devicefsm/pattern":           {nil, "pure matcher of event patterns"},
 	"devicefsm/calendar":          {nil, "pure: local times, of zones that are recorded"},
 	"devicefsm/calendar/zonedata": {[]string{"devicefsm/calendar"}, "records zones of this machine's database: I/O, so not a part of what is pure"},
-	"devicefsm":                   {[]string{"device", "devicefsm/pattern", "internal/expression", "internal/schema", "source"}, "the pure state machine: no I/O, no servers"},
+	"devicefsm":                   {[]string{"device", "devicefsm/pattern", "devicefsm/window", "internal/expression", "internal/schema", "source"}, "the pure state machine: no I/O, no servers"},
 	"devicefsm/script":            {[]string{"device", "devicefsm", "source"}, "tests of models, as files"},
 	"twin":                        {[]string{"device"}, "pure shadow documents"},
 	"twin/command":                {[]string{"device"}, "pure queue of commands"},
+	"devicefsm/window":            {nil, "pure aggregates over time"},
 
 	"wire":        {[]string{"device", "internal/faults", "internal/jsonobject", "internal/text", "mqtt", "twin"}, "topics and payloads, both ways: of mqtt the rules of filters, of twin the names of shadows"},
 	"wire/format": {[]string{"internal/faults", "internal/jsonobject", "internal/text"}, "bytes to values and back, for dialects: knows nothing of topics and devices"},
@@ -172,7 +173,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		}
 		refuse(t, name, p.Deps, notInTheRoot)
 	}
-	for _, core := range []string{"devicefsm", "devicefsm/calendar", "devicefsm/pattern", "devicefsm/script", "internal/expression", "twin", "twin/command"} {
+	for _, core := range []string{"devicefsm", "devicefsm/calendar", "devicefsm/pattern", "devicefsm/script", "devicefsm/window", "internal/expression", "twin", "twin/command"} {
 		refuse(t, core, packages[core].Imports, notInTheCore)
 	}
 	for name := range layers {

@@ -172,6 +172,7 @@ func (d *run) accept(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) {
 	// later.
 	d.notePatterns(outcome.Matched)
 	d.noteStepFaults(device.FaultExpression, outcome.Faults...)
+	d.noteStepFaults(device.FaultLateWindow, outcome.Late...)
 	for _, a := range outcome.Actions {
 		switch {
 		case a.Type == devicefsm.ActionDesire:

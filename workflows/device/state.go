@@ -206,6 +206,8 @@ type View struct {
 	Value any `json:"value"`
 	// StateName is the active atomic states' paths, joined by commas.
 	StateName string `json:"state_name"`
+	// Windows are those of the model, as of the snapshot.
+	Windows []devicefsm.WindowView `json:"windows,omitempty"`
 }
 
 // RunLog answers the query "applied": which messages this run applied,

@@ -184,6 +184,7 @@ func (d *run) setQueryHandlers(ctx workflow.Context) error {
 		return View{
 			State: *d.state, ModelName: d.model.Name(),
 			Value: d.model.Value(d.state.Snapshot), StateName: d.model.StateName(d.state.Snapshot),
+			Windows: d.model.Windows(d.state.Snapshot),
 		}, nil
 	})
 	if err != nil {

@@ -152,6 +152,36 @@ func TestModelStepStartTime(t *testing.T) {
 	}
 }
 
+// TestModelStepWindows: each line has what the windows have counted.
+func TestModelStepWindows(t *testing.T) {
+	file := writeFile(t, t.TempDir(), "count.yaml", `
+windows: {n: {event: e, aggregate: count, over: 1m}}
+initial: a
+states: {a: {on: {n.closed: b}}, b: {on: {e: {guard: windows.n.value > 5, target: a}}}}
+`)
+	in := `{"event":"e","time":"2026-11-23T12:00:10Z"}
+{"event":"e","time":"2026-11-23T12:00:20Z"}
+{"advance":"40s"}
+{"event":"e","time":"2026-11-23T12:01:05Z","sent":"2026-11-23T12:00:50Z"}
+`
+	status, out, errs := runModel(t, in, "step", "--start", "2026-11-23T12:00:00Z", file)
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if status != cli.ExitOK || len(lines) != 5 {
+		t.Fatalf("status %d, %d lines: %s%s", status, len(lines), out, errs)
+	}
+	for i, part := range map[int]string{
+		0: `"windows":[{"name":"n","aggregate":"count","start":"2026-11-23T12:00:00Z","end":"2026-11-23T12:01:00Z","count":0,"value":0}]`,
+		2: `"count":2,"value":2,"closes":"2026-11-23T12:01:00Z"}`, 3: `{"value":"b"`, 4: `"late":1`,
+	} {
+		if !strings.Contains(lines[i], part) {
+			t.Errorf("line %d: %s\nwant %s", i, lines[i], part)
+		}
+	}
+	if !strings.Contains(lines[4], `"faults":["window \"n\": an event of 2026-11-23T12:00:50Z came after its window had closed`) {
+		t.Errorf("no fault: %s", lines[4])
+	}
+}
+
 func TestModelStepWritesTheStartBeforeItReads(t *testing.T) {
 	file := writeFile(t, t.TempDir(), "lamp.json", chart)
 	status, out, errs := runModelOn(t, iotest.ErrReader(io.ErrUnexpectedEOF), "step", file)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"devicetwin/device"
@@ -221,6 +222,8 @@ type outputLine struct {
 	Matched []string       `json:"matched"`
 	Done    bool           `json:"done"`
 	Faults  []string       `json:"faults,omitempty"`
+	// Windows are those of the model; absent if it has none.
+	Windows []devicefsm.WindowView `json:"windows,omitempty"`
 }
 
 type outputAction struct {
@@ -239,7 +242,8 @@ func (s *stepper) write(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome)
 	s.snapshot = snapshot
 	line := outputLine{
 		Value: s.model.Value(snapshot), Context: snapshot.Context(), Done: snapshot.Done(),
-		Actions: []outputAction{}, Matched: append([]string{}, outcome.Matched...), Faults: outcome.Faults,
+		Actions: []outputAction{}, Matched: append([]string{}, outcome.Matched...), Faults: slices.Concat(outcome.Faults, outcome.Late),
+		Windows: s.model.Windows(snapshot),
 	}
 	if line.Context == nil {
 		line.Context = map[string]any{}

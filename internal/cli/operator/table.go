@@ -71,6 +71,9 @@ func deviceDetails(w io.Writer, d api.Device) {
 	for _, name := range slices.Sorted(maps.Keys(d.Shadows)) {
 		twinDetails(line, "shadow "+name, d.Shadows[name])
 	}
+	for _, window := range d.Windows {
+		line("window "+printable(window.Name), windowText(window))
+	}
 	before := slices.DeleteFunc(slices.Clone(d.Faults), func(fault string) bool { return reported(fault, d.Reports) })
 	if n := d.ReportCount + uint64(len(before)); n > 0 {
 		line("faults", fmt.Sprint(n))
@@ -82,6 +85,21 @@ func deviceDetails(w io.Writer, d api.Device) {
 		const last = 10
 		commandTable(w, d.Commands[max(0, len(d.Commands)-last):])
 	}
+}
+
+// windowText is what a window has counted.
+func windowText(w api.Window) string {
+	text := w.Aggregate + " "
+	if w.Value != nil {
+		text += strconv.FormatFloat(*w.Value, 'g', 6, 64)
+	} else {
+		text += "-"
+	}
+	text += fmt.Sprintf(" of %s, %s to %s", cli.Count(w.Count, "event"), clock(w.Start), clock(w.End))
+	if w.Late > 0 {
+		text += fmt.Sprintf(", %d late", w.Late)
+	}
+	return text
 }
 
 // reported reports whether a fault that a run of an earlier release kept as a string is

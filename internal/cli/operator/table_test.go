@@ -45,6 +45,23 @@ func TestFaultsOfADevice(t *testing.T) {
 	}
 }
 
+func TestWindowsAreShown(t *testing.T) {
+	at, mean := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), 21.5
+	var out strings.Builder
+	deviceDetails(&out, api.Device{ID: "p", Windows: []api.Window{
+		{Name: "heat", Aggregate: "mean", Start: at, End: at.Add(time.Hour), Count: 3, Value: &mean, Late: 2},
+		{Name: "peak", Aggregate: "max", Start: at, End: at.Add(time.Hour)},
+	}})
+	for _, want := range []string{
+		"window heat\tmean 21.5 of 3 events, 2026-03-01 12:00:00Z to 2026-03-01 13:00:00Z, 2 late\n",
+		"window peak\tmax - of 0 events, 2026-03-01 12:00:00Z to 2026-03-01 13:00:00Z\n",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}
+
 func TestLateAnswersAreInTheTableOfCommands(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	var out strings.Builder

@@ -218,7 +218,10 @@ type Batch struct {
 	// compared, and their messages are in two batches. What the workflow of a device was
 	// given by a log up to a position, it does not apply again: see package
 	// workflows/device.
-	Log      string    `json:"log,omitempty"`
+	Log string `json:"log,omitempty"`
+	// First is the position of the first message, if those after it have the next ones:
+	// instead of Message.Pos. 0: each has its own.
+	First    int64     `json:"first,omitempty"`
 	Messages []Message `json:"m"`
 }
 

@@ -86,6 +86,7 @@ func (m *models) keep(files []modelfile.File, dir string, log *slog.Logger) erro
 // another worker may have put it since the start.
 type modelRegistry struct {
 	copies *modelfile.Copies
+	groups []*devicefsm.Model // models of groups among the files
 	log    *slog.Logger
 	now    func() time.Time
 
@@ -98,6 +99,11 @@ func newModelRegistry(m models, log *slog.Logger) *modelRegistry {
 	r := &modelRegistry{copies: m.copies, log: log, now: time.Now, byHash: map[string]*devicefsm.Model{}, missed: map[string]time.Time{}}
 	for _, one := range m.all() {
 		r.byHash[one.Hash()] = one
+	}
+	for _, one := range m.given {
+		if _, isGroup := one.Members(); isGroup {
+			r.groups = append(r.groups, one)
+		}
 	}
 	return r
 }

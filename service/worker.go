@@ -18,6 +18,7 @@ import (
 	"devicetwin/internal/backoff"
 	"devicetwin/internal/credentials"
 	wiredialect "devicetwin/wire/dialect"
+	"devicetwin/workflows/aggregate"
 	twinclient "devicetwin/workflows/client"
 	deviceworkflow "devicetwin/workflows/device"
 )
@@ -78,7 +79,7 @@ func (s *Service) startWorker(p Plan, temporal client.Client, registry *modelReg
 	options.OnFatalError = func(err error) { s.fail(fmt.Errorf("worker: %w", err)) }
 	worker.SetStickyWorkflowCacheSize(stickyWorkflows)
 	device := &deviceworkflow.Workflow{
-		Models: registry, RunEvents: p.Worker.RunEvents, MaxDeliveries: p.Worker.MaxDeliveries, Twin: p.Worker.Twin, Counts: counts,
+		Models: registry, Groups: registry.groups, RunEvents: p.Worker.RunEvents, MaxDeliveries: p.Worker.MaxDeliveries, Twin: p.Worker.Twin, Counts: counts,
 	}
 	activities := &deviceworkflow.Activities{
 		Dialect: speech, Publisher: publisher, Points: points, Provisioner: store, Models: registry,
@@ -90,6 +91,7 @@ func (s *Service) startWorker(p Plan, temporal client.Client, registry *modelReg
 	run := newWorkerRun(func() worker.Worker {
 		made := worker.New(temporal, p.TaskQueue, options)
 		deviceworkflow.Register(made, device, activities)
+		aggregate.Register(made, &aggregate.Workflow{}, &aggregate.Activities{Temporal: temporal, TaskQueue: p.TaskQueue})
 		return made
 	}, check, s.log)
 	s.runPart("worker", run.run)

@@ -49,8 +49,9 @@ var layers = map[string]layer{
 	"bridge/history": {[]string{"device", "wire"}, "what was received, as records of a log: for whoever reads one"},
 	"bridge/ingest": {[]string{"bridge/history", "device", "devicefsm", "internal/backoff", "internal/faults", "internal/figures", "internal/jsonobject", "internal/jsonsize", "internal/measure", "internal/recordlog", "twin", "wire"},
 		"lanes to batches: no MQTT and no topics; of wire it knows messages and reasons, of twin a limit; of the workflows nothing"},
-	"workflows/device": {[]string{"device", "devicefsm", "internal/figures", "internal/measure", "mqtt", "twin", "twin/command", "wire"},
+	"workflows/device": {[]string{"device", "devicefsm", "internal/figures", "internal/measure", "mqtt", "twin", "twin/command", "wire", "workflows/aggregate"},
 		"the device workflow and its activities; of mqtt, the rule of topic filters only"},
+	"workflows/aggregate": {nil, "collects what many workflows report to one: knows nothing of devices"},
 	"workflows/client": {[]string{"device", "devicefsm", "internal/measure", "twin/command", "workflows/device"},
 		"what other processes ask of device workflows; one package for all kinds of them"},
 	"simulator": {[]string{"device", "devicefsm", "internal/measure", "source", "wire"}, "plays devices; an independent check, so it shares nothing with bridge and workflows but the grammar of topics"},
@@ -65,7 +66,7 @@ var layers = map[string]layer{
 	"auth/hooks":    {[]string{"auth"}, "what brokers ask over HTTP, and how they are answered"},
 
 	"service": {[]string{"api", "auth", "auth/callout", "auth/hooks", "bridge", "bridge/history", "bridge/ingest", "device", "devicefsm", "dialects", "internal/backoff", "internal/codec", "internal/credentials", "internal/figures", "internal/measure",
-		"internal/modelfile", "internal/recordlog", "internal/text", "internal/tlsfiles", "mqtt", "points", "twin", "twin/command", "wire", "wire/dialect", "workflows/client", "workflows/device"}, "the one place that wires all parts"},
+		"internal/modelfile", "internal/recordlog", "internal/text", "internal/tlsfiles", "mqtt", "points", "twin", "twin/command", "wire", "wire/dialect", "workflows/aggregate", "workflows/client", "workflows/device"}, "the one place that wires all parts"},
 
 	"internal/version":      {nil, "which build this is"},
 	"internal/cli":          {[]string{"api/client", "internal/version", "service", "source"}, "shared by all command lines: exit statuses come from the errors of these"},

@@ -34,6 +34,8 @@ const (
 type Delivery struct {
 	// Logs are how far the last logs were delivered, the one used last at the end.
 	Logs []LogPosition `json:"logs,omitempty"`
+	// Aggregators are the same of what members report to a group.
+	Aggregators []LogPosition `json:"aggregators,omitempty"`
 	// Epochs are the windows of the newest epochs, newest first.
 	Epochs []Window `json:"epochs,omitempty"`
 	// PerTopic says that the device numbers each topic separately.

@@ -110,6 +110,7 @@ func (d *run) carryOut(ctx workflow.Context) {
 	points := d.withAsides(workflow.Now(ctx), messages, d.points)
 	d.points = nil
 	d.emit(ctx, messages, points)
+	d.reportToGroups(ctx)
 	d.writeAttributes(ctx)
 }
 

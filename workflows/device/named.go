@@ -29,6 +29,8 @@ func (d *run) hearModel(m device.Message) {
 // changeModel starts the named model in place of the default one, from its initial state.
 // All but the state machine stays: the twin, commands, tags, and the numbers of messages.
 func (d *run) changeModel(m device.Message) {
+	d.leaveAllGroups(m.Time)
+	d.newIdentity, d.newFeeds = true, len(d.settings.Groups) > 0
 	from, before := d.model, d.state.Snapshot
 	d.model = d.inEdition(d.loaded(m.Model))
 	d.state.Model, d.state.Provisional, d.state.Recovery = m.Model, false, nil

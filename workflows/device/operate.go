@@ -99,6 +99,7 @@ func (d *run) operate(ctx workflow.Context, op Operation) OperationResult {
 				return refusal(500, "mark the end of the workflow: %v", err)
 			}
 		}
+		d.leaveAllGroups(now)
 		d.delete(op)
 		return OperationResult{Erase: op.Data}
 	}
@@ -207,7 +208,7 @@ func (d *run) operateTags(in TagChanges) OperationResult {
 	if size := device.SizeOfTags(tags); d.follows(rulesCorners) && size > device.MaxTagBytes && size > device.SizeOfTags(d.state.Tags) {
 		return refusal(413, "the device would have tags of %d bytes as a JSON list of \"key=value\", the limit is %d", size, device.MaxTagBytes)
 	}
-	d.state.Tags = tags
+	d.state.Tags, d.newIdentity = tags, true
 	return OperationResult{Tags: maps.Clone(tags)}
 }
 

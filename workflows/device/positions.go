@@ -16,21 +16,29 @@ type LogPosition struct {
 	Pos int64  `json:"pos"` // of the last message
 }
 
+// keptAggregators bounds Delivery.Aggregators. An aggregator has a new name only if it was
+// ended and started again.
+const keptAggregators = 128
+
 // delivered reports whether a log delivered a position before, and remembers it if not.
 // A log that is used is not the next to be forgotten.
 func (d *Delivery) delivered(log string, pos int64) bool {
+	return deliveredOf(&d.Logs, keptLogs, log, pos)
+}
+
+func deliveredOf(logs *[]LogPosition, keep int, log string, pos int64) bool {
 	if pos <= 0 || log == "" || len(log) > device.MaxLogName {
 		return false
 	}
 	last := LogPosition{Log: log}
-	if at := slices.IndexFunc(d.Logs, func(l LogPosition) bool { return l.Log == log }); at >= 0 {
-		last = d.Logs[at]
-		d.Logs = slices.Delete(d.Logs, at, at+1)
+	if at := slices.IndexFunc(*logs, func(l LogPosition) bool { return l.Log == log }); at >= 0 {
+		last = (*logs)[at]
+		*logs = slices.Delete(*logs, at, at+1)
 	}
 	again := pos <= last.Pos
 	last.Pos = max(last.Pos, pos)
-	d.Logs = append(d.Logs, last)
-	d.Logs = d.Logs[max(0, len(d.Logs)-keptLogs):]
+	*logs = append(*logs, last)
+	*logs = (*logs)[max(0, len(*logs)-keep):]
 	return again
 }
 
@@ -38,7 +46,14 @@ func (d *Delivery) delivered(log string, pos int64) bool {
 // then, and nothing else: what it says of messages before it was applied with it the first
 // time, and it does not show that the device is up now.
 func (d *run) deliveredAgain(log string, m device.Message) bool {
-	if !d.follows(rulesLog) || !d.state.Delivery.delivered(log, m.Pos) {
+	again := false
+	switch {
+	case m.Channel == device.ChannelMembers:
+		again = deliveredOf(&d.state.Delivery.Aggregators, keptAggregators, log, m.Pos)
+	case d.follows(rulesLog):
+		again = d.state.Delivery.delivered(log, m.Pos)
+	}
+	if !again {
 		return false
 	}
 	d.state.Delivery.Duplicates++

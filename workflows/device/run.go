@@ -48,7 +48,13 @@ type run struct {
 	attributesFault string   // the last one of writing the attributes
 	leftOut         []string // attributes of which values were left out
 	replaying       func() bool
-	counts          *Counts
+
+	groups      []*devicefsm.Model // models of groups that the worker has
+	moves       []groupMove        // since the last reports to groups
+	newIdentity bool               // what decides of which groups the device is a member may have changed
+	newFeeds    bool               // the model has changed, and what groups hear of the device with it
+	reporting   *reporting         // nil: no activity sends reports
+	counts      *Counts
 }
 
 // effect is an action, or a message that needs no more thought.
@@ -82,6 +88,9 @@ func (d *run) apply(ctx workflow.Context, batch device.Batch) {
 func (d *run) applyMessages(started int, batch device.Batch) {
 	var last *device.Message
 	for i, m := range batch.Messages {
+		if batch.First > 0 {
+			m.Pos = batch.First + int64(i)
+		}
 		if d.deliveredAgain(batch.Log, m) {
 			continue
 		}
@@ -143,7 +152,12 @@ func (d *run) identify(m device.Message) {
 		d.state.Firmware = v
 	}
 	if v, ok := d.identity(m, "site"); ok {
+		d.newIdentity = d.newIdentity || v != d.state.Site
 		d.state.Site = v
+	}
+	if v, ok := d.identity(m, "parent"); ok {
+		d.newIdentity = d.newIdentity || v != d.state.Parent
+		d.state.Parent = v
 	}
 }
 
@@ -161,7 +175,9 @@ func (d *run) stepOnce(ev devicefsm.Event) {
 }
 
 func (d *run) accept(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) {
+	before := d.state.Snapshot
 	d.state.Snapshot = snapshot
+	d.noteMoves(before, outcome)
 	for _, t := range outcome.Transitions {
 		d.transitions++
 		d.recoveryExpires(t)

@@ -38,6 +38,9 @@ type runSettings struct {
 	Retain     bool           `json:"retain,omitempty"`
 	Properties []string       `json:"properties,omitempty"`
 	Commands   command.Limits `json:"commands"`
+	// Groups are what the groups of the device hear of it. A worker without models of groups
+	// records none, and neither did workers before there were groups.
+	Groups []groupFeed `json:"groups,omitempty"`
 }
 
 // Versions of the rules by which a run goes. A change of what a message does to a
@@ -103,9 +106,13 @@ func (s runSettings) withDefaults() runSettings {
 
 // recordSettings records the worker's settings in a run that begins, and reads
 // those of a run that is replayed.
-func (w *Workflow) recordSettings(ctx workflow.Context) (runSettings, error) {
+func (w *Workflow) recordSettings(ctx workflow.Context, model *devicefsm.Model) (runSettings, error) {
 	var s runSettings
-	recorded := workflow.SideEffect(ctx, func(workflow.Context) any { return w.settings() })
+	recorded := workflow.SideEffect(ctx, func(workflow.Context) any {
+		s := w.settings()
+		s.Groups = feedsOf(w.Groups, model)
+		return s
+	})
 	if err := recorded.Get(&s); err != nil {
 		return runSettings{}, fmt.Errorf("read settings of the run: %w", err)
 	}

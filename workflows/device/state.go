@@ -76,9 +76,10 @@ type State struct {
 	// Invocations are the activities that the model wants to run now, oldest
 	// first; a run that inherits them starts them again, under the same ids.
 	Invocations []devicefsm.Action `json:"invocations,omitempty"`
-	// Firmware and Site are what the device's last birth message said.
+	// Firmware, Site and Parent are what the device's last birth message said.
 	Firmware   string     `json:"firmware,omitempty"`
 	Site       string     `json:"site,omitempty"`
+	Parent     string     `json:"parent,omitempty"`
 	Attributes Attributes `json:"attributes"`
 	// Recovery is the reprovisioning that is not over, and Asides are points that
 	// wait to leave; both are for figures only.
@@ -120,6 +121,10 @@ type State struct {
 	// Untimed are the last commands without a time to live that the device may answer in its
 	// dialect, oldest first.
 	Untimed []untimed `json:"untimed,omitempty"`
+	// Groups are those that the device is a member of, and Outbox what it has to report to
+	// them.
+	Groups []membership `json:"groups,omitempty"`
+	Outbox outbox       `json:"outbox,omitzero"`
 	// Tags are an operator's.
 	Tags map[string]string `json:"tags,omitempty"`
 	// Connection is what is known of the device's connection: device.Online,

@@ -57,6 +57,9 @@ type Workflow struct {
 	MaxDeliveries int
 	// Twin is how twins are kept; a run keeps what it began with.
 	Twin TwinSettings
+	// Groups are the models of groups of which devices may be members. Those of one kind are
+	// versions of each other, and a group is started with the first one.
+	Groups []*devicefsm.Model
 	// Counts is what runs count; nil: nothing.
 	Counts *Counts
 }
@@ -113,7 +116,7 @@ func (w *Workflow) begin(ctx workflow.Context, raw json.RawMessage) (*run, error
 	}
 	d := &run{
 		models: w.Models, state: in.State, inbox: workflow.GetSignalChannel(ctx, SignalEvents),
-		counts: w.Counts, replaying: func() bool { return workflow.IsReplaying(ctx) },
+		groups: w.Groups, newIdentity: true, counts: w.Counts, replaying: func() bool { return workflow.IsReplaying(ctx) },
 	}
 	if d.state == nil {
 		d.state = &State{Version: stateVersion, Device: in.Device, Model: in.Model, Provisional: in.Provisional, Instance: instance(ctx)}
@@ -125,11 +128,14 @@ func (w *Workflow) begin(ctx workflow.Context, raw json.RawMessage) (*run, error
 	if err := d.setUpdateHandler(ctx); err != nil {
 		return nil, err
 	}
-	settings, err := w.recordSettings(ctx)
+	settings, err := w.recordSettings(ctx, d.model)
 	if err != nil {
 		return nil, fmt.Errorf("begin run of device %s: %w", d.state.Device, err)
 	}
 	d.settings = settings
+	if d.state.Outbox.Epoch == 0 && len(d.settings.Groups) > 0 {
+		d.state.Outbox.Epoch = workflow.Now(ctx).UnixMilli()
+	}
 	d.model = d.inEdition(d.model)
 	if d.state.Snapshot == nil {
 		d.setCause(Cause{Kind: CauseStart})
@@ -227,6 +233,9 @@ func (d *run) wait(ctx workflow.Context) error {
 	selector.AddReceive(d.wake, func(c workflow.ReceiveChannel, _ bool) { c.ReceiveAsync(nil) })
 	if d.alarm.future != nil {
 		selector.AddFuture(d.alarm.future, func(workflow.Future) { d.alarm.clear() })
+	}
+	if d.reporting != nil {
+		selector.AddFuture(d.reporting.future, func(f workflow.Future) { d.reported(ctx, f) })
 	}
 	for _, inv := range d.running {
 		selector.AddFuture(inv.future, func(f workflow.Future) { d.finish(ctx, inv, f) })

@@ -1,0 +1,362 @@
+package device
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/workflow"
+
+	"devicetwin/device"
+	"devicetwin/devicefsm"
+	"devicetwin/workflows/aggregate"
+)
+
+const memberSource = `
+model: pump
+liveness: {silent_after: 5m}
+events:
+  hot:  {channel: events, name: hot}
+  cold: {channel: events, name: cold}
+initial: fine
+states:
+  fine: {on: {hot: overheated, tick: other}}
+  overheated: {on: {cold: fine}}
+  other: {on: {tick: fine}}
+`
+
+const groupSource = `
+model: site
+members: {by: site, aggregators: 4}
+events:
+  hot:    {channel: members, name: entered, when: "msg.state == 'overheated'"}
+  cold:   {channel: members, name: left, when: "msg.state == 'overheated'"}
+  silent: {channel: members, name: silent}
+  alive:  {channel: members, name: alive}
+alarms:
+  heat: {begins: hot, ends: cold}
+initial: up
+states:
+  up: {on: {heat: alarmed, silent: {actions: {log: "'silent'"}}, alive: {actions: {log: "'alive'"}}}}
+  alarmed: {on: {heat.ended: up}}
+`
+
+func loadSource(t *testing.T, src string) *devicefsm.Model {
+	t.Helper()
+	m, err := devicefsm.Load("model.yaml", []byte(src))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// post is what a member's signals to aggregators come to.
+type post struct {
+	signals []aggregate.Signal
+	fail    func(attempt int) error
+	attempt int
+}
+
+func (p *post) Signal(_ context.Context, s aggregate.Signal) error {
+	p.attempt++
+	if p.fail != nil {
+		if err := p.fail(p.attempt); err != nil {
+			return err
+		}
+	}
+	p.signals = append(p.signals, s)
+	return nil
+}
+
+// reports are the reports of all signals, as text.
+func (p *post) reports(t *testing.T) []string {
+	t.Helper()
+	var list []string
+	for _, s := range p.signals {
+		var r aggregate.Reports
+		if err := json.Unmarshal(s.Arg, &r); err != nil {
+			t.Fatal(err)
+		}
+		for _, one := range r.List {
+			var m device.Message
+			if err := json.Unmarshal(one.Value, &m); err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, strings.TrimSpace(fmt.Sprintf("%s #%d %s %s %v", strings.TrimPrefix(s.Workflow, "aggregator:"), one.N, m.Channel, m.Name, m.Data["state"])))
+		}
+	}
+	return list
+}
+
+func newMember(t *testing.T, runEvents int) (*harness, *post) {
+	t.Helper()
+	return newMemberOf(t, memberSource, runEvents)
+}
+
+// withoutLiveness is a member that is never silent.
+var withoutLiveness = strings.Replace(memberSource, "liveness: {silent_after: 5m}\n", "", 1)
+
+func newMemberOf(t *testing.T, src string, runEvents int) (*harness, *post) {
+	t.Helper()
+	h := newHarnessFor(t, loadSource(t, src), runEvents)
+	h.workflow.Groups = []*devicefsm.Model{loadSource(t, groupSource)}
+	p := &post{}
+	h.RegisterActivityWithOptions(p.Signal, activity.RegisterOptions{Name: aggregate.ActivitySignal})
+	return h, p
+}
+
+func birthAt(site string) device.Message {
+	return device.Message{Channel: device.ChannelStatus, Data: map[string]any{"status": "boot", "site": site}}
+}
+
+func happens(name string) device.Message {
+	return device.Message{Channel: device.ChannelEvents, Name: name}
+}
+
+// aggregatorOf is the prefix of the aggregator to which the test's device reports.
+func aggregatorOf(group string) string {
+	return strings.TrimPrefix(aggregate.WorkflowID(WorkflowID(device.ID("site/"+group)), aggregate.IndexOf(testDevice, 4)), "aggregator:")
+}
+
+func TestAMemberReportsWhatMatters(t *testing.T) {
+	h, p := newMember(t, 0)
+	h.at(time.Second, happens("hot")) // it has no group yet
+	h.at(2*time.Second, birthAt("north"))
+	h.at(3*time.Second, happens("cold"), happens("tick"), happens("tick"))
+	h.at(4*time.Second, happens("hot"), happens("cold"))
+	h.at(10*time.Minute, happens("tick")) // it was silent, and is in a state that does not matter
+	h.at(11*time.Minute, happens("hot"))
+	view := h.runUntil(12 * time.Minute)
+	at := aggregatorOf("north")
+	want := []string{
+		at + " #1 members entered overheated", // it joins
+		at + " #2 members left overheated",
+		at + " #3 members entered overheated", at + " #4 members left overheated",
+		at + " #5 members silent <nil>", at + " #6 members alive <nil>",
+	}
+	if got := p.reports(t); !slices.Equal(got, want) {
+		t.Fatalf("reports %q, want %q", got, want)
+	}
+	if n := len(view.Outbox.List); n != 0 || len(view.Groups) != 1 || view.Groups[0].Name != "north" {
+		t.Errorf("%d reports wait, groups %+v", n, view.Groups)
+	}
+}
+
+func TestAMemberMovesToAnotherGroup(t *testing.T) {
+	h, p := newMember(t, 0)
+	h.at(time.Second, birthAt("north"), happens("hot"))
+	h.at(2*time.Second, birthAt("south"))
+	h.at(3*time.Second, birthAt("no such id"))
+	h.at(4*time.Second, happens("cold"))
+	view := h.runUntil(time.Minute)
+	north, south := aggregatorOf("north"), aggregatorOf("south")
+	want := []string{
+		north + " #1 members entered overheated", north + " #2 members left overheated",
+		south + " #3 members entered overheated", south + " #4 members left overheated",
+	}
+	if got := p.reports(t); !slices.Equal(got, want) {
+		t.Errorf("reports %q, want %q", got, want)
+	}
+	if len(view.Groups) != 0 || len(view.Reports) != 1 || !strings.Contains(view.Reports[0].Detail, `in no group of kind site: `) {
+		t.Errorf("groups %+v, faults %+v", view.Groups, view.Reports)
+	}
+}
+
+func TestTheInputsStartTheGroup(t *testing.T) {
+	h, p := newMember(t, 0)
+	h.at(time.Second, birthAt("north"), happens("hot"))
+	h.runUntil(time.Minute)
+	if len(p.signals) != 1 {
+		t.Fatalf("%d signals", len(p.signals))
+	}
+	s := p.signals[0]
+	var in aggregate.Input
+	var group Input
+	if err := json.Unmarshal(s.Input, &in); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(in.To.Input, &group); err != nil {
+		t.Fatal(err)
+	}
+	if s.Type != aggregate.WorkflowType || s.Name != aggregate.SignalReports || in.To.Type != WorkflowType || in.To.Signal != SignalEvents ||
+		in.To.Workflow != WorkflowID("site/north") || in.Index != aggregate.IndexOf(testDevice, 4) || group.Device != "site/north" || group.Model != h.workflow.Groups[0].Hash() {
+		t.Errorf("%s %s %+v %+v", s.Type, s.Name, in, group)
+	}
+}
+
+// A device goes on while its reports are not accepted, keeps them in their order over
+// continue-as-new, and signals again what it does not know to be accepted.
+func TestReportsWaitForTheirReceiver(t *testing.T) {
+	h, p := newMemberOf(t, withoutLiveness, 6)
+	p.fail = func(int) error { return errors.New("unavailable") }
+	h.at(time.Second, birthAt("north"), happens("hot"))
+	h.at(2*time.Hour, happens("cold"), happens("hot"))
+	h.at(3*time.Hour, happens("cold"), happens("hot"))
+	h.RegisterDelayedCallback(func() {
+		if v := h.view(); v.StateName != "overheated" || len(v.Outbox.List) != 3 {
+			t.Errorf("state %s, %d reports wait", v.StateName, len(v.Outbox.List))
+		}
+	}, 2*time.Hour+time.Minute)
+	h.run(Input{Device: testDevice, Model: h.model.Hash()})
+	var next *workflow.ContinueAsNewError
+	if !errors.As(h.GetWorkflowError(), &next) {
+		t.Fatalf("the run ended with %v", h.GetWorkflowError())
+	}
+	var in Input
+	if err := converter.GetDefaultDataConverter().FromPayloads(next.Input, &in); err != nil {
+		t.Fatal(err)
+	}
+	again, p2 := newMemberOf(t, withoutLiveness, 0)
+	again.state = in.State
+	again.at(time.Second, happens("cold"))
+	again.runUntil(time.Minute)
+	at := aggregatorOf("north")
+	want := []string{
+		at + " #1 members entered overheated", at + " #2 members left overheated", at + " #3 members entered overheated",
+		at + " #4 members left overheated", at + " #5 members entered overheated", at + " #6 members left overheated",
+	}
+	if got := p2.reports(t); !slices.Equal(got, want) {
+		t.Errorf("reports %q, want %q", got, want)
+	}
+}
+
+func TestTheOutboxIsBounded(t *testing.T) {
+	h, p := newMemberOf(t, withoutLiveness, 0)
+	p.fail = func(int) error { return errors.New("unavailable") }
+	h.at(time.Second, birthAt("north"))
+	for i := range maxOutbox/2 + 5 {
+		h.at(time.Hour+time.Duration(i)*time.Second, happens("hot"), happens("cold"))
+	}
+	view := h.runUntil(2 * time.Hour)
+	if n := len(view.Outbox.List); n != maxOutbox || view.Outbox.List[0].N != 11 {
+		t.Errorf("%d reports wait, the first is #%d", n, view.Outbox.List[0].N)
+	}
+	if last := view.Reports[len(view.Reports)-1]; !strings.Contains(last.Detail, "reports to site/north are dropped: 256 wait already") {
+		t.Errorf("fault %+v", last)
+	}
+}
+
+func TestADeletedDeviceLeaves(t *testing.T) {
+	for name, fail := range map[string]int{"at once": 0, "in an activity": 1} {
+		t.Run(name, func(t *testing.T) {
+			h, p := newMember(t, 0)
+			h.at(time.Second, birthAt("north"), happens("hot"))
+			h.RegisterDelayedCallback(func() {
+				if fail > 0 {
+					p.attempt = 0
+					p.fail = func(n int) error {
+						if n <= 5 {
+							return errors.New("unavailable")
+						}
+						return nil
+					}
+				}
+				h.UpdateWorkflowNoRejection(UpdateOperate, "u", t, Operations{List: []Operation{{ID: "1", Delete: true}}})
+			}, time.Minute)
+			h.run(Input{Device: testDevice, Model: h.model.Hash()})
+			at := aggregatorOf("north")
+			if got, want := p.reports(t), []string{at + " #1 members entered overheated", at + " #2 members left overheated"}; !slices.Equal(got, want) {
+				t.Errorf("reports %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// A device that was started before it named its model leaves with the old one, and joins with
+// the new one.
+func TestAMemberWithAnotherModel(t *testing.T) {
+	h, p := newMember(t, 0)
+	other := loadSource(t, strings.Replace(memberSource, "overheated", "hot", -1))
+	h.workflow.Models = NewRegistry(h.model, other)
+	h.at(time.Second, birthAt("north"), happens("hot"))
+	h.RegisterDelayedCallback(func() {
+		m := happens("tick")
+		m.Model = other.Hash()
+		h.signal(m, happens("hot"))
+	}, time.Minute)
+	h.RegisterDelayedCallback(h.CancelWorkflow, time.Hour)
+	h.run(Input{Device: testDevice, Model: h.model.Hash(), Provisional: true})
+	at := aggregatorOf("north")
+	got := p.reports(t)
+	if want := []string{at + " #1 members entered overheated", at + " #2 members left overheated"}; len(got) < 2 || !slices.Equal(got[:2], want) {
+		t.Errorf("reports %q, want first %q", got, want)
+	}
+	for _, r := range got[2:] {
+		if strings.Contains(r, "overheated") {
+			t.Errorf("report %q of the new model", r)
+		}
+	}
+}
+
+// Without models of groups, a run records nothing of them.
+func TestNoGroupsNoTrace(t *testing.T) {
+	h := newHarnessFor(t, loadSource(t, memberSource), 0)
+	h.at(time.Second, birthAt("north"), happens("hot"))
+	view := h.runUntil(time.Minute)
+	text, err := json.Marshal(view.State)
+	if err != nil || strings.Contains(string(text), "outbox") || strings.Contains(string(text), "groups") {
+		t.Errorf("state %s, error %v", text, err)
+	}
+	text, err = json.Marshal((&Workflow{}).settings())
+	if err != nil || strings.Contains(string(text), "groups") {
+		t.Errorf("settings %s, error %v", text, err)
+	}
+}
+
+func TestVersionsOfAGroupAreOneFeed(t *testing.T) {
+	member := loadSource(t, memberSource)
+	second := strings.Replace(groupSource, "msg.state == 'overheated'", "msg.state == 'other'", 1)
+	feeds := feedsOf([]*devicefsm.Model{loadSource(t, groupSource), member, loadSource(t, second)}, member)
+	if len(feeds) != 1 || !slices.Equal(feeds[0].Feed.Entered, []string{"other", "overheated"}) || feeds[0].Model != loadSource(t, groupSource).Hash() {
+		t.Errorf("%+v", feeds)
+	}
+	if got := feedsOf([]*devicefsm.Model{loadSource(t, groupSource)}, loadSource(t, second)); got != nil {
+		t.Errorf("a group is a member: %+v", got)
+	}
+}
+
+// batchOf are reports of members as an aggregator passes them on.
+func batchOf(log string, first int64, at time.Time, reports ...string) device.Batch {
+	b := device.Batch{Log: log, First: first}
+	for _, r := range reports {
+		id, what, _ := strings.Cut(r, " ")
+		name, state, _ := strings.Cut(what, " ")
+		data := devicefsm.Change{Name: name, State: state}.Report(devicefsm.Member{ID: device.ID(id)}, "pump")
+		b.Messages = append(b.Messages, device.Message{Channel: device.ChannelMembers, Name: name, Data: data, Time: at})
+	}
+	return b
+}
+
+func TestAGroupHearsEachReportOnce(t *testing.T) {
+	h := newHarnessFor(t, loadSource(t, groupSource), 0)
+	send := func(after time.Duration, log string, first int64, reports ...string) {
+		h.RegisterDelayedCallback(func() { h.SignalWorkflow(SignalEvents, batchOf(log, first, h.Now().UTC(), reports...)) }, after)
+	}
+	send(1*time.Second, "aggregator-0-x", 1, "a entered overheated", "b entered overheated")
+	send(2*time.Second, "aggregator-1-x", 1, "c entered overheated")
+	send(3*time.Second, "aggregator-0-x", 1, "a entered overheated", "b entered overheated", "a left overheated") // in another batch
+	for i := range keptLogs + 2 {
+		send(time.Duration(4+i)*time.Second, fmt.Sprintf("aggregator-%d-x", i+2), 1, "d silent")
+	}
+	send(20*time.Second, "aggregator-0-x", 3, "a left overheated")
+	var view View
+	h.RegisterDelayedCallback(func() { view = h.view(); h.CancelWorkflow() }, time.Minute)
+	h.run(Input{Device: "site/north", Model: h.model.Hash()})
+	alarms := h.model.Alarms(view.Snapshot)
+	if len(alarms) != 1 || alarms[0].Raised != 2 || view.StateName != "up" && view.StateName != "alarmed" {
+		t.Errorf("alarms %+v, state %s", alarms, view.StateName)
+	}
+	if view.Delivery.Duplicates != 3 || len(view.Delivery.Logs) != 0 || len(view.Delivery.Aggregators) != keptLogs+4 {
+		t.Errorf("%d duplicates, %d aggregators", view.Delivery.Duplicates, len(view.Delivery.Aggregators))
+	}
+	if !view.Seen.IsZero() {
+		t.Error("what members report shows that the group is up")
+	}
+}

@@ -8,11 +8,12 @@ import (
 	"cel.dev/cel-go/common/ast"
 
 	"devicetwin/device"
+	"devicetwin/devicefsm/calendar"
 	"devicetwin/devicefsm/window"
 	"devicetwin/source"
 )
 
-var windowKeys = []string{"event", "where", "value", "aggregate", "over", "slide", "grace", "description"}
+var windowKeys = []string{"event", "where", "value", "aggregate", "over", "slide", "zone", "grace", "description"}
 
 const (
 	maxWindows = 16
@@ -99,9 +100,7 @@ func (l *loader) window(e source.Entry) *windowRule {
 	}
 	l.windowValue(w, n, fields["value"])
 	w.spec.Grace = fields["grace"].Duration()
-	fits := windowTime(fields["over"], &w.spec.Over)
-	fits = windowTime(fields["slide"], &w.spec.Slide) && fits
-	if !fits || w.spec.Aggregate == "" || w.spec.Over == 0 {
+	if !l.windowPanes(w, fields) || w.spec.Aggregate == "" || !fields["over"].Exists() {
 		return w
 	}
 	compiled, err := window.Compile(w.spec)
@@ -116,6 +115,36 @@ func (l *loader) window(e source.Entry) *windowRule {
 	}
 	w.window = compiled
 	return w
+}
+
+// windowPanes reads how long a window is: a duration, or a unit of the calendar.
+func (l *loader) windowPanes(w *windowRule, fields map[string]source.Node) (ok bool) {
+	over, slide, zone := fields["over"], fields["slide"], fields["zone"]
+	unit, byCalendar := calendar.ParseUnit(over.Scalar())
+	if !byCalendar {
+		if zone.Exists() {
+			zone.Faultf("a zone is for windows of the calendar: over: day, week, month or year")
+		}
+		ok = windowTime(over, &w.spec.Over)
+		return windowTime(slide, &w.spec.Slide) && ok && !zone.Exists()
+	}
+	of, ok := calendar.UTC, true
+	if zone.Exists() {
+		if of, ok = calendar.FixedZone(zone.String()); !ok && zone.IsString() {
+			zone.Faultf("zone %q: expected UTC, or a fixed offset from it such as +01:00", clip(zone.String()))
+		}
+	}
+	if slide.Exists() {
+		slide.Faultf("a window of the calendar does not slide; expected no slide, or a duration for over")
+		ok = false
+	}
+	w.spec.Frame, w.spec.Shortest = calendar.Panes{Unit: unit, Zone: &of}, shortest[unit]
+	return ok
+}
+
+// shortest is how long the units of the calendar are at least, whatever clocks do.
+var shortest = map[calendar.Unit]time.Duration{
+	calendar.Day: 20 * time.Hour, calendar.Week: 6 * 24 * time.Hour, calendar.Month: 27 * 24 * time.Hour, calendar.Year: 364 * 24 * time.Hour,
 }
 
 // windowTime reads the length of something, if it is there.

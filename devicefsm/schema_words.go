@@ -149,8 +149,9 @@ var windowWords = schema.Words{
 	"where":       schema.Described(schema.Ref("expression"), "The condition on event."),
 	"value":       schema.Described(schema.Ref("expression"), "What the event brings: a number, or for distinct any value."),
 	"aggregate":   schema.Described(schema.Enum(aggregates()), "What is made of the events of a window."),
-	"over":        schema.Described(schema.Ref("duration"), "The length of a window."),
+	"over":        schema.Described(schema.AnyOf(schema.Enum([]string{"day", "week", "month", "year"}), schema.Ref("duration")), "The length of a window: a duration, or a unit of the calendar."),
 	"slide":       schema.Described(schema.Ref("duration"), "The time from one window to the next, of which over is a multiple; over by default, so that none overlap."),
+	"zone":        schema.Described(anyText, "Of windows of the calendar: UTC, which is the default, or a fixed offset from it such as +01:00."),
 	"grace":       schema.Described(schema.Ref("duration"), "How long after its end a window waits for late events; 0 by default."),
 	"description": descriptions,
 }

@@ -223,6 +223,34 @@ states: {a: {on: {e: {actions: [{assign: {n: windows.n.value}}]}}}}
 	}
 }
 
+// TestCalendarWindows: days, weeks and months begin at midnight of their zone.
+func TestCalendarWindows(t *testing.T) {
+	for words, want := range map[string]string{
+		"day":                  "2026-11-23T00:00:00Z to 2026-11-24T00:00:00Z",
+		"day, zone: '+01:00'":  "2026-11-22T23:00:00Z to 2026-11-23T23:00:00Z",
+		"day, zone: '-11:30'":  "2026-11-23T11:30:00Z to 2026-11-24T11:30:00Z",
+		"week, zone: UTC":      "2026-11-23T00:00:00Z to 2026-11-30T00:00:00Z",
+		"month, grace: 1h":     "2026-11-01T00:00:00Z to 2026-12-01T00:00:00Z",
+		"year, zone: '+05:45'": "2025-12-31T18:15:00Z to 2026-12-31T18:15:00Z",
+	} {
+		m := load(t, "windows: {w: {event: e, aggregate: count, over: "+words+"}}\ninitial: a\nstates: {a: {on: {w.closed: b}}, b: {}}")
+		s, _ := m.Start(t0)
+		s, _ = steps(t, m, s, at("e", time.Minute, nil))
+		v := m.Windows(s)[0]
+		if got := v.Start.Format(time.RFC3339) + " to " + v.End.Format(time.RFC3339); got != want || v.Count != 1 {
+			t.Errorf("over %s: %d from %s, want %s", words, v.Count, got, want)
+		}
+		deadline, _ := m.NextDeadline(s)
+		s, _ = steps(t, m, s, Event{Arrived: deadline.Add(-time.Millisecond)})
+		if got := m.StateName(s); got != "a" {
+			t.Errorf("over %s: closed before %v", words, deadline)
+		}
+		if s, _ = steps(t, m, s, Event{Arrived: deadline}); m.StateName(s) != "b" || deadline.Before(v.End) {
+			t.Errorf("over %s: %s at %v", words, m.StateName(s), deadline)
+		}
+	}
+}
+
 func TestWindowFaults(t *testing.T) {
 	for want, words := range map[string]string{
 		`2:8: key "event" is missing`: `{aggregate: count, over: 1m}`,
@@ -239,6 +267,10 @@ func TestWindowFaults(t *testing.T) {
 		`does not evaluate to true or false`:                                                                 `{event: e, where: "1 + 1", aggregate: count, over: 1m}`,
 		`event "a.**": expected a name`:                                                                      `{event: a.**, aggregate: count, over: 1m}`,
 		`unknown key "every"`:                                                                                `{event: e, aggregate: count, over: 1m, every: 5}`,
+		`a zone is for windows of the calendar`:                                                              `{event: e, aggregate: count, over: 1m, zone: UTC}`,
+		`zone "Europe/Berlin": expected UTC, or a fixed offset`:                                              `{event: e, aggregate: count, over: day, zone: Europe/Berlin}`,
+		`a window of the calendar does not slide`:                                                            `{event: e, aggregate: count, over: week, slide: 1d}`,
+		`expected a duration such as 90s, 5m, 36h or 30d, found "days"`:                                      `{event: e, aggregate: count, over: days}`,
 		`expected {event, aggregate, over}, found a string`:                                                  `count`,
 	} {
 		_, err := Load("x.yaml", []byte("windows:\n  hot: "+words+"\ninitial: a\nstates: {a: {}}\n"))

@@ -26,7 +26,7 @@ var layers = map[string]layer{
 	"devicefsm/pattern":           {nil, "pure matcher of event patterns"},
 	"devicefsm/calendar":          {nil, "pure: local times, of zones that are recorded"},
 	"devicefsm/calendar/zonedata": {[]string{"devicefsm/calendar"}, "records zones of this machine's database: I/O, so not a part of what is pure"},
-	"devicefsm":                   {[]string{"device", "devicefsm/pattern", "devicefsm/window", "internal/expression", "internal/schema", "source"}, "the pure state machine: no I/O, no servers"},
+	"devicefsm":                   {[]string{"device", "devicefsm/calendar", "devicefsm/pattern", "devicefsm/window", "internal/expression", "internal/schema", "source"}, "the pure state machine: no I/O, no servers"},
 	"devicefsm/script":            {[]string{"device", "devicefsm", "source"}, "tests of models, as files"},
 	"twin":                        {[]string{"device"}, "pure shadow documents"},
 	"twin/command":                {[]string{"device"}, "pure queue of commands"},

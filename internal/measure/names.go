@@ -12,6 +12,7 @@ const (
 	Births       = "births"        // a birth message of a device
 	Transitions  = "transitions"   // one change of a device's state
 	Sequences    = "sequences"     // one match of a pattern
+	Alarms       = "alarms"        // an alarm of a model that is raised, or that ends
 	Reprovisions = "reprovisions"  // one step of a reprovisioning
 	Commands     = "commands"      // a command on its way to a device, or what the device says of it
 	Twin         = "twin"          // a new version of a twin document
@@ -32,6 +33,7 @@ const (
 	TagTo       = "to"    // name of the state entered
 	TagEvent    = "event" // name of the event that caused it, without the id of an invocation
 	TagPattern  = "pattern"
+	TagAlarm    = "alarm"
 	TagName     = "name"   // of a command
 	TagStatus   = "status" // of a command: CommandSent, or what the acknowledgement says
 	TagShadow   = "shadow" // name of a twin document; absent of the classic one
@@ -46,6 +48,11 @@ const (
 	Count = "count" // 1 in each point, to be summed
 	State = "state" // name of the state now
 	Text  = "text"  // for people
+
+	AlarmRaised  = "raised"  // how many
+	AlarmEnded   = "ended"   // how many
+	AlarmKey     = "key"     // what it is of, such as a member of a group; absent where the point is of many
+	AlarmSeconds = "seconds" // how long what has ended lasted
 )
 
 // Fields of Attention, and its reasons.

@@ -33,6 +33,7 @@ func Shapes() map[string]Shape {
 		Births:       {[]string{TagDevice, TagModel, TagSite}, []string{Count, BirthFirmware}},
 		Transitions:  {[]string{TagDevice, TagModel, TagSite, TagFrom, TagTo, TagEvent}, []string{Count, State}},
 		Sequences:    {[]string{TagDevice, TagModel, TagSite, TagPattern}, []string{Count}},
+		Alarms:       {[]string{TagDevice, TagModel, TagSite, TagAlarm}, []string{AlarmRaised, AlarmEnded, AlarmKey, AlarmSeconds}},
 		Reprovisions: {[]string{TagDevice, TagModel, TagSite, TagReason}, []string{
 			ReprovisionStarted, ReprovisionSent, ReprovisionDone, ReprovisionFailed, ReprovisionCommand, ReprovisionAttempt, RecoverySeconds,
 		}},

@@ -88,7 +88,7 @@ func (a *Activities) mayPublish(id device.ID, topic string) bool {
 // counted are the fields that are whole numbers.
 var counted = []string{
 	measure.Count, measure.ReprovisionStarted, measure.ReprovisionSent, measure.ReprovisionDone,
-	measure.ReprovisionFailed, measure.ReprovisionAttempt, measure.TwinVersion,
+	measure.ReprovisionFailed, measure.ReprovisionAttempt, measure.TwinVersion, measure.AlarmRaised, measure.AlarmEnded,
 }
 
 // integers turns counts, which are float64 after their way through JSON, into

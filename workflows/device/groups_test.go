@@ -16,6 +16,7 @@ import (
 
 	"devicetwin/device"
 	"devicetwin/devicefsm"
+	"devicetwin/internal/measure"
 	"devicetwin/workflows/aggregate"
 )
 
@@ -356,7 +357,46 @@ func TestAGroupHearsEachReportOnce(t *testing.T) {
 	if view.Delivery.Duplicates != 3 || len(view.Delivery.Logs) != 0 || len(view.Delivery.Aggregators) != keptLogs+4 {
 		t.Errorf("%d duplicates, %d aggregators", view.Delivery.Duplicates, len(view.Delivery.Aggregators))
 	}
+	raised, ended := 0, 0
+	for _, p := range h.world.points {
+		if p.Measurement != measure.Alarms {
+			continue
+		}
+		switch {
+		case p.Tags[measure.TagAlarm] != "heat" || !slices.Contains([]any{"a", "b", "c"}, p.Fields[measure.AlarmKey]):
+			t.Errorf("point %+v", p)
+		case p.Fields[measure.AlarmRaised] == int64(1):
+			raised++
+		case p.Fields[measure.AlarmEnded] == int64(1) && p.Fields[measure.AlarmSeconds] == 2.0:
+			ended++
+		}
+	}
+	if raised != 3 || ended != 1 {
+		t.Errorf("points of %d alarms that were raised, and %d that ended", raised, ended)
+	}
 	if !view.Seen.IsZero() {
 		t.Error("what members report shows that the group is up")
+	}
+}
+
+// Of very many alarms at once there is one point: all points of a step leave in one activity.
+func TestManyAlarmsAreOnePoint(t *testing.T) {
+	h := newHarnessFor(t, loadSource(t, groupSource), 0)
+	var reports []string
+	for i := range maxAlarmPoints + 1 {
+		reports = append(reports, fmt.Sprintf("pump-%d silent", i))
+	}
+	m := loadSource(t, "model: site\nmembers: {by: site}\nevents: {silent: {channel: members, name: silent}}\nalarms: {lost: {begins: silent, ends: back, settle: 1m}}\ninitial: up\nstates: {up: {}}\n")
+	h.model, h.workflow.Models = m, NewRegistry(m)
+	h.RegisterDelayedCallback(func() { h.SignalWorkflow(SignalEvents, batchOf("aggregator-0-x", 1, h.Now().UTC(), reports...)) }, time.Second)
+	h.RegisterDelayedCallback(h.CancelWorkflow, time.Hour)
+	h.run(Input{Device: "site/north", Model: m.Hash()})
+	if n := h.world.count(measure.Alarms); n != 1 {
+		t.Fatalf("%d points", n)
+	}
+	for _, p := range h.world.points {
+		if p.Measurement == measure.Alarms && (p.Fields[measure.AlarmRaised] != int64(maxAlarmPoints+1) || p.Fields[measure.AlarmKey] != nil) {
+			t.Errorf("point %+v", p)
+		}
 	}
 }

@@ -77,7 +77,7 @@ func eventKind(event string) string {
 	return event
 }
 
-// notePatterns and noteStepFaults make points of what a step did in addition to
+// notePatterns, noteAlarms and noteStepFaults make points of what a step did in addition to
 // transitions.
 func (d *run) notePatterns(matched []string) {
 	for _, pattern := range matched {
@@ -88,6 +88,42 @@ func (d *run) notePatterns(matched []string) {
 			At:          d.pointTime(d.state.Snapshot.EventTime(), len(d.state.Asides)),
 		})
 	}
+}
+
+// maxAlarmPoints bounds the points of one alarm in one step: all must fit into an activity.
+const maxAlarmPoints = 100
+
+// noteAlarms makes points of alarms, which leave at once. Of very many at one time, such as
+// those of a site whose gateway is back, there is one.
+func (d *run) noteAlarms(changes []devicefsm.AlarmChange) {
+	for len(changes) > 0 {
+		same := 1
+		for same < len(changes) && changes[same].Alarm == changes[0].Alarm && changes[same].Ended == changes[0].Ended {
+			same++
+		}
+		if same > maxAlarmPoints {
+			d.points = append(d.points, d.alarmPoint(changes[0], same))
+		} else {
+			for _, c := range changes[:same] {
+				d.points = append(d.points, d.alarmPoint(c, 1))
+			}
+		}
+		changes = changes[same:]
+	}
+}
+
+// alarmPoint is the point of so many alarms of which this is the first.
+func (d *run) alarmPoint(c devicefsm.AlarmChange, n int) Point {
+	fields := map[string]any{}
+	if n == 1 && c.Key != "" {
+		fields[measure.AlarmKey] = c.Key
+	}
+	if c.Ended {
+		fields[measure.AlarmEnded], fields[measure.AlarmSeconds] = int64(n), c.At.Sub(c.Since).Seconds()
+	} else {
+		fields[measure.AlarmRaised] = int64(n)
+	}
+	return Point{Measurement: measure.Alarms, Tags: d.tags(measure.TagAlarm, c.Alarm), Fields: fields, At: d.pointTime(c.At, len(d.points))}
 }
 
 func (d *run) noteStepFaults(reason device.FaultReason, faults ...string) {

@@ -187,6 +187,7 @@ func (d *run) accept(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) {
 	// After the transitions, which may be of timers that were due before: points only get
 	// later.
 	d.notePatterns(outcome.Matched)
+	d.noteAlarms(outcome.Alarms)
 	d.noteStepFaults(device.FaultExpression, outcome.Faults...)
 	d.noteStepFaults(device.FaultLateWindow, outcome.Late...)
 	for _, a := range outcome.Actions {

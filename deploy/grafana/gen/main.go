@@ -47,7 +47,7 @@ func write(dir string) error {
 // dashboards makes all of them; what operators do when a rule fires is in a document.
 func dashboards(operations string) (map[string]*dashboard, error) {
 	all := map[string]*dashboard{
-		"fleet": fleet(), "device": device(), "pipeline": pipeline(), "simulator": simulatorRun(),
+		"fleet": fleet(), "device": device(), "pipeline": pipeline(), "simulator": simulatorRun(), "groups": groups(),
 	}
 	text, err := os.ReadFile(operations)
 	if err != nil {

@@ -53,6 +53,7 @@ type Device struct {
 	Tags       map[string]string `json:"tags,omitempty" doc:"Tags, as PUT /v1/devices/{id}/tags set them."`
 	Dialect    string            `json:"dialect,omitempty" doc:"Dialect in which it is sent commands and desired state, as its messages show; absent: the service's own."`
 	Windows    []Window          `json:"windows,omitempty" doc:"Windows of its model, as of the last thing that happened to it."`
+	Schedules  []Schedule        `json:"schedules,omitempty" doc:"Schedules of its model that run, with their next times."`
 	Twin       Twin              `json:"twin" doc:"The twin: the classic shadow."`
 	Shadows    map[string]Twin   `json:"shadows,omitempty" doc:"The named shadows, by name."`
 	Commands   []Command         `json:"commands,omitempty" doc:"The last hundred that are done, and those that are open, oldest first."`
@@ -89,6 +90,15 @@ type Window struct {
 	Value     *float64   `json:"value,omitempty" doc:"Their aggregate so far; absent where there is none, as for the mean of no events."`
 	Late      uint64     `json:"late,omitempty" doc:"Number of events that came after a window had closed that should have counted them."`
 	Closes    *time.Time `json:"closes,omitempty" doc:"When the first open window closes, if no event closes it before; absent if none is open."`
+}
+
+// Schedule is a schedule of a device's model that runs.
+type Schedule struct {
+	Name  string     `json:"name" doc:"Name of the schedule, and of its event."`
+	State string     `json:"state,omitempty" doc:"Path of the state that it belongs to; absent: the whole model."`
+	Rule  string     `json:"rule" doc:"When it is due, for people."`
+	Zone  string     `json:"zone,omitempty" doc:"Time zone; absent where no clock matters."`
+	Next  *time.Time `json:"next,omitempty" doc:"When it is due next; absent if it is not in the years that are known."`
 }
 
 // Messages counts a device's messages by result.

@@ -19,13 +19,13 @@ const canonicalVersion = "devicetwin model 1\n"
 var (
 	// orderedKeys hold mappings whose order means something: which rule comes
 	// first, which transition is chosen, in which order states are entered.
-	orderedKeys = map[string]bool{"events": true, "states": true, "on": true, "after": true, "patterns": true, "windows": true, "alarms": true}
+	orderedKeys = map[string]bool{"events": true, "states": true, "on": true, "after": true, "patterns": true, "windows": true, "alarms": true, "schedules": true, "hours": true}
 	// plainKeys hold values of the author's own, where no key means anything.
 	plainKeys = map[string]bool{"context": true, "config": true, "data": true, "input": true, "output": true, "assign": true, "desire": true, "meta": true}
 	// durationKeys hold durations.
 	durationKeys = map[string]bool{
 		"silent_after": true, "tolerance": true, "within": true, "gap": true, "ttl": true, "delay": true, "max_idle": true, "settle": true,
-		"over": true, "slide": true, "grace": true,
+		"over": true, "slide": true, "grace": true, "every": true,
 	}
 	// commentKeys hold what is for people only.
 	commentKeys = map[string]bool{"description": true}

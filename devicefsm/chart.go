@@ -25,14 +25,15 @@ type state struct {
 	children []*state
 	history  []*state // those of children that are history states
 
-	initial *transition   // of a compound state; the default of a history state
-	on      []*transition // in the order of choice: see withEnd
-	always  []*transition
-	after   []delay
-	entry   []action
-	exit    []action
-	invokes []*invoke
-	output  *template // of a final state
+	initial   *transition   // of a compound state; the default of a history state
+	on        []*transition // in the order of choice: see withEnd
+	always    []*transition
+	after     []delay
+	schedules []*schedule
+	entry     []action
+	exit      []action
+	invokes   []*invoke
+	output    *template // of a final state
 
 	descendants stateSet
 	// What an atomic state can do, its own transitions before those of its

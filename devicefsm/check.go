@@ -30,6 +30,7 @@ func Check(file string, src []byte) (*Model, error) {
 	c.contextReads()
 	c.roundedNumbers()
 	c.events()
+	c.schedules()
 	c.rules()
 	c.patterns()
 	c.alarmEvents()
@@ -151,7 +152,7 @@ func (c *checker) passedThrough() {
 		}) {
 			continue
 		}
-		for _, key := range []string{"after", "on", "invoke"} {
+		for _, key := range []string{"after", "on", "invoke", "schedules"} {
 			if n := c.nodes[s.index][key]; n.Exists() {
 				n.Faultf("%s never has an effect: always leaves state %q as soon as it is entered", key, s.path)
 			}

@@ -24,6 +24,7 @@ const (
 	dueAlarm
 	dueWindow
 	dueSilence
+	dueSchedule
 )
 
 // due is something that becomes due.
@@ -79,6 +80,11 @@ func (s *Snapshot) nextDue() (wall, event due) {
 			wall = due{d, d - s.lag, dueSilence, 0}
 		}
 	}
+	for i := range s.schedules {
+		if d := s.schedules[i].due; d < wall.wall {
+			wall = due{d, d - s.lag, dueSchedule, i}
+		}
+	}
 	return wall, event
 }
 
@@ -101,6 +107,7 @@ func (r *run) arrive(ev Event) {
 		}
 		at = max(s.clock, at)
 		r.advance(at, at, service)
+		r.clock.now = at
 		if dated {
 			s.clock = at
 		}
@@ -109,6 +116,7 @@ func (r *run) arrive(ev Event) {
 		at := max(s.clock, s.service, clampMillis(ev.Time))
 		r.coming.at = at
 		r.advance(at, at, at)
+		r.clock.now = at
 		s.lag = 0
 	case arrived:
 		service := max(s.service, clampMillis(ev.Arrived))
@@ -118,8 +126,10 @@ func (r *run) arrive(ev Event) {
 			to = s.clock // no event that anything would have to come before
 		}
 		r.advance(to, at, service)
+		r.clock.now = service
 	default:
 		r.at = s.now()
+		r.clock.now = s.service
 	}
 	r.windowTime = r.coming.at
 }
@@ -128,6 +138,7 @@ func (r *run) arrive(ev Event) {
 // then what is due up to a time as an event, in that order, each at its time; now is
 // the time of what comes after it.
 func (r *run) advance(to, now, service int64) {
+	r.leaveOutMissed(service)
 	for fired := 0; fired <= 2*maxFirings; fired++ {
 		d, event := r.s.nextDue()
 		if d.what == dueNothing || d.wall > service {
@@ -149,6 +160,7 @@ func (r *run) advance(to, now, service int64) {
 		if r.windowTime = noTime; r.coming.dated && d.wall > service {
 			r.windowTime = min(d.at, r.coming.at)
 		}
+		r.clock.now = r.at
 		r.fire(d)
 	}
 	r.s.service, r.at = service, now
@@ -164,8 +176,10 @@ func (r *run) fire(d due) {
 		r.settleTroubles(d.index)
 	case dueWindow:
 		r.closeWindow(d.index)
+	case dueSchedule:
+		r.fireSchedule(d.index)
 	case dueSilence:
-		r.s.silent = true
+		r.s.silent, r.clock.now = true, r.s.service
 		r.ofService(device.EventSilent)
 	}
 }

@@ -30,6 +30,7 @@ type expr struct {
 	// conjuncts are the parts of a && b && c, or the expression itself.
 	conjuncts []conjunct
 	states    []*stateRef // arguments of stateIn, resolved when the chart is complete
+	hours     []string    // arguments of inHours
 	checked   *expression.Checked
 	programs  [expression.EditionNow]plan // cel-go's, by edition; see program
 }
@@ -60,7 +61,8 @@ type stateRef struct {
 type scope struct {
 	event, context, twin, msg, matched map[string]any
 	active                             stateSet
-	run                                *run // whose windows are read; nil: none
+	run                                *run       // whose windows are read; nil: none
+	clock                              *wallClock // nil where nothing is known of the time
 
 	edition int  // by whose rules it is evaluated; 0 is the newest
 	failed  bool // an expression did, in holds
@@ -95,6 +97,14 @@ func (s *scope) ResolveName(name string) (any, bool) {
 		return s.matched, true
 	case varWindows:
 		return s.windows(), true
+	case varNow:
+		if s.clock != nil {
+			return types.Timestamp{Time: fromMillis(s.clock.now)}, true
+		}
+	case expression.ZonesName:
+		if s.clock != nil {
+			return s.clock, true
+		}
 	case "@active":
 		return s.active, true
 	case expression.NoteTo:
@@ -133,6 +143,10 @@ func compileExpr(at place, source string) (*expr, []expression.Fault) {
 		reads: checked.Reads, readsMatch: readsField(root, "event", "matched"), members: membersOf(root),
 	}
 	for _, ask := range checked.Asks {
+		if ask.Predicate == fnInHours {
+			e.hours = append(e.hours, ask.Argument)
+			continue
+		}
 		e.states = append(e.states, &stateRef{name: ask.Argument, index: -1})
 	}
 	e.fast = e.compileFast(root)
@@ -155,8 +169,20 @@ func compileExpr(at place, source string) (*expr, []expression.Fault) {
 // planned is the program of an edition.
 func (e *expr) planned(edition expression.Edition) (*expression.Program, error) {
 	p := &e.programs[edition-expression.EditionFirst]
-	p.once.Do(func() { p.program, p.err = e.checked.Plan(edition, e.stateIn) })
+	p.once.Do(func() { p.program, p.err = e.checked.Plan(edition, e.ask) })
 	return p.program, p.err
+}
+
+// ask says by what a predicate holds.
+func (e *expr) ask(call expression.Ask) func(expression.Activation) bool {
+	if call.Predicate == fnInHours {
+		return func(vars expression.Activation) bool {
+			found, _ := vars.ResolveName(expression.ZonesName)
+			clock, _ := found.(*wallClock)
+			return clock != nil && clock.inHours(call.Argument)
+		}
+	}
+	return e.stateIn(call)
 }
 
 // stateIn says whether the state of a call of stateIn is active.

@@ -152,6 +152,13 @@ func (e *expr) fastCall(call ast.CallExpr) node {
 		state := e.state(text)
 		return func(s *scope) (any, status) { return s.active.has(state.index), done }
 	}
+	if name == fnInHours && !call.IsMemberFunction() {
+		text, ok := expression.StringLiteral(call.Args()[0])
+		if !ok {
+			return nil
+		}
+		return func(s *scope) (any, status) { return s.clock != nil && s.clock.inHours(text), done }
+	}
 	var args []node
 	if call.IsMemberFunction() {
 		args = append(args, e.compileFast(call.Target()))

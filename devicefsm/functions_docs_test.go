@@ -6,10 +6,14 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"cel.dev/cel-go/common/operators"
 
+	"devicetwin/devicefsm/calendar"
+	"devicetwin/devicefsm/calendar/zonedata"
 	"devicetwin/internal/expression"
 )
 
@@ -106,8 +110,22 @@ func documentedValue(source string, edition int) (any, error) {
 	for _, s := range e.states {
 		s.index = 0
 	}
-	return e.eval(&scope{event: obj{"a": 1.0}, context: obj{}, twin: obj{}, active: active, edition: edition})
+	return e.eval(&scope{event: obj{"a": 1.0}, context: obj{}, twin: obj{}, active: active, clock: documentedClock(), edition: edition})
 }
+
+// documentedClock is that of a Thursday in an office.
+var documentedClock = sync.OnceValue(func() *wallClock {
+	now := time.Date(2026, 1, 1, 9, 0, 0, 0, time.UTC)
+	zones, err := zonedata.Record([]string{"Asia/Kathmandu", "Asia/Kolkata", "Europe/Berlin"}, now)
+	if err != nil {
+		panic(err)
+	}
+	office := &businessHours{zone: "Europe/Berlin"}
+	if err := office.hours.Add(calendar.AllDays, "08:00-17:00"); err != nil {
+		panic(err)
+	}
+	return &wallClock{m: &Model{zone: "UTC", hours: map[string]*businessHours{"office": office}}, now: now.UnixMilli(), zones: zones}
+})
 
 // TestEveryFunctionIsDocumented compares the tables with the environment, both ways: the
 // names, and the forms of each, by the examples.

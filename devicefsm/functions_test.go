@@ -9,6 +9,8 @@ import (
 	"cel.dev/cel-go/cel"
 	"pgregory.net/rapid"
 
+	"devicetwin/internal/expression"
+
 	"devicetwin/device"
 )
 
@@ -22,7 +24,7 @@ func TestFunctionsTakeAnyJSON(t *testing.T) {
 	values := 0
 	rapid.Check(t, func(t *rapid.T) {
 		form := rapid.SampledFrom(forms).Draw(t, "form")
-		s := &scope{event: obj{}, edition: rapid.IntRange(EditionFirst, EditionNow).Draw(t, "edition")}
+		s := &scope{event: obj{}, clock: documentedClock(), edition: rapid.IntRange(EditionFirst, EditionNow).Draw(t, "edition")}
 		for _, name := range []string{"a", "b", "c", "d"} {
 			s.event[name] = randomJSON(t, 2)
 		}
@@ -62,7 +64,10 @@ func callForms(t *testing.T) []string {
 		for _, o := range envs[placeChart].CEL().Functions()[name].OverloadDecls() {
 			args := []string{"dyn(event.a)", "dyn(event.b)", "dyn(event.c)", "dyn(event.d)"}[:len(o.ArgTypes())]
 			switch {
-			case name == fnStateIn:
+			case name == fnStateIn || name == fnInHours:
+			case expression.IsZoned(name) && len(args) == 2:
+				seen[name+"(timestamp(event.a), 'Europe/Berlin')"] = true
+				seen[name+"(event.a, 'UTC')"] = true
 			case o.IsMemberFunction() && (o.ArgTypes()[0].IsExactType(cel.TimestampType) || o.ArgTypes()[0].IsExactType(cel.DurationType)):
 				seen["timestamp(event.a)."+name+"("+strings.Join(args[1:], ", ")+")"] = true
 			case o.IsMemberFunction():

@@ -67,6 +67,9 @@ func (p *picture) addLines(s *state) {
 	for _, inv := range s.invokes {
 		p.addLine(s, "invoke "+inv.src)
 	}
+	for _, of := range s.schedules {
+		p.addLine(s, "schedule "+of.name+": "+of.text)
+	}
 }
 
 func (p *picture) addTransitions(s *state) {

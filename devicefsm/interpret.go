@@ -24,6 +24,7 @@ type run struct {
 	m       *Model
 	s       Snapshot // a copy; slices and maps are replaced, never changed
 	scope   scope
+	clock   wallClock // of scope
 	out     Outcome
 	queue   []trigger // internal events
 	micro   int       // microsteps of this macrostep
@@ -246,6 +247,7 @@ func (r *run) exitStates(exits stateSet) {
 		s := r.m.states[i]
 		r.block(s.exit, "the exit of state", s)
 		r.stopTimers(s)
+		r.stopSchedules(s)
 		r.cancelInvocations(s)
 		r.resetPatterns(s)
 		r.s.active.remove(i)
@@ -293,6 +295,7 @@ func (r *run) enterStates(e *entry) {
 			r.block(h.actions, "the history of state", s)
 		}
 		r.startTimers(s)
+		r.startSchedules(s)
 		if s.kind == final {
 			r.enteredFinal(s, completed)
 		}

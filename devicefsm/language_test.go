@@ -31,8 +31,9 @@ func TestDocumentedExamplesElsewhere(t *testing.T) {
 	for _, row := range documentedFunctions(t) {
 		for _, example := range row.examples {
 			source := exampleForm.FindStringSubmatch(example)[1]
-			if strings.Contains(source, fnStateIn) {
-				continue
+			e, faults := compileExpr(placeChart, source)
+			if strings.Contains(source, fnStateIn) || faults == nil && e.readsClock() {
+				continue // of models only
 			}
 			compared++
 			want, wantErr := documentedValue(source, EditionNow)
@@ -91,20 +92,25 @@ func TestExpressionsElsewhere(t *testing.T) {
 	}
 }
 
-// TestNothingElseIsInTheLanguageOfModels: the chart adds stateIn, and that is all.
+// TestNothingElseIsInTheLanguageOfModels: the chart adds stateIn and what goes by the time, and
+// that is all.
 func TestNothingElseIsInTheLanguageOfModels(t *testing.T) {
 	envs, err := environments()
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := elsewhere(t).FunctionNames()
-	for p, more := range map[place][]string{placeMessage: nil, placeChart: {fnStateIn}, placePattern: nil} {
+	for p, more := range map[place][]string{placeMessage: nil, placeChart: {fnStateIn, fnInHours, "clock", "date", "hour", "weekday"}, placePattern: nil} {
 		got := envs[p].FunctionNames()
 		all := slices.Sorted(slices.Values(slices.Concat(want, more)))
 		if !slices.Equal(got, all) {
 			t.Errorf("at place %d: %v, want %v", p, got, all)
 		}
-		if fmt.Sprint(envs[p].Variables()) != fmt.Sprint(variables[p]) {
+		names := variables[p]
+		if p == placeChart {
+			names = append(slices.Clone(names), varNow)
+		}
+		if fmt.Sprint(envs[p].Variables()) != fmt.Sprint(names) {
 			t.Errorf("variables at place %d: %v", p, envs[p].Variables())
 		}
 	}

@@ -13,9 +13,9 @@ import (
 // The keys of a model file. A state has chartKeys, and so has the whole file,
 // which is the root state.
 var (
-	modelKeys = []string{"model", "description", "time", "liveness", "events", "patterns", "windows", "alarms", "members", "context", "config"}
+	modelKeys = []string{"model", "description", "time", "zone", "liveness", "hours", "events", "patterns", "windows", "alarms", "members", "context", "config"}
 	chartKeys = []string{
-		"id", "type", "description", "initial", "states", "on", "always", "after",
+		"id", "type", "description", "initial", "states", "on", "always", "after", "schedules",
 		"entry", "exit", "invoke", "onDone", "output", "history", "target", "tags", "meta",
 	}
 )
@@ -37,6 +37,11 @@ type loader struct {
 	// raised are the event names that the chart itself raises, or takes.
 	raised map[string]bool
 	taken  map[string]bool
+	// hoursAt and scheduleAt are the places of hours and schedules; usedHours are named somewhere.
+	hoursAt        map[string]source.Node
+	usedHours      map[string]bool
+	scheduleAt     map[*schedule]source.Entry
+	countSchedules int
 }
 
 type exprKey struct {
@@ -86,8 +91,9 @@ func Load(file string, src []byte) (*Model, error) {
 
 func newLoader(file string, src []byte) *loader {
 	return &loader{
-		f: source.Parse(file, src), m: &Model{edition: EditionNow, byPath: map[string]*state{}, events: map[string]bool{}},
+		f: source.Parse(file, src), m: &Model{edition: EditionNow, byPath: map[string]*state{}, events: map[string]bool{}, scheduled: map[string]bool{}},
 		places: map[*transition]source.Node{}, ids: map[string]*state{}, exprs: map[exprKey]*compiled{},
+		hoursAt: map[string]source.Node{}, usedHours: map[string]bool{}, scheduleAt: map[*schedule]source.Entry{},
 		raised: map[string]bool{}, taken: map[string]bool{}, sequences: map[*patternRule][][]sequenceItem{},
 	}
 }
@@ -98,7 +104,9 @@ func (l *loader) model(root source.Node, file string) {
 	if n := fields["time"]; n.Exists() {
 		l.m.byArrival = l.oneOf(n, timeDevice, timeArrival) == timeArrival
 	}
+	l.m.zone = l.zone(fields["zone"], defaultZone)
 	l.liveness(fields["liveness"])
+	l.businessHours(fields["hours"])
 	l.m.context = l.object(fields["context"])
 	l.m.config = l.object(fields["config"])
 	l.members(fields["members"])
@@ -112,6 +120,7 @@ func (l *loader) model(root source.Node, file string) {
 	l.alarmRules(fields["alarms"])
 	l.windowRules(fields["windows"])
 	l.resolveStateIn()
+	l.resolveZones()
 	if l.f.Err() == nil {
 		l.m.readsTwin = slices.ContainsFunc(l.refs, func(r exprRef) bool { return r.expr.reads["twin"] })
 		l.m.classes = newClassTable(l.m, freeSources)

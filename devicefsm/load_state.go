@@ -146,6 +146,7 @@ func (l *loader) completeStates() {
 		}
 		s.always = l.candidates(s, fields["always"])
 		s.after = l.after(s, fields["after"])
+		s.schedules = l.schedules(s, fields["schedules"])
 		s.entry = l.actions(fields["entry"])
 		s.exit = l.actions(fields["exit"])
 		for _, n := range fields["invoke"].OneOrList() {
@@ -164,10 +165,10 @@ func (l *loader) misplaced(s *state, fields map[string]source.Node) {
 	switch {
 	case s.isHistory():
 		what = "a history state"
-		wrong = []string{"on", "always", "after", "entry", "exit", "invoke", "onDone", "output", "initial"}
+		wrong = []string{"on", "always", "after", "schedules", "entry", "exit", "invoke", "onDone", "output", "initial"}
 	case s.kind == final:
 		what = "a final state"
-		wrong = []string{"on", "always", "after", "invoke", "onDone", "initial"}
+		wrong = []string{"on", "always", "after", "schedules", "invoke", "onDone", "initial"}
 	case s.kind == parallel:
 		what = "a parallel state, which enters all of its regions"
 		wrong = []string{"initial", "output"}

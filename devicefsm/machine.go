@@ -6,23 +6,27 @@ import (
 	"time"
 
 	"devicetwin/device"
+	"devicetwin/devicefsm/calendar"
 	"devicetwin/devicefsm/pattern"
 	"devicetwin/devicefsm/window"
 )
 
 // Start enters the initial states at a time of the service's clock. The device counts
 // as seen then; what time it is on its own clock its first messages say.
-func (m *Model) Start(at time.Time) (*Snapshot, Outcome) {
-	return m.start(&Snapshot{clock: noTime, service: noTime, shown: noTime}, at)
+func (m *Model) Start(at time.Time) (*Snapshot, Outcome) { return m.StartIn(nil, at) }
+
+// StartIn is Start of a model that goes by time zones: zones are those that Zones names.
+func (m *Model) StartIn(zones calendar.Zones, at time.Time) (*Snapshot, Outcome) {
+	return m.start(&Snapshot{clock: noTime, service: noTime, shown: noTime, zones: zones}, at)
 }
 
 // StartAfter starts the chart of a device that ran another model until now. Clocks and
 // the numbers of actions go on from there; all else begins as in Start. The outcome begins
 // with the cancellations of the activities that ran.
-func (m *Model) StartAfter(other *Model, before *Snapshot, at time.Time) (*Snapshot, Outcome) {
+func (m *Model) StartAfter(other *Model, before *Snapshot, zones calendar.Zones, at time.Time) (*Snapshot, Outcome) {
 	bound, err := other.bind(before)
 	if err != nil {
-		s, out := m.Start(at)
+		s, out := m.StartIn(zones, at)
 		out.Faults = append([]string{err.Error()}, out.Faults...)
 		return s, out
 	}
@@ -30,7 +34,9 @@ func (m *Model) StartAfter(other *Model, before *Snapshot, at time.Time) (*Snaps
 	for _, inv := range bound.invocations {
 		cancelled = append(cancelled, Action{Type: ActionCancel, ID: inv.id})
 	}
-	s, out := m.start(bound, at)
+	from := *bound
+	from.zones = zones
+	s, out := m.start(&from, at)
 	out.Actions = append(cancelled, out.Actions...)
 	return s, out
 }
@@ -42,8 +48,9 @@ func (m *Model) start(before *Snapshot, at time.Time) (*Snapshot, Outcome) {
 	r.s = Snapshot{
 		model: m, clock: before.clock, service: r.at, shown: before.shown, counter: before.counter, context: maps.Clone(m.context),
 		active: newStateSet(len(m.states)), patterns: make([]pattern.State, len(m.patterns)), windows: make([]window.State, len(m.windows)),
-		troubles: make([][]trouble, len(m.alarms)),
+		troubles: make([][]trouble, len(m.alarms)), zones: before.zones,
 	}
+	r.setClock(r.at)
 	if m.silentAfter > 0 {
 		r.s.aliveAt = r.at
 	}
@@ -76,6 +83,7 @@ func (m *Model) Step(s *Snapshot, ev Event) (*Snapshot, Outcome) {
 		return s, Outcome{}
 	}
 	r := &run{m: m, s: *bound}
+	r.setClock(bound.service)
 	r.scope.edition = m.edition
 	r.scope.context, r.scope.active, r.scope.twin, r.scope.run = bound.context, bound.active, ev.Twin, r
 	r.coming.takes = r.takenBy(ev.Name, ev.Data)
@@ -97,6 +105,12 @@ func (m *Model) Step(s *Snapshot, ev Event) (*Snapshot, Outcome) {
 		r.external(ev.Name, ev.Data, r.coming)
 	}
 	return r.result(bound)
+}
+
+// setClock gives expressions the time.
+func (r *run) setClock(now int64) {
+	r.clock = wallClock{m: r.m, now: now, zones: r.s.zones}
+	r.scope.clock = &r.clock
 }
 
 // ofService is an event that the machine itself makes of what it knows.

@@ -36,6 +36,12 @@ type Model struct {
 	transitions []*transition
 	classes     *classTable // what events can do
 	readsTwin   bool
+
+	byCalendar bool                      // there are schedules, or expressions read the time
+	zone       string                    // of what names none
+	zones      []string                  // to be recorded, sorted
+	hours      map[string]*businessHours // by name
+	scheduled  map[string]bool           // names of schedules
 }
 
 // Name is the model's name, as in `model:`, or the base of the file's name.

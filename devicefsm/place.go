@@ -37,7 +37,11 @@ var environments = sync.OnceValues(func() ([places]*expression.Env, error) {
 	for p := range places {
 		options := expression.Options{Objects: variables[p]}
 		if p == placeChart {
+			options.Times, options.ZoneFault = []string{varNow}, zoneFault
 			options.Predicates = []expression.Predicate{{
+				Name:  fnInHours,
+				Usage: "inHours takes the name of hours of the model as a string literal, such as inHours('office')",
+			}, {
 				Name:  fnStateIn,
 				Usage: "stateIn takes the path of a state as a string literal, such as stateIn('connector.charging')",
 			}}

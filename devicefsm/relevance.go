@@ -57,8 +57,8 @@ func (m *Model) effectsOf(name string) *effects {
 		for _, t := range s.always {
 			// After an event, always is looked at again. Nothing but the event
 			// is new to it: what reads only the context was false before. The
-			// twin is not the chart's own, so it counts as new, and so do windows,
-			// whose time passes.
+			// twin is not the chart's own, so it counts as new, and so do the
+			// time and windows, whose time passes.
 			if t.guard != nil && !alwaysRests(t.guard) {
 				all.add(t.guard)
 			}

@@ -25,6 +25,7 @@ func Schema() ([]byte, error) {
 		"eventNames":  schema.AnyOf(anyText, schema.List(anyText)),
 		"window":      schema.Required(schema.WithKeys(windowKeys, windowWords), "event", "aggregate", "over"),
 		"step":        schema.AnyOf(schema.Schema{"type": "string"}, schema.WithKeys(stepKeys, stepWords)),
+		"schedule":    schema.WithKeys(scheduleKeys, scheduleWords),
 		"invoke":      schema.Required(schema.WithKeys(schema.Keys(invokeWords), invokeWords), "src"),
 		"action":      schema.Schema{"anyOf": actionSchemas()},
 		"actions":     schema.AnyOf(schema.Schema{"type": "null"}, schema.Ref("action"), schema.List(schema.Ref("action"))),

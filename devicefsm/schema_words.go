@@ -25,6 +25,8 @@ var modelWords = schema.Words{
 	"model":       schema.Described(modelNames, "Name of the model."),
 	"description": descriptions,
 	"time":        schema.Described(schema.Enum([]string{timeDevice, timeArrival}), "Which time of a message counts for patterns and delays: what the device says in ts, or its arrival; device by default."),
+	"zone":        schema.Described(anyText, "The time zone of schedules, hours and expressions that name none: a name of the IANA database such as Europe/Berlin, UTC, or an offset such as +01:00. UTC by default."),
+	"hours":       schema.Described(schema.Map(schema.Schema{"type": "object", "additionalProperties": anyText}), "Business hours by name: days such as mon-fri, with hours such as 08:00-12:00, 13:00-17:00."),
 	"liveness": schema.Described(schema.Required(schema.WithKeys([]string{"silent_after", "tolerance"}, schema.Words{
 		"silent_after": schema.Described(schema.Ref("duration"), "device.silent is raised when nothing was received for this long."),
 		"tolerance":    schema.Described(schema.Ref("duration"), "How much later than that it may be noticed."),
@@ -58,20 +60,34 @@ var chartWords = schema.Words{
 	"initial": schema.Described(schema.AnyOf(schema.Ref("targets"), schema.Required(schema.WithKeys([]string{"target", "actions", "description"}, schema.Words{
 		"target": schema.Ref("targets"), "actions": schema.Ref("actions"), "description": descriptions,
 	}), "target")), "Which of its states a compound state enters first."),
-	"states": schema.Described(schema.Map(schema.Ref("state")), "The states inside."),
-	"on":     schema.Described(schema.Map(schema.Ref("transitions")), "Transitions by event: a name, a prefix as in fault.*, or * for every event."),
-	"always": schema.Described(schema.Ref("transitions"), "Transitions that are taken as soon as their guard holds."),
-	"after":  schema.Described(schema.Map(schema.Ref("transitions")), "Transitions after a time in the state: a duration, or an expression that gives one."),
-	"entry":  schema.Described(schema.Ref("actions"), "What is done on entering."),
-	"exit":   schema.Described(schema.Ref("actions"), "What is done on leaving."),
-	"invoke": schema.Described(schema.AnyOf(schema.Ref("invoke"), schema.List(schema.Ref("invoke"))), "Activities that run while the state is active."),
-	"onDone": schema.Described(schema.Ref("transitions"), "Transitions when the states inside have come to a final one."),
-	"output": schema.Described(schema.Ref("object"), "Data of the done event, of a final state."),
+	"states":    schema.Described(schema.Map(schema.Ref("state")), "The states inside."),
+	"on":        schema.Described(schema.Map(schema.Ref("transitions")), "Transitions by event: a name, a prefix as in fault.*, or * for every event."),
+	"always":    schema.Described(schema.Ref("transitions"), "Transitions that are taken as soon as their guard holds."),
+	"after":     schema.Described(schema.Map(schema.Ref("transitions")), "Transitions after a time in the state: a duration, or an expression that gives one."),
+	"schedules": schema.Described(schema.Map(schema.Ref("schedule")), "Events at times of a calendar, by their names, as long as the state is active."),
+	"entry":     schema.Described(schema.Ref("actions"), "What is done on entering."),
+	"exit":      schema.Described(schema.Ref("actions"), "What is done on leaving."),
+	"invoke":    schema.Described(schema.AnyOf(schema.Ref("invoke"), schema.List(schema.Ref("invoke"))), "Activities that run while the state is active."),
+	"onDone":    schema.Described(schema.Ref("transitions"), "Transitions when the states inside have come to a final one."),
+	"output":    schema.Described(schema.Ref("object"), "Data of the done event, of a final state."),
 	"history": schema.Described(schema.Enum([]string{"shallow", "deep"}),
 		"Whether a history state remembers the states directly inside, or all."),
 	"target": schema.Described(schema.Ref("targets"), "Where a history state goes that remembers nothing yet."),
 	"tags":   schema.Described(schema.Schema{}, "For people and tools; it changes nothing."),
 	"meta":   schema.Described(schema.Schema{}, "For people and tools; it changes nothing."),
+}
+
+var scheduleWords = schema.Words{
+	"every":       schema.Described(schema.Ref("duration"), "A length of time, again and again; 30d are 30 times 24 hours."),
+	"from":        schema.Described(anyText, "The moment that every counts from, such as 2026-01-05T08:00:00+01:00; without it, when the state was entered."),
+	"at":          schema.Described(schema.AnyOf(anyText, schema.List(anyText)), "Times of day such as \"08:00\"."),
+	"days":        schema.Described(anyText, "The days of the week of at: mon-fri, or sat,sun."),
+	"cron":        schema.Described(anyText, "A cron expression: minute, hour, day of the month, month, day of the week."),
+	"opens":       schema.Described(anyText, "When these hours of the model open."),
+	"closes":      schema.Described(anyText, "When these hours of the model close."),
+	"hours":       schema.Described(anyText, "Only while these hours of the model are open."),
+	"zone":        schema.Described(anyText, "The time zone; the model's by default."),
+	"description": descriptions,
 }
 
 var transitionWords = schema.Words{

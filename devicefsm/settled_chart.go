@@ -108,9 +108,9 @@ func truthOfConjunct(g *expr, i int, part conjunct, c *configuration, k *known) 
 }
 
 // alwaysRests reports whether an eventless guard, which did not hold when the
-// chart came to rest, can't hold now. Only the event, the twin and windows are new.
+// chart came to rest, can't hold now. Only the event, the twin, windows and the time are new.
 func alwaysRests(g *expr) bool {
-	return g != nil && !g.reads["event"] && !g.reads["twin"] && !g.reads[varWindows]
+	return g != nil && !g.reads["event"] && !g.reads["twin"] && !g.reads[varWindows] && !g.readsClock()
 }
 
 // The bounds of the search, which keep it at a fraction of a second and a few

@@ -130,7 +130,7 @@ func (m *Model) messageOnly(name string, raises map[string]bool) bool {
 	observed := slices.ContainsFunc(m.rules, func(r rule) bool {
 		return r.event == name && (r.channel == device.ChannelSystem || r.channel == device.ChannelMembers)
 	})
-	return (m.hasRule(name) || isAckName(name)) && !isOutcomeName(name) && !observed && !raises[name] && !m.isFound(name) && !m.isAlarm(name)
+	return (m.hasRule(name) || isAckName(name)) && !isOutcomeName(name) && !observed && !raises[name] && !m.isFound(name) && !m.isAlarm(name) && !m.scheduled[name]
 }
 
 func (m *Model) hasRule(name string) bool {
@@ -164,6 +164,8 @@ func (m *Model) freeEvents(names []string, raises map[string]bool) []freeStep {
 			why = "after an event of any other name"
 		case m.closesWindow(name):
 			why = "after the event " + name + " of a window"
+		case m.scheduled[name]:
+			why = "after the event " + name + " of a schedule"
 		case m.isFound(name):
 			why = "after the event " + name + " of a pattern"
 		case m.isAlarm(name):

@@ -36,7 +36,7 @@ context: {n: 0}
 	g.counts(&b)
 	b.WriteString("type: parallel\nstates:\n")
 	// One kind of thing unsettles a model, or all do.
-	kind := rapid.SampledFrom([]int{1, 2, 2, 3, 3, 4, 5, 6}).Draw(t, "what unsettles it")
+	kind := rapid.SampledFrom([]int{1, 2, 2, 3, 3, 4, 5, 6, 7, 7}).Draw(t, "what unsettles it")
 	for r := range rapid.IntRange(1, 2).Draw(t, "regions") {
 		n := 2
 		if g.chance(4) {
@@ -59,7 +59,7 @@ var (
 	thresholdGuards = []string{
 		"event.x > 3", "event.x < 1", "event.x == 2", "event.x >= 1 && event.x <= 3", "event.x > 2 && context.n < 4",
 		"event.x > 2 && stateIn('r0.s1')", "event.y == 'b'", "context.n % 2 == 1", "!stateIn('r0.s0')",
-		"4 / event.x > 3", "1 / 0 > event.x && event.x < 3", "string(event.x * 500000) == '1e+06'",
+		"int(now) % 2 == 0", "event.x > 2 && hour(now) < 1", "4 / event.x > 3", "1 / 0 > event.x && event.x < 3", "string(event.x * 500000) == '1e+06'",
 	}
 )
 
@@ -109,6 +109,10 @@ func (g *chartGen) threshold(b *strings.Builder, r, s, kind int) {
 	if unsettles(1) {
 		g.transition(b, g.pick("other", []string{"op", "op.*", device.EventSilent, "twin.x.changed"}), "guard", []string{"", "event.x > 3", "context.n > 2"})
 	}
+	if kind == 7 {
+		g.transition(b, "tick", "guard", []string{"", "context.n > 2", "int(now) % 2 == 0"})
+		g.transition(b, "pace", "guard", []string{""})
+	}
 	if kind == 5 || g.chance(6) {
 		g.transition(b, g.pick("other", []string{"fault", "over", "p"}), "guard", []string{"", "event.x > 3", "context.n > 2"})
 	}
@@ -121,6 +125,9 @@ func (g *chartGen) threshold(b *strings.Builder, r, s, kind int) {
 	if invokes {
 		fmt.Fprintf(b, "        invoke: {src: work, input: {n: %s}, onDone: %s, onError: %s}\n",
 			g.pick("input", []string{"context.n", "context.none", "1"}), next, g.pick("target", g.paths))
+	}
+	if kind == 7 && g.chance(2) {
+		fmt.Fprintf(b, "        schedules: {tick: {every: %ds}, pace: {cron: \"* * * * *\"}}\n", rapid.IntRange(1, 3).Draw(g.t, "every"))
 	}
 	if unsettles(4) {
 		fmt.Fprintf(b, "        always: {guard: %q, target: %s}\n", g.pick("always", g.guards(thresholdGuards)), g.pick("target", g.paths))

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"devicetwin/devicefsm/calendar"
 	"devicetwin/devicefsm/pattern"
 	"devicetwin/devicefsm/window"
 )
@@ -30,11 +31,13 @@ type Snapshot struct {
 	context     map[string]any
 	timers      []timer // by due time as events, then by when they were started
 	invocations []invocation
-	clock       int64 // the device's: the latest of the times that its messages said, unix milliseconds
-	service     int64 // the service's: the latest arrival, or what the service did itself
-	lag         int64 // of the service's clock at the device's last event, behind which that was
-	shown       int64 // time of the latest transition
-	aliveAt     int64 // when the device was last seen on the service's clock, if the model has liveness
+	schedules   []armed        // in the order in which their states were entered
+	zones       calendar.Zones // what is known of the time zones of the model
+	clock       int64          // the device's: the latest of the times that its messages said, unix milliseconds
+	service     int64          // the service's: the latest arrival, or what the service did itself
+	lag         int64          // of the service's clock at the device's last event, behind which that was
+	shown       int64          // time of the latest transition
+	aliveAt     int64          // when the device was last seen on the service's clock, if the model has liveness
 	silent      bool
 	done        bool   // a final state of the root was reached: nothing happens any more
 	counter     uint64 // of action ids
@@ -70,6 +73,8 @@ type wireSnapshot struct {
 	Shown       *int64                   `json:"tr,omitempty"`
 	Timers      []wireTimer              `json:"timers,omitempty"`
 	Invocations []wireInvocation         `json:"inv,omitempty"`
+	Schedules   []wireSchedule           `json:"sch,omitempty"`
+	Zones       calendar.Zones           `json:"z,omitempty"`
 	History     map[string][]string      `json:"h,omitempty"`
 	Patterns    map[string]pattern.State `json:"p,omitempty"`
 	Troubles    map[string][]wireTrouble `json:"al,omitempty"`
@@ -97,6 +102,13 @@ type wireTrouble struct {
 	Since  int64         `json:"t"`
 	Due    int64         `json:"d,omitempty"`
 	Lag    int64         `json:"l,omitempty"` // by how much it is later on the service's clock
+}
+
+type wireSchedule struct {
+	State string `json:"s,omitempty"`
+	Name  string `json:"n"`
+	Since int64  `json:"a"`
+	Due   *int64 `json:"d,omitempty"`
 }
 
 type wireInvocation struct {
@@ -175,7 +187,7 @@ func (s Snapshot) MarshalJSON() ([]byte, error) {
 		V: snapshotVersion, Model: s.model.hash, Context: s.context,
 		Service: s.service, Clock: timeOrNil(s.clock), Lag: s.lag, Shown: timeOrNil(s.shown),
 		AliveAt: s.aliveAt, Silent: s.silent, Done: s.done, Counter: s.counter,
-		Active: []string{},
+		Active: []string{}, Zones: s.zones,
 	}
 	path := func(index int) string { return s.model.states[index].path }
 	for _, l := range s.leaves {
@@ -191,6 +203,13 @@ func (s Snapshot) MarshalJSON() ([]byte, error) {
 	}
 	for _, i := range s.invocations {
 		w.Invocations = append(w.Invocations, wireInvocation{ID: i.id, State: path(i.state), Index: i.index})
+	}
+	for _, a := range s.schedules {
+		ws := wireSchedule{State: a.of.state.path, Name: a.of.name, Since: a.since}
+		if a.due != never {
+			ws.Due = &a.due
+		}
+		w.Schedules = append(w.Schedules, ws)
 	}
 	// One map into another: the order does not matter.
 	for _, h := range slices.Sorted(maps.Keys(s.history)) {
@@ -280,7 +299,7 @@ func (m *Model) bind(s *Snapshot) (*Snapshot, error) {
 		model: m, context: w.Context, clock: orNoTime(w.Clock), service: w.Service, lag: w.Lag, shown: orNoTime(w.Shown), aliveAt: w.AliveAt, silent: w.Silent,
 		done: w.Done, counter: w.Counter, active: newStateSet(len(m.states)),
 		patterns: make([]pattern.State, len(m.patterns)), troubles: make([][]trouble, len(m.alarms)),
-		windows: make([]window.State, len(m.windows)),
+		windows: make([]window.State, len(m.windows)), zones: w.Zones,
 	}
 	if err := m.bindStates(out, w); err != nil {
 		return nil, fmt.Errorf("use snapshot with model %s: %w", m.name, err)
@@ -323,6 +342,9 @@ func (m *Model) bindStates(out *Snapshot, w *wireSnapshot) error {
 		}
 		out.invocations = append(out.invocations, invocation{id: i.ID, state: s.index, index: i.Index})
 	}
+	if err := m.bindSchedules(out, w.Schedules); err != nil {
+		return err
+	}
 	// One map into another: the order does not matter.
 	for _, path := range slices.Sorted(maps.Keys(w.History)) {
 		h := m.byPath[path]
@@ -349,6 +371,25 @@ func (m *Model) bindStates(out *Snapshot, w *wireSnapshot) error {
 		if err := rule.window.Accepts(out.windows[i]); err != nil {
 			return fmt.Errorf("window %q: %w", rule.name, err)
 		}
+	}
+	return nil
+}
+
+func (m *Model) bindSchedules(out *Snapshot, list []wireSchedule) error {
+	for _, ws := range list {
+		s := m.byPath[ws.State]
+		at := -1
+		if s != nil && out.active.has(s.index) {
+			at = slices.IndexFunc(s.schedules, func(of *schedule) bool { return of.name == ws.Name })
+		}
+		if at < 0 {
+			return fmt.Errorf("unknown schedule %q of active state %q", ws.Name, ws.State)
+		}
+		a := armed{of: s.schedules[at], since: ws.Since, due: never}
+		if ws.Due != nil {
+			a.due = *ws.Due
+		}
+		out.schedules = append(out.schedules, a)
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func TestStartAfterAnotherModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, s := range map[string]*Snapshot{"as it is": before, "stored": stored} {
-		after, out := b.StartAfter(a, s, t0)
+		after, out := b.StartAfter(a, s, nil, t0)
 		if len(out.Faults) > 0 || len(out.Actions) != 2 {
 			t.Fatalf("%s: %+v", name, out)
 		}
@@ -43,7 +43,7 @@ func TestStartAfterAnotherModel(t *testing.T) {
 			t.Errorf("%s: at %v in %s with %v", name, after.Time(), b.StateName(after), after.Context())
 		}
 	}
-	if _, out := b.StartAfter(b, before, t0); len(out.Faults) != 1 || len(out.Actions) != 1 {
+	if _, out := b.StartAfter(b, before, nil, t0); len(out.Faults) != 1 || len(out.Actions) != 1 {
 		t.Errorf("a snapshot of another model: %+v", out)
 	}
 }

@@ -74,6 +74,9 @@ func shownDevice(id device.ID, v deviceworkflow.View, now time.Time) api.Device 
 	if v.Address != nil {
 		d.Dialect = v.Address.Dialect
 	}
+	for _, s := range v.Schedules {
+		d.Schedules = append(d.Schedules, api.Schedule{Name: s.Name, State: s.State, Rule: s.Rule, Zone: s.Zone, Next: moment(s.Next)})
+	}
 	d.Commands, d.Waiting = shownCommands(v.Commands)
 	for _, r := range v.Why { // the oldest first
 		d.Transitions = append([]api.Transition{shownTransition(r)}, d.Transitions...)

@@ -169,3 +169,12 @@ func (z *Zone) changesAround(u int64) bool {
 	}
 	return false
 }
+
+// Clock is the first time of day of the expression at or after another. It reports false if
+// there is none, and for an expression for every hour of the day, which means a pace.
+func (c *Cron) Clock(from time.Duration) (time.Duration, bool) {
+	if c.paced() || from >= 24*time.Hour {
+		return 0, false
+	}
+	return c.nextClock(int(from/time.Hour), int(from%time.Hour/time.Minute))
+}

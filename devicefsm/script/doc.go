@@ -38,7 +38,9 @@
 //	3h sent 10m status {…}     arrives after three hours, with a ts of ten minutes after the start
 //
 // Messages become events by the model's own rules. `test` begins a test, which
-// starts a new device; `model`, once and first, names the model's file from the
+// starts a new device; `start`, below it, says when that is, as in
+// start 2026-03-28T22:00:00+01:00, for models that know the time of day (without it
+// 2026-01-01, 00:00 UTC); `model`, once and first, names the model's file from the
 // script's folder. Without it, pump.script is about pump.yaml in the same folder.
 //
 // A line that begins with white space is an expectation of the input above it,

@@ -81,6 +81,8 @@ func (p *parser) line() {
 		p.model(c)
 	case c.peek("test"):
 		p.begin(c)
+	case c.peek("start"):
+		p.startAt(c)
 	default:
 		p.input(c, trimmed)
 	}
@@ -135,6 +137,24 @@ func (p *parser) begin(c *cursor) {
 	p.step = &Step{Line: p.n, Text: "test " + name, Repeat: 1, column: 2}
 	p.test = &Test{Name: name, Steps: []*Step{p.step}}
 	p.script.Tests = append(p.script.Tests, p.test)
+}
+
+// startAt reads when a test begins, for models that know the time of day.
+func (p *parser) startAt(c *cursor) {
+	c.word()
+	at, err := time.Parse(time.RFC3339, c.rest())
+	switch {
+	case p.test == nil:
+		p.fault(0, "for example: test It wakes up", "start has to be below the test that it is of")
+	case len(p.test.Steps) != 1:
+		p.fault(0, "", "start has to be before the first input of the test")
+	case !p.test.Start.IsZero():
+		p.fault(0, "", "duplicate start")
+	case err != nil || at.Year() < 1970 || at.Year() > 2200:
+		p.fault(c.at, "for example: start 2026-03-29T00:00:00+01:00", "expected a date and time with its offset from UTC, of the years 1970 to 2200, found %q", c.rest())
+	default:
+		p.test.Start = at.UTC()
+	}
 }
 
 func (p *parser) input(c *cursor, text string) {

@@ -8,6 +8,7 @@ import (
 
 	"devicetwin/device"
 	"devicetwin/devicefsm"
+	"devicetwin/devicefsm/calendar/zonedata"
 	"devicetwin/source"
 )
 
@@ -77,14 +78,14 @@ func writeSide(b *strings.Builder, name string, lines []string) {
 // noEvent is Failure.Event of a message that no rule makes an event.
 const noEvent = "(none)"
 
-// start is when tests begin. It is never seen: a model knows no time of day.
+// start is when tests begin that do not say it.
 var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Run plays every test on a new device.
 func (s *Script) Run(m *devicefsm.Model) *Report {
 	r := &Report{File: s.File, Tests: len(s.Tests)}
 	for _, t := range s.Tests {
-		d := &player{model: m, most: maxDue}
+		d := &player{model: m, most: maxDue, start: t.startTime()}
 		for _, step := range t.Steps {
 			if step.input.kind != inputStart {
 				r.Inputs++
@@ -98,6 +99,13 @@ func (s *Script) Run(m *devicefsm.Model) *Report {
 		}
 	}
 	return r
+}
+
+func (t *Test) startTime() time.Time {
+	if t.Start.IsZero() {
+		return start
+	}
+	return t.Start
 }
 
 // found is what happened on an input.
@@ -119,6 +127,7 @@ type player struct {
 	snapshot *devicefsm.Snapshot
 	found    found
 	most     int // timers that may be due between two lines
+	start    time.Time
 }
 
 const (
@@ -133,12 +142,15 @@ func (d *player) play(s *Step) found {
 	d.found = found{}
 	switch s.input.kind {
 	case inputStart:
-		snapshot, outcome := d.model.Start(start)
-		d.take(snapshot, outcome)
+		zones, err := zonedata.Record(d.model.Zones(), d.start)
+		if err != nil {
+			d.found.problem = err.Error()
+		}
+		d.take(d.model.StartIn(zones, d.start))
 		d.found.moved = true
 	default:
 		for i := range s.Repeat {
-			d.input(s.input, start.Add(s.At+time.Duration(i)*s.Every))
+			d.input(s.input, d.start.Add(s.At+time.Duration(i)*s.Every))
 		}
 	}
 	d.found.state = d.model.StateName(d.snapshot)
@@ -153,7 +165,7 @@ func (d *player) input(in input, at time.Time) {
 	ev := devicefsm.Event{Arrived: at}
 	dated := func() {
 		if ev.Time = at; in.sent != nil {
-			ev.Time = start.Add(*in.sent)
+			ev.Time = d.start.Add(*in.sent)
 		}
 	}
 	switch in.kind {

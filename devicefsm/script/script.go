@@ -23,7 +23,8 @@ type Script struct {
 // Test is one device, from its start.
 type Test struct {
 	Name  string
-	Steps []*Step // the first is the start
+	Start time.Time // when it begins; zero: 2026-01-01, 00:00 UTC
+	Steps []*Step   // the first is the start
 }
 
 // Step is an input with what is expected of it.

@@ -26,6 +26,8 @@ func (c *Checked) decorate(edition Edition, resolve Resolver) interpreter.Interp
 		switch name := call.Function(); {
 		case c.env.predicate(name) != nil:
 			return predicateOf(call, resolve)
+		case IsZoned(name):
+			return zonedCall{call}, nil
 		case edition < EditionNow:
 		case name == overloads.TypeConvertString:
 			text := interpreter.NewCall(call.ID(), name, call.OverloadID(), []interpreter.InterpretableV2{textArgument{call.Args()[0]}}, textOf)

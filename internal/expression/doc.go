@@ -17,8 +17,8 @@
 //
 // # The same result, everywhere
 //
-// No function reads a clock, draws a random number or looks into a database of time zones,
-// and macros iterate over mappings in the order of their keys: workflows replay on it. Where
+// No function reads a clock, draws a random number or looks into a database of time zones
+// (what zones say is the host's, who records it: see [Zones]), and macros iterate over mappings in the order of their keys: workflows replay on it. Where
 // the language itself changes, results that were recorded must not: see [Edition].
 //
 // # Bounds

@@ -26,6 +26,10 @@ type Options struct {
 	Values     []string // variables that may hold any JSON value
 	Objects    []string // variables that hold JSON objects: another use is a fault
 	Predicates []Predicate
+	Times      []string // variables that hold timestamps
+	// ZoneFault says what is wrong with the name of a time zone, or "". With it there are
+	// functions that go by zones, and whoever evaluates has to give Zones.
+	ZoneFault func(name string) string
 }
 
 // Predicate is a function of one string literal, such as stateIn('a.b'), that is true or
@@ -42,6 +46,8 @@ type Env struct {
 	cel        *cel.Env
 	variables  []string
 	predicates []Predicate
+	zoned      bool
+	zoneFault  func(name string) string
 }
 
 // NewEnv makes an environment whose variables may hold any JSON value.
@@ -54,7 +60,10 @@ func New(o Options) (*Env, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Env{variables: slices.Concat(o.Values, o.Objects), predicates: o.Predicates}
+	e := &Env{
+		variables: slices.Concat(o.Values, o.Objects, o.Times), predicates: o.Predicates,
+		zoned: o.ZoneFault != nil, zoneFault: o.ZoneFault,
+	}
 	if err := e.checkNames(base); err != nil {
 		return nil, err
 	}
@@ -64,6 +73,12 @@ func New(o Options) (*Env, error) {
 	}
 	for _, name := range o.Objects {
 		opts = append(opts, cel.Variable(name, cel.MapType(cel.StringType, cel.DynType)))
+	}
+	for _, name := range o.Times {
+		opts = append(opts, cel.Variable(name, cel.TimestampType))
+	}
+	if e.zoned {
+		opts = append(opts, zonedOptions()...)
 	}
 	for _, p := range o.Predicates {
 		opts = append(opts, cel.Function(p.Name, cel.Overload(p.Name+"_literal", []*cel.Type{cel.StringType}, cel.BoolType,
@@ -122,7 +137,7 @@ var language = sync.OnceValues(func() (*cel.Env, error) {
 	return base, nil
 })
 
-// Variables are the names of the variables, values before objects.
+// Variables are the names of the variables: values, then objects, then timestamps.
 func (e *Env) Variables() []string { return slices.Clone(e.variables) }
 
 // FunctionNames are the functions that can be written, sorted, without operators and macros.
@@ -171,8 +186,8 @@ func (e *Env) Compile(source string) (*Program, []Fault) {
 	return p, nil
 }
 
-// Reads are the variables that a part of an expression reads, and the predicates that it
-// asks. A variable of a macro that has the name of one counts as that one.
+// Reads are the variables that a part of an expression reads, the predicates that it
+// asks, and ZonesName if it goes by time zones. A variable of a macro that has the name of one counts as that one.
 func (e *Env) Reads(x ast.Expr) map[string]bool {
 	reads := map[string]bool{}
 	ast.PostOrderVisit(x, ast.NewExprVisitor(func(x ast.Expr) {
@@ -182,8 +197,11 @@ func (e *Env) Reads(x ast.Expr) map[string]bool {
 				reads[name] = true
 			}
 		case ast.CallKind:
-			if name := x.AsCall().FunctionName(); e.predicate(name) != nil {
+			switch name := x.AsCall().FunctionName(); {
+			case e.predicate(name) != nil:
 				reads[name] = true
+			case e.zoned && IsZoned(name):
+				reads[ZonesName] = true
 			}
 		}
 	}))
@@ -206,8 +224,11 @@ type Checked struct {
 	Condition bool
 	// List says that the result is a list, or that the type check cannot say.
 	List bool
-	// Reads are the variables that it reads, and the predicates that it asks.
+	// Reads are the variables that it reads, the predicates that it asks, and ZonesName if it
+	// goes by time zones.
 	Reads map[string]bool
+	// Zones are the names of these zones, each once; "" is that of the host.
+	Zones []string
 	// Asks are the calls of predicates, each once, in the order of the expression.
 	Asks []Ask
 	// Rounded are integer literals beyond 2^53, which a number does not hold: they count as

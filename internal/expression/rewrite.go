@@ -40,6 +40,9 @@ func (c *Checked) rewrite(a *ast.AST) []Fault {
 			if text := literalZoneFault(call); text != "" {
 				faults = append(faults, faultAt(a, call.Args()[0].ID(), text))
 			}
+			if text, at := c.noteZone(call); text != "" {
+				faults = append(faults, faultAt(a, at, text))
+			}
 			if text := c.noteAsk(call); text != "" {
 				faults = append(faults, faultAt(a, x.ID(), text))
 			}

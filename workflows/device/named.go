@@ -35,7 +35,7 @@ func (d *run) changeModel(m device.Message) {
 	d.model = d.inEdition(d.loaded(m.Model))
 	d.state.Model, d.state.Provisional, d.state.Recovery = m.Model, false, nil
 	d.setCause(Cause{Kind: CauseMessage, Channel: string(m.Channel), Name: m.Name, Epoch: m.Epoch, Seq: m.Seq})
-	snapshot, outcome := d.model.StartAfter(from, before, m.Time)
+	snapshot, outcome := d.model.StartAfter(from, before, d.zonesOf(d.model), m.Time)
 	outcome.Transitions = append([]devicefsm.Transition{{
 		Time: m.Time, From: from.StateName(before), To: d.model.StateName(snapshot), Event: eventNamed,
 	}}, outcome.Transitions...)

@@ -8,6 +8,7 @@ import (
 
 	"devicetwin/device"
 	"devicetwin/devicefsm"
+	"devicetwin/devicefsm/calendar"
 )
 
 // run is a run in progress. Only the workflow's main coroutine touches it;
@@ -54,6 +55,8 @@ type run struct {
 	newIdentity bool               // what decides of which groups the device is a member may have changed
 	newFeeds    bool               // the model has changed, and what groups hear of the device with it
 	reporting   *reporting         // nil: no activity sends reports
+	now         func() time.Time
+	readZones   func(names []string) (calendar.Zones, error) // and records them
 	counts      *Counts
 }
 
@@ -208,6 +211,9 @@ func (d *run) accept(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) {
 // advance fires the timers that are due.
 func (d *run) advance(ctx workflow.Context) {
 	now := workflow.Now(ctx)
+	if d.zonesAreOld(now) {
+		d.renewZones()
+	}
 	if at, ok := d.model.NextDeadline(d.state.Snapshot); ok && !at.After(now) {
 		d.setCause(Cause{Kind: CauseTimer})
 		d.step(d.ofService(devicefsm.Event{}, now))

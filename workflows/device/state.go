@@ -76,6 +76,8 @@ type State struct {
 	// Invocations are the activities that the model wants to run now, oldest
 	// first; a run that inherits them starts them again, under the same ids.
 	Invocations []devicefsm.Action `json:"invocations,omitempty"`
+	// ZonesAt is when the time zones in Snapshot were recorded; zero without any.
+	ZonesAt time.Time `json:"zones_at,omitzero"`
 	// Firmware, Site and Parent are what the device's last birth message said.
 	Firmware   string     `json:"firmware,omitempty"`
 	Site       string     `json:"site,omitempty"`
@@ -213,6 +215,8 @@ type View struct {
 	StateName string `json:"state_name"`
 	// Windows are those of the model, as of the snapshot.
 	Windows []devicefsm.WindowView `json:"windows,omitempty"`
+	// Schedules are those of the model that run, with their next times.
+	Schedules []devicefsm.Schedule `json:"schedules,omitempty"`
 }
 
 // RunLog answers the query "applied": which messages this run applied,

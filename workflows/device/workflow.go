@@ -10,6 +10,7 @@ import (
 
 	"devicetwin/device"
 	"devicetwin/devicefsm"
+	"devicetwin/devicefsm/calendar"
 )
 
 // Names that workers, clients and people use.
@@ -62,6 +63,9 @@ type Workflow struct {
 	Groups []*devicefsm.Model
 	// Counts is what runs count; nil: nothing.
 	Counts *Counts
+	// Zones reads time zones for the years around a time, as zonedata.Record does, which is
+	// what nil stands for. A run keeps what it recorded: see recordZones.
+	Zones func(names []string, at time.Time) (calendar.Zones, error)
 }
 
 // Device is the workflow of one device; its argument is an Input. It ends only by continue-as-new, or
@@ -117,6 +121,8 @@ func (w *Workflow) begin(ctx workflow.Context, raw json.RawMessage) (*run, error
 	d := &run{
 		models: w.Models, state: in.State, inbox: workflow.GetSignalChannel(ctx, SignalEvents),
 		groups: w.Groups, newIdentity: true, counts: w.Counts, replaying: func() bool { return workflow.IsReplaying(ctx) },
+		now:       func() time.Time { return workflow.Now(ctx) },
+		readZones: func(names []string) (calendar.Zones, error) { return w.recordZones(ctx, names) },
 	}
 	if d.state == nil {
 		d.state = &State{Version: stateVersion, Device: in.Device, Model: in.Model, Provisional: in.Provisional, Instance: instance(ctx)}
@@ -139,9 +145,11 @@ func (w *Workflow) begin(ctx workflow.Context, raw json.RawMessage) (*run, error
 	d.model = d.inEdition(d.model)
 	if d.state.Snapshot == nil {
 		d.setCause(Cause{Kind: CauseStart})
-		snapshot, outcome := d.model.Start(workflow.Now(ctx))
+		snapshot, outcome := d.model.StartIn(d.zonesOf(d.model), workflow.Now(ctx))
 		d.accept(snapshot, outcome)
 		d.stepRaised(workflow.Now(ctx))
+	} else {
+		d.renewZones()
 	}
 	for _, a := range d.state.Invocations {
 		d.start(ctx, a)
@@ -190,7 +198,7 @@ func (d *run) setQueryHandlers(ctx workflow.Context) error {
 		return View{
 			State: *d.state, ModelName: d.model.Name(),
 			Value: d.model.Value(d.state.Snapshot), StateName: d.model.StateName(d.state.Snapshot),
-			Windows: d.model.Windows(d.state.Snapshot),
+			Windows: d.model.Windows(d.state.Snapshot), Schedules: d.model.Schedules(d.state.Snapshot),
 		}, nil
 	})
 	if err != nil {

@@ -219,6 +219,18 @@ func TestModelStepBadLines(t *testing.T) {
 	}
 }
 
+// A model that goes by a calendar needs a date to begin with.
+func TestModelStepOfACalendar(t *testing.T) {
+	file := writeFile(t, t.TempDir(), "daily.yaml", "zone: Europe/Berlin\nschedules: {daily: {at: \"08:00\"}}\ncontext: {last: \"\"}\ninitial: a\nstates: {a: {on: {daily: {actions: [{assign: {last: event.due}}]}}}}\n")
+	if status, out, errs := runModel(t, "", "step", file); status != cli.ExitUsage || out != "" || !strings.Contains(errs, "--start 2026-03-29") {
+		t.Errorf("without a start: status %d, stdout %s, stderr %s", status, out, errs)
+	}
+	status, out, errs := runModel(t, `{"advance":"12h"}`+"\n", "step", "--start", "2026-03-28T20:00:00Z", file)
+	if status != cli.ExitOK || !strings.Contains(out, `"last":"2026-03-29T06:00:00Z"`) {
+		t.Errorf("status %d, stdout %s, stderr %s", status, out, errs)
+	}
+}
+
 func TestModelUsage(t *testing.T) {
 	folder := t.TempDir()
 	broken := writeFile(t, folder, "broken.yaml", "initial: a\nstates: {b: {}}\n")

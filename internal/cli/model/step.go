@@ -14,6 +14,7 @@ import (
 
 	"devicetwin/device"
 	"devicetwin/devicefsm"
+	"devicetwin/devicefsm/calendar/zonedata"
 	"devicetwin/internal/cli"
 	"devicetwin/source"
 )
@@ -37,6 +38,9 @@ func (c *stepCommand) Run(ctx context.Context, streams cli.Streams) error {
 	in := c.In
 	if in == nil {
 		in = os.Stdin
+	}
+	if model.GoesByCalendar() && c.Start.IsZero() {
+		return cli.Usage(fmt.Errorf("model %s goes by a calendar: say when it begins, as in --start 2026-03-29T00:00:00+01:00", model.Name()))
 	}
 	s := newStepper(model, c.Start, streams.Out)
 	if err := s.start(); err != nil {
@@ -76,7 +80,11 @@ func newStepper(model *devicefsm.Model, start time.Time, out io.Writer) *stepper
 }
 
 func (s *stepper) start() error {
-	snapshot, outcome := s.model.Start(s.now)
+	zones, err := zonedata.Record(s.model.Zones(), s.now)
+	if err != nil {
+		return err
+	}
+	snapshot, outcome := s.model.StartIn(zones, s.now)
 	return s.write(snapshot, outcome)
 }
 

@@ -80,6 +80,10 @@ func deviceDetails(w io.Writer, d api.Device) {
 		fmt.Fprintln(w)
 		faultTable(w, before, d.Reports)
 	}
+	if len(d.Schedules) > 0 {
+		fmt.Fprintln(w)
+		scheduleTable(w, d.Schedules)
+	}
 	if len(d.Commands) > 0 {
 		fmt.Fprintln(w)
 		const last = 10
@@ -100,6 +104,18 @@ func windowText(w api.Window) string {
 		text += fmt.Sprintf(", %d late", w.Late)
 	}
 	return text
+}
+
+// scheduleTable shows the schedules of a device's model that run.
+func scheduleTable(w io.Writer, schedules []api.Schedule) {
+	fmt.Fprintln(w, "SCHEDULE\tNEXT\tZONE\tSTATE\tRULE")
+	for _, s := range schedules {
+		next := "-"
+		if s.Next != nil {
+			next = clock(*s.Next)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", printable(s.Name), next, orNone(s.Zone), orNone(printable(s.State)), printable(s.Rule))
+	}
 }
 
 // reported reports whether a fault that a run of an earlier release kept as a string is

@@ -84,3 +84,19 @@ func TestTheDialectOfADevice(t *testing.T) {
 		}
 	}
 }
+
+// The schedules of a device are shown with their next times.
+func TestTheSchedulesOfADevice(t *testing.T) {
+	next := time.Date(2026, 3, 29, 6, 0, 0, 0, time.UTC)
+	var out strings.Builder
+	deviceDetails(&out, api.Device{ID: "p", Schedules: []api.Schedule{
+		{Name: "daily", Rule: "at 08:00", Zone: "Europe/Berlin", Next: &next}, {Name: "pause", State: "day", Rule: "every 100m"},
+	}})
+	if want := "daily\t2026-03-29 06:00:00Z\tEurope/Berlin\t-\tat 08:00\npause\t-\t-\tday\tevery 100m\n"; !strings.Contains(out.String(), want) {
+		t.Errorf("%q, want %q in it", out.String(), want)
+	}
+	out.Reset()
+	if deviceDetails(&out, api.Device{ID: "p"}); strings.Contains(out.String(), "SCHEDULE") {
+		t.Error("a device without schedules has a table of them")
+	}
+}

@@ -28,6 +28,7 @@ func FuzzLoad(f *testing.F) {
 		f.Add([]byte(c.model))
 	}
 	f.Add([]byte(benchModel))
+	f.Add([]byte(faultsModel))
 	f.Fuzz(func(t *testing.T, src []byte) {
 		m, err := Load("fuzz.yaml", src)
 		if err != nil {
@@ -54,6 +55,10 @@ liveness: {silent_after: 1m, tolerance: 1s}
 patterns:
   p: {sequence: [{event: a, where: "event.x > 1", times: 2}, {event: b, where: "matched.a[0].x == event.x"}], within: 10m, skip: none, timeout: true}
   q: {sequence: [{event: "*", oneOrMore: true}, {event: end}], contiguity: any}
+windows:
+  names: {event: "*", value: event, aggregate: distinct, over: 1h, slide: 5m}
+  sum: {event: a, where: has(event.x), value: event.x, aggregate: sum, over: 10m, slide: 1m, grace: 90s}
+  days: {event: b, aggregate: count, over: day, zone: "+05:45"}
 context: {seen: [], last: null, n: 0}
 initial: idle
 states:
@@ -62,6 +67,7 @@ states:
       a: {actions: [{assign: {seen: "context.seen + [event]", n: "context.n + event.x"}}, {raise: {event: later, delay: 1h, data: {e: event}}}]}
       b: {target: busy, actions: [{assign: {last: event}}]}
       p: {target: busy, actions: [{command: {name: open, data: {m: event.matched}}}]}
+      sum.closed: {guard: windows.names.value > 3, actions: [{assign: {last: event.value}}]}
       "*": {guard: "event.x == 1", target: busy, reenter: true}
   busy:
     invoke: {src: work, input: {e: event}, onDone: idle, onError: idle}

@@ -195,7 +195,7 @@ func (l *loader) readWindows() {
 		if ref.expr.place != placeChart || !ref.expr.reads[varWindows] {
 			continue
 		}
-		whole := 0
+		whole, named, members := 0, 0, 0
 		ast.PostOrderVisit(ref.expr.root, ast.NewExprVisitor(func(x ast.Expr) {
 			if x.Kind() == ast.IdentKind && x.AsIdent() == varWindows {
 				whole++
@@ -206,15 +206,20 @@ func (l *loader) readWindows() {
 			}
 			switch path := sourcePath(of); {
 			case path == varWindows:
-				whole--
+				whole, named = whole-1, named+1
 				l.m.windowReads = append(l.m.windowReads, name)
 				if !slices.Contains(names, name) {
 					ref.node.FaultHint(source.DidYouMean(name, names), "expression: the model has no window %q", name)
 				}
-			case strings.HasPrefix(path, varWindows+".") && strings.Count(path, ".") == 1 && !slices.Contains(windowMembers, name):
+			case !strings.HasPrefix(path, varWindows+".") || strings.Count(path, ".") > 1:
+			case slices.Contains(windowMembers, name):
+				members++
+				l.m.windowTimes = l.m.windowTimes || name == "start" || name == "end"
+			default:
 				ref.node.FaultHint(source.DidYouMean(name, windowMembers), "expression: a window has %s; found %q", strings.Join(windowMembers, ", "), name)
 			}
 		}))
+		l.m.windowTimes = l.m.windowTimes || whole > 0 || named > members
 		if whole > 0 {
 			l.m.windowReads = append(l.m.windowReads, "")
 			if len(names) == 0 {

@@ -29,6 +29,7 @@ type Model struct {
 	windows  []*windowRule
 	// windowReads are the windows that expressions read; "": any of them.
 	windowReads []string
+	windowTimes bool // some expression may read when a window starts or ends
 
 	root        *state
 	states      []*state // in document order

@@ -163,9 +163,15 @@ func lateText(w *windowRule, at int64, missed int, all uint64) string {
 
 func timeText(at int64) string { return fromMillis(at).Format(time.RFC3339Nano) }
 
-// resultData is what expressions see of a window.
+// resultData is what expressions see of a window that has closed.
 func resultData(r window.Result) map[string]any {
-	data := map[string]any{"count": float64(r.Count), "start": timeText(r.Start), "end": timeText(r.End)}
+	data := valueData(r)
+	data["start"], data["end"] = timeText(r.Start), timeText(r.End)
+	return data
+}
+
+func valueData(r window.Result) map[string]any {
+	data := map[string]any{"count": float64(r.Count)}
 	if r.Has {
 		data["value"] = r.Value
 	}
@@ -182,7 +188,11 @@ func (r *run) readWindows() map[string]any {
 		if !w.heard {
 			r.setWindow(i, w.window.Arrive(r.s.windows[i], r.s.service))
 		}
-		data := resultData(r.currentWindow(i))
+		c := r.currentWindow(i)
+		data := valueData(c)
+		if r.m.windowTimes {
+			data["start"], data["end"] = timeText(c.Start), timeText(c.End)
+		}
 		data["late"] = float64(r.s.windows[i].Late())
 		all[w.name] = data
 	}

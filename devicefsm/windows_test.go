@@ -304,6 +304,21 @@ func manyWindows(n int, words string) string {
 	return strings.Join(all, ", ")
 }
 
+// TestWindowTimes: when a window starts and ends is there for whatever may read it.
+func TestWindowTimes(t *testing.T) {
+	for _, guard := range []string{
+		"windows.w.start == '2026-11-23T12:00:00Z'", "windows['w'].end == '2026-11-23T12:01:00Z'", "has(windows.w.start)", "'end' in windows.w",
+		"windows.exists(n, windows[n].start != '')", "{'k': windows.w}.k.start != ''", "size(windows.w) == 5", "windows.w.count > 5 || windows.w['end'] != ''",
+	} {
+		m := load(t, "windows: {w: {event: e, aggregate: count, over: 1m}}\ninitial: a\nstates: {a: {on: {e: {guard: \""+guard+"\", target: b}}}, b: {}}")
+		s, _ := m.Start(t0)
+		s, out := steps(t, m, s, at("e", time.Second, nil))
+		if m.StateName(s) != "b" {
+			t.Errorf("%s is false; faults %q", guard, out.Faults)
+		}
+	}
+}
+
 func TestCheckWindows(t *testing.T) {
 	const rest = `, initial: a, states: {a: {on: {e: {guard: windows.hot.value > 1, target: b}, hot.closed: b}}, b: {}}}`
 	for want, model := range map[string]string{

@@ -116,7 +116,7 @@ const sampleLines = `{"kind":"begin","at":"2026-03-01T12:00:00Z","instance":"i1"
 {"kind":"arrival","at":"2026-03-01T12:00:05Z","device":"pump-1","channel":"system","name":"gap","verdict":"added","data":{"missing":3}}
 {"kind":"arrival","at":"2026-03-01T12:00:05Z","device":"pump-1","channel":"events","name":"door","topic":"devices/pump-1/events/door","verdict":"delivered","redelivered":true,"data":{"open":true}}
 {"kind":"kind 99","at":"2026-03-01T12:00:06Z","bytes":15}
-{"kind":"arrival","at":"2026-03-01T12:00:07Z","bytes":1,"error":"arrival: version 77; expected 1"}
+{"kind":"arrival","at":"2026-03-01T12:00:07Z","bytes":1,"error":"arrival: version 77; expected 1 or 2"}
 `
 
 // withoutPositions removes the positions of lines, and reports whether they rise.

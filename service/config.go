@@ -7,9 +7,11 @@ import (
 
 	"devicetwin/api"
 	"devicetwin/bridge"
+	"devicetwin/bridge/kafka"
 	"devicetwin/points"
 	"devicetwin/twin"
 	"devicetwin/twin/command"
+	"devicetwin/wire"
 	deviceworkflow "devicetwin/workflows/device"
 )
 
@@ -29,6 +31,9 @@ type Config struct {
 	Bridge   BridgeConfig   `embed:"" prefix:"bridge-" group:"Bridge"`
 	Worker   WorkerConfig   `embed:"" prefix:"worker-" group:"Worker"`
 	API      APIConfig      `embed:"" prefix:"api-" group:"API"`
+	// Kafka is not among the flags of a process with all other parts: a bridge from Kafka is
+	// one of its own.
+	Kafka KafkaConfig `kong:"-"`
 }
 
 // Defaults of a log: of a day, in a GiB.
@@ -53,6 +58,7 @@ func DefaultConfig() Config {
 		Bridge: defaultBridge(b),
 		Worker: WorkerConfig{CredentialsConfig: CredentialsConfig{Credentials: "credentials"}, LogMax: defaultLogMax, LogAge: defaultLogAge, WorkerSettings: defaultWorker(twin.DefaultLimits())},
 		API:    defaultAPI(api.DefaultOptions()),
+		Kafka:  defaultKafka(kafka.DefaultConfig(), wire.DefaultConfig()),
 	}
 }
 

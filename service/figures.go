@@ -64,6 +64,9 @@ func (s *Service) startFigures(p Plan, metrics prometheus.Gatherer, to devicewor
 	if p.Parts.has(Bridge) {
 		groups = append(groups, bridgeGroup(p.Bridge.ID))
 	}
+	if p.Parts.has(Kafka) {
+		groups = append(groups, bridgeGroup(p.Kafka.ID))
+	}
 	figures := &figures.Writer{Gatherer: metrics, Points: to, Groups: groups, Every: figuresEvery, Log: s.log}
 	s.runPart("writer of figures", figures.Run)
 }

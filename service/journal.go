@@ -73,7 +73,7 @@ func (s *Service) startJournal(p Plan) (*recordlog.Log, error) {
 		return nil, err
 	}
 	s.onClose("log", func(context.Context) error { return log.Close() })
-	if p.Parts.has(Bridge) {
+	if p.Parts.has(Bridge | Kafka) {
 		if err := log.Hold(ingest.Cursors()...); err != nil {
 			return nil, err
 		}

@@ -27,7 +27,7 @@ func (m models) all() []*devicefsm.Model { return slices.Concat(m.given, m.kept)
 // loadModels reads the models, refuses those that this service cannot run, and keeps
 // copies of the others.
 func (p Plan) loadModels(log *slog.Logger) (models, error) {
-	if !p.Parts.has(Bridge | Worker) {
+	if !p.Parts.has(Bridge | Worker | Kafka) {
 		return models{}, nil // the API needs none
 	}
 	files, err := p.Models.readModels()

@@ -22,6 +22,7 @@ const (
 	Bridge Parts = 1 << iota // MQTT messages to points and workflow signals
 	Worker                   // device workflows and their activities
 	API                      // the operator's HTTP API, unless its Listen is empty
+	Kafka                    // records of Kafka to workflow signals: alone in its process
 )
 
 func (p Parts) has(part Parts) bool { return p&part != 0 }
@@ -49,6 +50,7 @@ type Plan struct {
 	Bridge       bridge.Config
 	DeletedEvery time.Duration // the bridge looks for deleted devices; 0: never
 	Worker       WorkerPlan
+	Kafka        KafkaPlan
 
 	API APIConfig
 }
@@ -85,6 +87,15 @@ func NewPlan(c Config, parts Parts) (Plan, error) {
 		faults = append(faults, err)
 		p.Dialects, err = c.MQTT.dialects()
 		faults = append(faults, err)
+	}
+	if parts.has(Kafka) {
+		faults = append(faults, c.Influx.readSecrets(), c.Kafka.readSecrets(), c.checkModels(parts))
+		p.TaskQueue, p.Models = c.Temporal.TaskQueue, c.Model
+		if c.Influx.URL != "" {
+			p.Points = c.Influx.Points()
+			faults = append(faults, p.Points.Validate())
+		}
+		faults = append(faults, p.planKafka(c)...)
 	}
 	if parts.has(Bridge) {
 		p.Bridge, p.DeletedEvery = c.Bridge.config(c.MQTT), c.Bridge.DeletedEvery
@@ -126,6 +137,11 @@ func (c Config) checkModels(parts Parts) error {
 	switch {
 	case c.Model.Model != "":
 		return nil
+	case parts.has(Kafka):
+		if len(c.Model.Models) == 0 || len(c.Kafka.ModelRule) == 0 {
+			return errors.New("no model: expected --model, or --models with --kafka-model-rule")
+		}
+		return nil
 	case len(c.Model.Models) == 0 && parts.has(Bridge):
 		return errors.New("no model: expected --model, or --models with --bridge-model-rule or --bridge-model-from-birth")
 	case len(c.Model.Models) == 0:
@@ -141,6 +157,8 @@ func processName(c Config, parts Parts) string {
 	switch {
 	case parts.has(Bridge):
 		return c.Bridge.ID
+	case parts.has(Kafka):
+		return c.Kafka.ID
 	case parts.has(Worker) && c.Worker.ID != "":
 		return c.Worker.ID
 	}

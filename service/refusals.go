@@ -8,7 +8,7 @@ import (
 
 // reportRefusals makes faults of their devices of what did not get into InfluxDB as it
 // was sent. The writer may outlive the bridge.
-func reportRefusals(of bridge.PointWriter, to *bridge.Bridge) {
+func reportRefusals(of bridge.PointWriter, to interface{ Report(device.ID, device.Fault) }) {
 	writer, ok := of.(*points.Writer)
 	if !ok {
 		return // nothing is written

@@ -83,7 +83,7 @@ func (s *Service) start(p Plan, models models) error {
 		_, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
 		return err
 	}, nil}}
-	if p.Parts.has(Bridge | Worker) {
+	if p.Parts.has(Bridge | Worker | Kafka) {
 		parts, err := s.startParts(p, temporal, models, metrics)
 		if err != nil {
 			return err
@@ -130,7 +130,7 @@ func (l listeners) close() error {
 	return errors.Join(faults...)
 }
 
-// startParts starts the bridge and the worker, with what both need.
+// startParts starts the bridge and the worker, or the bridge from Kafka, with what they need.
 func (s *Service) startParts(p Plan, temporal client.Client, models models, metrics *prometheus.Registry) ([]Check, error) {
 	journal, err := s.startJournal(p)
 	if err != nil {
@@ -139,6 +139,14 @@ func (s *Service) startParts(p Plan, temporal client.Client, models models, metr
 	points, err := s.startPoints(p, journal, metrics)
 	if err != nil {
 		return nil, err
+	}
+	if p.Parts.has(Kafka) {
+		checks, err := s.startKafka(p, temporal, models, metrics, points, journal)
+		if err != nil {
+			return nil, err
+		}
+		s.startFigures(p, metrics, points)
+		return checks, s.startEraser(p, temporal, journal)
 	}
 	publisher, err := s.startPublisher(p.Publisher)
 	if err != nil {
@@ -219,7 +227,7 @@ func (s *Service) startPoints(p Plan, journal *recordlog.Log, metrics prometheus
 		return nil, err // of the log's folder: the settings were checked before
 	}
 	s.runUsed("writer of points", writer.Run)
-	if journal != nil {
+	if journal != nil && p.Journal.Spool != "" {
 		s.carryOver(p.Journal.Spool, journal)
 	}
 	return writer, nil

@@ -85,8 +85,8 @@ func (c Config) Validate() error {
 	return f.Err()
 }
 
-// checkTopics reports topics that cannot be read.
-func (c Config) checkTopics(topics []string) error {
+// CheckTopics reports topics that cannot be read; New refuses them.
+func (c Config) CheckTopics(topics []string) error {
 	var f faults.List
 	f.Check(len(topics) > 0, "no topic is read: expected a dialect with one")
 	for _, t := range topics {

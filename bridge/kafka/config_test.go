@@ -47,7 +47,7 @@ func TestEveryFaultOfAConfigurationIsReported(t *testing.T) {
 	d := DefaultConfig()
 	d.DeadLetters = "purchases"
 	for what, topics := range map[string][]string{"no topic is read": nil, "it is that of dead letters": {"purchases"}, `topic "a b"`: {"a b"}} {
-		if err := d.checkTopics(topics); err == nil || !strings.Contains(err.Error(), what) {
+		if err := d.CheckTopics(topics); err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%v: %v, want %s", topics, err, what)
 		}
 	}

@@ -19,6 +19,9 @@ type counters struct {
 	partitions, stopped, still, lag *atomic.Int64
 }
 
+// Declared is the metrics of a source, those of its ingest too.
+func Declared() *figures.Set { return newCounters().Set }
+
 func newCounters() *counters {
 	s := figures.NewSet("devicetwin_bridge_")
 	return &counters{

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"devicetwin/bridge/ingest"
+	"devicetwin/device"
 	"devicetwin/internal/backoff"
 	"devicetwin/internal/recordlog"
 	"devicetwin/wire"
@@ -78,7 +79,7 @@ func newSource(cfg Config, deps Deps, more ...kgo.Opt) (*Source, error) {
 	if deps.Records == nil {
 		return nil, errors.New("what reads records is needed")
 	}
-	if err := errors.Join(cfg.Validate(), cfg.checkTopics(deps.Records.Topics())); err != nil {
+	if err := errors.Join(cfg.Validate(), cfg.CheckTopics(deps.Records.Topics())); err != nil {
 		return nil, fmt.Errorf("kafka configuration: %w", err)
 	}
 	s := &Source{
@@ -370,6 +371,33 @@ func (s *Source) fail(err error) {
 		s.log.Warn("cannot read from Kafka; it is tried again", "error", err)
 	}
 }
+
+// What follows is as in ingest.Ingest.
+
+// Troubled lists entities that are stuck or silent, at most a number of them.
+func (s *Source) Troubled(ctx context.Context, now time.Time, limit int) []ingest.Trouble {
+	return s.ingest.Troubled(ctx, now, limit)
+}
+
+// Survey looks at all entities. One caller may ask.
+func (s *Source) Survey(ctx context.Context, now time.Time, talkers, groups int) ingest.Survey {
+	return s.ingest.Survey(ctx, now, talkers, groups)
+}
+
+// Remembers reports whether the source has a log in which an earlier process of it ran.
+func (s *Source) Remembers() bool { return s.ingest.Before() != "" }
+
+// EndsUnknown notes that workflows of any entities may have ended.
+func (s *Source) EndsUnknown(ctx context.Context) { s.ingest.EndsUnknown(ctx) }
+
+// Ended notes that the workflows of entities ended.
+func (s *Source) Ended(ctx context.Context, ids ...device.ID) { s.ingest.Ended(ctx, ids...) }
+
+// Forget drops what is remembered of entities.
+func (s *Source) Forget(ctx context.Context, ids ...device.ID) { s.ingest.Forget(ctx, ids...) }
+
+// Report reports a fault of something that an entity's source sent and that was found elsewhere.
+func (s *Source) Report(id device.ID, f device.Fault) { s.ingest.Report(id, f) }
 
 // Metric reads one of the metrics devicetwin_bridge_…, by the rest of its name. It panics if
 // there is no such metric.

@@ -28,6 +28,7 @@ func newCommandLine() *commandLine {
 	api := apiCommand{API: c.API, Temporal: c.Temporal.TemporalServer, HTTP: c.HTTP, Log: c.Log}
 	return &commandLine{
 		Run: runCommand{c}, Bridge: bridgeCommand{sharedOf(c), c.Bridge}, Worker: workerCommand{sharedOf(c), c.Worker}, API: api, Auth: authCommand{service.DefaultAuth()},
+		Kafka:    newKafkaCommand(c),
 		Simulate: simulate.New(c), Tap: tap.New(c), Admin: admin.New(c), Credentials: credentials.New(c),
 	}
 }
@@ -38,6 +39,7 @@ type commandLine struct {
 
 	Run      runCommand       `cmd:"" help:"Run the bridge, the worker and the API in one process."`
 	Bridge   bridgeCommand    `cmd:"" help:"Run the bridge: turn MQTT messages into InfluxDB points and workflow signals."`
+	Kafka    kafkaCommand     `cmd:"" help:"Run a bridge from Kafka: turn records into workflow signals, and telemetry in them into InfluxDB points."`
 	Worker   workerCommand    `cmd:"" help:"Run the worker: device workflows and their activities."`
 	Simulate simulate.Command `cmd:"" help:"Simulate a fleet of devices and verify that nothing was lost, duplicated or reordered."`
 	Model    model.Command    `cmd:"" help:"Check, test and draw model files."`

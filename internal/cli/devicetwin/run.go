@@ -59,6 +59,32 @@ func (c *bridgeCommand) plan() (service.Plan, error) {
 // Run runs the bridge alone.
 func (c *bridgeCommand) Run(ctx context.Context) error { return serve(ctx, c.plan) }
 
+// kafkaCommand is "devicetwin kafka".
+type kafkaCommand struct {
+	Log      service.LogConfig      `embed:"" prefix:"log-" group:"Logging"`
+	Kafka    service.KafkaConfig    `embed:"" prefix:"kafka-" group:"Kafka"`
+	Temporal service.TemporalConfig `embed:"" prefix:"temporal-" group:"Temporal"`
+	Influx   service.InfluxServer   `embed:"" prefix:"influx-" group:"InfluxDB"`
+	Model    service.ModelConfig    `embed:"" group:"Models"`
+	HTTP     service.HTTPConfig     `embed:"" prefix:"http-" group:"HTTP"`
+}
+
+func newKafkaCommand(c service.Config) kafkaCommand {
+	return kafkaCommand{Log: c.Log, Kafka: c.Kafka, Temporal: c.Temporal, Influx: c.Influx.InfluxServer, Model: c.Model, HTTP: c.HTTP}
+}
+
+// Plan implements cli.Planner.
+func (c *kafkaCommand) Plan() (any, error) { return c.plan() }
+
+func (c *kafkaCommand) plan() (service.Plan, error) {
+	config := service.Config{Log: c.Log, Kafka: c.Kafka, Temporal: c.Temporal, Model: c.Model, HTTP: c.HTTP}
+	config.Influx.InfluxServer = c.Influx
+	return service.NewPlan(config, service.Kafka)
+}
+
+// Run runs a bridge from Kafka.
+func (c *kafkaCommand) Run(ctx context.Context) error { return serve(ctx, c.plan) }
+
 // workerCommand is "devicetwin worker".
 type workerCommand struct {
 	Shared

@@ -70,7 +70,7 @@ func (s *Snapshot) nextDue() (wall, event due) {
 	wall, event = s.nextTrouble(wall, event)
 	for i, w := range s.windows {
 		if rule := s.model.windows[i]; rule.heard {
-			if d, ok := rule.window.Deadlines(w); ok && d.Arrival < wall.wall {
+			if d, ok := rule.in(s.zones).Deadlines(w); ok && d.Arrival < wall.wall {
 				wall = due{d.Arrival, d.Event, dueWindow, i}
 			}
 		}

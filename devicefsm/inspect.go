@@ -82,9 +82,7 @@ func (m *Model) Windows(s *Snapshot) []WindowView {
 	r := &run{m: m, s: *bound, windowTime: noTime}
 	var views []WindowView
 	for i, w := range m.windows {
-		if !w.heard {
-			r.setWindow(i, w.window.Arrive(r.s.windows[i], r.s.service))
-		}
+		r.arriveUnseen(i)
 		c := r.currentWindow(i)
 		v := WindowView{
 			Name: w.name, Aggregate: string(w.spec.Aggregate), Start: fromMillis(c.Start), End: fromMillis(c.End), Count: c.Count,
@@ -93,7 +91,7 @@ func (m *Model) Windows(s *Snapshot) []WindowView {
 		if c.Has {
 			v.Value = &c.Value
 		}
-		if d, ok := w.window.Deadlines(r.s.windows[i]); ok {
+		if d, ok := r.windowIn(i).Deadlines(r.s.windows[i]); ok {
 			v.Closes = fromMillis(d.Arrival)
 		}
 		views = append(views, v)

@@ -262,7 +262,7 @@ func (l *loader) hoursNamed(n source.Node) *businessHours {
 // resolveZones finds what inHours('…') names, and collects the zones of the model.
 func (l *loader) resolveZones() {
 	names := map[string]bool{}
-	l.m.byCalendar = l.countSchedules > 0
+	l.m.byCalendar = l.countSchedules > 0 || len(l.m.windows) > 0
 	for _, ref := range l.refs {
 		l.m.byCalendar = l.m.byCalendar || ref.expr.readsClock()
 		for _, name := range ref.expr.hours {
@@ -291,6 +291,9 @@ func (l *loader) resolveZones() {
 				names[of.during.zone] = true
 			}
 		}
+	}
+	for _, w := range l.m.windows {
+		names[w.zone] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		if _, fixed := calendar.FixedZone(name); !fixed && name != "" {

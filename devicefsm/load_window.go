@@ -128,17 +128,12 @@ func (l *loader) windowPanes(w *windowRule, fields map[string]source.Node) (ok b
 		ok = windowTime(over, &w.spec.Over)
 		return windowTime(slide, &w.spec.Slide) && ok && !zone.Exists()
 	}
-	of, ok := calendar.UTC, true
-	if zone.Exists() {
-		if of, ok = calendar.FixedZone(zone.String()); !ok && zone.IsString() {
-			zone.Faultf("zone %q: expected UTC, or a fixed offset from it such as +01:00", clip(zone.String()))
-		}
-	}
+	w.unit, w.zone, ok = unit, l.zone(zone, l.m.zone), true
 	if slide.Exists() {
 		slide.Faultf("a window of the calendar does not slide; expected no slide, or a duration for over")
 		ok = false
 	}
-	w.spec.Frame, w.spec.Shortest = calendar.Panes{Unit: unit, Zone: &of}, shortest[unit]
+	w.spec.Frame, w.spec.Shortest = calendar.Panes{Unit: unit, Zone: &calendar.UTC}, shortest[unit]
 	return ok
 }
 

@@ -51,6 +51,7 @@ func (m *Model) start(before *Snapshot, at time.Time) (*Snapshot, Outcome) {
 		troubles: make([][]trouble, len(m.alarms)), zones: before.zones,
 	}
 	r.setClock(r.at)
+	r.missingZones()
 	if m.silentAfter > 0 {
 		r.s.aliveAt = r.at
 	}

@@ -38,7 +38,7 @@ type Model struct {
 	classes     *classTable // what events can do
 	readsTwin   bool
 
-	byCalendar bool                      // there are schedules, or expressions read the time
+	byCalendar bool                      // there are schedules or windows, or expressions read the time
 	zone       string                    // of what names none
 	zones      []string                  // to be recorded, sorted
 	hours      map[string]*businessHours // by name

@@ -167,7 +167,7 @@ var windowWords = schema.Words{
 	"aggregate":   schema.Described(schema.Enum(aggregates()), "What is made of the events of a window."),
 	"over":        schema.Described(schema.AnyOf(schema.Enum([]string{"day", "week", "month", "year"}), schema.Ref("duration")), "The length of a window: a duration, or a unit of the calendar."),
 	"slide":       schema.Described(schema.Ref("duration"), "The time from one window to the next, of which over is a multiple; over by default, so that none overlap."),
-	"zone":        schema.Described(anyText, "Of windows of the calendar: UTC, which is the default, or a fixed offset from it such as +01:00."),
+	"zone":        schema.Described(anyText, "Of windows of the calendar: a name such as Europe/Berlin, UTC, or a fixed offset such as +01:00; the zone of the model by default."),
 	"grace":       schema.Described(schema.Ref("duration"), "How long after its end a window waits for late events; 0 by default."),
 	"description": descriptions,
 }

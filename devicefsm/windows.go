@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"devicetwin/devicefsm/calendar"
 	"devicetwin/devicefsm/window"
 )
 
@@ -16,10 +17,38 @@ type windowRule struct {
 	where  *expr // reads nothing but the event
 	value  *expr // likewise; nil: none
 	spec   window.Spec
-	window *window.Window
+	window *window.Window // of the calendar: in UTC
+	unit   calendar.Unit
+	zone   string // of the calendar; "": it has none
 	// heard says that something waits for windows to close: they close at their time, and
 	// not only before the next event that counts.
 	heard bool
+}
+
+// in is the window by what is known of its zone. Without that it goes by UTC.
+func (w *windowRule) in(zones calendar.Zones) *window.Window {
+	if w.zone == "" || w.zone == defaultZone {
+		return w.window
+	}
+	zone, err := zoneOf(zones, w.zone)
+	if err != nil {
+		return w.window
+	}
+	return w.window.In(calendar.Panes{Unit: w.unit, Zone: zone})
+}
+
+func (r *run) windowIn(i int) *window.Window { return r.m.windows[i].in(r.s.zones) }
+
+// missingZones reports windows whose zones are not recorded.
+func (r *run) missingZones() {
+	for _, w := range r.m.windows {
+		if w.zone == "" {
+			continue
+		}
+		if _, err := zoneOf(r.s.zones, w.zone); err != nil {
+			r.fault("window %q: %v: it goes by UTC", w.name, err)
+		}
+	}
 }
 
 // taken is an event that a window counts.
@@ -104,11 +133,11 @@ func (r *run) dueByEvent(event due) due {
 		return event
 	}
 	for _, t := range r.coming.takes {
-		w, s := r.m.windows[t.window], r.s.windows[t.window]
-		if !w.heard || !w.window.Due(s, r.coming.at) {
+		w, s := r.windowIn(t.window), r.s.windows[t.window]
+		if !r.m.windows[t.window].heard || !w.Due(s, r.coming.at) {
 			continue
 		}
-		if d, _ := w.window.Deadlines(s); d.Event < event.at {
+		if d, _ := w.Deadlines(s); d.Event < event.at {
 			event = due{d.Arrival, d.Event, dueWindow, t.window}
 		}
 	}
@@ -118,7 +147,7 @@ func (r *run) dueByEvent(event due) due {
 // closeWindow closes the first open window of a rule, and raises its event.
 func (r *run) closeWindow(i int) {
 	w := r.m.windows[i]
-	next, result := w.window.Close(r.s.windows[i])
+	next, result := r.windowIn(i).Close(r.s.windows[i])
 	r.setWindow(i, next)
 	if w.heard {
 		r.macrostep(trigger{name: w.closes, data: resultData(result)})
@@ -128,13 +157,18 @@ func (r *run) closeWindow(i int) {
 // closeBefore closes what has to be closed before an event of a time is counted.
 func (r *run) closeBefore(all []taken, at int64, dated bool) {
 	for _, t := range all {
-		w := r.m.windows[t.window]
-		if !w.heard {
-			r.setWindow(t.window, w.window.Arrive(r.s.windows[t.window], r.s.service))
-		}
-		for !r.s.done && (w.window.Full(r.s.windows[t.window], at) || dated && w.window.Due(r.s.windows[t.window], at)) {
+		w := r.windowIn(t.window)
+		r.arriveUnseen(t.window)
+		for !r.s.done && (w.Full(r.s.windows[t.window], at) || dated && w.Due(r.s.windows[t.window], at)) {
 			r.closeWindow(t.window)
 		}
+	}
+}
+
+// arriveUnseen closes what is over of a window that nothing waits for.
+func (r *run) arriveUnseen(i int) {
+	if !r.m.windows[i].heard {
+		r.setWindow(i, r.windowIn(i).Arrive(r.s.windows[i], r.s.service))
 	}
 }
 
@@ -142,7 +176,7 @@ func (r *run) closeBefore(all []taken, at int64, dated bool) {
 func (r *run) count(all []taken, at int64, dated bool) (late []string) {
 	for _, t := range all {
 		w := r.m.windows[t.window]
-		next, missed := w.window.Add(r.s.windows[t.window], window.Sample{At: at, Arrived: r.s.service, Dated: dated, Value: t.value})
+		next, missed := r.windowIn(t.window).Add(r.s.windows[t.window], window.Sample{At: at, Arrived: r.s.service, Dated: dated, Value: t.value})
 		r.setWindow(t.window, next)
 		if missed > 0 {
 			late = append(late, lateText(w, at, missed, next.Late()))
@@ -185,9 +219,7 @@ func (r *run) readWindows() map[string]any {
 	}
 	all := make(map[string]any, len(r.m.windows))
 	for i, w := range r.m.windows {
-		if !w.heard {
-			r.setWindow(i, w.window.Arrive(r.s.windows[i], r.s.service))
-		}
+		r.arriveUnseen(i)
 		c := r.currentWindow(i)
 		data := valueData(c)
 		if r.m.windowTimes {
@@ -201,7 +233,7 @@ func (r *run) readWindows() map[string]any {
 }
 
 func (r *run) currentWindow(i int) window.Result {
-	w, s := r.m.windows[i].window, r.s.windows[i]
+	w, s := r.windowIn(i), r.s.windows[i]
 	at := r.windowTime
 	if at == noTime {
 		at = w.Now(s, r.s.service)

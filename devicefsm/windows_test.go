@@ -251,6 +251,60 @@ func TestCalendarWindows(t *testing.T) {
 	}
 }
 
+// TestUnevenDays: a day that clocks make shorter or longer has 23 or 25 hours, in the zone of
+// the model, too, and what is counted around its ends is in the right one.
+func TestUnevenDays(t *testing.T) {
+	m := load(t, `
+zone: America/New_York
+windows:
+  here: {event: e, aggregate: count, over: day}
+  berlin: {event: e, aggregate: count, over: day, zone: Europe/Berlin}
+context: {here: [], berlin: []}
+initial: a
+states:
+  a:
+    on:
+      here.closed: {actions: [{assign: {here: "context.here + [event.count, double(timestamp(event.end) - timestamp(event.start)) / 3600]"}}]}
+      berlin.closed: {actions: [{assign: {berlin: "context.berlin + [event.count, double(timestamp(event.end) - timestamp(event.start)) / 3600]"}}]}
+`)
+	if got := m.Zones(); !slices.Equal(got, []string{"America/New_York", "Europe/Berlin"}) {
+		t.Fatalf("zones %q", got)
+	}
+	begin := time.Date(2026, 10, 24, 0, 0, 0, 0, time.UTC)
+	s, out := m.StartIn(zonesFor(t, m), begin)
+	if len(out.Faults) > 0 {
+		t.Fatal(out.Faults)
+	}
+	for h := range 10 * 24 { // an event at each half hour, of the nights on which both put clocks back
+		at := begin.Add(time.Duration(h)*time.Hour + 30*time.Minute)
+		s, _ = steps(t, m, s, Event{Name: "e", Time: at, Arrived: at})
+	}
+	want := `{"berlin":[22,24,25,25,24,24,24,24,24,24,24,24,24,24,24,24,24,24,24,24],"here":[4,24,24,24,24,24,24,24,24,24,24,24,24,24,24,24,24,24,25,25]}`
+	if got := jsonOf(t, s.Context()); got != want {
+		t.Errorf("events and hours of each day:\n%s, want\n%s", got, want)
+	}
+}
+
+// TestWindowsWithoutZones: a machine that knows nothing of a zone says so, and counts.
+func TestWindowsWithoutZones(t *testing.T) {
+	m := load(t, "windows: {w: {event: e, aggregate: count, over: day, zone: Europe/Berlin}}\ninitial: a\nstates: {a: {on: {w.closed: b}}, b: {}}")
+	s, out := m.Start(t0)
+	if len(out.Faults) != 1 || out.Faults[0] != `window "w": time zone "Europe/Berlin" is not recorded: it goes by UTC` {
+		t.Errorf("faults %q", out.Faults)
+	}
+	s, _ = steps(t, m, s, at("e", time.Minute, nil))
+	if v := m.Windows(s)[0]; v.Count != 1 || !v.Start.Equal(time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)) {
+		t.Errorf("%+v", v)
+	}
+	known, err := m.Renew(s, zonesFor(t, m))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := m.Windows(known)[0]; v.Count != 1 || !v.Start.Equal(time.Date(2026, 11, 22, 23, 0, 0, 0, time.UTC)) {
+		t.Errorf("once it is known: %+v", v)
+	}
+}
+
 func TestWindowFaults(t *testing.T) {
 	for want, words := range map[string]string{
 		`2:8: key "event" is missing`: `{aggregate: count, over: 1m}`,
@@ -268,7 +322,7 @@ func TestWindowFaults(t *testing.T) {
 		`event "a.**": expected a name`:                                                                      `{event: a.**, aggregate: count, over: 1m}`,
 		`unknown key "every"`:                                                                                `{event: e, aggregate: count, over: 1m, every: 5}`,
 		`a zone is for windows of the calendar`:                                                              `{event: e, aggregate: count, over: 1m, zone: UTC}`,
-		`zone "Europe/Berlin": expected UTC, or a fixed offset`:                                              `{event: e, aggregate: count, over: day, zone: Europe/Berlin}`,
+		`time zone "Europe/Berlyn": expected a name of the IANA database`:                                    `{event: e, aggregate: count, over: day, zone: Europe/Berlyn}`,
 		`a window of the calendar does not slide`:                                                            `{event: e, aggregate: count, over: week, slide: 1d}`,
 		`expected a duration such as 90s, 5m, 36h or 30d, found "days"`:                                      `{event: e, aggregate: count, over: days}`,
 		`expected {event, aggregate, over}, found a string`:                                                  `count`,

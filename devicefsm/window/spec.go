@@ -119,6 +119,14 @@ func (w *Window) bound(slide int64, fault func(format string, args ...any)) {
 	w.values = min(maxValues, maxHashes/w.panes)
 }
 
+// In is the window in another frame, of panes that are as long as Shortest or longer: in
+// that of a time zone of which something else became known.
+func (w *Window) In(frame Frame) *Window {
+	other := *w
+	other.frame = frame
+	return &other
+}
+
 // Panes is how many panes a state keeps at most.
 func (w *Window) Panes() int { return w.panes }
 

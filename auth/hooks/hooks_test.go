@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,6 +22,7 @@ import (
 	"devicetwin/auth/authtest"
 	"devicetwin/device"
 	"devicetwin/internal/credentials"
+	"devicetwin/internal/postgrestest"
 	"devicetwin/internal/testfile"
 	"devicetwin/internal/testlog"
 )
@@ -289,15 +291,27 @@ func TestRequestsAreBounded(t *testing.T) {
 	}
 }
 
-// Logins of a fleet that reconnects, through a connection of HTTP that stays open, with
-// the folder of credentials: the time of one is that of broker and server together.
+// Logins of a fleet that reconnects, through a connection of HTTP that stays open: the
+// time of one is that of broker, server and credential store together. A PostgreSQL is on
+// the same machine.
 func BenchmarkLogin(b *testing.B) {
-	const devices = 1000
-	store, err := credentials.Open(b.TempDir())
-	if err != nil {
-		b.Fatal(err)
+	for name, where := range map[string]func(b *testing.B) string{
+		"folder":     func(b *testing.B) string { return b.TempDir() },
+		"postgresql": func(b *testing.B) string { return postgrestest.Start(b).URL("postgres") },
+	} {
+		b.Run(name, func(b *testing.B) {
+			store, err := credentials.Open(where(b))
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer store.Close()
+			benchmarkLogin(b, store)
+		})
 	}
-	defer store.Close()
+}
+
+func benchmarkLogin(b *testing.B, store credentials.Store) {
+	const devices = 1000
 	bodies := make([]string, devices)
 	for i := range bodies {
 		name := "pump-" + strconv.Itoa(i)
@@ -310,25 +324,38 @@ func BenchmarkLogin(b *testing.B) {
 		}
 		bodies[i] = `{"clientid":"` + name + `","username":"` + name + `","password":"` + secret + `","cert_common_name":""}`
 	}
-	o := options(b)
-	if o.Decider, err = auth.New(auth.DefaultConfig(), store, nil); err != nil {
+	decider, err := auth.New(auth.DefaultConfig(), store, nil)
+	if err != nil {
 		b.Fatal(err)
 	}
-	http := httptest.NewServer(server(b, o))
-	defer http.Close()
+	o := options(b)
+	o.Decider = decider
+	asked := httptest.NewServer(server(b, o))
+	defer asked.Close()
 	b.ReportAllocs()
-	i := 0
-	for b.Loop() {
-		i++
-		answer, err := http.Client().Post(http.URL+"/emqx/authn", "application/json", strings.NewReader(bodies[i%devices]))
-		if err != nil {
-			b.Fatal(err)
+	b.ResetTimer()
+	var next atomic.Int64
+	b.SetParallelism(connections) // for each processor
+	b.RunParallel(func(pb *testing.PB) {
+		client := *asked.Client()
+		client.Transport = asked.Client().Transport.(*http.Transport).Clone()
+		defer client.CloseIdleConnections()
+		for pb.Next() {
+			answer, err := client.Post(asked.URL+"/emqx/authn", "application/json", strings.NewReader(bodies[next.Add(1)%devices]))
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			raw, err := io.ReadAll(answer.Body)
+			answer.Body.Close()
+			if err != nil || !bytes.Contains(raw, []byte(`"allow"`)) {
+				b.Error(err, string(raw))
+				return
+			}
 		}
-		raw, err := io.ReadAll(answer.Body)
-		answer.Body.Close()
-		if err != nil || !bytes.Contains(raw, []byte(`"allow"`)) {
-			b.Fatal(err, string(raw))
-		}
-	}
+	})
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "logins/s")
 }
+
+// connections is how many a broker asks through at once.
+const connections = 8

@@ -170,9 +170,14 @@ func TestARevokedDeviceIsOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	broker := startBroker(t, stack.Options{Credentials: store})
-	lost := make(chan string, 2)
+	a := openAuthority(t)
+	s := startTLSBroker(t, a, stack.Options{Credentials: store})
+	broker := s.MQTT
+	lost := make(chan string, 4)
 	for _, id := range []string{"pump-1", "pump-2"} {
+		connect(t, s.MQTTS.URL(), id+"/tls", certificate(t, a, a, id, time.Hour), func(o *mqtt.ClientOptions) {
+			o.SetConnectionLostHandler(func(mqtt.Client, error) { lost <- id })
+		})
 		password, err := store.Issue(t.Context(), device.ID(id), "first")
 		if err != nil {
 			t.Fatal(err)
@@ -185,14 +190,20 @@ func TestARevokedDeviceIsOut(t *testing.T) {
 	if _, err := store.Revoke(t.Context(), []device.ID{"pump-1"}); err != nil {
 		t.Fatal(err)
 	}
-	select {
-	case id := <-lost:
-		t.Logf("%s is out after %v", id, time.Since(began))
-		if id != "pump-1" {
-			t.Errorf("%s is out", id)
+	for range 2 { // by its password, and by its certificate
+		select {
+		case id := <-lost:
+			t.Logf("%s is out after %v", id, time.Since(began))
+			if id != "pump-1" {
+				t.Errorf("%s is out", id)
+			}
+		case <-time.After(patience):
+			t.Fatal("the session goes on")
 		}
-	case <-time.After(patience):
-		t.Fatal("the session goes on")
+	}
+	if d, err := tryConnect(t, s.MQTTS.URL(), "pump-1/tls", certificate(t, a, a, "pump-1", time.Hour)); err == nil {
+		d.disconnect()
+		t.Error("it is in again, with its certificate")
 	}
 	select {
 	case id := <-lost:

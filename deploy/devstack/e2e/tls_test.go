@@ -68,7 +68,7 @@ func certificate(t *testing.T, trust, issuer *pki.Authority, device string, life
 
 func TestWhoMayConnectByTLS(t *testing.T) {
 	ours, theirs := openAuthority(t), openAuthority(t)
-	s := startTLSBroker(t, ours, stack.Options{Credentials: authtest.Passwords{"p1": "secret", "p2": "other"}})
+	s := startTLSBroker(t, ours, stack.Options{Credentials: authtest.Passwords{"p1": "secret", "p2": "other", "p5": ""}})
 	right := certificate(t, ours, ours, "p1", time.Hour)
 	for _, c := range []struct {
 		name, client string
@@ -79,6 +79,7 @@ func TestWhoMayConnectByTLS(t *testing.T) {
 		{"certificate, another session", "p1/listen", []option{right}, true},
 		{"certificate and password", "p1", []option{right, login("p1", "secret")}, true},
 		{"certificate and the user name of an SDK", "p1", []option{right, login("?SDK=JavaScript&Version=2.2.16", "")}, true},
+		{"certificate of a device that was revoked", "p5", []option{certificate(t, ours, ours, "p5", time.Hour)}, false},
 		{"certificate and wrong password", "p1", []option{right, login("p1", "guess")}, false},
 		{"certificate and another device's password", "p1", []option{right, login("p2", "other")}, false},
 		{"another device's client id", "p2", []option{right}, false},

@@ -108,7 +108,7 @@ func startBroker(ctx context.Context, o Options, dir string, release func()) (*B
 }
 
 // watchRevocations ends the sessions of devices whose credentials are revoked, as far
-// as they log in by a name and password.
+// as they log in by a name and password, or by a certificate.
 func (b *Broker) watchRevocations(c Credentials) error {
 	revoking, ok := c.(interface {
 		Watch(ctx context.Context, f func(device.ID)) error
@@ -123,6 +123,7 @@ func (b *Broker) watchRevocations(c Credentials) error {
 
 // kick ends the connections of a device.
 func (b *Broker) kick(id device.ID) {
+	b.auth.kick(id)
 	found, err := b.server.Connz(&server.ConnzOptions{Username: true, User: id.Name()})
 	if err != nil {
 		b.log.out.Warn("mqtt clients of a revoked device can't be found", "device", id, "error", err)

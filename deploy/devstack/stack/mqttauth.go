@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 
@@ -25,12 +26,18 @@ import (
 type mqttAuth struct {
 	credentials Credentials
 	tls         *TLS
-	devices     sync.Map // address of a connection from the TLS listener -> device.ID
+	devices     sync.Map // address of a connection from the TLS listener -> certified
 	resume      atomic.Pointer[resumer]
 	log         *slog.Logger
 	// secret is the password of the stack's own connection, which is the only
 	// client that is not an MQTT client.
 	secret string
+}
+
+// certified is a connection from the TLS listener.
+type certified struct {
+	id   device.ID
+	conn net.Conn
 }
 
 const internalUser = "$devstack"
@@ -51,10 +58,14 @@ func (a *mqttAuth) Check(c server.ClientAuthentication) bool {
 	// The SDKs for AWS IoT say there who they are ("?SDK=JavaScript&Version=2.2.16").
 	address, username := c.RemoteAddress().String(), auth.Name(options.Username)
 	if known, ok := a.devices.Load(address); ok {
-		id := known.(device.ID)
+		id := known.(certified).id
 		client, _ := resume.clientID(c.GetID())
 		if reason := mayBe(id, client, username); reason != "" {
-			a.log.Info("mqtt client refused: "+reason, "device", id, "client", client, "username", username)
+			a.log.Info("mqtt client refused: "+reason, "device", id, "client", auth.Shown(client), "username", auth.Shown(username))
+			return false
+		}
+		if reason := a.revoked(id); reason != "" {
+			a.log.Info("mqtt client refused: "+reason, "device", id)
 			return false
 		}
 		if username != id.Name() {
@@ -65,16 +76,46 @@ func (a *mqttAuth) Check(c server.ClientAuthentication) bool {
 	if username != "" && a.credentials != nil {
 		good, err := a.credentials.Check(context.Background(), username, options.Password)
 		if err != nil {
-			a.log.Warn("mqtt client refused: its password can't be checked", "username", username, "address", address, "error", err)
+			a.log.Warn("mqtt client refused: its password can't be checked", "username", auth.Shown(username), "address", address, "error", err)
 			return false
 		}
 		if !good {
-			a.log.Info("mqtt client refused: wrong user name or password", "username", username, "address", address)
+			a.log.Info("mqtt client refused: wrong user name or password", "username", auth.Shown(username), "address", address)
 			return false
 		}
 	}
 	resume.connecting(c.GetID())
 	return true
+}
+
+// revoked returns why a device with a certificate must not connect, although nobody has
+// revoked that; "" if it may.
+func (a *mqttAuth) revoked(id device.ID) string {
+	credentials, ok := a.credentials.(interface {
+		Revoked(ctx context.Context, name string) (bool, error)
+	})
+	if !ok {
+		return ""
+	}
+	revoked, err := credentials.Revoked(context.Background(), id.Name())
+	switch {
+	case err != nil:
+		return "whether it is revoked can't be checked: " + err.Error()
+	case revoked:
+		return "the device was revoked"
+	}
+	return ""
+}
+
+// kick ends the connections that came from the TLS listener, of a device.
+func (a *mqttAuth) kick(id device.ID) {
+	a.devices.Range(func(_, known any) bool {
+		if c := known.(certified); c.id.Name() == id.Name() {
+			a.log.Info("mqtt client disconnected: its device was revoked", "device", id)
+			_ = c.conn.Close()
+		}
+		return true
+	})
 }
 
 // mayBe returns why a device with a certificate must not use this client id and

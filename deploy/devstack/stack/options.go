@@ -51,7 +51,9 @@ func ParseParts(names string) ([]Part, error) {
 }
 
 // Credentials knows the user names and passwords of provisioned devices. Check
-// is called from many goroutines, once for each CONNECT with a user name.
+// is called from many goroutines, once for each CONNECT with a user name. What else it
+// can do is used: Watch ends sessions, and Revoked keeps a device with a certificate out,
+// as those of a credentials.Store do.
 type Credentials interface {
 	// With an error, which says that nobody knows, the client is refused.
 	Check(ctx context.Context, username, password string) (good bool, err error)

@@ -25,6 +25,7 @@ func (c *checker) schedules() {
 			c.hoursAt[name].FaultHint("a schedule with hours, opens or closes uses them, or inHours in an expression", "hours %q are never used", name)
 		}
 	}
+	c.unevenHours()
 	c.clockInAlways()
 }
 
@@ -100,6 +101,36 @@ func firstClock(of *schedule, spans string) (time.Duration, bool) {
 
 func clockText(clock time.Duration) string {
 	return fmt.Sprintf("%02d:%02d", clock/time.Hour, clock%time.Hour/time.Minute)
+}
+
+// unevenHours finds business hours that begin or end at a time of day that a zone does not
+// always have once.
+func (c *checker) unevenHours() {
+	for _, name := range slices.Sorted(maps.Keys(c.hoursAt)) {
+		h := c.m.hours[name]
+		missing, twice := calendar.UnevenHours(h.zone)
+		for _, clock := range h.hours.Edges() {
+			if within(clock, missing) {
+				c.hoursAt[name].Faultf("hours %q: when clocks are put forward in %s, there is no %s; they begin or end at the change then", name, h.zone, clockText(clock))
+			}
+			if within(clock, twice) {
+				c.hoursAt[name].Faultf("hours %q: when clocks are put back in %s, %s comes twice; they begin the first time and end the second time", name, h.zone, clockText(clock))
+			}
+		}
+	}
+}
+
+// within reports whether a time of day is in one of several spans such as 02:00-03:00.
+func within(clock time.Duration, spans string) bool {
+	for _, span := range strings.Split(spans, ",") {
+		from, to, _ := strings.Cut(span, "-")
+		low, err := calendar.ParseClock(from)
+		high, err2 := calendar.ParseClock(to)
+		if err == nil && err2 == nil && low <= clock && clock < high {
+			return true
+		}
+	}
+	return false
 }
 
 // clockInAlways finds eventless transitions that wait for a time: nothing happens then at

@@ -184,6 +184,9 @@ func (e *expr) causeOfSelect(sel ast.SelectExpr, s *scope) string {
 
 func (e *expr) causeOfCall(call ast.CallExpr, s *scope) string {
 	args := call.Args()
+	if expression.IsZoned(call.FunctionName()) {
+		return "" // cel-go says which zone is not known
+	}
 	if call.IsMemberFunction() {
 		args = append([]ast.Expr{call.Target()}, args...)
 	}
@@ -192,7 +195,10 @@ func (e *expr) causeOfCall(call ast.CallExpr, s *scope) string {
 		if text := e.cause(a, s); text != "" {
 			return text
 		}
-		values[i], _ = e.compileFast(a)(s)
+		var st status
+		if values[i], st = e.compileFast(a)(s); st == failed {
+			return "" // for a reason that cel-go knows
+		}
 	}
 	expected, fits := "", func(any) bool { return false }
 	switch call.FunctionName() {

@@ -152,6 +152,9 @@ func (e *expr) fastCall(call ast.CallExpr) node {
 		state := e.state(text)
 		return func(s *scope) (any, status) { return s.active.has(state.index), done }
 	}
+	if expression.IsZoned(name) && !call.IsMemberFunction() {
+		return fastZoned(name, call.Args())
+	}
 	if name == fnInHours && !call.IsMemberFunction() {
 		text, ok := expression.StringLiteral(call.Args()[0])
 		if !ok {
@@ -185,6 +188,27 @@ func (e *expr) fastCall(call ast.CallExpr) node {
 		}
 	}
 	return nil
+}
+
+// fastZoned is a call such as hour(now) or hour(now, 'Europe/Berlin').
+func fastZoned(name string, args []ast.Expr) node {
+	if args[0].Kind() != ast.IdentKind || args[0].AsIdent() != varNow {
+		return nil
+	}
+	zone := ""
+	if len(args) > 1 {
+		zone, _ = expression.StringLiteral(args[1])
+	}
+	return func(s *scope) (any, status) {
+		if s.clock == nil {
+			return nil, failed
+		}
+		local, err := s.clock.Local(zone, fromMillis(s.clock.now))
+		if err != nil {
+			return nil, failed
+		}
+		return expression.ZonedValue(name, local), done
+	}
 }
 
 // canIndex reports whether an index is not a literal, or is a number or a string.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"cel.dev/cel-go/common/types"
 	"pgregory.net/rapid"
 
 	"devicetwin/device"
@@ -288,6 +289,37 @@ func TestRelevanceOfTheTimeOfDay(t *testing.T) {
 	m = load(t, "events: {reading: {channel: telemetry}}\ninitial: a\nstates: {a: {always: {guard: \"hour(now) > 5\", target: b}}, b: {on: {other: a}}}")
 	if !m.Relevant(device.Message{Channel: device.ChannelTelemetry, Data: obj{"x": 1.0}}) {
 		t.Error("a reading after which always is looked at is left out")
+	}
+}
+
+// The closures say of the time what cel-go says.
+func TestFastClocks(t *testing.T) {
+	zones, err := zonedata.Record([]string{"Asia/Kathmandu", "Europe/Berlin"}, berlin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := &wallClock{m: &Model{zone: "Europe/Berlin"}, zones: zones}
+	for _, name := range []string{"hour", "weekday", "date", "clock"} {
+		for _, source := range []string{name + "(now)", name + "(now, 'Asia/Kathmandu')", name + "(now, 'Europe/Paris')"} {
+			e, faults := compileExpr(placeChart, source)
+			if faults != nil || e.fast == nil {
+				t.Fatalf("%s has no closure: %v", source, faults)
+			}
+			values := map[any]bool{}
+			for hours := range 3000 {
+				s := &scope{clock: clock}
+				clock.now = berlin.Add(time.Duration(hours) * 67 * time.Hour).UnixMilli()
+				fast, st := e.fast(s)
+				slow, err := e.slow(s)
+				if (st == done) != (err == nil) || st == punt || st == done && slow.Equal(types.DefaultTypeAdapter.NativeToValue(fast)) != types.True {
+					t.Fatalf("%s at %v: %v, %v; cel-go %v, %v", source, fromMillis(clock.now), fast, st, slow, err)
+				}
+				values[fast] = true
+			}
+			if paris := strings.Contains(source, "Paris"); paris != (len(values) == 1) {
+				t.Errorf("%s: %d values", source, len(values))
+			}
+		}
 	}
 }
 

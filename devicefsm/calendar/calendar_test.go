@@ -429,6 +429,34 @@ func FuzzParseCron(f *testing.F) {
 	})
 }
 
+// A recording is the same for all times of a day, and costs little the second time.
+func TestRecordsOfOneDay(t *testing.T) {
+	for i := range 1100 { // more than are kept
+		at := at2026.AddDate(0, 0, i)
+		a, err := zonedata.Record([]string{"Europe/Berlin"}, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := zonedata.Record([]string{"Europe/Berlin"}, at.Add(23*time.Hour))
+		if err != nil || !a.Equal(b) {
+			t.Fatalf("on %v: %v", at, err)
+		}
+		if next, _ := zonedata.Record([]string{"Europe/Berlin"}, at.Add(24*time.Hour)); a.Equal(next) {
+			t.Fatalf("the same on %v and the day after", at)
+		}
+	}
+}
+
+func BenchmarkRecord(b *testing.B) {
+	day := 0
+	for b.Loop() {
+		if _, err := zonedata.Record([]string{"Europe/Berlin"}, at2026.AddDate(0, 0, day%300_000)); err != nil {
+			b.Fatal(err)
+		}
+		day++
+	}
+}
+
 func BenchmarkCronNext(b *testing.B) {
 	zones, err := zonedata.Record([]string{"Europe/Berlin"}, at2026)
 	if err != nil {

@@ -147,6 +147,18 @@ func (h *Hours) Empty() bool {
 	return !slices.ContainsFunc(h.spans[:], func(s []span) bool { return len(s) > 0 })
 }
 
+// Edges are the times of day at which it opens or closes, in their order, each once.
+func (h *Hours) Edges() []time.Duration {
+	var edges []time.Duration
+	for _, spans := range h.spans {
+		for _, s := range spans {
+			edges = append(edges, s.from%(24*time.Hour), s.to%(24*time.Hour))
+		}
+	}
+	slices.Sort(edges)
+	return slices.Compact(edges)
+}
+
 // Open reports whether it is open at a time: from the moment that an opening time means up to
 // the one that a closing time means. A closing time that comes twice is the second one. Ok is
 // false outside of what the zone knows.

@@ -35,6 +35,18 @@ var zoned = map[string]struct {
 	"clock":   {cel.StringType, func(l time.Time) ref.Val { return types.String(l.Format("15:04")) }},
 }
 
+// ZonedValue is what one of the functions gives of what a clock shows, as JSON: a number or
+// a string.
+func ZonedValue(function string, local time.Time) any {
+	switch v := zoned[function].of(local).(type) {
+	case types.Double:
+		return float64(v)
+	case types.String:
+		return string(v)
+	}
+	return nil
+}
+
 // IsZoned reports whether a function goes by a zone.
 func IsZoned(function string) bool {
 	_, ok := zoned[function]

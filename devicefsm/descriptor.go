@@ -28,6 +28,17 @@ func (d descriptor) matches(name string) bool {
 	return d.name == "" || found && (rest == "" || rest[0] == '.')
 }
 
+// text is the descriptor as it is written.
+func (d descriptor) text() string {
+	switch {
+	case !d.wild:
+		return d.name
+	case d.name == "":
+		return "*"
+	}
+	return d.name + ".*"
+}
+
 // validEventName allows what is allowed in a topic, and spaces: names that a
 // chart raises itself never travel.
 func validEventName(name string) bool {

@@ -32,12 +32,17 @@ type picture struct {
 	// without leaving it.
 	lines map[graphNode][]string
 	any   map[*state]bool // which states need the box
+	// closes says of the events of windows what has closed.
+	closes map[string]string
 }
 
 const anyState = "any state"
 
 func (m *Model) picture() *picture {
-	p := &picture{lines: map[graphNode][]string{}, any: map[*state]bool{}}
+	p := &picture{lines: map[graphNode][]string{}, any: map[*state]bool{}, closes: map[string]string{}}
+	for _, w := range m.windows {
+		p.closes[w.closes] = w.text()
+	}
 	for _, s := range m.states {
 		p.addLines(s)
 		p.addTransitions(s)
@@ -83,7 +88,7 @@ func (p *picture) addTransitions(s *state) {
 		// The candidates of one event follow each other.
 		for first = 1; first < len(rest) && rest[first].event == rest[0].event; first++ {
 		}
-		p.addCandidates(s, eventText(s, rest[0].event), rest[:first])
+		p.addCandidates(s, p.eventText(s, rest[0].event), rest[:first])
 		rest = rest[first:]
 	}
 	p.addCandidates(s, "", s.always)
@@ -96,17 +101,15 @@ func (p *picture) addTransitions(s *state) {
 	}
 }
 
-// eventText is an event as the model file names it.
-func eventText(s *state, d descriptor) string {
+// eventText is an event as the model file names it, and of a window what it counts.
+func (p *picture) eventText(s *state, d descriptor) string {
 	switch {
 	case d.name == doneState+s.path:
 		return "done"
-	case d.wild && d.name == "":
-		return "*"
-	case d.wild:
-		return d.name + ".*"
+	case !d.wild && p.closes[d.name] != "":
+		return d.name + " (" + p.closes[d.name] + ")"
 	}
-	return d.name
+	return d.text()
 }
 
 func delayText(d delay) string {

@@ -7,6 +7,7 @@ import (
 
 	"devicetwin/devicefsm/calendar"
 	"devicetwin/devicefsm/window"
+	"devicetwin/source"
 )
 
 // windowRule is one entry of `windows:`.
@@ -23,6 +24,19 @@ type windowRule struct {
 	// heard says that something waits for windows to close: they close at their time, and
 	// not only before the next event that counts.
 	heard bool
+}
+
+// text is what the window counts, for people: "mean of reading over 1h".
+func (w *windowRule) text() string {
+	event, over := w.event.text(), w.unit.String()+" in "+w.zone
+	if w.zone == "" {
+		over = source.FormatDuration(w.spec.Over)
+	}
+	text := string(w.spec.Aggregate) + " of " + event + " over " + over
+	if w.spec.Slide > 0 {
+		text += ", slide " + source.FormatDuration(w.spec.Slide)
+	}
+	return text
 }
 
 // in is the window by what is known of its zone. Without that it goes by UTC.

@@ -99,7 +99,7 @@ func (o *outlet) Point(p ingest.Point) {
 	if o.points == nil {
 		return
 	}
-	o.points.WriteReading(p.Model, p.ID.Name(), p.Object, notReadings, p.Time)
+	o.points.WriteReading(p.Model, string(p.ID), p.Object, notReadings, p.Time)
 }
 
 // DeadLetter publishes a dead letter, if there is room for it.

@@ -13,6 +13,33 @@ type Kind string
 // KindDevice is the kind of devices.
 const KindDevice Kind = ""
 
+// wordDevice is how people, paths and files call KindDevice.
+const wordDevice = "device"
+
+// ParseKind reads how people call a kind: "device", which is KindDevice, or 1 to 32 of
+// a-z 0-9 -, beginning with a letter.
+func ParseKind(word string) (Kind, error) {
+	if word == wordDevice {
+		return KindDevice, nil
+	}
+	if !kindPattern.MatchString(word) {
+		return "", fmt.Errorf("kind %q: expected %s", clip(word), kindPattern)
+	}
+	return Kind(word), nil
+}
+
+// KindPattern is what the word for a kind has to match, as a regular expression for people
+// and for schemas.
+const KindPattern = `^[a-z][a-z0-9-]{0,31}$`
+
+// Word is how people call the kind: ParseKind reads it.
+func (k Kind) Word() string {
+	if k == KindDevice {
+		return wordDevice
+	}
+	return string(k)
+}
+
 // ID identifies an entity by its kind and its name. The ID of a device is its
 // name, and that of any other entity is kind/name; so an ID is comparable, can be
 // a map key, and is a string in JSON. Use Parse or New for input from outside: a
@@ -22,7 +49,7 @@ type ID string
 // MaxName is how many bytes the name of an entity has at most.
 const MaxName = 128
 
-var kindPattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
+var kindPattern = regexp.MustCompile(KindPattern)
 
 // NamePattern is what the name of an entity has to match, as a regular
 // expression for people and for schemas.
@@ -44,11 +71,11 @@ func Parse(s string) (ID, error) {
 // New makes the id of an entity of a kind. The error says which part is not valid:
 // a kind is 1 to 32 of a-z 0-9 -, beginning with a letter, and not "device".
 func New(kind Kind, name string) (ID, error) {
-	if kind != KindDevice && (kind == "device" || !kindPattern.MatchString(string(kind))) {
+	if kind != KindDevice && (kind == wordDevice || !kindPattern.MatchString(string(kind))) {
 		return "", fmt.Errorf("kind %q: expected %s, other than device", clip(string(kind)), kindPattern)
 	}
 	if !validName(name) {
-		return "", fmt.Errorf("device id %q: expected %s", clip(name), NamePattern)
+		return "", fmt.Errorf("%s id %q: expected %s", kind.Word(), clip(name), NamePattern)
 	}
 	if kind == KindDevice {
 		return ID(name), nil
@@ -76,8 +103,8 @@ func (id ID) Kind() Kind {
 	return Kind(kind)
 }
 
-// Name is the entity's name, as in a topic, in a tag of a point, or in a path of
-// the API.
+// Name is the entity's name, as in a topic or in a path of the API: only with its kind
+// does it say which entity.
 func (id ID) Name() string {
 	if _, name, ok := strings.Cut(string(id), "/"); ok {
 		return name
@@ -90,6 +117,9 @@ func (id ID) Valid() bool {
 	parsed, err := Parse(string(id))
 	return err == nil && parsed == id
 }
+
+// Entity says what the id is of, for people: "device pump-7", "customer 4711".
+func (id ID) Entity() string { return id.Kind().Word() + " " + id.Name() }
 
 // String is the form that Parse reads.
 func (id ID) String() string { return string(id) }

@@ -37,6 +37,9 @@ const (
 	MethodDelete = "delete"
 )
 
+// SourceReprovision is the src of a model's invoke that gives a device new credentials.
+const SourceReprovision = "reprovision"
+
 // Names of the events that the service itself makes. Every model knows them.
 const (
 	EventSilent       = "device.silent" // nothing received for liveness.silent_after

@@ -13,7 +13,7 @@ import (
 // The keys of a model file. A state has chartKeys, and so has the whole file,
 // which is the root state.
 var (
-	modelKeys = []string{"model", "description", "time", "zone", "liveness", "hours", "events", "patterns", "windows", "alarms", "members", "context", "config"}
+	modelKeys = []string{"model", "kind", "description", "time", "zone", "liveness", "hours", "events", "patterns", "windows", "alarms", "members", "context", "config"}
 	chartKeys = []string{
 		"id", "type", "description", "initial", "states", "on", "always", "after", "schedules",
 		"entry", "exit", "invoke", "onDone", "output", "history", "target", "tags", "meta",
@@ -101,6 +101,7 @@ func newLoader(file string, src []byte) *loader {
 func (l *loader) model(root source.Node, file string) {
 	fields := root.Fields(slices.Concat(modelKeys, chartKeys)...)
 	l.name(fields, file)
+	l.kind(fields["kind"])
 	if n := fields["time"]; n.Exists() {
 		l.m.byArrival = l.oneOf(n, timeDevice, timeArrival) == timeArrival
 	}
@@ -137,6 +138,25 @@ func (l *loader) name(fields map[string]source.Node, file string) {
 	}
 	if n := fields["model"]; n.IsString() && !validModelName(l.m.name) {
 		n.Faultf("model name %q: expected 1 to 64 of a-z A-Z 0-9 _ . -", l.m.name)
+	}
+}
+
+// kind is of which kind the entities are that may run the model.
+func (l *loader) kind(n source.Node) {
+	if !n.Exists() {
+		return
+	}
+	kind, err := device.ParseKind(n.String())
+	if n.IsString() && err != nil {
+		n.FaultHint("for example kind: customer", "%v", err)
+	}
+	l.m.kind = kind
+}
+
+// connection notes what needs the connection that only devices have.
+func (l *loader) connection(n source.Node, what string) {
+	if l.m.kind != device.KindDevice {
+		n.Faultf("%s: only devices have it, and the model is of kind %s", what, l.m.kind.Word())
 	}
 }
 
@@ -205,6 +225,9 @@ func (l *loader) rules(n source.Node) {
 		}
 		if c := fields["channel"]; c.Exists() {
 			r.channel = device.Channel(l.oneOf(c, channels...))
+			if r.channel == device.ChannelStatus {
+				l.connection(c, "channel status is of the connection")
+			}
 		}
 		if r.channel == device.ChannelMembers && l.m.members == nil {
 			fields["channel"].FaultHint("for example members: {by: site}", "channel members: the model is not one of a group")

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"devicetwin/device"
 	"devicetwin/source"
 )
 
@@ -75,6 +76,9 @@ func (l *loader) invoke(s *state, n source.Node) *invoke {
 	}
 	if src := fields["src"]; src.IsString() && !validModelName(inv.src) {
 		src.Faultf("src %q: expected 1 to 64 of a-z A-Z 0-9 _ . -", inv.src)
+	}
+	if inv.src == device.SourceReprovision {
+		l.connection(fields["src"], "reprovision gives credentials for the connection")
 	}
 	return inv
 }

@@ -13,6 +13,7 @@ import (
 // goroutines may use it at once.
 type Model struct {
 	name    string
+	kind    device.Kind
 	hash    string
 	edition int // by whose rules an event is processed: see Edition
 	config  map[string]any
@@ -47,6 +48,9 @@ type Model struct {
 
 // Name is the model's name, as in `model:`, or the base of the file's name.
 func (m *Model) Name() string { return m.name }
+
+// Kind is of which kind the entities are that may run the model, as in `kind:`.
+func (m *Model) Kind() device.Kind { return m.kind }
 
 // Hash identifies the model: hex SHA-256 of its canonical form. Comments, white
 // space, the order of keys where it means nothing, and the way a duration is

@@ -24,6 +24,7 @@ var (
 var modelWords = schema.Words{
 	"model":       schema.Described(modelNames, "Name of the model."),
 	"description": descriptions,
+	"kind":        schema.Described(schema.Schema{"type": "string", "pattern": device.KindPattern}, "Kind of the entities that may run the model; device by default."),
 	"time":        schema.Described(schema.Enum([]string{timeDevice, timeArrival}), "Which time of a message counts for patterns and delays: what the device says in ts, or its arrival; device by default."),
 	"zone":        schema.Described(anyText, "The time zone of schedules, hours and expressions that name none: a name of the IANA database such as Europe/Berlin, UTC, or an offset such as +01:00. UTC by default."),
 	"hours":       schema.Described(schema.Map(schema.Schema{"type": "object", "additionalProperties": anyText}), "Business hours by name: days such as mon-fri, with hours such as 08:00-12:00, 13:00-17:00."),

@@ -92,6 +92,7 @@ func (f *flattener) line(to []byte, r Reading, refuse func(Refusal)) ([]byte, bo
 	}
 	to = appendName(to, r.Model, ", ")
 	to = appendTag(to, measure.TagDevice, r.Device)
+	to = appendTag(to, measure.TagKind, measure.KindOf(r.Device))
 	to = appendTag(to, measure.TagModel, r.Model)
 	if to, ok = f.appendFields(to, refuse); !ok {
 		return to, false

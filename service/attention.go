@@ -37,7 +37,8 @@ func (a attention) run(ctx context.Context) {
 
 func (a attention) write(ctx context.Context, at time.Time) {
 	for _, t := range a.bridge.Troubled(ctx, at, attentionNames) {
-		tags := map[string]string{measure.TagDevice: t.ID.Name(), measure.TagBridge: a.name, measure.TagReason: measure.AttentionSilent}
+		tags := measure.EntityTags(string(t.ID))
+		tags[measure.TagBridge], tags[measure.TagReason] = a.name, measure.AttentionSilent
 		if t.Stuck {
 			tags[measure.TagReason] = measure.AttentionStuck
 		}

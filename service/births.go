@@ -46,7 +46,7 @@ func (b *births) write(d device.Delivery, m device.Message) {
 	if m.Model != "" {
 		hash = m.Model
 	}
-	tags := map[string]string{measure.TagDevice: d.ID.Name()}
+	tags := measure.EntityTags(string(d.ID))
 	addKnown(tags, measure.TagModel, b.models[hash])
 	if site, ok := m.Identity("site"); ok {
 		addKnown(tags, measure.TagSite, site)

@@ -219,11 +219,10 @@ func (e *eraser) written(item erasure) bool {
 }
 
 func (e *eraser) erasePoints(ctx context.Context, item erasure) error {
-	name := item.Device.Name()
-	if e.points == nil || !e.owns(name) {
+	if e.points == nil || !e.owns(item.Device.Name()) {
 		return nil
 	}
-	err := e.points.Delete(ctx, name, item.Before.Add(e.ahead))
+	err := e.points.Delete(ctx, string(item.Device), item.Before.Add(e.ahead))
 	if errors.Is(err, points.ErrCannotDelete) {
 		e.slog.Error("the points of a deleted device stay in InfluxDB: delete them there", "device", item.Device, "until", item.Before.Add(e.ahead), "error", err)
 		return nil
@@ -327,7 +326,7 @@ func (p *erasePass) changeLines(r recordlog.Record) ([]byte, bool) {
 	of := map[string]bool{}
 	for id := range p.devices {
 		if p.devices.of(id, r.At) {
-			of[id.Name()] = true
+			of[string(id)] = true
 		}
 	}
 	rest, changed, err := points.EraseLines(r, func(name string) bool { return of[name] })

@@ -87,7 +87,7 @@ func readings(r recordlog.Record, yield func(points.Reading)) error {
 		return nil
 	}
 	return history.EachReading(r.Data, func(m history.Reading) {
-		yield(points.Reading{Model: m.Measurement, Device: m.ID.Name(), Object: m.Object, Except: notReadings, Time: m.At})
+		yield(points.Reading{Model: m.Measurement, Device: string(m.ID), Object: m.Object, Except: notReadings, Time: m.At})
 	})
 }
 

@@ -44,7 +44,8 @@ func (s *survey) run(ctx context.Context) {
 
 func (s *survey) write(found ingest.Survey, at time.Time) {
 	for _, t := range found.Talkers {
-		tags := map[string]string{measure.TagDevice: t.ID.Name(), measure.TagBridge: s.name}
+		tags := measure.EntityTags(string(t.ID))
+		tags[measure.TagBridge] = s.name
 		addKnown(tags, measure.TagModel, t.Model)
 		addKnown(tags, measure.TagSite, t.Site)
 		s.points.WritePoint(measure.Talkers, tags, map[string]any{

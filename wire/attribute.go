@@ -3,7 +3,6 @@ package wire
 import (
 	"strings"
 
-	"devicetwin/device"
 	"devicetwin/internal/text"
 )
 
@@ -20,7 +19,7 @@ func (s *Standard) attribute(r *Refused, topic string, payload []byte) *Refused 
 		return r
 	}
 	name, below, _ := strings.Cut(rest, "/")
-	id, err := device.New(device.KindDevice, name)
+	id, err := s.idOf(name)
 	if err != nil {
 		return r
 	}

@@ -19,6 +19,13 @@ type Config struct {
 	// ParseSchemes.
 	ShadowTopics []string
 
+	// CheckID is what keeps an id that is otherwise valid from being one; those messages are
+	// refused. Nil: nothing does.
+	CheckID func(device.ID) error
+	// EntityTopics are, for kinds of entities other than devices, the topics below which they are sent commands
+	// and what they desire: "crm/{id}". What is sent to entities of other kinds is published nowhere.
+	EntityTopics map[device.Kind]string
+
 	MaxPayload int // bytes of one payload; at most 256 KiB
 	MaxDepth   int // of nested objects and arrays in a payload
 	MaxObjects int // objects in one payload that is an array
@@ -66,6 +73,9 @@ func (c Config) Validate() error {
 	f.Check(validPrefix(c.Prefix), "topic prefix %q: expected topic levels without wildcards, such as devices", c.Prefix)
 	if validPrefix(c.Prefix) {
 		f.Add(c.checkShadowTopics())
+	}
+	if validPrefix(c.Prefix) {
+		f.Add(c.checkEntityTopics())
 	}
 	f.Between("largest payload", c.MaxPayload, 1, MaxPayloadLimit)
 	f.Between("depth of a payload", c.MaxDepth, 1, 1000)

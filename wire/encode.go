@@ -20,7 +20,8 @@ type commandPayload struct {
 	Data      any   `json:"data,omitempty"`
 }
 
-// Encode is as in Dialect: the command goes to {prefix}/{id}/commands/{name}.
+// Encode is as in Dialect: the command goes to {prefix}/{id}/commands/{name}, and that of an entity that
+// is not a device below Config.EntityTopics.
 func (s *Standard) Encode(id device.ID, to *device.Address, c Command) (Sending, error) {
 	if to != nil {
 		return Sending{}, UnknownDialect(id, to)
@@ -30,6 +31,9 @@ func (s *Standard) Encode(id device.ID, to *device.Address, c Command) (Sending,
 	})
 	if err != nil {
 		return Sending{}, Refuse(ReasonBadPayload, "encode command %s (%s) for device %s: %v", c.Name, c.ID, id, err)
+	}
+	if id.Kind() != device.KindDevice {
+		return s.encodeToEntity(id, c.Name, payload), nil
 	}
 	topic := s.topic(address{id: id, command: true, name: c.Name})
 	return Sending{Publications: []Publication{{Topic: topic, QoS: 1, Payload: payload}}}, nil

@@ -126,6 +126,10 @@ func (s *Standard) decodeRequest(scheme Scheme, name, topic string, payload []by
 	case !IsRequest(rest): // an answer, which a filter with # brings back
 		return nil, ErrNotInput
 	}
+	id, err := s.idOf(name)
+	if err != nil {
+		return nil, Refuse(ReasonBadDeviceID, "%v", err)
+	}
 	base := scheme.Base(name, shadow)
 	payload = text.WithoutMark(payload)
 	m := device.Message{
@@ -136,7 +140,7 @@ func (s *Standard) decodeRequest(scheme Scheme, name, topic string, payload []by
 		m.Digest = digest(device.ChannelTwin, base+"/"+rest, payload, 0)
 		m.Twin.Reports = rest == "update" && reports(payload)
 	}
-	return []Received{{ID: device.ID(name), Message: m}}, nil
+	return []Received{{ID: id, Message: m}}, nil
 }
 
 const shadowShapes = "expected a request of the shadow protocol or an answer to one, and names of [a-zA-Z0-9:_-]"
@@ -161,6 +165,18 @@ type address struct {
 const topicShapes = "expected {id}/telemetry, {id}/status, {id}/events/{name} or {id}/commands/{name}/ack"
 
 const namePattern = `^[a-zA-Z0-9_.-]{1,64}$`
+
+// idOf is the id of a device, which the configuration has to allow.
+func (s *Standard) idOf(name string) (device.ID, error) {
+	id, err := device.New(device.KindDevice, name)
+	if err == nil && s.cfg.CheckID != nil {
+		err = s.cfg.CheckID(id)
+	}
+	if err != nil {
+		return "", err
+	}
+	return id, nil
+}
 
 // nameLevel is the level at the place of the id, valid or not.
 func (s *Standard) nameLevel(topic string) string {
@@ -192,7 +208,7 @@ func (s *Standard) parse(topic string) (address, *Refused) {
 	default:
 		return address{}, Refuse(ReasonBadTopic, "%s", topicShapes)
 	}
-	id, err := device.New(device.KindDevice, name)
+	id, err := s.idOf(name)
 	if err != nil {
 		return address{}, Refuse(ReasonBadDeviceID, "%v", err)
 	}
@@ -251,6 +267,9 @@ func (s *Standard) CommandFilter(id device.ID) string {
 
 // ShadowTopics is as in Dialect.
 func (s *Standard) ShadowTopics(id device.ID, d ShadowDocument) []string {
+	if id.Kind() != device.KindDevice {
+		return s.entityDocument(id, d)
+	}
 	if d.Retained {
 		base := s.topic(address{id: id, channel: device.ChannelTwin})
 		if d.Shadow != "" {

@@ -25,13 +25,14 @@ const (
 const (
 	TagBridge   = "bridge"  // name of the bridge
 	TagProcess  = "process" // name of the process: of its bridge, or of its worker
-	TagDevice   = "device"
-	TagModel    = "model" // name of the model
-	TagSite     = "site"  // what the device's birth message said; absent if nothing
-	TagState    = "state" // path of an atomic state
-	TagFrom     = "from"  // name of the state left
-	TagTo       = "to"    // name of the state entered
-	TagEvent    = "event" // name of the event that caused it, without the id of an invocation
+	TagDevice   = "device"  // id of the device, or kind/name of another entity: see EntityTags
+	TagKind     = "kind"    // kind of an entity that is not a device; absent of devices
+	TagModel    = "model"   // name of the model
+	TagSite     = "site"    // what the device's birth message said; absent if nothing
+	TagState    = "state"   // path of an atomic state
+	TagFrom     = "from"    // name of the state left
+	TagTo       = "to"      // name of the state entered
+	TagEvent    = "event"   // name of the event that caused it, without the id of an invocation
 	TagPattern  = "pattern"
 	TagAlarm    = "alarm"
 	TagName     = "name"   // of a command

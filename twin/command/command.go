@@ -31,7 +31,7 @@ type Command struct {
 	// ID is unique among all commands of the device, forever.
 	ID   string `json:"id"`
 	Name string `json:"name"`
-	// Data is a JSON value for the device; it is not kept once the command ended.
+	// Data is a JSON value for the device; once the command ended, it is kept by EndWithData only.
 	Data json.RawMessage `json:"data,omitempty"`
 	// Key makes adding idempotent: a command with the key of one that is known is
 	// not added.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"go.temporal.io/api/workflowservice/v1"
@@ -43,9 +42,8 @@ func (c *Client) Endings(ctx context.Context, since time.Time, each func([]Endin
 		}
 		var page []Ending
 		for _, e := range answer.GetExecutions() {
-			id := strings.TrimPrefix(e.GetExecution().GetWorkflowId(), deviceworkflow.WorkflowID(""))
 			_, erase := e.GetMemo().GetFields()[deviceworkflow.MemoErase]
-			page = append(page, Ending{device.ID(id), e.GetExecution().GetRunId(), e.GetCloseTime().AsTime(), erase})
+			page = append(page, Ending{deviceworkflow.EntityOf(e.GetExecution().GetWorkflowId()), e.GetExecution().GetRunId(), e.GetCloseTime().AsTime(), erase})
 		}
 		each(page)
 		if request.NextPageToken = answer.GetNextPageToken(); len(request.NextPageToken) == 0 {

@@ -99,7 +99,7 @@ func summaryOf(e *workflow.WorkflowExecutionInfo) DeviceSummary {
 		}
 	}
 	d := DeviceSummary{
-		Device:  device.ID(strings.TrimPrefix(e.GetExecution().GetWorkflowId(), deviceworkflow.WorkflowID(""))),
+		Device:  deviceworkflow.EntityOf(e.GetExecution().GetWorkflowId()),
 		Started: e.GetStartTime().AsTime(),
 	}
 	word := func(key temporal.SearchAttributeKeyKeyword, into *string) { read(key.GetName(), into) }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"go.temporal.io/sdk/temporal"
+
 	"devicetwin/device"
 	"devicetwin/internal/measure"
 	"devicetwin/mqtt"
@@ -17,7 +19,7 @@ import (
 // Names of the activities. A model's invoke names its activity by src.
 const (
 	ActivityEmit        = "emit"
-	ActivityReprovision = "reprovision"
+	ActivityReprovision = device.SourceReprovision
 	ActivityNotify      = "notify"
 )
 
@@ -51,6 +53,9 @@ type Activities struct {
 	// Topics are the MQTT filters of the topics that models may publish to; {id}
 	// in them stands for the device.
 	Topics []string
+	// OfDevices reports whether a topic is one of devices, to which entities of other kinds
+	// never publish. Nil: none is known.
+	OfDevices func(topic string) bool
 	// Receivers are the addresses of webhooks, by the names that models use.
 	Receivers map[string]string
 }
@@ -135,6 +140,9 @@ func (a *Activities) Reprovision(ctx context.Context, in Invocation) (Reprovisio
 	if !ok {
 		return Reprovisioned{}, fmt.Errorf("reprovision device %s: this worker has no model with hash %s", in.Device, in.Model)
 	}
+	if refused := onlyDevices(in.Device); refused != nil {
+		return Reprovisioned{}, temporal.NewNonRetryableApplicationError(refused.Error(), "kind", refused)
+	}
 	reason, _ := in.Input["reason"].(string)
 	now := time.Now()
 	command := func(secret string) wire.Command {
@@ -160,7 +168,8 @@ func (a *Activities) Reprovision(ctx context.Context, in Invocation) (Reprovisio
 	if err := a.post(ctx, in.Device, l); err != nil {
 		return Reprovisioned{}, err
 	}
-	tags := map[string]string{measure.TagDevice: in.Device.Name(), measure.TagModel: model.Name(), measure.TagReason: bounded(reason)}
+	tags := measure.EntityTags(string(in.Device))
+	tags[measure.TagModel], tags[measure.TagReason] = model.Name(), bounded(reason)
 	if in.Site != "" {
 		tags[measure.TagSite] = in.Site
 	}

@@ -72,6 +72,12 @@ func (d *run) exhaust(now time.Time) {
 
 // observe takes over what a message shows of the device's connection.
 func (d *run) observe(m device.Message) {
+	if !d.connected() {
+		if m.Time.After(d.state.Seen) {
+			d.state.Seen = m.Time
+		}
+		return
+	}
 	says := m.Says()
 	if says == device.Offline {
 		d.state.Connection = device.Offline

@@ -2,7 +2,7 @@
 // processes reach it with package workflows/client. Importers that need the
 // vocabulary (devicetwin/device) too call this package deviceworkflow.
 //
-// A device's workflow has the id device/<device id>. Its one signal, "events",
+// A device's workflow has the id device/<device id>, that of any other entity <kind>/<name>. Its one signal, "events",
 // carries a device.Batch: messages of that device in the order of their
 // arrival. The workflow drops what it has applied before, gives the rest to the
 // model's statechart message by message, and carries out the actions in order.

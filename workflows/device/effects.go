@@ -164,7 +164,7 @@ func (d *run) emitPart(ctx workflow.Context, messages []Outgoing, points []Point
 		done.Refused = append(done.Refused, fmt.Sprintf("emit: %v", cause(err)))
 	}
 	d.notCarriedOut(workflow.Now(ctx), done.Refused...)
-	if err == nil && e.Address != nil {
+	if err == nil && (e.Address != nil || !d.connected()) {
 		d.takeSent(workflow.Now(ctx), messages, done.Sent)
 	}
 	d.forgetDepths(messages)

@@ -109,6 +109,7 @@ type harness struct {
 	world *world
 	state *State // that the run inherits; nil of a first run
 	seq   uint64
+	id    device.ID
 
 	workflow   *Workflow
 	activities *Activities
@@ -123,7 +124,7 @@ func newHarnessFor(t *testing.T, model *devicefsm.Model, runEvents int) *harness
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
-	h := &harness{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t, model: model, world: &world{}}
+	h := &harness{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t, model: model, world: &world{}, id: testDevice}
 	h.SetTestTimeout(20 * time.Second)
 	// The race detector on a busy machine is slow, and not a deadlock.
 	h.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: 20 * time.Second})
@@ -164,7 +165,7 @@ func (h *harness) runUntil(after time.Duration) View {
 		view = h.view()
 		h.CancelWorkflow()
 	}, after)
-	h.run(Input{Device: testDevice, Model: h.model.Hash(), State: h.state})
+	h.run(Input{Device: h.id, Model: h.model.Hash(), State: h.state})
 	return view
 }
 

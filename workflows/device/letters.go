@@ -94,6 +94,9 @@ func (a *Activities) publicationOf(id device.ID, m Outgoing) (l letter, refused 
 	if !a.mayPublish(id, topic) {
 		return l, fmt.Sprintf("publish to %s: not among the topics that the worker's configuration allows", topic)
 	}
+	if id.Kind() != device.KindDevice && a.OfDevices != nil && a.OfDevices(topic) {
+		return l, fmt.Sprintf("publish to %s: it is a topic of devices, and this is %s", topic, id.Entity())
+	}
 	payload, err := json.Marshal(m.Data)
 	if err != nil {
 		return l, fmt.Sprintf("publish to %s: encode: %v", topic, err)
@@ -170,8 +173,9 @@ func (a *Activities) post(ctx context.Context, id device.ID, l letter) error {
 		}
 	}
 	if c := l.command; c != nil {
-		a.Points.WritePoint(measure.Commands,
-			map[string]string{measure.TagDevice: id.Name(), measure.TagName: c.Name, measure.TagStatus: measure.CommandSent},
+		tags := measure.EntityTags(string(id))
+		tags[measure.TagName], tags[measure.TagStatus] = c.Name, measure.CommandSent
+		a.Points.WritePoint(measure.Commands, tags,
 			map[string]any{measure.Count: int64(1), measure.CommandID: c.ID}, time.UnixMilli(c.At.UnixMilli()))
 	}
 	return nil

@@ -16,7 +16,7 @@ const eventNamed = "device.named"
 // before it did. Otherwise the workflow keeps its own, and one of another name is a fault.
 func (d *run) hearModel(m device.Message) {
 	switch {
-	case m.Model == "" || !d.follows(rulesCorners):
+	case m.Model == "" || !d.connected() || !d.follows(rulesCorners):
 	case m.Model == d.state.Model:
 		d.state.Provisional = false
 	case d.state.Provisional:

@@ -217,6 +217,9 @@ const actionOperator = "operator"
 
 // operateReprovision asks the model first.
 func (d *run) operateReprovision(in ReprovisionReason, who string, now time.Time, cause Cause) OperationResult {
+	if refused := onlyDevices(d.state.Device); refused != nil {
+		return OperationResult{Refused: refused}
+	}
 	reason := bounded(in.Reason)
 	r := Reprovisioning{EventTaken: EventTaken{From: d.model.StateName(d.state.Snapshot)}}
 	d.setCause(cause)

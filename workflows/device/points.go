@@ -38,7 +38,8 @@ func (d *run) withAsides(now time.Time, messages []Outgoing, points []Point) []P
 
 // tags are those of every point of this device, and the given ones, in pairs.
 func (d *run) tags(more ...string) map[string]string {
-	tags := map[string]string{measure.TagDevice: d.state.Device.Name(), measure.TagModel: d.model.Name()}
+	tags := measure.EntityTags(string(d.state.Device))
+	tags[measure.TagModel] = d.model.Name()
 	if d.state.Site != "" {
 		tags[measure.TagSite] = d.state.Site
 	}

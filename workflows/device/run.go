@@ -194,6 +194,9 @@ func (d *run) accept(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) {
 	d.noteStepFaults(device.FaultExpression, outcome.Faults...)
 	d.noteStepFaults(device.FaultLateWindow, outcome.Late...)
 	for _, a := range outcome.Actions {
+		if a.Type == devicefsm.ActionCommand {
+			a = d.queued(a)
+		}
 		switch {
 		case a.Type == devicefsm.ActionDesire:
 			d.desireFromModel(a)

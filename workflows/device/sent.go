@@ -84,7 +84,12 @@ func (d *run) conclude(m Outgoing, s command.Status, reason string, now time.Tim
 	ended := command.Command{ID: m.ID, Name: m.Command, Status: s, Reason: reason, Ended: now}
 	if m.TTL > 0 {
 		var ok bool
-		if ended, ok = d.state.Commands.Acknowledge(m.ID, s, nil, reason, now); !ok {
+		if !d.connected() && s == command.Succeeded {
+			ended, ok = d.state.Commands.EndWithData(m.ID, now)
+		} else {
+			ended, ok = d.state.Commands.Acknowledge(m.ID, s, nil, reason, now)
+		}
+		if !ok {
 			return
 		}
 	}

@@ -24,12 +24,19 @@ const (
 	// MemoErase is in the memo of a workflow that has ended if its device was deleted with
 	// all its data: whoever keeps some erases what there is from before the end.
 	MemoErase = "erase"
-
-	workflowIDPrefix = "device/"
 )
 
-// WorkflowID is the id of a device's workflow.
-func WorkflowID(id device.ID) string { return workflowIDPrefix + string(id) }
+// WorkflowID is the id of an entity's workflow: its kind and its name, device/pump-7 or
+// customer/4711.
+func WorkflowID(id device.ID) string { return IDPrefix(id.Kind()) + id.Name() }
+
+// IDPrefix is how the ids of the workflows of a kind begin, and no others.
+func IDPrefix(kind device.Kind) string { return kind.Word() + "/" }
+
+// EntityOf is the entity whose workflow has an id.
+func EntityOf(workflowID string) device.ID {
+	return device.ID(strings.TrimPrefix(workflowID, IDPrefix(device.KindDevice)))
+}
 
 // The server takes 10,000 signals, 2,000 updates and 51,200 history events of one run.
 const (
@@ -165,6 +172,9 @@ func (d *run) loaded(hash string) *devicefsm.Model {
 	model, ok := d.models.ByHash(hash)
 	if !ok {
 		panic(fmt.Sprintf("device %s: %s%s", d.state.Device, noModel, hash))
+	}
+	if kind := d.state.Device.Kind(); model.Kind() != kind { // as a model that is not there: the entity waits
+		panic(fmt.Sprintf("%s cannot run model %s (%s), which is of kind %s", d.state.Device.Entity(), model.Name(), hash, model.Kind().Word()))
 	}
 	return model
 }

@@ -1,0 +1,31 @@
+package device
+
+import (
+	"devicetwin/device"
+	"devicetwin/devicefsm"
+)
+
+// Only a device has a connection, and credentials with which it makes it. Any other entity
+// hears of what it is sent by its stream in the API, and by a topic where one is configured
+// (wire.Config.EntityTopics). There were no such entities under any earlier rules, so runs of
+// devices replay as they did.
+
+// onlyDevices refuses what needs credentials.
+func onlyDevices(id device.ID) *device.Refused {
+	if id.Kind() == device.KindDevice {
+		return nil
+	}
+	return device.Refuse(409, "%s cannot be reprovisioned: only devices have credentials", id.Entity())
+}
+
+// connected reports whether the entity is of the kind that has a connection.
+func (d *run) connected() bool { return d.state.Device.Kind() == device.KindDevice }
+
+// queued is a command of the model as it is carried out: what an entity without a connection
+// is sent is in its stream, so each of its commands is in the queue.
+func (d *run) queued(a devicefsm.Action) devicefsm.Action {
+	if !d.connected() && a.TTL == 0 {
+		a.TTL = defaultTTL
+	}
+	return a
+}

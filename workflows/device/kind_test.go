@@ -1,0 +1,125 @@
+package device
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"devicetwin/device"
+	"devicetwin/devicefsm"
+	"devicetwin/internal/measure"
+	"devicetwin/twin/command"
+)
+
+// A customer who has the name of a device, pump-1.
+const loyalty = `
+model: loyalty
+kind: customer
+liveness: {silent_after: 1h}
+context: {last: null}
+initial: new
+states:
+  new:
+    on: {purchase: regular}
+  regular:
+    entry:
+      - command: {name: thank, data: {text: "'thank you'"}}
+      - command: {name: remind, ttl: 5m}
+      - publish: {topic: "devices/{id}/commands/reset"}
+      - desire: {channel: "'mail'"}
+    on:
+      remind.succeeded: {actions: [{assign: {last: "event.status"}}]}
+      device.silent: gone
+  gone: {}
+`
+
+func purchase() device.Message {
+	return device.Message{Channel: device.ChannelEvents, Name: "purchase"}
+}
+
+// What an entity without a connection is sent is in its record, and nothing of it is
+// published, above all not to the device of its name.
+func TestAnEntityWithoutAConnection(t *testing.T) {
+	h := newTwinHarness(t, loyalty, 0)
+	h.id = "customer/" + testDevice
+	h.activities.Topics = []string{"devices/{id}/#"}
+	h.activities.OfDevices = func(topic string) bool { return strings.HasPrefix(topic, "devices/") }
+	h.at(time.Second, device.Message{Channel: device.ChannelTelemetry, Data: map[string]any{"a": 1.0}}, purchase())
+	h.at(2*time.Second, device.Message{Channel: device.ChannelStatus, Connection: device.Offline})
+	asked := h.operate(3*time.Second,
+		orderOf("coupon", "1"), Operation{Desire: &Desire{Patch: []byte(`{"language":"de"}`)}}, Operation{Reprovision: &ReprovisionReason{}})
+	view := h.runUntil(2 * time.Hour)
+	if view.StateName != "gone" {
+		t.Errorf("state %s: silence is of events", view.StateName)
+	}
+	if view.Connection != "" || view.Attributes.Connection != "" {
+		t.Errorf("connection %q", view.Connection)
+	}
+	if got := names(view.Commands.Ended); got != "thank succeeded, remind succeeded, coupon succeeded" {
+		t.Errorf("commands: %s", got)
+	}
+	if data := string(view.Commands.Ended[0].Data); data != `{"text":"thank you"}` {
+		t.Errorf("data of the command in the stream: %s", data)
+	}
+	if last := view.Snapshot.Context()["last"]; last != string(command.Succeeded) {
+		t.Errorf("the model heard %v of its command", last)
+	}
+	if len(view.Twins) != 1 || !strings.Contains(text(view.Twins[0].Document), `"channel":"mail"`) {
+		t.Errorf("twin %s", text(view.Twins))
+	}
+	if len(h.wire.sent) > 0 {
+		t.Errorf("published: %+v", h.wire.sent)
+	}
+	if len(view.Reports) != 1 || !strings.Contains(view.Reports[0].Detail, "devices/pump-1/commands/reset: it is a topic of devices, and this is customer pump-1") {
+		t.Errorf("reports %+v", view.Reports)
+	}
+	if r := asked.results[2].Refused; r == nil || r.Code != 409 || r.Message != "customer pump-1 cannot be reprovisioned: only devices have credentials" {
+		t.Errorf("reprovision: %+v", asked.results[2])
+	}
+	for _, p := range h.world.points {
+		if p.Tags[measure.TagDevice] != "customer/pump-1" || p.Tags[measure.TagKind] != "customer" {
+			t.Errorf("point %+v", p)
+		}
+	}
+	if h.world.count(measure.Transitions) != 2 || h.world.count(measure.Commands) == 0 {
+		t.Errorf("points %+v", h.world.points)
+	}
+}
+
+// The worker also refuses it of a model that it was given nevertheless.
+func TestReprovisionIsOfDevicesOnly(t *testing.T) {
+	model := loadPump(t)
+	w := &world{}
+	a := &Activities{Dialect: standardDialect(), Publisher: w, Points: w, Models: NewRegistry(model)}
+	_, err := a.Reprovision(t.Context(), Invocation{Device: "customer/pump-1", Model: model.Hash(), ID: "1"})
+	if err == nil || !strings.Contains(err.Error(), "only devices have credentials") || len(w.commands) > 0 {
+		t.Errorf("%v, sent %v", err, w.commands)
+	}
+}
+
+// Of a model of another kind nothing is applied: the entity waits, as without a model.
+func TestAModelOfAnotherKindIsNotRun(t *testing.T) {
+	customers, err := devicefsm.Load("loyalty.yaml", []byte(loyalty))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[device.ID]string{
+		"pump-1":       "device pump-1 cannot run model loyalty",
+		"order/pump-1": "order pump-1 cannot run model loyalty",
+	} {
+		h := newHarnessFor(t, customers, 0)
+		h.id = id
+		h.ExecuteWorkflow(WorkflowType, Input{Device: id, Model: customers.Hash()})
+		if err := h.GetWorkflowError(); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "which is of kind customer") {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+}
+
+func TestWorkflowIDs(t *testing.T) {
+	for id, want := range map[device.ID]string{"pump-1": "device/pump-1", "customer/pump-1": "customer/pump-1"} {
+		if got := WorkflowID(id); got != want || EntityOf(got) != id {
+			t.Errorf("%s: %s, and back %s", id, got, EntityOf(got))
+		}
+	}
+}

@@ -85,6 +85,18 @@ func (s *scope) foreign() bool {
 	return err == nil && !s.dialect.mine(id.Name())
 }
 
+// idOf makes the id of an entity, which the configuration has to allow.
+func (s *scope) idOf(t *idTemplate) (device.ID, error) {
+	id, err := t.fill(s.text)
+	if err == nil && s.dialect.checkID != nil {
+		err = s.dialect.checkID(id)
+	}
+	if err != nil {
+		return "", err
+	}
+	return id, nil
+}
+
 func (s *scope) messages() (all []wire.Received, err error) {
 	if refused := s.dialect.limits.check(s.raw); refused != nil {
 		return nil, refused
@@ -211,7 +223,7 @@ func (s *scope) attribute(err error) error {
 	}
 	id := device.ID("")
 	if s.rule.id != nil {
-		id, _ = s.rule.id.fill(s.text) // "" if it is not valid
+		id, _ = s.idOf(s.rule.id) // "" if it is not valid
 	}
 	owner := id.Name()
 	if id == "" {

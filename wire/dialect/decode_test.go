@@ -409,7 +409,7 @@ topics:
 		`d.yaml:5:9: status word "up": it means both online and offline`,
 		`d.yaml:6:13: topic filter "a/#/b": level "#": + stands alone in a level, # alone in the last one`,
 		`d.yaml:6:22: topic filter "$share/g/x": expected one that is not shared`,
-		`d.yaml:7:1: unknown key "extra"; expected one of dialect, description, discovery, subscribe, id, payload, time, absent, status, awake, topics, commands, desired, ask`,
+		`d.yaml:7:1: unknown key "extra"; expected one of dialect, description, discovery, subscribe, kind, id, payload, time, absent, status, awake, topics, commands, desired, ask`,
 		`d.yaml:9:12: topic "tele/{id": level "{id": expected one variable in a level, as in a-{id}`,
 		`d.yaml:12:14: channel "telemtry": expected one of telemetry, events, status, reported, answers, ignored (did you mean "telemetry"?)`,
 		`d.yaml:15:5: variable "x": it is in the topic "a/{x}", too`,

@@ -29,6 +29,8 @@ type Dialect struct {
 	clock  wire.Clock
 	lazy   bool
 	mine   func(name string) bool // nil: all are
+
+	checkID func(device.ID) error // nil: all are fine
 }
 
 // limits are those of one payload; see wire.Config.
@@ -56,7 +58,7 @@ func (d *Dialect) configured(c wire.Config) *Dialect {
 	configured := *d
 	configured.limits = limits{c.MaxPayload, c.MaxDepth, c.MaxObjects}
 	configured.clock = wire.Clock{MaxAhead: c.MaxClockAhead, MaxBehind: c.MaxClockBehind}
-	configured.lazy, configured.mine = c.Lazy, c.Mine
+	configured.lazy, configured.mine, configured.checkID = c.Lazy, c.Mine, c.CheckID
 	return &configured
 }
 

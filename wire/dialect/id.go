@@ -14,7 +14,26 @@ import (
 // An id has letters, digits, : and _ and - only. Other bytes of a value are written as
 // --xx, two hexadecimal digits; so are the character that follows the variable in the
 // template, and a - that the next character would make the beginning of an escape.
-type idTemplate struct{ textTemplate }
+//
+// Its kind is that of the entities. The text of a template of another kind than devices is
+// kind/template, as of their ids: two templates with one text are the same.
+type idTemplate struct {
+	textTemplate
+	kind device.Kind
+}
+
+// of is the template for entities of a kind.
+func (t *idTemplate) of(kind device.Kind) *idTemplate {
+	if t == nil || t.kind == kind {
+		return t
+	}
+	other := *t
+	other.text = strings.TrimPrefix(t.text, string(t.kind)+"/")
+	if other.kind = kind; kind != device.KindDevice {
+		other.text = string(kind) + "/" + other.text
+	}
+	return &other
+}
 
 const escape = "--"
 
@@ -23,7 +42,7 @@ func parseIDTemplate(s string) (*idTemplate, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &idTemplate{*parsed}
+	t := &idTemplate{textTemplate: *parsed}
 	if len(t.variables()) == 0 {
 		return nil, errors.New("expected a variable, such as {id}: else all messages are of one device")
 	}
@@ -75,7 +94,7 @@ func (t *idTemplate) stop(part int) byte {
 func (t *idTemplate) fill(value func(name string) string) (device.ID, error) {
 	if len(t.parts) == 1 { // of most
 		if v := value(t.parts[0].variable); plainID(v) {
-			return device.New(device.KindDevice, v)
+			return device.New(t.kind, v)
 		}
 	}
 	var b strings.Builder
@@ -90,7 +109,7 @@ func (t *idTemplate) fill(value func(name string) string) (device.ID, error) {
 		}
 		writeEscaped(&b, v, t.stop(i))
 	}
-	return device.New(device.KindDevice, b.String())
+	return device.New(t.kind, b.String())
 }
 
 // plainID reports whether a value is an id as it is.

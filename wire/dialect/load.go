@@ -47,7 +47,7 @@ type defaults struct {
 }
 
 // dialectKeys are what a file has.
-var dialectKeys = []string{"dialect", "description", "discovery", "subscribe", "id", "payload", "time", "absent", "status", "awake", "topics", "commands", "desired", "ask"}
+var dialectKeys = []string{"dialect", "description", "discovery", "subscribe", "kind", "id", "payload", "time", "absent", "status", "awake", "topics", "commands", "desired", "ask"}
 
 var dialectName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 
@@ -62,12 +62,14 @@ func (l *loader) dialect(n source.Node) *Dialect {
 	if v := f["dialect"]; v.Exists() && !dialectName.MatchString(d.name) {
 		v.Faultf("name %q: expected %s", d.name, dialectName)
 	}
+	kind := l.kind(f["kind"], device.KindDevice)
 	base := defaults{
-		id: l.id(f["id"]), time: l.timing(f["time"]), absent: l.absent(f["absent"]), words: l.words(f["status"], device.DefaultStatusWords()),
+		id: l.id(f["id"]).of(kind), time: l.timing(f["time"]), absent: l.absent(f["absent"]), words: l.words(f["status"], device.DefaultStatusWords()),
 		awake: l.awake(f["awake"]),
 	}
 	if !f["id"].Exists() {
-		base.id, _ = parseIDTemplate("{id}")
+		id, _ := parseIDTemplate("{id}")
+		base.id = id.of(kind)
 	}
 	base.payload, base.plain, base.shape = l.format(f["payload"])
 	notEmpty(f["topics"], "topics")
@@ -76,6 +78,9 @@ func (l *loader) dialect(n source.Node) *Dialect {
 	}
 	l.order(d)
 	d.filters = l.filters(f["subscribe"], d)
+	if f["discovery"].Exists() {
+		f["kind"].Faultf("kind: what is learned by discovery are devices")
+	}
 	d.discovery = l.discovery(f["discovery"], f["subscribe"], d.filters, base)
 	d.id = base.id
 	l.outgoing(f, d)

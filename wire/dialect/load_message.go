@@ -13,7 +13,7 @@ import (
 var topicKeys = []string{"topic", "payload", "messages"}
 
 // messageKeys are what a message has.
-var messageKeys = []string{"channel", "id", "vars", "each", "inside", "when", "name", "data", "only", "omit", "number", "time", "absent", "status", "relayed", "awake"}
+var messageKeys = []string{"channel", "kind", "id", "vars", "each", "inside", "when", "name", "data", "only", "omit", "number", "time", "absent", "status", "relayed", "awake"}
 
 // rules are one for each template of topics that a node names.
 func (l *loader) rules(n source.Node, base defaults) (rules []*rule) {
@@ -114,9 +114,9 @@ func (l *loader) message(n source.Node, f map[string]source.Node, base defaults,
 	}
 	m := &message{at: n, channel: channel}
 	m.vars = l.vars(f["vars"])
-	m.id = base.id
-	if f["id"].Exists() {
-		m.id = l.id(f["id"])
+	m.id = l.idOfKind(f, base.id)
+	if m.id != nil && m.id.kind != device.KindDevice && channel == device.ChannelStatus {
+		f["channel"].Faultf("channel status: it is of the connection, which only devices have, and not entities of kind %s", m.id.kind.Word())
 	}
 	m.inside = l.inside(f["inside"])
 	m.each, m.when, m.data = l.list(f["each"]), l.condition(f["when"]), l.data(f["data"])
@@ -220,6 +220,31 @@ func (l *loader) id(n source.Node) *idTemplate {
 		return nil
 	}
 	return t
+}
+
+// idOfKind is the template that a node has, where it has an id or a kind, instead of another.
+func (l *loader) idOfKind(f map[string]source.Node, otherwise *idTemplate) *idTemplate {
+	id, kind := otherwise, device.KindDevice
+	if otherwise != nil {
+		kind = otherwise.kind
+	}
+	if f["id"].Exists() {
+		id = l.id(f["id"])
+	}
+	return id.of(l.kind(f["kind"], kind))
+}
+
+// kind is one of entities, as people call it.
+func (l *loader) kind(n source.Node, otherwise device.Kind) device.Kind {
+	if !n.Exists() {
+		return otherwise
+	}
+	kind, err := device.ParseKind(n.String())
+	if err != nil {
+		n.Faultf("%v", err)
+		return otherwise
+	}
+	return kind
 }
 
 func (l *loader) vars(n source.Node) (vars []variable) {

@@ -14,8 +14,8 @@ import (
 var outgoingKeys = []string{"topic", "vars", "payload", "data", "qos"}
 
 var (
-	commandKeys  = slices.Concat([]string{"command", "id"}, outgoingKeys, []string{"each", "retained", "done", "reported"})
-	desiredKeys  = slices.Concat([]string{"property", "id"}, outgoingKeys, []string{"each", "retained", "only", "omit"})
+	commandKeys  = slices.Concat([]string{"command", "kind", "id"}, outgoingKeys, []string{"each", "retained", "done", "reported"})
+	desiredKeys  = slices.Concat([]string{"property", "kind", "id"}, outgoingKeys, []string{"each", "retained", "only", "omit"})
 	questionKeys = slices.Concat([]string{"at", "id"}, outgoingKeys)
 )
 
@@ -55,10 +55,7 @@ func (l *loader) speaking(language *expression.Env) *loader {
 // send reads what all that is sent has. The payload is JSON where nothing is said of it.
 func (l *loader) send(n source.Node, f map[string]source.Node, id *idTemplate, own string) outgoing {
 	n.Require(f, "topic")
-	o := outgoing{at: n, topicAt: f["topic"], id: id, own: own, qos: 1}
-	if f["id"].Exists() {
-		o.id = l.id(f["id"])
-	}
+	o := outgoing{at: n, topicAt: f["topic"], id: l.idOfKind(f, id), own: own, qos: 1}
 	o.topic = outgoingTopic(f["topic"])
 	o.vars, o.each, o.data = l.vars(f["vars"]), l.list(f["each"]), l.data(f["data"])
 	o.payload = l.written(f["payload"])

@@ -133,7 +133,7 @@ func (m *message) appendOne(all []wire.Received, s *scope, object []byte) ([]wir
 	if err := m.setVariables(s); err != nil {
 		return nil, err
 	}
-	id, err := m.id.fill(s.text)
+	id, err := s.idOf(m.id)
 	if err != nil {
 		return nil, wire.Refuse(wire.ReasonBadDeviceID, "%v", err)
 	}

@@ -271,7 +271,7 @@ func outcomeOf(err error) string {
 func shown(r *wire.Received) sampleMessage {
 	r.Complete()
 	m := &r.Message
-	s := sampleMessage{device: r.ID.Name(), channel: channelName(m.Channel), name: m.Name, connection: m.Connection, epoch: m.Epoch, seq: m.Seq, relayed: m.Relayed, data: any(m.Data)}
+	s := sampleMessage{device: string(r.ID), channel: channelName(m.Channel), name: m.Name, connection: m.Connection, epoch: m.Epoch, seq: m.Seq, relayed: m.Relayed, data: any(m.Data)}
 	if r.Dated {
 		s.sent = r.PointTime.Format(time.RFC3339Nano)
 	}

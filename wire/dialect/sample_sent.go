@@ -100,7 +100,7 @@ func (s *sent) readOccasion(n source.Node) {
 }
 
 func (s *sent) readDevice(n source.Node) {
-	id, err := device.New(device.KindDevice, n.String())
+	id, err := device.Parse(n.String())
 	if err != nil {
 		n.Faultf("%v", err)
 	}
@@ -183,12 +183,14 @@ func orSends(outcome string) string {
 func (s *sent) address(d *Dialect) (*device.Address, error) {
 	to := &device.Address{Dialect: d.name, Vars: s.vars}
 	id := d.id
-	if s.id != "" && s.id != d.id.text {
+	if s.id != "" {
 		var err error
 		if id, err = parseIDTemplate(s.id); err != nil {
 			return nil, fmt.Errorf("id %q: %w", s.id, err)
 		}
-		to.ID = s.id
+	}
+	if id = id.of(s.device.Kind()); id.text != d.id.text {
+		to.ID = id.text
 	}
 	needed := d.needed(id)
 	for name := range s.vars {

@@ -96,7 +96,7 @@ func TestFaultsOfSamplesOfWhatIsSent(t *testing.T) {
 	for text, want := range map[string]string{
 		"command: {device: p}, sends: []":                                                 `key "name" is missing`,
 		"command: {name: p}, sends: []":                                                   `key "device" is missing`,
-		"command: {device: a/b, name: p}, sends: []":                                      `device id "a/b"`,
+		"command: {device: A/b, name: p}, sends: []":                                      `kind "A"`,
 		"command: {device: p, name: x, dta: 1}, sends: []":                                `did you mean "data"?`,
 		"command: {device: p, name: x}":                                                   "expected sends, or outcome",
 		"command: {device: p, name: x}, outcome: nowords":                                 `outcome "nowords": expected one of no_words, bad_topic`,

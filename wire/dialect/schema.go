@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"devicetwin/device"
 	"devicetwin/internal/schema"
 	"devicetwin/wire/format"
 )
@@ -18,6 +19,7 @@ func Schema() ([]byte, error) {
 		"topic":      schema.Required(schema.WithKeys(slices.Concat(topicKeys, messageKeys), schema.Merged(topicWords, messageWords)), "topic"),
 		"message":    schema.Required(schema.WithKeys(messageKeys, messageWords), "channel"),
 		"expression": {"type": []string{"string", "number", "boolean"}, "description": "A CEL expression of payload, topic, item and inside; where something is sent, of command, value or desired instead of payload."},
+		"kind":       schema.Described(schema.Schema{"type": "string", "pattern": device.KindPattern}, "The kind of the entity whose message it is."),
 		"id":         schema.Described(anyText, "The id of the device: a template of variables in the topic or in vars, such as {site}:{machine}."),
 		"payload":    schema.Described(schema.AnyOf(formatName, schema.Required(schema.WithKeys(formatKeys, formatWords), "format")), "How payloads are written: the name of a format, or its options."),
 		"field":      schema.WithKeys(layoutKeys, layoutWords),
@@ -50,6 +52,7 @@ var dialectWords = schema.Words{
 		"prefix": schema.Described(anyText, "The first levels of the topics of discovery messages, such as homeassistant."),
 	}), "prefix"), "What is on which topics is learned from Home Assistant's discovery messages; subscribe says which are read."),
 	"subscribe": schema.Described(schema.OneOrList(anyText), "Topic filters to subscribe to, in place of those of the templates."),
+	"kind":      schema.Described(schema.Ref("kind"), "The kind of the entities, where a message says nothing else; device by default."),
 	"id":        schema.Described(schema.Ref("id"), "The id of devices, where a message says nothing else; {id} by default."),
 	"payload":   schema.Ref("payload"),
 	"time":      schema.Described(schema.Ref("time"), "Where the device's own time is, where a message says nothing else."),
@@ -71,6 +74,7 @@ var topicWords = schema.Words{
 
 var messageWords = schema.Words{
 	"channel": schema.Described(schema.Enum(channelNames), "What the message is: a reading, an event, a birth or last will, the device's state, or nothing."),
+	"kind":    schema.Ref("kind"),
 	"id":      schema.Ref("id"),
 	"vars":    schema.Described(schema.Map(schema.Ref("expression")), "Variables that are computed, for the id and the name."),
 	"inside":  schema.Ref("inside"),

@@ -3,6 +3,7 @@ package dialect
 import "devicetwin/internal/schema"
 
 var outgoingWords = schema.Words{
+	"kind":     schema.Ref("kind"),
 	"id":       schema.Described(anyText, "The template of the ids of the devices that this is for; by default that of the file."),
 	"topic":    schema.Described(anyText, "The topic to publish to: a template of variables of the id, of topics of the device, and in vars."),
 	"vars":     schema.Described(schema.Map(schema.Ref("expression")), "Variables that are computed, for the topic."),

@@ -25,8 +25,8 @@ type sending struct {
 // neither has is not known yet.
 func (s *Set) begin(d *Dialect, o *outgoing, id device.ID, to *device.Address) (*sending, error) {
 	values, ok := o.id.parse(id.Name())
-	if !ok || id.Kind() != device.KindDevice {
-		return nil, wire.Refuse(wire.ReasonBadDeviceID, "device %s: dialect %s makes no such id with %s", id, d.name, o.id.text)
+	if !ok || id.Kind() != o.id.kind {
+		return nil, wire.Refuse(wire.ReasonBadDeviceID, "%s: dialect %s makes no such id with %s", id.Entity(), d.name, o.id.text)
 	}
 	sent := s.open(o)
 	for name, v := range to.Vars {

@@ -37,6 +37,8 @@ type Deps struct {
 	// unless they have a workflow; then rules or birth messages are needed.
 	Model  ingest.Model
 	Models []ingest.Model // the other ones that devices may run, older versions too
+	// Kinds are the models of new entities that are not devices.
+	Kinds map[device.Kind]ingest.Model
 	// Kept are versions that devices may still run, and that none starts with.
 	Kept []ingest.Model
 	Sink ingest.Sink // takes batches of messages for the workflows of devices
@@ -102,7 +104,7 @@ func New(cfg Config, deps Deps) (*Bridge, error) {
 	}
 	b.outlet = newOutlet(cfg, deps, dialect, b.counts, b.log)
 	if b.ingest, err = ingest.New(cfg.Config, ingest.Deps{
-		Model: deps.Model, Models: deps.Models, Kept: deps.Kept, WholeDevices: dialect.WholeDevices(cfg.Subscribe),
+		Model: deps.Model, Models: deps.Models, Kinds: deps.Kinds, Kept: deps.Kept, WholeDevices: dialect.WholeDevices(cfg.Subscribe),
 		Sink: deps.Sink, Outlet: b.outlet, Counts: b.counts.Counts, Journal: deps.Journal, Name: cfg.ID, Scope: strings.Join(cfg.Subscribe, " "), Log: b.log,
 	}); err != nil {
 		return nil, fmt.Errorf("bridge configuration: %w", err)

@@ -247,6 +247,7 @@ func (testModel) Relevant(m device.Message) bool {
 func (t testModel) Pass(_ *devicefsm.Filter, m device.Message) bool { return t.Relevant(m) }
 func (testModel) Reads() (names []string, all bool)                 { return nil, true }
 
+func (testModel) Kind() device.Kind                                 { return device.KindDevice }
 func (testModel) Explain(device.Message) []device.Fault             { return nil }
 func (testModel) AppendFilter(b []byte, _ *devicefsm.Filter) []byte { return b }
 func (testModel) ReadFilter(b []byte) (f devicefsm.Filter, rest []byte, err error) {

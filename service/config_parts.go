@@ -10,6 +10,7 @@ import (
 	"devicetwin/bridge/ingest"
 	"devicetwin/device"
 	"devicetwin/devicefsm"
+	"devicetwin/internal/kinds"
 	"devicetwin/internal/modelfile"
 	"devicetwin/twin"
 	deviceworkflow "devicetwin/workflows/device"
@@ -19,6 +20,8 @@ import (
 type ModelConfig struct {
 	Model  string   `help:"Model file for new devices." placeholder:"FILE"`
 	Models []string `help:"More model files, or folders of them: models that devices may run, such as those that they started with earlier." placeholder:"PATH"`
+
+	Kinds string `help:"File of the kinds of entities other than devices, such as customers, and of rules for ids. Bridges, workers and the API need the same." placeholder:"FILE"`
 
 	Copies string `name:"model-copies" help:"Folder where bridge and worker keep a copy of each model that they ran, so that devices go on with the model that they have after its file was changed; several processes may share it. Empty to keep none." placeholder:"DIR"`
 }
@@ -35,6 +38,14 @@ func (c ModelConfig) LoadModels() ([]*devicefsm.Model, error) {
 		models[i] = f.Model
 	}
 	return models, nil
+}
+
+func (c ModelConfig) readKinds() (*kinds.Set, error) {
+	set, err := kinds.Read(c.Kinds)
+	if err != nil {
+		return nil, fmt.Errorf("kinds of entities (--kinds): %w", err)
+	}
+	return set, nil
 }
 
 func (c ModelConfig) readModels() ([]modelfile.File, error) {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 	"devicetwin/internal/modelfile"
 )
@@ -20,6 +21,8 @@ type models struct {
 	// began with them go on with them.
 	kept   []*devicefsm.Model
 	copies *modelfile.Copies // nil: none are kept
+	// kinds are the models of new entities that are not devices.
+	kinds map[device.Kind]*devicefsm.Model
 }
 
 func (m models) all() []*devicefsm.Model { return slices.Concat(m.given, m.kept) }
@@ -39,6 +42,12 @@ func (p Plan) loadModels(log *slog.Logger) (models, error) {
 		m.given = append(m.given, f.Model)
 	}
 	faults := []error{checkNames(m.given)}
+	if m.kinds, err = kindModels(p.Kinds, m.given); err != nil {
+		faults = append(faults, err)
+	}
+	if p.Models.Model != "" && m.given[0].Kind() != device.KindDevice {
+		faults = append(faults, fmt.Errorf("model %s (--model) is of kind %s, and devices cannot run it", m.given[0].Name(), m.given[0].Kind().Word()))
+	}
 	if p.Parts.has(Worker) {
 		faults = append(faults, checkSources(m.given))
 	}

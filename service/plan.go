@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"devicetwin/bridge"
+	"devicetwin/internal/kinds"
 	"devicetwin/mqtt"
 	"devicetwin/points"
 	"devicetwin/wire"
@@ -44,6 +45,8 @@ type Plan struct {
 	Journal   JournalPlan   // of bridge and worker
 	Publisher mqtt.Config   // of bridge and worker: the connection for commands and dead letters
 
+	// Kinds are those of entities; nil: there are devices only.
+	Kinds *kinds.Set
 	// Dialects are those of bridge and worker, next to the standard one.
 	Dialects []*wiredialect.Dialect
 
@@ -74,6 +77,10 @@ type WorkerPlan struct {
 func NewPlan(c Config, parts Parts) (Plan, error) {
 	faults := []error{c.Temporal.readSecrets()}
 	p := Plan{Parts: parts, Process: processName(c, parts), Log: c.Log, HTTP: c.HTTP}
+	var err error
+	if p.Kinds, err = c.Model.readKinds(); err != nil {
+		faults = append(faults, err)
+	}
 	if parts.has(Bridge | Worker) {
 		faults = append(faults, c.MQTT.readSecrets(), c.Influx.readSecrets(), c.checkModels(parts))
 		p.TaskQueue, p.Models = c.Temporal.TaskQueue, c.Model
@@ -87,6 +94,9 @@ func NewPlan(c Config, parts Parts) (Plan, error) {
 		faults = append(faults, err)
 		p.Dialects, err = c.MQTT.dialects()
 		faults = append(faults, err)
+		if p.Kinds != nil || len(p.Dialects) > 0 {
+			faults = append(faults, checkDialectKinds(p.Kinds, p.Dialects))
+		}
 	}
 	if parts.has(Kafka) {
 		faults = append(faults, c.Influx.readSecrets(), c.Kafka.readSecrets(), c.checkModels(parts))
@@ -99,6 +109,7 @@ func NewPlan(c Config, parts Parts) (Plan, error) {
 	}
 	if parts.has(Bridge) {
 		p.Bridge, p.DeletedEvery = c.Bridge.config(c.MQTT), c.Bridge.DeletedEvery
+		setKinds(&p.Bridge.Wire, p.Kinds, p.Dialects)
 		faults = append(faults, p.Bridge.Validate(), c.Bridge.validate())
 	}
 	if parts.has(Worker) {
@@ -110,6 +121,7 @@ func NewPlan(c Config, parts Parts) (Plan, error) {
 		} else {
 			faults = append(faults, p.Publisher.Validate())
 		}
+		setKinds(&p.Worker.Wire, p.Kinds, p.Dialects)
 		faults = append(faults, err)
 	}
 	if parts.has(API) && c.API.Listen != "" {
@@ -146,6 +158,8 @@ func (c Config) checkModels(parts Parts) error {
 		return errors.New("no model: expected --model, or --models with --bridge-model-rule or --bridge-model-from-birth")
 	case len(c.Model.Models) == 0:
 		return errors.New("no model: expected --model, or --models")
+	case c.Model.Kinds != "": // the models of its kinds are checked when they are read
+		return nil
 	case parts.has(Bridge) && len(c.Bridge.ModelRule) == 0 && !c.Bridge.ModelFromBirth:
 		return errors.New("no model for new devices: expected --model, --bridge-model-rule or --bridge-model-from-birth")
 	}

@@ -168,7 +168,7 @@ func (s *Service) startParts(p Plan, temporal client.Client, models models, metr
 		if err != nil {
 			return nil, err
 		}
-		ready, err := s.startWorker(p, temporal, missing.registry, counts, store, publisher, points)
+		ready, err := s.startWorker(p, temporal, models, missing.registry, counts, store, publisher, points)
 		if err != nil {
 			return nil, err
 		}
@@ -177,7 +177,7 @@ func (s *Service) startParts(p Plan, temporal client.Client, models models, metr
 		s.startMissing(p, temporal, missing)
 	}
 	if p.Parts.has(Bridge) {
-		deps := bridge.Deps{Models: bridgeModels(models.given), Kept: bridgeModels(models.kept), Points: points, DeadLetters: publisher, Answers: publisher, Questions: publisher, Journal: journal, Metrics: metrics, Log: s.log}
+		deps := bridge.Deps{Models: bridgeModels(models.given), Kept: bridgeModels(models.kept), Kinds: ingestKinds(models.kinds), Points: points, DeadLetters: publisher, Answers: publisher, Questions: publisher, Journal: journal, Metrics: metrics, Log: s.log}
 		hash := ""
 		if p.Models.Model != "" {
 			deps.Model, hash = models.given[0], models.given[0].Hash()

@@ -69,7 +69,7 @@ func (s *Service) openCredentials(where string, metrics prometheus.Registerer, c
 	return store, nil
 }
 
-func (s *Service) startWorker(p Plan, temporal client.Client, registry *modelRegistry, counts *deviceworkflow.Counts,
+func (s *Service) startWorker(p Plan, temporal client.Client, models models, registry *modelRegistry, counts *deviceworkflow.Counts,
 	store deviceworkflow.Provisioner, publisher deviceworkflow.Publisher, points deviceworkflow.PointWriter) (func(context.Context) error, error) {
 	speech, err := wiredialect.NewSet(p.Worker.Wire, p.Dialects...)
 	if err != nil {
@@ -79,11 +79,12 @@ func (s *Service) startWorker(p Plan, temporal client.Client, registry *modelReg
 	options.OnFatalError = func(err error) { s.fail(fmt.Errorf("worker: %w", err)) }
 	worker.SetStickyWorkflowCacheSize(stickyWorkflows)
 	device := &deviceworkflow.Workflow{
-		Models: registry, Groups: registry.groups, RunEvents: p.Worker.RunEvents, MaxDeliveries: p.Worker.MaxDeliveries, Twin: p.Worker.Twin, Counts: counts,
+		Models: registry, NewModel: newModels(models), Groups: registry.groups, RunEvents: p.Worker.RunEvents, MaxDeliveries: p.Worker.MaxDeliveries, Twin: p.Worker.Twin, Counts: counts,
 	}
 	activities := &deviceworkflow.Activities{
 		Dialect: speech, Publisher: publisher, Points: points, Provisioner: store, Models: registry,
 		Topics: p.Worker.Topics, Receivers: p.Worker.Receivers, Counts: counts,
+		OfDevices: speech.Knows,
 	}
 	check := func(ctx context.Context) error {
 		return twinclient.CheckSearchAttributes(ctx, temporal, p.Temporal.Namespace)

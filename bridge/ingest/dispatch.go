@@ -142,10 +142,13 @@ func (c *core) startsWith(d *deviceState) string {
 }
 
 func (c *core) modelOf(d *deviceState) *modelSet {
-	if d.models == nil {
-		return c.models.fallback
+	switch {
+	case d.models != nil:
+		return d.models
+	case d.id.Kind() != device.KindDevice:
+		return c.models.of(d.id)
 	}
-	return d.models
+	return c.models.fallback
 }
 
 // nextBatch makes the batch that is delivered next: of what waits, or empty.

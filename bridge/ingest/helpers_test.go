@@ -23,6 +23,19 @@ type testModel struct {
 func (testModel) Name() string { return "pump" }
 func (testModel) Hash() string { return "pump-hash" }
 
+func (testModel) Kind() device.Kind { return device.KindDevice }
+
+// kindsOf are the models of other kinds than devices.
+func kindsOf(models []Model) map[device.Kind]Model {
+	kinds := map[device.Kind]Model{}
+	for _, m := range models {
+		if m.Kind() != device.KindDevice {
+			kinds[m.Kind()] = m
+		}
+	}
+	return kinds
+}
+
 func (m testModel) Relevant(msg device.Message) bool {
 	switch msg.Channel {
 	case device.ChannelTelemetry:
@@ -135,7 +148,7 @@ func newBench(cfg Config, model Model, others ...Model) *bench {
 }
 
 func newBenchOf(cfg Config, wholeDevices bool, topics wire.Config, model Model, others ...Model) *bench {
-	models, err := newAssignment(cfg, model, others)
+	models, err := newAssignment(cfg, kindsOf(others), model, ofKind(others, device.KindDevice))
 	if err != nil {
 		panic(err)
 	}

@@ -45,6 +45,9 @@ type Deps struct {
 	// unless they have a workflow; then rules or birth messages are needed.
 	Model  Model
 	Models []Model // the other ones that devices may run, older versions too
+	// Kinds are the models of entities that are not devices, by their kinds; those of other kinds
+	// are refused. They are among Models, too.
+	Kinds map[device.Kind]Model
 	// Kept are versions that devices may still run, and that none starts with.
 	Kept []Model
 	// WholeDevices says that every message of a device comes in here, if one does.
@@ -104,7 +107,7 @@ func New(cfg Config, deps Deps) (*Ingest, error) {
 	if deps.Sink == nil {
 		return nil, errors.New("a sink is needed")
 	}
-	models, err := newAssignment(cfg, deps.Model, deps.Models, deps.Kept...)
+	models, err := newAssignment(cfg, deps.Kinds, deps.Model, deps.Models, deps.Kept...)
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ func TestKeptModelsFilterAndStartNothing(t *testing.T) {
 		}
 		return false
 	}
-	byDefault, err := newAssignment(DefaultConfig(), now, nil, old, gone)
+	byDefault, err := newAssignment(DefaultConfig(), nil, now, nil, old, gone)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func TestKeptModelsFilterAndStartNothing(t *testing.T) {
 
 	cfg := DefaultConfig()
 	cfg.ModelRules = []string{"tank-*=tank"}
-	byRule, err := newAssignment(cfg, nil, []Model{now}, old, gone)
+	byRule, err := newAssignment(cfg, nil, nil, []Model{now}, old, gone)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,14 +38,14 @@ func TestKeptModelsFilterAndStartNothing(t *testing.T) {
 	}
 	for _, rule := range []string{"pump-*=pump", "tank-*=" + old.Hash()} {
 		cfg.ModelRules = []string{rule}
-		if _, err := newAssignment(cfg, nil, []Model{now}, old, gone); err == nil {
+		if _, err := newAssignment(cfg, nil, nil, []Model{now}, old, gone); err == nil {
 			t.Errorf("rule %s gives a model that is only kept", rule)
 		}
 	}
 
 	cfg = DefaultConfig()
 	cfg.ModelFromBirth = true
-	named, err := newAssignment(cfg, nil, []Model{now}, old, gone)
+	named, err := newAssignment(cfg, nil, nil, []Model{now}, old, gone)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,8 @@ import (
 type Model interface {
 	// Name becomes the measurement of the telemetry and its tag model.
 	Name() string
+	// Kind is of which kind the entities are that may run the model.
+	Kind() device.Kind
 	// Hash identifies the model: a workflow is started with it.
 	Hash() string
 	// Relevant reports whether a message can matter to a device in any state.
@@ -86,6 +88,9 @@ type assignment struct {
 	// Of devices whose birth message names their model. Nil: none does.
 	unnamed *modelSet
 	named   map[string]*modelSet // by name and by hash of the model
+
+	kinds map[device.Kind]*modelSet // of entities that are not devices
+	none  *modelSet                 // of those of other kinds
 }
 
 type modelRule struct {
@@ -100,10 +105,14 @@ type modelRule struct {
 // device starts with one.
 //
 // Without a default model, devices that no rule and no birth message gives one are
-// without a model: see noModel.
-func newAssignment(cfg Config, model Model, others []Model, kept ...Model) (*assignment, error) {
-	if model == nil && len(cfg.ModelRules) == 0 && !cfg.ModelFromBirth {
-		return nil, errors.New("a default model is needed, or model rules, or models from birth messages")
+// without a model: see noModel. Entities of another kind have the model of their kind, and
+// no other.
+func newAssignment(cfg Config, kinds map[device.Kind]Model, model Model, others []Model, kept ...Model) (*assignment, error) {
+	if model == nil && len(cfg.ModelRules) == 0 && !cfg.ModelFromBirth && len(kinds) == 0 {
+		return nil, errors.New("a default model is needed, or model rules, or models from birth messages, or models of other kinds")
+	}
+	if model != nil && model.Kind() != device.KindDevice {
+		return nil, fmt.Errorf("default model %s: it is of kind %s, and devices cannot run it", model.Name(), model.Kind().Word())
 	}
 	var all []Model
 	if model != nil {
@@ -114,8 +123,18 @@ func newAssignment(cfg Config, model Model, others []Model, kept ...Model) (*ass
 			all = append(all, m)
 		}
 	}
-	ran := slices.Concat(all, kept)
-	a := &assignment{fallback: newModelSet(noModel{}, nil)}
+	known := slices.Concat(all, kept)
+	all = ofKind(all, device.KindDevice)
+	ran := ofKind(known, device.KindDevice)
+	a := &assignment{fallback: newModelSet(noModel{}, nil), kinds: map[device.Kind]*modelSet{}}
+	a.none = a.fallback
+	for kind, m := range kinds {
+		ran := ofKind(known, kind)
+		if find(ran, m.Hash()) == nil {
+			ran = append(ran, m)
+		}
+		a.kinds[kind] = newModelSet(m, versions(ran, m))
+	}
 	if model != nil {
 		a.fallback = newModelSet(model, versions(ran, model))
 	}
@@ -123,6 +142,9 @@ func newAssignment(cfg Config, model Model, others []Model, kept ...Model) (*ass
 	for _, rule := range cfg.ModelRules {
 		pattern, name, err := cutModelRule(rule)
 		m := find(all, name)
+		if other := find(known, name); err == nil && m == nil && other != nil && other.Kind() != device.KindDevice {
+			err = fmt.Errorf("model rule %q: model %s is of kind %s, and devices cannot run it", rule, name, other.Kind().Word())
+		}
 		if err == nil && m == nil {
 			err = fmt.Errorf("model rule %q: no model %q; there is %s", rule, name, names(all))
 		}
@@ -148,6 +170,7 @@ type noModel struct{}
 
 func (noModel) Name() string                                { return "" }
 func (noModel) Hash() string                                { return "" }
+func (noModel) Kind() device.Kind                           { return device.KindDevice }
 func (noModel) Relevant(device.Message) bool                { return true }
 func (noModel) Pass(*devicefsm.Filter, device.Message) bool { return true }
 func (noModel) MayLeaveOut(device.Message) bool             { return false }
@@ -167,6 +190,10 @@ func cutModelRule(rule string) (pattern, model string, err error) {
 		return "", "", fmt.Errorf("model rule %q: expected PATTERN=MODEL such as pump-*=pump", rule)
 	}
 	return pattern, model, nil
+}
+
+func ofKind(all []Model, kind device.Kind) []Model {
+	return slices.DeleteFunc(slices.Clone(all), func(m Model) bool { return m.Kind() != kind })
 }
 
 func versions(all []Model, of Model) []Model {
@@ -196,8 +223,14 @@ func names(all []Model) string {
 	return strings.Join(list, ", ")
 }
 
-// of is the set of a device before its first message.
+// of is the set of a device before its first message, and of any other entity always.
 func (a *assignment) of(id device.ID) *modelSet {
+	if kind := id.Kind(); kind != device.KindDevice {
+		if set := a.kinds[kind]; set != nil {
+			return set
+		}
+		return a.none
+	}
 	for _, r := range a.rules {
 		if ok, _ := path.Match(r.pattern, id.Name()); ok {
 			return r.set

@@ -101,7 +101,7 @@ func TestModelsByBirth(t *testing.T) {
 // and that has not named one; what its workflow, if it has one, does not take is a
 // dead letter.
 func TestNoDefaultModel(t *testing.T) {
-	if _, err := newAssignment(DefaultConfig(), nil, nil); err == nil {
+	if _, err := newAssignment(DefaultConfig(), nil, nil, nil); err == nil {
 		t.Error("neither a model nor rules nor births, and no error")
 	}
 	pump, tank := variant(t, "pump", 90, 80), variant(t, "tank", 50, 40)

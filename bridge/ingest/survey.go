@@ -128,6 +128,9 @@ func (s *survey) look(c *core, d *deviceState) {
 		s.all += uint64(t.messages)
 		s.talkers.add(talking{d, t})
 	}
+	if d.id.Kind() != device.KindDevice {
+		return // it has no connection
+	}
 	key := groupKey{d.modelName(), d.traits}
 	in := s.groups[key]
 	if in == nil {

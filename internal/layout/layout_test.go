@@ -67,7 +67,7 @@ var layers = map[string]layer{
 	"auth/callout":  {[]string{"auth"}, "what NATS asks, and how it is answered"},
 	"auth/hooks":    {[]string{"auth"}, "what brokers ask over HTTP, and how they are answered"},
 
-	"service": {[]string{"api", "auth", "auth/callout", "auth/hooks", "bridge", "bridge/history", "bridge/ingest", "bridge/kafka", "device", "devicefsm", "dialects", "internal/backoff", "internal/codec", "internal/credentials", "internal/figures", "internal/measure",
+	"service": {[]string{"api", "auth", "auth/callout", "auth/hooks", "bridge", "bridge/history", "bridge/ingest", "bridge/kafka", "device", "devicefsm", "dialects", "internal/backoff", "internal/codec", "internal/credentials", "internal/figures", "internal/kinds", "internal/measure",
 		"internal/modelfile", "internal/recordlog", "internal/text", "internal/tlsfiles", "mqtt", "points", "twin", "twin/command", "wire", "wire/dialect", "workflows/aggregate", "workflows/client", "workflows/device"}, "the one place that wires all parts"},
 
 	"internal/version":      {nil, "which build this is"},
@@ -111,6 +111,7 @@ var layers = map[string]layer{
 	"internal/postgrestest": {[]string{"internal/testfile"}, "a PostgreSQL for tests"},
 	"internal/modelfile":    {[]string{"devicefsm", "internal/durable", "source"}, "finds model files: for service and model commands"},
 	"internal/language":     {nil, "a test of the words in all files"},
+	"internal/kinds":        {[]string{"device", "source"}, "which kinds of entities there are, as a file says"},
 	"internal/layout":       {nil, "this test"},
 
 	"deploy/grafana/gen":     {[]string{"bridge", "bridge/ingest", "internal/measure"}, "dashboards use the names that the writers use"},

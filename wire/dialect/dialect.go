@@ -44,6 +44,21 @@ func (l *limits) check(payload []byte) *wire.Refused {
 	return nil
 }
 
+// Kinds are those of the entities whose messages it reads, sorted; devices are among them only
+// if there are some.
+func (d *Dialect) Kinds() (all []device.Kind) {
+	for _, m := range d.messages() {
+		if m.id != nil {
+			all = append(all, m.id.kind)
+		}
+	}
+	if d.discovery != nil {
+		all = append(all, device.KindDevice)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // Name is what the file calls it.
 func (d *Dialect) Name() string { return d.name }
 

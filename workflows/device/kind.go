@@ -1,6 +1,10 @@
 package device
 
 import (
+	"fmt"
+
+	"go.temporal.io/sdk/workflow"
+
 	"devicetwin/device"
 	"devicetwin/devicefsm"
 )
@@ -9,6 +13,24 @@ import (
 // hears of what it is sent by its stream in the API, and by a topic where one is configured
 // (wire.Config.EntityTopics). There were no such entities under any earlier rules, so runs of
 // devices replay as they did.
+
+// newModel is the model of an entity that was started without one. It is recorded: other workers
+// may have another one later.
+func (w *Workflow) newModel(ctx workflow.Context, id device.ID) (hash string, err error) {
+	recorded := workflow.SideEffect(ctx, func(workflow.Context) any {
+		if w.NewModel != nil {
+			if hash, ok := w.NewModel(id.Kind()); ok {
+				return hash
+			}
+		}
+		// As without a model: the entity waits for a worker that has one.
+		panic(fmt.Sprintf("%s: this worker has no model for new entities of kind %s (--kinds)", id.Entity(), id.Kind().Word()))
+	})
+	if err := recorded.Get(&hash); err != nil {
+		return "", fmt.Errorf("read the model of %s: %w", id.Entity(), err)
+	}
+	return hash, nil
+}
 
 // onlyDevices refuses what needs credentials.
 func onlyDevices(id device.ID) *device.Refused {

@@ -116,6 +116,24 @@ func TestAModelOfAnotherKindIsNotRun(t *testing.T) {
 	}
 }
 
+// Who starts an entity need not know its model: the worker does.
+func TestAnEntityThatIsStartedWithoutAModel(t *testing.T) {
+	h := newTwinHarness(t, loyalty, 0)
+	h.workflow.NewModel = func(kind device.Kind) (string, bool) { return h.model.Hash(), kind == "customer" }
+	h.at(time.Second, purchase())
+	var view View
+	h.RegisterDelayedCallback(func() { view = h.view(); h.CancelWorkflow() }, time.Minute)
+	h.run(Input{Device: "customer/1"})
+	if view.StateName != "regular" || view.Model != h.model.Hash() {
+		t.Errorf("state %s, model %s", view.StateName, view.Model)
+	}
+	other := newTwinHarness(t, loyalty, 0)
+	other.ExecuteWorkflow(WorkflowType, Input{Device: "order/1"})
+	if err := other.GetWorkflowError(); err == nil || !strings.Contains(err.Error(), "order 1: this worker has no model for new entities of kind order") {
+		t.Errorf("without a model: %v", err)
+	}
+}
+
 func TestWorkflowIDs(t *testing.T) {
 	for id, want := range map[device.ID]string{"pump-1": "device/pump-1", "customer/pump-1": "customer/pump-1"} {
 		if got := WorkflowID(id); got != want || EntityOf(got) != id {

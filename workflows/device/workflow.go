@@ -57,6 +57,9 @@ type Models interface {
 // Workflow is the device workflow's code with what it needs from its worker.
 type Workflow struct {
 	Models Models
+	// NewModel is the hash of the model of new entities of a kind, for those that are started by
+	// who knows no models, such as the API. Nil: there is none.
+	NewModel func(device.Kind) (hash string, ok bool)
 	// RunEvents is how many messages a run applies before it is continued as
 	// new; 0 means 10,000. A run keeps the bound that it began with.
 	RunEvents int
@@ -130,6 +133,11 @@ func (w *Workflow) begin(ctx workflow.Context, raw json.RawMessage) (*run, error
 		groups: w.Groups, newIdentity: true, counts: w.Counts, replaying: func() bool { return workflow.IsReplaying(ctx) },
 		now:       func() time.Time { return workflow.Now(ctx) },
 		readZones: func(names []string) (calendar.Zones, error) { return w.recordZones(ctx, names) },
+	}
+	if d.state == nil && in.Model == "" && in.Device.Kind() != device.KindDevice {
+		if in.Model, err = w.newModel(ctx, in.Device); err != nil {
+			return nil, err
+		}
 	}
 	if d.state == nil {
 		d.state = &State{Version: stateVersion, Device: in.Device, Model: in.Model, Provisional: in.Provisional, Instance: instance(ctx)}

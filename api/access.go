@@ -73,7 +73,7 @@ func scopeOf(op *huma.Operation) Scope {
 
 // limit bounds the time of a request that is not a stream.
 func (s *Server) limit(ctx huma.Context, next func(huma.Context)) {
-	if ctx.Operation().OperationID == streamOperation {
+	if id := ctx.Operation().OperationID; id == streamOperation || id == entityStreamOperation {
 		next(ctx)
 		return
 	}

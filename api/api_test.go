@@ -256,7 +256,7 @@ func TestOpenAPIDocument(t *testing.T) {
 			}
 		}
 	}
-	if operations != 13 {
-		t.Errorf("%d operations, want 13", operations)
+	if operations != 26 {
+		t.Errorf("%d operations, want 26", operations)
 	}
 }

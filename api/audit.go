@@ -23,7 +23,7 @@ func (s *Server) audit(ctx huma.Context, caller Caller) {
 		result = "refused"
 	}
 	attrs := []slog.Attr{
-		slog.String("who", caller.Name), slog.String("what", op.OperationID), slog.String("device", ctx.Param("id")),
+		slog.String("who", caller.Name), slog.String("what", op.OperationID), slog.String("device", entityOf(ctx)),
 		slog.String("result", result), slog.Int("status", ctx.Status()),
 		slog.String("id", requestID(ctx.Context())), slog.String("from", ctx.RemoteAddr()),
 	}

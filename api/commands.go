@@ -40,7 +40,7 @@ func (s *Server) sendCommand(ctx context.Context, in *sendCommandInput) (*sendCo
 	}
 	remark(ctx, slog.String("command_id", command.ID))
 	return &sendCommandOutput{
-		Location: "/v1/devices/" + url.PathEscape(string(in.ID)) + "/commands/" + url.PathEscape(command.ID), Body: command,
+		Location: pathOf(in.ID) + "/commands/" + url.PathEscape(command.ID), Body: command,
 	}, nil
 }
 

@@ -9,18 +9,27 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-type listInput struct {
-	Query  string `query:"query" maxLength:"1024" doc:"Terms FIELD:VALUE: id, state, model, model_hash, connection, firmware, site, last_seen, faults, tag.KEY, reported.PATH, desired.PATH. All must match; OR, NOT and parentheses say otherwise. Put values with spaces, and keys with colons, in quotation marks; id:pump-* matches every id with this prefix, as do model, model_hash, firmware and site. last_seen and faults are compared: last_seen<now-24h, faults>=1." example:"state:online NOT tag.site:\"hall 3\""`
+// ListParams are the parameters of a list.
+type ListParams struct {
+	Query  string `query:"query" maxLength:"1024" doc:"Terms FIELD:VALUE: id, kind, state, model, model_hash, connection, firmware, site, last_seen, faults, tag.KEY, reported.PATH, desired.PATH. All must match; OR, NOT and parentheses say otherwise. Put values with spaces, and keys with colons, in quotation marks; id:pump-* matches every id with this prefix, as do model, model_hash, firmware and site. last_seen and faults are compared: last_seen<now-24h, faults>=1." example:"state:online NOT tag.site:\"hall 3\""`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Maximum number of devices per page."`
 	Cursor string `query:"cursor" maxLength:"4096" doc:"Cursor of the previous page of the same query."`
 }
 
-func (s *Server) listDevices(ctx context.Context, in *listInput) (*body[Page], error) {
+func (s *Server) listDevices(ctx context.Context, in *ListParams) (*body[Page], error) {
+	return s.list(ctx, in, in.Query, ofDevices)
+}
+
+// list answers a query. The cursor is bound to what was asked for.
+func (s *Server) list(ctx context.Context, in *ListParams, asked string, of func(Query) (Query, error)) (*body[Page], error) {
 	query, err := ParseQuery(in.Query)
 	if err != nil {
 		return nil, s.problem(ctx, err)
 	}
-	from, ok := openCursor(in.Cursor, in.Query)
+	if query, err = of(query); err != nil {
+		return nil, huma.Error400BadRequest(err.Error())
+	}
+	from, ok := openCursor(in.Cursor, asked)
 	if !ok {
 		return nil, huma.Error400BadRequest("the cursor belongs to another query")
 	}
@@ -31,17 +40,25 @@ func (s *Server) listDevices(ctx context.Context, in *listInput) (*body[Page], e
 	if devices == nil {
 		devices = []Summary{}
 	}
-	return &body[Page]{Page{Devices: devices, Cursor: sealCursor(next, in.Query)}}, nil
+	return &body[Page]{Page{Devices: devices, Cursor: sealCursor(next, asked)}}, nil
 }
 
-type countInput struct {
+// CountParams are the parameters of a count.
+type CountParams struct {
 	Query string `query:"query" maxLength:"1024" doc:"Query as of list-devices." example:"state:online"`
 }
 
-func (s *Server) countDevices(ctx context.Context, in *countInput) (*body[Count], error) {
-	query, err := ParseQuery(in.Query)
+func (s *Server) countDevices(ctx context.Context, in *CountParams) (*body[Count], error) {
+	return s.count(ctx, in.Query, ofDevices)
+}
+
+func (s *Server) count(ctx context.Context, text string, of func(Query) (Query, error)) (*body[Count], error) {
+	query, err := ParseQuery(text)
 	if err != nil {
 		return nil, s.problem(ctx, err)
+	}
+	if query, err = of(query); err != nil {
+		return nil, huma.Error400BadRequest(err.Error())
 	}
 	n, err := s.backend.CountDevices(ctx, query)
 	if err != nil {

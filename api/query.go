@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"devicetwin/device"
 )
 
 // Query is a condition on devices: a Term, Not, And or Or. A nil Query holds for
@@ -39,7 +41,8 @@ type Field string
 // The fields of a query. State, tag and property are lists: one device may have many
 // states, and all its tags are in one list in Temporal.
 const (
-	FieldID         Field = "id"
+	FieldID         Field = "id"   // the whole id, such as customer/4711
+	FieldKind       Field = "kind" // as people call it: device, customer
 	FieldState      Field = "state"
 	FieldModel      Field = "model"
 	FieldModelHash  Field = "model_hash"
@@ -89,7 +92,9 @@ func (q Not) Matches(d Summary) bool { return !q.Query.Matches(d) }
 func (t Term) Matches(d Summary) bool {
 	switch t.Field {
 	case FieldID:
-		return t.holds(string(d.ID))
+		return device.ID(t.Value).Kind() == d.ID.Kind() && t.holds(string(d.ID))
+	case FieldKind:
+		return t.holds(d.ID.Kind().Word())
 	case FieldState:
 		return slices.ContainsFunc(strings.Split(d.State, ","), t.holds)
 	case FieldModel:

@@ -172,11 +172,11 @@ func (p *queryParser) quoted() (string, bool) {
 	return "", false
 }
 
-const fieldNames = "id, state, model, model_hash, connection, firmware, site, last_seen, faults, tag.KEY, reported.PATH and desired.PATH"
+const fieldNames = "id, kind, state, model, model_hash, connection, firmware, site, last_seen, faults, tag.KEY, reported.PATH and desired.PATH"
 
 func (p *queryParser) field(at int, name fieldName) (Term, bool) {
 	switch field := Field(name.head); {
-	case !name.dotted && (field == FieldID || field == FieldState || field == FieldModel || field == FieldModelHash ||
+	case !name.dotted && (field == FieldID || field == FieldKind || field == FieldState || field == FieldModel || field == FieldModelHash ||
 		field == FieldConnection || field == FieldFirmware || field == FieldSite || field.Ordered()):
 		return Term{Field: field}, true
 	case name.dotted && field == FieldTag:
@@ -218,12 +218,19 @@ func (p *queryParser) checkValue(at int, term Term) bool {
 		p.fault(at, "states, tags and properties that contain %s can't be searched: Temporal on SQLite separates the values of lists by it", listSeparator)
 	case term.Field == FieldConnection && term.Value != device.Online && term.Value != device.Offline && term.Value != Unknown:
 		p.fault(at, "a connection is %s, %s or %s, not %q", device.Online, device.Offline, Unknown, clip(term.Value))
+	case term.Field == FieldKind && (term.Op == OpPrefix || !isKind(term.Value)):
+		p.fault(at, "a kind is device or one of the configuration, without an asterisk, not %q", clip(term.Value))
 	case term.Field == FieldConnection && term.Op == OpPrefix:
 		p.fault(at, "a connection is %s, %s or %s: leave out the asterisk", device.Online, device.Offline, Unknown)
 	default:
 		return true
 	}
 	return false
+}
+
+func isKind(word string) bool {
+	_, err := device.ParseKind(word)
+	return err == nil
 }
 
 func clip(s string) string {

@@ -85,7 +85,7 @@ func TestQueryFaults(t *testing.T) {
 	}{
 		{"online", []QueryFault{{1, `expected FIELD:VALUE, such as state:online, found "online"`}}},
 		{`"a b"`, []QueryFault{{1, `expected FIELD:VALUE, such as state:online, found "\"a b\""`}}},
-		{"stat:online", []QueryFault{{1, `no field "stat"; there are id, state,`}}},
+		{"stat:online", []QueryFault{{1, `no field "stat"; there are id, kind, state,`}}},
 		{"tag:x", []QueryFault{{1, `no field "tag"`}}},
 		{"tag.:x", []QueryFault{{1, `"" is not a key`}}},
 		{"tag.a=b:x", []QueryFault{{1, `"a=b" is not a key`}}},

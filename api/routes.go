@@ -12,7 +12,7 @@ import (
 
 // DeviceParam is the device of a path. (What huma reads has to be exported.)
 type DeviceParam struct {
-	ID device.ID `path:"id" pattern:"^[a-zA-Z0-9:_-]+$" patternDescription:"of a-z A-Z 0-9 : _ -" minLength:"1" maxLength:"128" doc:"Id of the device."`
+	ID device.ID `path:"id" pattern:"^[a-zA-Z0-9:_-]+$" patternDescription:"of a-z A-Z 0-9 : _ -" minLength:"1" maxLength:"128" doc:"Id of the device, or name of the entity."`
 }
 
 // ChangeParams are the parameters of every change.
@@ -29,7 +29,11 @@ type CommandParam struct {
 // body is an answer that is only a body.
 type body[T any] struct{ Body T }
 
-const streamOperation = "stream-device"
+// The operations whose requests last.
+const (
+	streamOperation       = "stream-device"
+	entityStreamOperation = "stream-entity"
+)
 
 func (s *Server) register(api huma.API) {
 	read := func(id, path, summary string) huma.Operation {
@@ -42,31 +46,35 @@ func (s *Server) register(api huma.API) {
 	}
 	huma.Register(api, read("list-devices", "/v1/devices", "Devices, by state, model, connection, tags and indexed properties"), s.listDevices)
 	// Not below /v1/devices/, where every name is that of a device.
+	huma.Register(api, read("list-entities", "/v1/entities", "Entities of one kind or of all, by the same queries as devices"), s.listEntities)
+	huma.Register(api, read("count-entities", "/v1/entity-count", "The number of entities of one kind or of all that a query finds"), s.countEntities)
 	huma.Register(api, read("count-devices", "/v1/device-count", "The number of devices that a query finds"), s.countDevices)
-	huma.Register(api, read("get-device", "/v1/devices/{id}", "Everything that is known about a device"), s.getDevice)
-	huma.Register(api, read("why-device", "/v1/devices/{id}/why", "Why a device is in its state: its last transitions with their causes"), s.whyDevice)
+	both(api, read("get-device", "/v1/devices/{id}", "Everything that is known about a device"), s.getDevice)
+	both(api, read("why-device", "/v1/devices/{id}/why", "Why a device is in its state: its last transitions with their causes"), s.whyDevice)
 
 	desired := change(http.MethodPatch, "patch-desired", "/v1/devices/{id}/desired", "Change the desired properties of a device")
 	desired.Errors = append(desired.Errors, http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge)
-	huma.Register(api, desired, s.patchDesired)
+	both(api, desired, s.patchDesired)
 	tags := change(http.MethodPut, "put-tags", "/v1/devices/{id}/tags", "Replace a device's tags")
-	huma.Register(api, tags, s.putTags)
-	api.OpenAPI().Paths[tags.Path].Put.RequestBody.Content["application/json"].Schema = tagsSchema()
+	both(api, tags, s.putTags)
+	for _, path := range []string{tags.Path, ofEntities(tags).Path} {
+		api.OpenAPI().Paths[path].Put.RequestBody.Content["application/json"].Schema = tagsSchema()
+	}
 
 	send := change(http.MethodPost, "send-command", "/v1/devices/{id}/commands", "Send a command, after those that are waiting")
 	send.DefaultStatus = http.StatusCreated
 	send.Errors = append(send.Errors, http.StatusRequestEntityTooLarge)
-	huma.Register(api, send, s.sendCommand)
-	huma.Register(api, read("get-command", "/v1/devices/{id}/commands/{command}", "The status of a command"), s.getCommand)
-	huma.Register(api, change(http.MethodDelete, "cancel-command", "/v1/devices/{id}/commands/{command}", "Cancel a command that is not done"), s.cancelCommand)
+	both(api, send, s.sendCommand)
+	both(api, read("get-command", "/v1/devices/{id}/commands/{command}", "The status of a command"), s.getCommand)
+	both(api, change(http.MethodDelete, "cancel-command", "/v1/devices/{id}/commands/{command}", "Cancel a command that is not done"), s.cancelCommand)
 
 	event := change(http.MethodPost, "send-event", "/v1/devices/{id}/events", "Send an event to the device's statechart")
 	event.Errors = append(event.Errors, http.StatusRequestEntityTooLarge)
-	huma.Register(api, event, s.sendEvent)
-	huma.Register(api, change(http.MethodPost, "reprovision-device", "/v1/devices/{id}/reprovision", "Reprovision a device now"), s.reprovision)
+	both(api, event, s.sendEvent)
+	both(api, change(http.MethodPost, "reprovision-device", "/v1/devices/{id}/reprovision", "Reprovision a device now"), s.reprovision)
 
 	remove := s.operation(http.MethodDelete, "delete-device", "/v1/devices/{id}", "Delete a device; its next message creates it again", ScopeAdmin)
-	huma.Register(api, remove, s.deleteDevice)
+	both(api, remove, s.deleteDevice)
 	s.registerStream(api, read(streamOperation, "/v1/devices/{id}/stream", "The changes of a device, as they happen"))
 }
 

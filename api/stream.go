@@ -32,7 +32,7 @@ func (s *Server) registerStream(api huma.API, op huma.Operation) {
 		Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: eventsSchema(registry)}},
 	}}
 	op.Errors = append(op.Errors, http.StatusTooManyRequests)
-	huma.Register(api, op, s.streamDevice)
+	both(api, op, s.streamDevice)
 }
 
 // eventTypes are the types of the data of each type of events.

@@ -10,10 +10,10 @@ import (
 // are device.Online and device.Offline.
 const Unknown = "unknown"
 
-// Summary is a device in a list. It may be some tens of
+// Summary is a device, or another entity, in a list. It may be some tens of
 // milliseconds out of date.
 type Summary struct {
-	ID         device.ID         `json:"id" doc:"Id of the device."`
+	ID         device.ID         `json:"id" doc:"Id of the device; of an entity of another kind, kind and name: customer/4711."`
 	Model      string            `json:"model,omitempty" doc:"Name of its model."`
 	ModelHash  string            `json:"model_hash,omitempty" doc:"Hash of its model's canonical form."`
 	State      string            `json:"state" doc:"Paths of the active atomic states, joined by commas."`
@@ -40,7 +40,7 @@ type Count struct {
 
 // Device is everything that is known about one device.
 type Device struct {
-	ID         device.ID         `json:"id" doc:"Id of the device."`
+	ID         device.ID         `json:"id" doc:"Id of the device; of an entity of another kind, kind and name: customer/4711."`
 	Model      string            `json:"model" doc:"Name of its model."`
 	ModelHash  string            `json:"model_hash" doc:"Hash of its model's canonical form."`
 	State      string            `json:"state" doc:"Paths of the active atomic states, joined by commas."`

@@ -10,6 +10,7 @@ import (
 	"devicetwin/api"
 	"devicetwin/device"
 	"devicetwin/devicefsm"
+	"devicetwin/internal/kinds"
 	"devicetwin/twin"
 	"devicetwin/twin/command"
 	twinclient "devicetwin/workflows/client"
@@ -17,10 +18,13 @@ import (
 )
 
 // APIBackend is the API's backend on device workflows.
-func APIBackend(client *twinclient.Client) api.Backend { return apiBackend{client} }
+func APIBackend(client *twinclient.Client) api.Backend { return apiBackend{client, nil} }
 
 // apiBackend shows the device workflows to the API.
-type apiBackend struct{ client *twinclient.Client }
+type apiBackend struct {
+	client *twinclient.Client
+	kinds  *kinds.Set
+}
 
 // hidden keeps what servers say of a device that is not there, or refuses, out of
 // answers to callers: they read the words that all parts share.
@@ -30,7 +34,7 @@ func hidden(id device.ID, err error) error {
 	case errors.As(err, &refused):
 		return refused
 	case errors.Is(err, device.ErrUnknown):
-		return fmt.Errorf("device %s: %w", id, device.ErrUnknown)
+		return fmt.Errorf("%s: %w", id.Entity(), device.ErrUnknown)
 	}
 	return err
 }
@@ -218,7 +222,21 @@ func (b apiBackend) CancelCommand(ctx context.Context, id device.ID, by device.B
 }
 
 func (b apiBackend) SendEvent(ctx context.Context, id device.ID, by device.By, name string, data api.Object) (api.Taken, error) {
-	taken, err := b.client.SendEvent(ctx, id, by, deviceworkflow.OperatorEvent{Name: name, Data: data.Map()})
+	e := deviceworkflow.OperatorEvent{Name: name, Data: data.Map()}
+	if k, known := b.kinds.Of(id.Kind()); !known || k.Source != kinds.API {
+		taken, err := b.client.SendEvent(ctx, id, by, e)
+		return api.Taken{From: taken.From, To: taken.To}, hidden(id, err)
+	}
+	if err := b.kinds.Check(id); err != nil {
+		return api.Taken{}, device.Refuse(422, "%v", err)
+	}
+	e.Source = true
+	taken, err := b.client.SendEvent(ctx, id, by, e)
+	if errors.Is(err, device.ErrUnknown) { // its first event, or the first after it was deleted
+		if err = b.client.Start(ctx, id); err == nil {
+			taken, err = b.client.SendEvent(ctx, id, by, e)
+		}
+	}
 	return api.Taken{From: taken.From, To: taken.To}, hidden(id, err)
 }
 

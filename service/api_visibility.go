@@ -105,6 +105,9 @@ func (d dialect) term(t api.Term, negated bool) condition {
 	switch t.Field {
 	case api.FieldID:
 		return d.word("WorkflowId", deviceworkflow.WorkflowID(device.ID(t.Value)), t.Op, negated)
+	case api.FieldKind:
+		kind, _ := device.ParseKind(t.Value) // the query was checked
+		return d.prefix("WorkflowId", deviceworkflow.IDPrefix(kind), negated)
 	case api.FieldState:
 		return d.list(deviceworkflow.AttributeState.GetName(), t.Value, negated)
 	case api.FieldModel:

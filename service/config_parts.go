@@ -21,9 +21,14 @@ type ModelConfig struct {
 	Model  string   `help:"Model file for new devices." placeholder:"FILE"`
 	Models []string `help:"More model files, or folders of them: models that devices may run, such as those that they started with earlier." placeholder:"PATH"`
 
-	Kinds string `help:"File of the kinds of entities other than devices, such as customers, and of rules for ids. Bridges, workers and the API need the same." placeholder:"FILE"`
+	KindConfig
 
 	Copies string `name:"model-copies" help:"Folder where bridge and worker keep a copy of each model that they ran, so that devices go on with the model that they have after its file was changed; several processes may share it. Empty to keep none." placeholder:"DIR"`
+}
+
+// KindConfig says which kinds of entities there are.
+type KindConfig struct {
+	Kinds string `help:"File of the kinds of entities other than devices, such as customers, and of rules for ids. Bridges, workers and the API need the same." placeholder:"FILE"`
 }
 
 // LoadModels reads the model files; that of Model is the first. Faults of all
@@ -40,7 +45,7 @@ func (c ModelConfig) LoadModels() ([]*devicefsm.Model, error) {
 	return models, nil
 }
 
-func (c ModelConfig) readKinds() (*kinds.Set, error) {
+func (c KindConfig) readKinds() (*kinds.Set, error) {
 	set, err := kinds.Read(c.Kinds)
 	if err != nil {
 		return nil, fmt.Errorf("kinds of entities (--kinds): %w", err)

@@ -126,6 +126,9 @@ func NewPlan(c Config, parts Parts) (Plan, error) {
 	}
 	if parts.has(API) && c.API.Listen != "" {
 		p.API = c.API
+		if p.Kinds != nil {
+			p.TaskQueue = c.Temporal.TaskQueue // of entities that the API starts
+		}
 		faults = append(faults, c.API.Validate())
 	}
 	p.Temporal = c.Temporal.TemporalServer

@@ -91,9 +91,9 @@ func (s *Service) start(p Plan, models models) error {
 		checks = append(checks, parts...)
 	}
 	if p.API.Listen != "" {
-		twins := p.Temporal.Twins(temporal, "", "")
+		twins := p.Temporal.Twins(temporal, p.TaskQueue, "")
 		s.onClose("requests to device workflows", func(context.Context) error { twins.Close(); return nil })
-		if err := s.startAPI(p, listening.api, apiBackend{twins}, metrics); err != nil {
+		if err := s.startAPI(p, listening.api, apiBackend{twins, p.Kinds}, metrics); err != nil {
 			return err
 		}
 	}

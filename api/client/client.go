@@ -138,8 +138,12 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	return nil, problem
 }
 
+// devicePath is the path of a device, or of an entity of another kind.
 func devicePath(id device.ID, rest ...string) string {
-	path := "/v1/devices/" + url.PathEscape(string(id))
+	path := "/v1/devices/" + url.PathEscape(id.Name())
+	if kind := id.Kind(); kind != device.KindDevice {
+		path = "/v1/entities/" + url.PathEscape(kind.Word()) + "/" + url.PathEscape(id.Name())
+	}
 	for _, part := range rest {
 		path += "/" + url.PathEscape(part)
 	}
@@ -151,7 +155,16 @@ func once() http.Header { return http.Header{"Idempotency-Key": {rand.Text()}} }
 
 // Devices lists a page of the devices that a query finds.
 func (c *Client) Devices(ctx context.Context, query string, limit int, cursor string) (api.Page, error) {
-	q := url.Values{"limit": {strconv.Itoa(limit)}}
+	return c.list(ctx, "/v1/devices", url.Values{}, query, limit, cursor)
+}
+
+// Entities lists a page of the entities of a kind that a query finds: ids in it are names.
+func (c *Client) Entities(ctx context.Context, kind device.Kind, query string, limit int, cursor string) (api.Page, error) {
+	return c.list(ctx, "/v1/entities", url.Values{"kind": {kind.Word()}}, query, limit, cursor)
+}
+
+func (c *Client) list(ctx context.Context, path string, q url.Values, query string, limit int, cursor string) (api.Page, error) {
+	q.Set("limit", strconv.Itoa(limit))
 	if query != "" {
 		q.Set("query", query)
 	}
@@ -159,18 +172,26 @@ func (c *Client) Devices(ctx context.Context, query string, limit int, cursor st
 		q.Set("cursor", cursor)
 	}
 	var page api.Page
-	err := c.do(ctx, request{method: http.MethodGet, path: "/v1/devices", query: q}, &page)
+	err := c.do(ctx, request{method: http.MethodGet, path: path, query: q}, &page)
 	return page, err
 }
 
 // CountDevices counts the devices that a query finds.
 func (c *Client) CountDevices(ctx context.Context, query string) (api.Count, error) {
-	q := url.Values{}
+	return c.count(ctx, "/v1/device-count", url.Values{}, query)
+}
+
+// CountEntities counts the entities of a kind that a query finds: ids in it are names.
+func (c *Client) CountEntities(ctx context.Context, kind device.Kind, query string) (api.Count, error) {
+	return c.count(ctx, "/v1/entity-count", url.Values{"kind": {kind.Word()}}, query)
+}
+
+func (c *Client) count(ctx context.Context, path string, q url.Values, query string) (api.Count, error) {
 	if query != "" {
 		q.Set("query", query)
 	}
 	var count api.Count
-	err := c.do(ctx, request{method: http.MethodGet, path: "/v1/device-count", query: q}, &count)
+	err := c.do(ctx, request{method: http.MethodGet, path: path, query: q}, &count)
 	return count, err
 }
 

@@ -75,6 +75,17 @@ func (c *Client) Deliver(ctx context.Context, d device.Delivery) (run string, er
 	return run, deliveryError(d, err)
 }
 
+// Start starts the workflow of an entity that is not a device, unless there is one, with the model
+// that the worker has for new entities of its kind.
+func (c *Client) Start(ctx context.Context, id device.ID) error {
+	_, err := c.temporal.SignalWithStartWorkflow(ctx, deviceworkflow.WorkflowID(id), deviceworkflow.SignalEvents, device.Batch{},
+		temporalclient.StartWorkflowOptions{TaskQueue: c.taskQueue}, deviceworkflow.WorkflowType, deviceworkflow.Input{Device: id})
+	if err != nil {
+		return fmt.Errorf("start %s: %w", id.Entity(), availability(err))
+	}
+	return nil
+}
+
 // blobTooLarge is what the server says of a payload that it never takes. It says
 // InvalidArgument also of a run that is full of signals while its worker is down;
 // only the message distinguishes the two.

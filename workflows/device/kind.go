@@ -1,7 +1,9 @@
 package device
 
 import (
+	"encoding/json"
 	"fmt"
+	"time"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -50,4 +52,26 @@ func (d *run) queued(a devicefsm.Action) devicefsm.Action {
 		a.TTL = defaultTTL
 	}
 	return a
+}
+
+// operateMessage takes a message that the entity's source handed over as an operation.
+func (d *run) operateMessage(in OperatorEvent, now time.Time, cause Cause) OperationResult {
+	m := device.Message{Channel: device.ChannelEvents, Name: in.Name, Data: in.Data, Time: now.UTC().Truncate(time.Millisecond)}
+	switch {
+	case !device.ValidName(in.Name):
+		return refusal(400, "event name: expected 1 to %d letters, digits, _, - and .", device.MaxEventName)
+	case device.ReservedName(in.Name):
+		return refusal(409, "event %s is reserved for the service", in.Name)
+	}
+	if raw, err := json.Marshal(in.Data); err != nil || len(raw) > maxEventData {
+		return refusal(413, "the data of event %s has more than %d bytes", in.Name, maxEventData)
+	}
+	if name, ok := d.classify(m); !ok || !d.model.Takes(name) {
+		return refusal(422, "%s", d.model.WhyUnknown(in.Name))
+	}
+	d.setCause(cause)
+	taken := EventTaken{From: d.model.StateName(d.state.Snapshot)}
+	d.take(m)
+	taken.To = d.model.StateName(d.state.Snapshot)
+	return OperationResult{Taken: &taken}
 }

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -139,5 +140,57 @@ func TestWorkflowIDs(t *testing.T) {
 		if got := WorkflowID(id); got != want || EntityOf(got) != id {
 			t.Errorf("%s: %s, and back %s", id, got, EntityOf(got))
 		}
+	}
+}
+
+// Messages that the API hands over for an entity are its own: rules of the model apply, and
+// they are signs of life. What an operator sends is not, and a device has no such source.
+func TestMessagesBySourceAPI(t *testing.T) {
+	const ruled = `
+kind: customer
+liveness: {silent_after: 1h}
+events:
+  large: {channel: events, name: purchase, when: "msg.amount > 100"}
+  small: {channel: events, name: purchase}
+initial: new
+states:
+  new: {on: {large: vip, small: regular, call: called}}
+  vip: {on: {device.silent: lost}}
+  regular: {}
+  called: {}
+  lost: {}
+`
+	event := func(name string, amount float64, source bool) Operation {
+		return Operation{Event: &OperatorEvent{Name: name, Data: map[string]any{"amount": amount}, Source: source}}
+	}
+	h := newTwinHarness(t, ruled, 0)
+	h.id = "customer/1"
+	a := h.operate(time.Second, event("purchase", 300, false), event("purchase", 300, true), event("purchse", 1, true),
+		event("device.silent", 1, true), event("a b", 1, true))
+	late := h.operate(50*time.Minute, event("purchase", 300, true))
+	var at90 View
+	h.RegisterDelayedCallback(func() { at90 = h.view() }, 90*time.Minute)
+	view := h.runUntil(3 * time.Hour)
+	var codes []int
+	for _, r := range append(a.results, late.results...) {
+		codes = append(codes, code(r))
+	}
+	if want := []int{422, 0, 422, 409, 400, 0}; !slices.Equal(codes, want) {
+		t.Errorf("codes %v, want %v: %s", codes, want, text(a.results))
+	}
+	if taken := a.results[1].Taken; taken == nil || taken.From != "new" || taken.To != "vip" {
+		t.Errorf("taken %+v", taken)
+	}
+	if at90.StateName != "vip" || view.StateName != "lost" {
+		t.Errorf("states %s, %s: each event is a sign of life", at90.StateName, view.StateName)
+	}
+	if last := at90.Why[len(at90.Why)-1].Cause; last.Kind != CauseOperation {
+		t.Errorf("cause %+v", last)
+	}
+	d := newTwinHarness(t, strings.Replace(ruled, "kind: customer", "", 1), 0)
+	b := d.operate(time.Second, event("purchase", 300, true))
+	d.runUntil(time.Minute)
+	if code(b.results[0]) != 422 && code(b.results[0]) != 409 {
+		t.Errorf("of a device: %s", text(b.results))
 	}
 }

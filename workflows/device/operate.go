@@ -164,6 +164,9 @@ func (d *run) operateCommand(in Order, who string, now time.Time, cause Cause) O
 }
 
 func (d *run) operateEvent(in OperatorEvent, now time.Time, cause Cause) OperationResult {
+	if in.Source && !d.connected() {
+		return d.operateMessage(in, now, cause)
+	}
 	switch {
 	case in.Name == "" || len(in.Name) > maxEventName || !utf8.ValidString(in.Name) || strings.Contains(in.Name, "*"):
 		return refusal(400, "event name: expected 1 to %d bytes without *", maxEventName)

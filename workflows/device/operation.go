@@ -54,6 +54,9 @@ type Order struct {
 type OperatorEvent struct {
 	Name string         `json:"name"`
 	Data map[string]any `json:"data,omitempty"`
+	// Source says that it is a message of an entity whose source is the API, and no operator's:
+	// rules of the model apply to it, and it is a sign of life. Devices have none.
+	Source bool `json:"source,omitempty"`
 }
 
 // EventTaken is what the state machine made of an operator's event.

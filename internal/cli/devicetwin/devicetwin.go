@@ -25,7 +25,7 @@ import (
 // newCommandLine is the grammar with the defaults of all commands.
 func newCommandLine() *commandLine {
 	c := service.DefaultConfig()
-	api := apiCommand{API: c.API, Temporal: c.Temporal.TemporalServer, HTTP: c.HTTP, Log: c.Log}
+	api := apiCommand{API: c.API, Temporal: c.Temporal, Kinds: c.Model.KindConfig, HTTP: c.HTTP, Log: c.Log}
 	return &commandLine{
 		Run: runCommand{c}, Bridge: bridgeCommand{sharedOf(c), c.Bridge}, Worker: workerCommand{sharedOf(c), c.Worker}, API: api, Auth: authCommand{service.DefaultAuth()},
 		Kafka:    newKafkaCommand(c),

@@ -1,6 +1,8 @@
 package devicetwin
 
 import (
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -17,10 +19,14 @@ import (
 // a test like this one.
 func TestEveryFlagIsUsed(t *testing.T) {
 	model, rule := "--model="+pump, "--bridge-model-rule=a=b"
+	kinds := filepath.Join(t.TempDir(), "kinds.yaml")
+	if err := os.WriteFile(kinds, []byte("kinds: {customer: {source: api}}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	spool := "--influx-spool=spool" // a log, by the name that it had
 	unplanned := clitest.CheckFlags(t, func() any { return newCommandLine() }, map[string][]string{
 		"run": {model, rule, spool}, "bridge": {model, rule, spool}, "worker": {model, spool}, "kafka": {model, "--kafka-log=log", "--kafka-dialect=" + testfile.Write(t, "d.yaml", "dialect: d\ntopics:\n  - {topic: \"purchases/{id}\", channel: events, name: purchase}\n")}, "simulate": {model},
-		"api": {"--api-token-file=x"}, "auth": {"--auth-secret=x", "--auth-nats-url=nats://x:1", "--auth-nats-seed-file=x"},
+		"api": {"--api-token-file=x", "--kinds=" + kinds}, "auth": {"--auth-secret=x", "--auth-nats-url=nats://x:1", "--auth-nats-seed-file=x"},
 	})
 	tried := map[string]string{
 		"devices": "operator", "desired": "operator", "command": "operator", "events": "operator",

@@ -106,7 +106,8 @@ func (c *workerCommand) Run(ctx context.Context) error { return serve(ctx, c.pla
 // apiCommand is "devicetwin api".
 type apiCommand struct {
 	API      service.APIConfig      `embed:"" prefix:"api-" group:"API"`
-	Temporal service.TemporalServer `embed:"" prefix:"temporal-" group:"Temporal"`
+	Temporal service.TemporalConfig `embed:"" prefix:"temporal-" group:"Temporal"`
+	Kinds    service.KindConfig     `embed:"" group:"Models"`
 	HTTP     service.HTTPConfig     `embed:"" prefix:"http-" group:"HTTP"`
 	Log      service.LogConfig      `embed:"" prefix:"log-" group:"Logging"`
 }
@@ -119,7 +120,7 @@ func (c *apiCommand) plan() (service.Plan, error) {
 		return service.Plan{}, cli.Usage(errors.New("--api-listen: expected an address, such as 127.0.0.1:8080"))
 	}
 	config := service.Config{API: c.API, HTTP: c.HTTP, Log: c.Log}
-	config.Temporal.TemporalServer = c.Temporal
+	config.Temporal, config.Model.KindConfig = c.Temporal, c.Kinds
 	return service.NewPlan(config, service.API)
 }
 

@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,7 +37,11 @@ func (c *sent) none() error {
 
 // address is that of a device of a dialect.
 func (c *sent) address(d *dialect.Dialect) *device.Address {
-	return &device.Address{Dialect: d.Name(), ID: c.ID, Vars: c.Var}
+	template := c.ID
+	if id, err := device.Parse(c.Device); err == nil && id.Kind() != device.KindDevice {
+		template = string(id.Kind()) + "/" + cmp.Or(c.ID, "{id}")
+	}
+	return &device.Address{Dialect: d.Name(), ID: template, Vars: c.Var}
 }
 
 // send prints what is published, a line for each, and what ends a command.
@@ -44,7 +49,7 @@ func (c *sent) send(out io.Writer, s *dialect.Set, to *device.Address, data stri
 	if c.Device == "" {
 		return cli.Usage(errors.New("expected --device, to which it is sent"))
 	}
-	id, err := device.New(device.KindDevice, c.Device)
+	id, err := device.Parse(c.Device)
 	if err != nil {
 		return cli.Usage(fmt.Errorf("--device: %w", err))
 	}

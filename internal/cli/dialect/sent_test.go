@@ -63,7 +63,7 @@ func TestTryWhatIsSent(t *testing.T) {
 		{"", sent{Command: "x", Device: "p", ID: "{mac}"}, "error: dialect plug: command x: the dialect has no words for this command"},
 		{"", sent{Command: "a b", Device: "p"}, `error: command "a b": expected 1 to 64 letters, digits and ._-`},
 		{"", sent{Command: "x"}, "error: expected --device, to which it is sent"},
-		{"", sent{Command: "x", Device: "a/b"}, `error: --device: device id "a/b": expected ^[a-zA-Z0-9:_-]{1,128}$`},
+		{"", sent{Command: "x", Device: "A/b"}, `error: --device: kind "A": expected ^[a-z][a-z0-9-]{0,31}$, other than device`},
 		{"a=1", sent{Desired: true, Device: "p"}, `error: desired properties "a=1": expected a JSON object, such as '{"speed": 7}'`},
 		{"null", sent{Desired: true, Device: "p"}, `error: desired properties "null": expected a JSON object, such as '{"speed": 7}'`},
 		{"", sent{Command: "x", Device: "p", Desired: true}, "error: expected --command or --desired"},

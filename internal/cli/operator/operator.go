@@ -80,6 +80,7 @@ type devicesCommand struct {
 
 type devicesListCommand struct {
 	ClientConfig
+	KindFlag
 	Query []string `arg:"" optional:"" help:"Terms that must match: state:online model:pump connection:offline tag.site:north reported.PATH:VALUE id:pump-*. OR, NOT and parentheses connect them: state:online NOT '(site:north OR site:south)'. Quote what the shell reads: 'last_seen<now-24h'."`
 	Limit int      `env:"-" help:"Maximum number of devices." default:"1000"`
 }
@@ -90,12 +91,16 @@ func (c *devicesListCommand) Run(ctx context.Context, streams cli.Streams) error
 	if err != nil {
 		return err
 	}
+	kind, err := c.kind()
+	if err != nil {
+		return err
+	}
 	const most = 1000 // of one page
 	devices := []api.Summary{}
 	cursor := ""
 	for len(devices) < c.Limit {
 		query := strings.Join(c.Query, " ")
-		page, err := from.Devices(ctx, query, min(most, c.Limit-len(devices)), cursor)
+		page, err := listed(ctx, from, kind, query, min(most, c.Limit-len(devices)), cursor)
 		if err != nil {
 			return queryError(query, err)
 		}
@@ -115,14 +120,19 @@ func (c *devicesListCommand) Run(ctx context.Context, streams cli.Streams) error
 
 type devicesCountCommand struct {
 	ClientConfig
+	KindFlag
 	Query []string `arg:"" optional:"" help:"Terms, as of devices list; quote parentheses, < and >: 'last_seen<now-24h'."`
 }
 
 // Run counts.
 func (c *devicesCountCommand) Run(ctx context.Context, streams cli.Streams) error {
+	kind, err := c.kind()
+	if err != nil {
+		return err
+	}
 	count := func(from *client.Client) (api.Count, error) {
 		query := strings.Join(c.Query, " ")
-		n, err := from.CountDevices(ctx, query)
+		n, err := counted(ctx, from, kind, query)
 		return n, queryError(query, err)
 	}
 	return ask(c.ClientConfig, streams.Out, count, func(w io.Writer, n api.Count) { fmt.Fprintln(w, n.Count) })
@@ -130,30 +140,39 @@ func (c *devicesCountCommand) Run(ctx context.Context, streams cli.Streams) erro
 
 type devicesGetCommand struct {
 	ClientConfig
-	ID device.ID `arg:"" help:"Device."`
+	EntityArg
 }
 
 // Run shows the device.
 func (c *devicesGetCommand) Run(ctx context.Context, streams cli.Streams) error {
-	get := func(from *client.Client) (api.Device, error) { return from.Device(ctx, c.ID) }
+	id, err := c.id()
+	if err != nil {
+		return err
+	}
+	get := func(from *client.Client) (api.Device, error) { return from.Device(ctx, id) }
 	return ask(c.ClientConfig, streams.Out, get, deviceDetails)
 }
 
 type devicesWhyCommand struct {
 	ClientConfig
-	ID    device.ID `arg:"" help:"Device."`
-	Limit int       `env:"-" help:"Maximum number of transitions." default:"10"`
+	EntityArg
+	Limit int `env:"-" help:"Maximum number of transitions." default:"10"`
 }
 
 // Run shows the transitions, the newest first.
 func (c *devicesWhyCommand) Run(ctx context.Context, streams cli.Streams) error {
-	why := func(from *client.Client) (api.Why, error) { return from.Why(ctx, c.ID, c.Limit) }
+	id, err := c.id()
+	if err != nil {
+		return err
+	}
+	why := func(from *client.Client) (api.Why, error) { return from.Why(ctx, id, c.Limit) }
 	return ask(c.ClientConfig, streams.Out, why, whyText)
 }
 
 type devicesDeleteCommand struct {
 	ClientConfig
-	IDs  []device.ID `arg:"" name:"id" help:"Devices."`
+	KindFlag
+	IDs  []device.ID `arg:"" name:"id" help:"Devices, or other entities of the kind."`
 	Data bool        `env:"-" help:"Also erase their data: in the logs of bridges and workers, and their points in InfluxDB."`
 }
 
@@ -163,13 +182,17 @@ func (c *devicesDeleteCommand) Run(ctx context.Context, streams cli.Streams) err
 	if err != nil {
 		return err
 	}
+	ids, err := c.ids(c.IDs)
+	if err != nil {
+		return err
+	}
 	var faults []error
 	deleted := []device.ID{}
 	remove := from.Delete
 	if c.Data {
 		remove = from.Erase
 	}
-	for _, id := range c.IDs {
+	for _, id := range ids {
 		if err := remove(ctx, id); err != nil {
 			faults = append(faults, fmt.Errorf("delete %s: %w", id, err))
 			continue
@@ -190,7 +213,7 @@ type desiredCommand struct {
 
 type desiredSetCommand struct {
 	ClientConfig
-	ID      device.ID      `arg:"" help:"Device."`
+	EntityArg
 	Values  []string       `arg:"" optional:"" name:"key=value" help:"Properties: net.interval=10; a value is JSON, or else a string; null removes the property."`
 	File    string         `env:"-" help:"File with a JSON merge patch; - for standard input." placeholder:"FILE"`
 	Shadow  string         `env:"-" help:"Name of a shadow; without it the classic one."`
@@ -200,6 +223,10 @@ type desiredSetCommand struct {
 
 // Run makes one change of all of it.
 func (c *desiredSetCommand) Run(ctx context.Context, streams cli.Streams) error {
+	id, err := c.id()
+	if err != nil {
+		return err
+	}
 	patch, err := c.patch(os.Stdin)
 	if err != nil {
 		return cli.Usage(err)
@@ -213,7 +240,7 @@ func (c *desiredSetCommand) Run(ctx context.Context, streams cli.Streams) error 
 		return cli.Usage(err)
 	}
 	desire := func(to *client.Client) (api.Desired, error) {
-		return to.Desire(ctx, c.ID, api.DesiredChange{Shadow: c.Shadow, Patch: patch, Version: version, Within: within})
+		return to.Desire(ctx, id, api.DesiredChange{Shadow: c.Shadow, Patch: patch, Version: version, Within: within})
 	}
 	return ask(c.ClientConfig, streams.Out, desire, func(w io.Writer, desired api.Desired) {
 		fmt.Fprintf(w, "version\t%d\n", desired.Version)
@@ -228,7 +255,7 @@ type commandCommand struct {
 
 type commandSendCommand struct {
 	ClientConfig
-	ID            device.ID      `arg:"" help:"Device."`
+	EntityArg
 	Name          string         `arg:"" help:"Command."`
 	Data          string         `env:"-" help:"Data for the device: a JSON object." placeholder:"JSON"`
 	TTL           *time.Duration `env:"-" name:"ttl" help:"Time to live, such as 90s, 5m, 48h or 7d: a command that is not done by then expires. Default: 1d." placeholder:"DURATION"`
@@ -239,6 +266,10 @@ type commandSendCommand struct {
 
 // Run sends, and waits if it is told to.
 func (c *commandSendCommand) Run(ctx context.Context, streams cli.Streams) error {
+	id, err := c.id()
+	if err != nil {
+		return err
+	}
 	data, err := readObject("--data", c.Data)
 	if err != nil {
 		return cli.Usage(err)
@@ -255,12 +286,12 @@ func (c *commandSendCommand) Run(ctx context.Context, streams cli.Streams) error
 	if err != nil {
 		return err
 	}
-	command, err := to.SendCommand(ctx, c.ID, api.NewCommand{Name: c.Name, Data: data, TTL: ttl, MaxDeliveries: deliveries, Replace: c.Replace})
+	command, err := to.SendCommand(ctx, id, api.NewCommand{Name: c.Name, Data: data, TTL: ttl, MaxDeliveries: deliveries, Replace: c.Replace})
 	if err != nil {
 		return err
 	}
 	if c.Wait {
-		if command, err = awaitCommand(ctx, to, c.ID, command); err != nil {
+		if command, err = awaitCommand(ctx, to, id, command); err != nil {
 			return err
 		}
 	}
@@ -268,7 +299,7 @@ func (c *commandSendCommand) Run(ctx context.Context, streams cli.Streams) error
 		return err
 	}
 	if c.Wait && command.Status != device.CommandSucceeded {
-		return fmt.Errorf("command %s of device %s: %s", c.Name, c.ID, strings.TrimSuffix(string(command.Status)+": "+command.Reason, ": "))
+		return fmt.Errorf("command %s of %s: %s", c.Name, id.Entity(), strings.TrimSuffix(string(command.Status)+": "+command.Reason, ": "))
 	}
 	return nil
 }
@@ -307,23 +338,27 @@ type eventsCommand struct {
 
 type eventsSendCommand struct {
 	ClientConfig
-	ID   device.ID `arg:"" help:"Device."`
-	Name string    `arg:"" help:"Name of the event in the model."`
-	Data string    `env:"-" help:"Its data: a JSON object." placeholder:"JSON"`
+	EntityArg
+	Name string `arg:"" help:"Name of the event in the model."`
+	Data string `env:"-" help:"Its data: a JSON object." placeholder:"JSON"`
 }
 
 // Run sends the event.
 func (c *eventsSendCommand) Run(ctx context.Context, streams cli.Streams) error {
+	id, err := c.id()
+	if err != nil {
+		return err
+	}
 	data, err := readObject("--data", c.Data)
 	if err != nil {
 		return cli.Usage(err)
 	}
-	send := func(to *client.Client) (api.Taken, error) { return to.SendEvent(ctx, c.ID, c.Name, data) }
+	send := func(to *client.Client) (api.Taken, error) { return to.SendEvent(ctx, id, c.Name, data) }
 	return ask(c.ClientConfig, streams.Out, send, func(w io.Writer, taken api.Taken) {
 		if taken.From == taken.To {
-			fmt.Fprintf(w, "%s stays %s\n", c.ID, taken.To)
+			fmt.Fprintf(w, "%s stays %s\n", id, taken.To)
 		} else {
-			fmt.Fprintf(w, "%s went from %s to %s\n", c.ID, taken.From, taken.To)
+			fmt.Fprintf(w, "%s went from %s to %s\n", id, taken.From, taken.To)
 		}
 	})
 }

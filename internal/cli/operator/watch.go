@@ -18,7 +18,7 @@ import (
 
 type devicesWatchCommand struct {
 	ClientConfig
-	ID device.ID `arg:"" help:"Device."`
+	EntityArg
 }
 
 // errGone ends a watch: the device was deleted.
@@ -30,14 +30,18 @@ func (c *devicesWatchCommand) Run(ctx context.Context, streams cli.Streams) erro
 	if err != nil {
 		return err
 	}
+	id, err := c.id()
+	if err != nil {
+		return err
+	}
 	var screen watcher = lineWatcher{streams.Out, time.Now}
 	switch {
 	case c.Output == "json":
 		screen = jsonWatcher{streams.Out}
 	case cli.IsTerminal(streams.Out):
-		screen = &screenWatcher{out: streams.Out, from: from, device: c.ID, now: time.Now}
+		screen = &screenWatcher{out: streams.Out, from: from, device: id, now: time.Now}
 	}
-	err = follow(ctx, from, c.ID, screen, streams.Err)
+	err = follow(ctx, from, id, screen, streams.Err)
 	if ctx.Err() != nil || errors.Is(err, errGone) {
 		return nil
 	}

@@ -47,8 +47,8 @@ func (m *Model) Members() (by Membership, ok bool) {
 	return *m.members, true
 }
 
-// GroupKind is the kind of the groups with this model.
-func (m *Model) GroupKind() device.Kind { return device.Kind(m.name) }
+// GroupKind is the kind of the groups with this model: the model's name, unless it says kind.
+func (m *Model) GroupKind() device.Kind { return m.kind }
 
 // GroupOf is the name of the entity's group; "" if it has none. It is not always one that
 // an id may have: see device.New.
@@ -82,6 +82,9 @@ var memberKeys = []string{"by", "tag", "id", "parent", "aggregators", "descripti
 func (l *loader) members(n source.Node) {
 	if !n.Exists() {
 		return
+	}
+	if l.m.kind == device.KindDevice {
+		l.m.kind = device.Kind(l.m.name)
 	}
 	if _, err := device.New(l.m.GroupKind(), "x"); err != nil {
 		n.Faultf("members: the model's name is the kind of the groups: %v", err)

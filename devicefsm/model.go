@@ -49,7 +49,8 @@ type Model struct {
 // Name is the model's name, as in `model:`, or the base of the file's name.
 func (m *Model) Name() string { return m.name }
 
-// Kind is of which kind the entities are that may run the model, as in `kind:`.
+// Kind is of which kind the entities are that may run the model, as in `kind:`; that of a group
+// is its name, if it does not say another.
 func (m *Model) Kind() device.Kind { return m.kind }
 
 // Hash identifies the model: hex SHA-256 of its canonical form. Comments, white

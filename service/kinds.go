@@ -45,6 +45,9 @@ func checkDialectKinds(set *kinds.Set, dialects []*wiredialect.Dialect) error {
 func kindModels(set *kinds.Set, given []*devicefsm.Model) (map[device.Kind]*devicefsm.Model, error) {
 	var faults []error
 	for _, m := range given {
+		if _, isGroup := m.Members(); isGroup { // its members make its entities
+			continue
+		}
 		if err := set.CheckKind(m.Kind()); err != nil {
 			faults = append(faults, fmt.Errorf("model %s: %w", m.Name(), err))
 		}

@@ -1,13 +1,18 @@
 package service
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"devicetwin/bridge/history"
 	"devicetwin/device"
+	"devicetwin/points"
 )
 
 const (
@@ -112,5 +117,33 @@ func TestIDRulesOfAService(t *testing.T) {
 	}
 	if p.Worker.Wire.EntityTopics["customer"] != "crm/{id}" {
 		t.Errorf("topics %v", p.Worker.Wire.EntityTopics)
+	}
+}
+
+// Of a customer and a device of one name, each is erased without the other.
+func TestEntitiesOfOneNameAreErasedOnTheirOwn(t *testing.T) {
+	const customer, pump = "customer/pump-1", "pump-1"
+	for _, tt := range []struct{ erased, left device.ID }{{customer, pump}, {pump, customer}} {
+		e := newErasing(t)
+		for _, id := range []device.ID{customer, pump} {
+			e.arrival(id, 1)
+			e.put(history.KindOutcome, 1, history.Outcome{ID: id, UpTo: 1}.Append(nil))
+		}
+		e.put(points.KindLines, 1, points.LinesRecord([]string{"a,device=customer/pump-1,kind=customer x=1 1", "a,device=pump-1 x=1 1"}, time.Unix(1, 0)).Data)
+		if err := e.add(t.Context(), ending(tt.erased, 2)); err != nil {
+			t.Fatal(err)
+		}
+		e.once()
+		line := "a,device=pump-1 x=1 1"
+		if tt.left == customer {
+			line = "a,device=customer/pump-1,kind=customer x=1 1"
+		}
+		want := []string{fmt.Sprintf("1 1 [%s] <nil>", tt.left), fmt.Sprintf(`3 1 {"id":"%s","to":1}`, tt.left), fmt.Sprintf("2 1 [%s] <nil>", line)}
+		if got := e.content(); !slices.Equal(got, want) {
+			t.Errorf("after %s: got\n%s\nwant\n%s", tt.erased, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		if got := strings.Join(e.influx.got, " "); got != string(tt.erased)+"2" {
+			t.Errorf("points of %s were deleted, want %s", got, tt.erased)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"devicetwin/device"
 	"devicetwin/devicefsm"
 	"devicetwin/internal/measure"
 	deviceworkflow "devicetwin/workflows/device"
@@ -67,19 +68,32 @@ func (c *Census) await(ctx context.Context, rest time.Duration) bool {
 func (c *Census) count(ctx context.Context, at time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, censusTimeout)
 	defer cancel()
-	states := statesByModel(c.Models)
+	states, kinds := statesByModel(c.Models), kindsByModel(c.Models)
 	for _, model := range slices.Sorted(maps.Keys(states)) {
 		counts, err := c.Counter.CountModelStates(ctx, model, states[model])
 		if err != nil {
 			return err
 		}
 		for state, n := range counts {
-			c.Points.WritePoint(measure.Devices,
-				map[string]string{measure.TagModel: model, measure.TagState: state},
+			tags := map[string]string{measure.TagModel: model, measure.TagState: state}
+			if kind := kinds[model]; kind != device.KindDevice {
+				tags[measure.TagKind] = string(kind)
+			}
+			c.Points.WritePoint(measure.Devices, tags,
 				map[string]any{measure.DevicesInState: n}, at)
 		}
 	}
 	return nil
+}
+
+// kindsByModel are the kinds of the entities that run models, by the models' names. Of models of
+// one name and several kinds, the last one counts.
+func kindsByModel(models []*devicefsm.Model) map[string]device.Kind {
+	kinds := map[string]device.Kind{}
+	for _, m := range models {
+		kinds[m.Name()] = m.Kind()
+	}
+	return kinds
 }
 
 // statesByModel joins the states of all versions of a model, each once.

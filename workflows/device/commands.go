@@ -73,7 +73,7 @@ func (d *run) exhaust(now time.Time) {
 // observe takes over what a message shows of the device's connection.
 func (d *run) observe(m device.Message) {
 	if !d.connected() {
-		if m.Time.After(d.state.Seen) {
+		if m.Alive() && m.Time.After(d.state.Seen) {
 			d.state.Seen = m.Time
 		}
 		return

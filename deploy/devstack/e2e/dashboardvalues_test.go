@@ -146,7 +146,7 @@ func (k known) ask(t *testing.T, to influxTarget, query string, over, interval t
 	query = strings.NewReplacer(append(chosen,
 		"$timeFilter", fmt.Sprintf("time >= %dms and time <= %dms", at.Add(-over).UnixMilli(), at.UnixMilli()),
 		"$__interval", fmt.Sprintf("%ds", int(interval.Seconds())),
-		"$bridge", ".*", "$process", ".*", "$model", ".*", "$site", ".*", "$state", ".*",
+		"$bridge", ".*", "$process", ".*", "$model", ".*", "$site", ".*", "$state", ".*", "$kind", "",
 	)...).Replace(query)
 	return to.series(t, url.Values{"q": {asOf(query, at)}})
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"slices"
+
+	m "devicetwin/internal/measure"
 )
 
 const gridWidth = 24
@@ -79,6 +81,12 @@ func (d *dashboard) ask(name, label, description, value string) {
 	d.Templating.List = append(d.Templating.List, variable{
 		Name: name, Label: label, Description: description, Type: "textbox", Query: value, Options: []option{o}, Current: &o,
 	})
+}
+
+// kinds adds the variable of the kind of entities: what is typed, and devices if that is
+// nothing, because points of devices have no tag for it.
+func (d *dashboard) kinds() {
+	d.ask(m.TagKind, "Kind (none: devices)", "Kind of the entities, such as customer; nothing for devices, .* for all kinds", "")
 }
 
 func newPanel(kind string, width int, title, unit, description string, queries []query) panel {

@@ -4,7 +4,7 @@ import m "devicetwin/internal/measure"
 
 func device() *dashboard {
 	d := newDashboard("device", "Device", "One device: its states, its telemetry, and what was done about it.", "now-6h")
-	d.choose(m.TagDevice, "Device", "Id of the device; any id can be typed", tagValues(m.TagDevice, m.Births, m.Transitions)+" LIMIT 5000", false)
+	d.choose(m.TagDevice, "Device", "Id of the device, or kind/name of another entity; any id can be typed", tagValues(m.TagDevice, m.Births, m.Transitions)+" LIMIT 5000", false)
 	d.choose(m.TagModel, "Model", "Model of the device, which is the measurement of its telemetry",
 		tagValues(m.TagModel, m.Births, m.Transitions)+` WHERE "device" =~ /^$device$/`, false)
 	d.ask("temporal", "Temporal UI", "Address of Temporal's web UI with the namespace, for links", temporalUI)
@@ -13,7 +13,9 @@ func device() *dashboard {
 	d.each("words", "Strings that the device sends", `SHOW FIELD KEYS FROM /^$model$/`, `/^.+:string$/`)
 	workflow := link{Type: "link", Title: "Workflow in Temporal", URL: "${temporal}/workflows/device%2F${device:percentencode}", TargetBlank: true}
 	why := link{Type: "link", Title: "Why is it in this state?", URL: "${api}/v1/devices/${device:percentencode}/why", TargetBlank: true}
-	d.Links = append(d.Links, workflow, why)
+	other := link{Type: "link", Title: "Workflow of another kind", URL: "${temporal}/workflows/${device:percentencode}", TargetBlank: true}
+	otherWhy := link{Type: "link", Title: "Why, of another kind", URL: "${api}/v1/entities/${device}/why", TargetBlank: true}
+	d.Links = append(d.Links, workflow, why, other, otherWhy)
 	of1 := matches(m.TagDevice)
 	transitions, reprovisions, sequences := of(m.Transitions, of1...), of(m.Reprovisions, of1...), of(m.Sequences, of1...)
 	telemetry := from{source: "/^$model$/", time: shown, where: of1}

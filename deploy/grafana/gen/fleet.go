@@ -16,19 +16,21 @@ func toDevice() link {
 
 func fleet() *dashboard {
 	d := newDashboard("fleet", "Fleet", "All devices: where they are, what happens, who is in trouble.", "now-1h")
+	d.kinds()
 	d.choose("model", "Model", "Models of the devices", tagValues(m.TagModel, m.Births, m.Devices, m.Transitions), true)
 	d.choose("site", "Site", "What the devices' birth messages said; devices without one are only among all", tagValues(m.TagSite, m.Births, m.Transitions), true)
 	d.choose("state", "State", "States that are counted or entered", tagValues(m.TagState, m.Devices), true)
 
 	bridge := of(m.Bridge)
-	states := of(m.Devices, matches(m.TagModel, m.TagState)...)
-	devices := matches(m.TagModel, m.TagSite)
-	entered := of(m.Transitions, append(matches(m.TagModel, m.TagSite), `"to" =~ /^$state$/`)...)
+	states := of(m.Devices, matches(m.TagModel, m.TagState, m.TagKind)...)
+	devices := matches(m.TagModel, m.TagSite, m.TagKind)
+	withConnection := matches(m.TagModel, m.TagSite)
+	entered := of(m.Transitions, append(matches(m.TagModel, m.TagSite, m.TagKind), `"to" =~ /^$state$/`)...)
 	births, reprovisions, sequences, faults := of(m.Births, devices...), of(m.Reprovisions, devices...), of(m.Sequences, devices...), of(m.ModelFaults, devices...)
 	sentInVain := of(m.DeviceFaults, devices...)
 	heard, heardThen := bridge.newestOf("1m", []string{m.TagBridge}, "devices_known", "devices_silent")
 	const reachable = `(sum("devices_known") - sum("devices_silent")) / sum("devices_known") AS "reachable"`
-	known, knownThen := of(m.KnownDevices, devices...).newestOf("2m", []string{m.TagBridge, m.TagModel, m.TagSite, m.TagFirmware},
+	known, knownThen := of(m.KnownDevices, withConnection...).newestOf("2m", []string{m.TagBridge, m.TagModel, m.TagSite, m.TagFirmware},
 		m.KnownOnline, m.KnownSilent, m.KnownOffline) // written every minute
 	connections, all := sum(m.KnownOnline)+", "+sum(m.KnownSilent)+", "+sum(m.KnownOffline), `sum("online") + sum("silent") + sum("offline")`
 	compared := func(width int, title, tag, description string) panel {

@@ -26,7 +26,9 @@ import (
 // testModel finds every event relevant, but those named "idle".
 type testModel struct{}
 
-func (testModel) Name() string                                        { return "customer" }
+func (testModel) Name() string      { return "customer" }
+func (testModel) Kind() device.Kind { return device.KindDevice }
+
 func (testModel) Hash() string                                        { return "customer-hash" }
 func (testModel) Relevant(m device.Message) bool                      { return m.Name != "idle" }
 func (testModel) Reads() (names []string, all bool)                   { return nil, true }

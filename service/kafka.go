@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"devicetwin/bridge/kafka"
+	"devicetwin/internal/kinds"
 	"devicetwin/internal/recordlog"
 	"devicetwin/wire"
 	twinclient "devicetwin/workflows/client"
@@ -26,6 +27,10 @@ func (p *Plan) planKafka(c Config) (faults []error) {
 	var err error
 	p.Kafka, err = c.Kafka.plan()
 	faults = append(faults, err)
+	setKinds(&p.Kafka.Wire, p.Kinds, p.Kafka.Dialects)
+	if err == nil {
+		faults = append(faults, checkDialectKinds(p.Kinds, p.Kafka.Dialects, kinds.Kafka))
+	}
 	p.Journal, err = c.Kafka.journal()
 	return append(faults, err)
 }
@@ -37,7 +42,7 @@ func (s *Service) startKafka(p Plan, temporal client.Client, models models, metr
 		return nil, &ConfigError{err} // it was checked before
 	}
 	deps := kafka.Deps{
-		Models: bridgeModels(models.given), Kept: bridgeModels(models.kept), Records: records,
+		Models: bridgeModels(models.given), Kept: bridgeModels(models.kept), Kinds: ingestKinds(models.kinds), Records: records,
 		Clock:  wire.Clock{MaxAhead: p.Kafka.Wire.MaxClockAhead, MaxBehind: p.Kafka.Wire.MaxClockBehind},
 		Points: points, Journal: journal, Metrics: metrics, Log: s.log,
 	}

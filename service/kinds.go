@@ -24,16 +24,16 @@ func setKinds(c *wire.Config, set *kinds.Set, dialects []*wiredialect.Dialect) {
 }
 
 // checkDialectKinds reports dialects that make messages of entities which do not get their
-// events by MQTT.
-func checkDialectKinds(set *kinds.Set, dialects []*wiredialect.Dialect) error {
+// events from a source. Devices may get theirs from any.
+func checkDialectKinds(set *kinds.Set, dialects []*wiredialect.Dialect, from kinds.Source) error {
 	var faults []error
 	for _, d := range dialects {
 		for _, kind := range d.Kinds() {
 			k, _ := set.Of(kind)
 			if err := set.CheckKind(kind); err != nil {
 				faults = append(faults, fmt.Errorf("dialect %s: %w", d.Name(), err))
-			} else if k.Source != kinds.MQTT {
-				faults = append(faults, fmt.Errorf("dialect %s: the source of kind %s is %s (--kinds), and not mqtt", d.Name(), kind.Word(), k.Source))
+			} else if k.Source != from && kind != device.KindDevice {
+				faults = append(faults, fmt.Errorf("dialect %s: the source of kind %s is %s (--kinds), and not %s", d.Name(), kind.Word(), k.Source, from))
 			}
 		}
 	}

@@ -95,7 +95,7 @@ func NewPlan(c Config, parts Parts) (Plan, error) {
 		p.Dialects, err = c.MQTT.dialects()
 		faults = append(faults, err)
 		if p.Kinds != nil || len(p.Dialects) > 0 {
-			faults = append(faults, checkDialectKinds(p.Kinds, p.Dialects))
+			faults = append(faults, checkDialectKinds(p.Kinds, p.Dialects, kinds.MQTT))
 		}
 	}
 	if parts.has(Kafka) {
@@ -153,7 +153,7 @@ func (c Config) checkModels(parts Parts) error {
 	case c.Model.Model != "":
 		return nil
 	case parts.has(Kafka):
-		if len(c.Model.Models) == 0 || len(c.Kafka.ModelRule) == 0 {
+		if c.Model.Kinds == "" && (len(c.Model.Models) == 0 || len(c.Kafka.ModelRule) == 0) {
 			return errors.New("no model: expected --model, or --models with --kafka-model-rule")
 		}
 		return nil

@@ -60,7 +60,7 @@ var notReadings = wire.ReservedKeys()
 // Point writes the telemetry of a message.
 func (o *outlet) Point(p ingest.Point) {
 	if o.points != nil {
-		o.points.WriteReading(p.Model, p.ID.Name(), p.Object, notReadings, p.Time)
+		o.points.WriteReading(p.Model, string(p.ID), p.Object, notReadings, p.Time)
 	}
 }
 

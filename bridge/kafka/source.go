@@ -28,8 +28,10 @@ type Deps struct {
 	// ingest.Deps.
 	Model  ingest.Model
 	Models []ingest.Model
-	Kept   []ingest.Model
-	Sink   ingest.Sink
+	// Kinds are the models of new entities that are not devices.
+	Kinds map[device.Kind]ingest.Model
+	Kept  []ingest.Model
+	Sink  ingest.Sink
 	// Records reads records.
 	Records Records
 	// Clock says which times of records are believed.
@@ -90,7 +92,7 @@ func newSource(cfg Config, deps Deps, more ...kgo.Opt) (*Source, error) {
 	s.outlet = newOutlet(cfg, deps.Points, s.counts, s.log)
 	var err error
 	if s.ingest, err = ingest.New(cfg.Config, ingest.Deps{
-		Model: deps.Model, Models: deps.Models, Kept: deps.Kept, WholeDevices: false, // see docs/adr/0081
+		Model: deps.Model, Models: deps.Models, Kinds: deps.Kinds, Kept: deps.Kept, WholeDevices: false, // see docs/adr/0081
 		Sink: deps.Sink, Outlet: s.outlet, Counts: s.counts.Counts, Journal: deps.Journal, Name: cfg.ID,
 		Scope: "kafka " + cfg.Group + " " + strings.Join(deps.Records.Topics(), " "), Log: s.log,
 	}); err != nil {

@@ -28,11 +28,12 @@ type Source string
 
 // The sources.
 const (
-	MQTT Source = "mqtt" // dialects read them from messages
-	API  Source = "api"  // they are posted to the API, which starts an entity with its first one
+	MQTT  Source = "mqtt"  // dialects read them from messages
+	Kafka Source = "kafka" // dialects read them from records
+	API   Source = "api"   // they are posted to the API, which starts an entity with its first one
 )
 
-var sources = []string{string(MQTT), string(API)}
+var sources = []string{string(MQTT), string(Kafka), string(API)}
 
 // Kind is one kind of entities.
 type Kind struct {

@@ -71,7 +71,7 @@ kinds:
 `))
 	for _, want := range []string{
 		`kinds.yaml:3:3: kind "Customer": expected ^[a-z]`,
-		`kinds.yaml:4:18: source "ap": expected one of mqtt, api`,
+		`kinds.yaml:4:18: source "ap": expected one of mqtt, kafka, api`,
 		`kinds.yaml:4:26: id "[": expected a regular expression`,
 		`kinds.yaml:5:10: key "source" is missing`,
 		`kinds.yaml:6:19: model: expected only id of the kind device`,

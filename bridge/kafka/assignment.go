@@ -104,6 +104,7 @@ func (s *Source) assigned(ctx context.Context, offsets map[string]map[int32]kgo.
 		s.fail(err)
 		return nil, err
 	}
+	s.lose(ctx, placesOf(offsets), false) // of which the client did not say that they were lost
 	s.mu.Lock()
 	of := s.committedOf
 	s.mu.Unlock()
@@ -123,6 +124,14 @@ func (s *Source) assigned(ctx context.Context, offsets map[string]map[int32]kgo.
 	s.counts.rebalances.Add(1)
 	s.fail(nil)
 	return offsets, nil
+}
+
+func placesOf(offsets map[string]map[int32]kgo.Offset) map[string][]int32 {
+	all := map[string][]int32{}
+	for topic, partitions := range offsets {
+		all[topic] = sortedKeys(partitions)
+	}
+	return all
 }
 
 // beginning is what is known of a partition when the bridge is given it.
@@ -193,9 +202,6 @@ func (s *Source) enter(b beginning) {
 // lose ends partitions that the bridge has no longer. What was accepted of them is committed, if
 // the group still takes that.
 func (s *Source) lose(ctx context.Context, lost map[string][]int32, commits bool) {
-	if len(lost) == 0 {
-		return
-	}
 	s.commits.Lock() // no earlier commit may come after that of the next one who has them
 	defer s.commits.Unlock()
 	var all []*partition
@@ -210,6 +216,9 @@ func (s *Source) lose(ctx context.Context, lost map[string][]int32, commits bool
 		}
 	}
 	s.mu.Unlock()
+	if len(all) == 0 {
+		return
+	}
 	for _, p := range all {
 		p.cancel()
 	}
@@ -226,27 +235,22 @@ func (s *Source) lose(ctx context.Context, lost map[string][]int32, commits bool
 	s.counts.rebalances.Add(1)
 }
 
-// failed takes the error of a fetch. It reports whether nothing else is wrong.
-func (s *Source) failed(ctx context.Context, f kgo.FetchTopicPartition) bool {
+// failed takes the error of a fetch.
+func (s *Source) failed(ctx context.Context, f kgo.FetchTopicPartition, now time.Time) {
 	at := place{f.Topic, f.Partition}
 	cut := (*kgo.ErrDataLoss)(nil)
 	p := s.partition(at)
 	switch {
 	case errors.Is(f.Err, context.Canceled), errors.Is(f.Err, context.DeadlineExceeded):
-		return true
-	case p == nil:
-	case errors.As(f.Err, &cut):
+	case p != nil && errors.As(f.Err, &cut):
 		s.stop(p, &loss{fmt.Errorf("its log was cut: %w", f.Err), max(0, cut.ConsumedTo-cut.ResetTo)})
-		return true
-	case errors.Is(f.Err, kerr.OffsetOutOfRange):
-		s.outOfRange(ctx, p)
-		return true
-	case errors.Is(f.Err, kerr.UnknownTopicID):
+	case p != nil && errors.Is(f.Err, kerr.OffsetOutOfRange):
+		s.outOfRange(ctx, p, now)
+	case p != nil && errors.Is(f.Err, kerr.UnknownTopicID):
 		s.madeAgain(p)
-		return true
+	default:
+		s.failFetch(fmt.Errorf("%s: %w", named(f.Topic, f.Partition), f.Err), now)
 	}
-	s.fail(fmt.Errorf("%s: %w", named(f.Topic, f.Partition), f.Err))
-	return false
 }
 
 // stop stops a partition of which records are gone.
@@ -261,10 +265,10 @@ func (s *Source) stop(p *partition, lost *loss) {
 
 // outOfRange finds out what is gone of a partition whose next offset its log has not. It
 // is called by the goroutine that polls, while no partition can be lost.
-func (s *Source) outOfRange(ctx context.Context, p *partition) {
+func (s *Source) outOfRange(ctx context.Context, p *partition, now time.Time) {
 	found, err := s.describe(ctx, []string{p.topic})
 	if err != nil {
-		s.fail(err)
+		s.failFetch(err, now)
 		s.stop(p, &loss{fmt.Errorf("its next offset is not there: %w", err), 0})
 		return
 	}

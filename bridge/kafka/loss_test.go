@@ -215,3 +215,39 @@ func TestWhatWasFetchedBeforeARevocationIsDropped(t *testing.T) {
 		t.Errorf("what was handed over, up to %d, may be delivered again", before.next)
 	}
 }
+
+// What a paused partition has not fetched may go as well.
+func TestRecordsThatGoWhileAPartitionIsPaused(t *testing.T) {
+	bothWays(t, func(t *testing.T, goOn bool) {
+		const first, records = 400, 410 // the first ones are more than a lane takes
+		w := newWorld(t, 1)
+		w.change = func(c *Config) { c.GoOn, c.Window, c.Waiting, c.StuckAfter = goOn, 2, 4, 0 }
+		w.twins.setStuck("a")
+		s := w.start("a")
+		var all []string
+		for n := range first {
+			all = append(all, fmt.Sprintf(`a={"n":%d}`, n))
+		}
+		w.produce("purchases", all...)
+		w.eventually("paused", func() bool { return len(s.client.PauseFetchPartitions(nil)["purchases"]) == 1 })
+		for n := first; n < records; n++ { // a fetch that is under way may have the first of them
+			w.produce("purchases", fmt.Sprintf(`a={"n":%d}`, n))
+		}
+		w.forget("purchases", records-1)
+		w.twins.setStuck("")
+		if !goOn {
+			s.stopped("partition purchases/0 is stopped: the topic no longer keeps")
+			w.eventually("applied what was fetched", func() bool { return w.twins.count() > 4 })
+		} else {
+			w.eventually("at the last record", func() bool { return strings.HasSuffix(w.twins.of("a"), fmt.Sprint(" ", records-1)) })
+			w.eventually("committed", func() bool { return w.committed("purchases") == fmt.Sprint("0:", records) })
+		}
+		lost, applied := int(s.Metric("kafka_records_lost_total")), w.twins.count()
+		if applied == records || lost == 0 {
+			t.Fatalf("all of it was fetched before it was gone: %d applied, %d lost", applied, lost)
+		}
+		if goOn && lost+applied != records {
+			t.Errorf("%d applied and %d lost of %d", applied, lost, records)
+		}
+	})
+}

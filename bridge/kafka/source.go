@@ -64,7 +64,8 @@ type Source struct {
 	seen        map[string]int64 // by log: after the last record that was handed over before its partition was lost
 	renewing    map[string]bool  // topics that were made again, until they are read by their new ids
 	committedOf map[place]string // ids of the topics that the group has committed of, with its last assignment
-	failure     error            // of the last attempt to begin, to be a member, or to fetch
+	failure     error            // of the last attempt to begin, or to be a member
+	fetching    failure          // of the last fetch that failed
 
 	stopping chan context.Context // of Shutdown
 	ended    chan struct{}        // closed when Run has returned
@@ -136,6 +137,7 @@ func (s *Source) options() ([]kgo.Opt, error) {
 		kgo.FetchMaxWait(500*time.Millisecond), // a partition that is resumed joins the next fetch
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { s.fail(nil) }), // also without any
 		kgo.OnOffsetsFetched(s.fetched),
 		kgo.AdjustFetchOffsetsFn(s.assigned),
 		kgo.OnPartitionsRevoked(func(ctx context.Context, _ *kgo.Client, lost map[string][]int32) { s.lose(ctx, lost, true) }),
@@ -166,11 +168,21 @@ func (s *Source) Run(ctx context.Context) error {
 		}
 	})
 	s.ingest.Run(taking, abandon)
-	s.lose(abandon, s.all(), true)
+	s.leave(ctx)
 	endBackground()
 	s.client.CloseAllowingRebalance()
 	running.Wait()
 	return nil
+}
+
+// leave ends all partitions when everything is acknowledged that is accepted, and commits that.
+func (s *Source) leave(ctx context.Context) {
+	for _, p := range s.list() {
+		<-p.lane.Sent()
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastCommit)
+	defer cancel()
+	s.lose(ctx, s.all(), true)
 }
 
 // lastCommit is the part of the time for the end that is kept for the last commit.
@@ -291,19 +303,15 @@ func (s *Source) poll(ctx context.Context) {
 		if fetches.IsClientClosed() {
 			return
 		}
-		healthy := fetches.NumRecords() > 0
 		fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 			switch {
 			case ctx.Err() != nil:
 			case f.Err != nil:
-				healthy = s.failed(ctx, f) && healthy
+				s.failed(ctx, f, now)
 			default:
 				s.take(f, now)
 			}
 		})
-		if healthy {
-			s.fail(nil)
-		}
 		s.client.AllowRebalance()
 	}
 }
@@ -401,6 +409,24 @@ func (s *Source) Forget(ctx context.Context, ids ...device.ID) { s.ingest.Forget
 // Report reports a fault of something that an entity's source sent and that was found elsewhere.
 func (s *Source) Report(id device.ID, f device.Fault) { s.ingest.Report(id, f) }
 
+// failure is an error with its time.
+type failure struct {
+	error
+	at time.Time
+}
+
+// failFetch notes a fetch that failed. Nothing shows that it works again but that no further one
+// fails.
+func (s *Source) failFetch(err error, now time.Time) {
+	s.mu.Lock()
+	before := s.fetching
+	s.fetching = failure{err, now}
+	s.mu.Unlock()
+	if before.error == nil || before.Error() != err.Error() || now.Sub(before.at) > s.cfg.StillAfter {
+		s.log.Warn("cannot read from Kafka; it is tried again", "error", err)
+	}
+}
+
 // Metric reads one of the metrics devicetwin_bridge_…, by the rest of its name. It panics if
 // there is no such metric.
 func (s *Source) Metric(name string) float64 { return s.counts.Value(name) }
@@ -412,6 +438,9 @@ func (s *Source) Ready() error {
 	s.mu.Lock()
 	if s.failure != nil {
 		faults = append(faults, fmt.Errorf("kafka: %w", s.failure))
+	}
+	if f := s.fetching; f.error != nil && time.Since(f.at) < s.cfg.StillAfter {
+		faults = append(faults, fmt.Errorf("kafka: %w", f.error))
 	}
 	s.mu.Unlock()
 	if s.counts.Outage.Load() {

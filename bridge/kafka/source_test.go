@@ -120,6 +120,25 @@ func TestARewoundGroupAppliesNothingTwice(t *testing.T) {
 	}
 }
 
+// A bridge that has no partition, because others have them all, is ready.
+func TestAMemberWithoutAPartitionIsReady(t *testing.T) {
+	w := newWorld(t, 1)
+	var all []*running
+	for _, id := range []string{"a", "b", "c"} {
+		all = append(all, w.start(id))
+	}
+	w.eventually("all ready, and the partitions shared", func() bool {
+		var have float64
+		for _, s := range all {
+			if s.Ready() != nil {
+				return false
+			}
+			have += s.Metric("kafka_partitions")
+		}
+		return have == 2
+	})
+}
+
 // A record that cannot be read becomes a dead letter with the reason, and is committed only when that
 // is written.
 func TestARecordThatCannotBeReadIsADeadLetter(t *testing.T) {

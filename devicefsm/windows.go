@@ -193,20 +193,22 @@ func (r *run) count(all []taken, at int64, dated bool) (late []string) {
 		next, missed := r.windowIn(t.window).Add(r.s.windows[t.window], window.Sample{At: at, Arrived: r.s.service, Dated: dated, Value: t.value})
 		r.setWindow(t.window, next)
 		if missed > 0 {
-			late = append(late, lateText(w, at, missed, next.Late()))
+			late = append(late, lateText(w, missed))
 		}
 	}
 	return late
 }
 
-func lateText(w *windowRule, at int64, missed int, all uint64) string {
+// lateText is the same for all events that are as late, so that a device that uploads what it
+// kept for too long has one report with a number.
+func lateText(w *windowRule, missed int) string {
 	what := "its window had closed: it is not counted"
 	if n := w.window.Length(); n > 1 && missed == n {
 		what = "its windows had closed: it is not counted"
 	} else if n > 1 {
 		what = fmt.Sprintf("%d of its %d windows had closed: it is counted in the others", missed, n)
 	}
-	return fmt.Sprintf("window %q: an event of %s came after %s (%d so late since the start)", w.name, timeText(at), what, all)
+	return fmt.Sprintf("window %q: an event came after %s", w.name, what)
 }
 
 func timeText(at int64) string { return fromMillis(at).Format(time.RFC3339Nano) }

@@ -192,7 +192,7 @@ func (d *run) accept(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) {
 	d.notePatterns(outcome.Matched)
 	d.noteAlarms(outcome.Alarms)
 	d.noteStepFaults(device.FaultExpression, outcome.Faults...)
-	d.noteStepFaults(device.FaultLateWindow, outcome.Late...)
+	d.reportStep(device.FaultLateWindow, outcome.Late)
 	for _, a := range outcome.Actions {
 		if a.Type == devicefsm.ActionCommand {
 			a = d.queued(a)

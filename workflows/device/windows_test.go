@@ -48,7 +48,7 @@ func TestWindowAcrossRuns(t *testing.T) {
 	second.RegisterDelayedCallback(func() { open = second.view() }, since(64*time.Second))
 	second.RegisterDelayedCallback(func() {
 		closed = second.view()
-		second.signal(sent(second, []time.Duration{40 * time.Second}, reading(1000))...)
+		second.signal(sent(second, []time.Duration{40 * time.Second, 30 * time.Second}, reading(1000), reading(1001))...)
 	}, since(66*time.Second))
 	view := second.runUntil(since(70 * time.Second))
 
@@ -61,7 +61,7 @@ func TestWindowAcrossRuns(t *testing.T) {
 	if why := closed.Why[0]; why.Event != "heat.closed" || why.Cause.Kind != CauseTimer || string(why.Data) != `{"count":3,"end":"2026-03-01T12:01:00Z","start":"2026-03-01T12:00:00Z","value":60}` {
 		t.Errorf("reason %s", text(why))
 	}
-	if r := view.Reports; len(r) != 1 || r[0].Reason != device.FaultLateWindow || view.Windows[0].Late != 1 {
+	if r := view.Reports; len(r) != 1 || r[0].Reason != device.FaultLateWindow || r[0].Count != 2 || view.Windows[0].Late != 2 {
 		t.Errorf("reports %s, windows %+v", text(r), view.Windows)
 	}
 }

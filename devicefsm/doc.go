@@ -22,6 +22,10 @@
 // process: workflows replay on it. A [Model] never changes and may be used from
 // any number of goroutines at once.
 //
+// A model that goes by time zones (see [Model.Zones]) is given them, as calendar/zonedata
+// records them, by [Model.StartIn]. The snapshot keeps them, and nothing else is asked what
+// a clock shows; [Model.Renew] is for what becomes known later.
+//
 // # Meaning
 //
 // Statecharts follow "Algorithm for SCXML Interpretation" (W3C SCXML 1.0,

@@ -14,7 +14,7 @@ func TestGraphs(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("models: %d, %v", len(files), err)
 	}
-	files = append(files, "testdata/graph/everything.yaml", "testdata/graph/parallel_root.yaml", "testdata/graph/windows.yaml")
+	files = append(files, "testdata/graph/everything.yaml", "testdata/graph/parallel_root.yaml", "testdata/graph/windows.yaml", "testdata/graph/calendar.yaml")
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".yaml")
 		if filepath.Ext(name) != "" {

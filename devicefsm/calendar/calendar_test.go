@@ -224,7 +224,7 @@ func TestWarningsOfCron(t *testing.T) {
 func TestTimesOfDay(t *testing.T) {
 	z := recorded(t, "Europe/Berlin", at2026)
 	days, err := calendar.ParseDays("fri-mon")
-	if err != nil || days.String() != "mon,fri,sat,sun" {
+	if err != nil || days.String() != "mon,fri-sun" {
 		t.Fatalf("%v, %v", days, err)
 	}
 	s := calendar.Times{Days: days, Clocks: []time.Duration{2*time.Hour + 30*time.Minute, 20 * time.Hour}}
@@ -239,6 +239,14 @@ func TestTimesOfDay(t *testing.T) {
 	}
 	if want := "Fri 02:30, Fri 20:00, Sat 02:30, Sat 20:00, Sun 03:00, Sun 20:00, Mon 02:30"; strings.Join(got, ", ") != want {
 		t.Errorf("%v; want %s", got, want)
+	}
+	for set := calendar.Days(1); set <= calendar.AllDays; set++ {
+		if again, err := calendar.ParseDays(set.String()); err != nil || again != set {
+			t.Errorf("%07b is %q, which is %07b, %v", set, set, again, err)
+		}
+	}
+	if text := calendar.AllDays.String(); text != "mon-sun" {
+		t.Errorf("all days are %q", text)
 	}
 	for _, text := range []string{"", "mo", "mon-", "-fri", "mon--fri", "1-5"} {
 		if _, err := calendar.ParseDays(text); err == nil {

@@ -220,14 +220,25 @@ func (h *Hours) Next(z *Zone, after time.Time) (at time.Time, opens, ok bool) {
 
 // String is the days by their names, as ParseDays reads them.
 func (d Days) String() string {
-	if d == AllDays {
-		return "mon-sun"
-	}
-	var names []string
-	for i := range 7 {
-		if v := time.Weekday((i + 1) % 7); d.Has(v) {
-			names = append(names, dayNames[v])
+	has := func(i int) bool { return i < 7 && d.Has(time.Weekday((i+1)%7)) }
+	name := func(i int) string { return dayNames[(i+1)%7] }
+	var items []string
+	for i := 0; i < 7; i++ { // from Monday on
+		if !has(i) {
+			continue
+		}
+		first := i
+		for has(i + 1) {
+			i++
+		}
+		switch i - first {
+		case 0:
+			items = append(items, name(first))
+		case 1:
+			items = append(items, name(first), name(i))
+		default:
+			items = append(items, name(first)+"-"+name(i))
 		}
 	}
-	return strings.Join(names, ",")
+	return strings.Join(items, ",")
 }

@@ -1,13 +1,12 @@
 package devicefsm
 
 import (
-	"cmp"
 	"slices"
 	"time"
 )
 
 // maxTroubles bounds what an entity keeps of all its alarms together.
-const maxTroubles = 10_000
+const maxTroubles = 12_000
 
 // alarmRule is one entry of `alarms:`.
 type alarmRule struct {
@@ -80,18 +79,11 @@ func (m *Model) Alarms(s *Snapshot) []Alarms {
 }
 
 func (s *Snapshot) countTroubles(alarm int) Alarms {
-	n := Alarms{Alarm: s.model.alarms[alarm].name}
-	for i := range s.troubles[alarm] {
-		switch s.troubles[alarm][i].status {
-		case troubleWaiting:
-			n.Waiting++
-		case troubleExplained:
-			n.Explained++
-		case troubleRaised:
-			n.Raised++
-		}
+	l := s.troubles[alarm]
+	return Alarms{
+		Alarm:  s.model.alarms[alarm].name,
+		Raised: l.count(troubleRaised), Waiting: l.count(troubleWaiting), Explained: l.count(troubleExplained),
 	}
-	return n
 }
 
 // alarmEvent is an event that an alarm raises.
@@ -104,7 +96,8 @@ type alarmEvent struct {
 // events from outside, and none that alarms or patterns raise.
 func (r *run) trackAlarms(name string, data map[string]any) []alarmEvent {
 	var events []alarmEvent
-	var changed []int
+	var changed []int        // alarms
+	var began map[int]string // keys, by alarm
 	for i, a := range r.m.alarms {
 		if !a.concerns(name) {
 			continue
@@ -115,11 +108,16 @@ func (r *run) trackAlarms(name string, data map[string]any) []alarmEvent {
 		}
 		if matchesAny(a.begins, name) {
 			if r.beginTrouble(i, key, data) {
+				if began == nil {
+					began = map[int]string{}
+				}
+				began[i] = key
 				changed = append(changed, i)
 			}
 			continue
 		}
-		if t, ok := r.endTrouble(i, key); ok {
+		if t, ok := r.s.troubles[i].get(key); ok {
+			r.setTroubles(i, r.s.troubles[i].without(key))
 			changed = append(changed, i)
 			if t.status == troubleRaised {
 				events = append(events, r.alarmChange(a, t, true, r.s.countTroubles(i)))
@@ -127,8 +125,12 @@ func (r *run) trackAlarms(name string, data map[string]any) []alarmEvent {
 		}
 	}
 	for i, a := range r.m.alarms {
-		if slices.Contains(changed, i) || a.explainedBy >= 0 && slices.Contains(changed, a.explainedBy) {
+		key, begins := began[i]
+		switch {
+		case a.explainedBy >= 0 && slices.Contains(changed, a.explainedBy):
 			events = append(events, r.explainTroubles(i)...)
+		case begins:
+			events = append(events, r.explainTrouble(i, key)...)
 		}
 	}
 	return events
@@ -147,26 +149,20 @@ func (r *run) alarmKey(a *alarmRule, event string, data map[string]any) (key str
 	return key, true
 }
 
-func findTrouble(list []trouble, key string) (at int, found bool) {
-	return slices.BinarySearchFunc(list, key, func(t trouble, key string) int { return cmp.Compare(t.key, key) })
-}
-
-// changeTroubles puts a list in the place of an alarm's.
-func (r *run) changeTroubles(alarm int, list []trouble) {
+// setTroubles puts a list in the place of an alarm's.
+func (r *run) setTroubles(alarm int, list troubleList) {
 	r.changed = true
 	r.s.troubles = slices.Clone(r.s.troubles)
 	r.s.troubles[alarm] = list
 }
 
 func (r *run) beginTrouble(alarm int, key string, data map[string]any) bool {
-	list := r.s.troubles[alarm]
-	at, found := findTrouble(list, key)
-	if found {
+	if _, found := r.s.troubles[alarm].get(key); found {
 		return false
 	}
 	total := 0
 	for _, l := range r.s.troubles {
-		total += len(l)
+		total += l.size
 	}
 	if total >= maxTroubles {
 		r.fault("alarm %q: that of %q is not kept: there are %d already", r.m.alarms[alarm].name, clip(key), total)
@@ -176,46 +172,48 @@ func (r *run) beginTrouble(alarm int, key string, data map[string]any) bool {
 	if parent, ok := data["parent"].(string); ok && len(parent) <= maxDistinct {
 		t.parent = parent
 	}
-	next := make([]trouble, 0, len(list)+1)
-	next = append(append(append(next, list[:at]...), t), list[at:]...)
-	r.changeTroubles(alarm, next)
+	r.setTroubles(alarm, r.s.troubles[alarm].with(t))
 	return true
 }
 
-func (r *run) endTrouble(alarm int, key string) (trouble, bool) {
-	list := r.s.troubles[alarm]
-	at, found := findTrouble(list, key)
-	if !found {
-		return trouble{}, false
+// explainTrouble looks at what explains a trouble that has begun.
+func (r *run) explainTrouble(alarm int, key string) []alarmEvent {
+	t, _ := r.s.troubles[alarm].get(key)
+	raised := r.explain(r.m.alarms[alarm], &t)
+	r.setTroubles(alarm, r.s.troubles[alarm].with(t))
+	if !raised {
+		return nil
 	}
-	ended := list[at]
-	r.changeTroubles(alarm, slices.Delete(slices.Clone(list), at, at+1))
-	return ended, true
+	return r.raisedTroubles(alarm, []trouble{t})
 }
 
-// explainTroubles looks again at what explains the troubles of an alarm. One that is no
-// longer explained waits as if it began now: whatever it was, what explained it has just
-// ended.
+// explainTroubles looks again at what explains the troubles of an alarm.
 func (r *run) explainTroubles(alarm int) []alarmEvent {
-	a, list := r.m.alarms[alarm], slices.Clone(r.s.troubles[alarm])
-	var raised []int
-	for i := range list {
-		t := &list[i]
-		explained := r.isExplained(a, t)
-		switch {
-		case t.status == troubleRaised, explained && t.status == troubleExplained, !explained && t.status == troubleWaiting:
-			continue
-		case explained:
-			t.status, t.due, t.wall = troubleExplained, 0, 0
-		case a.settle > 0:
-			t.status, t.due, t.wall = troubleWaiting, r.at+a.settle.Milliseconds(), r.s.service+a.settle.Milliseconds()
-		default:
-			t.status = troubleRaised
-			raised = append(raised, i)
+	var raised []trouble
+	r.setTroubles(alarm, r.s.troubles[alarm].changed(func(t *trouble) {
+		if r.explain(r.m.alarms[alarm], t) {
+			raised = append(raised, *t)
 		}
-	}
-	r.changeTroubles(alarm, list)
+	}))
 	return r.raisedTroubles(alarm, raised)
+}
+
+// explain gives a trouble the status that it has by what explains it now, and reports
+// whether it is raised by that. One that is no longer explained waits as if it began now:
+// whatever it was, what explained it has just ended.
+func (r *run) explain(a *alarmRule, t *trouble) (raised bool) {
+	explained := r.isExplained(a, t)
+	switch {
+	case t.status == troubleRaised, explained && t.status == troubleExplained, !explained && t.status == troubleWaiting:
+	case explained:
+		t.status, t.due, t.wall = troubleExplained, 0, 0
+	case a.settle > 0:
+		t.status, t.due, t.wall = troubleWaiting, r.at+a.settle.Milliseconds(), r.s.service+a.settle.Milliseconds()
+	default:
+		t.status = troubleRaised
+		return true
+	}
+	return false
 }
 
 // isExplained reports whether a trouble of the alarm that explains this one lasts, raised
@@ -226,34 +224,32 @@ func (r *run) isExplained(a *alarmRule, t *trouble) bool {
 	}
 	causes := r.s.troubles[a.explainedBy]
 	if t.parent == "" {
-		return len(causes) > 0
+		return causes.size > 0
 	}
-	_, found := findTrouble(causes, t.parent)
+	_, found := causes.get(t.parent)
 	return found
 }
 
 // settleTroubles raises the troubles of an alarm that have waited for long enough.
 func (r *run) settleTroubles(alarm int) {
-	list := slices.Clone(r.s.troubles[alarm])
-	var raised []int
-	for i := range list {
-		if t := &list[i]; t.status == troubleWaiting && (t.wall <= r.s.service || t.due <= r.at) {
+	var raised []trouble
+	r.setTroubles(alarm, r.s.troubles[alarm].changed(func(t *trouble) {
+		if t.status == troubleWaiting && (t.wall <= r.s.service || t.due <= r.at) {
 			t.status, t.due, t.wall = troubleRaised, 0, 0
-			raised = append(raised, i)
+			raised = append(raised, *t)
 		}
-	}
-	r.changeTroubles(alarm, list)
+	}))
 	r.observeRaised(r.raisedTroubles(alarm, raised))
 }
 
-func (r *run) raisedTroubles(alarm int, at []int) []alarmEvent {
-	if len(at) == 0 {
+func (r *run) raisedTroubles(alarm int, raised []trouble) []alarmEvent {
+	if len(raised) == 0 {
 		return nil
 	}
 	var events []alarmEvent
 	n := r.s.countTroubles(alarm)
-	for _, i := range at {
-		events = append(events, r.alarmChange(r.m.alarms[alarm], r.s.troubles[alarm][i], false, n))
+	for _, t := range raised {
+		events = append(events, r.alarmChange(r.m.alarms[alarm], t, false, n))
 	}
 	return events
 }
@@ -280,17 +276,15 @@ func (r *run) alarmChange(a *alarmRule, t trouble, ended bool, n Alarms) alarmEv
 // nextTrouble is what of the alarms becomes due first, on each clock, where that is before
 // the given ones.
 func (s *Snapshot) nextTrouble(wall, event due) (due, due) {
-	for i, list := range s.troubles {
-		for j := range list {
-			t := &list[j]
-			if t.status != troubleWaiting {
-				continue
+	for i, l := range s.troubles {
+		for _, c := range l.chunks {
+			if c.wall.wall < wall.wall {
+				wall = c.wall
+				wall.index = i
 			}
-			if t.wall < wall.wall {
-				wall = due{t.wall, t.due, dueAlarm, i}
-			}
-			if t.due < event.at {
-				event = due{t.wall, t.due, dueAlarm, i}
+			if c.event.at < event.at {
+				event = c.event
+				event.index = i
 			}
 		}
 	}

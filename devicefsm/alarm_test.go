@@ -143,7 +143,7 @@ func TestAlarmsAreBounded(t *testing.T) {
 		s, _ = m.Step(s, Event{Name: "pump_silent", Data: of(fmt.Sprintf("pump-%05d", i)), Time: t0})
 	}
 	same, out := m.Step(s, Event{Name: "gateway_silent", Data: of("g"), Time: t0})
-	if len(out.Faults) != 1 || !strings.Contains(out.Faults[0], `alarm "outage": that of "g" is not kept: there are 10000 already`) {
+	if len(out.Faults) != 1 || !strings.Contains(out.Faults[0], `alarm "outage": that of "g" is not kept: there are 12000 already`) {
 		t.Fatalf("faults %q", out.Faults)
 	}
 	text, err := json.Marshal(same)

@@ -48,7 +48,7 @@ func (m *Model) start(before *Snapshot, at time.Time) (*Snapshot, Outcome) {
 	r.s = Snapshot{
 		model: m, clock: before.clock, service: r.at, shown: before.shown, counter: before.counter, context: maps.Clone(m.context),
 		active: newStateSet(len(m.states)), patterns: make([]pattern.State, len(m.patterns)), windows: make([]window.State, len(m.windows)),
-		troubles: make([][]trouble, len(m.alarms)), zones: before.zones,
+		troubles: make([]troubleList, len(m.alarms)), zones: before.zones,
 	}
 	r.setClock(r.at)
 	r.missingZones()

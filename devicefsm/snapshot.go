@@ -24,7 +24,7 @@ type Snapshot struct {
 	active   stateSet
 	leaves   []*state // the active atomic states in document order
 	patterns []pattern.State
-	troubles [][]trouble // of each alarm, by their keys
+	troubles []troubleList // of each alarm, by their keys
 	windows  []window.State
 	history  map[int][]int // by history state: what was active
 
@@ -298,7 +298,7 @@ func (m *Model) bind(s *Snapshot) (*Snapshot, error) {
 	out := &Snapshot{
 		model: m, context: w.Context, clock: orNoTime(w.Clock), service: w.Service, lag: w.Lag, shown: orNoTime(w.Shown), aliveAt: w.AliveAt, silent: w.Silent,
 		done: w.Done, counter: w.Counter, active: newStateSet(len(m.states)),
-		patterns: make([]pattern.State, len(m.patterns)), troubles: make([][]trouble, len(m.alarms)),
+		patterns: make([]pattern.State, len(m.patterns)), troubles: make([]troubleList, len(m.alarms)),
 		windows: make([]window.State, len(m.windows)), zones: w.Zones,
 	}
 	if err := m.bindStates(out, w); err != nil {

@@ -69,8 +69,8 @@ func decodeInput(raw json.RawMessage) (Input, error) {
 	return in, nil
 }
 
-// take takes in what is new of some reports.
-func (s *State) take(r Reports) {
+// Take takes in what is new of some reports.
+func (s *State) Take(r Reports) {
 	s.Tick++
 	mark, known := s.Reporters[r.From]
 	for _, report := range r.List {
@@ -114,8 +114,8 @@ func (s *State) hasRoom() bool {
 	return size < MaxWaiting
 }
 
-// batch is the next one to deliver.
-func (s *State) batch() Batch {
+// Next is the batch to deliver next, which has no values if there is none.
+func (s *State) Next() Batch {
 	n, size := 0, 0
 	for n < min(len(s.Waiting), maxBatch) && (n == 0 || size+len(s.Waiting[n]) <= maxBatchBytes) {
 		size += len(s.Waiting[n])
@@ -124,8 +124,8 @@ func (s *State) batch() Batch {
 	return Batch{Log: s.Log, First: s.Last - int64(len(s.Waiting)) + 1, Values: s.Waiting[:n:n]}
 }
 
-// delivered notes that the receiver has the first n values.
-func (s *State) delivered(n int, at time.Time) {
+// Accepted notes that the receiver has the first n values.
+func (s *State) Accepted(n int, at time.Time) {
 	s.Waiting = slices.Clone(s.Waiting[n:])
 	s.Delivered = at
 }

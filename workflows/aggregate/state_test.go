@@ -64,15 +64,15 @@ func TestOnceAndInOrder(t *testing.T) {
 				value, _ := json.Marshal([2]string{name, text})
 				r.list, r.said = append(r.list, Report{r.n, value}), append(r.said, text)
 			case 2, 3: // a signal, of which the reporter may not hear that it was accepted
-				s.take(Reports{From: name, Epoch: r.epoch, List: slices.Clone(r.list)})
+				s.Take(Reports{From: name, Epoch: r.epoch, List: slices.Clone(r.list)})
 				if rapid.Bool().Draw(t, "heard") {
 					r.list = nil
 				}
 			case 4: // a batch, likewise
-				b := s.batch()
+				b := s.Next()
 				to.take(t, b)
 				if rapid.Bool().Draw(t, "heard") {
-					s.delivered(len(b.Values), time.Unix(0, 0))
+					s.Accepted(len(b.Values), time.Unix(0, 0))
 				}
 			case 5: // continue-as-new
 				text, err := json.Marshal(s)
@@ -84,18 +84,18 @@ func TestOnceAndInOrder(t *testing.T) {
 					t.Fatal(err)
 				}
 			case 6: // the reporter is deleted, after its last signal, and begins again
-				s.take(Reports{From: name, Epoch: r.epoch, List: r.list})
+				s.Take(Reports{From: name, Epoch: r.epoch, List: r.list})
 				r.epoch, r.n, r.list = r.epoch+1, 0, nil
 			}
 		}
 		for _, name := range []string{"a", "b", "c"} {
 			r := reporters[name]
-			s.take(Reports{From: name, Epoch: r.epoch, List: r.list})
+			s.Take(Reports{From: name, Epoch: r.epoch, List: r.list})
 		}
 		for len(s.Waiting) > 0 {
-			b := s.batch()
+			b := s.Next()
 			to.take(t, b)
-			s.delivered(len(b.Values), time.Unix(0, 0))
+			s.Accepted(len(b.Values), time.Unix(0, 0))
 		}
 		for name, r := range reporters {
 			if !slices.Equal(to.got[name], r.said) {
@@ -108,8 +108,8 @@ func TestOnceAndInOrder(t *testing.T) {
 // An earlier life of a reporter says nothing any more.
 func TestAnEarlierEpochIsOld(t *testing.T) {
 	s := &State{}
-	s.take(Reports{From: "a", Epoch: 2, List: []Report{{1, json.RawMessage(`1`)}}})
-	s.take(Reports{From: "a", Epoch: 1, List: []Report{{7, json.RawMessage(`7`)}}})
+	s.Take(Reports{From: "a", Epoch: 2, List: []Report{{1, json.RawMessage(`1`)}}})
+	s.Take(Reports{From: "a", Epoch: 1, List: []Report{{7, json.RawMessage(`7`)}}})
 	if len(s.Waiting) != 1 || s.Duplicates != 1 {
 		t.Errorf("%s waits, %d duplicates", s.Waiting, s.Duplicates)
 	}
@@ -118,7 +118,7 @@ func TestAnEarlierEpochIsOld(t *testing.T) {
 func TestReportersAreBounded(t *testing.T) {
 	s := &State{}
 	report := func(i int) {
-		s.take(Reports{From: fmt.Sprintf("pump-%05d", i), Epoch: 1_790_000_000_000, List: []Report{{1, json.RawMessage(`1`)}}})
+		s.Take(Reports{From: fmt.Sprintf("pump-%05d", i), Epoch: 1_790_000_000_000, List: []Report{{1, json.RawMessage(`1`)}}})
 	}
 	for i := range MaxReporters {
 		report(i)
@@ -147,20 +147,20 @@ func TestBatchesAreBounded(t *testing.T) {
 	for n := range uint64(6) {
 		list = append(list, Report{n + 1, large})
 	}
-	s.take(Reports{From: "a", Epoch: 1, List: list})
-	if b := s.batch(); len(b.Values) != 2 || b.First != 1 {
+	s.Take(Reports{From: "a", Epoch: 1, List: list})
+	if b := s.Next(); len(b.Values) != 2 || b.First != 1 {
 		t.Errorf("%d values from %d", len(b.Values), b.First)
 	}
 	if s.hasRoom() {
 		t.Error("there is room for more than MaxWaiting")
 	}
-	s.delivered(2, time.Unix(0, 0))
-	if b := s.batch(); len(b.Values) != 2 || b.First != 3 || !s.hasRoom() {
+	s.Accepted(2, time.Unix(0, 0))
+	if b := s.Next(); len(b.Values) != 2 || b.First != 3 || !s.hasRoom() {
 		t.Errorf("%d values from %d", len(b.Values), b.First)
 	}
 	s = &State{}
-	s.take(Reports{From: "a", Epoch: 1, List: []Report{{1, json.RawMessage(`"` + strings.Repeat("x", maxBatchBytes) + `"`)}}})
-	if b := s.batch(); len(b.Values) != 1 {
+	s.Take(Reports{From: "a", Epoch: 1, List: []Report{{1, json.RawMessage(`"` + strings.Repeat("x", maxBatchBytes) + `"`)}}})
+	if b := s.Next(); len(b.Values) != 1 {
 		t.Error("what is larger than a batch is never delivered")
 	}
 }

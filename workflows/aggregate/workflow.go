@@ -103,13 +103,13 @@ func (a *run) takeSignals() {
 			return
 		}
 		a.taken++
-		a.state.take(reports)
+		a.state.Take(reports)
 	}
 }
 
 // deliver delivers a batch. While that takes its time, signals wait in the inbox.
 func (a *run) deliver(ctx workflow.Context) error {
-	batch := a.state.batch()
+	batch := a.state.Next()
 	arg, err := json.Marshal(batch)
 	if err != nil {
 		return fmt.Errorf("write a batch: %w", err)
@@ -128,7 +128,7 @@ func (a *run) deliver(ctx workflow.Context) error {
 			workflow.GetLogger(ctx).Error("a batch is dropped", "receiver", to.Workflow, "values", len(batch.Values), "error", err)
 		}
 	}
-	a.state.delivered(len(batch.Values), workflow.Now(ctx))
+	a.state.Accepted(len(batch.Values), workflow.Now(ctx))
 	return nil
 }
 
@@ -146,7 +146,7 @@ func (a *run) wait(ctx workflow.Context) error {
 			var reports Reports
 			if c.ReceiveAsync(&reports) {
 				a.taken++
-				a.state.take(reports)
+				a.state.Take(reports)
 			}
 		})
 	}

@@ -400,3 +400,89 @@ func TestManyAlarmsAreOnePoint(t *testing.T) {
 		}
 	}
 }
+
+// TestTenThousandMembers: all members of a large group report at once, by way of 16
+// aggregators, some of it twice. What the group and its aggregators hand on when a run ends
+// fits into a payload of Temporal, which takes 2 MiB, many times over.
+func TestTenThousandMembers(t *testing.T) {
+	const members, aggregators = 10_000, 16
+	src := `
+model: site
+members: {by: site, aggregators: 16}
+events:
+  silent: {channel: members, name: silent, when: "msg.model == 'pump'"}
+  alive:  {channel: members, name: alive, when: "msg.model == 'pump'"}
+  down:   {channel: members, name: entered}
+alarms:
+  outage:  {begins: down, ends: up}
+  silence: {begins: silent, ends: alive, settle: 10m, explained_by: outage}
+context: {heard: 0}
+initial: up
+states: {up: {on: {silent: {actions: [{assign: {heard: "context.heard + 1"}}]}}}}
+`
+	h := newHarnessFor(t, loadSource(t, src), 2*members)
+	shares := make([]*aggregate.State, aggregators)
+	for i := range shares {
+		shares[i] = &aggregate.State{Log: fmt.Sprintf("aggregator-%d-0123456789ab", i)}
+	}
+	report := func(id string, n uint64, c devicefsm.Change, model string) {
+		m := device.Message{Channel: device.ChannelMembers, Name: c.Name, Data: c.Report(devicefsm.Member{ID: device.ID(id)}, model), Time: h.Now().UTC()}
+		value, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := aggregate.Reports{From: id, Epoch: 1, List: []aggregate.Report{{N: n, Value: value}}}
+		share := shares[aggregate.IndexOf(id, aggregators)]
+		share.Take(r)
+		if n%3 == 0 {
+			share.Take(r)
+		}
+	}
+	send := func() {
+		for _, share := range shares {
+			for batch := share.Next(); len(batch.Values) > 0; batch = share.Next() {
+				h.SignalWorkflow(SignalEvents, batch)
+				if batch.First%5 == 0 { // it does not know that it was taken
+					h.SignalWorkflow(SignalEvents, batch)
+				}
+				share.Accepted(len(batch.Values), h.Now())
+			}
+		}
+	}
+	h.RegisterDelayedCallback(func() {
+		for i := range members {
+			report(fmt.Sprintf("pump-%05d", i), uint64(i%7+1), devicefsm.Change{Name: device.MemberSilent}, "pump")
+		}
+		report("gateway", 1, devicefsm.Change{Name: device.MemberEntered, State: "down"}, "gateway")
+		send()
+	}, time.Second)
+	var view View
+	h.RegisterDelayedCallback(func() { view = h.view(); h.CancelWorkflow() }, time.Hour)
+	began := time.Now()
+	h.run(Input{Device: "site/north", Model: h.model.Hash()})
+	took := time.Since(began)
+	got := h.model.Alarms(view.Snapshot)
+	want := []devicefsm.Alarms{{Alarm: "outage", Raised: 1}, {Alarm: "silence", Explained: members}}
+	if view.Snapshot.Context()["heard"] != float64(members) {
+		t.Errorf("the group has %v reports of %d", view.Snapshot.Context()["heard"], members)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("alarms %+v, want %+v", got, want)
+	}
+	state, err := json.Marshal(view.State)
+	if err != nil || len(state) > 1<<20 {
+		t.Errorf("the group's state has %d bytes, error %v", len(state), err)
+	}
+	largest := 0
+	for _, share := range shares {
+		text, err := json.Marshal(share)
+		if err != nil {
+			t.Fatal(err)
+		}
+		largest = max(largest, len(text))
+	}
+	if largest > 64<<10 {
+		t.Errorf("an aggregator's state has %d bytes", largest)
+	}
+	t.Logf("%d reports in %v, state of the group %d bytes, of an aggregator at most %d", members, took, len(state), largest)
+}

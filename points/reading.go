@@ -51,6 +51,8 @@ type flattener struct {
 	fields []field
 	text   []byte // a decoded string
 	long   []byte // the first name that is too long
+
+	hasKind bool // the point has TagKind
 }
 
 // field is one value in the object, of any kind: also what becomes no field is
@@ -71,6 +73,7 @@ func (f *flattener) reset() {
 		*f = flattener{}
 	}
 	clear(f.fields)
+	f.hasKind = false
 	f.names, f.fields, f.long = f.names[:0], f.fields[:0], nil
 }
 
@@ -92,7 +95,9 @@ func (f *flattener) line(to []byte, r Reading, refuse func(Refusal)) ([]byte, bo
 	}
 	to = appendName(to, r.Model, ", ")
 	to = appendTag(to, measure.TagDevice, r.Device)
-	to = appendTag(to, measure.TagKind, measure.KindOf(r.Device))
+	kind := measure.KindOf(r.Device)
+	f.hasKind = kind != ""
+	to = appendTag(to, measure.TagKind, kind)
 	to = appendTag(to, measure.TagModel, r.Model)
 	if to, ok = f.appendFields(to, refuse); !ok {
 		return to, false
@@ -212,6 +217,9 @@ func (f *flattener) appendFields(to []byte, refuse func(Refusal)) ([]byte, bool)
 			separator = ' '
 		}
 		to = appendFieldName(append(to, separator), f.name(x), x.kind)
+		if x.kind == jsonobject.Number && f.hasKind && string(f.name(x)) == measure.TagKind {
+			to = append(to, endNumber...)
+		}
 		to = f.appendValue(append(to, '='), x, refuse)
 	}
 	if n > MaxFields {

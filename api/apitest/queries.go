@@ -21,6 +21,7 @@ func Queries(t *testing.T, open func(t *testing.T, devices []api.Summary) api.Ba
 	fleet := queryFleet()
 	s := &queries{backend: open(t, fleet), fleet: fleet}
 	t.Run("logic", s.logic)
+	t.Run("kinds", s.kinds)
 	t.Run("values", s.values)
 	t.Run("random", s.random)
 	t.Run("pages", s.pages)
@@ -48,6 +49,9 @@ func queryFleet() []api.Summary {
 		{ID: "pump_1", Model: "pump_v", ModelHash: "aa", State: "running.hot,door.open", Connection: device.Online, Properties: map[string]string{"reported.net.ip": "10.0.0.10", "desired.net.ip": "10.0.0.1"}},
 		{ID: "truck:1", Model: "truck", ModelHash: "ff", State: "running.cold,door.shut", Connection: api.Unknown},
 		{ID: "bare", Connection: api.Unknown, State: "online"},
+		{ID: "customer/pump-1", Model: "loyalty", ModelHash: "cc", State: "online", Connection: api.Unknown, Tags: map[string]string{"hall": "3"}},
+		{ID: "customer/Pump-10", Model: "loyalty", ModelHash: "cc", State: "gone", Connection: api.Unknown},
+		{ID: "customers/pump-1", Model: "crowd", ModelHash: "cd", State: "online", Connection: api.Unknown},
 	}
 	for id, at := range map[device.ID]string{
 		"pump-1": "2026-03-01T12:00:00Z", "pump-2": "2026-03-01T12:00:01Z", "pump-10": "2026-02-28T23:59:59Z", "Pump-1": "2026-03-01T00:00:00Z", "pump_1": "1999-12-31T23:59:59Z",
@@ -74,6 +78,32 @@ func queryFleet() []api.Summary {
 type queries struct {
 	backend api.Backend
 	fleet   []api.Summary
+	devices bool // queries are of devices only, as those of /v1/devices
+}
+
+func (s *queries) parse(text string) (api.Query, error) {
+	query, err := api.ParseQuery(text)
+	if err == nil && s.devices {
+		query = api.OfKind(device.KindDevice, query)
+	}
+	return query, err
+}
+
+// kinds tests that entities of one name and several kinds are told apart, and that no kind is
+// the beginning of another.
+func (s *queries) kinds(t *testing.T) {
+	is := func(kind device.Kind) func(api.Summary) bool {
+		return func(d api.Summary) bool { return d.ID.Kind() == kind }
+	}
+	s.expect(t, "kind:customer", is("customer"))
+	s.expect(t, "kind:device", is(device.KindDevice))
+	s.expect(t, "kind:order", func(api.Summary) bool { return false })
+	s.expect(t, "NOT kind:device", func(d api.Summary) bool { return d.ID.Kind() != device.KindDevice })
+	s.expect(t, "id:pump-1", func(d api.Summary) bool { return d.ID == "pump-1" })
+	s.expect(t, "id:customer/pump-1", func(d api.Summary) bool { return d.ID == "customer/pump-1" })
+	s.expect(t, "id:customer/p* OR id:customers/*", func(d api.Summary) bool { return d.ID == "customer/pump-1" || d.ID == "customers/pump-1" })
+	s.expect(t, "id:customer*", func(api.Summary) bool { return false })
+	s.expect(t, "kind:customer NOT state:gone", func(d api.Summary) bool { return d.ID == "customer/pump-1" })
 }
 
 // expect finds and counts.
@@ -86,7 +116,7 @@ func (s *queries) expect(t *testing.T, text string, holds func(api.Summary) bool
 // finds expects to find the devices for which a condition holds.
 func (s *queries) finds(t *testing.T, text string, holds func(api.Summary) bool) {
 	t.Helper()
-	query, err := api.ParseQuery(text)
+	query, err := s.parse(text)
 	if err != nil {
 		t.Errorf("%s: %v", text, err)
 		return
@@ -99,7 +129,7 @@ func (s *queries) finds(t *testing.T, text string, holds func(api.Summary) bool)
 // counts expects to count them.
 func (s *queries) counts(t *testing.T, text string, holds func(api.Summary) bool) {
 	t.Helper()
-	query, err := api.ParseQuery(text)
+	query, err := s.parse(text)
 	if err != nil {
 		t.Errorf("%s: %v", text, err)
 		return
@@ -145,6 +175,7 @@ func (s *queries) find(t *testing.T, query api.Query, limit int) []string {
 
 // logic has queries whose answers are written down.
 func (s *queries) logic(t *testing.T) {
+	s = &queries{backend: s.backend, fleet: s.fleet, devices: true}
 	const values = "(all values)" // the devices of trickyValues
 	for text, want := range map[string]string{
 		"":                                   "pump-1 pump-2 pump-10 Pump-1 pump_1 truck:1 bare " + values,

@@ -175,11 +175,17 @@ func (b *Bridge) claimFirst(ctx context.Context) error {
 	if b.deps.Journal != nil {
 		log = b.ingest.Instance()
 	}
-	mine, err := b.claim(ctx, appended{b.ingest.Before(), b.ingest.Recovered()}, log, true)
+	mine, err := b.claim(ctx, b.appendedBefore(), log, true)
 	if err == nil && !mine {
 		b.ingest.Elsewhere()
 	}
 	return err
+}
+
+// appendedBefore is what earlier processes appended to the log.
+func (b *Bridge) appendedBefore() appended {
+	to, waiting := b.ingest.Recovered()
+	return appended{b.ingest.Before(), to, waiting}
 }
 
 // farewell is the part of the time for the end that is kept for the last
@@ -254,7 +260,7 @@ func (b *Bridge) stillClaimed(ctx context.Context) (bool, error) {
 	if b.deps.Journal == nil {
 		return false, nil
 	}
-	mine, err := b.claim(ctx, appended{b.lineage, b.deps.Journal.Durable()}, b.lineage, false)
+	mine, err := b.claim(ctx, appended{log: b.lineage, to: b.deps.Journal.Durable()}, b.lineage, false)
 	if err == nil && !mine {
 		b.ingest.Elsewhere()
 	}

@@ -46,10 +46,12 @@ const (
 	claimRenewed = 15 * time.Second
 )
 
-// appended is what was appended to a log: by the process of this name, up to a position.
+// appended is what was appended to a log: by the process of this name, up to a position. So many
+// messages of it wait to be delivered.
 type appended struct {
-	log string
-	to  int64
+	log     string
+	to      int64
+	waiting int
 }
 
 // claim claims the session for what is appended to the bridge's log from now on, and reports
@@ -79,7 +81,10 @@ func (b *Bridge) claim(ctx context.Context, before appended, log string, patient
 		case before.log == "":
 		case found.ahead > 0:
 			b.log.Warn("this bridge's log is an earlier copy, which was put back: what was received after it, and Temporal has not accepted, is lost, and what waits in it may come "+
-				"after newer messages; the next message of each device is signalled", "ends", before.to, "claimed", before.to+found.ahead, "since", found.since)
+				"after newer messages; the next message of each device is signalled", "ends", before.to, "claimed", before.to+found.ahead, "since", found.since, "messages_waiting", before.waiting)
+		case found.other != "" && before.waiting > 0:
+			b.log.Warn(found.other+"; what waits in this log may come after newer messages, or a second time; the next message of each device is signalled",
+				"since", found.since, "messages_waiting", before.waiting)
 		case found.other != "":
 			b.log.Info(found.other+"; the next message of each device is signalled", "since", found.since)
 		}

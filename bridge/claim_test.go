@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -16,6 +17,7 @@ import (
 	"github.com/eclipse/paho.mqtt.golang/packets"
 
 	"devicetwin/mqtt"
+	"devicetwin/mqtt/mqtttest"
 	"devicetwin/wire"
 )
 
@@ -81,7 +83,7 @@ func TestClaim(t *testing.T) {
 				}
 				b, logs := claimant(t, broker.Dial)
 				began := time.Now()
-				mine, err := b.claim(t.Context(), appended{"mine", 100}, "mine", true)
+				mine, err := b.claim(t.Context(), appended{log: "mine", to: 100}, "mine", true)
 				if took := time.Since(began); mine != tc.mine || err != nil || took > tc.within {
 					t.Errorf("mine %v, %v, after %v", mine, err, took)
 				}
@@ -109,7 +111,7 @@ func TestClaimWaitsForTheBroker(t *testing.T) {
 		b, logs := claimant(t, broker.Dial)
 		done := make(chan bool)
 		go func() {
-			mine, err := b.claim(t.Context(), appended{"mine", 100}, "mine", true)
+			mine, err := b.claim(t.Context(), appended{log: "mine", to: 100}, "mine", true)
 			done <- mine && err == nil
 		}()
 		time.Sleep(time.Hour)
@@ -138,7 +140,7 @@ func TestClaimEndsWithItsContext(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), claimGrace/2)
 				defer cancel()
 				began := time.Now()
-				mine, err := b.claim(ctx, appended{"mine", 100}, "mine", true)
+				mine, err := b.claim(ctx, appended{log: "mine", to: 100}, "mine", true)
 				if mine || !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > claimGrace/2 {
 					t.Errorf("%v, %v after %v", mine, err, time.Since(began))
 				}
@@ -186,7 +188,7 @@ func TestMosquittoKeepsTheClaim(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if mine, err := b.claim(t.Context(), appended{log, 100}, log, true); mine != want || err != nil {
+		if mine, err := b.claim(t.Context(), appended{log: log, to: 100}, log, true); mine != want || err != nil {
 			t.Fatalf("%s: mine %v, expected %v, %v", how, mine, want, err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -194,7 +196,7 @@ func TestMosquittoKeepsTheClaim(t *testing.T) {
 		running.Go(func() { b.session(ctx).Run(ctx) })
 		running.Go(func() { b.ingest.Run(ctx, ctx) })
 		eventually(t, "its status is retained", func() bool { return strings.Contains(string(broker.retained(statusOfB7)), b.lineage) })
-		if mine, err := b.claim(t.Context(), appended{log, 100}, log, true); mine != (log != "") || err != nil {
+		if mine, err := b.claim(t.Context(), appended{log: log, to: 100}, log, true); mine != (log != "") || err != nil {
 			t.Fatalf("%s, once connected: mine %v, %v", how, mine, err)
 		}
 		cancel()
@@ -249,5 +251,94 @@ func TestClaimIsNotSubscribedTo(t *testing.T) {
 	cfg.Subscribe = []string{"+/+/claim"}
 	if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), wire.ClaimTopic("bridge")) {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestTheClaimIsRenewed says at once how far the log is, and then as often as it has grown.
+func TestTheClaimIsRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broker := &mqtttest.Broker{}
+		c := broker.Dial(t.Context(), func(context.Context, mqtt.Message) {})
+		position := int64(100)
+		s := &session{cfg: DefaultConfig(), lineage: "mine", reached: func() int64 { return position }, log: slog.New(slog.DiscardHandler)}
+		s.cfg.ID = "b7"
+		ctx, end := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { s.renewClaims(ctx, c); close(ended) }()
+		expect := func(want ...int64) {
+			t.Helper()
+			synctest.Wait()
+			var got []int64
+			for _, line := range broker.First().Published() {
+				topic, payload, _ := strings.Cut(line, " ")
+				var claim BridgeClaim
+				if err := json.Unmarshal([]byte(payload), &claim); err != nil || topic != claimOfB7 || claim.Log != "mine" || claim.Probe != "" {
+					t.Errorf("published %s", line)
+				}
+				got = append(got, claim.Position)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("claimed %v, want %v", got, want)
+			}
+		}
+		expect(100)
+		time.Sleep(10 * claimRenewed)
+		expect(100)
+		position = 200
+		time.Sleep(claimRenewed)
+		expect(100, 200)
+		broker.First().FailPublish(mqtt.ErrLost)
+		position = 300
+		time.Sleep(2 * claimRenewed)
+		broker.First().FailPublish(nil)
+		time.Sleep(claimRenewed)
+		expect(100, 200, 300)
+		end()
+		<-ended
+	})
+}
+
+// TestARefusedClaimIsNotRenewed: some brokers end the connection of a client that publishes
+// what it may not.
+func TestARefusedClaimIsNotRenewed(t *testing.T) {
+	for name, c := range map[string]struct {
+		broker *retainer
+		log    string
+		renews bool
+	}{
+		"taken":         {&retainer{}, "mine", true},
+		"not heard":     {&retainer{deaf: true}, "mine", false},
+		"refused":       {&retainer{refuses: packets.ErrorRefusedNotAuthorised}, "mine", false},
+		"without a log": {&retainer{}, "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, _ := claimant(t, c.broker.Dial)
+				if _, err := b.claim(t.Context(), appended{log: c.log, to: 100}, c.log, true); err != nil || b.renews != c.renews {
+					t.Errorf("renews: %v, %v", b.renews, err)
+				}
+			})
+		})
+	}
+}
+
+// TestWhatWaitsInAnEarlierLogIsReported: nobody else knows whether it was delivered.
+func TestWhatWaitsInAnEarlierLogIsReported(t *testing.T) {
+	for claim, want := range map[string]string{
+		`{"log":"theirs"}`:              "or a second time",
+		`{"log":"mine","position":101}`: "this bridge's log is an earlier copy",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			broker := &retainer{}
+			broker.set(claimOfB7, claim)
+			broker.set(statusOfB7, `{"status":"offline","log":"mine"}`)
+			b, logs := claimant(t, broker.Dial)
+			if mine, err := b.claim(t.Context(), appended{"mine", 100, 7}, "mine", true); mine || err != nil {
+				t.Errorf("mine %v, %v", mine, err)
+			}
+			if logs.count(want) != 1 || logs.count("level=WARN") != 1 || logs.count("messages_waiting=7") != 1 {
+				t.Errorf("logged %q", logs.lines)
+			}
+		})
 	}
 }

@@ -84,6 +84,7 @@ type Ingest struct {
 	signals, checkpoints *recordlog.Cursor
 	before               string // the instance of the process before; "": it is not known
 	recovered            int64  // where the log ended then
+	waited               int    // messages, then
 	accepted             Accepted
 	saver                saver
 	growth               growth

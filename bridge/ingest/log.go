@@ -15,8 +15,9 @@ import (
 // none, or there is no log. Instance is that of this one.
 func (i *Ingest) Before() string { return i.before }
 
-// Recovered is where the log ended when this process opened it.
-func (i *Ingest) Recovered() int64 { return i.recovered }
+// Recovered is where the log ended when this process opened it, and how many messages in it
+// waited.
+func (i *Ingest) Recovered() (end int64, waiting int) { return i.recovered, i.waited }
 
 // Instance distinguishes this process from all others that ever delivered messages.
 func (i *Ingest) Instance() string { return i.core.instance }

@@ -90,7 +90,7 @@ func (i *Ingest) recover() error {
 	}
 	c.appended, c.logged = stats.Durable, stats.Durable
 	r.finish(began)
-	i.before, i.recovered, i.accepted = r.begin.Instance, stats.Durable, c.lastAccepted
+	i.before, i.recovered, i.waited, i.accepted = r.begin.Instance, stats.Durable, r.messages, c.lastAccepted
 	if stats.Durable > 0 {
 		i.log.Info("recovered from the log", "devices", len(c.devices.byID), "messages_waiting", r.messages,
 			"checkpoint", r.rolls, "took", time.Since(began).Round(time.Millisecond))

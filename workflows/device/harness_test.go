@@ -190,6 +190,12 @@ func (h *harness) view() View {
 	return view
 }
 
+// commandOf is the id of the command that the first activity of a workflow sends.
+func commandOf(v View) string {
+	d := run{state: &v.State}
+	return d.invocationID(v.Invocations[0].ID)
+}
+
 func boot() device.Message {
 	return device.Message{Channel: device.ChannelStatus, Data: map[string]any{"status": "boot", "firmware": "1.4", "site": "north"}}
 }

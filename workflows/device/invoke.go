@@ -79,7 +79,7 @@ func (d *run) start(ctx workflow.Context, a devicefsm.Action) {
 		carryOut = asActivity // notify, and what a model asks of a newer worker
 	}
 	ctx, cancel := workflow.WithCancel(ctx)
-	in := Invocation{Device: d.state.Device, Model: d.state.Model, ID: d.effectID(a.ID), Input: input, Site: d.state.Site}
+	in := Invocation{Device: d.state.Device, Model: d.state.Model, ID: d.invocationID(a.ID), Input: input, Site: d.state.Site}
 	if d.follows(rulesCorners) {
 		in.At, in.Arrived = a.At, a.Arrived
 	}
@@ -92,6 +92,7 @@ func (d *run) start(ctx workflow.Context, a devicefsm.Action) {
 
 // finish gives the end of an invocation to the statechart.
 func (d *run) finish(ctx workflow.Context, inv *invocation, f workflow.Future) {
+	id := d.invocationID(inv.id)
 	d.forget(inv.id)
 	d.setCause(Cause{Kind: CauseActivity, Name: inv.name})
 	now := workflow.Now(ctx)
@@ -101,7 +102,7 @@ func (d *run) finish(ctx workflow.Context, inv *invocation, f workflow.Future) {
 	case err != nil && inv.silent:
 		d.notCarriedOut(now, cause(err))
 	case err != nil:
-		if d.state.Recovery != nil && d.effectID(inv.id) == d.state.Recovery.Command {
+		if d.state.Recovery != nil && id == d.state.Recovery.Command {
 			d.recoveryFailed(workflow.Now(ctx))
 		}
 		d.step(d.ofService(devicefsm.ErrorEvent(inv.id, cause(err), now), now))
@@ -124,6 +125,7 @@ func (d *run) cancelInvocation(id string) {
 func (d *run) forget(id string) {
 	d.running = slices.DeleteFunc(d.running, func(inv *invocation) bool { return inv.id == id })
 	d.state.Invocations = slices.DeleteFunc(d.state.Invocations, func(a devicefsm.Action) bool { return a.ID == id })
+	delete(d.state.Origins, id)
 }
 
 // cause is the innermost message of an activity's error, without the ids and

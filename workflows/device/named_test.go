@@ -101,7 +101,7 @@ func TestADeviceTakesTheModelThatItNamesLater(t *testing.T) {
 	if len(view.Reports) != 1 || view.Reports[0].Reason != device.FaultModelKept || view.Reports[0].Value != `"pump"` {
 		t.Errorf("reported %+v, want that it keeps the model that it named first", view.Reports)
 	}
-	ids := map[string]bool{before.Instance + "-" + before.Invocations[0].ID: true}
+	ids := map[string]bool{commandOf(before): true}
 	for _, c := range h.world.commands {
 		if ids[c.Message.ID] {
 			t.Errorf("the id %s is used again", c.Message.ID)

@@ -46,6 +46,7 @@ func (d *run) applyOne(started int, m device.Message, v verdict) {
 	d.applied++
 	d.log.add(started, m)
 	d.causedBy(m)
+	d.receivedMessage(m)
 	if v == late {
 		d.step(d.ofDevice(devicefsm.Event{
 			Name: device.EventSequenceLate,

@@ -148,9 +148,8 @@ func (d *run) operateCommand(in Order, who string, now time.Time, cause Cause) O
 	if ttl == 0 {
 		ttl = defaultTTL
 	}
-	d.state.Orders++
 	c := command.Command{
-		ID: d.effectID(fmt.Sprintf("order-%d", d.state.Orders)), Name: in.Name, Data: in.Data, Key: in.Key,
+		ID: d.effectID(d.orderID()), Name: in.Name, Data: in.Data, Key: in.Key,
 		Print: Operation{Command: &in}.print(), By: bounded(who), Created: now, Expires: now.Add(ttl), MaxDeliveries: in.MaxDeliveries,
 	}
 	added, superseded, refused := d.state.Commands.Add(c, in.Replace, d.settings.Commands)
@@ -161,6 +160,12 @@ func (d *run) operateCommand(in Order, who string, now time.Time, cause Cause) O
 	d.commandsEnded(superseded)
 	d.stepRaised(now)
 	return OperationResult{Command: &added}
+}
+
+// orderID is the id of the next command or reprovisioning of an operator.
+func (d *run) orderID() string {
+	d.state.Orders++
+	return d.named(devicefsm.Action{Type: actionOperator, ID: fmt.Sprintf("order-%d", d.state.Orders)}).ID
 }
 
 func (d *run) operateEvent(in OperatorEvent, now time.Time, cause Cause) OperationResult {
@@ -238,9 +243,8 @@ func (d *run) operateReprovision(in ReprovisionReason, who string, now time.Time
 		r.ByModel = true // one is under way
 	}
 	if !r.ByModel {
-		d.state.Orders++
 		d.pending = append(d.pending, effect{Action: devicefsm.Action{
-			Type: actionOperator, ID: fmt.Sprintf("order-%d", d.state.Orders), Name: ActivityReprovision,
+			Type: actionOperator, ID: d.orderID(), Name: ActivityReprovision,
 			Data: map[string]any{"reason": reason},
 		}})
 	}

@@ -36,7 +36,7 @@ func (d *run) recoveryBegins(ctx workflow.Context, a devicefsm.Action) {
 	}
 	reason, _ := a.Data["reason"].(string)
 	r.Attempt++
-	r.Command, r.Reason, r.Failed = d.effectID(a.ID), bounded(reason), false
+	r.Command, r.Reason, r.Failed = d.invocationID(a.ID), bounded(reason), false
 	d.recoveryPoint(now, measure.ReprovisionStarted, nil)
 }
 
@@ -64,7 +64,7 @@ func (d *run) recoveryExpires(t devicefsm.Transition) {
 		return
 	}
 	for _, inv := range d.running {
-		if d.effectID(inv.id) == d.state.Recovery.Command {
+		if d.invocationID(inv.id) == d.state.Recovery.Command {
 			return
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"testing"
 
@@ -237,5 +238,22 @@ func TestRecordedDialectsCount(t *testing.T) {
 	}
 	if other == 0 {
 		t.Errorf("%d histories replay without dialects", len(files))
+	}
+}
+
+// Ids with an origin are in the histories: of the commands of operators, and of reprovisionings.
+func TestRecordedOrigins(t *testing.T) {
+	folder := fmt.Sprintf("%s/rules-%d", historiesDir, rulesOrigin)
+	for name, id := range map[string]string{"operated-1": `-order-[0-9a-f]{8}-[0-9]+"`, "obedient-0": `-reprovision-[0-9a-z]{8}-[0-9]+"`} {
+		found := 0
+		for _, e := range readHistory(t, folder+"/"+name+".json").GetEvents() {
+			for _, p := range append(e.GetActivityTaskScheduledEventAttributes().GetInput().GetPayloads(),
+				e.GetWorkflowExecutionUpdateCompletedEventAttributes().GetOutcome().GetSuccess().GetPayloads()...) {
+				found += len(regexp.MustCompile(id).FindAll(p.GetData(), -1))
+			}
+		}
+		if found == 0 {
+			t.Errorf("%s has no id like %s", name, id)
+		}
 	}
 }

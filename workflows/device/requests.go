@@ -62,6 +62,7 @@ func (d *run) operateOnce(ctx workflow.Context, op Operation) OperationResult {
 		}
 		return d.complete(known.Result)
 	}
+	d.receivedOperation(op)
 	r := d.operate(ctx, op)
 	kept := append(d.state.Requests, appliedOperation{ID: op.ID, Print: print, Result: r.short()})
 	if extra := len(kept) - keptRequests; extra > 0 {

@@ -197,6 +197,7 @@ func (d *run) accept(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) {
 		if a.Type == devicefsm.ActionCommand {
 			a = d.queued(a)
 		}
+		a = d.named(a)
 		switch {
 		case a.Type == devicefsm.ActionDesire:
 			d.desireFromModel(a)

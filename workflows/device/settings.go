@@ -56,8 +56,10 @@ const (
 	rulesLog = 3
 	// rulesDialects: devices are sent what their dialect says, at the address that they had.
 	rulesDialects = 4
+	// rulesOrigin: ids of what leaves the workflow say what it follows from.
+	rulesOrigin = 5
 
-	rulesNow = rulesDialects
+	rulesNow = rulesOrigin
 )
 
 // Rules is the version of the rules by which runs go that begin now: for the names of

@@ -140,6 +140,10 @@ type State struct {
 	// Requests are the last Operations, oldest first: one that is repeated gets
 	// its first result.
 	Requests []appliedOperation `json:"requests,omitempty"`
+	// Origin is what was received last, as part of the ids of what follows from it, and Origins
+	// are those of the activities in Invocations that the model waits for.
+	Origin  string            `json:"origin,omitempty"`
+	Origins map[string]string `json:"origins,omitempty"`
 	// Orders counts the commands and reprovisionings of operators, for their ids.
 	Orders uint64 `json:"orders,omitempty"`
 }

@@ -63,7 +63,7 @@ func TestBirthMayOvertakeTheActivity(t *testing.T) {
 			t.Errorf("state %s with invocations %v, want reprovisioning with one", view.StateName, view.Invocations)
 			return
 		}
-		h.signal(born(view.Instance + "-" + view.Invocations[0].ID))
+		h.signal(born(commandOf(view)))
 	}, 2*time.Second)
 	if view := h.runUntil(10 * time.Second); view.StateName != "online" || len(view.Invocations) != 0 {
 		t.Errorf("state %s, invocations %v; want online, none", view.StateName, view.Invocations)
@@ -223,7 +223,7 @@ func TestInheritedInvocationsStartAgain(t *testing.T) {
 	second.RegisterDelayedCallback(second.CancelWorkflow, 5*time.Second)
 	state := view.State
 	second.run(Input{Device: testDevice, Model: state.Model, State: &state})
-	if len(second.world.commands) != 1 || second.world.commands[0].Message.ID != state.Instance+"-"+view.Invocations[0].ID {
+	if len(second.world.commands) != 1 || second.world.commands[0].Message.ID != commandOf(view) {
 		t.Errorf("commands %+v, want the inherited one", second.world.commands)
 	}
 }

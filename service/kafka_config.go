@@ -45,6 +45,7 @@ type KafkaConfig struct {
 	BatchMessages   int           `help:"Maximum number of messages in one signal." placeholder:"N"`
 	SignalsInFlight int           `help:"Maximum number of signals in flight to Temporal; each entity has at most one." placeholder:"N"`
 	Linger          time.Duration `help:"Maximum pause between an entity's signals while Temporal is busy; 0s for none." placeholder:"DURATION"`
+	StartRate       int           `help:"Maximum number of workflows that are started a second, for a topic with many entities that are new; 0 for no limit." placeholder:"N"`
 	StuckAfter      time.Duration `help:"How long one entity's signals may fail while they block all others, before its records become dead letters; 0s for no limit." placeholder:"DURATION"`
 	ClockAhead      time.Duration `help:"How far the time of a record may be ahead of its arrival to be believed; beyond it, the arrival counts." placeholder:"DURATION"`
 	ClockBehind     time.Duration `help:"How far the time of a record may be behind its arrival to be believed; beyond it, the arrival counts." placeholder:"DURATION"`
@@ -72,7 +73,7 @@ func defaultKafka(k kafka.Config, w wire.Config) KafkaConfig {
 		ID: k.ID, Brokers: k.Client.Brokers, Group: k.Group, Lost: lostStop, SASL: saslNone, LogMax: defaultLogMax, LogAge: defaultLogAge,
 		MaxValue: w.MaxPayload, Window: k.Window, BatchMessages: k.BatchMessages, SignalsInFlight: k.SignalsInFlight, Linger: k.LingerMax,
 		StuckAfter: k.StuckAfter, ClockAhead: w.MaxClockAhead, ClockBehind: w.MaxClockBehind,
-		SessionTimeout: k.SessionTimeout, StillAfter: k.StillAfter,
+		StartRate: k.StartRate, SessionTimeout: k.SessionTimeout, StillAfter: k.StillAfter,
 	}
 }
 
@@ -95,7 +96,7 @@ func (c KafkaConfig) plan() (p KafkaPlan, err error) {
 		k.Client.SASL.Mechanism = c.SASL
 	}
 	k.ModelRules, k.Window, k.BatchMessages, k.SignalsInFlight, k.LingerMax, k.StuckAfter = c.ModelRule, c.Window, c.BatchMessages, c.SignalsInFlight, c.Linger, c.StuckAfter
-	k.SessionTimeout, k.StillAfter = c.SessionTimeout, c.StillAfter
+	k.SessionTimeout, k.StillAfter, k.StartRate = c.SessionTimeout, c.StillAfter, c.StartRate
 	p = KafkaPlan{Config: k, Wire: wire.DefaultConfig()}
 	p.Wire.MaxPayload, p.Wire.MaxClockAhead, p.Wire.MaxClockBehind, p.Wire.Lazy = c.MaxValue, c.ClockAhead, c.ClockBehind, true
 	faults := []error{k.Validate(), p.Wire.Validate()}

@@ -38,6 +38,10 @@ type Config struct {
 	// RetainedBirths takes models from retained messages on status topics too, which the
 	// broker sends when the bridge subscribes.
 	RetainedBirths bool
+	// StartRate is how many workflows may be started a second, spread evenly; 0: any number.
+	// Those of devices count that are not known here to have one. What waits for
+	// that holds up the window of its lane.
+	StartRate int
 	// StartOnAny starts a device's workflow with the first message of any kind,
 	// not with the first that matters to its model.
 	StartOnAny bool
@@ -126,6 +130,7 @@ func (c Config) Validate() error {
 	f.NotNegative("time until a device is stuck", c.StuckAfter)
 	f.NotNegative("time for which settled repetitions are left out", c.SettledFor)
 	f.Positive("time between reports of a device's faults", c.FaultInterval)
+	f.Between("workflows started a second", c.StartRate, 0, maxQuota)
 	for _, rule := range c.ModelRules {
 		_, _, err := cutModelRule(rule)
 		f.Add(err)

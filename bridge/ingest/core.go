@@ -59,6 +59,7 @@ type core struct {
 	encoded       []byte     // memory of endRecording
 	blocked       fifo[unlogged]
 	unlogged      fifo[unlogged]
+	nextStart     time.Time     // when another workflow may be started
 	deciding      string        // the log in which the arrival that is decided has its positions
 	extra         int64         // see before
 	records       fifo[*record] // with messages that are not accepted

@@ -155,7 +155,7 @@ func (c *Counts) observe(from *core) {
 	c.BacklogSince.Store(since)
 	c.HeldBytes.Store(int64(from.heldBytes))
 	c.InFlight.Store(int64(from.inFlight))
-	c.Waiting.Store(int64(from.ready.len() + from.retries.len()))
+	c.Waiting.Store(int64(from.ready.len() + from.retries.len() + from.starting.len()))
 	c.Linger.Store(int64(from.pacer.linger))
 	c.Limit.Store(int64(from.pacer.inFlight()))
 	c.Resting.Store(int64(from.resting.len()))

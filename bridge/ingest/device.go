@@ -58,6 +58,8 @@ type backlog struct {
 	failedFirst, failedLast time.Time
 	err                     error // of the last attempt
 	retryAt                 time.Time
+	startAt                 time.Time // while it is starting
+	begins                  bool      // what is pending may begin a workflow, which was not counted yet
 
 	index int // in the heap in which the device stands
 }

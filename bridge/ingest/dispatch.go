@@ -28,7 +28,8 @@ func (c *core) enqueuePassive(of int, d *deviceState, m device.Message, e *entry
 }
 
 func (c *core) enqueueItem(d *deviceState, it item, of int, now time.Time) {
-	d.begun = d.begun || !it.passive
+	begins := !d.begun && !it.passive
+	d.begun = d.begun || begins
 	if c.restoring { // it is queued from its record
 		return
 	}
@@ -45,6 +46,7 @@ func (c *core) enqueueItem(d *deviceState, it item, of int, now time.Time) {
 	case renewing: // it has more to say
 		d.renewNow()
 	}
+	d.work.begins = d.work.begins || begins
 	d.work.add(it)
 	switch {
 	case d.place == idle || d.place == renewing:
@@ -63,11 +65,32 @@ func (c *core) queueUp(d *deviceState, e *entry, now time.Time) {
 		c.move(d, logging)
 		return
 	}
+	if at := c.startsAt(d, now); at.After(now) {
+		d.work.startAt = at
+		c.move(d, starting)
+		return
+	}
 	if c.hurried || now.Sub(d.delivered) >= c.pacer.linger || c.fullBatch(d) || c.crowded(e) {
 		c.move(d, ready)
 		return
 	}
 	c.move(d, resting)
+}
+
+// startsAt is when what is pending of a device may be delivered: at once, unless it may begin a
+// workflow and there is a budget of these. A device of which nothing is known here may have a
+// workflow, and counts once.
+func (c *core) startsAt(d *deviceState, now time.Time) time.Time {
+	if c.cfg.StartRate == 0 || !d.work.begins {
+		return now
+	}
+	d.work.begins = false
+	if c.nextStart.Before(now) {
+		c.nextStart = now
+	}
+	at := c.nextStart
+	c.nextStart = at.Add(time.Second / time.Duration(c.cfg.StartRate))
+	return at
 }
 
 func (c *core) fullBatch(d *deviceState) bool {
@@ -254,7 +277,7 @@ func (c *core) finish(d *deviceState, run string, other bool, now time.Time, eac
 		c.trying = nil
 	}
 	outcome := c.noteOutcome(d, batch, run, other, now)
-	*w = backlog{pending: w.pending, pendingBytes: w.pendingBytes, pendingLogs: w.pendingLogs, after: outcome}
+	*w = backlog{pending: w.pending, pendingBytes: w.pendingBytes, pendingLogs: w.pendingLogs, begins: w.begins, after: outcome}
 	if w.pending.len() > 0 {
 		c.queueUp(d, w.pending.head().entry, now)
 	} else {
@@ -296,6 +319,9 @@ func (c *core) elapsed(now time.Time) {
 	for c.retries.len() > 0 && !c.retries.head().work.retryAt.After(now) {
 		c.move(c.retries.head(), ready)
 	}
+	for c.starting.len() > 0 && !c.starting.head().work.startAt.After(now) {
+		c.move(c.starting.head(), ready)
+	}
 	c.dispatch(now)
 }
 
@@ -309,6 +335,9 @@ func (c *core) next() (at time.Time, ok bool) {
 	}
 	if c.retries.len() > 0 {
 		earlier(c.retries.head().work.retryAt)
+	}
+	if c.starting.len() > 0 {
+		earlier(c.starting.head().work.startAt)
 	}
 	if c.resting.len() > 0 {
 		earlier(c.resting.head().delivered.Add(c.pacer.linger))
@@ -325,5 +354,5 @@ func (c *core) next() (at time.Time, ok bool) {
 // idle reports that nothing waits for acceptance. A quarantined device has nothing
 // that could be accepted; it is always on its way or waiting.
 func (c *core) idle() bool {
-	return c.inFlight+c.ready.len()+c.resting.len()+c.retries.len()+c.logging.len() == c.quarantined
+	return c.inFlight+c.ready.len()+c.resting.len()+c.retries.len()+c.logging.len()+c.starting.len() == c.quarantined
 }

@@ -6,9 +6,11 @@ import "container/heap"
 //
 //	idle ──▶ logging ──▶ resting ──▶ ready ──▶ inFlight ──▶ idle
 //	  │                                ▲  ▲       │
-//	  └──▶ renewing ───────────────────┘  └── retrying
+//	  ├──▶ renewing ───────────────────┤  └── retrying
+//	  └──▶ starting ───────────────────┘
 //
-// Without a log nothing is logging. From inFlight a device that has more to say goes on to
+// Without a log nothing is logging, and without a budget of new workflows nothing is starting; with both, a device goes
+// from logging to starting. From inFlight a device that has more to say goes on to
 // logging, resting or ready, and one whose delivery failed to retrying.
 type place uint8
 
@@ -20,10 +22,11 @@ const (
 	ready                 // a batch that waits for its turn
 	inFlight              // a batch on its way to the sink
 	retrying              // a batch that waits to be delivered again
+	starting              // a batch that begins a workflow, which waits for the budget of these
 )
 
 func (p place) String() string {
-	return [...]string{"idle", "renewing", "logging", "resting", "ready", "in flight", "retrying"}[p]
+	return [...]string{"idle", "renewing", "logging", "resting", "ready", "in flight", "retrying", "starting"}[p]
 }
 
 // queues are the devices that are not idle, by their place.
@@ -35,7 +38,8 @@ type queues struct {
 	resting  deviceHeap         // by their last delivery; linger is the same for all
 	ready    fifo[*deviceState]
 	inFlight int
-	retries  deviceHeap // by when they are to be tried again
+	retries  deviceHeap         // by when they are to be tried again
+	starting fifo[*deviceState] // by when they may be
 }
 
 func newQueues() queues {
@@ -45,8 +49,8 @@ func newQueues() queues {
 	}
 }
 
-// move takes a device from its place to another one. From logging and ready only the head
-// may leave. What decides a device's order may not change while it is in a heap.
+// move takes a device from its place to another one. From logging, ready and starting only the
+// head may leave. What decides a device's order may not change while it is in a heap.
 func (q *queues) move(d *deviceState, to place) {
 	switch d.place {
 	case logging:
@@ -63,6 +67,10 @@ func (q *queues) move(d *deviceState, to place) {
 		q.inFlight--
 	case retrying:
 		q.retries.remove(d)
+	case starting:
+		if q.starting.pop() != d {
+			panic("ingest: a device left the line before its turn")
+		}
 	}
 	d.place = to
 	switch to {
@@ -78,6 +86,8 @@ func (q *queues) move(d *deviceState, to place) {
 		q.inFlight++
 	case retrying:
 		q.retries.push(d)
+	case starting:
+		q.starting.push(d)
 	}
 }
 

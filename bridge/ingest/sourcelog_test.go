@@ -194,6 +194,7 @@ func TestARecordIsAppliedOnceProperty(t *testing.T) {
 		cfg.BatchMessages = rapid.IntRange(1, 4).Draw(t, "batch")
 		cfg.AckAccepted = rapid.Bool().Draw(t, "accepted")
 		cfg.QuotaRate, cfg.StuckAfter = 0, 0
+		cfg.StartRate = rapid.SampledFrom([]int{0, 0, 1}).Draw(t, "start rate")
 		journal := rapid.Bool().Draw(t, "journal")
 		g := &group{t: t, twins: map[string]*twinLog{}}
 		want := map[string][]string{}

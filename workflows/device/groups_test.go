@@ -486,3 +486,21 @@ states: {up: {on: {silent: {actions: [{assign: {heard: "context.heard + 1"}}]}}}
 	}
 	t.Logf("%d reports in %v, state of the group %d bytes, of an aggregator at most %d", members, took, len(state), largest)
 }
+
+// A tag that an operator sets makes the device a member, and one that is removed ends that.
+func TestATagMakesAMember(t *testing.T) {
+	h, p := newMemberOf(t, withoutLiveness, 0)
+	h.workflow.Groups = []*devicefsm.Model{loadSource(t, strings.Replace(groupSource, "{by: site, aggregators: 4}", "{tag: line}", 1))}
+	set := func(value *string) {
+		h.UpdateWorkflow(UpdateOperate, "", &asked{}, Operations{List: []Operation{{ID: fmt.Sprint(h.Now().UnixNano()), Tags: &TagChanges{Set: map[string]*string{"line": value}}}}})
+	}
+	h.at(time.Second, happens("hot"))
+	line := "l2"
+	h.RegisterDelayedCallback(func() { set(&line) }, 2*time.Second)
+	h.RegisterDelayedCallback(func() { set(nil) }, time.Minute)
+	h.at(2*time.Minute, happens("cold"))
+	h.runUntil(time.Hour)
+	if got, want := p.reports(t), []string{"site/l2/0 #1 members entered overheated", "site/l2/0 #2 members left overheated"}; !slices.Equal(got, want) {
+		t.Errorf("reports %q, want %q", got, want)
+	}
+}

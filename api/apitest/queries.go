@@ -89,7 +89,7 @@ func (s *queries) parse(text string) (api.Query, error) {
 	return query, err
 }
 
-// kinds tests that entities of one name and several kinds are told apart, and that no kind is
+// kinds tests that queries distinguish entities of one name and several kinds, and that no kind is
 // the beginning of another.
 func (s *queries) kinds(t *testing.T) {
 	is := func(kind device.Kind) func(api.Summary) bool {

@@ -112,6 +112,21 @@ func TestTheEntityOfARecordWithoutAValue(t *testing.T) {
 	}
 }
 
+// The kind of an entity is that which the dialect says, with and without a value.
+func TestRecordsOfAKind(t *testing.T) {
+	r, err := NewRecords(wire.DefaultConfig(), loadOne(t, strings.Replace(shop, "dialect: shop", "dialect: shop\nkind: customer", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := r.Decode("customers/4711", []byte(`{"tier":"gold"}`), false, time.Now())
+	if err != nil || len(got) != 1 || got[0].ID != "customer/4711" {
+		t.Errorf("%v, %v; want one of customer/4711", got, err)
+	}
+	if id, err := r.Entity("customers/4711"); err != nil || id != "customer/4711" {
+		t.Errorf("without a value it is of %q, %v", id, err)
+	}
+}
+
 func TestDialectsThatCannotReadRecords(t *testing.T) {
 	text := func(topic, more string) *Dialect {
 		return loadOne(t, "dialect: d\ntopics:\n  - topic: \""+topic+"\"\n    channel: telemetry\n"+more)

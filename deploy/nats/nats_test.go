@@ -1,9 +1,8 @@
-// Package nats holds the broker's configuration; this tests it with a real NATS server,
-// which asks a real "devicetwin auth".
 package nats
 
 import (
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"devicetwin/service"
 )
 
+// A real NATS server asks a real "devicetwin auth".
 func TestNATS(t *testing.T) {
 	server := brokertest.Installed(t, "nats", "nats-server")
 	issuer, err := nkeys.CreateAccount()
@@ -43,4 +43,21 @@ func TestNATS(t *testing.T) {
 	brokertest.Await(t, address, time.Minute, ended)
 	brokertest.AwaitReady(t, auth) // it was started first, so it has to connect
 	b.Run(t)
+}
+
+// What a server of a cluster is set to is what one server is, and more.
+func TestClusterIsLikeOneServer(t *testing.T) {
+	cluster := "\n" + ClusterConfig
+	compared := 0
+	for line := range strings.Lines(Config) {
+		if strings.HasPrefix(strings.TrimSpace(line), "#") || strings.HasPrefix(line, "server_name") || strings.TrimSpace(line) == "" {
+			continue
+		}
+		if compared++; !strings.Contains(cluster, "\n"+line) {
+			t.Errorf("cluster.conf does not have %q", line)
+		}
+	}
+	if compared < 10 {
+		t.Errorf("only %d lines are compared", compared)
+	}
 }

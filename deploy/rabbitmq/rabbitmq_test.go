@@ -1,5 +1,3 @@
-// Package rabbitmq holds the broker's configuration; this tests it with a real
-// RabbitMQ, which asks a real "devicetwin auth".
 package rabbitmq
 
 import (
@@ -18,7 +16,7 @@ import (
 
 const startPatience = 4 * time.Minute // an Erlang system, on a busy machine
 
-// One RabbitMQ for all: it takes long to start.
+// A real RabbitMQ asks a real "devicetwin auth": one for all, since it takes long to start.
 func TestRabbitMQ(t *testing.T) {
 	server := brokertest.Installed(t, "rabbitmq", "rabbitmq-server")
 	b := &brokertest.Broker{DotsAreLevels: true}

@@ -1,6 +1,6 @@
 # A NATS server, built of its module, of the version that deploy/devstack embeds.
 version=2.15.2
-about="NATS server: deploy/nats, with devicetwin auth"
+about="NATS server: deploy/nats, make chaos BROKER=nats-cluster"
 needs="go"
 
 # install takes the folder with go.mod and go.sum.

@@ -1,6 +1,6 @@
 # RabbitMQ of this system, with the plugins that come with it: MQTT, and authentication over HTTP.
 version=3.10
-about="RabbitMQ: deploy/rabbitmq, with devicetwin auth"
+about="RabbitMQ: deploy/rabbitmq, make chaos BROKER=rabbitmq"
 needs="setpriv epmd"
 
 # programs is the folder with rabbitmq-server of at least this version.

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"slices"
 
 	"devicetwin/deploy/devstack/process"
 )
@@ -57,11 +58,19 @@ var (
 	}
 )
 
+// aboutBrokers are the faults that real brokers are for, if no others are asked for: what the
+// broker has promised shows when it, those who use it, or the links between them are broken.
+// The short form has the first.
+var aboutBrokers = []string{"kill-bridge", "kill-worker", "kill-broker", "pause-broker", "cut-devices-broker", "cut-bridge-broker", "cut-worker-broker", "rolling-kill-nodes"}
+
 // Faults are those that can be chosen.
 func (c Choice) Faults() []Fault {
 	faults := commonFaults(c.Short)
 	if c.Influx == Influx2 {
 		faults = append(faults, influx2Faults(c.Short)...)
+	}
+	if slices.Contains(c.Brokers, process.NATSCluster) {
+		faults = append(faults, clusterFaults(c.Short)...)
 	}
 	if c.Upgrade {
 		faults = append(faults, upgrades(c.Short)...)
@@ -79,6 +88,7 @@ func (c Choice) Cases() ([]Case, error) {
 	for _, broker := range c.Brokers {
 		for _, f := range faults {
 			if c.has(f, broker) {
+				f.Slow = slow(broker, f)
 				cases = append(cases, Case{f, broker, c.Influx, c.Ack})
 			}
 		}
@@ -92,8 +102,14 @@ func (c Choice) Cases() ([]Case, error) {
 // has reports whether a fault was chosen with a broker.
 func (c Choice) has(f Fault, broker process.BrokerKind) bool {
 	switch {
+	case f.Nodes > 0 && broker != process.NATSCluster:
+		return false
 	case len(c.Only) > 0:
 		return process.Match(c.Only, f.Name)
+	case isReal(broker) && c.Short:
+		return f.Name == aboutBrokers[0]
+	case isReal(broker):
+		return slices.Contains(aboutBrokers, f.Name)
 	case !c.Short:
 		return true
 	case c.Influx == Influx2:

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +18,7 @@ import (
 // The table names every fault once, and says what it does.
 func TestFaults(t *testing.T) {
 	seen := map[string]bool{}
-	for _, f := range (Choice{Influx: Influx2, Upgrade: true}).Faults() {
+	for _, f := range (Choice{Brokers: []process.BrokerKind{process.NATSCluster}, Influx: Influx2, Upgrade: true}).Faults() {
 		if f.Name == "" || seen[f.Name] || f.String() == "" {
 			t.Errorf("fault %+v has no name of its own, or says nothing", f)
 		}
@@ -28,9 +29,14 @@ func TestFaults(t *testing.T) {
 	}
 	for _, want := range []string{"kill-broker", "pause-influxdb", "cut-devices-broker", "delay-worker-temporal", "throttle-bridge-influxdb",
 		"disk-full-log", "log-damaged", "log-damaged-read", "checkpoint-missing", "checkpoint-old", "log-gone",
-		"repartition-bridges", "upgrade", "rolling-restart-bridges", "rolling-kill-bridges", "token-influxdb", "bucket-influxdb", "retention-influxdb"} {
+		"repartition-bridges", "upgrade", "rolling-kill-nodes", "rolling-restart-bridges", "rolling-kill-bridges", "token-influxdb", "bucket-influxdb", "retention-influxdb"} {
 		if !seen[want] {
 			t.Errorf("there is no fault %s", want)
+		}
+	}
+	for _, name := range aboutBrokers {
+		if !seen[name] {
+			t.Errorf("real brokers have a fault %s, and the table has not", name)
 		}
 	}
 	for _, short := range []map[string]process.BrokerKind{shortLogged, shortAccepted, shortInflux2} {
@@ -64,6 +70,11 @@ func TestCases(t *testing.T) {
 		{Choice{Brokers: both, Only: []string{"bucket-influxdb"}}, 0, "no fault is called"},
 		{Choice{Brokers: both, Only: []string{"upgrade"}}, 0, "no fault is called"},
 		{Choice{Brokers: both, Only: []string{"upgrade"}, Upgrade: true}, 2, ""},
+		{Choice{Brokers: []process.BrokerKind{process.RabbitMQ}}, len(aboutBrokers) - 1, ""},
+		{Choice{Brokers: []process.BrokerKind{process.NATSCluster, process.HiveMQ}}, 2*len(aboutBrokers) - 1, ""},
+		{Choice{Brokers: []process.BrokerKind{process.NATSCluster, process.Moquette}, Only: []string{"rolling-kill-nodes"}}, 1, ""},
+		{Choice{Brokers: []process.BrokerKind{process.NATSCluster, process.Moquette}, Short: true}, 2, ""},
+		{Choice{Brokers: []process.BrokerKind{process.Moquette}, Only: []string{"rolling-kill-nodes"}}, 0, "no fault is called"},
 	} {
 		cases, err := c.choice.Cases()
 		if len(cases) != c.want || c.fault == "" != (err == nil) || err != nil && !strings.Contains(err.Error(), c.fault) {
@@ -104,6 +115,7 @@ func TestJudge(t *testing.T) {
 		"no telemetry":       func(o *Outcome) error { o.Points = PointsReport{}; return nil },
 		"points missing":     func(o *Outcome) error { o.Points.Missing = 6; return nil },
 		"clean, too few":     func(o *Outcome) error { o.Simulation.Applied--; return nil },
+		"nobody was refused": func(o *Outcome) error { o.Broker, o.Refused = process.RabbitMQ, refusals; return nil },
 	} {
 		o := cleanOutcome()
 		o.conclude(spoil(&o))
@@ -115,6 +127,11 @@ func TestJudge(t *testing.T) {
 	killed.Fault, killed.Simulation.AppliedAgain = "kill-broker", 1
 	if killed.conclude(nil); !killed.Clean {
 		t.Errorf("a killed broker repeated a message without a number: %s", killed.Error)
+	}
+	asked := cleanOutcome()
+	asked.Broker, asked.Refused = process.RabbitMQ, 2*refusals
+	if asked.conclude(nil); !asked.Clean {
+		t.Errorf("a broker that refused what it has to: %s", asked.Error)
 	}
 	if r := (Report{}); r.Clean {
 		t.Error("a report without cases passed")
@@ -165,6 +182,8 @@ func TestTable(t *testing.T) {
 	bad.Simulation.Lost, bad.Simulation.Applied, bad.Simulation.Clean = 3, 97, false
 	r := Report{Version: ReportVersion, Outcomes: []Outcome{cleanOutcome(), bad, cleanOutcome(), {Fault: "cut-devices-broker", Broker: process.Mosquitto, Ack: process.Accepted}}}
 	r.Outcomes[2].Points.Missing = 30
+	r.Outcomes[0].Refused, r.Outcomes[2].Refused = 6, 3
+	r.Outcomes[0].Offline, r.Outcomes[1].Offline = []time.Duration{3 * time.Second, 2 * time.Second}, []time.Duration{time.Second}
 	for i := range 3 {
 		r.Outcomes[i].conclude(nil)
 	}
@@ -179,6 +198,8 @@ func TestTable(t *testing.T) {
          kill-bridge       nats    logged   210       97        80     3           0          0        0         0               2     no      0.0
          kill-bridge       nats    logged   210      100        80     0           0          0        0         0              30     no      0.0
   cut-devices-broker  mosquitto  accepted     -        -         -     -           -          -        -         -               -  error      0.0
+refused: 9 times a wrong password, or a topic of another device
+offline: bridges were without the broker 3 times, for 1s to 3s, half of the times for 2s at most
 1 of 4 clean
 `
 	if b.String() != want || r.Clean {
@@ -315,5 +336,30 @@ func TestReceivedOf(t *testing.T) {
 	}
 	if _, err := receivedOf([]string{file + ".none"}, []simulator.LostMessage{seen}); err != nil {
 		t.Errorf("a bridge that never logged: %v", err)
+	}
+}
+
+// At which broker a bridge is, and how long it was offline, is in its log, in the words of
+// package mqtt; its publisher's connection does not count.
+func TestConnectionsOf(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "bridge.log")
+	log := `time=x level=INFO msg="connected to the broker" bridge=bridge connection=devicetwin-bridge-bridge broker=tcp://127.0.0.1:20001
+time=x level=INFO msg="reconnected to the broker" connection=devicetwin-out-bridge broker=tcp://127.0.0.1:20009 after=9s
+time=x level=INFO msg="reconnected to the broker" bridge=bridge connection=devicetwin-bridge-bridge broker=tcp://127.0.0.1:20002 after=1.25s
+time=x level=INFO msg="reconnected to the broker" bridge=bridge connection=devicetwin-bridge-bridge broker=tcp://127.0.0.1:20003 after=4ms
+time=x level=WARN msg="lost the connection to the broker; reconnecting" bridge=bridge connection=devicetwin-bridge-bridge error=EOF
+`
+	if err := os.WriteFile(file, []byte(log), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	offline, err := offlineOf([]string{file})
+	if err != nil || !slices.Equal(offline, []time.Duration{1250 * time.Millisecond, 4 * time.Millisecond}) {
+		t.Errorf("got %v, %v", offline, err)
+	}
+	if port, err := connectedTo(file); err != nil || port != "20003" {
+		t.Errorf("it is connected to %q, %v", port, err)
+	}
+	if _, err := offlineOf([]string{file + ".missing"}); err == nil {
+		t.Error("a log that is missing is read")
 	}
 }

@@ -76,6 +76,11 @@ type Fault struct {
 	Bridges, Workers int
 	// Rolling is true if a round meets all bridges, one after the other.
 	Rolling bool
+	// Nodes is how many nodes of a broker that is a cluster a round meets, one after the
+	// other: each time the one that the bridge is connected to.
+	Nodes int
+	// Slow is what the broker takes longer than others to be back.
+	Slow time.Duration
 }
 
 // meets are the parts that each round meets, one after the other.
@@ -85,6 +90,8 @@ func (f Fault) meets() []Part {
 		return append(f.workers(), f.bridges()...)
 	case f.Rolling:
 		return f.bridges()
+	case f.Nodes > 0:
+		return several(Broker, f.Nodes)
 	}
 	return []Part{f.Part} // of a fault of a link it is empty
 }
@@ -159,6 +166,24 @@ func upgrades(short bool) []Fault {
 	return named([]Fault{{Kind: Upgrade, Part: Bridge, Rounds: 1, Lasts: durationsOf(short).kill, Bridges: 2, Workers: 2}})
 }
 
+// clusterFaults are those that only a broker that is a cluster has.
+func clusterFaults(short bool) []Fault {
+	d := durationsOf(short)
+	return named([]Fault{{Kind: Kill, Part: Broker, Rounds: d.rolls, Lasts: d.full, Nodes: 2}})
+}
+
+// slow is what a broker takes longer than others to be back after it was killed: Erlang and
+// Java start, and a cluster elects leaders.
+func slow(broker process.BrokerKind, f Fault) time.Duration {
+	switch {
+	case f.Kind != Kill || f.Part != Broker || !isReal(broker):
+		return 0
+	case f.Nodes > 0:
+		return 5 * time.Second
+	}
+	return 15 * time.Second
+}
+
 func named(faults []Fault) []Fault {
 	for i := range faults {
 		faults[i].Name = faults[i].name()
@@ -170,6 +195,8 @@ func (f Fault) name() string {
 	switch {
 	case f.Rolling:
 		return "rolling-" + string(f.Kind) + "-bridges"
+	case f.Nodes > 0:
+		return "rolling-" + string(f.Kind) + "-nodes"
 	case f.alone():
 		return string(f.Kind)
 	case f.Part != "":
@@ -210,7 +237,7 @@ func (f Fault) recovery() time.Duration {
 		return 8 * time.Second
 	}
 	if f.Part == Broker || f.Link.To == Broker && f.Link.From != Devices {
-		return 10 * time.Second
+		return 10*time.Second + f.Slow
 	}
 	return 4 * time.Second
 }

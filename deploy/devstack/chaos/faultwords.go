@@ -26,6 +26,9 @@ func (f Fault) String() string {
 		}
 		return fmt.Sprintf("%d bridges share the fleet; one after the other is %s and started again after %v, up to %d times", f.Bridges, way, f.Lasts, f.Rounds)
 	}
+	if f.Nodes > 0 {
+		return fmt.Sprintf("%d times in turn, the node of the cluster that the bridge is connected to is killed (kill -9), and started again after %v, up to %d times", f.Nodes, f.Lasts, f.Rounds)
+	}
 	switch f.Kind {
 	case Revoke, Away, Expire:
 		return f.influx2Words(times)

@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"time"
 
-	mqtt "github.com/eclipse/paho.mqtt.golang"
-
 	"devicetwin/deploy/devstack/servers"
 )
 
@@ -135,7 +133,7 @@ func firstError(steps ...func() error) error {
 // publishExpired publishes readings among those of the fleet that InfluxDB does not
 // take any more.
 func (in *injection) publishExpired() error {
-	client := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(in.system.BrokerURL(Devices)).SetClientID("chaos-" + expiredDevice))
+	client := in.system.client(Devices, "chaos-"+expiredDevice, fleetAccount)
 	token := client.Connect()
 	if token.Wait(); token.Error() != nil {
 		return fmt.Errorf("connect device %s: %w", expiredDevice, token.Error())

@@ -27,6 +27,7 @@ type injection struct {
 	enough   float64   // messages received by each bridge between rounds
 	restored int64     // bytes on the link when the last round was over
 	met      int       // how many times something was done
+	killed   []Part    // by the present round
 
 	withheld time.Time               // when the bridge could deliver no more
 	damaged  []simulator.LostMessage // in records that were overwritten before they were delivered

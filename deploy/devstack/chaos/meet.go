@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"devicetwin/deploy/devstack/process"
 )
@@ -34,7 +35,8 @@ func (in *injection) actions(ctx context.Context, part Part) (begin func() error
 	p, l := in.system.Parts[part], in.system.proxied
 	switch in.fault.Kind {
 	case Kill:
-		return func() error { p.Kill(); return nil }, p.Start, nil
+		begin, end = in.killActions(part)
+		return begin, end, nil
 	case Restart:
 		return p.Stop, p.Start, nil
 	case Pause:
@@ -65,7 +67,7 @@ func (in *injection) actions(ctx context.Context, part Part) (begin func() error
 func (in *injection) begun(part Part) string {
 	switch in.fault.Kind {
 	case Kill:
-		return "killed " + string(part)
+		return "killed " + inLine(in.killed)
 	case Restart:
 		return "ended " + string(part)
 	case Pause:
@@ -96,4 +98,28 @@ func (in *injection) begun(part Part) string {
 		return "cut " + in.fault.Link.String()
 	}
 	return "slowed " + in.fault.Link.String()
+}
+
+// killActions kill a part, or the nodes of a broker that the fault is about, and start them
+// again.
+func (in *injection) killActions(part Part) (begin func() error, end func(context.Context) error) {
+	return func() (err error) {
+			if in.killed, err = in.system.concerned(in.fault, part); err != nil {
+				return err
+			}
+			for _, part := range in.killed {
+				in.system.Parts[part].Kill()
+			}
+			return nil
+		}, func(ctx context.Context) error {
+			return in.system.launch(ctx, in.killed)
+		}
+}
+
+func inLine(parts []Part) string {
+	var all []string
+	for _, part := range parts {
+		all = append(all, string(part))
+	}
+	return strings.Join(all, ", ")
 }

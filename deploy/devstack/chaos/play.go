@@ -88,6 +88,9 @@ func (p *play) play(ctx context.Context, outcome *Outcome) error {
 	if err != nil {
 		return err
 	}
+	if err := p.refused(ctx, s, outcome); err != nil {
+		return err
+	}
 	fleet := p.fleet(s)
 	if err := fleet.Launch(); err != nil {
 		return fmt.Errorf("start the fleet: %w", err)
@@ -110,9 +113,15 @@ func (p *play) play(ctx context.Context, outcome *Outcome) error {
 	if err := errors.Join(outcome.readReport(p.report, fleet), in.used(), s.Crashed()); err != nil {
 		return err
 	}
+	if err := p.refused(ctx, s, outcome); err != nil {
+		return err
+	}
 	var logs []string
 	for _, part := range s.all {
 		logs = append(logs, s.Parts[part].Log)
+	}
+	if outcome.Offline, err = offlineOf(logs); err != nil {
+		return err
 	}
 	if err := outcome.ask(ctx, s, logs); err != nil {
 		return err
@@ -121,6 +130,18 @@ func (p *play) play(ctx context.Context, outcome *Outcome) error {
 		return err
 	}
 	return s.spoolsLeft()
+}
+
+// refused tries what the broker has to refuse, if it asks who may connect.
+func (p *play) refused(ctx context.Context, s *system, outcome *Outcome) error {
+	if !s.real {
+		return nil
+	}
+	if err := s.refused(ctx); err != nil {
+		return fmt.Errorf("who may connect, and what a device may do: %w", err)
+	}
+	outcome.Refused += refusals
+	return nil
 }
 
 // askPoints compares the ledger with InfluxDB.
@@ -158,11 +179,12 @@ func (p *play) fleet(s *system) *process.Process {
 	seed := fnv.New64a()
 	fmt.Fprint(seed, p.Fault.Name, p.Broker, p.Seed)
 	return process.New(p.dir, string(Devices), nil, func() *exec.Cmd {
-		return p.Program("devicetwin", "simulate", "--mqtt-url", s.BrokerURL(Devices), "--temporal-address", s.At(Temporal),
+		args := []string{"simulate", "--mqtt-url", s.BrokerURL(Devices), "--temporal-address", s.At(Temporal),
 			"--model", p.model, "--scenario", p.scenario, "--report", p.report, "--ledger", p.ledger, "--log-level", "warn",
 			"--devices", strconv.Itoa(p.Devices), "--rate", strconv.FormatFloat(p.Rate, 'g', -1, 64),
 			"--duration", p.Fault.plays().String(), "--seed", strconv.FormatUint(seed.Sum64()>>1, 10),
-			"--connect-rate", "50", "--drain", p.drain().String())
+			"--connect-rate", "50", "--drain", p.drain().String()}
+		return p.Program("devicetwin", append(args, s.loginFlags(fleetAccount)...)...)
 	})
 }
 

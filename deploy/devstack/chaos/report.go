@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"time"
 
 	"go.temporal.io/api/workflowservice/v1"
 
@@ -47,6 +48,12 @@ type Outcome struct {
 	Seconds        float64 `json:"seconds"`
 	ContinuedAsNew int64   `json:"continued_as_new"` // runs of workflows that were
 	Logs           string  `json:"logs,omitempty"`   // folder, if they were kept
+	// Refused is how often the broker refused what it has to: a wrong password, and topics of
+	// another device, before and after the fault. 0: the broker asks nobody.
+	Refused int `json:"refused,omitempty"`
+	// Offline is how long bridges that went on running were without a connection to the broker,
+	// each time, in nanoseconds.
+	Offline []time.Duration `json:"offline,omitempty"`
 	// Points is where the telemetry went.
 	Points PointsReport `json:"points"`
 	// Lost are the first messages that were lost, with where they were seen last.
@@ -177,6 +184,8 @@ func (o *Outcome) proved() error {
 		return errors.New("no workflow was continued as new")
 	case o.Points.Due == 0:
 		return errors.New("the ledger has no telemetry")
+	case isReal(o.Broker) && o.Refused < 2*refusals:
+		return fmt.Errorf("the broker refused %d times what it has to, and not %d times", o.Refused, 2*refusals)
 	}
 	if o.Damaged > 0 && o.Ack == process.Logged && o.DamagedLost+o.Points.Damaged == 0 {
 		return fmt.Errorf("nothing is missing of %d messages that were overwritten: they were delivered before", o.Damaged)
@@ -230,14 +239,19 @@ func (o *Outcome) mayRepeat() bool {
 	if o.Ack == process.Accepted && o.Fault == string(Lose) || o.Fault == string(DamageRead) {
 		return true
 	}
-	return o.Fault == (Fault{Kind: Kill, Part: Broker}).name()
+	return o.brokerKilled()
+}
+
+// brokerKilled reports whether the fault was that the broker was killed, or a node of it.
+func (o *Outcome) brokerKilled() bool {
+	return o.Fault == (Fault{Kind: Kill, Part: Broker}).name() || o.Fault == (Fault{Kind: Kill, Nodes: 1}).name()
 }
 
 // brokerLost reports whether the only violations are messages that were lost with
 // the broker when it was killed.
 func (o *Outcome) brokerLost() bool {
 	s := o.Simulation
-	if o.Fault != (Fault{Kind: Kill, Part: Broker}).name() || s == nil || s.EndedEarly != "" || o.ContinuedAsNew == 0 {
+	if !o.brokerKilled() || s == nil || s.EndedEarly != "" || o.ContinuedAsNew == 0 {
 		return false
 	}
 	elsewhere := func(m LostMessage) bool { return m.LastSeen != Published }

@@ -52,10 +52,8 @@ func (o *Options) setDefaults() {
 // cases in the order in which they were given.
 func Run(ctx context.Context, o Options) (Report, error) {
 	o.setDefaults()
-	if slices.ContainsFunc(o.Cases, func(c Case) bool { return c.Broker == process.Mosquitto }) {
-		if _, err := process.FindMosquitto(); err != nil {
-			return Report{}, err
-		}
+	if err := findBrokers(o.Cases); err != nil {
+		return Report{}, err
 	}
 	if slices.ContainsFunc(o.Cases, func(c Case) bool { return c.Influx == Influx2 }) {
 		if _, err := servers.FindInfluxDB(); err != nil {

@@ -21,17 +21,19 @@ const getPatience = 5 * time.Second
 // system is the processes of one case, except the fleet.
 type system struct {
 	*process.System
-	model    string
-	pool     *process.PortPool
-	ack      process.Ack
-	bridges  []Part // that share the fleet now
-	all      []Part // that ever did
-	workers  []Part
-	proxied  *proxiedLink      // nil: the fault is not about a link
-	disk     *smallDisk        // of the first bridge's log; nil: the fault is not about a disk
-	influx2  *servers.InfluxDB // nil: InfluxDB is the embedded one
-	earlier  process.Program   // of bridges and workers, until they are replaced; nil: all are of this version
-	replaced []Part
+	model     string
+	pool      *process.PortPool
+	ack       process.Ack
+	bridges   []Part // that share the fleet now
+	all       []Part // that ever did
+	workers   []Part
+	proxied   *proxiedLink      // nil: the fault is not about a link
+	disk      *smallDisk        // of the first bridge's log; nil: the fault is not about a disk
+	influx2   *servers.InfluxDB // nil: InfluxDB is the embedded one
+	earlier   process.Program   // of bridges and workers, until they are replaced; nil: all are of this version
+	replaced  []Part
+	real      bool   // the broker asks "devicetwin auth"
+	brokerDir string // folder of a broker that runs as another user; "" if there is none
 }
 
 // startSystem starts everything. What was started is ended by close, also after
@@ -41,7 +43,7 @@ func startSystem(ctx context.Context, o Options, pool *process.PortPool, dir, mo
 		System: process.NewSystem(o.Program, dir, getPatience),
 		model:  model, pool: pool, ack: c.Ack, bridges: c.Fault.bridges(), all: c.Fault.bridges(), workers: c.Fault.workers(),
 	}
-	parts := slices.Concat([]Part{Broker, Temporal, InfluxDB, linkPort}, s.workers, s.bridges)
+	parts := slices.Concat([]Part{Broker, Temporal, InfluxDB, linkPort}, s.workers, s.bridges, brokerParts(c.Broker))
 	if err := s.Prepare(pool, parts...); err != nil {
 		return s, err
 	}
@@ -82,22 +84,23 @@ func (s *system) openLink(link Link) (err error) {
 	return nil
 }
 
-// startServers adds and starts what bridge and worker need. Mosquitto saves after every change, which is the
-// least that it can lose: what it has acknowledged, and neither saved nor sent on,
-// is lost with kill -9.
+// startServers adds and starts what bridge and worker need.
 func (s *system) startServers(ctx context.Context, c Case) error {
-	if err := s.AddBroker(c.Broker, "autosave_on_changes true", "autosave_interval 1", "log_type notice"); err != nil {
+	if err := s.addBroker(c.Broker); err != nil {
 		return err
 	}
 	s.AddTemporal()
-	if c.Influx != Influx2 {
+	if c.Influx == Influx2 {
+		if err := s.addInflux2(); err != nil {
+			return err
+		}
+	} else {
 		s.AddInfluxDB()
-		return s.Start(ctx, Broker, Temporal, InfluxDB)
 	}
-	if err := s.addInflux2(); err != nil {
+	if err := s.launch(ctx, s.brokerProcesses()); err != nil {
 		return err
 	}
-	if err := s.Start(ctx, Broker, Temporal, InfluxDB); err != nil {
+	if err := s.Start(ctx, Temporal, InfluxDB); err != nil || c.Influx != Influx2 {
 		return err
 	}
 	return s.influx2.Setup(ctx, c.Fault.keeps())
@@ -134,7 +137,11 @@ func (s *system) addService(command string, part Part, flags, log []string) {
 	if s.isEarlier(part) {
 		o.Program = s.earlier
 	}
-	o.Flags = slices.Concat(flags, s.logFlags(part, log), s.influx2Flags())
+	account := bridgeAccount
+	if command == "worker" {
+		account = workerAccount
+	}
+	o.Flags = slices.Concat(flags, s.logFlags(part, log), s.influx2Flags(), s.loginFlags(account))
 	if s.disk != nil && s.disk.dir == s.LogDir(part) {
 		o.Wrap = s.disk.wrap
 	}
@@ -146,6 +153,9 @@ func (s *system) close() {
 	s.Close(s.pool)
 	if s.proxied != nil {
 		s.proxied.close()
+	}
+	if s.brokerDir != "" {
+		_ = os.RemoveAll(s.brokerDir) // temporary
 	}
 }
 

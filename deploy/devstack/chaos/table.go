@@ -3,6 +3,8 @@ package chaos
 import (
 	"fmt"
 	"io"
+	"slices"
+	"time"
 
 	"devicetwin/deploy/devstack/process"
 )
@@ -51,11 +53,12 @@ func (o Outcome) summarize(w io.Writer) {
 func (r Report) WriteTable(w io.Writer) error {
 	t := process.Table(w)
 	fmt.Fprintln(t, "fault\tbroker\tack\tsent\tapplied\tleft out\tlost\tduplicated\treordered\tmissing\tspurious\tpoints missing\tclean\tseconds\t")
-	clean, lost, damaged, gone := 0, uint64(0), uint64(0), uint64(0)
+	clean, refused, lost, damaged, gone := 0, 0, uint64(0), uint64(0), uint64(0)
 	for _, o := range r.Outcomes {
 		if o.Clean {
 			clean++
 		}
+		refused += o.Refused
 		s := o.Simulation
 		if s == nil {
 			fmt.Fprintf(t, "%s\t%s\t%s\t-\t-\t-\t-\t-\t-\t-\t-\t-\t%s\t%.1f\t\n", o.Fault, o.Broker, o.Ack, o.verdict(), o.Seconds)
@@ -77,6 +80,22 @@ func (r Report) WriteTable(w io.Writer) error {
 	if damaged > 0 {
 		fmt.Fprintf(w, "damaged: %d messages were in records of a log that were overwritten, and %d of these are missing\n", damaged, gone)
 	}
+	if refused > 0 {
+		fmt.Fprintf(w, "refused: %d times a wrong password, or a topic of another device\n", refused)
+	}
+	if offline := r.offline(); offline != nil {
+		fmt.Fprintf(w, "offline: bridges were without the broker %d times, for %v to %v, half of the times for %v at most\n",
+			len(offline), offline[0], offline[len(offline)-1], offline[(len(offline)-1)/2])
+	}
 	_, err := fmt.Fprintf(w, "%d of %d clean\n", clean, len(r.Outcomes))
 	return err
+}
+
+// offline are the times that bridges were without the broker, sorted.
+func (r Report) offline() (all []time.Duration) {
+	for _, o := range r.Outcomes {
+		all = append(all, o.Offline...)
+	}
+	slices.Sort(all)
+	return all
 }

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"time"
 
-	mqtt "github.com/eclipse/paho.mqtt.golang"
-
 	"devicetwin/deploy/devstack/process"
 )
 
@@ -89,7 +87,7 @@ func (s *system) quiet(ctx context.Context) error {
 // endSession removes the session of a bridge that is not to come back from the broker,
 // which would keep all messages for it.
 func (s *system) endSession(bridge Part) error {
-	client := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(s.BrokerURL(bridge)).SetClientID("devicetwin-bridge-" + string(bridge)).SetCleanSession(true))
+	client := s.client(bridge, "devicetwin-bridge-"+string(bridge), bridgeAccount)
 	token := client.Connect()
 	if token.Wait(); token.Error() != nil {
 		return fmt.Errorf("end the session of %s: %w", bridge, token.Error())

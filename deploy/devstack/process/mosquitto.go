@@ -37,7 +37,7 @@ func NewMosquitto(dir, name, data, port string, more ...string) (*Process, error
 	if err := os.WriteFile(config, []byte(mosquittoConfig(data, port, more)), 0o600); err != nil {
 		return nil, fmt.Errorf("write the configuration of mosquitto: %w", err)
 	}
-	return New(dir, name, listensAt(port), func() *exec.Cmd { return exec.Command(program, "-c", config) }), nil
+	return New(dir, name, Listens(port), func() *exec.Cmd { return exec.Command(program, "-c", config) }), nil
 }
 
 func mosquittoConfig(data, port string, more []string) string {
@@ -60,8 +60,8 @@ log_type warning
 	return text
 }
 
-// listensAt asks whether connections are taken at a port of Host.
-func listensAt(port string) func(context.Context, *Process) error {
+// Listens is for processes that are ready when they take connections at a port of Host.
+func Listens(port string) func(context.Context, *Process) error {
 	return func(ctx context.Context, _ *Process) error {
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(Host, port))
 		if err != nil {

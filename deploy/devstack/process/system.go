@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -34,6 +35,12 @@ type BrokerKind string
 const (
 	NATS      BrokerKind = "nats"      // embedded in devstack
 	Mosquitto BrokerKind = "mosquitto" // the program, if it is installed
+
+	// Of those that make servers installs: see package servers.
+	RabbitMQ    BrokerKind = "rabbitmq"
+	HiveMQ      BrokerKind = "hivemq"
+	Moquette    BrokerKind = "moquette"
+	NATSCluster BrokerKind = "nats-cluster" // three servers
 )
 
 // System is the processes of one case. Its parts are added first and started then.
@@ -44,6 +51,7 @@ type System struct {
 	Patience time.Duration     // of Get
 	Ports    map[Part]string   // where each part listens on Host
 	Parts    map[Part]*Process // those that were added
+	Nodes    []Part            // of a broker that is a cluster; nil: it is Broker alone
 
 	routes map[route]string
 }
@@ -102,10 +110,23 @@ func (s *System) Address(from, to Part) string {
 // parts that are added afterwards.
 func (s *System) Reroute(from, to Part, proxy string) { s.routes[route{from, to}] = proxy }
 
-// BrokerURL is the address of the broker for a part.
-func (s *System) BrokerURL(from Part) string { return "tcp://" + s.Address(from, Broker) }
+// BrokerURLs are the addresses of the broker for a part: one for each node, unless Reroute
+// leads it to a single one.
+func (s *System) BrokerURLs(from Part) []string {
+	if _, rerouted := s.routes[route{from, Broker}]; rerouted || len(s.Nodes) == 0 {
+		return []string{"tcp://" + s.Address(from, Broker)}
+	}
+	var urls []string
+	for _, node := range s.Nodes {
+		urls = append(urls, "tcp://"+s.At(node))
+	}
+	return urls
+}
 
-// AddBroker adds the broker; mosquitto are further lines of Mosquitto's
+// BrokerURL is the same as a flag has it.
+func (s *System) BrokerURL(from Part) string { return strings.Join(s.BrokerURLs(from), ",") }
+
+// AddBroker adds the broker, NATS or Mosquitto; mosquitto are further lines of Mosquitto's
 // configuration.
 func (s *System) AddBroker(kind BrokerKind, mosquitto ...string) error {
 	if kind == NATS {

@@ -59,6 +59,14 @@ func TestSystem(t *testing.T) {
 	if got := s.Address(Worker, Temporal); got != s.At(Temporal) {
 		t.Errorf("another part finds Temporal at %s, want %s", got, s.At(Temporal))
 	}
+	s.Nodes = []Part{Broker, InfluxDB}
+	s.Reroute(Bridge, Broker, "proxy:2")
+	if got, want := s.BrokerURL(Worker), "tcp://"+s.At(Broker)+",tcp://"+s.At(InfluxDB); got != want {
+		t.Errorf("a cluster is found at %s, want %s", got, want)
+	}
+	if got := s.BrokerURL(Bridge); got != "tcp://proxy:2" {
+		t.Errorf("a part that is rerouted finds the cluster at %s", got)
+	}
 	s.Close(pool)
 	if !s.Parts[Broker].Over() || !s.Parts[Temporal].Over() || s.Crashed() != nil {
 		t.Errorf("after Close: %v", s.Crashed())

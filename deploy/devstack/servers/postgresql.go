@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"devicetwin/deploy/devstack/process"
@@ -37,7 +35,7 @@ func NewPostgreSQL(dir, name, data, port string) (*PostgreSQL, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := giveToPostgres(data); err != nil {
+	if err := folderOf("postgres", data, nil); err != nil {
 		return nil, fmt.Errorf("prepare the folder of PostgreSQL: %w", err)
 	}
 	made := exec.Command(initdb, "-D", filepath.Join(data, "db"), "-U", PostgreSQLUser, "-A", "trust", "-E", "UTF8", "--no-sync",
@@ -64,17 +62,3 @@ func saidReadyForConnections(_ context.Context, p *process.Process) error {
 
 // Stop ends it without waiting for its clients.
 func (p *PostgreSQL) Stop() error { return p.StopBy(os.Interrupt) }
-
-// giveToPostgres makes a folder, of the user postgres if this process is root's.
-func giveToPostgres(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil || os.Getuid() != 0 {
-		return err
-	}
-	postgres, err := user.Lookup("postgres")
-	if err != nil {
-		return err
-	}
-	uid, errUID := strconv.Atoi(postgres.Uid)
-	gid, errGID := strconv.Atoi(postgres.Gid)
-	return errors.Join(errUID, errGID, os.Chown(dir, uid, gid))
-}

@@ -31,7 +31,7 @@ func TestChaosInflux2(t *testing.T) {
 // a NATS cluster, which delivers again after newer messages what the bridge had not acknowledged.
 func TestChaosOnRealBrokers(t *testing.T) {
 	for kind, find := range map[process.BrokerKind]func() (string, error){
-		process.RabbitMQ: servers.FindRabbitMQ, process.HiveMQ: servers.FindHiveMQ, process.Moquette: servers.FindMoquette,
+		process.RabbitMQ: servers.FindRabbitMQ, process.HiveMQ: servers.FindHiveMQ,
 	} {
 		t.Run(string(kind), func(t *testing.T) {
 			_, err := find()

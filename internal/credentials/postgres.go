@@ -53,8 +53,10 @@ type postgres struct {
 	prepared  atomic.Bool   // there are tables
 	preparing chan struct{} // has room for the one who looks for them
 	// using has room for those who write that a credential was used: half of the
-	// connections, so that rows that are locked do not keep others from asking.
+	// connections, so that rows that are locked do not keep others from asking. Those of
+	// one device take turns before, so that a row that is locked takes one of them only.
 	using chan struct{}
+	turns turns
 
 	follow   sync.Once
 	follower *follower
@@ -193,6 +195,11 @@ func (p *postgres) orByHeart(ctx context.Context, err error, recall func() (bool
 // record. Between the read that it follows and this one, another may have been used, or
 // all revoked.
 func (p *postgres) use(ctx context.Context, id device.ID, credential string, still func(*Record) bool) (good bool, err error) {
+	end, err := p.turns.begin(ctx, id)
+	if err != nil {
+		return false, fmt.Errorf("write credentials of device %s: wait for an earlier login of it: %w", id, err)
+	}
+	defer end()
 	select {
 	case p.using <- struct{}{}:
 		defer func() { <-p.using }()

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -76,8 +77,8 @@ type Bridge struct {
 	counts  *counters
 	outlet  *outlet
 	ingest  *ingest.Ingest
-	lineage string // that the session is claimed for: set before it is opened
-	renews  bool   // the broker takes claims, and the bridge has a log
+	lineage string      // that the session is claimed for: set before it is opened
+	renews  atomic.Bool // the broker takes claims, and the bridge has a log
 
 	stopping chan context.Context // of Shutdown
 	ended    chan struct{}        // closed when Run has returned
@@ -248,7 +249,7 @@ func (b *Bridge) session(abandon context.Context) *mqtt.Connector {
 		abandon: abandon,
 		lineage: b.lineage,
 		claimed: b.stillClaimed,
-		renews:  func() bool { return b.renews && b.deps.Journal != nil },
+		renews:  func() bool { return b.renews.Load() && b.deps.Journal != nil },
 		reached: func() int64 { return b.deps.Journal.Durable() },
 	}, b.log)
 }

@@ -66,7 +66,7 @@ func (b *Bridge) claim(ctx context.Context, before appended, log string, patient
 	if b.lineage = log; log == "" {
 		b.lineage = crand.Text()
 	}
-	b.renews = false
+	b.renews.Store(false)
 	var found claimed
 	err = b.insist(ctx, attempts{
 		once: func(ctx context.Context) (err error) { found, err = b.claimOnce(ctx, before); return err },
@@ -76,7 +76,7 @@ func (b *Bridge) claim(ctx context.Context, before appended, log string, patient
 	})
 	switch {
 	case err == nil:
-		b.renews = log != ""
+		b.renews.Store(log != "")
 		switch {
 		case before.log == "":
 		case found.ahead > 0:

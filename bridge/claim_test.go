@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -259,8 +260,9 @@ func TestTheClaimIsRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broker := &mqtttest.Broker{}
 		c := broker.Dial(t.Context(), func(context.Context, mqtt.Message) {})
-		position := int64(100)
-		s := &session{cfg: DefaultConfig(), lineage: "mine", reached: func() int64 { return position }, log: slog.New(slog.DiscardHandler)}
+		var position atomic.Int64
+		position.Store(100)
+		s := &session{cfg: DefaultConfig(), lineage: "mine", reached: position.Load, log: slog.New(slog.DiscardHandler)}
 		s.cfg.ID = "b7"
 		ctx, end := context.WithCancel(t.Context())
 		ended := make(chan struct{})
@@ -284,11 +286,11 @@ func TestTheClaimIsRenewed(t *testing.T) {
 		expect(100)
 		time.Sleep(10 * claimRenewed)
 		expect(100)
-		position = 200
+		position.Store(200)
 		time.Sleep(claimRenewed)
 		expect(100, 200)
 		broker.First().FailPublish(mqtt.ErrLost)
-		position = 300
+		position.Store(300)
 		time.Sleep(2 * claimRenewed)
 		broker.First().FailPublish(nil)
 		time.Sleep(claimRenewed)
@@ -314,8 +316,8 @@ func TestARefusedClaimIsNotRenewed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b, _ := claimant(t, c.broker.Dial)
-				if _, err := b.claim(t.Context(), appended{log: c.log, to: 100}, c.log, true); err != nil || b.renews != c.renews {
-					t.Errorf("renews: %v, %v", b.renews, err)
+				if _, err := b.claim(t.Context(), appended{log: c.log, to: 100}, c.log, true); err != nil || b.renews.Load() != c.renews {
+					t.Errorf("renews: %v, %v", b.renews.Load(), err)
 				}
 			})
 		})

@@ -134,20 +134,29 @@ func (r *run) arrive(ev Event) {
 	r.windowTime = r.coming.at
 }
 
-// advance fires what is due up to a time on the service's clock, in that order, and
-// then what is due up to a time as an event, in that order, each at its time; now is
-// the time of what comes after it.
+// advance fires what is due up to a time on the service's clock, in that order, then what
+// is due up to a time as an event, in that order, each at its time, and then closes the
+// windows that the event of the step closes; now is the time of what comes after it.
+//
+// Windows close last because nothing but what they count closes them: any message in
+// between fires what is due before it, and leaves them open. If the end of a window came
+// before the other times, it would depend on such messages, which bridges may leave out,
+// what comes first.
 func (r *run) advance(to, now, service int64) {
 	r.leaveOutMissed(service)
+	clock := r.s.clock
 	for fired := 0; fired <= 2*maxFirings; fired++ {
 		d, event := r.s.nextDue()
 		if d.what == dueNothing || d.wall > service {
 			r.s.service = service
-			if d = r.dueByEvent(event); d.what == dueNothing || d.at > to {
-				break
+			if d = event; d.what == dueNothing || d.at > to {
+				if d = r.dueByEvent(); d.what == dueNothing {
+					break
+				}
+				clock = to // whatever is due up to it has come
 			}
 		}
-		r.s.service, r.at = max(r.s.service, min(service, d.wall)), max(r.s.clock, d.at)
+		r.s.service, r.at = max(r.s.service, min(service, d.wall)), max(clock, d.at)
 		if d.what == dueWindow {
 			r.at = d.at // whatever else has moved the clock
 		}

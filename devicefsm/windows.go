@@ -2,6 +2,7 @@ package devicefsm
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -142,20 +143,21 @@ func (r *run) setWindow(i int, next window.State) {
 }
 
 // dueByEvent is the first window that closes before the event of the step, of those that something waits for.
-func (r *run) dueByEvent(event due) due {
+func (r *run) dueByEvent() due {
+	first := due{at: math.MaxInt64}
 	if !r.coming.dated {
-		return event
+		return first
 	}
 	for _, t := range r.coming.takes {
 		w, s := r.windowIn(t.window), r.s.windows[t.window]
 		if !r.m.windows[t.window].heard || !w.Due(s, r.coming.at) {
 			continue
 		}
-		if d, _ := w.Deadlines(s); d.Event < event.at {
-			event = due{d.Arrival, d.Event, dueWindow, t.window}
+		if d, _ := w.Deadlines(s); d.Event < first.at {
+			first = due{d.Arrival, d.Event, dueWindow, t.window}
 		}
 	}
-	return event
+	return first
 }
 
 // closeWindow closes the first open window of a rule, and raises its event.

@@ -119,6 +119,42 @@ func TestWindowCloses(t *testing.T) {
 	}
 }
 
+// TestWindowsCloseLast: a message that is not counted fires a delay that was due before it,
+// and does not close a window that ended before the delay. Without the message the same comes
+// first, at the same times: a bridge may leave it out.
+func TestWindowsCloseLast(t *testing.T) {
+	m := load(t, `
+events: {hit: {channel: telemetry}}
+windows: {w: {event: hit, aggregate: count, over: 2s, grace: 0s}}
+initial: idle
+states:
+  idle: {on: {hit: waiting}}
+  waiting: {after: {10s: over}, on: {w.closed: early}}
+  early: {}
+  over: {on: {w.closed: closed}}
+  closed: {after: {1s: later}}
+  later: {}
+`)
+	hour := time.Hour
+	hit := func(at time.Duration) Event { return sent("hit", at, hour, nil) }
+	other := func(at time.Duration) Event { return sent("", at, hour, nil) }
+	all, with := play(t, m, hit(time.Second), other(15*time.Second), hit(20*time.Second))
+	some, without := play(t, m, hit(time.Second), hit(20*time.Second))
+	if a, b := jsonOf(t, with.Transitions), jsonOf(t, without.Transitions); a != b {
+		t.Errorf("with a message in between:\n%s\nwithout it:\n%s", a, b)
+	}
+	if a, b := jsonOf(t, all), jsonOf(t, some); a != b {
+		t.Errorf("with a message in between:\n%s\nwithout it:\n%s", a, b)
+	}
+	if got := m.StateName(some); got != "later" {
+		t.Errorf("%s, want later: the delay is over, then the window closes, then what it arms is over", got)
+	}
+	inOrder, _ := play(t, m, hit(time.Second), hit(5*time.Second))
+	if got := m.StateName(inOrder); got != "early" {
+		t.Errorf("%s, want early: the delay is not over", got)
+	}
+}
+
 // TestStampFromTheFuture moves nobody's time: it counts when it arrives, and what comes
 // after it counts where it should.
 func TestStampFromTheFuture(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"devicetwin/deploy/devstack/stack"
+	"devicetwin/service"
 )
 
 // mayBeEmpty marks the description of a panel that a fleet may leave without rows.
@@ -39,8 +40,7 @@ func values(t *testing.T, s *system, d dashboard) []string {
 				value = fieldFor(t, v, rows)
 			} else if v.IncludeAll {
 				value = v.AllValue
-			}
-			if v.Name == "device" {
+			} else if v.Name == "device" {
 				value = reprovisioned(t, s)
 			}
 		}
@@ -77,10 +77,13 @@ func reprovisioned(t *testing.T, s *system) string {
 // simulator has left in InfluxDB, through bridge and worker.
 func TestDashboardQueriesFindRows(t *testing.T) {
 	t.Parallel()
-	t.Run("1.8", func(t *testing.T) { findDashboardRows(t, startSystem(t, 1000)) })
+	sites := func(c *service.Config) { c.Model.Models = []string{"testdata/dashboards.group.yaml"} }
+	t.Run("1.8", func(t *testing.T) {
+		findDashboardRows(t, startSystemWriting(t, stack.Options{}, nil, 1000, sites))
+	})
 	t.Run("2.7", func(t *testing.T) {
 		influx := realInfluxDB(t, 0) // skips the test before anything else starts
-		findDashboardRows(t, startSystemWriting(t, stack.Options{}, &influx, 1000))
+		findDashboardRows(t, startSystemWriting(t, stack.Options{}, &influx, 1000, sites))
 	})
 }
 

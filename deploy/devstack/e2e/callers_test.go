@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -152,9 +153,8 @@ func (o *obedient) checkOrder(ordered []string) {
 	}
 	before := 0
 	for i, id := range o.done {
-		var n int
-		_, count, _ := strings.Cut(id, "-order-")
-		if _, err := fmt.Sscan(count, &n); err != nil || n <= before {
+		n, err := strconv.Atoi(id[strings.LastIndexByte(id, '-')+1:])
+		if err != nil || n <= before {
 			o.t.Fatalf("command %s came after number %d", id, before)
 		}
 		before = n

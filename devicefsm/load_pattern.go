@@ -106,11 +106,7 @@ func (l *loader) pattern(e source.Entry) *patternRule {
 // patternErrors places each fault that the compiler of the pattern found, at
 // the step that it names.
 func (l *loader) patternErrors(n source.Node, p *patternRule, err error) {
-	faults := []error{err}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		faults = joined.Unwrap()
-	}
-	for _, fault := range faults {
+	for _, fault := range joined(err) {
 		at := n
 		for _, sequence := range l.sequences[p] {
 			for _, item := range sequence {

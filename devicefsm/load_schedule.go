@@ -237,8 +237,8 @@ func (l *loader) cron(of *schedule, n source.Node) {
 	}
 	cron, _, err := calendar.ParseCron(text)
 	if err != nil {
-		for _, line := range strings.Split(err.Error(), "\n") {
-			n.Faultf("%s", line)
+		for _, fault := range joined(err) {
+			n.Faultf("%v", fault)
 		}
 		return
 	}

@@ -158,14 +158,6 @@ func windowTime(n source.Node, to *time.Duration) (ok bool) {
 	return true
 }
 
-// joined are the errors that an error joins.
-func joined(err error) []error {
-	if all, ok := err.(interface{ Unwrap() []error }); ok {
-		return all.Unwrap()
-	}
-	return []error{err}
-}
-
 func (l *loader) windowValue(w *windowRule, n, value source.Node) {
 	switch a := w.spec.Aggregate; {
 	case value.Exists() && a == window.Count:

@@ -19,7 +19,7 @@ func (c *checker) alarmEvents() {
 	for i, e := range n.Entries() {
 		fields := e.Value.Fields(alarmKeys...)
 		for _, key := range []string{"begins", "ends"} {
-			for _, at := range namesIn(fields[key]) {
+			for _, at := range fields[key].OneOrList() {
 				switch name := at.String(); {
 				case (c.m.isFound(name) || c.m.isAlarm(name)) && !c.m.hasRule(name):
 					at.Faultf("event %q never occurs here: alarms do not see the events that patterns and alarms raise", name)
@@ -34,12 +34,4 @@ func (c *checker) alarmEvents() {
 			f.Faultf("settle of 0 waits for nothing; expected at least 1ms")
 		}
 	}
-}
-
-// namesIn are the places of a name, or of a list of them.
-func namesIn(n source.Node) []source.Node {
-	if n.IsList() {
-		return n.List()
-	}
-	return []source.Node{n}
 }

@@ -59,14 +59,9 @@ func (l *loader) alarm(e source.Entry) *alarmRule {
 
 // alarmEvents is an event, or a list of them.
 func (l *loader) alarmEvents(n source.Node) []descriptor {
-	if !n.Exists() {
-		return nil
-	}
-	nodes := []source.Node{n}
-	if n.IsList() {
-		if nodes = n.List(); len(nodes) == 0 {
-			n.Faultf("expected an event, or a list of events")
-		}
+	nodes := n.OneOrList()
+	if len(nodes) == 0 {
+		n.Faultf("expected an event, or a list of events")
 	}
 	var list []descriptor
 	for _, at := range nodes {

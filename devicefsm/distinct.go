@@ -12,14 +12,14 @@ import (
 // that of an entity's id with its kind.
 const maxDistinct = 192
 
-// distinctKey is the key that `distinct` names.
-func distinctKey(n source.Node) string {
+// eventKey is the key of the events' data that a word of the model names; "" if it is absent.
+func eventKey(n source.Node, word string) string {
 	if !n.Exists() {
 		return ""
 	}
 	key := n.String()
 	if n.IsString() && (key == "" || len(key) > maxEventKey) {
-		n.Faultf("distinct: expected a key of the events' data, of at most %d bytes", maxEventKey)
+		n.Faultf("%s: expected a key of the events' data, of at most %d bytes", word, maxEventKey)
 	}
 	return key
 }

@@ -49,9 +49,7 @@ func (l *loader) alarm(e source.Entry) *alarmRule {
 	e.Value.Require(fields, "begins", "ends")
 	a.begins, a.ends = l.alarmEvents(fields["begins"]), l.alarmEvents(fields["ends"])
 	if by := fields["by"]; by.Exists() {
-		if a.by = by.String(); by.IsString() && (a.by == "" || len(a.by) > maxEventKey) {
-			by.Faultf("by: expected a key of the events' data, of at most %d bytes", maxEventKey)
-		}
+		a.by = eventKey(by, "by")
 	}
 	a.settle = fields["settle"].Duration()
 	return a
@@ -74,19 +72,17 @@ func (l *loader) alarmEvents(n source.Node) []descriptor {
 
 // explanation finds the alarm that explains the one of this index.
 func (l *loader) explanation(alarm int, n source.Node) {
-	if !n.Exists() || !n.IsString() {
-		if n.Exists() {
-			_ = n.String() // notes the fault
-		}
+	name := n.String() // notes the fault of anything else than a string
+	if !n.IsString() {
 		return
 	}
 	var names []string
 	for _, a := range l.m.alarms {
 		names = append(names, a.name)
 	}
-	by := slices.Index(names, n.String())
+	by := slices.Index(names, name)
 	if by < 0 {
-		n.FaultHint(source.DidYouMean(n.String(), names), "unknown alarm %q", n.String())
+		n.FaultHint(source.DidYouMean(name, names), "unknown alarm %q", name)
 		return
 	}
 	for at := by; at >= 0; at = l.m.alarms[at].explainedBy {

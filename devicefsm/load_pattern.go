@@ -87,7 +87,7 @@ func (l *loader) pattern(e source.Entry) *patternRule {
 	}
 	p.maxKept = cmp.Or(spec.MaxKept, pattern.DefaultMaxKept)
 	spec.MaxIdle = fields["max_idle"].Duration()
-	p.distinct = distinctKey(fields["distinct"])
+	p.distinct = eventKey(fields["distinct"], "distinct")
 	if s := fields["sequence"]; s.Exists() {
 		l.sequence(p, &spec, s)
 	}

@@ -35,10 +35,5 @@ func (c *checker) windows() {
 // usesWindow reports whether an expression reads a window, or a transition waits for it to
 // close. What reads windows as a whole may read any.
 func (m *Model) usesWindow(w *windowRule) bool {
-	if slices.ContainsFunc(m.states, func(s *state) bool {
-		return slices.ContainsFunc(s.on, func(t *transition) bool { return t.event.matches(w.closes) && t.acts() })
-	}) {
-		return true
-	}
-	return slices.ContainsFunc(m.windowReads, func(read string) bool { return read == "" || read == w.name })
+	return m.waitsToClose(w) || slices.ContainsFunc(m.windowReads, func(read string) bool { return read == "" || read == w.name })
 }

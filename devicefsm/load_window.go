@@ -223,8 +223,13 @@ func (m *Model) hearWindows() {
 		return slices.ContainsFunc(s.always, func(t *transition) bool { return t.guard != nil && !alwaysRests(t.guard) })
 	})
 	for _, w := range m.windows {
-		w.heard = always || slices.ContainsFunc(m.states, func(s *state) bool {
-			return slices.ContainsFunc(s.on, func(t *transition) bool { return t.event.matches(w.closes) && t.acts() })
-		})
+		w.heard = always || m.waitsToClose(w)
 	}
+}
+
+// waitsToClose reports whether a transition waits for a window to close.
+func (m *Model) waitsToClose(w *windowRule) bool {
+	return slices.ContainsFunc(m.states, func(s *state) bool {
+		return slices.ContainsFunc(s.on, func(t *transition) bool { return t.event.matches(w.closes) && t.acts() })
+	})
 }

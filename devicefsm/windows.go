@@ -150,10 +150,10 @@ func (r *run) dueByEvent() due {
 	}
 	for _, t := range r.coming.takes {
 		w, s := r.windowIn(t.window), r.s.windows[t.window]
-		if !r.m.windows[t.window].heard || !w.Due(s, r.coming.at) {
+		if !r.m.windows[t.window].heard {
 			continue
 		}
-		if d, _ := w.Deadlines(s); d.Event < first.at {
+		if d, ok := w.Deadlines(s); ok && d.Event <= r.coming.at && d.Event < first.at {
 			first = due{d.Arrival, d.Event, dueWindow, t.window}
 		}
 	}

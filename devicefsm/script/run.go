@@ -343,22 +343,21 @@ func (f found) windowText(w wantedWindow) string {
 	if !ok {
 		return "no window " + nameText(w.name)
 	}
-	values := map[string]any{}
-	for k := range w.values {
-		if v, ok := has[k]; ok {
-			values[k] = v
-		}
-	}
-	return windowText(w.name, values)
+	return windowText(w.name, only(has, w.values))
 }
 
 // contextText writes those values of the context that were asked for.
 func (f found) contextText(asked map[string]any) string {
-	values := map[string]any{}
+	return contextText(only(f.context, asked))
+}
+
+// only are those of the values that were asked for.
+func only(values, asked map[string]any) map[string]any {
+	out := map[string]any{}
 	for k := range asked {
-		if v, ok := f.context[k]; ok {
-			values[k] = v
+		if v, ok := values[k]; ok {
+			out[k] = v
 		}
 	}
-	return contextText(values)
+	return out
 }

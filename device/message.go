@@ -30,6 +30,9 @@ const (
 	MemberAlive   = "alive"   // device.alive was raised
 )
 
+// MemberReports are all of them.
+var MemberReports = []string{MemberEntered, MemberLeft, MemberSilent, MemberAlive}
+
 // Methods of the device shadow protocol: names of messages on ChannelTwin.
 const (
 	MethodGet    = "get"

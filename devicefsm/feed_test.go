@@ -161,7 +161,7 @@ func randomGroup(t *rapid.T) string {
 	b.WriteString("model: site\nmembers: {by: site}\ncontext: {n: 0}\nevents:\n")
 	for i := range rapid.IntRange(1, 4).Draw(t, "rules") {
 		fmt.Fprintf(&b, "  e%d: {channel: members", i)
-		if name := pick("name", append([]string{""}, memberReports...)); name != "" {
+		if name := pick("name", append([]string{""}, device.MemberReports...)); name != "" {
 			b.WriteString(", name: " + name)
 		}
 		fmt.Fprintf(&b, ", when: %q}\n", pick("when", reportWhens))

@@ -249,7 +249,7 @@ func (l *loader) rules(n source.Node) {
 				c.Faultf("messages on channel %s have no name", r.channel)
 			}
 			if r.channel == device.ChannelMembers {
-				l.oneOf(c, memberReports...)
+				l.oneOf(c, device.MemberReports...)
 			}
 		} else if (r.channel == device.ChannelEvents || r.channel == device.ChannelAck || r.channel == device.ChannelSystem) && !fields["when"].Exists() {
 			e.Value.FaultHint("for example name: "+e.Key, "without name or when, this rule takes every message on channel %s", r.channel)

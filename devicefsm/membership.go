@@ -35,9 +35,6 @@ const (
 	maxAggregators = 64
 )
 
-// memberReports are the names of messages on the channel members.
-var memberReports = []string{device.MemberEntered, device.MemberLeft, device.MemberSilent, device.MemberAlive}
-
 // Members says which entities are members of groups with this model; ok is false if it is
 // not the model of a group.
 func (m *Model) Members() (by Membership, ok bool) {

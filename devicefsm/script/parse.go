@@ -18,9 +18,6 @@ var (
 	expectWords = []string{"matched", "state", "context", "fault", "log", "command", "invoke", "cancel", "publish", "notify", "desire", "window"}
 )
 
-// memberReports are what members of a group report.
-var memberReports = []string{device.MemberEntered, device.MemberLeft, device.MemberSilent, device.MemberAlive}
-
 // Parse reads a script. The error is source.Faults: every error in
 // it, with line and column.
 func Parse(file string, src []byte) (*Script, error) {
@@ -291,8 +288,8 @@ func (p *parser) what(c *cursor, column int, word string, in *input) bool {
 		}
 	case "members":
 		at := c.at
-		if named(); ok && !slices.Contains(memberReports, in.name) {
-			p.fault(at, source.DidYouMean(in.name, memberReports), "members: expected one of %s, found %q", strings.Join(memberReports, ", "), in.name)
+		if named(); ok && !slices.Contains(device.MemberReports, in.name) {
+			p.fault(at, source.DidYouMean(in.name, device.MemberReports), "members: expected one of %s, found %q", strings.Join(device.MemberReports, ", "), in.name)
 			ok = false
 		}
 	case "event":

@@ -2,6 +2,7 @@ package devicefsm
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -56,7 +57,6 @@ func (c *checker) neverDue(of *schedule) {
 func (c *checker) unevenDays(of *schedule) {
 	fields := c.scheduleAt[of].Value.Fields(scheduleKeys...)
 	missing, twice := calendar.UnevenHours(of.zone)
-	first := func(within string) (time.Duration, bool) { return firstClock(of, within) }
 	n := fields["at"]
 	if of.cron != nil {
 		n = fields["cron"]
@@ -66,23 +66,17 @@ func (c *checker) unevenDays(of *schedule) {
 			}
 		}
 	}
-	if clock, ok := first(missing); ok {
+	if clock, ok := firstClock(of, missing); ok {
 		n.Faultf("%s: when clocks are put forward in %s, there is no %s; it is due at the change then", of.text, of.zone, clockText(clock))
 	}
-	if clock, ok := first(twice); ok {
+	if clock, ok := firstClock(of, twice); ok {
 		n.Faultf("%s: when clocks are put back in %s, %s comes twice; it is due the first time", of.text, of.zone, clockText(clock))
 	}
 }
 
 // firstClock is the first time of day of a schedule in one of several spans such as 02:00-03:00.
 func firstClock(of *schedule, spans string) (time.Duration, bool) {
-	for _, span := range strings.Split(spans, ",") {
-		from, to, ok := strings.Cut(span, "-")
-		low, err := calendar.ParseClock(from)
-		high, err2 := calendar.ParseClock(to)
-		if !ok || err != nil || err2 != nil {
-			continue
-		}
+	for low, high := range spansIn(spans) {
 		switch {
 		case of.times != nil:
 			for _, clock := range of.times.Clocks {
@@ -122,15 +116,26 @@ func (c *checker) unevenHours() {
 
 // within reports whether a time of day is in one of several spans such as 02:00-03:00.
 func within(clock time.Duration, spans string) bool {
-	for _, span := range strings.Split(spans, ",") {
-		from, to, _ := strings.Cut(span, "-")
-		low, err := calendar.ParseClock(from)
-		high, err2 := calendar.ParseClock(to)
-		if err == nil && err2 == nil && low <= clock && clock < high {
+	for low, high := range spansIn(spans) {
+		if low <= clock && clock < high {
 			return true
 		}
 	}
 	return false
+}
+
+// spansIn are the times of day at which each of several spans begins and ends; "" has none.
+func spansIn(text string) iter.Seq2[time.Duration, time.Duration] {
+	return func(yield func(low, high time.Duration) bool) {
+		for span := range strings.SplitSeq(text, ",") {
+			from, to, _ := strings.Cut(span, "-")
+			low, err := calendar.ParseClock(from)
+			high, err2 := calendar.ParseClock(to)
+			if err == nil && err2 == nil && !yield(low, high) {
+				return
+			}
+		}
+	}
 }
 
 // clockInAlways finds eventless transitions that wait for a time: nothing happens then at

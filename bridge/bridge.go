@@ -80,8 +80,7 @@ type Bridge struct {
 	lineage string      // that the session is claimed for: set before it is opened
 	renews  atomic.Bool // the broker takes claims, and the bridge has a log
 
-	stopping chan context.Context // of Shutdown
-	ended    chan struct{}        // closed when Run has returned
+	ending ingest.Ending // of Run
 }
 
 // New checks the configuration and prepares a bridge; Run makes it work.
@@ -101,7 +100,7 @@ func New(cfg Config, deps Deps) (*Bridge, error) {
 	}
 	b := &Bridge{
 		cfg: cfg, deps: deps, log: deps.Log.With("bridge", cfg.ID), dialect: dialect, counts: newCounters(),
-		stopping: make(chan context.Context, 1), ended: make(chan struct{}),
+		ending: ingest.NewEnding(),
 	}
 	b.outlet = newOutlet(cfg, deps, dialect, b.counts, b.log)
 	if b.ingest, err = ingest.New(cfg.Config, ingest.Deps{
@@ -139,13 +138,8 @@ func (d Deps) dialect(cfg Config) (wire.Dialect, error) {
 // of ctx. Nil is that end; an error means that the bridge cannot work as
 // configured. Run is called once.
 func (b *Bridge) Run(ctx context.Context) error {
-	defer close(b.ended)
-	taking, stop := context.WithCancel(ctx)
-	defer stop()
-	abandon, giveUp := context.WithCancel(context.WithoutCancel(ctx))
-	defer giveUp()
-	go b.watch(taking, stop, giveUp)
-
+	taking, abandon, end := b.ending.Begin(ctx, b.cfg.DrainTimeout, farewell)
+	defer end()
 	if err := b.probeShared(taking); err != nil {
 		if taking.Err() != nil {
 			return nil
@@ -194,46 +188,10 @@ func (b *Bridge) appendedBefore() appended {
 // offlineWithin and quiesce together.
 const farewell = 1250 * time.Millisecond
 
-// watch stops the taking of messages when the bridge is to end, and gives up what
-// is in flight shortly before the time for the end is over.
-func (b *Bridge) watch(taking context.Context, stop, giveUp context.CancelFunc) {
-	var until time.Time
-	select {
-	case within := <-b.stopping:
-		deadline, ok := within.Deadline()
-		if !ok {
-			deadline = time.Now().Add(b.cfg.DrainTimeout)
-		}
-		until = deadline
-		stop()
-	case <-taking.Done():
-		until = time.Now().Add(b.cfg.DrainTimeout)
-	case <-b.ended:
-		return
-	}
-	left := time.Until(until)
-	timer := time.NewTimer(left - min(farewell, left/4))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		giveUp()
-	case <-b.ended:
-	}
-}
-
 // Shutdown ends Run as the end of its context does, in the time that ctx gives for
 // all of it, and waits for it. It is for a bridge that runs.
 func (b *Bridge) Shutdown(ctx context.Context) error {
-	select {
-	case b.stopping <- ctx:
-	default: // it was called before
-	}
-	select {
-	case <-b.ended:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("shut down bridge %s: %w", b.cfg.ID, ctx.Err())
-	}
+	return b.ending.Shutdown(ctx, b.cfg.ID)
 }
 
 // session keeps the connection to the broker.

@@ -67,8 +67,7 @@ type Source struct {
 	failure     error            // of the last attempt to begin, or to be a member
 	fetching    failure          // of the last fetch that failed
 
-	stopping chan context.Context // of Shutdown
-	ended    chan struct{}        // closed when Run has returned
+	ending ingest.Ending // of Run
 }
 
 // New checks the configuration and prepares a source; Run makes it work.
@@ -88,7 +87,7 @@ func newSource(cfg Config, deps Deps, more ...kgo.Opt) (*Source, error) {
 	s := &Source{
 		cfg: cfg, records: deps.Records, clock: deps.Clock, log: deps.Log.With("bridge", cfg.ID), counts: newCounters(),
 		partitions: map[place]*partition{}, seen: map[string]int64{}, renewing: map[string]bool{},
-		failure: errNotBegun, stopping: make(chan context.Context, 1), ended: make(chan struct{}),
+		failure: errNotBegun, ending: ingest.NewEnding(),
 	}
 	s.outlet = newOutlet(cfg, deps.Points, s.counts, s.log)
 	var err error
@@ -151,13 +150,8 @@ func (s *Source) options() ([]kgo.Opt, error) {
 // stays in the group until its session ends, so that it has its partitions again after a restart.
 // Nil is that end. Run is called once.
 func (s *Source) Run(ctx context.Context) error {
-	defer close(s.ended)
-	taking, stop := context.WithCancel(ctx)
-	defer stop()
-	abandon, giveUp := context.WithCancel(context.WithoutCancel(ctx))
-	defer giveUp()
-	go s.watch(taking, stop, giveUp)
-
+	taking, abandon, end := s.ending.Begin(ctx, s.cfg.DrainTimeout, lastCommit)
+	defer end()
 	background, endBackground := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	running.Go(func() { s.outlet.run(background, s.client) })
@@ -188,46 +182,10 @@ func (s *Source) leave(ctx context.Context) {
 // lastCommit is the part of the time for the end that is kept for the last commit.
 const lastCommit = time.Second
 
-// watch stops the taking of records when the source is to end, and gives up what is in flight
-// shortly before the time for the end is over.
-func (s *Source) watch(taking context.Context, stop, giveUp context.CancelFunc) {
-	var until time.Time
-	select {
-	case within := <-s.stopping:
-		deadline, ok := within.Deadline()
-		if !ok {
-			deadline = time.Now().Add(s.cfg.DrainTimeout)
-		}
-		until = deadline
-		stop()
-	case <-taking.Done():
-		until = time.Now().Add(s.cfg.DrainTimeout)
-	case <-s.ended:
-		return
-	}
-	left := time.Until(until)
-	timer := time.NewTimer(left - min(lastCommit, left/4))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		giveUp()
-	case <-s.ended:
-	}
-}
-
 // Shutdown ends Run as the end of its context does, in the time that ctx gives for all of it,
 // and waits for it. It is for a source that runs.
 func (s *Source) Shutdown(ctx context.Context) error {
-	select {
-	case s.stopping <- ctx:
-	default: // it was called before
-	}
-	select {
-	case <-s.ended:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("shut down bridge %s: %w", s.cfg.ID, ctx.Err())
-	}
+	return s.ending.Shutdown(ctx, s.cfg.ID)
 }
 
 // begin waits until all topics are there, and notes where the group begins on those of which it has

@@ -3,7 +3,6 @@ package service
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,7 +12,6 @@ import (
 	"devicetwin/internal/kinds"
 	"devicetwin/internal/recordlog"
 	"devicetwin/wire"
-	twinclient "devicetwin/workflows/client"
 )
 
 // kafkaEnds is how often a bridge from Kafka asks which entities were deleted.
@@ -56,22 +54,8 @@ func (s *Service) startKafka(p Plan, temporal client.Client, models models, metr
 	if err != nil {
 		return nil, &ConfigError{err}
 	}
-	reportRefusals(points, source)
-	s.forget = source.Forget
-	go func() {
-		if err := source.Run(context.Background()); err != nil {
-			s.fail(fmt.Errorf("bridge from Kafka: %w", err))
-		}
-	}()
-	s.onStop("bridge from Kafka", source.Shutdown)
-	if !nowhere(points) {
-		s.runPart("list of entities in trouble", attention{source, points, p.Kafka.ID}.run)
-		s.runPart("survey of entities", (&survey{bridge: source, points: points, name: p.Kafka.ID}).run)
-	}
-	watch := &twinclient.EndingWatch{Lister: twins, Every: kafkaEnds, Report: source.Ended, Gap: source.EndsUnknown, Log: s.log}
-	if journal != nil {
-		s.remember(watch, journal, source.Remembers())
-	}
-	s.runPart("watch for deleted entities", watch.Run)
+	s.runBridge(source, bridging{
+		name: "bridge from Kafka", id: p.Kafka.ID, of: "entities", points: points, journal: journal, ends: twins, endsEvery: kafkaEnds,
+	})
 	return []Check{{"kafka", func(context.Context) error { return source.Ready() }, nil}}, nil
 }

@@ -260,7 +260,7 @@ func bridgeModels(models []*devicefsm.Model) []ingest.Model {
 	return all
 }
 
-func (s *Service) startBridge(p Plan, deps bridge.Deps, ends twinclient.EndingLister, points deviceworkflow.PointWriter) (func(context.Context) error, error) {
+func (s *Service) startBridge(p Plan, deps bridge.Deps, ends twinclient.EndingLister, points pointWriter) (func(context.Context) error, error) {
 	if len(p.Dialects) > 0 {
 		set, err := wiredialect.NewSet(p.Bridge.Reading(), p.Dialects...)
 		if err != nil {
@@ -273,25 +273,9 @@ func (s *Service) startBridge(p Plan, deps bridge.Deps, ends twinclient.EndingLi
 	if err != nil {
 		return nil, &ConfigError{err}
 	}
-	reportRefusals(deps.Points, br)
-	s.forget = br.Forget
-	go func() {
-		if err := br.Run(context.Background()); err != nil {
-			s.fail(err)
-		}
-	}()
-	s.onStop("bridge", br.Shutdown)
-	if !nowhere(points) {
-		s.runPart("list of devices in trouble", attention{br, points, p.Bridge.ID}.run)
-		s.runPart("survey of devices", (&survey{bridge: br, points: points, name: p.Bridge.ID}).run)
-	}
-	if p.DeletedEvery > 0 {
-		watch := &twinclient.EndingWatch{Lister: ends, Every: p.DeletedEvery, Report: br.Ended, Gap: br.EndsUnknown, Log: s.log}
-		if deps.Journal != nil {
-			s.remember(watch, deps.Journal, br.Remembers())
-		}
-		s.runPart("watch for deleted devices", watch.Run)
-	}
+	s.runBridge(br, bridging{
+		name: "bridge", id: p.Bridge.ID, of: "devices", points: points, journal: deps.Journal, ends: ends, endsEvery: p.DeletedEvery,
+	})
 	return func(context.Context) error { return br.Ready() }, nil
 }
 

@@ -1,0 +1,57 @@
+package service
+
+import (
+	"context"
+	"time"
+
+	"devicetwin/bridge/ingest"
+	"devicetwin/device"
+	"devicetwin/internal/recordlog"
+	twinclient "devicetwin/workflows/client"
+)
+
+// anyBridge is a bridge from MQTT or from Kafka.
+type anyBridge interface {
+	Run(context.Context) error
+	Shutdown(context.Context) error
+	Troubled(ctx context.Context, now time.Time, limit int) []ingest.Trouble
+	Survey(ctx context.Context, now time.Time, talkers, groups int) ingest.Survey
+	Report(device.ID, device.Fault)
+	Forget(context.Context, ...device.ID)
+	Ended(context.Context, ...device.ID)
+	EndsUnknown(context.Context)
+	Remembers() bool
+}
+
+// bridging is what a bridge is run with.
+type bridging struct {
+	name, id  string // of the part, and of the bridge
+	of        string // what its messages are of
+	points    pointWriter
+	journal   *recordlog.Log // nil: it has none
+	ends      twinclient.EndingLister
+	endsEvery time.Duration // how often it asks which of them were deleted; 0: never
+}
+
+// runBridge runs a bridge, and the parts that ask it or tell it something.
+func (s *Service) runBridge(b anyBridge, with bridging) {
+	reportRefusals(with.points, b)
+	s.forget = b.Forget
+	go func() {
+		if err := b.Run(context.Background()); err != nil {
+			s.fail(err)
+		}
+	}()
+	s.onStop(with.name, b.Shutdown)
+	if !nowhere(with.points) {
+		s.runPart("list of "+with.of+" in trouble", attention{b, with.points, with.id}.run)
+		s.runPart("survey of "+with.of, (&survey{bridge: b, points: with.points, name: with.id}).run)
+	}
+	if with.endsEvery > 0 {
+		watch := &twinclient.EndingWatch{Lister: with.ends, Every: with.endsEvery, Report: b.Ended, Gap: b.EndsUnknown, Log: s.log}
+		if with.journal != nil {
+			s.remember(watch, with.journal, b.Remembers())
+		}
+		s.runPart("watch for deleted "+with.of, watch.Run)
+	}
+}

@@ -22,7 +22,7 @@
 //
 // The first record after each assignment is compared with the offset that the group had
 // committed. Records that are gone, because the topic keeps them no longer, it was deleted and made
-// again, or its log was cut, stop the partition or are passed over, as Config.Lost says; both are
+// again, or its log was cut, stop the partition or are passed over, as Config.GoOn says; both are
 // logged and counted. Ready is an error while a partition is stopped, or has records and does
 // not move.
 package kafka

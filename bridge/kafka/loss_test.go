@@ -16,6 +16,17 @@ func bothWays(t *testing.T, f func(t *testing.T, goOn bool)) {
 	}
 }
 
+// afterTwo is a world in which a source has read and committed two records of a.
+func afterTwo(t *testing.T, goOn bool) (*world, *running) {
+	t.Helper()
+	w := newWorld(t, 1)
+	w.change = func(c *Config) { c.GoOn = goOn }
+	w.produce("purchases", `a={"n":0}`, `a={"n":1}`)
+	s := w.start("a")
+	w.eventually("committed", func() bool { return w.committed("purchases") == "0:2" })
+	return w, s
+}
+
 // stopped waits until a partition of a source is stopped, and its readiness says why.
 func (r *running) stopped(why string) {
 	r.world.t.Helper()
@@ -37,11 +48,7 @@ func (w *world) forget(topic string, to int64) {
 
 func TestRecordsThatTheTopicKeepsNoLonger(t *testing.T) {
 	bothWays(t, func(t *testing.T, goOn bool) {
-		w := newWorld(t, 1)
-		w.change = func(c *Config) { c.GoOn = goOn }
-		w.produce("purchases", `a={"n":0}`, `a={"n":1}`)
-		s := w.start("a")
-		w.eventually("committed", func() bool { return w.committed("purchases") == "0:2" })
+		w, s := afterTwo(t, goOn)
 		s.end()
 		w.produce("purchases", `a={"n":2}`, `a={"n":3}`, `a={"n":4}`)
 		w.forget("purchases", 4)
@@ -79,11 +86,7 @@ func (w *world) remake(topic string) {
 // below the positions of the one before.
 func TestATopicThatWasMadeAgainWhileNobodyReadIt(t *testing.T) {
 	bothWays(t, func(t *testing.T, goOn bool) {
-		w := newWorld(t, 1)
-		w.change = func(c *Config) { c.GoOn = goOn }
-		w.produce("purchases", `a={"n":0}`, `a={"n":1}`)
-		s := w.start("a")
-		w.eventually("committed", func() bool { return w.committed("purchases") == "0:2" })
+		w, s := afterTwo(t, goOn)
 		s.end()
 		w.remake("purchases")
 		commits := kadm.Offsets{} // Kafka keeps what a group has committed of a name for a while
@@ -118,11 +121,7 @@ func (s *Source) seenOf(topic string) string {
 
 func TestATopicThatIsMadeAgainWhileItIsRead(t *testing.T) {
 	bothWays(t, func(t *testing.T, goOn bool) {
-		w := newWorld(t, 1)
-		w.change = func(c *Config) { c.GoOn = goOn }
-		w.produce("purchases", `a={"n":0}`, `a={"n":1}`)
-		s := w.start("a")
-		w.eventually("committed", func() bool { return w.committed("purchases") == "0:2" })
+		w, s := afterTwo(t, goOn)
 		w.remake("purchases")
 		w.produce("purchases", `a={"n":5}`, `a={"n":6}`, `a={"n":7}`)
 		if !goOn {

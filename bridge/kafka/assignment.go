@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -54,7 +52,7 @@ func (s *Source) describe(ctx context.Context, topics []string) (map[string]desc
 			start, ok1 := starts.Lookup(topic, partition)
 			end, ok2 := ends.Lookup(topic, partition)
 			if err := errors.Join(start.Err, end.Err); err != nil || !ok1 || !ok2 {
-				return nil, fmt.Errorf("partition %s: its offsets are not known: %w", named(topic, partition), err)
+				return nil, fmt.Errorf("partition %v: its offsets are not known: %w", place{topic, partition}, err)
 			}
 			d.starts[partition], d.ends[partition] = start.Offset, end.Offset
 		}
@@ -98,7 +96,7 @@ func (s *Source) assigned(ctx context.Context, offsets map[string]map[int32]kgo.
 		s.fail(nil)
 		return offsets, nil
 	}
-	found, err := s.describe(ctx, slices.Sorted(maps.Keys(offsets)))
+	found, err := s.describe(ctx, sortedKeys(offsets))
 	if err != nil {
 		err = fmt.Errorf("begin partitions: %w", err)
 		s.fail(err)
@@ -115,8 +113,9 @@ func (s *Source) assigned(ctx context.Context, offsets map[string]map[int32]kgo.
 				place: at, committed: offset.EpochOffset().Offset, of: of[at], id: found[topic].id,
 				start: found[topic].starts[partition], end: found[topic].ends[partition],
 			}
-			s.enter(b)
-			if from, lost := b.from(); b.committed < 0 || lost != nil {
+			from, lost := b.from()
+			s.enter(b, from, lost)
+			if b.committed < 0 || lost != nil {
 				partitions[partition] = kgo.NewOffset().At(from)
 			}
 		}
@@ -164,37 +163,31 @@ func (b *beginning) from() (int64, *loss) {
 	return b.committed, nil
 }
 
-// enter begins a partition.
-func (s *Source) enter(b beginning) {
-	from, lost := b.from()
-	p := &partition{
-		place: b.place, id: b.id, log: logName(b.id, b.partition), source: s, done: make(chan struct{}), poked: make(chan struct{}, 1),
-		from: from, next: from, acked: from, epoch: -1, committed: b.committed, end: b.end, moved: time.Now(),
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	p.cancel = cancel
-	if lost != nil {
-		s.counts.lost.Add(uint64(lost.records))
-		if s.cfg.GoOn {
-			p.committed = -1
-			s.log.Error("records are gone before they were read; what is there is read", "partition", b.place, "from", from, "error", lost.error)
-		} else {
-			p.stopped = lost.error
-			s.log.Error("records are gone before they were read: the partition is stopped", "partition", b.place, "error", lost.error)
-		}
-	}
-	if p.lane = s.ingest.Open(b.String()); p.lane == nil { // it is the end
-		close(p.done)
+// enter begins a partition at an offset, with what is gone before that; nil: nothing is.
+func (s *Source) enter(b beginning, from int64, lost *loss) {
+	lane := s.ingest.Open(b.String())
+	if lane == nil { // it is the end
 		return
 	}
-	p.lane.Online(false)
+	lane.Online(false)
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &partition{
+		place: b.place, id: b.id, log: logName(b.id, b.partition), lane: lane, source: s, cancel: cancel, done: make(chan struct{}), poked: make(chan struct{}, 1),
+		from: from, next: from, acked: from, epoch: -1, committed: b.committed, end: b.end, moved: time.Now(),
+	}
+	stops := lost != nil && !s.cfg.GoOn
+	switch {
+	case stops:
+		s.stop(p, lost)
+	case lost != nil:
+		p.committed = -1
+		s.passOver(p.place, from, lost)
+	}
 	go p.run(ctx)
 	s.mu.Lock()
 	s.partitions[b.place] = p
 	s.mu.Unlock()
-	if p.stopped != nil {
-		s.client.PauseFetchPartitions(b.asMap())
-	} else {
+	if !stops {
 		s.resume(b.place)
 	}
 }
@@ -249,7 +242,7 @@ func (s *Source) failed(ctx context.Context, f kgo.FetchTopicPartition, now time
 	case p != nil && errors.Is(f.Err, kerr.UnknownTopicID):
 		s.madeAgain(p)
 	default:
-		s.failFetch(fmt.Errorf("%s: %w", named(f.Topic, f.Partition), f.Err), now)
+		s.failFetch(fmt.Errorf("%v: %w", at, f.Err), now)
 	}
 }
 
@@ -263,6 +256,12 @@ func (s *Source) stop(p *partition, lost *loss) {
 	s.log.Error("records are gone before they were read: the partition is stopped", "partition", p.place, "error", lost.error)
 }
 
+// passOver notes what is gone before an offset from which a partition is read.
+func (s *Source) passOver(at place, from int64, lost *loss) {
+	s.counts.lost.Add(uint64(lost.records))
+	s.log.Error("records are gone before they were read; what is there is read", "partition", at, "from", from, "error", lost.error)
+}
+
 // outOfRange finds out what is gone of a partition whose next offset its log has not. It
 // is called by the goroutine that polls, while no partition can be lost.
 func (s *Source) outOfRange(ctx context.Context, p *partition, now time.Time) {
@@ -273,7 +272,7 @@ func (s *Source) outOfRange(ctx context.Context, p *partition, now time.Time) {
 		return
 	}
 	p.mu.Lock()
-	next := max(p.next, p.from)
+	next := p.next
 	if n := len(p.waiting); n > 0 {
 		next = p.waiting[n-1].Offset + 1
 	}
@@ -288,8 +287,7 @@ func (s *Source) outOfRange(ctx context.Context, p *partition, now time.Time) {
 		return
 	}
 	if lost != nil {
-		s.counts.lost.Add(uint64(lost.records))
-		s.log.Error("records are gone before they were read; what is there is read", "partition", p.place, "from", from, "error", lost.error)
+		s.passOver(p.place, from, lost)
 	}
 	s.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{p.topic: {p.place.partition: {Epoch: -1, Offset: from}}})
 }

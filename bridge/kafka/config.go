@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"fmt"
 	"regexp"
 	"strings"
 	"time"
@@ -98,8 +97,6 @@ func (c Config) CheckTopics(topics []string) error {
 
 // instance is the name of the static member.
 func (c Config) instance() string { return "devicetwin-" + c.ID }
-
-func named(topic string, partition int32) string { return fmt.Sprintf("%s/%d", topic, partition) }
 
 // known lists mechanisms for errors.
 var known = strings.Join([]string{Plain, ScramSHA256, ScramSHA512, OAuthBearer}, ", ")

@@ -19,7 +19,7 @@ type place struct {
 	partition int32
 }
 
-func (p place) String() string { return named(p.topic, p.partition) }
+func (p place) String() string { return fmt.Sprintf("%s/%d", p.topic, p.partition) }
 
 // topicID is that of a topic, which another topic of the same name does not have.
 type topicID [16]byte
@@ -36,7 +36,7 @@ type partition struct {
 	place
 	id     topicID
 	log    string
-	lane   *ingest.Lane // nil: it is stopped from its beginning
+	lane   *ingest.Lane
 	source *Source
 	cancel context.CancelFunc
 	done   chan struct{} // closed when nothing is handed over any more
@@ -49,11 +49,11 @@ type partition struct {
 	closed  bool  // the bridge has it no longer
 	from    int64 // the first offset that is expected
 	first   bool  // it has come
-	next    int64 // after the last record that was handed over
+	next    int64 // after the last record that was handed over, or from
 	end     int64 // of the log, as far as it is known
 	acked   int64 // before it everything is accepted
 	epoch   int32 // of the leader, of the record before it
-	// committed is what the group has; -1: nothing that counts.
+	// committed is what the group has; negative: nothing that counts.
 	committed int64
 	moved     time.Time // when acked rose, or there was nothing to do
 }
@@ -121,7 +121,7 @@ func (p *partition) pop() *kgo.Record {
 func (p *partition) expected(r *kgo.Record) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if r.Offset < max(p.from, p.next) {
+	if r.Offset < p.next {
 		p.source.counts.dropped.Add(1)
 		return false
 	}
@@ -206,9 +206,7 @@ func (p *partition) standing(now time.Time) (s standing) {
 func (p *partition) close() {
 	p.cancel()
 	<-p.done
-	if p.lane != nil {
-		p.lane.Close()
-	}
+	p.lane.Close()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.source.counts.dropped.Add(uint64(len(p.waiting)))

@@ -167,8 +167,6 @@ func TestAnArrivalIsReadAsItWasWritten(t *testing.T) {
 	})
 }
 
-// A message that goes out is the same whether it was decoded when it was received or is
-// read from the log.
 // What came from a log of its source keeps its place there, and that of each message.
 func TestARecordOfASourcesLog(t *testing.T) {
 	a := &Arrival{
@@ -191,6 +189,8 @@ func TestARecordOfASourcesLog(t *testing.T) {
 	}
 }
 
+// A message that goes out is the same whether it was decoded when it was received or is
+// read from the log.
 func TestWhatGoesOutIsTheSameFromTheLog(t *testing.T) {
 	eager, lazy := standard(t, false), standard(t, true)
 	topic, payload := "devices/d/telemetry", []byte(`[{"t":1.5e300,"x":{"y":[null,"\u00e9"]}}, {"t":1.5e300,"x":{"y":[null,"\u00e9"]}},{"seq":3,"ts":1767323000123,"a":true}]`)

@@ -73,8 +73,6 @@ func (c Config) Validate() error {
 	f.Check(validPrefix(c.Prefix), "topic prefix %q: expected topic levels without wildcards, such as devices", c.Prefix)
 	if validPrefix(c.Prefix) {
 		f.Add(c.checkShadowTopics())
-	}
-	if validPrefix(c.Prefix) {
 		f.Add(c.checkEntityTopics())
 	}
 	f.Between("largest payload", c.MaxPayload, 1, MaxPayloadLimit)

@@ -39,11 +39,7 @@ func (s *Standard) entityDocument(id device.ID, d ShadowDocument) []string {
 	if base == "" {
 		return nil
 	}
-	levels := []string{base, string(device.ChannelTwin), d.Rest}
-	if d.Shadow != "" {
-		levels = slices.Insert(levels, 2, d.Shadow)
-	}
-	return []string{strings.Join(levels, "/")}
+	return []string{d.below(base + "/" + string(device.ChannelTwin))}
 }
 
 // checkEntityTopics reports templates that are not a topic, do not name the entity, or lead

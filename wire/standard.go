@@ -265,17 +265,21 @@ func (s *Standard) CommandFilter(id device.ID) string {
 	return s.topic(address{id: id, command: true, name: "+"})
 }
 
+// below is the topic of a document, given that of its entity's classic shadow.
+func (d ShadowDocument) below(base string) string {
+	if d.Shadow != "" {
+		base += "/" + d.Shadow
+	}
+	return base + "/" + d.Rest
+}
+
 // ShadowTopics is as in Dialect.
 func (s *Standard) ShadowTopics(id device.ID, d ShadowDocument) []string {
 	if id.Kind() != device.KindDevice {
 		return s.entityDocument(id, d)
 	}
 	if d.Retained {
-		base := s.topic(address{id: id, channel: device.ChannelTwin})
-		if d.Shadow != "" {
-			base += "/" + d.Shadow
-		}
-		return []string{base + "/" + d.Rest}
+		return []string{d.below(s.topic(address{id: id, channel: device.ChannelTwin}))}
 	}
 	var topics []string
 	for _, scheme := range s.schemes {

@@ -50,32 +50,6 @@ func TestAZoneIsRecordedOverTheEndOfALeapYear(t *testing.T) {
 	}
 }
 
-// Each moment is in one day, week, month and year, and what follows begins where it ends.
-func TestPeriodsFollowEachOther(t *testing.T) {
-	zones, err := zonedata.Record(zonesOf, at2026)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rapid.Check(t, func(t *rapid.T) {
-		z, _ := zones.Zone(rapid.SampledFrom(zonesOf).Draw(t, "zone"))
-		u := rapid.SampledFrom([]calendar.Unit{calendar.Day, calendar.Week, calendar.Month, calendar.Year}).Draw(t, "unit")
-		at := at2026.Add(time.Duration(rapid.Int64Range(0, 8*366*24*3600).Draw(t, "second")) * time.Second)
-		p, ok := z.Period(u, at)
-		if !ok || at.Before(p.Start) || !at.Before(p.End) {
-			t.Fatalf("%s of %v: %v, %v", u, at, p, ok)
-		}
-		if next, ok := z.After(u, p); !ok || !next.Start.Equal(p.End) {
-			t.Fatalf("after %v: %v, %v", p, next, ok)
-		}
-		if same, ok := z.Period(u, p.Start); !ok || same != p {
-			t.Fatalf("%v begins in %v", p, same)
-		}
-		if u == calendar.Week && p.First.Weekday() != time.Monday {
-			t.Fatalf("a week begins on %v", p.First.Weekday())
-		}
-	})
-}
-
 // Of any expression, Next finds what a search minute by minute finds.
 func TestCronFindsWhatASearchFinds(t *testing.T) {
 	zones, err := zonedata.Record(zonesOf, at2026)

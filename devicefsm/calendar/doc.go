@@ -4,7 +4,8 @@
 //	zone := zones.Zone("Europe/Berlin")
 //	cron, warnings, err := calendar.ParseCron("*/5 8-17 * * 1-5")
 //	at, ok := cron.Next(zone, after)
-//	day, ok := zone.Period(calendar.Day, at) // day.Start <= at < day.End
+//	days := calendar.Panes{Unit: calendar.Day, Zone: zone}
+//	day := days.Pane(millis) // days.Start(day) <= millis < days.Start(day+1)
 //
 // # Pure
 //

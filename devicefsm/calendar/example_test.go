@@ -21,12 +21,14 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	days := calendar.Panes{Unit: calendar.Day, Zone: zone}
 	at := begin
 	for range 2 {
 		at, _ = cron.Next(zone, at)
 		shown, _ := zone.Local(at)
-		day, _ := zone.Period(calendar.Day, at)
-		fmt.Println(at.Format(time.RFC3339), "is", shown, "of a day of", day.End.Sub(day.Start).Hours(), "hours")
+		day := days.Pane(at.UnixMilli())
+		length := time.Duration(days.Start(day+1)-days.Start(day)) * time.Millisecond
+		fmt.Println(at.Format(time.RFC3339), "is", shown, "of a day of", length.Hours(), "hours")
 	}
 	fmt.Println(len(warnings), "warnings")
 	// Output:

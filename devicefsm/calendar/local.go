@@ -51,9 +51,6 @@ func (l Local) Clock() (hour, minute, second int) { return l.utc().Clock() }
 // Weekday is the day of the week.
 func (l Local) Weekday() time.Weekday { return time.Weekday((floorDiv(int64(l), day)%7 + 4 + 7) % 7) }
 
-// ISOWeekday is the day of the week, Monday 1 to Sunday 7.
-func (l Local) ISOWeekday() int { return (int(l.Weekday())+6)%7 + 1 }
-
 // String is the local time as 2006-01-02T15:04:05.
 func (l Local) String() string { return l.utc().Format("2006-01-02T15:04:05") }
 

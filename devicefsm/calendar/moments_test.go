@@ -85,21 +85,24 @@ func TestClocksAroundChanges(t *testing.T) {
 func TestDaysAroundChanges(t *testing.T) {
 	lengths := map[time.Duration]bool{}
 	for _, table := range readMoments(t) {
-		z := recorded(t, table.Zone, table.From)
+		days := calendar.Panes{Unit: calendar.Day, Zone: recorded(t, table.Zone, table.From)}
 		for _, row := range table.Days {
 			start, end := instant(t, row[1]), instant(t, row[2])
 			lengths[end.Sub(start)] = true
+			day := instant(t, row[0]+"T00:00:00Z").Unix() / (24 * 3600)
+			if from, to := time.UnixMilli(days.Start(day)), time.UnixMilli(days.Start(day+1)); !from.Equal(start) || !to.Equal(end) {
+				t.Fatalf("%s: %s is from %v to %v; want %v", table.Zone, row[0], from.UTC(), to.UTC(), row)
+			}
 			for at := start; at.Before(end); at = at.Add(10 * time.Minute) {
-				p, ok := z.Period(calendar.Day, at)
-				if !ok || p.First.String() != row[0] || !p.Start.Equal(start) || !p.End.Equal(end) {
-					t.Fatalf("%s at %v: %v, %v; want %v", table.Zone, at, p, ok, row)
+				if got := days.Pane(at.UnixMilli()); got != day {
+					t.Fatalf("%s at %v: day %d; want %d, %v", table.Zone, at, got, day, row)
 				}
 			}
 			if start.Equal(end) {
 				continue // no moment is in it
 			}
-			if p, ok := z.Period(calendar.Day, end.Add(-time.Second)); !ok || p.First.String() != row[0] {
-				t.Errorf("%s, the last second of %s is in %v", table.Zone, row[0], p.First)
+			if got := days.Pane(end.UnixMilli() - 1); got != day {
+				t.Errorf("%s, the end of %s is in day %d; want %d", table.Zone, row[0], got, day)
 			}
 		}
 	}

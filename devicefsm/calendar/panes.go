@@ -1,6 +1,30 @@
 package calendar
 
-import "time"
+import (
+	"slices"
+	"time"
+)
+
+// Unit is a part of a calendar.
+type Unit int
+
+// The units of a calendar. A Week begins on Monday.
+const (
+	Day Unit = iota
+	Week
+	Month
+	Year
+)
+
+var unitNames = []string{"day", "week", "month", "year"}
+
+// ParseUnit is the unit of a name: day, week, month or year.
+func ParseUnit(name string) (Unit, bool) {
+	i := slices.Index(unitNames, name)
+	return Unit(max(i, 0)), i >= 0
+}
+
+func (u Unit) String() string { return unitNames[u] }
 
 // Panes numbers the days, weeks, months or years of a zone, for windows: each moment is in
 // exactly one, and each begins where the one before ends. Times are in unix milliseconds.

@@ -10,8 +10,15 @@ import (
 	"devicetwin/devicefsm/calendar/zonedata"
 )
 
-// Panes are the periods of the calendar, numbered.
-func TestPanesAreThePeriods(t *testing.T) {
+// lengths are how long the units of a calendar are at least and at most, whatever clocks do.
+var lengths = map[calendar.Unit][2]time.Duration{
+	calendar.Day: {20 * time.Hour, 28 * time.Hour}, calendar.Week: {6 * 24 * time.Hour, 8 * 24 * time.Hour},
+	calendar.Month: {27 * 24 * time.Hour, 32 * 24 * time.Hour}, calendar.Year: {364 * 24 * time.Hour, 367 * 24 * time.Hour},
+}
+
+// Each moment is in one day, week, month and year, which begins with the first day of it, and
+// what follows begins where it ends.
+func TestPanesAreThoseOfTheCalendar(t *testing.T) {
 	zones, err := zonedata.Record(zonesOf, at2026)
 	if err != nil {
 		t.Fatal(err)
@@ -21,12 +28,17 @@ func TestPanesAreThePeriods(t *testing.T) {
 		p := calendar.Panes{Unit: calendar.Unit(rapid.IntRange(0, 3).Draw(t, "unit")), Zone: z}
 		at := at2026.Add(time.Duration(rapid.Int64Range(0, int64(5*365*24*time.Hour/time.Millisecond)).Draw(t, "at")) * time.Millisecond)
 		n := p.Pane(at.UnixMilli())
-		period, ok := z.Period(p.Unit, at)
-		if !ok {
-			t.Skip("beyond what the zone knows")
+		start, end := time.UnixMilli(p.Start(n)).UTC(), time.UnixMilli(p.Start(n+1)).UTC()
+		if at.Before(start) || !at.Before(end) || end.Sub(start) < lengths[p.Unit][0] || end.Sub(start) > lengths[p.Unit][1] {
+			t.Fatalf("%v at %v: pane %d is from %v to %v", p.Unit, at, n, start, end)
 		}
-		if start, end := p.Start(n), p.Start(n+1); start != period.Start.UnixMilli() || end != period.End.UnixMilli() {
-			t.Fatalf("%v %v at %v: pane %d from %v to %v, period from %v to %v", p.Unit, period.First, at, n, time.UnixMilli(start).UTC(), time.UnixMilli(end).UTC(), period.Start, period.End)
+		first, ok := z.Local(start)
+		if !ok || !begins(p.Unit, first) {
+			t.Fatalf("%v at %v begins at %v, %v", p.Unit, at, first, ok)
+		}
+		before, _ := z.Local(start.Add(-time.Second))
+		if days := int64(first.Date().At(0)-before.Date().At(0)) / (24 * 3600); days != 1 {
+			t.Fatalf("%v at %v begins on %v, after %v", p.Unit, at, first, before)
 		}
 		if got := p.Pane(p.Start(n)); got != n {
 			t.Fatalf("pane %d begins in pane %d", n, got)
@@ -35,6 +47,19 @@ func TestPanesAreThePeriods(t *testing.T) {
 			t.Fatalf("before pane %d is pane %d", n, got)
 		}
 	})
+}
+
+// begins reports whether a unit of the calendar begins on the day of a local time.
+func begins(u calendar.Unit, first calendar.Local) bool {
+	switch d := first.Date(); u {
+	case calendar.Week:
+		return d.Weekday() == time.Monday
+	case calendar.Month:
+		return d.Day == 1
+	case calendar.Year:
+		return d.Day == 1 && d.Month == time.January
+	}
+	return true
 }
 
 // Each time is in one pane, also where the zone is not known, before 1970, and where a day

@@ -26,9 +26,6 @@ type change struct {
 // UTC is the zone without changes.
 var UTC = Zone{}
 
-// Fixed is a zone of a fixed offset from UTC.
-func Fixed(offset time.Duration) Zone { return Zone{offset: int64(offset / time.Second)} }
-
 var fixedForm = regexp.MustCompile(`^([+-])([01][0-9]|2[0-3]):([0-5][0-9])$`)
 
 // FixedZone is the zone that needs no data: "UTC", or an offset such as "+05:45".

@@ -44,9 +44,6 @@ func (m *Model) Members() (by Membership, ok bool) {
 	return *m.members, true
 }
 
-// GroupKind is the kind of the groups with this model: the model's name, unless it says kind.
-func (m *Model) GroupKind() device.Kind { return m.kind }
-
 // GroupOf is the name of the entity's group; "" if it has none. It is not always one that
 // an id may have: see device.New.
 func (b Membership) GroupOf(of Member) string {
@@ -83,7 +80,7 @@ func (l *loader) members(n source.Node) {
 	if l.m.kind == device.KindDevice {
 		l.m.kind = device.Kind(l.m.name)
 	}
-	if _, err := device.New(l.m.GroupKind(), "x"); err != nil {
+	if _, err := device.New(l.m.kind, "x"); err != nil {
 		n.Faultf("members: the model's name is the kind of the groups: %v", err)
 	}
 	fields := n.Fields(memberKeys...)

@@ -45,10 +45,10 @@ func feedsOf(groups []*devicefsm.Model, member *devicefsm.Model) []groupFeed {
 			continue
 		}
 		feed := g.Feed(member)
-		at := slices.IndexFunc(feeds, func(f groupFeed) bool { return f.Kind == g.GroupKind() })
+		at := slices.IndexFunc(feeds, func(f groupFeed) bool { return f.Kind == g.Kind() })
 		switch {
 		case at < 0:
-			feeds = append(feeds, groupFeed{Kind: g.GroupKind(), Model: g.Hash(), By: by, Feed: feed})
+			feeds = append(feeds, groupFeed{Kind: g.Kind(), Model: g.Hash(), By: by, Feed: feed})
 		case feeds[at].By == by:
 			feeds[at].Feed = feeds[at].Feed.Joined(feed)
 		}

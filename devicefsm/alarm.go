@@ -190,7 +190,8 @@ func (r *run) explainTrouble(alarm int, key string) []alarmEvent {
 // explainTroubles looks again at what explains the troubles of an alarm.
 func (r *run) explainTroubles(alarm int) []alarmEvent {
 	var raised []trouble
-	r.setTroubles(alarm, r.s.troubles[alarm].changed(func(t *trouble) {
+	mayChange := func(c *troubleChunk) bool { return !c.isRaised() }
+	r.setTroubles(alarm, r.s.troubles[alarm].changed(mayChange, func(t *trouble) {
 		if r.explain(r.m.alarms[alarm], t) {
 			raised = append(raised, *t)
 		}
@@ -233,7 +234,8 @@ func (r *run) isExplained(a *alarmRule, t *trouble) bool {
 // settleTroubles raises the troubles of an alarm that have waited for long enough.
 func (r *run) settleTroubles(alarm int) {
 	var raised []trouble
-	r.setTroubles(alarm, r.s.troubles[alarm].changed(func(t *trouble) {
+	isDue := func(c *troubleChunk) bool { return c.isDue(r.s.service, r.at) }
+	r.setTroubles(alarm, r.s.troubles[alarm].changed(isDue, func(t *trouble) {
 		if t.status == troubleWaiting && (t.wall <= r.s.service || t.due <= r.at) {
 			t.status, t.due, t.wall = troubleRaised, 0, 0
 			raised = append(raised, *t)

@@ -133,14 +133,30 @@ func (l troubleList) replaced(chunk, more int, lists ...[]trouble) troubleList {
 	return troubleList{append(chunks, l.chunks[chunk+1:]...), l.size + more}
 }
 
-// changed is the list with each trouble as f leaves it.
-func (l troubleList) changed(f func(t *trouble)) troubleList {
-	list := slices.Collect(l.all())
-	for i := range list {
-		f(&list[i])
+// changed is the list with each trouble as f leaves it, of the chunks that a condition is for:
+// in the others f would change nothing.
+func (l troubleList) changed(may func(c *troubleChunk) bool, f func(t *trouble)) troubleList {
+	chunks := slices.Clone(l.chunks)
+	for i, c := range chunks {
+		if !may(c) {
+			continue
+		}
+		list := slices.Clone(c.list)
+		for j := range list {
+			f(&list[j])
+		}
+		chunks[i] = newTroubleChunk(list)
 	}
-	return newTroubleList(list)
+	return troubleList{chunks, l.size}
 }
+
+// isDue reports whether something of the chunk that waits is due, on either clock.
+func (c *troubleChunk) isDue(wall, event int64) bool {
+	return c.wall.wall <= wall || c.event.at <= event
+}
+
+// isRaised reports whether all of it is.
+func (c *troubleChunk) isRaised() bool { return c.counts[troubleRaised] == len(c.list) }
 
 // count is how many have a status.
 func (l troubleList) count(status troubleStatus) int {

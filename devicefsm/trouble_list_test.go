@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -32,6 +33,19 @@ func TestTroubleList(t *testing.T) {
 				x := trouble{key: key, status: troubleStatus(1 + i%3), since: int64(i), wall: int64(i * 7 % 100), due: int64(i * 3 % 50)}
 				want[key] = x
 				list = list.with(x)
+			}
+			if rapid.Bool().Draw(t, "settle") {
+				wall, event := rapid.Int64Range(-1, 100).Draw(t, "wall"), rapid.Int64Range(-1, 50).Draw(t, "event")
+				settle := func(x *trouble) {
+					if x.status == troubleWaiting && (x.wall <= wall || x.due <= event) {
+						x.status = troubleRaised
+					}
+				}
+				for key, x := range want {
+					settle(&x)
+					want[key] = x
+				}
+				list = list.changed(func(c *troubleChunk) bool { return c.isDue(wall, event) }, settle)
 			}
 			checkTroubles(t, list, want)
 		}
@@ -90,6 +104,31 @@ func BenchmarkTrouble(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				m.Step(s, Event{Name: "pump_silent", Data: of("pump-05000-b"), Time: t0})
+			}
+		})
+	}
+}
+
+// BenchmarkTroubleSettles is what it costs that one member of a group has been in trouble for
+// long enough, with 10 and with 10,000 that have not yet.
+func BenchmarkTroubleSettles(b *testing.B) {
+	for _, n := range []int{10, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			m := load(b, site)
+			s, _ := m.Start(t0)
+			for i := range n {
+				at := t0.Add(time.Duration(i) * time.Millisecond)
+				s, _ = m.Step(s, Event{Name: "pump_silent", Data: of(fmt.Sprintf("pump-%05d", i)), Time: at, Arrived: at})
+			}
+			first, ok := m.NextDeadline(s)
+			if !ok {
+				b.Fatal("nothing waits")
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, out := m.Step(s, Event{Arrived: first}); len(out.Alarms) != 1 {
+					b.Fatalf("%d alarms", len(out.Alarms))
+				}
 			}
 		})
 	}

@@ -62,14 +62,10 @@ func (l *loader) dialect(n source.Node) *Dialect {
 	if v := f["dialect"]; v.Exists() && !dialectName.MatchString(d.name) {
 		v.Faultf("name %q: expected %s", d.name, dialectName)
 	}
-	kind := l.kind(f["kind"], device.KindDevice)
+	byName, _ := parseIDTemplate("{id}")
 	base := defaults{
-		id: l.id(f["id"]).of(kind), time: l.timing(f["time"]), absent: l.absent(f["absent"]), words: l.words(f["status"], device.DefaultStatusWords()),
+		id: l.idOfKind(f, byName), time: l.timing(f["time"]), absent: l.absent(f["absent"]), words: l.words(f["status"], device.DefaultStatusWords()),
 		awake: l.awake(f["awake"]),
-	}
-	if !f["id"].Exists() {
-		id, _ := parseIDTemplate("{id}")
-		base.id = id.of(kind)
 	}
 	base.payload, base.plain, base.shape = l.format(f["payload"])
 	notEmpty(f["topics"], "topics")

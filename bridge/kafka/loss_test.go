@@ -91,7 +91,7 @@ func TestATopicThatWasMadeAgainWhileNobodyReadIt(t *testing.T) {
 		w.remake("purchases")
 		commits := kadm.Offsets{} // Kafka keeps what a group has committed of a name for a while
 		id := s.seenOf("purchases")
-		commits.Add(kadm.Offset{Topic: "purchases", Partition: 0, At: 2, LeaderEpoch: -1, Metadata: id})
+		commits.Add(kadm.Offset{Topic: "purchases", Partition: 0, At: 9, LeaderEpoch: -1, Metadata: id})
 		w.eventually("the commit is there", func() bool {
 			done, err := w.admin.CommitOffsets(t.Context(), "shop", commits)
 			return err == nil && done.Error() == nil
@@ -103,6 +103,7 @@ func TestATopicThatWasMadeAgainWhileNobodyReadIt(t *testing.T) {
 			return
 		}
 		w.eventually("applied", func() bool { return w.twins.of("a") == "0 1 5 6 7" })
+		w.eventually("committed", func() bool { return w.committed("purchases") == "0:3" })
 		w.eventually("ready", func() bool { return s.Ready() == nil })
 	})
 }

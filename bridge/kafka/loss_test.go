@@ -57,6 +57,7 @@ func TestRecordsThatTheTopicKeepsNoLonger(t *testing.T) {
 			s.stopped("partition purchases/0 is stopped: the topic no longer keeps what comes after offset 2")
 			w.produce("orders", `{"customer":"b","n":9}`)
 			w.eventually("others are read", func() bool { return w.twins.of("b") == "9" })
+			s.end() // which commits what is to be
 			if got := w.twins.of("a"); got != "0 1" || w.committed("purchases") != "0:2" {
 				t.Errorf("applied %s, committed %s", got, w.committed("purchases"))
 			}

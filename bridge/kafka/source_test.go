@@ -234,3 +234,14 @@ func TestPartitionsThatAreAddedAreReadFromTheirBeginning(t *testing.T) {
 		t.Errorf("applied %s, and 1 was there before the group began", got)
 	}
 }
+
+// The time for which a partition had nothing to do does not count as one in which it did not move.
+func TestAPartitionThatHadNothingToDoIsNotStill(t *testing.T) {
+	began := time.Now()
+	p := &partition{source: &Source{cfg: DefaultConfig()}, poked: make(chan struct{}, 1), moved: began}
+	p.take([]*kgo.Record{{Offset: 0}}, 1, began.Add(time.Hour))
+	p.take([]*kgo.Record{{Offset: 1}}, 2, began.Add(2*time.Hour))
+	if s := p.standing(began.Add(3 * time.Hour)); s.still != 2*time.Hour || s.lag != 2 {
+		t.Errorf("still for %v, with a lag of %d; want 2h and 2", s.still, s.lag)
+	}
+}

@@ -428,3 +428,33 @@ func TestARecordOfASourcesLogIsRecovered(t *testing.T) {
 		p.checkSettled(t)
 	})
 }
+
+// A message that was held back has its position in the log of the record that releases it, before that
+// record: its own may be in another log, or below what was delivered since.
+func TestAMessageThatIsReleasedHasThePositionOfWhatReleasesIt(t *testing.T) {
+	r := newReadings(t, nil)
+	send := func(log string, offset, seq, temperature int) {
+		r.receive(r.w, "devices/d/telemetry", Arrival{Payload: fmt.Appendf(nil, `{"seq":%d,"t":%d}`, seq, temperature), At: r.now, Log: log, Offset: int64(offset)})
+		r.acceptAll()
+	}
+	for seq := 500; seq < 503; seq++ {
+		send("a", seq, seq, 85)
+	}
+	r.said()
+	send("a", 503, 1, 95) // held back: it seems to be late
+	send("b", 6, 2, 85)
+	told := len(r.out.signals)
+	send("b", 7, 3, 75) // shows that the device began again
+	positions := map[uint64]int64{}
+	for _, s := range r.out.signals[told:] {
+		if s.batch.Log != "b" {
+			t.Errorf("delivered in log %q, want b", s.batch.Log)
+		}
+		for _, m := range s.batch.Messages {
+			positions[m.Seq] = m.Pos
+		}
+	}
+	if released, of := positions[1], positions[3]; released <= 7<<(placeBits+extraBits) || released >= of {
+		t.Errorf("released at %d by what is at %d; want after %d and before it", released, of, 7<<(placeBits+extraBits))
+	}
+}

@@ -259,7 +259,7 @@ func (r *run) raisedTroubles(alarm int, raised []trouble) []alarmEvent {
 // alarmChange notes what happened to an alarm, and is its event.
 func (r *run) alarmChange(a *alarmRule, t trouble, ended bool, n Alarms) alarmEvent {
 	e := alarmEvent{name: a.name, data: map[string]any{
-		"since": fromMillis(t.since).Format(time.RFC3339Nano), "raised": float64(n.Raised), "explained": float64(n.Explained),
+		"since": timeText(t.since), "raised": float64(n.Raised), "explained": float64(n.Explained),
 	}}
 	if t.key != "" {
 		e.data[a.by] = t.key

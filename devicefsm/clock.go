@@ -32,7 +32,7 @@ type due struct {
 	wall  int64 // on the service's clock
 	at    int64 // as an event
 	what  int
-	index int // of the timer, the pattern, the window or the alarm
+	index int // of the timer, the pattern, the alarm, the window or the schedule
 }
 
 // nextDue is what becomes due first on the service's clock, and what as an event.
@@ -210,7 +210,7 @@ func (s *Snapshot) now() int64 { return max(s.clock, s.service-s.lag) }
 
 // NextDeadline is the earliest time, on the service's clock, at which something
 // happens without an event: an `after`, a delayed raise, the end of a pattern or of a
-// window, an alarm that has waited, or silence. Calling Step with an Event that has that time as Arrived, and no name,
+// window, an alarm that has waited, a schedule, or silence. Calling Step with an Event that has that time as Arrived, and no name,
 // makes it happen.
 func (m *Model) NextDeadline(s *Snapshot) (time.Time, bool) {
 	s, err := m.bind(s)

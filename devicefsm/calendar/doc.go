@@ -1,7 +1,7 @@
 // Package calendar computes with local times: when a clock on a wall somewhere shows eight
 // in the morning, when a cron expression is due next, how long a day is that has 23 hours.
 //
-//	zone := zones.Zone("Europe/Berlin")
+//	zone, ok := zones.Zone("Europe/Berlin")
 //	cron, warnings, err := calendar.ParseCron("*/5 8-17 * * 1-5")
 //	at, ok := cron.Next(zone, after)
 //	days := calendar.Panes{Unit: calendar.Day, Zone: zone}

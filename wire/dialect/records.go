@@ -93,7 +93,7 @@ func (r *Records) Entity(name string) (device.ID, error) {
 	}
 	for _, m := range c.rule.messages {
 		if m.named(c.rule.topic) {
-			id, err := m.id.fill(c.text)
+			id, err := c.idOf(m.id)
 			if err != nil {
 				return "", wire.Refuse(wire.ReasonBadDeviceID, "%v", err)
 			}

@@ -2,10 +2,12 @@ package dialect
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"devicetwin/device"
 	"devicetwin/wire"
 )
 
@@ -109,6 +111,23 @@ func TestTheEntityOfARecordWithoutAValue(t *testing.T) {
 	}
 	if id, err := r.Entity("customers/4711"); !errors.Is(err, wire.ErrForeign) {
 		t.Errorf("one of another partition: %q, %v", id, err)
+	}
+}
+
+// What the configuration does not allow as an id is refused, with and without a value.
+func TestRecordsOfIDsThatAreNotAllowed(t *testing.T) {
+	c := wire.DefaultConfig()
+	c.CheckID = func(id device.ID) error { return fmt.Errorf("%s is not allowed", id.Entity()) }
+	r, err := NewRecords(c, loadOne(t, shop))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, read := r.Decode("customers/4711", []byte(`{}`), false, time.Now())
+	_, named := r.Entity("customers/4711")
+	for what, err := range map[string]error{"with a value": read, "without": named} {
+		if refused := (*wire.Refused)(nil); !errors.As(err, &refused) || refused.Reason != wire.ReasonBadDeviceID || refused.Detail != "device 4711 is not allowed" {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
 

@@ -97,14 +97,19 @@ func logName(ctx workflow.Context, index int) string {
 
 // takeSignals takes in what waits in the inbox, as far as there is room.
 func (a *run) takeSignals() {
-	for a.state.hasRoom() {
-		var reports Reports
-		if !a.inbox.ReceiveAsync(&reports) {
-			return
-		}
-		a.taken++
-		a.state.Take(reports)
+	for a.state.hasRoom() && a.takeSignal() {
 	}
+}
+
+// takeSignal takes in the first signal of the inbox. False: there is none.
+func (a *run) takeSignal() bool {
+	var reports Reports
+	if !a.inbox.ReceiveAsync(&reports) {
+		return false
+	}
+	a.taken++
+	a.state.Take(reports)
+	return true
 }
 
 // deliver delivers a batch. While that takes its time, signals wait in the inbox.
@@ -142,13 +147,7 @@ func (a *run) wait(ctx workflow.Context) error {
 	selector := workflow.NewSelector(ctx)
 	selector.AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {})
 	if a.state.hasRoom() {
-		selector.AddReceive(a.inbox, func(c workflow.ReceiveChannel, _ bool) {
-			var reports Reports
-			if c.ReceiveAsync(&reports) {
-				a.taken++
-				a.state.Take(reports)
-			}
-		})
+		selector.AddReceive(a.inbox, func(workflow.ReceiveChannel, bool) { a.takeSignal() })
 	}
 	timer, cancel := workflow.WithCancel(ctx)
 	defer cancel()

@@ -49,15 +49,6 @@ states:
   alarmed: {on: {heat.ended: up}}
 `
 
-func loadSource(t *testing.T, src string) *devicefsm.Model {
-	t.Helper()
-	m, err := devicefsm.Load("model.yaml", []byte(src))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
-
 // post is what a member's signals to aggregators come to.
 type post struct {
 	signals []aggregate.Signal
@@ -106,8 +97,8 @@ var withoutLiveness = strings.Replace(memberSource, "liveness: {silent_after: 5m
 
 func newMemberOf(t *testing.T, src string, runEvents int) (*harness, *post) {
 	t.Helper()
-	h := newHarnessFor(t, loadSource(t, src), runEvents)
-	h.workflow.Groups = []*devicefsm.Model{loadSource(t, groupSource)}
+	h := newHarnessFor(t, modelOf(t, src), runEvents)
+	h.workflow.Groups = []*devicefsm.Model{modelOf(t, groupSource)}
 	p := &post{}
 	h.RegisterActivityWithOptions(p.Signal, activity.RegisterOptions{Name: aggregate.ActivitySignal})
 	return h, p
@@ -274,7 +265,7 @@ func TestADeletedDeviceLeaves(t *testing.T) {
 // the new one.
 func TestAMemberWithAnotherModel(t *testing.T) {
 	h, p := newMember(t, 0)
-	other := loadSource(t, strings.Replace(memberSource, "overheated", "hot", -1))
+	other := modelOf(t, strings.Replace(memberSource, "overheated", "hot", -1))
 	h.workflow.Models = NewRegistry(h.model, other)
 	h.at(time.Second, birthAt("north"), happens("hot"))
 	h.RegisterDelayedCallback(func() {
@@ -298,7 +289,7 @@ func TestAMemberWithAnotherModel(t *testing.T) {
 
 // Without models of groups, a run records nothing of them.
 func TestNoGroupsNoTrace(t *testing.T) {
-	h := newHarnessFor(t, loadSource(t, memberSource), 0)
+	h := newHarnessFor(t, modelOf(t, memberSource), 0)
 	h.at(time.Second, birthAt("north"), happens("hot"))
 	view := h.runUntil(time.Minute)
 	text, err := json.Marshal(view.State)
@@ -312,13 +303,13 @@ func TestNoGroupsNoTrace(t *testing.T) {
 }
 
 func TestVersionsOfAGroupAreOneFeed(t *testing.T) {
-	member := loadSource(t, memberSource)
+	member := modelOf(t, memberSource)
 	second := strings.Replace(groupSource, "msg.state == 'overheated'", "msg.state == 'other'", 1)
-	feeds := feedsOf([]*devicefsm.Model{loadSource(t, groupSource), member, loadSource(t, second)}, member)
-	if len(feeds) != 1 || !slices.Equal(feeds[0].Feed.Entered, []string{"other", "overheated"}) || feeds[0].Model != loadSource(t, groupSource).Hash() {
+	feeds := feedsOf([]*devicefsm.Model{modelOf(t, groupSource), member, modelOf(t, second)}, member)
+	if len(feeds) != 1 || !slices.Equal(feeds[0].Feed.Entered, []string{"other", "overheated"}) || feeds[0].Model != modelOf(t, groupSource).Hash() {
 		t.Errorf("%+v", feeds)
 	}
-	if got := feedsOf([]*devicefsm.Model{loadSource(t, groupSource)}, loadSource(t, second)); got != nil {
+	if got := feedsOf([]*devicefsm.Model{modelOf(t, groupSource)}, modelOf(t, second)); got != nil {
 		t.Errorf("a group is a member: %+v", got)
 	}
 }
@@ -336,7 +327,7 @@ func batchOf(log string, first int64, at time.Time, reports ...string) device.Ba
 }
 
 func TestAGroupHearsEachReportOnce(t *testing.T) {
-	h := newHarnessFor(t, loadSource(t, groupSource), 0)
+	h := newHarnessFor(t, modelOf(t, groupSource), 0)
 	send := func(after time.Duration, log string, first int64, reports ...string) {
 		h.RegisterDelayedCallback(func() { h.SignalWorkflow(SignalEvents, batchOf(log, first, h.Now().UTC(), reports...)) }, after)
 	}
@@ -381,12 +372,12 @@ func TestAGroupHearsEachReportOnce(t *testing.T) {
 
 // Of very many alarms at once there is one point: all points of a step leave in one activity.
 func TestManyAlarmsAreOnePoint(t *testing.T) {
-	h := newHarnessFor(t, loadSource(t, groupSource), 0)
+	h := newHarnessFor(t, modelOf(t, groupSource), 0)
 	var reports []string
 	for i := range maxAlarmPoints + 1 {
 		reports = append(reports, fmt.Sprintf("pump-%d silent", i))
 	}
-	m := loadSource(t, "model: site\nmembers: {by: site}\nevents: {silent: {channel: members, name: silent}}\nalarms: {lost: {begins: silent, ends: back, settle: 1m}}\ninitial: up\nstates: {up: {}}\n")
+	m := modelOf(t, "model: site\nmembers: {by: site}\nevents: {silent: {channel: members, name: silent}}\nalarms: {lost: {begins: silent, ends: back, settle: 1m}}\ninitial: up\nstates: {up: {}}\n")
 	h.model, h.workflow.Models = m, NewRegistry(m)
 	h.RegisterDelayedCallback(func() { h.SignalWorkflow(SignalEvents, batchOf("aggregator-0-x", 1, h.Now().UTC(), reports...)) }, time.Second)
 	h.RegisterDelayedCallback(h.CancelWorkflow, time.Hour)
@@ -420,7 +411,7 @@ context: {heard: 0}
 initial: up
 states: {up: {on: {silent: {actions: [{assign: {heard: "context.heard + 1"}}]}}}}
 `
-	h := newHarnessFor(t, loadSource(t, src), 2*members)
+	h := newHarnessFor(t, modelOf(t, src), 2*members)
 	shares := make([]*aggregate.State, aggregators)
 	for i := range shares {
 		shares[i] = &aggregate.State{Log: fmt.Sprintf("aggregator-%d-0123456789ab", i)}
@@ -490,7 +481,7 @@ states: {up: {on: {silent: {actions: [{assign: {heard: "context.heard + 1"}}]}}}
 // A tag that an operator sets makes the device a member, and one that is removed ends that.
 func TestATagMakesAMember(t *testing.T) {
 	h, p := newMemberOf(t, withoutLiveness, 0)
-	h.workflow.Groups = []*devicefsm.Model{loadSource(t, strings.Replace(groupSource, "{by: site, aggregators: 4}", "{tag: line}", 1))}
+	h.workflow.Groups = []*devicefsm.Model{modelOf(t, strings.Replace(groupSource, "{by: site, aggregators: 4}", "{tag: line}", 1))}
 	set := func(value *string) {
 		h.UpdateWorkflow(UpdateOperate, "", &asked{}, Operations{List: []Operation{{ID: fmt.Sprint(h.Now().UnixNano()), Tags: &TagChanges{Set: map[string]*string{"line": value}}}}})
 	}

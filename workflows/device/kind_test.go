@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"devicetwin/device"
-	"devicetwin/devicefsm"
 	"devicetwin/internal/measure"
 	"devicetwin/twin/command"
 )
@@ -100,10 +99,7 @@ func TestReprovisionIsOfDevicesOnly(t *testing.T) {
 
 // Of a model of another kind nothing is applied: the entity waits, as without a model.
 func TestAModelOfAnotherKindIsNotRun(t *testing.T) {
-	customers, err := devicefsm.Load("loyalty.yaml", []byte(loyalty))
-	if err != nil {
-		t.Fatal(err)
-	}
+	customers := modelOf(t, loyalty)
 	for id, want := range map[device.ID]string{
 		"pump-1":       "device pump-1 cannot run model loyalty",
 		"order/pump-1": "order pump-1 cannot run model loyalty",

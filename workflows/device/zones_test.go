@@ -43,18 +43,9 @@ func withoutSummer(names []string, at time.Time) (calendar.Zones, error) {
 	return zones, nil
 }
 
-func loadText(t *testing.T, src string) *devicefsm.Model {
-	t.Helper()
-	model, err := devicefsm.Load("model.yaml", []byte(src))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return model
-}
-
 // A run keeps the zones that it recorded, and reads them again after a week.
 func TestARunKeepsItsZonesForAWeek(t *testing.T) {
-	h := newHarnessFor(t, loadText(t, dailyModel), 0)
+	h := newHarnessFor(t, modelOf(t, dailyModel), 0)
 	h.SetStartTime(beforeSummer)
 	reads := 0
 	h.workflow.Zones = func(names []string, at time.Time) (calendar.Zones, error) {
@@ -80,7 +71,7 @@ func TestARunKeepsItsZonesForAWeek(t *testing.T) {
 // A run that is continued as new reads the zones again; where it can't, it goes on with those
 // that it has, and says so.
 func TestZonesOverContinueAsNew(t *testing.T) {
-	h := newHarnessFor(t, loadText(t, dailyModel), 0)
+	h := newHarnessFor(t, modelOf(t, dailyModel), 0)
 	h.SetStartTime(beforeSummer)
 	view := h.runUntil(time.Hour)
 	for fault, read := range map[string]func([]string, time.Time) (calendar.Zones, error){
@@ -108,7 +99,7 @@ func TestZonesOverContinueAsNew(t *testing.T) {
 // A history replays with what it recorded of time zones, whatever the database of the worker
 // says that replays it.
 func TestAHistoryReplaysWithOtherZones(t *testing.T) {
-	model := loadText(t, dailyModel)
+	model := modelOf(t, dailyModel)
 	h := newHarnessFor(t, model, 0)
 	h.SetStartTime(beforeSummer)
 	state := h.runUntil(time.Hour).State

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/activity"
-	"go.temporal.io/sdk/converter"
-	"go.temporal.io/sdk/workflow"
 
 	"devicetwin/device"
 	"devicetwin/devicefsm"
@@ -197,14 +195,7 @@ func TestReportsWaitForTheirReceiver(t *testing.T) {
 		}
 	}, 2*time.Hour+time.Minute)
 	h.run(Input{Device: testDevice, Model: h.model.Hash()})
-	var next *workflow.ContinueAsNewError
-	if !errors.As(h.GetWorkflowError(), &next) {
-		t.Fatalf("the run ended with %v", h.GetWorkflowError())
-	}
-	var in Input
-	if err := converter.GetDefaultDataConverter().FromPayloads(next.Input, &in); err != nil {
-		t.Fatal(err)
-	}
+	in := h.nextInput()
 	again, p2 := newMemberOf(t, withoutLiveness, 0)
 	again.state = in.State
 	again.at(time.Second, happens("cold"))

@@ -11,9 +11,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/mock"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
 
 	"devicetwin/device"
 	"devicetwin/devicefsm"
@@ -188,6 +190,20 @@ func (h *harness) view() View {
 		h.t.Fatal(err)
 	}
 	return view
+}
+
+// nextInput is what the run, which was continued as new, hands to the next one.
+func (h *harness) nextInput() Input {
+	h.t.Helper()
+	var next *workflow.ContinueAsNewError
+	if !errors.As(h.GetWorkflowError(), &next) {
+		h.t.Fatalf("the run ended with %v, want continue-as-new", h.GetWorkflowError())
+	}
+	var in Input
+	if err := converter.GetDefaultDataConverter().FromPayloads(next.Input, &in); err != nil {
+		h.t.Fatal(err)
+	}
+	return in
 }
 
 // commandOf is the id of the command that the first activity of a workflow sends.

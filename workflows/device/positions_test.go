@@ -2,14 +2,10 @@ package device
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
-
-	"go.temporal.io/sdk/converter"
-	"go.temporal.io/sdk/workflow"
 
 	"devicetwin/device"
 	"devicetwin/devicefsm"
@@ -223,14 +219,7 @@ func TestContinueAsNewCarriesPositions(t *testing.T) {
 	send(first, time.Second, "1", all[:2]...)
 	send(first, 2*time.Second, "2", all[1:5]...)
 	first.run(Input{Device: testDevice, Model: first.model.Hash()})
-	var next *workflow.ContinueAsNewError
-	if !errors.As(first.GetWorkflowError(), &next) {
-		t.Fatalf("the run ended with %v, want continue-as-new", first.GetWorkflowError())
-	}
-	var in Input
-	if err := converter.GetDefaultDataConverter().FromPayloads(next.Input, &in); err != nil {
-		t.Fatal(err)
-	}
+	in := first.nextInput()
 	second := newTwinHarness(t, countingModel, 0)
 	second.SetStartTime(first.Now())
 	second.state = in.State

@@ -1,12 +1,8 @@
 package device
 
 import (
-	"errors"
 	"testing"
 	"time"
-
-	"go.temporal.io/sdk/converter"
-	"go.temporal.io/sdk/workflow"
 
 	"devicetwin/device"
 )
@@ -30,14 +26,7 @@ func TestWindowAcrossRuns(t *testing.T) {
 	first.at(10*time.Second, reading(90))
 	first.at(20*time.Second, reading(20))
 	first.run(Input{Device: testDevice, Model: first.model.Hash()})
-	var next *workflow.ContinueAsNewError
-	if !errors.As(first.GetWorkflowError(), &next) {
-		t.Fatalf("the run ended with %v, want continue-as-new", first.GetWorkflowError())
-	}
-	var in Input
-	if err := converter.GetDefaultDataConverter().FromPayloads(next.Input, &in); err != nil {
-		t.Fatal(err)
-	}
+	in := first.nextInput()
 
 	second := newHarnessFor(t, modelOf(t, warmth), 0)
 	second.SetStartTime(first.Now())

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/mock"
-	"go.temporal.io/sdk/converter"
-	"go.temporal.io/sdk/workflow"
 
 	"devicetwin/device"
 	"devicetwin/devicefsm"
@@ -169,14 +167,7 @@ func TestContinueAsNewCarriesEverything(t *testing.T) {
 	first.RegisterDelayedCallback(func() { before = first.view() }, 1500*time.Millisecond)
 	first.run(Input{Device: testDevice, Model: first.model.Hash()})
 
-	var next *workflow.ContinueAsNewError
-	if !errors.As(first.GetWorkflowError(), &next) {
-		t.Fatalf("the run ended with %v, want continue-as-new", first.GetWorkflowError())
-	}
-	var in Input
-	if err := converter.GetDefaultDataConverter().FromPayloads(next.Input, &in); err != nil {
-		t.Fatal(err)
-	}
+	in := first.nextInput()
 	if in.State.Runs != 1 || in.State.Instance != before.Instance || in.State.Delivery.Applied != 4 {
 		t.Errorf("carried over: run %d, instance %s, %d applied", in.State.Runs, in.State.Instance, in.State.Delivery.Applied)
 	}

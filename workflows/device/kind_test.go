@@ -186,7 +186,7 @@ states:
 	d := newTwinHarness(t, strings.Replace(ruled, "kind: customer", "", 1), 0)
 	b := d.operate(time.Second, event("purchase", 300, true))
 	d.runUntil(time.Minute)
-	if code(b.results[0]) != 422 && code(b.results[0]) != 409 {
+	if code(b.results[0]) != 422 {
 		t.Errorf("of a device: %s", text(b.results))
 	}
 }

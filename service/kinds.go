@@ -107,13 +107,11 @@ func ingestKinds(models map[device.Kind]*devicefsm.Model) map[device.Kind]ingest
 	return all
 }
 
-// newModels are those of a worker: see deviceworkflow.Workflow.NewModel.
-func newModels(m models) func(device.Kind) (hash string, ok bool) {
-	return func(kind device.Kind) (string, bool) {
-		model, ok := m.kinds[kind]
-		if !ok {
-			return "", false
-		}
-		return model.Hash(), true
+// newModel is the one of new entities of a kind: see deviceworkflow.Workflow.NewModel.
+func (m models) newModel(kind device.Kind) (hash string, ok bool) {
+	model, ok := m.kinds[kind]
+	if !ok {
+		return "", false
 	}
+	return model.Hash(), true
 }

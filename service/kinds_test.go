@@ -94,7 +94,7 @@ func TestKindsOfAService(t *testing.T) {
 		if tt.says != "" {
 			continue
 		}
-		if hash, ok := newModels(m)("customer"); !ok || m.kinds["customer"].Name() != "loyalty" || hash == "" {
+		if hash, ok := m.newModel("customer"); !ok || m.kinds["customer"].Name() != "loyalty" || hash == "" {
 			t.Errorf("%s: model %v", tt.name, m.kinds)
 		}
 	}

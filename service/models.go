@@ -27,6 +27,14 @@ type models struct {
 
 func (m models) all() []*devicefsm.Model { return slices.Concat(m.given, m.kept) }
 
+// groups are the models of groups among the files.
+func (m models) groups() []*devicefsm.Model {
+	return slices.DeleteFunc(slices.Clone(m.given), func(one *devicefsm.Model) bool {
+		_, isGroup := one.Members()
+		return !isGroup
+	})
+}
+
 // loadModels reads the models, refuses those that this service cannot run, and keeps
 // copies of the others.
 func (p Plan) loadModels(log *slog.Logger) (models, error) {
@@ -95,7 +103,6 @@ func (m *models) keep(files []modelfile.File, dir string, log *slog.Logger) erro
 // another worker may have put it since the start.
 type modelRegistry struct {
 	copies *modelfile.Copies
-	groups []*devicefsm.Model // models of groups among the files
 	log    *slog.Logger
 	now    func() time.Time
 
@@ -108,11 +115,6 @@ func newModelRegistry(m models, log *slog.Logger) *modelRegistry {
 	r := &modelRegistry{copies: m.copies, log: log, now: time.Now, byHash: map[string]*devicefsm.Model{}, missed: map[string]time.Time{}}
 	for _, one := range m.all() {
 		r.byHash[one.Hash()] = one
-	}
-	for _, one := range m.given {
-		if _, isGroup := one.Members(); isGroup {
-			r.groups = append(r.groups, one)
-		}
 	}
 	return r
 }

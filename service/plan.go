@@ -78,33 +78,20 @@ func NewPlan(c Config, parts Parts) (Plan, error) {
 	faults := []error{c.Temporal.readSecrets()}
 	p := Plan{Parts: parts, Process: processName(c, parts), Log: c.Log, HTTP: c.HTTP}
 	var err error
-	if p.Kinds, err = c.Model.readKinds(); err != nil {
-		faults = append(faults, err)
-	}
+	p.Kinds, err = c.Model.readKinds()
+	faults = append(faults, err)
 	if parts.has(Bridge | Worker) {
-		faults = append(faults, c.MQTT.readSecrets(), c.Influx.readSecrets(), c.checkModels(parts))
-		p.TaskQueue, p.Models = c.Temporal.TaskQueue, c.Model
+		faults = append(faults, c.MQTT.readSecrets())
+		faults = append(faults, p.planEntities(c)...)
 		p.Publisher = c.MQTT.Client().Named(publisherID(c, parts))
-		if c.Influx.URL != "" {
-			p.Points = c.Influx.Points()
-			faults = append(faults, p.Points.Validate())
-		}
-		var err error
 		p.Journal, err = c.journal(parts)
 		faults = append(faults, err)
 		p.Dialects, err = c.MQTT.dialects()
-		faults = append(faults, err)
-		if p.Kinds != nil || len(p.Dialects) > 0 {
-			faults = append(faults, checkDialectKinds(p.Kinds, p.Dialects, kinds.MQTT))
-		}
+		faults = append(faults, err, checkDialectKinds(p.Kinds, p.Dialects, kinds.MQTT))
 	}
 	if parts.has(Kafka) {
-		faults = append(faults, c.Influx.readSecrets(), c.Kafka.readSecrets(), c.checkModels(parts))
-		p.TaskQueue, p.Models = c.Temporal.TaskQueue, c.Model
-		if c.Influx.URL != "" {
-			p.Points = c.Influx.Points()
-			faults = append(faults, p.Points.Validate())
-		}
+		faults = append(faults, c.Kafka.readSecrets())
+		faults = append(faults, p.planEntities(c)...)
 		faults = append(faults, p.planKafka(c)...)
 	}
 	if parts.has(Bridge) {
@@ -114,7 +101,6 @@ func NewPlan(c Config, parts Parts) (Plan, error) {
 	}
 	if parts.has(Worker) {
 		faults = append(faults, c.Worker.readSecrets())
-		var err error
 		p.Worker, err = c.workerPlan()
 		if parts.has(Bridge) { // which has reported the faults of MQTT
 			err = c.Worker.validate()
@@ -136,6 +122,18 @@ func NewPlan(c Config, parts Parts) (Plan, error) {
 		return Plan{}, &ConfigError{err}
 	}
 	return p, nil
+}
+
+// planEntities adds what each part needs through which messages of entities go: their
+// workflows, models and points.
+func (p *Plan) planEntities(c Config) []error {
+	p.TaskQueue, p.Models = c.Temporal.TaskQueue, c.Model
+	faults := []error{c.Influx.readSecrets(), c.checkModels(p.Parts)}
+	if c.Influx.URL != "" {
+		p.Points = c.Influx.Points()
+		faults = append(faults, p.Points.Validate())
+	}
+	return faults
 }
 
 func (c Config) workerPlan() (WorkerPlan, error) {

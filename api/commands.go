@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"log/slog"
-	"net/url"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -40,7 +39,7 @@ func (s *Server) sendCommand(ctx context.Context, in *sendCommandInput) (*sendCo
 	}
 	remark(ctx, slog.String("command_id", command.ID))
 	return &sendCommandOutput{
-		Location: pathOf(in.ID) + "/commands/" + url.PathEscape(command.ID), Body: command,
+		Location: PathOf(in.ID, "commands", command.ID), Body: command,
 	}, nil
 }
 

@@ -57,12 +57,16 @@ func ofEntities(op huma.Operation) huma.Operation {
 	return op
 }
 
-// pathOf is the path of an entity: a device's below /v1/devices.
-func pathOf(id device.ID) string {
-	if id.Kind() == device.KindDevice {
-		return "/v1/devices/" + url.PathEscape(id.Name())
+// PathOf is the path of an entity, a device's below /v1/devices, or of what is below it.
+func PathOf(id device.ID, below ...string) string {
+	path := "/v1/devices/" + url.PathEscape(id.Name())
+	if kind := id.Kind(); kind != device.KindDevice {
+		path = "/v1/entities/" + url.PathEscape(kind.Word()) + "/" + url.PathEscape(id.Name())
 	}
-	return "/v1/entities/" + url.PathEscape(id.Kind().Word()) + "/" + url.PathEscape(id.Name())
+	for _, part := range below {
+		path += "/" + url.PathEscape(part)
+	}
+	return path
 }
 
 // entityOf is the id of a path for records, valid or not.

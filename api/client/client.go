@@ -138,18 +138,6 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	return nil, problem
 }
 
-// devicePath is the path of a device, or of an entity of another kind.
-func devicePath(id device.ID, rest ...string) string {
-	path := "/v1/devices/" + url.PathEscape(id.Name())
-	if kind := id.Kind(); kind != device.KindDevice {
-		path = "/v1/entities/" + url.PathEscape(kind.Word()) + "/" + url.PathEscape(id.Name())
-	}
-	for _, part := range rest {
-		path += "/" + url.PathEscape(part)
-	}
-	return path
-}
-
 // once makes a change idempotent: it is made once, even if it is repeated.
 func once() http.Header { return http.Header{"Idempotency-Key": {rand.Text()}} }
 
@@ -198,7 +186,7 @@ func (c *Client) count(ctx context.Context, path string, q url.Values, query str
 // Device returns everything that is known about a device.
 func (c *Client) Device(ctx context.Context, id device.ID) (api.Device, error) {
 	var device api.Device
-	err := c.do(ctx, request{method: http.MethodGet, path: devicePath(id)}, &device)
+	err := c.do(ctx, request{method: http.MethodGet, path: api.PathOf(id)}, &device)
 	return device, err
 }
 
@@ -206,29 +194,29 @@ func (c *Client) Device(ctx context.Context, id device.ID) (api.Device, error) {
 func (c *Client) Why(ctx context.Context, id device.ID, limit int) (api.Why, error) {
 	var why api.Why
 	err := c.do(ctx, request{
-		method: http.MethodGet, path: devicePath(id, "why"), query: url.Values{"limit": {strconv.Itoa(limit)}},
+		method: http.MethodGet, path: api.PathOf(id, "why"), query: url.Values{"limit": {strconv.Itoa(limit)}},
 	}, &why)
 	return why, err
 }
 
 // SetTags replaces all tags of a device.
 func (c *Client) SetTags(ctx context.Context, id device.ID, tags map[string]string) error {
-	return c.do(ctx, request{method: http.MethodPut, path: devicePath(id, "tags"), header: once(), body: tags}, nil)
+	return c.do(ctx, request{method: http.MethodPut, path: api.PathOf(id, "tags"), header: once(), body: tags}, nil)
 }
 
 // Delete deletes a device.
 func (c *Client) Delete(ctx context.Context, id device.ID) error {
-	return c.do(ctx, request{method: http.MethodDelete, path: devicePath(id), header: once()}, nil)
+	return c.do(ctx, request{method: http.MethodDelete, path: api.PathOf(id), header: once()}, nil)
 }
 
 // Erase deletes a device with all its data.
 func (c *Client) Erase(ctx context.Context, id device.ID) error {
-	return c.do(ctx, request{method: http.MethodDelete, path: devicePath(id), query: url.Values{"data": {"true"}}, header: once()}, nil)
+	return c.do(ctx, request{method: http.MethodDelete, path: api.PathOf(id), query: url.Values{"data": {"true"}}, header: once()}, nil)
 }
 
 // Desire changes the desired properties.
 func (c *Client) Desire(ctx context.Context, id device.ID, change api.DesiredChange) (api.Desired, error) {
-	r := request{method: http.MethodPatch, path: devicePath(id, "desired"), query: url.Values{}, header: once(), body: change.Patch}
+	r := request{method: http.MethodPatch, path: api.PathOf(id, "desired"), query: url.Values{}, header: once(), body: change.Patch}
 	if change.Version != 0 {
 		r.header.Set("If-Match", strconv.Quote(strconv.FormatInt(change.Version, 10)))
 	}
@@ -259,14 +247,14 @@ func (c *Client) SendCommand(ctx context.Context, id device.ID, command api.NewC
 		body["replace"] = true
 	}
 	var sent api.Command
-	err := c.do(ctx, request{method: http.MethodPost, path: devicePath(id, "commands"), header: once(), body: body}, &sent)
+	err := c.do(ctx, request{method: http.MethodPost, path: api.PathOf(id, "commands"), header: once(), body: body}, &sent)
 	return sent, err
 }
 
 // Command returns a command with its status.
 func (c *Client) Command(ctx context.Context, id device.ID, command string) (api.Command, error) {
 	var found api.Command
-	err := c.do(ctx, request{method: http.MethodGet, path: devicePath(id, "commands", command)}, &found)
+	err := c.do(ctx, request{method: http.MethodGet, path: api.PathOf(id, "commands", command)}, &found)
 	return found, err
 }
 
@@ -277,6 +265,6 @@ func (c *Client) SendEvent(ctx context.Context, id device.ID, name string, data 
 		body["data"] = data
 	}
 	var taken api.Taken
-	err := c.do(ctx, request{method: http.MethodPost, path: devicePath(id, "events"), header: once(), body: body}, &taken)
+	err := c.do(ctx, request{method: http.MethodPost, path: api.PathOf(id, "events"), header: once(), body: body}, &taken)
 	return taken, err
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 
+	"devicetwin/api"
 	"devicetwin/device"
 )
 
@@ -28,7 +29,7 @@ func (c *Client) Stream(ctx context.Context, id device.ID, after string, handle 
 	if after != "" {
 		header.Set("Last-Event-ID", after)
 	}
-	response, err := c.send(ctx, request{method: http.MethodGet, path: devicePath(id, "stream"), header: header})
+	response, err := c.send(ctx, request{method: http.MethodGet, path: api.PathOf(id, "stream"), header: header})
 	if err != nil {
 		return err
 	}

@@ -22,12 +22,9 @@ func (s *Server) listDevices(ctx context.Context, in *ListParams) (*body[Page], 
 
 // list answers a query. The cursor is bound to what was asked for.
 func (s *Server) list(ctx context.Context, in *ListParams, asked string, of func(Query) (Query, error)) (*body[Page], error) {
-	query, err := ParseQuery(in.Query)
+	query, err := s.query(ctx, in.Query, of)
 	if err != nil {
-		return nil, s.problem(ctx, err)
-	}
-	if query, err = of(query); err != nil {
-		return nil, huma.Error400BadRequest(err.Error())
+		return nil, err
 	}
 	from, ok := openCursor(in.Cursor, asked)
 	if !ok {
@@ -43,6 +40,18 @@ func (s *Server) list(ctx context.Context, in *ListParams, asked string, of func
 	return &body[Page]{Page{Devices: devices, Cursor: sealCursor(next, asked)}}, nil
 }
 
+// query reads a query, of some of the entities only. The error is a problem.
+func (s *Server) query(ctx context.Context, text string, of func(Query) (Query, error)) (Query, error) {
+	query, err := ParseQuery(text)
+	if err != nil {
+		return nil, s.problem(ctx, err)
+	}
+	if query, err = of(query); err != nil {
+		return nil, huma.Error400BadRequest(err.Error())
+	}
+	return query, nil
+}
+
 // CountParams are the parameters of a count.
 type CountParams struct {
 	Query string `query:"query" maxLength:"1024" doc:"Query as of list-devices." example:"state:online"`
@@ -53,12 +62,9 @@ func (s *Server) countDevices(ctx context.Context, in *CountParams) (*body[Count
 }
 
 func (s *Server) count(ctx context.Context, text string, of func(Query) (Query, error)) (*body[Count], error) {
-	query, err := ParseQuery(text)
+	query, err := s.query(ctx, text, of)
 	if err != nil {
-		return nil, s.problem(ctx, err)
-	}
-	if query, err = of(query); err != nil {
-		return nil, huma.Error400BadRequest(err.Error())
+		return nil, err
 	}
 	n, err := s.backend.CountDevices(ctx, query)
 	if err != nil {

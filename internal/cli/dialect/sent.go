@@ -35,17 +35,18 @@ func (c *sent) none() error {
 	return nil
 }
 
-// address is that of a device of a dialect.
-func (c *sent) address(d *dialect.Dialect) *device.Address {
+// address is that of a device, or of an entity of another kind, of a dialect.
+func (c *sent) address(d *dialect.Dialect, id device.ID) *device.Address {
 	template := c.ID
-	if id, err := device.Parse(c.Device); err == nil && id.Kind() != device.KindDevice {
+	if id.Kind() != device.KindDevice {
 		template = string(id.Kind()) + "/" + cmp.Or(c.ID, "{id}")
 	}
 	return &device.Address{Dialect: d.Name(), ID: template, Vars: c.Var}
 }
 
-// send prints what is published, a line for each, and what ends a command.
-func (c *sent) send(out io.Writer, s *dialect.Set, to *device.Address, data string, at time.Time) error {
+// send prints what is published in the words of a dialect, a line for each, and what ends a
+// command.
+func (c *sent) send(out io.Writer, s *dialect.Set, d *dialect.Dialect, data string, at time.Time) error {
 	if c.Device == "" {
 		return cli.Usage(errors.New("expected --device, to which it is sent"))
 	}
@@ -53,6 +54,7 @@ func (c *sent) send(out io.Writer, s *dialect.Set, to *device.Address, data stri
 	if err != nil {
 		return cli.Usage(fmt.Errorf("--device: %w", err))
 	}
+	to := c.address(d, id)
 	if c.Command != "" && c.Desired {
 		return cli.Usage(errors.New("expected --command or --desired"))
 	}

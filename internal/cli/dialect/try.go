@@ -42,7 +42,7 @@ func (c *tryCommand) Run(streams cli.Streams) error {
 		return cli.Usage(fmt.Errorf("%q: expected data in one argument", c.Payload))
 	}
 	if c.sends() {
-		return c.send(streams.Out, s, c.address(all[0]), c.Topic, c.Received)
+		return c.send(streams.Out, s, all[0], c.Topic, c.Received)
 	}
 	if err := c.none(); err != nil {
 		return err

@@ -110,11 +110,7 @@ func windowText(w api.Window) string {
 func scheduleTable(w io.Writer, schedules []api.Schedule) {
 	fmt.Fprintln(w, "SCHEDULE\tNEXT\tZONE\tSTATE\tRULE")
 	for _, s := range schedules {
-		next := "-"
-		if s.Next != nil {
-			next = clock(*s.Next)
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", printable(s.Name), next, orNone(s.Zone), orNone(printable(s.State)), printable(s.Rule))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", printable(s.Name), clockOrNone(s.Next), orNone(s.Zone), orNone(printable(s.State)), printable(s.Rule))
 	}
 }
 
@@ -171,11 +167,7 @@ func jsonText(v any) string {
 func commandTable(w io.Writer, commands []api.Command) {
 	fmt.Fprintln(w, "COMMAND\tNAME\tSTATUS\tSENT\tCREATED\tBY\tREASON")
 	for _, c := range commands {
-		created := "-"
-		if c.Created != nil {
-			created = clock(*c.Created)
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.ID, c.Name, c.Status, deliveriesOf(c), created, orNone(c.By), orNone(printable(reasonOf(c))))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.ID, c.Name, c.Status, deliveriesOf(c), clockOrNone(c.Created), orNone(c.By), orNone(printable(reasonOf(c))))
 	}
 }
 
@@ -203,6 +195,13 @@ func reasonOf(c api.Command) string {
 
 // clock is a time as people compare it.
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
+
+func clockOrNone(t *time.Time) string {
+	if t == nil {
+		return "-"
+	}
+	return clock(*t)
+}
 
 // whyText prints the transitions, the newest first.
 func whyText(w io.Writer, why api.Why) {

@@ -13,11 +13,13 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"devicetwin/device"
 	"devicetwin/devicefsm"
+	"devicetwin/internal/kafkatest"
 	"devicetwin/internal/testlog"
 	"devicetwin/wire"
 	"devicetwin/wire/dialect"
@@ -139,7 +141,8 @@ func records(t testing.TB, text string) *dialect.Records {
 // world is a cluster of Kafka with a client of its own, and the twins.
 type world struct {
 	t       *testing.T
-	cluster *kfake.Cluster
+	addrs   []string // of brokers
+	group   string   // that sources are members of
 	client  *kgo.Client
 	admin   *kadm.Client
 	twins   *twins
@@ -158,7 +161,48 @@ func newWorld(t *testing.T, partitions int32, options ...kfake.Opt) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	w := &world{t: t, cluster: cluster, twins: newTwins(), logs: &testlog.Lines{}, dialect: shop}
+	return worldOn(t, cluster.ListenAddrs(), "shop")
+}
+
+// newRealWorld is a world on a real cluster, on which topics are made for it, with as many replicas as there
+// are brokers. Its group is its own.
+func newRealWorld(t *testing.T, cluster *kafkatest.Cluster, partitions int32, topics ...string) *world {
+	t.Helper()
+	w := worldOn(t, cluster.Addrs(), t.Name())
+	w.connect()
+	for _, topic := range topics {
+		w.create(topic, partitions, int16(len(w.addrs)))
+	}
+	t.Cleanup(func() { // when the sources have ended
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		client, err := kgo.NewClient(kgo.SeedBrokers(w.addrs...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		if _, err := kadm.NewClient(client).DeleteTopics(ctx, topics...); err != nil {
+			t.Errorf("delete topics: %v", err)
+		}
+	})
+	return w
+}
+
+// create makes a topic, also where one of this name is about to be deleted.
+func (w *world) create(topic string, partitions int32, replicas int16) {
+	w.t.Helper()
+	var failed error
+	w.eventually("topic "+topic+" is made", func() bool {
+		_, failed = w.admin.CreateTopic(w.t.Context(), partitions, replicas, nil, topic)
+		return failed == nil || !errors.Is(failed, kerr.TopicAlreadyExists)
+	})
+	if failed != nil {
+		w.t.Fatal(failed)
+	}
+}
+
+func worldOn(t *testing.T, addrs []string, group string) *world {
+	w := &world{t: t, addrs: addrs, group: group, twins: newTwins(), logs: &testlog.Lines{}, dialect: shop}
 	t.Cleanup(func() {
 		if t.Failed() || os.Getenv("SHOW") != "" {
 			t.Log(w.logs)
@@ -171,7 +215,7 @@ func newWorld(t *testing.T, partitions int32, options ...kfake.Opt) *world {
 func (w *world) connect(options ...kgo.Opt) {
 	w.t.Helper()
 	client, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.SeedBrokers(w.cluster.ListenAddrs()...), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.MetadataMinAge(50 * time.Millisecond),
+		kgo.SeedBrokers(w.addrs...), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.MetadataMinAge(50 * time.Millisecond),
 	}, options...)...)
 	if err != nil {
 		w.t.Fatal(err)
@@ -255,7 +299,7 @@ func (l *lifeline) end() {
 
 func (w *world) config(id string) Config {
 	cfg := DefaultConfig()
-	cfg.ID, cfg.Group, cfg.Client.Brokers = id, "shop", w.cluster.ListenAddrs()
+	cfg.ID, cfg.Group, cfg.Client.Brokers = id, w.group, w.addrs
 	cfg.SessionTimeout, cfg.TopicsEvery, cfg.CommitEvery = 2*time.Second, 100*time.Millisecond, 20*time.Millisecond
 	cfg.RetryMin, cfg.RetryMax, cfg.LingerMax = time.Millisecond, 20*time.Millisecond, 10*time.Millisecond
 	cfg.DrainTimeout = 5 * time.Second
@@ -327,7 +371,7 @@ func (w *world) committed(topic string) string {
 	if w.client == nil {
 		w.connect()
 	}
-	all, err := w.admin.FetchOffsets(w.t.Context(), "shop")
+	all, err := w.admin.FetchOffsets(w.t.Context(), w.group)
 	if err != nil {
 		return err.Error()
 	}
@@ -342,7 +386,7 @@ func (w *world) committed(topic string) string {
 // dead reads dead letters from a topic until there are so many.
 func (w *world) dead(topic string, n int) (all []*kgo.Record) {
 	w.t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(w.cluster.ListenAddrs()...), kgo.ConsumeTopics(topic))
+	client, err := kgo.NewClient(kgo.SeedBrokers(w.addrs...), kgo.ConsumeTopics(topic))
 	if err != nil {
 		w.t.Fatal(err)
 	}

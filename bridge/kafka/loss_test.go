@@ -16,15 +16,14 @@ func bothWays(t *testing.T, f func(t *testing.T, goOn bool)) {
 	}
 }
 
-// afterTwo is a world in which a source has read and committed two records of a.
-func afterTwo(t *testing.T, goOn bool) (*world, *running) {
-	t.Helper()
-	w := newWorld(t, 1)
+// afterTwo starts a source that has read and committed two records of a.
+func afterTwo(w *world, goOn bool) *running {
+	w.t.Helper()
 	w.change = func(c *Config) { c.GoOn = goOn }
 	w.produce("purchases", `a={"n":0}`, `a={"n":1}`)
 	s := w.start("a")
 	w.eventually("committed", func() bool { return w.committed("purchases") == "0:2" })
-	return w, s
+	return s
 }
 
 // stopped waits until a partition of a source is stopped, and its readiness says why.
@@ -47,28 +46,31 @@ func (w *world) forget(topic string, to int64) {
 }
 
 func TestRecordsThatTheTopicKeepsNoLonger(t *testing.T) {
-	bothWays(t, func(t *testing.T, goOn bool) {
-		w, s := afterTwo(t, goOn)
-		s.end()
-		w.produce("purchases", `a={"n":2}`, `a={"n":3}`, `a={"n":4}`)
-		w.forget("purchases", 4)
-		s = w.start("a")
-		if !goOn {
-			s.stopped("partition purchases/0 is stopped: the topic no longer keeps what comes after offset 2")
-			w.produce("orders", `{"customer":"b","n":9}`)
-			w.eventually("others are read", func() bool { return w.twins.of("b") == "9" })
-			s.end() // which commits what is to be
-			if got := w.twins.of("a"); got != "0 1" || w.committed("purchases") != "0:2" {
-				t.Errorf("applied %s, committed %s", got, w.committed("purchases"))
-			}
-		} else {
-			w.eventually("applied", func() bool { return w.twins.of("a") == "0 1 4" })
-			w.eventually("ready", func() bool { return s.Ready() == nil })
+	bothWays(t, func(t *testing.T, goOn bool) { keepNoLonger(newWorld(t, 1), goOn) })
+}
+
+func keepNoLonger(w *world, goOn bool) {
+	w.t.Helper()
+	s := afterTwo(w, goOn)
+	s.end()
+	w.produce("purchases", `a={"n":2}`, `a={"n":3}`, `a={"n":4}`)
+	w.forget("purchases", 4)
+	s = w.start("a")
+	if !goOn {
+		s.stopped("partition purchases/0 is stopped: the topic no longer keeps what comes after offset 2")
+		w.produce("orders", `{"customer":"b","n":9}`)
+		w.eventually("others are read", func() bool { return w.twins.of("b") == "9" })
+		s.end() // which commits what is to be
+		if got := w.twins.of("a"); got != "0 1" || w.committed("purchases") != "0:2" {
+			w.t.Errorf("applied %s, committed %s", got, w.committed("purchases"))
 		}
-		if n := s.Metric("kafka_records_lost_total"); n != 2 {
-			t.Errorf("%v are counted as lost, want 2", n)
-		}
-	})
+	} else {
+		w.eventually("applied", func() bool { return w.twins.of("a") == "0 1 4" })
+		w.eventually("ready", func() bool { return s.Ready() == nil })
+	}
+	if n := s.Metric("kafka_records_lost_total"); n != 2 {
+		w.t.Errorf("%v are counted as lost, want 2", n)
+	}
 }
 
 // remake deletes a topic and makes it again.
@@ -77,36 +79,37 @@ func (w *world) remake(topic string) {
 	if _, err := w.admin.DeleteTopic(w.t.Context(), topic); err != nil {
 		w.t.Fatal(err)
 	}
-	if _, err := w.admin.CreateTopic(w.t.Context(), 1, 1, nil, topic); err != nil {
-		w.t.Fatal(err)
-	}
+	w.create(topic, 1, 1)
 	w.client.PurgeTopicsFromClient(topic)
 }
 
 // A topic of the same name is another one, whatever its offsets are: those of its records are not
 // below the positions of the one before.
 func TestATopicThatWasMadeAgainWhileNobodyReadIt(t *testing.T) {
-	bothWays(t, func(t *testing.T, goOn bool) {
-		w, s := afterTwo(t, goOn)
-		s.end()
-		w.remake("purchases")
-		commits := kadm.Offsets{} // Kafka keeps what a group has committed of a name for a while
-		id := s.seenOf("purchases")
-		commits.Add(kadm.Offset{Topic: "purchases", Partition: 0, At: 9, LeaderEpoch: -1, Metadata: id})
-		w.eventually("the commit is there", func() bool {
-			done, err := w.admin.CommitOffsets(t.Context(), "shop", commits)
-			return err == nil && done.Error() == nil
-		})
-		w.produce("purchases", `a={"n":5}`, `a={"n":6}`, `a={"n":7}`)
-		s = w.start("a")
-		if !goOn {
-			s.stopped("partition purchases/0 is stopped: its topic was deleted and made again")
-			return
-		}
-		w.eventually("applied", func() bool { return w.twins.of("a") == "0 1 5 6 7" })
-		w.eventually("committed", func() bool { return w.committed("purchases") == "0:3" })
-		w.eventually("ready", func() bool { return s.Ready() == nil })
+	bothWays(t, func(t *testing.T, goOn bool) { remadeUnread(newWorld(t, 1), goOn) })
+}
+
+func remadeUnread(w *world, goOn bool) {
+	w.t.Helper()
+	s := afterTwo(w, goOn)
+	s.end()
+	w.remake("purchases")
+	commits := kadm.Offsets{} // Kafka keeps what a group has committed of a name for a while
+	id := s.seenOf("purchases")
+	commits.Add(kadm.Offset{Topic: "purchases", Partition: 0, At: 9, LeaderEpoch: -1, Metadata: id})
+	w.eventually("the commit is there", func() bool {
+		done, err := w.admin.CommitOffsets(w.t.Context(), w.group, commits)
+		return err == nil && done.Error() == nil
 	})
+	w.produce("purchases", `a={"n":5}`, `a={"n":6}`, `a={"n":7}`)
+	s = w.start("a")
+	if !goOn {
+		s.stopped("partition purchases/0 is stopped: its topic was deleted and made again")
+		return
+	}
+	w.eventually("applied", func() bool { return w.twins.of("a") == "0 1 5 6 7" })
+	w.eventually("committed", func() bool { return w.committed("purchases") == "0:3" })
+	w.eventually("ready", func() bool { return s.Ready() == nil })
 }
 
 // seenOf is the id of a topic that a source has read.
@@ -122,16 +125,19 @@ func (s *Source) seenOf(topic string) string {
 }
 
 func TestATopicThatIsMadeAgainWhileItIsRead(t *testing.T) {
-	bothWays(t, func(t *testing.T, goOn bool) {
-		w, s := afterTwo(t, goOn)
-		w.remake("purchases")
-		w.produce("purchases", `a={"n":5}`, `a={"n":6}`, `a={"n":7}`)
-		if !goOn {
-			s.stopped("its topic was deleted")
-			return
-		}
-		w.eventually("applied", func() bool { return w.twins.of("a") == "0 1 5 6 7" })
-	})
+	bothWays(t, func(t *testing.T, goOn bool) { remadeRead(newWorld(t, 1), goOn) })
+}
+
+func remadeRead(w *world, goOn bool) {
+	w.t.Helper()
+	s := afterTwo(w, goOn)
+	w.remake("purchases")
+	w.produce("purchases", `a={"n":5}`, `a={"n":6}`, `a={"n":7}`)
+	if !goOn {
+		s.stopped("its topic was deleted")
+		return
+	}
+	w.eventually("applied", func() bool { return w.twins.of("a") == "0 1 5 6 7" })
 }
 
 // What is known of a partition says where it is read from, and what is gone.

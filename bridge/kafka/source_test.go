@@ -55,9 +55,11 @@ func TestOffsetsAreCommittedWhenTemporalHasAccepted(t *testing.T) {
 
 // Several members of a group, killed and added while records come, apply each record once and in
 // the order of its entity. So does one that begins again at the beginning of everything.
-func TestEachRecordIsAppliedOnceWhileMembersChange(t *testing.T) {
+func TestEachRecordIsAppliedOnceWhileMembersChange(t *testing.T) { membersChange(newWorld(t, 6)) }
+
+func membersChange(w *world) {
+	w.t.Helper()
 	const entities, rounds = 20, 30
-	w := newWorld(t, 6)
 	a, b := w.start("a"), w.start("b")
 	w.eventually("ready", func() bool { return a.Ready() == nil && b.Ready() == nil })
 	want := map[string]string{}
@@ -83,14 +85,16 @@ func TestEachRecordIsAppliedOnceWhileMembersChange(t *testing.T) {
 	w.eventually("all applied", func() bool { return w.twins.count() == entities*rounds })
 	for name, order := range want {
 		if got := w.twins.of(name); got != order {
-			t.Errorf("%s: applied %s, want %s", name, got, order)
+			w.t.Errorf("%s: applied %s, want %s", name, got, order)
 		}
 	}
-	t.Logf("%d messages were delivered again, and dropped", w.twins.repeated())
+	w.t.Logf("%d messages were delivered again, and dropped", w.twins.repeated())
 }
 
-func TestARewoundGroupAppliesNothingTwice(t *testing.T) {
-	w := newWorld(t, 2)
+func TestARewoundGroupAppliesNothingTwice(t *testing.T) { rewind(newWorld(t, 2)) }
+
+func rewind(w *world) {
+	w.t.Helper()
 	s := w.start("a")
 	for n := range 10 {
 		w.produce("purchases", fmt.Sprintf(`a={"n":%d}`, n), fmt.Sprintf(`b={"n":%d}`, n))
@@ -102,7 +106,7 @@ func TestARewoundGroupAppliesNothingTwice(t *testing.T) {
 		for p := range int32(2) {
 			zero.Add(kadm.Offset{Topic: "purchases", Partition: p, At: 0, LeaderEpoch: -1})
 		}
-		done, err := w.admin.CommitOffsets(t.Context(), "shop", zero)
+		done, err := w.admin.CommitOffsets(w.t.Context(), w.group, zero)
 		return err == nil && done.Error() == nil
 	})
 	s = w.start("b")
@@ -110,13 +114,13 @@ func TestARewoundGroupAppliesNothingTwice(t *testing.T) {
 	w.eventually("the new one applied", func() bool { return strings.HasSuffix(w.twins.of("a"), " 10") })
 	w.eventually("everything read again", func() bool { return s.Metric("received_total") >= 21 })
 	if got := w.twins.of("a"); got != "0 1 2 3 4 5 6 7 8 9 10" {
-		t.Errorf("applied %s", got)
+		w.t.Errorf("applied %s", got)
 	}
 	if got := w.twins.of("b"); got != "0 1 2 3 4 5 6 7 8 9" {
-		t.Errorf("applied %s", got)
+		w.t.Errorf("applied %s", got)
 	}
 	if n := w.twins.repeated(); n < 20 {
-		t.Errorf("%d messages were delivered again, want 20", n)
+		w.t.Errorf("%d messages were delivered again, want 20", n)
 	}
 }
 
@@ -141,32 +145,32 @@ func TestAMemberWithoutAPartitionIsReady(t *testing.T) {
 
 // A record that cannot be read becomes a dead letter with the reason, and is committed only when that
 // is written.
-func TestARecordThatCannotBeReadIsADeadLetter(t *testing.T) {
-	w := newWorld(t, 1)
+func TestARecordThatCannotBeReadIsADeadLetter(t *testing.T) { poison(newWorld(t, 1)) }
+
+func poison(w *world) {
+	w.t.Helper()
 	w.change = func(c *Config) { c.DeadLetters = "dead" }
 	w.produce("purchases", `a={"n":1}`, `a={"n":`, `b={"n":2}`, `a={"n":3}`)
 	s := w.start("a")
 	w.eventually("applied what can be", func() bool { return w.twins.of("a") == "1 3" })
 	w.eventually("unable to write it", func() bool { return s.Metric("kafka_dead_letters_failed_total") > 0 })
 	if got := w.committed("purchases"); got != "0:1" && got != "" {
-		t.Errorf("committed %s before the dead letter is written", got)
+		w.t.Errorf("committed %s before the dead letter is written", got)
 	}
-	if _, err := w.admin.CreateTopic(t.Context(), 1, 1, nil, "dead"); err != nil {
-		t.Fatal(err)
-	}
+	w.create("dead", 1, 1)
 	letter := w.dead("dead", 1)[0]
 	headers := map[string]string{}
 	for _, h := range letter.Headers {
 		headers[h.Key] = string(h.Value)
 	}
 	if string(letter.Key) != "a" || string(letter.Value) != `{"n":` {
-		t.Errorf("dead letter %s=%s", letter.Key, letter.Value)
+		w.t.Errorf("dead letter %s=%s", letter.Key, letter.Value)
 	}
 	for key, want := range map[string]string{
 		headerReason: "bad_payload", headerTopic: "purchases", headerPartition: "0", headerOffset: "1", headerDetail: "",
 	} {
 		if got, ok := headers[key]; !ok || want != "" && got != want || got == "" {
-			t.Errorf("header %s is %q, want %q", key, got, want)
+			w.t.Errorf("header %s is %q, want %q", key, got, want)
 		}
 	}
 	w.eventually("committed", func() bool { return w.committed("purchases") == "0:4" })
@@ -207,31 +211,33 @@ func TestAPartitionThatTakesNothingMoreHoldsUpNoOther(t *testing.T) {
 
 // A group may begin at the end of what there is; partitions that are added later begin at their
 // beginning.
-func TestPartitionsThatAreAddedAreReadFromTheirBeginning(t *testing.T) {
-	w := newWorld(t, 1)
+func TestPartitionsThatAreAddedAreReadFromTheirBeginning(t *testing.T) { grow(newWorld(t, 1)) }
+
+func grow(w *world) {
+	w.t.Helper()
 	w.connect(kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	w.change = func(c *Config) { c.FromEnd = true }
 	produce := func(partition int32, n int) error {
-		return w.client.ProduceSync(t.Context(), &kgo.Record{Topic: "purchases", Partition: partition, Key: []byte("a"), Value: fmt.Appendf(nil, `{"n":%d}`, n)}).FirstErr()
+		return w.client.ProduceSync(w.t.Context(), &kgo.Record{Topic: "purchases", Partition: partition, Key: []byte("a"), Value: fmt.Appendf(nil, `{"n":%d}`, n)}).FirstErr()
 	}
 	if err := produce(0, 1); err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
 	s := w.start("a")
 	w.eventually("ready", func() bool { return s.Ready() == nil && s.Metric("kafka_partitions") == 2 })
-	if r, err := w.admin.UpdatePartitions(t.Context(), 2, "purchases"); err != nil || r.Error() != nil {
-		t.Fatal(err, r.Error())
+	if r, err := w.admin.UpdatePartitions(w.t.Context(), 2, "purchases"); err != nil || r.Error() != nil {
+		w.t.Fatal(err, r.Error())
 	}
 	w.eventually("written to the new partition", func() bool {
 		w.client.ForceMetadataRefresh()
 		return produce(1, 2) == nil
 	})
 	if err := produce(0, 3); err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
 	w.eventually("applied", func() bool { return w.twins.count() == 2 })
 	if got := w.twins.of("a"); strings.Contains(got, "1") {
-		t.Errorf("applied %s, and 1 was there before the group began", got)
+		w.t.Errorf("applied %s, and 1 was there before the group began", got)
 	}
 }
 

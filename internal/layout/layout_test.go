@@ -108,6 +108,7 @@ var layers = map[string]layer{
 	"internal/codec":        {nil, "encrypts payloads"},
 	"internal/credentials":  {[]string{"device", "internal/durable", "internal/figures", "internal/text"}, "hashes of devices' passwords, shared with the broker's login"},
 	"internal/npmtest":      {nil, "installs clients for Node.js, for tests"},
+	"internal/kafkatest":    {nil, "an Apache Kafka for tests"},
 	"internal/postgrestest": {[]string{"internal/testfile"}, "a PostgreSQL for tests"},
 	"internal/modelfile":    {[]string{"devicefsm", "internal/durable", "source"}, "finds model files: for service and model commands"},
 	"internal/language":     {nil, "a test of the words in all files"},

@@ -54,6 +54,8 @@ type Device struct {
 	Dialect    string            `json:"dialect,omitempty" doc:"Dialect in which it is sent commands and desired state, as its messages show; absent: the service's own."`
 	Windows    []Window          `json:"windows,omitempty" doc:"Windows of its model, as of the last thing that happened to it."`
 	Schedules  []Schedule        `json:"schedules,omitempty" doc:"Schedules of its model that run, with their next times."`
+	Alarms     []Alarm           `json:"alarms,omitempty" doc:"Alarms of its model that are raised, the oldest first. At most 100, those that have lasted longest."`
+	Counts     []AlarmCount      `json:"alarm_counts,omitempty" doc:"How many of each alarm are raised, wait and are explained; absent are alarms without any."`
 	Twin       Twin              `json:"twin" doc:"The twin: the classic shadow."`
 	Shadows    map[string]Twin   `json:"shadows,omitempty" doc:"The named shadows, by name."`
 	Commands   []Command         `json:"commands,omitempty" doc:"The last hundred that are done, and those that are open, oldest first."`
@@ -99,6 +101,22 @@ type Schedule struct {
 	Rule  string     `json:"rule" doc:"When it is due, for people."`
 	Zone  string     `json:"zone,omitempty" doc:"Time zone; absent where no clock matters."`
 	Next  *time.Time `json:"next,omitempty" doc:"When it is due next; absent if it is not in the years that are known."`
+}
+
+// Alarm is an alarm of a device's model that is raised.
+type Alarm struct {
+	Name     string    `json:"name" doc:"Name of the alarm in the model."`
+	Key      string    `json:"key,omitempty" doc:"What it is of, such as the id of a member of a group; absent: the device itself."`
+	Since    time.Time `json:"since" doc:"When what it is about began."`
+	Explains int       `json:"explains,omitempty" doc:"Number of alarms that are not raised because this one explains them."`
+}
+
+// AlarmCount counts what one alarm of a device's model is about.
+type AlarmCount struct {
+	Name      string `json:"name" doc:"Name of the alarm in the model."`
+	Raised    int    `json:"raised" doc:"Number of those that are raised; alarms contains the first hundred of all alarms."`
+	Waiting   int    `json:"waiting,omitempty" doc:"Number of those that have not lasted long enough to be raised."`
+	Explained int    `json:"explained,omitempty" doc:"Number of those that are not raised because another alarm explains them."`
 }
 
 // Messages counts a device's messages by result.

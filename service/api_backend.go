@@ -65,6 +65,7 @@ func shownDevice(id device.ID, v deviceworkflow.View, now time.Time) api.Device 
 		d.Context = api.ObjectOf(v.Snapshot.Context())
 	}
 	d.Windows = shownWindows(v.Windows)
+	d.Alarms, d.Counts = shownAlarms(v)
 	for _, shadow := range v.Twins {
 		if shadow.Name == "" {
 			d.Twin = shownTwin(shadow.Document, now)
@@ -96,6 +97,19 @@ func shownWindows(windows []devicefsm.WindowView) []api.Window {
 		})
 	}
 	return shown
+}
+
+// shownAlarms are the alarms that are raised, and counts of those of which there are any.
+func shownAlarms(v deviceworkflow.View) (active []api.Alarm, counts []api.AlarmCount) {
+	for _, a := range v.ActiveAlarms {
+		active = append(active, api.Alarm{Name: a.Alarm, Key: a.Key, Since: a.Since.UTC(), Explains: a.Explains})
+	}
+	for _, n := range v.Alarms {
+		if n.Raised+n.Waiting+n.Explained > 0 {
+			counts = append(counts, api.AlarmCount{Name: n.Alarm, Raised: n.Raised, Waiting: n.Waiting, Explained: n.Explained})
+		}
+	}
+	return active, counts
 }
 
 func shownReports(faults []device.Fault) []api.Fault {

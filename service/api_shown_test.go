@@ -1,9 +1,11 @@
 package service
 
 import (
+	"slices"
 	"testing"
 	"time"
 
+	"devicetwin/api"
 	"devicetwin/device"
 	"devicetwin/devicefsm"
 	"devicetwin/twin/command"
@@ -28,6 +30,20 @@ func TestTheDialectOfADeviceIsShown(t *testing.T) {
 	}
 	if d := shownDevice("d", deviceworkflow.View{}, time.Now()); d.Dialect != "" {
 		t.Errorf("one that speaks the service's own: %q", d.Dialect)
+	}
+}
+
+func TestTheAlarmsOfAGroupAreShown(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	d := shownDevice("site/north", deviceworkflow.View{
+		Alarms:       []devicefsm.Alarms{{Alarm: "outage", Raised: 1}, {Alarm: "silence", Waiting: 1, Explained: 2}, {Alarm: "failure"}},
+		ActiveAlarms: []devicefsm.ActiveAlarm{{Alarm: "outage", Key: "gateway-1", Since: at, Explains: 2}},
+	}, time.Now())
+	if want := []api.Alarm{{Name: "outage", Key: "gateway-1", Since: at, Explains: 2}}; !slices.Equal(d.Alarms, want) {
+		t.Errorf("alarms %+v, want %+v", d.Alarms, want)
+	}
+	if want := []api.AlarmCount{{Name: "outage", Raised: 1}, {Name: "silence", Waiting: 1, Explained: 2}}; !slices.Equal(d.Counts, want) {
+		t.Errorf("counts %+v, want %+v", d.Counts, want)
 	}
 }
 

@@ -221,7 +221,14 @@ type View struct {
 	Windows []devicefsm.WindowView `json:"windows,omitempty"`
 	// Schedules are those of the model that run, with their next times.
 	Schedules []devicefsm.Schedule `json:"schedules,omitempty"`
+	// Alarms counts what the model's alarms are about; ActiveAlarms are those that are raised,
+	// the oldest first, at most shownAlarms.
+	Alarms       []devicefsm.Alarms      `json:"alarms,omitempty"`
+	ActiveAlarms []devicefsm.ActiveAlarm `json:"active_alarms,omitempty"`
 }
+
+// shownAlarms bounds the alarms of a View.
+const shownAlarms = 100
 
 // RunLog answers the query "applied": which messages this run applied,
 // in order. It is rebuilt by replay and not part of State, so it costs nothing

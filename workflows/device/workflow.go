@@ -217,6 +217,7 @@ func (d *run) setQueryHandlers(ctx workflow.Context) error {
 			State: *d.state, ModelName: d.model.Name(),
 			Value: d.model.Value(d.state.Snapshot), StateName: d.model.StateName(d.state.Snapshot),
 			Windows: d.model.Windows(d.state.Snapshot), Schedules: d.model.Schedules(d.state.Snapshot),
+			Alarms: d.model.Alarms(d.state.Snapshot), ActiveAlarms: d.model.ActiveAlarms(d.state.Snapshot, shownAlarms),
 		}, nil
 	})
 	if err != nil {

@@ -74,11 +74,18 @@ func deviceDetails(w io.Writer, d api.Device) {
 	for _, window := range d.Windows {
 		line("window "+printable(window.Name), windowText(window))
 	}
+	for _, n := range d.Counts {
+		line("alarm "+printable(n.Name), fmt.Sprintf("%d raised, %d waiting, %d explained", n.Raised, n.Waiting, n.Explained))
+	}
 	before := slices.DeleteFunc(slices.Clone(d.Faults), func(fault string) bool { return reported(fault, d.Reports) })
 	if n := d.ReportCount + uint64(len(before)); n > 0 {
 		line("faults", fmt.Sprint(n))
 		fmt.Fprintln(w)
 		faultTable(w, before, d.Reports)
+	}
+	if len(d.Alarms) > 0 {
+		fmt.Fprintln(w)
+		alarmTable(w, d.Alarms)
 	}
 	if len(d.Schedules) > 0 {
 		fmt.Fprintln(w)
@@ -104,6 +111,14 @@ func windowText(w api.Window) string {
 		text += fmt.Sprintf(", %d late", w.Late)
 	}
 	return text
+}
+
+// alarmTable shows the alarms of a device's model that are raised.
+func alarmTable(w io.Writer, alarms []api.Alarm) {
+	fmt.Fprintln(w, "ALARM\tOF\tSINCE\tEXPLAINS")
+	for _, a := range alarms {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\n", printable(a.Name), orNone(printable(a.Key)), clock(a.Since), a.Explains)
+	}
 }
 
 // scheduleTable shows the schedules of a device's model that run.

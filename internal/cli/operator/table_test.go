@@ -62,6 +62,28 @@ func TestWindowsAreShown(t *testing.T) {
 	}
 }
 
+// The alarms of a group are shown with what they are of, and counted.
+func TestAlarmsAreShown(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	var out strings.Builder
+	deviceDetails(&out, api.Device{ID: "site/north",
+		Alarms: []api.Alarm{{Name: "outage", Key: "gateway-1", Since: at, Explains: 199}, {Name: "flood", Since: at.Add(time.Hour)}},
+		Counts: []api.AlarmCount{{Name: "outage", Raised: 1}, {Name: "silence", Waiting: 1, Explained: 199}},
+	})
+	for _, want := range []string{
+		"alarm outage\t1 raised, 0 waiting, 0 explained\n", "alarm silence\t0 raised, 1 waiting, 199 explained\n",
+		"ALARM\tOF\tSINCE\tEXPLAINS\noutage\tgateway-1\t2026-03-01 12:00:00Z\t199\nflood\t-\t2026-03-01 13:00:00Z\t0\n",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+	out.Reset()
+	if deviceDetails(&out, api.Device{ID: "p"}); strings.Contains(strings.ToLower(out.String()), "alarm") {
+		t.Errorf("a device without alarms has some:\n%s", out.String())
+	}
+}
+
 func TestLateAnswersAreInTheTableOfCommands(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	var out strings.Builder

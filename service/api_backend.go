@@ -244,13 +244,7 @@ func (b apiBackend) SendEvent(ctx context.Context, id device.ID, by device.By, n
 	if err := b.kinds.Check(id); err != nil {
 		return api.Taken{}, device.Refuse(422, "%v", err)
 	}
-	e.Source = true
-	taken, err := b.client.SendEvent(ctx, id, by, e)
-	if errors.Is(err, device.ErrUnknown) { // its first event, or the first after it was deleted
-		if err = b.client.Start(ctx, id); err == nil {
-			taken, err = b.client.SendEvent(ctx, id, by, e)
-		}
-	}
+	taken, err := b.client.Introduce(ctx, id, by, e)
 	return api.Taken{From: taken.From, To: taken.To}, hidden(id, err)
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strings"
 
+	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	temporalclient "go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
@@ -75,11 +76,13 @@ func (c *Client) Deliver(ctx context.Context, d device.Delivery) (run string, er
 	return run, deliveryError(d, err)
 }
 
-// Start starts the workflow of an entity that is not a device, unless there is one, with the model
-// that the worker has for new entities of its kind.
-func (c *Client) Start(ctx context.Context, id device.ID) error {
-	_, err := c.temporal.SignalWithStartWorkflow(ctx, deviceworkflow.WorkflowID(id), deviceworkflow.SignalEvents, device.Batch{},
-		temporalclient.StartWorkflowOptions{TaskQueue: c.taskQueue}, deviceworkflow.WorkflowType, deviceworkflow.Input{Device: id})
+// start starts the workflow of an entity that is not a device, unless there is one, with the model
+// that the worker has for new entities of its kind. If its first event is refused, it ends with
+// that, and has done nothing.
+func (c *Client) start(ctx context.Context, id device.ID, first deviceworkflow.Operation) error {
+	_, err := c.temporal.ExecuteWorkflow(ctx, temporalclient.StartWorkflowOptions{
+		ID: deviceworkflow.WorkflowID(id), TaskQueue: c.taskQueue, WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+	}, deviceworkflow.WorkflowType, deviceworkflow.Input{Device: id, First: &first})
 	if err != nil {
 		return fmt.Errorf("start %s: %w", id.Entity(), availability(err))
 	}

@@ -75,6 +75,29 @@ func (c *Client) SendEvent(ctx context.Context, id device.ID, by device.By, e de
 	return *r.Taken, nil
 }
 
+// maxIntroductions is how often an entity is started for an event: its workflow may end before it
+// takes the event, because another one was refused at the same time.
+const maxIntroductions = 3
+
+// Introduce hands over an event of an entity whose source is the API. The first one that is not
+// refused starts the entity.
+func (c *Client) Introduce(ctx context.Context, id device.ID, by device.By, e deviceworkflow.OperatorEvent) (deviceworkflow.EventTaken, error) {
+	if by.ID == "" {
+		by.ID = rand.Text() // both are one operation
+	}
+	e.Source = true
+	taken, err := c.SendEvent(ctx, id, by, e)
+	for range maxIntroductions {
+		if !errors.Is(err, device.ErrUnknown) {
+			break
+		}
+		if err = c.start(ctx, id, deviceworkflow.Operation{ID: by.ID, Who: by.Who, Event: &e}); err == nil {
+			taken, err = c.SendEvent(ctx, id, by, e)
+		}
+	}
+	return taken, err
+}
+
 // SetTags sets tags, and removes those that are nil. It returns all tags.
 func (c *Client) SetTags(ctx context.Context, id device.ID, by device.By, tags map[string]*string) (map[string]string, error) {
 	return c.changeTags(ctx, id, by, deviceworkflow.TagChanges{Set: tags})
@@ -163,7 +186,8 @@ type deletedError struct {
 func (e deletedError) Unwrap() error { return e.error }
 
 // ifDeletedBy is nil if the error says that the device was deleted, and the operation
-// did so; and a refusal if another operation with its id did.
+// did so; and a refusal if another operation with its id did, or if the operation was refused
+// before there was an entity.
 func (c *Client) ifDeletedBy(ctx context.Context, id device.ID, op deviceworkflow.Operation, err error) error {
 	var deleted deletedError
 	if !errors.As(err, &deleted) {
@@ -174,6 +198,8 @@ func (c *Client) ifDeletedBy(ctx context.Context, id device.ID, op deviceworkflo
 		return err // the history is gone; so is the device
 	}
 	switch sameID, same := by.Of(op); {
+	case same && by.Refused != nil:
+		return by.Refused
 	case same:
 		return nil
 	case sameID:

@@ -30,6 +30,15 @@ type fakeTemporal struct {
 	asked       int
 	result      deviceworkflow.OperationResult // of every operation
 	deletion    deviceworkflow.Deletion        // result of the workflow
+	started     []deviceworkflow.Input
+}
+
+func (f *fakeTemporal) ExecuteWorkflow(_ context.Context, o temporalclient.StartWorkflowOptions, _ any, args ...any) (temporalclient.WorkflowRun, error) {
+	if o.WorkflowIDConflictPolicy != enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING {
+		return nil, errors.New("a workflow that is there is an error")
+	}
+	f.started = append(f.started, args[0].(deviceworkflow.Input))
+	return nil, nil
 }
 
 func (f *fakeTemporal) UpdateWorkflow(context.Context, temporalclient.UpdateWorkflowOptions) (temporalclient.WorkflowUpdateHandle, error) {

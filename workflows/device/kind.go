@@ -3,6 +3,7 @@ package device
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
@@ -32,6 +33,29 @@ func (w *Workflow) newModel(ctx workflow.Context, id device.ID) (hash string, er
 		return "", fmt.Errorf("read the model of %s: %w", id.Entity(), err)
 	}
 	return hash, nil
+}
+
+// isRefused carries out the operation with which an entity begins. As long as all that came is
+// refused, there is no entity, and the workflow ends with that result before it does anything.
+func (d *run) isRefused(ctx workflow.Context, op Operation) (*Deletion, error) {
+	d.applied++
+	r := d.operateOnce(ctx, op)
+	for d.isNobody() {
+		if err := d.awaitHandlers(ctx); err != nil {
+			return nil, err
+		}
+		if d.inboxIsEmpty() && len(d.updates) == 0 {
+			return &Deletion{ID: op.ID, Print: op.print(), Refused: r.Refused}, nil
+		}
+		d.takeSignals(ctx)
+		d.carryOutUpdates(ctx)
+	}
+	return nil, nil
+}
+
+// isNobody reports whether nothing has happened to the entity yet.
+func (d *run) isNobody() bool {
+	return d.state.Delivery.Applied == 0 && !slices.ContainsFunc(d.state.Requests, func(a appliedOperation) bool { return a.Result.Refused == nil })
 }
 
 // onlyDevices refuses what needs credentials.

@@ -131,6 +131,64 @@ func TestAnEntityThatIsStartedWithoutAModel(t *testing.T) {
 	}
 }
 
+// An event that is refused makes no entity: the workflow ends, and has done nothing.
+func TestARefusedEventMakesNoEntity(t *testing.T) {
+	purchase := func(id, name string) *Operation {
+		return &Operation{ID: id, Who: "shop", Event: &OperatorEvent{Name: name, Source: true}}
+	}
+	begin := func() *twinHarness {
+		h := newTwinHarness(t, strings.Replace(loyalty, "initial: new\nstates:\n  new:\n", "initial: new\nstates:\n  new:\n    entry: [{command: {name: welcome}}]\n", 1), 0)
+		h.workflow.NewModel = func(device.Kind) (string, bool) { return h.model.Hash(), true }
+		return h
+	}
+	in := func(name string) Input { return Input{Device: "customer/1", First: purchase("1", name)} }
+
+	h := begin()
+	h.run(in("purchse"))
+	var end Deletion
+	if err := h.GetWorkflowResult(&end); err != nil {
+		t.Fatal(err)
+	}
+	if same, is := end.Of(*purchase("1", "purchse")); !same || !is || end.Refused == nil || end.Refused.Code != 422 || !strings.Contains(end.Refused.Message, "purchse") {
+		t.Errorf("result %s", text(end))
+	}
+	if len(h.world.points)+len(h.wire.sent) > 0 {
+		t.Errorf("points %+v, sent %+v", h.world.points, h.wire.sent)
+	}
+
+	h = begin()
+	again := &asked{}
+	h.RegisterDelayedCallback(func() {
+		h.UpdateWorkflow(UpdateOperate, "", again, Operations{List: []Operation{*purchase("1", "purchase"), *purchase("2", "purchse")}})
+	}, time.Second)
+	var view View
+	h.RegisterDelayedCallback(func() { view = h.view(); h.CancelWorkflow() }, time.Minute)
+	h.run(in("purchase"))
+	if view.StateName != "regular" || len(again.results) != 2 || again.results[0].Taken == nil || again.results[0].Taken.From != "new" || code(again.results[1]) != 422 {
+		t.Errorf("state %s, then %s", view.StateName, text(again.results))
+	}
+	if got := names(view.Commands.Ended); !strings.HasPrefix(got, "welcome succeeded, thank succeeded") {
+		t.Errorf("commands: %s", got)
+	}
+	for name, other := range map[string]func(*twinHarness){ // something else comes at the same time
+		"a message": func(h *twinHarness) { h.at(0, device.Message{Channel: device.ChannelEvents, Name: "purchase"}) },
+		"an event": func(h *twinHarness) {
+			h.RegisterDelayedCallback(func() {
+				h.UpdateWorkflow(UpdateOperate, "", &asked{}, Operations{List: []Operation{*purchase("2", "purchase")}})
+			}, 0)
+		},
+	} {
+		h := begin()
+		other(h)
+		var view View
+		h.RegisterDelayedCallback(func() { view = h.view(); h.CancelWorkflow() }, time.Minute)
+		h.run(in("purchse"))
+		if view.StateName != "regular" {
+			t.Errorf("%s: state %s", name, view.StateName)
+		}
+	}
+}
+
 func TestWorkflowIDs(t *testing.T) {
 	for id, want := range map[device.ID]string{"pump-1": "device/pump-1", "customer/pump-1": "customer/pump-1"} {
 		if got := WorkflowID(id); got != want || EntityOf(got) != id {

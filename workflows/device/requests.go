@@ -32,6 +32,9 @@ type appliedOperation struct {
 type Deletion struct {
 	ID    string `json:"id"`
 	Print string `json:"print"`
+	// Refused is of a workflow that ended before it did anything: the operation is Input.First,
+	// and this is its result.
+	Refused *device.Refused `json:"refused,omitempty"`
 }
 
 // Of reports whether the operation has the id of the one that deleted the device,

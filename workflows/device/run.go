@@ -23,6 +23,7 @@ type run struct {
 	inbox    workflow.ReceiveChannel
 	applied  int // in this run
 
+	first   *Operation // with which the first run begins; nil: none
 	updates []*update
 	asked   int              // updates, in this run
 	wake    workflow.Channel // has something when updates were added

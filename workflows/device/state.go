@@ -24,6 +24,9 @@ type Input struct {
 	// Provisional is State.Provisional of a first run.
 	Provisional bool   `json:"provisional,omitempty"`
 	State       *State `json:"state,omitempty"`
+	// First is the event with which an entity's first run begins, whose source is the API: if
+	// it is refused, and nothing else has come, there is no entity.
+	First *Operation `json:"first,omitempty"`
 }
 
 // decodeInput reads an Input. It looks at the version of the state first: a newer

@@ -86,6 +86,11 @@ func (w *Workflow) Device(ctx workflow.Context, in json.RawMessage) (*Deletion, 
 	if err != nil {
 		return nil, err
 	}
+	if d.first != nil {
+		if refused, err := d.isRefused(ctx, *d.first); refused != nil || err != nil {
+			return refused, err
+		}
+	}
 	for {
 		d.carryOut(ctx)
 		if d.deleted || d.runIsLong(ctx) {
@@ -140,6 +145,7 @@ func (w *Workflow) begin(ctx workflow.Context, raw json.RawMessage) (*run, error
 		}
 	}
 	if d.state == nil {
+		d.first = in.First
 		d.state = &State{Version: stateVersion, Device: in.Device, Model: in.Model, Provisional: in.Provisional, Instance: instance(ctx)}
 	}
 	d.model = d.loaded(d.state.Model)

@@ -77,6 +77,13 @@ func TestEntitiesOfSeveralKinds(t *testing.T) {
 	}
 	_, err = operator.SendEvent(ctx, "order/A", "payment", nil)
 	refused("an id against the rule", err, http.StatusUnprocessableEntity, `order id "A"`)
+	_, err = operator.SendEvent(ctx, "order/b-1", "paymnt", nil)
+	refused("an event that the model does not know", err, http.StatusUnprocessableEntity, "paymnt")
+	_, err = operator.Device(ctx, "order/b-1")
+	refused("there is no such order", err, http.StatusNotFound, "order b-1")
+	if taken, err := operator.SendEvent(ctx, "order/b-1", "payment", api.Object(`{"amount":5}`)); err != nil || taken.From != "open" {
+		t.Errorf("its first event: %+v, %v", taken, err)
+	}
 	_, err = operator.SendEvent(ctx, "customer/0815", "purchase", nil)
 	refused("a customer whose source is MQTT", err, http.StatusNotFound, "customer 0815: unknown device")
 
@@ -97,7 +104,7 @@ func TestEntitiesOfSeveralKinds(t *testing.T) {
 	}
 
 	// Lists and points know the kinds.
-	for kind, want := range map[device.Kind]int{"customer": 3, "order": 1, device.KindDevice: 1} {
+	for kind, want := range map[device.Kind]int{"customer": 3, "order": 2, device.KindDevice: 1} {
 		eventually(t, fmt.Sprintf("%d of kind %s are listed", want, kind.Word()), func(ctx context.Context) bool {
 			page, err := operator.Entities(ctx, kind, "id:*", 10, "")
 			n, failed := operator.CountEntities(ctx, kind, "")

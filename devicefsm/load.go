@@ -85,7 +85,7 @@ func Load(file string, src []byte) (*Model, error) {
 	if err := l.f.Err(); err != nil {
 		return nil, err
 	}
-	l.m.hash = canonicalHash(root)
+	l.m.hash, l.m.written = canonicalHash(root), readWritten(l.m, root)
 	return l.m, nil
 }
 

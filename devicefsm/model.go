@@ -15,6 +15,7 @@ type Model struct {
 	name    string
 	kind    device.Kind
 	hash    string
+	written written
 	edition int // by whose rules an event is processed: see Edition
 	config  map[string]any
 	context map[string]any

@@ -197,3 +197,23 @@ func pathOf(x ast.Expr, variable string) []string {
 	}
 	return nil
 }
+
+// ExampleMessages are messages around the values that the rules and the conditions of the
+// model mention, of every event that its rules make; at most so many of each rule. They
+// serve to compare what models do with messages.
+func (m *Model) ExampleMessages(most int) []device.Message {
+	var list []device.Message
+	for _, ec := range m.classes.events {
+		rules := m.rulesOf(ec.name)
+		if len(rules) == 0 {
+			continue
+		}
+		examples := m.examples(ec)
+		for _, r := range rules {
+			for _, data := range examples[:min(most, len(examples))] {
+				list = append(list, device.Message{Channel: r.channel, Name: r.name, Data: data})
+			}
+		}
+	}
+	return list
+}

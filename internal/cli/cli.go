@@ -34,6 +34,10 @@ const (
 // ErrNotClean ends a simulation whose report has violations.
 var ErrNotClean = errors.New("the report has violations")
 
+// ErrDiffers ends a comparison that found differences: the exit status is ExitFailed, and
+// there is nothing to complain about.
+var ErrDiffers = errors.New("the two differ")
+
 // Usage marks an error as one of the input, found before anything was started:
 // the exit status is ExitUsage.
 func Usage(err error) error {
@@ -80,7 +84,7 @@ func Execute(ctx context.Context, grammar any, name, description string, args []
 	command.BindTo(ctx, (*context.Context)(nil))
 	command.Bind(Streams{Out: stdout, Err: stderr})
 	err = command.Run()
-	if err != nil && !errors.Is(err, ErrNotClean) {
+	if err != nil && !errors.Is(err, ErrNotClean) && !errors.Is(err, ErrDiffers) {
 		complain(stderr, name, err)
 	}
 	return statusOf(err)

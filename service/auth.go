@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"devicetwin/api"
@@ -47,6 +48,18 @@ type AuthNATSConfig struct {
 	SeedFile     string   `help:"File with the seed of the issuer, which begins with SA: the private key of what NATS has as issuer." placeholder:"FILE"`
 	Account      string   `help:"Account that clients are put into." placeholder:"NAME"`
 	Certificates bool     `help:"The common name of a certificate that NATS has verified is the id of the device, or an account, and replaces the password."`
+	Resume       string   `help:"Clients that are sent again at their login, first and in order, what they had not acknowledged: ${enum}. The others get that once NATS's ack_wait has passed, after newer messages." enum:"services,all,none" default:"${from_config}"`
+}
+
+// resumes says which clients are sent again at once what they had not acknowledged.
+func (c AuthNATSConfig) resumes() func(auth.Client) bool {
+	switch c.Resume {
+	case "all":
+		return func(auth.Client) bool { return true }
+	case "services":
+		return func(c auth.Client) bool { return c.Service != "" }
+	}
+	return nil
 }
 
 func (c AuthNATSConfig) validate() error {
@@ -59,6 +72,9 @@ func (c AuthNATSConfig) validate() error {
 	}
 	if c.Account == "" {
 		faults = append(faults, errors.New("NATS: account (--auth-nats-account): expected a name, such as $G"))
+	}
+	if !slices.Contains([]string{"services", "all", "none"}, c.Resume) {
+		faults = append(faults, fmt.Errorf("NATS: sessions that are resumed (--auth-nats-resume) %q: expected services, all or none", c.Resume))
 	}
 	for _, u := range c.URL {
 		// It is not repeated: it may have a password.
@@ -89,7 +105,7 @@ type AuthSettings struct {
 func DefaultAuth() AuthSettings {
 	c, topics := DefaultConfig(), wire.DefaultConfig()
 	s := AuthSettings{
-		Auth:   AuthConfig{Listen: "127.0.0.1:8095", RabbitMQVHost: "/", NATS: AuthNATSConfig{Account: "$G"}},
+		Auth:   AuthConfig{Listen: "127.0.0.1:8095", RabbitMQVHost: "/", NATS: AuthNATSConfig{Account: "$G", Resume: "services"}},
 		Topics: AuthTopics{TopicPrefix: topics.Prefix, TwinTopics: topics.ShadowTopics},
 		HTTP:   c.HTTP, Log: c.Log,
 	}
@@ -221,7 +237,7 @@ func (s *Service) answerNATS(c AuthNATSConfig, decider *auth.Decider, counted fu
 	}
 	server, err := callout.Start(callout.Options{
 		Decider: decider, URLs: c.URL, Username: c.Username, Password: c.Password, CAFile: c.CAFile, Seed: seed, Account: c.Account, Certificates: c.Certificates,
-		Counted: counted, Log: s.log,
+		Resumes: c.resumes(), Counted: counted, Log: s.log,
 	})
 	if err != nil {
 		return nil, &ConfigError{err} // servers that are unavailable are tried again

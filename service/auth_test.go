@@ -127,7 +127,7 @@ func TestFaultsOfTheServerForBrokers(t *testing.T) {
 	}
 	for _, says := range []string{
 		"reachable from other hosts", "--auth-cert-file", "--auth-rabbitmq-vhost", `rule "publish #"`, `rule "read a"`, `topic prefix "a/#"`, "--worker-credentials",
-		"--auth-nats-seed-file", "--auth-nats-account", "--auth-nats-url",
+		"--auth-nats-seed-file", "--auth-nats-account", "--auth-nats-url", "--auth-nats-resume",
 	} {
 		if !strings.Contains(err.Error(), says) {
 			t.Errorf("not reported: %s\n%v", says, err)

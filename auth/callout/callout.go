@@ -51,6 +51,9 @@ type Options struct {
 	// Certificates says that the common name of a verified certificate is that of a device
 	// or of an account, and replaces the password.
 	Certificates bool
+	// Resumes says of which clients what was in flight in the session is sent again first,
+	// in order, when they log in: of none if it is nil. The user has to be in Account then.
+	Resumes func(auth.Client) bool
 	// Counted is called for each answer.
 	Counted func(allowed bool, reason auth.Reason, took time.Duration)
 	Log     *slog.Logger
@@ -86,6 +89,7 @@ type Server struct {
 	issuer  nkeys.KeyPair
 	nats    *nats.Conn
 	slots   chan struct{}
+	resume  resumer
 	running sync.WaitGroup
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -123,6 +127,7 @@ func Start(o Options) (*Server, error) {
 	if s.nats, err = nats.Connect(strings.Join(o.URLs, ","), options...); err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
+	s.resume = newResumer(s.nats, o)
 	if _, err := s.nats.QueueSubscribe(subject, queue, s.receive); err != nil {
 		s.nats.Close()
 		return nil, fmt.Errorf("subscribe to requests of NATS: %w", err)
@@ -156,8 +161,7 @@ func (s *Server) Close() error {
 func (s *Server) receive(m *nats.Msg) {
 	s.slots <- struct{}{}
 	s.running.Go(func() {
-		defer func() { <-s.slots }()
-		answer, err := s.answer(m.Data)
+		answer, err := s.answer(m.Data, func() { <-s.slots })
 		if err != nil {
 			s.options.Log.Warn("cannot answer a request of NATS", "error", err)
 			return // the server refuses after its timeout
@@ -168,14 +172,21 @@ func (s *Server) receive(m *nats.Msg) {
 	})
 }
 
-// answer is the answer to a request: that a client may connect, or why it may not.
-func (s *Server) answer(request []byte) ([]byte, error) {
+// answer is the answer to a request: that a client may connect, or why it may not. It calls
+// decided when it has decided, and before what may take longer.
+func (s *Server) answer(request []byte, decided func()) ([]byte, error) {
 	began := time.Now()
 	q, err := jwt.DecodeAuthorizationRequestClaims(string(request))
 	if err != nil {
+		decided()
 		return nil, fmt.Errorf("read a request: %w", err)
 	}
-	user, err := s.decide(q)
+	client, user, err := s.decide(q)
+	took := time.Since(began)
+	decided()
+	if err == nil {
+		err = s.resume.resume(s.ctx, client, q, began)
+	}
 	a := jwt.NewAuthorizationResponseClaims(q.UserNkey)
 	a.Audience = q.Server.ID
 	if err != nil {
@@ -184,7 +195,7 @@ func (s *Server) answer(request []byte) ([]byte, error) {
 	} else {
 		a.Jwt = user
 	}
-	s.options.Counted(err == nil, auth.ReasonOf(err), time.Since(began))
+	s.options.Counted(err == nil, auth.ReasonOf(err), took)
 	encoded, err := a.Encode(s.issuer)
 	if err != nil {
 		return nil, fmt.Errorf("sign an answer: %w", err)
@@ -192,37 +203,37 @@ func (s *Server) answer(request []byte) ([]byte, error) {
 	return []byte(encoded), nil
 }
 
-// decide is the user that a client becomes.
-func (s *Server) decide(q *jwt.AuthorizationRequestClaims) (string, error) {
+// decide is who a client is, and the user that it becomes.
+func (s *Server) decide(q *jwt.AuthorizationRequestClaims) (auth.Client, string, error) {
 	o := q.ConnectOptions
 	l := auth.Login{Client: q.ClientInformation.MQTT, Username: o.Username, Password: o.Password}
 	if s.options.Certificates {
 		var err error
 		if l.Certificate, err = commonName(q.TLS); err != nil {
 			s.refused(l, err)
-			return "", err
+			return auth.Client{}, "", err
 		}
 	}
 	if l.Client == "" {
 		err := &auth.Refused{Reason: auth.ReasonClientID, Err: errors.New("refused: it does not speak MQTT")}
 		s.refused(l, err)
-		return "", err
+		return auth.Client{}, "", err
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, decideTimeout)
 	defer cancel()
 	c, err := s.options.Decider.Login(ctx, l)
 	if err != nil {
 		s.refused(l, err)
-		return "", err
+		return auth.Client{}, "", err
 	}
 	u := jwt.NewUserClaims(q.UserNkey)
 	u.Name, u.Audience = c.String(), s.options.Account
 	u.Permissions = permissions(s.options.Decider.Permissions(c))
 	encoded, err := u.Encode(s.issuer)
 	if err != nil {
-		return "", fmt.Errorf("sign a user: %w", err)
+		return auth.Client{}, "", fmt.Errorf("sign a user: %w", err)
 	}
-	return encoded, nil
+	return c, encoded, nil
 }
 
 func (s *Server) refused(l auth.Login, err error) {

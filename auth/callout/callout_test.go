@@ -66,7 +66,7 @@ func (k *talk) ask(client string, o jwt.ConnectOptions, security *jwt.ClientTLS)
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	answered, err := k.server.answer([]byte(raw))
+	answered, err := k.server.answer([]byte(raw), func() {})
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestAnswers(t *testing.T) {
 	if k.counted[""] != 1 {
 		t.Errorf("counted %v", k.counted)
 	}
-	if _, err := k.server.answer([]byte("nonsense")); err == nil {
+	if _, err := k.server.answer([]byte("nonsense"), func() {}); err == nil {
 		t.Error("nonsense is answered")
 	}
 }

@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
@@ -15,7 +16,21 @@ import (
 
 // A real NATS server asks a real "devicetwin auth".
 func TestNATS(t *testing.T) {
-	server := brokertest.Installed(t, "nats", "nats-server")
+	startNodes(t, 1).Run(t)
+}
+
+// nodes are a server, or a cluster of them, and the "devicetwin auth" that they ask. The
+// broker is the first of them.
+type nodes struct {
+	brokertest.Broker
+	servers   []*exec.Cmd
+	addresses []string // for MQTT
+}
+
+// startNodes starts servers, which end with the test.
+func startNodes(t *testing.T, count int) *nodes {
+	t.Helper()
+	program := brokertest.Installed(t, "nats", "nats-server")
 	issuer, err := nkeys.CreateAccount()
 	if err != nil {
 		t.Fatal(err)
@@ -28,21 +43,38 @@ func TestNATS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &brokertest.Broker{}
-	native, _ := brokertest.FreeAddress(t)
-	address, _ := brokertest.FreeAddress(t)
-	b.URL = "tcp://" + address
-	auth := b.StartAuth(t, func(s *service.AuthSettings) {
-		n := &s.Auth.NATS
-		n.URL, n.Username, n.Password = []string{"nats://" + native}, "devicetwin-auth", "a-password"
-		n.SeedFile = testfile.Write(t, "seed", string(seed)+"\n")
+	n := &nodes{}
+	var natives, routes []string
+	for range count {
+		for _, list := range []*[]string{&n.addresses, &natives, &routes} {
+			address, _ := brokertest.FreeAddress(t)
+			*list = append(*list, address)
+		}
+	}
+	n.URL = "tcp://" + n.addresses[0]
+	auth := n.StartAuth(t, func(s *service.AuthSettings) {
+		to := &s.Auth.NATS
+		to.Username, to.Password = "devicetwin-auth", "a-password"
+		to.SeedFile = testfile.Write(t, "seed", string(seed)+"\n")
+		for _, native := range natives {
+			to.URL = append(to.URL, "nats://"+native)
+		}
 	})
-	config := brokertest.File(t, "nats.conf",
-		[2]string{"127.0.0.1:4222", native}, [2]string{"0.0.0.0:1883", address}, [2]string{"/var/lib/nats", t.TempDir()}, [2]string{`"PASSWORD"`, `"a-password"`}, [2]string{"ISSUER", public})
-	ended := brokertest.Run(t, exec.Command(server, "-c", testfile.Write(t, "nats.conf", config)))
-	brokertest.Await(t, address, time.Minute, ended)
+	for i, address := range n.addresses {
+		file, changes := "nats.conf", [][2]string{
+			{"127.0.0.1:4222", natives[i]}, {"0.0.0.0:1883", address}, {"/var/lib/nats", t.TempDir()}, {`"PASSWORD"`, `"a-password"`}, {"ISSUER", public},
+		}
+		if count > 1 {
+			file = "cluster.conf"
+			changes = append(changes, [2]string{`"SERVER"`, fmt.Sprintf(`"node-%d"`, i)}, [2]string{"0.0.0.0:6222", routes[i]},
+				[2]string{`"nats://HOST-1:6222", "nats://HOST-2:6222", "nats://HOST-3:6222"`, `"nats://` + strings.Join(routes, `", "nats://`) + `"`})
+		}
+		server := exec.Command(program, "-c", testfile.Write(t, file, brokertest.File(t, file, changes...)))
+		n.servers = append(n.servers, server)
+		brokertest.Await(t, address, time.Minute, brokertest.Run(t, server))
+	}
 	brokertest.AwaitReady(t, auth) // it was started first, so it has to connect
-	b.Run(t)
+	return n
 }
 
 // What a server of a cluster is set to is what one server is, and more.

@@ -65,7 +65,7 @@ var layers = map[string]layer{
 
 	"auth":          {[]string{"device", "internal/faults", "internal/text", "mqtt", "wire"}, "who may connect, and what a client may do: knows no broker; of mqtt the rules of filters, of wire the topics"},
 	"auth/authtest": {nil, "passwords in memory, and hashes of those of accounts: for tests"},
-	"auth/callout":  {[]string{"auth"}, "what NATS asks, and how it is answered"},
+	"auth/callout":  {[]string{"auth", "internal/natsresume"}, "what NATS asks, and how it is answered"},
 	"auth/hooks":    {[]string{"auth"}, "what brokers ask over HTTP, and how they are answered"},
 
 	"service": {[]string{"api", "auth", "auth/callout", "auth/hooks", "bridge", "bridge/history", "bridge/ingest", "bridge/kafka", "device", "devicefsm", "dialects", "internal/backoff", "internal/codec", "internal/credentials", "internal/figures", "internal/kinds", "internal/measure",
@@ -108,6 +108,7 @@ var layers = map[string]layer{
 	"internal/figures":      {nil, "turns metrics into points"},
 	"internal/codec":        {nil, "encrypts payloads"},
 	"internal/credentials":  {[]string{"device", "internal/durable", "internal/figures", "internal/text"}, "hashes of devices' passwords, shared with the broker's login"},
+	"internal/natsresume":   {nil, "puts what NATS has in flight for an MQTT session back in line: for the callout, and for the broker that is embedded"},
 	"internal/npmtest":      {nil, "installs clients for Node.js, for tests"},
 	"internal/kafkatest":    {nil, "an Apache Kafka for tests"},
 	"internal/postgrestest": {[]string{"internal/testfile"}, "a PostgreSQL for tests"},

@@ -84,8 +84,7 @@ func (a *mqttAuth) Check(c server.ClientAuthentication) bool {
 			return false
 		}
 	}
-	resume.connecting(c.GetID())
-	return true
+	return resume.connecting(c.GetID())
 }
 
 // revoked returns why a device with a certificate must not connect, although nobody has

@@ -92,22 +92,23 @@ func TestExpressionsElsewhere(t *testing.T) {
 	}
 }
 
-// TestNothingElseIsInTheLanguageOfModels: the chart adds stateIn and what goes by the time, and
-// that is all.
+// TestNothingElseIsInTheLanguageOfModels: the chart and patterns add what goes by the time, the
+// chart stateIn as well, and that is all.
 func TestNothingElseIsInTheLanguageOfModels(t *testing.T) {
 	envs, err := environments()
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := elsewhere(t).FunctionNames()
-	for p, more := range map[place][]string{placeMessage: nil, placeChart: {fnStateIn, fnInHours, "clock", "date", "hour", "weekday"}, placePattern: nil} {
+	ofTime := []string{fnInHours, "clock", "date", "hour", "weekday"}
+	for p, more := range map[place][]string{placeMessage: nil, placeChart: append([]string{fnStateIn}, ofTime...), placePattern: ofTime, placeWindow: nil} {
 		got := envs[p].FunctionNames()
 		all := slices.Sorted(slices.Values(slices.Concat(want, more)))
 		if !slices.Equal(got, all) {
 			t.Errorf("at place %d: %v, want %v", p, got, all)
 		}
 		names := variables[p]
-		if p == placeChart {
+		if more != nil {
 			names = append(slices.Clone(names), varNow)
 		}
 		if fmt.Sprint(envs[p].Variables()) != fmt.Sprint(names) {

@@ -41,6 +41,9 @@ func (p *patternStep) matches(ev pattern.Event, matched pattern.Bindings) bool {
 	}
 	s := newScope()
 	s.event, s.edition = ev.Data, ev.Edition
+	if r, ok := ev.Host.(*run); ok {
+		s.clock = &r.clock
+	}
 	if p.where.reads["matched"] {
 		s.matched = matched.Map()
 	}

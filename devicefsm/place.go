@@ -25,6 +25,12 @@ var variables = [places][]string{
 	placeWindow:  {"event"},
 }
 
+// knowsTheTime reports whether expressions may read `now`, and go by time zones and business
+// hours. A rule of events may not: bridges decide by it, before anybody knows what time it will
+// be for the device. Nor may a window, which counts an event by the event's own time, even if
+// the device's clock is later.
+func (p place) knowsTheTime() bool { return p == placeChart || p == placePattern }
+
 // varWindows is what a chart reads of windows.
 const varWindows = "windows"
 
@@ -36,15 +42,18 @@ var environments = sync.OnceValues(func() ([places]*expression.Env, error) {
 	var all [places]*expression.Env
 	for p := range places {
 		options := expression.Options{Objects: variables[p]}
-		if p == placeChart {
+		if p.knowsTheTime() {
 			options.Times, options.ZoneFault = []string{varNow}, zoneFault
-			options.Predicates = []expression.Predicate{{
+			options.Predicates = append(options.Predicates, expression.Predicate{
 				Name:  fnInHours,
 				Usage: "inHours takes the name of hours of the model as a string literal, such as inHours('office')",
-			}, {
+			})
+		}
+		if p == placeChart {
+			options.Predicates = append(options.Predicates, expression.Predicate{
 				Name:  fnStateIn,
 				Usage: "stateIn takes the path of a state as a string literal, such as stateIn('connector.charging')",
-			}}
+			})
 		}
 		var err error
 		if all[p], err = expression.New(options); err != nil {

@@ -168,6 +168,7 @@ func (g *chartGen) patterns(b *strings.Builder) {
 		"{event: a}", "{event: a, where: \"event.x == 1\", times: 2}", "{event: b}", "{event: c, where: \"event.x > 3\"}",
 		"{event: fault.*, oneOrMore: true}", "{event: b, optional: true}", "{notFollowedBy: fault}", "{notNext: b}",
 		"{event: a, where: \"matched.a.size() == 0 || event.x >= matched.a[0].x\"}", "{event: c, gap: 3s}",
+		"{event: a, where: \"int(now) % 2 == 0 && event.x > 0\"}", "{notFollowedBy: b, where: \"int(now) % 3 == 0\"}",
 		"{group: [{event: a}, {event: b, optional: true}], times: {min: 1, max: 2}}",
 		"{group: [{event: c, where: \"event.x > 1\"}], oneOrMore: true, optional: true, until: fault}",
 		"{event: a, oneOrMore: true, greedy: true, until: {event: b, where: \"event.x == 2\"}}",

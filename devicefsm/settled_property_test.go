@@ -25,13 +25,15 @@ events:
   fault: {channel: events, name: fault}
 context: {n: 0}
 `)
-	switch rapid.IntRange(0, 11).Draw(t, "pattern") {
+	switch rapid.IntRange(0, 12).Draw(t, "pattern") {
 	case 0:
 		b.WriteString("patterns: {p: {sequence: [{event: fault}, {event: a, where: \"event.x > 3\"}], within: 4s}}\n")
 	case 1:
 		b.WriteString("patterns: {p: {sequence: [{event: fault}, {notFollowedBy: fault}], within: 2s}}\n")
 	case 2:
 		b.WriteString("patterns: {p: {sequence: [{event: b}, {event: a, where: \"event.x < 1 && matched.b.size() > 0\"}], within: 4s, skip: none}}\n")
+	case 3:
+		b.WriteString("patterns: {p: {sequence: [{event: b, where: \"int(now) % 3 > 0\"}, {event: a, where: \"event.x < 1 && int(now) % 2 == 0\"}], within: 4s, skip: none}}\n")
 	}
 	g.counts(&b)
 	b.WriteString("type: parallel\nstates:\n")

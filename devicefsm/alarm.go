@@ -107,7 +107,7 @@ func (r *run) trackAlarms(name string, data map[string]any) []alarmEvent {
 			continue
 		}
 		if matchesAny(a.begins, name) {
-			if r.beginTrouble(i, key, data) {
+			if r.beginTrouble(i, key, name, data) {
 				if began == nil {
 					began = map[int]string{}
 				}
@@ -156,7 +156,22 @@ func (r *run) setTroubles(alarm int, list troubleList) {
 	r.s.troubles[alarm] = list
 }
 
-func (r *run) beginTrouble(alarm int, key string, data map[string]any) bool {
+// parentOf is what a trouble says of its parent; "" is nothing, also where that cannot be kept,
+// which does not keep the trouble from being tracked.
+func (r *run) parentOf(a *alarmRule, event string, data map[string]any) string {
+	v, given := data["parent"]
+	if !given || v == nil {
+		return ""
+	}
+	parent, ok := v.(string)
+	if !ok || len(parent) > maxDistinct {
+		r.fault("alarm %q: event %q has no string of at most %d bytes in \"parent\": it counts as one without a parent", a.name, clip(event), maxDistinct)
+		return ""
+	}
+	return parent
+}
+
+func (r *run) beginTrouble(alarm int, key, event string, data map[string]any) bool {
 	if _, found := r.s.troubles[alarm].get(key); found {
 		return false
 	}
@@ -168,10 +183,7 @@ func (r *run) beginTrouble(alarm int, key string, data map[string]any) bool {
 		r.fault("alarm %q: that of %q is not kept: there are %d already", r.m.alarms[alarm].name, clip(key), total)
 		return false
 	}
-	t := trouble{key: key, since: r.at}
-	if parent, ok := data["parent"].(string); ok && len(parent) <= maxDistinct {
-		t.parent = parent
-	}
+	t := trouble{key: key, since: r.at, parent: r.parentOf(r.m.alarms[alarm], event, data)}
 	r.setTroubles(alarm, r.s.troubles[alarm].with(t))
 	return true
 }

@@ -136,6 +136,37 @@ func TestPatternsSeeAlarms(t *testing.T) {
 	}
 }
 
+// A parent that cannot be kept is reported. The trouble is tracked, and anything that explains its
+// alarm explains it.
+func TestAParentThatCannotBeKept(t *testing.T) {
+	const fault = `alarm "silence": event "pump_silent" has no string of at most 192 bytes in "parent": it counts as one without a parent`
+	for name, tt := range map[string]struct {
+		parent any
+		fault  bool
+	}{
+		"absent": {nil, false}, "a string": {"g", false}, "as long as it may be": {strings.Repeat("g", maxDistinct), false},
+		"too long": {strings.Repeat("g", maxDistinct+1), true}, "a number": {7.0, true}, "an object": {obj{"id": "g"}, true},
+	} {
+		m := load(t, site)
+		s, _ := m.Start(t0)
+		s, out := m.Step(s, Event{Name: "pump_silent", Data: obj{"device": "a", "parent": tt.parent}, Time: t0})
+		if got := slices.Equal(out.Faults, []string{fault}); got != tt.fault || !got && len(out.Faults) > 0 {
+			t.Errorf("%s: faults %q", name, out.Faults)
+		}
+		if n := m.Alarms(s)[0]; n.Alarm != "silence" || n.Waiting != 1 {
+			t.Errorf("%s: %+v", name, n)
+		}
+		// Once is enough: a trouble that lasts keeps what it began with.
+		if _, out = m.Step(s, Event{Name: "pump_silent", Data: obj{"device": "a", "parent": tt.parent}, Time: t0}); len(out.Faults) > 0 {
+			t.Errorf("%s: of the same trouble again: %q", name, out.Faults)
+		}
+		s, _ = m.Step(s, Event{Name: "gateway_silent", Data: of("other"), Time: t0})
+		if n := m.Alarms(s)[0]; (n.Explained == 1) != (tt.fault || tt.parent == nil) {
+			t.Errorf("%s: with another gateway: %+v", name, n)
+		}
+	}
+}
+
 func TestAlarmsAreBounded(t *testing.T) {
 	m := load(t, site)
 	s, _ := m.Start(t0)

@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -47,6 +48,30 @@ func (d *Dialect) addressMessages() {
 		}
 		m.remember = d.needed(m.id)
 	}
+}
+
+// AddressOf is the address of an entity of which nothing was received, as the dialect would make it: with the
+// template by which its id is made, where it is not the dialect's own (""), and with variables. The
+// error is that of a template, or of a variable that no words for the entity need.
+func (d *Dialect) AddressOf(id device.ID, template string, vars map[string]string) (*device.Address, error) {
+	by := d.id
+	if template != "" {
+		var err error
+		if by, err = parseIDTemplate(template); err != nil {
+			return nil, fmt.Errorf("id %q: %w", template, err)
+		}
+	}
+	to := &device.Address{Dialect: d.name, Vars: vars}
+	if by = by.of(id.Kind()); by.text != d.id.text {
+		to.ID = by.text
+	}
+	needed := d.needed(by)
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
+		if !slices.Contains(needed, name) {
+			return nil, fmt.Errorf("variable %s: the address of a device %s has none of the name, but %q", name, by.text, needed)
+		}
+	}
+	return to, nil
 }
 
 // messages are those of all rules, each once.

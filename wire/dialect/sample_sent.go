@@ -142,7 +142,7 @@ func (s *sent) check(set *Set, name, outcome string) error {
 	if err != nil {
 		return err
 	}
-	to, err := s.address(d)
+	to, err := d.AddressOf(s.device, s.id, s.vars)
 	if err != nil {
 		return err
 	}
@@ -177,28 +177,6 @@ func orSends(outcome string) string {
 		return "what it sends"
 	}
 	return outcome
-}
-
-// address is that of the device.
-func (s *sent) address(d *Dialect) (*device.Address, error) {
-	to := &device.Address{Dialect: d.name, Vars: s.vars}
-	id := d.id
-	if s.id != "" {
-		var err error
-		if id, err = parseIDTemplate(s.id); err != nil {
-			return nil, fmt.Errorf("id %q: %w", s.id, err)
-		}
-	}
-	if id = id.of(s.device.Kind()); id.text != d.id.text {
-		to.ID = id.text
-	}
-	needed := d.needed(id)
-	for name := range s.vars {
-		if !slices.Contains(needed, name) {
-			return nil, fmt.Errorf("variable %s: the address of a device %s has none of the name, but %q", name, id.text, needed)
-		}
-	}
-	return to, nil
 }
 
 // sampled is the dialect of a sample: the one with a name, or the only one.

@@ -30,7 +30,7 @@ func (o *outgoing) place() string {
 
 // noteSent notes the entries by which a sample is sent.
 func (d *Dialect) noteSent(s *sent, used map[*outgoing]bool) {
-	to, err := s.address(d)
+	to, err := d.AddressOf(s.device, s.id, s.vars)
 	if err != nil {
 		return
 	}

@@ -1,7 +1,6 @@
 package dialect
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,7 +17,7 @@ import (
 type sent struct {
 	Command string            `help:"Show how this command is sent, with the data that follows." placeholder:"NAME"`
 	Desired bool              `help:"Show how desired properties that follow are sent, a JSON object."`
-	Device  string            `help:"The device." placeholder:"ID"`
+	Device  string            `help:"The device, or kind/id of an entity of another kind." placeholder:"ID"`
 	ID      string            `help:"The template by which the device's id was made, if that is not the dialect's own." name:"id" placeholder:"TEMPLATE"`
 	Var     map[string]string `help:"A variable that the device's topics have and its id does not say." placeholder:"NAME=VALUE"`
 	TTL     time.Duration     `help:"The command's time to live; with --command only." name:"ttl"`
@@ -35,15 +34,6 @@ func (c *sent) none() error {
 	return nil
 }
 
-// address is that of a device, or of an entity of another kind, of a dialect.
-func (c *sent) address(d *dialect.Dialect, id device.ID) *device.Address {
-	template := c.ID
-	if id.Kind() != device.KindDevice {
-		template = string(id.Kind()) + "/" + cmp.Or(c.ID, "{id}")
-	}
-	return &device.Address{Dialect: d.Name(), ID: template, Vars: c.Var}
-}
-
 // send prints what is published in the words of a dialect, a line for each, and what ends a
 // command.
 func (c *sent) send(out io.Writer, s *dialect.Set, d *dialect.Dialect, data string, at time.Time) error {
@@ -54,7 +44,10 @@ func (c *sent) send(out io.Writer, s *dialect.Set, d *dialect.Dialect, data stri
 	if err != nil {
 		return cli.Usage(fmt.Errorf("--device: %w", err))
 	}
-	to := c.address(d, id)
+	to, err := d.AddressOf(id, c.ID, c.Var)
+	if err != nil {
+		return cli.Usage(err)
+	}
 	if c.Command != "" && c.Desired {
 		return cli.Usage(errors.New("expected --command or --desired"))
 	}

@@ -45,6 +45,50 @@ a bridge`
 	}
 }
 
+// Entities of other kinds are sent what the words for their kind say, and devices nothing of it.
+func TestTryWhatEntitiesAreSent(t *testing.T) {
+	const shops = `
+dialect: shops
+kind: shop
+id: "{city}:{nr}"
+topics:
+  - {topic: 'shops/{city}/{nr}/state', channel: reported}
+  - {topic: 'crm/{id}/changed', channel: reported, kind: customer, id: '{id}'}
+  - {topic: 'pos/{line}/{id}/up', channel: telemetry, kind: device, id: '{id}'}
+commands:
+  - {topic: 'shops/{city}/{nr}/do/{command}'}
+  - {topic: 'crm/{id}/do/{command}', kind: customer, id: '{id}'}
+  - {topic: 'pos/{line}/{id}/do/{command}', kind: device, id: '{id}'}
+desired:
+  - {topic: 'crm/{id}/set', kind: customer, id: '{id}'}
+`
+	path := files(t, shops, "")
+	for _, c := range []struct {
+		sent sent
+		want string
+	}{
+		{sent{Command: "close", Device: "shop/bonn:7"}, "{topic: shops/bonn/7/do/close}\ndone when it is sent\n"},
+		{sent{Command: "coupon", Device: "customer/4711", ID: "{id}"}, "{topic: crm/4711/do/coupon}\ndone when it is sent\n"},
+		{sent{Command: "reboot", Device: "till-1", ID: "{id}", Var: map[string]string{"line": "a"}}, "{topic: pos/a/till-1/do/reboot}\ndone when it is sent\n"},
+		{sent{Command: "coupon", Device: "customer/4711"}, "error: dialect shops: command coupon: the dialect has no words for this command"},
+		{sent{Command: "close", Device: "bonn:7"}, "error: dialect shops: command close: the dialect has no words for this command"},
+		{sent{Command: "close", Device: "shop/bonn"}, "error: bad_device_id: shop bonn: dialect shops makes no such id with shop/{city}:{nr}"},
+		{sent{Command: "close", Device: "device/bonn:7"}, `error: --device: kind "device": expected ^[a-z][a-z0-9-]{0,31}$, other than device`},
+		{sent{Command: "coupon", Device: "customer/4711", ID: "{id}", Var: map[string]string{"line": "a"}}, `error: variable line: the address of a device customer/{id} has none of the name, but []`},
+		{sent{Command: "coupon", Device: "customer/4711", ID: "{id"}, `error: id "{id": `},
+	} {
+		if got := ran((&tryCommand{path, "", "-", time.Time{}, c.sent}).Run); !strings.HasPrefix(got, c.want) {
+			t.Errorf("%+v: %s\nwant %s", c.sent, got, c.want)
+		}
+	}
+	if got := ran((&tryCommand{path, `{"vip":true}`, "-", time.Time{}, sent{Desired: true, Device: "customer/4711", ID: "{id}"}}).Run); got != "{topic: crm/4711/set, payload: '{\"vip\":true}'}\n" {
+		t.Error(got)
+	}
+	if got := ran((&tryCommand{path, "crm/4711/changed", `{"vip":true}`, time.Unix(1e9, 0), sent{}}).Run); !strings.Contains(got, "device: customer/4711") {
+		t.Error(got)
+	}
+}
+
 func TestTryWhatIsSent(t *testing.T) {
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	path := sendingFile(t, "")

@@ -349,3 +349,49 @@ func TestModelsWithoutCalendarsAreAsBefore(t *testing.T) {
 		t.Errorf("%s", raw)
 	}
 }
+
+// BenchmarkSchedule is an event while schedules are waited for, the same without any, and an
+// occurrence itself.
+func BenchmarkSchedule(b *testing.B) {
+	const chart = "zone: Europe/Berlin\nhours: {office: {mon-fri: \"08:00-17:00\"}}\n%sinitial: a\nstates: {a: {on: {due: a, r: {guard: event.t > 5, target: b}}}, b: {}}\n"
+	for _, words := range []string{"", "every: 30d", "at: \"08:00\"", "cron: \"*/5 8-17 * * 1-5\"", "opens: office"} {
+		schedules, name := "", "none"
+		if words != "" {
+			schedules, name = "schedules: {due: {"+words+"}}\n", words
+		}
+		m, err := Load("x.yaml", fmt.Appendf(nil, chart, schedules))
+		if err != nil {
+			b.Fatal(err)
+		}
+		first, _ := m.StartIn(zonesFor(b, m), berlin)
+		b.Run("an event, "+name, func(b *testing.B) {
+			s := first
+			ev := Event{Name: "r", Data: obj{"t": 1.0}, Alive: true}
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				ev.Time = berlin.Add(time.Duration(i%1000) * time.Millisecond)
+				s, _ = m.Step(first, ev)
+			}
+			text, err := json.Marshal(s)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(len(text)), "snapshot-bytes")
+		})
+		if words == "" {
+			continue
+		}
+		b.Run("an occurrence, "+name, func(b *testing.B) {
+			s := first
+			b.ReportAllocs()
+			for b.Loop() {
+				due, ok := m.NextDeadline(s)
+				if !ok || due.Year() > 2034 { // zones are recorded for ten years
+					s = first
+					due, _ = m.NextDeadline(s)
+				}
+				s, _ = m.Step(s, Event{Arrived: due})
+			}
+		})
+	}
+}

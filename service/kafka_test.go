@@ -1,9 +1,12 @@
 package service
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -90,5 +93,60 @@ func TestFaultsOfTheKafkaConfiguration(t *testing.T) {
 	}
 	if plan.Process != c.Kafka.ID || plan.Journal.Dir != c.Kafka.Log || len(plan.Dialects) > 0 || plan.Publisher.ClientID != "" {
 		t.Errorf("plan %+v", plan)
+	}
+}
+
+// What docs/kafka.md says of customers is what models/shop has, and a bridge and a worker start with it.
+func TestTheShopOfTheKafkaPage(t *testing.T) {
+	const shop = "../models/shop"
+	page, err := os.ReadFile("../docs/kafka.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"shop.kinds.yaml", "shop.dialect.yaml"} {
+		file, err := os.ReadFile(filepath.Join(shop, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(page), "```yaml\n"+string(file)+"```\n") {
+			t.Errorf("the page lacks %s as it is", name)
+		}
+	}
+	c := kafkaWithoutServers(t)
+	c.Kafka.Dialect = []string{shop + "/shop.dialect.yaml"}
+	c.Model.Model, c.Model.Models, c.Model.Kinds = "", []string{shop}, shop+"/shop.kinds.yaml"
+	c.Worker.Credentials = t.TempDir()
+	for _, parts := range []Parts{Kafka, Worker} {
+		s, err := Start(c, parts, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	plan, err := NewPlan(c, Kafka)
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, err := plan.Kafka.records()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ topic, key, value, want string }{
+		{"purchases", "4711", `{"amount": 120, "items": 3}`, `customer/4711 purchase map[amount:120]`},
+		{"returns", "2026/0815", `{"customer": "4711"}`, `customer/4711 return map[order:2026/0815]`},
+		{"purchases", "x-1", `{"amount": 120}`, `customer id "x-1": expected ^(?:[0-9]{4,12})$`},
+		{"returns", "1", `{"customer": "12"}`, `customer id "12": expected ^(?:[0-9]{4,12})$`},
+	} {
+		received, err := records.Decode(records.Name(tt.topic, []byte(tt.key)), []byte(tt.value), false, time.Now())
+		got := fmt.Sprint(err)
+		if len(received) == 1 {
+			received[0].Complete()
+			got = fmt.Sprint(received[0].ID, " ", received[0].Message.Name, " ", received[0].Message.Data)
+		}
+		if !strings.Contains(got, tt.want) {
+			t.Errorf("%s %s: %s, want %s", tt.topic, tt.key, got, tt.want)
+		}
 	}
 }

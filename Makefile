@@ -2,7 +2,7 @@
 
 DEVICES  ?= 100
 RATE     ?= 1
-DURATION ?= 60s
+DURATION ?=
 SEED     ?= 1
 MODEL    ?= models/pump.yaml
 SCENARIO ?=
@@ -31,7 +31,7 @@ RACE := ./auth/... ./bridge/... ./mqtt/... ./points/... ./simulator/... ./workfl
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  demo takes DEVICES=$(DEVICES) RATE=$(RATE) DURATION=$(DURATION) SEED=$(SEED) MODEL=$(MODEL) SCENARIO=… DIALECT=tasmota REPORT=path.json"
+	@echo "  demo takes DEVICES=$(DEVICES) RATE=$(RATE) DURATION=60s SEED=$(SEED) MODEL=$(MODEL) SCENARIO=… DIALECT=tasmota REPORT=path.json"
 	@echo "  dev takes MODEL=$(MODEL), the model of new devices, and GRAFANA=1 to start an installed Grafana as well;"
 	@echo "      settings of bin/devstack dev --help are taken from the environment: DEVICETWIN_MQTT_TLS_PORT=0 make dev"
 	@echo "  chaos takes ONLY=name,kill-* ACK=$(ACK)|accepted BROKER=nats|mosquitto|rabbitmq|hivemq|moquette|nats-cluster INFLUX=1|2 SHORT=1 JOBS=$(JOBS) REPORT=path.json; bin/devstack chaos --list names the faults"
@@ -58,8 +58,8 @@ servers: ## install real servers for tests into .servers/; what is installed sta
 	@deploy/servers/install.sh '$(ONLY)'
 
 demo: bin/devstack ## broker, Temporal, InfluxDB, bridge, worker and a fleet; prints a report
-	@bin/devstack demo --devices $(DEVICES) --rate $(RATE) --duration $(DURATION) --seed $(SEED) --model $(MODEL) \
-		$(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(DIALECT),--dialect $(DIALECT)) $(if $(REPORT),--report $(REPORT))
+	@bin/devstack demo --devices $(DEVICES) --rate $(RATE) --seed $(SEED) --model $(MODEL) \
+		$(if $(DURATION),--duration $(DURATION)) $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(DIALECT),--dialect $(DIALECT)) $(if $(REPORT),--report $(REPORT))
 
 dev: bin/devicetwin bin/devstack ## the same stack without a fleet, for your own devices; runs until Ctrl-C
 	@bin/devstack dev --model $(MODEL) $(if $(GRAFANA),--grafana)

@@ -16,9 +16,13 @@ func (d *player) date(now time.Time) {
 // message with its own time. They go out before the greeting of the next link: a
 // message that is dated later would take their times away, because the time of a
 // device's events never runs back. Other outages that were planned meanwhile are
-// part of this one.
+// part of this one, but a cut of the device's gateway is not: it goes on when this one is over.
 func (d *player) record(now time.Time) {
-	for act, ok := d.takeAct(now); ok; act, ok = d.takeAct(now) {
+	for !d.isCut() {
+		act, ok := d.takeAct(now)
+		if !ok {
+			break
+		}
 		switch act.Kind {
 		case ActPoison:
 			d.poison()
@@ -30,3 +34,6 @@ func (d *player) record(now time.Time) {
 	}
 	d.place = len(d.outbox)
 }
+
+// isCut reports whether a cut is what the plan has next.
+func (d *player) isCut() bool { return d.planned && d.next.Kind == ActCut }

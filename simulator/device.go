@@ -38,6 +38,8 @@ type player struct {
 	reported map[string]any // by the device, the last of each property
 	jitter   *rand.Rand     // of reconnects; not part of the plan
 	identity Identity
+	model    Model
+	names    map[string]string // the model and the parent that it names at birth
 
 	voice       Voice
 	credentials credentials
@@ -103,7 +105,7 @@ func newDevice(f *fleet, index int, start, length time.Duration) *player {
 	id := o.deviceID(index)
 	d := &player{
 		id: id, fleet: f,
-		plan:        NewPlan(o.Scenario, PlanOptions{Seed: o.Seed, Device: index, Rate: o.Rate, Length: length}),
+		plan:        NewPlan(o.Scenario, PlanOptions{Seed: o.Seed, Device: index, Rate: o.Rate, Length: length, Start: start, Ramp: f.ramp()}),
 		answers:     newAnswers(o.Scenario, o.Seed, index),
 		match:       newMatcher(o.Scenario.Expect),
 		level:       crossing{level: o.Scenario.Expect.Level},
@@ -115,6 +117,14 @@ func newDevice(f *fleet, index int, start, length time.Duration) *player {
 		busy:        true,
 	}
 	d.identity = d.plan.Identity
+	d.model, d.names = o.Model, map[string]string{}
+	if file := d.plan.profile.Model; file != "" {
+		d.model = o.Models[file]
+		d.names["model"] = d.model.Name()
+	}
+	if gateway := d.identity.Gateway; gateway > 0 {
+		d.names["parent"] = o.deviceID(gateway - 1)
+	}
 	d.voice = o.Speech.Voice(device.ID(id), d.identity)
 	d.epoch = d.last.epoch
 	if d.identity.Unnumbered {
@@ -133,6 +143,9 @@ func (d *player) birth(status, credential string) draft {
 		if value != "" {
 			data[key] = value
 		}
+	}
+	for key, value := range d.names {
+		data[key] = value
 	}
 	return draft{kind: draftGreeting, channel: device.ChannelStatus, data: data}
 }

@@ -17,6 +17,9 @@
 //     alone, which devices should have been reprovisioned. It shares no code
 //     with package devicefsm, so that the two cannot be wrong in the same way.
 //
+// Devices may be behind gateways, which the scenario cuts (Gateways). Then the run asks the groups of their sites
+// what alarms a cut has caused, and compares them with those that the scenario expects.
+//
 // # What counts
 //
 // A message counts as sent when its PUBACK has arrived. One that was published

@@ -16,6 +16,7 @@ type counters struct {
 	recorded, bare, mixed      atomic.Uint64
 	reconnects, reprovisions   atomic.Uint64
 	commands, commandsRepeated atomic.Uint64
+	cuts                       atomic.Uint64 // of gateways
 }
 
 // fleet is the devices of one run and what they share.
@@ -33,8 +34,12 @@ type fleet struct {
 	count     counters
 	kept      atomic.Int64 // entries of the ledger
 
-	ended atomic.Bool
-	early chan string // why the run ends early
+	cuts     []*cutWatch
+	watching sync.WaitGroup
+
+	ended    atomic.Bool
+	finished chan struct{} // closed at the end of the plans
+	early    chan string   // why the run ends early
 	troubles
 }
 
@@ -43,7 +48,7 @@ func newFleet(o Options, dial dialer, started time.Time) *fleet {
 	return &fleet{
 		options: o, dial: dial, started: started,
 		letters: newDeadLetters(o), live: newLatencies(),
-		early: make(chan string, 1), troubles: troubles{log: o.Log},
+		early: make(chan string, 1), finished: make(chan struct{}), troubles: troubles{log: o.Log},
 	}
 }
 
@@ -73,6 +78,7 @@ func (f *fleet) over() bool { return f.ended.Load() }
 // finish ends all plans.
 func (f *fleet) finish() {
 	f.ended.Store(true)
+	close(f.finished)
 	for _, d := range f.devices {
 		d.nudge()
 	}

@@ -83,10 +83,13 @@ type Options struct {
 	Scenario *Scenario // required
 	Model    Model     // required
 	Twins    Twins     // required
+	// Models are those of the profiles that name one, by what they call it.
+	Models map[string]Model
+	Groups Groups // required if the scenario expects alarms of groups
 
 	Devices  int           // required, 1 to 1,000,000
 	Rate     float64       // readings per second and device; 1
-	Duration time.Duration // of the run at full strength; 1 minute
+	Duration time.Duration // of the run at full strength; that of the scenario, or 1 minute
 	Seed     uint64
 
 	// Prefix is the beginning of each device's id: <prefix>-0001. Ids that an earlier run
@@ -116,6 +119,9 @@ func (o *Options) setDefaults(start time.Time) {
 	}
 	if o.Rate == 0 {
 		o.Rate = 1
+	}
+	if o.Duration == 0 && o.Scenario != nil {
+		o.Duration = o.Scenario.Duration
 	}
 	if o.Duration == 0 {
 		o.Duration = time.Minute
@@ -178,6 +184,7 @@ func (o Options) Validate() error {
 	refuse(o.Scenario != nil && !prefixForm.MatchString(o.Prefix), "prefix: expected 1 to 100 of a-z A-Z 0-9 : _ -, found %q", o.Prefix)
 	if o.Scenario != nil {
 		faults = append(faults, o.unspeakable()...)
+		faults = append(faults, o.checkGateways()...)
 	}
 	return errors.Join(faults...)
 }

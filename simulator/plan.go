@@ -14,6 +14,8 @@ type PlanOptions struct {
 	Device int           // index in the fleet, from 0
 	Rate   float64       // readings per second
 	Length time.Duration // nothing is planned at or beyond it
+	// Start is when the device starts, and Ramp when the whole fleet runs, both since the start of the run.
+	Start, Ramp time.Duration
 }
 
 // Plan is what one device does on its own, in the order of time. It is generated
@@ -45,7 +47,9 @@ type Plan struct {
 	outages *rand.Rand
 	mixes   *rand.Rand
 	poison  arrivals
-	pending []Act // of fault sequences that are under way, by time
+	pending []Act         // of fault sequences that are under way, by time
+	cuts    []Act         // of the device's gateway, by time
+	cutOff  time.Duration // until then its gateway is cut, and it does nothing
 	quiet   time.Duration
 
 	queued Act // the next reading, drawn but not given out
@@ -62,6 +66,8 @@ type Identity struct {
 	// numbers.
 	Timeless   bool
 	Unnumbered bool
+	// Gateway is the number in the fleet, from 1, of the gateway that it is behind; 0: of none.
+	Gateway int
 }
 
 // ActKind is a kind of Act.
@@ -74,6 +80,7 @@ const (
 	ActChurn                  // go offline, and come back after Down
 	ActPoison                 // publish something that is not JSON
 	ActBacklog                // lose the connection, and keep recording until Down is over
+	ActCut                    // lose the connection to the gateway, or to what is behind it, and come back at the end of Down
 )
 
 // Act is one thing that a device does.
@@ -125,6 +132,7 @@ func NewPlan(s *Scenario, o PlanOptions) *Plan {
 	}
 	p.identify(draw("identity"))
 	p.Identity.disturb(s, draw("clock"), draw("numbering"))
+	p.cuts = p.cutsOf()
 	p.reading = time.Duration(p.ticks.Float64() * float64(p.period))
 	for _, f := range p.profile.Telemetry {
 		p.telemetry = append(p.telemetry, f.Generator.series(p.values))
@@ -151,6 +159,9 @@ func (p *Plan) identify(random *rand.Rand) {
 		weights[i] = f.Weight
 	}
 	p.profile = &p.scenario.Profiles[weighted(weights, random.Float64())]
+	if p.options.Device < len(p.scenario.gatewaySites()) {
+		p.profile = p.scenario.gatewayProfile()
+	}
 	pick := func(of []string) string {
 		u := random.Float64() // drawn also where there is nothing to pick, so that the rest stays
 		if len(of) == 0 {
@@ -164,6 +175,7 @@ func (p *Plan) identify(random *rand.Rand) {
 		Site:     pick(p.profile.Site),
 		Skew:     time.Duration((2*random.Float64() - 1) * float64(p.scenario.Clock.Skew)),
 	}
+	p.place()
 }
 
 // lastFault is the time after which no fault sequence begins in a run of the
@@ -194,8 +206,13 @@ func (f FaultSequence) longest() time.Duration {
 // Next is the next act, or false when the plan has come to its end.
 func (p *Plan) Next() (Act, bool) {
 	act := p.earliest()
+	for ; act.At < p.cutOff && act.Kind != ActCut; act = p.earliest() {
+	}
 	if act.At >= p.options.Length {
 		return Act{}, false
+	}
+	if act.Kind == ActCut {
+		p.cutOff = max(p.cutOff, act.At+act.Down)
 	}
 	if act.Kind == ActReading || act.Kind == ActFault {
 		p.decideRepeat(&act)
@@ -203,8 +220,8 @@ func (p *Plan) Next() (Act, bool) {
 	return act, true
 }
 
-// earliest takes the earliest of all that is planned. Of two at the same time,
-// messages of a fault sequence come first, then churn, backlogs, poison and the reading.
+// earliest takes the earliest of all that is planned. Of two at the same time, cuts come first,
+// then messages of a fault sequence, then churn, backlogs, poison and the reading.
 func (p *Plan) earliest() Act {
 	p.drawReading()
 	for i := range p.faults {
@@ -215,6 +232,10 @@ func (p *Plan) earliest() Act {
 	}
 	next := min(p.queued.At, p.churn.next, p.backlog.next, p.poison.next)
 	switch {
+	case len(p.cuts) > 0 && p.cuts[0].At <= next && (len(p.pending) == 0 || p.cuts[0].At <= p.pending[0].At):
+		act := p.cuts[0]
+		p.cuts = p.cuts[1:]
+		return act
 	case len(p.pending) > 0 && p.pending[0].At <= next:
 		act := p.pending[0]
 		p.pending = p.pending[1:]

@@ -65,6 +65,12 @@ type Report struct {
 	ReprovisionsUncertain uint64 `json:"reprovisions_uncertain"` // left out of expected; see Verdict
 	Quarantined           int    `json:"quarantined"`            // devices that used up their attempts
 
+	// Of scenarios with gateways.
+	GatewayCuts    int `json:"gateway_cuts"`    // gateways that were cut
+	AlarmsExpected int `json:"alarms_expected"` // of these, those for which the scenario expects an alarm of the site
+	AlarmsMissing  int `json:"alarms_missing"`  // of the alarms, those that were not raised, did not explain all devices behind the gateway, or did not end
+	AlarmsSpurious int `json:"alarms_spurious"` // other alarms that the site had at the end of a cut
+
 	MessagesPerSecond float64 `json:"messages_per_second"`
 	Signals           uint64  `json:"signals"`
 	EventsPerSignal   float64 `json:"events_per_signal"`
@@ -104,11 +110,12 @@ type Quantiles struct {
 }
 
 // verify sets Clean: nothing lost, duplicated, out of order or made up, every
-// reprovisioning that was due and no other, nothing refused that should not
+// reprovisioning and every alarm that was due and no other, nothing refused that should not
 // have been, and something to show for it.
 func (r *Report) verify() {
 	r.Clean = r.Lost == 0 && r.Duplicated == 0 && r.Reordered == 0 && r.Unexpected == 0 &&
 		r.ReprovisionsMissing == 0 && r.ReprovisionsSpurious == 0 &&
+		r.AlarmsMissing == 0 && r.AlarmsSpurious == 0 &&
 		r.DeadLetters == r.DeadLettersMeant &&
 		r.DevicesUnsettled == 0 && r.Applied > 0
 }
@@ -150,6 +157,9 @@ func (r Report) WriteText(w io.Writer) error {
 	}
 	line("reprovisions", "%d of %d expected done, %d missing, %d spurious, %d retries",
 		r.ReprovisionsDone, r.ReprovisionsExpected, r.ReprovisionsMissing, r.ReprovisionsSpurious, r.ReprovisionRetries)
+	if r.GatewayCuts > 0 {
+		line("gateways", "%d cut, %d of %d alarms missing, %d spurious", r.GatewayCuts, r.AlarmsMissing, r.AlarmsExpected, r.AlarmsSpurious)
+	}
 	line("signals", "%d, %.2f events each", r.Signals, r.EventsPerSignal)
 	line("disturbances", "%d duplicates sent, %d reconnects, %d repeated commands", r.DuplicatesSent, r.Reconnects, r.CommandsRepeated)
 	line("dead letters", "%d (%d expected)", r.DeadLetters, r.DeadLettersMeant)

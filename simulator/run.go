@@ -35,6 +35,8 @@ func run(ctx context.Context, o Options, dial dialer, watch watcher, start time.
 	defer f.running.Wait()
 	defer cancel()
 	f.launch(devices)
+	defer f.watching.Wait()
+	f.watchCuts(devices)
 	display := newDisplay(f)
 	defer display.stop()
 	display.start(ctx)
@@ -47,6 +49,7 @@ func run(ctx context.Context, o Options, dial dialer, watch watcher, start time.
 		return Report{}, fmt.Errorf("run the fleet: %w", err)
 	}
 	finished := time.Now()
+	f.watching.Wait()
 	s := newSettling(f)
 	display.waitFor(s)
 	if err := s.wait(ctx, finished.Add(o.Drain)); err != nil {
@@ -164,6 +167,7 @@ func (f *fleet) fill(r *Report, s *settling) {
 	r.CommandsReceived = f.count.commands.Load()
 	r.CommandsRepeated = f.count.commandsRepeated.Load()
 	r.DeadLetters, r.DeadLettersMeant = f.letters.counts()
+	f.fillCuts(r)
 	if r.Signals > 0 {
 		r.EventsPerSignal = rounded(float64(events) / float64(r.Signals))
 	}

@@ -10,6 +10,7 @@ import (
 // and what the service is expected to do about it. ReadScenario makes one.
 type Scenario struct {
 	Name     string
+	Duration time.Duration // of a run that is given none; 0: the simulator's own default
 	Profiles []Profile
 	Faults   []FaultSequence
 	Clock    Clock
@@ -25,6 +26,8 @@ type Scenario struct {
 	Mixed   float64
 	Answers []Answer
 	Expect  Expect
+	// Gateways are devices through which the others reach the broker.
+	Gateways Gateways
 }
 
 // Profile is a kind of device. Weights are relative to those of the others.
@@ -34,6 +37,9 @@ type Profile struct {
 	Firmware  []string // one of these for each device, evenly
 	Site      []string
 	Telemetry []Field
+	// Model is the file of the model that its devices run and name in their births, as it is written in
+	// the scenario; "": that of the fleet.
+	Model string
 	// Faults, if not nil, scales the frequency of fault sequences by name for
 	// devices of this profile; those not named keep theirs.
 	Faults map[string]float64

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"path/filepath"
 	"time"
 
 	"devicetwin/source"
@@ -24,11 +25,16 @@ func readProfiles(n source.Node, faults []FaultSequence) []Profile {
 }
 
 func readProfile(e source.Entry, faults []FaultSequence) Profile {
-	m := e.Value.Fields("weight", "firmware", "site", "telemetry", "faults")
+	m := e.Value.Fields("weight", "model", "firmware", "site", "telemetry", "faults")
 	e.Value.Require(m, "telemetry")
 	p := Profile{Name: e.Key, Weight: 1, Firmware: readTexts(m["firmware"]), Site: readTexts(m["site"])}
 	if m["weight"].Exists() {
 		p.Weight = readWeight(m["weight"])
+	}
+	if n := m["model"]; n.Exists() {
+		if p.Model = n.String(); n.IsString() && filepath.Ext(p.Model) == "" {
+			n.FaultHint("for example "+p.Model+".yaml, next to the scenario", "expected the file of a model, found %q", p.Model)
+		}
 	}
 	if m["telemetry"].Exists() {
 		data := readData(m["telemetry"]) // for its faults about keys

@@ -29,11 +29,12 @@ func readScenario(root source.Node) *Scenario {
 		root.Faultf("the file is empty; expected a scenario")
 		return nil
 	}
-	m := root.Fields("scenario", "jitter", "profiles", "faults", "clock", "duplicates", "churn", "backlogs", "unnumbered",
-		"mixed_types", "poison", "answers", "expect")
+	m := root.Fields("scenario", "duration", "jitter", "profiles", "faults", "clock", "duplicates", "churn", "backlogs", "unnumbered",
+		"mixed_types", "poison", "gateways", "answers", "expect")
 	root.Require(m, "scenario", "profiles", "answers", "expect")
 	s := &Scenario{
 		Name:       readName(m["scenario"]),
+		Duration:   readPositiveDuration(m["duration"]),
 		Jitter:     readPart(m["jitter"]),
 		Faults:     readFaultSequences(m["faults"]),
 		Clock:      readClock(m["clock"]),
@@ -46,6 +47,15 @@ func readScenario(root source.Node) *Scenario {
 		Expect:     readExpect(m["expect"]),
 	}
 	s.Profiles = readProfiles(m["profiles"], s.Faults)
+	s.Gateways = readGateways(m["gateways"], m["profiles"], s.Profiles)
+	if s.Gateways.Expect.Group != "" {
+		// A device that is offline when its gateway is cut would be back for a moment in between, and alive.
+		for _, key := range []string{"churn", "backlogs"} {
+			if m[key].Exists() {
+				m[key].Faultf("devices that come and go would disturb the alarms that gateways expect: leave out %s, or expect", key)
+			}
+		}
+	}
 	s.Answers = readAnswers(m["answers"], s.Expect.Timeout)
 	return s
 }

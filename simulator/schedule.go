@@ -46,6 +46,12 @@ func (d *player) takeDue(now time.Time) (parting, bool) {
 			return d.depart(act, true), true
 		case ActBacklog:
 			return d.depart(act, true), true
+		case ActCut:
+			if d.identity.Profile == d.fleet.options.Scenario.Gateways.Profile {
+				d.fleet.count.cuts.Add(1)
+			}
+			act.Down = max(0, d.started.Add(act.At+act.Down).Sub(now))
+			return d.depart(act, true), true
 		default:
 			d.outbox = append(d.outbox, act.draft(now))
 		}

@@ -141,7 +141,7 @@ func (d *player) mark(next draft, now time.Time) {
 // whatever the model says. What a device reports of its state is not for the filters, and is
 // due if it is news.
 func (d *player) dutyOf(m device.Message, crosses bool) duty {
-	model := d.fleet.options.Model
+	model := d.model
 	is := free
 	switch {
 	case m.Channel == device.ChannelTwin && !d.news(m):

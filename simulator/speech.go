@@ -14,6 +14,8 @@ type Speech interface {
 	// were sent by the device's own clock.
 	Numbers() bool
 	Times() bool
+	// Names reports whether its birth messages can say the model and the parent of the device.
+	Names() bool
 	// Owns reports whether a topic is that of a device whose id begins with a prefix.
 	Owns(prefix, topic string) bool
 }

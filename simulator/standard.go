@@ -21,6 +21,7 @@ func (s standardSpeech) Voice(id device.ID, i Identity) Voice {
 
 func (s standardSpeech) Numbers() bool { return true }
 func (s standardSpeech) Times() bool   { return true }
+func (s standardSpeech) Names() bool   { return true }
 
 func (s standardSpeech) Owns(prefix, topic string) bool {
 	return strings.HasPrefix(topic, strings.TrimSuffix(s.dialect.Topic(device.ID(prefix), device.ChannelStatus, ""), "/status"))

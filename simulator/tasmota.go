@@ -42,6 +42,7 @@ func (s tasmotaSpeech) Voice(id device.ID, i Identity) Voice {
 
 func (s tasmotaSpeech) Numbers() bool { return false }
 func (s tasmotaSpeech) Times() bool   { return false }
+func (s tasmotaSpeech) Names() bool   { return false }
 
 func (s tasmotaSpeech) Owns(prefix, topic string) bool {
 	return strings.HasPrefix(topic, "tele/"+prefix) || strings.HasPrefix(topic, "stat/"+prefix)

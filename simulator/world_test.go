@@ -54,6 +54,17 @@ type world struct {
 	sift      Model         // if there is one, it says which of the readings are applied
 	letter    func([]byte)  // where dead letters go
 	tasmota   Reader        // if there is one, the devices are plugs that it reads
+	alarms    wrongAlarms
+}
+
+// wrongAlarms is what a world gets wrong about the alarms of a site.
+type wrongAlarms struct {
+	mute    bool // none is raised
+	deaf    bool // nothing is explained
+	blind   bool // the outage is not seen, only the silence
+	lasting bool // what was raised stays
+	broken  bool // nobody answers
+	old     int  // outages of earlier runs
 }
 
 // sabotage is what goes wrong. The counts say at which occurrence in the fleet,
@@ -83,6 +94,8 @@ type worldTwin struct {
 	filter   devicefsm.Filter
 	reported string
 	clock    time.Time // the latest time that the device gave
+	born     map[string]any
+	messages int
 }
 
 func newWorld(broken sabotage) *world {
@@ -254,6 +267,9 @@ func (w *world) handle(id, topic string, payload []byte) {
 	if json.Unmarshal(payload, &data) != nil {
 		w.refuse(topic, payload)
 		return
+	}
+	if t.messages++; data["firmware"] != nil {
+		t.born = data
 	}
 	m := device.Message{Data: data, Time: time.Now()}
 	parts := strings.Split(topic, "/")

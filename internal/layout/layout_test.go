@@ -80,7 +80,7 @@ var layers = map[string]layer{
 		"works on files, without servers; a model's name is that of a measurement"},
 	"internal/cli/logs": {[]string{"bridge/history", "device", "internal/cli", "internal/codec", "internal/recordlog", "points", "source"},
 		"reads the files of logs: of bridge and points it knows what is in records"},
-	"internal/cli/simulate": {[]string{"device", "devicefsm", "dialects", "internal/cli", "internal/tlsfiles", "mqtt", "points", "service", "simulator", "wire", "wire/dialect", "workflows/client"},
+	"internal/cli/simulate": {[]string{"device", "devicefsm", "dialects", "internal/cli", "internal/modelfile", "internal/tlsfiles", "mqtt", "points", "service", "simulator", "wire", "wire/dialect", "workflows/client"},
 		"plays a fleet against a running service; of dialects, what simulated devices speak"},
 	"internal/cli/admin":       {[]string{"api", "internal/cli", "internal/codec", "service", "workflows/client"}, "prepares what the service needs"},
 	"internal/cli/credentials": {[]string{"api/client", "auth", "device", "internal/cli", "internal/credentials", "service", "source"}, "works on the credential store; of the API it sets tags"},

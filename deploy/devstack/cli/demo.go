@@ -59,10 +59,12 @@ func (c *demoCommand) Plan() (any, error) {
 // Run starts everything, plays the fleet, and reports.
 func (c *demoCommand) Run(ctx context.Context, streams cli.Streams) (err error) {
 	// Read once before anything is started, for the faults of the files.
-	if _, err := c.fleet(c.on(servers{mqtt: "mqtt://127.0.0.1"})); err != nil {
+	fleet, err := c.fleet(c.on(servers{mqtt: "mqtt://127.0.0.1"}))
+	if err != nil {
 		return err
 	}
 	p := c.plan()
+	fleet.Configure(&p.settings.Model, &p.settings.Bridge)
 	if p.stack.DataDir, err = c.dataDir(); err != nil {
 		return err
 	}

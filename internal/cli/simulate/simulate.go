@@ -32,7 +32,7 @@ import (
 type FleetConfig struct {
 	Devices     int           `help:"Number of devices, each with its own MQTT connection." default:"100"`
 	Rate        float64       `help:"Readings per second and device." default:"1"`
-	Duration    time.Duration `help:"How long the whole fleet runs; the wait for open commands comes after." default:"60s"`
+	Duration    time.Duration `help:"How long the whole fleet runs; the wait for open commands comes after. Default: what the scenario says, or 60s." placeholder:"DURATION"`
 	Dialect     string        `help:"What the devices speak: ${enum}. Bridge and worker need --mqtt-dialect with the same." enum:"standard,tasmota" default:"standard"`
 	Seed        uint64        `help:"Seed of all randomness: the same seed gives the same fleet." default:"1"`
 	Scenario    string        `help:"Scenario file. Default: the one next to the model, pump.scenario.yaml for pump.yaml." placeholder:"FILE"`
@@ -48,7 +48,7 @@ type FleetConfig struct {
 type Command struct {
 	Servers
 	Fleet FleetConfig        `embed:""`
-	Model string             `help:"Model file of the devices. Default with --dialect tasmota: models/plug.yaml." group:"Models" placeholder:"FILE"`
+	Model string             `help:"Model file of the devices, but for those whose profile in the scenario names another one; or that of the sites that they make up. Default with --dialect tasmota: models/plug.yaml." group:"Models" placeholder:"FILE"`
 	HTTP  service.HTTPConfig `embed:"" prefix:"http-" group:"HTTP"`
 	Log   service.LogConfig  `embed:"" prefix:"log-" group:"Logging"`
 }
@@ -145,8 +145,9 @@ func (f FleetConfig) plan(s Servers, model string) plan {
 
 // Fleet is a fleet whose files were read and checked.
 type Fleet struct {
-	plan  plan
-	model *devicefsm.Model
+	plan   plan
+	model  *devicefsm.Model
+	others []*devicefsm.Model // of profiles that name one
 }
 
 // Load reads the model and the scenario. Its errors are usage errors.
@@ -176,7 +177,9 @@ func (p plan) load() (*Fleet, error) {
 	if p.options.Speech, err = speech(p.dialect, p.wire); err != nil {
 		faults = append(faults, err)
 	}
-	p.options.Model, p.options.Twins = models[0], fleetTwins{} // only to be validated
+	fleet := &Fleet{model: models[0]}
+	faults = append(faults, fleet.loadProfiles(&p))
+	p.options.Model, p.options.Twins, p.options.Groups = models[0], fleetTwins{}, fleetGroups{} // only to be validated
 	faults = append(faults, p.options.Validate(), p.tls.Validate())
 	if p.options.TLS, err = tlsOf(p.tls); err != nil {
 		faults = append(faults, err)
@@ -184,7 +187,8 @@ func (p plan) load() (*Fleet, error) {
 	if err := errors.Join(faults...); err != nil {
 		return nil, cli.Usage(err)
 	}
-	return &Fleet{plan: p, model: models[0]}, nil
+	fleet.plan = p
+	return fleet, nil
 }
 
 // tlsOf reads the files; nil without any.
@@ -209,7 +213,7 @@ func (f *Fleet) play(ctx context.Context, out io.Writer, metrics prometheus.Regi
 	}
 	defer temporal.Close()
 	figures := newFleetFigures(metrics)
-	twins := fleetTwins{f.plan.temporal.Twins(temporal, "", f.model.Hash()), f.model.States()}
+	twins := fleetTwins{f.plan.temporal.Twins(temporal, "", f.model.Hash()), f.states()}
 	progress := simulator.NewRenderer(out, cli.IsTerminal(out))
 	points, flush, err := f.startPoints(log)
 	if err != nil {
@@ -221,7 +225,7 @@ func (f *Fleet) play(ctx context.Context, out io.Writer, metrics prometheus.Regi
 		return err
 	}
 	o := f.plan.options
-	o.Twins, o.Log, o.Points = twins, log, points
+	o.Twins, o.Groups, o.Log, o.Points = twins, fleetGroups{twins.client, f.model}, log, points
 	o.Acknowledged = ledger.add
 	o.Progress = func(p simulator.Progress) {
 		figures.show(p)

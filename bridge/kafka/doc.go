@@ -24,5 +24,6 @@
 // committed. Records that are gone, because the topic keeps them no longer, it was deleted and made
 // again, or its log was cut, stop the partition or are passed over, as Config.GoOn says; both are
 // logged and counted. Ready is an error while a partition is stopped, or has records and does
-// not move.
+// not move, also if no record of it is fetched: the brokers are asked where partitions end, and which
+// topics are gone (watch.go).
 package kafka

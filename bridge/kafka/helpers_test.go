@@ -141,8 +141,9 @@ func records(t testing.TB, text string) *dialect.Records {
 // world is a cluster of Kafka with a client of its own, and the twins.
 type world struct {
 	t       *testing.T
-	addrs   []string // of brokers
-	group   string   // that sources are members of
+	addrs   []string       // of brokers
+	fake    *kfake.Cluster // nil: they are real
+	group   string         // that sources are members of
 	client  *kgo.Client
 	admin   *kadm.Client
 	twins   *twins
@@ -161,7 +162,9 @@ func newWorld(t *testing.T, partitions int32, options ...kfake.Opt) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	return worldOn(t, cluster.ListenAddrs(), "shop")
+	w := worldOn(t, cluster.ListenAddrs(), "shop")
+	w.fake = cluster
+	return w
 }
 
 // newRealWorld is a world on a real cluster, on which topics are made for it, with as many replicas as there

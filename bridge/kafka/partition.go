@@ -56,6 +56,11 @@ type partition struct {
 	// committed is what the group has; negative: nothing that counts.
 	committed int64
 	moved     time.Time // when acked rose, or there was nothing to do
+	// Of what the brokers were asked: since when there is more than what was fetched, whether records are
+	// among it, and the end before which there are none.
+	behind    time.Time
+	unfetched bool
+	barren    int64
 }
 
 // take takes what was fetched. It reports whether so much waits that the partition is to be paused.
@@ -69,6 +74,7 @@ func (p *partition) take(records []*kgo.Record, end int64, now time.Time) (pause
 		p.moved = now
 	}
 	p.end = max(p.end, end)
+	p.behind, p.unfetched = time.Time{}, false
 	p.waiting = append(p.waiting, records...)
 	poke(p.poked)
 	pause = !p.paused && len(p.waiting) >= p.source.cfg.Waiting
@@ -188,6 +194,7 @@ func (p *partition) stop(why error) bool {
 type standing struct {
 	stopped error
 	still   time.Duration // for which it has records and does not move
+	fetched bool          // the bridge has these records
 	lag     int64
 }
 
@@ -195,8 +202,11 @@ func (p *partition) standing(now time.Time) (s standing) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s.stopped, s.lag = p.stopped, max(0, p.end-p.acked)
-	if p.next > p.acked || len(p.waiting) > 0 {
-		s.still = now.Sub(p.moved)
+	switch {
+	case p.next > p.acked || len(p.waiting) > 0:
+		s.still, s.fetched = now.Sub(p.moved), true
+	case p.unfetched:
+		s.still = now.Sub(p.behind)
 	}
 	return s
 }

@@ -1,14 +1,11 @@
 package kafka
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"devicetwin/internal/kafkatest"
 )
@@ -26,6 +23,8 @@ func TestRealKafka(t *testing.T) {
 		{"partitions are added", 1, grow},
 		{"a record that cannot be read", 1, poison},
 		{"transactions", 1, transactions},
+		{"a topic is deleted", 1, func(w *world) { deleted(w, false) }},
+		{"a fetch does not come", 1, unfetched},
 		{"brokers are killed", 6, func(w *world) { brokersEnd(w, cluster) }},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(newRealWorld(t, cluster, test.partitions, "purchases", "orders")) })
@@ -123,43 +122,5 @@ func retention(w *world, goOn bool) {
 	w.eventually("applied", func() bool { return w.twins.of("a") == "0 1 5" })
 	if n := s.Metric("kafka_records_lost_total"); n != 3 {
 		w.t.Errorf("%v are counted as lost, want 3", n)
-	}
-}
-
-// transactions reads what was committed, and nothing of what was aborted, of which the log has a hole.
-func transactions(w *world) {
-	w.t.Helper()
-	s := w.start("a")
-	producer, err := kgo.NewClient(kgo.SeedBrokers(w.addrs...), kgo.TransactionalID(w.group), kgo.DefaultProduceTopic("purchases"))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer producer.Close()
-	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
-	defer cancel()
-	for n, end := range []kgo.TransactionEndTry{kgo.TryCommit, kgo.TryAbort, kgo.TryCommit} {
-		if err := producer.BeginTransaction(); err != nil {
-			w.t.Fatal(err)
-		}
-		r := &kgo.Record{Key: []byte("a"), Value: fmt.Appendf(nil, `{"n":%d}`, n)}
-		if err := producer.ProduceSync(ctx, r).FirstErr(); err != nil {
-			w.t.Fatal(err)
-		}
-		if err := producer.EndTransaction(ctx, end); err != nil {
-			w.t.Fatal(err)
-		}
-	}
-	w.eventually("applied", func() bool { return strings.HasSuffix(w.twins.of("a"), "2") })
-	if got := w.twins.of("a"); got != "0 2" {
-		w.t.Errorf("applied %s, want 0 2", got)
-	}
-	s.end()
-	began := time.Now()
-	s = w.start("a")
-	w.eventually("ready", func() bool { return s.Ready() == nil })
-	w.produce("purchases", `a={"n":3}`)
-	w.eventually("applied", func() bool { return w.twins.of("a") == "0 2 3" })
-	if s.Metric("kafka_partitions_still") != 0 || time.Since(began) > w.config("a").StillAfter {
-		w.t.Errorf("markers of transactions make a partition stand still")
 	}
 }

@@ -57,6 +57,7 @@ type Source struct {
 	ingest  *ingest.Ingest
 	client  *kgo.Client
 	admin   *kadm.Client
+	dialing []kgo.Opt // what is added to the options of each client
 
 	commits     sync.Mutex // held while offsets are committed, and while partitions are lost
 	mu          sync.Mutex
@@ -66,6 +67,8 @@ type Source struct {
 	committedOf map[place]string // ids of the topics that the group has committed of, with its last assignment
 	failure     error            // of the last attempt to begin, or to be a member
 	fetching    failure          // of the last fetch that failed
+	missing     []string         // topics that are not there
+	asking      failure          // of what watch asks, since it fails
 
 	ending ingest.Ending // of Run
 }
@@ -87,7 +90,7 @@ func newSource(cfg Config, deps Deps, more ...kgo.Opt) (*Source, error) {
 	s := &Source{
 		cfg: cfg, records: deps.Records, clock: deps.Clock, log: deps.Log.With("bridge", cfg.ID), counts: newCounters(),
 		partitions: map[place]*partition{}, seen: map[string]int64{}, renewing: map[string]bool{},
-		failure: errNotBegun, ending: ingest.NewEnding(),
+		failure: errNotBegun, ending: ingest.NewEnding(), dialing: more,
 	}
 	s.outlet = newOutlet(cfg, deps.Points, s.counts, s.log)
 	var err error
@@ -158,6 +161,7 @@ func (s *Source) Run(ctx context.Context) error {
 	running.Go(func() { s.commitEvery(background) })
 	running.Go(func() {
 		if s.begin(taking) {
+			running.Go(func() { s.watch(taking) })
 			s.poll(taking)
 		}
 	})
@@ -400,6 +404,7 @@ func (s *Source) Ready() error {
 	if f := s.fetching; f.error != nil && time.Since(f.at) < s.cfg.StillAfter {
 		faults = append(faults, fmt.Errorf("kafka: %w", f.error))
 	}
+	faults = append(faults, s.absent(time.Now())...)
 	s.mu.Unlock()
 	if s.counts.Outage.Load() {
 		faults = append(faults, errors.New("signals fail: Temporal is not accepting them"))
@@ -420,6 +425,10 @@ func (s *Source) look(now time.Time) (faults []error) {
 			faults = append(faults, fmt.Errorf("partition %v is stopped: %w", p.place, stands.stopped))
 		case stands.still >= s.cfg.StillAfter:
 			still++
+			if !stands.fetched {
+				faults = append(faults, fmt.Errorf("partition %v has records that are not fetched, for %v", p.place, stands.still.Round(time.Second)))
+				continue
+			}
 			faults = append(faults, fmt.Errorf("partition %v has records and has not moved for %v", p.place, stands.still.Round(time.Second)))
 		}
 	}

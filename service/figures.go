@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"devicetwin/bridge"
+	"devicetwin/bridge/kafka"
 	"devicetwin/devicefsm"
 	"devicetwin/internal/figures"
 	"devicetwin/internal/measure"
@@ -48,11 +49,11 @@ func processGroups(process string) []figures.Group {
 	}
 }
 
-// bridgeGroup is the metrics of a bridge that become points.
-func bridgeGroup(id string) figures.Group {
+// bridgeGroup is the metrics of a bridge, which it has declared, that become points.
+func bridgeGroup(id string, declared *figures.Set) figures.Group {
 	return figures.Group{
 		Measurement: measure.Bridge, Tags: map[string]string{measure.TagBridge: id},
-		Samples: bridge.Declared().Samples(measure.Bridge),
+		Samples: declared.Samples(measure.Bridge),
 	}
 }
 
@@ -62,10 +63,10 @@ func (s *Service) startFigures(p Plan, metrics prometheus.Gatherer, to devicewor
 	}
 	groups := processGroups(p.Process)
 	if p.Parts.has(Bridge) {
-		groups = append(groups, bridgeGroup(p.Bridge.ID))
+		groups = append(groups, bridgeGroup(p.Bridge.ID, bridge.Declared()))
 	}
 	if p.Parts.has(Kafka) {
-		groups = append(groups, bridgeGroup(p.Kafka.ID))
+		groups = append(groups, bridgeGroup(p.Kafka.ID, kafka.Declared()))
 	}
 	figures := &figures.Writer{Gatherer: metrics, Points: to, Groups: groups, Every: figuresEvery, Log: s.log}
 	s.runPart("writer of figures", figures.Run)

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"devicetwin/bridge"
+	"devicetwin/bridge/kafka"
 	"devicetwin/devicefsm"
 	"devicetwin/internal/figures"
 	"devicetwin/internal/measure"
@@ -41,10 +42,18 @@ func TestReservedModelNamesAreRefused(t *testing.T) {
 
 // Every figure has a place in the shapes, and no name is there twice.
 func TestFiguresHaveTheirNames(t *testing.T) {
-	for _, g := range append(processGroups("p"), bridgeGroup("b")) {
+	type declaration struct {
+		figures.Group
+		bridge *figures.Set
+	}
+	all := []declaration{{bridgeGroup("b", bridge.Declared()), bridge.Declared()}, {bridgeGroup("k", kafka.Declared()), kafka.Declared()}}
+	for _, g := range processGroups("p") {
+		all = append(all, declaration{g, bridge.Declared()})
+	}
+	for _, g := range all {
 		known := map[string]bool{}
 		for _, f := range slices.Concat(measure.Shapes()[g.Measurement].Fields,
-			bridge.Declared().Fields(g.Measurement), deviceworkflow.NewCounts().Fields(g.Measurement), points.Declared().Fields(g.Measurement)) {
+			g.bridge.Fields(g.Measurement), deviceworkflow.NewCounts().Fields(g.Measurement), points.Declared().Fields(g.Measurement)) {
 			if known[f] {
 				t.Errorf("field %s of %s has two declarations", f, g.Measurement)
 			}

@@ -47,7 +47,7 @@ var layers = map[string]layer{
 		"internal/text", "internal/tlsfiles"}, "the writer of time series: of devices it knows how what they measure becomes points, and nothing of MQTT"},
 	"bridge": {[]string{"bridge/ingest", "device", "internal/backoff", "internal/faults", "internal/figures", "internal/measure", "internal/recordlog", "internal/text", "mqtt", "wire"},
 		"the MQTT source: session, status, dead letters; of device it passes on faults"},
-	"bridge/kafka": {[]string{"bridge/ingest", "device", "internal/backoff", "internal/faults", "internal/figures", "internal/recordlog", "internal/text", "internal/tlsfiles", "wire"},
+	"bridge/kafka": {[]string{"bridge/ingest", "device", "internal/backoff", "internal/faults", "internal/figures", "internal/measure", "internal/recordlog", "internal/text", "internal/tlsfiles", "wire"},
 		"the Kafka source: a member of a group, partitions as lanes, dead letters; knows no MQTT, and of wire what a message is"},
 	"bridge/history": {[]string{"device", "wire"}, "what was received, as records of a log: for whoever reads one"},
 	"bridge/ingest": {[]string{"bridge/history", "device", "devicefsm", "internal/backoff", "internal/faults", "internal/figures", "internal/jsonobject", "internal/jsonsize", "internal/measure", "internal/recordlog", "twin", "wire"},

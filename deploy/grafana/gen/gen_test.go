@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"devicetwin/bridge"
+	"devicetwin/bridge/kafka"
 	"devicetwin/internal/measure"
 	"devicetwin/points"
 	deviceworkflow "devicetwin/workflows/device"
@@ -136,7 +137,7 @@ func unknownNames(query string) []string {
 				continue
 			}
 			known[name[1]] = true
-			for _, n := range slices.Concat(shape.Tags, shape.Fields, bridge.Declared().Fields(name[1]), points.Declared().Fields(name[1]),
+			for _, n := range slices.Concat(shape.Tags, shape.Fields, bridge.Declared().Fields(name[1]), kafka.Declared().Fields(name[1]), points.Declared().Fields(name[1]),
 				deviceworkflow.NewCounts().Fields(name[1])) {
 				known[n] = true
 			}

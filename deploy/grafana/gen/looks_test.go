@@ -12,6 +12,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"devicetwin/bridge"
+	"devicetwin/bridge/kafka"
 	"devicetwin/devicefsm"
 	"devicetwin/points"
 )
@@ -201,7 +202,7 @@ func TestGrafanaIsSetUp(t *testing.T) {
 func counters() []string {
 	var names []string
 	for _, measurement := range []string{"bridge", "process", "worker"} {
-		for _, s := range slices.Concat(bridge.Declared().Samples(measurement), points.Declared().Samples(measurement)) {
+		for _, s := range slices.Concat(bridge.Declared().Samples(measurement), kafka.Declared().Samples(measurement), points.Declared().Samples(measurement)) {
 			if strings.HasSuffix(s.Metric, "_total") && s.Per == "" {
 				names = append(names, s.Field)
 			}

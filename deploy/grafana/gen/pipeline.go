@@ -90,6 +90,25 @@ func pipeline() *dashboard {
 		lines(12, "Gaps and repetitions", "cps", "Missing numbers of devices, and messages that were delivered again. Gaps of many devices at once: the broker has lost messages.",
 			rate(b, "gaps", "gaps"), rate(b, "repeated", "repeated")),
 	)
+	const noKafka = "there may be no bridge from Kafka"
+	d.section("Kafka")
+	d.row(8,
+		lines(8, "Lag", "short", "Offsets from what Temporal has accepted to the end of a bridge's partitions, together. A steady rise: Temporal or a worker is too slow, or a partition stands still.",
+			worst(b, "kafka_lag", "")).mayBeEmpty(noKafka),
+		lines(8, "Partitions", "short", "Partitions that each bridge has, is stopped at because records are gone, and that have records and do not move. Any of the last two: /readyz of the bridge names them, and says why.",
+			last(b, "kafka_partitions", "has"), worst(b, "kafka_partitions_stopped", "stopped"), worst(b, "kafka_partitions_still", "still")).
+			mayBeEmpty(noKafka),
+		lines(8, "Records that are gone", "short", "Records that were gone before they could be read, and assignments whose first record was not the expected one. Any lost: the topic keeps too little for how long the bridge was down.",
+			grown(b, "kafka_records_lost", "lost"), grown(b, "kafka_holes", "holes")).bars().mayBeEmpty(noKafka),
+	)
+	d.row(8,
+		lines(8, "Rebalances", "short", "Changes of the partitions that a bridge has, and records that were fetched and dropped for that. Many: bridges come and go, or their ids are not their own.",
+			grown(b, "kafka_rebalances", "rebalances"), grown(b, "kafka_records_dropped", "dropped")).bars().mayBeEmpty(noKafka),
+		lines(8, "Commits of offsets", "cps", "Commits, and those that failed; they are repeated. Failures for long: after a crash, all since the last commit is delivered again, and dropped by its place.",
+			rate(b, "kafka_commits", "commits"), rate(b, "kafka_commits_failed", "failed")).mayBeEmpty(noKafka),
+		lines(8, "Dead letters to Kafka", "short", "Dead letters that were written to their topic, and attempts that failed. Failures hold up their partitions: see that --kafka-dead-letters exists, and may be written to.",
+			grown(b, "kafka_dead_letters", "written"), grown(b, "kafka_dead_letters_failed", "failed")).bars().mayBeEmpty(noKafka),
+	)
 	d.section("Temporal")
 	d.row(8,
 		lines(8, "Signal latency", "s", "How long signals take, and how long the first message of a batch waits for its signal. Both rise: Temporal. Only the wait: the limit of signals in flight.",

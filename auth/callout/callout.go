@@ -102,10 +102,8 @@ func Start(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range o.Decider.Kinds() {
-		if err := check(o.Decider.Permissions(c)); err != nil {
-			return nil, err
-		}
+	if err := Check(o.Decider); err != nil {
+		return nil, err
 	}
 	s := &Server{options: o, issuer: key, slots: make(chan struct{}, atOnce)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -228,7 +226,7 @@ func (s *Server) decide(q *jwt.AuthorizationRequestClaims) (auth.Client, string,
 	}
 	u := jwt.NewUserClaims(q.UserNkey)
 	u.Name, u.Audience = c.String(), s.options.Account
-	u.Permissions = permissions(s.options.Decider.Permissions(c))
+	u.Permissions = Permissions(s.options.Decider.Permissions(c))
 	encoded, err := u.Encode(s.issuer)
 	if err != nil {
 		return auth.Client{}, "", fmt.Errorf("sign a user: %w", err)

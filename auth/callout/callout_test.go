@@ -173,16 +173,17 @@ func TestCertificates(t *testing.T) {
 func TestPermissions(t *testing.T) {
 	for filter, want := range map[string]string{
 		"a/b": "a.b", "a/+/c": "a.*.c", "a/#": "a.> a", "#": ">", "a/b.c": "a.b//c", "$aws/things/x": "$aws.things.x",
+		"/a": "/.a", "a/": "a./", "a//b": "a./.b", "//a/#": "/./.a.> /./.a", // as mqttToNATSSubjectConversion of nats-server 2.15
 	} {
 		if got := strings.Join(Subjects(filter), " "); got != want {
 			t.Errorf("%s is %s, want %s", filter, got, want)
 		}
 	}
-	none := permissions(nil)
+	none := Permissions(nil)
 	if !slices.Contains(none.Pub.Deny, ">") || !slices.Contains(none.Sub.Deny, ">") {
 		t.Errorf("without rules: %+v: NATS allows everything without permissions", none)
 	}
-	some := permissions([]auth.Rule{{Subscribe: true, Filter: "#"}})
+	some := Permissions([]auth.Rule{{Subscribe: true, Filter: "#"}})
 	if !slices.Contains(some.Sub.Deny, "$JS.>") || slices.Contains(some.Sub.Deny, ">") || !slices.Contains(some.Pub.Deny, ">") {
 		t.Errorf("with everything: %+v", some)
 	}
@@ -214,11 +215,16 @@ func TestRulesThatEndInAnyLevel(t *testing.T) {
 		for filter := range strings.FieldsSeq(tt.subscribe) {
 			rules = append(rules, auth.Rule{Subscribe: true, Filter: filter}, auth.Rule{Publish: true, Filter: filter + "/x/+"})
 		}
-		if denied := strings.Join(permissions(rules).Sub.Deny[len(own):], " "); denied != tt.denied {
+		if denied := strings.Join(Permissions(rules).Sub.Deny[len(own):], " "); denied != tt.denied {
 			t.Errorf("%s: denied is %q, want %q", tt.subscribe, denied, tt.denied)
 		}
 		if err := check(rules); (err != nil) != tt.fault {
 			t.Errorf("%s: %v", tt.subscribe, err)
+		}
+	}
+	for _, wild := range []string{"*/{id}", "a/{id}/>"} {
+		if err := check([]auth.Rule{{Publish: true, Filter: wild}}); err == nil {
+			t.Errorf("%s: NATS allows other topics as well", wild)
 		}
 	}
 	c := auth.DefaultConfig()

@@ -15,9 +15,9 @@ import (
 // them: the server delivers there, in the name of a client.
 var own = []string{"$JS.>", "$SYS.>", "$KV.>", "$O.>"}
 
-// permissions are rules as NATS has them. Without any, a user of NATS may do
+// Permissions are the rules of a client as NATS has them. Without any, a user of NATS may do
 // everything.
-func permissions(rules []auth.Rule) jwt.Permissions {
+func Permissions(rules []auth.Rule) jwt.Permissions {
 	var p jwt.Permissions
 	for _, r := range rules {
 		if r.Publish {
@@ -66,8 +66,25 @@ func maySubscribe(rules []auth.Rule, filter string) bool {
 // below is the filter of all topics below those of a filter.
 func below(filter string) string { return filter + "/+/#" }
 
-// check reports rules of one client of which NATS would deny what is allowed.
+// Check reports rules by which NATS would allow more than they do, or deny what they allow.
+func Check(d *auth.Decider) error {
+	for _, c := range d.Kinds() {
+		if err := check(d.Permissions(c)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check is Check for the rules of one client.
 func check(rules []auth.Rule) error {
+	for _, r := range rules {
+		for level := range strings.SplitSeq(r.Filter, "/") {
+			if level == "*" || level == ">" {
+				return fmt.Errorf("rule for %q: level %q: NATS takes it for a wildcard", r.Filter, level)
+			}
+		}
+	}
 	for _, filter := range tooWide(rules) {
 		for _, r := range rules {
 			if r.Subscribe && overlap(strings.Split(r.Filter, "/"), strings.Split(below(filter), "/")) {
@@ -94,8 +111,8 @@ func overlap(a, b []string) bool {
 	return len(rest) == 0 || len(rest) == 1 && rest[0] == "#" // which is also the level above it
 }
 
-// Subjects are a topic filter as NATS has it: levels end with dots, and # does not
-// include the level above it.
+// Subjects are a topic filter as NATS has it: levels end with dots, an empty one is a
+// slash, and # does not include the level above it.
 func Subjects(filter string) []string {
 	levels := strings.Split(filter, "/")
 	for i, level := range levels {
@@ -104,6 +121,8 @@ func Subjects(filter string) []string {
 			levels[i] = "*"
 		case "#":
 			levels[i] = ">"
+		case "":
+			levels[i] = "/"
 		default:
 			levels[i] = strings.ReplaceAll(level, ".", "//")
 		}

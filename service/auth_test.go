@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"devicetwin/auth"
+	"devicetwin/auth/authtest"
 	"devicetwin/device"
 	"devicetwin/internal/credentials"
 	"devicetwin/internal/testfile"
@@ -173,5 +175,40 @@ func TestTheServerForBrokersSpeaksTLS(t *testing.T) {
 	defer answer.Body.Close()
 	if raw, _ := io.ReadAll(answer.Body); string(raw) != `{"result":"deny"}` {
 		t.Errorf("answered %s", raw)
+	}
+}
+
+// A device that speaks a dialect may use the topics of it that have its name, and those of the
+// settings; nothing of others.
+func TestAccessOfDialects(t *testing.T) {
+	topics := DefaultConfig().MQTT.TopicConfig
+	topics.TopicPrefix, topics.Dialect = "site/a", []string{"tasmota"}
+	access, err := topics.Access()
+	if err != nil {
+		t.Fatal(err)
+	}
+	decider, err := auth.New(access, authtest.Passwords{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plug := auth.Client{Device: "plug"}
+	for topic, may := range map[string]bool{
+		"site/a/plug/telemetry": true, "tele/plug/LWT": true, "stat/plug/POWER": true,
+		"tele/other/LWT": false, "cmnd/plug/POWER": false, "site/a/other/telemetry": false, "devices/plug/telemetry": false,
+	} {
+		if got := decider.MayPublish(plug, topic); got != may {
+			t.Errorf("publish to %s: %t, want %t", topic, got, may)
+		}
+	}
+	for filter, may := range map[string]bool{
+		"site/a/plug/#": true, "cmnd/plug/#": true, "cmnd/plug/POWER": true, "cmnd/#": false, "cmnd/other/POWER": false, "tele/+/LWT": false,
+	} {
+		if got := decider.MaySubscribe(plug, filter); got != may {
+			t.Errorf("subscribe to %s: %t, want %t", filter, got, may)
+		}
+	}
+	topics.Dialect = []string{"nothing"}
+	if _, err := topics.Access(); err == nil || !strings.Contains(err.Error(), "--mqtt-dialect") {
+		t.Errorf("a dialect that is unknown: %v", err)
 	}
 }

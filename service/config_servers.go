@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"devicetwin/auth"
 	"devicetwin/dialects"
 	"devicetwin/mqtt"
 	"devicetwin/points"
@@ -75,6 +76,28 @@ func (c TopicConfig) dialects() (all []*wiredialect.Dialect, err error) {
 		}
 	}
 	return all, errors.Join(faults...)
+}
+
+// Access is what package auth has to know of the topics, those of dialects included, as far as they
+// have a device's name. It is for a broker in the same process, and all that speaks with it has these
+// settings; "devicetwin auth" has rules of the operator instead.
+func (c TopicConfig) Access() (auth.Config, error) {
+	access := auth.DefaultConfig()
+	access.Prefix, access.ShadowTopics = c.TopicPrefix, c.TwinTopics
+	all, err := c.dialects()
+	if err != nil {
+		return auth.Config{}, err
+	}
+	for _, d := range all {
+		published, read := d.DeviceTopics()
+		for _, filter := range published {
+			access.Allow = append(access.Allow, "publish "+filter)
+		}
+		for _, filter := range read {
+			access.Allow = append(access.Allow, "subscribe "+filter)
+		}
+	}
+	return access, nil
 }
 
 // TemporalConfig is how to reach Temporal, and the workflows there.

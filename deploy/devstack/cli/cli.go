@@ -49,7 +49,7 @@ type commandLine struct {
 // newCommandLine is the grammar with the defaults of all commands.
 func newCommandLine() *commandLine {
 	made := &commandLine{Dev: devCommand{settings: newSettings()}, Demo: demoCommand{settings: newSettings()}}
-	made.Serve.Log = service.DefaultConfig().Log
+	made.Serve.Log, made.Serve.Topics = service.DefaultConfig().Log, service.DefaultConfig().MQTT.TopicConfig
 	// As the folder of Grafana's files, this is that of the repository.
 	made.Dev.Model.Model, made.Demo.Model.Model = pumpModel, pumpModel
 	// A demonstration prints a report, and is mostly one of several processes.

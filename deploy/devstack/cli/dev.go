@@ -29,7 +29,6 @@ func (c *devCommand) plan() systemPlan {
 	p := systemPlan{
 		stack:    stack.Options{DataDir: c.DataDir, Ports: c.ports(), Parts: append(stack.DefaultParts(), stack.PartMQTTS)},
 		tls:      &c.TLS,
-		topics:   c.deviceTopics(),
 		settings: c.settings,
 	}
 	if c.Grafana {

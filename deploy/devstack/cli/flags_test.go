@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"devicetwin/deploy/devstack/stack"
 	"devicetwin/internal/cli"
 	"devicetwin/internal/cli/clitest"
 	"devicetwin/internal/cli/devicetwin"
@@ -131,7 +132,37 @@ func TestStandaloneNotifiesAndPublishes(t *testing.T) {
 	if w := plan.Worker; w.Receivers["on_call"] == "" || !slices.Equal(w.Topics, []string{"plant/alarms/{id}"}) || w.Wire.Prefix != "site" {
 		t.Errorf("worker %+v", w)
 	}
-	if topics := grammar.Run.deviceTopics(); !slices.Equal(topics, []string{"site/{id}/#", "$aws/things/{id}/shadow/#"}) {
-		t.Errorf("topics of a device with a certificate: %q", topics)
+}
+
+// What a device may do at the broker follows the settings of the topics, in each command that has a broker.
+func TestAccessFollowsTheSettings(t *testing.T) {
+	flags := []string{"--mqtt-topic-prefix=site", "--mqtt-dialect=tasmota", "--mqtt-allow=subscribe news/#"}
+	want := []string{"publish tele/{id}/#", "subscribe cmnd/{id}/#", "subscribe news/#"}
+	serve, dev, standalone := newCommandLine(), newCommandLine(), newStandaloneLine()
+	for _, c := range []struct {
+		grammar any
+		args    []string
+		options func() (stack.Options, error)
+	}{
+		{serve, []string{"serve"}, func() (stack.Options, error) { return serve.Serve.options() }},
+		{dev, []string{"dev"}, func() (stack.Options, error) { return dev.Dev.plan().servers() }},
+		{standalone, []string{"--data=d", "--model=m.yaml"}, func() (stack.Options, error) { return standalone.Run.plan().servers() }},
+	} {
+		parser, err := cli.NewParser(c.grammar, "test", "", io.Discard, io.Discard)
+		if err == nil {
+			_, err = parser.Parse(append(c.args, flags...))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := c.options()
+		if err != nil || o.Access.Prefix != "site" || len(o.Access.ShadowTopics) == 0 {
+			t.Errorf("%s: %+v, %v", c.args, o.Access, err)
+		}
+		for _, rule := range want {
+			if !slices.Contains(o.Access.Allow, rule) {
+				t.Errorf("%s: %q is not among %q", c.args, rule, o.Access.Allow)
+			}
+		}
 	}
 }

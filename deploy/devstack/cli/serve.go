@@ -18,12 +18,14 @@ import (
 type serveCommand struct {
 	fixedPorts
 	grafanaPort
-	Log        service.LogConfig `embed:"" prefix:"log-" group:"Logging"`
-	Only       partNames         `help:"Parts to run, separated by commas: mqtt, mqtts, temporal, ui, influxdb, grafana. Default: all except mqtts (devices with certificates) and grafana." placeholder:"PARTS"`
-	TLS        tlsFlags          `embed:"" group:"Devices with certificates"`
-	DataDir    string            `help:"Folder for the data of all servers; the data is kept." default:".devstack" placeholder:"DIR"`
-	SyncAlways bool              `help:"Let broker and Temporal wait for the disk before they acknowledge, to survive a power failure."`
-	GrafanaDir string            `help:"Folder with Grafana's provisioning and dashboards." default:"deploy/grafana" placeholder:"DIR"`
+	Log    service.LogConfig   `embed:"" prefix:"log-" group:"Logging"`
+	Topics service.TopicConfig `embed:"" prefix:"mqtt-" group:"MQTT broker"`
+	allowFlag
+	Only       partNames `help:"Parts to run, separated by commas: mqtt, mqtts, temporal, ui, influxdb, grafana. Default: all except mqtts (devices with certificates) and grafana." placeholder:"PARTS"`
+	TLS        tlsFlags  `embed:"" group:"Devices with certificates"`
+	DataDir    string    `help:"Folder for the data of all servers; the data is kept." default:".devstack" placeholder:"DIR"`
+	SyncAlways bool      `help:"Let broker and Temporal wait for the disk before they acknowledge, to survive a power failure."`
+	GrafanaDir string    `help:"Folder with Grafana's provisioning and dashboards." default:"deploy/grafana" placeholder:"DIR"`
 }
 
 // partNames is a list of parts on the command line.
@@ -36,10 +38,12 @@ func (p *partNames) UnmarshalText(text []byte) error {
 	return err
 }
 
-func (c *serveCommand) options() stack.Options {
-	o := stack.Options{DataDir: c.DataDir, Parts: c.Only, Ports: c.ports(), SyncAlways: c.SyncAlways, GrafanaDir: c.GrafanaDir}
+// options are those of the servers, but for certificates.
+func (c *serveCommand) options() (o stack.Options, err error) {
+	o = stack.Options{DataDir: c.DataDir, Parts: c.Only, Ports: c.ports(), SyncAlways: c.SyncAlways, GrafanaDir: c.GrafanaDir}
 	o.Ports.Grafana = c.GrafanaPort
-	return o
+	o.Access, err = c.access(c.Topics)
+	return o, err
 }
 
 // Plan implements cli.Planner.
@@ -48,11 +52,12 @@ func (c *serveCommand) Plan() (any, error) {
 	if slices.Contains(c.Only, stack.PartMQTTS) {
 		tls = c.TLS
 	}
+	o, err := c.options()
 	return struct {
 		stack stack.Options
 		tls   tlsFlags
 		log   service.LogConfig
-	}{c.options(), tls, c.Log}, nil
+	}{o, tls, c.Log}, err
 }
 
 // Run starts the servers and waits for the end.
@@ -61,7 +66,10 @@ func (c *serveCommand) Run(ctx context.Context, streams cli.Streams) (err error)
 	if err != nil {
 		return fmt.Errorf("data directory %s: %w", c.DataDir, err)
 	}
-	o := c.options()
+	o, err := c.options()
+	if err != nil {
+		return err
+	}
 	o.DataDir, o.Logger = dataDir, c.Log.Logger(os.Stderr)
 	if slices.Contains(o.Parts, stack.PartMQTTS) {
 		if o.TLS, err = c.TLS.options(dataDir); err != nil {

@@ -2,10 +2,11 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
-	"strings"
 	"time"
 
+	"devicetwin/auth"
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/service"
 )
@@ -20,6 +21,7 @@ type settings struct {
 	Topics service.TopicConfig    `embed:"" prefix:"mqtt-" group:"MQTT broker"`
 	Bridge service.BridgeConfig   `embed:"" prefix:"bridge-" group:"Bridge"`
 	Worker service.WorkerSettings `embed:"" prefix:"worker-" group:"Worker"`
+	allowFlag
 
 	Keys     string `name:"temporal-keys" help:"File of keys that encrypt payloads before they are sent to Temporal; the first one encrypts, all decrypt." group:"Temporal" placeholder:"FILE"`
 	SpoolMax int64  `name:"influx-spool-max" hidden:"" help:"Earlier name of --bridge-log-max." group:"InfluxDB" placeholder:"BYTES"`
@@ -40,7 +42,7 @@ func (s settings) validate() error {
 	if s.HTTP.Listen == "" {
 		return errors.New("--http-listen: expected an address, such as 127.0.0.1:8090")
 	}
-	return nil
+	return s.allowFlag.Validate()
 }
 
 // servers is where a stack can be reached.
@@ -76,34 +78,53 @@ func (s settings) plan(at servers) (service.Plan, error) {
 	return service.NewPlan(s.on(at), service.Bridge|service.Worker|service.API)
 }
 
-// deviceTopics are the filters of what a device with a certificate may publish
-// and subscribe to; {id} stands for it.
-func (s settings) deviceTopics() []string {
-	topics := []string{s.Topics.TopicPrefix + "/{id}/#"}
-	for _, template := range s.Topics.TwinTopics {
-		classic, _, _ := strings.Cut(template, "[")
-		if !strings.HasPrefix(classic, "{prefix}/{id}/") {
-			topics = append(topics, strings.ReplaceAll(classic, "{prefix}", s.Topics.TopicPrefix)+"/#")
+// allowFlag is what devices may do at the broker in addition.
+type allowFlag struct {
+	MQTTAllow []string `name:"mqtt-allow" group:"MQTT broker" help:"What devices may do at the broker in addition, with a password or a certificate, as with --auth-allow of devicetwin auth: 'publish tele/{id}/#'. Topics of dialects that have a device's name are allowed." placeholder:"RULE"`
+}
+
+// Validate is called by the parser, and by settings.
+func (f allowFlag) Validate() error {
+	var faults []error
+	for _, rule := range f.MQTTAllow {
+		if _, err := auth.ParseRule(rule); err != nil {
+			faults = append(faults, fmt.Errorf("--mqtt-allow: %w", err))
 		}
 	}
-	return topics
+	return errors.Join(faults...)
+}
+
+// access is what devices may do at the broker.
+func (f allowFlag) access(topics service.TopicConfig) (auth.Config, error) {
+	access, err := topics.Access()
+	access.Allow = append(access.Allow, f.MQTTAllow...)
+	return access, err
 }
 
 // systemPlan is what a command starts: servers, and the parts on them.
 type systemPlan struct {
 	stack    stack.Options
 	tls      *tlsFlags // nil: no listener with TLS
-	topics   []string  // of devices with certificates
 	settings settings
+}
+
+// servers are the options of the stack, but for certificates.
+func (p systemPlan) servers() (o stack.Options, err error) {
+	o = p.stack
+	o.Access, err = p.settings.access(p.settings.Topics)
+	return o, err
 }
 
 // started is the plan as tests look at it: with the servers at one place.
 func (p systemPlan) started() (any, error) {
 	parts, err := p.settings.plan(servers{"mqtt://127.0.0.1:1", "127.0.0.1:2", "http://127.0.0.1:3", "data"})
+	o, fault := p.servers()
+	if err == nil { // which reports the dialects, too
+		err = fault
+	}
 	return struct {
-		stack  stack.Options
-		tls    *tlsFlags
-		topics []string
-		parts  service.Plan
-	}{p.stack, p.tls, p.topics, parts}, err
+		stack stack.Options
+		tls   *tlsFlags
+		parts service.Plan
+	}{o, p.tls, parts}, err
 }

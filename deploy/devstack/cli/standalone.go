@@ -127,7 +127,6 @@ func (c *standaloneCommand) plan() systemPlan {
 			Parts: []stack.Part{stack.PartMQTT, stack.PartMQTTS, stack.PartTemporal, stack.PartInfluxDB},
 		},
 		tls:      &c.TLS,
-		topics:   c.deviceTopics(),
 		settings: c.settings,
 	}
 	if c.UI {

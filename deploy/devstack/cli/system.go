@@ -31,13 +31,15 @@ func startSystem(ctx context.Context, p systemPlan) (_ *system, err error) {
 		return nil, err
 	}
 	log := p.settings.Log.Logger(os.Stderr)
-	o := p.stack
+	o, err := p.servers()
+	if err != nil {
+		return nil, err
+	}
 	o.Logger = log
 	if p.tls != nil {
 		if o.TLS, err = p.tls.options(o.DataDir); err != nil {
 			return nil, err
 		}
-		o.TLS.Topics = p.topics
 	}
 	s := &system{}
 	if s.stack, err = startStack(ctx, o); err != nil {

@@ -165,23 +165,28 @@ func TestLargeMessages(t *testing.T) {
 
 func TestCredentials(t *testing.T) {
 	const sdk = "?SDK=JavaScript&Version=2.2.16"
-	broker := startBroker(t, stack.Options{Credentials: authtest.Passwords{"p1": "secret"}})
+	broker := startBroker(t, stack.Options{Credentials: authtest.Passwords{"p1": "secret", "p5": ""}})
 	for _, c := range []struct {
-		name    string
-		options []option
-		ok      bool
+		name, client string
+		options      []option
+		ok           bool
 	}{
-		{"anonymous", nil, true},
-		{"right password", []option{login("p1", "secret")}, true},
-		{"wrong password", []option{login("p1", "guess")}, false},
-		{"no password", []option{login("p1", "")}, false},
-		{"unknown user", []option{login("p2", "secret")}, false},
-		{"an SDK that says who it is", []option{login(sdk, "")}, true},
-		{"an SDK, a name and its password", []option{login("p1"+sdk, "secret")}, true},
-		{"an SDK, a name and a wrong password", []option{login("p1"+sdk, "guess")}, false},
-		{"the stack's own user", []option{login("$devstack", "")}, false},
+		{"anonymous", "device", nil, true},
+		{"right password", "p1", []option{login("p1", "secret")}, true},
+		{"another session", "p1/log", []option{login("p1", "secret")}, true},
+		{"session of another device", "p2", []option{login("p1", "secret")}, false},
+		{"session of the bridge", "devicetwin-bridge", []option{login("p1", "secret")}, false},
+		{"wrong password", "p1", []option{login("p1", "guess")}, false},
+		{"no password", "p1", []option{login("p1", "")}, false},
+		{"unknown user", "p2", []option{login("p2", "secret")}, false},
+		{"a device that was revoked", "p5", []option{login("p5", "")}, false},
+		{"an account", "x", []option{login("devicetwin.bridge", "secret")}, false},
+		{"an SDK that says who it is", "device", []option{login(sdk, "")}, true},
+		{"an SDK, a name and its password", "p1", []option{login("p1"+sdk, "secret")}, true},
+		{"an SDK, a name and a wrong password", "p1", []option{login("p1"+sdk, "guess")}, false},
+		{"the stack's own user", "device", []option{login("$devstack", "")}, false},
 	} {
-		d, err := tryConnect(t, broker.URL(), "device", c.options...)
+		d, err := tryConnect(t, broker.URL(), c.client, c.options...)
 		if (err == nil) != c.ok {
 			t.Errorf("%s: got error %v", c.name, err)
 		}

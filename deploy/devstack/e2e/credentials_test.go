@@ -155,7 +155,7 @@ func (p *pump) login(ctx context.Context) mqtt.Client {
 // session of its own.
 func admits(t *testing.T, url, name, password string) bool {
 	t.Helper()
-	c, err := tryConnect(t, url, "probe", login(name, password))
+	c, err := tryConnect(t, url, name+"/probe", login(name, password))
 	if err != nil {
 		return false
 	}
@@ -173,7 +173,7 @@ func TestARevokedDeviceIsOut(t *testing.T) {
 	a := openAuthority(t)
 	s := startTLSBroker(t, a, stack.Options{Credentials: store})
 	broker := s.MQTT
-	lost := make(chan string, 4)
+	lost := make(chan string, 6)
 	for _, id := range []string{"pump-1", "pump-2"} {
 		connect(t, s.MQTTS.URL(), id+"/tls", certificate(t, a, a, id, time.Hour), func(o *mqtt.ClientOptions) {
 			o.SetConnectionLostHandler(func(mqtt.Client, error) { lost <- id })
@@ -182,15 +182,17 @@ func TestARevokedDeviceIsOut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		connect(t, broker.URL(), id, login(id, password), func(o *mqtt.ClientOptions) {
-			o.SetConnectionLostHandler(func(mqtt.Client, error) { lost <- id })
-		})
+		for client, name := range map[string]string{id: id, id + "/sdk": id + "?SDK=Go"} {
+			connect(t, broker.URL(), client, login(name, password), func(o *mqtt.ClientOptions) {
+				o.SetConnectionLostHandler(func(mqtt.Client, error) { lost <- id })
+			})
+		}
 	}
 	began := time.Now()
 	if _, err := store.Revoke(t.Context(), []device.ID{"pump-1"}); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // by its password, and by its certificate
+	for range 3 { // by its password, also with an SDK, and by its certificate
 		select {
 		case id := <-lost:
 			t.Logf("%s is out after %v", id, time.Since(began))

@@ -16,6 +16,7 @@ import (
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 
+	"devicetwin/auth"
 	"devicetwin/auth/authtest"
 	"devicetwin/deploy/devstack/pki"
 	"devicetwin/deploy/devstack/stack"
@@ -105,20 +106,37 @@ func TestWhoMayConnectByTLS(t *testing.T) {
 	}
 }
 
-// A device with a certificate has its own topics, and nobody else's.
-func TestTopicsOfADeviceWithCertificate(t *testing.T) {
+// A device with a certificate, or with a password, has its own topics, and nobody else's.
+func TestTopicsOfADevice(t *testing.T) {
 	a := openAuthority(t)
-	s := startTLSBroker(t, a, stack.Options{})
-	service := connect(t, s.MQTT.URL(), "service")
-	for _, filter := range []string{"devices/#", "$aws/#", "$JS/API/STREAM/LIST", "other"} {
+	access := auth.DefaultConfig()
+	access.Allow = []string{"publish tele/{id}/#", "publish /odd/{id}/x"}
+	s := startTLSBroker(t, a, stack.Options{Credentials: authtest.Passwords{"p1": "secret"}, Access: access})
+	for name, as := range map[string]func(client string, more ...option) *mqttDevice{
+		"certificate": func(client string, more ...option) *mqttDevice {
+			return connect(t, s.MQTTS.URL(), client, append(more, certificate(t, a, a, "p1", time.Hour))...)
+		},
+		"password": func(client string, more ...option) *mqttDevice {
+			return connect(t, s.MQTT.URL(), client, append(more, login("p1", "secret"))...)
+		},
+	} {
+		t.Run(name, func(t *testing.T) { tryTopics(t, s.MQTT, as) })
+	}
+}
+
+// tryTopics tries what the device p1 may do.
+func tryTopics(t *testing.T, broker *stack.Broker, as func(client string, more ...option) *mqttDevice) {
+	t.Helper()
+	service := connect(t, broker.URL(), "service")
+	for _, filter := range []string{"devices/#", "$aws/#", "$JS/API/STREAM/LIST", "other", "tele/#", "/odd/#"} {
 		service.subscribe(filter)
 	}
-	p1 := connect(t, s.MQTTS.URL(), "p1", certificate(t, a, a, "p1", time.Hour))
+	p1 := as("p1")
 	for filter, granted := range map[string]bool{
 		"devices/p1/commands/+": true, "devices/p1/#": true, "$aws/things/p1/shadow/#": true,
 		"$aws/things/p1/shadow/name/config/update/delta": true,
 		"devices/p2/commands/+":                          false, "devices/#": false, "devices/+/status": false, "#": false, "+/p1/#": false,
-		"$aws/things/p2/shadow/#": false, "$MQTT/#": false, "$JS/#": false, "bridge/#": false,
+		"$aws/things/p2/shadow/#": false, "$MQTT/#": false, "$JS/#": false, "bridge/#": false, "tele/p1/#": false,
 	} {
 		token := p1.client.Subscribe(filter, 1, nil)
 		if !token.WaitTimeout(patience) {
@@ -128,10 +146,13 @@ func TestTopicsOfADeviceWithCertificate(t *testing.T) {
 			t.Errorf("subscribe to %s: answered with %#x", filter, qos)
 		}
 	}
-	for _, topic := range []string{"devices/p1/telemetry", "$aws/things/p1/shadow/update"} {
+	for topic, own := range map[string]bool{"devices/p1/telemetry": true, "$aws/things/p1/shadow/update": true, "tele/p1/STATE": false, "/odd/p1/x": false} {
 		p1.publish(topic, topic)
 		if m := service.next(); m.topic != topic || m.payload != topic {
 			t.Errorf("published to %s, got %+v", topic, m)
+		}
+		if !own {
+			continue
 		}
 		if m := p1.next(); m.topic != topic {
 			t.Errorf("its own message on %s came back as %+v", topic, m)
@@ -142,18 +163,22 @@ func TestTopicsOfADeviceWithCertificate(t *testing.T) {
 		t.Errorf("instead of a command: %+v", m)
 	}
 	service.next() // its own
-	for _, topic := range []string{"devices/p2/telemetry", "devices/p10/status", "$aws/things/p2/shadow/update", "$JS/API/STREAM/LIST", "other"} {
+	for _, topic := range []string{
+		"devices/p2/telemetry", "devices/p10/status", "$aws/things/p2/shadow/update", "$JS/API/STREAM/LIST", "other", "tele/p2/STATE",
+		"devices/p1/commands/reboot", "$aws/things/p1/shadow/update/accepted", // what the service says
+	} {
 		// Another connection each time: the broker may cut it.
-		intruder := connect(t, s.MQTTS.URL(), "p1/intruder", certificate(t, a, a, "p1", time.Hour))
+		intruder := as("p1/intruder")
 		intruder.client.Publish(topic, 1, false, "intruder").WaitTimeout(time.Second)
 		intruder.disconnect()
 	}
 	// Nor by its last will.
-	intruder := connect(t, s.MQTTS.URL(), "p1/will", certificate(t, a, a, "p1", time.Hour),
-		func(o *mqtt.ClientOptions) { o.SetWill("devices/p2/status", "intruder", 1, false) })
-	s.MQTT.Disconnect("p1/will")
+	intruder := as("p1/will", func(o *mqtt.ClientOptions) { o.SetWill("devices/p2/status", "intruder", 1, false) })
+	broker.Disconnect("p1/will")
 	eventually(t, "the end of the intruder", func(context.Context) bool { return !intruder.client.IsConnectionOpen() })
 	service.nothingFor(300 * time.Millisecond)
+	p1.disconnect()
+	service.disconnect()
 }
 
 // The session of a device with a certificate is kept like any other, and what
@@ -208,15 +233,17 @@ func TestTLSOptions(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "part mqtts needs part mqtt") || !strings.Contains(err.Error(), "needs certificates") {
 		t.Errorf("without anything: %v", err)
 	}
-	_, err = stack.Start(t.Context(), stack.Options{Parts: []stack.Part{stack.PartMQTT, stack.PartMQTTS}, TLS: &stack.TLS{
-		Host: "gateway", CAFile: "ca.pem", Topics: []string{"devices/{id}/#", "all/#", "a//{id}", "a#/{id}", "#/{id}"},
-	}})
+	access := auth.DefaultConfig()
+	access.Allow = []string{"all devices/{id}/#", "publish all/#", "publish a#/{id}"}
+	_, err = stack.Start(t.Context(), stack.Options{
+		Parts: []stack.Part{stack.PartMQTT, stack.PartMQTTS}, Access: access, TLS: &stack.TLS{Host: "gateway", CAFile: "ca.pem"},
+	})
 	if err == nil {
 		t.Fatal("started with wrong options")
 	}
 	for _, want := range []string{
 		`host "gateway" of mqtts`, "file with its certificate", "file with its key",
-		`device topic "all/#" of mqtts: expected a level {id}`, `device topic "a//{id}"`, `device topic "a#/{id}"`, `device topic "#/{id}"`,
+		`rule "publish all/#": filter "all/#": expected {id}`, `rule "publish a#/{id}"`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error does not say %q:\n%v", want, err)
@@ -224,6 +251,11 @@ func TestTLSOptions(t *testing.T) {
 	}
 	if strings.Contains(err.Error(), `"devices/{id}/#"`) {
 		t.Errorf("a right topic is refused: %v", err)
+	}
+	access.Allow = []string{"publish a/*/{id}"}
+	_, err = stack.Start(t.Context(), stack.Options{Parts: []stack.Part{stack.PartMQTT}, Access: access})
+	if err == nil || !strings.Contains(err.Error(), "wildcard") {
+		t.Errorf("a rule that NATS takes for a wider one: %v", err)
 	}
 	a := openAuthority(t)
 	wrong := filepath.Join(t.TempDir(), "none.pem")

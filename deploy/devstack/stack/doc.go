@@ -27,7 +27,9 @@
 //
 // # Addresses
 //
-// All listeners are on loopback (Options.Host), where every client may do everything.
+// All listeners are on loopback (Options.Host), where every client may do everything, except
+// that of MQTT for one that names a device: it has to have the password of that device, and
+// has its rights.
 // Only the broker's second listener, PartMQTTS, is fit for a network: it demands a
 // certificate of each device, and holds it to its own topics and sessions. Port 0 takes any free port; a
 // fixed port that is taken is a *PortError before anything is started.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"devicetwin/auth"
 	"devicetwin/device"
 )
 
@@ -59,7 +60,11 @@ type Broker struct {
 
 func startBroker(ctx context.Context, o Options, dir string, release func()) (*Broker, error) {
 	log := newNATSLog(o.Logger.With(slog.String("part", string(PartMQTT))))
-	auth := &mqttAuth{credentials: o.Credentials, tls: o.TLS, log: log.out}
+	auth, err := newAuth(o, log.out)
+	if err != nil {
+		release()
+		return nil, err
+	}
 	options := &server.Options{
 		ServerName:   "devstack",
 		DontListen:   true, // no NATS clients from outside, only MQTT
@@ -107,9 +112,9 @@ func startBroker(ctx context.Context, o Options, dir string, release func()) (*B
 	return b, nil
 }
 
-// watchRevocations ends the sessions of devices whose credentials are revoked, as far
-// as they log in by a name and password, or by a certificate.
-func (b *Broker) watchRevocations(c Credentials) error {
+// watchRevocations ends the sessions of devices whose credentials are revoked, if the store
+// says so.
+func (b *Broker) watchRevocations(c auth.Devices) error {
 	revoking, ok := c.(interface {
 		Watch(ctx context.Context, f func(device.ID)) error
 	})
@@ -121,9 +126,8 @@ func (b *Broker) watchRevocations(c Credentials) error {
 	return revoking.Watch(ctx, b.kick)
 }
 
-// kick ends the connections of a device.
+// kick ends the connections of a device; mqttAuth gives each the name that it is found by.
 func (b *Broker) kick(id device.ID) {
-	b.auth.kick(id)
 	found, err := b.server.Connz(&server.ConnzOptions{Username: true, User: id.Name()})
 	if err != nil {
 		b.log.out.Warn("mqtt clients of a revoked device can't be found", "device", id, "error", err)

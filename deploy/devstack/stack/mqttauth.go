@@ -4,41 +4,74 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
+	"fmt"
 	"log/slog"
-	"net"
 	"sync"
 	"sync/atomic"
 
 	"github.com/nats-io/nats-server/v2/server"
 
 	"devicetwin/auth"
+	"devicetwin/auth/callout"
 	"devicetwin/device"
 )
 
-// mqttAuth decides who may connect. The broker calls it for every CONNECT,
-// before it looks for the client's session, which is the one moment at which
-// undelivered messages can be put back in order: see resumer.
+// mqttAuth says who may connect, and what a client may do. The broker calls
+// it for every CONNECT, before it looks for the client's session, which is the one
+// moment at which undelivered messages can be put back in order: see resumer.
 //
-// A connection that comes from the TLS listener belongs to the device of its
-// certificate: it has the rights of that device, and is refused if it names
-// another one. All other connections come from the same host, and may do
-// everything.
+// It is decided in package auth. A connection that comes from the TLS listener has
+// the name in its certificate. All others come from the same host: one that
+// names a device has to have its password, and has the rights of that device; one that
+// names nobody may do everything.
 type mqttAuth struct {
-	credentials Credentials
-	tls         *TLS
-	devices     sync.Map // address of a connection from the TLS listener -> certified
-	resume      atomic.Pointer[resumer]
-	log         *slog.Logger
+	decider *auth.Decider
+	open    bool     // without credentials: whatever name a client of the same host gives is nobody's
+	devices sync.Map // address of a connection from the TLS listener -> device.ID
+	resume  atomic.Pointer[resumer]
+	log     *slog.Logger
 	// secret is the password of the stack's own connection, which is the only
 	// client that is not an MQTT client.
 	secret string
 }
 
-// certified is a connection from the TLS listener.
-type certified struct {
-	id   device.ID
-	conn net.Conn
+func newAuth(o Options, log *slog.Logger) (*mqttAuth, error) {
+	decider, err := o.decider()
+	if err != nil {
+		return nil, err
+	}
+	return &mqttAuth{decider: decider, open: o.Credentials == nil, log: log}, nil
 }
+
+// decider decides about the clients of the broker. The error reports every fault of
+// Options.Access.
+func (o Options) decider() (*auth.Decider, error) {
+	access := o.Access
+	if access.Prefix == "" {
+		usual := auth.DefaultConfig()
+		access.Prefix, access.ShadowTopics = usual.Prefix, usual.ShadowTopics
+	}
+	access.Anonymous = true
+	devices := o.Credentials
+	if devices == nil {
+		devices = everybody{}
+	}
+	decider, err := auth.New(access, devices, nil)
+	if err == nil {
+		err = callout.Check(decider)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("what devices may do: %w", err)
+	}
+	return decider, nil
+}
+
+// everybody are devices of which no password is wrong, and none is revoked.
+type everybody struct{}
+
+func (everybody) Check(context.Context, string, string) (good bool, err error) { return true, nil }
+
+func (everybody) Revoked(context.Context, string) (bool, error) { return false, nil }
 
 const internalUser = "$devstack"
 
@@ -55,86 +88,42 @@ func (a *mqttAuth) Check(c server.ClientAuthentication) bool {
 		// Still starting: the client will try again.
 		return false
 	}
-	// The SDKs for AWS IoT say there who they are ("?SDK=JavaScript&Version=2.2.16").
-	address, username := c.RemoteAddress().String(), auth.Name(options.Username)
-	if known, ok := a.devices.Load(address); ok {
-		id := known.(certified).id
-		client, _ := resume.clientID(c.GetID())
-		if reason := mayBe(id, client, username); reason != "" {
-			a.log.Info("mqtt client refused: "+reason, "device", id, "client", auth.Shown(client), "username", auth.Shown(username))
-			return false
-		}
-		if reason := a.revoked(id); reason != "" {
-			a.log.Info("mqtt client refused: "+reason, "device", id)
-			return false
-		}
-		if username != id.Name() {
-			username = "" // has no meaning; see mayBe
-		}
-		c.RegisterUser(a.user(id))
-	}
-	if username != "" && a.credentials != nil {
-		good, err := a.credentials.Check(context.Background(), username, options.Password)
-		if err != nil {
-			a.log.Warn("mqtt client refused: its password can't be checked", "username", auth.Shown(username), "address", address, "error", err)
-			return false
-		}
-		if !good {
-			a.log.Info("mqtt client refused: wrong user name or password", "username", auth.Shown(username), "address", address)
-			return false
-		}
+	if who, ok := a.login(c, resume); !ok {
+		return false
+	} else if who.Device != "" {
+		c.RegisterUser(&server.User{Username: who.Device.Name(), Permissions: permissions(a.decider.Permissions(who))})
 	}
 	return resume.connecting(c.GetID())
 }
 
-// revoked returns why a device with a certificate must not connect, although nobody has
-// revoked that; "" if it may.
-func (a *mqttAuth) revoked(id device.ID) string {
-	credentials, ok := a.credentials.(interface {
-		Revoked(ctx context.Context, name string) (bool, error)
-	})
-	if !ok {
-		return ""
+// login decides about a client.
+func (a *mqttAuth) login(c server.ClientAuthentication, resume *resumer) (who auth.Client, ok bool) {
+	options, address := c.GetOpts(), c.RemoteAddress().String()
+	l := auth.Login{Username: options.Username, Password: options.Password}
+	l.Client, _ = resume.clientID(c.GetID())
+	name := auth.Name(l.Username)
+	if known, ok := a.devices.Load(address); ok {
+		l.Certificate = known.(device.ID).Name()
+		name = l.Certificate
+	} else if a.open {
+		return auth.Client{}, true
 	}
-	revoked, err := credentials.Revoked(context.Background(), id.Name())
-	switch {
-	case err != nil:
-		return "whether it is revoked can't be checked: " + err.Error()
-	case revoked:
-		return "the device was revoked"
+	// Broker.kick finds it by its name, also if it is revoked from now on.
+	c.RegisterUser(&server.User{Username: name})
+	who, err := a.decider.Login(context.Background(), l)
+	if err != nil {
+		reason := auth.ReasonOf(err)
+		a.log.Log(context.Background(), reason.Level(), "mqtt client refused", "client", auth.Shown(l.Client), "username", auth.Shown(l.Username), "address", address, "reason", reason, "error", err)
+		return auth.Client{}, false
 	}
-	return ""
+	return who, true
 }
 
-// kick ends the connections that came from the TLS listener, of a device.
-func (a *mqttAuth) kick(id device.ID) {
-	a.devices.Range(func(_, known any) bool {
-		if c := known.(certified); c.id.Name() == id.Name() {
-			a.log.Info("mqtt client disconnected: its device was revoked", "device", id)
-			_ = c.conn.Close()
-		}
-		return true
-	})
-}
-
-// mayBe returns why a device with a certificate must not use this client id and
-// this user name, "" if it may. A device may have more than one session: "pump-1" and "pump-1/log",
-// which cannot belong to another device, because ids have no slash.
-//
-// A user name that can't be an id is ignored.
-func mayBe(id device.ID, client, username string) string {
-	name := id.Name()
-	if !auth.OwnsClientID(id, client) {
-		return "expected the device's id as the client id, or the id, a slash and more"
+// permissions are rules as the broker has them.
+func permissions(rules []auth.Rule) *server.Permissions {
+	p := callout.Permissions(rules)
+	return &server.Permissions{
+		Publish:   &server.SubjectPermission{Allow: p.Pub.Allow, Deny: p.Pub.Deny},
+		Subscribe: &server.SubjectPermission{Allow: p.Sub.Allow, Deny: p.Sub.Deny},
 	}
-	if _, err := device.New(device.KindDevice, username); username != name && err == nil {
-		return "the user name is another device's"
-	}
-	return ""
-}
-
-// user has the rights of a device.
-func (a *mqttAuth) user(id device.ID) *server.User {
-	topics := &server.SubjectPermission{Allow: a.tls.subjects(id)}
-	return &server.User{Permissions: &server.Permissions{Publish: topics, Subscribe: topics}}
 }

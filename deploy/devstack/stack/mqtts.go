@@ -166,7 +166,7 @@ func (l *TLSListener) handle(raw net.Conn) {
 	// It is forgotten only when the broker has ended the connection, or else a
 	// CONNECT that is read late would belong to no device.
 	address := inside.LocalAddr().String()
-	l.broker.auth.devices.Store(address, certified{id, inside})
+	l.broker.auth.devices.Store(address, id)
 	defer l.broker.auth.devices.Delete(address)
 	relay(outside, inside.(*net.TCPConn))
 }

@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strings"
 
-	"devicetwin/auth/callout"
 	"devicetwin/device"
 )
 
@@ -23,14 +21,7 @@ type TLS struct {
 	CAFile string
 	// CertFile and KeyFile are of the broker.
 	CertFile, KeyFile string
-	// Topics are the filters of the topics that a device may publish and
-	// subscribe to, {id} standing for its id; empty means DeviceTopics.
-	Topics []string
 }
-
-// DeviceTopics are the topics of a device in the schemes that devicetwin supports
-// by default.
-func DeviceTopics() []string { return []string{"devices/{id}/#", "$aws/things/{id}/shadow/#"} }
 
 func (t *TLS) host(o Options) string {
 	if t == nil || t.Host == "" {
@@ -53,30 +44,7 @@ func (t *TLS) validate() error {
 			faults = append(faults, fmt.Errorf("part mqtts needs a file with its %s", file.what))
 		}
 	}
-	for _, topic := range t.Topics {
-		if err := checkDeviceTopic(topic); err != nil {
-			faults = append(faults, fmt.Errorf("device topic %q of mqtts: %w", topic, err))
-		}
-	}
 	return errors.Join(faults...)
-}
-
-// checkDeviceTopic refuses what the broker can't hold a device to.
-func checkDeviceTopic(filter string) error {
-	levels := strings.Split(filter, "/")
-	own := false
-	for i, level := range levels {
-		own = own || level == "{id}"
-		switch {
-		case level == "+" || level == "#" && i == len(levels)-1:
-		case level == "" || strings.ContainsAny(level, "+#*> \x00"):
-			return fmt.Errorf("level %q: expected a name, {id}, +, or # at the end", level)
-		}
-	}
-	if !own {
-		return errors.New("expected a level {id}: without it, all devices would share the topic")
-	}
-	return nil
 }
 
 // serverConfig reads the files.
@@ -113,23 +81,4 @@ func deviceOf(s tls.ConnectionState) (device.ID, error) {
 		return "", fmt.Errorf("common name of the certificate: %w", err)
 	}
 	return id, nil
-}
-
-// subjects translates the topics of one device into subjects of the broker.
-func (t *TLS) subjects(id device.ID) []string {
-	topics := t.Topics
-	if len(topics) == 0 {
-		topics = DeviceTopics()
-	}
-	var subjects []string
-	for _, topic := range topics {
-		levels := strings.Split(topic, "/")
-		for i, level := range levels {
-			if level == "{id}" {
-				levels[i] = id.Name()
-			}
-		}
-		subjects = append(subjects, callout.Subjects(strings.Join(levels, "/"))...)
-	}
-	return subjects
 }

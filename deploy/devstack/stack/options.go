@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +10,8 @@ import (
 	"time"
 
 	"github.com/influxdata/influxdb/services/meta"
+
+	"devicetwin/auth"
 )
 
 // Part names one of the servers of the stack.
@@ -50,15 +51,6 @@ func ParseParts(names string) ([]Part, error) {
 	return parts, nil
 }
 
-// Credentials knows the user names and passwords of provisioned devices. Check
-// is called from many goroutines, once for each CONNECT with a user name. What else it
-// can do is used: Watch ends sessions, and Revoked keeps a device with a certificate out,
-// as those of a credentials.Store do.
-type Credentials interface {
-	// With an error, which says that nobody knows, the client is refused.
-	Check(ctx context.Context, username, password string) (good bool, err error)
-}
-
 // Ports of the listeners; 0 takes any free port.
 type Ports struct {
 	MQTT     int
@@ -89,10 +81,17 @@ type Options struct {
 	// 127.0.0.1. Anonymous clients are accepted, so keep it on loopback.
 	Host  string
 	Ports Ports
-	// Credentials checks MQTT clients that give a user name; clients without
-	// one are always accepted. nil accepts every user name: for a broker in a
-	// process of its own, which cannot see the store of the worker.
-	Credentials Credentials
+	// Credentials are the passwords of devices, for MQTT clients that give a user name, and
+	// which devices were revoked; clients of the same host that name nobody are always
+	// accepted. It is asked by many goroutines, once or twice for each CONNECT. If it can
+	// Watch, as a credentials.Store can, the sessions of a device that is revoked end. nil
+	// accepts every user name of a client of the same host, which may do everything then: for
+	// a broker that cannot see the store of the worker.
+	Credentials auth.Devices
+	// Access says what the topics of devices are, and what else they may use: those with a
+	// password, and those with a certificate. Anonymous is of no account. Without a Prefix, prefix
+	// and shadow topics are those of auth.DefaultConfig.
+	Access auth.Config
 	// TLS is for PartMQTTS.
 	TLS *TLS
 	// SyncAlways makes the broker fsync every message before its PUBACK, and
@@ -135,6 +134,9 @@ func (o Options) Validate() error {
 		if err := o.TLS.validate(); err != nil {
 			faults = append(faults, err)
 		}
+	}
+	if _, err := o.decider(); o.has(PartMQTT) && err != nil {
+		faults = append(faults, err)
 	}
 	if o.has(PartUI) && !o.has(PartTemporal) {
 		fault("part ui needs part temporal")

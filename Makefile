@@ -64,7 +64,14 @@ demo: bin/devstack ## broker, Temporal, InfluxDB, bridge, worker and a fleet; pr
 dev: bin/devicetwin bin/devstack ## the same stack without a fleet, for your own devices; runs until Ctrl-C
 	@bin/devstack dev --model $(MODEL) $(if $(GRAFANA),--grafana)
 
-chaos: bin/devicetwin bin/devstack ## break each part and each link while a fleet runs; a table of what was lost, duplicated or reordered
+# What Mosquitto asks who may connect.
+.PHONY: bin/devicetwin-auth.so
+bin/devicetwin-auth.so:
+	@mkdir -p bin
+	@echo '#include <mosquitto_plugin.h>' | $(or $(CC),cc) -E - >/dev/null || { echo "the plugin for Mosquitto needs a C compiler and the headers of Mosquitto (on Debian: apt-get install mosquitto-dev libmosquitto-dev); without it, use BROKER=nats" >&2; exit 1; }
+	go build -tags mosquitto_plugin -buildmode=c-shared -o bin/devicetwin-auth.so ./deploy/mosquitto/plugin
+
+chaos: bin/devicetwin bin/devstack $(if $(filter both mosquitto,$(BROKER)),bin/devicetwin-auth.so) ## break each part and each link while a fleet runs; a table of what was lost, duplicated or reordered
 	@bin/devstack chaos --broker $(BROKER) --ack $(ACK) $(if $(filter 2,$(INFLUX)),--influx 2) --jobs $(JOBS) $(if $(ONLY),--only '$(ONLY)') $(if $(SHORT),--short) $(if $(REPORT),--report $(REPORT))
 
 upgrade: ## replace workers and bridges of the version before the log under load; needs the history of this repository

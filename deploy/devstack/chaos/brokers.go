@@ -15,8 +15,9 @@ import (
 	"devicetwin/deploy/devstack/servers"
 )
 
-// Real brokers are those that make servers installs. Each asks "devicetwin auth", a part of
-// the case, who may connect and what a client may do.
+// Every broker decides who may connect, and what a device may do: the embedded one on its own,
+// where clients that name nobody may do everything, Mosquitto by its plugin. Real brokers are
+// those that make servers installs: each asks "devicetwin auth", a part of the case.
 var realBrokers = map[process.BrokerKind]func() (string, error){
 	process.RabbitMQ:    servers.FindRabbitMQ,
 	process.HiveMQ:      servers.FindHiveMQ,
@@ -27,11 +28,11 @@ var realBrokers = map[process.BrokerKind]func() (string, error){
 func isReal(kind process.BrokerKind) bool { return realBrokers[kind] != nil }
 
 // findBrokers is an error if a broker of the cases is not installed.
-func findBrokers(cases []Case) error {
-	for _, c := range cases {
+func (o Options) findBrokers() error {
+	for _, c := range o.Cases {
 		find := realBrokers[c.Broker]
 		if c.Broker == process.Mosquitto {
-			find = process.FindMosquitto
+			find = o.findMosquitto
 		}
 		if find == nil {
 			continue
@@ -41,6 +42,13 @@ func findBrokers(cases []Case) error {
 		}
 	}
 	return nil
+}
+
+func (o Options) findMosquitto() (string, error) {
+	if _, err := process.FindMosquitto(); err != nil {
+		return "", err
+	}
+	return process.FindMosquittoPlugin(o.MosquittoPlugin)
 }
 
 // Parts of cases with real brokers. The ports of Auth are that of its metrics, and hooks.
@@ -80,14 +88,14 @@ func brokerParts(kind process.BrokerKind) (parts []Part) {
 // unacknowledged: short, because the ledger waits for it.
 const ackWait = "10s"
 
-// addBroker adds the broker. Mosquitto saves after every change, which is the
-// least that it can lose: what it has acknowledged, and neither saved nor sent on,
-// is lost with kill -9.
-func (s *system) addBroker(kind process.BrokerKind) error {
-	if !isReal(kind) {
-		return s.AddBroker(kind, "autosave_on_changes true", "autosave_interval 1", "log_type notice")
+// addBroker adds the broker.
+func (s *system) addBroker(kind process.BrokerKind, o Options) error {
+	switch {
+	case kind == process.NATS: // which reads the passwords of the worker in the same folder of data
+		return s.AddBroker(kind)
+	case kind == process.Mosquitto:
+		return s.addMosquitto(o.MosquittoPlugin)
 	}
-	s.real = true
 	flags := []string{"--auth-listen", s.At(hooks)}
 	switch kind {
 	case process.RabbitMQ:
@@ -115,6 +123,25 @@ func (s *system) addBroker(kind process.BrokerKind) error {
 		return fmt.Errorf("broker %q is not implemented", kind)
 	}
 	return s.addAuth(flags)
+}
+
+// addMosquitto adds Mosquitto with its plugin. It saves after every change, which is the
+// least that it can lose: what it has acknowledged, and neither saved nor sent on,
+// is lost with kill -9.
+func (s *system) addMosquitto(file string) error {
+	plugin, err := process.FindMosquittoPlugin(file)
+	if err != nil {
+		return err
+	}
+	accounts, err := s.writeAccounts()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.credentials(), 0o700); err != nil { // the plugin does not
+		return fmt.Errorf("make the folder of the credentials: %w", err)
+	}
+	login := process.MosquittoLogin{Plugin: plugin, Credentials: s.credentials(), Services: accounts, Allow: []string{fleetRule}}
+	return s.AddBroker(process.Mosquitto, append(login.Lines(), "autosave_on_changes true", "autosave_interval 1", "log_type notice")...)
 }
 
 func (s *system) hooksURL() string { return "http://" + s.At(hooks) }
@@ -160,18 +187,31 @@ const (
 	accountPassword = "password-of-a-test"
 )
 
-// addAuth adds "devicetwin auth".
-func (s *system) addAuth(flags []string) error {
+// fleetRule is what the fleet does besides what devices do.
+const fleetRule = fleetAccount + ": subscribe bridge/+/deadletter"
+
+// writeAccounts writes the file of the accounts. From now on, services log in.
+func (s *system) writeAccounts() (file string, err error) {
+	s.accounts = true
 	accounts := ""
 	for _, name := range []string{bridgeAccount, workerAccount, fleetAccount} {
 		accounts += fmt.Sprintf("%s:%x\n", name, sha256.Sum256([]byte(accountPassword)))
 	}
-	file := filepath.Join(s.Dir, "accounts")
+	file = filepath.Join(s.Dir, "accounts")
 	if err := os.WriteFile(file, []byte(accounts), 0o600); err != nil {
-		return fmt.Errorf("write the accounts: %w", err)
+		return "", fmt.Errorf("write the accounts: %w", err)
 	}
-	args := append([]string{"auth", "--http-listen", s.At(Auth), "--auth-services", file, "--worker-credentials", s.credentials(),
-		"--auth-allow", fleetAccount + ": subscribe bridge/+/deadletter"}, flags...)
+	return file, nil
+}
+
+// addAuth adds "devicetwin auth".
+func (s *system) addAuth(flags []string) error {
+	accounts, err := s.writeAccounts()
+	if err != nil {
+		return err
+	}
+	args := append([]string{"auth", "--http-listen", s.At(Auth), "--auth-services", accounts, "--worker-credentials", s.credentials(),
+		"--auth-allow", fleetRule}, flags...)
 	ready := func(ctx context.Context, _ *process.Process) error {
 		_, err := s.Get(ctx, Auth, "/readyz")
 		return err
@@ -183,9 +223,9 @@ func (s *system) addAuth(flags []string) error {
 // credentials is the folder of the devices' passwords.
 func (s *system) credentials() string { return filepath.Join(s.Data(), "credentials") }
 
-// loginFlags are the flags of a service that logs in where the broker asks.
+// loginFlags are the flags of a service that logs in, where it has an account.
 func (s *system) loginFlags(account string) []string {
-	if !s.real {
+	if !s.accounts {
 		return nil
 	}
 	return []string{"--mqtt-username", account, "--mqtt-password", accountPassword}

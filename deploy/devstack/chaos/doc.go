@@ -30,6 +30,9 @@
 // delivered may be missing, and no more than that; so may the points of the last seconds of
 // a bridge that is killed and loses its log.
 //
+// Devices that were reprovisioned log in with their passwords. A wrong password, and topics of
+// another device, have to be refused before the fault and after it.
+//
 // A report without violations proves nothing about a fault that did not happen, or
 // had no effect. So a case is an error, and not a pass, unless the fleet was sending
 // before the first round of the fault and after the last one, no process ended

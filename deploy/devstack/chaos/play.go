@@ -132,11 +132,8 @@ func (p *play) play(ctx context.Context, outcome *Outcome) error {
 	return s.spoolsLeft()
 }
 
-// refused tries what the broker has to refuse, if it asks who may connect.
+// refused tries what the broker has to refuse.
 func (p *play) refused(ctx context.Context, s *system, outcome *Outcome) error {
-	if !s.real {
-		return nil
-	}
 	if err := s.refused(ctx); err != nil {
 		return fmt.Errorf("who may connect, and what a device may do: %w", err)
 	}

@@ -105,15 +105,15 @@ func (v visit) foreignSubscription() error {
 // latter may arrive.
 func (v visit) foreignTopic(ctx context.Context) error {
 	got := make(chan string, 10)
-	reader := mqtt.NewClient(v.system.options(Bridge, "chaos-reader").SetUsername(bridgeAccount).SetPassword(accountPassword).
-		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { got <- m.Topic() }))
+	reader := v.system.client(Bridge, "chaos-reader", bridgeAccount)
 	if err := wait(reader.Connect()); err != nil {
-		return fmt.Errorf("connect as %s: %w", bridgeAccount, err)
+		return fmt.Errorf("connect as a bridge: %w", err)
 	}
 	defer reader.Disconnect(0)
 	foreign, own := "devices/"+victim+"/status", "devices/"+string(v.id)+"/status"
-	if err := wait(reader.SubscribeMultiple(map[string]byte{foreign: 1, own: 1}, nil)); err != nil {
-		return fmt.Errorf("subscribe as %s: %w", bridgeAccount, err)
+	receive := func(_ mqtt.Client, m mqtt.Message) { got <- m.Topic() }
+	if err := wait(reader.SubscribeMultiple(map[string]byte{foreign: 1, own: 1}, receive)); err != nil {
+		return fmt.Errorf("subscribe as a bridge: %w", err)
 	}
 	for _, topic := range []string{foreign, own} {
 		c, lost, err := v.login(v.password)
@@ -150,10 +150,10 @@ func (s *system) options(from Part, id string) *mqtt.ClientOptions {
 	return o
 }
 
-// client is such a client with an account, where the broker asks for one.
+// client is such a client with an account, where services have any.
 func (s *system) client(from Part, id, account string) mqtt.Client {
 	o := s.options(from, id)
-	if s.real {
+	if s.accounts {
 		o.SetUsername(account).SetPassword(accountPassword)
 	}
 	return mqtt.NewClient(o)

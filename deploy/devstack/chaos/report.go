@@ -49,7 +49,7 @@ type Outcome struct {
 	ContinuedAsNew int64   `json:"continued_as_new"` // runs of workflows that were
 	Logs           string  `json:"logs,omitempty"`   // folder, if they were kept
 	// Refused is how often the broker refused what it has to: a wrong password, and topics of
-	// another device, before and after the fault. 0: the broker asks nobody.
+	// another device, before and after the fault.
 	Refused int `json:"refused,omitempty"`
 	// Offline is how long bridges that went on running were without a connection to the broker,
 	// each time, in nanoseconds.
@@ -184,7 +184,7 @@ func (o *Outcome) proved() error {
 		return errors.New("no workflow was continued as new")
 	case o.Points.Due == 0:
 		return errors.New("the ledger has no telemetry")
-	case isReal(o.Broker) && o.Refused < 2*refusals:
+	case o.Refused < 2*refusals:
 		return fmt.Errorf("the broker refused %d times what it has to, and not %d times", o.Refused, 2*refusals)
 	}
 	if o.Damaged > 0 && o.Ack == process.Logged && o.DamagedLost+o.Points.Damaged == 0 {

@@ -17,14 +17,16 @@ import (
 type Options struct {
 	Program process.Program // required
 	Earlier process.Program // an earlier version, for the fault Upgrade
-	Cases   []Case          // required
-	Devices int             // 20
-	Rate    float64         // readings per second and device; 4
-	Jobs    int             // cases that run in parallel; 2
-	Seed    uint64          // of the fleets, together with the names of fault and broker
-	Dir     string          // where the logs of failed cases stay; default: the system's temporary folder
-	Keep    bool            // keep the logs of all cases
-	Out     io.Writer
+	// MosquittoPlugin is the file of the plugin by which Mosquitto decides who may connect; required for cases with it.
+	MosquittoPlugin string
+	Cases           []Case  // required
+	Devices         int     // 20
+	Rate            float64 // readings per second and device; 4
+	Jobs            int     // cases that run in parallel; 2
+	Seed            uint64  // of the fleets, together with the names of fault and broker
+	Dir             string  // where the logs of failed cases stay; default: the system's temporary folder
+	Keep            bool    // keep the logs of all cases
+	Out             io.Writer
 }
 
 // jobs is how many cases run in parallel by default.
@@ -52,7 +54,7 @@ func (o *Options) setDefaults() {
 // cases in the order in which they were given.
 func Run(ctx context.Context, o Options) (Report, error) {
 	o.setDefaults()
-	if err := findBrokers(o.Cases); err != nil {
+	if err := o.findBrokers(); err != nil {
 		return Report{}, err
 	}
 	if slices.ContainsFunc(o.Cases, func(c Case) bool { return c.Influx == Influx2 }) {

@@ -32,7 +32,7 @@ type system struct {
 	influx2   *servers.InfluxDB // nil: InfluxDB is the embedded one
 	earlier   process.Program   // of bridges and workers, until they are replaced; nil: all are of this version
 	replaced  []Part
-	real      bool   // the broker asks "devicetwin auth"
+	accounts  bool   // services have accounts at the broker
 	brokerDir string // folder of a broker that runs as another user; "" if there is none
 }
 
@@ -59,7 +59,7 @@ func startSystem(ctx context.Context, o Options, pool *process.PortPool, dir, mo
 	case Upgrade:
 		s.earlier = o.Earlier
 	}
-	if err := s.startServers(ctx, c); err != nil {
+	if err := s.startServers(ctx, o, c); err != nil {
 		return s, err
 	}
 	for _, part := range s.workers {
@@ -85,8 +85,8 @@ func (s *system) openLink(link Link) (err error) {
 }
 
 // startServers adds and starts what bridge and worker need.
-func (s *system) startServers(ctx context.Context, c Case) error {
-	if err := s.addBroker(c.Broker); err != nil {
+func (s *system) startServers(ctx context.Context, o Options, c Case) error {
+	if err := s.addBroker(c.Broker, o); err != nil {
 		return err
 	}
 	s.AddTemporal()

@@ -14,7 +14,7 @@ import (
 // chaosCommand is "devstack chaos".
 type chaosCommand struct {
 	Only          []string `help:"Faults to inject, by name; * matches any part of it: kill-*. Default: all." placeholder:"NAME"`
-	Broker        string   `help:"Broker for the tests: ${enum}. The last four are those that make servers installs: they ask devicetwin auth, and without --only they have the faults that are about brokers." enum:"nats,mosquitto,both,rabbitmq,hivemq,moquette,nats-cluster" default:"both"`
+	Broker        string   `help:"Broker for the tests: ${enum}. The last four are those that make servers installs. Without --only they have the faults that are about brokers." enum:"nats,mosquitto,both,rabbitmq,hivemq,moquette,nats-cluster" default:"both"`
 	Influx        int      `help:"InfluxDB for the tests: 1 for the embedded 1.8, 2 for the 2.7 that make servers installs." enum:"1,2" default:"1"`
 	Ack           string   `help:"When bridges acknowledge: ${enum}." enum:"logged,accepted" default:"logged"`
 	Short         bool     `help:"Use shorter faults, and without --only just a few of them, each with one broker."`
@@ -28,6 +28,7 @@ type chaosCommand struct {
 	KeepLogs      bool     `help:"Keep the logs of all cases, not only of those that failed."`
 	LogDir        string   `help:"Folder for the logs. Default: the system's temporary folder." placeholder:"DIR"`
 	Devicetwin    string   `help:"The program devicetwin. Default: the one in the folder of this program." placeholder:"FILE"`
+	Plugin        string   `name:"mosquitto-plugin" help:"The plugin for Mosquitto. Default: devicetwin-auth.so in the folder of this program." placeholder:"FILE"`
 	Earlier       string   `help:"An earlier version of the program devicetwin. It adds the fault upgrade." placeholder:"FILE"`
 }
 
@@ -77,8 +78,14 @@ func (c *chaosCommand) Run(ctx context.Context, streams cli.Streams) error {
 			return err
 		}
 	}
+	plugin := c.Plugin
+	if plugin == "" {
+		if plugin, err = process.OfThisFolder(process.MosquittoPlugin); err != nil {
+			return err
+		}
+	}
 	report, err := chaos.Run(ctx, chaos.Options{
-		Program: program, Earlier: earlier, Cases: cases, Devices: c.Devices, Rate: c.Rate, Jobs: c.Jobs, Seed: c.Seed,
+		Program: program, Earlier: earlier, MosquittoPlugin: plugin, Cases: cases, Devices: c.Devices, Rate: c.Rate, Jobs: c.Jobs, Seed: c.Seed,
 		Dir: c.LogDir, Keep: c.KeepLogs, Out: streams.Out,
 	})
 	if len(report.Outcomes) > 0 {

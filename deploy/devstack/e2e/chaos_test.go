@@ -1,7 +1,12 @@
 package e2e
 
 import (
+	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
 
 	"devicetwin/deploy/devstack/chaos"
@@ -44,12 +49,38 @@ func TestChaosOnRealBrokers(t *testing.T) {
 // brokers are those that can be run with.
 func brokers(t *testing.T) []process.BrokerKind {
 	t.Helper()
-	if _, err := process.FindMosquitto(); err != nil {
+	_, err := process.FindMosquitto()
+	if err == nil {
+		_, err = mosquittoPlugin()
+	}
+	if err != nil {
 		t.Logf("left out what needs Mosquitto: %v", err)
 		return []process.BrokerKind{process.NATS}
 	}
 	return []process.BrokerKind{process.NATS, process.Mosquitto}
 }
+
+// mosquittoPlugin builds the plugin, once, and is its file. It stays in the temporary folder of the
+// system until the end of all tests.
+var mosquittoPlugin = sync.OnceValues(func() (string, error) {
+	if _, err := os.Stat("/usr/include/mosquitto_plugin.h"); err != nil {
+		return "", process.ErrNoMosquittoPlugin
+	}
+	var err error
+	if pluginDir, err = os.MkdirTemp("", "devicetwin-plugin-"); err != nil {
+		return "", err
+	}
+	file := filepath.Join(pluginDir, process.MosquittoPlugin)
+	build := exec.Command("go", "build", "-tags", "mosquitto_plugin", "-buildmode=c-shared", "-o", file, "./deploy/mosquitto/plugin")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the plugin for Mosquitto: %w\n%s", err, out)
+	}
+	return file, nil
+})
+
+// pluginDir is the folder of mosquittoPlugin; "" if it was not built.
+var pluginDir string
 
 // runChaos runs cases, which have to pass. Logs of failed ones stay in the temporary
 // folder.
@@ -61,6 +92,13 @@ func runChaos(t *testing.T, o chaos.Options, choices ...chaos.Choice) {
 			t.Fatal(err)
 		}
 		o.Cases = append(o.Cases, cases...)
+	}
+	if slices.ContainsFunc(o.Cases, func(c chaos.Case) bool { return c.Broker == process.Mosquitto }) {
+		plugin, err := mosquittoPlugin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.MosquittoPlugin = plugin
 	}
 	o.Program = func(name string, args ...string) *exec.Cmd { return program(t, name, args...) }
 	o.Out = t.Output()

@@ -28,7 +28,11 @@ func TestMain(m *testing.M) {
 	case "devicetwin":
 		os.Exit(devicetwin.Main(os.Args[1:], os.Stdout, os.Stderr))
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if pluginDir != "" {
+		_ = os.RemoveAll(pluginDir)
+	}
+	os.Exit(code)
 }
 
 // program prepares one of the programs, in the root of the repository.

@@ -8,10 +8,50 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 )
 
 // ErrNoMosquitto says that Mosquitto is not installed.
 var ErrNoMosquitto = errors.New("mosquitto is not on the PATH: install it (on Debian: apt-get install mosquitto), or leave it out with --broker nats")
+
+// MosquittoPlugin is the name of the file of the plugin that decides who may connect.
+const MosquittoPlugin = "devicetwin-auth.so"
+
+// ErrNoMosquittoPlugin says that the plugin was not built.
+var ErrNoMosquittoPlugin = errors.New("the plugin for mosquitto was not built: make bin/" + MosquittoPlugin +
+	" does that with a C compiler and the headers of mosquitto (on Debian: apt-get install mosquitto-dev libmosquitto-dev); or leave mosquitto out with --broker nats")
+
+// FindMosquittoPlugin is the absolute path of a file that has to be there: Mosquitto changes its folder.
+func FindMosquittoPlugin(file string) (string, error) {
+	if _, err := os.Stat(file); err != nil {
+		return "", fmt.Errorf("%w (%w)", ErrNoMosquittoPlugin, err)
+	}
+	path, err := filepath.Abs(file)
+	if err != nil {
+		return "", fmt.Errorf("find the plugin for mosquitto: %w", err)
+	}
+	return path, nil
+}
+
+// MosquittoLogin lets the plugin decide who may connect to a Mosquitto, and what a client may do.
+type MosquittoLogin struct {
+	Plugin      string   // file
+	Credentials string   // folder of the devices' passwords
+	Services    string   // file of the accounts
+	Allow       []string // rules, as of devicetwin auth
+}
+
+// Lines are those of the configuration.
+func (l MosquittoLogin) Lines() []string {
+	lines := []string{allowAnonymous + "false", "plugin " + l.Plugin, "plugin_opt_credentials " + l.Credentials, "plugin_opt_services " + l.Services}
+	for _, rule := range l.Allow {
+		lines = append(lines, "plugin_opt_allow "+rule)
+	}
+	return lines
+}
+
+const allowAnonymous = "allow_anonymous "
 
 // FindMosquitto is the path of the program.
 func FindMosquitto() (string, error) {
@@ -27,7 +67,8 @@ func FindMosquitto() (string, error) {
 // NewMosquitto prepares Mosquitto, listening at a port of Host: its log and its
 // configuration are in the folder dir, its sessions in data. It drops nothing
 // because a queue is full, saves as Debian's does, every half hour and at the
-// end, and logs errors and warnings; more are further lines of its configuration.
+// end, and logs errors and warnings; more are further lines of its configuration. Without
+// those of a MosquittoLogin, it asks nobody who they are.
 func NewMosquitto(dir, name, data, port string, more ...string) (*Process, error) {
 	program, err := FindMosquitto()
 	if err != nil {
@@ -41,8 +82,10 @@ func NewMosquitto(dir, name, data, port string, more ...string) (*Process, error
 }
 
 func mosquittoConfig(data, port string, more []string) string {
+	if !slices.ContainsFunc(more, func(line string) bool { return strings.HasPrefix(line, allowAnonymous) }) {
+		more = append([]string{allowAnonymous + "true"}, more...)
+	}
 	text := "listener " + port + " " + Host + `
-allow_anonymous true
 persistence true
 persistence_location ` + data + `/
 max_inflight_messages 0

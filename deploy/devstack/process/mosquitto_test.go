@@ -47,6 +47,20 @@ func TestMosquitto(t *testing.T) {
 	if !strings.Contains(p.Said(), "New connection") {
 		t.Errorf("notices are not logged: %s", p.Said())
 	}
+	if config := mosquittoConfig(data, "1", nil); !strings.Contains(config, "\nallow_anonymous true\n") {
+		t.Errorf("without a login, it asks who somebody is:\n%s", config)
+	}
+	login := MosquittoLogin{Plugin: "/p.so", Credentials: "/c", Services: "/s", Allow: []string{"publish a/{id}"}}
+	config := mosquittoConfig(data, "1", login.Lines())
+	if strings.Contains(config, "allow_anonymous true") || !strings.Contains(config, `
+allow_anonymous false
+plugin /p.so
+plugin_opt_credentials /c
+plugin_opt_services /s
+plugin_opt_allow publish a/{id}
+`) {
+		t.Errorf("with a login:\n%s", config)
+	}
 	wrong, _ := broker(t.TempDir(), "no_such_setting 1")
 	defer wrong.Kill()
 	if err := wrong.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "no_such_setting") {

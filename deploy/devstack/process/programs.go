@@ -10,6 +10,15 @@ import (
 // Program prepares one of the two programs, "devstack" or "devicetwin".
 type Program func(name string, args ...string) *exec.Cmd
 
+// OfThisFolder is a file in the folder of this program.
+func OfThisFolder(name string) (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find this program: %w", err)
+	}
+	return filepath.Join(filepath.Dir(self), name), nil
+}
+
 // Programs finds the two programs: devstack is the running one, and devicetwin the
 // named file; without a name, the file devicetwin in the same folder.
 func Programs(devicetwin string) (Program, error) {

@@ -74,7 +74,7 @@ func TestCommandsAreKnown(t *testing.T) {
 
 // The logs are in the folder that systemd keeps for the unit, and nobody else can read.
 func TestLogsAreInTheStateDirectory(t *testing.T) {
-	for _, part := range []string{"bridge", "worker"} {
+	for _, part := range []string{"bridge", "kafka", "worker"} {
 		u := units(t)["devicetwin-"+part+".service"]
 		state := "/var/lib/devicetwin-" + part
 		if want := " --" + part + "-log=" + state + "/log"; !strings.Contains(u["ExecStart"][0], want+" ") {

@@ -43,17 +43,18 @@ func (testModel) ReadFilter(b []byte) (f devicefsm.Filter, rest []byte, err erro
 	return f, b, nil
 }
 
-// twins are workflows: what they apply, by the positions that they know (workflows/device).
+// twins are workflows: what they apply, by the positions and the digests that they know (workflows/device).
 type twins struct {
 	mu      sync.Mutex
-	last    map[string]int64 // by entity and log
+	last    map[string]int64    // by entity and log
+	digests map[string][]string // by entity
 	applied map[string][]string
 	repeats int    // messages that were dropped
 	stuck   string // an entity whose deliveries fail
 }
 
 func newTwins() *twins {
-	return &twins{last: map[string]int64{}, applied: map[string][]string{}}
+	return &twins{last: map[string]int64{}, digests: map[string][]string{}, applied: map[string][]string{}}
 }
 
 var errDown = errors.New("temporal is down")
@@ -72,6 +73,13 @@ func (w *twins) Deliver(ctx context.Context, d device.Delivery) (string, error) 
 				continue
 			}
 			w.last[at] = m.Pos
+		}
+		if m.Digest != "" {
+			if m.Redelivered && slices.Contains(w.digests[string(d.ID)], m.Digest) {
+				w.repeats++
+				continue
+			}
+			w.digests[string(d.ID)] = append(w.digests[string(d.ID)], m.Digest)
 		}
 		if m.Channel == device.ChannelSystem { // a report of faults
 			continue

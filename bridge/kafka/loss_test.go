@@ -258,3 +258,30 @@ func TestRecordsThatGoWhileAPartitionIsPaused(t *testing.T) {
 		}
 	})
 }
+
+// A record that was handed over and not accepted when its partition was lost is applied when it comes back, also if
+// its value is that of a record before it: its place says that it is another one.
+func TestARecordThatIsEqualToAnotherIsAnother(t *testing.T) {
+	w := newWorld(t, 1)
+	w.produce("purchases", `a={"n":5}`)
+	s := w.start("a")
+	w.eventually("committed", func() bool { return w.committed("purchases") == "0:1" })
+	w.twins.setStuck("a")
+	w.produce("purchases", `a={"n":5}`)
+	next := func() int64 {
+		p := s.partition(place{"purchases", 0})
+		if p == nil {
+			return -1
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.next
+	}
+	w.eventually("handed over", func() bool { return next() == 2 })
+	s.renew("purchases") // the partition is lost, and comes back
+	w.twins.setStuck("")
+	w.eventually("accepted", func() bool { return w.committed("purchases") == "0:2" })
+	if got := w.twins.of("a"); got != "5 5" {
+		t.Errorf("applied %s, want 5 5", got)
+	}
+}

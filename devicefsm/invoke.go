@@ -17,22 +17,27 @@ func (r *run) startPending() {
 }
 
 func (r *run) startInvocations(s *state) {
-	for i, inv := range s.invokes {
-		id := r.nextID(inv.src)
-		r.s.invocations = append(slices.Clone(r.s.invocations), invocation{id: id, state: s.index, index: i})
-		input, err := inv.input.object(&r.scope)
-		if err != nil {
-			// The activity can't be started: for the chart, it failed.
-			r.fault("input of invoke %q in state %q: %v", inv.src, s.path, err)
-			r.s.invocations = r.s.invocations[:len(r.s.invocations)-1]
-			r.queue = append(r.queue, trigger{
-				name: errorInvoke + id, of: s, only: inv.onError,
-				data: map[string]any{"message": err.Error()},
-			})
-			continue
-		}
-		r.emit(Action{Type: ActionInvoke, ID: id, Name: inv.src, Data: input})
+	for i := range s.invokes {
+		r.startInvocation(s, i)
 	}
+}
+
+func (r *run) startInvocation(s *state, i int) {
+	inv := s.invokes[i]
+	id := r.nextID(inv.src)
+	r.s.invocations = append(slices.Clone(r.s.invocations), invocation{id: id, state: s.index, index: i})
+	input, err := inv.input.object(&r.scope)
+	if err != nil {
+		// The activity can't be started: for the chart, it failed.
+		r.fault("input of invoke %q in state %q: %v", inv.src, s.path, err)
+		r.s.invocations = r.s.invocations[:len(r.s.invocations)-1]
+		r.queue = append(r.queue, trigger{
+			name: errorInvoke + id, of: s, only: inv.onError,
+			data: map[string]any{"message": err.Error()},
+		})
+		return
+	}
+	r.emit(Action{Type: ActionInvoke, ID: id, Name: inv.src, Data: input})
 }
 
 // cancelInvocations cancels what a state started; it is being left.

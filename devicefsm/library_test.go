@@ -17,7 +17,7 @@ const (
 )
 
 // publicPackages are those that other programs may import.
-var publicPackages = []string{"device", "source", "devicefsm", "devicefsm/calendar", "devicefsm/calendar/zonedata", "devicefsm/pattern", "devicefsm/window", "devicefsm/diff", "devicefsm/script", "twin", "twin/command"}
+var publicPackages = []string{"device", "source", "devicefsm", "devicefsm/calendar", "devicefsm/calendar/zonedata", "devicefsm/pattern", "devicefsm/window", "devicefsm/diff", "devicefsm/plan", "devicefsm/script", "twin", "twin/command"}
 
 // TestAProgramElsewhere builds and runs the program of docs/library.md in a
 // module of its own, by the commands on the page. Modules come from the cache; a

@@ -133,21 +133,30 @@ func (r *renaming) features(s devicefsm.StateOutline, all []devicefsm.StateOutli
 		add("schedule", of.Name, of.Text)
 	}
 	for _, t := range s.Transitions {
-		add("on", t.On, t.Guard, strings.Join(t.Actions, "\x00"))
+		add("on", waits(t), t.Guard, strings.Join(t.Actions, "\x00"))
 		for _, target := range t.Targets {
 			if to := image(target); to != "?" {
-				add("to", t.On, to)
+				add("to", waits(t), to)
 			}
 		}
 	}
 	for _, other := range all {
 		for _, t := range other.Transitions {
 			if from := image(other.Path); from != "?" && slices.Contains(t.Targets, s.Path) {
-				add("from", from, t.On)
+				add("from", from, waits(t))
 			}
 		}
 	}
 	return set
+}
+
+// waits is what a transition waits for; a delay of whatever length, so that a state with
+// another one is still known.
+func waits(t devicefsm.TransitionOutline) string {
+	if strings.HasPrefix(t.On, "after ") {
+		return "after"
+	}
+	return t.On
 }
 
 func depthOf(path string) int {

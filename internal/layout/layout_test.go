@@ -28,6 +28,7 @@ var layers = map[string]layer{
 	"devicefsm/calendar/zonedata": {[]string{"devicefsm/calendar"}, "records zones of this machine's database: I/O, so not a part of what is pure"},
 	"devicefsm":                   {[]string{"device", "devicefsm/calendar", "devicefsm/pattern", "devicefsm/window", "internal/expression", "internal/schema", "source"}, "the pure state machine: no I/O, no servers"},
 	"devicefsm/diff":              {[]string{"device", "devicefsm"}, "pure comparison of two models"},
+	"devicefsm/plan":              {[]string{"devicefsm", "devicefsm/diff", "source"}, "pure plans for moving devices to another version of a model, as files"},
 	"devicefsm/script":            {[]string{"device", "devicefsm", "devicefsm/calendar/zonedata", "source"}, "tests of models, as files"},
 	"twin":                        {[]string{"device"}, "pure shadow documents"},
 	"twin/command":                {[]string{"device"}, "pure queue of commands"},
@@ -76,7 +77,7 @@ var layers = map[string]layer{
 	"internal/cli/clitest":  {[]string{"internal/cli"}, "finds flags that a command does not use"},
 	"internal/cli/operator": {[]string{"api", "api/client", "device", "internal/cli", "internal/text"}, "asks the API only"},
 	"internal/cli/dialect":  {[]string{"device", "dialects", "internal/cli", "internal/modelfile", "mqtt", "wire", "wire/dialect"}, "works on files, without servers"},
-	"internal/cli/model": {[]string{"device", "devicefsm", "devicefsm/calendar/zonedata", "devicefsm/diff", "devicefsm/script", "internal/cli", "internal/measure", "internal/modelfile", "source"},
+	"internal/cli/model": {[]string{"device", "devicefsm", "devicefsm/calendar/zonedata", "devicefsm/diff", "devicefsm/plan", "devicefsm/script", "internal/cli", "internal/measure", "internal/modelfile", "source"},
 		"works on files, without servers; a model's name is that of a measurement"},
 	"internal/cli/logs": {[]string{"bridge/history", "device", "internal/cli", "internal/codec", "internal/recordlog", "points", "source"},
 		"reads the files of logs: of bridge and points it knows what is in records"},
@@ -180,7 +181,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		}
 		refuse(t, name, p.Deps, notInTheRoot)
 	}
-	for _, core := range []string{"devicefsm", "devicefsm/calendar", "devicefsm/diff", "devicefsm/pattern", "devicefsm/script", "devicefsm/window", "internal/expression", "twin", "twin/command"} {
+	for _, core := range []string{"devicefsm", "devicefsm/calendar", "devicefsm/diff", "devicefsm/pattern", "devicefsm/plan", "devicefsm/script", "devicefsm/window", "internal/expression", "twin", "twin/command"} {
 		refuse(t, core, packages[core].Imports, notInTheCore)
 	}
 	for name := range layers {

@@ -69,7 +69,7 @@ func (c TemporalServer) Twins(temporal client.Client, taskQueue, model string) *
 	twins := twinclient.New(temporal, c.Namespace, taskQueue, model)
 	var options client.Options
 	if err := c.encrypt(&options); err == nil && options.FailureConverter != nil { // Dial has reported an error
-		twins.ReadFailures(options.FailureConverter)
+		twins.ReadFailures(options.FailureConverter).ReadPayloads(options.DataConverter)
 	}
 	return twins
 }

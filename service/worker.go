@@ -21,6 +21,7 @@ import (
 	"devicetwin/workflows/aggregate"
 	twinclient "devicetwin/workflows/client"
 	deviceworkflow "devicetwin/workflows/device"
+	"devicetwin/workflows/registry"
 )
 
 // checkSources refuses models that invoke an activity that this worker does not
@@ -69,7 +70,7 @@ func (s *Service) openCredentials(where string, metrics prometheus.Registerer, c
 	return store, nil
 }
 
-func (s *Service) startWorker(p Plan, temporal client.Client, models models, registry *modelRegistry, counts *deviceworkflow.Counts,
+func (s *Service) startWorker(p Plan, temporal client.Client, models models, known *modelRegistry, counts *deviceworkflow.Counts,
 	store deviceworkflow.Provisioner, publisher deviceworkflow.Publisher, points deviceworkflow.PointWriter) (func(context.Context) error, error) {
 	speech, err := wiredialect.NewSet(p.Worker.Wire, p.Dialects...)
 	if err != nil {
@@ -79,20 +80,22 @@ func (s *Service) startWorker(p Plan, temporal client.Client, models models, reg
 	options.OnFatalError = func(err error) { s.fail(fmt.Errorf("worker: %w", err)) }
 	worker.SetStickyWorkflowCacheSize(stickyWorkflows)
 	device := &deviceworkflow.Workflow{
-		Models: registry, NewModel: models.newModel, Groups: models.groups(), RunEvents: p.Worker.RunEvents, MaxDeliveries: p.Worker.MaxDeliveries, Twin: p.Worker.Twin, Counts: counts,
+		Models: known, NewModel: models.newModel, Groups: models.groups(), RunEvents: p.Worker.RunEvents, MaxDeliveries: p.Worker.MaxDeliveries, Twin: p.Worker.Twin, Counts: counts,
 	}
 	activities := &deviceworkflow.Activities{
-		Dialect: speech, Publisher: publisher, Points: points, Provisioner: store, Models: registry,
+		Dialect: speech, Publisher: publisher, Points: points, Provisioner: store, Models: known,
 		Topics: p.Worker.Topics, Receivers: p.Worker.Receivers, Counts: counts,
 		OfDevices: speech.Knows,
 	}
 	check := func(ctx context.Context) error {
 		return twinclient.CheckSearchAttributes(ctx, temporal, p.Temporal.Namespace)
 	}
+	twins := p.Temporal.Twins(temporal, "", "")
 	run := newWorkerRun(func() worker.Worker {
 		made := worker.New(temporal, p.TaskQueue, options)
 		deviceworkflow.Register(made, device, activities)
 		aggregate.Register(made, &aggregate.Workflow{}, &aggregate.Activities{Temporal: temporal, TaskQueue: p.TaskQueue})
+		registry.Register(made, &registry.Activities{Running: twins.CountOfModel, End: twins.EndText})
 		return made
 	}, check, s.log)
 	s.runPart("worker", run.run)

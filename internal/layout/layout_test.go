@@ -56,7 +56,8 @@ var layers = map[string]layer{
 	"workflows/device": {[]string{"device", "devicefsm", "devicefsm/calendar", "devicefsm/calendar/zonedata", "internal/figures", "internal/measure", "mqtt", "twin", "twin/command", "wire", "workflows/aggregate"},
 		"the device workflow and its activities; of mqtt, the rule of topic filters only"},
 	"workflows/aggregate": {nil, "collects what many workflows report to one: knows nothing of devices"},
-	"workflows/client": {[]string{"device", "devicefsm", "internal/measure", "twin/command", "workflows/device"},
+	"workflows/registry":  {[]string{"device"}, "keeps versions of models: knows their names, hashes and contents, and not what is in them"},
+	"workflows/client": {[]string{"device", "devicefsm", "internal/measure", "twin/command", "workflows/device", "workflows/registry"},
 		"what other processes ask of device workflows; one package for all kinds of them"},
 	"simulator": {[]string{"device", "devicefsm", "internal/measure", "source", "wire"}, "plays devices; an independent check, so it shares nothing with bridge and workflows but the grammar of topics"},
 
@@ -70,7 +71,7 @@ var layers = map[string]layer{
 	"auth/hooks":    {[]string{"auth"}, "what brokers ask over HTTP, and how they are answered"},
 
 	"service": {[]string{"api", "auth", "auth/callout", "auth/hooks", "bridge", "bridge/history", "bridge/ingest", "bridge/kafka", "device", "devicefsm", "dialects", "internal/backoff", "internal/codec", "internal/credentials", "internal/figures", "internal/kinds", "internal/measure",
-		"internal/modelfile", "internal/recordlog", "internal/text", "internal/tlsfiles", "mqtt", "points", "twin", "twin/command", "wire", "wire/dialect", "workflows/aggregate", "workflows/client", "workflows/device"}, "the one place that wires all parts"},
+		"internal/modelfile", "internal/recordlog", "internal/text", "internal/tlsfiles", "mqtt", "points", "twin", "twin/command", "wire", "wire/dialect", "workflows/aggregate", "workflows/client", "workflows/device", "workflows/registry"}, "the one place that wires all parts"},
 
 	"internal/version":      {nil, "which build this is"},
 	"internal/cli":          {[]string{"api/client", "internal/version", "service", "source"}, "shared by all command lines: exit statuses come from the errors of these"},

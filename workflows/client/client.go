@@ -29,12 +29,14 @@ type Client struct {
 	batcher   *batcher
 	database  databaseName
 	failures  converter.FailureConverter
+	payloads  converter.DataConverter
 }
 
 // New makes a client that starts the workflow of a new device on the task
 // queue with the model of the given hash.
 func New(c temporalclient.Client, namespace, taskQueue, model string) *Client {
-	twins := &Client{temporal: c, namespace: namespace, taskQueue: taskQueue, model: model, failures: temporal.GetDefaultFailureConverter()}
+	twins := &Client{temporal: c, namespace: namespace, taskQueue: taskQueue, model: model,
+		failures: temporal.GetDefaultFailureConverter(), payloads: converter.GetDefaultDataConverter()}
 	twins.batcher = newBatcher(twins.update)
 	return twins
 }

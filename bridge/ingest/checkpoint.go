@@ -62,6 +62,9 @@ type savedDevice struct {
 	Seq        uint64    `json:"seq,omitempty"`
 	FirstEpoch int64     `json:"first_epoch,omitempty"`
 	FirstSeq   uint64    `json:"first_seq,omitempty"`
+	Sent       uint32    `json:"sent,omitempty"` // of Seq, Unix seconds
+	FirstSent  uint32    `json:"first_sent,omitempty"`
+	Elsewhere  bool      `json:"elsewhere,omitempty"`
 	Fallen     uint64    `json:"fallen,omitempty"`
 	Topic      uint8     `json:"topic,omitempty"`
 	Same       bool      `json:"same,omitempty"`
@@ -181,8 +184,9 @@ func (c *core) saved(d *deviceState) savedDevice {
 		ID: d.id, Position: c.appended, Unsaid: d.unsaid, Begun: d.begun, Offline: d.offline, Run: d.run,
 		Heard: unixMilli(d.heard), Renewed: unixMilli(d.renewed),
 		Epoch: f.epoch, Seq: f.lastSeq, FirstEpoch: f.firstEpoch, FirstSeq: f.firstSeq,
+		Sent: f.lastSent, FirstSent: f.firstSent, Elsewhere: f.elsewhere,
 		Fallen: f.fallen.last, Topic: f.fallen.topic, Same: f.fallen.same,
-		Continuity: f.continuity, Passed: unixMilli(f.passed),
+		Continuity: f.continuity, Passed: f.passed,
 	}
 	if d.traits != otherTraits {
 		is := c.traits.of(d.traits)
@@ -256,7 +260,8 @@ func (c *core) load(s *savedDevice) {
 	d.traits = c.traits.number(traits{s.Site, s.Firmware})
 	d.filter = filterState{
 		epoch: s.Epoch, lastSeq: s.Seq, firstEpoch: s.FirstEpoch, firstSeq: s.FirstSeq,
-		fallen: fallenRun{s.Fallen, s.Topic, s.Same}, continuity: s.Continuity, passed: fromMilli(s.Passed),
+		lastSent: s.Sent, firstSent: s.FirstSent, elsewhere: s.Elsewhere,
+		fallen: fallenRun{s.Fallen, s.Topic, s.Same}, continuity: s.Continuity, passed: s.Passed,
 	}
 	if s.Vars != nil || s.Awake != 0 {
 		known := d.reaching()

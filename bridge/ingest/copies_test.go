@@ -36,7 +36,8 @@ states:
 
 // A device sends copies of what it sent before, without the broker's word that they are
 // copies: the workflow applies each message once, whether the bridge left the first
-// one out or not, and takes none for the beginning of a numbering.
+// one out or not, and takes none for the beginning of a numbering. So it is when the bridge
+// is one without a log, learns that another one had the device, or cannot read a part of its log.
 func TestCopiesAreAppliedOnce(t *testing.T) {
 	model, err := devicefsm.Load("pump.yaml", []byte(thresholdModel))
 	if err != nil {
@@ -53,11 +54,13 @@ type copies struct {
 	*testing.T
 	seed    uint64
 	random  *rand.Rand
+	model   Model
 	bench   *bench
 	state   workflow.Delivery
 	read    int              // signals
 	highest map[int64]uint64 // number applied, by epoch
 	waiting []copied
+	lost    bool // a bridge has lost what it knew
 	epoch   int
 	seq     int
 }
@@ -70,7 +73,7 @@ type copied struct {
 
 func newCopies(t *testing.T, model Model, seed uint64) *copies {
 	return &copies{
-		T: t, seed: seed, random: rand.New(rand.NewPCG(seed, 1)), bench: newBench(DefaultConfig(), model),
+		T: t, seed: seed, random: rand.New(rand.NewPCG(seed, 1)), model: model, bench: newBench(DefaultConfig(), model),
 		highest: map[int64]uint64{}, epoch: 5,
 	}
 }
@@ -79,10 +82,22 @@ func (c *copies) run() {
 	const steps, pause = 400, 250 * time.Millisecond
 	for i := range steps {
 		c.bench.advance(pause)
+		switch loss := c.random.Float64(); {
+		case loss < 0.01:
+			c.replace()
+		case loss < 0.02:
+			c.settle()
+			c.bench.core.elsewhere(c.bench.now)
+		case loss < 0.03:
+			c.damage()
+		}
 		c.sendAgain()
 		// A copy comes within two seconds, in which a device begins few numberings.
 		if i%50 == 49 && c.random.Float64() < 0.5 {
 			c.epoch, c.seq = c.epoch+1, 0
+			if c.lost { // what was left out of the numbering before is not known any more
+				c.waiting = nil
+			}
 		}
 		c.seq++
 		topic, payload := c.message(float64(i) * pause.Seconds())
@@ -92,6 +107,46 @@ func (c *copies) run() {
 			c.waiting = append(c.waiting, copied{c.bench.now.Add(after), topic, payload})
 		}
 	}
+}
+
+// settle has everything delivered, before what is known is lost.
+func (c *copies) settle() {
+	c.lost = true
+	for c.bench.devices.byID["p"] != nil && c.bench.devices.byID["p"].place == inFlight {
+		c.bench.accept("p")
+		c.receive()
+	}
+}
+
+// replace puts another bridge in the place of this one, which knows nothing.
+func (c *copies) replace() {
+	c.settle()
+	now := c.bench.now
+	c.bench, c.read = newBench(DefaultConfig(), c.model), 0
+	c.bench.now = now
+	c.sendNew()
+}
+
+// damage makes the last messages unknown, as if their records could not be read.
+func (c *copies) damage() {
+	c.settle()
+	d := c.bench.devices.byID["p"]
+	if d == nil {
+		return
+	}
+	d.leftOut = nil
+	d.forgetGiven()
+	d.filter.lastSeq -= min(d.filter.lastSeq-1, uint64(c.random.IntN(4)))
+	d.filter.forgetNumbers()
+	c.bench.core.unsure = c.bench.now.Add(copiesCome)
+	c.sendNew()
+}
+
+// sendNew sends a message that is not a copy. The first one after a loss has to be new: a copy
+// could not be told from it.
+func (c *copies) sendNew() {
+	c.seq++
+	c.deliver(c.message(0))
 }
 
 func (c *copies) message(seconds float64) (topic, payload string) {

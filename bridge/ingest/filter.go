@@ -19,10 +19,13 @@ type filterState struct {
 	// The highest number seen, to find gaps. lastSeq 0: none yet.
 	epoch   int64
 	lastSeq uint64
-	// The first number seen. What came before it was another process's, or forgotten.
+	// The first number seen. What came before it was another process's, or forgotten. It
+	// is above lastSeq if all that was seen is forgotten.
 	firstEpoch int64
 	firstSeq   uint64
-	fallen     fallenRun
+	// When the device sent the two, as sentSecond says.
+	lastSent, firstSent uint32
+	fallen              fallenRun
 
 	// classes belongs to one continuity: what came in between is not known. It is for the
 	// first model of the device's set, further are for the others.
@@ -30,8 +33,9 @@ type filterState struct {
 	further []memory
 	// continuity is that of the stream: see stream.
 	continuity uint32
-	passing    bool      // messages of the arrival that is decided are to be queued
-	passed     time.Time // the last message that a filter let pass
+	passing    bool  // messages of the arrival that is decided are to be queued
+	elsewhere  bool  // what comes after lastSeq may have been another process's
+	passed     int64 // when the last message that a filter let pass came, Unix ms
 }
 
 // memory is a filter, and what is known of the message whose class it remembers.
@@ -89,7 +93,7 @@ func (c *core) pass(d *deviceState, s *filterState, continuity uint32, m device.
 	if !c.sifts {
 		return slices.ContainsFunc(set.possible, func(model Model) bool { return model.Relevant(m) })
 	}
-	if s.continuity != continuity || m.Time.Sub(s.passed) >= c.cfg.SettledFor {
+	if s.continuity != continuity || m.Time.Sub(time.UnixMilli(s.passed)) >= c.cfg.SettledFor {
 		s.forget()
 		s.continuity = continuity
 	}
@@ -107,7 +111,7 @@ func (c *core) pass(d *deviceState, s *filterState, continuity uint32, m device.
 		return false
 	}
 	if passes {
-		s.passed = m.Time
+		s.passed = unixMilli(m.Time)
 		s.queued(d.batches + 1)
 	}
 	return passes
@@ -217,7 +221,7 @@ func (c *core) decide(d *deviceState, s *filterState, continuity uint32, m devic
 		next.restart = &r
 		s.forget()
 	}
-	if found, ok := s.gap(m); ok {
+	if found, ok := s.gap(m, m.Time.Before(c.unsure)); ok {
 		gap := found // so that found need not be on the heap
 		next.gap, next.deliverGap = &gap, c.pass(d, s, continuity, gap)
 	}

@@ -373,8 +373,9 @@ func (c *core) lost(id device.ID, messages int) {
 // have left some out.
 func (c *core) elsewhere(now time.Time) {
 	c.noteBegin(history.Begin{Elsewhere: true}, now)
+	c.unsure = now.Add(copiesCome)
 	for _, d := range c.devices.byID {
-		d.filter, d.given, d.leftOut = filterState{}, nil, nil
+		d.filter, d.given, d.leftOut = d.filter.apart(), nil, nil
 	}
 	for _, s := range c.streams {
 		s.acknowledged = acknowledged{}

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -33,8 +34,8 @@ func (s *filterState) restart(m device.Message) (device.Restart, bool) {
 		return device.Restart{}, false
 	}
 	birth := m.Channel == device.ChannelStatus && m.Alive()
-	if birth && s.before(m) { // what another process left out is older
-		s.firstSeq = m.Seq
+	if birth && s.before(m) && m.Sent.IsZero() { // what another process left out is older; else its time says so
+		s.firstSeq, s.firstSent = m.Seq, 0
 	}
 	if m.Epoch < s.epoch || birth && m.Epoch == 0 {
 		if !birth || m.Seq > 1 { // a straggler; or of a counter of its topic alone
@@ -44,8 +45,8 @@ func (s *filterState) restart(m device.Message) (device.Restart, bool) {
 		return device.Restart{}, false
 	}
 	r := device.Restart{Epoch: m.Epoch, Seq: 1, LastEpoch: s.epoch, LastSeq: s.lastSeq}
-	s.firstEpoch, s.firstSeq = m.Epoch, 1
-	s.epoch, s.lastSeq = m.Epoch, m.Seq-1
+	s.firstEpoch, s.firstSeq, s.firstSent = m.Epoch, 1, 0
+	s.epoch, s.lastSeq, s.lastSent, s.elsewhere = m.Epoch, m.Seq-1, 0, false
 	f.last = 0
 	return r, true
 }
@@ -78,22 +79,29 @@ func topicHash(m device.Message) uint8 {
 // gap compares a message's number with those before it and returns the
 // sequence.gap message that comes before it, if numbers are missing.
 // A number that is not higher than one seen is left to the workflow: only it
-// can distinguish late from repeated.
-func (s *filterState) gap(m device.Message) (device.Message, bool) {
+// can distinguish late from repeated. While it is unsure what was left out, each number
+// is the first one that is known.
+func (s *filterState) gap(m device.Message, unsure bool) (device.Message, bool) {
 	if m.Seq == 0 {
 		return device.Message{}, false
 	}
 	from := s.lastSeq + 1
+	never := s.firstSeq == 0 // or forgotten: there is nothing to compare with
 	switch {
-	case s.firstSeq == 0: // never seen, or forgotten: there is nothing to compare with
-		from = m.Seq
-		s.firstEpoch, s.firstSeq = m.Epoch, m.Seq
+	case never:
 	case m.Epoch < s.epoch, m.Epoch == s.epoch && m.Seq <= s.lastSeq:
 		return device.Message{}, false
 	case m.Epoch > s.epoch:
 		from = 1
 	}
-	s.epoch, s.lastSeq, s.fallen.topic = m.Epoch, m.Seq, topicHash(m)
+	if never || s.elsewhere {
+		from = m.Seq
+	}
+	if never || unsure || s.forgotten() {
+		s.firstEpoch, s.firstSeq, s.firstSent = m.Epoch, m.Seq, sentSecond(m)
+	}
+	s.epoch, s.lastSeq, s.lastSent, s.elsewhere = m.Epoch, m.Seq, sentSecond(m), false
+	s.fallen.topic = topicHash(m)
 	if from == m.Seq {
 		return device.Message{}, false
 	}
@@ -110,11 +118,46 @@ func (s *filterState) gap(m device.Message) (device.Message, bool) {
 	}, true
 }
 
+// copiesCome is for how long copies of what was sent before are expected, when it is not known
+// any more what was left out of it. A client sends a copy when it has connected again, or has
+// waited in vain for an acknowledgement.
+const copiesCome = time.Minute
+
 // before reports whether a message was sent before all that is known of the device.
 // A lower epoch is not a proof of that: the clock that it comes from may have been
-// lost.
+// lost. Nor is a lower number, if the device says that it sent it later: it may have begun
+// to count again while another process had it.
 func (s *filterState) before(m device.Message) bool {
-	return m.Epoch == s.firstEpoch && 0 < m.Seq && m.Seq < s.firstSeq
+	return m.Epoch == s.firstEpoch && 0 < m.Seq && m.Seq < s.firstSeq && !(s.firstSent != 0 && sentSecond(m) > s.firstSent)
+}
+
+// sentSecond is when a device says that it sent a message, in Unix seconds. 0: it does not say.
+func sentSecond(m device.Message) uint32 {
+	return uint32(min(max(0, unixMilli(m.Sent)/1000), math.MaxUint32))
+}
+
+// forgotten reports whether nothing is known of what has the numbers that were seen.
+func (s *filterState) forgotten() bool { return s.firstEpoch == s.epoch && s.firstSeq > s.lastSeq }
+
+// forgetNumbers makes all numbers that were seen those of the past: which of them were left
+// out is not known any more, and so a copy of one would come too late.
+func (s *filterState) forgetNumbers() {
+	if s.lastSeq > 0 {
+		s.firstEpoch, s.firstSeq, s.firstSent = s.epoch, s.lastSeq+1, s.lastSent
+	}
+}
+
+// apart is what remains when another process may have had the device: numbers of the past, if
+// the device says when it sends. Otherwise one that began to count again meanwhile could not be
+// distinguished from one that sends copies.
+func (s *filterState) apart() filterState {
+	if s.lastSeq == 0 || s.lastSent == 0 {
+		return filterState{}
+	}
+	next := filterState{epoch: s.epoch, lastSeq: s.lastSeq, lastSent: s.lastSent, elsewhere: true}
+	next.fallen.topic = s.fallen.topic
+	next.forgetNumbers()
+	return next
 }
 
 // hold keeps a message that seems to have come too late, in case the run that it

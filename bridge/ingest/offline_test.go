@@ -42,7 +42,7 @@ func TestABirthBeginsANumberingForGaps(t *testing.T) {
 		if s.before(step.m) {
 			t.Errorf("message %d is before all that is known", i)
 		}
-		if _, gap := s.gap(step.m); gap != step.gap {
+		if _, gap := s.gap(step.m, false); gap != step.gap {
 			t.Errorf("message %d: gap %v", i, gap)
 		}
 	}

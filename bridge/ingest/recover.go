@@ -195,7 +195,7 @@ func (r *recovery) forget(b history.Begin, at int64) {
 		}
 		d.workflowEnded()
 		if b.Elsewhere {
-			d.filter, d.given, d.leftOut = filterState{}, nil, nil
+			d.filter, d.given, d.leftOut = d.filter.apart(), nil, nil
 		}
 	}
 	if b.Elsewhere {
@@ -369,14 +369,18 @@ func (r *recovery) rollDevice(d *deviceState, messages []history.Message, receiv
 // theirs.
 func (r *recovery) finish(now time.Time) {
 	c := r.c
+	if r.damaged || r.doubts {
+		c.unsure = now.Add(copiesCome)
+	}
 	for at := c.devices.order.Back(); at != nil; at = at.Prev() {
 		d := at.Value.(*deviceState)
 		d.position = 0
 		switch {
 		case r.doubts:
-			d.filter, d.given = filterState{}, nil
+			d.filter, d.given = d.filter.apart(), nil
 		case r.damaged:
 			d.forgetGiven()
+			d.filter.forgetNumbers()
 		}
 		d.filter.each(func(m *memory) { m.batch, m.behind = 0, false })
 	}

@@ -147,8 +147,12 @@ func (l *pahoLink) connect(ctx context.Context, c call) error {
 	if c.subscribed && connected.SessionPresent() {
 		return nil
 	}
-	if err := l.await(ctx, l.client.Subscribe(c.filter, 1, nil)); err != nil {
+	subscribed := l.client.Subscribe(c.filter, 1, nil).(*mqtt.SubscribeToken)
+	if err := l.await(ctx, subscribed); err != nil {
 		return fmt.Errorf("subscribe to %s: %w", c.filter, err)
+	}
+	if qos := subscribed.Result()[c.filter]; qos != 1 { // which the client takes for a success
+		return fmt.Errorf("subscribe to %s: the broker granted %#x instead of QoS 1", c.filter, qos)
 	}
 	return nil
 }

@@ -46,6 +46,17 @@ func (f Feed) Has(c Change) bool {
 	return false
 }
 
+// Covers reports whether all changes matter that matter to another feed.
+func (f Feed) Covers(other Feed) bool {
+	all := func(have, want []string) bool {
+		return !slices.ContainsFunc(want, func(s string) bool {
+			_, ok := slices.BinarySearch(have, s)
+			return !ok
+		})
+	}
+	return all(f.Entered, other.Entered) && all(f.Left, other.Left) && (f.Silent || !other.Silent) && (f.Alive || !other.Alive)
+}
+
 // Changes are those from one configuration to another, by their Model.StateName: the states
 // that were left, those inside first, and then those that were entered, those outside first.
 // From "" everything is entered, and to "" everything is left.

@@ -80,7 +80,7 @@ func (s *Service) startWorker(p Plan, temporal client.Client, models models, kno
 	options.OnFatalError = func(err error) { s.fail(fmt.Errorf("worker: %w", err)) }
 	worker.SetStickyWorkflowCacheSize(stickyWorkflows)
 	device := &deviceworkflow.Workflow{
-		Models: known, NewModel: models.newModel, Groups: models.groups(), RunEvents: p.Worker.RunEvents, MaxDeliveries: p.Worker.MaxDeliveries, Twin: p.Worker.Twin, Counts: counts,
+		Models: known, NewModel: models.newModel, Groups: deviceworkflow.NewGroupModels(models.groups()...), RunEvents: p.Worker.RunEvents, MaxDeliveries: p.Worker.MaxDeliveries, Twin: p.Worker.Twin, Counts: counts,
 	}
 	activities := &deviceworkflow.Activities{
 		Dialect: speech, Publisher: publisher, Points: points, Provisioner: store, Models: known,

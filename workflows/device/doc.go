@@ -39,6 +39,13 @@
 // the clock is moved past them, so a device that answered in time is not
 // overtaken by a timer because the worker was down.
 //
+// # Groups
+//
+// What the groups of the device hear of it is recorded when a run begins. By rules 6, the run
+// learns of other groups, or versions of them, whenever it acts on a worker that has their
+// models (GroupModels), and forgets none before it ends; earlier runs learn when they are
+// continued as new. Reports wait in the state until an aggregator has taken them.
+//
 // # Continue-as-new
 //
 // A run ends when the server suggests it or after a bound of events, always with

@@ -22,44 +22,22 @@ const (
 	lastReports = time.Minute
 )
 
-// groupFeed is what a run knows of the groups of one kind: it is recorded in the run.
-type groupFeed struct {
-	Kind device.Kind `json:"kind"`
-	// Model is the hash of the model that a group is started with.
-	Model string               `json:"model"`
-	By    devicefsm.Membership `json:"by"`
-	Feed  devicefsm.Feed       `json:"feed"`
-}
-
-// feedsOf derives what the groups of these models hear of a member. Models of one kind and
-// one membership are versions of each other: a group may run any of them, and is started
-// with the first one.
-func feedsOf(groups []*devicefsm.Model, member *devicefsm.Model) []groupFeed {
-	if _, isGroup := member.Members(); isGroup {
-		return nil // groups are not members of groups
-	}
-	var feeds []groupFeed
-	for _, g := range groups {
-		by, ok := g.Members()
-		if !ok {
-			continue
-		}
-		feed := g.Feed(member)
-		at := slices.IndexFunc(feeds, func(f groupFeed) bool { return f.Kind == g.Kind() })
-		switch {
-		case at < 0:
-			feeds = append(feeds, groupFeed{Kind: g.Kind(), Model: g.Hash(), By: by, Feed: feed})
-		case feeds[at].By == by:
-			feeds[at].Feed = feeds[at].Feed.Joined(feed)
-		}
-	}
-	return feeds
-}
-
 // membership is a group that the device is a member of.
 type membership struct {
 	Kind device.Kind `json:"kind"`
 	Name string      `json:"name"`
+	// Feed is what the group is told; nil of one that was joined under earlier rules, which
+	// is told what the run's settings say.
+	Feed *devicefsm.Feed `json:"feed,omitempty"`
+	// Heard is what the group knows of the device while its run knows of no such groups; nil
+	// of a group that is told everything.
+	Heard *memberState `json:"heard,omitempty"`
+}
+
+// memberState is how a group that is told everything knows a device.
+type memberState struct {
+	State  string `json:"state"` // devicefsm.Model.StateName
+	Silent bool   `json:"silent,omitempty"`
 }
 
 // outbox are the reports to groups that are not known to be accepted, oldest first.
@@ -130,8 +108,9 @@ func (d *run) member() devicefsm.Member {
 // reportToGroups reports what has changed to the groups that the device is a member of,
 // and joins and leaves groups.
 func (d *run) reportToGroups(ctx workflow.Context) {
+	d.reportMoves()
+	d.learnGroups(ctx)
 	if len(d.settings.Groups) > 0 {
-		d.reportMoves()
 		d.joinAndLeave(ctx)
 	}
 	d.sendReports(ctx)
@@ -159,10 +138,6 @@ func (d *run) joinAndLeave(ctx workflow.Context) {
 	}
 	d.newIdentity = false
 	now := workflow.Now(ctx)
-	if d.newFeeds {
-		d.newFeeds = false
-		d.recordFeeds(ctx)
-	}
 	for _, f := range d.settings.Groups {
 		name := f.By.GroupOf(d.member())
 		if _, err := device.New(f.Kind, name); err != nil && name != "" {
@@ -178,28 +153,46 @@ func (d *run) joinAndLeave(ctx workflow.Context) {
 			d.state.Groups = slices.Delete(slices.Clone(d.state.Groups), at, at+1)
 		}
 		if name != "" {
-			d.join(membership{f.Kind, name}, now)
+			d.join(f, name, now)
 		}
 	}
 }
 
 // join reports the states in which the device is.
-func (d *run) join(group membership, now time.Time) {
-	d.state.Groups = append(slices.Clone(d.state.Groups), group)
-	changes := d.model.Changes("", d.model.StateName(d.state.Snapshot))
-	if d.state.Snapshot.Silent() {
-		changes = append(changes, devicefsm.Change{Name: device.MemberSilent})
+func (d *run) join(f groupFeed, name string, now time.Time) {
+	group := membership{Kind: f.Kind, Name: name}
+	if d.follows(rulesGroups) {
+		group.Feed = &f.Feed
 	}
-	d.reportAll(group, changes, now)
+	d.state.Groups = append(slices.Clone(d.state.Groups), group)
+	d.reportAll(group, d.present(), now)
+}
+
+// present are the changes that make the device what it is.
+func (d *run) present() []devicefsm.Change {
+	return d.changesBetween(memberState{}, d.memberState())
+}
+
+// memberState is what the device is now.
+func (d *run) memberState() memberState {
+	return memberState{State: d.model.StateName(d.state.Snapshot), Silent: d.state.Snapshot.Silent()}
+}
+
+// changesBetween are the changes from one configuration to another.
+func (d *run) changesBetween(from, to memberState) []devicefsm.Change {
+	changes := d.model.Changes(from.State, to.State)
+	switch {
+	case to.Silent && !from.Silent:
+		changes = append(changes, devicefsm.Change{Name: device.MemberSilent})
+	case from.Silent && !to.Silent:
+		changes = append(changes, devicefsm.Change{Name: device.MemberAlive})
+	}
+	return changes
 }
 
 // leave reports that the device is in none of them anymore.
 func (d *run) leave(group membership, now time.Time) {
-	changes := d.model.Changes(d.model.StateName(d.state.Snapshot), "")
-	if d.state.Snapshot.Silent() {
-		changes = append(changes, devicefsm.Change{Name: device.MemberAlive})
-	}
-	d.reportAll(group, changes, now)
+	d.reportAll(group, d.changesBetween(d.memberState(), memberState{}), now)
 }
 
 // leaveAllGroups is for the end of the workflow, and of its model.
@@ -213,9 +206,9 @@ func (d *run) leaveAllGroups(now time.Time) {
 
 // reportAll puts into the outbox what matters to a group.
 func (d *run) reportAll(group membership, changes []devicefsm.Change, at time.Time) {
-	i := slices.IndexFunc(d.settings.Groups, func(f groupFeed) bool { return f.Kind == group.Kind })
+	i := feedAt(d.settings.Groups, group.Kind)
 	if i < 0 {
-		return // the worker that began the run has no model of such groups any more
+		return // no worker of the run has a model of such groups any more
 	}
 	f := d.settings.Groups[i]
 	id, err := device.New(group.Kind, group.Name)
@@ -324,14 +317,4 @@ func (d *run) reported(ctx workflow.Context, f workflow.Future) {
 		return // or they are sent again
 	}
 	d.accepted(last)
-}
-
-// recordFeeds records again what groups hear of the device, whose model has changed.
-func (d *run) recordFeeds(ctx workflow.Context) {
-	var feeds []groupFeed
-	recorded := workflow.SideEffect(ctx, func(workflow.Context) any { return feedsOf(d.groups, d.model) })
-	if err := recorded.Get(&feeds); err != nil {
-		panic(fmt.Sprintf("device %s: read what its groups hear of it: %v", d.state.Device, err)) // the task fails, and is tried again
-	}
-	d.settings.Groups = feeds
 }

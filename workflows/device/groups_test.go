@@ -96,7 +96,7 @@ var withoutLiveness = strings.Replace(memberSource, "liveness: {silent_after: 5m
 func newMemberOf(t *testing.T, src string, runEvents int) (*harness, *post) {
 	t.Helper()
 	h := newHarnessFor(t, modelOf(t, src), runEvents)
-	h.workflow.Groups = []*devicefsm.Model{modelOf(t, groupSource)}
+	h.workflow.Groups = NewGroupModels(modelOf(t, groupSource))
 	p := &post{}
 	h.RegisterActivityWithOptions(p.Signal, activity.RegisterOptions{Name: aggregate.ActivitySignal})
 	return h, p
@@ -176,7 +176,7 @@ func TestTheInputsStartTheGroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s.Type != aggregate.WorkflowType || s.Name != aggregate.SignalReports || in.To.Type != WorkflowType || in.To.Signal != SignalEvents ||
-		in.To.Workflow != WorkflowID("site/north") || in.Index != aggregate.IndexOf(testDevice, 4) || group.Device != "site/north" || group.Model != h.workflow.Groups[0].Hash() {
+		in.To.Workflow != WorkflowID("site/north") || in.Index != aggregate.IndexOf(testDevice, 4) || group.Device != "site/north" || group.Model != modelOf(t, groupSource).Hash() {
 		t.Errorf("%s %s %+v %+v", s.Type, s.Name, in, group)
 	}
 }
@@ -256,7 +256,7 @@ func TestADeletedDeviceLeaves(t *testing.T) {
 // the new one: what its group hears of that is worked out again.
 func TestAMemberWithAnotherModel(t *testing.T) {
 	h, p := newMember(t, 0)
-	h.workflow.Groups = []*devicefsm.Model{modelOf(t, strings.Replace(groupSource, "when: \"msg.state == 'overheated'\"", "when: \"msg.state == 'overheated' || msg.state == 'burning'\"", -1))}
+	h.workflow.Groups = NewGroupModels(modelOf(t, strings.Replace(groupSource, "when: \"msg.state == 'overheated'\"", "when: \"msg.state == 'overheated' || msg.state == 'burning'\"", -1)))
 	other := modelOf(t, strings.Replace(memberSource, "overheated", "burning", -1))
 	h.workflow.Models = NewRegistry(h.model, other)
 	h.at(time.Second, birthAt("north"), happens("hot"))
@@ -472,7 +472,7 @@ states: {up: {on: {silent: {actions: [{assign: {heard: "context.heard + 1"}}]}}}
 // A tag that an operator sets makes the device a member, and one that is removed ends that.
 func TestATagMakesAMember(t *testing.T) {
 	h, p := newMemberOf(t, withoutLiveness, 0)
-	h.workflow.Groups = []*devicefsm.Model{modelOf(t, strings.Replace(groupSource, "{by: site, aggregators: 4}", "{tag: line}", 1))}
+	h.workflow.Groups = NewGroupModels(modelOf(t, strings.Replace(groupSource, "{by: site, aggregators: 4}", "{tag: line}", 1)))
 	set := func(value *string) {
 		h.UpdateWorkflow(UpdateOperate, "", &asked{}, Operations{List: []Operation{{ID: fmt.Sprint(h.Now().UnixNano()), Tags: &TagChanges{Set: map[string]*string{"line": value}}}}})
 	}

@@ -19,6 +19,7 @@ import (
 
 	"devicetwin/device"
 	"devicetwin/devicefsm"
+	"devicetwin/workflows/aggregate"
 )
 
 const historiesDir = "testdata/histories"
@@ -238,6 +239,69 @@ func TestRecordedDialectsCount(t *testing.T) {
 	}
 	if other == 0 {
 		t.Errorf("%d histories replay without dialects", len(files))
+	}
+}
+
+// What a run learned of groups is in the histories, and decides how they replay: by the rules
+// before, it would report nothing. The worker that replays them has no model of groups.
+func TestRecordedLessonsCount(t *testing.T) {
+	folder := fmt.Sprintf("%s/rules-%d", historiesDir, rulesGroups)
+	files, err := filepath.Glob(folder + "/learned-*.json")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%d histories of a device that learns of its group, error %v; want at least 2", len(files), err)
+	}
+	lessons, reports, other := 0, 0, 0
+	for _, file := range files {
+		recorded := readHistory(t, file)
+		for _, e := range recorded.GetEvents() {
+			marker := e.GetMarkerRecordedEventAttributes()
+			for _, d := range marker.GetDetails() {
+				for _, p := range d.GetPayloads() {
+					if bytes.Contains(p.GetData(), []byte(`"kind":"yard"`)) && !bytes.Contains(p.GetData(), []byte(`"rules":`)) {
+						lessons++
+					}
+					reports += bytes.Count(p.GetData(), []byte(`"`+aggregate.ActivitySignal+`"`))
+					p.Data = bytes.Replace(p.GetData(), fmt.Appendf(nil, `"rules":%d`, rulesGroups), fmt.Appendf(nil, `"rules":%d`, rulesOrigin), 1)
+				}
+			}
+		}
+		if err := newReplayer(&Workflow{Models: recordedModels(t, folder)}).ReplayWorkflowHistory(quiet(), recorded); err != nil {
+			other++
+		}
+	}
+	if lessons == 0 || reports == 0 || other == 0 {
+		t.Errorf("%d lessons, %d reports, and %d of %d histories replay differently without lessons", lessons, reports, other, len(files))
+	}
+}
+
+// Groups with alarms that wait, and devices with schedules in a time zone, are in the
+// histories, each over the end of a run.
+func TestRecordedGroupsAndSchedules(t *testing.T) {
+	folder := fmt.Sprintf("%s/rules-%d", historiesDir, rulesGroups)
+	for name, want := range map[string][]string{"yard": {`"silent":`, `"aggregators":`}, "scheduled": {`"Europe/Berlin"`, `"beats":`}, "grouped": {`"site":"south"`}} {
+		files, err := filepath.Glob(folder + "/" + name + "-*.json")
+		if err != nil || len(files) < 2 && name != "grouped" {
+			t.Errorf("%d histories of %s, error %v; want at least 2", len(files), name, err)
+		}
+		var text []byte
+		for _, file := range files {
+			for _, e := range readHistory(t, file).GetEvents() {
+				for _, p := range append(e.GetWorkflowExecutionContinuedAsNewEventAttributes().GetInput().GetPayloads(),
+					e.GetWorkflowExecutionSignaledEventAttributes().GetInput().GetPayloads()...) {
+					text = append(text, p.GetData()...)
+				}
+				for _, d := range e.GetMarkerRecordedEventAttributes().GetDetails() {
+					for _, p := range d.GetPayloads() {
+						text = append(text, p.GetData()...)
+					}
+				}
+			}
+		}
+		for _, w := range want {
+			if !bytes.Contains(text, []byte(w)) {
+				t.Errorf("the histories of %s have no %s", name, w)
+			}
+		}
 	}
 }
 

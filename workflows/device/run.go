@@ -51,11 +51,14 @@ type run struct {
 	leftOut         []string // attributes of which values were left out
 	replaying       func() bool
 
-	groups      []*devicefsm.Model // models of groups that the worker has
-	moves       []groupMove        // since the last reports to groups
-	newIdentity bool               // what decides of which groups the device is a member may have changed
-	newFeeds    bool               // the model has changed, and what groups hear of the device with it
-	reporting   *reporting         // nil: no activity sends reports
+	groups      *GroupModels // that the worker has
+	begun       bool         // the run has acted
+	lessons     int          // how often it learned of groups
+	learnedAt   time.Time    // of them, or when it began
+	moves       []groupMove  // since the last reports to groups
+	newIdentity bool         // what decides of which groups the device is a member may have changed
+	newFeeds    bool         // the model has changed, and what groups hear of the device with it
+	reporting   *reporting   // nil: no activity sends reports
 	now         func() time.Time
 	readZones   func(names []string) (calendar.Zones, error) // and records them
 	counts      *Counts

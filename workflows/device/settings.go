@@ -58,8 +58,10 @@ const (
 	rulesDialects = 4
 	// rulesOrigin: ids of what leaves the workflow say what it follows from.
 	rulesOrigin = 5
+	// rulesGroups: a run learns of groups whose model its worker has got.
+	rulesGroups = 6
 
-	rulesNow = rulesOrigin
+	rulesNow = rulesGroups
 )
 
 // Rules is the version of the rules by which runs go that begin now: for the names of
@@ -112,7 +114,7 @@ func (w *Workflow) recordSettings(ctx workflow.Context, model *devicefsm.Model) 
 	var s runSettings
 	recorded := workflow.SideEffect(ctx, func(workflow.Context) any {
 		s := w.settings()
-		s.Groups = feedsOf(w.Groups, model)
+		s.Groups = w.Groups.feedsOf(model)
 		return s
 	})
 	if err := recorded.Get(&s); err != nil {

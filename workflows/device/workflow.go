@@ -68,9 +68,8 @@ type Workflow struct {
 	MaxDeliveries int
 	// Twin is how twins are kept; a run keeps what it began with.
 	Twin TwinSettings
-	// Groups are the models of groups of which devices may be members. Those of one kind are
-	// versions of each other, and a group is started with the first one.
-	Groups []*devicefsm.Model
+	// Groups are the models of groups of which devices may be members; nil: none.
+	Groups *GroupModels
 	// Counts is what runs count; nil: nothing.
 	Counts *Counts
 	// Zones reads time zones for the years around a time, as zonedata.Record does, which is
@@ -160,10 +159,8 @@ func (w *Workflow) begin(ctx workflow.Context, raw json.RawMessage) (*run, error
 		return nil, fmt.Errorf("begin run of device %s: %w", d.state.Device, err)
 	}
 	d.settings = settings
-	if d.state.Outbox.Epoch == 0 && len(d.settings.Groups) > 0 {
-		d.state.Outbox.Epoch = workflow.Now(ctx).UnixMilli()
-	}
 	d.model = d.inEdition(d.model)
+	d.knowGroups(workflow.Now(ctx), d.settings.Groups)
 	if d.state.Snapshot == nil {
 		d.setCause(Cause{Kind: CauseStart})
 		snapshot, outcome := d.model.StartIn(d.zonesOf(d.model), workflow.Now(ctx))

@@ -137,6 +137,25 @@ func payloads(t *testing.T, v any) *commonpb.Payloads {
 	return p
 }
 
+// news adds to a history how often the run has learned of groups, as far as it has looked.
+func news(t *testing.T, h *historypb.History, at time.Time, completed int64, lessons int) {
+	t.Helper()
+	data, err := converter.GetDefaultDataConverter().ToPayloads("groups", payloads(t, lessons))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := int64(len(h.Events) + 1)
+	h.Events = append(h.Events, &historypb.HistoryEvent{
+		EventId: id, EventTime: timestamppb.New(at), EventType: enumspb.EVENT_TYPE_MARKER_RECORDED,
+		Attributes: &historypb.HistoryEvent_MarkerRecordedEventAttributes{MarkerRecordedEventAttributes: &historypb.MarkerRecordedEventAttributes{
+			MarkerName: "MutableSideEffect", WorkflowTaskCompletedEventId: completed,
+			Details: map[string]*commonpb.Payloads{
+				"side-effect-id": payloads(t, fmt.Sprint("groups_", id)), "data": data, "mutable-side-effect-call-counter": payloads(t, 1),
+			},
+		}},
+	})
+}
+
 // dueForm is the next occurrence of a schedule in a snapshot.
 var dueForm = regexp.MustCompile(`"d":[0-9]+\}`)
 
@@ -203,6 +222,7 @@ func calendarHistory(t *testing.T, model *devicefsm.Model, state State, zones ca
 	add(due, &historypb.HistoryEvent{EventType: enumspb.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, Attributes: &historypb.HistoryEvent_ActivityTaskScheduledEventAttributes{
 		ActivityTaskScheduledEventAttributes: &historypb.ActivityTaskScheduledEventAttributes{
 			ActivityId: fmt.Sprint(id), ActivityType: &commonpb.ActivityType{Name: ActivityNotify}, TaskQueue: queue, WorkflowTaskCompletedEventId: completed}}})
+	news(t, h, due, completed, 0)
 	timer(due, completed)
 	return h
 }

@@ -27,7 +27,7 @@ var record = flag.Bool("record", false, "record the histories in workflows/devic
 // is written: devices in the field have histories like those of the others.
 var historiesDir = fmt.Sprintf("%s/workflows/device/testdata/histories/rules-%d", root, deviceworkflow.Rules)
 
-// TestRecordHistories plays seven devices and, with -record, writes what the
+// TestRecordHistories plays eleven devices and a group, and, with -record, writes what the
 // server stored of them: the histories that the replay tests of package
 // workflows hold every later version to. Without it, it only checks that they
 // still end where the recorded ones did.
@@ -94,6 +94,7 @@ func TestRecordHistories(t *testing.T) {
 	confuse(t, s, say)
 	redeliver(t, s, reach)
 	speak(t, s)
+	y := group(t, s)
 
 	for _, query := range []string{
 		`SELECT temperature FROM pump WHERE device = 'obedient'`,
@@ -114,9 +115,10 @@ func TestRecordHistories(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"obedient", "stubborn", "talkative", "operated", "confused", "redelivered", "spoken"} {
-		recordHistories(t, s, name)
+		recordRuns(t, s, deviceworkflow.WorkflowID(device.ID(name)), filepath.Join(historiesDir, name))
 	}
-	recordModel(t)
+	recordModel(t, pumpModel)
+	y.record(t, s)
 }
 
 // operate has a device with a twin, commands and an operator, over the end of a
@@ -195,16 +197,16 @@ func confuse(t *testing.T, s *system, say func(name, topic, payload string)) {
 	}
 }
 
-// recordHistories writes the histories of all runs of a device's workflow, the
-// last run first.
-func recordHistories(t *testing.T, s *system, name string) {
+// recordRuns writes the histories of all runs of a workflow, the last run first, to files whose
+// names begin like that.
+func recordRuns(t *testing.T, s *system, id, begin string) {
 	t.Helper()
 	temporal := dialTemporal(t, s.Temporal.Addr())
 	run := ""
 	for n := 0; ; n++ {
 		var recorded history.History
 		previous := ""
-		events := temporal.GetWorkflowHistory(t.Context(), deviceworkflow.WorkflowID(device.ID(name)), run, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+		events := temporal.GetWorkflowHistory(t.Context(), id, run, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 		for events.HasNext() {
 			e, err := events.Next()
 			if err != nil {
@@ -219,8 +221,7 @@ func recordHistories(t *testing.T, s *system, name string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		file := filepath.Join(historiesDir, fmt.Sprintf("%s-%d.json", name, n))
-		if err := os.WriteFile(file, append(anonymous(raw), '\n'), 0o644); err != nil {
+		if err := os.WriteFile(fmt.Sprintf("%s-%d.json", begin, n), append(anonymous(raw), '\n'), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		if run = previous; run == "" {
@@ -235,19 +236,19 @@ var whoDidIt = regexp.MustCompile(`("identity": *|"name": *)"[^"]*(@|:)[^"]*"`)
 // the queues of single workers.
 func anonymous(raw []byte) []byte { return whoDidIt.ReplaceAll(raw, []byte(`$1"worker"`)) }
 
-// recordModel keeps the model that the histories were made with, under the first
-// letters of its hash: other versions of the pump have other hashes.
-func recordModel(t *testing.T) {
+// recordModel keeps a model that histories were made with, under the first letters of its
+// hash: other versions have other hashes.
+func recordModel(t *testing.T, file string) {
 	t.Helper()
-	raw, err := os.ReadFile(pumpModel)
+	raw, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	model, err := devicefsm.Load(pumpModel, raw)
+	model, err := devicefsm.Load(file, raw)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(historiesDir, "pump-"+model.Hash()[:8]+".yaml"), raw, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(historiesDir, model.Name()+"-"+model.Hash()[:8]+".yaml"), raw, 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

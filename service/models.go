@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 	"devicetwin/device"
 	"devicetwin/devicefsm"
 	"devicetwin/internal/modelfile"
+	"devicetwin/workflows/registry"
 )
 
 // models are those of a process.
@@ -100,19 +102,23 @@ func (m *models) keep(files []modelfile.File, dir string, log *slog.Logger) erro
 
 // modelRegistry gives a worker's workflows their models, and notes which are missing.
 // One that is in none of the files is looked for among the copies, where an operator or
-// another worker may have put it since the start.
+// another worker may have put it since the start, and then in the registry.
 type modelRegistry struct {
 	copies *modelfile.Copies
 	log    *slog.Logger
 	now    func() time.Time
 
-	mu     sync.Mutex
-	byHash map[string]*devicefsm.Model
-	missed map[string]time.Time // by hash: when a workflow last asked for one that is missing
+	// fetch reads the content of a version from the registry of models. Nil: there is none.
+	fetch func(ctx context.Context, hash string) (registry.Text, error)
+
+	mu       sync.Mutex
+	fetching map[string]bool // by hash
+	byHash   map[string]*devicefsm.Model
+	missed   map[string]time.Time // by hash: when a workflow last asked for one that is missing
 }
 
 func newModelRegistry(m models, log *slog.Logger) *modelRegistry {
-	r := &modelRegistry{copies: m.copies, log: log, now: time.Now, byHash: map[string]*devicefsm.Model{}, missed: map[string]time.Time{}}
+	r := &modelRegistry{copies: m.copies, log: log, now: time.Now, byHash: map[string]*devicefsm.Model{}, missed: map[string]time.Time{}, fetching: map[string]bool{}}
 	for _, one := range m.all() {
 		r.byHash[one.Hash()] = one
 	}
@@ -129,12 +135,69 @@ func (r *modelRegistry) ByHash(hash string) (*devicefsm.Model, bool) {
 	m, err := r.load(hash)
 	if err != nil {
 		r.miss(hash, err)
+		r.startFetch(hash)
 		return nil, false
 	}
-	r.byHash[hash] = m
-	delete(r.missed, hash)
-	r.log.Info("a model was found among the copies", "model", m.Name(), "hash", hash)
+	r.found(m, "among the copies")
 	return m, true
+}
+
+func (r *modelRegistry) found(m *devicefsm.Model, where string) {
+	r.byHash[m.Hash()] = m
+	delete(r.missed, m.Hash())
+	r.log.Info("a model was found "+where, "model", m.Name(), "hash", m.Hash())
+}
+
+// fetchTimeout bounds one attempt to read a model from the registry. The next one is made when a
+// workflow asks again.
+const fetchTimeout = 10 * time.Second
+
+// startFetch reads a model from the registry while the workflow task that asked for it fails:
+// Temporal repeats the task within seconds, and a workflow must not wait for a server in its own code.
+func (r *modelRegistry) startFetch(hash string) {
+	if r.fetch == nil || r.fetching[hash] {
+		return
+	}
+	r.fetching[hash] = true
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
+		defer cancel()
+		m, err := r.fetchModel(ctx, hash)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.fetching, hash)
+		switch {
+		case err == nil:
+			r.found(m, "in the registry")
+		case !errors.Is(err, device.ErrUnknown):
+			r.log.Warn("cannot read a model from the registry; it is read again when a device asks for it", "hash", hash, "error", err)
+		}
+	}()
+}
+
+// fetchModel reads a model from the registry, and keeps a copy of it.
+func (r *modelRegistry) fetchModel(ctx context.Context, hash string) (*devicefsm.Model, error) {
+	text, err := r.fetch(ctx, hash)
+	if err != nil {
+		return nil, err
+	}
+	src, err := text.Source()
+	if err != nil {
+		return nil, err
+	}
+	m, err := devicefsm.Load(text.File, src)
+	if err != nil {
+		return nil, fmt.Errorf("load model %s of the registry: %w", hash, err)
+	}
+	if m.Hash() != hash {
+		return nil, fmt.Errorf("the registry has another model as %s: it has the hash %s", hash, m.Hash())
+	}
+	if r.copies != nil {
+		if err := r.copies.Keep(hash, text.File, src); err != nil {
+			r.log.Warn("no copy is kept of a model of the registry", "hash", hash, "error", err)
+		}
+	}
+	return m, nil
 }
 
 func (r *modelRegistry) load(hash string) (*devicefsm.Model, error) {

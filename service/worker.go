@@ -91,6 +91,7 @@ func (s *Service) startWorker(p Plan, temporal client.Client, models models, kno
 		return twinclient.CheckSearchAttributes(ctx, temporal, p.Temporal.Namespace)
 	}
 	twins := p.Temporal.Twins(temporal, "", "")
+	known.fetch = twins.ModelText
 	run := newWorkerRun(func() worker.Worker {
 		made := worker.New(temporal, p.TaskQueue, options)
 		deviceworkflow.Register(made, device, activities)

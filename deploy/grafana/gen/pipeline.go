@@ -98,7 +98,7 @@ func pipeline() *dashboard {
 		lines(8, "Partitions", "short", "Partitions that each bridge has, is stopped at because records are gone, and that have records and do not move. Any of the last two: /readyz of the bridge names them, and says why.",
 			last(b, "kafka_partitions", "has"), worst(b, "kafka_partitions_stopped", "stopped"), worst(b, "kafka_partitions_still", "still")).
 			mayBeEmpty(noKafka),
-		lines(8, "Records that are gone", "short", "Records that were gone before they could be read, and assignments whose first record was not the expected one. Any lost: the topic keeps too little for how long the bridge was down.",
+		lines(8, "Records that are gone", "short", "Records that were gone before they could be read, and assignments whose first record was not the expected one. Any lost: the topic keeps less than came while the bridge was down.",
 			grown(b, "kafka_records_lost", "lost"), grown(b, "kafka_holes", "holes")).bars().mayBeEmpty(noKafka),
 	)
 	d.row(8,

@@ -51,7 +51,7 @@ func (g *Migration) Apply(s *Snapshot, in MigrationInput) (Migrated, error) {
 	}
 	for _, step := range []func() error{
 		func() error { return m.begin(history) },
-		m.context, m.timers, m.schedules, m.patterns, m.windows, m.invocations, m.newTimers, m.complete,
+		m.context, m.timers, m.schedules, m.patterns, m.windows, m.alarms, m.invocations, m.newTimers, m.complete,
 	} {
 		if err := step(); err != nil {
 			return Migrated{}, err
@@ -168,7 +168,7 @@ func (m *mover) timers() error {
 			continue
 		}
 		if !r.s.active.has(image.to.state) {
-			return held("timer %q would go on in %s, which is not active", name, nameOfState(m.g.new.states[image.to.state]))
+			return held("%s", misplaced("timer", name, m.g.new.states[image.to.state]))
 		}
 		to := timer{state: image.to.state, index: image.to.index, due: t.due, wall: t.wall}
 		switch image.do {
@@ -238,9 +238,14 @@ func (m *mover) schedules() error {
 	r := m.r
 	var placed []*schedule
 	for _, a := range m.from.schedules {
+		name := itemName(a.of.state, "schedule", a.of.name)
 		image, ok := m.g.schedules[a.of]
-		if !ok || !r.s.active.has(image.to.state.index) {
+		if !ok {
+			m.lose("schedule %q", name)
 			continue
+		}
+		if !r.s.active.has(image.to.state.index) {
+			return held("%s", misplaced("schedule", name, image.to.state))
 		}
 		next := armed{of: image.to, since: a.since}
 		if image.do == PlanRestart {
@@ -330,7 +335,7 @@ func (m *mover) replayed(p *patternRule) pattern.State {
 	return s
 }
 
-// windows keeps what was counted, and the troubles of alarms.
+// windows keeps what was counted.
 func (m *mover) windows() error {
 	for i, image := range m.g.windows {
 		if image.from < 0 {
@@ -342,21 +347,10 @@ func (m *mover) windows() error {
 		}
 		m.r.s.windows[i] = state
 	}
-	for i, image := range m.g.alarms {
-		if image.from >= 0 {
-			m.r.s.troubles[i] = m.from.troubles[image.from]
-		}
-	}
 	for i, w := range m.g.old.windows {
 		gone := !slices.ContainsFunc(m.g.windows, func(image itemImage) bool { return image.from == i })
 		if gone && !m.from.windows[i].IsZero() {
 			m.lose("what window %q counted", w.name)
-		}
-	}
-	for i, a := range m.g.old.alarms {
-		gone := !slices.ContainsFunc(m.g.alarms, func(image itemImage) bool { return image.from == i })
-		if gone && m.from.troubles[i].size > 0 {
-			m.lose("%d troubles of alarm %q", m.from.troubles[i].size, a.name)
 		}
 	}
 	return nil
@@ -378,7 +372,7 @@ func (m *mover) invocations() error {
 			}
 		}
 		if !r.s.active.has(image.to.state) {
-			return held("activity %q would go on in %s, which is not active", name, nameOfState(m.g.new.states[image.to.state]))
+			return held("%s", misplaced("activity", name, m.g.new.states[image.to.state]))
 		}
 		going = append(going, image.to)
 		if image.do == PlanKeep {

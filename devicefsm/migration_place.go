@@ -134,6 +134,9 @@ func (g *Migration) remembered(old map[int][]int) (history map[int][]int, lost [
 func (g *Migration) imagesIn(h *state, list []int) (indexes []int, ok bool) {
 	var images []*state
 	for _, i := range list {
+		if len(g.images[i].to) == 0 { // half of what was active is something else than all of it
+			return nil, false
+		}
 		for _, t := range g.images[i].to {
 			fits := h.kind == deepHistory && t.isAtomic() && t.within(h.parent) || h.kind == shallowHistory && t.parent == h.parent && !t.isHistory()
 			for _, other := range images {
@@ -262,19 +265,28 @@ func alwaysReason(t *transition) string {
 	return fmt.Sprintf("an eventless transition would be taken on arrival: in %s, %s", nameOfState(t.source), transitionText(t, "always"))
 }
 
-// misplacedItems are timers and activities that go on in a state that is not active.
+func misplaced(what, name string, to *state) string {
+	return fmt.Sprintf("%s %q would go on in %s, which is not active", what, name, nameOfState(to))
+}
+
+// misplacedItems are timers, activities and schedules that go on in a state that is not active.
 func (g *Migration) misplacedItems(active stateSet, p *placed) []string {
 	var problems []string
 	for i := range active.all() {
 		s := g.old.states[i]
 		for j, name := range s.timerNames() {
 			if to := g.timers[timerKey{i, j}]; !isGone(to.do) && !p.active.has(to.to.state) {
-				problems = append(problems, fmt.Sprintf("timer %q would go on in %s, which is not active", itemName(s, "after", name), nameOfState(g.new.states[to.to.state])))
+				problems = append(problems, misplaced("timer", itemName(s, "after", name), g.new.states[to.to.state]))
 			}
 		}
 		for j, name := range s.invocationNames() {
 			if to := g.invocations[timerKey{i, j}]; !isGone(to.do) && !p.active.has(to.to.state) {
-				problems = append(problems, fmt.Sprintf("activity %q would go on in %s, which is not active", itemName(s, "invoke", name), nameOfState(g.new.states[to.to.state])))
+				problems = append(problems, misplaced("activity", itemName(s, "invoke", name), g.new.states[to.to.state]))
+			}
+		}
+		for _, of := range s.schedules {
+			if to, ok := g.schedules[of]; ok && !p.active.has(to.to.state.index) {
+				problems = append(problems, misplaced("schedule", itemName(s, "schedule", of.name), to.to.state))
 			}
 		}
 	}

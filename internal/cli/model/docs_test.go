@@ -1,0 +1,127 @@
+package model
+
+import (
+	"flag"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "rewrite what docs/change.md says that its commands print")
+
+var (
+	fences   = regexp.MustCompile("(?s)```(console|yaml [^\n]+)\n(.*?)```\n")
+	hashText = regexp.MustCompile(`\b([0-9a-f]{12})[0-9a-f]{52}\b`)
+)
+
+// What docs/change.md says that its commands print is what they print, in order, of the
+// files that it shows: those are written, or were by a command before.
+func TestDocumentedChange(t *testing.T) {
+	const file = "../../../docs/change.md"
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	home, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	commands := 0
+	played := fences.ReplaceAllStringFunc(string(text), func(block string) string {
+		parts := fences.FindStringSubmatch(block)
+		what, name, _ := strings.Cut(parts[1], " ")
+		body := parts[2]
+		switch {
+		case what == "console":
+			commands += strings.Count(body, "$ ")
+			body = playCommands(t, body)
+		case name == "filled in":
+			fillIn(t, "plan.yaml", body)
+		default:
+			body = shownFile(t, name, body)
+		}
+		return "```" + parts[1] + "\n" + body + "```\n"
+	})
+	if commands < 6 {
+		t.Errorf("%d commands", commands)
+	}
+	if played == string(text) {
+		return
+	}
+	if *update {
+		t.Chdir(home)
+		if err := os.WriteFile(file, []byte(played), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	was := strings.Split(string(text), "\n")
+	for i, line := range strings.Split(played, "\n") {
+		if i >= len(was) || was[i] != line {
+			t.Fatalf("%s:%d: the commands print something else (go test -update rewrites it):\n%s", file, i+1, line)
+		}
+	}
+	t.Fatalf("%s: the commands print less (go test -update rewrites it)", file)
+}
+
+// shorter has the beginning of each hash, as the page does.
+func shorter(text string) string { return hashText.ReplaceAllString(text, "$1…") }
+
+// playCommands runs lines such as "$ devicetwin model diff OLD NEW > FILE", and is what a
+// terminal shows.
+func playCommands(t *testing.T, block string) string {
+	t.Helper()
+	var shown strings.Builder
+	for line := range strings.Lines(block) {
+		command, ok := strings.CutPrefix(line, "$ devicetwin model ")
+		if !ok {
+			if strings.HasPrefix(line, "$") {
+				t.Errorf("not a command of this package: %s", line)
+			}
+			continue
+		}
+		shown.WriteString(line)
+		command, to, redirected := strings.Cut(strings.TrimSpace(command), " > ")
+		_, out, errs := runModel(t, "", strings.Fields(command)...)
+		if redirected {
+			writeFile(t, ".", to, out)
+			out = ""
+		}
+		shown.WriteString(shorter(out + errs))
+	}
+	return shown.String()
+}
+
+// shownFile is a file as it is; one that there is not is written as it is shown.
+func shownFile(t *testing.T, name, body string) string {
+	t.Helper()
+	is, err := os.ReadFile(name)
+	if os.IsNotExist(err) {
+		writeFile(t, ".", name, body)
+		return body
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	return shorter(string(is))
+}
+
+// fillIn puts lines in the place of those that are to be filled in.
+func fillIn(t *testing.T, name, lines string) {
+	t.Helper()
+	src, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(src)
+	for line := range strings.Lines(lines) {
+		key, _, _ := strings.Cut(line, ": ")
+		hole := regexp.MustCompile("(?m)^" + regexp.QuoteMeta(key) + ": # FILL IN.*\n")
+		if len(hole.FindAllString(text, -1)) != 1 {
+			t.Errorf("%s has no hole %q", name, key)
+		}
+		text = hole.ReplaceAllLiteralString(text, line)
+	}
+	writeFile(t, ".", name, text)
+}

@@ -91,6 +91,9 @@ func playLife(m *Model, s *Snapshot, now time.Time, life []string) (_ *Snapshot,
 		if d, err := time.ParseDuration(x); err == nil {
 			for end := now.Add(d); ; {
 				due, ok := m.NextDeadline(s)
+				if due.Before(now) { // it has been due for a while
+					due = now
+				}
 				if now = end; ok && due.Before(end) {
 					now = due
 				}
@@ -136,7 +139,7 @@ initial: up
 states: {up: {}}
 `
 
-// plantWith is the plant with other texts in place of some.
+// plantWith is the plant with strings replaced.
 func plantWith(oldnew ...string) string { return strings.NewReplacer(oldnew...).Replace(plant) }
 
 func TestAlarmsOfAPlan(t *testing.T) {
@@ -252,6 +255,10 @@ func TestWindowsOfAPlan(t *testing.T) {
 		{
 			name: "new", old: "{initial: up, states: {up: {}}}", new: counting,
 			before: readings, after: []string{"reading 60", "20m"}, want: []string{"1 of 60"},
+		},
+		{
+			name: "kept, and waits less for late events", old: countingWith("30s", "40m"), new: countingWith("30s", "0s"),
+			before: []string{"reading 10", "10m", "reading 20", "10m", "reading 30", "10m", "reading 40"}, held: "4 panes; the window has at most 3",
 		},
 		{
 			name: "heard for the first time", old: countingWith("heat.closed", "other"), new: counting,

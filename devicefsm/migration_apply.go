@@ -37,7 +37,8 @@ type Migrated struct {
 
 // Apply moves a device: completely, or not at all. The error is a *Held then, which says why,
 // and the snapshot stays valid. Nothing that is due fires before: let time pass in the old
-// model first. What is due and was kept fires with the first step of the new model.
+// model first. What is due and was kept fires with the first step of the new model, and a timer
+// counts as due at the time of the migration then.
 func (g *Migration) Apply(s *Snapshot, in MigrationInput) (Migrated, error) {
 	bound, err := g.old.bind(s)
 	if err != nil {

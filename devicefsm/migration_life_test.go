@@ -91,9 +91,6 @@ func playLife(m *Model, s *Snapshot, now time.Time, life []string) (_ *Snapshot,
 		if d, err := time.ParseDuration(x); err == nil {
 			for end := now.Add(d); ; {
 				due, ok := m.NextDeadline(s)
-				if due.Before(now) { // it has been due for a while
-					due = now
-				}
 				if now = end; ok && due.Before(end) {
 					now = due
 				}

@@ -3,7 +3,6 @@ package devicefsm
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 )
@@ -45,8 +44,8 @@ func randomWholeLife(t *rapid.T, name string) []string {
 	}), 0, 20).Draw(t, name)
 }
 
-// Wherever in its life a device is moved to a model with other names, also if something has been
-// due for a while, it goes on as one that was born with them.
+// Wherever in its life a device is moved to a model with other names, it goes on as one that was
+// born with them.
 func TestMovedAtAnyTime(t *testing.T) {
 	old, new := load(t, whole), load(t, otherNames.Replace(whole))
 	there := migration(t, old, new, samePlan(old, new, otherNames.Replace))
@@ -56,16 +55,13 @@ func TestMovedAtAnyTime(t *testing.T) {
 		given, now, _, _ := playLife(old, given, t0, before)
 		born, _ := new.Start(t0)
 		born, _, _, _ = playLife(new, born, t0, before)
-		overdue := time.Duration(rapid.SampledFrom([]int{0, 0, 1, 7, 60, 200}).Draw(t, "minutes")) * time.Minute
-		now = now.Add(overdue)
 		moved, err := there.Apply(given, MigrationInput{At: now})
 		if err != nil || len(moved.Lost) > 0 || len(moved.Outcome.Actions) > 0 {
 			t.Fatalf("%v, lost %q, %v", err, moved.Lost, moved.Outcome.Actions)
 		}
-		if got, want := plain(t, moved.Snapshot), plain(t, born); overdue == 0 && got != want {
+		if got, want := plain(t, moved.Snapshot), plain(t, born); got != want {
 			t.Fatalf("after the migration\n%s\nborn\n%s", got, want)
 		}
-		after = append([]string{"0s"}, after...)
 		end, _, _, got := playLife(new, moved.Snapshot, now, after)
 		bornEnd, _, _, want := playLife(new, born, now, after)
 		if asJSON(got) != asJSON(want) || plain(t, end) != plain(t, bornEnd) {

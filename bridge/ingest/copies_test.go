@@ -143,7 +143,7 @@ func (c *copies) damage() {
 }
 
 // sendNew sends a message that is not a copy. The first one after a loss has to be new: a copy
-// could not be told from it.
+// could not be distinguished from it.
 func (c *copies) sendNew() {
 	c.seq++
 	c.deliver(c.message(0))

@@ -42,7 +42,7 @@ type core struct {
 	times     *pointTimes
 	traits    *traitTable
 	surveyed  time.Time // when traffic was taken, or began
-	unsure    time.Time // until then, what was left out before may come again as a copy
+	unsure    time.Time // until then, copies of what was left out before may come
 
 	sifts     bool // repetitions of settled classes are left out
 	held      int  // arrivals whose memory is in use

@@ -375,7 +375,7 @@ func (c *core) elsewhere(now time.Time) {
 	c.noteBegin(history.Begin{Elsewhere: true}, now)
 	c.unsure = now.Add(copiesCome)
 	for _, d := range c.devices.byID {
-		d.filter, d.given, d.leftOut = d.filter.apart(), nil, nil
+		d.filter, d.given, d.leftOut = d.filter.numbersOnly(), nil, nil
 	}
 	for _, s := range c.streams {
 		s.acknowledged = acknowledged{}

@@ -118,7 +118,7 @@ func (s *filterState) gap(m device.Message, unsure bool) (device.Message, bool) 
 	}, true
 }
 
-// copiesCome is for how long copies of what was sent before are expected, when it is not known
+// copiesCome is the time in which copies of what was sent before are expected, when it is not known
 // any more what was left out of it. A client sends a copy when it has connected again, or has
 // waited in vain for an acknowledgement.
 const copiesCome = time.Minute
@@ -147,10 +147,10 @@ func (s *filterState) forgetNumbers() {
 	}
 }
 
-// apart is what remains when another process may have had the device: numbers of the past, if
+// numbersOnly is what remains when another process may have had the device: numbers of the past, if
 // the device says when it sends. Otherwise one that began to count again meanwhile could not be
 // distinguished from one that sends copies.
-func (s *filterState) apart() filterState {
+func (s *filterState) numbersOnly() filterState {
 	if s.lastSeq == 0 || s.lastSent == 0 {
 		return filterState{}
 	}

@@ -195,7 +195,7 @@ func (r *recovery) forget(b history.Begin, at int64) {
 		}
 		d.workflowEnded()
 		if b.Elsewhere {
-			d.filter, d.given, d.leftOut = d.filter.apart(), nil, nil
+			d.filter, d.given, d.leftOut = d.filter.numbersOnly(), nil, nil
 		}
 	}
 	if b.Elsewhere {
@@ -377,7 +377,7 @@ func (r *recovery) finish(now time.Time) {
 		d.position = 0
 		switch {
 		case r.doubts:
-			d.filter, d.given = d.filter.apart(), nil
+			d.filter, d.given = d.filter.numbersOnly(), nil
 		case r.damaged:
 			d.forgetGiven()
 			d.filter.forgetNumbers()

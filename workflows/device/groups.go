@@ -26,15 +26,15 @@ const (
 type membership struct {
 	Kind device.Kind `json:"kind"`
 	Name string      `json:"name"`
-	// Feed is what the group is told; nil of one that was joined under earlier rules, which
-	// is told what the run's settings say.
+	// Feed is what is reported to the group; nil of one that was joined under earlier rules,
+	// which gets what the run's settings say.
 	Feed *devicefsm.Feed `json:"feed,omitempty"`
 	// Heard is what the group knows of the device while its run knows of no such groups; nil
-	// of a group that is told everything.
+	// of a group that gets everything.
 	Heard *memberState `json:"heard,omitempty"`
 }
 
-// memberState is how a group that is told everything knows a device.
+// memberState is how a group that gets everything knows a device.
 type memberState struct {
 	State  string `json:"state"` // devicefsm.Model.StateName
 	Silent bool   `json:"silent,omitempty"`

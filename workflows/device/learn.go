@@ -67,7 +67,7 @@ func (d *run) recordFeeds(ctx workflow.Context, find func() []groupFeed) {
 }
 
 // knowGroups takes over what is known of groups, of a run that begins or has learned. What
-// the device is a member of already is told what it has not heard.
+// the device is a member of already gets what it has not heard.
 func (d *run) knowGroups(now time.Time, feeds []groupFeed) {
 	d.settings.Groups, d.learnedAt = feeds, now
 	if d.state.Outbox.Epoch == 0 && len(feeds) > 0 {
@@ -83,7 +83,7 @@ func (d *run) knowGroups(now time.Time, feeds []groupFeed) {
 	d.state.Groups = groups
 }
 
-// tellGroup tells a group what it has not heard of the device, because the run before knew
+// tellGroup reports to a group what it does not know of the device, because the run before knew
 // nothing of such groups, or because the group wants to hear more.
 func (d *run) tellGroup(group *membership, now time.Time) {
 	is := d.memberState()

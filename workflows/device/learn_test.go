@@ -134,7 +134,7 @@ func TestWorkersWithAndWithoutTheModelTakeTurns(t *testing.T) {
 }
 
 // A run that begins on a worker without the model reports nothing, until it learns of it
-// again: then the group is told how the device is other than it knows it.
+// again: then it is reported to the group how the device is other than it knows it.
 func TestARunBeginsWithoutTheModel(t *testing.T) {
 	for name, c := range map[string]struct {
 		then []device.Message

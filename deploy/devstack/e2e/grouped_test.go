@@ -142,7 +142,7 @@ func group(t *testing.T, s *system) *yard {
 	y.say(grouped, "member", "at north", "lost")
 	y.until(northYard, "has an explanation", heard(3, 1, 2))
 	y.say(grouped, "member", "back")
-	y.until(northYard, "has heard of it", heard(3, 2, 2))
+	y.until(northYard, "knows of it", heard(3, 2, 2))
 	y.say(grouped, "member", "at south") // what one task applies goes to the group of before
 	y.until(grouped, "has moved", func(v deviceworkflow.View) bool { return len(v.Groups) == 1 && v.Groups[0].Name == "south" })
 	y.say(grouped, "member", "lost")

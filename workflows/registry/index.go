@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -207,9 +208,10 @@ func (x *Index) starting() map[string]bool {
 	return all
 }
 
-// each calls f with every reference to a model, and where it is.
+// each calls f with every reference to a model, and where it is, in order of the names.
 func (r *Rules) each(f func(where, ref string)) {
-	for name, s := range r.Sources {
+	for _, name := range slices.Sorted(maps.Keys(r.Sources)) {
+		s := r.Sources[name]
 		if s.Model != "" {
 			f("the default model of "+name, s.Model)
 		}
@@ -217,8 +219,8 @@ func (r *Rules) each(f func(where, ref string)) {
 			f(fmt.Sprintf("rule %q of %s", rule.Pattern, name), rule.Model)
 		}
 	}
-	for kind, ref := range r.Kinds {
-		f("kind "+kind, ref)
+	for _, kind := range slices.Sorted(maps.Keys(r.Kinds)) {
+		f("kind "+kind, r.Kinds[kind])
 	}
 }
 

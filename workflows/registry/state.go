@@ -225,14 +225,14 @@ func (s *State) news(seed Seed) (texts []Text, sources map[string]Source, kinds 
 		}
 	}
 	sources, kinds = map[string]Source{}, map[string]string{}
-	for name, source := range seed.Sources {
+	for _, name := range slices.Sorted(maps.Keys(seed.Sources)) {
 		if _, ok := s.Index.Rules.Sources[name]; !ok {
-			sources[name] = source
+			sources[name] = seed.Sources[name]
 		}
 	}
-	for kind, ref := range seed.Kinds {
+	for _, kind := range slices.Sorted(maps.Keys(seed.Kinds)) {
 		if _, ok := s.Index.Rules.Kinds[kind]; !ok {
-			kinds[kind] = ref
+			kinds[kind] = seed.Kinds[kind]
 		}
 	}
 	return texts, sources, kinds

@@ -352,7 +352,7 @@ func (r *recovery) rollDevice(d *deviceState, messages []history.Message, receiv
 		}
 		if next.verdict() != was {
 			surprised = true
-			next.deliver, next.tooLate, next.settled = was == history.Delivered || was == history.Heard, was == history.TooLate, was == history.Repeated
+			next.deliver, next.tooLate, next.settled = was == history.Delivered || was == history.Heard, was == history.TooLate, was == history.Repeated || was == history.TooLate
 		}
 		decisions[i] = next
 	}

@@ -16,6 +16,9 @@ import (
 // mayBeEmpty marks the description of a panel that a fleet may leave without rows.
 const mayBeEmpty = "Rightly empty: "
 
+// noKafka is why all of a panel may be: the fleet of the test has no bridge from Kafka.
+const noKafka = mayBeEmpty + "there may be no bridge from Kafka"
+
 // bare are the types of panels that query nothing.
 var bare = []string{"row", "text", "alertlist"}
 
@@ -150,7 +153,7 @@ func findDashboardRows(t *testing.T, s *system) {
 				found += ask(fmt.Sprintf("%s: %s, %s", file, p.Title, target.RefID), variables.Replace(target.Query), empty)
 			}
 			// Of several queries, some of which may be empty, one finds something.
-			if empty && len(p.Targets) > 1 && found == 0 {
+			if empty && len(p.Targets) > 1 && found == 0 && !strings.Contains(p.Description, noKafka) {
 				t.Errorf("%s: panel %q: no query finds anything", file, p.Title)
 			}
 		}

@@ -152,14 +152,17 @@ func (s *Set) Speaks(topic string) string {
 	}
 	c := scopes.Get().(*scope)
 	defer c.release()
-	switch {
-	case ofService(topic):
-	case s.configs(topic) != nil:
-		return s.configs(topic).dialect.name
-	case s.routes.find(topic, c):
+	if ofService(topic) {
+		return ""
+	}
+	if l := s.configs(topic); l != nil {
+		return l.dialect.name
+	}
+	if s.routes.find(topic, c) {
 		return c.dialect.name
-	case s.learned(topic) != nil:
-		return s.learned(topic).name
+	}
+	if d := s.learned(topic); d != nil { // asked once: what is learned may be forgotten at any moment
+		return d.name
 	}
 	return ""
 }

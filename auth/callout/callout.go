@@ -24,6 +24,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"devicetwin/auth"
+	"devicetwin/internal/natsresume"
 )
 
 const (
@@ -89,7 +90,7 @@ type Server struct {
 	issuer  nkeys.KeyPair
 	nats    *nats.Conn
 	slots   chan struct{}
-	resume  resumer
+	resume  *resumer
 	running sync.WaitGroup
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -125,7 +126,7 @@ func Start(o Options) (*Server, error) {
 	if s.nats, err = nats.Connect(strings.Join(o.URLs, ","), options...); err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
-	s.resume = newResumer(s.nats, o)
+	s.resume = newResumer(natsresume.Broker{Conn: s.nats, TakesOver: true}, o)
 	if _, err := s.nats.QueueSubscribe(subject, queue, s.receive); err != nil {
 		s.nats.Close()
 		return nil, fmt.Errorf("subscribe to requests of NATS: %w", err)

@@ -19,6 +19,7 @@ import (
 
 	"devicetwin/auth"
 	"devicetwin/auth/authtest"
+	"devicetwin/internal/natsresume"
 	"devicetwin/internal/testfile"
 )
 
@@ -45,6 +46,7 @@ func newTalk(t *testing.T, certificates bool) *talk {
 		Decider: d, Account: "$G", Certificates: certificates, Log: slog.New(slog.DiscardHandler),
 		Counted: func(_ bool, reason auth.Reason, _ time.Duration) { k.counted[reason]++ },
 	}}
+	k.server.resume = newResumer(natsresume.Broker{}, k.server.options)
 	if k.nats, err = nkeys.CreateServer(); err != nil {
 		t.Fatal(err)
 	}

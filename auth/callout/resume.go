@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"sync"
 	"time"
 
 	"github.com/nats-io/jwt/v2"
-	"github.com/nats-io/nats.go"
 
 	"devicetwin/auth"
 	"devicetwin/internal/natsresume"
@@ -20,6 +21,11 @@ const (
 	// toAnswer is what a server needs to receive the answer, of the time that it waits. It
 	// says in whole seconds how long that is.
 	toAnswer = time.Second
+	// outOfOrder is for how long a client that comes again and again is refused because what it
+	// had in flight cannot be put back in line: while there is no leader, it would get nothing
+	// anyway, and afterwards newer messages first. It is longer than elections take, and bounded
+	// because a part of a cluster may be gone for good.
+	outOfOrder = time.Minute
 )
 
 // resumer puts what is in flight in the sessions of clients back in line when they log in,
@@ -29,14 +35,17 @@ type resumer struct {
 	resumes func(auth.Client) bool
 	slots   chan struct{}
 	log     *slog.Logger
+
+	mu    sync.Mutex
+	first map[string]time.Time // by client: its first login since it was admitted that was refused
 }
 
-func newResumer(conn *nats.Conn, o Options) resumer {
-	return resumer{natsresume.Broker{Conn: conn, TakesOver: true}, o.Resumes, make(chan struct{}, resumedAtOnce), o.Log}
+func newResumer(broker natsresume.Broker, o Options) *resumer {
+	return &resumer{broker: broker, resumes: o.Resumes, slots: make(chan struct{}, resumedAtOnce), log: o.Log, first: map[string]time.Time{}}
 }
 
-// resume is an error if the client must not be admitted. Other faults only mean that messages
-// come later than they could: it is admitted as soon as the server would not wait any longer.
+// resume is an error if the client must not be admitted: its session would be silent, or its
+// messages come out of order, which may get better within outOfOrder.
 func (r *resumer) resume(ctx context.Context, c auth.Client, q *jwt.AuthorizationRequestClaims, began time.Time) error {
 	if r.resumes == nil || !r.resumes(c) {
 		return nil
@@ -50,12 +59,36 @@ func (r *resumer) resume(ctx context.Context, c auth.Client, q *jwt.Authorizatio
 	case errors.Is(err, natsresume.ErrAside):
 		r.log.Error("mqtt client refused: its session cannot be resumed now", "broker", "nats", shown, "error", err)
 		return err
+	case err != nil && natsresume.MayPass(err) && r.refuses(client, began):
+		r.log.Warn("mqtt client refused for now: its unacknowledged messages would arrive late", "broker", "nats", shown, "error", err)
+		return err
 	case err != nil:
 		r.log.Warn("unacknowledged messages may arrive late", "broker", "nats", shown, "error", err)
 	case messages > 0:
 		r.log.Info("unacknowledged messages are sent again", "broker", "nats", shown, "messages", messages, "took", time.Since(began))
 	}
+	r.admits(client)
 	return nil
+}
+
+// refuses reports whether a client is to come again: it has not been refused for outOfOrder.
+func (r *resumer) refuses(client string, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	// Those that never came back would stay for ever. Whoever comes after so long begins anew.
+	maps.DeleteFunc(r.first, func(_ string, t time.Time) bool { return now.Sub(t) > 2*outOfOrder })
+	first, ok := r.first[client]
+	if !ok {
+		r.first[client] = now
+		return true
+	}
+	return now.Sub(first) < outOfOrder
+}
+
+func (r *resumer) admits(client string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.first, client)
 }
 
 func (r *resumer) requeue(ctx context.Context, client string) (messages int, err error) {

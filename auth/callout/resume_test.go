@@ -38,8 +38,22 @@ func (j *jetStream) RequestWithContext(ctx context.Context, subject string, data
 	return nil, ctx.Err()
 }
 
-// A fault admits the client a second before the server would not wait any longer, unless its
-// session would be silent.
+func resumerOf(j *jetStream, lines *testlog.Lines) *resumer {
+	return newResumer(natsresume.Broker{Conn: j, TakesOver: true}, Options{
+		Resumes: func(c auth.Client) bool { return c.Service != "" }, Log: lines.Logger(),
+	})
+}
+
+// login asks for client b, now; the server waits for 9 seconds.
+func login() *jwt.AuthorizationRequestClaims {
+	q := jwt.NewAuthorizationRequestClaims("x")
+	q.IssuedAt, q.ClientInformation.MQTT = time.Now().Unix(), "b"
+	q.Expires = q.IssuedAt + 9
+	return q
+}
+
+// A client is answered a second before the server would not wait any longer. It is refused
+// while its session would be silent, or in the wrong order.
 func TestResumes(t *testing.T) {
 	const (
 		session = `{"message": {"seq": 1, "data": "eyJpZCI6ImIiLCJjb25zIjp7ImEiOnsiZHVyYWJsZV9uYW1lIjoiYyIsImRlbGl2ZXJfc3ViamVjdCI6InMifX19"}}`
@@ -58,7 +72,7 @@ func TestResumes(t *testing.T) {
 		{"device", pump, nil, 0, 0, true, ""},
 		{"first login", bridge, map[string]string{"STREAM.MSG": `{"error": {"err_code": 10037}}`}, 1, 0, true, ""},
 		{"in flight", bridge, map[string]string{"STREAM.MSG": session, "CONSUMER.INFO": info, "aside": `{}`, "CONSUMER.DURABLE": `{}`}, 4, 0, true, "sent again"},
-		{"no answer", bridge, nil, 4, 8 * time.Second, true, "may arrive late"},
+		{"no answer", bridge, nil, 4, 8 * time.Second, false, "refused for now"},
 		{"fault", bridge, map[string]string{"STREAM.MSG": `{"error": {"err_code": 10039}}`}, 1, 0, true, "may arrive late"},
 		{"left aside", bridge, map[string]string{"STREAM.MSG": session, "CONSUMER.INFO": info, "aside": `{}`}, 4, 8 * time.Second, false, "refused"},
 	} {
@@ -66,13 +80,10 @@ func TestResumes(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				j := &jetStream{answers: tt.answers}
 				var lines testlog.Lines
-				r := resumer{natsresume.Broker{Conn: j, TakesOver: true}, func(c auth.Client) bool { return c.Service != "" }, make(chan struct{}, 1), lines.Logger()}
-				q := jwt.NewAuthorizationRequestClaims("x")
-				q.IssuedAt, q.ClientInformation.MQTT = time.Now().Unix(), "b"
-				q.Expires = q.IssuedAt + 9
+				r := resumerOf(j, &lines)
 				began := time.Now()
-				err := r.resume(t.Context(), tt.client, q, began)
-				if (err == nil) != tt.admitted || errors.Is(err, natsresume.ErrAside) == tt.admitted {
+				err := r.resume(t.Context(), tt.client, login(), began)
+				if (err == nil) != tt.admitted || errors.Is(err, natsresume.ErrAside) != (tt.name == "left aside") {
 					t.Errorf("error %v", err)
 				}
 				if len(j.asked) < tt.calls || tt.calls == 0 && j.asked != nil {
@@ -90,4 +101,39 @@ func TestResumes(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A client whose messages would come in the wrong order is refused for a minute, again after
+// it was admitted, and from the beginning if it was away for long.
+func TestRefusesForAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := &jetStream{}
+		var lines testlog.Lines
+		r := resumerOf(j, &lines)
+		bridge := auth.Client{Service: "devicetwin.bridge"}
+		admittedAfter := func() (refused int) {
+			for r.resume(t.Context(), bridge, login(), time.Now()) != nil {
+				refused++
+				time.Sleep(time.Second)
+			}
+			return refused
+		}
+		// A login takes 8 seconds, and the next one comes a second later: the 8th begins after 63.
+		for range 2 {
+			if n := admittedAfter(); n != 7 {
+				t.Errorf("admitted after %d refusals, want 7", n)
+			}
+		}
+		_ = r.resume(t.Context(), bridge, login(), time.Now())
+		time.Sleep(3 * outOfOrder)
+		if n := admittedAfter(); n != 7 {
+			t.Errorf("admitted after %d refusals, want 7", n)
+		}
+		// Leaders are there again.
+		_ = r.resume(t.Context(), bridge, login(), time.Now())
+		j.answers = map[string]string{"STREAM.MSG": `{"error": {"err_code": 10037}}`}
+		if err := r.resume(t.Context(), bridge, login(), time.Now()); err != nil || len(r.first) != 0 {
+			t.Errorf("%v, remembered %v", err, r.first)
+		}
+	})
 }

@@ -37,6 +37,12 @@ func hasCode(err error, code int) bool {
 	return errors.As(err, &api) && api.Code == code
 }
 
+// MayPass reports whether an error of Session or Requeue is one that passes: that nobody
+// answered, as while servers elect a leader, or that the connection before has not ended.
+func MayPass(err error) bool {
+	return hasCode(err, unavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders)
+}
+
 // answered reports whether the broker said that it did not do what was asked.
 func answered(err error) bool {
 	var api *apiError
@@ -48,8 +54,7 @@ func answered(err error) bool {
 func (b *Broker) call(ctx context.Context, call string, request []byte, reply any) error {
 	for {
 		err := b.once(ctx, call, request, reply)
-		retry := hasCode(err, unavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders)
-		if !retry || sleep(ctx, retryPause) != nil {
+		if !MayPass(err) || sleep(ctx, retryPause) != nil {
 			return err
 		}
 	}

@@ -21,10 +21,10 @@ const (
 	// toAnswer is what a server needs to receive the answer, of the time that it waits. It
 	// says in whole seconds how long that is.
 	toAnswer = time.Second
-	// outOfOrder is for how long a client that comes again and again is refused because what it
+	// outOfOrder is how long a client that tries to log in repeatedly is refused because what it
 	// had in flight cannot be put back in line: while there is no leader, it would get nothing
 	// anyway, and afterwards newer messages first. It is longer than elections take, and bounded
-	// because a part of a cluster may be gone for good.
+	// because a part of a cluster may have failed permanently.
 	outOfOrder = time.Minute
 )
 
@@ -71,11 +71,11 @@ func (r *resumer) resume(ctx context.Context, c auth.Client, q *jwt.Authorizatio
 	return nil
 }
 
-// refuses reports whether a client is to come again: it has not been refused for outOfOrder.
+// refuses reports whether a client has to try again: it has not been refused for outOfOrder.
 func (r *resumer) refuses(client string, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	// Those that never came back would stay for ever. Whoever comes after so long begins anew.
+	// Those that never came back would stay forever. After so long, the first one counts again.
 	maps.DeleteFunc(r.first, func(_ string, t time.Time) bool { return now.Sub(t) > 2*outOfOrder })
 	first, ok := r.first[client]
 	if !ok {

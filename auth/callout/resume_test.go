@@ -104,7 +104,7 @@ func TestResumes(t *testing.T) {
 }
 
 // A client whose messages would come in the wrong order is refused for a minute, again after
-// it was admitted, and from the beginning if it was away for long.
+// it was admitted, and from the beginning after a long pause.
 func TestRefusesForAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := &jetStream{}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,17 +17,37 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// world is what the activities see.
+// world is what the activities see. They run on goroutines of their own.
 type world struct {
+	mu      sync.Mutex
 	running map[string]int // by hash
 	fail    error
 	ended   []string
 }
 
+// set makes a version run on a number of devices, and activities fail with an error.
+func (w *world) set(hash string, running int, fail error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.running[hash], w.fail = running, fail
+}
+
+func (w *world) hasEnded() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.ended)
+}
+
 func (w *world) activities() *Activities {
 	return &Activities{
-		Running: func(_ context.Context, hash string) (int, error) { return w.running[hash], w.fail },
+		Running: func(_ context.Context, hash string) (int, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.running[hash], w.fail
+		},
 		End: func(_ context.Context, id, _ string) error {
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			w.ended = append(w.ended, id)
 			return w.fail
 		},
@@ -98,17 +120,19 @@ func TestAVersionIsPushedAndRemoved(t *testing.T) {
 		kept = append(kept, one)
 	})
 	one, two := text(t, "pump", 1), text(t, "pump", 2)
-	world.running[two.Hash] = 3
+	world.set(two.Hash, 3, nil)
 	first := send(env, 0, Change{Key: "1", Push: &one})
-	again := send(env, time.Second, Change{Key: "1", Push: &one})
-	second := send(env, 2*time.Second, Change{Key: "2", Push: &two})
-	early := send(env, 3*time.Second, Change{Key: "3", Default: ref("pump", 2)})
-	inUse := send(env, 4*time.Second, Change{Key: "4", Remove: ref("pump", 2)})
-	env.RegisterDelayedCallback(func() { world.fail = errors.New("down") }, 5*time.Second)
-	unknown := send(env, 6*time.Second, Change{Key: "5", Remove: ref("pump", 2)})
-	env.RegisterDelayedCallback(func() { world.fail, world.running[two.Hash] = nil, 0 }, 20*time.Second)
-	removed := send(env, 21*time.Second, Change{Key: "6", Remove: ref("pump", 2)})
-	runEnv(env, Input{}, 30*time.Second)
+	again := send(env, time.Hour, Change{Key: "1", Push: &one})
+	second := send(env, 2*time.Hour, Change{Key: "2", Push: &two})
+	early := send(env, 2*time.Hour+time.Second, Change{Key: "3", Default: ref("pump", 2)})
+	// While an activity runs, the clock of the environment goes with the wall clock: hours between
+	// what depends on each other, so that a machine that stands still for a moment changes nothing.
+	inUse := send(env, 3*time.Hour, Change{Key: "4", Remove: ref("pump", 2)})
+	env.RegisterDelayedCallback(func() { world.set(two.Hash, 3, errors.New("down")) }, 4*time.Hour)
+	unknown := send(env, 5*time.Hour, Change{Key: "5", Remove: ref("pump", 2)})
+	env.RegisterDelayedCallback(func() { world.set(two.Hash, 0, nil) }, 6*time.Hour)
+	removed := send(env, 7*time.Hour, Change{Key: "6", Remove: ref("pump", 2)})
+	runEnv(env, Input{}, 8*time.Hour)
 
 	if first.err != nil || first.result.Version != 1 || again.result != first.result || second.result.Version != 2 || len(kept) != 2 || kept[1].Hash != two.Hash {
 		t.Errorf("pushed %+v, again %+v, then %+v; %d contents", first, again, second, len(kept))
@@ -116,8 +140,8 @@ func TestAVersionIsPushedAndRemoved(t *testing.T) {
 	wantRefused(t, Refusal(early.rejected), 409, "a moment ago")
 	wantRefused(t, Refusal(inUse.err), 409, "3 devices run version 2 of model pump")
 	wantRefused(t, Refusal(unknown.err), 503, "can't be found out")
-	if removed.err != nil || !removed.result.Created || len(world.ended) != 1 || world.ended[0] != TextID(two.Hash) {
-		t.Errorf("%+v, ended %v", removed, world.ended)
+	if ended := world.hasEnded(); removed.err != nil || !removed.result.Created || !slices.Equal(ended, []string{TextID(two.Hash)}) {
+		t.Errorf("%+v, ended %v", removed, ended)
 	}
 	a := index(t, env, 0)
 	if a.Index == nil || len(a.Index.Models) != 1 || len(a.Index.Models[0].Versions) != 1 || a.Revision != 3 {
@@ -142,10 +166,10 @@ func TestATextThatIsKeptAlready(t *testing.T) {
 	one := text(t, "pump", 1)
 	first := send(env, 0, Change{Key: "1", Push: &one})
 	two := text(t, "pump", 2)
-	second := send(env, time.Second, Change{Key: "2", Push: &two})
-	removed := send(env, 2*time.Second, Change{Key: "3", Remove: ref("pump", 2)}) // End is a fake: the text stays
-	third := send(env, 3*time.Second, Change{Key: "4", Push: &two})
-	runEnv(env, Input{}, 30*time.Second)
+	second := send(env, time.Hour, Change{Key: "2", Push: &two})
+	removed := send(env, 2*time.Hour, Change{Key: "3", Remove: ref("pump", 2)}) // End is a fake: the text stays
+	third := send(env, 3*time.Hour, Change{Key: "4", Push: &two})
+	runEnv(env, Input{}, 4*time.Hour)
 	for name, a := range map[string]*answer{"first": first, "second": second, "removed": removed, "pushed again": third} {
 		if a.err != nil || a.rejected != nil || !a.result.Created {
 			t.Errorf("%s: %+v", name, a)

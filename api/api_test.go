@@ -256,7 +256,7 @@ func TestOpenAPIDocument(t *testing.T) {
 			}
 		}
 	}
-	if operations != 26 {
-		t.Errorf("%d operations, want 26", operations)
+	if operations != 35 {
+		t.Errorf("%d operations, want 35", operations)
 	}
 }

@@ -13,7 +13,7 @@ type Scope string
 const (
 	ScopeRead    Scope = "read"    // everything that changes nothing
 	ScopeOperate Scope = "operate" // desired properties, tags, commands, events, reprovisioning
-	ScopeAdmin   Scope = "admin"   // deleting devices
+	ScopeAdmin   Scope = "admin"   // deleting devices, changing the registry of models
 )
 
 var scopes = []Scope{ScopeRead, ScopeOperate, ScopeAdmin}

@@ -40,9 +40,11 @@ func (s *Server) whyDevice(ctx context.Context, in *whyInput) (*body[Why], error
 	return &body[Why]{why}, nil
 }
 
-// by identifies the request; without an Idempotency-Key, each request is unique.
-func (in ChangeParams) by(ctx context.Context) device.By {
-	caller, key := callerOf(ctx), in.Key
+func (in ChangeParams) by(ctx context.Context) device.By { return operationBy(ctx, in.Key) }
+
+// operationBy identifies the request; without an Idempotency-Key, each request is unique.
+func operationBy(ctx context.Context, key string) device.By {
+	caller := callerOf(ctx)
 	if key == "" {
 		key = requestID(ctx)
 	}

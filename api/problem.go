@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"devicetwin/device"
+	"devicetwin/source"
 )
 
 // retryAfter is how many seconds a caller should wait while Temporal is unavailable.
@@ -24,6 +25,7 @@ const detailUnavailable = "the devices can't be reached now"
 func (s *Server) problem(ctx context.Context, err error) error {
 	var refused *device.Refused
 	var query QueryError
+	var faults source.Faults
 	switch {
 	case err == nil:
 		return nil
@@ -31,6 +33,8 @@ func (s *Server) problem(ctx context.Context, err error) error {
 		return huma.Error404NotFound(err.Error())
 	case errors.As(err, &refused):
 		return huma.NewError(refused.Code, refused.Message)
+	case errors.As(err, &faults):
+		return huma.NewError(http.StatusUnprocessableEntity, "the model has faults", faultDetails(faults)...)
 	case errors.As(err, &query):
 		return huma.Error400BadRequest("the query can't be read", queryDetails(query)...)
 	case errors.Is(err, device.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
@@ -53,6 +57,21 @@ func queryDetails(faults QueryError) []error {
 	details := make([]error, len(faults))
 	for i, f := range faults {
 		details[i] = &huma.ErrorDetail{Message: f.Message, Location: fmt.Sprintf("query.query:%d", f.Column)}
+	}
+	return details
+}
+
+// maxFaultDetails bounds how many faults of a model are listed.
+const maxFaultDetails = 100
+
+func faultDetails(faults source.Faults) []error {
+	details := make([]error, 0, len(faults))
+	for _, f := range faults[:min(len(faults), maxFaultDetails)] {
+		message := f.Message
+		if f.Hint != "" {
+			message += " (" + f.Hint + ")"
+		}
+		details = append(details, &huma.ErrorDetail{Message: message, Location: sourcePlace(f.Line, f.Column)})
 	}
 	return details
 }

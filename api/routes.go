@@ -75,6 +75,7 @@ func (s *Server) register(api huma.API) {
 
 	remove := s.operation(http.MethodDelete, "delete-device", "/v1/devices/{id}", "Delete a device; its next message creates it again", ScopeAdmin)
 	both(api, remove, s.deleteDevice)
+	s.registerModels(api)
 	s.registerStream(api, read(streamOperation, "/v1/devices/{id}/stream", "The changes of a device, as they happen"))
 }
 

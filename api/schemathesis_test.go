@@ -27,8 +27,8 @@ func TestSchemathesis(t *testing.T) {
 		}
 		t.Skip("schemathesis is not installed: run make servers ONLY=schemathesis")
 	}
-	t.Run("without tokens", func(t *testing.T) { trySchema(t, program, start(t), "") })
-	t.Run("with tokens", func(t *testing.T) { trySchema(t, program, start(t, withKeys), "a") })
+	t.Run("without tokens", func(t *testing.T) { trySchema(t, program, start(t, withModels(apitest.FleetModels())), "") })
+	t.Run("with tokens", func(t *testing.T) { trySchema(t, program, start(t, withKeys, withModels(apitest.FleetModels())), "a") })
 }
 
 func trySchema(t *testing.T, program string, s *service, token string) {

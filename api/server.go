@@ -20,6 +20,8 @@ import (
 // Options configure a Server. Log, Audit and Backend are required.
 type Options struct {
 	Backend Backend
+	// Models is the registry of models; nil for none.
+	Models Models
 	// Auth identifies callers; nil gives every caller admin access, which is only
 	// for listeners on loopback addresses.
 	Auth    Authenticator
@@ -43,6 +45,7 @@ func DefaultOptions() Options {
 // Server is the API as an http.Handler. Close ends its streams.
 type Server struct {
 	backend  Backend
+	models   Models // nil: there is no registry
 	auth     Authenticator
 	log      *slog.Logger
 	auditLog *slog.Logger
@@ -58,7 +61,7 @@ type Server struct {
 // New makes a Server.
 func New(o Options) (*Server, error) {
 	s := &Server{
-		backend: o.Backend, auth: o.Auth, log: o.Log, auditLog: o.Audit,
+		backend: o.Backend, models: o.Models, auth: o.Auth, log: o.Log, auditLog: o.Audit,
 		timeout: o.Timeout, maxBody: o.MaxBody, metrics: newMetrics(o.Metrics),
 		hub: newHub(o.Backend, o.Stream, o.Log), mux: http.NewServeMux(),
 	}

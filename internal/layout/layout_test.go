@@ -61,8 +61,8 @@ var layers = map[string]layer{
 		"what other processes ask of device workflows; one package for all kinds of them"},
 	"simulator": {[]string{"device", "devicefsm", "internal/measure", "source", "wire"}, "plays devices; an independent check, so it shares nothing with bridge and workflows but the grammar of topics"},
 
-	"api":         {[]string{"device", "source"}, "HTTP in front of an interface; must not know what is behind it; of source, how durations are written"},
-	"api/apitest": {[]string{"api", "device", "twin"}, "a backend in memory, with the real rules of documents"},
+	"api":         {[]string{"device", "source"}, "HTTP in front of an interface; must not know what is behind it; of source, how durations are written, and faults of a file with their places"},
+	"api/apitest": {[]string{"api", "device", "source", "twin"}, "a backend in memory, with the real rules of documents"},
 	"api/client":  {[]string{"api", "device", "internal/text", "source"}, "speaks the API's types, with durations as in source"},
 
 	"auth":          {[]string{"device", "internal/faults", "internal/text", "mqtt", "wire"}, "who may connect, and what a client may do: knows no broker; of mqtt the rules of filters, of wire the topics"},
@@ -78,8 +78,8 @@ var layers = map[string]layer{
 	"internal/cli/clitest":  {[]string{"internal/cli"}, "finds flags that a command does not use"},
 	"internal/cli/operator": {[]string{"api", "api/client", "device", "internal/cli", "internal/text"}, "asks the API only"},
 	"internal/cli/dialect":  {[]string{"device", "dialects", "internal/cli", "internal/modelfile", "mqtt", "wire", "wire/dialect"}, "works on files, without servers"},
-	"internal/cli/model": {[]string{"device", "devicefsm", "devicefsm/calendar/zonedata", "devicefsm/diff", "devicefsm/plan", "devicefsm/script", "internal/cli", "internal/measure", "internal/modelfile", "source"},
-		"works on files, without servers; a model's name is that of a measurement"},
+	"internal/cli/model": {[]string{"api/client", "device", "devicefsm", "devicefsm/calendar/zonedata", "devicefsm/diff", "devicefsm/plan", "devicefsm/script", "internal/cli", "internal/measure", "internal/modelfile", "source"},
+		"works on files; asks the API for versions of the registry only; a model's name is that of a measurement"},
 	"internal/cli/logs": {[]string{"bridge/history", "device", "internal/cli", "internal/codec", "internal/recordlog", "points", "source"},
 		"reads the files of logs: of bridge and points it knows what is in records"},
 	"internal/cli/simulate": {[]string{"device", "devicefsm", "dialects", "internal/cli", "internal/modelfile", "internal/tlsfiles", "mqtt", "points", "service", "simulator", "wire", "wire/dialect", "workflows/client"},

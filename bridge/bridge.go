@@ -42,7 +42,10 @@ type Deps struct {
 	Kinds map[device.Kind]ingest.Model
 	// Kept are versions that devices may still run, and that none starts with.
 	Kept []ingest.Model
-	Sink ingest.Sink // takes batches of messages for the workflows of devices
+	// Defaults and NameModels are as in ingest.Deps.
+	Defaults   []ingest.Model
+	NameModels bool
+	Sink       ingest.Sink // takes batches of messages for the workflows of devices
 	// Took reports whether the workflow of a device still has what it accepted. Nil: nobody is
 	// asked.
 	Took func(context.Context, ingest.Accepted) (bool, error)
@@ -104,7 +107,7 @@ func New(cfg Config, deps Deps) (*Bridge, error) {
 	}
 	b.outlet = newOutlet(cfg, deps, dialect, b.counts, b.log)
 	if b.ingest, err = ingest.New(cfg.Config, ingest.Deps{
-		Model: deps.Model, Models: deps.Models, Kinds: deps.Kinds, Kept: deps.Kept, WholeDevices: dialect.WholeDevices(cfg.Subscribe),
+		Model: deps.Model, Models: deps.Models, Kinds: deps.Kinds, Kept: deps.Kept, Defaults: deps.Defaults, NameModels: deps.NameModels, WholeDevices: dialect.WholeDevices(cfg.Subscribe),
 		Sink: deps.Sink, Outlet: b.outlet, Counts: b.counts.Counts, Journal: deps.Journal, Name: cfg.ID, Scope: strings.Join(cfg.Subscribe, " "), Log: b.log,
 	}); err != nil {
 		return nil, fmt.Errorf("bridge configuration: %w", err)
@@ -252,6 +255,11 @@ func (b *Bridge) Ended(ctx context.Context, ids ...device.ID) { b.ingest.Ended(c
 
 // Forget drops what is remembered of devices. See ingest.Ingest.Forget.
 func (b *Bridge) Forget(ctx context.Context, ids ...device.ID) { b.ingest.Forget(ctx, ids...) }
+
+// Assign replaces the models. See ingest.Ingest.Assign.
+func (b *Bridge) Assign(ctx context.Context, to ingest.Assignment) error {
+	return b.ingest.Assign(ctx, to)
+}
 
 // Metric reads one of the metrics devicetwin_bridge_…, by the rest of its name,
 // such as "events_total". It panics if there is no such metric.

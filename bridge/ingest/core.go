@@ -22,10 +22,12 @@ import (
 type core struct {
 	cfg    Config
 	models *assignment
-	counts *Counts
-	log    *slog.Logger
-	wait   func(attempt int) time.Duration // backoff of deliveries
-	out    output
+	// implied is the hash of the model that the sink takes where a delivery names none.
+	implied string
+	counts  *Counts
+	log     *slog.Logger
+	wait    func(attempt int) time.Duration // backoff of deliveries
+	out     output
 
 	scope    string // which devices' messages come in, and by which rules they are left out
 	instance string // distinguishes the batches of this process from those of any other
@@ -149,6 +151,7 @@ func newCore(cfg Config, models *assignment, wholeDevices bool, counts *Counts, 
 	return &core{
 		cfg:      cfg,
 		models:   models,
+		implied:  models.fallback.start.Hash(),
 		counts:   counts,
 		log:      log,
 		wait:     wait,

@@ -158,7 +158,7 @@ func (c *core) nextDevice() *deviceState {
 }
 
 func (c *core) startsWith(d *deviceState) string {
-	if hash := c.modelOf(d).start.Hash(); hash != c.models.fallback.start.Hash() {
+	if hash := c.modelOf(d).start.Hash(); hash != c.implied {
 		return hash
 	}
 	return ""

@@ -50,6 +50,11 @@ type Deps struct {
 	Kinds map[device.Kind]Model
 	// Kept are versions that devices may still run, and that none starts with.
 	Kept []Model
+	// Defaults are as in Assignment.
+	Defaults []Model
+	// NameModels says that the sink has no model of its own for deliveries that name none: then
+	// every delivery that may start a workflow names its model.
+	NameModels bool
 	// WholeDevices says that every message of a device comes in here, if one does.
 	// Only then repetitions that can do nothing are left out.
 	WholeDevices bool
@@ -70,6 +75,7 @@ type Deps struct {
 // workflows of devices. Its methods may be called from any goroutine.
 type Ingest struct {
 	core *core
+	cfg  Config
 	deps Deps
 	log  *slog.Logger
 
@@ -108,15 +114,20 @@ func New(cfg Config, deps Deps) (*Ingest, error) {
 	if deps.Sink == nil {
 		return nil, errors.New("a sink is needed")
 	}
-	models, err := newAssignment(cfg, deps.Kinds, deps.Model, deps.Models, deps.Kept...)
+	models, err := Assignment{
+		Model: deps.Model, Models: deps.Models, Kinds: deps.Kinds, Kept: deps.Kept, Defaults: deps.Defaults, Rules: cfg.ModelRules,
+	}.assignment(cfg)
 	if err != nil {
 		return nil, err
 	}
 	c := newCore(cfg, models, deps.WholeDevices, deps.Counts, deps.Log, backoff.New(cfg.RetryMin, cfg.RetryMax))
 	c.instance = rand.Text()
 	c.times.start()
+	if deps.NameModels {
+		c.implied = ""
+	}
 	i := &Ingest{
-		core: c, deps: deps, log: deps.Log,
+		core: c, cfg: cfg, deps: deps, log: deps.Log,
 		arrivals:  make(chan struct{}, 1),
 		results:   make(chan result),
 		published: make(chan *entry),

@@ -47,8 +47,8 @@ type Model interface {
 // modelSet is what is known of the model that a device runs.
 type modelSet struct {
 	start Model // of a workflow that is started
-	// possible are the models that the workflow may run: a message is left out only
-	// if none of them needs it. None: that is not known, and nothing is left out.
+	// possible are the models that the workflow may run, by their hashes: a message is left
+	// out only if none of them needs it. None: that is not known, and nothing is left out.
 	possible []Model
 	// The shortest of them; zeros: none of them watches for silence.
 	silentAfter, tolerance time.Duration
@@ -59,6 +59,7 @@ type modelSet struct {
 }
 
 func newModelSet(start Model, possible []Model) *modelSet {
+	possible = slices.SortedFunc(slices.Values(possible), func(a, b Model) int { return strings.Compare(a.Hash(), b.Hash()) })
 	uses := func(event string) bool {
 		return slices.ContainsFunc(possible, func(m Model) bool {
 			return m.Relevant(device.Message{Channel: device.ChannelSystem, Name: event})

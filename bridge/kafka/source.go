@@ -31,7 +31,10 @@ type Deps struct {
 	// Kinds are the models of new entities that are not devices.
 	Kinds map[device.Kind]ingest.Model
 	Kept  []ingest.Model
-	Sink  ingest.Sink
+	// Defaults and NameModels are as in ingest.Deps.
+	Defaults   []ingest.Model
+	NameModels bool
+	Sink       ingest.Sink
 	// Records reads records.
 	Records Records
 	// Clock says which times of records are believed.
@@ -95,7 +98,7 @@ func newSource(cfg Config, deps Deps, more ...kgo.Opt) (*Source, error) {
 	s.outlet = newOutlet(cfg, deps.Points, s.counts, s.log)
 	var err error
 	if s.ingest, err = ingest.New(cfg.Config, ingest.Deps{
-		Model: deps.Model, Models: deps.Models, Kinds: deps.Kinds, Kept: deps.Kept, WholeDevices: false, // see docs/adr/0081
+		Model: deps.Model, Models: deps.Models, Kinds: deps.Kinds, Kept: deps.Kept, Defaults: deps.Defaults, NameModels: deps.NameModels, WholeDevices: false, // see docs/adr/0081
 		Sink: deps.Sink, Outlet: s.outlet, Counts: s.counts.Counts, Journal: deps.Journal, Name: cfg.ID,
 		Scope: "kafka " + cfg.Group + " " + strings.Join(deps.Records.Topics(), " "), Log: s.log,
 	}); err != nil {
@@ -364,6 +367,11 @@ func (s *Source) EndsUnknown(ctx context.Context) { s.ingest.EndsUnknown(ctx) }
 
 // Ended notes that the workflows of entities ended.
 func (s *Source) Ended(ctx context.Context, ids ...device.ID) { s.ingest.Ended(ctx, ids...) }
+
+// Assign replaces the models. See ingest.Ingest.Assign.
+func (s *Source) Assign(ctx context.Context, to ingest.Assignment) error {
+	return s.ingest.Assign(ctx, to)
+}
 
 // Forget drops what is remembered of entities.
 func (s *Source) Forget(ctx context.Context, ids ...device.ID) { s.ingest.Forget(ctx, ids...) }

@@ -42,7 +42,7 @@ type commandLine struct {
 	Kafka    kafkaCommand     `cmd:"" help:"Run a bridge from Kafka: turn records into workflow signals, and telemetry in them into InfluxDB points."`
 	Worker   workerCommand    `cmd:"" help:"Run the worker: device workflows and their activities."`
 	Simulate simulate.Command `cmd:"" help:"Simulate a fleet of devices and verify that nothing was lost, duplicated or reordered."`
-	Model    model.Command    `cmd:"" help:"Check, test and draw model files."`
+	Model    modelCommand     `cmd:"" help:"Check, test and draw model files, and push versions of models to the registry."`
 	Dialect  dialect.Command  `cmd:"" help:"Check, test and try what other devices speak."`
 	Tap      tap.Command      `cmd:"" help:"Show what arrives at the broker now, and what the service makes of it."`
 	API      apiCommand       `cmd:"" name:"api" help:"Run the operator's HTTP API."`
@@ -57,6 +57,12 @@ type commandLine struct {
 	Version    cli.VersionCommand    `cmd:"" help:"Print version, commit and Go version; --version does the same."`
 	Completion cli.CompletionCommand `cmd:"" help:"Print a shell completion script."`
 	Complete   cli.CompleteCommand   `cmd:"" hidden:"" passthrough:""`
+}
+
+// modelCommand is "devicetwin model": what works on files, and what asks the registry.
+type modelCommand struct {
+	model.Command
+	operator.ModelCommands
 }
 
 const description = `A durable twin for every device on your MQTT broker: a state machine and event

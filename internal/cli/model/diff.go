@@ -10,15 +10,15 @@ import (
 )
 
 type diffCommand struct {
-	Old    string `arg:"" help:"The old version: a model file."`
-	New    string `arg:"" help:"The new version: a model file."`
-	JSON   bool   `name:"json" help:"Write JSON."`
-	Lookup Lookup `kong:"-"`
+	registryFlags
+	Old  string `arg:"" help:"The old version: a model file, or NAME@VERSION of the registry."`
+	New  string `arg:"" help:"The new version: a model file, or NAME@VERSION of the registry."`
+	JSON bool   `name:"json" help:"Write JSON."`
 }
 
 // Run compares two models.
 func (c *diffCommand) Run(ctx context.Context, streams cli.Streams) error {
-	old, new, err := c.Lookup.pair(ctx, c.Old, c.New)
+	old, new, err := c.pair(ctx, c.Old, c.New)
 	if err != nil {
 		return err
 	}

@@ -1,9 +1,9 @@
 package model
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -45,27 +45,60 @@ func TestModelDiff(t *testing.T) {
 	}
 }
 
-// Models come from wherever a reference is known, and else from files.
-func TestLookup(t *testing.T) {
-	file := writeFile(t, t.TempDir(), "lamp.json", chart)
-	known, err := loadOneModel(file)
+// NAME@VERSION is a version of the registry, unless there is such a file.
+func TestVersionsOfTheRegistry(t *testing.T) {
+	t.Chdir(t.TempDir())
+	newer := strings.Replace(chart, `"5m"`, `"10m"`, 1)
+	file := writeFile(t, ".", "lamp.json", chart)
+	writeFile(t, ".", "lamp@3", newer)
+	m, err := devicefsm.Load("lamp.json", []byte(newer))
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrong := errors.New("no such version")
-	lookup := Lookup(func(_ context.Context, reference string) (*devicefsm.Model, bool, error) {
-		switch reference {
-		case "lamp@1":
-			return known, true, nil
-		case "lamp@2":
-			return nil, true, wrong
+	var token string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token = r.Header.Get("Authorization")
+		hash := m.Hash()
+		switch r.URL.Path {
+		case "/v1/models/lamp/versions/2":
+		case "/v1/models/lamp/versions/4":
+			hash = strings.Repeat("0", 64)
+		default:
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = w.Write([]byte(`{"detail":"model lamp has no version 5"}`))
+			return
 		}
-		return nil, false, nil
-	})
-	if old, new, err := lookup.pair(context.Background(), "lamp@1", file); err != nil || old != known || new == known || new.Hash() != known.Hash() {
-		t.Errorf("%v %v %v", old, new, err)
+		_ = json.NewEncoder(w).Encode(map[string]any{"file": "lamp.json", "hash": hash, "source": newer})
+	}))
+	defer server.Close()
+	api := []string{"--api-url", server.URL, "--api-token", "t"}
+	for _, reference := range []string{"lamp@2", "lamp@3"} {
+		status, out, errs := runModel(t, "", append([]string{"diff", file, reference}, api...)...)
+		if status != cli.ExitFailed || errs != "" || !strings.Contains(out, `~ "on" after 10m: 5m -> 10m`) {
+			t.Errorf("%s: status %d\n%s\nstderr %q", reference, status, out, errs)
+		}
 	}
-	if _, _, err := lookup.pair(context.Background(), file, "lamp@2"); !errors.Is(err, wrong) {
-		t.Errorf("error %v", err)
+	if token != "Bearer t" {
+		t.Errorf("token %q", token)
+	}
+	if status, out, errs := runModel(t, "", append([]string{"plan", "lamp@2", file}, api...)...); status != cli.ExitOK || !strings.Contains(out, m.Hash()) {
+		t.Errorf("status %d\n%s\nstderr %q", status, out, errs)
+	}
+	for reference, want := range map[string]struct {
+		status int
+		says   string
+	}{
+		"lamp@4":       {cli.ExitFailed, "load lamp@4 of the registry: it has the hash"},
+		"lamp@5":       {cli.ExitNotFound, "read lamp@5 from the registry: model lamp has no version 5"},
+		"lamp":         {cli.ExitUsage, "lamp"},
+		"x/lamp@2":     {cli.ExitUsage, "x/lamp@2"},
+		"missing.yaml": {cli.ExitUsage, "missing.yaml"},
+	} {
+		if status, _, errs := runModel(t, "", append([]string{"diff", file, reference}, api...)...); status != want.status || !strings.Contains(errs, want.says) {
+			t.Errorf("%s: status %d, stderr %q; want %d, %q", reference, status, errs, want.status, want.says)
+		}
+	}
+	if status, _, errs := runModel(t, "", "diff", file, "lamp@2", "--api-url", "nowhere"); status != cli.ExitUsage || !strings.Contains(errs, "--api-url") {
+		t.Errorf("status %d, stderr %q", status, errs)
 	}
 }

@@ -1,11 +1,21 @@
 package model
 
 import (
+	"bytes"
+	"context"
 	"flag"
+	"log/slog"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
+
+	"devicetwin/api"
+	"devicetwin/api/apitest"
+	"devicetwin/devicefsm"
+	"devicetwin/internal/cli"
+	"devicetwin/internal/cli/operator"
 )
 
 var update = flag.Bool("update", false, "rewrite what docs/change.md says that its commands print")
@@ -28,6 +38,7 @@ func TestDocumentedChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Chdir(t.TempDir())
+	serveRegistry(t)
 	commands := 0
 	played := fences.ReplaceAllStringFunc(string(text), func(block string) string {
 		parts := fences.FindStringSubmatch(block)
@@ -44,7 +55,7 @@ func TestDocumentedChange(t *testing.T) {
 		}
 		return "```" + parts[1] + "\n" + body + "```\n"
 	})
-	if commands < 6 {
+	if commands < 14 {
 		t.Errorf("%d commands", commands)
 	}
 	if played == string(text) {
@@ -84,7 +95,7 @@ func playCommands(t *testing.T, block string) string {
 		}
 		shown.WriteString(line)
 		command, to, redirected := strings.Cut(strings.TrimSpace(command), " > ")
-		_, out, errs := runModel(t, "", strings.Fields(command)...)
+		out, errs := runDocumented(words(command))
 		if redirected {
 			writeFile(t, ".", to, out)
 			out = ""
@@ -92,6 +103,53 @@ func playCommands(t *testing.T, block string) string {
 		shown.WriteString(shorter(out + errs))
 	}
 	return shown.String()
+}
+
+// words are the words of a command; a note in quotation marks is one.
+func words(command string) (all []string) {
+	for n, part := range strings.Split(command, `"`) {
+		if n%2 == 1 {
+			all = append(all, part)
+			continue
+		}
+		all = append(all, strings.Fields(part)...)
+	}
+	return all
+}
+
+// runDocumented runs "devicetwin model" with all of its commands.
+func runDocumented(args []string) (stdout, stderr string) {
+	var grammar struct {
+		Model struct {
+			Command
+			operator.ModelCommands
+		} `cmd:""`
+	}
+	var out, errs bytes.Buffer
+	cli.Execute(context.Background(), &grammar, "devicetwin", "", append([]string{"model"}, args...), &out, &errs)
+	return out.String(), errs.String()
+}
+
+// serveRegistry serves an empty registry, and points the commands there.
+func serveRegistry(t *testing.T) {
+	t.Helper()
+	models := apitest.NewModels()
+	models.Read = func(file, source string) (name, kind, hash string, err error) {
+		m, err := devicefsm.Check(file, []byte(source))
+		if err != nil {
+			return "", "", "", err
+		}
+		return m.Name(), m.Kind().Word(), m.Hash(), nil
+	}
+	o := api.DefaultOptions()
+	o.Backend, o.Models, o.Log, o.Audit = apitest.New(), models, slog.New(slog.DiscardHandler), slog.New(slog.DiscardHandler)
+	server, err := api.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	http := httptest.NewServer(server)
+	t.Cleanup(func() { server.Close(); http.Close() })
+	t.Setenv("DEVICETWIN_API_URL", http.URL)
 }
 
 // shownFile is a file as it is; one that there is not is written as it is shown.

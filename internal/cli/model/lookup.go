@@ -2,30 +2,52 @@ package model
 
 import (
 	"context"
+	"fmt"
+	"os"
+	"strings"
 
+	"devicetwin/api/client"
 	"devicetwin/devicefsm"
+	"devicetwin/internal/cli"
 )
 
-// Lookup finds a model that is not a file. It reports false for a reference that is not one of
-// its own, which is then the path of a file.
-type Lookup func(ctx context.Context, reference string) (m *devicefsm.Model, own bool, err error)
+// registryFlags say where versions of the registry are asked for.
+type registryFlags struct {
+	URL   string `name:"api-url" help:"Address of the API, for a version of the registry." default:"http://127.0.0.1:8080" group:"API"`
+	Token string `name:"api-token" help:"Token for the API. Prefer the environment variable." group:"API"`
+}
 
-// find is the model of a reference, or of a file. Its errors are usage errors.
-func (find Lookup) find(ctx context.Context, reference string) (*devicefsm.Model, error) {
-	if find != nil {
-		if m, own, err := find(ctx, reference); own || err != nil {
-			return m, err
-		}
+// find is the model of a file, or, for NAME@VERSION where there is no such file, that version of
+// the registry.
+func (r registryFlags) find(ctx context.Context, reference string) (*devicefsm.Model, error) {
+	name, version, pinned := strings.Cut(reference, "@")
+	if _, err := os.Stat(reference); err == nil || !pinned || strings.ContainsAny(reference, `/\`) {
+		return loadOneModel(reference)
 	}
-	return loadOneModel(reference)
+	from, err := client.New(r.URL, r.Token)
+	if err != nil {
+		return nil, cli.Usage(fmt.Errorf("--api-url: %w", err))
+	}
+	v, err := from.ModelVersion(ctx, name, version)
+	if err != nil {
+		return nil, fmt.Errorf("read %s from the registry: %w", reference, err)
+	}
+	m, err := devicefsm.Load(v.File, []byte(v.Source))
+	if err != nil {
+		return nil, fmt.Errorf("load %s of the registry: %w", reference, err)
+	}
+	if m.Hash() != v.Hash {
+		return nil, fmt.Errorf("load %s of the registry: it has the hash %s here, and %s in the registry", reference, m.Hash(), v.Hash)
+	}
+	return m, nil
 }
 
 // pair finds both models by their references.
-func (find Lookup) pair(ctx context.Context, old, new string) (*devicefsm.Model, *devicefsm.Model, error) {
-	before, err := find.find(ctx, old)
+func (r registryFlags) pair(ctx context.Context, old, new string) (*devicefsm.Model, *devicefsm.Model, error) {
+	before, err := r.find(ctx, old)
 	if err != nil {
 		return nil, nil, err
 	}
-	after, err := find.find(ctx, new)
+	after, err := r.find(ctx, new)
 	return before, after, err
 }

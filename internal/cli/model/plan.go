@@ -12,12 +12,12 @@ import (
 )
 
 type planCommand struct {
-	Old     string `arg:"" help:"The version that devices run: a model file."`
-	New     string `arg:"" help:"The version to move them to: a model file."`
+	registryFlags
+	Old     string `arg:"" help:"The version that devices run: a model file, or NAME@VERSION of the registry."`
+	New     string `arg:"" help:"The version to move them to: a model file, or NAME@VERSION of the registry."`
 	Plan    string `arg:"" optional:"" help:"A plan for the two, to be read: every error and everything that is to be filled in is reported, with line and column. Without it, a plan is derived and written."`
 	Check   bool   `help:"Also check every configuration that a device may be in: whether the plan leads to a legal one, and what is lost on the way there and back. The exit status is 1 if there is one without a legal image."`
 	Inverse bool   `help:"Write the plan that leads back."`
-	Lookup  Lookup `kong:"-"`
 }
 
 var errNoPlan = errors.New("--check and --inverse need a plan: devicetwin model plan OLD NEW PLAN")
@@ -30,7 +30,7 @@ func (c *planCommand) Run(ctx context.Context, streams cli.Streams) error {
 	if c.Plan == "" && (c.Check || c.Inverse) {
 		return cli.Usage(errNoPlan)
 	}
-	old, new, err := c.Lookup.pair(ctx, c.Old, c.New)
+	old, new, err := c.pair(ctx, c.Old, c.New)
 	if err != nil {
 		return err
 	}

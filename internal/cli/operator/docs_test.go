@@ -81,7 +81,7 @@ func playLine(t *testing.T, line string) string {
 
 func TestMain(m *testing.M) {
 	if os.Getenv("BE_DEVICETWIN") != "" {
-		os.Exit(cli.Execute(context.Background(), new(Commands), "devicetwin", "", os.Args[1:], os.Stdout, os.Stderr))
+		os.Exit(cli.Execute(context.Background(), new(grammar), "devicetwin", "", os.Args[1:], os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())
 }

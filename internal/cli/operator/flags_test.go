@@ -50,7 +50,9 @@ func TestEveryFlagIsUsed(t *testing.T) {
 	server := httptest.NewServer(r)
 	defer server.Close()
 	t.Setenv("DEVICETWIN_API_URL", server.URL)
-	tries := clitest.Tries(t, new(Commands), map[string][]string{
+	t.Chdir(modelFiles(t))
+	tries := clitest.Tries(t, new(grammar), map[string][]string{
+		"model push": {"pump-3.yaml"}, "model show": {"pump"}, "model default": {"pump@2"}, "model remove": {"pump@2"}, "model rules": {"rules.json"},
 		"devices get": {"d1"}, "devices watch": {"d1"}, "devices why": {"d1"}, "devices delete": {"d1"},
 		"desired set": {"d1", "a=1"}, "command send": {"d1", "reboot"}, "events send": {"d1", "go"},
 	})
@@ -59,7 +61,7 @@ func TestEveryFlagIsUsed(t *testing.T) {
 			t.Errorf("%s is accepted and not used", try)
 		}
 	}
-	if len(tries) < 25 {
+	if len(tries) < 50 {
 		t.Errorf("only %d flags", len(tries))
 	}
 }

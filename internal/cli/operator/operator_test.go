@@ -26,10 +26,16 @@ import (
 
 var update = flag.Bool("update", false, "rewrite testdata")
 
+// grammar is the command line of these commands.
+type grammar struct {
+	Commands
+	Model ModelCommands `cmd:""`
+}
+
 // run executes the command line of these commands.
 func run(args ...string) (status int, stdout, stderr string) {
 	var out, err bytes.Buffer
-	status = cli.Execute(context.Background(), new(Commands), "devicetwin", "", args, &out, &err)
+	status = cli.Execute(context.Background(), new(grammar), "devicetwin", "", args, &out, &err)
 	return status, out.String(), err.String()
 }
 
@@ -38,6 +44,7 @@ func serveFleet(t *testing.T, change ...func(*api.Options)) (*apitest.Backend, *
 	t.Helper()
 	fleet := apitest.Fleet()
 	o := api.DefaultOptions()
+	o.Models = apitest.FleetModels()
 	o.Backend, o.Log, o.Audit = fleet, slog.New(slog.DiscardHandler), slog.New(slog.DiscardHandler)
 	for _, c := range change {
 		c(&o)
@@ -54,6 +61,11 @@ func serveFleet(t *testing.T, change ...func(*api.Options)) (*apitest.Backend, *
 
 // What the commands print, for people and for programs, and how they end.
 func TestOperatorsCommands(t *testing.T) {
+	home, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(modelFiles(t))
 	patch := testfile.Write(t, "patch.json", "\ufeff"+`{"net": {"ip": "10.0.0.7"}, "big": 12345678901234567890}`)
 	serveFleet(t)
 	var got strings.Builder
@@ -99,6 +111,40 @@ func TestOperatorsCommands(t *testing.T) {
 		"devices delete pump-2 nobody",
 		"devices get pump-2",
 		"devices get pump-1 --api-url nowhere",
+		"model list",
+		"model list -o json",
+		"model show pump",
+		"model show fan -o json",
+		"model show pump@1",
+		"model show fan --source",
+		"model show pump@2 --source",
+		"model show pump@0123",
+		"model show tank",
+		"model push pump-3.yaml --note cooler --revision 2",
+		"model push pump-3.yaml",
+		"model push pump-3.yaml --revision 2",
+		"model push faulty.yaml",
+		"model push latin1.yaml",
+		"model push missing.yaml",
+		"model default pump@3 --note better",
+		"model default pump@3",
+		"model default pump@9",
+		"model default pump",
+		"model default pump@0",
+		"model remove pump@3",
+		"model remove pump@2 --note unused",
+		"model show pump",
+		"model rules",
+		"model rules -o json",
+		"model rules rules.json --note fans#first",
+		"model rules rules.json",
+		"model rules rules.json --revision 8",
+		"model rules wrong.json",
+		"model rules --note unused",
+		"model rules --revision 0 rules.json",
+		"model rules",
+		"model changes --limit 3",
+		"model changes --limit 1 -o json",
 	} {
 		args := strings.Fields(strings.ReplaceAll(line, "PATCH", patch))
 		for i := range args {
@@ -112,6 +158,7 @@ func TestOperatorsCommands(t *testing.T) {
 		fmt.Fprintf(&got, "= %d\n\n", status)
 	}
 	text := strings.ReplaceAll(got.String(), patch, "PATCH")
+	t.Chdir(home)
 	const file = "testdata/cli.golden"
 	if *update {
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -128,6 +175,24 @@ func TestOperatorsCommands(t *testing.T) {
 	if text != string(golden) {
 		t.Errorf("the commands print something else than %s (go test -update rewrites it):\n%s", file, text)
 	}
+}
+
+// modelFiles is a folder of files for the commands of the registry.
+func modelFiles(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"pump-3.yaml": "model: pump\ninitial: off\nstates: {off: {}}\n",
+		"faulty.yaml": "model: pump\n\nFAULT\n",
+		"latin1.yaml": "model: pump # k\xfchl\n",
+		"rules.json":  `{"revision": 4, "sources": {"mqtt": {"model": "pump", "rules": [{"pattern": "fan-*", "model": "fan@1"}]}, "kafka": {}}, "kinds": {"customer": "loyalty"}}`,
+		"wrong.json":  `{"source": {}}`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 func TestCommandsNeedATokenWhereOneIsAsked(t *testing.T) {

@@ -51,7 +51,7 @@ func readInput(file string, stdin io.Reader) ([]byte, error) {
 	}
 	raw, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("read the patch: %w", err)
+		return nil, fmt.Errorf("read the input: %w", err)
 	}
 	return raw, nil
 }

@@ -18,9 +18,9 @@ import (
 )
 
 // startAPI serves until the service is closed.
-func (s *Service) startAPI(p Plan, listener net.Listener, backend api.Backend, metrics prometheus.Registerer) error {
+func (s *Service) startAPI(p Plan, listener net.Listener, backend api.Backend, models api.Models, metrics prometheus.Registerer) error {
 	c, o := p.API, api.DefaultOptions()
-	o.Backend, o.Log, o.Metrics = backend, s.log, metrics
+	o.Backend, o.Models, o.Log, o.Metrics = backend, models, s.log, metrics
 	o.Timeout, o.Stream.Most = c.Timeout, c.Streams
 	var err error
 	if o.Auth, err = c.authenticator(s.log); err != nil {

@@ -1,11 +1,11 @@
 package service
 
 import (
+	"cmp"
 	"context"
 
 	"devicetwin/bridge/ingest"
 	"devicetwin/device"
-	"devicetwin/devicefsm"
 	"devicetwin/internal/measure"
 	deviceworkflow "devicetwin/workflows/device"
 )
@@ -16,16 +16,14 @@ import (
 type births struct {
 	sink   ingest.Sink
 	points deviceworkflow.PointWriter
-	models map[string]string // names by hash, of "" too
+	// name is that of the model of a hash, "" if it is not known; unnamed is the hash of the model
+	// of deliveries that name none.
+	name    func(hash string) string
+	unnamed string
 }
 
-func newBirths(sink ingest.Sink, points deviceworkflow.PointWriter, models []*devicefsm.Model, unnamed string) *births {
-	b := &births{sink: sink, points: points, models: map[string]string{}}
-	for _, m := range models {
-		b.models[m.Hash()] = m.Name()
-	}
-	b.models[""] = b.models[unnamed]
-	return b
+func newBirths(sink ingest.Sink, points deviceworkflow.PointWriter, name func(hash string) string, unnamed string) *births {
+	return &births{sink: sink, points: points, name: name, unnamed: unnamed}
 }
 
 func (b *births) Deliver(ctx context.Context, d device.Delivery) (run string, err error) {
@@ -42,12 +40,9 @@ func (b *births) Deliver(ctx context.Context, d device.Delivery) (run string, er
 }
 
 func (b *births) write(d device.Delivery, m device.Message) {
-	hash := d.Model
-	if m.Model != "" {
-		hash = m.Model
-	}
+	hash := cmp.Or(m.Model, d.Model, b.unnamed)
 	tags := measure.EntityTags(string(d.ID))
-	addKnown(tags, measure.TagModel, b.models[hash])
+	addKnown(tags, measure.TagModel, b.name(hash))
 	if site, ok := m.Identity("site"); ok {
 		addKnown(tags, measure.TagSite, site)
 	}

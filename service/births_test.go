@@ -39,6 +39,7 @@ func TestBirthsArePoints(t *testing.T) {
 		return m
 	}
 	pump, valve := load("pump"), load("valve")
+	names := map[string]string{pump.Hash(): pump.Name(), valve.Hash(): valve.Name()}
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	status := func(word string, more ...any) device.Message {
 		m := device.Message{Channel: device.ChannelStatus, Data: map[string]any{"status": word}, Time: at}
@@ -79,7 +80,7 @@ func TestBirthsArePoints(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got birthPoints
-			b := newBirths(birthSink{tc.err}, &got, []*devicefsm.Model{pump, valve}, pump.Hash())
+			b := newBirths(birthSink{tc.err}, &got, func(hash string) string { return names[hash] }, pump.Hash())
 			if run, err := b.Deliver(t.Context(), tc.delivery); !errors.Is(err, tc.err) || run != "run" {
 				t.Fatalf("run %q, error %v", run, err)
 			}

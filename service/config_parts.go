@@ -21,6 +21,9 @@ type ModelConfig struct {
 	Model  string   `help:"Model file for new devices." placeholder:"FILE"`
 	Models []string `help:"More model files, or folders of them: models that devices may run, such as those that they started with earlier." placeholder:"PATH"`
 
+	// Registry is off by default: then bridges and workers have only their files.
+	Registry bool `name:"model-registry" help:"Take models, and which devices start with which, from the registry in Temporal, which devicetwin model changes while everything runs. Files and flags fill a registry that knows nothing of them; after that it counts. Bridges and workers need the same."`
+
 	KindConfig
 
 	Copies string `name:"model-copies" help:"Folder where bridge and worker keep a copy of each model that they ran, so that devices go on with the model that they have after its file was changed; several processes may share it. Empty to keep none." placeholder:"DIR"`

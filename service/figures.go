@@ -72,7 +72,7 @@ func (s *Service) startFigures(p Plan, metrics prometheus.Gatherer, to devicewor
 	s.runPart("writer of figures", figures.Run)
 }
 
-func (s *Service) startCensus(p Plan, temporal client.Client, models []*devicefsm.Model, points deviceworkflow.PointWriter) {
+func (s *Service) startCensus(p Plan, temporal client.Client, models func() []*devicefsm.Model, points deviceworkflow.PointWriter) {
 	if nowhere(points) || p.Worker.CountEvery == 0 {
 		return
 	}

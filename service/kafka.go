@@ -1,17 +1,18 @@
 package service
 
 import (
-	"context"
 	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.temporal.io/sdk/client"
 
+	"devicetwin/bridge/ingest"
 	"devicetwin/bridge/kafka"
 	"devicetwin/internal/kinds"
 	"devicetwin/internal/recordlog"
 	"devicetwin/wire"
+	"devicetwin/workflows/registry"
 )
 
 // kafkaEnds is how often a bridge from Kafka asks which entities were deleted.
@@ -34,28 +35,38 @@ func (p *Plan) planKafka(c Config) (faults []error) {
 }
 
 // startKafka starts the bridge from Kafka.
-func (s *Service) startKafka(p Plan, temporal client.Client, models models, metrics *prometheus.Registry, points pointWriter, journal *recordlog.Log) ([]Check, error) {
+func (s *Service) startKafka(p Plan, temporal client.Client, models models, known *modelRegistry, watch *registryWatch,
+	metrics *prometheus.Registry, points pointWriter, journal *recordlog.Log) ([]Check, error) {
 	records, err := p.Kafka.records()
 	if err != nil {
 		return nil, &ConfigError{err} // it was checked before
 	}
 	deps := kafka.Deps{
-		Models: bridgeModels(models.given), Kept: bridgeModels(models.kept), Kinds: ingestKinds(models.kinds), Records: records,
-		Clock:  wire.Clock{MaxAhead: p.Kafka.Wire.MaxClockAhead, MaxBehind: p.Kafka.Wire.MaxClockBehind},
-		Points: points, Journal: journal, Metrics: metrics, Log: s.log,
+		Records: records,
+		Clock:   wire.Clock{MaxAhead: p.Kafka.Wire.MaxClockAhead, MaxBehind: p.Kafka.Wire.MaxClockBehind},
+		Points:  points, Journal: journal, Metrics: metrics, Log: s.log,
 	}
-	hash := ""
-	if p.Models.Model != "" {
-		deps.Model, hash = models.given[0], models.given[0].Hash()
-	}
-	twins := p.Temporal.Twins(temporal, p.TaskQueue, hash)
-	deps.Sink = newBirths(twins, points, models.all(), hash)
-	source, err := kafka.New(p.Kafka.Config, deps)
-	if err != nil {
-		return nil, &ConfigError{err}
-	}
-	s.runBridge(source, bridging{
-		name: "bridge from Kafka", id: p.Kafka.ID, of: "entities", points: points, journal: journal, ends: twins, endsEvery: kafkaEnds,
+	ready, err := s.startAssigned(p, models, watch, assigned{
+		name: "bridge from Kafka", source: registry.SourceKafka, rules: p.Kafka.ModelRules,
+		check: func(a ingest.Assignment) error { return a.Check(p.Kafka.Config.Config) },
+		start: func(s *Service, a ingest.Assignment, unnamed string) (assignable, error) {
+			twins := p.Temporal.Twins(temporal, p.TaskQueue, unnamed)
+			deps, config := deps, p.Kafka.Config
+			config.ModelRules = a.Rules
+			deps.Model, deps.Models, deps.Kinds, deps.Kept, deps.Defaults, deps.NameModels = a.Model, a.Models, a.Kinds, a.Kept, a.Defaults, unnamed == ""
+			deps.Sink = newBirths(watch.sink(twins), points, known.name, unnamed)
+			source, err := kafka.New(config, deps)
+			if err != nil {
+				return nil, &ConfigError{err}
+			}
+			s.runBridge(source, bridging{
+				name: "bridge from Kafka", id: p.Kafka.ID, of: "entities", points: points, journal: journal, ends: twins, endsEvery: kafkaEnds,
+			})
+			return source, nil
+		},
 	})
-	return []Check{{"kafka", func(context.Context) error { return source.Ready() }, nil}}, nil
+	if err != nil {
+		return nil, err
+	}
+	return []Check{{"kafka", ready, nil}}, nil
 }

@@ -41,8 +41,8 @@ func checkDialectKinds(set *kinds.Set, dialects []*wiredialect.Dialect, from kin
 }
 
 // kindModels are the models of new entities that are not devices. The error reports kinds
-// without one, and models that nobody can run.
-func kindModels(set *kinds.Set, given []*devicefsm.Model) (map[device.Kind]*devicefsm.Model, error) {
+// without one, unless they may be elsewhere, and models that nobody can run.
+func kindModels(set *kinds.Set, given []*devicefsm.Model, elsewhere bool) (map[device.Kind]*devicefsm.Model, error) {
 	var faults []error
 	for _, m := range given {
 		if _, isGroup := m.Members(); isGroup { // its members make its entities
@@ -57,7 +57,9 @@ func kindModels(set *kinds.Set, given []*devicefsm.Model) (map[device.Kind]*devi
 		k, _ := set.Of(kind)
 		m, err := kindModel(kind, k.Model, given)
 		if err != nil {
-			faults = append(faults, err)
+			if !elsewhere {
+				faults = append(faults, err)
+			}
 			continue
 		}
 		models[kind] = m

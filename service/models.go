@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,7 +20,8 @@ import (
 
 // models are those of a process.
 type models struct {
-	given []*devicefsm.Model // of its files
+	files []modelfile.File
+	given []*devicefsm.Model // of the files
 	// kept are copies of what was given before, and is not given now: devices that
 	// began with them go on with them.
 	kept   []*devicefsm.Model
@@ -30,12 +33,7 @@ type models struct {
 func (m models) all() []*devicefsm.Model { return slices.Concat(m.given, m.kept) }
 
 // groups are the models of groups among the files.
-func (m models) groups() []*devicefsm.Model {
-	return slices.DeleteFunc(slices.Clone(m.given), func(one *devicefsm.Model) bool {
-		_, isGroup := one.Members()
-		return !isGroup
-	})
-}
+func (m models) groups() []*devicefsm.Model { return onlyGroups(m.given) }
 
 // loadModels reads the models, refuses those that this service cannot run, and keeps
 // copies of the others.
@@ -47,12 +45,13 @@ func (p Plan) loadModels(log *slog.Logger) (models, error) {
 	if err != nil {
 		return models{}, err
 	}
-	var m models
+	m := models{files: files}
 	for _, f := range files {
 		m.given = append(m.given, f.Model)
 	}
 	faults := []error{checkNames(m.given)}
-	if m.kinds, err = kindModels(p.Kinds, m.given); err != nil {
+	// With a registry, the models of kinds may be there.
+	if m.kinds, err = kindModels(p.Kinds, m.given, p.Models.Registry); err != nil {
 		faults = append(faults, err)
 	}
 	if p.Models.Model != "" && m.given[0].Kind() != device.KindDevice {
@@ -61,7 +60,7 @@ func (p Plan) loadModels(log *slog.Logger) (models, error) {
 	if p.Parts.has(Worker) {
 		faults = append(faults, checkSources(m.given))
 	}
-	if len(m.given) == 0 {
+	if len(m.given) == 0 && !p.Models.Registry {
 		faults = append(faults, errors.New("no model in the folders of --models"))
 	}
 	if err := errors.Join(faults...); err != nil {
@@ -198,6 +197,49 @@ func (r *modelRegistry) fetchModel(ctx context.Context, hash string) (*devicefsm
 		}
 	}
 	return m, nil
+}
+
+// obtain is a model that is there, or is read now: from the copies, or else from the registry.
+func (r *modelRegistry) obtain(ctx context.Context, hash string) (*devicefsm.Model, error) {
+	if m, ok := r.has(hash); ok {
+		return m, nil
+	}
+	m, err := r.load(hash)
+	if err != nil {
+		m, err = r.fetchModel(ctx, hash)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.byHash[hash] = m
+	delete(r.missed, hash)
+	return m, nil
+}
+
+func (r *modelRegistry) has(hash string) (*devicefsm.Model, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m, ok := r.byHash[hash]
+	return m, ok
+}
+
+// name is that of a model that is there; "" of any other.
+func (r *modelRegistry) name(hash string) string {
+	if m, ok := r.has(hash); ok {
+		return m.Name()
+	}
+	return ""
+}
+
+// all are the models that are there, by hash.
+func (r *modelRegistry) all() []*devicefsm.Model {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := slices.Collect(maps.Values(r.byHash))
+	slices.SortFunc(list, func(a, b *devicefsm.Model) int { return strings.Compare(a.Hash(), b.Hash()) })
+	return list
 }
 
 func (r *modelRegistry) load(hash string) (*devicefsm.Model, error) {

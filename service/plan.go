@@ -148,7 +148,7 @@ func (c Config) workerPlan() (WorkerPlan, error) {
 // device starts with.
 func (c Config) checkModels(parts Parts) error {
 	switch {
-	case c.Model.Model != "":
+	case c.Model.Model != "", c.Model.Registry:
 		return nil
 	case parts.has(Kafka):
 		if c.Model.Kinds == "" && (len(c.Model.Models) == 0 || len(c.Kafka.ModelRule) == 0) {

@@ -27,6 +27,7 @@ import (
 	wiredialect "devicetwin/wire/dialect"
 	twinclient "devicetwin/workflows/client"
 	deviceworkflow "devicetwin/workflows/device"
+	"devicetwin/workflows/registry"
 )
 
 // Service is parts that run in this process.
@@ -93,7 +94,7 @@ func (s *Service) start(p Plan, models models) error {
 	if p.API.Listen != "" {
 		twins := p.Temporal.Twins(temporal, p.TaskQueue, "")
 		s.onClose("requests to device workflows", func(context.Context) error { twins.Close(); return nil })
-		if err := s.startAPI(p, listening.api, apiBackend{twins, p.Kinds}, metrics); err != nil {
+		if err := s.startAPI(p, listening.api, apiBackend{twins, p.Kinds}, apiModels{twins, p.Kinds}, metrics); err != nil {
 			return err
 		}
 	}
@@ -140,11 +141,17 @@ func (s *Service) startParts(p Plan, temporal client.Client, models models, metr
 	if err != nil {
 		return nil, err
 	}
+	known := newModelRegistry(models, s.log)
+	watch, err := s.startRegistry(p, p.Temporal.Twins(temporal, p.TaskQueue, ""), models, known, metrics)
+	if err != nil {
+		return nil, err
+	}
 	if p.Parts.has(Kafka) {
-		checks, err := s.startKafka(p, temporal, models, metrics, points, journal)
+		checks, err := s.startKafka(p, temporal, models, known, watch, metrics, points, journal)
 		if err != nil {
 			return nil, err
 		}
+		checks = append(checks, watch.checks()...)
 		s.startFigures(p, metrics, points)
 		return checks, s.startEraser(p, temporal, journal)
 	}
@@ -163,34 +170,40 @@ func (s *Service) startParts(p Plan, temporal client.Client, models models, metr
 		if err := counts.Register(metrics); err != nil {
 			return nil, err
 		}
-		missing := &missingModels{registry: newModelRegistry(models, s.log), counts: counts, log: s.log}
+		missing := &missingModels{registry: known, counts: counts, log: s.log}
 		store, err := s.openCredentials(p.Worker.Credentials, metrics, false)
 		if err != nil {
 			return nil, err
 		}
-		ready, err := s.startWorker(p, temporal, models, missing.registry, counts, store, publisher, points)
+		ready, err := s.startWorker(p, temporal, models, known, watch, counts, store, publisher, points)
 		if err != nil {
 			return nil, err
 		}
 		checks = append(checks, Check{"worker", ready, missing.remark})
-		s.startCensus(p, temporal, models.all(), points)
+		s.startCensus(p, temporal, known.all, points)
 		s.startMissing(p, temporal, missing)
 	}
 	if p.Parts.has(Bridge) {
-		deps := bridge.Deps{Models: bridgeModels(models.given), Kept: bridgeModels(models.kept), Kinds: ingestKinds(models.kinds), Points: points, DeadLetters: publisher, Answers: publisher, Questions: publisher, Journal: journal, Metrics: metrics, Log: s.log}
-		hash := ""
-		if p.Models.Model != "" {
-			deps.Model, hash = models.given[0], models.given[0].Hash()
-		}
-		twins := p.Temporal.Twins(temporal, p.TaskQueue, hash)
-		deps.Sink = newBirths(twins, points, models.all(), hash)
-		deps.Took = func(ctx context.Context, a ingest.Accepted) (bool, error) { return twins.Took(ctx, a.ID, a.Log, a.Pos) }
-		ready, err := s.startBridge(p, deps, twins, points)
+		deps := bridge.Deps{Points: points, DeadLetters: publisher, Answers: publisher, Questions: publisher, Journal: journal, Metrics: metrics, Log: s.log}
+		ready, err := s.startAssigned(p, models, watch, assigned{
+			name: "bridge", source: registry.SourceMQTT, rules: p.Bridge.ModelRules,
+			check: func(a ingest.Assignment) error { return a.Check(p.Bridge.Config) },
+			start: func(s *Service, a ingest.Assignment, unnamed string) (assignable, error) {
+				twins := p.Temporal.Twins(temporal, p.TaskQueue, unnamed)
+				p, deps := p, deps
+				p.Bridge.ModelRules = a.Rules
+				deps.Model, deps.Models, deps.Kinds, deps.Kept, deps.Defaults, deps.NameModels = a.Model, a.Models, a.Kinds, a.Kept, a.Defaults, unnamed == ""
+				deps.Sink = newBirths(watch.sink(twins), points, known.name, unnamed)
+				deps.Took = func(ctx context.Context, a ingest.Accepted) (bool, error) { return twins.Took(ctx, a.ID, a.Log, a.Pos) }
+				return s.startBridge(p, deps, twins, points)
+			},
+		})
 		if err != nil {
 			return nil, err
 		}
 		checks = append(checks, Check{"bridge", ready, nil})
 	}
+	checks = append(checks, watch.checks()...)
 	s.startFigures(p, metrics, points)
 	return checks, s.startEraser(p, temporal, journal)
 }
@@ -260,7 +273,7 @@ func bridgeModels(models []*devicefsm.Model) []ingest.Model {
 	return all
 }
 
-func (s *Service) startBridge(p Plan, deps bridge.Deps, ends twinclient.EndingLister, points pointWriter) (func(context.Context) error, error) {
+func (s *Service) startBridge(p Plan, deps bridge.Deps, ends twinclient.EndingLister, points pointWriter) (assignable, error) {
 	if len(p.Dialects) > 0 {
 		set, err := wiredialect.NewSet(p.Bridge.Reading(), p.Dialects...)
 		if err != nil {
@@ -276,7 +289,7 @@ func (s *Service) startBridge(p Plan, deps bridge.Deps, ends twinclient.EndingLi
 	s.runBridge(br, bridging{
 		name: "bridge", id: p.Bridge.ID, of: "devices", points: points, journal: deps.Journal, ends: ends, endsEvery: p.DeletedEvery,
 	})
-	return func(context.Context) error { return br.Ready() }, nil
+	return br, nil
 }
 
 func (s *Service) serveHTTP(c HTTPConfig, listener net.Listener, metrics prometheus.Gatherer, checks []Check) error {

@@ -70,7 +70,7 @@ func (s *Service) openCredentials(where string, metrics prometheus.Registerer, c
 	return store, nil
 }
 
-func (s *Service) startWorker(p Plan, temporal client.Client, models models, known *modelRegistry, counts *deviceworkflow.Counts,
+func (s *Service) startWorker(p Plan, temporal client.Client, models models, known *modelRegistry, watch *registryWatch, counts *deviceworkflow.Counts,
 	store deviceworkflow.Provisioner, publisher deviceworkflow.Publisher, points deviceworkflow.PointWriter) (func(context.Context) error, error) {
 	speech, err := wiredialect.NewSet(p.Worker.Wire, p.Dialects...)
 	if err != nil {
@@ -79,8 +79,13 @@ func (s *Service) startWorker(p Plan, temporal client.Client, models models, kno
 	options := workerOptions()
 	options.OnFatalError = func(err error) { s.fail(fmt.Errorf("worker: %w", err)) }
 	worker.SetStickyWorkflowCacheSize(stickyWorkflows)
+	groups, newModel := deviceworkflow.NewGroupModels(models.groups()...), models.newModel
+	if watch != nil {
+		newModel = watch.newModel
+		s.followGroups(watch, models, groups.Set)
+	}
 	device := &deviceworkflow.Workflow{
-		Models: known, NewModel: models.newModel, Groups: deviceworkflow.NewGroupModels(models.groups()...), RunEvents: p.Worker.RunEvents, MaxDeliveries: p.Worker.MaxDeliveries, Twin: p.Worker.Twin, Counts: counts,
+		Models: known, NewModel: newModel, Groups: groups, RunEvents: p.Worker.RunEvents, MaxDeliveries: p.Worker.MaxDeliveries, Twin: p.Worker.Twin, Counts: counts,
 	}
 	activities := &deviceworkflow.Activities{
 		Dialect: speech, Publisher: publisher, Points: points, Provisioner: store, Models: known,
@@ -91,7 +96,9 @@ func (s *Service) startWorker(p Plan, temporal client.Client, models models, kno
 		return twinclient.CheckSearchAttributes(ctx, temporal, p.Temporal.Namespace)
 	}
 	twins := p.Temporal.Twins(temporal, "", "")
-	known.fetch = twins.ModelText
+	if known.fetch == nil { // else the watch of the registry uses it
+		known.fetch = twins.ModelText
+	}
 	run := newWorkerRun(func() worker.Worker {
 		made := worker.New(temporal, p.TaskQueue, options)
 		deviceworkflow.Register(made, device, activities)

@@ -58,6 +58,26 @@ func (c *Copies) keep(hash, file string, src []byte) error {
 	return durable.SyncDir(c.dir)
 }
 
+// indexName is the file of KeepIndex. No copy is called so: those are in folders.
+const indexName = "registry.json"
+
+// KeepIndex writes what was last known of the registry of models.
+func (c *Copies) KeepIndex(raw []byte) error {
+	if err := durable.Replace(filepath.Join(c.dir, indexName), raw, 0o644); err != nil {
+		return fmt.Errorf("keep the index of the registry of models: %w", err)
+	}
+	return nil
+}
+
+// Index reads what KeepIndex wrote. Without that, its error is fs.ErrNotExist.
+func (c *Copies) Index() ([]byte, error) {
+	raw, err := os.ReadFile(filepath.Join(c.dir, indexName))
+	if err != nil {
+		return nil, fmt.Errorf("read the index of the registry of models: %w", err)
+	}
+	return raw, nil
+}
+
 // Load reads the copy of a model. Without one, its error is fs.ErrNotExist.
 func (c *Copies) Load(hash string) (*devicefsm.Model, error) {
 	if hash == "" || strings.ContainsAny(hash, `./\`) {

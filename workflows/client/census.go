@@ -24,9 +24,10 @@ type StateCounter interface {
 type Census struct {
 	Counter StateCounter
 	Points  deviceworkflow.PointWriter
-	Models  []*devicefsm.Model
-	Every   time.Duration
-	Log     *slog.Logger
+	// Models are those that devices may run now.
+	Models func() []*devicefsm.Model
+	Every  time.Duration
+	Log    *slog.Logger
 }
 
 // A census asks once for every state, and a large fleet takes the server a
@@ -68,7 +69,8 @@ func (c *Census) await(ctx context.Context, rest time.Duration) bool {
 func (c *Census) count(ctx context.Context, at time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, censusTimeout)
 	defer cancel()
-	states, kinds := statesByModel(c.Models), kindsByModel(c.Models)
+	models := c.Models()
+	states, kinds := statesByModel(models), kindsByModel(models)
 	for _, model := range slices.Sorted(maps.Keys(states)) {
 		counts, err := c.Counter.CountModelStates(ctx, model, states[model])
 		if err != nil {

@@ -52,12 +52,16 @@ func loadModel(t *testing.T, name, states string) *devicefsm.Model {
 	return m
 }
 
+func models(all ...*devicefsm.Model) func() []*devicefsm.Model {
+	return func() []*devicefsm.Model { return all }
+}
+
 func TestCensusCountsEveryModelOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		counter, w := &slowCounter{}, &pointList{}
-		c := &Census{Counter: counter, Points: w, Every: 10 * time.Second, Log: slog.New(slog.DiscardHandler), Models: []*devicefsm.Model{
+		c := &Census{Counter: counter, Points: w, Every: 10 * time.Second, Log: slog.New(slog.DiscardHandler), Models: models(
 			loadModel(t, "pump", "on: {}, off: {}"), loadModel(t, "pump", "on: {}, broken: {}"), loadModel(t, "fan", "on: {}"),
-		}}
+		)}
 		// Begun between two counts, as any other worker is at another moment.
 		time.Sleep(3 * time.Second)
 		ctx, cancel := context.WithTimeout(t.Context(), 25*time.Second)
@@ -82,7 +86,7 @@ func TestCensusRests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		counter := &slowCounter{takes: 6 * time.Second}
 		c := &Census{Counter: counter, Points: &pointList{}, Every: 10 * time.Second, Log: slog.New(slog.DiscardHandler),
-			Models: []*devicefsm.Model{loadModel(t, "fan", "on: {}")}}
+			Models: models(loadModel(t, "fan", "on: {}"))}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
 		c.Run(ctx)
@@ -97,7 +101,7 @@ func TestCensusTellsOnceThatItFails(t *testing.T) {
 		var log strings.Builder
 		counter := &slowCounter{fails: true}
 		c := &Census{Counter: counter, Points: &pointList{}, Every: 10 * time.Second, Log: slog.New(slog.NewTextHandler(&log, nil)),
-			Models: []*devicefsm.Model{loadModel(t, "fan", "on: {}")}}
+			Models: models(loadModel(t, "fan", "on: {}"))}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		c.Run(ctx)

@@ -42,9 +42,15 @@ func (c *Client) ModelChanges(ctx context.Context) ([]registry.Record, error) {
 }
 
 func (c *Client) askRegistry(ctx context.Context, into any, query string, args ...any) error {
-	value, err := c.temporal.QueryWorkflow(ctx, registry.WorkflowID, "", query, args...)
-	if err == nil {
-		err = value.Get(into)
+	answer, err := c.temporal.QueryWorkflowWithOptions(ctx, &temporalclient.QueryWorkflowWithOptionsRequest{
+		WorkflowID: registry.WorkflowID, QueryType: query, Args: args,
+		QueryRejectCondition: enums.QUERY_REJECT_CONDITION_NOT_OPEN, // one that was ended by hand answers, too
+	})
+	switch {
+	case err == nil && answer.QueryRejected != nil:
+		return fmt.Errorf("query %s of the registry of models: %w: it has ended", query, ErrNoRegistry)
+	case err == nil:
+		err = answer.QueryResult.Get(into)
 	}
 	if err != nil {
 		return fmt.Errorf("query %s of the registry of models: %w", query, registryError(err))
@@ -105,6 +111,17 @@ func (c *Client) SeedModels(ctx context.Context, change registry.Change) (regist
 			StartWorkflowOperation: start, UpdateOptions: registryUpdate(change),
 		})
 	})
+}
+
+// BeginRegistry begins an empty registry, unless there is one.
+func (c *Client) BeginRegistry(ctx context.Context) error {
+	_, err := c.temporal.ExecuteWorkflow(ctx, temporalclient.StartWorkflowOptions{
+		ID: registry.WorkflowID, TaskQueue: c.taskQueue, WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+	}, registry.WorkflowType, registry.Input{})
+	if err != nil {
+		return fmt.Errorf("begin the registry of models: %w", availability(err))
+	}
+	return nil
 }
 
 // registryUpdate has no id of its own: the change has a key, by which the registry knows it over

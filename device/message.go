@@ -102,6 +102,10 @@ type Message struct {
 	// that it may have been delivered before; together they replace a number.
 	Digest      string `json:"digest,omitempty"`
 	Redelivered bool   `json:"dup,omitempty"`
+	// SenderID identifies an unnumbered message by an id that its sender gave it, whatever it
+	// says otherwise: 16 hexadecimal digits, "" without one. Of two messages of an entity
+	// with the same, the second one is a copy, as far back as workflows know.
+	SenderID string `json:"sid,omitempty"`
 
 	// Stale says that the message is a copy of an old one, which the source keeps: it
 	// says what the device's state was, and nothing of now.
@@ -224,6 +228,9 @@ type Batch struct {
 	// compared, and their messages are in two batches. What the workflow of a device was
 	// given by a log up to a position, it does not apply again: see package
 	// workflows/device.
+	//
+	// A sender's own log has a new name at each of its starts. One that others read too keeps
+	// its name, which has a colon: see SharedLog.
 	Log string `json:"log,omitempty"`
 	// First is the position of the first message, if those after it have the next ones:
 	// instead of Message.Pos. 0: each has its own.
@@ -233,6 +240,11 @@ type Batch struct {
 
 // MaxLogName bounds Batch.Log, in bytes: workflows keep it.
 const MaxLogName = 32
+
+// SharedLog reports whether a log is one that several senders read, such as a partition of
+// Kafka, by its name. Such logs keep their names, and an entity may have messages in many of
+// them: workflows remember more of these than of logs that have a new name at each start.
+func SharedLog(name string) bool { return strings.Contains(name, ":") }
 
 // Delivery is a batch on its way to the twin of its device.
 type Delivery struct {

@@ -63,7 +63,7 @@ func (f *Filter) Failed() bool { return f.failed }
 func (f *Filter) number(msg *device.Message) (certain bool) {
 	switch {
 	case msg.Seq == 0:
-		certain = !msg.Redelivered
+		certain = !msg.Redelivered && msg.SenderID == ""
 	case msg.Epoch == f.epoch && msg.Seq == f.seq+1:
 		f.seq++
 		return true

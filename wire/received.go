@@ -28,6 +28,16 @@ type Received struct {
 	Dated bool
 
 	Place int // of the object in its payload, from 0
+	// Named is the id that its sender gave it; "" without one. See SetSenderID.
+	Named string
+}
+
+// SetSenderID takes over the id that the sender gave the message. Messages of two channels, or
+// with two names, are different ones, also with one id. "": it has no id.
+func (r *Received) SetSenderID(id string) {
+	if r.Named = id; id != "" {
+		r.Message.SenderID = digest(r.Message.Channel, r.Message.Name, []byte(id), 0)
+	}
 }
 
 // SetSent takes over the device's own time.

@@ -133,7 +133,7 @@ func (m *Message) read(r *reader, a *Arrival) {
 		r.fail(err)
 	}
 	m.Message.Connection, m.Message.Model, m.Message.Faults, m.Message.Twin = rest.Connection, rest.Model, rest.Faults, rest.Twin
-	m.Message.Stale = rest.Stale
+	m.Message.Stale, m.Message.SenderID = rest.Stale, rest.SenderID
 }
 
 func (o *Outgoing) read(r *reader, a *Arrival) {

@@ -37,7 +37,7 @@ const (
 	flagInline // the object is not part of the payload
 	flagObject // there is one
 	flagPoint
-	flagMore // stale, connection, model, faults or request, in JSON
+	flagMore // stale, connection, model, faults, request or id, in JSON
 	flagRelayed
 )
 
@@ -48,6 +48,7 @@ type more struct {
 	Faults     []device.Fault      `json:"faults,omitempty"`
 	Twin       *device.TwinRequest `json:"twin,omitempty"`
 	Stale      bool                `json:"stale,omitempty"`
+	SenderID   string              `json:"sid,omitempty"`
 }
 
 // Append encodes an arrival.
@@ -131,7 +132,7 @@ func (m *Message) append(b, payload []byte, from int) ([]byte, int) {
 		b = appendTime(b, m.Point)
 	}
 	if flags&flagMore != 0 {
-		text, _ := json.Marshal(more{msg.Connection, msg.Model, msg.Faults, msg.Twin, msg.Stale}) // it has nothing that cannot be encoded
+		text, _ := json.Marshal(more{msg.Connection, msg.Model, msg.Faults, msg.Twin, msg.Stale, msg.SenderID}) // it has nothing that cannot be encoded
 		b = appendText(b, text)
 	}
 	return b, from
@@ -149,7 +150,7 @@ func (m *Message) flags() (flags byte) {
 		{flagObject, m.Object != nil},
 		{flagPoint, m.Measurement != ""},
 		{flagRelayed, msg.Relayed},
-		{flagMore, msg.Connection != "" || msg.Model != "" || msg.Faults != nil || msg.Twin != nil || msg.Stale},
+		{flagMore, msg.Connection != "" || msg.Model != "" || msg.Faults != nil || msg.Twin != nil || msg.Stale || msg.SenderID != ""},
 	} {
 		if f.is {
 			flags |= f.flag

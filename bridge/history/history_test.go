@@ -94,6 +94,7 @@ func (a *Arrival) add(t *rapid.T, r wire.Received) {
 		r.Message.Faults = append(r.Message.Faults, device.Fault{Reason: device.FaultUnknownModel, Detail: "x", Value: `"y"`})
 	}
 	r.Message.Relayed = rapid.Bool().Draw(t, "relayed")
+	r.Message.SenderID = rapid.SampledFrom([]string{"", "", "00ff00ff00ff00ff"}).Draw(t, "id of its sender")
 	if r.Message.Channel == device.ChannelStatus {
 		r.Message.Model = rapid.SampledFrom([]string{"", "hash"}).Draw(t, "model")
 	}

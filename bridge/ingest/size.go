@@ -12,7 +12,7 @@ const envelopeSize = 250
 // messageSize is an upper bound of the length of a message in JSON, cheaper
 // than writing it.
 func messageSize(m device.Message) int {
-	return envelopeSize + modelSize(m.Model) + len(m.Name) + len(m.Digest) + jsonsize.Value(m.Data) + leftOutSize(m.LeftOut) + restartSize(m.Restart) + requestSize(m.Twin) + faultsSize(m.Faults) + addressSize(m.From)
+	return envelopeSize + modelSize(m.Model) + len(m.Name) + len(m.Digest) + idSize(m.SenderID) + jsonsize.Value(m.Data) + leftOutSize(m.LeftOut) + restartSize(m.Restart) + requestSize(m.Twin) + faultsSize(m.Faults) + addressSize(m.From)
 }
 
 func addressSize(a *device.Address) int {
@@ -24,6 +24,13 @@ func addressSize(a *device.Address) int {
 		size += 2 + jsonsize.String(name) + jsonsize.String(value)
 	}
 	return size
+}
+
+func idSize(id string) int {
+	if id == "" {
+		return 0
+	}
+	return 9 + len(id)
 }
 
 func modelSize(hash string) int {

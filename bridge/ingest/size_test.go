@@ -55,7 +55,7 @@ func TestSizeIsAnUpperBound(t *testing.T) {
 	} {
 		m := device.Message{
 			Channel: device.ChannelTelemetry, Name: "x", Data: data, Time: time.Now().UTC(),
-			Epoch: 1<<53 - 1, Seq: 1<<53 - 1, Digest: "0123456789abcdef", Redelivered: true, Pos: math.MaxInt64,
+			Epoch: 1<<53 - 1, Seq: 1<<53 - 1, Digest: "0123456789abcdef", Redelivered: true, SenderID: "0123456789abcdef", Pos: math.MaxInt64,
 			Twin: &device.TwinRequest{
 				Shadow: strings.Repeat("s", 64), Reply: "$aws/things/<&>/shadow", Payload: []byte(strings.Repeat("x", 100)), Reports: true,
 			},
@@ -77,11 +77,13 @@ func TestSizeIsAnUpperBound(t *testing.T) {
 // whose bound may be generous.
 func TestTheEnvelopeIsAnUpperBound(t *testing.T) {
 	latest := time.Date(9999, 12, 31, 23, 59, 59, 999_000_000, time.UTC) // in milliseconds, like all times of a Message
-	checkSize(t, device.Message{
-		Channel: device.ChannelTelemetry, Name: "x", Data: map[string]any{"a": true}, Time: latest, Sent: latest, Connection: device.ConnectionUnknown,
-		Epoch: math.MinInt64, Seq: math.MaxUint64, Digest: "0123456789abcdef", Redelivered: true, Pos: math.MaxInt64,
-		Stale: true, Relayed: true,
-	})
+	for _, id := range []string{"", "0123456789abcdef"} {
+		checkSize(t, device.Message{
+			Channel: device.ChannelTelemetry, Name: "x", Data: map[string]any{"a": true}, Time: latest, Sent: latest, Connection: device.ConnectionUnknown,
+			Epoch: math.MinInt64, Seq: math.MaxUint64, Digest: "0123456789abcdef", Redelivered: true, Pos: math.MaxInt64,
+			Stale: true, Relayed: true, SenderID: id,
+		})
+	}
 }
 
 // checkSize counts the comma behind the message in a list.

@@ -43,18 +43,19 @@ func (testModel) ReadFilter(b []byte) (f devicefsm.Filter, rest []byte, err erro
 	return f, b, nil
 }
 
-// twins are workflows: what they apply, by the positions and the digests that they know (workflows/device).
+// twins are workflows: what they apply, by the positions, ids and digests that they know (workflows/device).
 type twins struct {
 	mu      sync.Mutex
 	last    map[string]int64    // by entity and log
 	digests map[string][]string // by entity
+	sent    map[string]bool     // by entity and id of the sender
 	applied map[string][]string
 	repeats int    // messages that were dropped
 	stuck   string // an entity whose deliveries fail
 }
 
 func newTwins() *twins {
-	return &twins{last: map[string]int64{}, digests: map[string][]string{}, applied: map[string][]string{}}
+	return &twins{last: map[string]int64{}, digests: map[string][]string{}, sent: map[string]bool{}, applied: map[string][]string{}}
 }
 
 var errDown = errors.New("temporal is down")
@@ -73,6 +74,13 @@ func (w *twins) Deliver(ctx context.Context, d device.Delivery) (string, error) 
 				continue
 			}
 			w.last[at] = m.Pos
+		}
+		if m.SenderID != "" {
+			if w.sent[string(d.ID)+" "+m.SenderID] {
+				w.repeats++
+				continue
+			}
+			w.sent[string(d.ID)+" "+m.SenderID] = true
 		}
 		if m.Digest != "" {
 			if m.Redelivered && slices.Contains(w.digests[string(d.ID)], m.Digest) {

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"crypto/rand"
 	"testing"
 
 	"devicetwin/device"
@@ -15,6 +16,9 @@ func TestTheNameOfALogIsShortEnough(t *testing.T) {
 	name := logName(id, 999_999_999)
 	if len(name) > device.MaxLogName {
 		t.Errorf("%s has %d bytes, the limit is %d", name, len(name), device.MaxLogName)
+	}
+	if !device.SharedLog(name) || device.SharedLog(rand.Text()) { // as the logs of bridges are called
+		t.Errorf("the log %s is taken for a bridge's own, or one of those for another's", name)
 	}
 	if other := logName(id, 99_999_999); other == name {
 		t.Errorf("two partitions have the name %s", name)

@@ -124,6 +124,33 @@ func rewind(w *world) {
 	}
 }
 
+// What a sender writes twice, at two places and on two topics, has one id, and counts once. What has no id, or
+// is of another entity, counts each time.
+func TestRecordsWithAnIDCountOnce(t *testing.T) {
+	w := newWorld(t, 1)
+	w.dialect = `
+dialect: shop
+topics:
+  - topic: purchases/{id}
+    channel: events
+    name: purchase
+    number: {id: payload.order}
+  - topic: orders/{id}
+    channel: events
+    name: purchase
+    number: {id: payload.order}
+`
+	w.produce("purchases", `a={"n":1,"order":"o-1"}`, `a={"n":2,"order":"o-2"}`, `a={"n":3,"order":"o-1"}`, `b={"n":4,"order":"o-1"}`, `a={"n":5}`, `a={"n":5}`, `a=`, `a=`)
+	w.start("a")
+	w.eventually("applied", func() bool { return w.twins.count() == 7 && w.twins.repeated() == 1 })
+	w.produce("orders", `a={"n":6,"order":"o-2"}`, `a={"n":7,"order":"o-3"}`)
+	w.eventually("applied what is on the other topic", func() bool { return w.twins.count() == 8 && w.twins.repeated() == 2 })
+	if got := w.twins.of("a"); got != "1 2 5 5 deleted deleted 7" {
+		t.Errorf("applied %s", got)
+	}
+	w.eventually("committed", func() bool { return w.committed("purchases") == "0:8" && w.committed("orders") == "0:2" })
+}
+
 // A bridge that has no partition, because others have them all, is ready.
 func TestAMemberWithoutAPartitionIsReady(t *testing.T) {
 	w := newWorld(t, 1)

@@ -45,6 +45,16 @@ func Required(s Schema, keys ...string) Schema {
 	return s
 }
 
+// RequiredOne is a mapping that has one of some keys, at least. It changes s.
+func RequiredOne(s Schema, keys ...string) Schema {
+	var of []Schema
+	for _, key := range keys {
+		of = append(of, Required(Schema{}, key))
+	}
+	s["anyOf"] = of
+	return s
+}
+
 // Described gives a schema the sentence that an editor shows.
 func Described(s Schema, description string) Schema {
 	out := maps.Clone(s)

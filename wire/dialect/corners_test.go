@@ -94,6 +94,8 @@ func TestCornersOfExpressions(t *testing.T) {
 		"one number twice":         {one("s/{id}", "each: payload.l\n    number: {seq: item.n}"), `{"l":[{"n":1},{"n":2},{"n":1}]}`, "bad_payload: seq: 1 is the number of another message of device d in the same payload (element 2)"},
 		"numbers of two devices":   {one("s/{id}", "each: payload.l\n    vars: {v: item.v}\n    id: '{v}'\n    number: {seq: item.n}"), `{"l":[{"n":1,"v":"a"},{"n":1,"v":"b"}]}`, "a telemetry 0/1 {\"n\":1,\"v\":\"a\"}\nb telemetry 0/1 {\"n\":1,\"v\":\"b\"}"},
 		"a time with its digits":   {one("s/{id}", "time: {at: payload.t}\n    data: '{}'"), `{"t":"1795953599.123456789"}`, `d telemetry 11:59:59.123456789 {}`},
+		"one id twice":             {one("s/{id}", "each: payload.l\n    number: {id: item.n}"), `{"l":[{"n":"x"},{"n":""},{"n":""},{"n":"x"}]}`, "bad_payload: id of the message: \"x\" is that of another message of device d in the same payload (element 3)"},
+		"ids of two devices":       {one("s/{id}", "each: payload.l\n    vars: {v: item.v}\n    id: '{v}'\n    number: {id: item.n}"), `{"l":[{"n":1,"v":"a"},{"n":1,"v":"b"}]}`, "a telemetry id \"1\" {\"n\":1,\"v\":\"a\"}\nb telemetry id \"1\" {\"n\":1,\"v\":\"b\"}"},
 		"a number with its digits": {one("s/{id}", "time: {at: payload.t}\n    data: '{}'"), `{"t":1795953599.123456789}`, `d telemetry 11:59:59.123456789 {}`},
 		"a time that is ahead":     {one("s/{id}", "time: {at: payload.t}\n    data: '{}'"), `{"t":1895953599}`, `d telemetry ts: more than 5m0s ahead of the arrival 1895953599 {}`},
 		"a time that is null":      {one("s/{id}", "time: {at: payload.t}\n    data: '{}'"), `{"t":null}`, `d telemetry {}`},
@@ -299,6 +301,18 @@ func TestFaultsOfWords(t *testing.T) {
 		two("number: {seq: payload.n}, when: payload.x", "number: {seq: payload.n}, when: '!payload.x'"):                              "",
 		two("number: {seq: payload.n}, vars: {b: payload.b}, id: '{b}'", "number: {seq: payload.n}"):                                  "",
 		two("number: {seq: payload.n}, vars: {b: payload.b}, id: '{b}'", "number: {seq: payload.n}, vars: {b: payload.c}, id: '{b}'"): "",
+		one("s/{id}", "number: {id: payload.n, seq: payload.m}"):                                                                      "seq: expected none where there is an id",
+		one("s/{id}", "number: {id: payload.n, epoch: payload.m}"):                                                                    "epoch: expected none where there is an id",
+		one("s/{id}", "number: {epoch: payload.m}"):                                                                                   `key "seq" is missing`,
+		one("s/{id}", "each: payload.l\n    number: {id: item.n}"):                                                                    "",
+		one("s/{id}", "each: payload.l\n    number: {id: payload.n}"):                                                                 "number: all elements of each",
+		two("number: {id: payload.n}", "number: {id: payload.n}"):                                                                     "d.yaml:6:7: number: another message",
+		two("number: {id: payload.n}", "number: {seq: payload.n}"):                                                                    "",
+		two("number: {id: payload.n}", "number: {id: payload.m}"):                                                                     "",
+		events("a", "b"): "",
+		events("a", "a"): "number: another message",
+		"dialect: d\ntopics: [{topic: 's/{id}', channel: events, name: 'e.{v}', vars: {v: item.v}, each: payload.l, number: {id: payload.n}}]":  "",
+		"dialect: d\ntopics: [{topic: 's/{id}', channel: events, name: 'e.{v}', vars: {v: item.v}, each: payload.l, number: {seq: payload.n}}]": "number: all elements of each",
 		one("s/%x/{id}", ""):   "",
 		one("s/${id}", ""):     "",
 		one("s/<a>{id}/b", ""): "",
@@ -320,6 +334,42 @@ func TestFaultsOfWords(t *testing.T) {
 // two is a dialect with a topic of two messages.
 func two(first, second string) string {
 	return fmt.Sprintf("dialect: d\ntopics:\n  - topic: 's/{id}'\n    messages:\n    - {channel: telemetry, %s}\n    - {channel: telemetry, %s}\n", first, second)
+}
+
+// events is a dialect with a topic of two events, which have one id.
+func events(first, second string) string {
+	return fmt.Sprintf("dialect: d\ntopics:\n  - topic: 's/{id}'\n    messages:\n    - {channel: events, name: %s, number: {id: payload.n}}\n    - {channel: events, name: %s, number: {id: payload.n}}\n", first, second)
+}
+
+// Copies of a message have its id, whatever they say and on whichever topic; events of two names, and messages on
+// two channels, are two.
+func TestIDsOfSenders(t *testing.T) {
+	s := load(t, `
+dialect: d
+topics:
+  - {topic: 'a/{id}', channel: events, name: order, number: {id: payload.n}}
+  - {topic: 'b/{id}', channel: events, name: order, number: {id: payload.n}}
+  - {topic: 'c/{id}', channel: events, name: return, number: {id: payload.n}}
+  - {topic: 'd/{id}', channel: telemetry, number: {id: payload.n}}
+`)
+	idOf := func(topic, payload string) string {
+		t.Helper()
+		received, err := s.Decode(topic, []byte(payload), false, now)
+		if err != nil || len(received) != 1 {
+			t.Fatalf("%s %s: %v, %v", topic, payload, received, err)
+		}
+		return received[0].Message.SenderID
+	}
+	first := idOf("a/x", `{"n":"7"}`)
+	if len(first) != 16 {
+		t.Errorf("the id is %q, want 16 digits", first)
+	}
+	for what, same := range map[string]bool{`a/x {"n":"7","more":1}`: true, `a/x {"n":7}`: true, `b/x {"n":"7"}`: true, `a/x {"n":"8"}`: false, `c/x {"n":"7"}`: false, `d/x {"n":"7"}`: false} {
+		topic, payload, _ := strings.Cut(what, " ")
+		if got := idOf(topic, payload); (got == first) != same {
+			t.Errorf("%s has the id %s; the first one has %s", what, got, first)
+		}
+	}
 }
 
 // A prefix may be anything that a topic may be.

@@ -129,7 +129,7 @@ func (m *message) dataOf(s *scope) (map[string]any, error) {
 
 // counts reports whether there is a message also where omit leaves nothing of the data: without it, its
 // number would be missing.
-func (m *message) counts() bool { return m.number != nil && m.only == nil }
+func (m *message) counts() bool { return m.number != nil && m.number.seq != nil && m.only == nil }
 
 // value is the data of a message that is one value; not there: it reads what is not there.
 func (m *message) value(s *scope) (v any, there bool, err error) {

@@ -55,6 +55,9 @@ func said(received []wire.Received, err error) string {
 		if m.Seq > 0 {
 			line += fmt.Sprint(" ", m.Epoch, "/", m.Seq)
 		}
+		if r.Named != "" || m.SenderID != "" {
+			line += fmt.Sprintf(" id %q", r.Named)
+		}
 		if r.Dated {
 			line += " " + r.PointTime.Format("15:04:05.999999999")
 		}
@@ -158,6 +161,13 @@ func TestDecode(t *testing.T) {
 		"numbered":                     {one("s/{id}", "number: {seq: payload.f + 1}"), "s/a", `{"f":0}`, `a telemetry 0/1 {"f":0}`},
 		"numbered with an epoch":       {one("s/{id}", "number: {seq: payload.f, epoch: payload.e}"), "s/a", `{"f":3,"e":2}`, `a telemetry 2/3 {"e":2,"f":3}`},
 		"without its number":           {one("s/{id}", "number: {seq: payload.f}"), "s/a", `{}`, `a telemetry {}`},
+		"with an id":                   {one("s/{id}", "number: {id: payload.f}"), "s/a", `{"f":"x 1"}`, `a telemetry id "x 1" {"f":"x 1"}`},
+		"with an id that is a number":  {one("s/{id}", "number: {id: payload.f}"), "s/a", `{"f":7}`, `a telemetry id "7" {"f":7}`},
+		"with an id of two parts":      {one("s/{id}", "number: {id: 'payload.f + topic.id'}"), "s/a", `{"f":"7"}`, `a telemetry id "7a" {"f":"7"}`},
+		"without its id":               {one("s/{id}", "number: {id: payload.f}"), "s/a", `{"g":1}`, `a telemetry {"g":1}`},
+		"with an empty id":             {one("s/{id}", "number: {id: payload.f}"), "s/a", `{"f":""}`, `a telemetry {"f":""}`},
+		"a bad id":                     {one("s/{id}", "number: {id: payload.f}"), "s/a", `{"f":{}}`, `bad_payload: id of the message: expected a string, a number, true or false, found an object`},
+		"an id and nothing else":       {one("s/{id}", "number: {id: payload.f}\n    omit: f"), "s/a", `{"f":"x"}`, wire.ErrUnmapped.Error()},
 		"a bad number":                 {one("s/{id}", "number: {seq: payload.f}"), "s/a", `{"f":1.5}`, `bad_payload: seq: expected an integer from 1 to 2^53`},
 		"a time in seconds":            {one("s/{id}", "time: {at: payload.T}"), "s/a", `{"T":1795953599}`, `a telemetry 11:59:59 {"T":1795953599}`},
 		"a time in a unit":             {one("s/{id}", "time: {at: payload.T, unit: ms}"), "s/a", `{"T":1795953599250}`, `a telemetry 11:59:59.25 {"T":1795953599250}`},

@@ -260,13 +260,19 @@ func (l *loader) vars(n source.Node) (vars []variable) {
 	return vars
 }
 
-var numberKeys = []string{"epoch", "seq"}
+var numberKeys = []string{"epoch", "seq", "id"}
 
 func (l *loader) numbering(n source.Node) *numbering {
 	if !n.Exists() {
 		return nil
 	}
 	f := n.Fields(numberKeys...)
+	if f["id"].Exists() {
+		for _, key := range numberKeys[:2] {
+			f[key].Faultf("%s: expected none where there is an id", key)
+		}
+		return &numbering{id: l.formula(f["id"], "id of the message")}
+	}
 	n.Require(f, "seq")
 	return &numbering{epoch: l.formula(f["epoch"], "epoch"), seq: l.formula(f["seq"], "seq")}
 }

@@ -43,8 +43,20 @@ type variable struct {
 	value *formula
 }
 
-// numbering says where a device's own number of a message is. Epoch may be nil.
-type numbering struct{ epoch, seq *formula }
+// numbering says where a device's own number of a message is, or the id that it gave it. Epoch may
+// be nil, and so is seq where there is an id.
+type numbering struct{ epoch, seq, id *formula }
+
+// by is what distinguishes the messages of a device; nil: nothing, or it has a fault.
+func (n *numbering) by() *formula {
+	switch {
+	case n == nil:
+		return nil
+	case n.id != nil:
+		return n.id
+	}
+	return n.seq
+}
 
 // formulas are all of the message.
 func (m *message) formulas() (all []*formula) {
@@ -56,7 +68,7 @@ func (m *message) formulas() (all []*formula) {
 		all = append(all, v.value)
 	}
 	if m.number != nil {
-		all = append(all, m.number.epoch, m.number.seq)
+		all = append(all, m.number.epoch, m.number.seq, m.number.id)
 	}
 	if m.time != nil {
 		all = append(all, m.time.at)
@@ -260,8 +272,11 @@ func (m *message) reasonOfName() wire.Reason {
 // setNumber takes over the device's own number. One that is not there is none. By a number
 // that another message has, this one would be taken for its copy.
 func (m *message) setNumber(to *wire.Received, s *scope, others []wire.Received) error {
-	if m.number == nil {
+	switch {
+	case m.number == nil:
 		return nil
+	case m.number.id != nil:
+		return m.setID(to, s, others)
 	}
 	seq, err := integerOf(m.number.seq, s, 1)
 	if err != nil {
@@ -275,6 +290,25 @@ func (m *message) setNumber(to *wire.Received, s *scope, others []wire.Received)
 	for i := range others {
 		if o := &others[i]; o.Message.Seq == to.Message.Seq && o.Message.Epoch == epoch && o.ID == to.ID {
 			return wire.Refuse(wire.ReasonBadPayload, "seq: %d is the number of another message of device %s in the same payload", seq, to.ID)
+		}
+	}
+	return nil
+}
+
+// setID takes over the id that the sender gave the message. One that is not there, or is empty, does not count.
+func (m *message) setID(to *wire.Received, s *scope, others []wire.Received) error {
+	v, _, err := s.eval(m.number.id)
+	if err != nil {
+		return err
+	}
+	text, ok := textOf(v)
+	if !ok {
+		return wire.Refuse(wire.ReasonBadPayload, "%s: expected a string, a number, true or false, found %s", m.number.id.what, kindOf(v))
+	}
+	to.SetSenderID(text)
+	for i := range others {
+		if o := &others[i]; text != "" && o.Message.SenderID == to.Message.SenderID && o.ID == to.ID {
+			return wire.Refuse(wire.ReasonBadPayload, "%s: %.64q is that of another message of %s in the same payload", m.number.id.what, text, to.ID.Entity())
 		}
 	}
 	return nil

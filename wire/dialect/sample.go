@@ -33,11 +33,11 @@ type Sample struct {
 }
 
 type sampleMessage struct {
-	device, channel, name, connection, sent string
-	epoch                                   int64
-	seq                                     uint64
-	relayed                                 bool
-	data                                    any
+	device, channel, name, connection, sent, id string
+	epoch                                       int64
+	seq                                         uint64
+	relayed                                     bool
+	data                                        any
 }
 
 // sampleTime is when samples are received that say nothing else.
@@ -156,9 +156,9 @@ func payloadOf(f map[string]source.Node) (payload []byte, given int) {
 }
 
 func readSampleMessage(n source.Node) sampleMessage {
-	f := n.Fields("device", "channel", "name", "connection", "sent", "epoch", "seq", "relayed", "data")
+	f := n.Fields("device", "channel", "name", "connection", "sent", "epoch", "seq", "message_id", "relayed", "data")
 	n.Require(f, "device", "channel")
-	m := sampleMessage{device: f["device"].String(), channel: f["channel"].String(), name: f["name"].String(), connection: f["connection"].String(), sent: f["sent"].String()}
+	m := sampleMessage{device: f["device"].String(), channel: f["channel"].String(), name: f["name"].String(), connection: f["connection"].String(), sent: f["sent"].String(), id: f["message_id"].String()}
 	oneOf(f["channel"], slices.DeleteFunc(slices.Clone(channelNames), func(name string) bool { return channels[name] == "" }))
 	oneOf(f["connection"], []string{device.Online, device.Offline, device.ConnectionUnknown})
 	if v := f["relayed"]; v.Exists() {
@@ -271,7 +271,7 @@ func outcomeOf(err error) string {
 func shown(r *wire.Received) sampleMessage {
 	r.Complete()
 	m := &r.Message
-	s := sampleMessage{device: string(r.ID), channel: channelName(m.Channel), name: m.Name, connection: m.Connection, epoch: m.Epoch, seq: m.Seq, relayed: m.Relayed, data: any(m.Data)}
+	s := sampleMessage{device: string(r.ID), channel: channelName(m.Channel), name: m.Name, connection: m.Connection, epoch: m.Epoch, seq: m.Seq, id: r.Named, relayed: m.Relayed, data: any(m.Data)}
 	if r.Dated {
 		s.sent = r.PointTime.Format(time.RFC3339Nano)
 	}
@@ -309,6 +309,10 @@ func (m sampleMessage) String() string {
 	}
 	if m.seq > 0 {
 		words = append(words, fmt.Sprintf("epoch: %d, seq: %d", m.epoch, m.seq))
+	}
+	if m.id != "" {
+		id, _ := json.Marshal(m.id)
+		words = append(words, "message_id: "+string(id))
 	}
 	if m.relayed {
 		words = append(words, "relayed: true")

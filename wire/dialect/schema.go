@@ -85,10 +85,11 @@ var messageWords = schema.Words{
 		"The data: an expression, or one for each member; by default the payload, or the item."),
 	"only": schema.Described(schema.OneOrList(anyText), "Members of the data that are taken: names, or beginnings of names and then *."),
 	"omit": schema.Described(schema.OneOrList(anyText), "Members of the data that are not taken."),
-	"number": schema.Described(schema.Required(schema.WithKeys(numberKeys, schema.Words{
+	"number": schema.Described(schema.RequiredOne(schema.WithKeys(numberKeys, schema.Words{
 		"epoch": schema.Described(schema.Ref("expression"), "An integer that rises when the device numbers from 1 again."),
 		"seq":   schema.Described(schema.Ref("expression"), "The number of the message, from 1."),
-	}), "seq"), "How the device numbers its messages."),
+		"id":    schema.Described(schema.Ref("expression"), "In place of seq, an id that the sender gives the message: of two with the same, one counts."),
+	}), "seq", "id"), "How the device numbers its messages, or by what else a copy is known."),
 	"time":    schema.Described(schema.Ref("time"), "Where the device's own time is; null: nowhere."),
 	"absent":  schema.Ref("absent"),
 	"status":  schema.Ref("status"),

@@ -14,6 +14,7 @@ const (
 	windowWords = windowSize / 64
 	keptEpochs  = 2  // the device's current numbering and the one before
 	keptDigests = 32 // payloads of unnumbered messages that a redelivery is compared with
+	keptIDs     = 32 // messages with an id of their sender that others are compared with
 )
 
 // verdict is what Delivery thinks of a message.
@@ -29,8 +30,9 @@ const (
 // applied once. A numbered message is checked against a sliding window over its
 // numbers, as in IPsec anti-replay (RFC 4303, section 3.4.3); an unnumbered one
 // by its digest, and only if the broker says that it is a redelivery, because
-// equal readings are not duplicates. What a bridge's log delivers again is recognized
-// before that, by its position, whether it has a number or not.
+// equal readings are not duplicates. One with an id of its sender is checked by that. What
+// a log delivers again is recognized before that, by its position, whether it has a number or
+// not.
 type Delivery struct {
 	// Logs are how far the last logs were delivered, the one used last at the end.
 	Logs []LogPosition `json:"logs,omitempty"`
@@ -45,12 +47,16 @@ type Delivery struct {
 	Suspects []device.Message `json:"suspects,omitempty"`
 	// Digests are those of the last unnumbered messages, oldest first.
 	Digests []string `json:"digests,omitempty"`
+	// IDs are those that senders gave the last messages that have one (device.Message.SenderID),
+	// the one used last at the end.
+	IDs []string `json:"ids,omitempty"`
 
 	Applied    uint64 `json:"applied"`
 	Duplicates uint64 `json:"duplicates"`
 	Late       uint64 `json:"late"`
 
 	rules int // of the run
+	ids   int // that it keeps
 }
 
 // Window is the anti-replay window of one epoch. Bit i of Seen stands for the
@@ -129,6 +135,24 @@ func (d *Delivery) remember(digests ...string) {
 		d.Digests = slices.Delete(d.Digests, 0, extra)
 	}
 }
+
+// sentBefore reports whether a message with an id of its sender was there before, and remembers
+// the id, as one of so many. One that is used is not the next to be forgotten.
+func (d *Delivery) sentBefore(id string, keep int) bool {
+	if keep == 0 || id == "" || len(id) > maxSenderID {
+		return false
+	}
+	at := slices.Index(d.IDs, id)
+	if at >= 0 {
+		d.IDs = slices.Delete(d.IDs, at, at+1)
+	}
+	d.IDs = append(d.IDs, id)
+	d.IDs = d.IDs[max(0, len(d.IDs)-keep):]
+	return at >= 0
+}
+
+// maxSenderID bounds what is kept of a sender that does not keep to 16 digits.
+const maxSenderID = 32
 
 // window finds or opens the window of an epoch; nil means that the epoch is
 // older than all that are kept.

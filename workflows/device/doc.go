@@ -26,11 +26,15 @@
 //     a crash it delivers again what it does not know to be accepted, in other batches.
 //     The workflow keeps the highest position of each of the last four logs, and drops
 //     what is not above it: rules 3, from the next continue-as-new of a run on that began
-//     under earlier ones.
+//     under earlier ones. Of logs that several bridges read, such as partitions of Kafka
+//     (device.SharedLog), it keeps the last 128, unless the run began under a release
+//     that did not.
+//   - The id that the sender gave the message (device.Message.SenderID): the last 32 are kept,
+//     in the same way.
 //   - The number of the message, or its digest if the broker marks it as delivered again:
 //     for what no log saw, or more than one.
 //
-// Only a duplicate of the last kind shows that the device is up.
+// Only a duplicate of the last two kinds shows that the device is up.
 //
 // # Time
 //

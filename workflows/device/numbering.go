@@ -39,7 +39,7 @@ func (d *run) admit(m device.Message) (verdict, *restart, []device.Message) {
 	if !d.follows(rulesMessages) {
 		return d.state.Delivery.Admit(m), nil, nil
 	}
-	return d.state.Delivery.receive(m, d.settings.Rules)
+	return d.state.Delivery.receive(m, d.settings.Rules, d.settings.Kept.IDs)
 }
 
 func (d *run) applyOne(started int, m device.Message, v verdict) {
@@ -93,16 +93,16 @@ func (d *run) restarted(m device.Message, r restart) {
 // epoch. It returns the restart that the message shows, and the messages before it
 // that were taken for duplicates until then.
 func (d *Delivery) Receive(m device.Message) (verdict, *restart, []device.Message) {
-	return d.receive(m, rulesNow)
+	return d.receive(m, rulesNow, keptIDs)
 }
 
 // follows is that of the run: rules are those of the message that is received.
 func (d *Delivery) follows(rules int) bool { return d.rules >= rules }
 
-func (d *Delivery) receive(m device.Message, rules int) (verdict, *restart, []device.Message) {
-	d.rules = rules
+func (d *Delivery) receive(m device.Message, rules, ids int) (verdict, *restart, []device.Message) {
+	d.rules, d.ids = rules, ids
 	v, begun, held := d.received(m)
-	d.rules = 0
+	d.rules, d.ids = 0, 0
 	return v, begun, held
 }
 
@@ -111,6 +111,9 @@ func (d *Delivery) received(m device.Message) (verdict, *restart, []device.Messa
 		if m.LeftOut != nil { // of messages with a number
 			d.omit(*m.LeftOut, m.Topic())
 			m.LeftOut = nil
+		}
+		if d.sentBefore(m.SenderID, d.ids) {
+			return d.count(m, duplicate), nil, nil
 		}
 		return d.Admit(m), nil, nil
 	}

@@ -215,6 +215,7 @@ func continued(t *rapid.T, d *run) *run {
 		t.Fatal(err)
 	}
 	next := resumed(d.model, in.State, d.settings.Rules)
+	next.settings = d.settings
 	next.pending = d.pending
 	return next
 }

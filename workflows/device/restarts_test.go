@@ -70,7 +70,7 @@ func TestRestartsByRules(t *testing.T) {
 				var got counts
 				for _, m := range c.trace {
 					before := d.Applied
-					_, begun, _ := d.receive(m, rules)
+					_, begun, _ := d.receive(m, rules, 0)
 					got.applied += int(d.Applied - before)
 					if begun != nil {
 						got.restarts++

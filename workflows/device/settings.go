@@ -41,7 +41,22 @@ type runSettings struct {
 	// Groups are what the groups of the device hear of it. A worker without models of groups
 	// records none, and neither did workers before there were groups.
 	Groups []groupFeed `json:"groups,omitempty"`
+	// Kept is how much the run remembers of what it was given.
+	Kept kept `json:"kept,omitzero"`
 }
+
+// kept is how much a run remembers of what it was given, in addition to what its rules say. It
+// is zero in a run that began under a release before there was any of it.
+type kept struct {
+	// SharedLogs are how many logs it knows of those that several bridges read; 0: they are among
+	// the four of all kinds.
+	SharedLogs int `json:"shared_logs,omitempty"`
+	// IDs are how many ids that senders gave their messages it knows.
+	IDs int `json:"ids,omitempty"`
+}
+
+// keptNow is that of runs that begin now.
+var keptNow = kept{SharedLogs: keptSharedLogs, IDs: keptIDs}
 
 // Versions of the rules by which a run goes. A change of what a message does to a
 // run gets a version here; a run that was begun under an earlier one keeps to it
@@ -87,7 +102,7 @@ func (w *Workflow) settings() runSettings {
 	s := runSettings{
 		Rules:     rulesNow,
 		RunEvents: w.RunEvents, Limits: w.Twin.Limits, Shadows: w.Twin.Shadows,
-		Retain: w.Twin.Retain, Properties: w.Twin.Properties, Commands: commands,
+		Retain: w.Twin.Retain, Properties: w.Twin.Properties, Commands: commands, Kept: keptNow,
 	}
 	return s.withDefaults()
 }

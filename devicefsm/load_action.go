@@ -1,6 +1,7 @@
 package devicefsm
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -162,11 +163,25 @@ func (l *loader) publish(n source.Node) action {
 	if r := fields["retain"]; r.Exists() {
 		a.retain = r.Bool()
 	}
+	if topic, ok := strings.CutPrefix(a.name, KafkaTopic); ok {
+		if !kafkaTopicName.MatchString(topic) {
+			fields["topic"].Faultf("topic %q: expected a topic of Kafka after %s, of 1 to 249 letters, digits, ., _ and -", a.name, KafkaTopic)
+		}
+		if a.retain {
+			fields["retain"].Faultf("retain: expected none of a record of Kafka, which keeps what it has")
+		}
+		return a
+	}
 	if t := fields["topic"]; t.IsString() && !validTopic(a.name) {
 		t.Faultf("topic %q: expected 1 to 256 bytes without + and #, not beginning with $; {id} stands for the device", a.name)
 	}
 	return a
 }
+
+// KafkaTopic is how a topic of Kafka begins, as that of a publish.
+const KafkaTopic = "kafka:"
+
+var kafkaTopicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
 
 // validTopic follows MQTT 3.1.1, 4.7.1 and 4.7.2, for a topic to publish to.
 func validTopic(topic string) bool {

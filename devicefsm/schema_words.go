@@ -128,7 +128,7 @@ var actionWords = schema.Words{
 		"replace":        schema.Described(yesNo, "Whether it replaces those of the same name that wait."),
 	}), "name")), "Sends a command to the device."),
 	"publish": schema.Described(schema.Required(schema.WithKeys([]string{"topic", "data", "retain"}, schema.Words{
-		"topic": schema.Described(anyText, "In it, {id} stands for the device."), "data": schema.Ref("object"),
+		"topic": schema.Described(anyText, "In it, {id} stands for the device; kafka: and a name is a topic of Kafka."), "data": schema.Ref("object"),
 		"retain": schema.Described(yesNo, "Whether the broker keeps it for later subscribers."),
 	}), "topic"), "Publishes to a topic that the configuration allows."),
 	"notify": schema.Described(schema.AnyOf(modelNames, schema.Required(schema.WithKeys([]string{"to", "data"}, schema.Words{

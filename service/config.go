@@ -31,6 +31,7 @@ type Config struct {
 	Bridge   BridgeConfig   `embed:"" prefix:"bridge-" group:"Bridge"`
 	Worker   WorkerConfig   `embed:"" prefix:"worker-" group:"Worker"`
 	API      APIConfig      `embed:"" prefix:"api-" group:"API"`
+	Sink     SinkConfig     `embed:"" prefix:"kafka-" group:"Kafka"`
 	// Kafka is not among the flags of a process with all other parts: a bridge from Kafka is
 	// one of its own.
 	Kafka KafkaConfig `kong:"-"`
@@ -58,6 +59,7 @@ func DefaultConfig() Config {
 		Bridge: defaultBridge(b),
 		Worker: WorkerConfig{CredentialsConfig: CredentialsConfig{Credentials: "credentials"}, LogMax: defaultLogMax, LogAge: defaultLogAge, WorkerSettings: defaultWorker(twin.DefaultLimits())},
 		API:    defaultAPI(api.DefaultOptions()),
+		Sink:   SinkConfig{KafkaServers: KafkaServers{SASL: saslNone}},
 		Kafka:  defaultKafka(kafka.DefaultConfig(), wire.DefaultConfig()),
 	}
 }

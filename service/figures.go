@@ -45,7 +45,7 @@ func processGroups(process string) []figures.Group {
 			{Field: measure.WorkerCacheEvictions, Metric: "temporal_sticky_cache_total_forced_eviction_total"},
 			{Field: measure.WorkerSlotsUsed, Metric: "temporal_worker_task_slots_used"},
 			{Field: measure.WorkerRequestsFailed, Metric: "temporal_request_failure_total"},
-		}, deviceworkflow.NewCounts().Samples(measure.Worker)...)},
+		}, slices.Concat(deviceworkflow.NewCounts().Samples(measure.Worker), kafka.ProducerMetrics().Samples(measure.Worker))...)},
 	}
 }
 

@@ -53,7 +53,7 @@ func TestFiguresHaveTheirNames(t *testing.T) {
 	for _, g := range all {
 		known := map[string]bool{}
 		for _, f := range slices.Concat(measure.Shapes()[g.Measurement].Fields,
-			g.bridge.Fields(g.Measurement), deviceworkflow.NewCounts().Fields(g.Measurement), points.Declared().Fields(g.Measurement)) {
+			g.bridge.Fields(g.Measurement), deviceworkflow.NewCounts().Fields(g.Measurement), kafka.ProducerMetrics().Fields(g.Measurement), points.Declared().Fields(g.Measurement)) {
 			if known[f] {
 				t.Errorf("field %s of %s has two declarations", f, g.Measurement)
 			}

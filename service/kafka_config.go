@@ -3,26 +3,26 @@ package service
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
 	"time"
 
 	"devicetwin/bridge/kafka"
+	"devicetwin/devicefsm"
 	"devicetwin/dialects"
+	"devicetwin/internal/faults"
 	"devicetwin/internal/recordlog"
 	"devicetwin/internal/tlsfiles"
 	"devicetwin/wire"
 	wiredialect "devicetwin/wire/dialect"
+	deviceworkflow "devicetwin/workflows/device"
 )
 
-// KafkaConfig is what only a bridge from Kafka needs.
-type KafkaConfig struct {
-	ID      string   `help:"Name of this bridge, a static member of its group; must be unique, and stay the same across restarts." placeholder:"NAME"`
+// KafkaServers is how the brokers of Kafka are reached.
+type KafkaServers struct {
 	Brokers []string `help:"Addresses of some of the brokers." placeholder:"HOST:PORT"`
-	Group   string   `help:"Consumer group; bridges with the same one share the partitions." placeholder:"NAME"`
-	Dialect []string `help:"What records mean: files of dialects (docs/kafka.md), which also name the topics." placeholder:"FILE"`
-
-	FromEnd     bool   `name:"from-end" help:"Begin at the end of topics of which the group has read nothing, instead of at their beginning."`
-	Lost        string `help:"What to do when records are gone before they were read, because the topic keeps them no longer or was deleted and made again: stop the partition, or continue with what is there." enum:"stop,continue" default:"${from_config}"`
-	DeadLetters string `help:"Topic of records that were refused; empty to count and log them only." placeholder:"TOPIC"`
 
 	TLS      bool   `name:"tls" help:"Connect with TLS."`
 	CAFile   string `name:"ca-file" help:"PEM file of the certificate authorities to trust for Kafka." placeholder:"FILE"`
@@ -34,6 +34,79 @@ type KafkaConfig struct {
 	Password     string `help:"Password for the brokers; prefer the environment or a file."`
 	PasswordFile string `help:"File with the password." placeholder:"FILE"`
 	TokenFile    string `help:"File with the token of OAUTHBEARER, which is read for each connection." placeholder:"FILE"`
+}
+
+// AfterApply implements kong's hook.
+func (c *KafkaServers) AfterApply() error { return c.readSecrets() }
+
+func (c *KafkaServers) readSecrets() error {
+	return readSecret(&c.Password, &c.PasswordFile, "--kafka-password")
+}
+
+func (c KafkaServers) client() kafka.ClientConfig {
+	client := kafka.ClientConfig{
+		Brokers: c.Brokers, TLS: c.TLS, Files: tlsfiles.Files{CA: c.CAFile, Cert: c.CertFile, Key: c.KeyFile},
+		SASL: kafka.SASL{User: c.Username, Password: c.Password, TokenFile: c.TokenFile},
+	}
+	if c.SASL != saslNone {
+		client.SASL.Mechanism = c.SASL
+	}
+	return client
+}
+
+// SinkConfig is what a worker writes to Kafka; nothing without a broker.
+type SinkConfig struct {
+	KafkaServers
+	Transitions string   `help:"Topic of Kafka for changes of state; empty to write none." placeholder:"TOPIC"`
+	Commands    string   `help:"Topic of Kafka for commands that have ended; empty to write none." placeholder:"TOPIC"`
+	Topics      []string `help:"Topics of Kafka that models may publish to, as kafka:TOPIC." placeholder:"TOPIC"`
+}
+
+// SinkPlan is what a worker writes to Kafka.
+type SinkPlan struct {
+	Client kafka.ClientConfig // without a broker, nothing is written
+	Topics deviceworkflow.RecordTopics
+}
+
+// plan checks the configuration. The error reports every fault. Receivers are those of notifications.
+func (c SinkConfig) plan(receivers map[string]string) (p SinkPlan, err error) {
+	p = SinkPlan{c.client(), deviceworkflow.RecordTopics{Transitions: c.Transitions, Commands: c.Commands, Published: c.Topics}}
+	var f faults.List
+	named := slices.Clone(c.Topics)
+	for _, topic := range []string{c.Transitions, c.Commands} {
+		if topic != "" {
+			named = append(named, topic)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(receivers)) {
+		if topic, ok := strings.CutPrefix(receivers[name], devicefsm.KafkaTopic); ok {
+			named = append(named, topic)
+		}
+	}
+	for _, topic := range named {
+		f.Add(kafka.CheckTopic(topic))
+	}
+	if len(c.Brokers) > 0 {
+		f.Add(p.Client.Validate())
+	} else {
+		f.Check(len(named) == 0, "topics of Kafka %v, and no broker: expected --kafka-brokers", named)
+		f.Check(reflect.DeepEqual(p.Client, kafka.ClientConfig{Brokers: c.Brokers}), "settings of Kafka, and no broker: expected --kafka-brokers")
+	}
+	return p, f.Err()
+}
+
+// KafkaConfig is what only a bridge from Kafka needs.
+type KafkaConfig struct {
+	ID string `help:"Name of this bridge, a static member of its group; must be unique, and stay the same across restarts." placeholder:"NAME"`
+
+	KafkaServers
+
+	Group   string   `help:"Consumer group; bridges with the same one share the partitions." placeholder:"NAME"`
+	Dialect []string `help:"What records mean: files of dialects (docs/kafka.md), which also name the topics." placeholder:"FILE"`
+
+	FromEnd     bool   `name:"from-end" help:"Begin at the end of topics of which the group has read nothing, instead of at their beginning."`
+	Lost        string `help:"What to do when records are gone before they were read, because the topic keeps them no longer or was deleted and made again: stop the partition, or continue with what is there." enum:"stop,continue" default:"${from_config}"`
+	DeadLetters string `help:"Topic of records that were refused; empty to count and log them only." placeholder:"TOPIC"`
 
 	Log    string        `help:"Folder of the log in which the bridge keeps what it receives, for InfluxDB and for whoever reads it; of this bridge alone. Empty to keep none." placeholder:"DIR"`
 	LogMax int64         `help:"Maximum size of the log, in bytes." placeholder:"BYTES"`
@@ -70,31 +143,18 @@ type KafkaPlan struct {
 
 func defaultKafka(k kafka.Config, w wire.Config) KafkaConfig {
 	return KafkaConfig{
-		ID: k.ID, Brokers: k.Client.Brokers, Group: k.Group, Lost: lostStop, SASL: saslNone, LogMax: defaultLogMax, LogAge: defaultLogAge,
+		ID: k.ID, KafkaServers: KafkaServers{Brokers: k.Client.Brokers, SASL: saslNone}, Group: k.Group, Lost: lostStop, LogMax: defaultLogMax, LogAge: defaultLogAge,
 		MaxValue: w.MaxPayload, Window: k.Window, BatchMessages: k.BatchMessages, SignalsInFlight: k.SignalsInFlight, Linger: k.LingerMax,
 		StuckAfter: k.StuckAfter, ClockAhead: w.MaxClockAhead, ClockBehind: w.MaxClockBehind,
 		StartRate: k.StartRate, SessionTimeout: k.SessionTimeout, StillAfter: k.StillAfter,
 	}
 }
 
-// AfterApply implements kong's hook.
-func (c *KafkaConfig) AfterApply() error { return c.readSecrets() }
-
-func (c *KafkaConfig) readSecrets() error {
-	return readSecret(&c.Password, &c.PasswordFile, "--kafka-password")
-}
-
 // plan checks the configuration. The error reports every fault.
 func (c KafkaConfig) plan() (p KafkaPlan, err error) {
 	k := kafka.DefaultConfig()
 	k.ID, k.Group, k.FromEnd, k.GoOn, k.DeadLetters = c.ID, c.Group, c.FromEnd, c.Lost == lostContinue, c.DeadLetters
-	k.Client = kafka.ClientConfig{
-		Brokers: c.Brokers, TLS: c.TLS, Files: tlsfiles.Files{CA: c.CAFile, Cert: c.CertFile, Key: c.KeyFile},
-		SASL: kafka.SASL{User: c.Username, Password: c.Password, TokenFile: c.TokenFile},
-	}
-	if c.SASL != saslNone {
-		k.Client.SASL.Mechanism = c.SASL
-	}
+	k.Client = c.client()
 	k.ModelRules, k.Window, k.BatchMessages, k.SignalsInFlight, k.LingerMax, k.StuckAfter = c.ModelRule, c.Window, c.BatchMessages, c.SignalsInFlight, c.Linger, c.StuckAfter
 	k.SessionTimeout, k.StillAfter, k.StartRate = c.SessionTimeout, c.StillAfter, c.StartRate
 	p = KafkaPlan{Config: k, Wire: wire.DefaultConfig()}

@@ -69,7 +69,8 @@ type WorkerPlan struct {
 
 	Wire      wire.Config       // topics and payloads
 	Topics    []string          // that models may publish to
-	Receivers map[string]string // URLs by name
+	Receivers map[string]string // URLs by name, or topics of Kafka
+	Sink      SinkPlan
 }
 
 // NewPlan checks a configuration and works out the plan. It reads the files with
@@ -100,8 +101,11 @@ func NewPlan(c Config, parts Parts) (Plan, error) {
 		faults = append(faults, p.Bridge.Validate(), c.Bridge.validate())
 	}
 	if parts.has(Worker) {
-		faults = append(faults, c.Worker.readSecrets())
+		faults = append(faults, c.Worker.readSecrets(), c.Sink.readSecrets())
 		p.Worker, err = c.workerPlan()
+		var sink error
+		p.Worker.Sink, sink = c.Sink.plan(c.Worker.Notify)
+		faults = append(faults, sink)
 		if parts.has(Bridge) { // which has reported the faults of MQTT
 			err = c.Worker.validate()
 		} else {

@@ -175,7 +175,14 @@ func (s *Service) startParts(p Plan, temporal client.Client, models models, metr
 		if err != nil {
 			return nil, err
 		}
-		ready, err := s.startWorker(p, temporal, models, known, watch, counts, store, publisher, points)
+		sink, err := s.startSink(p, metrics)
+		if err != nil {
+			return nil, err
+		}
+		if sink != nil {
+			checks = append(checks, Check{"kafka", func(context.Context) error { return sink.producer.Ready() }, nil})
+		}
+		ready, err := s.startWorker(p, temporal, models, known, watch, counts, store, publisher, points, sink)
 		if err != nil {
 			return nil, err
 		}

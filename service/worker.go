@@ -71,7 +71,7 @@ func (s *Service) openCredentials(where string, metrics prometheus.Registerer, c
 }
 
 func (s *Service) startWorker(p Plan, temporal client.Client, models models, known *modelRegistry, watch *registryWatch, counts *deviceworkflow.Counts,
-	store deviceworkflow.Provisioner, publisher deviceworkflow.Publisher, points deviceworkflow.PointWriter) (func(context.Context) error, error) {
+	store deviceworkflow.Provisioner, publisher deviceworkflow.Publisher, points deviceworkflow.PointWriter, sink *recordSink) (func(context.Context) error, error) {
 	speech, err := wiredialect.NewSet(p.Worker.Wire, p.Dialects...)
 	if err != nil {
 		return nil, &ConfigError{err} // it was checked before
@@ -86,11 +86,15 @@ func (s *Service) startWorker(p Plan, temporal client.Client, models models, kno
 	}
 	device := &deviceworkflow.Workflow{
 		Models: known, NewModel: newModel, Groups: groups, RunEvents: p.Worker.RunEvents, MaxDeliveries: p.Worker.MaxDeliveries, Twin: p.Worker.Twin, Counts: counts,
+		Records: deviceworkflow.RecordSettings{Transitions: p.Worker.Sink.Topics.Transitions != "", Commands: p.Worker.Sink.Topics.Commands != ""},
 	}
 	activities := &deviceworkflow.Activities{
 		Dialect: speech, Publisher: publisher, Points: points, Provisioner: store, Models: known,
 		Topics: p.Worker.Topics, Receivers: p.Worker.Receivers, Counts: counts,
-		OfDevices: speech.Knows,
+		OfDevices: speech.Knows, RecordTopics: p.Worker.Sink.Topics,
+	}
+	if sink != nil {
+		activities.Records = sink
 	}
 	check := func(ctx context.Context) error {
 		return twinclient.CheckSearchAttributes(ctx, temporal, p.Temporal.Namespace)

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"time"
@@ -93,6 +94,14 @@ func (c Config) CheckTopics(topics []string) error {
 		f.Check(t != c.DeadLetters, "topic %q: it is that of dead letters, each of which would become another one", t)
 	}
 	return f.Err()
+}
+
+// CheckTopic reports a name that is not one of a topic.
+func CheckTopic(name string) error {
+	if !topicPattern.MatchString(name) {
+		return fmt.Errorf("topic %q: expected %s", name, topicPattern)
+	}
+	return nil
 }
 
 // instance is the name of the static member.

@@ -26,4 +26,9 @@
 // logged and counted. Ready is an error while a partition is stopped, or has records and does
 // not move, also if no record of it is fetched: the brokers are asked where partitions end, and which
 // topics are gone (watch.go).
+//
+// # Records that are written
+//
+// A Producer writes what workflows decided, each record with an id by which readers drop repetitions
+// (docs/adr/0085). It shares nothing with a Source but how brokers are reached.
 package kafka

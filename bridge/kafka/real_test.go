@@ -25,6 +25,7 @@ func TestRealKafka(t *testing.T) {
 		{"transactions", 1, transactions},
 		{"a topic is deleted", 1, func(w *world) { deleted(w, false) }},
 		{"a fetch does not come", 1, unfetched},
+		{"records are written", 3, writes},
 		{"brokers are killed", 6, func(w *world) { brokersEnd(w, cluster) }},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(newRealWorld(t, cluster, test.partitions, "purchases", "orders")) })

@@ -49,7 +49,7 @@ var layers = map[string]layer{
 	"bridge": {[]string{"bridge/ingest", "device", "internal/backoff", "internal/faults", "internal/figures", "internal/measure", "internal/recordlog", "internal/text", "mqtt", "wire"},
 		"the MQTT source: session, status, dead letters; of device it passes on faults"},
 	"bridge/kafka": {[]string{"bridge/ingest", "device", "internal/backoff", "internal/faults", "internal/figures", "internal/measure", "internal/recordlog", "internal/text", "internal/tlsfiles", "wire"},
-		"the Kafka source: a member of a group, partitions as lanes, dead letters; knows no MQTT, and of wire what a message is"},
+		"the Kafka source: a member of a group, partitions as lanes, dead letters; and what writes records; knows no MQTT, and of wire what a message is"},
 	"bridge/history": {[]string{"device", "wire"}, "what was received, as records of a log: for whoever reads one"},
 	"bridge/ingest": {[]string{"bridge/history", "device", "devicefsm", "internal/backoff", "internal/faults", "internal/figures", "internal/jsonobject", "internal/jsonsize", "internal/measure", "internal/recordlog", "twin", "wire"},
 		"lanes to batches: no MQTT and no topics; of wire it knows messages and reasons, of twin a limit; of the workflows nothing"},
@@ -70,7 +70,7 @@ var layers = map[string]layer{
 	"auth/callout":  {[]string{"auth", "internal/natsresume"}, "what NATS asks, and how it is answered"},
 	"auth/hooks":    {[]string{"auth"}, "what brokers ask over HTTP, and how they are answered"},
 
-	"service": {[]string{"api", "auth", "auth/callout", "auth/hooks", "bridge", "bridge/history", "bridge/ingest", "bridge/kafka", "device", "devicefsm", "dialects", "internal/backoff", "internal/codec", "internal/credentials", "internal/figures", "internal/kinds", "internal/measure",
+	"service": {[]string{"api", "auth", "auth/callout", "auth/hooks", "bridge", "bridge/history", "bridge/ingest", "bridge/kafka", "device", "devicefsm", "dialects", "internal/backoff", "internal/codec", "internal/credentials", "internal/faults", "internal/figures", "internal/kinds", "internal/measure",
 		"internal/modelfile", "internal/recordlog", "internal/text", "internal/tlsfiles", "mqtt", "points", "twin", "twin/command", "wire", "wire/dialect", "workflows/aggregate", "workflows/client", "workflows/device", "workflows/registry"}, "the one place that wires all parts"},
 
 	"internal/version":      {nil, "which build this is"},

@@ -71,6 +71,9 @@ func (d *run) recordAck(m device.Message) {
 	known, found := d.state.Commands.Find(id)
 	switch {
 	case !found && d.issued(id): // without a time to live, or one that is forgotten
+		if status.Ended() {
+			d.recordEnd(command.Command{ID: id, Name: m.Name, Status: status, Reason: bounded(reason), Result: resultOf(m), Ended: m.Time})
+		}
 	case !found:
 		d.reportAck(m, device.FaultUnknownCommand, "id", "expected the id of a command")
 	case known.Status == command.Waiting:
@@ -82,6 +85,7 @@ func (d *run) recordAck(m device.Message) {
 	default:
 		if c, _ := d.state.Commands.Acknowledge(id, status, resultOf(m), reason, m.Time); c.Status.Ended() {
 			delete(d.depths, id)
+			d.recordEnd(c)
 		}
 	}
 }

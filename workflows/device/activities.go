@@ -56,12 +56,17 @@ type Activities struct {
 	// OfDevices reports whether a topic is one of devices, to which entities of other kinds
 	// never publish. Nil: none is known.
 	OfDevices func(topic string) bool
-	// Receivers are the addresses of webhooks, by the names that models use.
+	// Receivers are the addresses of webhooks, by the names that models use; or
+	// devicefsm.KafkaTopic and a topic of Kafka.
 	Receivers map[string]string
+	// Records writes records to Kafka, and RecordTopics are those to which; nil: there is no Kafka.
+	Records      RecordWriter
+	RecordTopics RecordTopics
 }
 
-// Emit sends the messages and points of a batch. It may run twice: a message
-// keeps its id, a point its time and tags.
+// Emit sends the messages, points and records of a batch. It may run twice: a message and a record
+// keep their ids, a point its time and tags. Records that cannot be written do not fail it: the result says
+// how many are.
 func (a *Activities) Emit(ctx context.Context, e Emission) (Emitted, error) {
 	letters, done, err := a.written(e)
 	if err != nil {
@@ -71,6 +76,12 @@ func (a *Activities) Emit(ctx context.Context, e Emission) (Emitted, error) {
 		if err := a.post(ctx, e.Device, l); err != nil {
 			return Emitted{}, err
 		}
+	}
+	if len(e.Records) > 0 {
+		within, cancel := context.WithTimeout(ctx, writeWithin)
+		defer cancel()
+		n, refused, _ := a.writeRecords(within, e) // the writer has said why
+		done.Recorded, done.Refused = n, append(done.Refused, refused...)
 	}
 	for _, p := range e.Points {
 		if a.Counts != nil && !p.Arrived.IsZero() {

@@ -40,6 +40,7 @@ func (d *run) commandsEnded(list []command.Command) {
 	for _, c := range list {
 		delete(d.depths, c.ID)
 		d.noteEnd(c)
+		d.recordEnd(c)
 		d.raise(devicefsm.Event{Name: c.Name + "." + string(c.Status), Data: map[string]any{
 			"id": c.ID, "name": c.Name, "status": string(c.Status), "reason": c.Reason,
 		}})

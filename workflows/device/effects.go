@@ -48,6 +48,8 @@ type Emission struct {
 	Address  *device.Address `json:"address,omitempty"`
 	Messages []Outgoing      `json:"messages,omitempty"`
 	Points   []Point         `json:"points,omitempty"`
+	// Records are the next ones for readers of Kafka.
+	Records []Record `json:"records,omitempty"`
 }
 
 // Emitted is the result of an Emission.
@@ -56,6 +58,8 @@ type Emitted struct {
 	Refused []string `json:"refused,omitempty"`
 	// Sent is what is known of the ends of commands.
 	Sent []SentCommand `json:"sent,omitempty"`
+	// Recorded is how many of the first records are written, or refused.
+	Recorded int `json:"recorded,omitempty"`
 }
 
 // SentCommand is what is known of the end of a command when it is sent. One that a device
@@ -92,7 +96,7 @@ func (d *run) carryOut(ctx workflow.Context) {
 				ID: d.effectID(a.ID), Topic: a.Name, Data: a.Data, At: workflow.Now(ctx), Retain: a.Retain,
 			})
 		case devicefsm.ActionInvoke, devicefsm.ActionNotify, actionOperator:
-			d.emit(ctx, messages, nil)
+			d.emit(ctx, messages, nil, nil)
 			messages = nil
 			d.state.Invocations = append(d.state.Invocations, a.Action)
 			d.recoveryBegins(ctx, a.Action)
@@ -109,7 +113,8 @@ func (d *run) carryOut(ctx workflow.Context) {
 	messages = append(messages, d.currentDocuments(workflow.Now(ctx))...)
 	points := d.withAsides(workflow.Now(ctx), messages, d.points)
 	d.points = nil
-	d.emit(ctx, messages, points)
+	d.emit(ctx, messages, points, d.recordsToSend())
+	d.finishRecords(ctx)
 	d.reportToGroups(ctx)
 	d.writeAttributes(ctx)
 }
@@ -121,8 +126,8 @@ func (d *run) effectID(id string) string { return d.state.Instance + "-" + id }
 // where an ordinary one takes over, the server stores them, and takes 2 MiB.
 const maxEmission = 512 << 10
 
-// emit sends messages, in parts of a bounded size, and then points.
-func (d *run) emit(ctx workflow.Context, messages []Outgoing, points []Point) {
+// emit sends messages, in parts of a bounded size, and then points and records.
+func (d *run) emit(ctx workflow.Context, messages []Outgoing, points []Point, records []Record) {
 	size, from := 0, 0
 	for i, m := range messages {
 		n := 0
@@ -130,23 +135,23 @@ func (d *run) emit(ctx workflow.Context, messages []Outgoing, points []Point) {
 			n = len(m.Shadow.Payload)
 		}
 		if size += n; size > maxEmission && i > from {
-			d.emitPart(ctx, messages[from:i], nil)
+			d.emitPart(ctx, messages[from:i], nil, nil)
 			size, from = n, i
 		}
 	}
-	d.emitPart(ctx, messages[from:], points)
+	d.emitPart(ctx, messages[from:], points, records)
 }
 
-// emitPart sends messages and points in a local activity, which costs next to
+// emitPart sends messages, points and records in a local activity, which costs next to
 // nothing. Where that keeps failing, because the broker is down, an ordinary
 // activity takes over: it is tried for as long as it takes, and blocks no worker.
-func (d *run) emitPart(ctx workflow.Context, messages []Outgoing, points []Point) {
-	if len(messages) == 0 && len(points) == 0 {
+func (d *run) emitPart(ctx workflow.Context, messages []Outgoing, points []Point, records []Record) {
+	if len(messages) == 0 && len(points) == 0 && len(records) == 0 {
 		return
 	}
 	// What was decided is sent also when the workflow is being cancelled.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	e := Emission{Device: d.state.Device, Address: d.addressFor(messages), Messages: messages, Points: points}
+	e := Emission{Device: d.state.Device, Address: d.addressFor(messages), Messages: messages, Points: points, Records: records}
 	local := workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		ScheduleToCloseTimeout: 4 * time.Second,
 		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: 100 * time.Millisecond, MaximumAttempts: 3},
@@ -164,6 +169,7 @@ func (d *run) emitPart(ctx workflow.Context, messages []Outgoing, points []Point
 		done.Refused = append(done.Refused, fmt.Sprintf("emit: %v", cause(err)))
 	}
 	d.notCarriedOut(workflow.Now(ctx), done.Refused...)
+	d.takeRecorded(ctx, records, done.Recorded)
 	if err == nil && (e.Address != nil || !d.connected()) {
 		d.takeSent(workflow.Now(ctx), messages, done.Sent)
 	}

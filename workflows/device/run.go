@@ -55,6 +55,7 @@ type run struct {
 	begun       bool         // the run has acted
 	lessons     int          // how often it learned of groups
 	learnedAt   time.Time    // of them, or when it began
+	recording   *recording   // nil: no activity writes records
 	moves       []groupMove  // since the last reports to groups
 	newIdentity bool         // what decides of which groups the device is a member may have changed
 	newFeeds    bool         // the model has changed, and what groups hear of the device with it
@@ -189,6 +190,7 @@ func (d *run) accept(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) {
 		d.transitions++
 		d.recoveryExpires(t)
 		d.points = append(d.points, d.transitionPoint(t))
+		d.recordTransition(t)
 		d.explain(t)
 	}
 	// After the transitions, which may be of timers that were due before: points only get
@@ -202,7 +204,10 @@ func (d *run) accept(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) {
 			a = d.queued(a)
 		}
 		a = d.named(a)
+		topic, toKafka := kafkaTopic(a.Name)
 		switch {
+		case a.Type == devicefsm.ActionPublish && toKafka && d.settings.Records.Published:
+			d.recordPublished(topic, a.Data)
 		case a.Type == devicefsm.ActionDesire:
 			d.desireFromModel(a)
 		case a.Type == devicefsm.ActionCommand && a.TTL > 0:

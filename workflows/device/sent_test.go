@@ -140,7 +140,7 @@ func TestTheDepthOfACommandIsForgotten(t *testing.T) {
 	env := suite.NewTestWorkflowEnvironment()
 	env.RegisterActivityWithOptions(func(context.Context, Emission) (Emitted, error) { return Emitted{}, nil }, activity.RegisterOptions{Name: ActivityEmit})
 	env.ExecuteWorkflow(func(ctx workflow.Context) error {
-		d.emitPart(ctx, []Outgoing{{ID: "untimed", Command: "untimed"}, {ID: "waits", Command: "waits", TTL: time.Hour}}, nil)
+		d.emitPart(ctx, []Outgoing{{ID: "untimed", Command: "untimed"}, {ID: "waits", Command: "waits", TTL: time.Hour}}, nil, nil)
 		return nil
 	})
 	if err := env.GetWorkflowError(); err != nil || len(d.depths) != 1 || d.depths["waits"] != 3 {

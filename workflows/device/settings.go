@@ -41,6 +41,8 @@ type runSettings struct {
 	// Groups are what the groups of the device hear of it. A worker without models of groups
 	// records none, and neither did workers before there were groups.
 	Groups []groupFeed `json:"groups,omitempty"`
+	// Records are which records the run makes.
+	Records RecordSettings `json:"records,omitzero"`
 	// Kept is how much the run remembers of what it was given.
 	Kept kept `json:"kept,omitzero"`
 }
@@ -102,8 +104,9 @@ func (w *Workflow) settings() runSettings {
 	s := runSettings{
 		Rules:     rulesNow,
 		RunEvents: w.RunEvents, Limits: w.Twin.Limits, Shadows: w.Twin.Shadows,
-		Retain: w.Twin.Retain, Properties: w.Twin.Properties, Commands: commands, Kept: keptNow,
+		Retain: w.Twin.Retain, Properties: w.Twin.Properties, Commands: commands, Records: w.Records, Kept: keptNow,
 	}
+	s.Records.Published = true
 	return s.withDefaults()
 }
 

@@ -130,6 +130,8 @@ type State struct {
 	// them.
 	Groups []membership `json:"groups,omitempty"`
 	Outbox outbox       `json:"outbox,omitzero"`
+	// Records are those for readers of Kafka that are not written.
+	Records recordBox `json:"records,omitzero"`
 	// Tags are an operator's.
 	Tags map[string]string `json:"tags,omitempty"`
 	// Connection is what is known of the device's connection: device.Online,

@@ -70,6 +70,8 @@ type Workflow struct {
 	Twin TwinSettings
 	// Groups are the models of groups of which devices may be members; nil: none.
 	Groups *GroupModels
+	// Records are which records for readers of Kafka are made; a run keeps what it began with.
+	Records RecordSettings
 	// Counts is what runs count; nil: nothing.
 	Counts *Counts
 	// Zones reads time zones for the years around a time, as zonedata.Record does, which is
@@ -266,6 +268,9 @@ func (d *run) wait(ctx workflow.Context) error {
 	}
 	if d.reporting != nil {
 		selector.AddFuture(d.reporting.future, func(f workflow.Future) { d.reported(ctx, f) })
+	}
+	if d.recording != nil {
+		selector.AddFuture(d.recording.future, func(workflow.Future) { _ = d.recorded(ctx) }) // what failed is sent again
 	}
 	for _, inv := range d.running {
 		selector.AddFuture(inv.future, func(f workflow.Future) { d.finish(ctx, inv, f) })

@@ -21,6 +21,7 @@ type settings struct {
 	Topics service.TopicConfig    `embed:"" prefix:"mqtt-" group:"MQTT broker"`
 	Bridge service.BridgeConfig   `embed:"" prefix:"bridge-" group:"Bridge"`
 	Worker service.WorkerSettings `embed:"" prefix:"worker-" group:"Worker"`
+	Sink   service.SinkConfig     `embed:"" prefix:"kafka-" group:"Kafka"`
 	allowFlag
 
 	Keys     string `name:"temporal-keys" help:"File of keys that encrypt payloads before they are sent to Temporal; the first one encrypts, all decrypt." group:"Temporal" placeholder:"FILE"`
@@ -34,7 +35,7 @@ func newSettings() settings {
 	c.Worker.CountEvery, c.Model.Copies = 5*time.Second, "" // in the data folder
 	return settings{
 		Log: c.Log, HTTP: c.HTTP, API: c.API, Model: c.Model, Topics: c.MQTT.TopicConfig,
-		Bridge: c.Bridge, Worker: c.Worker.WorkerSettings, SpoolMax: c.Influx.SpoolMax,
+		Bridge: c.Bridge, Worker: c.Worker.WorkerSettings, Sink: c.Sink, SpoolMax: c.Influx.SpoolMax,
 	}
 }
 
@@ -55,7 +56,7 @@ func serversOf(s *stack.Stack) servers {
 // on is the configuration of the parts on a stack.
 func (s settings) on(at servers) service.Config {
 	c := service.DefaultConfig()
-	c.Log, c.HTTP, c.API, c.Model, c.Bridge = s.Log, s.HTTP, s.API, s.Model, s.Bridge
+	c.Log, c.HTTP, c.API, c.Model, c.Bridge, c.Sink = s.Log, s.HTTP, s.API, s.Model, s.Bridge, s.Sink
 	if c.Model.Copies == "" {
 		c.Model.Copies = copiesDir(at.dataDir)
 	}

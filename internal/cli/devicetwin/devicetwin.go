@@ -27,7 +27,7 @@ func newCommandLine() *commandLine {
 	c := service.DefaultConfig()
 	api := apiCommand{API: c.API, Temporal: c.Temporal, Kinds: c.Model.KindConfig, HTTP: c.HTTP, Log: c.Log}
 	return &commandLine{
-		Run: runCommand{c}, Bridge: bridgeCommand{sharedOf(c), c.Bridge}, Worker: workerCommand{sharedOf(c), c.Worker}, API: api, Auth: authCommand{service.DefaultAuth()},
+		Run: runCommand{c}, Bridge: bridgeCommand{sharedOf(c), c.Bridge}, Worker: workerCommand{sharedOf(c), c.Worker, c.Sink}, API: api, Auth: authCommand{service.DefaultAuth()},
 		Kafka:    newKafkaCommand(c),
 		Simulate: simulate.New(c), Tap: tap.New(c), Admin: admin.New(c), Credentials: credentials.New(c),
 	}

@@ -89,6 +89,7 @@ func (c *kafkaCommand) Run(ctx context.Context) error { return serve(ctx, c.plan
 type workerCommand struct {
 	Shared
 	Worker service.WorkerConfig `embed:"" prefix:"worker-" group:"Worker"`
+	Sink   service.SinkConfig   `embed:"" prefix:"kafka-" group:"Kafka"`
 }
 
 // Plan implements cli.Planner.
@@ -96,7 +97,7 @@ func (c *workerCommand) Plan() (any, error) { return c.plan() }
 
 func (c *workerCommand) plan() (service.Plan, error) {
 	config := c.config()
-	config.Worker = c.Worker
+	config.Worker, config.Sink = c.Worker, c.Sink
 	return service.NewPlan(config, service.Worker)
 }
 

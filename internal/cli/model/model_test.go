@@ -252,7 +252,7 @@ func TestModelUsage(t *testing.T) {
 
 func TestModelCheck(t *testing.T) {
 	status, out, errs := runModel(t, "", "check", "../../../models", "../../../models/shop", "../../../models/pump.yaml")
-	if status != cli.ExitOK || strings.Count(out, ": ok, ") != 8 || errs != "" {
+	if status != cli.ExitOK || strings.Count(out, ": ok, ") != 9 || errs != "" {
 		t.Errorf("status %d\n%s%s", status, out, errs)
 	}
 	file := writeFile(t, t.TempDir(), "odd.yaml", "initial: a\nstates: {a: {}, b: {}}\n")

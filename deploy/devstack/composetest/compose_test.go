@@ -193,6 +193,52 @@ func TestSettingsAreKnown(t *testing.T) {
 	}
 }
 
+// Records of Kafka are read where somebody asks for it, with the kinds that the worker and the API have,
+// too. A variable that nobody sets is accepted.
+func TestRecordsOfKafka(t *testing.T) {
+	const shop = "/etc/devicetwin/models/shop"
+	given := []string{
+		"DEVICETWIN_KAFKA_BROKERS=kafka-1:9092,kafka-2:9092", "DEVICETWIN_KAFKA_GROUP=shop", "DEVICETWIN_KAFKA_DIALECT=" + shop + "/shop.dialect.yaml",
+		"DEVICETWIN_KINDS=" + shop + "/shop.kinds.yaml", "DEVICETWIN_MODELS=" + shop,
+		"DEVICETWIN_KAFKA_TRANSITIONS=states", "DEVICETWIN_KAFKA_TOPICS=levels,more",
+	}
+	project := load(t, given...)
+	bridge := project.Services["kafka"]
+	if !slices.Equal(bridge.Profiles, []string{"kafka"}) || !slices.Equal(bridge.Command, []string{"kafka"}) {
+		t.Errorf("profiles %v, command %v", bridge.Profiles, bridge.Command)
+	}
+	for part, settings := range map[string][]string{"kafka": given[:5], "worker": append(given[3:], given[0]), "bridge": given[3:5], "api": given[3:4]} {
+		s := project.Services[part]
+		for _, setting := range settings {
+			name, want, _ := strings.Cut(setting, "=")
+			if got := s.Environment[name]; got == nil || *got != want {
+				t.Errorf("%s: no %s", part, setting)
+			}
+		}
+		if !slices.ContainsFunc(s.Volumes, func(v types.ServiceVolumeConfig) bool { return v.Target == "/etc/devicetwin/models" && v.ReadOnly }) {
+			t.Errorf("%s: the models are not mounted, among which the kinds may be", part)
+		}
+	}
+	for _, environment := range [][]string{nil, given} {
+		for _, part := range []string{"kafka", "worker", "bridge", "api"} {
+			s := load(t, environment...).Services[part]
+			for key, value := range s.Environment {
+				if strings.HasSuffix(key, "_FILE") { // what is in a volume
+					secret := filepath.Join(t.TempDir(), "secret")
+					if err := os.WriteFile(secret, []byte("x"), 0o600); err != nil {
+						t.Fatal(err)
+					}
+					value = &secret
+				}
+				t.Setenv(key, *value)
+			}
+			if err := devicetwin.CheckArguments(s.Command); err != nil {
+				t.Errorf("%s with %q: %v", part, environment, err)
+			}
+		}
+	}
+}
+
 // The logs of bridge and worker are in volumes of their own, which outlive the
 // containers; new volumes take over the owner of the folder in the image. Nothing is
 // kept in the spool of earlier releases.
@@ -203,7 +249,7 @@ func TestLogsOutliveTheirContainers(t *testing.T) {
 		t.Fatal(err)
 	}
 	volumes := map[string]string{}
-	for part, setting := range map[string]string{"bridge": "DEVICETWIN_BRIDGE_LOG", "worker": "DEVICETWIN_WORKER_LOG"} {
+	for part, setting := range map[string]string{"bridge": "DEVICETWIN_BRIDGE_LOG", "worker": "DEVICETWIN_WORKER_LOG", "kafka": "DEVICETWIN_KAFKA_LOG"} {
 		s := project.Services[part]
 		folder := s.Environment[setting]
 		if folder == nil {
@@ -220,7 +266,7 @@ func TestLogsOutliveTheirContainers(t *testing.T) {
 			t.Errorf("%s and %s share the volume %s", part, other, volume)
 		}
 		volumes[volume] = part
-		if volume != "spool-"+part {
+		if part != "kafka" && volume != "spool-"+part {
 			t.Errorf("%s: the log is in %s, and not where earlier releases kept what waits", part, volume)
 		}
 		if made := "/out/state/" + filepath.Base(*folder) + " "; filepath.Dir(*folder) != "/var/lib/devicetwin" || !strings.Contains(string(dockerfile), made) {

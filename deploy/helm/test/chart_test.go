@@ -232,7 +232,7 @@ func TestLogsOutliveTheirPods(t *testing.T) {
 			}
 			for _, c := range o.Spec.Template.Spec.Containers {
 				at := slices.IndexFunc(c.Env, func(e struct{ Name, Value string }) bool {
-					return e.Name == "DEVICETWIN_BRIDGE_LOG" || e.Name == "DEVICETWIN_WORKER_LOG"
+					return slices.Contains([]string{"DEVICETWIN_BRIDGE_LOG", "DEVICETWIN_WORKER_LOG", "DEVICETWIN_KAFKA_LOG"}, e.Name)
 				})
 				if at < 0 {
 					continue
@@ -252,8 +252,8 @@ func TestLogsOutliveTheirPods(t *testing.T) {
 				}
 			}
 		}
-		if logs["bridge"] == 0 || logs["worker"] != 1 {
-			t.Errorf("%s: logs %v, want some of bridges and one of workers", name, logs)
+		if fromKafka := strings.Contains(text, "DEVICETWIN_KAFKA_BROKERS"); logs["bridge"] == 0 || logs["worker"] != 1 || (logs["kafka"] == 1) != fromKafka {
+			t.Errorf("%s: logs %v, want some of bridges and one of workers, and one of bridges from Kafka: %t", name, logs, fromKafka)
 		}
 	}
 }
@@ -311,6 +311,14 @@ func TestFaultsOfValues(t *testing.T) {
 		{"log of a worker larger than its volume", "worker: {log: {size: 512Mi}}", "worker.log.maxBytes"},
 		{"log that is kept for an unknown time", "worker: {log: {age: long}}", "age"},
 		{"unknown argument", "bridge: {args: [\"bridge\"]}", "args"},
+		{"Kafka without brokers", "kafka: {enabled: true, dialects: {a.yaml: x}}", "kafka.brokers"},
+		{"Kafka without a dialect", "kafka: {enabled: true, brokers: [\"k:9092\"]}", "kafka.dialects"},
+		{"topics of workers without brokers", "worker: {kafka: {transitions: states}}", "kafka.brokers"},
+		{"topic with a slash", "worker: {kafka: {topics: [\"a/b\"]}}", "topics"},
+		{"broker with a protocol", "kafka: {brokers: [\"tcp://k:9092\"]}", "brokers"},
+		{"login without a Secret", "kafka: {enabled: true, brokers: [\"k:9092\"], dialects: {a.yaml: x}, sasl: {mechanism: PLAIN}}", "kafka.sasl.secret"},
+		{"unknown mechanism", "kafka: {sasl: {mechanism: GSSAPI}}", "mechanism"},
+		{"log of Kafka larger than its volume", "kafka: {enabled: true, brokers: [\"k:9092\"], dialects: {a.yaml: x}, log: {size: 1Gi}}", "kafka.log.maxBytes"},
 		{"API for everybody", "api: {enabled: true}", "api.tokens.secret or api.oidc.issuer"},
 		{"Ingress without a name", "api: {enabled: true, tokens: {secret: x}, ingress: {enabled: true}}", "api.ingress.host"},
 		{"models twice", "models: {default: a.yaml, files: {a.yaml: x}, configMap: other}", "expected one of them"},

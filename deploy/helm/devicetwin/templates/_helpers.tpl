@@ -116,11 +116,15 @@ readinessProbe:
 {{- end }}
 {{- end -}}
 
+{{- define "devicetwin.env.process" -}}
+- {name: DEVICETWIN_TEMPORAL_TASK_QUEUE, value: {{ .Values.temporal.taskQueue | quote }}}
+- {name: DEVICETWIN_HTTP_LISTEN, value: ":8090"}
+{{- end -}}
+
 {{/* Settings of bridge and worker. */}}
 {{- define "devicetwin.env" -}}
 {{ include "devicetwin.env.temporal" . }}
-- {name: DEVICETWIN_TEMPORAL_TASK_QUEUE, value: {{ .Values.temporal.taskQueue | quote }}}
-- {name: DEVICETWIN_HTTP_LISTEN, value: ":8090"}
+{{ include "devicetwin.env.process" . }}
 - {name: DEVICETWIN_MQTT_URL, value: {{ join "," .Values.mqtt.urls | quote }}}
 - {name: DEVICETWIN_MQTT_TOPIC_PREFIX, value: {{ .Values.mqtt.topicPrefix | quote }}}
 {{- if .Values.mqtt.secret.name }}
@@ -133,6 +137,11 @@ readinessProbe:
 - {name: DEVICETWIN_MQTT_KEY_FILE, value: /run/secrets/mqtt-tls/tls.key}
 {{- end }}
 {{- end }}
+{{ include "devicetwin.env.entities" . }}
+{{- end -}}
+
+{{/* Where points go, and which entities run what: of all that read or run models. */}}
+{{- define "devicetwin.env.entities" -}}
 - {name: DEVICETWIN_INFLUX_URL, value: {{ .Values.influxdb.url | quote }}}
 {{- if .Values.influxdb.url }}
 - {name: DEVICETWIN_INFLUX_ORG, value: {{ .Values.influxdb.org | quote }}}
@@ -144,6 +153,26 @@ readinessProbe:
 - {name: DEVICETWIN_MODEL, value: {{ printf "/etc/devicetwin/models/%s" .Values.models.default | quote }}}
 {{- if or .Values.models.files .Values.models.configMap }}
 - {name: DEVICETWIN_MODELS, value: /etc/devicetwin/models}
+{{- end }}
+{{- include "devicetwin.env.kinds" . }}
+{{- end -}}
+
+{{- define "devicetwin.env.kinds" -}}
+{{- if .Values.kinds }}
+- {name: DEVICETWIN_KINDS, value: /etc/devicetwin/kinds/kinds.yaml}
+{{- end }}
+{{- end -}}
+
+{{- define "devicetwin.mounts.kinds" -}}
+{{- if .Values.kinds }}
+- {name: kinds, mountPath: /etc/devicetwin/kinds, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- define "devicetwin.volumes.kinds" -}}
+{{- if .Values.kinds }}
+- name: kinds
+  configMap: {name: {{ include "devicetwin.name" . }}-kinds}
 {{- end }}
 {{- end -}}
 
@@ -193,12 +222,17 @@ readinessProbe:
 {{- if .Values.mqtt.tls.secret }}
 - {name: mqtt-tls, mountPath: /run/secrets/mqtt-tls, readOnly: true}
 {{- end }}
+{{- include "devicetwin.mounts.entities" . }}
+{{- end -}}
+
+{{- define "devicetwin.mounts.entities" -}}
 {{- if and .Values.influxdb.url .Values.influxdb.token.secret }}
 - {name: influxdb, mountPath: /run/secrets/influxdb, readOnly: true}
 {{- end }}
 {{- if or .Values.models.files .Values.models.configMap }}
 - {name: models, mountPath: /etc/devicetwin/models, readOnly: true}
 {{- end }}
+{{- include "devicetwin.mounts.kinds" . }}
 {{- end -}}
 
 {{- define "devicetwin.volumes.temporal" -}}
@@ -238,6 +272,11 @@ readinessProbe:
 - name: mqtt-tls
   secret: {secretName: {{ .Values.mqtt.tls.secret }}, defaultMode: 0440}
 {{- end }}
+{{- include "devicetwin.volumes.entities" . }}
+{{- end -}}
+{{- end -}}
+
+{{- define "devicetwin.volumes.entities" -}}
 {{- if and .Values.influxdb.url .Values.influxdb.token.secret }}
 - name: influxdb
   secret:
@@ -249,7 +288,7 @@ readinessProbe:
 - name: models
   configMap: {name: {{ .Values.models.configMap | default (printf "%s-models" (include "devicetwin.name" .)) }}}
 {{- end }}
-{{- end -}}
+{{- include "devicetwin.volumes.kinds" . }}
 {{- end -}}
 
 {{- define "devicetwin.mounts.api" -}}
@@ -257,6 +296,7 @@ readinessProbe:
 {{- if .Values.api.tokens.secret }}
 - {name: api, mountPath: /run/secrets/api, readOnly: true}
 {{- end }}
+{{- include "devicetwin.mounts.kinds" . }}
 {{- end -}}
 
 {{- define "devicetwin.volumes.api" -}}
@@ -268,14 +308,86 @@ readinessProbe:
     defaultMode: 0440
     items: [{key: {{ .Values.api.tokens.key | quote }}, path: tokens}]
 {{- end }}
+{{- include "devicetwin.volumes.kinds" . }}
 {{- end -}}
 
-{{/* A change of the models restarts the pods, which read them at startup only. */}}
+{{/* A change of the models or kinds restarts the pods, which read them at startup only. */}}
 {{- define "devicetwin.annotations" -}}
 {{- if .Values.models.files }}
 checksum/models: {{ toJson .Values.models.files | sha256sum }}
 {{- end }}
+{{- include "devicetwin.annotations.api" . }}
+{{- end -}}
+
+{{- define "devicetwin.annotations.api" -}}
+{{- if .Values.kinds }}
+checksum/kinds: {{ .Values.kinds | sha256sum }}
+{{- end }}
 {{- with .Values.podAnnotations }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{/* How the brokers of Kafka are reached. */}}
+{{- define "devicetwin.env.kafka" -}}
+{{- with .Values.kafka -}}
+{{- if not .brokers -}}
+{{- fail "kafka.brokers: expected the addresses of some of the brokers" -}}
+{{- end -}}
+{{- if and (ne .sasl.mechanism "none") (not .sasl.secret) -}}
+{{- fail "kafka.sasl.secret: expected a Secret for the mechanism" -}}
+{{- end -}}
+- {name: DEVICETWIN_KAFKA_BROKERS, value: {{ join "," .brokers | quote }}}
+{{- if .tls.enabled }}
+- {name: DEVICETWIN_KAFKA_TLS, value: "true"}
+{{- end }}
+{{- if .tls.secret }}
+- {name: DEVICETWIN_KAFKA_CA_FILE, value: /run/secrets/kafka-tls/ca.crt}
+{{- if .tls.clientCertificate }}
+- {name: DEVICETWIN_KAFKA_CERT_FILE, value: /run/secrets/kafka-tls/tls.crt}
+- {name: DEVICETWIN_KAFKA_KEY_FILE, value: /run/secrets/kafka-tls/tls.key}
+{{- end }}
+{{- end }}
+{{- if ne .sasl.mechanism "none" }}
+- {name: DEVICETWIN_KAFKA_SASL, value: {{ .sasl.mechanism }}}
+{{- if eq .sasl.mechanism "OAUTHBEARER" }}
+- {name: DEVICETWIN_KAFKA_TOKEN_FILE, value: /run/secrets/kafka/secret}
+{{- else }}
+- {name: DEVICETWIN_KAFKA_USERNAME, value: {{ .sasl.username | quote }}}
+- {name: DEVICETWIN_KAFKA_PASSWORD_FILE, value: /run/secrets/kafka/secret}
+{{- end }}
+{{- end }}
+{{- end -}}
+{{- end -}}
+
+{{- define "devicetwin.mounts.kafka" -}}
+{{- if .Values.kafka.tls.secret }}
+- {name: kafka-tls, mountPath: /run/secrets/kafka-tls, readOnly: true}
+{{- end }}
+{{- if ne .Values.kafka.sasl.mechanism "none" }}
+- {name: kafka, mountPath: /run/secrets/kafka, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- define "devicetwin.volumes.kafka" -}}
+{{- if .Values.kafka.tls.secret }}
+- name: kafka-tls
+  secret: {secretName: {{ .Values.kafka.tls.secret }}, defaultMode: 0440}
+{{- end }}
+{{- if ne .Values.kafka.sasl.mechanism "none" }}
+- name: kafka
+  secret:
+    secretName: {{ .Values.kafka.sasl.secret }}
+    defaultMode: 0440
+    items: [{key: {{ .Values.kafka.sasl.key | quote }}, path: secret}]
+{{- end }}
+{{- end -}}
+
+{{/* Whether workers write to Kafka: "yes" or nothing. */}}
+{{- define "devicetwin.sink" -}}
+{{- with .Values.worker.kafka -}}
+{{- if or .transitions .commands .topics .notifications -}}
+yes
+{{- end -}}
+{{- end -}}
 {{- end -}}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"devicetwin/device"
+	"devicetwin/devicefsm"
 )
 
 // reborn is a process on what kill -9 left of another one's log.
@@ -587,6 +588,63 @@ func TestASavedDeviceIsSmall(t *testing.T) {
 	b, err := json.Marshal(p.saved(p.devices.byID["plant-7:pump-000001"]))
 	if err != nil || len(b) > 450 {
 		t.Errorf("%d bytes: %s, %v", len(b), b, err)
+	}
+}
+
+// What came too late is left out by a process that recovers, too, though it decides otherwise
+// than was written down: with another model, or because it recovers from the checkpoint of an earlier
+// process than that which doubted what it knew, so that 4 came too late. The next message that is
+// delivered says so to the workflow, as if the process had lived on.
+func TestWhatCameTooLateIsLeftOutAfterARestart(t *testing.T) {
+	model := modelOf(t, tank)
+	read := func(p *process, seq, temperature int) string {
+		return p.say("d", fmt.Sprintf(`"seq":%d,"ts":%d,"t":%d`, seq, p.now.UnixMilli(), temperature), "run")
+	}
+	otherRules := func(c *Config) { c.SettledFor = 7 * time.Minute }
+	for name, c := range map[string]struct {
+		before  int // the number of the first reading; the last one is 5
+		another bool
+		change  func(*Config) // of the processes that come next
+		next    *devicefsm.Model
+	}{
+		"the same model":                     {before: 5, next: model},
+		"another model":                      {before: 5, next: modelOf(t, strings.ReplaceAll(tank, "80", "10"))},
+		"another process had begun to doubt": {before: 1, another: true, change: otherRules, next: model},
+	} {
+		t.Run(name, func(t *testing.T) {
+			// report is what the workflow learns with the next message that matters.
+			report := func(dies bool) string {
+				p := openProcess(t, t.TempDir(), nil, model)
+				p.checkpointNow()
+				for seq := c.before; seq <= 5; seq++ {
+					if got, want := read(p, seq, []int{20, 95}[seq%2]), []string{"20", "95"}[seq%2]; got != want {
+						t.Fatalf("number %d: delivered %q, want %s", seq, got, want)
+					}
+				}
+				if c.another {
+					p.checkpointNow()
+					p = p.next(c.change, model)
+				}
+				if got := read(p, 4, 20); got != device.MessageFault || p.counts.TooLate.Load() != 1 {
+					t.Fatalf("delivered %q, and %d came too late; want a fault, and 1", got, p.counts.TooLate.Load())
+				}
+				if p.flush(); dies {
+					p = p.reborn(c.change, c.next)
+				}
+				if got := read(p, 6, 5); got != "5" && got != device.MessageFault+" 5" {
+					t.Fatalf("delivered %q, want what is new", got)
+				}
+				messages := p.lastSignal().batch.Messages
+				out := messages[len(messages)-1].LeftOut
+				if out == nil {
+					return "nothing"
+				}
+				return fmt.Sprintf("%+v", out.Spans)
+			}
+			if lived, reborn := report(false), report(true); lived != "[{Epoch:0 From:4 To:4}]" || reborn != lived {
+				t.Errorf("left out %s after a restart, %s without one", reborn, lived)
+			}
+		})
 	}
 }
 

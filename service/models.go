@@ -109,15 +109,20 @@ type modelRegistry struct {
 
 	// fetch reads the content of a version from the registry of models. Nil: there is none.
 	fetch func(ctx context.Context, hash string) (registry.Text, error)
+	// wanted are hashes of models for run to read.
+	wanted chan string
 
 	mu       sync.Mutex
-	fetching map[string]bool // by hash
+	fetching map[string]bool // by hash: those that are wanted or being read
 	byHash   map[string]*devicefsm.Model
 	missed   map[string]time.Time // by hash: when a workflow last asked for one that is missing
 }
 
 func newModelRegistry(m models, log *slog.Logger) *modelRegistry {
-	r := &modelRegistry{copies: m.copies, log: log, now: time.Now, byHash: map[string]*devicefsm.Model{}, missed: map[string]time.Time{}, fetching: map[string]bool{}}
+	r := &modelRegistry{
+		copies: m.copies, log: log, now: time.Now, wanted: make(chan string, wantedModels),
+		byHash: map[string]*devicefsm.Model{}, missed: map[string]time.Time{}, fetching: map[string]bool{},
+	}
 	for _, one := range m.all() {
 		r.byHash[one.Hash()] = one
 	}
@@ -134,7 +139,7 @@ func (r *modelRegistry) ByHash(hash string) (*devicefsm.Model, bool) {
 	m, err := r.load(hash)
 	if err != nil {
 		r.miss(hash, err)
-		r.startFetch(hash)
+		r.want(hash)
 		return nil, false
 	}
 	r.found(m, "among the copies")
@@ -151,27 +156,52 @@ func (r *modelRegistry) found(m *devicefsm.Model, where string) {
 // workflow asks again.
 const fetchTimeout = 10 * time.Second
 
-// startFetch reads a model from the registry while the workflow task that asked for it fails:
+// wantedModels is how many models may wait to be read. A workflow that asks for one more asks
+// again.
+const wantedModels = 64
+
+// want has a model read from the registry while the workflow task that asked for it fails:
 // Temporal repeats the task within seconds, and a workflow must not wait for a server in its own code.
-func (r *modelRegistry) startFetch(hash string) {
+func (r *modelRegistry) want(hash string) {
 	if r.fetch == nil || r.fetching[hash] {
 		return
 	}
-	r.fetching[hash] = true
-	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
-		defer cancel()
-		m, err := r.fetchModel(ctx, hash)
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		delete(r.fetching, hash)
-		switch {
-		case err == nil:
-			r.found(m, "in the registry")
-		case !errors.Is(err, device.ErrUnknown):
-			r.log.Warn("cannot read a model from the registry; it is read again when a device asks for it", "hash", hash, "error", err)
+	select {
+	case r.wanted <- hash:
+		r.fetching[hash] = true
+	default:
+	}
+}
+
+// run reads the models that workflows want, until ctx ends. When it returns, none is being read.
+func (r *modelRegistry) run(ctx context.Context) {
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case hash := <-r.wanted:
+			reading.Go(func() { r.read(ctx, hash) })
 		}
-	}()
+	}
+}
+
+// read reads one model. A failure is logged, unless it is that the service ends or that the
+// registry does not have the model either: that it is missing was logged.
+func (r *modelRegistry) read(ctx context.Context, hash string) {
+	attempt, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	m, err := r.fetchModel(attempt, hash)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.fetching, hash)
+	switch {
+	case err == nil:
+		r.found(m, "in the registry")
+	case !errors.Is(err, device.ErrUnknown) && ctx.Err() == nil:
+		r.log.Warn("cannot read a model from the registry; it is read again when a device asks for it", "hash", hash, "error", err)
+	}
 }
 
 // fetchModel reads a model from the registry, and keeps a copy of it.

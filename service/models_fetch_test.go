@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"devicetwin/device"
 	"devicetwin/devicefsm"
@@ -43,6 +45,9 @@ func TestAMissingModelIsFetched(t *testing.T) {
 			}
 			return text, fail
 		}
+		s := &Service{log: r.log}
+		s.runPart("models", r.run)
+		defer s.Close()
 		ask := func(hash string) bool {
 			_, ok := r.ByHash(hash)
 			r.ByHash(hash) // another workflow, meanwhile
@@ -71,6 +76,67 @@ func TestAMissingModelIsFetched(t *testing.T) {
 		first := ask(wrong)
 		if again := ask(wrong); first || again || !strings.Contains(log.String(), "another model") {
 			t.Errorf("a model of another hash was taken:\n%s", log.String())
+		}
+	})
+}
+
+// When a service has stopped, nothing reads a model any more, and what its end cut short is not
+// called a fault.
+func TestStoppingWaitsForModels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		r := newModelRegistry(models{}, slog.New(slog.NewTextHandler(&log, nil)))
+		const hang = 3 * time.Second // of a request that notices late that it is of no use
+		var reading atomic.Int64
+		r.fetch = func(ctx context.Context, _ string) (registry.Text, error) {
+			reading.Add(1)
+			defer reading.Add(-1)
+			<-ctx.Done()
+			time.Sleep(hang)
+			return registry.Text{}, ctx.Err()
+		}
+		s := &Service{log: r.log}
+		s.runPart("models", r.run)
+		r.ByHash("aa")
+		r.ByHash("bb")
+		synctest.Wait()
+		if n := reading.Load(); n != 2 {
+			t.Fatalf("%d models are read at once, want 2", n)
+		}
+		began := time.Now()
+		if err := s.Close(); err != nil || reading.Load() != 0 || time.Since(began) != hang {
+			t.Errorf("%v: closed after %v, while %d models were being read", err, time.Since(began), reading.Load())
+		}
+		if strings.Contains(log.String(), "cannot read") {
+			t.Errorf("logged:\n%s", log.String())
+		}
+		r.ByHash("cc")
+		if synctest.Wait(); reading.Load() != 0 {
+			t.Error("a model is read after the end")
+		}
+	})
+}
+
+// A workflow that asks for a model is not kept waiting, however many are wanted: it asks again.
+func TestMoreModelsAreWantedThanWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newModelRegistry(models{}, slog.New(slog.DiscardHandler))
+		var read atomic.Int64
+		r.fetch = func(context.Context, string) (registry.Text, error) {
+			read.Add(1)
+			return registry.Text{}, device.ErrUnknown
+		}
+		for i := range wantedModels + 1 {
+			r.ByHash(fmt.Sprint(i)) // nothing reads them yet
+		}
+		s := &Service{log: r.log}
+		s.runPart("models", r.run)
+		defer s.Close()
+		for _, want := range []int64{wantedModels, wantedModels + 1} {
+			if synctest.Wait(); read.Load() != want {
+				t.Errorf("%d models were read, want %d", read.Load(), want)
+			}
+			r.ByHash(fmt.Sprint(wantedModels))
 		}
 	})
 }

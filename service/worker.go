@@ -103,6 +103,7 @@ func (s *Service) startWorker(p Plan, temporal client.Client, models models, kno
 	if known.fetch == nil { // else the watch of the registry uses it
 		known.fetch = twins.ModelText
 	}
+	s.runPart("models", known.run)
 	run := newWorkerRun(func() worker.Worker {
 		made := worker.New(temporal, p.TaskQueue, options)
 		deviceworkflow.Register(made, device, activities)

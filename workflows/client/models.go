@@ -140,31 +140,12 @@ func (c *Client) changeModels(ctx context.Context, send func(context.Context) (t
 		if err == nil {
 			err = handle.Get(ctx, &result)
 		}
-		return c.endedRegistry(ctx, err)
+		return c.whyNotFound(ctx, registry.WorkflowID, err)
 	})
 	if err != nil {
 		return result, fmt.Errorf("change the registry of models: %w", registryError(err))
 	}
 	return result, nil
-}
-
-// endedRegistry distinguishes the end of a run from that of the registry: see whyNotFound.
-func (c *Client) endedRegistry(ctx context.Context, err error) error {
-	if !isNotFound(err) {
-		return err
-	}
-	desc, failed := c.temporal.DescribeWorkflowExecution(ctx, registry.WorkflowID, "")
-	switch {
-	case isNotFound(failed):
-		return err
-	case failed != nil:
-		return fmt.Errorf("read the status of the registry of models: %w", failed)
-	}
-	switch desc.GetWorkflowExecutionInfo().GetStatus() {
-	case enums.WORKFLOW_EXECUTION_STATUS_RUNNING, enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW:
-		return runEndedError{err}
-	}
-	return err
 }
 
 // CountOfModel counts the running entities that run the model of a hash. The count trails the

@@ -281,7 +281,7 @@ func (c *Client) updateOnce(ctx context.Context, id device.ID, updateID string, 
 		err = handle.Get(ctx, &results)
 	}
 	if err != nil {
-		return nil, c.whyNotFound(ctx, id, err)
+		return nil, c.whyNotFound(ctx, deviceworkflow.WorkflowID(id), err)
 	}
 	return results.List, nil
 }
@@ -292,21 +292,21 @@ type runEndedError struct{ error }
 
 func (e runEndedError) Unwrap() error { return e.error }
 
-// whyNotFound explains an update's error. One that finds no run to take it gets
-// "not found" in all of three cases: there is no workflow, it has ended (the
-// device was deleted), or the run that was asked has ended and another continues
+// whyNotFound explains the error of an update of a workflow. One that finds no run to take
+// it gets "not found" in all of three cases: there is no workflow, it has ended (as that of a
+// device that was deleted), or the run that was asked has ended and another continues
 // it. Only the workflow's present status distinguishes them; while that cannot be
-// read, nobody knows.
-func (c *Client) whyNotFound(ctx context.Context, id device.ID, err error) error {
+// read, nobody knows. It is a deletedError in the second case, and a runEndedError in the third.
+func (c *Client) whyNotFound(ctx context.Context, workflowID string, err error) error {
 	if !isNotFound(err) {
 		return err
 	}
-	desc, failed := c.temporal.DescribeWorkflowExecution(ctx, deviceworkflow.WorkflowID(id), "")
+	desc, failed := c.temporal.DescribeWorkflowExecution(ctx, workflowID, "")
 	switch {
 	case isNotFound(failed):
 		return err
 	case failed != nil:
-		return fmt.Errorf("read the status of the workflow: %w", failed)
+		return fmt.Errorf("read the status of workflow %s: %w", workflowID, failed)
 	}
 	switch info := desc.GetWorkflowExecutionInfo(); info.GetStatus() {
 	case enums.WORKFLOW_EXECUTION_STATUS_RUNNING, enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW:

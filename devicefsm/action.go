@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"devicetwin/internal/text"
 )
 
 // action is a step of a block of actions: of an entry, an exit or a
@@ -128,7 +130,7 @@ func (a logAction) run(r *run) error {
 // something in HTML.
 func messageText(v any, edition int) (string, error) {
 	if edition >= EditionNow {
-		return writeJSON(v)
+		return text.JSON(v)
 	}
 	b, err := json.Marshal(v)
 	return string(b), err

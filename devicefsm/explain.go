@@ -13,6 +13,7 @@ import (
 
 	"devicetwin/device"
 	"devicetwin/internal/expression"
+	"devicetwin/internal/text"
 )
 
 // Explain is why a message that is not Relevant, or that Pass left out, had no
@@ -313,11 +314,11 @@ func literalOf(x ast.Expr) string {
 
 // jsonText is the beginning of a value as JSON.
 func jsonText(v any) string {
-	text, err := writeJSON(v)
+	whole, err := text.JSON(v)
 	if err != nil {
 		return ""
 	}
-	return device.Clip(text, device.MaxFaultValue)
+	return device.Clip(whole, device.MaxFaultValue)
 }
 
 // clip keeps what a device sent short in a fault.

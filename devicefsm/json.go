@@ -1,10 +1,8 @@
 package devicefsm
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
-	"strings"
 
 	"devicetwin/internal/expression"
 )
@@ -36,13 +34,4 @@ func jsonSize(v any, limit int) int {
 		return n
 	}
 	return 8
-}
-
-// writeJSON is a value as JSON for people to read: < > and & stand for themselves.
-func writeJSON(v any) (string, error) {
-	var b strings.Builder
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	err := e.Encode(v)
-	return strings.TrimSuffix(b.String(), "\n"), err
 }

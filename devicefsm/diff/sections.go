@@ -1,12 +1,12 @@
 package diff
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
 
 	"devicetwin/devicefsm"
+	"devicetwin/internal/text"
 )
 
 func (c *comparison) settings() {
@@ -153,9 +153,9 @@ func (c *comparison) object(part string, old, new map[string]any) {
 }
 
 func jsonText(v any) string {
-	b, err := json.Marshal(v)
+	s, err := text.JSON(v)
 	if err != nil { // a value of a model is always JSON
 		return "?"
 	}
-	return string(b)
+	return s
 }

@@ -1,13 +1,13 @@
 package plan
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"devicetwin/devicefsm"
+	"devicetwin/internal/text"
 )
 
 // Inverse is the plan that leads back, as far as this one can be undone, and what of the way
@@ -118,11 +118,11 @@ func isName(text string) bool {
 
 // literal is a JSON value as an expression.
 func literal(value any) string {
-	b, err := json.Marshal(value)
+	s, err := text.JSON(value)
 	if err != nil { // a value of a model is always JSON
 		return "null"
 	}
-	return string(b)
+	return s
 }
 
 func (v *inversion) items(what string, given, derived map[string]devicefsm.PlanItem, gone string) map[string]devicefsm.PlanItem {

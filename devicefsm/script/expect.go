@@ -1,14 +1,13 @@
 package script
 
 import (
-	"encoding/json"
-	"maps"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"devicetwin/devicefsm"
+	"devicetwin/internal/text"
 	"devicetwin/source"
 )
 
@@ -143,8 +142,8 @@ func (p *parser) action(c *cursor, word string, w wanted, want *expectation) {
 
 func logText(c *cursor) string {
 	if strings.HasPrefix(c.rest(), `"`) {
-		if text, err := (&cursor{text: c.rest()}).name(); err == nil {
-			return lineText(text)
+		if s, err := (&cursor{text: c.rest()}).name(); err == nil {
+			return lineText(s)
 		}
 	}
 	return lineText(c.rest())
@@ -162,7 +161,7 @@ func actionText(kind, name string, data map[string]any, tail []string) string {
 		parts = append(parts, nameText(name))
 	}
 	if len(data) > 0 {
-		parts = append(parts, valueText(data))
+		parts = append(parts, text.YAML(data))
 	}
 	return strings.Join(append(parts, tail...), " ")
 }
@@ -196,17 +195,12 @@ func textOf(a devicefsm.Action, not omitted) string {
 }
 
 func windowText(name string, values map[string]any) string {
-	return "window " + nameText(name) + " " + valueText(values)
+	return "window " + nameText(name) + " " + text.YAML(values)
 }
 
-func contextText(values map[string]any) string { return "context " + valueText(values) }
+func contextText(values map[string]any) string { return "context " + text.YAML(values) }
 
-var (
-	plainName = regexp.MustCompile(`^[^\s"{}#]+$`)
-	plainText = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_./+-]*( [A-Za-z0-9_./+-]+)*$`)
-	// YAML does not read these as strings.
-	notText = regexp.MustCompile(`^(?i:true|false|null|yes|no|on|off|y|n)$`)
-)
+var plainName = regexp.MustCompile(`^[^\s"{}#]+$`)
 
 func nameText(name string) string {
 	if plainName.MatchString(name) {
@@ -216,43 +210,17 @@ func nameText(name string) string {
 }
 
 // lineText writes a string that takes the rest of a line.
-func lineText(text string) string {
-	if text == "" || text != strings.TrimSpace(text) || strings.ContainsAny(text, "\n\r\"#\\{}[]") {
-		return jsonText(text)
+func lineText(s string) string {
+	if s == "" || s != strings.TrimSpace(s) || strings.ContainsAny(s, "\n\r\"#\\{}[]") {
+		return jsonText(s)
 	}
-	return text
+	return s
 }
 
-func jsonText(v any) string {
-	var b strings.Builder
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil { // all values come from JSON
-		return "null"
+func jsonText(s string) string {
+	quoted, err := text.JSON(s)
+	if err != nil { // a string is always JSON
+		return `""`
 	}
-	return strings.TrimSuffix(b.String(), "\n")
-}
-
-// valueText writes a JSON value as YAML on one line, with sorted keys.
-func valueText(v any) string {
-	switch x := v.(type) {
-	case string:
-		if plainText.MatchString(x) && !notText.MatchString(x) {
-			return x
-		}
-		return jsonText(x)
-	case map[string]any:
-		parts := make([]string, 0, len(x))
-		for _, k := range slices.Sorted(maps.Keys(x)) {
-			parts = append(parts, valueText(k)+": "+valueText(x[k]))
-		}
-		return "{" + strings.Join(parts, ", ") + "}"
-	case []any:
-		parts := make([]string, len(x))
-		for i, e := range x {
-			parts[i] = valueText(e)
-		}
-		return "[" + strings.Join(parts, ", ") + "]"
-	}
-	return jsonText(v)
+	return quoted
 }

@@ -1,4 +1,4 @@
-// Package text has what is done to strings in several packages.
+// Package text has what is done to strings in several packages, and how values are written for people.
 package text
 
 import "strings"

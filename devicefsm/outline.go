@@ -48,6 +48,12 @@ type Setting struct {
 // StateOutline is a state.
 type StateOutline struct {
 	Path string // "" is the whole chart
+	// Parent is the path of the state that it is in, and Key its name there, as it is written in
+	// paths. The whole chart has neither.
+	Parent, Key string
+	// Depth is in how many states it is; 0 is the whole chart.
+	Depth int
+
 	ID   string // what #id in targets and in stateIn finds
 	Kind string // atomic, compound, parallel, final, history, deep history
 	// Initial are the targets of `initial`, or of a history state that remembers nothing.
@@ -59,6 +65,11 @@ type StateOutline struct {
 	Invocations    []InvocationOutline
 	Schedules      []Setting
 	Output         string
+}
+
+// IsHistory reports whether the state stands for one that was active before: no device is in it.
+func (s StateOutline) IsHistory() bool {
+	return s.Kind == kindWords[shallowHistory] || s.Kind == kindWords[deepHistory]
 }
 
 // TransitionOutline is a candidate: what it waits for, on what condition, and what it does.
@@ -97,6 +108,12 @@ var kindWords = map[kind]string{
 
 func (s *state) outline() StateOutline {
 	o := StateOutline{Path: s.path, ID: s.id, Kind: kindWords[s.kind], Entry: actionTexts(s.entry), Exit: actionTexts(s.exit), Output: s.output.text()}
+	if s.parent != nil {
+		o.Parent, o.Key = s.parent.path, escapeKey(s.key)
+	}
+	for in := s.parent; in != nil; in = in.parent {
+		o.Depth++
+	}
 	if s.initial != nil {
 		o.Initial, o.InitialActions = pathsOf(s.initial.targets), actionTexts(s.initial.actions)
 	}

@@ -18,7 +18,7 @@ const similarEnough = 0.5
 func states(old, new []devicefsm.StateOutline) map[string]State {
 	r := renaming{old: old, new: new, before: byPath(old), after: byPath(new), images: map[string]State{}, taken: map[string]bool{}}
 	for _, s := range old {
-		if now, ok := r.after[s.Path]; ok && isHistory(s) == isHistory(now) {
+		if now, ok := r.after[s.Path]; ok && s.IsHistory() == now.IsHistory() {
 			r.take(s.Path, State{Path: s.Path})
 		}
 	}
@@ -50,21 +50,20 @@ func (r *renaming) level(depth int) bool {
 	deep := false
 	var pairs []pair
 	for _, s := range r.old {
-		if depthOf(s.Path) < depth {
+		if s.Depth < depth {
 			continue
 		}
 		deep = true
-		if _, found := r.images[s.Path]; found || depthOf(s.Path) > depth {
+		if _, found := r.images[s.Path]; found || s.Depth > depth {
 			continue
 		}
-		parent, key := splitLast(s.Path)
-		image, moved := r.images[parent]
-		if now, ok := r.after[below(image.Path, key)]; moved && ok && !r.taken[now.Path] && isHistory(s) == isHistory(now) {
+		image, moved := r.images[s.Parent]
+		if now, ok := r.after[below(image.Path, s.Key)]; moved && ok && !r.taken[now.Path] && s.IsHistory() == now.IsHistory() {
 			r.take(s.Path, State{now.Path, true})
 			continue
 		}
 		for _, n := range r.new {
-			if n.Path == "" || r.taken[n.Path] || isHistory(s) != isHistory(n) {
+			if n.Path == "" || r.taken[n.Path] || s.IsHistory() != n.IsHistory() {
 				continue
 			}
 			if score := r.similarity(s, n); score >= similarEnough {
@@ -116,8 +115,7 @@ func (r *renaming) image(path string) string {
 func (r *renaming) features(s devicefsm.StateOutline, all []devicefsm.StateOutline, image func(string) string) map[string]int {
 	set := map[string]int{}
 	add := func(parts ...string) { set[strings.Join(parts, "\x00")]++ }
-	parent, _ := splitLast(s.Path)
-	add("kind", s.Kind, "in", image(parent))
+	add("kind", s.Kind, "in", image(s.Parent))
 	for _, list := range []struct {
 		word string
 		of   []string
@@ -159,43 +157,9 @@ func waits(t devicefsm.TransitionOutline) string {
 	return t.On
 }
 
-func depthOf(path string) int {
-	if path == "" {
-		return 0
-	}
-	depth := 1
-	for rest := path; ; depth++ {
-		parent, _ := splitLast(rest)
-		if parent == "" {
-			return depth
-		}
-		rest = parent
-	}
-}
-
-// splitLast is the path of the parent, and the key as it is written in a path: a dot in a key
-// has a backslash before it.
-func splitLast(path string) (parent, key string) {
-	for i := len(path) - 1; i > 0; i-- {
-		if path[i] != '.' {
-			continue
-		}
-		escapes := 0
-		for j := i - 1; j >= 0 && path[j] == '\\'; j-- {
-			escapes++
-		}
-		if escapes%2 == 0 {
-			return path[:i], path[i+1:]
-		}
-	}
-	return "", path
-}
-
 func below(parent, key string) string {
 	if parent == "" {
 		return key
 	}
 	return parent + "." + key
 }
-
-func isHistory(s devicefsm.StateOutline) bool { return strings.HasSuffix(s.Kind, "history") }

@@ -47,15 +47,13 @@ type deriver struct {
 	states   map[string]devicefsm.StateOutline // of the new model
 }
 
-func isHistory(s devicefsm.StateOutline) bool { return strings.HasSuffix(s.Kind, "history") }
-
 func (d *deriver) chart(p *devicefsm.Plan) {
 	for _, s := range d.old.States[1:] {
 		image, found := d.images[s.Path]
 		switch {
-		case isHistory(s) && found:
+		case s.IsHistory() && found:
 			p.History[s.Path] = image.Path
-		case isHistory(s):
+		case s.IsHistory():
 			p.History[s.Path] = devicefsm.PlanDrop
 		case found:
 			p.States[s.Path] = []string{image.Path}
@@ -79,8 +77,7 @@ func (d *deriver) newRegions(p *devicefsm.Plan) {
 		}
 	}
 	for _, s := range d.new.States[1:] {
-		parent, _ := splitLast(s.Path)
-		if d.states[parent].Kind != "parallel" || isHistory(s) {
+		if d.states[s.Parent].Kind != "parallel" || s.IsHistory() {
 			continue
 		}
 		inside := false
@@ -203,7 +200,7 @@ func (d *deriver) added(word string, of func(devicefsm.StateOutline) []string, g
 	all := map[string]string{}
 	for _, s := range d.old.States {
 		image, found := d.images[s.Path]
-		if !found || isHistory(s) {
+		if !found || s.IsHistory() {
 			continue
 		}
 		for _, name := range of(d.states[image.Path]) {

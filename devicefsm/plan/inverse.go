@@ -174,18 +174,11 @@ func (v *inversion) fill(back *devicefsm.Plan, from, to *devicefsm.Model) {
 			back.NewInvocations[f.Key] = devicefsm.PlanSkip
 		}
 	}
-	for _, s := range to.Outline().States {
-		if parent, _ := splitLast(s.Path); s.Path != "" && !isHistory(s) && kindOf(to, parent) == "parallel" {
+	kinds := map[string]string{}
+	for _, s := range to.Outline().States { // what a state is in comes before it
+		kinds[s.Path] = s.Kind
+		if s.Depth > 0 && !s.IsHistory() && kinds[s.Parent] == "parallel" {
 			back.Regions[s.Path] = devicefsm.PlanInitial
 		}
 	}
-}
-
-func kindOf(m *devicefsm.Model, path string) string {
-	for _, s := range m.Outline().States {
-		if s.Path == path {
-			return s.Kind
-		}
-	}
-	return ""
 }

@@ -1,11 +1,7 @@
 package api_test
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,20 +9,12 @@ import (
 	"devicetwin/api"
 	"devicetwin/api/apitest"
 	"devicetwin/device"
+	"devicetwin/internal/testserver"
 )
 
 // Schemathesis finds nothing in an API with devices.
 func TestSchemathesis(t *testing.T) {
-	program, err := filepath.Abs("../.servers/schemathesis/st")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(program); errors.Is(err, fs.ErrNotExist) {
-		if os.Getenv("CI_SERVERS") != "" {
-			t.Fatal("schemathesis is not installed: run make servers ONLY=schemathesis")
-		}
-		t.Skip("schemathesis is not installed: run make servers ONLY=schemathesis")
-	}
+	program := testserver.Installed(t, "schemathesis", "st")
 	t.Run("without tokens", func(t *testing.T) { trySchema(t, program, start(t, withModels(apitest.FleetModels())), "") })
 	t.Run("with tokens", func(t *testing.T) { trySchema(t, program, start(t, withKeys, withModels(apitest.FleetModels())), "a") })
 }

@@ -2,34 +2,28 @@ package bridge
 
 import (
 	"bufio"
-	"fmt"
-	"net"
 	"os/exec"
 	"testing"
 	"time"
 
 	"devicetwin/internal/npmtest"
+	"devicetwin/internal/testserver"
 	"devicetwin/mqtt"
 )
 
 // aedes is the broker of that name from npm, in a process of its own. Its sessions are in
 // memory.
 type aedes struct {
-	t    *testing.T
-	dir  string
-	port int
-	cmd  *exec.Cmd
+	t       *testing.T
+	dir     string
+	address string
+	cmd     *exec.Cmd
 }
 
 func startAedes(t *testing.T) *aedes {
 	t.Helper()
 	a := &aedes{t: t, dir: npmtest.Install(t, "../deploy/aedes")}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.port = l.Addr().(*net.TCPAddr).Port
-	_ = l.Close()
+	a.address, _ = testserver.FreeAddress(t)
 	a.start()
 	t.Cleanup(a.kill)
 	return a
@@ -38,7 +32,7 @@ func startAedes(t *testing.T) *aedes {
 // start returns once the broker listens.
 func (a *aedes) start() {
 	a.t.Helper()
-	a.cmd = exec.Command("node", "broker.js", fmt.Sprintf("127.0.0.1:%d", a.port))
+	a.cmd = exec.Command("node", "broker.js", a.address)
 	a.cmd.Dir, a.cmd.Stderr = a.dir, a.t.Output()
 	out, err := a.cmd.StdoutPipe()
 	if err == nil {
@@ -59,7 +53,7 @@ func (a *aedes) kill() {
 
 func (a *aedes) mqtt(clientID string) mqtt.Config {
 	c := mqtt.DefaultConfig()
-	c.Brokers = []string{fmt.Sprintf("mqtt://127.0.0.1:%d", a.port)}
+	c.Brokers = []string{"mqtt://" + a.address}
 	c.ClientID = clientID
 	c.BackoffMin, c.BackoffMax = 10*time.Millisecond, 100*time.Millisecond
 	return c

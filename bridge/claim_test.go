@@ -205,8 +205,8 @@ func TestMosquittoKeepsTheClaim(t *testing.T) {
 	}
 	live("first", "nobody was there", false)
 	live("first", "started again", true)
-	broker.stop(syscall.SIGTERM)
-	broker.start()
+	broker.Stop(syscall.SIGTERM)
+	broker.Start()
 	live("first", "after the broker was started again", true)
 	live("second", "with another log", false)
 	live("first", "after another log", false)

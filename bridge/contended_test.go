@@ -55,10 +55,10 @@ func TestMosquittoThatRestartsIsNotContended(t *testing.T) {
 			logs := &logLines{}
 			b, _ := startBridge(t, cfg, Deps{Model: testModel{}, Sink: &fakeSink{}, Journal: log, Log: logs.logger()})
 			for range 4 {
-				broker.stop(9)
+				broker.Stop(9)
 				eventually(t, "the loss is noticed", func() bool { return b.Ready() != nil })
 				time.Sleep(3 * cfg.MQTT.BackoffMax) // it tries in vain
-				broker.start()
+				broker.Start()
 				eventually(t, "it is connected again", func() bool { return b.Ready() == nil })
 			}
 			if n := logs.count("probably another client"); n != 0 {

@@ -1,16 +1,11 @@
 package bridge
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,6 +13,7 @@ import (
 	"time"
 
 	"devicetwin/device"
+	"devicetwin/internal/testserver"
 	"devicetwin/mqtt"
 	"devicetwin/wire"
 )
@@ -25,80 +21,19 @@ import (
 // mosquitto is a real broker with persistence, on a port of its own, that can
 // be ended and started again.
 type mosquitto struct {
-	t       *testing.T
-	program string
-	config  string
-	port    int
-	cmd     *exec.Cmd
+	*testserver.Mosquitto
+	t *testing.T
 }
 
 func startMosquitto(t *testing.T) *mosquitto {
 	t.Helper()
-	program, err := exec.LookPath("mosquitto")
-	if err != nil {
-		program = "/usr/sbin/mosquitto" // not on every user's PATH in Debian
-		if _, err := os.Stat(program); err != nil {
-			t.Skip("mosquitto is not installed: apt-get install mosquitto")
-		}
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := &mosquitto{t: t, program: program, port: l.Addr().(*net.TCPAddr).Port, config: filepath.Join(t.TempDir(), "mosquitto.conf")}
-	_ = l.Close()
-	text := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location %s/\n"+
-		"max_inflight_messages 1000\nmax_queued_messages 0\nlog_type all\nlog_dest stderr\n", m.port, filepath.Dir(m.config))
-	if os.Geteuid() == 0 {
-		text += "user root\n" // else it cannot write into the test's directory
-	}
-	if err := os.WriteFile(m.config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	m.start()
-	t.Cleanup(func() { m.stop(syscall.SIGKILL) })
-	return m
-}
-
-// start returns once the broker listens.
-func (m *mosquitto) start() {
-	m.t.Helper()
-	m.cmd = exec.Command(m.program, "-c", m.config)
-	stderr, err := m.cmd.StderrPipe()
-	if err == nil {
-		err = m.cmd.Start()
-	}
-	if err != nil {
-		m.t.Fatalf("starting mosquitto: %v", err)
-	}
-	running := make(chan bool, 1)
-	go func() {
-		lines := bufio.NewScanner(stderr)
-		for lines.Scan() {
-			if strings.Contains(lines.Text(), " running") {
-				running <- true
-			}
-		}
-		running <- false
-	}()
-	select {
-	case ok := <-running:
-		if !ok {
-			m.t.Fatal("mosquitto ended at once")
-		}
-	case <-time.After(10 * time.Second):
-		m.t.Fatal("mosquitto does not start")
-	}
-}
-
-func (m *mosquitto) stop(how syscall.Signal) {
-	_ = m.cmd.Process.Signal(how)
-	_ = m.cmd.Wait()
+	return &mosquitto{testserver.StartMosquitto(t, "allow_anonymous true", "persistence true", "persistence_location "+t.TempDir()+"/",
+		"max_inflight_messages 1000", "max_queued_messages 0", "log_type error", "log_type warning"), t}
 }
 
 func (m *mosquitto) mqtt(clientID string) mqtt.Config {
 	c := mqtt.DefaultConfig()
-	c.Brokers = []string{fmt.Sprintf("mqtt://127.0.0.1:%d", m.port)}
+	c.Brokers = []string{"mqtt://" + m.Address}
 	c.ClientID = clientID
 	c.BackoffMin, c.BackoffMax = 10*time.Millisecond, 100*time.Millisecond
 	return c
@@ -282,8 +217,8 @@ func TestMosquittoRestarts(t *testing.T) {
 	// The broker ends and comes back, in the middle of it.
 	for range 3 {
 		during(200, func() {
-			m.stop(syscall.SIGTERM)
-			m.start()
+			m.Stop(syscall.SIGTERM)
+			m.Start()
 		})
 	}
 	if s := b.counts; s.connectsLost.Load() < 3 || s.sessionsLost.Load() != 0 {
@@ -301,8 +236,8 @@ func TestMosquittoRestarts(t *testing.T) {
 	w.setDown(true)
 	f.publish(20)
 	eventually(t, "the bridge holds all of it", func() bool { return b.counts.Held.Load() >= 100 })
-	m.stop(syscall.SIGKILL)
-	m.start()
+	m.Stop(syscall.SIGKILL)
+	m.Start()
 	eventually(t, "the bridge has reconnected", func() bool { return b.counts.connected.Load() })
 	w.setDown(false)
 	f.check(w)
@@ -314,8 +249,8 @@ func TestMosquittoRestarts(t *testing.T) {
 	f.publish(20)
 	eventually(t, "the bridge holds all of it", func() bool { return b.counts.Held.Load() >= 100 })
 	repeated := b.counts.Repeated.Load()
-	m.stop(syscall.SIGTERM)
-	m.start()
+	m.Stop(syscall.SIGTERM)
+	m.Start()
 	eventually(t, "all of it was delivered again", func() bool { return b.counts.Repeated.Load() >= repeated+100 })
 	if n := b.counts.Held.Load(); n != 100 {
 		t.Errorf("%d messages held, expected the 100 that were before", n)

@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"slices"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"devicetwin/dialects"
+	"devicetwin/internal/testserver"
 	"devicetwin/wire/dialect"
 )
 
@@ -19,7 +19,7 @@ import (
 // on Mosquitto.
 func TestREADMEOfDialects(t *testing.T) {
 	if _, err := exec.LookPath("mosquitto_pub"); err != nil {
-		t.Skip("mosquitto_pub is not installed (Debian: mosquitto-clients)")
+		testserver.Missing(t, "mosquitto_pub is not installed (Debian: mosquitto-clients)")
 	}
 	broker := startMosquitto(t)
 	cfg := DefaultConfig()
@@ -41,7 +41,7 @@ func TestREADMEOfDialects(t *testing.T) {
 	b, _ := startBridge(t, cfg, Deps{Model: testModel{}, Sink: &fakeSink{}, Dialect: set, Points: readings})
 	eventually(t, "it is connected", func() bool { return b.Ready() == nil })
 
-	commands = strings.ReplaceAll(commands, "-h 127.0.0.1", fmt.Sprint("-h 127.0.0.1 -p ", broker.port))
+	commands = strings.ReplaceAll(commands, "-h 127.0.0.1", "-h 127.0.0.1 -p "+broker.Port)
 	if out, err := exec.CommandContext(t.Context(), "sh", "-ec", commands).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"devicetwin/internal/testserver"
 )
 
 // refusing is a broker that answers CONNECT and SUBSCRIBE with codes.
@@ -63,14 +65,10 @@ func TestRefusalsNameTheBroker(t *testing.T) {
 		"the subscription": {packets.Accepted, 0x80, "granted 0x80 instead of QoS 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			closed, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			_ = closed.Close()
+			closed, _ := testserver.FreeAddress(t)
 			at := fmt.Sprintf("mqtt://fleet:xxxxx@127.0.0.1:%d", refusing(t, c.connack, c.suback))
 			cfg := DefaultConfig()
-			cfg.Brokers = []string{"mqtt://" + closed.Addr().String(), strings.Replace(at, "xxxxx", "secret", 1)}
+			cfg.Brokers = []string{"mqtt://" + closed, strings.Replace(at, "xxxxx", "secret", 1)}
 			cfg.ClientID = "refused"
 			dial, err := NewDialer(cfg, CleanSession, nil)
 			if err != nil {

@@ -2,61 +2,16 @@ package simulator
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
-)
 
-// broker starts Mosquitto for a test, and returns its address.
-func broker(t *testing.T) string {
-	t.Helper()
-	program, err := exec.LookPath("mosquitto")
-	if err != nil {
-		if _, err := os.Stat("/usr/sbin/mosquitto"); err != nil {
-			t.Skip("mosquitto is not installed (Debian package mosquitto)")
-		}
-		program = "/usr/sbin/mosquitto"
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	_, port, _ := net.SplitHostPort(address)
-	config := filepath.Join(t.TempDir(), "mosquitto.conf")
-	text := fmt.Sprintf("listener %s 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n", port)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	listener.Close()
-	command := exec.Command(program, "-c", config)
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = command.Process.Kill()
-		_ = command.Wait()
-	})
-	for deadline := time.Now().Add(10 * time.Second); ; {
-		conn, err := net.Dial("tcp", address)
-		if err == nil {
-			conn.Close()
-			return "tcp://" + address
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("mosquitto does not listen: %v", err)
-		}
-	}
-}
+	"devicetwin/internal/testserver"
+)
 
 // brokerWorld puts the world behind a real broker: it subscribes to what the
 // devices publish, and its links bring commands to them through the broker.
@@ -115,7 +70,7 @@ func TestRunOfPlugsAgainstMosquitto(t *testing.T) {
 // credentials. Its report must have no violations.
 func runOnBroker(t *testing.T, change func(*Options, *world)) Report {
 	t.Helper()
-	address := broker(t)
+	address := testserver.StartMosquitto(t, "allow_anonymous true", "max_queued_messages 0", "log_type error").URL()
 	w := newWorld(sabotage{})
 	o := testOptions(t, w)
 	change(&o, w)

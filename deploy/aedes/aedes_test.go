@@ -10,6 +10,7 @@ import (
 	"devicetwin/internal/brokertest"
 	"devicetwin/internal/npmtest"
 	"devicetwin/internal/testfile"
+	"devicetwin/internal/testserver"
 	"devicetwin/service"
 )
 
@@ -17,15 +18,15 @@ func TestAedes(t *testing.T) {
 	const secret = "a secret of the broker's"
 	dir := npmtest.Install(t, ".")
 	b := &brokertest.Broker{}
-	address, _ := brokertest.FreeAddress(t)
+	address, _ := testserver.FreeAddress(t)
 	b.URL = "tcp://" + address
-	listen, _ := brokertest.FreeAddress(t)
+	listen, _ := testserver.FreeAddress(t)
 	auth := b.StartAuth(t, func(s *service.AuthSettings) {
 		s.Auth.Listen, s.Auth.SecretFile = listen, testfile.Write(t, "secret", secret+"\n")
 	})
 	broker := exec.Command("node", "broker.js", address, "http://"+listen)
 	broker.Dir, broker.Env = dir, append(broker.Environ(), "DEVICETWIN_AUTH_SECRET="+secret)
-	brokertest.Await(t, address, time.Minute, brokertest.Run(t, broker))
+	testserver.Await(t, address, time.Minute, testserver.Run(t, broker))
 	brokertest.AwaitReady(t, auth)
 	b.Run(t)
 }

@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"devicetwin/internal/brokertest"
 	"devicetwin/internal/testfile"
+	"devicetwin/internal/testserver"
 )
 
 // authority issues certificates, as files.
@@ -88,7 +88,7 @@ func (a *authority) trust(pairs ...tls.Certificate) *tls.Config {
 func startTLS(t *testing.T, a *authority, more ...string) (b, withTLS *broker) {
 	t.Helper()
 	a.issue("localhost", &x509.Certificate{DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
-	_, port := brokertest.FreeAddress(t)
+	_, port := testserver.FreeAddress(t)
 	b = start(t, append(more, "listener "+port+" 127.0.0.1", "cafile "+a.file("ca.pem"), "certfile "+a.file("localhost.pem"),
 		"keyfile "+a.file("localhost.key"), "require_certificate true")...)
 	return b, &broker{url: "ssl://127.0.0.1:" + port, port: port, store: b.store}

@@ -21,6 +21,7 @@ import (
 	"devicetwin/internal/credentials"
 	"devicetwin/internal/postgrestest"
 	"devicetwin/internal/testfile"
+	"devicetwin/internal/testserver"
 	"devicetwin/wire"
 )
 
@@ -58,17 +59,12 @@ var buildPlugin = sync.OnceValues(func() (string, error) {
 // installed finds Mosquitto, and builds the plugin.
 func installed(t *testing.T) (program, plugin string) {
 	t.Helper()
-	program, err := exec.LookPath("mosquitto")
-	if err != nil {
-		program = "/usr/sbin/mosquitto" // Debian puts it where not every user's PATH leads
-	}
-	if _, err := os.Stat(program); err != nil {
-		t.Skip("mosquitto is not installed (Debian package mosquitto)")
-	}
+	program = testserver.MosquittoProgram(t)
 	if _, err := os.Stat("/usr/include/mosquitto_plugin.h"); err != nil {
-		t.Skip("the headers of mosquitto are not installed (Debian package mosquitto-dev)")
+		testserver.Missing(t, "the headers of mosquitto are not installed (Debian package mosquitto-dev)")
 	}
-	if plugin, err = buildPlugin(); err != nil {
+	plugin, err := buildPlugin()
+	if err != nil {
 		t.Fatal(err)
 	}
 	return program, plugin
@@ -83,13 +79,13 @@ func start(t *testing.T, more ...string) *broker {
 // startOn starts one with credentials in a folder or a database.
 func startOn(t *testing.T, where string, more ...string) *broker {
 	t.Helper()
-	program, plugin := installed(t)
+	_, plugin := installed(t)
 	store, err := credentials.Open(where)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(store.Close)
-	address, port := brokertest.FreeAddress(t)
+	address, port := testserver.FreeAddress(t)
 	here, err := filepath.Abs(".")
 	if err != nil {
 		t.Fatal(err)
@@ -101,19 +97,8 @@ func startOn(t *testing.T, where string, more ...string) *broker {
 		[2]string{"/run/secrets/mqtt/accounts", brokertest.Accounts(t)},
 		[2]string{"/var/lib/mosquitto/", t.TempDir() + "/"},
 		[2]string{"/etc/devicetwin/mosquitto", here})
-	file := testfile.Write(t, "mosquitto.conf", config+strings.Join(more, "\n")+"\n"+asRoot())
-	ended := brokertest.Run(t, exec.Command(program, "-c", file))
-	brokertest.Await(t, address, 20*time.Second, ended)
-	return &broker{url: "tcp://" + address, port: port, store: store}
-}
-
-// asRoot keeps a Mosquitto that root starts from becoming a user who may not
-// write to the folders of the test.
-func asRoot() string {
-	if os.Geteuid() == 0 {
-		return "user root\n"
-	}
-	return ""
+	m := testserver.StartMosquittoAt(t, address, port, config+strings.Join(more, "\n"))
+	return &broker{url: m.URL(), port: port, store: store}
 }
 
 // options are those of a client.
@@ -381,7 +366,7 @@ func TestDocumentedSettings(t *testing.T) {
 // everybody in.
 func TestABrokenPluginOptionStopsTheBroker(t *testing.T) {
 	program, plugin := installed(t)
-	file := testfile.Write(t, "mosquitto.conf", "listener 0 127.0.0.1\nplugin "+plugin+"\nplugin_opt_credentials /nowhere\n"+asRoot())
+	file := testfile.Write(t, "mosquitto.conf", "listener 0 127.0.0.1\nplugin "+plugin+"\nplugin_opt_credentials /nowhere\n"+testserver.MosquittoUser())
 	out, err := exec.Command(program, "-c", file).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "plugin_opt_credentials") {
 		t.Errorf("got %v and\n%s", err, out)

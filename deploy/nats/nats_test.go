@@ -11,6 +11,7 @@ import (
 
 	"devicetwin/internal/brokertest"
 	"devicetwin/internal/testfile"
+	"devicetwin/internal/testserver"
 	"devicetwin/service"
 )
 
@@ -30,7 +31,7 @@ type nodes struct {
 // startNodes starts servers, which end with the test.
 func startNodes(t *testing.T, count int) *nodes {
 	t.Helper()
-	program := brokertest.Installed(t, "nats", "nats-server")
+	program := testserver.Installed(t, "nats", "nats-server")
 	issuer, err := nkeys.CreateAccount()
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +48,7 @@ func startNodes(t *testing.T, count int) *nodes {
 	var natives, routes []string
 	for range count {
 		for _, list := range []*[]string{&n.addresses, &natives, &routes} {
-			address, _ := brokertest.FreeAddress(t)
+			address, _ := testserver.FreeAddress(t)
 			*list = append(*list, address)
 		}
 	}
@@ -71,7 +72,7 @@ func startNodes(t *testing.T, count int) *nodes {
 		}
 		server := exec.Command(program, "-c", testfile.Write(t, file, brokertest.File(t, file, changes...)))
 		n.servers = append(n.servers, server)
-		brokertest.Await(t, address, time.Minute, brokertest.Run(t, server))
+		testserver.Await(t, address, time.Minute, testserver.Run(t, server))
 	}
 	brokertest.AwaitReady(t, auth) // it was started first, so it has to connect
 	return n

@@ -11,6 +11,7 @@ import (
 
 	"devicetwin/internal/brokertest"
 	"devicetwin/internal/testfile"
+	"devicetwin/internal/testserver"
 	"devicetwin/service"
 )
 
@@ -18,7 +19,7 @@ const startPatience = 4 * time.Minute // an Erlang system, on a busy machine
 
 // A real RabbitMQ asks a real "devicetwin auth": one for all, since it takes long to start.
 func TestRabbitMQ(t *testing.T) {
-	server := brokertest.Installed(t, "rabbitmq", "rabbitmq-server")
+	server := testserver.Installed(t, "rabbitmq", "rabbitmq-server")
 	b := &brokertest.Broker{DotsAreLevels: true}
 	auth := b.StartAuth(t, func(s *service.AuthSettings) { s.Auth.Secret = "a-secret" }).AuthURL()
 	// Not in a folder of the test, which the user of RabbitMQ cannot enter.
@@ -27,11 +28,11 @@ func TestRabbitMQ(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	address, _ := brokertest.FreeAddress(t)
-	amqp, _ := brokertest.FreeAddress(t)
-	_, names := brokertest.FreeAddress(t)
-	_, distribution := brokertest.FreeAddress(t)
-	management, port := brokertest.FreeAddress(t)
+	address, _ := testserver.FreeAddress(t)
+	amqp, _ := testserver.FreeAddress(t)
+	_, names := testserver.FreeAddress(t)
+	_, distribution := testserver.FreeAddress(t)
+	management, port := testserver.FreeAddress(t)
 	testfile.WriteTo(t, filepath.Join(dir, "rabbitmq.conf"), brokertest.File(t, "rabbitmq.conf",
 		[2]string{"listeners.tcp.1 = 127.0.0.1:5672", "listeners.tcp.1 = " + amqp}, [2]string{"mqtt.listeners.tcp.1 = 1883", "mqtt.listeners.tcp.1 = " + address},
 		[2]string{"http://127.0.0.1:8095", auth}, [2]string{"SECRET", "a-secret"})+
@@ -49,8 +50,8 @@ func TestRabbitMQ(t *testing.T) {
 		"RABBITMQ_CONFIG_FILE=" + filepath.Join(dir, "rabbitmq.conf"), "RABBITMQ_ADVANCED_CONFIG_FILE=" + filepath.Join(dir, "advanced.config"),
 		"RABBITMQ_ENABLED_PLUGINS_FILE=" + filepath.Join(dir, "enabled_plugins"), "RABBITMQ_MNESIA_BASE=" + dir, "RABBITMQ_LOG_BASE=" + dir, "RABBITMQ_LOGS=-",
 	}, server)
-	brokertest.Await(t, address, startPatience, ended)
-	brokertest.Await(t, management, startPatience, ended)
+	testserver.Await(t, address, startPatience, ended)
+	testserver.Await(t, management, startPatience, ended)
 	b.URL = "tcp://" + address
 	b.Run(t)
 }
@@ -61,7 +62,7 @@ func run(t *testing.T, dir string, env []string, name string, args ...string) (e
 	command := exec.Command(name, args...)
 	command.Dir, command.Env = dir, append(os.Environ(), env...)
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	return brokertest.Run(t, command)
+	return testserver.Run(t, command)
 }
 
 // What docs/brokers.md says to paste is what is tested here.

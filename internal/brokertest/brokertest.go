@@ -1,6 +1,6 @@
 // Package brokertest holds a broker that asks "devicetwin auth" to what docs/brokers.md
-// says: who may connect, and what a client may do. Clients, and the start of a program with
-// the files of its folder, are for every broker.
+// says: who may connect, and what a client may do. Clients, and the files of a broker's folder,
+// are for every broker.
 package brokertest
 
 import (

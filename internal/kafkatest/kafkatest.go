@@ -3,21 +3,15 @@ package kafkatest
 
 import (
 	"bytes"
-	"errors"
-	"net"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
-)
 
-// required is the environment variable that makes it a failure if Kafka is not installed: in continuous
-// integration no test may be left out.
-const required = "CI_SERVERS"
+	"devicetwin/internal/testserver"
+)
 
 // patience is how long a Java program may take to start on a busy machine.
 const patience = 4 * time.Minute
@@ -50,13 +44,7 @@ type node struct {
 // installs it.
 func Start(t testing.TB, brokers int, settings ...string) *Cluster {
 	t.Helper()
-	program, err := find()
-	if err != nil {
-		if os.Getenv(required) != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
+	program := testserver.Installed(t, "kafka", "kafka")
 	c := &Cluster{t: t, controller: freeAddress(t)}
 	for i := range brokers {
 		c.nodes = append(c.nodes, &node{
@@ -166,31 +154,8 @@ func (r *readiness) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// find is the program in the nearest folder .servers above the working directory.
-func find() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for {
-		path := filepath.Join(dir, ".servers", "kafka", "kafka")
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			return path, nil
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return "", errors.New("kafka is not installed: run make servers ONLY=kafka")
-		}
-		dir = parent
-	}
-}
-
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
+	address, _ := testserver.FreeAddress(t)
+	return address
 }

@@ -10,11 +10,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-)
 
-// required is the environment variable that makes it a failure if Node.js is not
-// installed: in continuous integration no test may be left out.
-const required = "CI_SERVERS"
+	"devicetwin/internal/testserver"
+)
 
 // Install installs the programs (*.js) of a folder with the libraries of its package.json and
 // package-lock.json, without their scripts, and returns the folder where they can be run:
@@ -22,8 +20,8 @@ const required = "CI_SERVERS"
 func Install(t *testing.T, folder string) (dir string) {
 	t.Helper()
 	for _, name := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(name); err != nil && os.Getenv(required) == "" {
-			t.Skipf("%s is not installed (Debian: nodejs, npm): %s is NOT tried", name, folder)
+		if _, err := exec.LookPath(name); err != nil {
+			testserver.Missing(t, name+" is not installed (Debian: nodejs, npm): "+folder+" is not tried")
 		}
 	}
 	cache, err := os.UserCacheDir()

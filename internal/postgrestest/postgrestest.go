@@ -12,11 +12,8 @@ import (
 	"time"
 
 	"devicetwin/internal/testfile"
+	"devicetwin/internal/testserver"
 )
-
-// required is the environment variable that makes it a failure if PostgreSQL is not
-// installed: in continuous integration no test may be left out.
-const required = "CI_SERVERS"
 
 // owner owns all databases, and needs no password.
 const owner = "devicetwin"
@@ -34,15 +31,9 @@ type Server struct {
 // line that installs it.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	initdb, program := find("initdb"), find("postgres")
-	if initdb == "" || program == "" {
-		const missing = "postgresql is not installed: run make servers ONLY=postgresql"
-		if os.Getenv(required) != "" {
-			t.Fatal(missing)
-		}
-		t.Skip(missing)
-	}
-	s := &Server{t: t, program: program, port: freePort(t)}
+	initdb, program := testserver.Installed(t, "postgresql", "initdb"), testserver.Installed(t, "postgresql", "postgres")
+	_, port := testserver.FreeAddress(t)
+	s := &Server{t: t, program: program, port: port}
 	// Not in a folder of the test, which only this user can enter: PostgreSQL does not
 	// run as root.
 	var err error
@@ -115,38 +106,4 @@ func (s *Server) Stop() {
 	_ = s.running.Process.Signal(syscall.SIGQUIT)
 	_ = s.running.Wait()
 	s.running = nil
-}
-
-// find is a program of PostgreSQL in the nearest folder .servers above the working
-// directory, "" if it isn't there.
-func find(program string) string {
-	dir, err := os.Getwd()
-	if err != nil {
-		return ""
-	}
-	for {
-		path := filepath.Join(dir, ".servers", "postgresql", program)
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			return path
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return ""
-		}
-		dir = parent
-	}
-}
-
-func freePort(t testing.TB) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }

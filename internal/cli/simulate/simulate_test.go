@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"devicetwin/internal/cli"
+	"devicetwin/internal/testserver"
 	"devicetwin/service"
 	"devicetwin/simulator"
 )
@@ -59,12 +60,7 @@ func TestSimulateServesMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer broker.Close()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := free.Addr().String()
-	free.Close()
+	addr, _ := testserver.FreeAddress(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	ended := make(chan int, 1)

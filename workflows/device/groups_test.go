@@ -70,11 +70,7 @@ func (p *post) reports(t *testing.T) []string {
 	t.Helper()
 	var list []string
 	for _, s := range p.signals {
-		var r aggregate.Reports
-		if err := json.Unmarshal(s.Arg, &r); err != nil {
-			t.Fatal(err)
-		}
-		for _, one := range r.List {
+		for _, one := range reportsOf(t, s).List {
 			var m device.Message
 			if err := json.Unmarshal(one.Value, &m); err != nil {
 				t.Fatal(err)
@@ -83,6 +79,27 @@ func (p *post) reports(t *testing.T) []string {
 		}
 	}
 	return list
+}
+
+// reportsOf are the reports of a signal.
+func reportsOf(t *testing.T, s aggregate.Signal) (r aggregate.Reports) {
+	t.Helper()
+	if err := json.Unmarshal(s.Arg, &r); err != nil {
+		t.Fatalf("read the reports of a signal: %v", err)
+	}
+	return r
+}
+
+// inputsOf are the inputs with which a signal starts an aggregator, and that one its group.
+func inputsOf(t *testing.T, s aggregate.Signal) (aggregator aggregate.Input, group Input) {
+	t.Helper()
+	if err := json.Unmarshal(s.Input, &aggregator); err != nil {
+		t.Fatalf("read the input of an aggregator: %v", err)
+	}
+	if err := json.Unmarshal(aggregator.To.Input, &group); err != nil {
+		t.Fatalf("read the input of a group: %v", err)
+	}
+	return aggregator, group
 }
 
 func newMember(t *testing.T, runEvents int) (*harness, *post) {
@@ -167,14 +184,7 @@ func TestTheInputsStartTheGroup(t *testing.T) {
 		t.Fatalf("%d signals", len(p.signals))
 	}
 	s := p.signals[0]
-	var in aggregate.Input
-	var group Input
-	if err := json.Unmarshal(s.Input, &in); err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(in.To.Input, &group); err != nil {
-		t.Fatal(err)
-	}
+	in, group := inputsOf(t, s)
 	if s.Type != aggregate.WorkflowType || s.Name != aggregate.SignalReports || in.To.Type != WorkflowType || in.To.Signal != SignalEvents ||
 		in.To.Workflow != WorkflowID("site/north") || in.Index != aggregate.IndexOf(testDevice, 4) || group.Device != "site/north" || group.Model != modelOf(t, groupSource).Hash() {
 		t.Errorf("%s %s %+v %+v", s.Type, s.Name, in, group)

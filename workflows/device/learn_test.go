@@ -1,7 +1,6 @@
 package device
 
 import (
-	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
@@ -87,10 +86,7 @@ func TestAModelOfAGroupComesLate(t *testing.T) {
 			t.Errorf("%s is a member of %+v, epoch %d", id, view.Groups, view.Outbox.Epoch)
 		}
 		for _, s := range p.signals {
-			var reports aggregate.Reports
-			if err := json.Unmarshal(s.Arg, &reports); err != nil {
-				t.Fatal(err)
-			}
+			reports := reportsOf(t, s)
 			share := shares[aggregate.IndexOf(string(id), len(shares))]
 			share.Take(reports)
 			share.Take(reports) // the member did not hear that it had arrived
@@ -219,14 +215,7 @@ func TestAnotherVersionStartsGroups(t *testing.T) {
 	h.runUntil(3 * time.Hour)
 	var models []string
 	for _, s := range p.signals {
-		var in aggregate.Input
-		var group Input
-		if err := json.Unmarshal(s.Input, &in); err != nil {
-			t.Fatal(err)
-		}
-		if err := json.Unmarshal(in.To.Input, &group); err != nil {
-			t.Fatal(err)
-		}
+		_, group := inputsOf(t, s)
 		models = append(models, fmt.Sprint(group.Device, " ", group.Model[:8]))
 	}
 	was, is := modelOf(t, groupSource).Hash()[:8], modelOf(t, second).Hash()[:8]

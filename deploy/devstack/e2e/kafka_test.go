@@ -16,39 +16,65 @@ import (
 	"devicetwin/service"
 )
 
-// Customers buy while bridges from Kafka are killed in the middle of it, and come back: each purchase is
-// counted once, and whoever reads a record that cannot be read finds it among the dead letters.
-func TestEachRecordOfKafkaIsCountedOnce(t *testing.T) {
-	const customers, rounds = 20, 60
+const (
+	kafkaKinds   = "testdata/kafkakinds.yaml"
+	loyaltyModel = "testdata/loyalty.yaml"
+)
+
+// withCustomers has a worker know the customers of Kafka, besides what it knows.
+func withCustomers(c *service.Config) {
+	c.Model.Kinds, c.Model.Models = kafkaKinds, append(c.Model.Models, loyaltyModel)
+}
+
+// kafkaCluster starts a Kafka with the topics of purchases and of dead letters.
+func kafkaCluster(t *testing.T) *kfake.Cluster {
+	t.Helper()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(6, "purchases"), kfake.SeedTopics(1, "dead"),
 		kfake.GroupMinSessionTimeout(time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer cluster.Close()
-	const kinds, loyalty = "testdata/kafkakinds.yaml", "testdata/loyalty.yaml"
-	s := startSystemWriting(t, stack.Options{}, nil, 20, func(c *service.Config) { // several runs
-		c.Model.Kinds, c.Model.Models = kinds, []string{loyalty}
-	})
-	operator := operatorOf(t, s, "")
-	start := func(id string) (*process.Process, string) {
-		http := "127.0.0.1:" + freePort(t)
-		const here = "deploy/devstack/e2e/"
-		return background(t, "devicetwin", "kafka", "--http-listen", http, "--temporal-address", s.Temporal.Addr(),
-			"--temporal-namespace", stack.Namespace, "--influx-url", "", "--models", here+loyalty, "--kinds", here+kinds,
-			"--kafka-id", id, "--kafka-group", "shop", "--kafka-brokers", strings.Join(cluster.ListenAddrs(), ","),
-			"--kafka-dialect", here+"testdata/purchases.yaml", "--kafka-dead-letters", "dead", "--kafka-session-timeout", "2s"), http
-	}
-	a, _ := start("a")
-	_, addressB := start("b")
-	awaitReady(t, addressB)
-	const read = "devicetwin_bridge_received_total"
+	t.Cleanup(cluster.Close)
+	return cluster
+}
 
-	producer, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.DefaultProduceTopic("purchases"))
+// kafkaClient is a client of a cluster that produces to the topic of purchases.
+func kafkaClient(t *testing.T, cluster *kfake.Cluster, options ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	client, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.DefaultProduceTopic("purchases")}, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer producer.Close()
+	t.Cleanup(client.Close)
+	return client
+}
+
+// kafkaBridge starts a bridge of customers from a cluster, and returns the address of its metrics and
+// health.
+func kafkaBridge(t *testing.T, s *system, cluster *kfake.Cluster, id string) (*process.Process, string) {
+	t.Helper()
+	http := "127.0.0.1:" + freePort(t)
+	const here = "deploy/devstack/e2e/"
+	return background(t, "devicetwin", "kafka", "--http-listen", http, "--temporal-address", s.Temporal.Addr(),
+		"--temporal-namespace", stack.Namespace, "--influx-url", s.influx.URL, "--influx-token="+s.influx.Token, "--influx-org="+s.influx.Org, "--influx-bucket", s.influx.Bucket,
+		"--models", here+loyaltyModel, "--kinds", here+kafkaKinds,
+		"--kafka-id", id, "--kafka-group", "shop", "--kafka-brokers", strings.Join(cluster.ListenAddrs(), ","),
+		"--kafka-dialect", here+"testdata/purchases.yaml", "--kafka-dead-letters", "dead", "--kafka-session-timeout", "2s"), http
+}
+
+// Customers buy while bridges from Kafka are killed in the middle of it, and come back: each purchase is
+// counted once, and whoever reads a record that cannot be read finds it among the dead letters.
+func TestEachRecordOfKafkaIsCountedOnce(t *testing.T) {
+	const customers, rounds = 20, 60
+	cluster := kafkaCluster(t)
+	s := startSystemWriting(t, stack.Options{}, nil, 20, withCustomers) // several runs
+	operator := operatorOf(t, s, "")
+	a, _ := kafkaBridge(t, s, cluster, "a")
+	_, addressB := kafkaBridge(t, s, cluster, "b")
+	awaitReady(t, addressB)
+	const read = "devicetwin_bridge_received_total"
+
+	producer := kafkaClient(t, cluster)
 	spent := map[string]float64{}
 	buy := func(from, to int) {
 		t.Helper()
@@ -74,7 +100,7 @@ func TestEachRecordOfKafkaIsCountedOnce(t *testing.T) {
 	if err := producer.ProduceSync(t.Context(), &kgo.Record{Key: []byte("1000"), Value: []byte(`{"amount":`)}).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
-	a, addressA := start("a") // the same member
+	a, addressA := kafkaBridge(t, s, cluster, "a") // the same member
 	awaitReady(t, addressA)
 	awaitMetric(t, addressA, read, 1)
 	a.Kill()
@@ -86,11 +112,7 @@ func TestEachRecordOfKafkaIsCountedOnce(t *testing.T) {
 			return err == nil && string(c.Context) == fmt.Sprintf(`{"spent":%v,"times":%d}`, want, rounds)
 		})
 	}
-	consumer, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.ConsumeTopics("dead"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer consumer.Close()
+	consumer := kafkaClient(t, cluster, kgo.ConsumeTopics("dead"))
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	letters := consumer.PollFetches(ctx).Records()

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"devicetwin/internal/testserver"
 )
 
 // The conversation of the README, word by word, with Debian's clients as the
@@ -19,7 +21,7 @@ import (
 func TestREADMEConversation(t *testing.T) {
 	for _, name := range []string{"mosquitto_pub", "mosquitto_sub"} {
 		if _, err := exec.LookPath(name); err != nil {
-			t.Skipf("%s is not installed (Debian: mosquitto-clients)", name)
+			testserver.Missing(t, name+" is not installed (Debian: mosquitto-clients)")
 		}
 	}
 	s := startSystem(t, 10_000)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"devicetwin/deploy/devstack/stack"
+	"devicetwin/internal/testserver"
 )
 
 // The conversation of docs/twin.md, word by word: each block of commands is
@@ -19,7 +20,7 @@ import (
 func TestShadowConversation(t *testing.T) {
 	for _, name := range []string{"mosquitto_pub", "mosquitto_sub"} {
 		if _, err := exec.LookPath(name); err != nil {
-			t.Skipf("%s is not installed (Debian: mosquitto-clients)", name)
+			testserver.Missing(t, name+" is not installed (Debian: mosquitto-clients)")
 		}
 	}
 	talkByHand(t, startSystem(t, 10_000).Stack)

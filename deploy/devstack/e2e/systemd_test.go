@@ -19,6 +19,7 @@ import (
 	"devicetwin/deploy/devstack/servers/serverstest"
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/device"
+	"devicetwin/internal/testserver"
 	"devicetwin/simulator"
 )
 
@@ -143,8 +144,8 @@ func readmeOfUnits(t *testing.T) (build, install, try string) {
 // bin of another one than the repository.
 func buildInto(t *testing.T, dir, commands string) {
 	t.Helper()
-	if _, err := os.Stat("/usr/include/mosquitto_plugin.h"); err != nil && os.Getenv(serverstest.Required) == "" {
-		t.Skip("the headers of mosquitto are not installed (Debian packages mosquitto-dev libmosquitto-dev)")
+	if _, err := os.Stat("/usr/include/mosquitto_plugin.h"); err != nil {
+		testserver.Missing(t, "the headers of mosquitto are not installed (Debian packages mosquitto-dev libmosquitto-dev)")
 	}
 	bin := filepath.Join(dir, "bin")
 	commands = strings.Replace(commands, "make bin/devicetwin\n", "go build -o bin/devicetwin ./cmd/devicetwin\n", 1) // as make does

@@ -6,13 +6,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"devicetwin/internal/testserver"
 )
 
 // Mosquitto is ready when it listens, keeps its sessions in the configured folder,
 // and accepts more settings, or reports one that it does not know.
 func TestMosquitto(t *testing.T) {
 	if _, err := FindMosquitto(); err != nil {
-		t.Skip(err)
+		testserver.Missing(t, err.Error())
 	}
 	pool := NewPortPool()
 	broker := func(data string, more ...string) (*Process, string) {

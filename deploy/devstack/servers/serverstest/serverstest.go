@@ -11,21 +11,18 @@ import (
 
 	"devicetwin/deploy/devstack/process"
 	"devicetwin/deploy/devstack/servers"
+	"devicetwin/internal/testserver"
 )
 
-// Required is the environment variable that makes it a failure if a server is not
-// installed: in continuous integration no test may be left out.
-const Required = "CI_SERVERS"
-
 // Need fails the test for an error. For a server that is not installed, or that this
-// user may not start, it skips the test instead, unless Required is set.
+// user may not start, it skips the test instead, unless servers are testserver.Required.
 func Need(t testing.TB, err error) {
 	t.Helper()
 	var missing *servers.NotInstalledError
 	switch {
 	case err == nil:
-	case (errors.As(err, &missing) || errors.Is(err, servers.ErrNotRoot)) && os.Getenv(Required) == "":
-		t.Skip(err)
+	case errors.As(err, &missing), errors.Is(err, servers.ErrNotRoot):
+		testserver.Missing(t, err.Error())
 	default:
 		t.Fatal(err)
 	}

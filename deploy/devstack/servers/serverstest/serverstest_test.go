@@ -13,6 +13,7 @@ import (
 
 	"devicetwin/deploy/devstack/process"
 	"devicetwin/deploy/devstack/servers"
+	"devicetwin/internal/testserver"
 )
 
 // recorder keeps how a test would end, and goes on.
@@ -44,7 +45,7 @@ func TestNeed(t *testing.T) {
 		{"", errors.New("no port"), "fatal: no port"},
 		{"1", nil, ""},
 	} {
-		t.Setenv(Required, c.required)
+		t.Setenv(testserver.Required, c.required)
 		r := &recorder{TB: t}
 		Need(r, c.err)
 		if got := strings.Join(r.said, ", "); got != c.want {

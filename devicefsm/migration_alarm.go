@@ -13,12 +13,27 @@ func (m *mover) alarms() error {
 		m.explainKept(i)
 	}
 	for i, a := range m.g.old.alarms {
-		gone := !slices.ContainsFunc(m.g.alarms, func(image itemImage) bool { return image.from == i })
-		if gone && m.from.troubles[i].size > 0 {
+		to := slices.IndexFunc(m.g.alarms, func(image itemImage) bool { return image.from == i })
+		switch {
+		case to < 0 && m.from.troubles[i].size > 0:
 			m.lose("%d troubles of alarm %q", m.from.troubles[i].size, a.name)
+			m.changeAlarms(a.name, true, m.from.troubles[i])
+		case to >= 0 && m.g.new.alarms[to].name != a.name:
+			m.changeAlarms(a.name, true, m.from.troubles[i])
+			m.changeAlarms(m.g.new.alarms[to].name, false, m.from.troubles[i])
 		}
 	}
 	return nil
+}
+
+// changeAlarms says that the raised ones of an alarm have ended, or are raised, now: under the
+// name that nobody else will end. The chart gets no events of it.
+func (m *mover) changeAlarms(name string, ended bool, of troubleList) {
+	for t := range of.all() {
+		if t.status == troubleRaised {
+			m.r.out.Alarms = append(m.r.out.Alarms, AlarmChange{Alarm: name, Key: t.key, Ended: ended, At: fromMillis(m.r.at), Since: fromMillis(t.since)})
+		}
+	}
 }
 
 // explainKept looks again at what explains the troubles of an alarm: what did may be gone, or be

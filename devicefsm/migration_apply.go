@@ -11,8 +11,8 @@ import (
 	"devicetwin/internal/expression"
 )
 
-// triggerMigration is the event name that a Transition gives for a migration.
-const triggerMigration = "migration"
+// EventMigration is the event name that a Transition gives for a migration.
+const EventMigration = "migration"
 
 // MigrationInput is what a migration of one device depends on besides its snapshot.
 type MigrationInput struct {
@@ -289,7 +289,13 @@ func (m *mover) arm(a *armed) (err error) {
 func (m *mover) patterns() error {
 	for i, image := range m.g.patterns {
 		p := m.g.new.patterns[i]
-		if image.from < 0 || p.while != nil && !m.r.s.active.has(p.while.index) {
+		if image.from < 0 {
+			continue
+		}
+		if p.while != nil && !m.r.s.active.has(p.while.index) {
+			if n := m.from.patterns[image.from].Partials(); n > 0 {
+				m.lose("%d partial matches of pattern %q: the device is not in %s, in which the new model looks for it", n, m.g.old.patterns[image.from].name, nameOfState(p.while))
+			}
 			continue
 		}
 		if image.do == PlanReplay {
@@ -416,7 +422,7 @@ func (m *mover) complete() error {
 		r.exitInterpreter()
 		r.s.done = false
 	}
-	r.finish(&before, trigger{name: triggerMigration})
+	r.finish(&before, trigger{name: EventMigration})
 	r.s.done = done
 	return nil
 }

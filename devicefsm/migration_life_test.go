@@ -2,6 +2,7 @@ package devicefsm
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -210,6 +211,50 @@ func TestAlarmsOfAPlan(t *testing.T) {
 	m := newMoving(t, plant, plantWith("begins: pump_silent", "begins: pump_gone"))
 	if _, faults := NewMigration(m.old, m.new, m.p); len(faults) != 1 || faults[0].Part != "alarms" || faults[0].Key != "silence" {
 		t.Errorf("%+v", faults)
+	}
+}
+
+// An alarm that is raised and goes away with its model ends; one with another name ends under the
+// old one, and is raised under the new one. Nobody else would say so.
+func TestRaisedAlarmsOfAMigrationEnd(t *testing.T) {
+	m := newMoving(t, plant, plantWith("silence:", "quiet:", "outage:", "dark:", "explained_by: outage", "explained_by: dark"))
+	item(ofAlarms, "silence", PlanKeep, "quiet")(&m.p)
+	item(ofAlarms, "outage", PlanDrop, "")(&m.p)
+	s, _ := m.old.Start(t0)
+	s, now, _, _ := playLife(m.old, s, t0, []string{"pump_silent a", "1m", "gateway_silent g", "pump_silent b", "1h"})
+	got, err := m.apply(s, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []AlarmChange{
+		{Alarm: "silence", Key: "a", Ended: true, At: now, Since: t0}, {Alarm: "quiet", Key: "a", At: now, Since: t0},
+		{Alarm: "outage", Key: "g", Ended: true, At: now, Since: t0.Add(time.Minute)},
+	}
+	if !reflect.DeepEqual(got.Outcome.Alarms, want) {
+		t.Errorf("alarms %+v, want %+v", got.Outcome.Alarms, want)
+	}
+	if len(messagesOf(got.Outcome)) > 0 {
+		t.Errorf("the chart did %q", messagesOf(got.Outcome))
+	}
+}
+
+// Partial matches of a pattern that is kept are lost where the new model does not look for it, and
+// that is named.
+func TestAKeptPatternWhereItIsNotLookedFor(t *testing.T) {
+	const looks = `
+patterns: {twice: {sequence: [{event: knock, times: 2}], within: 1h, while: open}}
+initial: open
+states: {open: {on: {twice: rung, go: shut}}, shut: {on: {go: open}}, rung: {}}
+`
+	m := newMoving(t, looks, strings.Replace(looks, "while: open", "while: shut", 1))
+	s, _ := m.old.Start(t0)
+	s, now, _, _ := playLife(m.old, s, t0, []string{"knock"})
+	got, err := m.apply(s, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Lost) != 1 || !strings.Contains(got.Lost[0], `1 partial matches of pattern "twice": the device is not in shut`) {
+		t.Errorf("lost %q", got.Lost)
 	}
 }
 

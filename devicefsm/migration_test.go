@@ -446,7 +446,7 @@ func TestRegionsOfAPlan(t *testing.T) {
 	if err != nil || m.new.StateName(got.Snapshot) != "on.pump.running,on.fan.blowing" {
 		t.Errorf("%v", err)
 	}
-	if out := got.Outcome.Transitions; len(out) != 1 || out[0].Event != triggerMigration || out[0].From != "running" {
+	if out := got.Outcome.Transitions; len(out) != 1 || out[0].Event != EventMigration || out[0].From != "running" {
 		t.Errorf("transitions %+v", out)
 	}
 	// Two regions cannot become one state, unless it is the same.

@@ -1,5 +1,12 @@
 package devicefsm
 
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+)
+
 // Plan says where everything of a device goes when it is moved from one version of a model to
 // another: in the words of both models, so that a person can read and change it. Package
 // devicefsm/plan derives, reads and writes plans; NewMigration carries one out.
@@ -49,6 +56,20 @@ type Plan struct {
 	// Always is whether eventless transitions whose guards hold on arrival are taken, PlanTake,
 	// or keep the device where it was, PlanHold; "" is PlanHold.
 	Always string `json:"always,omitempty"`
+}
+
+// planVersion is part of every hash.
+const planVersion = "devicetwin plan 1\n"
+
+// Hash identifies the plan: hex SHA-256 of what it says. How its file is written, comments and the
+// order of keys do not change it.
+func (p Plan) Hash() (string, error) {
+	text, err := json.Marshal(p)
+	if err != nil {
+		return "", fmt.Errorf("hash of plan: %w", err)
+	}
+	sum := sha256.Sum256(append([]byte(planVersion), text...))
+	return hex.EncodeToString(sum[:]), nil
 }
 
 // PlanItem says how something that runs goes on.

@@ -14,22 +14,11 @@ var keys = []string{
 // Read reads a plan for two models. The error is source.Faults: every error in
 // it, each hole included, with line and column. The file's name is used in faults only.
 func Read(file string, src []byte, old, new *devicefsm.Model) (*Plan, error) {
-	r := &reader{f: source.Parse(file, src), places: map[place]source.Node{}}
-	root := r.f.Root()
-	switch {
-	case r.f.Err() != nil:
-		return nil, r.f.Err()
-	case !root.Exists():
-		root.Faultf("the file is empty; expected a plan, as devicetwin model plan OLD NEW writes it")
-		return nil, r.f.Err()
-	case !root.IsMap():
-		root.Faultf("expected a plan, found %s", root.Kind())
-		return nil, r.f.Err()
-	}
-	p := &Plan{Plan: r.plan(root), old: old, new: new}
-	if err := r.f.Err(); err != nil {
+	r, parsed, err := parse(file, src)
+	if err != nil {
 		return nil, err
 	}
+	p := &Plan{Plan: parsed, old: old, new: new}
 	migration, faults := devicefsm.NewMigration(old, new, p.Plan)
 	for _, f := range faults {
 		r.at(f).FaultHint(f.Hint, "%s", f.Message)
@@ -37,9 +26,33 @@ func Read(file string, src []byte, old, new *devicefsm.Model) (*Plan, error) {
 	if err := r.f.Err(); err != nil {
 		return nil, err
 	}
-	hash, err := hashOf(p.Plan)
-	p.Migration, p.Hash = migration, hash
+	p.Migration = migration
+	p.Hash, err = p.Plan.Hash()
 	return p, err
+}
+
+// Parse reads a plan without its models, for who hands it on to somebody that has them: whether it
+// fits them is not known. The error is source.Faults.
+func Parse(file string, src []byte) (devicefsm.Plan, error) {
+	_, p, err := parse(file, src)
+	return p, err
+}
+
+func parse(file string, src []byte) (*reader, devicefsm.Plan, error) {
+	r := &reader{f: source.Parse(file, src), places: map[place]source.Node{}}
+	root := r.f.Root()
+	switch {
+	case r.f.Err() != nil:
+		return nil, devicefsm.Plan{}, r.f.Err()
+	case !root.Exists():
+		root.Faultf("the file is empty; expected a plan, as devicetwin model plan OLD NEW writes it")
+		return nil, devicefsm.Plan{}, r.f.Err()
+	case !root.IsMap():
+		root.Faultf("expected a plan, found %s", root.Kind())
+		return nil, devicefsm.Plan{}, r.f.Err()
+	}
+	p := r.plan(root)
+	return r, p, r.f.Err()
 }
 
 // reader is the work of Read.

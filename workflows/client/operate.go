@@ -162,8 +162,12 @@ func (c *Client) operate(ctx context.Context, id device.ID, by device.By, op dev
 	if err != nil {
 		return deviceworkflow.OperationResult{}, device.Refuse(400, "%v", err)
 	}
-	if len(raw) > maxOperation {
-		return deviceworkflow.OperationResult{}, device.Refuse(413, "the request has %d bytes, the limit is %d", len(raw), maxOperation)
+	limit := maxOperation
+	if op.Migrate != nil {
+		limit += deviceworkflow.MaxPlan
+	}
+	if len(raw) > limit {
+		return deviceworkflow.OperationResult{}, device.Refuse(413, "the request has %d bytes, the limit is %d", len(raw), limit)
 	}
 	result, err := c.batcher.do(ctx, id, op, len(raw))
 	switch {

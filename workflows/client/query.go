@@ -38,9 +38,9 @@ type runOf struct {
 
 // query asks a run, again and again while it can't answer at that moment: its
 // workflow task failed and is tried again.
-func (c *Client) query(ctx context.Context, name string, run runOf, into any) error {
+func (c *Client) query(ctx context.Context, name string, run runOf, into any, args ...any) error {
 	request := &temporalclient.QueryWorkflowWithOptionsRequest{
-		WorkflowID: deviceworkflow.WorkflowID(run.device), RunID: run.id, QueryType: name,
+		WorkflowID: deviceworkflow.WorkflowID(run.device), RunID: run.id, QueryType: name, Args: args,
 	}
 	if run.open {
 		request.QueryRejectCondition = enums.QUERY_REJECT_CONDITION_NOT_OPEN

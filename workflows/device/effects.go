@@ -100,7 +100,9 @@ func (d *run) carryOut(ctx workflow.Context) {
 			messages = nil
 			d.state.Invocations = append(d.state.Invocations, a.Action)
 			d.recoveryBegins(ctx, a.Action)
-			d.start(ctx, a.Action)
+			if !d.migrated { // else the next run starts it, which begins at once
+				d.start(ctx, a.Action)
+			}
 		case devicefsm.ActionCancel:
 			d.cancelInvocation(a.ID)
 		case devicefsm.ActionLog:

@@ -93,6 +93,8 @@ func (d *run) operate(ctx workflow.Context, op Operation) OperationResult {
 	case op.Reprovision != nil:
 		cause.Name = "reprovision"
 		return d.operateReprovision(*op.Reprovision, op.Who, now, cause)
+	case op.Migrate != nil:
+		return d.operateMigrate(ctx, op, now)
 	case op.Delete:
 		if op.Data {
 			if err := workflow.UpsertMemo(ctx, map[string]any{MemoErase: true}); err != nil {
@@ -103,6 +105,11 @@ func (d *run) operate(ctx workflow.Context, op Operation) OperationResult {
 		d.delete(op)
 		return OperationResult{Erase: op.Data}
 	}
+	return unknownOperation()
+}
+
+// unknownOperation is what workers of earlier releases say of later ones' operations.
+func unknownOperation() OperationResult {
 	return refusal(400, "this worker does not know the operation; it may be older than who asked")
 }
 

@@ -86,6 +86,7 @@ type Operation struct {
 	Event       *OperatorEvent     `json:"event,omitempty"`
 	Tags        *TagChanges        `json:"tags,omitempty"`
 	Reprovision *ReprovisionReason `json:"reprovision,omitempty"`
+	Migrate     *Migrate           `json:"migrate,omitempty"`
 	Delete      bool               `json:"delete,omitempty"`
 	// Data, with Delete, marks the end of the workflow with MemoErase.
 	Data bool `json:"data,omitempty"`
@@ -125,6 +126,7 @@ type OperationResult struct {
 	Taken          *EventTaken       `json:"taken,omitempty"`
 	Tags           map[string]string `json:"tags,omitempty"`
 	Reprovisioning *Reprovisioning   `json:"reprovisioning,omitempty"`
+	Migrated       *Migrated         `json:"migrated,omitempty"`
 	// Erase says that the workflow's end is marked with MemoErase. Workers of earlier
 	// releases delete without it.
 	Erase bool `json:"erase,omitempty"`

@@ -67,6 +67,9 @@ func (d *run) operateOnce(ctx workflow.Context, op Operation) OperationResult {
 	}
 	d.receivedOperation(op)
 	r := d.operate(ctx, op)
+	if r.Refused != nil && r.Refused.Code == codeTryAgain {
+		return r
+	}
 	kept := append(d.state.Requests, appliedOperation{ID: op.ID, Print: print, Result: r.short()})
 	if extra := len(kept) - keptRequests; extra > 0 {
 		kept = slices.Delete(kept, 0, extra)
@@ -161,6 +164,8 @@ func (o Operation) Fits(r OperationResult) bool {
 		return o.Event != nil
 	case r.Reprovisioning != nil:
 		return o.Reprovision != nil
+	case r.Migrated != nil:
+		return o.Migrate != nil
 	case r.Tags != nil:
 		return o.Tags != nil
 	}
@@ -183,6 +188,12 @@ func (r OperationResult) short() OperationResult {
 	}
 	if r.Tags != nil {
 		r.Tags = map[string]string{}
+	}
+	if m := r.Migrated; m != nil {
+		short := *m
+		short.Note, short.Lost = "", nil
+		short.States = EventTaken{From: bounded(m.States.From), To: bounded(m.States.To)}
+		r.Migrated = &short
 	}
 	return r
 }

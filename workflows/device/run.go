@@ -44,6 +44,8 @@ type run struct {
 	back        bool           // the device has come back since the last emission
 	again       bool           // what was sent has ended: there may be more to carry out
 	depths      map[string]int // of the events that commands of the model follow from, by their ids
+	migrated    bool           // to another model: the run ends
+	moving      *Migration     // while it is taken over
 	deleted     bool
 	deletion    Deletion // by whom, once deleted
 
@@ -62,7 +64,9 @@ type run struct {
 	reporting   *reporting   // nil: no activity sends reports
 	now         func() time.Time
 	readZones   func(names []string) (calendar.Zones, error) // and records them
-	counts      *Counts
+	// zoneDatabase is what readZones reads, for queries.
+	zoneDatabase func(names []string, at time.Time) (calendar.Zones, error)
+	counts       *Counts
 }
 
 // effect is an action, or a message that needs no more thought.

@@ -69,6 +69,8 @@ type State struct {
 	// Provisional says that the device had not named a model when its workflow was started:
 	// it runs the default one until it does.
 	Provisional bool `json:"provisional,omitempty"`
+	// Migrations are the last ones of the device, the newest last.
+	Migrations []Migration `json:"migrations,omitempty"`
 	// Instance distinguishes this life of the device's workflow from earlier ones,
 	// whose counters began at zero too; it is part of every command id.
 	Instance string              `json:"instance"`

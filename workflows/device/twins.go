@@ -244,7 +244,12 @@ func (d *run) currentDocuments(now time.Time) []Outgoing {
 
 // expressionTwin is what expressions read as twin; nil where none does.
 func (d *run) expressionTwin() map[string]any {
-	if !d.model.ReadsTwin() {
+	return d.twinFor(d.model)
+}
+
+// twinFor is the same for another model.
+func (d *run) twinFor(m *devicefsm.Model) map[string]any {
+	if !m.ReadsTwin() {
 		return nil
 	}
 	if d.twinValues == nil {

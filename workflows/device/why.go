@@ -52,6 +52,8 @@ type Reason struct {
 	// Guards are the conditions of the transitions taken, in their order.
 	Guards []string `json:"guards,omitempty"`
 	Model  string   `json:"model"` // hash
+	// Migration is that which moved the device to Model.
+	Migration *Migration `json:"migration,omitempty"`
 }
 
 const (
@@ -66,8 +68,13 @@ func (d *run) explain(t devicefsm.Transition) {
 	for i, g := range t.Guards {
 		guards[i] = device.Clip(g, maxGuard)
 	}
+	var by *Migration
+	if isMigration(t) {
+		by = d.moving
+	}
 	d.state.Why = append(d.state.Why, Reason{
-		At: t.Time, Arrived: t.Arrived, From: device.Clip(t.From, maxReason), To: device.Clip(t.To, maxReason), Event: bounded(t.Event), Cause: d.cause,
+		Migration: by,
+		At:        t.Time, Arrived: t.Arrived, From: device.Clip(t.From, maxReason), To: device.Clip(t.To, maxReason), Event: bounded(t.Event), Cause: d.cause,
 		Data: clippedJSON(t.Data), Before: clippedJSON(t.Before), After: clippedJSON(t.After),
 		Guards: guards, Model: d.state.Model,
 	})

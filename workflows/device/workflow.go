@@ -138,7 +138,7 @@ func (w *Workflow) begin(ctx workflow.Context, raw json.RawMessage) (*run, error
 		models: w.Models, state: in.State, inbox: workflow.GetSignalChannel(ctx, SignalEvents),
 		groups: w.Groups, newIdentity: true, counts: w.Counts, replaying: func() bool { return workflow.IsReplaying(ctx) },
 		now:       func() time.Time { return workflow.Now(ctx) },
-		readZones: func(names []string) (calendar.Zones, error) { return w.recordZones(ctx, names) },
+		readZones: func(names []string) (calendar.Zones, error) { return w.recordZones(ctx, names) }, zoneDatabase: w.zoneDatabase(),
 	}
 	if d.state == nil && in.Model == "" && in.Device.Kind() != device.KindDevice {
 		if in.Model, err = w.newModel(ctx, in.Device); err != nil {
@@ -228,6 +228,10 @@ func (d *run) setQueryHandlers(ctx workflow.Context) error {
 	if err != nil {
 		return fmt.Errorf("set query handler %s of device %s: %w", QuerySnapshot, d.state.Device, err)
 	}
+	err = workflow.SetQueryHandler(ctx, QueryMigration, func(q MigrationQuestion) (OperationResult, error) { return d.askMigration(q), nil })
+	if err != nil {
+		return fmt.Errorf("set query handler %s of device %s: %w", QueryMigration, d.state.Device, err)
+	}
 	err = workflow.SetQueryHandler(ctx, QueryApplied, func() (RunLog, error) { return d.log, nil })
 	if err != nil {
 		return fmt.Errorf("set query handler %s of device %s: %w", QueryApplied, d.state.Device, err)
@@ -236,8 +240,12 @@ func (d *run) setQueryHandlers(ctx workflow.Context) error {
 }
 
 // runIsLong reports whether the run should end now. While an activity runs it
-// should not, up to a last bound; the next run starts the activity again.
+// should not, up to a last bound; the next run starts the activity again. After a migration it
+// ends in any case: a run that is rebuilt from its history would need the old model.
 func (d *run) runIsLong(ctx workflow.Context) bool {
+	if d.migrated {
+		return true
+	}
 	info := workflow.GetInfo(ctx)
 	return d.isLong(info.GetCurrentHistoryLength(), info.GetContinueAsNewSuggested())
 }

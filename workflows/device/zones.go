@@ -30,10 +30,7 @@ type zonesRecord struct {
 // that is replayed it gives those that were recorded.
 func (w *Workflow) recordZones(ctx workflow.Context, names []string) (calendar.Zones, error) {
 	now := workflow.Now(ctx)
-	read := w.Zones
-	if read == nil {
-		read = zonedata.Record
-	}
+	read := w.zoneDatabase()
 	var record zonesRecord
 	recorded := workflow.SideEffect(ctx, func(workflow.Context) any {
 		zones, err := read(names, now)
@@ -49,6 +46,13 @@ func (w *Workflow) recordZones(ctx workflow.Context, names []string) (calendar.Z
 		return nil, fmt.Errorf("%s", record.Fault)
 	}
 	return record.Zones, nil
+}
+
+func (w *Workflow) zoneDatabase() func(names []string, at time.Time) (calendar.Zones, error) {
+	if w.Zones == nil {
+		return zonedata.Record
+	}
+	return w.Zones
 }
 
 // zonesOf are those of a model with which a device begins. Without them, the workflow task

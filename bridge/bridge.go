@@ -243,6 +243,11 @@ func (b *Bridge) Survey(ctx context.Context, now time.Time, talkers, groups int)
 // Remembers reports whether the bridge has a log in which an earlier process of it ran.
 func (b *Bridge) Remembers() bool { return b.ingest.Before() != "" }
 
+// Moves says which devices are moved to other versions of their models. See ingest.Ingest.Moves.
+func (b *Bridge) Moves(ctx context.Context, asked time.Time, list []ingest.Moving) {
+	b.ingest.Moves(ctx, asked, list)
+}
+
 // EndsUnknown notes that workflows of any devices may have ended. See Ended.
 func (b *Bridge) EndsUnknown(ctx context.Context) { b.ingest.EndsUnknown(ctx) }
 

@@ -51,6 +51,10 @@ type Config struct {
 	// none are left out; nor are they where Deps.WholeDevices is false.
 	SettledFor time.Duration
 
+	// MovesFor is how long repetitions are left out after it was last known whether devices are
+	// moved to other versions of their models: see Ingest.Moves. 0: nobody moves devices.
+	MovesFor time.Duration
+
 	// FaultInterval is the least time between two reports of one device's faults that
 	// go to its workflow on their own. The first fault is reported at once.
 	FaultInterval time.Duration
@@ -129,6 +133,7 @@ func (c Config) Validate() error {
 	f.NotNegative("quota for what the broker kept", c.QuotaCatchUp)
 	f.NotNegative("time until a device is stuck", c.StuckAfter)
 	f.NotNegative("time for which settled repetitions are left out", c.SettledFor)
+	f.NotNegative("time for which it is known whether devices are moved", c.MovesFor)
 	f.Positive("time between reports of a device's faults", c.FaultInterval)
 	f.Between("workflows started a second", c.StartRate, 0, maxQuota)
 	for _, rule := range c.ModelRules {

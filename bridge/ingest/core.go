@@ -83,6 +83,8 @@ type core struct {
 	misread   bool               // an expression, on the message that was decided last
 	late      bool               // that message came too late to be applied
 
+	moving moving // devices that are moved to other versions of their models
+
 	proven      time.Time    // when the last accepted delivery was started
 	quarantined int          // devices
 	trying      *deviceState // with an empty batch to find out whether Temporal is well, or nil
@@ -254,6 +256,7 @@ func (c *core) attend(now time.Time) {
 
 // receive takes one arrival.
 func (c *core) receive(l *Lane, a arrived, now time.Time) {
+	c.lookAtMoves(now)
 	c.counts.Received.Add(1)
 	if l.repeats(&a.Arrival) {
 		c.counts.Repeated.Add(1)

@@ -90,10 +90,15 @@ func (c *core) pass(d *deviceState, s *filterState, continuity uint32, m device.
 	if len(set.possible) == 0 {
 		return true
 	}
+	moved, unknown := c.moved(set, s)
+	if unknown {
+		s.forget()
+		return true
+	}
 	if !c.sifts {
 		return slices.ContainsFunc(set.possible, func(model Model) bool { return model.Relevant(m) })
 	}
-	if s.continuity != continuity || m.Time.Sub(time.UnixMilli(s.passed)) >= c.cfg.SettledFor {
+	if moved || s.continuity != continuity || m.Time.Sub(time.UnixMilli(s.passed)) >= c.cfg.SettledFor {
 		s.forget()
 		s.continuity = continuity
 	}

@@ -52,8 +52,9 @@ type modelSet struct {
 	possible []Model
 	// The shortest of them; zeros: none of them watches for silence.
 	silentAfter, tolerance time.Duration
-	members                members // that any of them looks at
-	hash                   string  // of all possible ones
+	members                members  // that any of them looks at
+	hash                   string   // of all possible ones
+	names                  []string // of all possible ones, each once
 	// One of them uses the events that the workflow makes of numbers that fall.
 	restarted, late bool
 }
@@ -71,6 +72,9 @@ func newModelSet(start Model, possible []Model) *modelSet {
 	}
 	for _, m := range possible {
 		set.hash += m.Hash() + " "
+		if !slices.Contains(set.names, m.Name()) {
+			set.names = append(set.names, m.Name())
+		}
 		silentAfter, tolerance := m.Liveness()
 		if silentAfter > 0 && (set.silentAfter == 0 || silentAfter < set.silentAfter) {
 			set.silentAfter = silentAfter

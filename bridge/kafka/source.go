@@ -362,6 +362,11 @@ func (s *Source) Survey(ctx context.Context, now time.Time, talkers, groups int)
 // Remembers reports whether the source has a log in which an earlier process of it ran.
 func (s *Source) Remembers() bool { return s.ingest.Before() != "" }
 
+// Moves says which entities are moved to other versions of their models. See ingest.Ingest.Moves.
+func (s *Source) Moves(ctx context.Context, asked time.Time, list []ingest.Moving) {
+	s.ingest.Moves(ctx, asked, list)
+}
+
 // EndsUnknown notes that workflows of any entities may have ended.
 func (s *Source) EndsUnknown(ctx context.Context) { s.ingest.EndsUnknown(ctx) }
 

@@ -256,7 +256,7 @@ func TestOpenAPIDocument(t *testing.T) {
 			}
 		}
 	}
-	if operations != 35 {
-		t.Errorf("%d operations, want 35", operations)
+	if operations != 40 {
+		t.Errorf("%d operations, want 40", operations)
 	}
 }

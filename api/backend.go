@@ -29,6 +29,10 @@ type Backend interface {
 	CancelCommand(ctx context.Context, id device.ID, by device.By, command string) (Command, error)
 	SendEvent(ctx context.Context, id device.ID, by device.By, name string, data Object) (Taken, error)
 	Reprovision(ctx context.Context, id device.ID, by device.By, reason string) (Reprovisioning, error)
+	// Migrate moves a device to another version of its model, or leaves it as it was: a plan that
+	// cannot be read is a *device.Refused with code 422, one for another model one with 412.
+	Migrate(ctx context.Context, id device.ID, by device.By, m NewMigration) (Migrated, error)
+	Migrations
 	Delete(ctx context.Context, id device.ID, by device.By) error
 	// Erase deletes a device, and has all its data erased.
 	Erase(ctx context.Context, id device.ID, by device.By) error
@@ -42,6 +46,22 @@ type DesiredChange struct {
 	Version int64
 	// Within is how long the device has to converge; 0 forever.
 	Within time.Duration
+}
+
+// NewMigration moves a device by a plan.
+type NewMigration struct {
+	Plan string // its file
+	Note string // why, for people
+	Try  bool   // only say what would happen
+}
+
+// NewFleetMigration moves the devices for which a query holds by a plan.
+type NewFleetMigration struct {
+	Query Query
+	Words string // the query as it was asked for
+	Plan  string // its file
+	Note  string // why, for people
+	Rate  float64
 }
 
 // NewCommand is a command to be sent.

@@ -73,6 +73,13 @@ func (s *Server) register(api huma.API) {
 	both(api, event, s.sendEvent)
 	both(api, change(http.MethodPost, "reprovision-device", "/v1/devices/{id}/reprovision", "Reprovision a device now"), s.reprovision)
 
+	migrate := s.operation(http.MethodPost, "migrate-device", "/v1/devices/{id}/migration", "Move a device to another version of its model by a plan", ScopeAdmin)
+	migrate.Errors = append(migrate.Errors, http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests)
+	migrate.MaxBodyBytes = maxMigration + 1
+	both(api, migrate, s.migrate)
+
+	s.registerMigrations(api)
+
 	remove := s.operation(http.MethodDelete, "delete-device", "/v1/devices/{id}", "Delete a device; its next message creates it again", ScopeAdmin)
 	both(api, remove, s.deleteDevice)
 	s.registerModels(api)

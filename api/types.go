@@ -153,6 +153,72 @@ type Reprovisioning struct {
 	ByModel bool `json:"by_model" doc:"The device's model handled the event operator.reprovision; otherwise the service creates new credentials itself."`
 }
 
+// Migrated is what a plan made of a device, or would make of it.
+type Migrated struct {
+	Taken
+	FromModel string   `json:"from_hash" doc:"Hash of the model that the device ran before."`
+	ToModel   string   `json:"to_hash" doc:"Hash of the model that it runs now."`
+	Plan      string   `json:"plan_hash" doc:"Hash of the plan."`
+	Already   bool     `json:"already,omitempty" doc:"The plan had moved the device before; nothing was done."`
+	DryRun    bool     `json:"dry_run,omitempty" doc:"Nothing was done: this is what would happen."`
+	Lost      []string `json:"lost,omitempty" doc:"What the device no longer knows, such as partial matches of a pattern that the plan drops. At most 20."`
+}
+
+// Migration says which migration a transition was.
+type Migration struct {
+	FromModel string `json:"from_hash" doc:"Hash of the model that the device ran before."`
+	ToModel   string `json:"to_hash" doc:"Hash of the model that it ran from then on."`
+	Plan      string `json:"plan_hash" doc:"Hash of the plan."`
+	Note      string `json:"note,omitempty" doc:"Why, as it was given."`
+}
+
+// FleetMigration is a migration of the devices that a query finds.
+type FleetMigration struct {
+	ID        string     `json:"id" doc:"Id of the migration."`
+	Query     string     `json:"query,omitempty" doc:"Query for the devices; absent: all of the model."`
+	Model     string     `json:"model" doc:"Name of the model."`
+	FromModel string     `json:"from_hash" doc:"Hash of the model that the devices run before."`
+	ToModel   string     `json:"to_hash" doc:"Hash of the model that they run then."`
+	Plan      string     `json:"plan_hash" doc:"Hash of the plan."`
+	Who       string     `json:"who,omitempty" doc:"Who started it."`
+	Note      string     `json:"note,omitempty" doc:"Why, as it was given."`
+	Rate      float64    `json:"rate" doc:"Maximum number of devices moved per second."`
+	Phase     string     `json:"phase" enum:"announced,moving,done,stopped" doc:"announced: it waits until every bridge knows of it. stopped: before all devices had their turn."`
+	Since     time.Time  `json:"since" doc:"When it was started."`
+	Begins    *time.Time `json:"begins,omitempty" doc:"When the first device is moved, at the earliest."`
+	Ended     *time.Time `json:"ended,omitempty" doc:"When it ended."`
+	Pass      int        `json:"pass,omitempty" doc:"How often the list of devices was read from its beginning."`
+
+	Moved    int                `json:"moved" doc:"Number of devices that were moved."`
+	Already  int                `json:"already,omitempty" doc:"Number of devices that this plan had moved before."`
+	Gone     int                `json:"gone,omitempty" doc:"Number of devices that were deleted meanwhile."`
+	Refused  int                `json:"refused,omitempty" doc:"Number of devices that stayed as they were, in this pass or the last one."`
+	Images   []MigrationImage   `json:"images,omitempty" doc:"From which states to which others devices were moved, the most frequent first. At most 200."`
+	Reasons  []MigrationReason  `json:"reasons,omitempty" doc:"Why devices stayed as they were, the most frequent first. At most 50."`
+	Refusals []MigrationRefusal `json:"refusals,omitempty" doc:"The first devices that stayed as they were. At most 100."`
+}
+
+// MigrationImage is how many devices were moved from one configuration to another.
+type MigrationImage struct {
+	Taken
+	Devices int       `json:"devices" doc:"Number of devices."`
+	First   device.ID `json:"first" doc:"Id of one of them."`
+}
+
+// MigrationReason is why so many devices stayed as they were.
+type MigrationReason struct {
+	Code    int    `json:"code" doc:"As in HTTP: 409 the plan does not move a device in this state, 412 it runs another model, 503 it did not answer."`
+	Message string `json:"message" doc:"The reason, for people."`
+	Devices int    `json:"devices" doc:"Number of devices."`
+}
+
+// MigrationRefusal is why one device stayed as it was.
+type MigrationRefusal struct {
+	Device  device.ID `json:"device" doc:"Id of the device."`
+	Code    int       `json:"code" doc:"As of a reason."`
+	Message string    `json:"message" doc:"The reason, for people."`
+}
+
 // Command is a command to a device.
 type Command struct {
 	ID      string               `json:"id" doc:"Id, the same as on MQTT."`
@@ -200,6 +266,7 @@ type Transition struct {
 	Before    any        `json:"context_before,omitempty" doc:"The statechart's context before; a string if it had to be truncated."`
 	After     any        `json:"context_after,omitempty" doc:"The statechart's context after; a string if it had to be truncated."`
 	ModelHash string     `json:"model_hash" doc:"Hash of the model that decided."`
+	Migration *Migration `json:"migration,omitempty" doc:"What moved the device to this model; only of the event migration."`
 }
 
 // Cause is the cause of an event.

@@ -10,11 +10,13 @@ import (
 	"devicetwin/api"
 	"devicetwin/device"
 	"devicetwin/devicefsm"
+	"devicetwin/devicefsm/plan"
 	"devicetwin/internal/kinds"
 	"devicetwin/twin"
 	"devicetwin/twin/command"
 	twinclient "devicetwin/workflows/client"
 	deviceworkflow "devicetwin/workflows/device"
+	"devicetwin/workflows/migration"
 )
 
 // APIBackend is the API's backend on device workflows.
@@ -170,12 +172,20 @@ func shownCommand(c command.Command) api.Command {
 
 func shownTransition(r deviceworkflow.Reason) api.Transition {
 	return api.Transition{
-		At: r.At.UTC(), Arrived: moment(r.Arrived), From: r.From, To: r.To, Event: r.Event, Data: plain(r.Data), Guards: r.Guards,
+		Migration: shownMigration(r.Migration),
+		At:        r.At.UTC(), Arrived: moment(r.Arrived), From: r.From, To: r.To, Event: r.Event, Data: plain(r.Data), Guards: r.Guards,
 		Cause: api.Cause{
 			Kind: r.Cause.Kind, Channel: r.Cause.Channel, Name: r.Cause.Name, Epoch: r.Cause.Epoch, Seq: r.Cause.Seq, Who: r.Cause.Who,
 		},
 		Before: plain(r.Before), After: plain(r.After), ModelHash: r.Model,
 	}
+}
+
+func shownMigration(m *deviceworkflow.Migration) *api.Migration {
+	if m == nil {
+		return nil
+	}
+	return &api.Migration{FromModel: m.From, ToModel: m.To, Plan: m.Plan, Note: m.Note}
 }
 
 // moment is a time, or nil for none.
@@ -251,6 +261,30 @@ func (b apiBackend) SendEvent(ctx context.Context, id device.ID, by device.By, n
 func (b apiBackend) Reprovision(ctx context.Context, id device.ID, by device.By, reason string) (api.Reprovisioning, error) {
 	r, err := b.client.Reprovision(ctx, id, by, reason)
 	return api.Reprovisioning{Taken: api.Taken{From: r.From, To: r.To}, ByModel: r.ByModel}, hidden(id, err)
+}
+
+func (b apiBackend) Migrate(ctx context.Context, id device.ID, by device.By, m api.NewMigration) (api.Migrated, error) {
+	parsed, err := plan.Parse("plan", []byte(m.Plan))
+	if err != nil {
+		return api.Migrated{}, device.Refuse(422, "%v", err)
+	}
+	in := deviceworkflow.Migrate{Plan: parsed, Note: m.Note}
+	var done deviceworkflow.Migrated
+	if m.Try {
+		done, err = b.client.TryMigration(ctx, id, in)
+	} else {
+		done, err = b.client.Migrate(ctx, id, by, in)
+		if err == nil { // of a request that is repeated, too: the one before may not have come so far
+			err = b.client.Announce(ctx, migration.Change{ID: by.ID, Model: done.Model, From: done.From, To: done.To, Over: true})
+		}
+	}
+	if err != nil {
+		return api.Migrated{}, hidden(id, err)
+	}
+	return api.Migrated{
+		Taken:     api.Taken{From: done.States.From, To: done.States.To},
+		FromModel: done.From, ToModel: done.To, Plan: done.Plan, Already: done.Already, DryRun: m.Try, Lost: done.Lost,
+	}, nil
 }
 
 func (b apiBackend) Delete(ctx context.Context, id device.ID, by device.By) error {

@@ -8,6 +8,7 @@ import (
 	"devicetwin/device"
 	"devicetwin/internal/recordlog"
 	twinclient "devicetwin/workflows/client"
+	"devicetwin/workflows/migration"
 )
 
 // anyBridge is a bridge from MQTT or from Kafka.
@@ -20,6 +21,7 @@ type anyBridge interface {
 	Forget(context.Context, ...device.ID)
 	Ended(context.Context, ...device.ID)
 	EndsUnknown(context.Context)
+	Moves(ctx context.Context, asked time.Time, list []ingest.Moving)
 	Remembers() bool
 }
 
@@ -31,12 +33,19 @@ type bridging struct {
 	journal   *recordlog.Log // nil: it has none
 	ends      twinclient.EndingLister
 	endsEvery time.Duration // how often it asks which of them were deleted; 0: never
+	moves     func(context.Context) ([]migration.Move, error)
 }
 
 // runBridge runs a bridge, and the parts that ask it or tell it something.
 func (s *Service) runBridge(b anyBridge, with bridging) {
 	reportRefusals(with.points, b)
 	s.forget = b.Forget
+	moves := &movesWatch{bridge: b, ask: with.moves, log: s.log}
+	asked, list, ok := moves.look(context.Background(), firstMoves)
+	if ok {
+		go b.Moves(context.Background(), asked, list) // as soon as it runs
+	}
+	s.runPart("watch for moved "+with.of, moves.run)
 	go func() {
 		if err := b.Run(context.Background()); err != nil {
 			s.fail(err)

@@ -14,6 +14,7 @@ import (
 	"devicetwin/internal/modelfile"
 	"devicetwin/twin"
 	deviceworkflow "devicetwin/workflows/device"
+	"devicetwin/workflows/migration"
 )
 
 // ModelConfig names the models.
@@ -132,7 +133,7 @@ func (b BridgeConfig) config(m MQTTConfig) bridge.Config {
 	cfg.BatchMessages, cfg.SignalsInFlight, cfg.LingerMax = b.BatchMessages, b.SignalsInFlight, b.Linger
 	cfg.QuotaRate, cfg.QuotaBurst, cfg.QuotaWaiting = b.QuotaRate, b.QuotaBurst, b.QuotaWaiting
 	cfg.QuotaCatchUp, cfg.StuckAfter = b.QuotaCatchUp, b.StuckAfter
-	cfg.FaultInterval = b.FaultInterval
+	cfg.FaultInterval, cfg.MovesFor = b.FaultInterval, migration.KnownFor
 	cfg.Partition, cfg.Naive, cfg.SettledFor = b.Partition, b.Naive, b.SettledFor
 	cfg.ModelRules, cfg.ModelFromBirth, cfg.StartOnAny = b.ModelRule, b.ModelFromBirth, b.StartOn == startOnAny
 	cfg.RetainedBirths = b.RetainedBirths

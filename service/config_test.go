@@ -9,6 +9,7 @@ import (
 	"devicetwin/bridge"
 	"devicetwin/points"
 	"devicetwin/twin"
+	"devicetwin/workflows/migration"
 )
 
 // DefaultConfig starts the parts with the defaults of their packages.
@@ -19,7 +20,9 @@ func TestDefaultsAreThoseOfThePackages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := bridge.DefaultConfig(); !reflect.DeepEqual(p.Bridge, want) {
+	want := bridge.DefaultConfig()
+	want.MovesFor = migration.KnownFor
+	if !reflect.DeepEqual(p.Bridge, want) {
 		t.Errorf("bridge\n%+v\nwant\n%+v", p.Bridge, want)
 	}
 	if want := points.DefaultConfig(); p.Points != want {

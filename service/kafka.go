@@ -60,7 +60,7 @@ func (s *Service) startKafka(p Plan, temporal client.Client, models models, know
 				return nil, &ConfigError{err}
 			}
 			s.runBridge(source, bridging{
-				name: "bridge from Kafka", id: p.Kafka.ID, of: "entities", points: points, journal: journal, ends: twins, endsEvery: kafkaEnds,
+				name: "bridge from Kafka", id: p.Kafka.ID, of: "entities", points: points, journal: journal, ends: twins, endsEvery: kafkaEnds, moves: twins.Moves,
 			})
 			return source, nil
 		},

@@ -18,6 +18,7 @@ import (
 	"devicetwin/wire"
 	wiredialect "devicetwin/wire/dialect"
 	deviceworkflow "devicetwin/workflows/device"
+	"devicetwin/workflows/migration"
 )
 
 // KafkaServers is how the brokers of Kafka are reached.
@@ -156,6 +157,7 @@ func (c KafkaConfig) plan() (p KafkaPlan, err error) {
 	k.ID, k.Group, k.FromEnd, k.GoOn, k.DeadLetters = c.ID, c.Group, c.FromEnd, c.Lost == lostContinue, c.DeadLetters
 	k.Client = c.client()
 	k.ModelRules, k.Window, k.BatchMessages, k.SignalsInFlight, k.LingerMax, k.StuckAfter = c.ModelRule, c.Window, c.BatchMessages, c.SignalsInFlight, c.Linger, c.StuckAfter
+	k.MovesFor = migration.KnownFor
 	k.SessionTimeout, k.StillAfter, k.StartRate = c.SessionTimeout, c.StillAfter, c.StartRate
 	p = KafkaPlan{Config: k, Wire: wire.DefaultConfig()}
 	p.Wire.MaxPayload, p.Wire.MaxClockAhead, p.Wire.MaxClockBehind, p.Wire.Lazy = c.MaxValue, c.ClockAhead, c.ClockBehind, true

@@ -116,9 +116,7 @@ func NewPlan(c Config, parts Parts) (Plan, error) {
 	}
 	if parts.has(API) && c.API.Listen != "" {
 		p.API = c.API
-		if p.Kinds != nil {
-			p.TaskQueue = c.Temporal.TaskQueue // of entities that the API starts
-		}
+		p.TaskQueue = c.Temporal.TaskQueue // of migrations and entities that the API starts
 		faults = append(faults, c.API.Validate())
 	}
 	p.Temporal = c.Temporal.TemporalServer

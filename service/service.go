@@ -280,7 +280,7 @@ func bridgeModels(models []*devicefsm.Model) []ingest.Model {
 	return all
 }
 
-func (s *Service) startBridge(p Plan, deps bridge.Deps, ends twinclient.EndingLister, points pointWriter) (assignable, error) {
+func (s *Service) startBridge(p Plan, deps bridge.Deps, twins *twinclient.Client, points pointWriter) (assignable, error) {
 	if len(p.Dialects) > 0 {
 		set, err := wiredialect.NewSet(p.Bridge.Reading(), p.Dialects...)
 		if err != nil {
@@ -294,7 +294,8 @@ func (s *Service) startBridge(p Plan, deps bridge.Deps, ends twinclient.EndingLi
 		return nil, &ConfigError{err}
 	}
 	s.runBridge(br, bridging{
-		name: "bridge", id: p.Bridge.ID, of: "devices", points: points, journal: deps.Journal, ends: ends, endsEvery: p.DeletedEvery,
+		name: "bridge", id: p.Bridge.ID, of: "devices", points: points, journal: deps.Journal, ends: twins, endsEvery: p.DeletedEvery,
+		moves: twins.Moves,
 	})
 	return br, nil
 }

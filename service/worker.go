@@ -21,6 +21,7 @@ import (
 	"devicetwin/workflows/aggregate"
 	twinclient "devicetwin/workflows/client"
 	deviceworkflow "devicetwin/workflows/device"
+	"devicetwin/workflows/migration"
 	"devicetwin/workflows/registry"
 )
 
@@ -104,10 +105,12 @@ func (s *Service) startWorker(p Plan, temporal client.Client, models models, kno
 		known.fetch = twins.ModelText
 	}
 	s.runPart("models", known.run)
+	movers := p.Temporal.Twins(temporal, p.TaskQueue, "")
 	run := newWorkerRun(func() worker.Worker {
 		made := worker.New(temporal, p.TaskQueue, options)
 		deviceworkflow.Register(made, device, activities)
 		aggregate.Register(made, &aggregate.Workflow{}, &aggregate.Activities{Temporal: temporal, TaskQueue: p.TaskQueue})
+		migration.Register(made, &migration.Activities{Devices: movers})
 		registry.Register(made, &registry.Activities{Running: twins.CountOfModel, End: twins.EndText})
 		return made
 	}, check, s.log)

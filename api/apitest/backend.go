@@ -28,6 +28,8 @@ type Backend struct {
 	fault   error
 	calls   []device.By
 	erased  []device.ID
+
+	migrations map[string]api.FleetMigration
 }
 
 // Now is the time of everything that happens in the fleet.
@@ -384,6 +386,20 @@ func (b *Backend) Reprovision(ctx context.Context, id device.ID, by device.By, r
 	return change(ctx, b, id, by, []any{"reprovision", reason}, func(d *api.Device) (api.Reprovisioning, error) {
 		return api.Reprovisioning{Taken: move(d, "reprovisioning", "operator.reprovision", by.Who), ByModel: true}, nil
 	})
+}
+
+// Migrate implements api.Backend. Plans are JSON: from, to and states, each with one image.
+func (b *Backend) Migrate(ctx context.Context, id device.ID, by device.By, m api.NewMigration) (api.Migrated, error) {
+	migrate := func(d *api.Device) (api.Migrated, error) { return migrated(d, by, m) }
+	if m.Try {
+		d, err := b.find(ctx, id)
+		defer b.mu.Unlock()
+		if err != nil {
+			return api.Migrated{}, err
+		}
+		return migrate(d)
+	}
+	return change(ctx, b, id, by, []any{"migrate", m.Plan, m.Note}, migrate)
 }
 
 // Delete implements api.Backend.

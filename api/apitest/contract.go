@@ -3,6 +3,7 @@ package apitest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -27,6 +28,7 @@ func Contract(t *testing.T, open func(t *testing.T) (api.Backend, device.ID)) {
 		"events":                     contract.events,
 		"reprovisioning":             contract.reprovision,
 		"faults":                     contract.faults,
+		"migrations":                 contract.migrations,
 		"a deleted device":           contract.deleted,
 		"a device without its data":  contract.erased,
 		"keys":                       contract.keys,
@@ -84,8 +86,12 @@ func (c contract) unknownTo(t *testing.T, id device.ID) {
 		"CancelCommand": func() error { _, err := c.backend.CancelCommand(ctx, id, ann, "x"); return err },
 		"SendEvent":     func() error { _, err := c.backend.SendEvent(ctx, id, ann, "hello", nil); return err },
 		"Reprovision":   func() error { _, err := c.backend.Reprovision(ctx, id, ann, ""); return err },
-		"Delete":        func() error { return c.backend.Delete(ctx, id, ann) },
-		"Erase":         func() error { return c.backend.Erase(ctx, id, ann) },
+		"Migrate": func() error {
+			_, err := c.backend.Migrate(ctx, id, ann, api.NewMigration{Plan: contractPlan})
+			return err
+		},
+		"Delete": func() error { return c.backend.Delete(ctx, id, ann) },
+		"Erase":  func() error { return c.backend.Erase(ctx, id, ann) },
 	} {
 		if err := call(); !errors.Is(err, device.ErrUnknown) {
 			t.Errorf("%s of a device that is not there: %v, want %v", what, err, device.ErrUnknown)
@@ -94,6 +100,30 @@ func (c contract) unknownTo(t *testing.T, id device.ID) {
 }
 
 func (c contract) unknown(t *testing.T) { c.unknownTo(t, "nobody-by-this-name") }
+
+// contractPlan is a plan that can be read, for a model that no device runs.
+const contractPlan = `{"plan": "x", "from": "a", "to": "b", "states": {}}`
+
+// migrations that are refused leave the device as it was; what a plan says is the backend's own.
+func (c contract) migrations(t *testing.T) {
+	before := c.device(t.Context(), t)
+	for _, try := range []bool{true, false} {
+		_, err := c.backend.Migrate(t.Context(), c.id, by(fmt.Sprint("m", try)), api.NewMigration{Plan: "nothing", Try: try})
+		wantCode(t, "a plan that cannot be read", err, 422)
+		_, err = c.backend.Migrate(t.Context(), c.id, by(fmt.Sprint("n", try)), api.NewMigration{Plan: contractPlan, Try: try})
+		wantCode(t, "a plan for another model", err, 412)
+	}
+	_, err := c.backend.StartMigration(t.Context(), by("f1"), api.NewFleetMigration{Plan: "nothing", Rate: 1})
+	wantCode(t, "a migration by a plan that cannot be read", err, 422)
+	_, err = c.backend.StartMigration(t.Context(), by("f2"), api.NewFleetMigration{Plan: `{"from": "a", "to": "", "states": {}}`, Rate: 1})
+	wantCode(t, "a plan that leads nowhere", err, 422)
+	_, err = c.backend.FleetMigration(t.Context(), "nothing")
+	wantCode(t, "a migration that is not known", err, 404)
+	wantCode(t, "to stop it", c.backend.StopMigration(t.Context(), "nothing"), 404)
+	if after := c.device(t.Context(), t); after.ModelHash != before.ModelHash || after.State != before.State {
+		t.Errorf("model %s, state %s; want %s, %s", after.ModelHash, after.State, before.ModelHash, before.State)
+	}
+}
 
 func (c contract) deleted(t *testing.T) {
 	if err := c.backend.Delete(t.Context(), c.id, ann); err != nil {

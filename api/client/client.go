@@ -251,6 +251,46 @@ func (c *Client) SendCommand(ctx context.Context, id device.ID, command api.NewC
 	return sent, err
 }
 
+// Migrate moves a device to another version of its model, or only says what would happen.
+func (c *Client) Migrate(ctx context.Context, id device.ID, m api.NewMigration) (api.Migrated, error) {
+	r := request{method: http.MethodPost, path: api.PathOf(id, "migration"), query: url.Values{}, header: once(), body: map[string]any{"plan": m.Plan, "note": m.Note}}
+	if m.Try {
+		r.query.Set("dry_run", "true")
+	}
+	var done api.Migrated
+	err := c.do(ctx, r, &done)
+	return done, err
+}
+
+// StartMigration starts a migration of the devices that a query finds.
+func (c *Client) StartMigration(ctx context.Context, m api.NewFleetMigration) (api.FleetMigration, error) {
+	body := map[string]any{"plan": m.Plan}
+	if m.Words != "" {
+		body["query"] = m.Words
+	}
+	if m.Note != "" {
+		body["note"] = m.Note
+	}
+	if m.Rate != 0 {
+		body["rate"] = m.Rate
+	}
+	var started api.FleetMigration
+	err := c.do(ctx, request{method: http.MethodPost, path: "/v1/migrations", header: once(), body: body}, &started)
+	return started, err
+}
+
+// Migration returns how far a migration is.
+func (c *Client) Migration(ctx context.Context, id string) (api.FleetMigration, error) {
+	var found api.FleetMigration
+	err := c.do(ctx, request{method: http.MethodGet, path: "/v1/migrations/" + url.PathEscape(id)}, &found)
+	return found, err
+}
+
+// StopMigration stops a migration; devices that were moved stay moved.
+func (c *Client) StopMigration(ctx context.Context, id string) error {
+	return c.do(ctx, request{method: http.MethodDelete, path: "/v1/migrations/" + url.PathEscape(id)}, nil)
+}
+
 // Command returns a command with its status.
 func (c *Client) Command(ctx context.Context, id device.ID, command string) (api.Command, error) {
 	var found api.Command

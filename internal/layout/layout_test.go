@@ -57,7 +57,8 @@ var layers = map[string]layer{
 		"the device workflow and its activities; of mqtt, the rule of topic filters only"},
 	"workflows/aggregate": {nil, "collects what many workflows report to one: knows nothing of devices"},
 	"workflows/registry":  {[]string{"device"}, "keeps versions of models: knows their names, hashes and contents, and not what is in them"},
-	"workflows/client": {[]string{"device", "devicefsm", "internal/measure", "twin/command", "workflows/device", "workflows/registry"},
+	"workflows/migration": {[]string{"device"}, "moves the devices of a fleet by a plan: knows neither what is in the plan nor their workflows"},
+	"workflows/client": {[]string{"device", "devicefsm", "internal/measure", "twin/command", "workflows/device", "workflows/migration", "workflows/registry"},
 		"what other processes ask of device workflows; one package for all kinds of them"},
 	"simulator": {[]string{"device", "devicefsm", "internal/measure", "source", "wire"}, "plays devices; an independent check, so it shares nothing with bridge and workflows but the grammar of topics"},
 
@@ -70,13 +71,13 @@ var layers = map[string]layer{
 	"auth/callout":  {[]string{"auth", "internal/natsresume"}, "what NATS asks, and how it is answered"},
 	"auth/hooks":    {[]string{"auth"}, "what brokers ask over HTTP, and how they are answered"},
 
-	"service": {[]string{"api", "auth", "auth/callout", "auth/hooks", "bridge", "bridge/history", "bridge/ingest", "bridge/kafka", "device", "devicefsm", "dialects", "internal/backoff", "internal/codec", "internal/credentials", "internal/faults", "internal/figures", "internal/kinds", "internal/measure",
-		"internal/modelfile", "internal/recordlog", "internal/text", "internal/tlsfiles", "mqtt", "points", "twin", "twin/command", "wire", "wire/dialect", "workflows/aggregate", "workflows/client", "workflows/device", "workflows/registry"}, "the one place that wires all parts"},
+	"service": {[]string{"api", "auth", "auth/callout", "auth/hooks", "bridge", "bridge/history", "bridge/ingest", "bridge/kafka", "device", "devicefsm", "devicefsm/plan", "dialects", "internal/backoff", "internal/codec", "internal/credentials", "internal/faults", "internal/figures", "internal/kinds", "internal/measure",
+		"internal/modelfile", "internal/recordlog", "internal/text", "internal/tlsfiles", "mqtt", "points", "twin", "twin/command", "wire", "wire/dialect", "workflows/aggregate", "workflows/client", "workflows/device", "workflows/migration", "workflows/registry"}, "the one place that wires all parts"},
 
 	"internal/version":      {nil, "which build this is"},
 	"internal/cli":          {[]string{"api/client", "internal/version", "service", "source"}, "shared by all command lines: exit statuses come from the errors of these"},
 	"internal/cli/clitest":  {[]string{"internal/cli"}, "finds flags that a command does not use"},
-	"internal/cli/operator": {[]string{"api", "api/client", "device", "internal/cli", "internal/text"}, "asks the API only"},
+	"internal/cli/operator": {[]string{"api", "api/client", "device", "devicefsm/plan", "internal/cli", "internal/text"}, "asks the API only; of plans, it reads whether a file is one"},
 	"internal/cli/dialect":  {[]string{"device", "dialects", "internal/cli", "internal/modelfile", "mqtt", "wire", "wire/dialect"}, "works on files, without servers"},
 	"internal/cli/model": {[]string{"api/client", "device", "devicefsm", "devicefsm/calendar/zonedata", "devicefsm/diff", "devicefsm/plan", "devicefsm/script", "internal/cli", "internal/measure", "internal/modelfile", "source"},
 		"works on files; asks the API for versions of the registry only; a model's name is that of a measurement"},

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"devicetwin/internal/cli/clitest"
+	"devicetwin/internal/testfile"
 )
 
 // recorder is an API that keeps the requests that it gets.
@@ -33,7 +34,7 @@ func (r *recorder) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	if q.Method == http.MethodGet {
 		status = "succeeded"
 	}
-	fmt.Fprintf(w, `{"id":"c1","status":%q,"devices":[{"id":"d1"}]}`, status)
+	fmt.Fprintf(w, `{"id":"c1","status":%q,"ended":"2026-03-01T12:00:00Z","devices":[{"id":"d1"}]}`, status)
 }
 
 // effect is what a call does: its requests and its output.
@@ -50,9 +51,11 @@ func TestEveryFlagIsUsed(t *testing.T) {
 	server := httptest.NewServer(r)
 	defer server.Close()
 	t.Setenv("DEVICETWIN_API_URL", server.URL)
+	plan := "--plan=" + testfile.Write(t, "plan.json", `{"plan": "pump", "from": "a", "to": "b", "states": {}}`)
 	t.Chdir(modelFiles(t))
 	tries := clitest.Tries(t, new(grammar), map[string][]string{
 		"model push": {"pump-3.yaml"}, "model show": {"pump"}, "model default": {"pump@2"}, "model remove": {"pump@2"}, "model rules": {"rules.json"},
+		"devices migrate": {plan}, "devices migration": {"m1"},
 		"devices get": {"d1"}, "devices watch": {"d1"}, "devices why": {"d1"}, "devices delete": {"d1"},
 		"desired set": {"d1", "a=1"}, "command send": {"d1", "reboot"}, "events send": {"d1", "go"},
 	})

@@ -70,12 +70,14 @@ type Commands struct {
 }
 
 type devicesCommand struct {
-	List   devicesListCommand   `cmd:"" help:"List devices."`
-	Count  devicesCountCommand  `cmd:"" help:"Count devices."`
-	Get    devicesGetCommand    `cmd:"" help:"Show everything that is known about a device."`
-	Watch  devicesWatchCommand  `cmd:"" help:"Follow the changes of a device as they happen."`
-	Why    devicesWhyCommand    `cmd:"" help:"Show why a device is in its state: its last transitions with their causes."`
-	Delete devicesDeleteCommand `cmd:"" help:"Delete devices. The next message of a deleted device creates it again."`
+	List      devicesListCommand      `cmd:"" help:"List devices."`
+	Count     devicesCountCommand     `cmd:"" help:"Count devices."`
+	Get       devicesGetCommand       `cmd:"" help:"Show everything that is known about a device."`
+	Watch     devicesWatchCommand     `cmd:"" help:"Follow the changes of a device as they happen."`
+	Why       devicesWhyCommand       `cmd:"" help:"Show why a device is in its state: its last transitions with their causes."`
+	Migrate   devicesMigrateCommand   `cmd:"" help:"Move devices to another version of their model by a plan."`
+	Migration devicesMigrationCommand `cmd:"" help:"Show, follow or stop a migration."`
+	Delete    devicesDeleteCommand    `cmd:"" help:"Delete devices. The next message of a deleted device creates it again."`
 }
 
 type devicesListCommand struct {

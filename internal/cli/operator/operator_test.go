@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -67,7 +68,9 @@ func TestOperatorsCommands(t *testing.T) {
 	}
 	t.Chdir(modelFiles(t))
 	patch := testfile.Write(t, "patch.json", "\ufeff"+`{"net": {"ip": "10.0.0.7"}, "big": 12345678901234567890}`)
+	plan := testfile.Write(t, "plan.json", `{"plan": "pump", "from": "0123456789abcdef", "to": "fedcba9876543210", "states": {"online": "running", "maintenance": "running"}}`)
 	serveFleet(t)
+	began, migration, hidden := regexp.MustCompile(`migration ([0-9a-f]{20})`), "", []string{patch, "PATCH", plan, "PLAN"}
 	var got strings.Builder
 	for _, line := range []string{
 		"devices list",
@@ -108,6 +111,18 @@ func TestOperatorsCommands(t *testing.T) {
 		"events send pump-1 device.silent",
 		"events send pump-1 unheard-of",
 		"devices get pump-1",
+		"devices migrate --plan PLAN --dry-run",
+		"devices migrate --plan PLAN --dry-run site:nowhere -o json",
+		"devices migrate --plan PLAN --rate fast",
+		"devices migrate --plan PLAN stat:x",
+		"devices migrate --plan nowhere.yaml",
+		"devices migrate --plan PATCH",
+		"devices migrate --plan PLAN --note why#not --rate 10/s id:pump-*",
+		"devices migrate --plan PLAN --no-wait",
+		"devices migration MIGRATION --follow",
+		"devices migration MIGRATION --stop -o json",
+		"devices migration nothing",
+		"devices why pump-1 --limit 1",
 		"devices delete pump-2 nobody",
 		"devices get pump-2",
 		"devices get pump-1 --api-url nowhere",
@@ -146,18 +161,22 @@ func TestOperatorsCommands(t *testing.T) {
 		"model changes --limit 3",
 		"model changes --limit 1 -o json",
 	} {
-		args := strings.Fields(strings.ReplaceAll(line, "PATCH", patch))
+		args := strings.Fields(strings.NewReplacer("PATCH", patch, "PLAN", plan, "MIGRATION", migration).Replace(line))
 		for i := range args {
 			args[i] = strings.ReplaceAll(args[i], "#", " ")
 		}
 		status, stdout, stderr := run(args...)
+		if found := began.FindStringSubmatch(stderr); found != nil && found[1] != migration {
+			migration = found[1]
+			hidden = append(hidden, migration, "MIGRATION")
+		}
 		fmt.Fprintf(&got, "$ devicetwin %s\n%s", line, stdout)
 		for complaint := range strings.Lines(stderr) {
 			got.WriteString("! " + complaint)
 		}
 		fmt.Fprintf(&got, "= %d\n\n", status)
 	}
-	text := strings.ReplaceAll(got.String(), patch, "PATCH")
+	text := strings.NewReplacer(hidden...).Replace(got.String())
 	t.Chdir(home)
 	const file = "testdata/cli.golden"
 	if *update {

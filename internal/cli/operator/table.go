@@ -234,6 +234,10 @@ func whyText(w io.Writer, why api.Why) {
 		line("event", strings.TrimSpace(t.Event+" "+strings.TrimPrefix(jsonText(withoutEmptyMatch(t.Data)), "-")))
 		line("guards", printable(strings.Join(t.Guards, " && ")))
 		line("cause", causeText(t.Cause))
+		if m := t.Migration; m != nil {
+			line("moved", fmt.Sprintf("from model %.12s by plan %.12s", m.FromModel, m.Plan))
+			line("note", printable(m.Note))
+		}
 		line("before", jsonText(t.Before))
 		line("after", jsonText(t.After))
 		line("model", fmt.Sprintf("%.12s", t.ModelHash))

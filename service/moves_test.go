@@ -1,7 +1,6 @@
 package service
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -30,12 +29,36 @@ func (b *toldBridge) Moves(_ context.Context, asked time.Time, list []ingest.Mov
 	b.asked, b.lists = append(b.asked, asked), append(b.lists, list)
 }
 
+// sharedText is what is logged.
+type sharedText struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *sharedText) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *sharedText) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+func (b *toldBridge) learned() (asked []time.Time, lists [][]ingest.Moving) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.asked, b.lists
+}
+
 // A bridge learns what is known, with the time of the question, and nothing while it is not known.
 func TestABridgeIsToldOfMoves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		until := time.Now().Add(-time.Hour)
 		var fault atomic.Bool
-		var text bytes.Buffer
+		var text sharedText
 		told := &toldBridge{}
 		w := &movesWatch{bridge: told, log: slog.New(slog.NewTextHandler(&text, nil)), ask: func(context.Context) ([]migration.Move, error) {
 			time.Sleep(100 * time.Millisecond)
@@ -48,14 +71,15 @@ func TestABridgeIsToldOfMoves(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
 		want := []ingest.Moving{{Model: "pump", Open: true, Versions: []string{"a", "b"}}, {Model: "valve", Until: until, Versions: []string{"c"}}}
-		if len(told.lists) != 1 || !reflect.DeepEqual(told.lists[0], want) || !told.asked[0].Equal(began.Add(movesEvery)) {
-			t.Errorf("told %v at %v, want %v", told.lists, told.asked, want)
+		asked, lists := told.learned()
+		if len(lists) != 1 || !reflect.DeepEqual(lists[0], want) || !asked[0].Equal(began.Add(movesEvery)) {
+			t.Errorf("told %v at %v, want %v", lists, asked, want)
 		}
 		fault.Store(true)
 		time.Sleep(migration.KnownFor - 10*time.Second)
 		synctest.Wait()
-		if len(told.lists) != 1 || text.Len() > 0 {
-			t.Errorf("told %d times, log %s", len(told.lists), text.String())
+		if _, lists := told.learned(); len(lists) != 1 || text.String() != "" {
+			t.Errorf("told %d times, log %s", len(lists), text.String())
 		}
 		time.Sleep(20 * time.Second)
 		synctest.Wait()
@@ -65,8 +89,8 @@ func TestABridgeIsToldOfMoves(t *testing.T) {
 		fault.Store(false)
 		time.Sleep(movesEvery)
 		synctest.Wait()
-		if len(told.lists) != 2 || strings.Count(text.String(), "known again") != 1 {
-			t.Errorf("told %d times, log %s", len(told.lists), text.String())
+		if _, lists := told.learned(); len(lists) != 2 || strings.Count(text.String(), "known again") != 1 {
+			t.Errorf("told %d times, log %s", len(lists), text.String())
 		}
 		cancel()
 		<-done

@@ -127,7 +127,7 @@ func (d *run) checkMigrate(in Migrate) (Migration, *OperationResult) {
 		return refuse(400, "the plan has the hash %.12s, and not %.12s", made.Plan, in.Hash)
 	case made.From == made.To:
 		return refuse(422, "the plan leads from a model to itself: %.12s", made.To)
-	case in.Plan.Model != "" && in.Plan.Model != d.model.Name():
+	case d.state.Model == made.From && in.Plan.Model != "" && in.Plan.Model != d.model.Name():
 		return refuse(422, "the plan is for model %s, and the device runs %s", in.Plan.Model, d.model.Name())
 	case d.state.Model == made.From:
 		return made, nil

@@ -305,6 +305,52 @@ func TestRecordedGroupsAndSchedules(t *testing.T) {
 	}
 }
 
+// A migration there, one back, and one that was refused are in the histories, each with the end of
+// its run. Both models are needed to replay them, and what a worker of an earlier release would have
+// said is something else.
+func TestRecordedMigrations(t *testing.T) {
+	folder := fmt.Sprintf("%s/rules-%d", historiesDir, Rules)
+	files, err := filepath.Glob(folder + "/migrated-*.json")
+	if err != nil || len(files) != 3 {
+		t.Fatalf("%d histories of a device that was moved, error %v; want 3", len(files), err)
+	}
+	models := map[string]bool{}
+	moved, refused := 0, 0
+	for _, file := range files {
+		recorded := readHistory(t, file)
+		versions := 0
+		for _, e := range recorded.GetEvents() {
+			for _, p := range e.GetWorkflowExecutionContinuedAsNewEventAttributes().GetInput().GetPayloads() {
+				var in Input
+				if err := json.Unmarshal(p.GetData(), &in); err != nil || len(in.State.Migrations) == 0 {
+					t.Fatalf("%s: the next run is given %+v, error %v", file, in, err)
+				}
+				models[in.Model] = true
+				moved++
+			}
+			for _, p := range e.GetWorkflowExecutionUpdateCompletedEventAttributes().GetOutcome().GetSuccess().GetPayloads() {
+				refused += bytes.Count(p.GetData(), []byte(`"code":412`))
+			}
+			if e.GetMarkerRecordedEventAttributes().GetMarkerName() == "Version" {
+				versions++
+			}
+		}
+		if versions == 0 {
+			continue
+		}
+		one := recordedModels(t, folder)
+		for hash := range models {
+			delete(one.byHash, hash)
+		}
+		if err := replay(t, file, &Workflow{Models: one}); err == nil {
+			t.Errorf("%s replays without the models", file)
+		}
+	}
+	if len(models) != 2 || moved != 2 || refused != 1 {
+		t.Errorf("%d models, %d migrations, %d refusals; want 2, 2, 1", len(models), moved, refused)
+	}
+}
+
 // Ids with an origin are in the histories: of the commands of operators, and of reprovisionings.
 func TestRecordedOrigins(t *testing.T) {
 	folder := fmt.Sprintf("%s/rules-%d", historiesDir, rulesOrigin)

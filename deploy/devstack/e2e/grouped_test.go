@@ -62,7 +62,7 @@ func newYard(t *testing.T, s *system) *yard {
 		T: t, temporal: dialTemporal(t, s.Temporal.Addr()), groups: deviceworkflow.NewGroupModels(),
 		models: modelsByName{}, seq: map[device.ID]uint64{},
 	}
-	for _, name := range []string{"member", "yard", "clock"} {
+	for _, name := range []string{"member", "member-2", "yard", "clock"} {
 		file := "testdata/histories/" + name + ".yaml"
 		y.files, y.models[name] = append(y.files, file), loadModelOf(t, file)
 	}

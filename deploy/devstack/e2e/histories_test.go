@@ -27,7 +27,7 @@ var record = flag.Bool("record", false, "record the histories in workflows/devic
 // is written: devices in the field have histories like those of the others.
 var historiesDir = fmt.Sprintf("%s/workflows/device/testdata/histories/rules-%d", root, deviceworkflow.Rules)
 
-// TestRecordHistories plays eleven devices and a group, and, with -record, writes what the
+// TestRecordHistories plays twelve devices and a group, and, with -record, writes what the
 // server stored of them: the histories that the replay tests of package
 // workflows hold every later version to. Without it, it only checks that they
 // still end where the recorded ones did.
@@ -95,6 +95,7 @@ func TestRecordHistories(t *testing.T) {
 	redeliver(t, s, reach)
 	speak(t, s)
 	y := group(t, s)
+	y.move()
 
 	for _, query := range []string{
 		`SELECT temperature FROM pump WHERE device = 'obedient'`,
@@ -119,6 +120,7 @@ func TestRecordHistories(t *testing.T) {
 	}
 	recordModel(t, pumpModel)
 	y.record(t, s)
+	recordMoved(t, s)
 }
 
 // operate has a device with a twin, commands and an operator, over the end of a

@@ -110,7 +110,7 @@ func heartbeats(ctx context.Context) (stop func()) {
 		for ctx.Err() == nil {
 			activity.RecordHeartbeat(ctx)
 			select {
-			case <-time.After(10 * time.Second):
+			case <-time.After(5 * time.Second):
 			case <-ctx.Done():
 			}
 		}

@@ -250,7 +250,7 @@ func (in *Input) work(ctx workflow.Context) (more bool, err error) {
 
 func activities(ctx workflow.Context, each time.Duration) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		StartToCloseTimeout: each, HeartbeatTimeout: time.Minute, WaitForCancellation: true,
+		StartToCloseTimeout: each, HeartbeatTimeout: 20 * time.Second, WaitForCancellation: true,
 		RetryPolicy: &temporal.RetryPolicy{InitialInterval: time.Second, MaximumInterval: 30 * time.Second},
 	})
 }

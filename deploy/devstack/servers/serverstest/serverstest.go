@@ -4,6 +4,7 @@ package serverstest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -77,6 +78,35 @@ func Temporal(t testing.TB, ports *process.PortPool, store *servers.PostgreSQL, 
 	Need(t, temporal.Setup(t.Context()))
 	run(t, temporal)
 	return temporal
+}
+
+// Kafka starts a cluster of Apache Kafka without topics, of so many brokers, with settings of all
+// of them such as "num.partitions=3". It ends with the test.
+func Kafka(t testing.TB, ports *process.PortPool, brokers int, settings ...string) *servers.Kafka {
+	t.Helper()
+	var names []string
+	for i := range brokers {
+		names = append(names, fmt.Sprint("kafka-", i+1))
+	}
+	k, err := servers.NewKafka(t.TempDir(), t.TempDir(), names, take(t, ports, brokers+1), settings...)
+	Need(t, err)
+	for _, n := range k.Nodes { // they need each other
+		if err := n.Launch(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			n.Kill()
+			if t.Failed() {
+				t.Logf("%s said:\n%s", n.Name, n.LastWords())
+			}
+		})
+	}
+	for _, n := range k.Nodes {
+		if err := n.AwaitReady(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return k
 }
 
 // Machine boots a Debian, which may read a folder of this system at /src. It ends with

@@ -43,6 +43,9 @@ const (
 // SourceReprovision is the src of a model's invoke that gives a device new credentials.
 const SourceReprovision = "reprovision"
 
+// SourceCall is the src of what calls a receiver of the configuration.
+const SourceCall = "call"
+
 // Names of the events that the service itself makes. Every model knows them.
 const (
 	EventSilent       = "device.silent" // nothing received for liveness.silent_after
@@ -258,6 +261,9 @@ type Delivery struct {
 	// Provisional says that the model is that of devices that have not named one: a twin
 	// that is started with it takes over the one that the device names later.
 	Provisional bool
+	// OneByOne says that events of the batch may be processed one by one, for which there may
+	// be no room: that is ErrNoRoom.
+	OneByOne bool
 }
 
 // Says is what the message says of the device's connection: Online, Offline,

@@ -26,6 +26,7 @@ var (
 	durationKeys = map[string]bool{
 		"silent_after": true, "tolerance": true, "within": true, "gap": true, "ttl": true, "delay": true, "max_idle": true, "settle": true,
 		"over": true, "slide": true, "grace": true, "every": true,
+		"attempt_timeout": true, "deadline": true, "initial_interval": true, "max_interval": true,
 	}
 	// commentKeys hold what is for people only.
 	commentKeys = map[string]bool{"description": true}

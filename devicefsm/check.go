@@ -35,6 +35,7 @@ func Check(file string, src []byte) (*Model, error) {
 	c.patterns()
 	c.alarmEvents()
 	c.windows()
+	c.process()
 	c.cancels()
 	if err := l.f.Err(); err != nil {
 		return nil, err

@@ -122,6 +122,9 @@ func (m *Model) guardFaults(name string, data map[string]any) []string {
 			try(w.where, "where %q of window %q: %v", w.name)
 		}
 	}
+	if p := m.process; p.takes(name) {
+		try(p.where, "where %q of process%s: %v", "")
+	}
 	for _, s := range m.states {
 		for _, t := range s.on {
 			if t.event.matches(name) {

@@ -12,14 +12,17 @@ type Invocation struct {
 	State string // path of the state that invoked it
 }
 
-// Sources are the names of the activities that the model invokes, sorted, each
-// once.
+// Sources are the names of the activities that the model invokes or processes events with,
+// sorted, each once.
 func (m *Model) Sources() []string {
 	var names []string
 	for _, s := range m.states {
 		for _, i := range s.invokes {
 			names = append(names, i.src)
 		}
+	}
+	if m.process != nil {
+		names = append(names, m.process.src)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

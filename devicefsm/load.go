@@ -13,7 +13,7 @@ import (
 // The keys of a model file. A state has chartKeys, and so has the whole file,
 // which is the root state.
 var (
-	modelKeys = []string{"model", "kind", "description", "time", "zone", "liveness", "hours", "events", "patterns", "windows", "alarms", "members", "context", "config"}
+	modelKeys = []string{"model", "kind", "description", "time", "zone", "liveness", "hours", "events", "patterns", "windows", "alarms", "process", "members", "context", "config"}
 	chartKeys = []string{
 		"id", "type", "description", "initial", "states", "on", "always", "after", "schedules",
 		"entry", "exit", "invoke", "onDone", "output", "history", "target", "tags", "meta",
@@ -117,6 +117,7 @@ func (l *loader) model(root source.Node, file string) {
 	if l.f.Err() == nil {
 		l.m.finish()
 	}
+	l.process(fields["process"])
 	l.patternRules(fields["patterns"])
 	l.alarmRules(fields["alarms"])
 	l.windowRules(fields["windows"])

@@ -149,7 +149,7 @@ func (l *loader) raise(n source.Node) action {
 		}
 	}
 	a.event = at.String()
-	if at.IsString() && (!validEventName(a.event) || isInvocationEnd(a.event)) {
+	if at.IsString() && (!validEventName(a.event) || isInvocationEnd(a.event) || isProcessEnd(a.event)) {
 		at.Faultf("event name %q: expected a name without *, and not one that is reserved for the service", a.event)
 	}
 	l.raised[a.event] = true

@@ -102,6 +102,8 @@ func (m *Model) Step(s *Snapshot, ev Event) (*Snapshot, Outcome) {
 		if t, ok := r.invocationEnded(ev); ok {
 			r.macrostep(t)
 		}
+	case isProcessEnd(ev.Name):
+		r.macrostep(trigger{name: ev.Name, data: ev.Data})
 	default:
 		r.external(ev.Name, ev.Data, r.coming)
 	}
@@ -141,8 +143,8 @@ func (r *run) observeRaised(events []alarmEvent) {
 }
 
 // observe shows an event to all but the alarms: windows count it first, then patterns see
-// it, then the chart, then the chart sees what the patterns found. One that the chart
-// leaves out is not counted.
+// it, then the chart, then it is queued to be processed, then the chart sees what the
+// patterns found. One that the chart leaves out is not counted.
 func (r *run) observe(name string, data map[string]any, c coming) {
 	if r.s.done {
 		return
@@ -163,6 +165,7 @@ func (r *run) observe(name string, data map[string]any, c coming) {
 	} else {
 		r.s.windows, r.windowValues = before, nil
 	}
+	r.toProcess(name, data)
 	r.raiseFound(found)
 }
 

@@ -85,6 +85,9 @@ func (m *Model) Reads() (names []string, all bool) {
 	for _, w := range m.windows {
 		reads.addGuard(w.where)
 	}
+	if m.process != nil {
+		reads.addGuard(m.process.where)
+	}
 	for _, s := range m.states {
 		for _, t := range slices.Concat(s.on, s.always) {
 			reads.addGuard(t.guard)

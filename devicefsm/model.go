@@ -29,6 +29,7 @@ type Model struct {
 	alarms   []*alarmRule
 	members  *Membership // of groups with this model; nil: it is not that of a group
 	windows  []*windowRule
+	process  *processRule // nil: no event is processed one by one
 	// windowReads are the windows that expressions read; "": any of them.
 	windowReads []string
 	windowTimes bool // some expression may read when a window starts or ends

@@ -10,8 +10,8 @@ import (
 	"devicetwin/source"
 )
 
-// Takes reports whether a rule, a transition, a step of a pattern, a window or an alarm is for the event,
-// also by a wildcard. An event that could do no more than break a pattern is not taken.
+// Takes reports whether a rule, a transition, a step of a pattern, a window, an alarm or process is for
+// the event, also by a wildcard. An event that could do no more than break a pattern is not taken.
 func (m *Model) Takes(event string) bool {
 	return m.events[event] || slices.ContainsFunc(m.descriptors(), func(d descriptor) bool { return d.matches(event) })
 }
@@ -31,7 +31,7 @@ func (m *Model) OperatorEvents() []string {
 	})
 }
 
-// descriptors are those of all transitions, steps of patterns, windows and alarms.
+// descriptors are those of all transitions, steps of patterns, windows and alarms, and of process.
 func (m *Model) descriptors() []descriptor {
 	var list []descriptor
 	for _, s := range m.states {
@@ -46,6 +46,9 @@ func (m *Model) descriptors() []descriptor {
 	}
 	for _, w := range m.windows {
 		list = append(list, w.event)
+	}
+	if m.process != nil {
+		list = append(list, m.process.events...)
 	}
 	for _, a := range m.alarms {
 		list = append(append(list, a.begins...), a.ends...)

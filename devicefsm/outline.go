@@ -15,7 +15,7 @@ type Outline struct {
 	Name string
 	Hash string
 	Kind device.Kind
-	// Settings are those of the whole model: time, zone, liveness, members.
+	// Settings are those of the whole model: time, zone, liveness, process, members.
 	Settings []Setting
 	// Events are the rules of `events:`, in their order, which counts.
 	Events, Patterns, Windows, Alarms, Hours []Section

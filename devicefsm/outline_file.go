@@ -32,6 +32,7 @@ func readWritten(m *Model, root source.Node) written {
 		w.settings = append(w.settings,
 			Setting{"liveness.silent_after", source.FormatDuration(m.silentAfter)}, Setting{"liveness.tolerance", source.FormatDuration(m.tolerance)})
 	}
+	w.settings = append(w.settings, m.process.settings()...)
 	if n := fields["members"]; n.Exists() {
 		w.settings = append(w.settings, Setting{"members", string(canonical(nil, n, "members"))})
 	}

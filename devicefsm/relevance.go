@@ -46,6 +46,9 @@ func (m *Model) effectsOf(name string) *effects {
 			all.add(w.where)
 		}
 	}
+	if p := m.process; p.takes(name) {
+		all.add(p.where)
+	}
 	for _, s := range m.states {
 		for _, t := range s.on {
 			// A transition that does nothing only hides others, which count on
@@ -117,7 +120,7 @@ func (e *effects) possible(s *scope) bool {
 }
 
 // Relevant reports whether the message could cause a transition, an action, or
-// a step or a break of a pattern in any state, or count in a window; if not, stepping it changes
+// a step or a break of a pattern in any state, or count in a window, or is processed; if not, stepping it changes
 // nothing but the clocks. Messages on three channels are always relevant: status
 // messages carry what the device says about itself, acknowledgements end
 // commands, and requests to the twin change it or need an answer. A message that

@@ -110,6 +110,9 @@ func (m *Model) whyAlways(name string) string {
 			return "window " + w.name + " counts each of them"
 		}
 	}
+	if p := m.process; p.takes(name) && free(p.where) {
+		return "each of them is processed by " + p.src
+	}
 	for _, s := range m.states {
 		for _, t := range s.on {
 			if t.event.matches(name) && t.acts() && free(t.guard) {

@@ -24,6 +24,7 @@ func Schema() ([]byte, error) {
 		"alarm":       schema.Required(schema.WithKeys(alarmKeys, alarmWords), "begins", "ends"),
 		"eventNames":  schema.AnyOf(anyText, schema.List(anyText)),
 		"window":      schema.Required(schema.WithKeys(windowKeys, windowWords), "event", "aggregate", "over"),
+		"process":     schema.Required(schema.WithKeys(processKeys, processWords), "event", "src"),
 		"step":        schema.AnyOf(schema.Schema{"type": "string"}, schema.WithKeys(stepKeys, stepWords)),
 		"schedule":    schema.WithKeys(scheduleKeys, scheduleWords),
 		"invoke":      schema.Required(schema.WithKeys(schema.Keys(invokeWords), invokeWords), "src"),

@@ -40,6 +40,8 @@ var unknownKey = map[string]struct{ path, model string }{
 	"pattern":    {"$defs/pattern", `{patterns: {x: {sequence: [y], zzz: 1}}, initial: a, states: {a: {}}}`},
 	"step":       {"$defs/step/anyOf/1", `{patterns: {x: {sequence: [{event: y, zzz: 1}]}}, initial: a, states: {a: {}}}`},
 	"window":     {"$defs/window", `{windows: {x: {event: y, aggregate: count, over: 1m, zzz: 1}}, initial: a, states: {a: {}}}`},
+	"process":    {"$defs/process", `{process: {event: x, src: y, zzz: 1}, initial: a, states: {a: {}}}`},
+	"retry":      {"$defs/process/properties/retry", `{process: {event: x, src: y, retry: {zzz: 1}}, initial: a, states: {a: {}}}`},
 	"times":      {"$defs/step/anyOf/1/properties/times/anyOf/1", `{patterns: {x: {sequence: [{event: y, times: {zzz: 1}}]}}, initial: a, states: {a: {}}}`},
 	"skip":       {"$defs/pattern/properties/skip/anyOf/1", `{patterns: {x: {sequence: [y], skip: {zzz: 1}}}, initial: a, states: {a: {}}}`},
 }

@@ -36,6 +36,7 @@ var modelWords = schema.Words{
 	"patterns": schema.Described(schema.Map(schema.Ref("pattern")), "Sequences of events; a match is raised as an event with the pattern's name."),
 	"windows":  schema.Described(schema.Map(schema.Ref("window")), "What is counted over time; expressions read windows.NAME, and NAME.closed is raised when a window closes."),
 	"alarms":   schema.Described(schema.Map(schema.Ref("alarm")), "What begins and ends; after its settle time it is raised as an event with the alarm's name."),
+	"process":  schema.Described(schema.Ref("process"), "The events for each of which an activity is called, one by one: the next when the last has ended."),
 	"members": schema.Described(schema.AnyOf(
 		membersBy("by", schema.Described(schema.Enum([]string{memberBySite}), "The site in the birth message names the group.")),
 		membersBy("tag", schema.Described(anyText, "The value of this tag names the group.")),
@@ -170,6 +171,25 @@ var windowWords = schema.Words{
 	"slide":       schema.Described(schema.Ref("duration"), "The time from one window to the next, of which over is a multiple; over by default, so that none overlap."),
 	"zone":        schema.Described(anyText, "Of windows of the calendar: a name such as Europe/Berlin, UTC, or a fixed offset such as +01:00; the zone of the model by default."),
 	"grace":       schema.Described(schema.Ref("duration"), "How long after its end a window waits for late events; 0 by default."),
+	"description": descriptions,
+}
+
+var processWords = schema.Words{
+	"event":           schema.Described(schema.Ref("eventNames"), "The events that are processed: names, prefixes as in order.*, or * for every event that is not the service's own."),
+	"where":           schema.Described(schema.Ref("expression"), "The condition on event."),
+	"src":             schema.Described(modelNames, "Name of a registered activity; call posts to a receiver of the configuration."),
+	"to":              schema.Described(modelNames, "The receiver."),
+	"input":           schema.Described(schema.Ref("object"), "What the activity is given; the event's data by default."),
+	"attempt_timeout": schema.Described(schema.Ref("duration"), "How long one attempt may take; 30s by default."),
+	"deadline":        schema.Described(schema.Ref("duration"), "How long all attempts of one event may take, from when its turn has come; 1h by default."),
+	"retry": schema.Described(schema.WithKeys(retryKeys, schema.Words{
+		"initial_interval": schema.Described(schema.Ref("duration"), "The pause after the first attempt; 1s by default."),
+		"backoff":          schema.Described(schema.Schema{"type": "number", "minimum": 1, "maximum": maxProcessBackoff}, "By which factor each pause is longer than the one before; 2 by default."),
+		"max_interval":     schema.Described(schema.Ref("duration"), "The longest pause; 1m by default."),
+		"max_attempts":     schema.Described(schema.Whole(1, maxProcessAttempts), "How often it is tried; as often as the deadline allows by default."),
+	}), "When it is tried again."),
+	"queue":       schema.Described(schema.Whole(1, maxProcessQueue), "How many events may wait before the bridges deliver nothing more to the entity; 100 by default."),
+	"on_failure":  schema.Described(schema.Enum([]string{failureContinue, failureHold}), "What happens after error.process: the next event has its turn, or the queue waits for an operator; continue by default."),
 	"description": descriptions,
 }
 

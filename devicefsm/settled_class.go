@@ -105,6 +105,9 @@ func (ec *eventClasses) collect(m *Model) {
 			ec.add(w.where)
 		}
 	}
+	if p := m.process; p.takes(ec.name) {
+		ec.add(p.where)
+	}
 	for _, s := range m.states {
 		for _, t := range s.on {
 			if t.event.matches(ec.name) {
@@ -236,6 +239,9 @@ func (t *classTable) decide(k *known) verdict {
 		if w.event.matches(k.of.name) && truthOfGuard(w.where, &configuration{}, k) != no {
 			return verdict{why: "window " + w.name + " counts each of them"}
 		}
+	}
+	if p := t.m.process; p.takes(k.of.name) && truthOfGuard(p.where, &configuration{}, k) != no {
+		return verdict{why: "each of them is processed by " + p.src}
 	}
 	x := t.explore()
 	if x.err != nil {

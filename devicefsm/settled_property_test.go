@@ -36,6 +36,7 @@ context: {n: 0}
 		b.WriteString("patterns: {p: {sequence: [{event: b, where: \"int(now) % 3 > 0\"}, {event: a, where: \"event.x < 1 && int(now) % 2 == 0\"}], within: 4s, skip: none}}\n")
 	}
 	g.counts(&b)
+	g.process(&b)
 	b.WriteString("type: parallel\nstates:\n")
 	// One kind of thing unsettles a model, or all do.
 	kind := rapid.SampledFrom([]int{1, 2, 2, 3, 3, 4, 5, 6, 7, 7}).Draw(t, "what unsettles it")
@@ -74,6 +75,15 @@ func (g *chartGen) counts(b *strings.Builder) {
 	fmt.Fprintf(b, "windows: {w: {event: %s, aggregate: count, over: %s, grace: %s}}\n",
 		g.pick("counted", []string{"a, where: event.x > 3", "b", "fault.*", "a, where: event.x == 2", "op"}),
 		g.pick("over", []string{"2s", "4s, slide: 1s", "3s"}), g.pick("grace", []string{"0s", "1s"}))
+}
+
+// process writes what is processed one by one, now and then.
+func (g *chartGen) process(b *strings.Builder) {
+	if !g.chance(25) {
+		return
+	}
+	fmt.Fprintf(b, "process: {event: %s, src: call, to: x, input: {n: context.n}}\n",
+		g.pick("processed", []string{"a, where: event.x > 3", "b", "[fault, op]", "a, where: event.x == 2", "a, where: 4 / event.x > 3"}))
 }
 
 // guards are those that the model may have.

@@ -57,7 +57,10 @@ const (
 	ActionLog     = "log"     // Data {"message": …}
 	ActionPublish = "publish" // publish Data to the topic Name, in which {id} stands for the device
 	ActionNotify  = "notify"  // notify the configured receiver Name, with Data
-	ActionDesire  = "desire"  // merge Data into the desired properties of the shadow Name ("" is the classic one); null removes a key
+	// ActionProcess queues an event: Name, whose activity Src is called with To and Data when
+	// those before it have ended. See Process.
+	ActionProcess = "process"
+	ActionDesire  = "desire" // merge Data into the desired properties of the shadow Name ("" is the classic one); null removes a key
 )
 
 // Action is an effect that a step asks for. It is a value: nothing has happened
@@ -79,11 +82,16 @@ type Action struct {
 	// Within is how long the device may take to report the desired properties; 0
 	// means no limit.
 	Within time.Duration `json:"within,omitempty"`
-	// At is when a notification was decided, and Arrived when that was on the service's
-	// clock, as those of a Transition: zero of all other actions, and Arrived also where
-	// it is the same.
+	// At is when a notification or a call was decided, and Arrived when that was on the
+	// service's clock, as those of a Transition: zero of all other actions, and Arrived also
+	// where it is the same.
 	At      time.Time `json:"at,omitzero"`
 	Arrived time.Time `json:"arrived,omitzero"`
+	// Src is the activity of an ActionProcess, and To whom it calls. Fault is why there is no
+	// Data for it: then it has failed without a call, when its turn comes.
+	Src   string `json:"src,omitempty"`
+	To    string `json:"to,omitempty"`
+	Fault string `json:"fault,omitempty"`
 }
 
 // Transition is a change of the active states, for points and for reading.

@@ -75,7 +75,7 @@ type taken struct {
 // takenBy are the windows that count an event. If the value of one fails, none counts
 // it: what is counted of the same events stays comparable.
 func (r *run) takenBy(name string, data map[string]any) []taken {
-	if len(r.m.windows) == 0 || name == "" || isInvocationEnd(name) {
+	if len(r.m.windows) == 0 || name == "" || isInvocationEnd(name) || isProcessEnd(name) {
 		return nil
 	}
 	var all []taken

@@ -33,6 +33,8 @@
 //	10s event NAME {…}         an event, named as the model names it
 //	10s done ACTIVITY {…}      an activity that the model invoked returns
 //	10s failed ACTIVITY text   … or fails, for this reason
+//	10s done process {…}       the first event that waits is processed, with this result
+//	10s failed process text    … or it has failed permanently
 //	10s wait                   nothing; time has passed
 //	+1m x30 telemetry {…}      thirty times, each a minute after the one before
 //	3h sent 10m status {…}     arrives after three hours, with a ts of ten minutes after the start
@@ -49,7 +51,7 @@
 //	matched PATTERN          the pattern matched
 //	state NAME               the state afterwards
 //	command NAME {…} ttl 1h  an action, in the order of actions; so too invoke,
-//	                         cancel, publish, notify and desire
+//	                         cancel, publish, notify, desire and process EVENT
 //	log TEXT                 a line that the model logs
 //	fault TEXT               an expression failed, with this string in its fault; of
 //	                         another reason it is "REASON: …", as in unknown_event: …

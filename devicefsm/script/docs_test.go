@@ -75,7 +75,7 @@ func TestDocs(t *testing.T) {
 			if next.text != next.replacement && !*update {
 				t.Errorf("line %d: got:\n%s", next.line, next.replacement)
 			}
-		case "json notification": // a test of workflows/device compares it with what is sent
+		case "json notification", "json call": // tests of workflows/device compare them with what is sent
 		case "yaml warned":
 			b.warned(t, blocks[i+1:])
 		case "script", "text", "json in", "json out":

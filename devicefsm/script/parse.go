@@ -15,7 +15,7 @@ import (
 // The words of a script.
 var (
 	inputWords  = []string{"telemetry", "status", "events", "ack", "members", "event", "done", "failed", "wait"}
-	expectWords = []string{"matched", "state", "context", "fault", "log", "command", "invoke", "cancel", "publish", "notify", "desire", "window"}
+	expectWords = []string{"matched", "state", "context", "fault", "log", "command", "invoke", "cancel", "publish", "notify", "desire", "process", "window"}
 )
 
 // Parse reads a script. The error is source.Faults: every error in

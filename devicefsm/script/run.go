@@ -128,6 +128,8 @@ type player struct {
 	found    found
 	most     int // timers that may be due between two lines
 	start    time.Time
+	queue    []devicefsm.Action // events that wait to be processed
+	number   uint64             // of those that were
 }
 
 const (
@@ -188,6 +190,10 @@ func (d *player) input(in input, at time.Time) {
 		ev.Name, ev.Data, ev.Alive = in.name, in.data, !device.ReservedName(in.name)
 	case inputDone, inputFailed:
 		id, ok := d.model.FindInvocation(d.snapshot, in.name)
+		if !ok && in.name == devicefsm.ActionProcess && len(d.queue) > 0 {
+			d.processed(in, at)
+			return
+		}
 		if !ok {
 			d.found.problem = "this activity is not running" + d.running()
 			return
@@ -198,6 +204,21 @@ func (d *player) input(in input, at time.Time) {
 		ev = ev.OfService()
 	}
 	d.take(d.model.Step(d.snapshot, ev))
+}
+
+// processed ends the processing of the first event that waits for it. One that has failed and
+// holds the queue stays the first, and may be tried again.
+func (d *player) processed(in input, at time.Time) {
+	first, number := d.queue[0], d.number+1
+	p, _ := d.model.Process()
+	if !(in.kind == inputFailed && p.Hold) {
+		d.queue, d.number = d.queue[1:], number
+	}
+	ev := devicefsm.ProcessedEvent(first.ID, number, first.Name, in.data, at)
+	if in.kind == inputFailed {
+		ev = devicefsm.ProcessFailedEvent(first.ID, number, first.Name, in.text, at)
+	}
+	d.take(d.model.Step(d.snapshot, ev.OfService()))
 }
 
 func (d *player) running() string {
@@ -229,6 +250,11 @@ func (d *player) take(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) {
 	f.moved = f.moved || len(outcome.Transitions) > 0
 	f.matched = append(f.matched, outcome.Matched...)
 	f.actions = append(f.actions, outcome.Actions...)
+	for _, a := range outcome.Actions {
+		if a.Type == devicefsm.ActionProcess {
+			d.queue = append(d.queue, a)
+		}
+	}
 	f.faults = append(f.faults, outcome.Faults...)
 	for _, text := range outcome.Late {
 		f.faults = append(f.faults, string(device.FaultLateWindow)+": "+text)

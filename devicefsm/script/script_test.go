@@ -127,7 +127,7 @@ func TestUpdateFixesScripts(t *testing.T) {
 // TestUpdateWritesScripts takes all expectations out of the example scripts and
 // has them written again.
 func TestUpdateWritesScripts(t *testing.T) {
-	for _, stem := range []string{"../../models/pump", "../../models/coldchain", "../../models/evcharger", "../../models/shop/customer", "testdata/lamp"} {
+	for _, stem := range []string{"../../models/pump", "../../models/coldchain", "../../models/evcharger", "../../models/shop/customer", "../../models/order/order", "testdata/lamp"} {
 		m := loadModel(t, stem+".yaml")
 		var bare []string
 		for text := range strings.Lines(string(readFile(t, stem+".script"))) {

@@ -116,6 +116,40 @@ func TestModelStepPatterns(t *testing.T) {
 	}
 }
 
+// What is processed one by one ends by the word process, or by the id of the first event; a queue
+// that holds stays at the event that has failed.
+func TestModelStepProcess(t *testing.T) {
+	file := writeFile(t, t.TempDir(), "book.yaml", `
+process: {event: book, src: call, to: billing, on_failure: hold}
+context: {last: 0}
+initial: a
+states:
+  a: {on: {error.process: b}}
+  b: {on: {done.process: a}}
+on: {done.process: {actions: [{assign: {last: event.number}}]}}
+`)
+	in := `{"event":"book","data":{"n":1}}
+{"event":"book","data":{"n":2}}
+{"error":"process","message":"no"}
+{"done":"process-1","data":{"ok":true}}
+{"done":"process"}
+{"done":"process"}
+`
+	status, out, errs := runModel(t, in, "step", file)
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if status != cli.ExitOK || len(lines) != 7 {
+		t.Fatalf("status %d, %d lines: %s%s", status, len(lines), out, errs)
+	}
+	for i, part := range map[int]string{
+		1: `"actions":[{"type":"process","id":"process-1","name":"book","data":{"n":1}}]`, 3: `{"value":"b","context":{"last":0}`,
+		4: `{"value":"a","context":{"last":0}`, 5: `{"value":"a","context":{"last":2}`, 6: `{"value":"a","context":{"last":2}`,
+	} {
+		if !strings.Contains(lines[i], part) {
+			t.Errorf("line %d: %s\nwant %s", i, lines[i], part)
+		}
+	}
+}
+
 // TestModelStepOfTheDocs runs the example in docs/models.md: the model, the lines
 // in and the lines out are below each other.
 func TestModelStepOfTheDocs(t *testing.T) {

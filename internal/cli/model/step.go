@@ -68,6 +68,9 @@ type stepper struct {
 	// then found out so that the first time given is the time that it is.
 	anchored bool
 	shift    time.Duration
+
+	queue  []devicefsm.Action // events that wait to be processed
+	number uint64             // of those that were
 }
 
 func newStepper(model *devicefsm.Model, start time.Time, out io.Writer) *stepper {
@@ -187,6 +190,13 @@ func (s *stepper) event(in inputLine) (devicefsm.Event, error) {
 		}
 		s.now = s.now.Add(d)
 		return devicefsm.Event{Arrived: s.now}, nil
+	case in.Done != nil && s.isFirst(*in.Done):
+		first, number := s.first(true)
+		return devicefsm.ProcessedEvent(first.ID, number, first.Name, in.Data, s.now).OfService(), nil
+	case in.Error != nil && s.isFirst(*in.Error):
+		p, _ := s.model.Process()
+		first, number := s.first(!p.Hold)
+		return devicefsm.ProcessFailedEvent(first.ID, number, first.Name, in.Message, s.now).OfService(), nil
 	case in.Done != nil:
 		return devicefsm.DoneEvent(s.invocation(*in.Done), in.Data, s.now).OfService(), nil
 	case in.Error != nil:
@@ -209,6 +219,21 @@ func (s *stepper) invocation(name string) string {
 		return id
 	}
 	return name
+}
+
+// isFirst reports whether an id, or the word process, is the event that is to be processed next.
+func (s *stepper) isFirst(name string) bool {
+	return len(s.queue) > 0 && (name == s.queue[0].ID || name == devicefsm.ActionProcess)
+}
+
+// first is the event that is to be processed next, and its number. If it is over, the one after it
+// has its turn.
+func (s *stepper) first(over bool) (a devicefsm.Action, number uint64) {
+	a, number = s.queue[0], s.number+1
+	if over {
+		s.queue, s.number = s.queue[1:], number
+	}
+	return a, number
 }
 
 // moveTo sets the clock, which never runs back.
@@ -248,6 +273,11 @@ type outputAction struct {
 
 func (s *stepper) write(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) error {
 	s.snapshot = snapshot
+	for _, a := range outcome.Actions {
+		if a.Type == devicefsm.ActionProcess {
+			s.queue = append(s.queue, a)
+		}
+	}
 	line := outputLine{
 		Value: s.model.Value(snapshot), Context: snapshot.Context(), Done: snapshot.Done(),
 		Actions: []outputAction{}, Matched: append([]string{}, outcome.Matched...), Faults: slices.Concat(outcome.Faults, outcome.Late),

@@ -253,6 +253,7 @@ func (testModel) AppendFilter(b []byte, _ *devicefsm.Filter) []byte { return b }
 func (testModel) ReadFilter(b []byte) (f devicefsm.Filter, rest []byte, err error) {
 	return f, b, nil
 }
+func (testModel) OneByOne() bool                           { return false }
 func (t testModel) MayLeaveOut(m device.Message) bool      { return !t.Relevant(m) }
 func (testModel) Liveness() (time.Duration, time.Duration) { return 0, 0 }
 

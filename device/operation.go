@@ -48,4 +48,8 @@ var (
 
 	// ErrNoTwin is that of a Delivery which starts no twin, where there is none.
 	ErrNoTwin = errors.New("the device has no twin")
+
+	// ErrNoRoom is that of a Delivery of events that are processed one by one, while as many
+	// wait as may: the same batch is delivered again later.
+	ErrNoRoom = errors.New("too many events of the device wait to be processed")
 )

@@ -27,7 +27,7 @@ type Counts struct {
 	Backlog, BacklogSince                      *atomic.Int64
 	BacklogGrowth, BacklogEmpty, LogBytes      *atomic.Int64
 	LogFull                                    *atomic.Bool
-	Unreadable, LogFailures                    *atomic.Uint64
+	Unreadable, LogFailures, NoRoom            *atomic.Uint64
 	BatchMessages, DeliverSeconds, WaitSeconds prometheus.Histogram
 
 	DeadLetters map[wire.Reason]*atomic.Uint64
@@ -59,6 +59,7 @@ func NewCounts(s *figures.Set) *Counts {
 		Events:           s.Counter("events_total", "Messages accepted by Temporal.", field("events")),
 		Deliveries:       s.Counter("signals_total", "Signals accepted by Temporal.", field("signals")),
 		DeliveryFailures: s.Counter("signal_failures_total", "Attempts to signal that failed and are repeated.", field("signal_failures")),
+		NoRoom:           s.Counter("no_room_total", "Attempts to deliver events that are processed one by one to a workflow that had no room for more; they are repeated.", field("no_room")),
 		Outage:           s.Flag("temporal_outage", "1 while signals fail; one at a time is tried.", field("temporal_outage")),
 
 		DeadLetters: figures.Counters(s, "dead_letters_total", "reason", Reasons(), "Rejected messages, by reason.", field("dead_letters")),

@@ -55,6 +55,7 @@ type backlog struct {
 	probe  bool   // an empty one
 
 	attempt                 int
+	refusals                int // in a row, because there was no room
 	failedFirst, failedLast time.Time
 	err                     error // of the last attempt
 	retryAt                 time.Time

@@ -138,8 +138,9 @@ func (c *core) dispatch(now time.Time) {
 		c.out.deliveries = append(c.out.deliveries, delivery{device.Delivery{
 			ID:    d.id,
 			Model: c.startsWith(d), Provisional: d.models == c.models.unnamed && d.models != nil,
-			Batch: device.Batch{ID: d.work.id, Log: log, Messages: messages},
-			Start: !d.work.passive() && !d.work.probe && c.modelOf(d).start.Hash() != "",
+			Batch:    device.Batch{ID: d.work.id, Log: log, Messages: messages},
+			OneByOne: len(messages) > 0 && c.oneByOne(d),
+			Start:    !d.work.passive() && !d.work.probe && c.modelOf(d).start.Hash() != "",
 		}, unread, 0})
 	}
 }
@@ -162,6 +163,12 @@ func (c *core) startsWith(d *deviceState) string {
 		return hash
 	}
 	return ""
+}
+
+// oneByOne reports whether the model that a device may run has events processed one by one.
+func (c *core) oneByOne(d *deviceState) bool {
+	set := c.modelOf(d)
+	return set.oneByOne || len(set.possible) == 0 && c.models.oneByOne
 }
 
 func (c *core) modelOf(d *deviceState) *modelSet {
@@ -205,6 +212,8 @@ func (c *core) delivered(id device.ID, run string, err error, now time.Time) {
 		c.proven = d.delivered
 		c.recovered(now)
 		c.finish(d, run, d.takenBy(run), now, c.accepted)
+	case errors.Is(err, device.ErrNoRoom):
+		c.noRoom(d, err, now)
 	case errors.Is(err, device.ErrNoTwin):
 		c.pacer.accepted(took, now)
 		c.recovered(now)
@@ -250,6 +259,32 @@ func (c *core) failed(d *deviceState, err error, now time.Time) {
 		c.quarantine(d, now)
 	}
 }
+
+// noRoom lets a batch wait until the workflow has room for it. Nothing has failed: neither is
+// Temporal taken to be down, nor is the device quarantined, however long that takes. What it
+// holds up is the back-pressure that its model asks for.
+func (c *core) noRoom(d *deviceState, err error, now time.Time) {
+	w := d.work
+	c.counts.NoRoom.Add(1)
+	w.err, w.failedFirst, w.failedLast = err, time.Time{}, time.Time{}
+	w.retryAt = now.Add(min(roomAskedFirst<<min(w.refusals, 10), roomAskedLast))
+	w.refusals++
+	for _, it := range w.batch {
+		if it.entry != nil {
+			it.entry.device = d
+		}
+	}
+	if w.refusals == 1 {
+		c.log.Debug("a device's workflow has no room for more events; they wait", "device", d.id, "messages", len(w.batch))
+	}
+	c.move(d, retrying)
+}
+
+// How soon it is asked again whether there is room: at first, and at the latest.
+const (
+	roomAskedFirst = 100 * time.Millisecond
+	roomAskedLast  = 5 * time.Second
+)
 
 // waitHow is what messages do for which Temporal has no room.
 func (c *core) waitHow() string {

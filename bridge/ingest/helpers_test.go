@@ -18,6 +18,7 @@ import (
 type testModel struct {
 	silentAfter, tolerance time.Duration
 	ignoreGaps             bool
+	oneByOne               bool // its workflow may have no room
 }
 
 func (testModel) Name() string { return "pump" }
@@ -52,6 +53,7 @@ func (testModel) Reads() (names []string, all bool) { return []string{"hot"}, fa
 // Pass knows of no settled classes; see the tests of sight for those.
 func (m testModel) Pass(_ *devicefsm.Filter, msg device.Message) bool { return m.Relevant(msg) }
 
+func (m testModel) OneByOne() bool                      { return m.oneByOne }
 func (m testModel) MayLeaveOut(msg device.Message) bool { return !m.Relevant(msg) }
 
 func (testModel) AppendFilter(b []byte, _ *devicefsm.Filter) []byte { return b }
@@ -69,6 +71,7 @@ type sentSignal struct {
 	batch       device.Batch
 	existing    bool
 	provisional bool
+	oneByOne    bool
 }
 
 // ids are the "id" values of a batch's messages, or their names.
@@ -102,7 +105,7 @@ func (r *recorder) take(c *core) {
 		r.before(c)
 	}
 	for _, d := range c.out.deliveries {
-		r.signals = append(r.signals, sentSignal{string(d.ID), d.Model, d.Batch, !d.Start, d.Provisional})
+		r.signals = append(r.signals, sentSignal{string(d.ID), d.Model, d.Batch, !d.Start, d.Provisional, d.OneByOne})
 	}
 	for _, p := range c.out.points {
 		if r.silent {

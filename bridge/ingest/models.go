@@ -42,6 +42,9 @@ type Model interface {
 	ReadFilter([]byte) (f devicefsm.Filter, rest []byte, err error)
 	// Liveness is zeros if the model does not watch for silence.
 	Liveness() (silentAfter, tolerance time.Duration)
+	// OneByOne reports whether a workflow may have no room for more events, because it has
+	// them processed one by one.
+	OneByOne() bool
 }
 
 // modelSet is what is known of the model that a device runs.
@@ -57,6 +60,7 @@ type modelSet struct {
 	names                  []string // of all possible ones, each once
 	// One of them uses the events that the workflow makes of numbers that fall.
 	restarted, late bool
+	oneByOne        bool // one of them has events processed one by one
 }
 
 func newModelSet(start Model, possible []Model) *modelSet {
@@ -69,6 +73,7 @@ func newModelSet(start Model, possible []Model) *modelSet {
 	set := &modelSet{
 		start: start, possible: possible, members: membersOf(possible),
 		restarted: uses(device.EventSequenceRestarted), late: uses(device.EventSequenceLate),
+		oneByOne: start.OneByOne() || slices.ContainsFunc(possible, Model.OneByOne),
 	}
 	for _, m := range possible {
 		set.hash += m.Hash() + " "
@@ -93,6 +98,10 @@ type assignment struct {
 	// Of devices whose birth message names their model. Nil: none does.
 	unnamed *modelSet
 	named   map[string]*modelSet // by name and by hash of the model
+
+	// oneByOne says that any model has events processed one by one: so may a device of which
+	// it is not known what it runs.
+	oneByOne bool
 
 	kinds map[device.Kind]*modelSet // of entities that are not devices
 	none  *modelSet                 // of those of other kinds
@@ -131,7 +140,10 @@ func newAssignment(cfg Config, kinds map[device.Kind]Model, model Model, others 
 	known := slices.Concat(all, kept)
 	all = ofKind(all, device.KindDevice)
 	ran := ofKind(known, device.KindDevice)
-	a := &assignment{fallback: newModelSet(noModel{}, nil), kinds: map[device.Kind]*modelSet{}}
+	a := &assignment{
+		fallback: newModelSet(noModel{}, nil), kinds: map[device.Kind]*modelSet{},
+		oneByOne: slices.ContainsFunc(known, Model.OneByOne),
+	}
 	a.none = a.fallback
 	for kind, m := range kinds {
 		ran := ofKind(known, kind)
@@ -181,6 +193,7 @@ func (noModel) Pass(*devicefsm.Filter, device.Message) bool { return true }
 func (noModel) MayLeaveOut(device.Message) bool             { return false }
 func (noModel) Reads() (names []string, all bool)           { return nil, true }
 func (noModel) Explain(device.Message) []device.Fault       { return nil }
+func (noModel) OneByOne() bool                              { return false }
 
 func (noModel) AppendFilter(b []byte, _ *devicefsm.Filter) []byte                { return b }
 func (noModel) ReadFilter(b []byte) (f devicefsm.Filter, rest []byte, err error) { return f, nil, nil }

@@ -35,6 +35,7 @@ func (testModel) Hash() string                                        { return "
 func (testModel) Relevant(m device.Message) bool                      { return m.Name != "idle" }
 func (testModel) Reads() (names []string, all bool)                   { return nil, true }
 func (m testModel) Pass(_ *devicefsm.Filter, msg device.Message) bool { return m.Relevant(msg) }
+func (testModel) OneByOne() bool                                      { return false }
 func (m testModel) MayLeaveOut(msg device.Message) bool               { return !m.Relevant(msg) }
 func (testModel) AppendFilter(b []byte, _ *devicefsm.Filter) []byte   { return b }
 func (testModel) Explain(device.Message) []device.Fault               { return nil }

@@ -27,6 +27,7 @@ type Client struct {
 	taskQueue string
 	model     string
 	batcher   *batcher
+	rooms     *rooms
 	database  databaseName
 	failures  converter.FailureConverter
 	payloads  converter.DataConverter
@@ -38,6 +39,7 @@ func New(c temporalclient.Client, namespace, taskQueue, model string) *Client {
 	twins := &Client{temporal: c, namespace: namespace, taskQueue: taskQueue, model: model,
 		failures: temporal.GetDefaultFailureConverter(), payloads: converter.GetDefaultDataConverter()}
 	twins.batcher = newBatcher(twins.update)
+	twins.rooms = newRooms(twins.room)
 	return twins
 }
 
@@ -58,9 +60,15 @@ func (c *Client) Close() { c.batcher.close() }
 // new. With Start, the workflow is started if there is none, with the model
 // of the delivery or else the client's; one that is there goes on with its own.
 // Without Start, and without a workflow, the error is device.ErrNoTwin. A batch
-// that the server never takes is a *device.Refused with code 413. Any other error
-// is one after which the same batch may be delivered again.
+// that the server never takes is a *device.Refused with code 413. With OneByOne, the error
+// is device.ErrNoRoom if too many events wait to be processed, or nobody says how many. Any
+// other error is one after which the same batch may be delivered again.
 func (c *Client) Deliver(ctx context.Context, d device.Delivery) (run string, err error) {
+	if d.OneByOne {
+		if err := c.rooms.take(ctx, d.ID, len(d.Batch.Messages)); err != nil {
+			return "", fmt.Errorf("deliver a batch to device %s: %w", d.ID, err)
+		}
+	}
 	if d.Start {
 		model := d.Model
 		if model == "" {

@@ -21,6 +21,7 @@ const (
 	ActivityEmit        = "emit"
 	ActivityReprovision = device.SourceReprovision
 	ActivityNotify      = "notify"
+	ActivityCall        = device.SourceCall
 )
 
 // Publisher sends MQTT messages. A nil error means that the broker has taken

@@ -129,7 +129,7 @@ func TestAStateOfAnotherVersionFailsTheTask(t *testing.T) {
 }
 
 func TestInvocableIsTheTableOfKinds(t *testing.T) {
-	if got := Invocable(); len(got) != len(invokeKinds) || got[0] != ActivityReprovision {
+	if got := Invocable(); len(got) != len(invokeKinds) || got[0] != ActivityCall || got[1] != ActivityReprovision {
 		t.Errorf("%v", got)
 	}
 }

@@ -23,6 +23,11 @@ type Counts struct {
 	UnknownDialects *atomic.Uint64
 	// EventToState is how long messages took that changed a state, in seconds.
 	EventToState prometheus.Histogram
+	// Processed counts the ends of events that are processed one by one, ProcessSeconds is how
+	// long they took from the event on, and ProcessQueue how many waited when one was queued,
+	// with it.
+	Processed                    map[string]*atomic.Uint64
+	ProcessSeconds, ProcessQueue prometheus.Histogram
 }
 
 // NewCounts declares the metrics of a worker.
@@ -43,6 +48,13 @@ func NewCounts() *Counts {
 			[]float64{.01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200},
 			figures.Field{Measurement: measure.Worker, Name: measure.WorkerEventToStateP50, Quantile: .5},
 			figures.Field{Measurement: measure.Worker, Name: measure.WorkerEventToStateP99, Quantile: .99}),
+		Processed: figures.Counters(s, "processed_total", "outcome", []string{outcomeDone, outcomeFailed, outcomeSkipped},
+			"Events that were processed one by one, by outcome: done, failed permanently, or skipped by an operator. One that is tried again after it failed counts again.",
+			figures.Field{Measurement: measure.Worker, Name: "processed"}),
+		ProcessSeconds: s.Histogram("process_seconds", "From an event until it was processed, or failed permanently.",
+			[]float64{.05, .1, .5, 1, 5, 10, 30, 60, 300, 1800, 7200, 86400}),
+		ProcessQueue: s.Histogram("process_queue_events", "Events of one entity that wait to be processed one by one, when another one is queued, with that one.",
+			[]float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000}),
 	}
 }
 

@@ -22,9 +22,10 @@ type invokeKind func(ctx workflow.Context, src string, in Invocation) workflow.F
 // wait for comes here, next to activities (a task for a person, a child workflow).
 var invokeKinds = map[string]invokeKind{
 	ActivityReprovision: asActivity,
+	ActivityCall:        asActivity,
 }
 
-// Invocable are the names that a model's invoke may give as src, sorted.
+// Invocable are the names that a model's invoke, or its process, may give as src, sorted.
 func Invocable() []string { return slices.Sorted(maps.Keys(invokeKinds)) }
 
 // asActivity carries out an invoke by the activity of its name.

@@ -90,8 +90,12 @@ func (d *run) operateMessage(in OperatorEvent, now time.Time, cause Cause) Opera
 	if raw, err := json.Marshal(in.Data); err != nil || len(raw) > maxEventData {
 		return refusal(413, "the data of event %s has more than %d bytes", in.Name, maxEventData)
 	}
-	if name, ok := d.classify(m); !ok || !d.model.Takes(name) {
+	name, ok := d.classify(m)
+	if !ok || !d.model.Takes(name) {
 		return refusal(422, "%s", d.model.WhyUnknown(in.Name))
+	}
+	if refused := d.refusesMore(name); refused != nil {
+		return *refused
 	}
 	d.setCause(cause)
 	taken := EventTaken{From: d.model.StateName(d.state.Snapshot)}

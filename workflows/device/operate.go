@@ -90,6 +90,9 @@ func (d *run) operate(ctx workflow.Context, op Operation) OperationResult {
 		return d.operateEvent(*op.Event, now, cause)
 	case op.Tags != nil:
 		return d.operateTags(*op.Tags)
+	case op.Process != nil:
+		cause.Name = "process"
+		return d.operateProcess(*op.Process, now, cause)
 	case op.Reprovision != nil:
 		cause.Name = "reprovision"
 		return d.operateReprovision(*op.Reprovision, op.Who, now, cause)
@@ -191,6 +194,9 @@ func (d *run) operateEvent(in OperatorEvent, now time.Time, cause Cause) Operati
 	}
 	if raw, err := json.Marshal(in.Data); err != nil || len(raw) > maxEventData {
 		return refusal(413, "the data of event %s has more than %d bytes", in.Name, maxEventData)
+	}
+	if refused := d.refusesMore(in.Name); refused != nil {
+		return *refused
 	}
 	d.setCause(cause)
 	taken := EventTaken{From: d.model.StateName(d.state.Snapshot)}

@@ -87,9 +87,32 @@ type Operation struct {
 	Tags        *TagChanges        `json:"tags,omitempty"`
 	Reprovision *ReprovisionReason `json:"reprovision,omitempty"`
 	Migrate     *Migrate           `json:"migrate,omitempty"`
+	Process     *ProcessDecision   `json:"process,omitempty"`
 	Delete      bool               `json:"delete,omitempty"`
 	// Data, with Delete, marks the end of the workflow with MemoErase.
 	Data bool `json:"data,omitempty"`
+}
+
+// ProcessDecision is what is to be done with an event that failed permanently, and that holds
+// the queue of what is processed one by one.
+type ProcessDecision struct {
+	// ID is the event's; "" is whichever holds the queue.
+	ID string `json:"id,omitempty"`
+	Do string `json:"do"` // ProcessRetry or ProcessSkip
+}
+
+// What a ProcessDecision may say.
+const (
+	ProcessRetry = "retry" // it is tried again, with all its attempts
+	ProcessSkip  = "skip"  // the next event has its turn
+)
+
+// ProcessDecided is the event that was decided on.
+type ProcessDecided struct {
+	ID      string `json:"id"`
+	Number  uint64 `json:"n"`
+	Event   string `json:"event"`
+	Waiting int    `json:"waiting"` // events, afterwards
 }
 
 type CancelOperation struct {
@@ -127,6 +150,7 @@ type OperationResult struct {
 	Tags           map[string]string `json:"tags,omitempty"`
 	Reprovisioning *Reprovisioning   `json:"reprovisioning,omitempty"`
 	Migrated       *Migrated         `json:"migrated,omitempty"`
+	Decided        *ProcessDecided   `json:"decided,omitempty"`
 	// Erase says that the workflow's end is marked with MemoErase. Workers of earlier
 	// releases delete without it.
 	Erase bool `json:"erase,omitempty"`

@@ -36,7 +36,7 @@ func (d *run) named(a devicefsm.Action) devicefsm.Action {
 		return a
 	}
 	switch a.Type {
-	case devicefsm.ActionCommand, devicefsm.ActionPublish, devicefsm.ActionNotify, actionOperator:
+	case devicefsm.ActionCommand, devicefsm.ActionPublish, devicefsm.ActionNotify, devicefsm.ActionProcess, actionOperator:
 		a.ID = withOrigin(a.ID, d.state.Origin)
 	case devicefsm.ActionInvoke:
 		if d.state.Origins == nil {

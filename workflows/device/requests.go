@@ -166,6 +166,8 @@ func (o Operation) Fits(r OperationResult) bool {
 		return o.Reprovision != nil
 	case r.Migrated != nil:
 		return o.Migrate != nil
+	case r.Decided != nil:
+		return o.Process != nil
 	case r.Tags != nil:
 		return o.Tags != nil
 	}

@@ -33,6 +33,8 @@ type run struct {
 	running []*invocation
 	alarm   alarm
 
+	processing *processing // of the first event in State.Process; nil: no call is under way
+
 	cause       Cause          // of what is being stepped
 	data        map[string]any // of the last message
 	raised      []raised       // events of the service's own that wait
@@ -78,7 +80,7 @@ type effect struct {
 // takeSignals applies everything that waits in the inbox.
 func (d *run) takeSignals(ctx workflow.Context) {
 	var batch device.Batch
-	for d.inbox.ReceiveAsync(&batch) {
+	for d.takesSignals(ctx) && d.inbox.ReceiveAsync(&batch) {
 		d.apply(ctx, batch)
 		batch = device.Batch{}
 	}
@@ -212,6 +214,8 @@ func (d *run) accept(snapshot *devicefsm.Snapshot, outcome devicefsm.Outcome) {
 		switch {
 		case a.Type == devicefsm.ActionPublish && toKafka && d.settings.Records.Published:
 			d.recordPublished(topic, a.Data)
+		case a.Type == devicefsm.ActionProcess:
+			d.toProcess(a)
 		case a.Type == devicefsm.ActionDesire:
 			d.desireFromModel(a)
 		case a.Type == devicefsm.ActionCommand && a.TTL > 0:

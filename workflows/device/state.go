@@ -110,6 +110,9 @@ type State struct {
 	FaultPoints []device.Fault `json:"fault_points,omitempty"`
 	FaultsLeft  time.Time      `json:"faults_left,omitzero"`
 
+	// Process is what is processed one by one; nil of an entity whose models never did that.
+	Process *Processing `json:"process,omitempty"`
+
 	// Twins are the device's shadows, by name; the classic one has none.
 	Twins []Shadow `json:"twins,omitempty"`
 	// Convergence is what is watched for twin.diverged, in the order of the changes.

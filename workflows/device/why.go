@@ -29,7 +29,8 @@ type Cause struct {
 	Name    string `json:"name,omitempty"`
 	Epoch   int64  `json:"epoch,omitempty"`
 	Seq     uint64 `json:"seq,omitempty"`
-	// ID and Who are those of an operator's request.
+	// ID and Who are those of an operator's request; ID is also that of an event that was
+	// processed.
 	ID  string `json:"id,omitempty"`
 	Who string `json:"who,omitempty"`
 }

@@ -13,4 +13,5 @@ func Register(r worker.Registry, w *Workflow, a *Activities) {
 	r.RegisterActivityWithOptions(a.Reprovision, activity.RegisterOptions{Name: ActivityReprovision})
 	r.RegisterActivityWithOptions(a.Notify, activity.RegisterOptions{Name: ActivityNotify})
 	r.RegisterActivityWithOptions(a.Record, activity.RegisterOptions{Name: ActivityRecord})
+	r.RegisterActivityWithOptions(a.Call, activity.RegisterOptions{Name: ActivityCall})
 }

@@ -19,6 +19,7 @@ const (
 	SignalEvents  = "events"
 	QuerySnapshot = "snapshot"
 	QueryApplied  = "applied"
+	QueryRoom     = "room"    // answered with Room
 	UpdateOperate = "operate" // carries Operations, answered with OperationResults
 
 	// MemoErase is in the memo of a workflow that has ended if its device was deleted with
@@ -94,6 +95,9 @@ func (w *Workflow) Device(ctx workflow.Context, in json.RawMessage) (*Deletion, 
 	}
 	for {
 		d.carryOut(ctx)
+		for d.processNext(ctx) {
+			d.carryOut(ctx)
+		}
 		if d.deleted || d.runIsLong(ctx) {
 			if err := d.awaitHandlers(ctx); err != nil {
 				return nil, err
@@ -102,7 +106,7 @@ func (w *Workflow) Device(ctx workflow.Context, in json.RawMessage) (*Deletion, 
 		switch idle := d.inboxIsEmpty() && len(d.updates) == 0 && !d.again; {
 		case d.deleted && idle:
 			return d.end(), nil
-		case d.runIsLong(ctx) && idle:
+		case d.runIsLong(ctx) && idle && d.recalled():
 			d.state.Runs++
 			return nil, workflow.NewContinueAsNewError(ctx, WorkflowType, Input{Device: d.state.Device, Model: d.state.Model, State: d.state})
 		}
@@ -236,6 +240,10 @@ func (d *run) setQueryHandlers(ctx workflow.Context) error {
 	if err != nil {
 		return fmt.Errorf("set query handler %s of device %s: %w", QueryApplied, d.state.Device, err)
 	}
+	err = workflow.SetQueryHandler(ctx, QueryRoom, func() (Room, error) { return d.room(), nil })
+	if err != nil {
+		return fmt.Errorf("set query handler %s of device %s: %w", QueryRoom, d.state.Device, err)
+	}
 	return nil
 }
 
@@ -251,7 +259,7 @@ func (d *run) runIsLong(ctx workflow.Context) bool {
 }
 
 func (d *run) isLong(history int, suggested bool) bool {
-	if len(d.running) > 0 {
+	if len(d.running) > 0 || d.processing != nil {
 		return history >= hardHistory || d.asked >= hardUpdates
 	}
 	return suggested || history >= softHistory || d.applied >= d.settings.RunEvents
@@ -264,12 +272,14 @@ func (d *run) wait(ctx workflow.Context) error {
 	d.alarm.set(ctx, at, ok)
 	selector := workflow.NewSelector(ctx)
 	selector.AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {})
-	selector.AddReceive(d.inbox, func(c workflow.ReceiveChannel, _ bool) {
-		var batch device.Batch
-		if c.ReceiveAsync(&batch) {
-			d.apply(ctx, batch)
-		}
-	})
+	if d.takesSignals(ctx) {
+		selector.AddReceive(d.inbox, func(c workflow.ReceiveChannel, _ bool) {
+			var batch device.Batch
+			if c.ReceiveAsync(&batch) {
+				d.apply(ctx, batch)
+			}
+		})
+	}
 	selector.AddReceive(d.wake, func(c workflow.ReceiveChannel, _ bool) { c.ReceiveAsync(nil) })
 	if d.alarm.future != nil {
 		selector.AddFuture(d.alarm.future, func(workflow.Future) { d.alarm.clear() })
@@ -279,6 +289,9 @@ func (d *run) wait(ctx workflow.Context) error {
 	}
 	if d.recording != nil {
 		selector.AddFuture(d.recording.future, func(workflow.Future) { _ = d.recorded(ctx) }) // what failed is sent again
+	}
+	if d.processing != nil {
+		selector.AddFuture(d.processing.future, func(f workflow.Future) { d.processed(ctx, f) })
 	}
 	for _, inv := range d.running {
 		selector.AddFuture(inv.future, func(f workflow.Future) { d.finish(ctx, inv, f) })

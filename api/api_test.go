@@ -256,7 +256,7 @@ func TestOpenAPIDocument(t *testing.T) {
 			}
 		}
 	}
-	if operations != 40 {
-		t.Errorf("%d operations, want 40", operations)
+	if operations != 42 {
+		t.Errorf("%d operations, want 42", operations)
 	}
 }

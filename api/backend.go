@@ -29,6 +29,9 @@ type Backend interface {
 	CancelCommand(ctx context.Context, id device.ID, by device.By, command string) (Command, error)
 	SendEvent(ctx context.Context, id device.ID, by device.By, name string, data Object) (Taken, error)
 	Reprovision(ctx context.Context, id device.ID, by device.By, reason string) (Reprovisioning, error)
+	// DecideProcess decides on an event that failed permanently and holds the queue of what is
+	// processed one by one. Code 409: none does; 412: another one does.
+	DecideProcess(ctx context.Context, id device.ID, by device.By, decision ProcessDecision) (ProcessDecided, error)
 	// Migrate moves a device to another version of its model, or leaves it as it was: a plan that
 	// cannot be read is a *device.Refused with code 422, one for another model one with 412.
 	Migrate(ctx context.Context, id device.ID, by device.By, m NewMigration) (Migrated, error)

@@ -87,6 +87,26 @@ func (s *Server) sendEvent(ctx context.Context, in *eventInput) (*body[Taken], e
 	return &body[Taken]{taken}, nil
 }
 
+// ProcessDecision is what is to be done with an event that holds the queue.
+type ProcessDecision struct {
+	ID string `json:"id,omitempty" maxLength:"200" doc:"Id of the event; another one is refused. Absent: whichever holds the queue."`
+	Do string `json:"do" enum:"retry,skip" doc:"retry: it is tried again, with all its attempts. skip: the next event has its turn."`
+}
+
+type decideInput struct {
+	ChangeParams
+	Body ProcessDecision
+}
+
+func (s *Server) decideProcess(ctx context.Context, in *decideInput) (*body[ProcessDecided], error) {
+	remark(ctx, slog.String("do", in.Body.Do), slog.String("event_id", in.Body.ID))
+	decided, err := s.backend.DecideProcess(ctx, in.ID, in.by(ctx), in.Body)
+	if err != nil {
+		return nil, s.problem(ctx, err)
+	}
+	return &body[ProcessDecided]{decided}, nil
+}
+
 // ReprovisionRequest is optional.
 type ReprovisionRequest struct {
 	Reason string `json:"reason,omitempty" maxLength:"256" doc:"Why, for the model and the audit."`

@@ -73,6 +73,10 @@ func (s *Server) register(api huma.API) {
 	both(api, event, s.sendEvent)
 	both(api, change(http.MethodPost, "reprovision-device", "/v1/devices/{id}/reprovision", "Reprovision a device now"), s.reprovision)
 
+	decide := change(http.MethodPost, "decide-process", "/v1/devices/{id}/process", "Decide on an event that failed permanently and holds the queue of what is processed one by one")
+	decide.Errors = append(decide.Errors, http.StatusPreconditionFailed)
+	both(api, decide, s.decideProcess)
+
 	migrate := s.operation(http.MethodPost, "migrate-device", "/v1/devices/{id}/migration", "Move a device to another version of its model by a plan", ScopeAdmin)
 	migrate.Errors = append(migrate.Errors, http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests)
 	migrate.MaxBodyBytes = maxMigration + 1

@@ -56,6 +56,7 @@ type Device struct {
 	Schedules  []Schedule        `json:"schedules,omitempty" doc:"Schedules of its model that run, with their next times."`
 	Alarms     []Alarm           `json:"alarms,omitempty" doc:"Alarms of its model that are raised, the oldest first. At most 100, those that have lasted longest."`
 	Counts     []AlarmCount      `json:"alarm_counts,omitempty" doc:"How many of each alarm are raised, wait and are explained; absent are alarms without any."`
+	Processing *Processing       `json:"processing,omitempty" doc:"Events that its model has processed one by one; absent if there were none."`
 	Twin       Twin              `json:"twin" doc:"The twin: the classic shadow."`
 	Shadows    map[string]Twin   `json:"shadows,omitempty" doc:"The named shadows, by name."`
 	Commands   []Command         `json:"commands,omitempty" doc:"The last hundred that are done, and those that are open, oldest first."`
@@ -117,6 +118,46 @@ type AlarmCount struct {
 	Raised    int    `json:"raised" doc:"Number of those that are raised; alarms contains the first hundred of all alarms."`
 	Waiting   int    `json:"waiting,omitempty" doc:"Number of those that have not lasted long enough to be raised."`
 	Explained int    `json:"explained,omitempty" doc:"Number of those that are not raised because another alarm explains them."`
+}
+
+// Processing is what is processed one by one.
+type Processing struct {
+	Waiting  int             `json:"waiting" doc:"Number of events that wait, with the one that is processed."`
+	Capacity int             `json:"capacity" doc:"Number of events that may wait before the bridges deliver no more to the device."`
+	First    *ProcessEvent   `json:"first,omitempty" doc:"The event that is processed, or is next; absent if none waits."`
+	Since    *time.Time      `json:"since,omitempty" doc:"When its turn came."`
+	Held     string          `json:"held,omitempty" doc:"Why it failed permanently, if the queue waits for an operator to decide; absent otherwise."`
+	Done     uint64          `json:"done" doc:"Number of events that were processed."`
+	Failed   uint64          `json:"failed" doc:"Number of times that one failed permanently."`
+	Skipped  uint64          `json:"skipped" doc:"Number of events that operators skipped."`
+	Failures []ProcessFailed `json:"failures,omitempty" doc:"The last that failed permanently, newest last. At most 16."`
+}
+
+// ProcessEvent is an event that is processed, or will be.
+type ProcessEvent struct {
+	ID     string    `json:"id" doc:"Id, the same in every attempt: the Idempotency-Key of whoever is called."`
+	Number uint64    `json:"number" doc:"Number among the events of the device that are processed, from 1."`
+	Event  string    `json:"event" doc:"Name of the event."`
+	At     time.Time `json:"at" doc:"When it was."`
+	Source string    `json:"source" doc:"Activity that is called."`
+	To     string    `json:"to,omitempty" doc:"Receiver that it calls."`
+}
+
+// ProcessFailed is an event that failed permanently.
+type ProcessFailed struct {
+	ID      string    `json:"id" doc:"Id of the event."`
+	Number  uint64    `json:"number" doc:"Its number."`
+	Event   string    `json:"event" doc:"Its name."`
+	Message string    `json:"message" doc:"Why it failed."`
+	At      time.Time `json:"at" doc:"When it failed."`
+}
+
+// ProcessDecided is the event that an operator decided on.
+type ProcessDecided struct {
+	ID      string `json:"id" doc:"Id of the event."`
+	Number  uint64 `json:"number" doc:"Its number."`
+	Event   string `json:"event" doc:"Its name."`
+	Waiting int    `json:"waiting" doc:"Number of events that wait now."`
 }
 
 // Messages counts a device's messages by result.

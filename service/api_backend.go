@@ -67,6 +67,7 @@ func shownDevice(id device.ID, v deviceworkflow.View, now time.Time) api.Device 
 		d.Context = api.ObjectOf(v.Snapshot.Context())
 	}
 	d.Windows = shownWindows(v.Windows)
+	d.Processing = shownProcessing(v.Process)
 	d.Alarms, d.Counts = shownAlarms(v)
 	for _, shadow := range v.Twins {
 		if shadow.Name == "" {
@@ -89,6 +90,23 @@ func shownDevice(id device.ID, v deviceworkflow.View, now time.Time) api.Device 
 		d.Transitions = append([]api.Transition{shownTransition(r)}, d.Transitions...)
 	}
 	return d
+}
+
+func shownProcessing(p *deviceworkflow.Processing) *api.Processing {
+	if p == nil {
+		return nil
+	}
+	shown := &api.Processing{
+		Waiting: len(p.Queue), Capacity: p.Policy.Queue, Since: moment(p.Began), Held: p.Held, Done: p.Done, Failed: p.Failed, Skipped: p.Skipped,
+	}
+	if len(p.Queue) > 0 {
+		q := p.Queue[0]
+		shown.First = &api.ProcessEvent{ID: q.ID, Number: q.Number, Event: q.Event, At: q.At, Source: q.Src, To: q.To}
+	}
+	for _, f := range p.Failures {
+		shown.Failures = append(shown.Failures, api.ProcessFailed(f))
+	}
+	return shown
 }
 
 func shownWindows(windows []devicefsm.WindowView) []api.Window {
@@ -256,6 +274,11 @@ func (b apiBackend) SendEvent(ctx context.Context, id device.ID, by device.By, n
 	}
 	taken, err := b.client.Introduce(ctx, id, by, e)
 	return api.Taken{From: taken.From, To: taken.To}, hidden(id, err)
+}
+
+func (b apiBackend) DecideProcess(ctx context.Context, id device.ID, by device.By, decision api.ProcessDecision) (api.ProcessDecided, error) {
+	decided, err := b.client.DecideProcess(ctx, id, by, deviceworkflow.ProcessDecision(decision))
+	return api.ProcessDecided(decided), hidden(id, err)
 }
 
 func (b apiBackend) Reprovision(ctx context.Context, id device.ID, by device.By, reason string) (api.Reprovisioning, error) {

@@ -402,6 +402,25 @@ func (b *Backend) Migrate(ctx context.Context, id device.ID, by device.By, m api
 	return change(ctx, b, id, by, []any{"migrate", m.Plan, m.Note}, migrate)
 }
 
+// DecideProcess implements api.Backend.
+func (b *Backend) DecideProcess(ctx context.Context, id device.ID, by device.By, decision api.ProcessDecision) (api.ProcessDecided, error) {
+	return change(ctx, b, id, by, []any{"process", decision.ID, decision.Do}, func(d *api.Device) (api.ProcessDecided, error) {
+		p := d.Processing
+		switch {
+		case p == nil || p.Held == "":
+			return api.ProcessDecided{}, device.Refuse(409, "no event has failed that holds the queue")
+		case decision.ID != "" && decision.ID != p.First.ID:
+			return api.ProcessDecided{}, device.Refuse(412, "the event that holds the queue is %s", p.First.ID)
+		}
+		now := *p
+		if now.Held = ""; decision.Do == "skip" {
+			now.Waiting, now.Skipped = p.Waiting-1, p.Skipped+1
+		}
+		d.Processing = &now
+		return api.ProcessDecided{ID: p.First.ID, Number: p.First.Number, Event: p.First.Event, Waiting: now.Waiting}, nil
+	})
+}
+
 // Delete implements api.Backend.
 func (b *Backend) Delete(ctx context.Context, id device.ID, by device.By) error {
 	_, err := change(ctx, b, id, by, []any{"delete"}, func(d *api.Device) (struct{}, error) {

@@ -27,6 +27,7 @@ func Contract(t *testing.T, open func(t *testing.T) (api.Backend, device.ID)) {
 		"commands":                   contract.commands,
 		"events":                     contract.events,
 		"reprovisioning":             contract.reprovision,
+		"nothing is held":            contract.nothingHeld,
 		"faults":                     contract.faults,
 		"migrations":                 contract.migrations,
 		"a deleted device":           contract.deleted,
@@ -90,6 +91,10 @@ func (c contract) unknownTo(t *testing.T, id device.ID) {
 			_, err := c.backend.Migrate(ctx, id, ann, api.NewMigration{Plan: contractPlan})
 			return err
 		},
+		"DecideProcess": func() error {
+			_, err := c.backend.DecideProcess(ctx, id, ann, api.ProcessDecision{Do: "retry"})
+			return err
+		},
 		"Delete": func() error { return c.backend.Delete(ctx, id, ann) },
 		"Erase":  func() error { return c.backend.Erase(ctx, id, ann) },
 	} {
@@ -149,6 +154,14 @@ func (c contract) device(ctx context.Context, t *testing.T) api.Device {
 		t.Fatalf("device %s: %+v, %v", c.id, d.ID, err)
 	}
 	return d
+}
+
+// nothingHeld tests that there is nothing to decide on where no event holds a queue.
+func (c contract) nothingHeld(t *testing.T) {
+	for _, do := range []string{"retry", "skip"} {
+		_, err := c.backend.DecideProcess(t.Context(), c.id, ann, api.ProcessDecision{Do: do})
+		wantCode(t, do, err, 409)
+	}
 }
 
 func (c contract) faults(t *testing.T) {

@@ -77,6 +77,9 @@ func deviceDetails(w io.Writer, d api.Device) {
 	for _, n := range d.Counts {
 		line("alarm "+printable(n.Name), fmt.Sprintf("%d raised, %d waiting, %d explained", n.Raised, n.Waiting, n.Explained))
 	}
+	if d.Processing != nil {
+		line("processing", processingText(*d.Processing))
+	}
 	before := slices.DeleteFunc(slices.Clone(d.Faults), func(fault string) bool { return reported(fault, d.Reports) })
 	if n := d.ReportCount + uint64(len(before)); n > 0 {
 		line("faults", fmt.Sprint(n))
@@ -96,6 +99,24 @@ func deviceDetails(w io.Writer, d api.Device) {
 		const last = 10
 		commandTable(w, d.Commands[max(0, len(d.Commands)-last):])
 	}
+}
+
+// processingText is what is processed one by one.
+func processingText(p api.Processing) string {
+	text := fmt.Sprintf("%d of %d waiting, %d done, %d failed", p.Waiting, p.Capacity, p.Done, p.Failed)
+	if p.Skipped > 0 {
+		text += fmt.Sprintf(", %d skipped", p.Skipped)
+	}
+	if f := p.First; f != nil {
+		text += fmt.Sprintf("; %s, number %d", printable(f.Event), f.Number)
+		if p.Since != nil {
+			text += ", since " + clock(*p.Since)
+		}
+	}
+	if p.Held != "" {
+		text += "; held: " + printable(p.Held)
+	}
+	return text
 }
 
 // windowText is what a window has counted.

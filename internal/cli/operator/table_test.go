@@ -62,6 +62,25 @@ func TestWindowsAreShown(t *testing.T) {
 	}
 }
 
+func TestProcessingIsShown(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		p    api.Processing
+		want string
+	}{
+		{api.Processing{Capacity: 100, Done: 7}, "0 of 100 waiting, 7 done, 0 failed"},
+		{api.Processing{
+			Waiting: 3, Capacity: 5, Done: 7, Failed: 2, Skipped: 1, Since: &at, Held: "no such account",
+			First: &api.ProcessEvent{Event: "purchase", Number: 10},
+		}, "3 of 5 waiting, 7 done, 2 failed, 1 skipped; purchase, number 10, since 2026-03-01 12:00:00Z; held: no such account"},
+	} {
+		var out strings.Builder
+		if deviceDetails(&out, api.Device{ID: "p", Processing: &c.p}); !strings.Contains(out.String(), "processing\t"+c.want+"\n") {
+			t.Errorf("no %q in\n%s", c.want, out.String())
+		}
+	}
+}
+
 // The alarms of a group are shown with what they are of, and counted.
 func TestAlarmsAreShown(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

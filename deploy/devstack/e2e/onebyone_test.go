@@ -1,0 +1,238 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"devicetwin/deploy/devstack/process"
+	"devicetwin/deploy/devstack/stack"
+	"devicetwin/device"
+	"devicetwin/service"
+	deviceworkflow "devicetwin/workflows/device"
+)
+
+// billing is who is called for each event. It fails at random, before it has done what it is asked
+// for and after it, and it keeps a ledger.
+type billing struct {
+	t      *testing.T
+	reject func(id string, n int) bool // permanently
+
+	mu       sync.Mutex
+	random   *rand.Rand
+	busy     map[string]bool     // entities with a call that is under way
+	ledger   map[string][]booked // of each entity, each event once, in the order in which it was done
+	known    map[string]bool     // ids
+	refused  map[string]int      // entities and numbers of events
+	attempts int
+	repeated int // calls for what was done before
+}
+
+type booked struct {
+	number int
+	source string
+	n      int
+}
+
+func (b *billing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var call struct {
+		ID, Device, Event string
+		Number            int
+		Data              struct {
+			N      int
+			Source string
+		}
+	}
+	if err := json.NewDecoder(r.Body).Decode(&call); err != nil || call.ID != r.Header.Get("Idempotency-Key") || call.Event != "book" {
+		b.t.Errorf("call %+v: %v", call, err)
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	b.mu.Lock()
+	b.attempts++
+	if b.busy[call.Device] {
+		b.t.Errorf("%s: two calls at once", call.Device)
+	}
+	b.busy[call.Device] = true
+	fate, pause := b.random.IntN(100), time.Duration(b.random.IntN(4))*time.Millisecond
+	b.mu.Unlock()
+	time.Sleep(pause)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.busy[call.Device] = false
+	switch {
+	case fate < 10:
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	case b.reject(call.Device, call.Data.N):
+		b.refused[call.Device] = call.Number
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		return
+	case b.known[call.ID]:
+		b.repeated++
+	default:
+		b.known[call.ID] = true
+		b.ledger[call.Device] = append(b.ledger[call.Device], booked{call.Number, call.Data.Source, call.Data.N})
+	}
+	if fate < 20 { // it is done, and nobody hears of it
+		w.WriteHeader(http.StatusBadGateway)
+		return
+	}
+	_, _ = fmt.Fprintf(w, `{"entries": %d}`, len(b.ledger[call.Device]))
+}
+
+func newBilling(t *testing.T, reject func(id string, n int) bool) *billing {
+	return &billing{
+		t: t, reject: reject, random: rand.New(rand.NewPCG(1, 2)), busy: map[string]bool{},
+		ledger: map[string][]booked{}, known: map[string]bool{}, refused: map[string]int{},
+	}
+}
+
+// Two bridges deliver the messages of the same devices at once, to workers one of which is killed,
+// in runs that end again and again, while a receiver fails at random. Each event is processed once,
+// in the order of the numbers that it was given, and none at the time of another of the same device; of each
+// bridge, they are in the order in which they were sent.
+func TestMessagesOfTwoBridgesAreProcessedOneByOne(t *testing.T) {
+	const devices, each = 60, 10 // of each bridge
+	b := newBilling(t, func(id string, n int) bool { return strings.HasSuffix(id, "7") && n == 4 })
+	receiver := httptest.NewServer(b)
+	defer receiver.Close()
+	const model = "testdata/book.yaml"
+	s := startSystemWriting(t, stack.Options{}, nil, 8, func(c *service.Config) { // several runs
+		c.Model.Model = model
+		c.MQTT.TopicPrefix = "left"
+		c.Worker.Notify = map[string]string{"billing": receiver.URL}
+	})
+	program := func(name string, args ...string) (*process.Process, string) {
+		http := "127.0.0.1:" + freePort(t)
+		return background(t, "devicetwin", append([]string{name, "--http-listen", http, "--temporal-address", s.Temporal.Addr(), "--temporal-namespace", stack.Namespace,
+			"--influx-url", "", "--model", "deploy/devstack/e2e/" + model, "--mqtt-url", s.MQTT.URL()}, args...)...), http
+	}
+	bridge, bridgeHTTP := program("bridge", "--bridge-id", "right", "--mqtt-topic-prefix", "right", "--bridge-quota-rate", "0")
+	worker, workerHTTP := program("worker", "--worker-credentials", t.TempDir(), "--worker-notify", "billing="+receiver.URL, "--worker-run-events", "8", "--mqtt-topic-prefix", "left")
+	awaitReady(t, bridgeHTTP)
+	awaitReady(t, workerHTTP)
+
+	name := func(i int) string { return fmt.Sprintf("till-%d", i) }
+	var sending sync.WaitGroup
+	half := make(chan struct{}, 2)
+	for _, source := range []string{"left", "right"} {
+		publisher := connect(t, s.MQTT.URL(), "tills-"+source)
+		sending.Go(func() {
+			for n := 1; n <= each; n++ {
+				for i := range devices {
+					token := publisher.client.Publish(fmt.Sprintf("%s/%s/events/book", source, name(i)), 1, false, fmt.Sprintf(`{"n":%d,"source":%q}`, n, source))
+					if !token.WaitTimeout(patience) || token.Error() != nil {
+						t.Errorf("publish: %v", token.Error())
+						return
+					}
+				}
+				if n == each/2 {
+					half <- struct{}{}
+				}
+			}
+		})
+	}
+	<-half
+	worker.Kill()
+	worker, workerHTTP = program("worker", "--worker-credentials", t.TempDir(), "--worker-notify", "billing="+receiver.URL, "--worker-run-events", "8", "--mqtt-topic-prefix", "left")
+	<-half
+	bridge.Kill()
+	bridge, bridgeHTTP = program("bridge", "--bridge-id", "right", "--mqtt-topic-prefix", "right", "--bridge-quota-rate", "0")
+	awaitReady(t, bridgeHTTP)
+	awaitReady(t, workerHTTP)
+	sending.Wait()
+
+	began, runs := time.Now(), 0
+	for i := range devices {
+		id := name(i)
+		eventuallyWithin(t, 3*time.Minute, 200*time.Millisecond, id+" has processed everything", func(ctx context.Context) bool {
+			view, err := s.twins.Describe(ctx, device.ID(id))
+			if err != nil || view.Process == nil || view.Process.Number < 2*each || len(view.Process.Queue) > 0 {
+				return false
+			}
+			runs += view.Runs
+			p, of := view.Process, view.Snapshot.Context()
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			failed := uint64(0)
+			if strings.HasSuffix(id, "7") {
+				failed = 2 // one of each bridge
+			}
+			if p.Number != 2*each || p.Failed != failed || p.Done != 2*each-failed || of["done"] != float64(p.Done) || (view.StateName == "trouble") != (failed > 0) {
+				t.Errorf("%s: %+v, in %s with %v", id, p, view.StateName, of)
+			}
+			if failed > 0 && (!strings.Contains(fmt.Sprint(of["failed"]), "422") || len(p.Failures) != 2 || int(p.Failures[1].Number) != b.refused[id]) {
+				t.Errorf("%s: failed %v, %+v; refused %d", id, of["failed"], p.Failures, b.refused[id])
+			}
+			return true
+		})
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	total := 0
+	for i := range devices {
+		id := name(i)
+		last, of := 0, map[string]int{}
+		for _, e := range b.ledger[id] {
+			if e.number <= last {
+				t.Errorf("%s: event %d after event %d", id, e.number, last)
+			}
+			next := of[e.source] + 1
+			if b.reject(id, next) {
+				next++
+			}
+			if e.n != next {
+				t.Errorf("%s: of the bridge of %s, message %d, want %d", id, e.source, e.n, next)
+			}
+			last, of[e.source] = e.number, e.n
+			total++
+		}
+		if of["left"] != each || of["right"] != each {
+			t.Errorf("%s: processed up to %v of each bridge, want %d", id, of, each)
+		}
+	}
+	if b.repeated == 0 || runs < devices {
+		t.Errorf("%d repetitions, %d ends of runs: too few to show anything", b.repeated, runs)
+	}
+	t.Logf("%d events of %d devices in %d calls, %d of them repetitions; %d ends of runs; the last after %v", total, devices, b.attempts, b.repeated, runs, time.Since(began).Round(time.Second))
+	_, _ = bridge, worker
+}
+
+// TestRecordProcessed is TestRecordHistories for a device whose events are processed one by one, over
+// the ends of runs, with calls that fail and one that fails permanently.
+func TestRecordProcessed(t *testing.T) {
+	const name, events, model = "processed", 20, "testdata/book.yaml"
+	b := newBilling(t, func(_ string, n int) bool { return n == 5 })
+	receiver := httptest.NewServer(b)
+	defer receiver.Close()
+	s := startSystemWriting(t, stack.Options{}, nil, 6, func(c *service.Config) {
+		c.Model.Model = model
+		c.Worker.Notify = map[string]string{"billing": receiver.URL}
+	})
+	d := connect(t, s.MQTT.URL(), name)
+	for n := 1; n <= events; n++ {
+		d.publish("devices/"+name+"/events/book", fmt.Sprintf(`{"epoch":1,"seq":%d,"n":%d,"source":"it"}`, n, n))
+	}
+	eventually(t, "everything is processed", func(ctx context.Context) bool {
+		view, err := s.twins.Describe(ctx, name)
+		return err == nil && view.Process != nil && view.Process.Done == events-1 && view.Process.Failed == 1 && view.Runs > 0 && view.StateName == "trouble"
+	})
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.attempts == events {
+		t.Error("no call has failed")
+	}
+	if *record {
+		recordRuns(t, s, deviceworkflow.WorkflowID(name), filepath.Join(historiesDir, name))
+		recordModel(t, model)
+	}
+}

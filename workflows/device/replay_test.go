@@ -90,6 +90,25 @@ func TestAReplayCountsNoFaults(t *testing.T) {
 	}
 }
 
+// There are histories of events that are processed one by one, over the end of a run.
+func TestProcessingIsRecorded(t *testing.T) {
+	files, err := filepath.Glob(historiesDir + "/rules-*/processed-*.json")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%d histories of a device whose events are processed, error %v; want at least 2", len(files), err)
+	}
+	for _, file := range files {
+		calls := 0
+		for _, e := range readHistory(t, file).GetEvents() {
+			if e.GetActivityTaskScheduledEventAttributes().GetActivityType().GetName() == ActivityCall {
+				calls++
+			}
+		}
+		if calls == 0 {
+			t.Errorf("%s: no event is processed", file)
+		}
+	}
+}
+
 // What a log delivered again is in the histories, and decides how they replay: by the rules
 // before, a run would go another way.
 func TestRecordedPositionsCount(t *testing.T) {

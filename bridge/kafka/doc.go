@@ -30,5 +30,5 @@
 // # Records that are written
 //
 // A Producer writes what workflows decided, each record with an id by which readers drop repetitions
-// (docs/adr/0085). It shares nothing with a Source but how brokers are reached.
+// (docs/adr/0086). It shares nothing with a Source but how brokers are reached.
 package kafka

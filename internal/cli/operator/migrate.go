@@ -49,11 +49,16 @@ func (c *devicesMigrateCommand) Run(ctx context.Context, streams cli.Streams) er
 	}
 	query := strings.Join(c.Query, " ")
 	if c.DryRun {
+		hash, err := parsed.Hash()
+		if err != nil {
+			return fmt.Errorf("hash of the plan %s: %w", c.Plan, err)
+		}
 		t := &trial{plan: string(src), note: c.Note, from: to, pause: time.Duration(float64(time.Second) / rate)}
-		if err := t.run(ctx, query, parsed.From); err != nil {
+		t.report = api.FleetMigration{Query: query, Model: parsed.Model, FromModel: parsed.From, ToModel: parsed.To, Plan: hash}
+		if err := t.run(ctx, query); err != nil {
 			return queryError(query, err)
 		}
-		return c.show(streams.Out, t.report, func(w io.Writer) { migrationTable(w, t.report, true) })
+		return c.show(streams.Out, tried{FleetMigration: t.report}, func(w io.Writer) { migrationTable(w, t.report, true) })
 	}
 	started, err := to.StartMigration(ctx, api.NewFleetMigration{Words: query, Plan: string(src), Note: c.Note, Rate: rate})
 	if err != nil {
@@ -205,8 +210,16 @@ type trial struct {
 // shownRefusals bounds those that are named.
 const shownRefusals = 100
 
-func (t *trial) run(ctx context.Context, query, hash string) error {
-	t.report = api.FleetMigration{FromModel: hash, Images: []api.MigrationImage{}}
+// tried is the report of a trial as JSON. It is no migration, and has nothing of when one was.
+type tried struct {
+	api.FleetMigration
+	ID    string    `json:"id,omitzero"`
+	Rate  float64   `json:"rate,omitzero"`
+	Phase string    `json:"phase,omitzero"`
+	Since time.Time `json:"since,omitzero"`
+}
+
+func (t *trial) run(ctx context.Context, query string) error {
 	next := time.NewTicker(max(t.pause, time.Microsecond))
 	defer next.Stop()
 	for cursor := ""; ; {
@@ -215,7 +228,7 @@ func (t *trial) run(ctx context.Context, query, hash string) error {
 			return err
 		}
 		for _, d := range page.Devices {
-			if d.ModelHash != hash {
+			if d.ModelHash != t.report.FromModel {
 				continue
 			}
 			select {

@@ -85,14 +85,20 @@ func (s *Server) limit(ctx huma.Context, next func(huma.Context)) {
 	next(huma.WithContext(ctx, limited))
 }
 
-// once refuses a query parameter that comes twice, of which huma reads the first, or
-// nothing if that is empty.
+// once refuses a query parameter that comes twice, of which huma reads the first, and one that
+// is empty and not a string: huma takes it for one that is not there.
 func once(ctx huma.Context, next func(huma.Context)) {
 	at := ctx.URL()
 	values := at.Query()
 	for _, p := range ctx.Operation().Parameters {
-		if n := len(values[p.Name]); p.In == "query" && n > 1 {
-			writeTo(ctx, http.StatusBadRequest, fmt.Sprintf("the query parameter %s is given %d times, expected once", p.Name, n))
+		given := values[p.Name]
+		switch {
+		case p.In != "query":
+		case len(given) > 1:
+			writeTo(ctx, http.StatusBadRequest, fmt.Sprintf("the query parameter %s is given %d times, expected once", p.Name, len(given)))
+			return
+		case len(given) == 1 && given[0] == "" && p.Schema != nil && p.Schema.Type != huma.TypeString:
+			writeTo(ctx, http.StatusUnprocessableEntity, fmt.Sprintf("the query parameter %s is empty, expected a value of type %s", p.Name, p.Schema.Type))
 			return
 		}
 	}

@@ -52,6 +52,7 @@ func TestEndpoints(t *testing.T) {
 		{"no patch", "PATCH", "/v1/devices/pump-1/desired", "", nil, 400, []string{"request body is required"}},
 		{"other content", "PATCH", "/v1/devices/pump-1/desired", `{}`, []string{"Content-Type: text/plain"}, 415, []string{"unknown content type"}},
 		{"tags", "PUT", "/v1/devices/pump-1/tags", `{"hall":"4","owner":"ops"}`, nil, 200, []string{`{"hall":"4","owner":"ops"}`}},
+		{"an empty number", "GET", "/v1/devices?limit=", "", nil, 422, []string{"the query parameter limit is empty, expected a value of type integer"}},
 		{"a parameter twice, the first empty", "GET", "/v1/devices?limit=&limit=x", "", nil, 400, []string{"the query parameter limit is given 2 times"}},
 		{"bad tags", "PUT", "/v1/devices/pump-1/tags", `{"a b":"x","c":""}`, nil, 422, []string{`tag \"a b\"`, `value of tag \"c\"`}},
 		{"tags that are numbers", "PUT", "/v1/devices/pump-1/tags", `{"a":1}`, nil, 422, []string{"expected string"}},

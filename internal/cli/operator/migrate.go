@@ -210,7 +210,7 @@ type trial struct {
 // shownRefusals bounds those that are named.
 const shownRefusals = 100
 
-// tried is the report of a trial as JSON. It is no migration, and has nothing of when one was.
+// tried is the report of a trial as JSON. It has no id, rate, phase or time, which a migration has.
 type tried struct {
 	api.FleetMigration
 	ID    string    `json:"id,omitzero"`

@@ -793,9 +793,11 @@ func TestTheDiskRestsBetweenGroups(t *testing.T) {
 // What is not on the disk is not passed over, although the segment after it is begun.
 func TestACursorWaitsForTheEndOfASegment(t *testing.T) {
 	slow := realDisk
-	let := make(chan struct{})
+	var disk sync.RWMutex // nothing is written while it is locked, in however many groups
+	disk.Lock()
 	slow.write = func(f *os.File, p []byte, at int64) (int, error) {
-		<-let
+		disk.RLock()
+		defer disk.RUnlock()
 		return f.WriteAt(p, at)
 	}
 	l, err := open(Config{Dir: t.TempDir(), MaxBytes: MinBytes, SegmentBytes: minSegment}, nil, slow)
@@ -820,10 +822,11 @@ func TestACursorWaitsForTheEndOfASegment(t *testing.T) {
 		return len(entries(t, c))
 	}
 	end := put(10)
-	let <- struct{}{}
+	disk.Unlock()
 	if err := l.Wait(t.Context(), end); err != nil {
 		t.Fatal(err)
 	}
+	disk.Lock()
 	if n := read(); n != 10 {
 		t.Fatalf("%d records of 10", n)
 	}
@@ -831,7 +834,7 @@ func TestACursorWaitsForTheEndOfASegment(t *testing.T) {
 	if n := read(); n != 0 {
 		t.Fatalf("%d records that are not on the disk", n)
 	}
-	close(let)
+	disk.Unlock()
 	if err := l.Wait(t.Context(), end); err != nil {
 		t.Fatal(err)
 	}

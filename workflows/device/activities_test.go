@@ -55,7 +55,7 @@ func (p publishAnything) Publish(_ context.Context, topic string, _ byte, _ bool
 }
 
 func TestNotify(t *testing.T) {
-	var got notification
+	var got posted
 	var header http.Header
 	status := http.StatusOK
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -9,30 +9,10 @@ import (
 	"net/http"
 	"time"
 
-	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 
 	"devicetwin/device"
 )
-
-// called is what a receiver gets when a model calls it, as the body of a POST.
-type called struct {
-	// ID is the same in every attempt; it is also the header Idempotency-Key.
-	ID     string    `json:"id"`
-	Device device.ID `json:"device"`
-	Model  string    `json:"model"`
-	To     string    `json:"to"`
-	// Event is the name of what is processed, and Number its place among those of the entity,
-	// from 1. A call of an invoke has neither.
-	Event  string `json:"event,omitempty"`
-	Number uint64 `json:"number,omitempty"`
-	// At is when the event was, and Arrived when it arrived, if that is another time.
-	At          time.Time `json:"at,omitzero"`
-	Arrived     time.Time `json:"arrived,omitzero"`
-	AttemptedAt time.Time `json:"attempted_at"`
-	Attempt     int32     `json:"attempt,omitempty"`
-	Data        any       `json:"data,omitempty"`
-}
 
 const (
 	maxCallResult  = 16 << 10 // bytes
@@ -66,12 +46,10 @@ func (a *Activities) Call(ctx context.Context, in Invocation) (map[string]any, e
 		ctx, cancel = context.WithTimeout(ctx, left-min(callMargin, left/callMarginDiv))
 		defer cancel()
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	request, err := newPost(ctx, "call "+to, url, in.ID, body)
 	if err != nil {
-		return nil, temporal.NewNonRetryableApplicationError(fmt.Sprintf("call %s: %v", to, err), "receiver", err)
+		return nil, err
 	}
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Idempotency-Key", in.ID)
 	response, err := calls.Do(request)
 	if err != nil {
 		return nil, fmt.Errorf("call %s for %s: %w", to, in.Device.Entity(), err)
@@ -81,7 +59,7 @@ func (a *Activities) Call(ctx context.Context, in Invocation) (map[string]any, e
 	if err == nil {
 		_, err = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10)) // so that the connection can be used again
 	}
-	if status := response.StatusCode; status < 200 || status >= 300 {
+	if status := response.StatusCode; !isOK(status) {
 		return nil, callError(to, in.Device, status, reply)
 	}
 	if err != nil { // it has answered, but who knows what
@@ -90,19 +68,13 @@ func (a *Activities) Call(ctx context.Context, in Invocation) (map[string]any, e
 	return resultOfCall(reply), nil
 }
 
-func (a *Activities) calledWith(ctx context.Context, to string, in Invocation) called {
-	c := called{ID: in.ID, Device: in.Device, To: to, At: in.At, Arrived: in.Arrived, AttemptedAt: time.Now().UTC(), Data: in.Input["data"]}
-	c.Event, _ = in.Input["event"].(string)
+func (a *Activities) calledWith(ctx context.Context, to string, in Invocation) posted {
+	p := a.posted(ctx, to, in)
+	p.Event, _ = in.Input["event"].(string)
 	if n, ok := in.Input["number"].(float64); ok {
-		c.Number = uint64(n)
+		p.Number = uint64(n)
 	}
-	if activity.IsActivity(ctx) {
-		c.Attempt = activity.GetInfo(ctx).Attempt
-	}
-	if model, ok := a.Models.ByHash(in.Model); ok {
-		c.Model = model.Name()
-	}
-	return c
+	return p
 }
 
 // resultOfCall is an answer as a JSON object; empty if it is anything else.
@@ -119,8 +91,5 @@ func callError(to string, id device.ID, status int, reply []byte) error {
 	if text := bytes.TrimSpace(bytes.ToValidUTF8(reply, nil)); len(text) > 0 {
 		message += ": " + device.Clip(string(text), shownCallReply)
 	}
-	if status >= 400 && status < 500 && status != http.StatusRequestTimeout && status != http.StatusTooManyRequests {
-		return temporal.NewNonRetryableApplicationError(message, "refused", nil)
-	}
-	return temporal.NewApplicationError(message, "unavailable")
+	return refusedWith(status, message)
 }

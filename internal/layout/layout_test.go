@@ -105,6 +105,7 @@ var layers = map[string]layer{
 	"internal/text":         {nil, "clips strings for logs, checks tokens for headers, and writes values for people: pure"},
 	"internal/testfile":     {nil, "files that tests write"},
 	"internal/brokertest":   {[]string{"auth/authtest", "device", "internal/cli", "internal/cli/credentials", "internal/credentials", "internal/testfile", "service", "wire"}, "tests of a broker that runs"},
+	"internal/testhistory":  {nil, "histories of workflows that a server recorded, for tests"},
 	"internal/testlog":      {nil, "a log that tests can search"},
 	"internal/testserver":   {[]string{"internal/durable", "internal/testfile"}, "servers that are installed, for tests: addresses, programs, and a Mosquitto"},
 	"internal/tlsfiles":     {[]string{"internal/faults"}, "reports every fault of the files"},

@@ -12,13 +12,13 @@ import (
 	"testing"
 
 	"go.temporal.io/api/history/v1"
-	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"devicetwin/device"
 	"devicetwin/devicefsm"
+	"devicetwin/internal/testhistory"
 	"devicetwin/workflows/aggregate"
 )
 
@@ -69,7 +69,7 @@ func TestAReplayCountsNoFaults(t *testing.T) {
 	}
 	found := 0
 	for _, file := range files {
-		for _, e := range readHistory(t, file).GetEvents() {
+		for _, e := range testhistory.Read(t, file).GetEvents() {
 			signal := e.GetWorkflowExecutionSignaledEventAttributes()
 			for _, p := range signal.GetInput().GetPayloads() {
 				if bytes.Contains(p.GetData(), []byte(`"sleepy"`)) {
@@ -98,7 +98,7 @@ func TestProcessingIsRecorded(t *testing.T) {
 	}
 	for _, file := range files {
 		calls := 0
-		for _, e := range readHistory(t, file).GetEvents() {
+		for _, e := range testhistory.Read(t, file).GetEvents() {
 			if e.GetActivityTaskScheduledEventAttributes().GetActivityType().GetName() == ActivityCall {
 				calls++
 			}
@@ -119,7 +119,7 @@ func TestRecordedPositionsCount(t *testing.T) {
 	}
 	again, other := 0, 0
 	for _, file := range files {
-		recorded := readHistory(t, file)
+		recorded := testhistory.Read(t, file)
 		again += deliveredTwice(t, recorded)
 		for _, e := range recorded.GetEvents() {
 			for _, d := range e.GetMarkerRecordedEventAttributes().GetDetails() {
@@ -159,19 +159,6 @@ func deliveredTwice(t *testing.T, recorded *history.History) int {
 		}
 	}
 	return count
-}
-
-func readHistory(t *testing.T, file string) *history.History {
-	t.Helper()
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	recorded, err := client.HistoryFromJSON(bytes.NewReader(raw), client.HistoryJSONOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return recorded
 }
 
 // The replay test can fail: a worker that decides otherwise is found out.
@@ -236,7 +223,7 @@ func TestRecordedDialectsCount(t *testing.T) {
 	results := map[string]int{`"done":true`: 0, `"shows":{`: 0, `"failed":"`: 0}
 	other := 0
 	for _, file := range files {
-		recorded := readHistory(t, file)
+		recorded := testhistory.Read(t, file)
 		for _, e := range recorded.GetEvents() {
 			for _, d := range e.GetMarkerRecordedEventAttributes().GetDetails() {
 				for _, p := range d.GetPayloads() {
@@ -271,7 +258,7 @@ func TestRecordedLessonsCount(t *testing.T) {
 	}
 	lessons, reports, other := 0, 0, 0
 	for _, file := range files {
-		recorded := readHistory(t, file)
+		recorded := testhistory.Read(t, file)
 		for _, e := range recorded.GetEvents() {
 			marker := e.GetMarkerRecordedEventAttributes()
 			for _, d := range marker.GetDetails() {
@@ -304,7 +291,7 @@ func TestRecordedGroupsAndSchedules(t *testing.T) {
 		}
 		var text []byte
 		for _, file := range files {
-			for _, e := range readHistory(t, file).GetEvents() {
+			for _, e := range testhistory.Read(t, file).GetEvents() {
 				for _, p := range append(e.GetWorkflowExecutionContinuedAsNewEventAttributes().GetInput().GetPayloads(),
 					e.GetWorkflowExecutionSignaledEventAttributes().GetInput().GetPayloads()...) {
 					text = append(text, p.GetData()...)
@@ -336,7 +323,7 @@ func TestRecordedMigrations(t *testing.T) {
 	models := map[string]bool{}
 	moved, refused := 0, 0
 	for _, file := range files {
-		recorded := readHistory(t, file)
+		recorded := testhistory.Read(t, file)
 		versions := 0
 		for _, e := range recorded.GetEvents() {
 			for _, p := range e.GetWorkflowExecutionContinuedAsNewEventAttributes().GetInput().GetPayloads() {
@@ -375,7 +362,7 @@ func TestRecordedOrigins(t *testing.T) {
 	folder := fmt.Sprintf("%s/rules-%d", historiesDir, rulesOrigin)
 	for name, id := range map[string]string{"operated-1": `-order-[0-9a-f]{8}-[0-9]+"`, "obedient-0": `-reprovision-[0-9a-z]{8}-[0-9]+"`} {
 		found := 0
-		for _, e := range readHistory(t, folder+"/"+name+".json").GetEvents() {
+		for _, e := range testhistory.Read(t, folder+"/"+name+".json").GetEvents() {
 			for _, p := range append(e.GetActivityTaskScheduledEventAttributes().GetInput().GetPayloads(),
 				e.GetWorkflowExecutionUpdateCompletedEventAttributes().GetOutcome().GetSuccess().GetPayloads()...) {
 				found += len(regexp.MustCompile(id).FindAll(p.GetData(), -1))

@@ -27,7 +27,7 @@ import (
 // Password is that of the accounts in a file of Accounts.
 const Password = "a password that the start made"
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // Broker is a broker that runs.
 type Broker struct {

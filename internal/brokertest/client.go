@@ -1,6 +1,8 @@
 package brokertest
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -29,9 +31,10 @@ func Connect(t *testing.T, o *mqtt.ClientOptions) (*Client, error) {
 	c.MQTT = mqtt.NewClient(o.SetAutoReconnect(false).
 		SetConnectionLostHandler(func(mqtt.Client, error) { close(lost) }).
 		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { got <- m.Topic() + " " + string(m.Payload()) }))
-	token := c.MQTT.Connect()
-	token.Wait()
-	if err := token.Error(); err != nil {
+	if token := c.MQTT.Connect(); !token.WaitTimeout(c.patience) {
+		c.MQTT.Disconnect(0)
+		return nil, fmt.Errorf("not admitted in %v", c.patience)
+	} else if err := token.Error(); err != nil {
 		return nil, err
 	}
 	t.Cleanup(func() { c.MQTT.Disconnect(0) })
@@ -52,11 +55,22 @@ func MustConnect(t *testing.T, o *mqtt.ClientOptions) *Client {
 func (c *Client) Subscribe(filters ...string) {
 	c.t.Helper()
 	for _, f := range filters {
-		token := c.MQTT.Subscribe(f, 1, nil).(*mqtt.SubscribeToken)
-		if !token.WaitTimeout(c.patience) || token.Error() != nil || token.Result()[Unshared(f)] != 1 {
-			c.t.Fatalf("subscribe to %s: granted %v, error %v", f, token.Result(), token.Error())
+		if err := c.TrySubscribe(f); err != nil {
+			c.t.Fatal(err)
 		}
 	}
+}
+
+// TrySubscribe is an error if the filter is not granted with QoS 1, or the connection ends first.
+func (c *Client) TrySubscribe(filter string) error {
+	token := c.MQTT.Subscribe(filter, 1, nil).(*mqtt.SubscribeToken)
+	if err := c.await(token); err != nil {
+		return fmt.Errorf("subscribe to %s: %w", filter, err)
+	}
+	if granted := token.Result()[Unshared(filter)]; granted != 1 {
+		return fmt.Errorf("subscribe to %s: granted %#x", filter, granted)
+	}
+	return nil
 }
 
 // Unshared is the filter of a shared subscription, by which the client's answer to it is
@@ -72,10 +86,30 @@ func Unshared(filter string) string {
 func (c *Client) Publish(topics ...string) {
 	c.t.Helper()
 	for _, topic := range topics {
-		token := c.MQTT.Publish(topic, 1, false, "x")
-		if !token.WaitTimeout(c.patience) || token.Error() != nil {
-			c.t.Fatalf("publish to %s: %v", topic, token.Error())
+		if err := c.TryPublish(topic); err != nil {
+			c.t.Fatal(err)
 		}
+	}
+}
+
+// TryPublish publishes a message "x". An error: the broker has not acknowledged it, and may have it
+// nevertheless.
+func (c *Client) TryPublish(topic string) error {
+	if err := c.await(c.MQTT.Publish(topic, 1, false, "x")); err != nil {
+		return fmt.Errorf("publish to %s: %w", topic, err)
+	}
+	return nil
+}
+
+// await waits for an answer of the broker: without a connection there will be none.
+func (c *Client) await(token mqtt.Token) error {
+	select {
+	case <-token.Done():
+		return token.Error()
+	case <-c.Lost:
+		return errors.New("the connection was lost")
+	case <-time.After(c.patience):
+		return fmt.Errorf("no answer in %v", c.patience)
 	}
 }
 

@@ -35,7 +35,7 @@ func (s *Server) whyDevice(ctx context.Context, in *whyInput) (*body[Why], error
 	if err != nil {
 		return nil, s.problem(ctx, err)
 	}
-	why := Why{ID: device.ID, State: device.State, Transitions: []Transition{}}
+	why := Why{ID: device.ID, Model: device.Model, State: device.State, Transitions: []Transition{}}
 	why.Transitions = append(why.Transitions, device.Transitions[:min(in.Limit, len(device.Transitions))]...)
 	return &body[Why]{why}, nil
 }

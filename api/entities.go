@@ -88,27 +88,12 @@ func OfKind(kind device.Kind, q Query) Query {
 
 // named gives the names in a query their kind.
 func named(kind device.Kind, q Query) Query {
-	all := func(parts []Query) []Query {
-		out := make([]Query, len(parts))
-		for i, part := range parts {
-			out[i] = named(kind, part)
+	return each(q, func(t Term) Term {
+		if t.Field == FieldID && kind != device.KindDevice {
+			t.Value = string(kind) + "/" + t.Value
 		}
-		return out
-	}
-	switch q := q.(type) {
-	case And:
-		return And(all(q))
-	case Or:
-		return Or(all(q))
-	case Not:
-		return Not{named(kind, q.Query)}
-	case Term:
-		if q.Field == FieldID && kind != device.KindDevice {
-			q.Value = string(kind) + "/" + q.Value
-		}
-		return q
-	}
-	return q
+		return t
+	})
 }
 
 // KindParams are those of queries of entities.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -59,6 +60,8 @@ type ModelVersion struct {
 	At      time.Time `json:"at" doc:"When it was pushed."`
 	Who     string    `json:"who,omitempty" doc:"Who pushed it."`
 	Note    string    `json:"note,omitempty" doc:"Why."`
+	// Devices is only counted for a model with all of its versions.
+	Devices *int `json:"devices,omitempty" minimum:"0" doc:"Number of devices, and of other entities, that run it; absent unless they were to be counted."`
 }
 
 // ModelRules say with which models new entities start. A model in them is NAME, for its default
@@ -209,6 +212,19 @@ type ModelSummary struct {
 	DefaultHash string `json:"default_hash" doc:"Hash of that version."`
 	Newest      int    `json:"newest" doc:"Number of the newest version."`
 	Versions    int    `json:"versions" doc:"Number of versions that are kept."`
+
+	Running []RunningVersion `json:"running,omitempty" doc:"The versions that devices run, the oldest first; absent unless they were to be counted, or if there are none."`
+}
+
+// RunningVersion is how many devices run a version.
+type RunningVersion struct {
+	Version int `json:"version" doc:"Number of the version."`
+	Devices int `json:"devices" minimum:"1" doc:"Number of devices, and of other entities, that run it."`
+}
+
+// CountingParam says that devices are to be counted. (What huma reads has to be exported.)
+type CountingParam struct {
+	Devices bool `query:"devices" doc:"Also count the devices, and other entities, that run each version: one request to Temporal for each."`
 }
 
 // ModelList is the models of the registry.
@@ -217,10 +233,15 @@ type ModelList struct {
 	Models   []ModelSummary `json:"models" doc:"The models, by name."`
 }
 
-func (s *Server) listModels(ctx context.Context, _ *struct{}) (*body[ModelList], error) {
+func (s *Server) listModels(ctx context.Context, in *CountingParam) (*body[ModelList], error) {
 	index, err := s.modelIndex(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if in.Devices {
+		if err := s.countVersions(ctx, index.Models); err != nil {
+			return nil, err
+		}
 	}
 	list := ModelList{Revision: index.Revision, Models: []ModelSummary{}}
 	for _, m := range index.Models {
@@ -230,10 +251,42 @@ func (s *Server) listModels(ctx context.Context, _ *struct{}) (*body[ModelList],
 			if v.Version == m.Default {
 				one.DefaultHash = v.Hash
 			}
+			if v.Devices != nil && *v.Devices > 0 {
+				one.Running = append(one.Running, RunningVersion{v.Version, *v.Devices})
+			}
 		}
 		list.Models = append(list.Models, one)
 	}
 	return &body[ModelList]{list}, nil
+}
+
+// countersAtOnce is how many versions are counted at one time.
+const countersAtOnce = 8
+
+// countVersions counts the devices that run each version of the models. The error is a problem.
+func (s *Server) countVersions(ctx context.Context, models []Model) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var all sync.WaitGroup
+	room := make(chan struct{}, countersAtOnce)
+	for i := range models {
+		models[i].Versions = slices.Clone(models[i].Versions)
+		for j := range models[i].Versions {
+			v := &models[i].Versions[j]
+			room <- struct{}{}
+			all.Go(func() {
+				defer func() { <-room }()
+				n, err := s.backend.CountDevices(ctx, Term{Field: FieldModelHash, Value: v.Hash})
+				if err != nil {
+					cancel(err)
+					return
+				}
+				v.Devices = &n
+			})
+		}
+	}
+	all.Wait()
+	return s.problem(ctx, context.Cause(ctx))
 }
 
 type modelOutput struct {
@@ -241,7 +294,12 @@ type modelOutput struct {
 	Body Model
 }
 
-func (s *Server) getModel(ctx context.Context, in *ModelParam) (*modelOutput, error) {
+type modelInput struct {
+	ModelParam
+	CountingParam
+}
+
+func (s *Server) getModel(ctx context.Context, in *modelInput) (*modelOutput, error) {
 	index, err := s.modelIndex(ctx)
 	if err != nil {
 		return nil, err
@@ -249,6 +307,13 @@ func (s *Server) getModel(ctx context.Context, in *ModelParam) (*modelOutput, er
 	m, err := index.Find(in.Name)
 	if err != nil {
 		return nil, s.problem(ctx, err)
+	}
+	if in.Devices {
+		counted := []Model{m}
+		if err := s.countVersions(ctx, counted); err != nil {
+			return nil, err
+		}
+		m = counted[0]
 	}
 	return &modelOutput{ETag: revisionTag(m.Revision), Body: m}, nil
 }

@@ -88,6 +88,64 @@ func TestRevisionsOfModels(t *testing.T) {
 	s.call("PUT", "/v1/model-rules", `{}`, "If-Match: "+rules).check(t, 412)
 }
 
+// Lists, queries, counts, transitions and migrations name versions by their numbers; without a
+// registry they have hashes, as before.
+func TestVersionsAreNamed(t *testing.T) {
+	models := apitest.FleetModels()
+	s := start(t, withModels(models))
+	third := s.call("POST", "/v1/models", pushBody(t, "pump.yaml", "model: pump\ninitial: x\nstates: {x: {}}\n", ""))
+	var pushed api.ModelChanged
+	if err := json.Unmarshal([]byte(third.body), &pushed); err != nil || pushed.Version != 3 {
+		t.Fatal(third.body, err)
+	}
+	s.fleet.Change("pump-2", func(d *api.Device) { d.ModelHash = apitest.HotPumpHash })
+	s.fleet.Put(api.Device{ID: "pump-3", Model: "pump", ModelHash: pushed.Hash, State: "x", Connection: device.Online})
+	s.fleet.Put(api.Device{ID: "pump-4", Model: "pump", ModelHash: pushed.Hash, State: "x", Connection: device.Online})
+	for id, version := range map[string]string{"pump-1": `"model_version":1`, "pump-2": `"model_version":2`, "pump-3": `"model_version":3`} {
+		s.call("GET", "/v1/devices/"+id, "").check(t, 200, version)
+		s.call("GET", "/v1/devices?query=id:"+id, "").check(t, 200, version)
+	}
+	if a := s.call("GET", "/v1/devices/truck-1", ""); strings.Contains(a.body, "model_version") {
+		t.Errorf("a model that the registry does not have: %s", a.body)
+	}
+	s.call("GET", "/v1/devices/pump-1/why", "").check(t, 200, `"model":"pump"`, `"model_version":1`)
+	for query, n := range map[string]int{
+		"model:pump@1": 1, "model:pump@2": 1, "model:pump@3": 2, "model:pump": 4, "NOT+model:pump@3": 3, "(model:pump@1+OR+model:pump@2)+state:online": 1,
+	} {
+		s.call("GET", "/v1/device-count?query="+query, "").check(t, 200, fmt.Sprintf(`{"count":%d}`, n))
+	}
+	s.call("GET", "/v1/entities?query=model:pump@2", "").check(t, 200, `"id":"pump-2"`)
+	s.call("GET", "/v1/devices?query=model:pump@4", "").check(t, 400, "the registry has no version pump@4")
+	s.call("GET", "/v1/devices?query=model:pump@x", "").check(t, 400, "query.query:7", "NAME@NUMBER")
+	s.call("GET", "/v1/models?devices=true", "").check(t, 200, `"running":[{"version":1,"devices":1},{"version":2,"devices":1},{"version":3,"devices":2}]`)
+	s.call("GET", "/v1/models/pump?devices=true", "").check(t, 200, `"note":"as delivered","devices":1}`, `"devices":2}`)
+	if a := s.call("GET", "/v1/models", ""); strings.Contains(a.body, "running") {
+		t.Errorf("not to be counted: %s", a.body)
+	}
+	text, err := json.Marshal(map[string]any{"plan": "pump", "from": apitest.PumpHash, "to": pushed.Hash, "states": map[string]string{"online": "x"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := fmt.Sprintf(`{"plan":%q}`, text)
+	s.call("POST", "/v1/devices/pump-1/migration", plan).check(t, 200, `"from_version":1,"to_version":3`)
+	s.call("GET", "/v1/devices/pump-1/why?limit=1", "").check(t, 200, `"from_version":1,"to_version":3`, `"model_version":3`)
+	s.call("POST", "/v1/migrations", plan).check(t, 201, `"from_version":1,"to_version":3`)
+
+	s.fleet.Fail(fmt.Errorf("count: %w", device.ErrUnavailable))
+	s.call("GET", "/v1/models?devices=true", "").check(t, 503)
+	s.call("GET", "/v1/models", "").check(t, 200)
+	for name, change := range map[string]func(*api.Options){"none": func(*api.Options) {}, "down": withModels(models)} {
+		models.Fail(fmt.Errorf("ask: %w", device.ErrUnavailable))
+		s := start(t, change)
+		if a := s.call("GET", "/v1/devices/pump-1", ""); a.status != 200 || strings.Contains(a.body, "model_version") || !strings.Contains(a.body, apitest.PumpHash) {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+		if a := s.call("GET", "/v1/devices?query=model:pump@1", ""); a.status != map[string]int{"none": 400, "down": 503}[name] {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+	}
+}
+
 // With one key a change is made once; another change with it is refused.
 func TestKeysOfModels(t *testing.T) {
 	models := apitest.FleetModels()

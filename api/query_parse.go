@@ -19,7 +19,8 @@ import (
 // A VALUE with a space, a quotation mark or an asterisk in it needs quotation
 // marks, in which \ escapes the next character. The same holds for the key of a
 // tag and the path of a property, if they contain a colon. An asterisk after the
-// value finds every value that begins so.
+// value finds every value that begins so. The name of a model may have the number of a version in the
+// registry: model:pump@3. Such a term is of the field model; a Backend is asked for the hash.
 //
 //	state:online NOT (tag.site:"hall 3" OR tag."owner:team":ops) id:pump-* last_seen<now-24h
 //

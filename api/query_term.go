@@ -220,12 +220,19 @@ func (p *queryParser) checkValue(at int, term Term) bool {
 		p.fault(at, "a connection is %s, %s or %s, not %q", device.Online, device.Offline, Unknown, clip(term.Value))
 	case term.Field == FieldKind && (term.Op == OpPrefix || !isKind(term.Value)):
 		p.fault(at, "a kind is device or one of the configuration, without an asterisk, not %q", clip(term.Value))
+	case term.Field == FieldModel && strings.Contains(term.Value, "@") && (term.Op == OpPrefix || !isVersion(term.Value)):
+		p.fault(at, "a version of a model is NAME@NUMBER, such as pump@3, without an asterisk, not %q", clip(term.Value))
 	case term.Field == FieldConnection && term.Op == OpPrefix:
 		p.fault(at, "a connection is %s, %s or %s: leave out the asterisk", device.Online, device.Offline, Unknown)
 	default:
 		return true
 	}
 	return false
+}
+
+func isVersion(text string) bool {
+	_, _, ok := readVersionText(text)
+	return ok
 }
 
 func isKind(word string) bool {

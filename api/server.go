@@ -46,6 +46,7 @@ func DefaultOptions() Options {
 type Server struct {
 	backend  Backend
 	models   Models // nil: there is no registry
+	versions *versions
 	auth     Authenticator
 	log      *slog.Logger
 	auditLog *slog.Logger
@@ -60,10 +61,12 @@ type Server struct {
 
 // New makes a Server.
 func New(o Options) (*Server, error) {
+	versions := newVersions(o.Models)
+	backend := numbered{o.Backend, versions}
 	s := &Server{
-		backend: o.Backend, models: o.Models, auth: o.Auth, log: o.Log, auditLog: o.Audit,
+		backend: backend, versions: versions, models: o.Models, auth: o.Auth, log: o.Log, auditLog: o.Audit,
 		timeout: o.Timeout, maxBody: o.MaxBody, metrics: newMetrics(o.Metrics),
-		hub: newHub(o.Backend, o.Stream, o.Log), mux: http.NewServeMux(),
+		hub: newHub(backend, o.Stream, o.Log), mux: http.NewServeMux(),
 	}
 	api := humago.New(s.mux, config(s.auth != nil))
 	api.UseMiddleware(s.observe, s.authorize, s.limit, once)

@@ -13,15 +13,16 @@ const Unknown = "unknown"
 // Summary is a device, or another entity, in a list. It may be some tens of
 // milliseconds out of date.
 type Summary struct {
-	ID         device.ID         `json:"id" doc:"Id of the device; of an entity of another kind, kind and name: customer/4711."`
-	Model      string            `json:"model,omitempty" doc:"Name of its model."`
-	ModelHash  string            `json:"model_hash,omitempty" doc:"Hash of its model's canonical form."`
-	State      string            `json:"state" doc:"Paths of the active atomic states, joined by commas."`
-	Connection string            `json:"connection" enum:"online,offline,unknown" doc:"Connection, according to its last status message."`
-	Firmware   string            `json:"firmware,omitempty" doc:"As in its last birth message."`
-	Site       string            `json:"site,omitempty" doc:"As in its last birth message."`
-	Tags       map[string]string `json:"tags,omitempty" doc:"Tags, as PUT /v1/devices/{id}/tags set them."`
-	Properties map[string]string `json:"properties,omitempty" doc:"Properties that the configuration indexes, by path."`
+	ID           device.ID         `json:"id" doc:"Id of the device; of an entity of another kind, kind and name: customer/4711."`
+	Model        string            `json:"model,omitempty" doc:"Name of its model."`
+	ModelHash    string            `json:"model_hash,omitempty" doc:"Hash of its model's canonical form."`
+	ModelVersion int               `json:"model_version,omitempty" doc:"Number of this version in the registry of models; absent if no registry has it."`
+	State        string            `json:"state" doc:"Paths of the active atomic states, joined by commas."`
+	Connection   string            `json:"connection" enum:"online,offline,unknown" doc:"Connection, according to its last status message."`
+	Firmware     string            `json:"firmware,omitempty" doc:"As in its last birth message."`
+	Site         string            `json:"site,omitempty" doc:"As in its last birth message."`
+	Tags         map[string]string `json:"tags,omitempty" doc:"Tags, as PUT /v1/devices/{id}/tags set them."`
+	Properties   map[string]string `json:"properties,omitempty" doc:"Properties that the configuration indexes, by path."`
 
 	LastSeen    *time.Time `json:"last_seen,omitempty" doc:"When a message of the device was last applied; in a list up to 15 minutes earlier, and in whole seconds. Absent if it is not known."`
 	ReportCount uint64     `json:"report_count,omitempty" doc:"Number of faults of what the device sent; in a list, numbers of 10 or more are rounded down to their first digit."`
@@ -40,30 +41,31 @@ type Count struct {
 
 // Device is everything that is known about one device.
 type Device struct {
-	ID         device.ID         `json:"id" doc:"Id of the device; of an entity of another kind, kind and name: customer/4711."`
-	Model      string            `json:"model" doc:"Name of its model."`
-	ModelHash  string            `json:"model_hash" doc:"Hash of its model's canonical form."`
-	State      string            `json:"state" doc:"Paths of the active atomic states, joined by commas."`
-	Value      any               `json:"value,omitempty" doc:"The state value as XState writes it."`
-	Context    Object            `json:"context,omitempty" doc:"The statechart's context."`
-	Connection string            `json:"connection" enum:"online,offline,unknown" doc:"Connection, according to its last status message."`
-	LastSeen   *time.Time        `json:"last_seen,omitempty" doc:"When a message of the device was last applied."`
-	Firmware   string            `json:"firmware,omitempty" doc:"As in its last birth message."`
-	Site       string            `json:"site,omitempty" doc:"As in its last birth message."`
-	Tags       map[string]string `json:"tags,omitempty" doc:"Tags, as PUT /v1/devices/{id}/tags set them."`
-	Dialect    string            `json:"dialect,omitempty" doc:"Dialect in which it is sent commands and desired state, as its messages show; absent: the service's own."`
-	Windows    []Window          `json:"windows,omitempty" doc:"Windows of its model, as of the last thing that happened to it."`
-	Schedules  []Schedule        `json:"schedules,omitempty" doc:"Schedules of its model that run, with their next times."`
-	Alarms     []Alarm           `json:"alarms,omitempty" doc:"Alarms of its model that are raised, the oldest first. At most 100, those that have lasted longest."`
-	Counts     []AlarmCount      `json:"alarm_counts,omitempty" doc:"How many of each alarm are raised, wait and are explained; absent are alarms without any."`
-	Processing *Processing       `json:"processing,omitempty" doc:"Events that its model has processed one by one; absent if there were none."`
-	Twin       Twin              `json:"twin" doc:"The twin: the classic shadow."`
-	Shadows    map[string]Twin   `json:"shadows,omitempty" doc:"The named shadows, by name."`
-	Commands   []Command         `json:"commands,omitempty" doc:"The last hundred that are done, and those that are open, oldest first."`
-	Messages   Messages          `json:"messages" doc:"Messages so far."`
-	Waiting    int               `json:"commands_waiting,omitempty" doc:"Number of waiting commands; commands contains the first hundred."`
-	Faults     []string          `json:"faults,omitempty" doc:"Faults of the model, as runs of earlier releases kept them, without times. Each newer fault of the device replaces one: use reports." deprecated:"true"`
-	FaultCount uint64            `json:"fault_count,omitempty" doc:"Number of faults that runs of earlier releases counted: use report_count." deprecated:"true"`
+	ID           device.ID         `json:"id" doc:"Id of the device; of an entity of another kind, kind and name: customer/4711."`
+	Model        string            `json:"model" doc:"Name of its model."`
+	ModelHash    string            `json:"model_hash" doc:"Hash of its model's canonical form."`
+	ModelVersion int               `json:"model_version,omitempty" doc:"Number of this version in the registry of models; absent if no registry has it."`
+	State        string            `json:"state" doc:"Paths of the active atomic states, joined by commas."`
+	Value        any               `json:"value,omitempty" doc:"The state value as XState writes it."`
+	Context      Object            `json:"context,omitempty" doc:"The statechart's context."`
+	Connection   string            `json:"connection" enum:"online,offline,unknown" doc:"Connection, according to its last status message."`
+	LastSeen     *time.Time        `json:"last_seen,omitempty" doc:"When a message of the device was last applied."`
+	Firmware     string            `json:"firmware,omitempty" doc:"As in its last birth message."`
+	Site         string            `json:"site,omitempty" doc:"As in its last birth message."`
+	Tags         map[string]string `json:"tags,omitempty" doc:"Tags, as PUT /v1/devices/{id}/tags set them."`
+	Dialect      string            `json:"dialect,omitempty" doc:"Dialect in which it is sent commands and desired state, as its messages show; absent: the service's own."`
+	Windows      []Window          `json:"windows,omitempty" doc:"Windows of its model, as of the last thing that happened to it."`
+	Schedules    []Schedule        `json:"schedules,omitempty" doc:"Schedules of its model that run, with their next times."`
+	Alarms       []Alarm           `json:"alarms,omitempty" doc:"Alarms of its model that are raised, the oldest first. At most 100, those that have lasted longest."`
+	Counts       []AlarmCount      `json:"alarm_counts,omitempty" doc:"How many of each alarm are raised, wait and are explained; absent are alarms without any."`
+	Processing   *Processing       `json:"processing,omitempty" doc:"Events that its model has processed one by one; absent if there were none."`
+	Twin         Twin              `json:"twin" doc:"The twin: the classic shadow."`
+	Shadows      map[string]Twin   `json:"shadows,omitempty" doc:"The named shadows, by name."`
+	Commands     []Command         `json:"commands,omitempty" doc:"The last hundred that are done, and those that are open, oldest first."`
+	Messages     Messages          `json:"messages" doc:"Messages so far."`
+	Waiting      int               `json:"commands_waiting,omitempty" doc:"Number of waiting commands; commands contains the first hundred."`
+	Faults       []string          `json:"faults,omitempty" doc:"Faults of the model, as runs of earlier releases kept them, without times. Each newer fault of the device replaces one: use reports." deprecated:"true"`
+	FaultCount   uint64            `json:"fault_count,omitempty" doc:"Number of faults that runs of earlier releases counted: use report_count." deprecated:"true"`
 
 	Reports     []Fault `json:"reports,omitempty" doc:"The newest faults, the newest last: what the device sent without effect, or without the effect that was meant, and what its model could not do. At most 16."`
 	ReportCount uint64  `json:"report_count,omitempty" doc:"Number of these faults so far."`
@@ -197,38 +199,44 @@ type Reprovisioning struct {
 // Migrated is what a plan made of a device, or would make of it.
 type Migrated struct {
 	Taken
-	FromModel string   `json:"from_hash" doc:"Hash of the model that the device ran before."`
-	ToModel   string   `json:"to_hash" doc:"Hash of the model that it runs now."`
-	Plan      string   `json:"plan_hash" doc:"Hash of the plan."`
-	Already   bool     `json:"already,omitempty" doc:"The plan had moved the device before; nothing was done."`
-	DryRun    bool     `json:"dry_run,omitempty" doc:"Nothing was done: this is what would happen."`
-	Lost      []string `json:"lost,omitempty" doc:"What the device no longer knows, such as partial matches of a pattern that the plan drops. At most 20."`
+	FromModel   string   `json:"from_hash" doc:"Hash of the model that the device ran before."`
+	ToModel     string   `json:"to_hash" doc:"Hash of the model that it runs now."`
+	FromVersion int      `json:"from_version,omitempty" doc:"Number of the version before, in the registry of models; absent if it has none."`
+	ToVersion   int      `json:"to_version,omitempty" doc:"Number of the version now."`
+	Plan        string   `json:"plan_hash" doc:"Hash of the plan."`
+	Already     bool     `json:"already,omitempty" doc:"The plan had moved the device before; nothing was done."`
+	DryRun      bool     `json:"dry_run,omitempty" doc:"Nothing was done: this is what would happen."`
+	Lost        []string `json:"lost,omitempty" doc:"What the device no longer knows, such as partial matches of a pattern that the plan drops. At most 20."`
 }
 
 // Migration says which migration a transition was.
 type Migration struct {
-	FromModel string `json:"from_hash" doc:"Hash of the model that the device ran before."`
-	ToModel   string `json:"to_hash" doc:"Hash of the model that it ran from then on."`
-	Plan      string `json:"plan_hash" doc:"Hash of the plan."`
-	Note      string `json:"note,omitempty" doc:"Why, as it was given."`
+	FromModel   string `json:"from_hash" doc:"Hash of the model that the device ran before."`
+	ToModel     string `json:"to_hash" doc:"Hash of the model that it ran from then on."`
+	FromVersion int    `json:"from_version,omitempty" doc:"Number of the version before, in the registry of models; absent if it has none."`
+	ToVersion   int    `json:"to_version,omitempty" doc:"Number of the version from then on."`
+	Plan        string `json:"plan_hash" doc:"Hash of the plan."`
+	Note        string `json:"note,omitempty" doc:"Why, as it was given."`
 }
 
 // FleetMigration is a migration of the devices that a query finds.
 type FleetMigration struct {
-	ID        string     `json:"id" doc:"Id of the migration."`
-	Query     string     `json:"query,omitempty" doc:"Query for the devices; absent: all of the model."`
-	Model     string     `json:"model" doc:"Name of the model."`
-	FromModel string     `json:"from_hash" doc:"Hash of the model that the devices run before."`
-	ToModel   string     `json:"to_hash" doc:"Hash of the model that they run then."`
-	Plan      string     `json:"plan_hash" doc:"Hash of the plan."`
-	Who       string     `json:"who,omitempty" doc:"Who started it."`
-	Note      string     `json:"note,omitempty" doc:"Why, as it was given."`
-	Rate      float64    `json:"rate" doc:"Maximum number of devices moved per second."`
-	Phase     string     `json:"phase" enum:"announced,moving,done,stopped" doc:"announced: it waits until every bridge knows of it. stopped: before all devices had their turn."`
-	Since     time.Time  `json:"since" doc:"When it was started."`
-	Begins    *time.Time `json:"begins,omitempty" doc:"When the first device is moved, at the earliest."`
-	Ended     *time.Time `json:"ended,omitempty" doc:"When it ended."`
-	Pass      int        `json:"pass,omitempty" doc:"How often the list of devices was read from its beginning."`
+	ID          string     `json:"id" doc:"Id of the migration."`
+	Query       string     `json:"query,omitempty" doc:"Query for the devices; absent: all of the model."`
+	Model       string     `json:"model" doc:"Name of the model."`
+	FromModel   string     `json:"from_hash" doc:"Hash of the model that the devices run before."`
+	ToModel     string     `json:"to_hash" doc:"Hash of the model that they run then."`
+	FromVersion int        `json:"from_version,omitempty" doc:"Number of the version before, in the registry of models; absent if it has none."`
+	ToVersion   int        `json:"to_version,omitempty" doc:"Number of the version that they run then."`
+	Plan        string     `json:"plan_hash" doc:"Hash of the plan."`
+	Who         string     `json:"who,omitempty" doc:"Who started it."`
+	Note        string     `json:"note,omitempty" doc:"Why, as it was given."`
+	Rate        float64    `json:"rate" doc:"Maximum number of devices moved per second."`
+	Phase       string     `json:"phase" enum:"announced,moving,done,stopped" doc:"announced: it waits until every bridge knows of it. stopped: before all devices had their turn."`
+	Since       time.Time  `json:"since" doc:"When it was started."`
+	Begins      *time.Time `json:"begins,omitempty" doc:"When the first device is moved, at the earliest."`
+	Ended       *time.Time `json:"ended,omitempty" doc:"When it ended."`
+	Pass        int        `json:"pass,omitempty" doc:"How often the list of devices was read from its beginning."`
 
 	Moved    int                `json:"moved" doc:"Number of devices that were moved."`
 	Already  int                `json:"already,omitempty" doc:"Number of devices that this plan had moved before."`
@@ -290,24 +298,26 @@ type LateAck struct {
 // Why explains why a device is in its state: the last transitions, the newest first.
 type Why struct {
 	ID          device.ID    `json:"id" doc:"Id of the device."`
+	Model       string       `json:"model" doc:"Name of its model."`
 	State       string       `json:"state" doc:"Paths of the active atomic states, joined by commas."`
 	Transitions []Transition `json:"transitions" doc:"The last transitions, the newest first. Long values are truncated."`
 }
 
 // Transition is one change of state with its cause.
 type Transition struct {
-	At        time.Time  `json:"at" doc:"Time of the event on the device's clock, or the timer's deadline."`
-	Arrived   *time.Time `json:"arrived,omitempty" doc:"Time on the service's clock, where it is another: of the arrival, or of the deadline."`
-	From      string     `json:"from" doc:"States before, joined by commas; empty for the first."`
-	To        string     `json:"to" doc:"States after, joined by commas."`
-	Event     string     `json:"event" doc:"The event that caused it."`
-	Data      any        `json:"data,omitempty" doc:"The event's data; a string if it had to be truncated."`
-	Guards    []string   `json:"guards,omitempty" doc:"The guards that passed, in order."`
-	Cause     Cause      `json:"cause" doc:"The cause of the event."`
-	Before    any        `json:"context_before,omitempty" doc:"The statechart's context before; a string if it had to be truncated."`
-	After     any        `json:"context_after,omitempty" doc:"The statechart's context after; a string if it had to be truncated."`
-	ModelHash string     `json:"model_hash" doc:"Hash of the model that decided."`
-	Migration *Migration `json:"migration,omitempty" doc:"What moved the device to this model; only of the event migration."`
+	At           time.Time  `json:"at" doc:"Time of the event on the device's clock, or the timer's deadline."`
+	Arrived      *time.Time `json:"arrived,omitempty" doc:"Time on the service's clock, where it is another: of the arrival, or of the deadline."`
+	From         string     `json:"from" doc:"States before, joined by commas; empty for the first."`
+	To           string     `json:"to" doc:"States after, joined by commas."`
+	Event        string     `json:"event" doc:"The event that caused it."`
+	Data         any        `json:"data,omitempty" doc:"The event's data; a string if it had to be truncated."`
+	Guards       []string   `json:"guards,omitempty" doc:"The guards that passed, in order."`
+	Cause        Cause      `json:"cause" doc:"The cause of the event."`
+	Before       any        `json:"context_before,omitempty" doc:"The statechart's context before; a string if it had to be truncated."`
+	After        any        `json:"context_after,omitempty" doc:"The statechart's context after; a string if it had to be truncated."`
+	ModelHash    string     `json:"model_hash" doc:"Hash of the model that decided."`
+	ModelVersion int        `json:"model_version,omitempty" doc:"Number of this version in the registry of models; absent if no registry has it."`
+	Migration    *Migration `json:"migration,omitempty" doc:"What moved the device to this model; only of the event migration."`
 }
 
 // Cause is the cause of an event.

@@ -99,13 +99,27 @@ func changes(was, is Device) []Event {
 func newTransitions(before, after []Transition) []Transition {
 	n := len(after)
 	if len(before) > 0 {
-		if i := slices.IndexFunc(after, func(t Transition) bool { return reflect.DeepEqual(t, before[0]) }); i >= 0 {
+		if i := slices.IndexFunc(after, func(t Transition) bool { return sameTransition(t, before[0]) }); i >= 0 {
 			n = i
 		}
 	}
 	fresh := slices.Clone(after[:n])
 	slices.Reverse(fresh)
 	return fresh
+}
+
+// sameTransition reports whether two are one. The registry may have told the number of a version
+// only between them.
+func sameTransition(a, b Transition) bool {
+	for _, t := range []*Transition{&a, &b} {
+		t.ModelVersion = 0
+		if t.Migration != nil {
+			m := *t.Migration
+			m.FromVersion, m.ToVersion = 0, 0
+			t.Migration = &m
+		}
+	}
+	return reflect.DeepEqual(a, b)
 }
 
 // watch is a device with readers. The hub's mutex guards it.

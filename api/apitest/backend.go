@@ -452,7 +452,7 @@ func Fleet() *Backend {
 	b := New()
 	seen := Now.Add(-90 * time.Second)
 	b.Put(api.Device{
-		ID: "pump-1", Model: "pump", ModelHash: "0123456789abcdef", State: "online", Value: "online", Connection: device.Online,
+		ID: "pump-1", Model: "pump", ModelHash: PumpHash, State: "online", Value: "online", Connection: device.Online,
 		LastSeen: &seen, Firmware: "1.4.2", Site: "north", Tags: map[string]string{"hall": "3"},
 		Context: api.Object(`{"attempts":0}`), Messages: api.Messages{Applied: 17, Duplicates: 1},
 		Twin:        api.Twin{Version: 7, Desired: api.Object(`{"interval":10}`), Reported: api.Object(`{"interval":5}`), Delta: api.Object(`{"interval":10}`)},
@@ -467,13 +467,13 @@ func Fleet() *Backend {
 			At: Now.Add(-time.Hour), From: "awaiting_birth", To: "online", Event: "boot",
 			Data: map[string]any{"status": "boot"}, Guards: []string{"event.credential == context.credential"},
 			Cause:  api.Cause{Kind: "message", Channel: "status", Epoch: 2, Seq: 4},
-			Before: map[string]any{"attempts": 1}, After: map[string]any{"attempts": 0}, ModelHash: "0123456789abcdef",
+			Before: map[string]any{"attempts": 1}, After: map[string]any{"attempts": 0}, ModelHash: PumpHash,
 		}, {
 			At: Now.Add(-time.Hour - time.Minute), From: "online", To: "awaiting_birth", Event: "crash_loop",
-			Cause: api.Cause{Kind: "message", Channel: "telemetry", Epoch: 2, Seq: 3}, ModelHash: "0123456789abcdef",
+			Cause: api.Cause{Kind: "message", Channel: "telemetry", Epoch: 2, Seq: 3}, ModelHash: PumpHash,
 		}},
 	})
-	b.Put(api.Device{ID: "pump-2", Model: "pump", ModelHash: "0123456789abcdef", State: "quarantined", Value: "quarantined", Connection: device.Offline, Site: "south"})
+	b.Put(api.Device{ID: "pump-2", Model: "pump", ModelHash: PumpHash, State: "quarantined", Value: "quarantined", Connection: device.Offline, Site: "south"})
 	b.Put(api.Device{ID: "truck-1", Model: "coldchain", ModelHash: "fedcba9876543210", State: "ok", Value: "ok", Connection: api.Unknown})
 	return b
 }

@@ -39,12 +39,21 @@ func NewModels() *Models {
 	return &Models{sources: map[string]string{}, done: map[string]changed{}}
 }
 
+// The sources of a pump's versions in FleetModels.
+const (
+	pumpSource    = "model: pump\ninitial: online\nstates: {online: {}}\n"
+	hotPumpSource = "model: pump\ninitial: online\nstates: {online: {}, hot: {}}\n"
+)
+
+// Hashes of pump@1, which the pumps of Fleet run, and of pump@2.
+var PumpHash, HotPumpHash = hashOf(pumpSource), hashOf(hotPumpSource)
+
 // FleetModels are those of examples: two versions of a pump, and rules.
 func FleetModels() *Models {
 	m := NewModels()
 	for n, change := range []api.ModelChange{
-		{Note: "as delivered", Push: &api.ModelFile{File: "pump.yaml", Source: "model: pump\ninitial: online\nstates: {online: {}}\n"}},
-		{Note: "hot at a lower temperature", Push: &api.ModelFile{File: "pump.yaml", Source: "model: pump\ninitial: online\nstates: {online: {}, hot: {}}\n"}},
+		{Note: "as delivered", Push: &api.ModelFile{File: "pump.yaml", Source: pumpSource}},
+		{Note: "hot at a lower temperature", Push: &api.ModelFile{File: "pump.yaml", Source: hotPumpSource}},
 		{Push: &api.ModelFile{File: "fan.yaml", Source: "initial: idle\nstates: {idle: {}}\n"}},
 		{Rules: &api.ModelRules{Sources: map[string]api.SourceModels{"mqtt": {Model: "pump", Rules: []api.ModelRule{{Pattern: "fan-*", Model: "fan"}}}}}},
 	} {
@@ -197,8 +206,10 @@ func readName(file, src string) (name, kind, hash string, err error) {
 	if _, rest, ok := strings.Cut(src, "model: "); ok {
 		name, _, _ = strings.Cut(rest, "\n")
 	}
-	return name, device.KindDevice.Word(), fmt.Sprintf("%x", sha256.Sum256([]byte(src))), nil
+	return name, device.KindDevice.Word(), hashOf(src), nil
 }
+
+func hashOf(src string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(src))) }
 
 // of changes a model, and reports whether that changed something.
 func (m *Models) of(record api.ModelRecord, expected uint64, ref api.VersionOfModel, do func(*api.Model, api.ModelVersion) (bool, error)) (api.ModelChanged, error) {

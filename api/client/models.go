@@ -16,10 +16,26 @@ func (c *Client) Models(ctx context.Context) (api.ModelList, error) {
 	return list, err
 }
 
+// CountedModels is Models with the number of devices that run each version.
+func (c *Client) CountedModels(ctx context.Context) (api.ModelList, error) {
+	var list api.ModelList
+	err := c.do(ctx, request{method: http.MethodGet, path: "/v1/models", query: counted()}, &list)
+	return list, err
+}
+
+func counted() url.Values { return url.Values{"devices": {"true"}} }
+
 // Model returns a model with its versions.
 func (c *Client) Model(ctx context.Context, name string) (api.Model, error) {
 	var m api.Model
 	err := c.do(ctx, request{method: http.MethodGet, path: api.ModelPath(name)}, &m)
+	return m, err
+}
+
+// CountedModel is Model with the number of devices that run each version.
+func (c *Client) CountedModel(ctx context.Context, name string) (api.Model, error) {
+	var m api.Model
+	err := c.do(ctx, request{method: http.MethodGet, path: api.ModelPath(name), query: counted()}, &m)
 	return m, err
 }
 

@@ -168,7 +168,7 @@ func migrationTable(w io.Writer, m api.FleetMigration, dry bool) {
 		moved, refused = "would be moved", "would stay as they are"
 	} else {
 		fmt.Fprintf(w, "migration\t%s, %s\n", m.ID, m.Phase)
-		fmt.Fprintf(w, "plan\t%.12s, from model %.12s to %.12s\n", m.Plan, m.FromModel, m.ToModel)
+		fmt.Fprintf(w, "plan\t%.12s, from %s to %s\n", m.Plan, modelText(m.Model, m.FromVersion, m.FromModel), modelText(m.Model, m.ToVersion, m.ToModel))
 	}
 	fmt.Fprintf(w, "%s\t%d\n", moved, m.Moved)
 	for _, line := range []struct {
@@ -274,7 +274,7 @@ func (t *trial) ask(ctx context.Context, id device.ID) error {
 		return fmt.Errorf("try a migration of %s: %w", id, err)
 	default:
 		r.Moved++
-		r.ToModel, r.Plan = would.ToModel, would.Plan
+		r.ToModel, r.Plan, r.FromVersion, r.ToVersion = would.ToModel, would.Plan, would.FromVersion, would.ToVersion
 		at := slices.IndexFunc(r.Images, func(have api.MigrationImage) bool { return have.Taken == would.Taken })
 		if at < 0 {
 			r.Images = append(r.Images, api.MigrationImage{Taken: would.Taken, First: id})

@@ -23,7 +23,7 @@ import (
 // ModelCommands are the commands of "devicetwin model" that ask the registry of models.
 type ModelCommands struct {
 	Push    modelPushCommand    `cmd:"" help:"Push a version of a model to the registry, through the API."`
-	List    modelListCommand    `cmd:"" help:"List the models of the registry."`
+	List    modelListCommand    `cmd:"" help:"List the models of the registry, and how many devices run each version."`
 	Show    modelShowCommand    `cmd:"" help:"Show a model of the registry with its versions, or one version with its source."`
 	Default modelDefaultCommand `cmd:"" help:"Say with which version of a model new devices start."`
 	Rules   modelRulesCommand   `cmd:"" help:"Show which devices start with which model, or replace these rules by those of a file."`
@@ -61,16 +61,11 @@ func (c ClientConfig) makeChange(ctx context.Context, streams cli.Streams, flags
 	})
 }
 
-// versionText is a version as commands name it, with the beginning of its hash.
-func versionText(name string, version int, hash string) string {
-	return fmt.Sprintf("%s@%d (%.12s)", name, version, hash)
-}
-
 func said(done api.ModelChanged, news, was string) string {
 	if !done.Created {
 		news = was
 	}
-	return versionText(done.Model, done.Version, done.Hash) + " " + news
+	return modelText(done.Model, done.Version, done.Hash) + " " + news
 }
 
 type modelPushCommand struct {
@@ -118,13 +113,22 @@ type modelListCommand struct{ ClientConfig }
 
 // Run lists the models.
 func (c *modelListCommand) Run(ctx context.Context, streams cli.Streams) error {
-	list := func(from *client.Client) (api.ModelList, error) { return from.Models(ctx) }
+	list := func(from *client.Client) (api.ModelList, error) { return from.CountedModels(ctx) }
 	return ask(c.ClientConfig, streams.Out, list, func(w io.Writer, list api.ModelList) {
-		fmt.Fprintln(w, "MODEL\tKIND\tDEFAULT\tHASH\tNEWEST\tVERSIONS")
+		fmt.Fprintln(w, "MODEL\tKIND\tDEFAULT\tHASH\tNEWEST\tVERSIONS\tDEVICES")
 		for _, m := range list.Models {
-			fmt.Fprintf(w, "%s\t%s\t%d\t%.12s\t%d\t%d\n", m.Name, m.Kind, m.Default, m.DefaultHash, m.Newest, m.Versions)
+			fmt.Fprintf(w, "%s\t%s\t%d\t%.12s\t%d\t%d\t%s\n", m.Name, m.Kind, m.Default, m.DefaultHash, m.Newest, m.Versions, runningText(m.Running))
 		}
 	})
+}
+
+// runningText is how many devices run each version: 12 on @1, 88 on @3.
+func runningText(all []api.RunningVersion) string {
+	words := make([]string, len(all))
+	for i, v := range all {
+		words[i] = fmt.Sprintf("%d on @%d", v.Devices, v.Version)
+	}
+	return orNone(strings.Join(words, ", "))
 }
 
 type modelShowCommand struct {
@@ -141,7 +145,7 @@ func (c *modelShowCommand) Run(ctx context.Context, streams cli.Streams) error {
 	}
 	name, version, one := strings.Cut(c.Model, "@")
 	if !one {
-		m, err := from.Model(ctx, name)
+		m, err := from.CountedModel(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -164,13 +168,17 @@ func (c *modelShowCommand) Run(ctx context.Context, streams cli.Streams) error {
 }
 
 func versionTable(w io.Writer, m api.Model) {
-	fmt.Fprintf(w, "model\t%s\nkind\t%s\nrevision\t%d\n\nVERSION\tHASH\tPUSHED\tBY\tFILE\tNOTE\n", m.Name, m.Kind, m.Revision)
+	fmt.Fprintf(w, "model\t%s\nkind\t%s\nrevision\t%d\n\nVERSION\tHASH\tDEVICES\tPUSHED\tBY\tFILE\tNOTE\n", m.Name, m.Kind, m.Revision)
 	for _, v := range m.Versions {
 		number := strconv.Itoa(v.Version)
 		if v.Version == m.Default {
 			number += " (default)"
 		}
-		fmt.Fprintf(w, "%s\t%.12s\t%s\t%s\t%s\t%s\n", number, v.Hash, clock(v.At), orNone(printable(v.Who)), printable(v.File), orNone(printable(v.Note)))
+		devices := "-"
+		if v.Devices != nil {
+			devices = strconv.Itoa(*v.Devices)
+		}
+		fmt.Fprintf(w, "%s\t%.12s\t%s\t%s\t%s\t%s\t%s\n", number, v.Hash, devices, clock(v.At), orNone(printable(v.Who)), printable(v.File), orNone(printable(v.Note)))
 	}
 }
 
@@ -299,7 +307,7 @@ func (c *modelChangesCommand) Run(ctx context.Context, streams cli.Streams) erro
 		for _, r := range list.Changes {
 			model := "-"
 			if r.Model != "" {
-				model = versionText(r.Model, r.Version, r.Hash)
+				model = modelText(r.Model, r.Version, r.Hash)
 			}
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", clock(r.At), orNone(printable(r.Who)), r.What, model, r.Revision, orNone(printable(r.Note)))
 		}

@@ -68,7 +68,7 @@ func TestOperatorsCommands(t *testing.T) {
 	}
 	t.Chdir(modelFiles(t))
 	patch := testfile.Write(t, "patch.json", "\ufeff"+`{"net": {"ip": "10.0.0.7"}, "big": 12345678901234567890}`)
-	plan := testfile.Write(t, "plan.json", `{"plan": "pump", "from": "0123456789abcdef", "to": "fedcba9876543210", "states": {"online": "running", "maintenance": "running"}}`)
+	plan := testfile.Write(t, "plan.json", `{"plan": "pump", "from": "`+apitest.PumpHash+`", "to": "`+apitest.HotPumpHash+`", "states": {"online": "running", "maintenance": "running"}}`)
 	serveFleet(t)
 	began, migration, hidden := regexp.MustCompile(`migration ([0-9a-f]{20})`), "", []string{patch, "PATCH", plan, "PLAN"}
 	var got strings.Builder
@@ -83,6 +83,11 @@ func TestOperatorsCommands(t *testing.T) {
 		"devices list state:online or state:ok",
 		"devices count",
 		"devices count model:pump OR state:ok",
+		"devices count model:pump@1",
+		"devices count NOT model:pump@2",
+		"devices list model:pump@9",
+		"devices list model:tank@1",
+		"devices list model:pump@1*",
 		"devices count tag.hall:3 -o json",
 		"devices count firmware>1",
 		"devices get pump-1",

@@ -17,9 +17,14 @@ import (
 func deviceTable(w io.Writer, devices []api.Summary) {
 	fmt.Fprintln(w, "ID\tMODEL\tSTATE\tCONNECTION\tFIRMWARE\tSITE\tTAGS")
 	for _, d := range devices {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", d.ID, orNone(d.Model), orNone(d.State), d.Connection,
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", d.ID, orNone(api.VersionText(d.Model, d.ModelVersion)), orNone(d.State), d.Connection,
 			orNone(printable(d.Firmware)), orNone(printable(d.Site)), orNone(tagText(d.Tags)))
 	}
+}
+
+// modelText is a version of a model, with the beginning of its hash.
+func modelText(name string, version int, hash string) string {
+	return fmt.Sprintf("%s (%.12s)", api.VersionText(name, version), hash)
 }
 
 func tagText(tags map[string]string) string {
@@ -52,7 +57,7 @@ func orNone(s string) string {
 func deviceDetails(w io.Writer, d api.Device) {
 	line := func(name, value string) { fmt.Fprintf(w, "%s\t%s\n", name, value) }
 	line("device", string(d.ID))
-	line("model", fmt.Sprintf("%s (%.12s)", d.Model, d.ModelHash))
+	line("model", modelText(d.Model, d.ModelVersion, d.ModelHash))
 	line("state", d.State)
 	connection := d.Connection
 	if d.LastSeen != nil {
@@ -256,12 +261,12 @@ func whyText(w io.Writer, why api.Why) {
 		line("guards", printable(strings.Join(t.Guards, " && ")))
 		line("cause", causeText(t.Cause))
 		if m := t.Migration; m != nil {
-			line("moved", fmt.Sprintf("from model %.12s by plan %.12s", m.FromModel, m.Plan))
+			line("moved", fmt.Sprintf("from %s by plan %.12s", modelText(why.Model, m.FromVersion, m.FromModel), m.Plan))
 			line("note", printable(m.Note))
 		}
 		line("before", jsonText(t.Before))
 		line("after", jsonText(t.After))
-		line("model", fmt.Sprintf("%.12s", t.ModelHash))
+		line("model", modelText(why.Model, t.ModelVersion, t.ModelHash))
 	}
 }
 

@@ -73,6 +73,7 @@ func defaultBridge(b bridge.Config) BridgeConfig {
 		ID: b.ID, Log: "", LogMax: defaultLogMax, LogAge: defaultLogAge, Ack: ackAuto, Subscribe: b.Subscribe, Partition: b.Partition,
 		MaxPayload: b.Wire.MaxPayload, Window: b.Window, BatchMessages: b.BatchMessages, SignalsInFlight: b.SignalsInFlight,
 		QuotaRate: b.QuotaRate, QuotaBurst: b.QuotaBurst, QuotaWaiting: b.QuotaWaiting, QuotaCatchUp: b.QuotaCatchUp,
+		Recognized: b.Recognized, RecognizedFor: b.RecognizedFor,
 		SettledFor: b.SettledFor, DeletedEvery: 10 * time.Second, FaultInterval: b.FaultInterval, StuckAfter: b.StuckAfter, Linger: b.LingerMax,
 		ClockAhead: b.Wire.MaxClockAhead, ClockBehind: b.Wire.MaxClockBehind,
 		OnlineWords: b.Wire.StatusWords.Online, OfflineWords: b.Wire.StatusWords.Offline,

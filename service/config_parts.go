@@ -92,6 +92,9 @@ type BridgeConfig struct {
 	QuotaCatchUp  time.Duration `help:"Extra quota at startup for messages queued while the bridge was down, as time at the rate limit." placeholder:"DURATION"`
 	SettledFor    time.Duration `help:"How long to leave out repeated messages that cannot change anything, such as more readings above a threshold; then one is signalled again. 0s to leave out none." placeholder:"DURATION"`
 	DeletedEvery  time.Duration `help:"How often to ask Temporal which devices were deleted, so that what they go on sending is signalled again; 0s for never." placeholder:"DURATION"`
+	Recognized    int           `help:"Maximum number of messages without sequence numbers that are remembered, and left out if the broker delivers them again although it had the acknowledgement, as a cluster may; 0 for none." placeholder:"N"`
+	RecognizedFor time.Duration `help:"How long these are remembered: some times as long as the broker waits for an acknowledgement." placeholder:"DURATION"`
+
 	FaultInterval time.Duration `help:"Minimum time between two signals that only report what was wrong with a device's messages; the first fault is reported at once." placeholder:"DURATION"`
 	StuckAfter    time.Duration `help:"How long one device's signals may fail while they block all others, before its messages become dead letters; 0s for no limit." placeholder:"DURATION"`
 
@@ -133,6 +136,7 @@ func (b BridgeConfig) config(m MQTTConfig) bridge.Config {
 	cfg.BatchMessages, cfg.SignalsInFlight, cfg.LingerMax = b.BatchMessages, b.SignalsInFlight, b.Linger
 	cfg.QuotaRate, cfg.QuotaBurst, cfg.QuotaWaiting = b.QuotaRate, b.QuotaBurst, b.QuotaWaiting
 	cfg.QuotaCatchUp, cfg.StuckAfter = b.QuotaCatchUp, b.StuckAfter
+	cfg.Recognized, cfg.RecognizedFor = b.Recognized, b.RecognizedFor
 	cfg.FaultInterval, cfg.MovesFor = b.FaultInterval, migration.KnownFor
 	cfg.Partition, cfg.Naive, cfg.SettledFor = b.Partition, b.Naive, b.SettledFor
 	cfg.ModelRules, cfg.ModelFromBirth, cfg.StartOnAny = b.ModelRule, b.ModelFromBirth, b.StartOn == startOnAny

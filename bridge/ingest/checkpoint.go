@@ -38,6 +38,8 @@ type checkpointHead struct {
 	Streams        []savedStream `json:"streams,omitempty"`
 	// Accepted is what was accepted last, before From.
 	Accepted Accepted `json:"accepted,omitzero"`
+	// Recognized is what came before From, as savedText writes it.
+	Recognized string `json:"recognized,omitempty"`
 }
 
 type savedStream struct {
@@ -101,6 +103,7 @@ type savedLeftOut struct {
 type checkpoint struct {
 	head    checkpointHead
 	needed  int64 // what comes before it is not needed any more
+	marks   []mark
 	devices []*deviceState
 	parts   [][]byte
 	part    []byte
@@ -111,6 +114,7 @@ func (c *core) beginCheckpoint(now time.Time) *checkpoint {
 	k := &checkpoint{
 		head:    checkpointHead{Version: checkpointVersion, From: c.appended, Unacknowledged: c.unacknowledged(), Scope: c.scope, At: now.UTC(), Accepted: c.lastAccepted},
 		needed:  c.needed(),
+		marks:   c.recognized.saved(),
 		devices: make([]*deviceState, 0, len(c.devices.byID)),
 	}
 	for _, s := range c.streams {
@@ -174,6 +178,7 @@ func (c *core) stepCheckpoint(k *checkpoint, devices int) (done bool) {
 
 // content is what is written.
 func (k *checkpoint) content() [][]byte {
+	k.head.Recognized = savedText(k.marks)
 	head, _ := json.Marshal(k.head) // nothing in it cannot be encoded
 	return append([][]byte{head}, k.parts...)
 }

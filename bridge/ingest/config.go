@@ -51,6 +51,12 @@ type Config struct {
 	// none are left out; nor are they where Deps.WholeDevices is false.
 	SettledFor time.Duration
 
+	// Recognized is how many arrivals of devices that do not number their messages are remembered, so that
+	// they are not applied again when the broker has lost their acknowledgements, and RecognizedFor is the
+	// time: it should be some times as long as the broker waits for an acknowledgement. 0: none are.
+	Recognized    int
+	RecognizedFor time.Duration
+
 	// MovesFor is how long repetitions are left out after it was last known whether devices are
 	// moved to other versions of their models: see Ingest.Moves. 0: nobody moves devices.
 	MovesFor time.Duration
@@ -96,6 +102,9 @@ func DefaultConfig() Config {
 		StuckAfter:   30 * time.Second,
 		SettledFor:   time.Hour,
 
+		Recognized:    100_000,
+		RecognizedFor: 15 * time.Minute,
+
 		FaultInterval: time.Minute,
 
 		Window:      4096,
@@ -120,6 +129,8 @@ const (
 	maxWindow = 65535
 	maxLinger = time.Minute
 	maxQuota  = 1_000_000
+
+	maxRecognized = 10_000_000
 )
 
 // Validate reports every fault, as one error with a line for each.
@@ -133,6 +144,8 @@ func (c Config) Validate() error {
 	f.NotNegative("quota for what the broker kept", c.QuotaCatchUp)
 	f.NotNegative("time until a device is stuck", c.StuckAfter)
 	f.NotNegative("time for which settled repetitions are left out", c.SettledFor)
+	f.Between("arrivals recognized", c.Recognized, 0, maxRecognized)
+	f.NotNegative("time for which arrivals are recognized", c.RecognizedFor)
 	f.NotNegative("time for which it is known whether devices are moved", c.MovesFor)
 	f.Positive("time between reports of a device's faults", c.FaultInterval)
 	f.Between("workflows started a second", c.StartRate, 0, maxQuota)

@@ -33,10 +33,11 @@ type core struct {
 	instance string // distinguishes the batches of this process from those of any other
 	batches  uint64
 
-	devices *deviceTable
-	streams []*stream
-	lanes   []*Lane // open ones
-	opened  uint32  // lanes so far
+	devices    *deviceTable
+	recognized *recognized
+	streams    []*stream
+	lanes      []*Lane // open ones
+	opened     uint32  // lanes so far
 
 	decisions []decision     // memory of take
 	scratch   filterState    // memory of take
@@ -151,19 +152,20 @@ func newCore(cfg Config, models *assignment, wholeDevices bool, counts *Counts, 
 		cfg.BatchMessages = 1
 	}
 	return &core{
-		cfg:      cfg,
-		models:   models,
-		implied:  models.fallback.start.Hash(),
-		counts:   counts,
-		log:      log,
-		wait:     wait,
-		selected: map[string]any{},
-		devices:  newDeviceTable(cfg.MaxDevices),
-		queues:   newQueues(),
-		pacer:    newPacer(cfg.SignalsInFlight, cfg.LingerMax, cfg.Naive),
-		times:    newPointTimes(),
-		traits:   newTraitTable(),
-		sifts:    cfg.SettledFor > 0 && !cfg.Naive && wholeDevices,
+		cfg:        cfg,
+		models:     models,
+		implied:    models.fallback.start.Hash(),
+		counts:     counts,
+		log:        log,
+		wait:       wait,
+		selected:   map[string]any{},
+		devices:    newDeviceTable(cfg.MaxDevices),
+		recognized: newRecognized(cfg.Recognized, cfg.RecognizedFor),
+		queues:     newQueues(),
+		pacer:      newPacer(cfg.SignalsInFlight, cfg.LingerMax, cfg.Naive),
+		times:      newPointTimes(),
+		traits:     newTraitTable(),
+		sifts:      cfg.SettledFor > 0 && !cfg.Naive && wholeDevices,
 	}
 }
 
@@ -174,7 +176,7 @@ func (c *core) stream(name string) *stream {
 			return s
 		}
 	}
-	s := &stream{name: name, left: leftovers{}}
+	s := &stream{name: name, left: leftovers{}, recognized: c.recognized}
 	c.streams = append(c.streams, s)
 	return s
 }
@@ -269,9 +271,11 @@ func (c *core) receive(l *Lane, a arrived, now time.Time) {
 	e := &entry{Arrival: a.Arrival, lane: l, open: 1} // until it is interpreted
 	c.hold(e)
 	c.stand(e)
-	if l.stream.acknowledged.repeats(&a.Arrival) { // it only needs its acknowledgement
+	switch { // what repeats only needs its acknowledgement
+	case l.stream.acknowledged.repeats(&a.Arrival):
 		c.counts.Repeated.Add(1)
-	} else {
+	case a.err == nil && c.recognizes(e, a.received):
+	default:
 		c.interpret(e, a.received, a.err, now)
 	}
 	c.complete(e)
@@ -279,6 +283,24 @@ func (c *core) receive(l *Lane, a arrived, now time.Time) {
 		c.wake(now, true)
 	}
 	c.dispatch(now)
+}
+
+// recognizes reports whether an arrival, that could be read, is a repetition of what came in long
+// ago. If not, it is to be remembered.
+func (c *core) recognizes(e *entry, received []wire.Received) bool {
+	e.mark = c.recognized.mark(&e.Arrival, received)
+	if !c.recognized.repeats(e.mark) {
+		return false
+	}
+	e.mark = mark{}
+	c.counts.Repeated.Add(1)
+	c.counts.Recognized.Add(1)
+	if l := e.lane; !l.recognized {
+		l.recognized = true
+		c.log.Info("the broker delivers again what was acknowledged long ago; it is left out", "origin", e.Origin)
+	}
+	c.log.Debug("left out, because it was acknowledged long ago", "origin", e.Origin, "number", e.Number)
+	return true
 }
 
 // stand puts an arrival into the order of its lane.

@@ -19,7 +19,7 @@ type Counts struct {
 	Messages, Gaps, Relevant                   *atomic.Uint64
 	Events, Deliveries, DeliveryFailures       *atomic.Uint64
 	TooLate, UnknownModels, Rejected           *atomic.Uint64
-	RetainedModels                             *atomic.Uint64
+	RetainedModels, Recognized                 *atomic.Uint64
 	Outage                                     *atomic.Bool
 	Window, Held, HeldBytes, Oldest            *atomic.Int64
 	InFlight, Limit, Linger                    *atomic.Int64
@@ -46,11 +46,12 @@ func NewCounts(s *figures.Set) *Counts {
 		return figures.Field{Measurement: measure.Process, Name: name, Quantile: q}
 	}
 	c := &Counts{
-		Received: s.Counter("received_total", "MQTT messages received.", field("received")),
-		Repeated: s.Counter("repeated_total", "MQTT messages delivered again that the bridge still knew.", field("repeated")),
-		Ignored:  s.Counter("ignored_total", "Retained copies, commands to devices and responses to requests, which are not input.", field("ignored")),
-		Unmapped: s.Counter("unmapped_total", "MQTT messages that mean nothing to any dialect.", field("unmapped")),
-		Foreign:  s.Counter("foreign_total", "MQTT messages of devices that belong to other partitions.", field("foreign")),
+		Received:   s.Counter("received_total", "MQTT messages received.", field("received")),
+		Repeated:   s.Counter("repeated_total", "MQTT messages delivered again that the bridge still knew.", field("repeated")),
+		Recognized: s.Counter("recognized_total", "MQTT messages of devices without numbers that were delivered again long after they had been acknowledged, recognized by their content, and left out.", field("recognized")),
+		Ignored:    s.Counter("ignored_total", "Retained copies, commands to devices and responses to requests, which are not input.", field("ignored")),
+		Unmapped:   s.Counter("unmapped_total", "MQTT messages that mean nothing to any dialect.", field("unmapped")),
+		Foreign:    s.Counter("foreign_total", "MQTT messages of devices that belong to other partitions.", field("foreign")),
 
 		Messages: s.Counter("messages_total", "JSON objects received.", field("messages")),
 		Gaps:     s.Counter("gaps_total", "Gaps in the message numbers of devices.", field("gaps")),

@@ -37,7 +37,7 @@ func TestWhateverCrashesEachMessageIsAppliedOnce(t *testing.T) {
 		w.recorded(w.p.dir, true)
 	})
 	t.Logf("%+v", *total)
-	if total.leftOut == 0 || total.killed == 0 || total.again == 0 || total.workflows == 0 || total.stopped == 0 {
+	if total.leftOut == 0 || total.killed == 0 || total.again == 0 || total.workflows == 0 || total.stopped == 0 || total.forgotten == 0 {
 		t.Error("that shows little")
 	}
 }
@@ -46,6 +46,7 @@ func TestWhateverCrashesEachMessageIsAppliedOnce(t *testing.T) {
 type crashTotals struct {
 	messages, reports, leftOut, killed, stopped, lostSessions, elsewhere, workflows int
 	again                                                                           int // messages that workflows dropped
+	forgotten                                                                       int // acknowledgements that the broker lost
 }
 
 // sentMessage is one that a device has published.
@@ -82,6 +83,7 @@ type world struct {
 	queue   []*sentMessage            // at the broker, oldest first
 	heard   []*sentMessage            // acknowledged to it on this connection, perhaps on its way
 	packets map[uint64]bool           // in use
+	strays  map[uint64]bool           // in use, by what is delivered again although it was acknowledged
 	all     map[string][]*sentMessage // by device
 	fleet   []*thing
 
@@ -127,7 +129,7 @@ func newWorld(t *rapid.T, models []Model, total *crashTotals) *world {
 		t.Fatal(err)
 	}
 	w := &world{
-		T: t, total: total, dir: dir, inFlight: map[string]sentSignal{}, packets: map[uint64]bool{}, all: map[string][]*sentMessage{},
+		T: t, total: total, dir: dir, inFlight: map[string]sentSignal{}, packets: map[uint64]bool{}, strays: map[uint64]bool{}, all: map[string][]*sentMessage{},
 	}
 	w.accepted = rapid.Bool().Draw(t, "acknowledges what is accepted")
 	bytes := rapid.SampledFrom([]int{1, 2000, 1 << 20}).Draw(t, "window bytes")
@@ -137,7 +139,7 @@ func newWorld(t *rapid.T, models []Model, total *crashTotals) *world {
 	}
 	w.change = func(c *Config) {
 		c.AckAccepted, c.WindowBytes, c.BatchMessages, c.QuotaRate, c.Window = w.accepted, bytes, batch, 0, 50
-		c.FaultInterval = time.Hour
+		c.FaultInterval, c.RecognizedFor = time.Hour, 24*time.Hour
 	}
 	w.models = models[rapid.IntRange(0, 1).Draw(t, "first model"):]
 	for i := range rapid.IntRange(1, 3).Draw(t, "devices") {
@@ -199,8 +201,10 @@ func (w *world) live() {
 func (w *world) step(n int) {
 	thing := rapid.SampledFrom(w.fleet).Draw(w.T, "device")
 	switch {
-	case n < 35:
+	case n < 33:
 		w.publish(thing)
+	case n < 35:
+		w.forgotten(thing)
 	case n < 55:
 		w.deliver(rapid.IntRange(1, 5).Draw(w.T, "messages"))
 	case n < 65:
@@ -402,7 +406,51 @@ func (w *world) send(m *sentMessage) {
 }
 
 func (w *world) used(packet uint64) bool {
-	return slices.ContainsFunc(w.queue, func(m *sentMessage) bool { return m.packet == packet })
+	return w.strays[packet] || slices.ContainsFunc(w.queue, func(m *sentMessage) bool { return m.packet == packet })
+}
+
+// forgotten lets the broker deliver some of a device's messages again although it had the
+// acknowledgements: long after that, under other numbers. If the device has said little, it says more first.
+func (w *world) forgotten(d *thing) {
+	if d.numbered {
+		return
+	}
+	if len(w.acknowledged(d)) < knownWell {
+		for range knownWell + 2 {
+			w.say(d, "telemetry", func(m string) string { return fmt.Sprintf(`{"i":%d,%s}`, len(w.all[d.name]), m) }, d.last)
+		}
+		w.drain()
+	}
+	if !w.connected {
+		w.reconnect(true)
+	}
+	known := w.acknowledged(d)
+	for range rapid.IntRange(1, 5).Draw(w.T, "forgotten") {
+		if len(known) < knownWell || w.p.full(w.p.w) {
+			return
+		}
+		m := rapid.SampledFrom(known).Draw(w.T, "which")
+		packet := uint64(1)
+		for w.used(packet) {
+			packet++
+		}
+		w.strays[packet] = true
+		w.total.forgotten++
+		w.p.now = w.p.now.Add(time.Millisecond)
+		w.note("  broker sends %s once more, packet %d", m.payload, packet)
+		w.p.receive(w.p.w, m.topic, Arrival{Payload: []byte(m.payload), Again: true, At: w.p.now, Number: packet, Ack: func() { delete(w.strays, packet) }})
+		w.p.acks()
+	}
+}
+
+// acknowledged is the telemetry of a device of which the broker has the acknowledgement.
+func (w *world) acknowledged(d *thing) (known []*sentMessage) {
+	for i, m := range w.all[d.name] {
+		if m.place == i && strings.HasSuffix(m.topic, "/telemetry") && m.acknowledged && !m.atBroker && !m.lost && !m.elsewhere {
+			known = append(known, m)
+		}
+	}
+	return known
 }
 
 // hear lets some acknowledgements reach the broker.
@@ -427,6 +475,7 @@ func (w *world) disconnect() {
 	}
 	w.heard, w.connected = nil, false
 	clear(w.packets)
+	clear(w.strays)
 }
 
 func (w *world) reconnect(present bool) {

@@ -15,6 +15,9 @@ func (q *fifo[T]) len() int { return q.n }
 
 func (q *fifo[T]) head() T { return q.ring[q.first] }
 
+// at is the one with a place, from 0 for the head.
+func (q *fifo[T]) at(i int) T { return q.ring[(q.first+i)%len(q.ring)] }
+
 // last is what was pushed last.
 func (q *fifo[T]) last() T { return q.ring[(q.first+q.n-1)%len(q.ring)] }
 

@@ -182,6 +182,7 @@ func (c *core) append(u *unlogged) bool {
 		c.begunAt = start
 	case u.kind == history.KindArrival:
 		c.redeliverable.passed(start)
+		c.recognized.note(u.entry)
 	}
 	return true
 }

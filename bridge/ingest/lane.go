@@ -53,6 +53,7 @@ type entry struct {
 	open   int  // messages, dead letters and rejections not yet accepted, and its record
 	held   bool // counted in core.held
 	noted  bool // in stream.acknowledged
+	mark   mark // to be noted in stream.recognized, once the arrival is safe
 	// rejected is set once a dead letter was made of it, so that an array of
 	// objects in several refused batches makes one.
 	rejected bool
@@ -87,12 +88,14 @@ type Lane struct {
 	last     chan struct{} // closed when there will be no more
 
 	// What follows belongs to the goroutine of the core.
-	stream  *stream
-	number  uint32 // of the lanes since the start
-	lost    bool   // closed
-	online  bool
-	entries fifo[*entry]
-	waiting int // entries that are not done
+	stream *stream
+	number uint32 // of the lanes since the start
+	lost   bool   // closed
+	online bool
+	// recognized says that core.recognized found something on it, which is reported.
+	recognized bool
+	entries    fifo[*entry]
+	waiting    int // entries that are not done
 	// unacked are the numbers of the entries. A source may deliver a message again
 	// on the same lane when it has waited for long (NATS does); such a repetition
 	// must not be acknowledged on its own, because its number may by then belong to
@@ -227,6 +230,7 @@ func (l *Lane) release() {
 		if e.Ack != nil {
 			l.outbox = append(l.outbox, e.Ack)
 			l.stream.acknowledged.note(e)
+			l.stream.recognized.note(e)
 		}
 	}
 }

@@ -123,6 +123,9 @@ func (r *recovery) checkpoint(log *recordlog.Log, stats recordlog.Stats) *checkp
 		stream.continuity = s.Continuity
 	}
 	r.c.lastAccepted = head.Accepted
+	if err := r.c.recognized.load(head.Recognized); err != nil {
+		r.log.Warn("a part of the checkpoint cannot be read: what the broker delivers again after a long time is not recognized", "error", err)
+	}
 	for _, part := range parts[1:] {
 		for line := range bytes.Lines(part) {
 			var d savedDevice
@@ -222,6 +225,9 @@ func (r *recovery) arrival(a *history.Arrival, at recordlog.Entry) {
 		r.queue(a, e, at)
 	}
 	e.lane.stream.acknowledged.note(e) // in order, because numbers are used again
+	if at.Start >= r.known {
+		r.c.recognize(e, a.Messages)
+	}
 	if !e.done() {
 		r.entries = append(r.entries, e)
 		return

@@ -14,6 +14,8 @@ type stream struct {
 	left leftovers
 	// acknowledged is for what is delivered again although it was.
 	acknowledged acknowledged
+	// recognized is the core's; nil in tests of a stream alone.
+	recognized *recognized
 
 	// continuity rises when messages may have gone elsewhere: nothing is left out
 	// because of what came before.
@@ -94,6 +96,7 @@ func (s *stream) renew() {
 		for same.len() > 0 {
 			if e := same.pop(); e.done() {
 				s.acknowledged.note(e)
+				s.recognized.note(e)
 			} else {
 				s.left.add(e)
 			}

@@ -1,0 +1,211 @@
+package ingest
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"hash/fnv"
+	"time"
+
+	"devicetwin/bridge/history"
+	"devicetwin/wire"
+)
+
+// recognized remembers what came in of devices that do not number their messages, for a broker
+// that loses acknowledgements which it had: those that only one server of a cluster knew of, when
+// that one is killed or stalls. It delivers these messages again after a while, marked, under other
+// numbers, and after newer ones. The workflow compares such a message with the last few of its
+// device only.
+//
+// A message is recognized by its content. But what is marked may also be new here, because it was lost on
+// its way with a connection, and its device may have said the same before: a switch does, and a
+// thermometer that rounds. To leave that out would lose it. So a content counts that came once, as far as is
+// remembered, of an origin of which much is remembered and little came twice: one in knownWell, which is about how
+// likely this is wrong about a message that is new, at worst. Everything else is left to the workflow.
+//
+// With a log, what is remembered is what is in the log: an arrival that is not would be lost if
+// its repetition were left out. Without one it is what was acknowledged.
+type recognized struct {
+	limit int
+	keep  time.Duration
+
+	marks   fifo[mark]
+	gone    uint64 // so many were forgotten: the head's number
+	sums    map[uint64]content
+	origins map[uint32]speaking // by hash
+	scratch []byte
+}
+
+// mark is what is remembered of an arrival. Sum 0: nothing.
+type mark struct {
+	sum    uint64 // of origin and payload
+	origin uint32
+	at     uint32 // Unix seconds
+	again  bool   // marked by the broker
+	twice  bool   // it is not, and repeats one before
+}
+
+// content is what is remembered of a sum.
+type content struct {
+	last  uint64 // number of the last mark that has it
+	twice uint64 // one more than that of the last one that is twice; 0: none
+}
+
+// speaking is what is remembered of an origin.
+type speaking struct{ marks, twice int }
+
+// knownWell is how much of an origin has to be remembered. What is fresher, its workflow compares itself.
+const knownWell = keptDigests
+
+func newRecognized(limit int, keep time.Duration) *recognized {
+	return &recognized{limit: limit, keep: keep, sums: map[uint64]content{}, origins: map[uint32]speaking{}}
+}
+
+// mark is that of an arrival, if it contains a message without a number. What has a place in a log
+// of its source is known by that.
+func (k *recognized) mark(a *Arrival, received []wire.Received) mark {
+	if k.limit == 0 || k.keep == 0 || a.Retained || a.Log != "" || !unnumbered(received) {
+		return mark{}
+	}
+	return k.of(a)
+}
+
+// unnumbered reports whether one of these can be distinguished from others by its content only. A
+// retained copy comes whenever somebody subscribes.
+func unnumbered(received []wire.Received) bool {
+	for i := range received {
+		if m := &received[i].Message; m.Seq == 0 && !m.Stale {
+			return true
+		}
+	}
+	return false
+}
+
+func (k *recognized) of(a *Arrival) mark {
+	k.scratch = append(append(append(k.scratch[:0], a.Origin...), 0), a.Payload...) // no origin contains it
+	sum := sha256.Sum256(k.scratch)
+	origin := fnv.New32a()
+	_, _ = origin.Write(k.scratch[:len(a.Origin)])
+	return mark{sum: max(1, binary.LittleEndian.Uint64(sum[:])), origin: origin.Sum32(), at: uint32(a.At.Unix()), again: a.Again}
+}
+
+// note remembers the arrival of an entry, once.
+func (k *recognized) note(e *entry) {
+	if k != nil && e != nil && e.mark.sum != 0 {
+		k.add(e.mark)
+		e.mark = mark{}
+	}
+}
+
+func (k *recognized) add(m mark) {
+	k.forget(m.at)
+	if k.marks.len() >= k.limit {
+		k.drop()
+	}
+	said, known := k.sums[m.sum]
+	m.twice = m.twice || known && !m.again
+	o := k.origins[m.origin]
+	o.marks++
+	said.last = k.gone + uint64(k.marks.len())
+	if m.twice {
+		o.twice++
+		said.twice = said.last + 1
+	}
+	k.origins[m.origin], k.sums[m.sum] = o, said
+	k.marks.push(m)
+}
+
+// forget forgets what is older than is kept.
+func (k *recognized) forget(now uint32) {
+	for k.marks.len() > 0 && int64(now)-int64(k.marks.head().at) > int64(k.keep/time.Second) {
+		k.drop()
+	}
+}
+
+func (k *recognized) drop() {
+	m := k.marks.pop()
+	if k.sums[m.sum].last == k.gone {
+		delete(k.sums, m.sum)
+	}
+	o := k.origins[m.origin]
+	if m.twice {
+		o.twice--
+	}
+	if o.marks--; o.marks == 0 {
+		delete(k.origins, m.origin)
+	} else {
+		k.origins[m.origin] = o
+	}
+	k.gone++
+}
+
+// repeats reports whether an arrival that the source marks is one that is remembered.
+func (k *recognized) repeats(m mark) bool {
+	if m.sum == 0 || !m.again {
+		return false
+	}
+	k.forget(m.at)
+	said, known := k.sums[m.sum]
+	o := k.origins[m.origin]
+	return known && said.twice <= k.gone && o.marks >= max(1, o.twice)*knownWell
+}
+
+// savedMark is the size of one in a checkpoint.
+const savedMark = 8 + 4 + 4 + 1
+
+// saved is everything that is remembered, oldest first; savedText makes the text of it that a
+// checkpoint has.
+func (k *recognized) saved() []mark {
+	all := make([]mark, 0, k.marks.len())
+	for i := range k.marks.len() {
+		all = append(all, k.marks.at(i))
+	}
+	return all
+}
+
+func savedText(marks []mark) string {
+	raw := make([]byte, 0, savedMark*len(marks))
+	for _, m := range marks {
+		raw = binary.LittleEndian.AppendUint64(raw, m.sum)
+		raw = binary.LittleEndian.AppendUint32(raw, m.origin)
+		raw = binary.LittleEndian.AppendUint32(raw, m.at)
+		raw = append(raw, bit(m.again)|bit(m.twice)<<1)
+	}
+	return base64.StdEncoding.EncodeToString(raw)
+}
+
+func bit(set bool) byte {
+	if set {
+		return 1
+	}
+	return 0
+}
+
+// load takes over what a checkpoint has.
+func (k *recognized) load(text string) error {
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return err
+	}
+	if k.limit == 0 || k.keep == 0 {
+		return nil
+	}
+	for ; len(raw) >= savedMark; raw = raw[savedMark:] {
+		k.add(mark{
+			sum: binary.LittleEndian.Uint64(raw), origin: binary.LittleEndian.Uint32(raw[8:]), at: binary.LittleEndian.Uint32(raw[12:]),
+			again: raw[16]&1 != 0, twice: raw[16]&2 != 0,
+		})
+	}
+	return nil
+}
+
+// recognize remembers an arrival that is in the log.
+func (c *core) recognize(e *entry, messages []history.Message) {
+	for i := range messages {
+		if unnumbered([]wire.Received{messages[i].Received}) {
+			e.mark = c.recognized.mark(&e.Arrival, []wire.Received{messages[i].Received})
+			c.recognized.note(e)
+			return
+		}
+	}
+}

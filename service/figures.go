@@ -30,7 +30,7 @@ func processGroups(process string) []figures.Group {
 			{Field: measure.ProcessCPU, Metric: "process_cpu_seconds_total"},
 			{Field: measure.ProcessMemory, Metric: "process_resident_memory_bytes"},
 			{Field: measure.ProcessGoroutines, Metric: "go_goroutines"},
-		}, slices.Concat(points.Declared().Samples(measure.Process), bridge.Declared().Samples(measure.Process))...)},
+		}, slices.Concat(points.Declared().Samples(measure.Process), bridge.Declared().Samples(measure.Process), newRegistryCounts().Samples(measure.Process))...)},
 		{Measurement: measure.Worker, Tags: tags, Samples: append([]figures.Sample{
 			{Field: measure.WorkerTaskWaitP50, Metric: "temporal_workflow_task_schedule_to_start_latency_seconds", Quantile: .5},
 			{Field: measure.WorkerTaskWaitP99, Metric: "temporal_workflow_task_schedule_to_start_latency_seconds", Quantile: .99},
@@ -72,12 +72,12 @@ func (s *Service) startFigures(p Plan, metrics prometheus.Gatherer, to devicewor
 	s.runPart("writer of figures", figures.Run)
 }
 
-func (s *Service) startCensus(p Plan, temporal client.Client, models func() []*devicefsm.Model, points deviceworkflow.PointWriter) {
+func (s *Service) startCensus(p Plan, temporal client.Client, models func() []*devicefsm.Model, number func(hash string) int, points deviceworkflow.PointWriter) {
 	if nowhere(points) || p.Worker.CountEvery == 0 {
 		return
 	}
 	census := &twinclient.Census{
-		Counter: p.Temporal.Twins(temporal, "", ""), Points: points, Models: models, Every: p.Worker.CountEvery, Log: s.log,
+		Counter: p.Temporal.Twins(temporal, "", ""), Points: points, Models: models, Number: number, Every: p.Worker.CountEvery, Log: s.log,
 	}
 	s.runPart("count of devices", census.Run)
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"devicetwin/device"
@@ -109,6 +110,8 @@ type modelRegistry struct {
 
 	// fetch reads the content of a version from the registry of models. Nil: there is none.
 	fetch func(ctx context.Context, hash string) (registry.Text, error)
+	// unknown counts those that a workflow asked for and that were missing. Nil: nobody counts.
+	unknown *atomic.Uint64
 	// wanted are hashes of models for run to read.
 	wanted chan string
 
@@ -281,6 +284,9 @@ func (r *modelRegistry) load(hash string) (*devicefsm.Model, error) {
 
 func (r *modelRegistry) miss(hash string, err error) {
 	if _, known := r.missed[hash]; !known {
+		if r.unknown != nil {
+			r.unknown.Add(1)
+		}
 		r.log.Error("a device runs a model that this worker does not have: add its file to --models, or its copy to --model-copies; until then the device waits",
 			"hash", hash, "error", err)
 	}

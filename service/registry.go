@@ -17,6 +17,7 @@ import (
 	"devicetwin/device"
 	"devicetwin/devicefsm"
 	"devicetwin/internal/figures"
+	"devicetwin/internal/measure"
 	twinclient "devicetwin/workflows/client"
 	"devicetwin/workflows/registry"
 )
@@ -64,24 +65,29 @@ type registryWatch struct {
 // registryCounts are the metrics of a registryWatch.
 type registryCounts struct {
 	*figures.Set
-	revision, unread *atomic.Int64
-	failures         *atomic.Uint64
+	revision, versions, unread, age *atomic.Int64
+	failures, unknown               *atomic.Uint64
 }
 
 // newRegistryCounts declares them.
 func newRegistryCounts() *registryCounts {
 	s := figures.NewSet("devicetwin_models_")
+	process := func(name string) figures.Field { return figures.Field{Measurement: measure.Process, Name: name} }
 	return &registryCounts{
 		Set:      s,
-		revision: s.Gauge("registry_revision", "Revision of the registry of models that this process knows; 0 before it was read."),
-		unread:   s.Gauge("registry_unread", "Versions of the registry of models that this process could not read: nothing of devices that may run them is left out."),
-		failures: s.Counter("registry_failures_total", "Attempts to read the registry of models that failed; they are repeated every 2 seconds."),
+		revision: s.Gauge("registry_revision", "Revision of the registry of models that this process knows; 0 before it was read.", process(measure.RegistryRevision)),
+		versions: s.Gauge("registry_versions", "Versions of all models in the registry that this process knows.", process(measure.RegistryVersions)),
+		unread:   s.Gauge("registry_unread", "Versions of the registry of models that this process could not read: nothing of devices that may run them is left out.", process(measure.RegistryUnread)),
+		age:      s.Age("registry_age_seconds", "Time since the registry last answered this process; 0 before it did. It is asked every 2 seconds.", process(measure.RegistryAge)),
+		failures: s.Counter("registry_failures_total", "Attempts to read the registry of models that failed; they are repeated every 2 seconds.", process(measure.RegistryFailures)),
+		unknown:  s.Counter("registry_unknown_total", "Versions that a device ran and this process did not have when it met them; it reads them from the registry.", process(measure.RegistryUnknown)),
 	}
 }
 
 func newRegistryWatch(client registryClient, known *modelRegistry, log *slog.Logger) *registryWatch {
-	known.fetch = client.ModelText
-	return &registryWatch{client: client, known: known, every: registryEvery, counts: newRegistryCounts(), log: log, changed: make(chan struct{})}
+	counts := newRegistryCounts()
+	known.fetch, known.unknown = client.ModelText, counts.unknown
+	return &registryWatch{client: client, known: known, every: registryEvery, counts: counts, log: log, changed: make(chan struct{})}
 }
 
 // current is what is known, nil before the registry was read, and a channel that is closed when
@@ -150,6 +156,7 @@ func (w *registryWatch) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.counts.age.Store(time.Now().UnixMilli())
 	if view != nil && !view.stale && index == view.index && len(view.models) == versionsOf(index) {
 		return nil
 	}
@@ -162,6 +169,7 @@ func (w *registryWatch) follow(ctx context.Context) error {
 		w.keep(index)
 	}
 	w.counts.revision.Store(int64(index.Revision))
+	w.counts.versions.Store(int64(versionsOf(index)))
 	w.counts.unread.Store(int64(versionsOf(index) - len(next.models)))
 	if view == nil || view.stale || index != view.index || len(next.models) != len(view.models) {
 		w.publish(next)
@@ -373,6 +381,19 @@ func (w *registryWatch) remark() string {
 		return "it was not read yet"
 	}
 	return ""
+}
+
+// number is that of a version in the registry; 0 of one that it does not have, and without a registry.
+func (w *registryWatch) number(hash string) int {
+	if w == nil {
+		return 0
+	}
+	if view, _ := w.current(); view != nil {
+		if _, version, ok := view.index.ByHash(hash); ok {
+			return version.Number
+		}
+	}
+	return 0
 }
 
 func versionsOf(index *registry.Index) (n int) {

@@ -218,6 +218,59 @@ func (w watching) seen(t *testing.T) *registryView {
 	return view
 }
 
+// A process says how many versions it knows, since when the registry has not answered, and how many
+// versions devices ran before it knew them.
+func TestMetricsOfTheRegistry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeRegistry(textOf(t, "lamp", "", 1), textOf(t, "lamp", "", 2), textOf(t, "fan", "", 1))
+		w := watchRegistry(t, f, Plan{Parts: Worker, Models: ModelConfig{Registry: true}}, models{})
+		if w.counts.Value("registry_age_seconds") != 0 {
+			t.Error("an age before the first answer")
+		}
+		view := w.seen(t)
+		value := func(want float64, name string) {
+			t.Helper()
+			if got := w.counts.Value(name); got != want {
+				t.Errorf("%s is %v, want %v", name, got, want)
+			}
+		}
+		value(3, "registry_versions")
+		value(0, "registry_unread")
+		value(0, "registry_unknown_total")
+		for hash, want := range map[string]int{view.index.Models[1].Versions[1].Hash: 2, "none": 0, "": 0} {
+			if got := w.number(hash); got != want {
+				t.Errorf("version %q is number %d, want %d", hash, got, want)
+			}
+		}
+		if (*registryWatch)(nil).number(view.index.Models[1].Versions[1].Hash) != 0 {
+			t.Error("a number without a registry")
+		}
+		third := textOf(t, "lamp", "", 3)
+		for range 3 {
+			w.known.ByHash(third.Hash)
+		}
+		value(1, "registry_unknown_total")
+		f.set(func() { f.push(third) })
+		time.Sleep(registryEvery)
+		w.seen(t)
+		value(4, "registry_versions")
+		if _, ok := w.known.ByHash(third.Hash); !ok {
+			t.Error("what was pushed is not known")
+		}
+		value(1, "registry_unknown_total")
+		f.set(func() { f.fail = device.ErrUnavailable })
+		time.Sleep(10 * registryEvery)
+		synctest.Wait()
+		if age := w.counts.Value("registry_age_seconds"); age < 19 || age > 21 {
+			t.Errorf("the registry answered %v s ago, want 20", age)
+		}
+		f.set(func() { f.fail = nil })
+		time.Sleep(registryEvery)
+		synctest.Wait()
+		value(0, "registry_age_seconds")
+	})
+}
+
 // planWith is a plan of a bridge with rules.
 func planWith(rules ...string) Plan {
 	p := Plan{Parts: Bridge, Process: "bridge-1", Models: ModelConfig{Model: "lamp.yaml", Registry: true}}

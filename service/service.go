@@ -187,7 +187,7 @@ func (s *Service) startParts(p Plan, temporal client.Client, models models, metr
 			return nil, err
 		}
 		checks = append(checks, Check{"worker", ready, missing.remark})
-		s.startCensus(p, temporal, known.all, points)
+		s.startCensus(p, temporal, known.all, watch.number, points)
 		s.startMissing(p, temporal, missing)
 	}
 	if p.Parts.has(Bridge) {

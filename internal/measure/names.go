@@ -2,23 +2,24 @@ package measure
 
 // Measurements.
 const (
-	Bridge       = "bridge"        // what a bridge has done and where it stands
-	Process      = "process"       // any process: CPU, memory, its points to InfluxDB
-	Worker       = "worker"        // a worker's tasks and its cache of workflows
-	Devices      = "devices"       // how many devices are in a state
-	Attention    = "attention"     // a device that somebody should look at, for as long as that is so
-	KnownDevices = "known_devices" // how many devices a bridge knows that have something in common, by their connection
-	Talkers      = "talkers"       // a device that sends much
-	Births       = "births"        // a birth message of a device
-	Transitions  = "transitions"   // one change of a device's state
-	Sequences    = "sequences"     // one match of a pattern
-	Alarms       = "alarms"        // an alarm of a model that is raised, or that ends
-	Reprovisions = "reprovisions"  // one step of a reprovisioning
-	Commands     = "commands"      // a command on its way to a device, or what the device says of it
-	Twin         = "twin"          // a new version of a twin document
-	ModelFaults  = "model_faults"  // expressions that failed, actions that were refused
-	DeviceFaults = "device_faults" // what a device sent, and that had no effect or not the one that was meant
-	Simulator    = "simulator"     // the ledger of a simulated fleet
+	Bridge       = "bridge"         // what a bridge has done and where it stands
+	Process      = "process"        // any process: CPU, memory, its points to InfluxDB
+	Worker       = "worker"         // a worker's tasks and its cache of workflows
+	Devices      = "devices"        // how many devices are in a state
+	Versions     = "model_versions" // how many devices run a version of a model
+	Attention    = "attention"      // a device that somebody should look at, for as long as that is so
+	KnownDevices = "known_devices"  // how many devices a bridge knows that have something in common, by their connection
+	Talkers      = "talkers"        // a device that sends much
+	Births       = "births"         // a birth message of a device
+	Transitions  = "transitions"    // one change of a device's state
+	Sequences    = "sequences"      // one match of a pattern
+	Alarms       = "alarms"         // an alarm of a model that is raised, or that ends
+	Reprovisions = "reprovisions"   // one step of a reprovisioning
+	Commands     = "commands"       // a command on its way to a device, or what the device says of it
+	Twin         = "twin"           // a new version of a twin document
+	ModelFaults  = "model_faults"   // expressions that failed, actions that were refused
+	DeviceFaults = "device_faults"  // what a device sent, and that had no effect or not the one that was meant
+	Simulator    = "simulator"      // the ledger of a simulated fleet
 )
 
 // Tags.
@@ -28,6 +29,7 @@ const (
 	TagDevice   = "device"  // id of the device, or kind/name of another entity: see EntityTags
 	TagKind     = "kind"    // kind of an entity that is not a device; absent of devices
 	TagModel    = "model"   // name of the model
+	TagVersion  = "version" // number of a version in the registry of models; without one the beginning of its hash
 	TagSite     = "site"    // what the device's birth message said; absent if nothing
 	TagState    = "state"   // path of an atomic state
 	TagFrom     = "from"    // name of the state left
@@ -81,8 +83,8 @@ const (
 // BirthFirmware is a field of Births: what the birth message says, if it does.
 const BirthFirmware = "firmware"
 
-// Fields of Devices.
-const DevicesInState = "devices"
+// Fields of Devices and Versions.
+const DevicesInState = "devices" // how many
 
 // Fields of Commands, and the status of one that the broker has taken.
 const (

@@ -6,6 +6,14 @@ const (
 	ProcessCPU        = "cpu_seconds"
 	ProcessMemory     = "resident_bytes"
 	ProcessGoroutines = "goroutines"
+
+	// Declared where it is observed, in service: of those that use the registry of models.
+	RegistryRevision = "registry_revision"
+	RegistryVersions = "registry_versions"
+	RegistryUnread   = "registry_unread"
+	RegistryAge      = "registry_age_seconds"
+	RegistryFailures = "registry_failures"
+	RegistryUnknown  = "registry_unknown"
 )
 
 // Fields of Worker. Quantiles are of what happened since the point before.

@@ -19,14 +19,18 @@ func ReadingTags() []string { return []string{TagDevice, TagModel, TagSite} }
 // are declared with the metrics of bridge, worker and points.
 func Shapes() map[string]Shape {
 	return map[string]Shape{
-		Bridge:  {[]string{TagBridge}, nil},
-		Process: {[]string{TagProcess}, []string{ProcessCPU, ProcessMemory, ProcessGoroutines}},
+		Bridge: {[]string{TagBridge}, nil},
+		Process: {[]string{TagProcess}, []string{
+			ProcessCPU, ProcessMemory, ProcessGoroutines,
+			RegistryRevision, RegistryVersions, RegistryUnread, RegistryAge, RegistryFailures, RegistryUnknown,
+		}},
 		Worker: {[]string{TagProcess}, []string{
 			WorkerTaskWaitP50, WorkerTaskWaitP99, WorkerTaskRunP50, WorkerTaskRunP99, WorkerReplayP99, WorkerActivityP99,
 			WorkerTasksFailed, WorkerCacheSize, WorkerCacheHits, WorkerCacheMisses, WorkerCacheEvictions,
 			WorkerSlotsUsed, WorkerRequestsFailed,
 		}},
 		Devices:      {[]string{TagModel, TagState, TagKind}, []string{DevicesInState}},
+		Versions:     {[]string{TagModel, TagVersion, TagKind}, []string{DevicesInState}},
 		Attention:    {[]string{TagDevice, TagKind, TagModel, TagSite, TagBridge, TagReason}, []string{AttentionSeconds}},
 		KnownDevices: {[]string{TagBridge, TagModel, TagSite, TagFirmware}, []string{KnownOnline, KnownSilent, KnownOffline}},
 		Talkers:      {[]string{TagDevice, TagKind, TagModel, TagSite, TagBridge}, []string{TalkerMessages, TalkerBytes, TalkerShare}},

@@ -2,9 +2,11 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"devicetwin/device"
@@ -13,28 +15,41 @@ import (
 	deviceworkflow "devicetwin/workflows/device"
 )
 
-// StateCounter counts the running devices of a model by state; *Client is one.
+// StateCounter counts the running devices of a model by state, and of a version by its hash;
+// *Client is one.
 type StateCounter interface {
 	CountModelStates(ctx context.Context, model string, states []string) (map[string]int, error)
+	CountOfModel(ctx context.Context, hash string) (int, error)
 }
 
 // Census writes how many devices are in each state of each model, as points of
-// the measurement "devices". Their times are multiples of Every, so that several
-// workers that count at once write the same points.
+// the measurement "devices", and how many run each version, as points of "model_versions". Their
+// times are multiples of Every, so that several workers that count at once write the same points.
 type Census struct {
 	Counter StateCounter
 	Points  deviceworkflow.PointWriter
 	// Models are those that devices may run now.
 	Models func() []*devicefsm.Model
+	// Number is that of a version in the registry of models by its hash, 0 of one that it does not
+	// have. Nil: there is no registry.
+	Number func(hash string) int
 	Every  time.Duration
 	Log    *slog.Logger
+
+	turn int
+	run  map[string]bool // hashes of the versions that devices ran in the last count
 }
+
+// idleTurns is in how many counts a version has its turn that no device ran: of those there may be
+// very many, as copies.
+const idleTurns = 6
 
 // A census asks once for every state, and a large fleet takes the server a
 // while: at most a twentieth of the time is spent on it.
 const (
 	censusTimeout = 30 * time.Second
 	censusRest    = 19 // times what the last census took
+	hashDigits    = 12 // of a version without a number
 )
 
 // Run counts until ctx ends. A count that fails is left out, and logged once.
@@ -85,7 +100,44 @@ func (c *Census) count(ctx context.Context, at time.Time) error {
 				map[string]any{measure.DevicesInState: n}, at)
 		}
 	}
+	return c.countVersions(ctx, models, at)
+}
+
+// countVersions counts the devices of each version. One that no device runs any more has a point
+// once more, so that nobody takes its last number for that of now.
+func (c *Census) countVersions(ctx context.Context, models []*devicefsm.Model, at time.Time) error {
+	run := map[string]bool{}
+	for _, m := range models {
+		if !c.run[m.Hash()] && c.turn%idleTurns != 0 {
+			continue
+		}
+		n, err := c.Counter.CountOfModel(ctx, m.Hash())
+		if err != nil {
+			return fmt.Errorf("version %s of model %s: %w", m.Hash(), m.Name(), err)
+		}
+		if n == 0 && !c.run[m.Hash()] {
+			continue
+		}
+		run[m.Hash()] = n > 0
+		tags := map[string]string{measure.TagModel: m.Name(), measure.TagVersion: c.version(m.Hash())}
+		if kind := m.Kind(); kind != device.KindDevice {
+			tags[measure.TagKind] = string(kind)
+		}
+		c.Points.WritePoint(measure.Versions, tags, map[string]any{measure.DevicesInState: n}, at)
+	}
+	c.run = run
+	c.turn++
 	return nil
+}
+
+// version is how the version of a hash is called.
+func (c *Census) version(hash string) string {
+	if c.Number != nil {
+		if n := c.Number(hash); n > 0 {
+			return strconv.Itoa(n)
+		}
+	}
+	return hash[:min(len(hash), hashDigits)]
 }
 
 // kindsByModel are the kinds of the entities that run models, by the models' names. Of models of

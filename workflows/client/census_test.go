@@ -18,9 +18,11 @@ import (
 
 // slowCounter takes a time for each model, and fails when told to.
 type slowCounter struct {
-	takes time.Duration
-	fails bool
-	asked []string
+	takes    time.Duration
+	fails    bool
+	asked    []string
+	hashes   []string       // of versions that were counted
+	versions map[string]int // devices by the hash of their version
 }
 
 func (c *slowCounter) CountModelStates(_ context.Context, model string, states []string) (map[string]int, error) {
@@ -34,6 +36,11 @@ func (c *slowCounter) CountModelStates(_ context.Context, model string, states [
 		counts[s] = i
 	}
 	return counts, nil
+}
+
+func (c *slowCounter) CountOfModel(_ context.Context, hash string) (int, error) {
+	c.hashes = append(c.hashes, hash)
+	return c.versions[hash], nil
 }
 
 // pointList keeps the points written.
@@ -76,7 +83,7 @@ func TestCensusCountsEveryModelOnce(t *testing.T) {
 			}
 		}
 		if len(w.points) != 8 {
-			t.Errorf("%d points, want 8: four states, twice", len(w.points))
+			t.Errorf("%d points, want 8: four states, twice, and no versions, which nobody runs", len(w.points))
 		}
 	})
 }
@@ -109,6 +116,48 @@ func TestCensusTellsOnceThatItFails(t *testing.T) {
 			t.Errorf("told %d times in %d counts, want once in at least 5", told, len(counter.asked))
 		}
 	})
+}
+
+// Of the versions, those have points that devices run, under their numbers in the registry or the
+// beginning of their hash, and once more when the last device is gone. The others are seldom counted.
+func TestCensusCountsVersions(t *testing.T) {
+	one, two, three, idle := loadModel(t, "pump", "on: {}"), loadModel(t, "pump", "on: {}, off: {}"), loadModel(t, "pump", "on: {}, old: {}"), loadModel(t, "pump", "on: {}, idle: {}")
+	counter, w := &slowCounter{versions: map[string]int{one.Hash(): 3, two.Hash(): 98, three.Hash(): 1}}, &pointList{}
+	numbers := map[string]int{one.Hash(): 1, two.Hash(): 2, idle.Hash(): 4}
+	c := &Census{Counter: counter, Points: w, Models: models(one, two, three, idle), Number: func(hash string) int { return numbers[hash] }}
+	count := func(want string) {
+		t.Helper()
+		counter.hashes, w.points = nil, nil
+		if err := c.count(t.Context(), time.Unix(100, 0)); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, p := range w.points {
+			if p.Measurement == measure.Versions {
+				got = append(got, fmt.Sprintf("%s@%s:%v", p.Tags[measure.TagModel], p.Tags[measure.TagVersion], p.Fields[measure.DevicesInState]))
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("counted %s, want %s", got, want)
+		}
+	}
+	unnamed := fmt.Sprintf("pump@%.12s", three.Hash())
+	count("pump@1:3 pump@2:98 " + unnamed + ":1")
+	if len(counter.hashes) != 4 {
+		t.Errorf("%d versions counted at first", len(counter.hashes))
+	}
+	counter.versions[one.Hash()], counter.versions[two.Hash()] = 0, 101
+	count("pump@1:0 pump@2:101 " + unnamed + ":1")
+	if slices.Contains(counter.hashes, idle.Hash()) {
+		t.Error("a version that no device runs is counted again at once")
+	}
+	count("pump@2:101 " + unnamed + ":1")
+	counter.versions[idle.Hash()] = 5
+	for range idleTurns - 4 {
+		count("pump@2:101 " + unnamed + ":1")
+	}
+	count("pump@2:101 " + unnamed + ":1")
+	count("pump@2:101 " + unnamed + ":1 pump@4:5")
 }
 
 func TestStatesByModelAreSorted(t *testing.T) {

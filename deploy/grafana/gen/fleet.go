@@ -109,6 +109,13 @@ func fleet() *dashboard {
 		table(12, "States by site", "Devices that changed their state in the time shown, by site and by the state that they are in now. One site with all the trouble: its network, its power, its firmware.", false,
 			entered.inAll(call("last", m.State, "state"), m.TagDevice, m.TagSite).rows()).counted(m.TagDevice, m.TagSite, "state").stateColumns("state"),
 	)
+	versions := of(m.Versions, matches(m.TagModel, m.TagKind)...)
+	d.row(8,
+		lines(12, "Versions of models over time", "short", "How many devices run which version of their model, of all sites. During a migration one falls as another grows; it stops before all have it: its report says which devices stayed, and why (devicetwin devices migration).",
+			versions.overTime(call("last", m.DevicesInState, "devices"), m.TagModel, m.TagVersion).as("$tag_model@$tag_version")).stacked().steps().every("1m"),
+		table(12, "Versions of models, now", "By the number of the version in the registry of models; a version that it does not have, by the beginning of its hash. More versions than you know of: devices keep the version that they began with until they are migrated.", false,
+			versions.last("5m").inAll(call("last", m.DevicesInState, "devices"), m.TagModel, m.TagVersion).rows()).sorted("devices"),
+	)
 	d.row(12, places(24, "Map", "Where devices were at their last reading in the time shown that had latitude and longitude (or lat and lon), up to 5,000. Trouble in one place: open a device there. No place: the devices of the models chosen report none.",
 		positions(), [2]string{"latitude", "longitude"}, [2]string{"lat", "lon"}).linked(m.TagDevice, toDevice()).mayBeEmpty("few devices know where they are"))
 	d.section("What happens")

@@ -20,6 +20,9 @@ const (
 	titleReprovisions = "Reprovisions"
 )
 
+// noRegistry is why the panels of the registry of models may be empty.
+const noRegistry = "processes without --model-registry do not use it"
+
 func pipeline() *dashboard {
 	d := newDashboard("pipeline", "Pipeline", "Bridges and workers: what goes through them, and what is in the way. Red is where a person should act.", "now-1h")
 	d.choose(m.TagBridge, "Bridge", "Names of bridges (--bridge-id)", tagValues(m.TagBridge, m.Bridge), true)
@@ -156,6 +159,13 @@ func pipeline() *dashboard {
 			worst(p, m.ProcessMemory, "")),
 		lines(8, "Goroutines", "short", "Goroutines of each process. They follow the load; a rise without load: report it with the profile of the process.",
 			worst(p, m.ProcessGoroutines, "")),
+	)
+	d.row(8,
+		lines(12, "Registry of models, since it answered", "s", "Time since the registry of models last answered each process, which asks every 2 seconds. It rises for all: no worker answers; for one: see its /readyz. Until it falls, a process works on with what it knew, and new versions are unknown to it.",
+			worst(p, m.RegistryAge, "")).marked(red(60)).mayBeEmpty(noRegistry),
+		lines(12, "Registry of models, versions", "short", "Versions that each process knows, that it could not read, and that a device ran before its worker had read them. Differences between processes for more than seconds: one does not reach Temporal. Unread: its log says why.",
+			worst(p, m.RegistryVersions, "known"), worst(p, m.RegistryUnread, "unread"), worst(p, m.RegistryUnknown, "met before they were read")).
+			mayBeEmpty(noRegistry),
 	)
 	return d
 }

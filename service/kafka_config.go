@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"devicetwin/bridge/kafka"
 	"devicetwin/devicefsm"
 	"devicetwin/dialects"
@@ -43,6 +45,9 @@ func (c *KafkaServers) AfterApply() error { return c.readSecrets() }
 func (c *KafkaServers) readSecrets() error {
 	return readSecret(&c.Password, &c.PasswordFile, "--kafka-password")
 }
+
+// Options are those of a client that reaches the brokers. The error reports every fault.
+func (c KafkaServers) Options() ([]kgo.Opt, error) { return c.client().Options() }
 
 func (c KafkaServers) client() kafka.ClientConfig {
 	client := kafka.ClientConfig{

@@ -20,6 +20,11 @@
 // Devices may be behind gateways, which the scenario cuts (Gateways). Then the run asks the groups of their sites
 // what alarms a cut has caused, and compares them with those that the scenario expects.
 //
+// RunEntities plays entities whose messages are records of Kafka, such as customers and their
+// purchases, with a ledger and an oracle of the same kind: see EntityScenario. Records have no numbers. Each is
+// known by its digest, and one that was applied twice is a violation, because the service knows records by
+// their places and ids. The oracle counts records and works out what somebody outside has to be notified of.
+//
 // # What counts
 //
 // A message counts as sent when its PUBACK has arrived. One that was published

@@ -30,23 +30,27 @@ func NewRenderer(w io.Writer, terminal bool) *Renderer {
 }
 
 // Show shows the progress.
-func (r *Renderer) Show(p Progress) {
+func (r *Renderer) Show(p Progress) { r.show(p.Phase, p.Elapsed, progressLines(p)) }
+
+// ShowEntities is Show of a run of entities.
+func (r *Renderer) ShowEntities(p EntityProgress) { r.show(p.Phase, p.Elapsed, p.lines()) }
+
+func (r *Renderer) show(phase Phase, elapsed time.Duration, lines []string) {
 	if r.terminal {
-		r.redraw(p)
+		r.redraw(lines)
 		return
 	}
-	if p.Phase == r.phase && p.Elapsed-r.told < lineEvery {
+	if phase == r.phase && elapsed-r.told < lineEvery {
 		return
 	}
-	r.phase, r.told = p.Phase, p.Elapsed
-	fmt.Fprintln(r.w, strings.Join(progressLines(p), "  "))
+	r.phase, r.told = phase, elapsed
+	fmt.Fprintln(r.w, strings.Join(lines, "  "))
 }
 
 // Done leaves the last picture standing.
 func (r *Renderer) Done() { r.drawn = 0 }
 
-func (r *Renderer) redraw(p Progress) {
-	lines := progressLines(p)
+func (r *Renderer) redraw(lines []string) {
 	var b strings.Builder
 	if r.drawn > 0 {
 		fmt.Fprintf(&b, "\x1b[%dA", r.drawn) // up to the first line of the last picture

@@ -79,6 +79,15 @@ func (s SASL) validate() error {
 	return f.Err()
 }
 
+// Options are those of a client of somebody else that reaches the brokers. The error reports every
+// fault.
+func (c ClientConfig) Options() ([]kgo.Opt, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	return c.options()
+}
+
 // options are those of a client that reaches the brokers.
 func (c ClientConfig) options() ([]kgo.Opt, error) {
 	all := []kgo.Opt{kgo.SeedBrokers(c.Brokers...)}

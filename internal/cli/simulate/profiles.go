@@ -76,7 +76,7 @@ func (f *Fleet) Configure(models *service.ModelConfig, bridge *service.BridgeCon
 // states are those of the devices, of any model.
 func (f *Fleet) states() []string {
 	var all []string
-	if f.model.Kind() == device.KindDevice {
+	if f.model.Kind() == device.KindDevice || f.entities != nil {
 		all = f.model.States()
 	}
 	for _, m := range f.others {

@@ -30,8 +30,8 @@ import (
 
 // FleetConfig says what fleet is played.
 type FleetConfig struct {
-	Devices     int           `help:"Number of devices, each with its own MQTT connection." default:"100"`
-	Rate        float64       `help:"Readings per second and device." default:"1"`
+	Devices     int           `help:"Number of devices, each with its own MQTT connection; or of entities, if the scenario has records of Kafka." default:"100"`
+	Rate        float64       `help:"Readings per second and device, or records per second and entity." default:"1"`
 	Duration    time.Duration `help:"How long the whole fleet runs; the wait for open commands comes after. Default: what the scenario says, or 60s." placeholder:"DURATION"`
 	Dialect     string        `help:"What the devices speak: ${enum}. Bridge and worker need --mqtt-dialect with the same." enum:"standard,tasmota" default:"standard"`
 	Seed        uint64        `help:"Seed of all randomness: the same seed gives the same fleet." default:"1"`
@@ -39,7 +39,7 @@ type FleetConfig struct {
 	Report      string        `help:"Write the report to this file, as JSON." placeholder:"FILE"`
 	Ledger      string        `help:"Write each message that the broker acknowledged to this file, as lines of JSON." placeholder:"FILE"`
 	Prefix      string        `help:"Prefix of the devices' ids. Default: different in each run."`
-	ConnectRate float64       `help:"Devices that connect per second." default:"50"`
+	ConnectRate float64       `help:"Devices that connect per second, or entities that begin." default:"50"`
 	InFlight    int           `help:"Messages that a device sends before it waits for an acknowledgement." default:"1"`
 	Drain       time.Duration `help:"Longest wait at the end. Default: the time that the scenario's last attempt can take, plus a minute."`
 }
@@ -56,20 +56,23 @@ type Command struct {
 // Servers is where a fleet connects to, and where its twins are.
 type Servers struct {
 	MQTT        service.BrokerConfig   `embed:"" prefix:"mqtt-" group:"MQTT broker"`
+	Kafka       service.KafkaServers   `embed:"" prefix:"kafka-" group:"Kafka"`
 	TopicPrefix string                 `name:"mqtt-topic-prefix" help:"First level, or levels, of all device topics: PREFIX/{device}/telemetry." group:"MQTT broker" placeholder:"PREFIX"`
 	Temporal    service.TemporalServer `embed:"" prefix:"temporal-" group:"Temporal"`
 	Influx      service.InfluxServer   `embed:"" prefix:"influx-" group:"InfluxDB"`
 }
 
-// ServersOf are those of a service.
+// ServersOf are those of a service; the brokers of Kafka are those that its worker writes to.
 func ServersOf(c service.Config) Servers {
-	return Servers{MQTT: c.MQTT.BrokerConfig, TopicPrefix: c.MQTT.TopicPrefix, Temporal: c.Temporal.TemporalServer, Influx: c.Influx.InfluxServer}
+	return Servers{MQTT: c.MQTT.BrokerConfig, Kafka: c.Sink.KafkaServers, TopicPrefix: c.MQTT.TopicPrefix, Temporal: c.Temporal.TemporalServer, Influx: c.Influx.InfluxServer}
 }
 
 // New is the command with its defaults. It serves no metrics unless it is told
 // where: it mostly runs next to a bridge, which has the usual port.
 func New(c service.Config) Command {
-	return Command{Servers: ServersOf(c), HTTP: service.HTTPConfig{}, Log: c.Log}
+	servers := ServersOf(c)
+	servers.Kafka = c.Kafka.KafkaServers
+	return Command{Servers: servers, HTTP: service.HTTPConfig{}, Log: c.Log}
 }
 
 // plan is what a fleet is played with.
@@ -77,6 +80,7 @@ type plan struct {
 	options  simulator.Options // without what is read from files
 	tls      mqtt.Config       // its TLS files
 	wire     wire.Config       // topics
+	kafka    service.KafkaServers
 	dialect  string
 	temporal service.TemporalServer
 	points   points.Config // an empty URL: none are written
@@ -130,7 +134,7 @@ func (f FleetConfig) plan(s Servers, model string) plan {
 			Devices: f.Devices, Rate: f.Rate, Duration: f.Duration, Seed: f.Seed,
 			Prefix: f.Prefix, ConnectRate: f.ConnectRate, InFlight: f.InFlight, Drain: f.Drain,
 		},
-		tls: s.MQTT.Client(), wire: wire.DefaultConfig(), dialect: f.Dialect, temporal: s.Temporal,
+		tls: s.MQTT.Client(), kafka: s.Kafka, wire: wire.DefaultConfig(), dialect: f.Dialect, temporal: s.Temporal,
 		model: model, scenario: f.Scenario, report: f.Report, ledger: f.Ledger,
 	}
 	if s.Influx.URL != "" {
@@ -145,9 +149,10 @@ func (f FleetConfig) plan(s Servers, model string) plan {
 
 // Fleet is a fleet whose files were read and checked.
 type Fleet struct {
-	plan   plan
-	model  *devicefsm.Model
-	others []*devicefsm.Model // of profiles that name one
+	plan     plan
+	model    *devicefsm.Model
+	others   []*devicefsm.Model       // of profiles that name one
+	entities *simulator.EntityOptions // nil: the fleet is one of devices
 }
 
 // Load reads the model and the scenario. Its errors are usage errors.
@@ -169,6 +174,9 @@ func (p plan) load() (*Fleet, error) {
 	}
 	if err != nil {
 		return nil, cli.Usage(fmt.Errorf("read scenario: %w", err))
+	}
+	if simulator.PlaysEntities(src) {
+		return p.loadEntities(models[0], src)
 	}
 	if p.options.Scenario, err = simulator.ReadScenario(p.scenario, src); err != nil {
 		return nil, cli.Usage(err)
@@ -215,6 +223,9 @@ func (f *Fleet) play(ctx context.Context, out io.Writer, metrics prometheus.Regi
 	figures := newFleetFigures(metrics)
 	twins := fleetTwins{f.plan.temporal.Twins(temporal, "", f.model.Hash()), f.states()}
 	progress := simulator.NewRenderer(out, cli.IsTerminal(out))
+	if f.entities != nil {
+		return f.playEntities(ctx, out, twins, figures, progress, log)
+	}
 	points, flush, err := f.startPoints(log)
 	if err != nil {
 		return err
@@ -239,6 +250,17 @@ func (f *Fleet) play(ctx context.Context, out io.Writer, metrics prometheus.Regi
 	if err := errors.Join(err, ledger.close()); err != nil {
 		return err
 	}
+	return f.conclude(out, report, report.Clean)
+}
+
+// outcome is the report of a run.
+type outcome interface {
+	WriteText(io.Writer) error
+	JSON() ([]byte, error)
+}
+
+// conclude prints the report, and writes it if asked to.
+func (f *Fleet) conclude(out io.Writer, report outcome, clean bool) error {
 	if err := report.WriteText(out); err != nil {
 		return err
 	}
@@ -247,13 +269,13 @@ func (f *Fleet) play(ctx context.Context, out io.Writer, metrics prometheus.Regi
 			return err
 		}
 	}
-	if !report.Clean {
+	if !clean {
 		return cli.ErrNotClean
 	}
 	return nil
 }
 
-func writeReport(file string, report simulator.Report) error {
+func writeReport(file string, report outcome) error {
 	raw, err := report.JSON()
 	if err == nil {
 		err = os.WriteFile(file, raw, 0o644)

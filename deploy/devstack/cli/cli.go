@@ -58,7 +58,7 @@ func newCommandLine() *commandLine {
 }
 
 const description = `devicetwin with the servers that it needs, in one process: an MQTT broker (NATS),
-Temporal with its web UI, and InfluxDB. For development, demonstrations and tests.`
+Temporal with its web UI, InfluxDB, and for entities Kafka. For development, demonstrations and tests.`
 
 // Main runs the command and returns its exit status. It stops early, and
 // gracefully, on SIGINT and SIGTERM.
@@ -81,6 +81,10 @@ type fixedPorts struct {
 	TemporalPort   int `group:"Ports" help:"Port of Temporal's frontend; 0 for any free one." default:"7233" placeholder:"PORT"`
 	TemporalUIPort int `name:"temporal-ui-port" group:"Ports" help:"Port of Temporal's web UI; 0 for any free one." default:"8233" placeholder:"PORT"`
 	InfluxPort     int `group:"Ports" help:"Port of InfluxDB; 0 for any free one." default:"8086" placeholder:"PORT"`
+}
+
+type kafkaPort struct {
+	KafkaPort int `group:"Ports" help:"Port of Kafka; 0 for any free one." default:"9092" placeholder:"PORT"`
 }
 
 type grafanaPort struct {
@@ -109,6 +113,7 @@ var portFlags = map[stack.Part]string{
 	stack.PartUI:       "--temporal-ui-port",
 	stack.PartInfluxDB: "--influx-port",
 	stack.PartGrafana:  "--grafana-port",
+	stack.PartKafka:    "--kafka-port",
 }
 
 // startStack starts the servers. Devices that were reprovisioned have to log in

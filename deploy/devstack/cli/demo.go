@@ -59,16 +59,21 @@ func (c *demoCommand) Plan() (any, error) {
 // Run starts everything, plays the fleet, and reports.
 func (c *demoCommand) Run(ctx context.Context, streams cli.Streams) (err error) {
 	// Read once before anything is started, for the faults of the files.
-	fleet, err := c.fleet(c.on(servers{mqtt: "mqtt://127.0.0.1"}))
+	fleet, err := c.fleet(c.on(servers{mqtt: "mqtt://127.0.0.1", kafka: "127.0.0.1:1"}))
 	if err != nil {
 		return err
 	}
 	p := c.plan()
 	fleet.Configure(&p.settings.Model, &p.settings.Bridge)
+	p.entities = fleet.Entities()
 	if p.stack.DataDir, err = c.dataDir(); err != nil {
 		return err
 	}
-	fmt.Fprintln(streams.Out, "Starting an MQTT broker, Temporal, InfluxDB, the bridge and the worker …")
+	started := "Starting an MQTT broker, Temporal, InfluxDB, the bridge and the worker …"
+	if p.entities != nil {
+		started = "Starting a broker of Kafka, Temporal, InfluxDB, the bridge from Kafka and the worker …"
+	}
+	fmt.Fprintln(streams.Out, started)
 	s, err := startSystem(ctx, p)
 	if err != nil {
 		if p.stack.RemoveData {
@@ -106,13 +111,15 @@ func (c *demoCommand) play(ctx context.Context, s *system, streams cli.Streams, 
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	go func() {
-		select {
-		case err := <-s.service.Failed():
-			cancel(err)
-		case <-ctx.Done():
-		}
-	}()
+	for _, part := range s.services() {
+		go func() {
+			select {
+			case err := <-part.Failed():
+				cancel(err)
+			case <-ctx.Done():
+			}
+		}()
+	}
 	err = fleet.Play(ctx, streams.Out, log)
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		return errors.Join(cause, err)

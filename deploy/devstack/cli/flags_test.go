@@ -91,7 +91,7 @@ func flagsOf(t *testing.T, grammar any, command string) []string {
 func TestEveryFlagIsUsed(t *testing.T) {
 	model := slices.Clip([]string{"--model=../../../models/pump.yaml"})
 	unplanned := clitest.CheckFlags(t, func() any { return newCommandLine() }, map[string][]string{
-		"dev": append(model, "--grafana"), "demo": append(model, "--api-listen=127.0.0.1:0"), "serve": {"--only=mqtt,mqtts,temporal,ui,influxdb,grafana"},
+		"dev": append(model, "--grafana"), "demo": append(model, "--api-listen=127.0.0.1:0"), "serve": {"--only=mqtt,mqtts,temporal,ui,influxdb,grafana,kafka"},
 	})
 	unplanned = append(unplanned, clitest.CheckFlags(t, func() any { return newStandaloneLine() }, map[string][]string{
 		"run": append(model, "--data=d"),
@@ -125,7 +125,7 @@ func TestStandaloneNotifiesAndPublishes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := grammar.Run.settings.plan(servers{"mqtt://127.0.0.1:1", "127.0.0.1:2", "http://127.0.0.1:3", "d"})
+	plan, err := grammar.Run.settings.plan(servers{mqtt: "mqtt://127.0.0.1:1", temporal: "127.0.0.1:2", influx: "http://127.0.0.1:3", dataDir: "d"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,10 +18,11 @@ import (
 type serveCommand struct {
 	fixedPorts
 	grafanaPort
+	kafkaPort
 	Log    service.LogConfig   `embed:"" prefix:"log-" group:"Logging"`
 	Topics service.TopicConfig `embed:"" prefix:"mqtt-" group:"MQTT broker"`
 	allowFlag
-	Only       partNames `help:"Parts to run, separated by commas: mqtt, mqtts, temporal, ui, influxdb, grafana. Default: all except mqtts (devices with certificates) and grafana." placeholder:"PARTS"`
+	Only       partNames `help:"Parts to run, separated by commas: mqtt, mqtts, temporal, ui, influxdb, grafana, kafka. Default: all except mqtts (devices with certificates), grafana and kafka." placeholder:"PARTS"`
 	TLS        tlsFlags  `embed:"" group:"Devices with certificates"`
 	DataDir    string    `help:"Folder for the data of all servers; the data is kept." default:".devstack" placeholder:"DIR"`
 	SyncAlways bool      `help:"Let broker and Temporal wait for the disk before they acknowledge, to survive a power failure."`
@@ -41,7 +42,7 @@ func (p *partNames) UnmarshalText(text []byte) error {
 // options are those of the servers, but for certificates.
 func (c *serveCommand) options() (o stack.Options, err error) {
 	o = stack.Options{DataDir: c.DataDir, Parts: c.Only, Ports: c.ports(), SyncAlways: c.SyncAlways, GrafanaDir: c.GrafanaDir}
-	o.Ports.Grafana = c.GrafanaPort
+	o.Ports.Grafana, o.Ports.Kafka = c.GrafanaPort, c.KafkaPort
 	o.Access, err = c.access(c.Topics)
 	return o, err
 }
@@ -105,6 +106,9 @@ func printSettings(w io.Writer, s *stack.Stack) {
 	if s.InfluxDB != nil {
 		set("INFLUX_URL", s.InfluxDB.URL())
 		set("INFLUX_BUCKET", stack.BucketName)
+	}
+	if s.Kafka != nil {
+		set("KAFKA_BROKERS", s.Kafka.Addr())
 	}
 	if s.UI != nil {
 		fmt.Fprintf(w, "# Temporal UI: %s\n", s.UI.URL())

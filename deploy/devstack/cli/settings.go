@@ -3,11 +3,15 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"devicetwin/auth"
 	"devicetwin/deploy/devstack/stack"
+	"devicetwin/devicefsm"
+	"devicetwin/internal/cli/simulate"
 	"devicetwin/service"
 )
 
@@ -47,10 +51,17 @@ func (s settings) validate() error {
 }
 
 // servers is where a stack can be reached.
-type servers struct{ mqtt, temporal, influx, dataDir string }
+type servers struct {
+	mqtt, temporal, influx, dataDir string
+	kafka                           string // "": none
+}
 
 func serversOf(s *stack.Stack) servers {
-	return servers{s.MQTT.URL(), s.Temporal.Addr(), s.InfluxDB.URL(), s.DataDir()}
+	at := servers{mqtt: s.MQTT.URL(), temporal: s.Temporal.Addr(), influx: s.InfluxDB.URL(), dataDir: s.DataDir()}
+	if s.Kafka != nil {
+		at.kafka = s.Kafka.Addr()
+	}
+	return at
 }
 
 // on is the configuration of the parts on a stack.
@@ -71,12 +82,49 @@ func (s settings) on(at servers) service.Config {
 	c.Influx.URL, c.Influx.Bucket = at.influx, stack.BucketName
 	c.Influx.Spool = filepath.Join(at.dataDir, "influx-spool") // of an earlier release
 	c.Worker.Credentials, c.Worker.WorkerSettings = credentialsDir(at.dataDir), s.Worker
+	if at.kafka != "" {
+		c.Sink.Brokers = []string{at.kafka}
+	}
 	return c
 }
 
 // plan is what the parts on a stack are started with.
 func (s settings) plan(at servers) (service.Plan, error) {
 	return service.NewPlan(s.on(at), service.Bridge|service.Worker|service.API)
+}
+
+// entitiesPlan is plan for a fleet of entities, whose messages come from Kafka alone.
+func (s settings) entitiesPlan(at servers) (service.Plan, error) {
+	return service.NewPlan(s.on(at), service.Worker|service.API)
+}
+
+// kafkaPlan is what the bridge from Kafka of a fleet of entities is started with, as a
+// service of its own.
+func (s settings) kafkaPlan(at servers, e *simulate.Entities) (service.Plan, error) {
+	c := s.on(at)
+	c.HTTP.Listen = "127.0.0.1:0"
+	c.Kafka.Brokers, c.Kafka.Dialect, c.Kafka.DeadLetters = []string{at.kafka}, []string{e.Dialect}, e.DeadLetters
+	c.Kafka.SessionTimeout = demoSession
+	return service.NewPlan(c, service.Kafka)
+}
+
+// demoSession is short: the broker is in this process.
+const demoSession = 10 * time.Second
+
+// forEntities are the settings for a fleet of entities.
+func (s settings) forEntities(e *simulate.Entities) settings {
+	s.Model.Kinds, s.Model.Model = e.Kinds, ""
+	s.Model.Models = append(slices.Clone(s.Model.Models), e.Model)
+	s.Worker.Notify = maps.Clone(s.Worker.Notify)
+	if s.Worker.Notify == nil {
+		s.Worker.Notify = map[string]string{}
+	}
+	for name, topic := range e.Receivers {
+		if _, set := s.Worker.Notify[name]; !set {
+			s.Worker.Notify[name] = devicefsm.KafkaTopic + topic
+		}
+	}
+	return s
 }
 
 // allowFlag is what devices may do at the broker in addition.
@@ -107,18 +155,34 @@ type systemPlan struct {
 	stack    stack.Options
 	tls      *tlsFlags // nil: no listener with TLS
 	settings settings
+	entities *simulate.Entities // nil: there are devices, and no Kafka
 }
 
 // servers are the options of the stack, but for certificates.
 func (p systemPlan) servers() (o stack.Options, err error) {
 	o = p.stack
 	o.Access, err = p.settings.access(p.settings.Topics)
+	if p.entities != nil {
+		o.Parts, o.KafkaTopics = append(stack.DefaultParts(), stack.PartKafka), p.entities.Topics
+	}
 	return o, err
+}
+
+// services are what is started on a stack.
+func (p systemPlan) services(at servers) ([]service.Plan, error) {
+	if p.entities == nil {
+		parts, err := p.settings.plan(at)
+		return []service.Plan{parts}, err
+	}
+	s := p.settings.forEntities(p.entities)
+	parts, err := s.entitiesPlan(at)
+	bridge, fault := s.kafkaPlan(at, p.entities)
+	return []service.Plan{parts, bridge}, errors.Join(err, fault)
 }
 
 // started is the plan as tests look at it: with the servers at one place.
 func (p systemPlan) started() (any, error) {
-	parts, err := p.settings.plan(servers{"mqtt://127.0.0.1:1", "127.0.0.1:2", "http://127.0.0.1:3", "data"})
+	parts, err := p.services(servers{mqtt: "mqtt://127.0.0.1:1", temporal: "127.0.0.1:2", influx: "http://127.0.0.1:3", dataDir: "data", kafka: p.kafkaAt()})
 	o, fault := p.servers()
 	if err == nil { // which reports the dialects, too
 		err = fault
@@ -126,6 +190,14 @@ func (p systemPlan) started() (any, error) {
 	return struct {
 		stack stack.Options
 		tls   *tlsFlags
-		parts service.Plan
+		parts []service.Plan
 	}{o, p.tls, parts}, err
+}
+
+// kafkaAt is where started has Kafka, if there is one.
+func (p systemPlan) kafkaAt() string {
+	if p.entities == nil {
+		return ""
+	}
+	return "127.0.0.1:4"
 }

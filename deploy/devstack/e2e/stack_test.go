@@ -70,7 +70,7 @@ func TestParseParts(t *testing.T) {
 	if err != nil || len(parts) != 2 || parts[0] != stack.PartMQTT || parts[1] != stack.PartInfluxDB {
 		t.Errorf("got %v, %v", parts, err)
 	}
-	if _, err := stack.ParseParts("mqtt,kafka"); err == nil || !strings.Contains(err.Error(), `"kafka"`) {
+	if _, err := stack.ParseParts("mqtt,kafak"); err == nil || !strings.Contains(err.Error(), `"kafak"`) {
 		t.Errorf("unknown part: got %v", err)
 	}
 }

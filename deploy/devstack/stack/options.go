@@ -20,6 +20,7 @@ type Part string
 // The parts. PartMQTTS needs PartMQTT, PartUI needs PartTemporal, and PartGrafana
 // needs PartInfluxDB.
 const (
+	PartKafka    Part = "kafka" // a broker that speaks Kafka's protocol, for development
 	PartMQTT     Part = "mqtt"
 	PartMQTTS    Part = "mqtts" // the broker's listener for devices with certificates
 	PartTemporal Part = "temporal"
@@ -29,7 +30,8 @@ const (
 )
 
 // DefaultParts are the parts that run if Options.Parts is empty: all but the TLS
-// listener, which needs certificates, and Grafana, which has to be installed.
+// listener, which needs certificates, Grafana, which has to be installed, and Kafka, which only entities
+// need.
 func DefaultParts() []Part { return []Part{PartMQTT, PartTemporal, PartUI, PartInfluxDB} }
 
 // ParseParts reads names separated by commas, for example "mqtt,temporal". An
@@ -40,12 +42,12 @@ func ParseParts(names string) ([]Part, error) {
 		part := Part(strings.TrimSpace(name))
 		switch part {
 		case "":
-		case PartMQTT, PartMQTTS, PartTemporal, PartUI, PartInfluxDB, PartGrafana:
+		case PartMQTT, PartMQTTS, PartTemporal, PartUI, PartInfluxDB, PartGrafana, PartKafka:
 			if !slices.Contains(parts, part) {
 				parts = append(parts, part)
 			}
 		default:
-			return nil, fmt.Errorf("unknown part %q: expected %s", part, "mqtt, mqtts, temporal, ui, influxdb or grafana")
+			return nil, fmt.Errorf("unknown part %q: expected %s", part, "mqtt, mqtts, temporal, ui, influxdb, grafana or kafka")
 		}
 	}
 	return parts, nil
@@ -59,11 +61,12 @@ type Ports struct {
 	UI       int // Temporal web UI
 	InfluxDB int
 	Grafana  int
+	Kafka    int
 }
 
 // DefaultPorts are the ports that each server uses by default.
 func DefaultPorts() Ports {
-	return Ports{MQTT: 1883, MQTTS: 8883, Temporal: 7233, UI: 8233, InfluxDB: 8086, Grafana: 3000}
+	return Ports{MQTT: 1883, MQTTS: 8883, Temporal: 7233, UI: 8233, InfluxDB: 8086, Grafana: 3000, Kafka: 9092}
 }
 
 // Options of a stack. The zero value is usable: all of DefaultParts on free
@@ -101,6 +104,8 @@ type Options struct {
 	KeepPoints time.Duration
 	// GrafanaDir is the deploy/grafana folder; only for PartGrafana.
 	GrafanaDir string
+	// KafkaTopics are made by PartKafka, with their partitions. Others are made when they are first used.
+	KafkaTopics map[string]int
 	// Logger receives what the servers log, with their own chatter one or two
 	// levels lower than they would have it. nil logs nothing.
 	Logger *slog.Logger
@@ -181,6 +186,8 @@ func (o Options) port(part Part) int {
 		return o.Ports.InfluxDB
 	case PartGrafana:
 		return o.Ports.Grafana
+	case PartKafka:
+		return o.Ports.Kafka
 	}
 	return 0
 }

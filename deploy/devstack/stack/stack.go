@@ -17,6 +17,7 @@ type Stack struct {
 	UI       *UI
 	InfluxDB *InfluxDB
 	Grafana  *Grafana
+	Kafka    *Kafka
 
 	data *dataDir
 }
@@ -50,8 +51,8 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 	return s, nil
 }
 
-// start runs three chains at once: the broker and its TLS listener, Temporal and its UI, InfluxDB
-// and Grafana.
+// start runs four chains at once: the broker and its TLS listener, Temporal and its UI, InfluxDB
+// and Grafana, and Kafka.
 func (s *Stack) start(ctx context.Context, o Options) error {
 	group, ctx := errgroup.WithContext(ctx)
 	if o.has(PartMQTT) {
@@ -91,6 +92,9 @@ func (s *Stack) start(ctx context.Context, o Options) error {
 					return startGrafana(ctx, o, dir, release, influx)
 				})
 		})
+	}
+	if o.has(PartKafka) {
+		group.Go(func() error { return begin(ctx, o, s.data, PartKafka, &s.Kafka, startKafka) })
 	}
 	return group.Wait()
 }
@@ -132,6 +136,9 @@ func (s *Stack) Close() error {
 	}
 	if s.UI != nil {
 		stop(PartUI, s.UI.Close)
+	}
+	if s.Kafka != nil {
+		stop(PartKafka, s.Kafka.Close)
 	}
 	if s.InfluxDB != nil {
 		stop(PartInfluxDB, s.InfluxDB.Close)

@@ -110,7 +110,9 @@ func (s *shop) take(ctx context.Context, r *kgo.Record) {
 	if len(r.Value) > 0 {
 		var err error
 		if received, err = purchases(r.Topic, r.Key, r.Value); err != nil {
-			headers := []kgo.RecordHeader{{Key: headerOffset, Value: []byte(strconv.FormatInt(r.Offset, 10))}}
+			headers := []kgo.RecordHeader{
+				{Key: headerTopic, Value: []byte(r.Topic)}, {Key: headerPartition, Value: fmt.Append(nil, r.Partition)}, {Key: headerOffset, Value: fmt.Append(nil, r.Offset)},
+			}
 			s.write(ctx, &kgo.Record{Topic: "loyalty.dead", Key: r.Key, Headers: headers})
 			s.write(ctx, &kgo.Record{Topic: "loyalty.dead", Key: r.Key, Headers: headers}) // as bridges may
 			return

@@ -5,12 +5,13 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"devicetwin/internal/expression"
 	"devicetwin/source"
 )
 
-// Migration is a plan that fits its two models. It never changes, and any number of goroutines
+// Migration is a plan that fits its two models. What it does never changes, and any number of goroutines
 // may use it at once.
 type Migration struct {
 	old, new *Model
@@ -28,6 +29,10 @@ type Migration struct {
 	patterns    []patternImage // by the index of the new pattern
 	windows     []itemImage
 	alarms      []itemImage
+
+	// runs is in which configurations something may run, as far as somebody has asked.
+	watching sync.Mutex
+	runs     map[watched]map[string]bool
 }
 
 // image is where an old state goes.

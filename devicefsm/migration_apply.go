@@ -42,7 +42,7 @@ type Migrated struct {
 func (g *Migration) Apply(s *Snapshot, in MigrationInput) (Migrated, error) {
 	bound, err := g.old.bind(s)
 	if err != nil {
-		return Migrated{}, &Held{err.Error()}
+		return Migrated{}, &Held{Reason: err.Error(), byData: true}
 	}
 	m := &mover{g: g, from: bound, in: in, placedTimers: map[timerKey]bool{}}
 	history, lost := g.remembered(bound.history)
@@ -83,7 +83,7 @@ func (m *mover) begin(history map[int][]int) error {
 	}
 	for _, name := range new.zones {
 		if _, ok := zones.Zone(name); !ok {
-			return held("time zone %q is not recorded", name)
+			return heldByData("time zone %q is not recorded", name)
 		}
 	}
 	r := &run{m: new}
@@ -127,12 +127,12 @@ func (m *mover) context() error {
 		}
 		v, err := rule.program.Eval(expression.Values{"context": orEmpty(old)})
 		if err != nil {
-			return held("context key %q: %v", rule.key, err)
+			return heldByData("context key %q: %v", rule.key, err)
 		}
 		next[rule.key] = v
 	}
 	if jsonSize(next, maxValueSize) > maxValueSize {
-		return held("the context would become larger than %d bytes", maxValueSize)
+		return heldByData("the context would become larger than %d bytes", maxValueSize)
 	}
 	m.r.s.context, m.r.scope.context = next, next
 	return nil
@@ -182,7 +182,7 @@ func (m *mover) timers() error {
 		case PlanRestart:
 			d, err := m.g.new.states[to.state].after[to.index].length(&r.scope)
 			if err != nil {
-				return held("timer %q: %v", name, err)
+				return heldByData("timer %q: %v", name, err)
 			}
 			to.due, to.wall = r.at+d, r.s.service+d
 		}
@@ -225,7 +225,7 @@ func (m *mover) newTimers() error {
 			}
 			d, err := s.after[j].length(&r.scope)
 			if err != nil {
-				return held("timer %q: %v", itemName(s, "after", name), err)
+				return heldByData("timer %q: %v", itemName(s, "after", name), err)
 			}
 			r.insert(timer{state: i, index: j, due: r.at + d, wall: r.s.service + d})
 		}
@@ -245,7 +245,10 @@ func (m *mover) schedules() error {
 			m.lose("schedule %q", name)
 			continue
 		}
-		if !r.s.active.has(image.to.state.index) {
+		switch active := r.s.active.has(image.to.state.index); {
+		case !active && m.from.done: // it had ended with the chart
+			continue
+		case !active:
 			return held("%s", misplaced("schedule", name, image.to.state))
 		}
 		next := armed{of: image.to, since: a.since}
@@ -281,7 +284,7 @@ func (m *mover) schedules() error {
 
 func (m *mover) arm(a *armed) (err error) {
 	if a.due, err = a.of.next(m.r.s.zones, a.since); err != nil {
-		return held("schedule %q: %v", a.of.name, err)
+		return heldByData("schedule %q: %v", a.of.name, err)
 	}
 	return nil
 }
@@ -300,7 +303,7 @@ func (m *mover) patterns() error {
 		}
 		if image.do == PlanReplay {
 			if m.in.Recent == nil {
-				return held("pattern %q is to see the latest events again, and they are not at hand", p.name)
+				return heldByData("pattern %q is to see the latest events again, and they are not at hand", p.name)
 			}
 			m.r.s.patterns[i] = m.replayed(p)
 			continue
@@ -350,7 +353,7 @@ func (m *mover) windows() error {
 		}
 		state := m.from.windows[image.from]
 		if err := m.r.windowIn(i).Accepts(state); err != nil {
-			return held("window %q: %v", m.g.new.windows[i].name, err)
+			return heldByData("window %q: %v", m.g.new.windows[i].name, err)
 		}
 		m.r.s.windows[i] = state
 	}
@@ -442,6 +445,7 @@ func (m *mover) enter() {
 			r.enteredFinal(s, completed)
 		}
 	}
+	r.s.done = r.s.done || r.isInFinalState(r.m.root) // a final state of another depth was none of the whole chart
 }
 
 // rest takes what is taken without an event, and starts activities. There is no event on
@@ -449,7 +453,8 @@ func (m *mover) enter() {
 func (m *mover) rest() error {
 	r := m.r
 	if t := m.eventless(); t != nil && m.g.plan.Always != PlanTake && !r.s.done {
-		return held("%s", alwaysReason(t))
+		here := &configuration{active: r.s.active, leaves: r.s.leaves, history: r.s.history}
+		return &Held{Reason: alwaysReason(t), byData: truthOfGuard(t.guard, here, noData) != yes}
 	} else if t != nil || len(r.queue) > 0 {
 		if !r.complete() {
 			return m.restless()
@@ -468,7 +473,7 @@ func (m *mover) rest() error {
 }
 
 func (m *mover) restless() error {
-	return held("the chart does not come to rest: is there an endless loop of always or raise?")
+	return heldByData("the chart does not come to rest: is there an endless loop of always or raise?")
 }
 
 // eventless is a transition that is taken on arrival; nil if there is none.

@@ -238,8 +238,8 @@ func patternNames(m *Model) []string {
 	return names
 }
 
-// sameElements is how many elements two sequences begin with that mean the same; whole says
-// that these are all of both.
+// sameElements is how many elements two sequences begin with that mean the same, also by their
+// events; whole says that these are all of both.
 func sameElements(old, new *Model, from, to int) (same int, whole bool) {
 	a, b := old.written.patterns[from], new.written.patterns[to]
 	for _, name := range []string{"contiguity", "distinct"} {
@@ -251,7 +251,7 @@ func sameElements(old, new *Model, from, to int) (same int, whole bool) {
 		return 0, false
 	}
 	i := 0
-	for i < min(len(a.Steps), len(b.Steps)) && a.Steps[i] == b.Steps[i] {
+	for i < min(len(a.Steps), len(b.Steps)) && a.Steps[i] == b.Steps[i] && sameMeaning(old, new, a.events[i]...) {
 		if !a.negated[i] {
 			same++
 		}
@@ -312,8 +312,8 @@ func (r *planReader) windows() {
 	r.g.windows = r.named("windows", "window", r.g.plan.Windows, old, new, func(from, to int) bool { return sameWindow(r.g.old, r.g.new, from, to) })
 }
 
-// sameWindow reports whether two windows count the same in the same panes. How long they
-// wait for late events may differ.
+// sameWindow reports whether two windows count the same in the same panes: also the models mean the
+// same by the event. How long they wait for late events may differ.
 func sameWindow(old, new *Model, from, to int) bool {
 	a, b := old.windows[from], new.windows[to]
 	text := func(e *expr) string {
@@ -322,7 +322,7 @@ func sameWindow(old, new *Model, from, to int) bool {
 		}
 		return e.source
 	}
-	return a.event == b.event && text(a.where) == text(b.where) && text(a.value) == text(b.value) && a.spec.Aggregate == b.spec.Aggregate &&
+	return a.event == b.event && sameMeaning(old, new, a.event) && text(a.where) == text(b.where) && text(a.value) == text(b.value) && a.spec.Aggregate == b.spec.Aggregate &&
 		a.spec.Over == b.spec.Over && a.spec.Slide == b.spec.Slide && a.unit == b.unit && a.zone == b.zone
 }
 
@@ -337,11 +337,13 @@ func (r *planReader) alarms() {
 	r.g.alarms = r.named("alarms", "alarm", r.g.plan.Alarms, old, new, func(from, to int) bool { return sameAlarm(r.g.old, r.g.new, from, to) })
 }
 
-// sameAlarm reports whether two alarms begin and end by the same events, of the same things.
+// sameAlarm reports whether two alarms begin and end by the same events, of the same things, and the
+// models mean the same by these events.
 // Which alarm explains them may differ: that is looked at when something changes.
 func sameAlarm(old, new *Model, from, to int) bool {
 	a, b := old.alarms[from], new.alarms[to]
-	return slices.Equal(a.begins, b.begins) && slices.Equal(a.ends, b.ends) && a.by == b.by
+	return slices.Equal(a.begins, b.begins) && slices.Equal(a.ends, b.ends) && a.by == b.by &&
+		sameMeaning(old, new, slices.Concat(a.begins, a.ends)...)
 }
 
 // named reads the images of windows or alarms: for each new one, what it goes on from.

@@ -7,11 +7,20 @@ import (
 )
 
 // Held is why a migration left a device as it was.
-type Held struct{ Reason string }
+type Held struct {
+	Reason string
+	// byData says that another device in the same configuration may be moved: it depends on the
+	// context, the time or what a caller gives.
+	byData bool
+}
 
 func (h *Held) Error() string { return "the device stays with its model: " + h.Reason }
 
-func held(format string, args ...any) error { return &Held{fmt.Sprintf(format, args...)} }
+func held(format string, args ...any) error { return &Held{Reason: fmt.Sprintf(format, args...)} }
+
+func heldByData(format string, args ...any) error {
+	return &Held{Reason: fmt.Sprintf(format, args...), byData: true}
+}
 
 // placed is where a device is in the new chart.
 type placed struct {
@@ -236,13 +245,13 @@ func (g *Migration) Image(c Configuration) Image {
 		image.Problems = []string{reasonOf(err)}
 		return image
 	}
-	to := g.new.leavesOf(p.active)
+	at := g.new.configured(p.active, history)
+	to := at.leaves
 	image.Configuration = g.new.configurationOf(to, history)
-	image.Problems = g.misplacedItems(active, p)
-	if g.plan.Always == PlanTake {
+	image.Problems = g.misplacedItems(g.old.configured(active, remembers), p)
+	if g.plan.Always == PlanTake || at.done {
 		return image
 	}
-	at := &configuration{active: p.active, leaves: to, history: history}
 	for _, leaf := range to {
 		for _, t := range leaf.alwaysHere {
 			if (t.guard == nil || !t.guard.reads["event"]) && truthOfGuard(t.guard, at, noData) == yes {
@@ -269,18 +278,24 @@ func misplaced(what, name string, to *state) string {
 	return fmt.Sprintf("%s %q would go on in %s, which is not active", what, name, nameOfState(to))
 }
 
-// misplacedItems are timers, activities and schedules that go on in a state that is not active.
-func (g *Migration) misplacedItems(active stateSet, p *placed) []string {
+// misplacedItems are timers, activities and schedules that go on in a state that is not active: those
+// that may run in the configuration. In one that is done, nothing runs.
+func (g *Migration) misplacedItems(from *configuration, p *placed) []string {
+	if from.done {
+		return nil
+	}
 	var problems []string
-	for i := range active.all() {
+	for i := range from.active.all() {
 		s := g.old.states[i]
 		for j, name := range s.timerNames() {
-			if to := g.timers[timerKey{i, j}]; !isGone(to.do) && !p.active.has(to.to.state) {
+			key := timerKey{i, j}
+			if to := g.timers[key]; !isGone(to.do) && !p.active.has(to.to.state) && g.mayRun(watched{timerKey: key}, from) {
 				problems = append(problems, misplaced("timer", itemName(s, "after", name), g.new.states[to.to.state]))
 			}
 		}
 		for j, name := range s.invocationNames() {
-			if to := g.invocations[timerKey{i, j}]; !isGone(to.do) && !p.active.has(to.to.state) {
+			key := timerKey{i, j}
+			if to := g.invocations[key]; !isGone(to.do) && !p.active.has(to.to.state) && g.mayRun(watched{true, key}, from) {
 				problems = append(problems, misplaced("activity", itemName(s, "invoke", name), g.new.states[to.to.state]))
 			}
 		}
@@ -291,4 +306,38 @@ func (g *Migration) misplacedItems(active stateSet, p *placed) []string {
 		}
 	}
 	return problems
+}
+
+// mayRun reports whether a timer or an activity may run in a configuration of the old model: a timer
+// that has fired does not, though its state is still active. If there is too much to look at, it may.
+func (g *Migration) mayRun(what watched, at *configuration) bool {
+	g.watching.Lock()
+	defer g.watching.Unlock()
+	runs, known := g.runs[what]
+	if !known {
+		runs = g.old.runsIn(what)
+		if g.runs == nil {
+			g.runs = map[watched]map[string]bool{}
+		}
+		g.runs[what] = runs
+	}
+	may, reached := runs[at.key()]
+	return may || !reached
+}
+
+// runsIn are the configurations that a device may come to, by their keys: whether a timer or an
+// activity may run in them. It is nil if there are too many.
+func (m *Model) runsIn(what watched) map[string]bool {
+	x := exploreWatching(m, freeSources, &what)
+	if x.err != nil {
+		return nil
+	}
+	runs := map[string]bool{}
+	for _, c := range x.configs {
+		plain := *c
+		plain.runs = false
+		key := plain.key()
+		runs[key] = runs[key] || c.runs
+	}
+	return runs
 }

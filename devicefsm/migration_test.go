@@ -168,6 +168,68 @@ func TestMigratedGoesOnAsBornWithTheNewModel(t *testing.T) {
 	})
 }
 
+// randomMigration is one by any plan.
+func randomMigration(t *rapid.T, old, new *Model) *Migration {
+	p := samePlan(old, new, func(name string) string { return name })
+	targets := append(allPaths(new), PlanInitial, PlanHold)
+	for _, path := range realPaths(old) {
+		p.States[path] = []string{rapid.SampledFrom(targets).Draw(t, "image")}
+	}
+	for _, s := range new.states[1:] {
+		if s.parent.kind == parallel && !s.isHistory() && rapid.Bool().Draw(t, "region") {
+			p.Regions = map[string]string{s.path: PlanInitial}
+		}
+		if len(s.entry) > 0 {
+			p.Entry[s.path] = rapid.SampledFrom([]string{PlanRun, PlanSkip}).Draw(t, "entry")
+		}
+	}
+	clear(p.History)
+	for _, s := range old.states {
+		if s.isHistory() {
+			p.History[s.path] = PlanDrop
+		}
+	}
+	p.Always = rapid.SampledFrom([]string{PlanHold, PlanTake}).Draw(t, "always")
+	names, _ := new.timersOf()
+	for n := range p.Timers {
+		p.Timers[n] = PlanItem{Do: PlanDrop}
+	}
+	oldTimers, _ := old.timersOf()
+	for _, n := range oldTimers {
+		if len(names) > 0 && rapid.Bool().Draw(t, "keep") {
+			do := rapid.SampledFrom([]string{PlanKeep, PlanRestart, PlanScale, PlanFire}).Draw(t, "do")
+			p.Timers[n] = PlanItem{do, rapid.SampledFrom(names).Draw(t, "as")}
+		}
+	}
+	for n := range p.Invocations {
+		p.Invocations[n] = PlanItem{Do: PlanCancel}
+	}
+	for n := range p.Patterns {
+		p.Patterns[n] = PlanItem{Do: PlanDrop}
+	}
+	var faults []PlanFault
+	var g *Migration
+	for range 4 {
+		if g, faults = NewMigration(old, new, p); g != nil {
+			break
+		}
+		for _, f := range faults {
+			switch f.Part {
+			case "new_timers":
+				p.NewTimers[f.Key] = PlanStart
+			case "new_invocations":
+				p.NewInvocations[f.Key] = PlanStart
+			case "timers":
+				p.Timers[f.Key] = PlanItem{Do: PlanDrop}
+			}
+		}
+	}
+	if g == nil {
+		t.Fatalf("%+v", faults)
+	}
+	return g
+}
+
 // Whatever a plan says, a device is moved to something that the new model accepts and goes on
 // from, or stays as it was; and what Image says of its configuration is what happens.
 func TestAnyPlanMovesWhollyOrNotAtAll(t *testing.T) {
@@ -175,63 +237,7 @@ func TestAnyPlanMovesWhollyOrNotAtAll(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		old, src := loadRandom(t)
 		new, other := loadRandom(t)
-		p := samePlan(old, new, func(name string) string { return name })
-		targets := append(allPaths(new), PlanInitial, PlanHold)
-		for _, path := range realPaths(old) {
-			p.States[path] = []string{rapid.SampledFrom(targets).Draw(t, "image")}
-		}
-		for _, s := range new.states[1:] {
-			if s.parent.kind == parallel && !s.isHistory() && rapid.Bool().Draw(t, "region") {
-				p.Regions = map[string]string{s.path: PlanInitial}
-			}
-			if len(s.entry) > 0 {
-				p.Entry[s.path] = rapid.SampledFrom([]string{PlanRun, PlanSkip}).Draw(t, "entry")
-			}
-		}
-		clear(p.History)
-		for _, s := range old.states {
-			if s.isHistory() {
-				p.History[s.path] = PlanDrop
-			}
-		}
-		p.Always = rapid.SampledFrom([]string{PlanHold, PlanTake}).Draw(t, "always")
-		names, _ := new.timersOf()
-		for n := range p.Timers {
-			p.Timers[n] = PlanItem{Do: PlanDrop}
-		}
-		oldTimers, _ := old.timersOf()
-		for _, n := range oldTimers {
-			if len(names) > 0 && rapid.Bool().Draw(t, "keep") {
-				do := rapid.SampledFrom([]string{PlanKeep, PlanRestart, PlanScale, PlanFire}).Draw(t, "do")
-				p.Timers[n] = PlanItem{do, rapid.SampledFrom(names).Draw(t, "as")}
-			}
-		}
-		for n := range p.Invocations {
-			p.Invocations[n] = PlanItem{Do: PlanCancel}
-		}
-		for n := range p.Patterns {
-			p.Patterns[n] = PlanItem{Do: PlanDrop}
-		}
-		var faults []PlanFault
-		var g *Migration
-		for range 4 {
-			if g, faults = NewMigration(old, new, p); g != nil {
-				break
-			}
-			for _, f := range faults {
-				switch f.Part {
-				case "new_timers":
-					p.NewTimers[f.Key] = PlanStart
-				case "new_invocations":
-					p.NewInvocations[f.Key] = PlanStart
-				case "timers":
-					p.Timers[f.Key] = PlanItem{Do: PlanDrop}
-				}
-			}
-		}
-		if g == nil {
-			t.Fatalf("%+v", faults)
-		}
+		g := randomMigration(t, old, new)
 		s, _ := old.Start(t0)
 		s, now, _ := liveOn(old, s, t0, randomLife(t))
 		before := plain(t, s)

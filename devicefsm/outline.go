@@ -35,7 +35,8 @@ type Section struct {
 	Settings []Setting
 	// Steps are the elements of a pattern's sequence.
 	Steps   []string
-	negated []bool // of each of the steps
+	negated []bool         // of each of the steps
+	events  [][]descriptor // likewise
 }
 
 // Setting is a key of a model file with its value. Where two values mean the same, such as

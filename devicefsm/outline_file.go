@@ -58,6 +58,7 @@ func sections(n source.Node) []Section {
 				for _, step := range f.Value.List() {
 					s.Steps = append(s.Steps, string(canonical(nil, step, "sequence[]")))
 					s.negated = append(s.negated, hasKey(step, "notNext") || hasKey(step, "notFollowedBy"))
+					s.events = append(s.events, eventsIn(step))
 				}
 			default:
 				s.Settings = append(s.Settings, Setting{f.Key, settingText(f.Key, f.Value)})

@@ -19,6 +19,15 @@ type configuration struct {
 	leaves  []*state
 	history map[int][]int
 	done    bool
+	// watch is a timer or an activity that is followed, too; nil: none. Runs says that it may run.
+	watch *watched
+	runs  bool
+}
+
+// watched is a timer or an activity.
+type watched struct {
+	activity bool
+	timerKey
 }
 
 func (c *configuration) key() string {
@@ -39,6 +48,9 @@ func (c *configuration) key() string {
 			b.WriteByte(',')
 			b.WriteString(strconv.Itoa(i))
 		}
+	}
+	if c.runs {
+		b.WriteByte('w')
 	}
 	return b.String()
 }

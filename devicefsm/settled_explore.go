@@ -17,7 +17,8 @@ type explorer struct {
 	sources    []freeSource
 	work       int // for the present question
 	complete   bool
-	err        error // then nothing is known
+	err        error    // then nothing is known
+	watch      *watched // nil: nothing
 }
 
 var errEndlessStart = errors.New("the chart might not come to rest at the start")
@@ -29,10 +30,13 @@ type freeEdge struct {
 }
 
 // explore finds all configurations.
-func explore(m *Model, sources []freeSource) *explorer {
+func explore(m *Model, sources []freeSource) *explorer { return exploreWatching(m, sources, nil) }
+
+// exploreWatching also follows whether a timer or an activity may run.
+func exploreWatching(m *Model, sources []freeSource, what *watched) *explorer {
 	names, raised := m.eventNames(), m.raises()
 	x := &explorer{
-		m: m, index: map[string]int{}, sources: sources,
+		m: m, index: map[string]int{}, sources: sources, watch: what,
 		freeEvents: m.freeEvents(names, raised), ends: invocationEndNames(names),
 	}
 	var messages []freeStep
@@ -56,7 +60,7 @@ func (x *explorer) start() error {
 	n := len(x.m.states)
 	e := entry{r: &run{m: x.m}, enter: newStateSet(n), byDefault: newStateSet(n)}
 	e.addDescendants(x.m.root)
-	f := follower{m: x.m, seen: map[string]bool{}}
+	f := follower{m: x.m, seen: map[string]bool{}, watch: x.watch}
 	f.begin(&e)
 	if f.err != nil {
 		return f.err
@@ -76,7 +80,11 @@ func (x *explorer) add(c *configuration) (int, error) {
 	key := c.key()
 	id, ok := x.index[key]
 	if !ok {
-		if id = len(x.configs); id >= maxConfigurations || x.complete {
+		limit := maxConfigurations
+		if x.watch != nil {
+			limit *= 2 // each with what is watched, and without
+		}
+		if id = len(x.configs); id >= limit || x.complete {
 			return 0, errTooMany
 		}
 		x.index[key] = id
@@ -118,7 +126,19 @@ func (x *explorer) step(id int, t *trigger, k *known) (ends []int, endless bool,
 func (x *explorer) follow(id int, messages []freeStep) {
 	for _, source := range x.sources {
 		for _, s := range source(x, x.configs[id]) {
-			ends, _, err := x.step(id, &s.trigger, s.known)
+			from, err := id, error(nil)
+			if s.ends != nil && x.watch != nil && *s.ends == *x.watch {
+				if !x.configs[id].runs {
+					continue
+				}
+				ended := *x.configs[id]
+				ended.runs = false
+				from, err = x.add(&ended)
+			}
+			var ends []int
+			if err == nil {
+				ends, _, err = x.step(from, &s.trigger, s.known)
+			}
 			if err != nil {
 				x.err = err
 				return

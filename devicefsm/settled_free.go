@@ -16,6 +16,8 @@ type freeStep struct {
 	trigger trigger
 	known   *known
 	why     string // for people: "after 10s"
+	// ends is the timer or the activity that ends by it; nil: none.
+	ends *watched
 }
 
 // fresh stands for any name that the model does not mention.
@@ -30,11 +32,12 @@ var freeSources = []freeSource{delaysOf, invocationEndsOf, freeEventsOf}
 func delaysOf(_ *explorer, c *configuration) []freeStep {
 	var steps []freeStep
 	for _, s := range c.activeStates() {
-		for _, d := range s.after {
+		for i, d := range s.after {
 			steps = append(steps, freeStep{
 				trigger: trigger{name: triggerAfter, of: s, only: d.transitions},
 				known:   noData,
 				why:     "after " + delayText(d) + " in " + nameOfState(s),
+				ends:    &watched{timerKey: timerKey{s.index, i}},
 			})
 		}
 	}
@@ -44,9 +47,10 @@ func delaysOf(_ *explorer, c *configuration) []freeStep {
 func invocationEndsOf(x *explorer, c *configuration) []freeStep {
 	var steps []freeStep
 	for _, s := range c.activeStates() {
-		for _, inv := range s.invokes {
+		for i, inv := range s.invokes {
+			ends := &watched{activity: true, timerKey: timerKey{s.index, i}}
 			for _, name := range x.ends {
-				step := freeStep{trigger: trigger{name: name, of: s, only: inv.onDone}, why: "when " + inv.src + " is done"}
+				step := freeStep{trigger: trigger{name: name, of: s, only: inv.onDone}, why: "when " + inv.src + " is done", ends: ends}
 				if strings.HasPrefix(name, errorInvoke) {
 					step.trigger.only, step.why = inv.onError, "when "+inv.src+" has failed"
 				}

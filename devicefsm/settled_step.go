@@ -51,14 +51,17 @@ type follower struct {
 	ends    []*configuration
 	endless bool
 	err     error
+	watch   *watched
 }
 
 // begin is the start of a device.
 func (f *follower) begin(e *entry) {
 	active := newStateSet(len(f.m.states))
 	events := f.m.enter(e, active)
+	c := f.m.configured(active, nil)
+	c.follow(f.watch, false, e.enter)
 	for _, queue := range f.queues(nil, events) {
-		f.runToCompletion(moment{configuration: f.m.configured(active, nil), queue: queue, start: f.mayNotStart(nil, e.enter), k: noData})
+		f.runToCompletion(moment{configuration: c, queue: queue, start: f.mayNotStart(nil, e.enter), k: noData})
 	}
 }
 
@@ -226,7 +229,16 @@ func (m *Model) microstep(c *configuration, enabled []*transition) (next *config
 		events = append(events, raisedBy(t.actions)...)
 	}
 	events = append(events, m.enter(&e, active)...)
-	return m.configured(active, r.s.history), events, e.enter
+	next = m.configured(active, r.s.history)
+	next.follow(c.watch, c.runs && !exits.has(c.watch.state), e.enter)
+	return next, events, e.enter
+}
+
+// follow says whether what is watched runs: it may have gone on, and starts when its state is
+// entered.
+func (c *configuration) follow(what *watched, goesOn bool, entered stateSet) {
+	c.watch = what
+	c.runs = what != nil && !c.done && (goesOn || entered.has(what.state))
 }
 
 // enter adds to the active states what is entered, and returns what that raises.

@@ -18,7 +18,8 @@ func (p *Plan) Inverse() (back devicefsm.Plan, lost []string) {
 	back = derived
 	back.Model = p.Model
 	v := &inversion{p: p.Plan}
-	back.States = v.states(derived.States)
+	back.States = v.states(derived.States, newChart(p.old), newChart(p.new))
+	v.effects(p.new)
 	back.History = v.history(derived.History)
 	back.Context = v.context(derived.Context, p.old.Outline())
 	back.Timers = v.items("timer", p.Timers, derived.Timers, devicefsm.PlanDrop)
@@ -43,27 +44,23 @@ type inversion struct {
 	lost []string
 }
 
-func (v *inversion) lose(format string, args ...any) {
-	v.lost = append(v.lost, fmt.Sprintf(format, args...))
+// effects names what the way there does in addition to moving the device.
+func (v *inversion) effects(to *devicefsm.Model) {
+	for _, path := range slices.Sorted(maps.Keys(v.p.Entry)) {
+		if v.p.Entry[path] == devicefsm.PlanRun {
+			v.lose("what the entry actions of %q change, where the plan runs them", path)
+		}
+	}
+	takes := slices.ContainsFunc(to.Outline().States, func(s devicefsm.StateOutline) bool {
+		return slices.ContainsFunc(s.Transitions, func(t devicefsm.TransitionOutline) bool { return t.On == "always" })
+	})
+	if takes && v.p.Always == devicefsm.PlanTake {
+		v.lose("what eventless transitions change that are taken on arrival")
+	}
 }
 
-func (v *inversion) states(derived map[string][]string) map[string][]string {
-	all := map[string][]string{}
-	for _, path := range slices.Sorted(maps.Keys(v.p.States)) {
-		to := v.p.States[path]
-		if len(to) != 1 || to[0] == devicefsm.PlanHold || to[0] == devicefsm.PlanInitial {
-			continue
-		}
-		if _, known := derived[to[0]]; known && all[to[0]] == nil {
-			all[to[0]] = []string{path}
-		}
-	}
-	for path := range derived { // one map into another
-		if all[path] == nil {
-			all[path] = []string{devicefsm.PlanHold}
-		}
-	}
-	return all
+func (v *inversion) lose(format string, args ...any) {
+	v.lost = append(v.lost, fmt.Sprintf(format, args...))
 }
 
 func (v *inversion) history(derived map[string]string) map[string]string {

@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -139,6 +140,82 @@ func TestFaultsOfAPlan(t *testing.T) {
 		var faults source.Faults
 		if !errors.As(err, &faults) || !strings.Contains(err.Error(), want) || faults[0].Line == 0 {
 			t.Errorf("%q: %v", change[1], err)
+		}
+	}
+}
+
+const twoRegions = `
+initial: on
+states:
+  on:
+    type: parallel
+    states:
+      pump: {initial: idle, states: {idle: {on: {run: running}}, running: {on: {halt: idle}}}}
+      fan: {initial: off, states: {off: {on: {blow: blowing}}, blowing: {on: {calm: off}}}}
+`
+
+const oneRegion = `{initial: idle, states: {idle: {on: {run: running}}, running: {on: {halt: idle, blow: cooled}}, cooled: {on: {calm: running}}}}`
+
+// States that become several, or one of several regions, come back, and what does not is named.
+func TestTheInverseOfRegions(t *testing.T) {
+	for _, c := range []struct {
+		name, old, new string
+		states         map[string][]string
+		regions        map[string]string
+		back           map[string][]string
+		lost           []string
+	}{
+		{
+			name: "a region is new", old: strings.NewReplacer(", blow: cooled", "", ", cooled: {on: {calm: running}}", "").Replace(oneRegion), new: twoRegions,
+			states: map[string][]string{"idle": {"on.pump.idle"}, "running": {"on.pump.running"}}, regions: map[string]string{"on.fan": "initial"},
+			back: map[string][]string{"on.pump.idle": {"idle"}, "on.pump.running": {"running"}, "on.fan.off": {"initial"}, "on.fan.blowing": {"initial"}},
+		},
+		{
+			name: "one becomes two", old: `{initial: idle, states: {idle: {on: {cool: cooled}}, cooled: {on: {calm: idle}}}}`, new: twoRegions,
+			states: map[string][]string{"idle": {"on.pump.idle", "on.fan.off"}, "cooled": {"on.pump.running", "on.fan.blowing"}},
+			back:   map[string][]string{"on.pump.idle": {"idle"}, "on.pump.running": {"cooled"}, "on.fan.off": {"idle"}, "on.fan.blowing": {"cooled"}},
+		},
+		{
+			name: "a state is the image of two", old: oneRegion, new: twoRegions,
+			states:  map[string][]string{"idle": {"on.pump.idle"}, "running": {"on.pump.running"}, "cooled": {"on.pump.running", "on.fan.blowing"}},
+			regions: map[string]string{"on.fan": "initial"},
+			back:    map[string][]string{"on.pump.idle": {"idle"}, "on.pump.running": {"running"}, "on.fan.off": {"initial"}, "on.fan.blowing": {"cooled"}},
+			lost: []string{
+				`"cooled" has no way back from "on.pump.running, on.fan.blowing": two sources for one target: both "running" and "cooled" would be active in the chart`,
+				`state "cooled": what it becomes does not lead back to it alone`,
+			},
+		},
+		{
+			name: "two regions become one state", old: strings.Replace(twoRegions, "off: {on: {blow: blowing}}, blowing: {on: {calm: off}}", "off: {}", 1), new: strings.NewReplacer(", blow: cooled", "", ", cooled: {on: {calm: running}}", "").Replace(oneRegion),
+			states: map[string][]string{"on.pump.idle": {"idle"}, "on.pump.running": {"running"}, "on.fan.off": {"idle"}},
+			back:   map[string][]string{"idle": {"on.fan.off", "on.pump.idle"}, "running": {"on.pump.running"}},
+		},
+	} {
+		old, new := load(t, c.old), load(t, c.new)
+		derived := plan.Derive(old, new)
+		derived.States, derived.Regions = c.states, c.regions
+		p, err := plan.Read("plan.yaml", plan.Write(derived, old, new), old, new)
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		back, _ := p.Inverse()
+		for path, want := range c.back {
+			if got := back.States[path]; !slices.Equal(got, want) {
+				t.Errorf("%s: %s comes back as %q, want %q", c.name, path, got, want)
+			}
+		}
+		if _, faults := devicefsm.NewMigration(new, old, back); len(faults) > 0 {
+			t.Errorf("%s: the way back: %+v", c.name, faults)
+		}
+		r := p.Check()
+		if c.name == "two regions become one state" { // running and off are two sources for one target
+			if len(r.Problems) != 1 || len(r.Lost) > 0 {
+				t.Errorf("%s: %s", c.name, r)
+			}
+			continue
+		}
+		if !r.OK() || !slices.Equal(r.Lost, c.lost) {
+			t.Errorf("%s: lost %q\n%s", c.name, r.Lost, r)
 		}
 	}
 }

@@ -303,7 +303,7 @@ func (m *mover) patterns() error {
 		}
 		if image.do == PlanReplay {
 			if m.in.Recent == nil {
-				return heldByData("pattern %q is to see the latest events again, and they are not at hand", p.name)
+				return heldByData("pattern %q is to see the latest events again, and they are not at hand: none are kept", p.name)
 			}
 			m.r.s.patterns[i] = m.replayed(p)
 			continue

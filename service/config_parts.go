@@ -176,6 +176,8 @@ type WorkerSettings struct {
 
 	MaxDeliveries int `help:"How often a command is sent to a device that restarts before it answers, 1 to 100, unless the command says so itself." placeholder:"N"`
 
+	RecentMessages int `help:"Number of its last messages that a device's workflow keeps, so that a migration can have a pattern see them again, 0 to 256." placeholder:"N"`
+
 	CountEvery time.Duration `help:"How often to count the devices by state, for the dashboards, with one query to Temporal for each state; 0s for never." placeholder:"DURATION"`
 
 	TwinDocument   int           `help:"Maximum size of the desired and reported properties of one shadow together, in bytes of JSON." placeholder:"BYTES"`
@@ -208,6 +210,9 @@ func (w WorkerSettings) validate() error {
 	}
 	if w.MaxDeliveries < 1 || w.MaxDeliveries > device.MaxDeliveries {
 		fault("deliveries of a command (--worker-max-deliveries) %d: expected 1 to %d", w.MaxDeliveries, device.MaxDeliveries)
+	}
+	if w.RecentMessages < 0 || w.RecentMessages > deviceworkflow.MaxRecent {
+		fault("last messages that are kept of a device (--worker-recent-messages) %d: expected 0 to %d", w.RecentMessages, deviceworkflow.MaxRecent)
 	}
 	if w.TwinShadows < 1 {
 		fault("named shadows of a device (--worker-twin-shadows) %d: expected at least 1", w.TwinShadows)

@@ -65,7 +65,9 @@ type WorkerPlan struct {
 	RunEvents   int
 	// MaxDeliveries is how often a command is sent that does not say so itself.
 	MaxDeliveries int
-	Twin          deviceworkflow.TwinSettings
+	// RecentMessages are how many of its last messages a device's workflow keeps.
+	RecentMessages int
+	Twin           deviceworkflow.TwinSettings
 
 	Wire      wire.Config       // topics and payloads
 	Topics    []string          // that models may publish to
@@ -141,7 +143,8 @@ func (p *Plan) planEntities(c Config) []error {
 func (c Config) workerPlan() (WorkerPlan, error) {
 	w := c.Worker
 	return WorkerPlan{
-		Credentials: w.Credentials, CountEvery: w.CountEvery, RunEvents: w.RunEvents, MaxDeliveries: w.MaxDeliveries, Twin: w.twins(),
+		Credentials: w.Credentials, CountEvery: w.CountEvery, RunEvents: w.RunEvents, MaxDeliveries: w.MaxDeliveries,
+		RecentMessages: w.RecentMessages, Twin: w.twins(),
 		Wire: c.MQTT.wire(), Topics: w.Topics, Receivers: w.Notify,
 	}, errors.Join(w.validate(), c.MQTT.validate())
 }

@@ -86,7 +86,8 @@ func (s *Service) startWorker(p Plan, temporal client.Client, models models, kno
 		s.followGroups(watch, models, groups.Set)
 	}
 	device := &deviceworkflow.Workflow{
-		Models: known, NewModel: newModel, Groups: groups, RunEvents: p.Worker.RunEvents, MaxDeliveries: p.Worker.MaxDeliveries, Twin: p.Worker.Twin, Counts: counts,
+		Models: known, NewModel: newModel, Groups: groups, RunEvents: p.Worker.RunEvents, MaxDeliveries: p.Worker.MaxDeliveries,
+		Recent: p.Worker.RecentMessages, Twin: p.Worker.Twin, Counts: counts,
 		Records: deviceworkflow.RecordSettings{Transitions: p.Worker.Sink.Topics.Transitions != "", Commands: p.Worker.Sink.Topics.Commands != ""},
 	}
 	activities := &deviceworkflow.Activities{

@@ -204,7 +204,7 @@ func (d *run) plannedMove(p devicefsm.Plan, to *devicefsm.Model, from *devicefsm
 		}
 		return devicefsm.Migrated{}, device.Refuse(422, "the plan does not fit its models: %s", strings.Join(texts, "; "))
 	}
-	moved, err := migration.Apply(from, devicefsm.MigrationInput{At: now, Zones: zones, Twin: d.twinFor(to)})
+	moved, err := migration.Apply(from, devicefsm.MigrationInput{At: now, Zones: zones, Twin: d.twinFor(to), Recent: d.recentFor(to)})
 	var held *devicefsm.Held
 	switch {
 	case errors.As(err, &held):

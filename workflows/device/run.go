@@ -155,6 +155,7 @@ func (d *run) take(m device.Message) {
 	}
 	name, _ := d.classify(m) // a message without an event still renews liveness
 	d.step(d.ofDevice(devicefsm.Event{Name: name, Data: m.Data, Alive: m.Alive()}, m))
+	d.keepRecent(m)
 }
 
 // identify takes over what a birth message says of the device.

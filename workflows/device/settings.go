@@ -55,6 +55,8 @@ type kept struct {
 	SharedLogs int `json:"shared_logs,omitempty"`
 	// IDs are how many ids that senders gave their messages it knows.
 	IDs int `json:"ids,omitempty"`
+	// Recent are how many of the device's last messages it has at hand, for migrations.
+	Recent int `json:"recent,omitempty"`
 }
 
 // keptNow is that of runs that begin now.
@@ -107,6 +109,7 @@ func (w *Workflow) settings() runSettings {
 		Retain: w.Twin.Retain, Properties: w.Twin.Properties, Commands: commands, Records: w.Records, Kept: keptNow,
 	}
 	s.Records.Published = true
+	s.Kept.Recent = w.Recent
 	return s.withDefaults()
 }
 

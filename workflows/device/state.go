@@ -150,6 +150,8 @@ type State struct {
 	// Requests are the last Operations, oldest first: one that is repeated gets
 	// its first result.
 	Requests []appliedOperation `json:"requests,omitempty"`
+	// Recent are the device's last messages, oldest first, if the run keeps them.
+	Recent []recentMessage `json:"recent,omitempty"`
 	// Origin is what was received last, as part of the ids of what follows from it, and Origins
 	// are those of the activities in Invocations that the model waits for.
 	Origin  string            `json:"origin,omitempty"`

@@ -67,6 +67,9 @@ type Workflow struct {
 	// MaxDeliveries is how often a command is sent that does not say so itself; 0 means
 	// that of command.DefaultLimits. A run keeps the bound that it began with.
 	MaxDeliveries int
+	// Recent is how many of a device's last messages its run keeps, at most MaxRecent, so that a
+	// migration can have a pattern see them again. A run keeps the number that it began with.
+	Recent int
 	// Twin is how twins are kept; a run keeps what it began with.
 	Twin TwinSettings
 	// Groups are the models of groups of which devices may be members; nil: none.

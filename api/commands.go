@@ -91,6 +91,8 @@ func (s *Server) sendEvent(ctx context.Context, in *eventInput) (*body[Taken], e
 type ProcessDecision struct {
 	ID string `json:"id,omitempty" maxLength:"200" doc:"Id of the event; another one is refused. Absent: whichever holds the queue."`
 	Do string `json:"do" enum:"retry,skip" doc:"retry: it is tried again, with all its attempts. skip: the next event has its turn."`
+
+	Note string `json:"note,omitempty" maxLength:"256" doc:"Why, for the model, for why and for the audit."`
 }
 
 type decideInput struct {
@@ -99,7 +101,7 @@ type decideInput struct {
 }
 
 func (s *Server) decideProcess(ctx context.Context, in *decideInput) (*body[ProcessDecided], error) {
-	remark(ctx, slog.String("do", in.Body.Do), slog.String("event_id", in.Body.ID))
+	remark(ctx, slog.String("do", in.Body.Do), slog.String("event_id", in.Body.ID), slog.String("note", in.Body.Note))
 	decided, err := s.backend.DecideProcess(ctx, in.ID, in.by(ctx), in.Body)
 	if err != nil {
 		return nil, s.problem(ctx, err)

@@ -11,7 +11,7 @@ import (
 
 // ListParams are the parameters of a list.
 type ListParams struct {
-	Query  string `query:"query" maxLength:"1024" doc:"Terms FIELD:VALUE: id, kind, state, model, model_hash, connection, firmware, site, last_seen, faults, tag.KEY, reported.PATH, desired.PATH. All must match; OR, NOT and parentheses say otherwise. Put values with spaces, and keys with colons, in quotation marks; id:pump-* matches every id with this prefix, as do model, model_hash, firmware and site. model:pump@3 is a version of the registry of models. last_seen and faults are compared: last_seen<now-24h, faults>=1." example:"state:online NOT tag.site:\"hall 3\""`
+	Query  string `query:"query" maxLength:"1024" doc:"Terms FIELD:VALUE: id, kind, state, model, model_hash, connection, firmware, site, last_seen, faults, processing, process_failed, tag.KEY, reported.PATH, desired.PATH. All must match; OR, NOT and parentheses say otherwise. Put values with spaces, and keys with colons, in quotation marks; id:pump-* matches every id with this prefix, as do model, model_hash, firmware and site. model:pump@3 is a version of the registry of models. last_seen, faults and process_failed are compared: last_seen<now-24h, faults>=1." example:"state:online NOT tag.site:\"hall 3\""`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Maximum number of devices per page."`
 	Cursor string `query:"cursor" maxLength:"4096" doc:"Cursor of the previous page of the same query."`
 }

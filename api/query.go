@@ -54,10 +54,16 @@ const (
 
 	FieldLastSeen Field = "last_seen" // a time, in whole seconds
 	FieldFaults   Field = "faults"    // a number; 0 if there is none
+
+	FieldProcessing    Field = "processing"     // held or waiting
+	FieldProcessFailed Field = "process_failed" // a number; 0 if there is none
 )
 
 // Ordered reports whether the field is compared by Number.
-func (f Field) Ordered() bool { return f == FieldLastSeen || f == FieldFaults }
+func (f Field) Ordered() bool { return f == FieldLastSeen || f.Counts() }
+
+// Counts reports whether the field is a number of events.
+func (f Field) Counts() bool { return f == FieldFaults || f == FieldProcessFailed }
 
 // List reports whether the field is a list, of which only whole values are found.
 func (f Field) List() bool { return f == FieldState || f == FieldTag || f == FieldProperty }
@@ -116,6 +122,10 @@ func (t Term) Matches(d Summary) bool {
 		return d.LastSeen != nil && t.orders(d.LastSeen.Unix())
 	case FieldFaults:
 		return t.orders(int64(d.ReportCount))
+	case FieldProcessing:
+		return t.holds(d.Processing)
+	case FieldProcessFailed:
+		return t.orders(int64(d.ProcessFailed))
 	}
 	return false
 }

@@ -18,6 +18,7 @@ func TestQueries(t *testing.T) {
 			fleet.Put(api.Device{
 				ID: d.ID, Model: d.Model, ModelHash: d.ModelHash, State: d.State, Connection: d.Connection, Firmware: d.Firmware, Site: d.Site, Tags: d.Tags,
 				Twin: apitest.TwinOf(d.Properties), LastSeen: d.LastSeen, ReportCount: d.ReportCount,
+				Processing: apitest.ProcessingOf(d),
 			})
 		}
 		return fleet
@@ -41,7 +42,7 @@ func TestQueryMatchesAsItsOperatorsSay(t *testing.T) {
 			ID: device.ID(string(rune('a'+i%26)) + "-1"), Model: some(), ModelHash: some(), State: some() + "," + some(), Connection: device.Online, Firmware: some(), Site: some(),
 			Tags:       map[string]string{"hall": some(), "owner:team": some(), "v": some()},
 			Properties: map[string]string{"reported.v": some(), "reported.net.ip": some()},
-			LastSeen:   at, ReportCount: uint64(i % 5),
+			LastSeen:   at, ReportCount: uint64(i % 5), Processing: []string{"", api.ProcessingHeld, api.ProcessingWaiting}[i%3], ProcessFailed: uint64(i % 4),
 		})
 	}
 	found := 0

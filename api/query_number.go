@@ -18,10 +18,10 @@ func (p *queryParser) ordered(at int, t Term, sign string) (Term, bool) {
 	}
 	t.Value, t.Op = "", OpEqual
 	rest := false // of a second
-	if t.Field == FieldFaults {
+	if t.Field.Counts() {
 		n, err := strconv.ParseUint(text, 10, 53)
 		if err != nil {
-			p.fault(at, "expected a number of faults, such as faults>=10, found %q", clip(text))
+			p.fault(at, "expected a number, such as %s>=10, found %q", t.Field, clip(text))
 			return t, false
 		}
 		t.Number = int64(n)

@@ -34,7 +34,7 @@ func (p *queryParser) term() (Term, bool) {
 		return p.ordered(valueAt, term, sign)
 	}
 	if sign != ":" {
-		p.fault(valueAt-len(sign), "%s can't be compared by %s, only last_seen and faults can: "+
+		p.fault(valueAt-len(sign), "%s can't be compared by %s, only last_seen, faults and process_failed can: "+
 			"Temporal keeps it as a string, and its databases order strings differently", name.head, sign)
 		return Term{}, false
 	}
@@ -172,12 +172,12 @@ func (p *queryParser) quoted() (string, bool) {
 	return "", false
 }
 
-const fieldNames = "id, kind, state, model, model_hash, connection, firmware, site, last_seen, faults, tag.KEY, reported.PATH and desired.PATH"
+const fieldNames = "id, kind, state, model, model_hash, connection, firmware, site, last_seen, faults, processing, process_failed, tag.KEY, reported.PATH and desired.PATH"
 
 func (p *queryParser) field(at int, name fieldName) (Term, bool) {
 	switch field := Field(name.head); {
 	case !name.dotted && (field == FieldID || field == FieldKind || field == FieldState || field == FieldModel || field == FieldModelHash ||
-		field == FieldConnection || field == FieldFirmware || field == FieldSite || field.Ordered()):
+		field == FieldConnection || field == FieldFirmware || field == FieldSite || field == FieldProcessing || field.Ordered()):
 		return Term{Field: field}, true
 	case name.dotted && field == FieldTag:
 		return Term{Field: FieldTag, Key: name.key}, p.checkKey(at, name.key)
@@ -218,6 +218,8 @@ func (p *queryParser) checkValue(at int, term Term) bool {
 		p.fault(at, "states, tags and properties that contain %s can't be searched: Temporal on SQLite separates the values of lists by it", listSeparator)
 	case term.Field == FieldConnection && term.Value != device.Online && term.Value != device.Offline && term.Value != Unknown:
 		p.fault(at, "a connection is %s, %s or %s, not %q", device.Online, device.Offline, Unknown, clip(term.Value))
+	case term.Field == FieldProcessing && (term.Op == OpPrefix || term.Value != ProcessingHeld && term.Value != ProcessingWaiting):
+		p.fault(at, "processing is %s or %s, without an asterisk, not %q", ProcessingHeld, ProcessingWaiting, clip(term.Value))
 	case term.Field == FieldKind && (term.Op == OpPrefix || !isKind(term.Value)):
 		p.fault(at, "a kind is device or one of the configuration, without an asterisk, not %q", clip(term.Value))
 	case term.Field == FieldModel && strings.Contains(term.Value, "@") && (term.Op == OpPrefix || !isVersion(term.Value)):

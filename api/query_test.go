@@ -58,6 +58,8 @@ func TestParseQuery(t *testing.T) {
 		{"faults:3", Term{Field: FieldFaults, Number: 3}},
 		{"faults<3 faults<=3", And{Term{Field: FieldFaults, Op: OpLess, Number: 3}, Term{Field: FieldFaults, Op: OpLess, Number: 4}}},
 		{"faults>3 faults>=3", And{Term{Field: FieldFaults, Op: OpAtLeast, Number: 4}, Term{Field: FieldFaults, Op: OpAtLeast, Number: 3}}},
+		{"process_failed>0", Term{Field: FieldProcessFailed, Op: OpAtLeast, Number: 1}},
+		{"processing:held", Term{Field: FieldProcessing, Value: "held"}},
 		{"(last_seen<1970-01-02)", Term{Field: FieldLastSeen, Op: OpLess, Number: 86400}},
 		{"last_seen>=1970-01-01T01:00:00.5+01:00", Term{Field: FieldLastSeen, Op: OpAtLeast, Number: 1}},
 		{"last_seen<now", Term{Field: FieldLastSeen, Op: OpLess, Number: 1_800_000_000}},
@@ -99,15 +101,19 @@ func TestQueryFaults(t *testing.T) {
 		{"connection:on*", []QueryFault{{12, `a connection is online, offline or unknown, not "on"`}}},
 		{"connection:online*", []QueryFault{{12, "a connection is online, offline or unknown: leave out the asterisk"}}},
 		{"tag.a:x♡", []QueryFault{{7, "states, tags and properties that contain ♡ can't be searched: Temporal on SQLite"}}},
-		{"firmware>=1.4", []QueryFault{{9, `firmware can't be compared by >=, only last_seen and faults can: Temporal keeps it as a string`}}},
+		{"firmware>=1.4", []QueryFault{{9, `firmware can't be compared by >=, only last_seen, faults and process_failed can: Temporal keeps it as a string`}}},
 		{"id<b state>a", []QueryFault{{3, "id can't be compared by <"}, {11, "state can't be compared by >"}}},
 		{"tag.a>5", []QueryFault{{1, `"tag.a>5": tags and properties can't be compared by < and >`}}},
 		{"stat<5", []QueryFault{{1, `no field "stat"`}}},
-		{"faults>x", []QueryFault{{8, `expected a number of faults, such as faults>=10, found "x"`}}},
-		{"faults:-1", []QueryFault{{8, "expected a number of faults"}}},
-		{"faults:1*", []QueryFault{{8, `expected a number of faults, such as faults>=10, found "1*"`}}},
-		{"faults>= 1", []QueryFault{{9, "expected a number of faults"}, {10, "expected FIELD:VALUE"}}},
-		{"faults:99999999999999999999", []QueryFault{{8, "expected a number of faults"}}},
+		{"process_failed>x", []QueryFault{{16, `expected a number, such as process_failed>=10, found "x"`}}},
+		{"processing:done", []QueryFault{{12, `processing is held or waiting, without an asterisk, not "done"`}}},
+		{"processing:held*", []QueryFault{{12, `processing is held or waiting, without an asterisk, not "held"`}}},
+		{"processing>held", []QueryFault{{11, `processing can't be compared by >, only last_seen`}}},
+		{"faults>x", []QueryFault{{8, `expected a number, such as faults>=10, found "x"`}}},
+		{"faults:-1", []QueryFault{{8, "expected a number, such as faults>=10"}}},
+		{"faults:1*", []QueryFault{{8, `expected a number, such as faults>=10, found "1*"`}}},
+		{"faults>= 1", []QueryFault{{9, "expected a number, such as faults>=10"}, {10, "expected FIELD:VALUE"}}},
+		{"faults:99999999999999999999", []QueryFault{{8, "expected a number, such as faults>=10"}}},
 		{"last_seen:now", []QueryFault{{11, "last_seen is compared by <, <=, > and >="}}},
 		{"last_seen<yesterday", []QueryFault{{11, `expected a time from 1970 to 2261, such as 2026-03-01T12:00:00Z, 2026-03-01, now or now-24h, found "yesterday"`}}},
 		{"last_seen<now-1x", []QueryFault{{11, "expected a time from 1970 to 2261"}}},
@@ -239,10 +245,10 @@ func writeTerm(term Term) string {
 		name = head + "." + quote(key)
 	}
 	switch {
-	case term.Field == FieldFaults && term.Op == OpEqual:
-		return fmt.Sprintf("faults:%d", term.Number)
-	case term.Field == FieldFaults:
-		return fmt.Sprintf("faults%s%d", term.Op, term.Number)
+	case term.Field.Counts() && term.Op == OpEqual:
+		return fmt.Sprintf("%s:%d", term.Field, term.Number)
+	case term.Field.Counts():
+		return fmt.Sprintf("%s%s%d", term.Field, term.Op, term.Number)
 	case term.Field == FieldLastSeen:
 		return fmt.Sprintf("last_seen%s%s", term.Op, time.Unix(term.Number, 0).UTC().Format(time.RFC3339))
 	}

@@ -26,7 +26,16 @@ type Summary struct {
 
 	LastSeen    *time.Time `json:"last_seen,omitempty" doc:"When a message of the device was last applied; in a list up to 15 minutes earlier, and in whole seconds. Absent if it is not known."`
 	ReportCount uint64     `json:"report_count,omitempty" doc:"Number of faults of what the device sent; in a list, numbers of 10 or more are rounded down to their first digit."`
+
+	Processing    string `json:"processing,omitempty" enum:"held,waiting" doc:"held: an event that its model has processed one by one has failed permanently, and the queue waits for an operator. waiting: an event has had its turn for a minute, or the queue was full, and is not empty since. Absent otherwise."`
+	ProcessFailed uint64 `json:"process_failed,omitempty" doc:"Number of times that such an event failed permanently; numbers of 10 or more are rounded down to their first digit."`
 }
+
+// What Summary.Processing says.
+const (
+	ProcessingHeld    = "held"
+	ProcessingWaiting = "waiting"
+)
 
 // Page is a part of a list.
 type Page struct {
@@ -128,10 +137,12 @@ type Processing struct {
 	Capacity int             `json:"capacity" doc:"Number of events that may wait before the bridges deliver no more to the device."`
 	First    *ProcessEvent   `json:"first,omitempty" doc:"The event that is processed, or is next; absent if none waits."`
 	Since    *time.Time      `json:"since,omitempty" doc:"When its turn came."`
+	State    string          `json:"state,omitempty" enum:"held,waiting" doc:"As in lists."`
 	Held     string          `json:"held,omitempty" doc:"Why it failed permanently, if the queue waits for an operator to decide; absent otherwise."`
 	Done     uint64          `json:"done" doc:"Number of events that were processed."`
 	Failed   uint64          `json:"failed" doc:"Number of times that one failed permanently."`
 	Skipped  uint64          `json:"skipped" doc:"Number of events that operators skipped."`
+	Queue    []ProcessEvent  `json:"queue,omitempty" doc:"The events that wait, in their order, with the one that is processed. At most the first hundred."`
 	Failures []ProcessFailed `json:"failures,omitempty" doc:"The last that failed permanently, newest last. At most 16."`
 }
 
@@ -143,6 +154,11 @@ type ProcessEvent struct {
 	At     time.Time `json:"at" doc:"When it was."`
 	Source string    `json:"source" doc:"Activity that is called."`
 	To     string    `json:"to,omitempty" doc:"Receiver that it calls."`
+
+	// Attempt and what follows are of the event that is processed, if Temporal says so.
+	Attempt     int        `json:"attempt,omitempty" doc:"Number of the present attempt, or of the next one, from 1; absent if the event waits for its turn."`
+	LastFailure string     `json:"last_failure,omitempty" doc:"Why the last attempt failed."`
+	NextAttempt *time.Time `json:"next_attempt,omitempty" doc:"When the next attempt is due, if none is under way."`
 }
 
 // ProcessFailed is an event that failed permanently.
@@ -152,6 +168,16 @@ type ProcessFailed struct {
 	Event   string    `json:"event" doc:"Its name."`
 	Message string    `json:"message" doc:"Why it failed."`
 	At      time.Time `json:"at" doc:"When it failed."`
+
+	Decision *ProcessVerdict `json:"decision,omitempty" doc:"What an operator decided on it; absent if nobody has, or had to."`
+}
+
+// ProcessVerdict is the decision of an operator on an event that failed permanently.
+type ProcessVerdict struct {
+	Do   string    `json:"do" enum:"retry,skip" doc:"retry: it was tried again. skip: the next event had its turn."`
+	Who  string    `json:"who,omitempty" doc:"Who decided."`
+	Note string    `json:"note,omitempty" doc:"Why, as it was given."`
+	At   time.Time `json:"at" doc:"When."`
 }
 
 // ProcessDecided is the event that an operator decided on.

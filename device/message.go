@@ -61,6 +61,7 @@ const (
 	EventDiverged        = "twin.diverged"         // not reported in time: data {shadow, version, paths}
 
 	EventReprovision = "operator.reprovision" // an operator asks for it: data {reason, who}
+	EventProcess     = "operator.process"     // an operator has decided on an event that held the queue: data {do, id, number, event, who, note}
 
 	// MessageSeen is the name of a system message that only renews liveness;
 	// it becomes no event.

@@ -80,10 +80,10 @@ func (c *checker) event(e source.Entry, made map[string]bool, names []string) {
 	case !ok || d.wild && d.name == "":
 	case (name == device.EventSilent || name == device.EventAlive) && c.m.silentAfter == 0:
 		e.KeyAt.FaultHint("for example liveness: {silent_after: 5m, tolerance: 30s}", "event %q is never raised: the model has no liveness", name)
-	case !d.wild && isProcessEnd(name) && c.m.process == nil:
+	case !d.wild && (isProcessEnd(name) || name == device.EventProcess) && c.m.process == nil:
 		e.KeyAt.FaultHint("for example process: {event: purchase, src: call, to: billing}", "event %q is never raised: the model has no process", name)
 	case d.wild && slices.ContainsFunc(names, d.matches), made[name]:
-	case !d.wild && (isAckName(name) || isOutcomeName(name)), name == device.EventReprovision, d.wild && slices.Contains([]string{"operator", "done", "error"}, name), strings.HasPrefix(name, "twin."), strings.HasPrefix(name, "done."), strings.HasPrefix(name, "error."):
+	case !d.wild && (isAckName(name) || isOutcomeName(name)), name == device.EventReprovision, name == device.EventProcess, d.wild && slices.Contains([]string{"operator", "done", "error"}, name), strings.HasPrefix(name, "twin."), strings.HasPrefix(name, "done."), strings.HasPrefix(name, "error."):
 	case device.ReservedName(name):
 		e.KeyAt.FaultHint(source.DidYouMean(name, names), "event %q never occurs: names that begin like this are reserved for the service", name)
 	case len(c.m.rules) > 0 && !d.wild:

@@ -95,6 +95,22 @@ func TestProcessEnds(t *testing.T) {
 	}
 }
 
+// A decision of an operator is an event that every model with process has.
+func TestTheDecisionOnAProcessedEvent(t *testing.T) {
+	m := load(t, `
+process: {event: x, src: call, to: y, on_failure: hold}
+initial: a
+states: {a: {on: {operator.process: {guard: "event.do == 'skip'", target: b}}}, b: {}}
+`)
+	s, _ := m.Start(t0)
+	for do, want := range map[string]string{"retry": "a", "skip": "b"} {
+		next, out := m.Step(s, Event{Name: device.EventProcess, Data: map[string]any{"do": do}, Time: t0.Add(time.Second)}.OfService())
+		if got := m.StateName(next); got != want || len(out.Faults) > 0 {
+			t.Errorf("%s: in %s, want %s; faults %q", do, got, want, out.Faults)
+		}
+	}
+}
+
 // An event that the chart leaves out, and one that ends it, are processed, too.
 func TestProcessWhateverTheChartDoes(t *testing.T) {
 	m := load(t, `

@@ -53,7 +53,23 @@ func (b apiBackend) Device(ctx context.Context, id device.ID) (api.Device, error
 	if err != nil {
 		return api.Device{}, hidden(id, err)
 	}
-	return shownDevice(id, view, time.Now()), nil
+	shown := shownDevice(id, view, time.Now())
+	b.showAttempt(ctx, id, shown.Processing)
+	return shown, nil
+}
+
+// showAttempt adds how far the call is that is under way, which Temporal knows and the workflow does not.
+// Without it, everything else is shown nevertheless.
+func (b apiBackend) showAttempt(ctx context.Context, id device.ID, p *api.Processing) {
+	if p == nil || p.First == nil || p.Held != "" {
+		return
+	}
+	attempt, ok, err := b.client.CallUnderWay(ctx, id, p.First.Source)
+	if err != nil || !ok {
+		return
+	}
+	p.First.Attempt, p.First.LastFailure, p.First.NextAttempt = attempt.Number, attempt.LastFailure, moment(attempt.Next)
+	p.Queue[0] = *p.First
 }
 
 func shownDevice(id device.ID, v deviceworkflow.View, now time.Time) api.Device {
@@ -67,7 +83,7 @@ func shownDevice(id device.ID, v deviceworkflow.View, now time.Time) api.Device 
 		d.Context = api.ObjectOf(v.Snapshot.Context())
 	}
 	d.Windows = shownWindows(v.Windows)
-	d.Processing = shownProcessing(v.Process)
+	d.Processing = shownProcessing(v)
 	d.Alarms, d.Counts = shownAlarms(v)
 	for _, shadow := range v.Twins {
 		if shadow.Name == "" {
@@ -92,22 +108,34 @@ func shownDevice(id device.ID, v deviceworkflow.View, now time.Time) api.Device 
 	return d
 }
 
-func shownProcessing(p *deviceworkflow.Processing) *api.Processing {
+func shownProcessing(v deviceworkflow.View) *api.Processing {
+	p := v.Process
 	if p == nil {
 		return nil
 	}
 	shown := &api.Processing{
+		State:   v.Attributes.Processing,
 		Waiting: len(p.Queue), Capacity: p.Policy.Queue, Since: moment(p.Began), Held: p.Held, Done: p.Done, Failed: p.Failed, Skipped: p.Skipped,
 	}
-	if len(p.Queue) > 0 {
-		q := p.Queue[0]
-		shown.First = &api.ProcessEvent{ID: q.ID, Number: q.Number, Event: q.Event, At: q.At, Source: q.Src, To: q.To}
+	for _, q := range p.Queue[:min(len(p.Queue), shownQueue)] {
+		shown.Queue = append(shown.Queue, api.ProcessEvent{ID: q.ID, Number: q.Number, Event: q.Event, At: q.At, Source: q.Src, To: q.To})
+	}
+	if len(shown.Queue) > 0 {
+		first := shown.Queue[0]
+		shown.First = &first
 	}
 	for _, f := range p.Failures {
-		shown.Failures = append(shown.Failures, api.ProcessFailed(f))
+		failed := api.ProcessFailed{ID: f.ID, Number: f.Number, Event: f.Event, Message: f.Message, At: f.At}
+		if d := f.Decision; d != nil {
+			failed.Decision = &api.ProcessVerdict{Do: d.Do, Who: d.Who, Note: d.Note, At: d.At}
+		}
+		shown.Failures = append(shown.Failures, failed)
 	}
 	return shown
 }
+
+// shownQueue is how many events that wait a device's page has.
+const shownQueue = 100
 
 func shownWindows(windows []devicefsm.WindowView) []api.Window {
 	var shown []api.Window

@@ -71,6 +71,7 @@ func shownSummary(d twinclient.DeviceSummary) api.Summary {
 		LastSeen: moment(d.LastSeen),
 	}
 	s.ReportCount = uint64(max(0, d.Faults))
+	s.Processing, s.ProcessFailed = d.Processing, uint64(max(0, d.ProcessFailed))
 	return s
 }
 

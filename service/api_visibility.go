@@ -128,8 +128,11 @@ func (d dialect) term(t api.Term, negated bool) condition {
 		name, value := deviceworkflow.AttributeLastSeen.GetName(), twinclient.Quote(time.Unix(t.Number, 0).UTC().Format(time.RFC3339))
 		return compared(name, t.Op, value, negated).orMissing(name, negated)
 	case api.FieldFaults:
-		name, value := deviceworkflow.AttributeFaults.GetName(), strconv.FormatInt(t.Number, 10)
-		return compared(name, t.Op, value, negated).orMissing(name, t.Matches(api.Summary{}) != negated) // none are 0
+		return counted(deviceworkflow.AttributeFaults.GetName(), t, negated)
+	case api.FieldProcessing:
+		return d.word(deviceworkflow.AttributeProcessing.GetName(), t.Value, t.Op, negated)
+	case api.FieldProcessFailed:
+		return counted(deviceworkflow.AttributeProcessFailed.GetName(), t, negated)
 	case api.FieldTag:
 		return d.list(deviceworkflow.AttributeTags.GetName(), t.Key+"="+t.Value, negated)
 	case api.FieldProperty:
@@ -187,6 +190,11 @@ func compared(name string, op api.Op, value string, negated bool) condition {
 		return condition{text: name + " < " + value, exact: true}
 	}
 	return condition{text: name + " >= " + value, exact: true}
+}
+
+// counted is a condition on a number, which is 0 where there is none.
+func counted(name string, t api.Term, negated bool) condition {
+	return compared(name, t.Op, strconv.FormatInt(t.Number, 10), negated).orMissing(name, t.Matches(api.Summary{}) != negated)
 }
 
 // present is whether an attribute has any value.

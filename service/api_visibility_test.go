@@ -41,6 +41,10 @@ func TestVisibilityQuery(t *testing.T) {
 		{"elasticsearch", "NOT faults<3", "DeviceFaults >= 3", true},
 		{"elasticsearch", "faults:0 NOT faults:1", "(DeviceFaults = 0 OR DeviceFaults IS NULL) AND (DeviceFaults < 1 OR DeviceFaults > 1 OR DeviceFaults IS NULL)", true},
 		{"", "NOT faults:0", "DeviceFaults < 0 OR DeviceFaults > 0", true},
+		{"elasticsearch", "processing:held", "DeviceProcessing = 'held'", true},
+		{"sqlite", "NOT processing:waiting", "DeviceProcessing != 'waiting' OR DeviceProcessing IS NULL", true},
+		{"postgres12", "process_failed>=1", "DeviceProcessFailed >= 1", true},
+		{"sqlite", "process_failed:0", "DeviceProcessFailed = 0 OR DeviceProcessFailed IS NULL", true},
 		// The quotation marks at the ends of a literal are taken for its own.
 		{"elasticsearch", "site:a'", "DeviceSite STARTS_WITH 'a'", false},
 		{"elasticsearch", "site:'a state:b", "DeviceState = 'b'", false},
@@ -121,7 +125,7 @@ func literalsOf(q api.Query) (values []string) {
 		return literalsOf(q.Query)
 	case api.Term:
 		switch q.Field {
-		case api.FieldFaults:
+		case api.FieldFaults, api.FieldProcessFailed:
 			return nil
 		case api.FieldLastSeen:
 			return []string{time.Unix(q.Number, 0).UTC().Format(time.RFC3339)}

@@ -127,6 +127,7 @@ func (b *Backend) matching(query api.Query) ([]api.Summary, error) {
 			ID: id, Model: d.Model, ModelHash: d.ModelHash, State: d.State, Connection: d.Connection, Firmware: d.Firmware, Site: d.Site, Tags: d.Tags,
 			Properties: propertiesOf(d.Twin), LastSeen: d.LastSeen, ReportCount: d.ReportCount,
 		}
+		summary.Processing, summary.ProcessFailed = processingOf(d.Processing)
 		if query == nil || query.Matches(summary) {
 			found = append(found, summary)
 		}
@@ -404,7 +405,7 @@ func (b *Backend) Migrate(ctx context.Context, id device.ID, by device.By, m api
 
 // DecideProcess implements api.Backend.
 func (b *Backend) DecideProcess(ctx context.Context, id device.ID, by device.By, decision api.ProcessDecision) (api.ProcessDecided, error) {
-	return change(ctx, b, id, by, []any{"process", decision.ID, decision.Do}, func(d *api.Device) (api.ProcessDecided, error) {
+	return change(ctx, b, id, by, []any{"process", decision.ID, decision.Do, decision.Note}, func(d *api.Device) (api.ProcessDecided, error) {
 		p := d.Processing
 		switch {
 		case p == nil || p.Held == "":
@@ -413,12 +414,36 @@ func (b *Backend) DecideProcess(ctx context.Context, id device.ID, by device.By,
 			return api.ProcessDecided{}, device.Refuse(412, "the event that holds the queue is %s", p.First.ID)
 		}
 		now := *p
-		if now.Held = ""; decision.Do == "skip" {
-			now.Waiting, now.Skipped = p.Waiting-1, p.Skipped+1
+		if now.Held, now.State = "", ""; decision.Do == "skip" {
+			now.Waiting, now.Skipped, now.Queue, now.First = p.Waiting-1, p.Skipped+1, p.Queue[1:], nil
+			if len(now.Queue) > 0 {
+				now.First = &now.Queue[0]
+			}
+		}
+		if last := len(p.Failures) - 1; last >= 0 {
+			now.Failures = slices.Clone(p.Failures)
+			now.Failures[last].Decision = &api.ProcessVerdict{Do: decision.Do, Who: by.Who, Note: decision.Note, At: Now}
 		}
 		d.Processing = &now
+		move(d, d.State, device.EventProcess, by.Who)
 		return api.ProcessDecided{ID: p.First.ID, Number: p.First.Number, Event: p.First.Event, Waiting: now.Waiting}, nil
 	})
+}
+
+// processingOf is what a list says of what is processed.
+func processingOf(p *api.Processing) (word string, failed uint64) {
+	if p == nil {
+		return "", 0
+	}
+	return p.State, p.Failed
+}
+
+// ProcessingOf is what a device has that is listed like this.
+func ProcessingOf(s api.Summary) *api.Processing {
+	if s.Processing == "" && s.ProcessFailed == 0 {
+		return nil
+	}
+	return &api.Processing{State: s.Processing, Failed: s.ProcessFailed}
 }
 
 // Delete implements api.Backend.

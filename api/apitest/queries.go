@@ -66,6 +66,9 @@ func queryFleet() []api.Summary {
 	for i, faults := range []uint64{0, 1, 2, 10, 9_000_000} {
 		fleet[i].ReportCount = faults
 	}
+	fleet[0].Processing, fleet[0].ProcessFailed = api.ProcessingHeld, 1
+	fleet[1].Processing = api.ProcessingWaiting
+	fleet[2].ProcessFailed = 20
 	for i, value := range trickyValues {
 		fleet = append(fleet, api.Summary{
 			ID: device.ID(fmt.Sprintf("value-%03d", i)), Model: "values", ModelHash: "00", State: "idle", Connection: device.Online, Firmware: value, Site: value,
@@ -255,6 +258,15 @@ func (s *queries) logic(t *testing.T) {
 		"NOT faults<2":                   "pump-10 Pump-1 pump_1",
 		"NOT faults>=2 NOT model:values": "pump-1 pump-2 truck:1 bare",
 		"NOT faults>=0":                  "",
+		"processing:held":                "pump-1",
+		"processing:waiting":             "pump-2",
+		"NOT processing:held model:pump": "pump-2 pump-10",
+		"NOT (processing:held OR processing:waiting) model:pump": "pump-10",
+		"process_failed>=1":               "pump-1 pump-10",
+		"process_failed:20":               "pump-10",
+		"process_failed<20 model:pump":    "pump-1 pump-2",
+		"NOT process_failed:0":            "pump-1 pump-10",
+		"NOT process_failed>0 model:pump": "pump-2",
 		"NOT (faults>=1 AND last_seen>=2026-03-01T00:00:00Z) NOT model:values":                                                                                                     "pump-1 pump-10 pump_1 truck:1 bare",
 		"id:pump-1 OR id:pump-2 OR id:pump-10 OR id:Pump-1 OR id:pump_1 OR id:truck:1 OR id:bare OR id:x1 OR id:x2 OR id:x3 OR id:x4 OR id:x5 OR id:x6 OR id:x7 OR id:x8 OR id:x9": "pump-1 pump-2 pump-10 Pump-1 pump_1 truck:1 bare",
 	} {
@@ -324,7 +336,7 @@ func (s *queries) summaries(t *testing.T) {
 		got := found[slices.IndexFunc(found, func(d api.Summary) bool { return d.ID == want.ID })]
 		same := got.Model == want.Model && got.ModelHash == want.ModelHash && got.State == want.State && got.Connection == want.Connection &&
 			got.Firmware == want.Firmware && got.Site == want.Site && maps.Equal(got.Tags, want.Tags) && maps.Equal(got.Properties, want.Properties) &&
-			got.ReportCount == want.ReportCount && (got.LastSeen == nil) == (want.LastSeen == nil)
+			got.ReportCount == want.ReportCount && got.Processing == want.Processing && got.ProcessFailed == want.ProcessFailed && (got.LastSeen == nil) == (want.LastSeen == nil)
 		if !same || want.LastSeen != nil && !got.LastSeen.Equal(*want.LastSeen) {
 			t.Errorf("%+v (last seen %v), want %+v (%v)", got, got.LastSeen, want, want.LastSeen)
 		}

@@ -114,6 +114,10 @@ func (w *queryWriter) number() (string, func(api.Summary) bool) {
 	}
 	sign := []string{"<", "<=", ">", ">="}[w.random.IntN(4)]
 	more := int64(w.random.IntN(3))
+	if w.one(4) {
+		n := int64(d.ProcessFailed) + more
+		return fmt.Sprintf("process_failed%s%d", sign, n), func(d api.Summary) bool { return compare[sign](int64(d.ProcessFailed), n) }
+	}
 	if d.LastSeen == nil {
 		n := int64(d.ReportCount) + more
 		return fmt.Sprintf("faults%s%d", sign, n), func(d api.Summary) bool { return compare[sign](int64(d.ReportCount), n) }

@@ -298,6 +298,14 @@ func (c *Client) Command(ctx context.Context, id device.ID, command string) (api
 	return found, err
 }
 
+// DecideProcess decides on an event that failed permanently and holds the queue of what is processed
+// one by one. Refusals have the status 409: none does, or 412: it is another one.
+func (c *Client) DecideProcess(ctx context.Context, id device.ID, decision api.ProcessDecision) (api.ProcessDecided, error) {
+	var decided api.ProcessDecided
+	err := c.do(ctx, request{method: http.MethodPost, path: api.PathOf(id, "process"), header: once(), body: decision}, &decided)
+	return decided, err
+}
+
 // SendEvent sends an event to the device's statechart.
 func (c *Client) SendEvent(ctx context.Context, id device.ID, name string, data api.Object) (api.Taken, error) {
 	body := map[string]any{"name": name}

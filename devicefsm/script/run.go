@@ -188,6 +188,9 @@ func (d *player) input(in input, at time.Time) {
 	case inputEvent:
 		dated()
 		ev.Name, ev.Data, ev.Alive = in.name, in.data, !device.ReservedName(in.name)
+		if in.name == device.EventProcess && in.data["do"] == "skip" && len(d.queue) > 0 {
+			d.queue, d.number = d.queue[1:], d.number+1
+		}
 	case inputDone, inputFailed:
 		id, ok := d.model.FindInvocation(d.snapshot, in.name)
 		if !ok && in.name == devicefsm.ActionProcess && len(d.queue) > 0 {

@@ -36,7 +36,7 @@ func (f *fakeOperator) AddSearchAttributes(_ context.Context, r *operatorservice
 // Only what is missing is added; what another process adds meanwhile is not an error.
 func TestAddSearchAttributes(t *testing.T) {
 	all := deviceworkflow.SearchAttributes()
-	if all["DeviceState"] != enums.INDEXED_VALUE_TYPE_KEYWORD_LIST || all["DeviceModel"] != enums.INDEXED_VALUE_TYPE_KEYWORD || len(all) != 10 {
+	if all["DeviceState"] != enums.INDEXED_VALUE_TYPE_KEYWORD_LIST || all["DeviceModel"] != enums.INDEXED_VALUE_TYPE_KEYWORD || len(all) != 12 {
 		t.Fatalf("search attributes %v", all)
 	}
 	some := maps.Clone(all)

@@ -29,7 +29,11 @@ type DeviceSummary struct {
 	Properties []string  // "path=value", of the paths that are indexed
 	LastSeen   time.Time // up to a quarter of an hour ago; zero if it is not known
 	Faults     int64     // exact below 10, from there on rounded down to the first digit
-	Started    time.Time
+	// Processing is deviceworkflow.ProcessingHeld, ProcessingWaiting or empty, and ProcessFailed how many
+	// events failed permanently, as Faults are counted.
+	Processing    string
+	ProcessFailed int64
+	Started       time.Time
 }
 
 // DevicePage is a part of a list of devices.
@@ -41,8 +45,8 @@ type DevicePage struct {
 
 // ListDevices lists the devices that a visibility query finds, over the search
 // attributes DeviceState, DeviceModel, DeviceModelHash, DeviceFirmware, DeviceSite,
-// DeviceConnection, DeviceTags, DeviceProperties and WorkflowId, which is
-// device/{id}. An empty query finds all. The query has to be well formed: what
+// DeviceConnection, DeviceTags, DeviceProperties, DeviceLastSeen, DeviceFaults,
+// DeviceProcessing, DeviceProcessFailed and WorkflowId, which is device/{id}. An empty query finds all. The query has to be well formed: what
 // comes from outside belongs into quotes (Quote).
 func (c *Client) ListDevices(ctx context.Context, query string, limit int, cursor []byte) (DevicePage, error) {
 	answer, err := c.temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
@@ -114,6 +118,8 @@ func summaryOf(e *workflow.WorkflowExecutionInfo) DeviceSummary {
 	list(deviceworkflow.AttributeProperties, &d.Properties)
 	read(deviceworkflow.AttributeLastSeen.GetName(), &d.LastSeen)
 	read(deviceworkflow.AttributeFaults.GetName(), &d.Faults)
+	word(deviceworkflow.AttributeProcessing, &d.Processing)
+	read(deviceworkflow.AttributeProcessFailed.GetName(), &d.ProcessFailed)
 	return d
 }
 

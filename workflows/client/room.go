@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"go.temporal.io/api/enums/v1"
+
 	"devicetwin/device"
 	deviceworkflow "devicetwin/workflows/device"
 )
@@ -88,6 +90,39 @@ func (c *Client) room(ctx context.Context, id device.ID) (deviceworkflow.Room, e
 	err := c.query(ctx, deviceworkflow.QueryRoom, runOf{device: id, open: true}, &room)
 	return room, err
 }
+
+// CallAttempt is how far a call is that is under way.
+type CallAttempt struct {
+	Number      int       // from 1
+	LastFailure string    // why the attempt before failed; empty of the first
+	Next        time.Time // when this attempt is due; zero if it is under way
+}
+
+// CallUnderWay asks Temporal how far the call of an activity is. ok is false if none is known, or
+// several of the same name are under way, which look the same.
+func (c *Client) CallUnderWay(ctx context.Context, id device.ID, activity string) (attempt CallAttempt, ok bool, err error) {
+	answer, err := c.temporal.DescribeWorkflowExecution(ctx, deviceworkflow.WorkflowID(id), "")
+	if err != nil {
+		return CallAttempt{}, false, fmt.Errorf("ask for the calls of device %s: %w", id, availability(err))
+	}
+	for _, p := range answer.GetPendingActivities() {
+		switch {
+		case p.GetActivityType().GetName() != activity:
+			continue
+		case ok:
+			return CallAttempt{}, false, nil
+		}
+		ok = true
+		attempt = CallAttempt{Number: max(1, int(p.GetAttempt())), LastFailure: device.Clip(p.GetLastFailure().GetMessage(), maxCallFailure)}
+		if p.GetState() == enums.PENDING_ACTIVITY_STATE_SCHEDULED && p.GetScheduledTime() != nil {
+			attempt.Next = p.GetScheduledTime().AsTime()
+		}
+	}
+	return attempt, ok, nil
+}
+
+// maxCallFailure bounds why an attempt failed, in bytes.
+const maxCallFailure = 512
 
 // DecideProcess decides on an event that failed permanently and holds the queue of what is
 // processed one by one.

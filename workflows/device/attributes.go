@@ -28,6 +28,9 @@ var (
 
 	AttributeLastSeen = temporal.NewSearchAttributeKeyTime("DeviceLastSeen") // up to seenEvery ago, in whole seconds
 	AttributeFaults   = temporal.NewSearchAttributeKeyInt64("DeviceFaults")  // of what the device sent; see rounded
+
+	AttributeProcessing    = temporal.NewSearchAttributeKeyKeyword("DeviceProcessing")  // ProcessingHeld or ProcessingWaiting
+	AttributeProcessFailed = temporal.NewSearchAttributeKeyInt64("DeviceProcessFailed") // events that failed permanently; see rounded
 )
 
 // seenEvery is how old the search attribute of the last sign of life may become. Each
@@ -41,6 +44,7 @@ func SearchAttributes() map[string]enums.IndexedValueType {
 	for _, key := range []temporal.SearchAttributeKey{
 		AttributeState, AttributeModel, AttributeModelHash, AttributeFirmware, AttributeSite,
 		AttributeConnection, AttributeTags, AttributeProperties, AttributeLastSeen, AttributeFaults,
+		AttributeProcessing, AttributeProcessFailed,
 	} {
 		all[key.GetName()] = key.GetValueType()
 	}
@@ -64,6 +68,9 @@ func (d *run) writeAttributes(ctx workflow.Context) {
 	d.makeStorable(&want, workflow.Now(ctx))
 	have := d.state.Attributes
 	want.LastSeen, want.Faults = d.figures(have)
+	if want.Processing, want.ProcessFailed = have.Processing, have.ProcessFailed; d.settings.Process >= processShown {
+		want.Processing, want.ProcessFailed = d.showsProcessing(have.Processing, workflow.Now(ctx))
+	}
 	if want.equal(have) {
 		return
 	}
@@ -100,6 +107,12 @@ func (d *run) writeAttributes(ctx workflow.Context) {
 	}
 	if want.Faults != have.Faults {
 		updates = append(updates, AttributeFaults.ValueSet(want.Faults))
+	}
+	if want.Processing != have.Processing {
+		updates = append(updates, AttributeProcessing.ValueSet(want.Processing))
+	}
+	if want.ProcessFailed != have.ProcessFailed {
+		updates = append(updates, AttributeProcessFailed.ValueSet(want.ProcessFailed))
 	}
 	if err := workflow.UpsertTypedSearchAttributes(ctx, updates...); err != nil {
 		d.attributesFailed(fmt.Sprintf("write search attributes: %v", err), workflow.Now(ctx))

@@ -145,5 +145,8 @@ func (d *run) nextDeadline() (at time.Time, ok bool) {
 	if t, has := d.faultsDue(); has && (!ok || t.Before(at)) {
 		at, ok = t, true
 	}
+	if t, has := d.waitingDue(); has && (!ok || t.Before(at)) {
+		at, ok = t, true
+	}
 	return at, ok
 }

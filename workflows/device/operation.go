@@ -97,8 +97,9 @@ type Operation struct {
 // the queue of what is processed one by one.
 type ProcessDecision struct {
 	// ID is the event's; "" is whichever holds the queue.
-	ID string `json:"id,omitempty"`
-	Do string `json:"do"` // ProcessRetry or ProcessSkip
+	ID   string `json:"id,omitempty"`
+	Do   string `json:"do"` // ProcessRetry or ProcessSkip
+	Note string `json:"note,omitempty"`
 }
 
 // What a ProcessDecision may say.

@@ -20,6 +20,26 @@ import (
 // workflow, and so is what its first event has come to. No run of an earlier release can have
 // had such a model, which it could not load: there are no rules of their own for it.
 
+// Versions of what runs do in addition with what is processed, as runSettings.Process: a run
+// keeps that with which it began.
+const (
+	// processShown: a decision of an operator is an event for the chart and is kept, and search
+	// attributes say what waits.
+	processShown = 1
+
+	processNow = processShown
+)
+
+// Values of AttributeProcessing; it is empty where a queue is empty, or just being processed.
+const (
+	ProcessingHeld    = "held"    // an event has failed permanently, and the queue waits for an operator
+	ProcessingWaiting = "waiting" // an event has had its turn for waitingAfter, or the queue was full; until it is empty
+)
+
+// waitingAfter is when an event is so late that lists show it. Sooner would cost each event the
+// writing of search attributes, which is a third of a signal.
+const waitingAfter = time.Minute
+
 const (
 	// maxQueueBytes is how many bytes may wait in a queue before there is no room.
 	maxQueueBytes = 512 << 10
@@ -78,6 +98,16 @@ type ProcessFailure struct {
 	Event   string    `json:"event"`
 	Message string    `json:"message"`
 	At      time.Time `json:"at"`
+	// Decision is that of an operator on it, if it held the queue; nil: none yet.
+	Decision *DecisionTaken `json:"decision,omitempty"`
+}
+
+// DecisionTaken is what an operator decided on an event that failed permanently.
+type DecisionTaken struct {
+	Do   string    `json:"do"` // ProcessRetry or ProcessSkip
+	Who  string    `json:"who,omitempty"`
+	Note string    `json:"note,omitempty"`
+	At   time.Time `json:"at"`
 }
 
 // bytes are about those of the queue in JSON.
@@ -335,5 +365,72 @@ func (d *run) operateProcess(in ProcessDecision, now time.Time, cause Cause) Ope
 		return refusal(400, "expected %s or %s", ProcessRetry, ProcessSkip)
 	}
 	d.setCause(cause)
-	return OperationResult{Decided: &ProcessDecided{ID: first.ID, Number: first.Number, Event: first.Event, Waiting: len(p.Queue)}}
+	decided := &ProcessDecided{ID: first.ID, Number: first.Number, Event: first.Event, Waiting: len(p.Queue)}
+	if d.settings.Process >= processShown {
+		p.decided(first, DecisionTaken{Do: in.Do, Who: cause.Who, Note: device.Clip(in.Note, maxNote), At: now})
+		d.stepDecision(first, in, now)
+	}
+	return OperationResult{Decided: decided}
+}
+
+// decided keeps a decision with the failure that it is about, which is the last one.
+func (p *Processing) decided(q Queued, taken DecisionTaken) {
+	last := len(p.Failures) - 1
+	if last < 0 || p.Failures[last].ID != q.ID {
+		return
+	}
+	p.Failures = slices.Clone(p.Failures)
+	p.Failures[last].Decision = &taken
+}
+
+// stepDecision gives the chart a decision as an event. What the chart does not take is explained
+// nevertheless: who looks for why an event was not processed finds who skipped it.
+func (d *run) stepDecision(q Queued, in ProcessDecision, now time.Time) {
+	cause, moves := d.cause, d.transitions
+	ev := devicefsm.Event{Name: device.EventProcess, Data: map[string]any{
+		"do": in.Do, "id": q.ID, "number": float64(q.Number), "event": q.Event, "who": cause.Who, "note": device.Clip(in.Note, maxNote),
+	}}
+	name := d.model.StateName(d.state.Snapshot)
+	d.step(d.ofService(ev, now))
+	if d.transitions == moves {
+		d.keepReason(Reason{At: now, From: name, To: name, Event: ev.Name, Cause: cause, Data: clippedJSON(ev.Data), Model: d.state.Model})
+	}
+}
+
+// showsProcessing is what the search attributes say of what is processed, after what they said.
+func (d *run) showsProcessing(have string, now time.Time) (word string, failed int64) {
+	p := d.state.Process
+	if p == nil {
+		return "", 0
+	}
+	failed = rounded(p.Failed)
+	switch {
+	case len(p.Queue) == 0:
+		return "", failed
+	case p.Held != "":
+		return ProcessingHeld, failed
+	case have != "", p.Room() == 0, d.waits(now):
+		return ProcessingWaiting, failed
+	}
+	return "", failed
+}
+
+// waits reports whether the event that has its turn has had it for a while.
+func (d *run) waits(now time.Time) bool {
+	at, ok := d.state.Process.waitsFrom()
+	return ok && !now.Before(at)
+}
+
+// waitsFrom is when lists show that an event waits; ok is false if none has its turn.
+func (p *Processing) waitsFrom() (at time.Time, ok bool) {
+	return p.Began.Add(waitingAfter), len(p.Queue) > 0 && !p.Began.IsZero() && p.Held == ""
+}
+
+// waitingDue is when the search attributes have to say that an event waits, if nothing else has
+// them written before.
+func (d *run) waitingDue() (at time.Time, ok bool) {
+	if d.state.Process == nil || d.settings.Process < processShown || d.state.Attributes.Processing != "" || d.attributesFault != "" {
+		return time.Time{}, false
+	}
+	return d.state.Process.waitsFrom()
 }

@@ -296,6 +296,142 @@ func TestAQueueThatHolds(t *testing.T) {
 	}
 }
 
+// newHeld is newBook with a queue that holds, and a chart that goes on when an event is skipped.
+func newHeld(t *testing.T) (*twinHarness, *counterparty) {
+	t.Helper()
+	model := strings.NewReplacer(
+		"  queue: 10", "  queue: 10\n  on_failure: hold",
+		"  b: {}", "  b: {on: {operator.process: {guard: \"event.do == 'skip'\", target: a}}}",
+	).Replace(bookModel)
+	h := newTwinHarness(t, model, 0)
+	c := &counterparty{}
+	h.OnActivity(ActivityCall, mock.Anything, mock.Anything).Return(c.call)
+	return h, c
+}
+
+// A decision is an event for the chart. It is kept with the failure that it is about, and among the
+// reasons, also if the chart does not take it; repeated with its key, it is made once.
+func TestADecisionIsToldAndKept(t *testing.T) {
+	h, c := newHeld(t)
+	c.fail = func(number, _ int) error {
+		if number == 1 {
+			return temporal.NewNonRetryableApplicationError("no such account", "refused", nil)
+		}
+		return nil
+	}
+	h.at(time.Second, books(1)...)
+	var held, tried View
+	h.RegisterDelayedCallback(func() { held = h.view() }, 30*time.Minute)
+	retry := Operation{ID: "k1", Who: "ann", Process: &ProcessDecision{Do: ProcessRetry, Note: "the account is there now"}}
+	first := h.operate(time.Hour, retry)
+	again := h.operate(time.Hour+time.Second, retry)
+	h.RegisterDelayedCallback(func() { tried = h.view() }, 90*time.Minute)
+	skip := h.operate(2*time.Hour, Operation{ID: "k2", Who: "bob", Process: &ProcessDecision{Do: ProcessSkip, Note: "booked by hand"}})
+	view := h.runUntil(3 * time.Hour)
+
+	if got := c.numbers(); !slices.Equal(got, []int{1, 1}) {
+		t.Errorf("called for %v: a repeated decision is another one", got)
+	}
+	for what, a := range map[string]*asked{"retry": first, "again": again, "skip": skip} {
+		if d := a.only(t).Decided; d == nil || d.Number != 1 {
+			t.Errorf("%s: %+v", what, a.only(t))
+		}
+	}
+	p := view.Process
+	if len(p.Failures) != 2 || p.Failures[0].Decision == nil || p.Failures[1].Decision == nil {
+		t.Fatalf("failures %+v", p.Failures)
+	}
+	if d := *p.Failures[0].Decision; d.Do != ProcessRetry || d.Who != "ann" || d.Note != "the account is there now" || d.At.IsZero() {
+		t.Errorf("the first decision: %+v", d)
+	}
+	if d := *p.Failures[1].Decision; d.Do != ProcessSkip || d.Who != "bob" || d.Note != "booked by hand" {
+		t.Errorf("the second decision: %+v", d)
+	}
+	var told []string
+	for _, r := range view.Why {
+		if r.Event == device.EventProcess {
+			told = append(told, fmt.Sprintf("%s>%s %s %s %s", r.From, r.To, r.Cause.Kind, r.Cause.Name, r.Cause.Who))
+			if !strings.Contains(string(r.Data), `"event":"book"`) || !strings.Contains(string(r.Data), `"note":"`) {
+				t.Errorf("data %s", r.Data)
+			}
+		}
+	}
+	if want := []string{"b>b operation process ann", "b>a operation process bob"}; !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
+	}
+	if view.StateName != "a" || p.Skipped != 1 || len(p.Queue) != 0 {
+		t.Errorf("in %s, %+v", view.StateName, p)
+	}
+	for what, v := range map[string]struct {
+		view   View
+		word   string
+		failed int64
+	}{"held": {held, ProcessingHeld, 1}, "tried again": {tried, ProcessingHeld, 2}, "skipped": {view, "", 2}} {
+		if a := v.view.Attributes; a.Processing != v.word || a.ProcessFailed != v.failed {
+			t.Errorf("%s: search attributes %q, %d failed; want %q, %d", what, a.Processing, a.ProcessFailed, v.word, v.failed)
+		}
+	}
+}
+
+// Lists show what waits for a minute, or fills the queue, until the queue is empty.
+func TestWhatWaitsIsShown(t *testing.T) {
+	for name, c := range map[string]struct {
+		events []float64
+		until  time.Duration // there is no receiver
+		want   []string      // after 30 s, 90 s and 4 min
+	}{
+		"soon done":  {[]float64{1, 2}, 20 * time.Second, []string{"", "", ""}},
+		"one waits":  {[]float64{1}, 3 * time.Minute, []string{"", ProcessingWaiting, ""}},
+		"full":       {[]float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, 3 * time.Minute, []string{ProcessingWaiting, ProcessingWaiting, ""}},
+		"none comes": {nil, 0, []string{"", "", ""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, p := newBook(t, "retry: {initial_interval: 1s, max_attempts: 4}", "retry: {initial_interval: 25s, backoff: 1}", 0)
+			away := true
+			p.fail = func(int, int) error {
+				if away {
+					return errAway
+				}
+				return nil
+			}
+			h.at(time.Second, books(c.events...)...)
+			var got []string
+			for _, after := range []time.Duration{30 * time.Second, 90 * time.Second, 4 * time.Minute} {
+				h.RegisterDelayedCallback(func() { got = append(got, h.view().Attributes.Processing) }, after)
+			}
+			h.RegisterDelayedCallback(func() { p.mu.Lock(); defer p.mu.Unlock(); away = false }, c.until)
+			h.runUntil(5 * time.Minute)
+			if !slices.Equal(got, c.want) {
+				t.Errorf("shown %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// A run that began before decisions were events goes on as it did.
+func TestARunBeforeDecisionsWereEvents(t *testing.T) {
+	model, err := devicefsm.Load("book.yaml", []byte(bookModel))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for _, version := range []int{0, processShown} {
+		snapshot, _ := model.Start(now)
+		d := &run{model: model, settings: runSettings{Rules: rulesNow, Process: version}, state: &State{Snapshot: snapshot, Process: &Processing{
+			Queue: []Queued{{ID: "e1", Number: 1, Event: "book"}}, Number: 1, Held: "no", Failed: 1, Failures: []ProcessFailure{{ID: "e1", Number: 1}},
+		}}}
+		r := d.operateProcess(ProcessDecision{Do: ProcessSkip}, now, Cause{Kind: CauseOperation, Who: "ann"})
+		told := version >= processShown
+		if r.Decided == nil || (len(d.state.Why) > 0) != told || (d.state.Process.Failures[0].Decision != nil) != told {
+			t.Errorf("version %d: %+v, reasons %+v, %+v", version, r, d.state.Why, d.state.Process)
+		}
+		d.state.Process.Queue, d.state.Process.Began = []Queued{{ID: "e2"}}, now
+		if _, due := d.waitingDue(); due != told {
+			t.Errorf("version %d: a timer for what waits: %v", version, due)
+		}
+	}
+}
+
 // A full queue has no room for bridges, and refuses operators; what is delivered nevertheless is
 // taken.
 func TestAFullQueue(t *testing.T) {

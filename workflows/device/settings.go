@@ -45,6 +45,8 @@ type runSettings struct {
 	Records RecordSettings `json:"records,omitzero"`
 	// Kept is how much the run remembers of what it was given.
 	Kept kept `json:"kept,omitzero"`
+	// Process is the version of what the run does with what is processed one by one.
+	Process int `json:"process,omitempty"`
 }
 
 // kept is how much a run remembers of what it was given, in addition to what its rules say. It
@@ -106,7 +108,7 @@ func (w *Workflow) settings() runSettings {
 	s := runSettings{
 		Rules:     rulesNow,
 		RunEvents: w.RunEvents, Limits: w.Twin.Limits, Shadows: w.Twin.Shadows,
-		Retain: w.Twin.Retain, Properties: w.Twin.Properties, Commands: commands, Records: w.Records, Kept: keptNow,
+		Retain: w.Twin.Retain, Properties: w.Twin.Properties, Commands: commands, Records: w.Records, Kept: keptNow, Process: processNow,
 	}
 	s.Records.Published = true
 	s.Kept.Recent = w.Recent

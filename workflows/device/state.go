@@ -212,12 +212,16 @@ type Attributes struct {
 	// LastSeen and Faults are less exact than the state: see writeAttributes.
 	LastSeen time.Time `json:"last_seen,omitzero"`
 	Faults   int64     `json:"faults,omitempty"`
+	// Processing is ProcessingHeld, ProcessingWaiting or empty; ProcessFailed counts what failed permanently, as
+	// Faults does.
+	Processing    string `json:"processing,omitempty"`
+	ProcessFailed int64  `json:"process_failed,omitempty"`
 }
 
 func (a Attributes) equal(b Attributes) bool {
 	return slices.Equal(a.States, b.States) && a.Model == b.Model && a.ModelHash == b.ModelHash && a.Firmware == b.Firmware && a.Site == b.Site &&
 		a.Connection == b.Connection && slices.Equal(a.Tags, b.Tags) && slices.Equal(a.Properties, b.Properties) &&
-		a.LastSeen.Equal(b.LastSeen) && a.Faults == b.Faults
+		a.LastSeen.Equal(b.LastSeen) && a.Faults == b.Faults && a.Processing == b.Processing && a.ProcessFailed == b.ProcessFailed
 }
 
 // View answers the query "snapshot": the device as its workflow sees it.

@@ -79,6 +79,16 @@ func (d *run) explain(t devicefsm.Transition) {
 		Data: clippedJSON(t.Data), Before: clippedJSON(t.Before), After: clippedJSON(t.After),
 		Guards: guards, Model: d.state.Model,
 	})
+	d.forgetReasons()
+}
+
+// keepReason keeps a change that left the state as it was.
+func (d *run) keepReason(r Reason) {
+	d.state.Why = append(d.state.Why, r)
+	d.forgetReasons()
+}
+
+func (d *run) forgetReasons() {
 	if extra := len(d.state.Why) - keptReasons; extra > 0 {
 		d.state.Why = slices.Delete(d.state.Why, 0, extra)
 	}

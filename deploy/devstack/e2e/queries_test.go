@@ -122,6 +122,10 @@ func attributesOf(d api.Summary) temporal.SearchAttributes {
 	if d.ReportCount > 0 {
 		updates = append(updates, deviceworkflow.AttributeFaults.ValueSet(int64(d.ReportCount)))
 	}
+	word(deviceworkflow.AttributeProcessing, d.Processing)
+	if d.ProcessFailed > 0 {
+		updates = append(updates, deviceworkflow.AttributeProcessFailed.ValueSet(int64(d.ProcessFailed)))
+	}
 	list(deviceworkflow.AttributeTags, d.Tags)
 	list(deviceworkflow.AttributeProperties, d.Properties)
 	return temporal.NewSearchAttributes(updates...)

@@ -29,7 +29,7 @@ func TestEveryFlagIsUsed(t *testing.T) {
 		"api": {"--api-token-file=x", "--kinds=" + kinds}, "auth": {"--auth-secret=x", "--auth-nats-url=nats://x:1", "--auth-nats-seed-file=x"},
 	})
 	tried := map[string]string{
-		"devices": "operator", "desired": "operator", "command": "operator", "events": "operator",
+		"devices": "operator", "desired": "operator", "command": "operator", "events": "operator", "process": "operator",
 		"model": "model", "log": "logs", "dialect": "dialect", "tap": "tap", "credentials": "credentials", "token": "admin", "codec": "admin", "health": "admin", "version": "version",
 	}
 	for _, flag := range unplanned {

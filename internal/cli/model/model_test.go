@@ -134,15 +134,23 @@ on: {done.process: {actions: [{assign: {last: event.number}}]}}
 {"done":"process-1","data":{"ok":true}}
 {"done":"process"}
 {"done":"process"}
+{"event":"book","data":{"n":3}}
+{"event":"book","data":{"n":4}}
+{"error":"process","message":"no"}
+{"event":"operator.process","data":{"do":"skip"}}
+{"done":"process"}
+{"event":"book","data":{"n":5}}
+{"done":"process"}
 `
 	status, out, errs := runModel(t, in, "step", file)
 	lines := strings.Split(strings.TrimSpace(out), "\n")
-	if status != cli.ExitOK || len(lines) != 7 {
+	if status != cli.ExitOK || len(lines) != 14 {
 		t.Fatalf("status %d, %d lines: %s%s", status, len(lines), out, errs)
 	}
 	for i, part := range map[int]string{
 		1: `"actions":[{"type":"process","id":"process-1","name":"book","data":{"n":1}}]`, 3: `{"value":"b","context":{"last":0}`,
 		4: `{"value":"a","context":{"last":0}`, 5: `{"value":"a","context":{"last":2}`, 6: `{"value":"a","context":{"last":2}`,
+		9: `{"value":"b","context":{"last":2}`, 11: `{"value":"a","context":{"last":2}`, 13: `{"value":"a","context":{"last":5}`,
 	} {
 		if !strings.Contains(lines[i], part) {
 			t.Errorf("line %d: %s\nwant %s", i, lines[i], part)

@@ -210,6 +210,9 @@ func (s *stepper) event(in inputLine) (devicefsm.Event, error) {
 	if in.Sent != nil {
 		sent = in.Sent.Add(s.shift)
 	}
+	if *in.Event == device.EventProcess && in.Data["do"] == "skip" && len(s.queue) > 0 {
+		s.first(true)
+	}
 	return devicefsm.Event{Name: *in.Event, Data: in.Data, Time: sent, Arrived: s.now, Alive: alive}, nil
 }
 

@@ -58,6 +58,7 @@ func TestEveryFlagIsUsed(t *testing.T) {
 		"devices migrate": {plan}, "devices migration": {"m1"},
 		"devices get": {"d1"}, "devices watch": {"d1"}, "devices why": {"d1"}, "devices delete": {"d1"},
 		"desired set": {"d1", "a=1"}, "command send": {"d1", "reboot"}, "events send": {"d1", "go"},
+		"process show": {"d1"}, "process retry": {"d1"}, "process skip": {"d1"},
 	})
 	for _, try := range tries {
 		if r.effect(try.Args) == r.effect(try.Changed) {

@@ -67,6 +67,7 @@ type Commands struct {
 	Desired desiredCommand `cmd:"" help:"Change desired properties of devices, through the API."`
 	Command commandCommand `cmd:"" help:"Send commands to devices, through the API."`
 	Events  eventsCommand  `cmd:"" help:"Send events to devices' statecharts, through the API."`
+	Process processCommand `cmd:"" help:"Show events that are processed one by one, and decide on those that failed, through the API."`
 }
 
 type devicesCommand struct {
@@ -89,20 +90,24 @@ type devicesListCommand struct {
 
 // Run lists page after page.
 func (c *devicesListCommand) Run(ctx context.Context, streams cli.Streams) error {
+	return listAll(ctx, streams, c.ClientConfig, c.KindFlag, strings.Join(c.Query, " "), c.Limit, deviceTable)
+}
+
+// listAll lists what a query finds, page after page, up to a limit.
+func listAll(ctx context.Context, streams cli.Streams, c ClientConfig, of KindFlag, query string, limit int, table func(io.Writer, []api.Summary)) error {
 	from, err := c.client()
 	if err != nil {
 		return err
 	}
-	kind, err := c.kind()
+	kind, err := of.kind()
 	if err != nil {
 		return err
 	}
 	const most = 1000 // of one page
 	devices := []api.Summary{}
 	cursor := ""
-	for len(devices) < c.Limit {
-		query := strings.Join(c.Query, " ")
-		page, err := listed(ctx, from, kind, query, min(most, c.Limit-len(devices)), cursor)
+	for len(devices) < limit {
+		page, err := listed(ctx, from, kind, query, min(most, limit-len(devices)), cursor)
 		if err != nil {
 			return queryError(query, err)
 		}
@@ -111,7 +116,7 @@ func (c *devicesListCommand) Run(ctx context.Context, streams cli.Streams) error
 			break
 		}
 	}
-	if err := c.show(streams.Out, devices, func(w io.Writer) { deviceTable(w, devices) }); err != nil {
+	if err := c.show(streams.Out, devices, func(w io.Writer) { table(w, devices) }); err != nil {
 		return err
 	}
 	if cursor != "" {

@@ -28,13 +28,18 @@ var calls = &http.Client{}
 
 // Call posts to a receiver of the configuration, and returns what it answers, a JSON object of
 // at most 16 KiB; anything else is an empty result. Answers of 400 to 499 are final, except 408
-// and 429; all else is tried again.
+// and 429; all else is tried again. A receiver that is a topic of Kafka answers nothing, so
+// calling it is refused.
 func (a *Activities) Call(ctx context.Context, in Invocation) (map[string]any, error) {
 	to, _ := in.Input["to"].(string)
 	url, ok := a.Receivers[to]
 	if !ok {
 		return nil, temporal.NewNonRetryableApplicationError(
 			fmt.Sprintf("call %s: no receiver of that name in the worker's configuration", to), "receiver", nil)
+	}
+	if topic, ok := kafkaTopic(url); ok {
+		return nil, temporal.NewNonRetryableApplicationError(
+			fmt.Sprintf("call %s: the receiver is the topic %s of Kafka, which answers nothing; it can be notified", to, topic), "receiver", nil)
 	}
 	body, err := json.Marshal(a.calledWith(ctx, to, in))
 	if err != nil {

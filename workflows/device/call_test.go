@@ -78,6 +78,20 @@ func TestCallsAreDocumented(t *testing.T) {
 	}
 }
 
+// A topic of Kafka answers nothing: calling it is refused, and not tried again.
+func TestATopicIsNotCalled(t *testing.T) {
+	k := &kafkaLog{}
+	a := &Activities{Models: NewRegistry(), Records: k, Receivers: map[string]string{"billing": "kafka:notes"}}
+	_, err := callEnvironment(a).ExecuteActivity(a.Call, Invocation{Device: "customer/4711", ID: "x-1", Input: map[string]any{"to": "billing"}})
+	var app *temporal.ApplicationError
+	if !errors.As(err, &app) || !app.NonRetryable() || !strings.Contains(app.Message(), "the topic notes of Kafka, which answers nothing") {
+		t.Errorf("%v, want an end that says why", err)
+	}
+	if len(k.written) > 0 {
+		t.Errorf("written %v", k.written)
+	}
+}
+
 // The answer is the result, if it is a JSON object that is not too large.
 func TestAnswersOfCalls(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -250,7 +251,7 @@ func (c *core) failed(d *deviceState, err error, now time.Time) {
 	switch {
 	case d.quarantined: // which says nothing about Temporal
 	case c.outage.failed(now, c.wait):
-		c.log.Warn("Temporal is not accepting signals; messages "+c.waitHow()+" until it does", "device", d.id, "error", err)
+		c.log.Warn("Temporal is not accepting signals; messages "+c.waitHow(w.batch)+" until it does", "device", d.id, "error", err)
 	default:
 		c.log.Debug("signal failed, will retry", "device", d.id, "attempt", w.attempt, "error", err)
 	}
@@ -286,9 +287,12 @@ const (
 	roomAskedLast  = 5 * time.Second
 )
 
-// waitHow is what messages do for which Temporal has no room.
-func (c *core) waitHow() string {
-	if c.journal == nil || c.cfg.AckAccepted {
+// waitHow is what the messages of a batch do while Temporal does not take them. Those of a source
+// that has a log itself are not acknowledged before, also if they are in that of the bridge.
+func (c *core) waitHow(batch []item) string {
+	unacknowledged := c.journal == nil || c.cfg.AckAccepted ||
+		slices.ContainsFunc(batch, func(it item) bool { return it.log != "" })
+	if unacknowledged {
 		return "stay unacknowledged"
 	}
 	return "wait in the log"

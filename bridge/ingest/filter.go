@@ -277,7 +277,7 @@ func (c *core) admit(d *deviceState, m device.Message, next decision, e *entry, 
 			d.renewed = m.Time
 		}
 		d.notes(m)
-		d.reached(m.From)
+		d.reached(m.From, m.Time)
 	case alive && d.offline: // it shows that the last will was late
 		c.renew(d, m, renewalDue, e, now)
 		d.offline = false

@@ -25,7 +25,7 @@ const askEvery = 10 * time.Second
 // reach is what is known of a device that speaks a dialect, or may have no workflow.
 type reach struct {
 	vars  map[string]uint64 // hashes of the variables of its address that its workflow was sent
-	told  time.Time         // when it was last sent them because of that; zero after a start
+	told  time.Time         // when it was last sent some, as far as it is to be looked at again; zero after a start
 	awake time.Duration     // of the address that its workflow was sent
 	asked time.Time         // the last birth after which it was asked
 	tried time.Time         // the last message that was delivered if there was a workflow
@@ -79,15 +79,14 @@ func (c *core) reaches(d *deviceState, m *device.Message) bool {
 	return len(m.From.Vars) > 0 && (d.newVars(m.From) || d.reach.isDue(m.Time)) || m.Alive() && d.reach != nil && d.reach.awake != m.From.Awake
 }
 
-// isDue reports whether the variables are to be sent again, and notes that they are. A start
-// counts as if they had been sent, or each would be followed by a signal for each device.
+// isDue reports whether the variables are to be sent again. After a start, the time runs from the
+// first question, as if they had been sent then: else each start would be followed by a signal for each
+// device.
 func (r *reach) isDue(at time.Time) bool {
-	if !r.told.IsZero() && at.Sub(r.told) < toldEvery {
-		return false
+	if r.told.IsZero() {
+		r.told = at
 	}
-	due := !r.told.IsZero()
-	r.told = at
-	return due
+	return at.Sub(r.told) >= toldEvery
 }
 
 // newVars reports whether the workflow was not sent some of the variables.
@@ -103,8 +102,8 @@ func (d *deviceState) newVars(a *device.Address) bool {
 	return false
 }
 
-// reached notes that the workflow is sent an address.
-func (d *deviceState) reached(a *device.Address) {
+// reached notes that the workflow is sent an address, at a time.
+func (d *deviceState) reached(a *device.Address, at time.Time) {
 	if a == nil {
 		return
 	}
@@ -115,6 +114,9 @@ func (d *deviceState) reached(a *device.Address) {
 		return
 	}
 	known := d.reaching()
+	if known.isDue(at) {
+		known.told = at
+	}
 	if known.vars == nil {
 		known.vars = make(map[string]uint64, len(a.Vars))
 	}

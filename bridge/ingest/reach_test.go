@@ -174,6 +174,40 @@ func TestAnotherGatewayIsHeard(t *testing.T) {
 	}
 }
 
+// A refused message does not reach the workflow, so where its device is reached stays due; what is delivered
+// for another reason counts, too.
+func TestAnAddressIsDueUntilItIsSent(t *testing.T) {
+	cfg := unhurried()
+	cfg.QuotaWaiting = 1
+	b := newBench(cfg, testModel{})
+	b.speaking(&device.Address{Dialect: "own", Vars: map[string]string{"gw": "1"}})
+	for _, step := range []struct {
+		after      time.Duration
+		what, want string
+		waits      bool
+	}{
+		{0, `{"hot":1,"id":1}`, "1", false},
+		{toldEvery - time.Minute, `{"hot":1,"id":2}`, "", true},
+		{2 * time.Minute, `{"id":3}`, "2, device.fault if there is one", false}, // it is due, and refused: another one waits
+		{2 * time.Minute, `{"id":4}`, "4", false},
+		{toldEvery, `{"hot":1,"id":5}`, "5", false},
+		{2 * time.Minute, `{"id":6}`, "", false},
+		{toldEvery, `{"id":7}`, "7", false},
+	} {
+		b.now = b.now.Add(step.after)
+		b.deliver(telemetry, step.what, "", false)
+		if step.waits {
+			continue
+		}
+		if got := b.sent("d"); got != step.want {
+			t.Errorf("%s: delivered %q, want %q", step.what, got, step.want)
+		}
+	}
+	if len(b.out.letters) != 1 {
+		t.Errorf("%d messages were refused, want 1", len(b.out.letters))
+	}
+}
+
 // Where a device is reached goes with its messages.
 func TestTheAddressIsPassedOn(t *testing.T) {
 	b := newBench(unhurried(), testModel{})

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"devicetwin/device"
+	"devicetwin/internal/testlog"
 	"devicetwin/wire"
 )
 
@@ -456,5 +457,37 @@ func TestAMessageThatIsReleasedHasThePositionOfWhatReleasesIt(t *testing.T) {
 	}
 	if released, of := positions[1], positions[3]; released <= 7<<(placeBits+extraBits) || released >= of {
 		t.Errorf("released at %d by what is at %d; want after %d and before it", released, of, 7<<(placeBits+extraBits))
+	}
+}
+
+// What a source with a log of its own delivers stays unacknowledged while Temporal is down, whatever the
+// bridge keeps; what an MQTT broker delivers waits in the log.
+func TestHowMessagesWaitForTemporal(t *testing.T) {
+	for _, c := range []struct {
+		accepted bool
+		log      string
+		want     string
+	}{
+		{false, "", "messages wait in the log until it does"},
+		{true, "", "messages stay unacknowledged until it does"},
+		{false, partitionLog, "messages stay unacknowledged until it does"},
+	} {
+		var lines testlog.Lines
+		p := openProcess(t, t.TempDir(), func(cfg *Config) { cfg.AckAccepted, cfg.LingerMax = c.accepted, 0 }, testModel{})
+		p.core.log = lines.Logger()
+		p.receive(p.w, "devices/d/telemetry", Arrival{Payload: []byte(`{"hot":1}`), At: p.now, Log: c.log})
+		p.flush()
+		for range 50 {
+			if lines.Count("not accepting signals") > 0 {
+				break
+			}
+			if p.inFlight > 0 {
+				p.fail("d", errDown)
+			}
+			p.advance(10 * time.Second)
+		}
+		if said := lines.String(); !strings.Contains(said, c.want) {
+			t.Errorf("accepted %t, log %q: said %q, want %q", c.accepted, c.log, said, c.want)
+		}
 	}
 }

@@ -84,11 +84,11 @@ func TestDashboardQueriesFindRows(t *testing.T) {
 	t.Parallel()
 	sites := func(c *service.Config) { c.Model.Models = []string{"testdata/dashboards.group.yaml"} }
 	t.Run("1.8", func(t *testing.T) {
-		findDashboardRows(t, startSystemWriting(t, stack.Options{}, nil, 1000, sites, withCustomers))
+		findDashboardRows(t, startSystemWriting(t, stack.Options{}, nil, 1000, sites, levelled.known))
 	})
 	t.Run("2.7", func(t *testing.T) {
 		influx := realInfluxDB(t, 0) // skips the test before anything else starts
-		findDashboardRows(t, startSystemWriting(t, stack.Options{}, &influx, 1000, sites, withCustomers))
+		findDashboardRows(t, startSystemWriting(t, stack.Options{}, &influx, 1000, sites, levelled.known))
 	})
 }
 
@@ -107,9 +107,9 @@ func knownDevices(t *testing.T, s *system) any {
 // that cannot be read.
 func sellSomething(t *testing.T, s *system) {
 	t.Helper()
-	cluster := kafkaCluster(t)
-	kafkaBridge(t, s, cluster, "shop")
-	producer := kafkaClient(t, cluster)
+	brokers := kafkaCluster(t).ListenAddrs()
+	levelled.bridge(t, s, brokers, "shop")
+	producer := kafkaClient(t, brokers)
 	for _, purchase := range []string{`{"amount":1}`, `{"amount":2}`, `{"amount":`} {
 		if err := producer.ProduceSync(t.Context(), &kgo.Record{Key: []byte("1000"), Value: []byte(purchase)}).FirstErr(); err != nil {
 			t.Fatalf("produce a purchase: %v", err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -106,6 +107,50 @@ func TestProcessingIsRecorded(t *testing.T) {
 		if calls == 0 {
 			t.Errorf("%s: no event is processed", file)
 		}
+	}
+}
+
+// There are histories of an entity of whom records are written, also by the activity that takes over when
+// that fails, and of one with records of more partitions than a workflow keeps logs of bridges,
+// delivered again and with ids of their sender; each over the end of a run.
+func TestRecordsAreRecorded(t *testing.T) {
+	signals := func(pattern string, history *history.History) map[string]bool {
+		found := map[string]bool{}
+		for _, e := range history.GetEvents() {
+			for _, p := range e.GetWorkflowExecutionSignaledEventAttributes().GetInput().GetPayloads() {
+				for _, match := range regexp.MustCompile(pattern).FindAll(p.GetData(), -1) {
+					found[string(match)] = true
+				}
+			}
+		}
+		return found
+	}
+	files := func(name string) []string {
+		all, err := filepath.Glob(historiesDir + "/rules-*/" + name + "-*.json")
+		if err != nil || len(all) < 2 {
+			t.Fatalf("%d histories of %s, error %v; want at least 2: make histories", len(all), name, err)
+		}
+		return all
+	}
+	writes, ids := 0, 0
+	for _, file := range files("bought") {
+		recorded := testhistory.Read(t, file)
+		for _, e := range recorded.GetEvents() {
+			if e.GetActivityTaskScheduledEventAttributes().GetActivityType().GetName() == ActivityRecord {
+				writes++
+			}
+		}
+		ids += len(signals(`"sid":"[^"]+"`, recorded))
+	}
+	if writes == 0 || ids == 0 {
+		t.Errorf("bought: %d activities that write records, %d ids of purchases; want some", writes, ids)
+	}
+	logs := map[string]bool{}
+	for _, file := range files("spread") {
+		maps.Copy(logs, signals(`"log":"[^"]+:[0-9]+"`, testhistory.Read(t, file)))
+	}
+	if len(logs) <= keptLogs {
+		t.Errorf("spread: records of %d partitions, want more than %d", len(logs), keptLogs)
 	}
 }
 

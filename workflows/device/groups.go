@@ -198,6 +198,8 @@ func (d *run) leave(group membership, now time.Time) {
 // leaveAllGroups is for the end of the workflow, and of its model.
 func (d *run) leaveAllGroups(now time.Time) {
 	d.reportMoves()
+	d.learnToLeave()
+	d.noteUntold(now)
 	for _, group := range d.state.Groups {
 		d.leave(group, now)
 	}

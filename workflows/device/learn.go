@@ -108,6 +108,33 @@ func (d *run) tellGroup(group *membership, now time.Time) {
 	d.reportAll(*group, changes, now)
 }
 
+// learnToLeave learns from the worker what it knows of groups of the device of which the run knows
+// nothing: the device is about to leave them, or states that its next model does not have, and no
+// later run could report that. What the run knows how to report is reported before.
+func (d *run) learnToLeave() {
+	if !d.follows(rulesLeaving) || len(d.unknownGroups()) == 0 {
+		return
+	}
+	known := d.settings.Groups
+	d.learnFeeds(func() []groupFeed { return learned(known, d.groups.feedsOf(d.model), false) })
+}
+
+// noteUntold is a fault for each group that does not hear of what the device has left, because the
+// worker knows nothing of it either.
+func (d *run) noteUntold(now time.Time) {
+	if !d.follows(rulesLeaving) {
+		return
+	}
+	for _, m := range d.unknownGroups() {
+		d.notCarriedOut(now, fmt.Sprintf("group %s does not hear that the device has left it: this worker has no model of such groups", m.Kind.Word()+"/"+m.Name))
+	}
+}
+
+// unknownGroups are those of which the run knows nothing.
+func (d *run) unknownGroups() []membership {
+	return slices.DeleteFunc(slices.Clone(d.state.Groups), func(m membership) bool { return feedAt(d.settings.Groups, m.Kind) >= 0 })
+}
+
 // keep are the changes of which it is true.
 func keep(changes []devicefsm.Change, of func(devicefsm.Change) bool) []devicefsm.Change {
 	return slices.DeleteFunc(changes, func(c devicefsm.Change) bool { return !of(c) })

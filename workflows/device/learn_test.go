@@ -173,6 +173,93 @@ func TestARunBeginsWithoutTheModel(t *testing.T) {
 	}
 }
 
+// The run of a device knows nothing of its group, because it began on a worker without the model. The
+// worker has got it when the device leaves, and that is the first thing that happens since.
+func TestADeviceLeavesAGroupOfWhichItsRunKnowsNothing(t *testing.T) {
+	burning := strings.ReplaceAll(withoutLiveness, "overheated", "burning")
+	tag := "north"
+	operation := func(op Operation) func(*harness) {
+		return func(h *harness) {
+			op.ID = "1"
+			h.UpdateWorkflow(UpdateOperate, "", &asked{}, Operations{List: []Operation{op}})
+		}
+	}
+	north, south := aggregatorOf("north"), aggregatorOf("south")
+	for name, c := range map[string]struct {
+		then   func(*harness)
+		before []device.Message // while the worker has not the model
+		want   []string
+	}{
+		"deleted":              {operation(Operation{Delete: true}), nil, []string{north + " #2 members left overheated"}},
+		"changed, and deleted": {operation(Operation{Delete: true}), []device.Message{happens("cold")}, []string{north + " #2 members left overheated"}},
+		"moved, and deleted":   {operation(Operation{Delete: true}), []device.Message{birthAt("south")}, []string{north + " #2 members left overheated"}},
+		"moved":                {func(h *harness) { h.signal(happens("nothing")) }, []device.Message{birthAt("south")}, []string{north + " #2 members left overheated", south + " #3 members entered overheated"}},
+		"moved now":            {func(h *harness) { h.signal(birthAt("south")) }, nil, []string{north + " #2 members left overheated", south + " #3 members entered overheated"}},
+		"an operation on it":   {operation(Operation{Tags: &TagChanges{Set: map[string]*string{"line": &tag}}}), []device.Message{birthAt("south")}, []string{north + " #2 members left overheated", south + " #3 members entered overheated"}},
+		"named another model": {func(h *harness) {
+			m := happens("nothing")
+			m.Model = modelOf(t, burning).Hash()
+			h.signal(m, happens("hot"))
+		}, nil, []string{north + " #2 members left overheated"}},
+		"migrated":              {operation(Operation{Migrate: &Migrate{Plan: renamed(t, withoutLiveness, burning, "overheated", "burning")}}), nil, []string{north + " #2 members left overheated"}},
+		"changed, and migrated": {operation(Operation{Migrate: &Migrate{Plan: renamed(t, withoutLiveness, burning, "overheated", "burning")}}), []device.Message{happens("cold")}, []string{north + " #2 members left overheated"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, p := newMemberOf(t, withoutLiveness, 2)
+			h.at(time.Second, birthAt("north"), happens("hot"))
+			h.run(Input{Device: testDevice, Model: h.model.Hash(), Provisional: true})
+			second, p2 := newLateMember(t, withoutLiveness, 0)
+			second.workflow.Models = NewRegistry(h.model, modelOf(t, burning))
+			second.seq = h.seq
+			if c.before != nil {
+				second.at(time.Second, c.before...)
+			}
+			second.getModels(time.Minute, groupSource)
+			second.RegisterDelayedCallback(func() { c.then(second) }, 2*time.Minute)
+			second.RegisterDelayedCallback(second.CancelWorkflow, time.Hour)
+			second.run(h.nextInput())
+			want := append([]string{north + " #1 members entered overheated"}, c.want...)
+			if got := slices.Concat(p.reports(t), p2.reports(t)); !slices.Equal(got, want) {
+				t.Errorf("reports %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// renamed is a plan for a model of which one state gets another name.
+func renamed(t *testing.T, from, to, was, is string) devicefsm.Plan {
+	t.Helper()
+	old := modelOf(t, from)
+	plan := devicefsm.Plan{From: old.Hash(), To: modelOf(t, to).Hash(), States: map[string][]string{}, Context: map[string]string{}}
+	for _, s := range old.States() {
+		plan.States[s] = []string{s}
+	}
+	plan.States[was] = []string{is}
+	return plan
+}
+
+// Where the worker knows nothing of the group either, there is a fault.
+func TestAGroupThatHearsNothingOfALeaveIsAFault(t *testing.T) {
+	h, _ := newMemberOf(t, withoutLiveness, 2)
+	h.at(time.Second, birthAt("north"), happens("hot"))
+	h.run(Input{Device: testDevice, Model: h.model.Hash(), Provisional: true})
+	other := modelOf(t, strings.ReplaceAll(withoutLiveness, "overheated", "burning"))
+	second, p := newLateMember(t, withoutLiveness, 0)
+	second.workflow.Models, second.state, second.seq = NewRegistry(h.model, other), h.nextInput().State, h.seq
+	second.RegisterDelayedCallback(func() {
+		m := happens("hot")
+		m.Model = other.Hash()
+		second.signal(m)
+	}, time.Minute)
+	view := second.runUntil(time.Hour)
+	if n := len(p.signals); n != 0 || len(view.Reports) != 1 || !strings.Contains(view.Reports[0].Detail, "group site/north does not hear that the device has left it") {
+		t.Errorf("%d signals, faults %+v", n, view.Reports)
+	}
+	if view.Model != other.Hash() || len(view.Groups) != 0 {
+		t.Errorf("model %s, groups %+v", view.Model, view.Groups)
+	}
+}
+
 // A later version of the group's model wants to hear of another state: of the devices that are
 // in it already, too, whether the run learns of it or begins with it.
 func TestAGroupWantsToHearMore(t *testing.T) {
@@ -230,6 +317,16 @@ func TestEarlierRunsLearnNothing(t *testing.T) {
 	d.learnGroups(nil)
 	if d.begun || d.settings.Groups != nil {
 		t.Errorf("a run under rules %d has learned %+v", rulesOrigin, d.settings.Groups)
+	}
+	start, _ := d.model.StartIn(nil, time.Time{})
+	d = &run{
+		settings: runSettings{Rules: rulesGroups}, groups: d.groups, model: d.model,
+		state:      &State{Snapshot: start, Groups: []membership{{Kind: "site", Name: "north"}}},
+		learnFeeds: func(func() []groupFeed) { t.Errorf("a run under rules %d learns when it leaves a group", rulesGroups) },
+	}
+	d.leaveAllGroups(time.Time{})
+	if d.state.Groups != nil || d.state.Reports != nil {
+		t.Errorf("groups %+v, faults %+v", d.state.Groups, d.state.Reports)
 	}
 }
 

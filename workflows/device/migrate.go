@@ -257,8 +257,12 @@ func (d *run) leaveModel(to *devicefsm.Model, now time.Time) func(workflow.Conte
 		return func(workflow.Context) {}
 	}
 	d.reportMoves()
+	d.learnToLeave()
 	was := d.memberState()
 	gone := keep(d.model.Changes(was.State, ""), func(c devicefsm.Change) bool { return len(to.Changes(c.State, "")) == 0 })
+	if len(gone) > 0 {
+		d.noteUntold(now)
+	}
 	groups := slices.Clone(d.state.Groups)
 	for i := range groups {
 		d.reportAll(groups[i], gone, now)

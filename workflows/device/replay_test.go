@@ -325,6 +325,40 @@ func TestRecordedLessonsCount(t *testing.T) {
 	}
 }
 
+// The end of a device whose run knew nothing of its group is in the histories, and decides how they
+// replay: by the rules before, the group would not hear of it.
+func TestRecordedLeavesCount(t *testing.T) {
+	folder := fmt.Sprintf("%s/rules-%d", historiesDir, rulesLeaving)
+	files, err := filepath.Glob(folder + "/left-*.json")
+	if err != nil || len(files) != 2 {
+		t.Fatalf("%d histories of a device that leaves its group, error %v; want 2", len(files), err)
+	}
+	ends := 0
+	for _, file := range files {
+		recorded := testhistory.Read(t, file)
+		ended, learned := 0, 0
+		for _, e := range recorded.GetEvents() {
+			if e.GetWorkflowExecutionCompletedEventAttributes() != nil {
+				ended++
+			}
+			for _, d := range e.GetMarkerRecordedEventAttributes().GetDetails() {
+				for _, p := range d.GetPayloads() {
+					learned += bytes.Count(p.GetData(), []byte(`"kind":"yard"`))
+					p.Data = bytes.Replace(p.GetData(), fmt.Appendf(nil, `"rules":%d`, rulesLeaving), fmt.Appendf(nil, `"rules":%d`, rulesGroups), 1)
+				}
+			}
+		}
+		err := newReplayer(&Workflow{Models: recordedModels(t, folder)}).ReplayWorkflowHistory(quiet(), recorded)
+		if ended == 0 && err != nil || ended > 0 && (err == nil || learned != 1) {
+			t.Errorf("%s: a run that ended %d times and was given groups %d times replays by earlier rules with %v", file, ended, learned, err)
+		}
+		ends += ended
+	}
+	if ends != 1 {
+		t.Errorf("%d ends of the device are recorded", ends)
+	}
+}
+
 // Groups with alarms that wait, and devices with schedules in a time zone, are in the
 // histories, each over the end of a run.
 func TestRecordedGroupsAndSchedules(t *testing.T) {

@@ -63,9 +63,11 @@ type run struct {
 	moves       []groupMove  // since the last reports to groups
 	newIdentity bool         // what decides of which groups the device is a member may have changed
 	newFeeds    bool         // the model has changed, and what groups hear of the device with it
-	reporting   *reporting   // nil: no activity sends reports
-	now         func() time.Time
-	readZones   func(names []string) (calendar.Zones, error) // and records them
+	// learnFeeds records what find returns, as recordFeeds does.
+	learnFeeds func(find func() []groupFeed)
+	reporting  *reporting // nil: no activity sends reports
+	now        func() time.Time
+	readZones  func(names []string) (calendar.Zones, error) // and records them
 	// zoneDatabase is what readZones reads, for queries.
 	zoneDatabase func(names []string, at time.Time) (calendar.Zones, error)
 	counts       *Counts

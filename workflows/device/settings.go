@@ -81,8 +81,10 @@ const (
 	rulesOrigin = 5
 	// rulesGroups: a run learns of groups whose model its worker has got.
 	rulesGroups = 6
+	// rulesLeaving: a device leaves groups of which its run knows nothing.
+	rulesLeaving = 7
 
-	rulesNow = rulesGroups
+	rulesNow = rulesLeaving
 )
 
 // Rules is the version of the rules by which runs go that begin now: for the names of

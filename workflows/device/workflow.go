@@ -147,6 +147,7 @@ func (w *Workflow) begin(ctx workflow.Context, raw json.RawMessage) (*run, error
 		now:       func() time.Time { return workflow.Now(ctx) },
 		readZones: func(names []string) (calendar.Zones, error) { return w.recordZones(ctx, names) }, zoneDatabase: w.zoneDatabase(),
 	}
+	d.learnFeeds = func(find func() []groupFeed) { d.recordFeeds(ctx, find) }
 	if d.state == nil && in.Model == "" && in.Device.Kind() != device.KindDevice {
 		if in.Model, err = w.newModel(ctx, in.Device); err != nil {
 			return nil, err

@@ -157,6 +157,7 @@ func group(t *testing.T, s *system) *yard {
 	for _, id := range []device.ID{learned, northYard} {
 		y.until(id, "continued as new", func(v deviceworkflow.View) bool { return v.Runs > 0 })
 	}
+	y.leave()
 	for n := range 12 {
 		y.say(clock, "clock", "other")
 		y.until(clock, "beats", func(v deviceworkflow.View) bool { return v.Snapshot.Context()["beats"].(float64) > float64(n)/4 })
@@ -171,10 +172,37 @@ func group(t *testing.T, s *system) *yard {
 	return y
 }
 
+// leave has a member whose second run begins on a worker without the model of its group, and knows
+// nothing of it. It is deleted when the worker has the model again, and before anything else happens.
+func (y *yard) leave() {
+	y.Helper()
+	const id = "left"
+	lost, back := float64(0), float64(0)
+	y.until(northYard, "is known", func(v deviceworkflow.View) bool {
+		c := v.Snapshot.Context()
+		lost, back = c["lost"].(float64), c["back"].(float64)
+		return true
+	})
+	y.say(id, "member", "at north", "lost")
+	y.until(northYard, "hears of left", func(v deviceworkflow.View) bool { return v.Snapshot.Context()["lost"] == lost+1 })
+	y.groups.Set()
+	for range 10 {
+		y.say(id, "member", "other")
+	}
+	y.until(id, "continued as new", func(v deviceworkflow.View) bool { return v.Runs == 1 })
+	y.say(id, "member", "other")
+	y.until(id, "goes on", func(v deviceworkflow.View) bool { return v.Delivery.Applied == 13 && len(v.Groups) == 1 })
+	y.groups.Set(y.models["yard"])
+	if err := y.twins.Delete(y.Context(), id, device.By{Who: "ann"}); err != nil {
+		y.Fatal(err)
+	}
+	y.until(northYard, "hears that left has left", func(v deviceworkflow.View) bool { return v.Snapshot.Context()["back"] == back+1 })
+}
+
 // record writes the histories.
 func (y *yard) record(t *testing.T, s *system) {
 	t.Helper()
-	for name, id := range map[string]device.ID{"learned": "learned", "grouped": "grouped", "scheduled": "scheduled", "yard": northYard} {
+	for name, id := range map[string]device.ID{"learned": "learned", "grouped": "grouped", "left": "left", "scheduled": "scheduled", "yard": northYard} {
 		recordRuns(t, s, deviceworkflow.WorkflowID(id), filepath.Join(historiesDir, name))
 	}
 	for _, file := range y.files {

@@ -27,7 +27,7 @@ var record = flag.Bool("record", false, "record the histories in workflows/devic
 // is written: devices in the field have histories like those of the others.
 var historiesDir = fmt.Sprintf("%s/workflows/device/testdata/histories/rules-%d", root, deviceworkflow.Rules)
 
-// TestRecordHistories plays twelve devices and a group, and, with -record, writes what the
+// TestRecordHistories plays thirteen devices and a group, and, with -record, writes what the
 // server stored of them: the histories that the replay tests of package
 // workflows hold every later version to. Without it, it only checks that they
 // still end where the recorded ones did.

@@ -28,6 +28,20 @@ func (m *Model) Sources() []string {
 	return slices.Compact(names)
 }
 
+// Receivers are the names of those whom actions of the model notify, sorted, each once.
+func (m *Model) Receivers() []string {
+	var names []string
+	m.eachBlock(func(_ *state, block []action) {
+		eachAction(block, func(a action) {
+			if x, ok := a.(effectAction); ok && x.kind == ActionNotify {
+				names = append(names, x.name)
+			}
+		})
+	})
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // ReadsTwin reports whether an expression of the chart reads twin.
 func (m *Model) ReadsTwin() bool { return m.readsTwin }
 

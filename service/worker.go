@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -37,6 +38,23 @@ func checkSources(models []*devicefsm.Model) error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// unknownReceivers are those whom models notify and the worker does not have, each with the names of its models,
+// in the order of the receivers. Their notifications fail, and devices go on: so that is not refused.
+func unknownReceivers(models []*devicefsm.Model, known map[string]string) (unknown []string) {
+	by := map[string][]string{}
+	for _, m := range models {
+		for _, to := range m.Receivers() {
+			if _, ok := known[to]; !ok && !slices.Contains(by[to], m.Name()) {
+				by[to] = append(by[to], m.Name())
+			}
+		}
+	}
+	for _, to := range slices.Sorted(maps.Keys(by)) {
+		unknown = append(unknown, fmt.Sprintf("%s (%s)", to, strings.Join(by[to], ", ")))
+	}
+	return unknown
 }
 
 // stickyWorkflows is how many device workflows a worker keeps in memory; any
@@ -76,6 +94,9 @@ func (s *Service) startWorker(p Plan, temporal client.Client, models models, kno
 	speech, err := wiredialect.NewSet(p.Worker.Wire, p.Dialects...)
 	if err != nil {
 		return nil, &ConfigError{err} // it was checked before
+	}
+	if unknown := unknownReceivers(models.given, p.Worker.Receivers); len(unknown) > 0 {
+		s.log.Warn("models notify receivers that this worker does not have, and such notifications fail (--worker-notify NAME=URL)", "receivers", unknown)
 	}
 	options := workerOptions()
 	options.OnFatalError = func(err error) { s.fail(fmt.Errorf("worker: %w", err)) }

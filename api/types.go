@@ -61,6 +61,8 @@ type Device struct {
 	LastSeen     *time.Time        `json:"last_seen,omitempty" doc:"When a message of the device was last applied."`
 	Firmware     string            `json:"firmware,omitempty" doc:"As in its last birth message."`
 	Site         string            `json:"site,omitempty" doc:"As in its last birth message."`
+	Parent       string            `json:"parent,omitempty" doc:"As in its last birth message, such as the gateway through which it is connected."`
+	Groups       []device.ID       `json:"groups,omitempty" doc:"Ids of the groups that it is a member of: kind and name, such as site/north."`
 	Tags         map[string]string `json:"tags,omitempty" doc:"Tags, as PUT /v1/devices/{id}/tags set them."`
 	Dialect      string            `json:"dialect,omitempty" doc:"Dialect in which it is sent commands and desired state, as its messages show; absent: the service's own."`
 	Windows      []Window          `json:"windows,omitempty" doc:"Windows of its model, as of the last thing that happened to it."`

@@ -76,11 +76,16 @@ func shownDevice(id device.ID, v deviceworkflow.View, now time.Time) api.Device 
 	d := api.Device{
 		ID: id, Model: v.ModelName, ModelHash: v.Model, State: v.StateName, Value: v.Value,
 		Connection: connectionWord(v.Connection), LastSeen: moment(v.Seen), Firmware: v.Firmware, Site: v.Site,
-		Tags: v.Tags, Faults: v.Faults, FaultCount: v.FaultCount, Reports: shownReports(v.Reports), ReportCount: v.ReportCount,
+		Parent: v.Parent, Tags: v.Tags, Faults: v.Faults, FaultCount: v.FaultCount, Reports: shownReports(v.Reports), ReportCount: v.ReportCount,
 		Messages: api.Messages{Applied: v.Delivery.Applied, Duplicates: v.Delivery.Duplicates, Late: v.Delivery.Late},
 	}
 	if v.Snapshot != nil {
 		d.Context = api.ObjectOf(v.Snapshot.Context())
+	}
+	for _, m := range v.Groups {
+		if group, err := device.New(m.Kind, m.Name); err == nil {
+			d.Groups = append(d.Groups, group)
+		}
 	}
 	d.Windows = shownWindows(v.Windows)
 	d.Processing = shownProcessing(v)

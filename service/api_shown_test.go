@@ -1,6 +1,7 @@
 package service
 
 import (
+	"encoding/json"
 	"slices"
 	"testing"
 	"time"
@@ -30,6 +31,18 @@ func TestTheDialectOfADeviceIsShown(t *testing.T) {
 	}
 	if d := shownDevice("d", deviceworkflow.View{}, time.Now()); d.Dialect != "" {
 		t.Errorf("one that speaks the service's own: %q", d.Dialect)
+	}
+}
+
+func TestTheGroupsOfADeviceAreShown(t *testing.T) {
+	var view deviceworkflow.View
+	state := `{"parent": "hub-1", "groups": [{"kind": "site", "name": "north"}, {"kind": "line", "name": "l2", "heard": {"state": "up"}}]}`
+	if err := json.Unmarshal([]byte(state), &view); err != nil {
+		t.Fatal(err)
+	}
+	d := shownDevice("p", view, time.Now())
+	if want := []device.ID{"site/north", "line/l2"}; !slices.Equal(d.Groups, want) || d.Parent != "hub-1" {
+		t.Errorf("groups %q, parent %q; want %q", d.Groups, d.Parent, want)
 	}
 }
 

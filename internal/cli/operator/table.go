@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"devicetwin/api"
+	"devicetwin/device"
 	"devicetwin/internal/cli"
 )
 
@@ -31,6 +32,14 @@ func tagText(tags map[string]string) string {
 	var words []string
 	for _, key := range slices.Sorted(maps.Keys(tags)) {
 		words = append(words, key+"="+tags[key])
+	}
+	return printable(strings.Join(words, " "))
+}
+
+func groupText(groups []device.ID) string {
+	var words []string
+	for _, g := range groups {
+		words = append(words, string(g))
 	}
 	return printable(strings.Join(words, " "))
 }
@@ -69,6 +78,12 @@ func deviceDetails(w io.Writer, d api.Device) {
 	}
 	line("firmware", orNone(printable(d.Firmware)))
 	line("site", orNone(printable(d.Site)))
+	if d.Parent != "" {
+		line("parent", printable(d.Parent))
+	}
+	if len(d.Groups) > 0 {
+		line("groups", groupText(d.Groups))
+	}
 	line("tags", orNone(tagText(d.Tags)))
 	line("context", jsonText(d.Context))
 	line("messages", fmt.Sprintf("%d applied, %s, %d late", d.Messages.Applied, cli.Count(d.Messages.Duplicates, "duplicate"), d.Messages.Late))

@@ -103,6 +103,20 @@ func TestAlarmsAreShown(t *testing.T) {
 	}
 }
 
+func TestTheGroupsOfADeviceAreShown(t *testing.T) {
+	var out strings.Builder
+	deviceDetails(&out, api.Device{ID: "p", Parent: "hub-1", Groups: []device.ID{"site/north", "line/l2"}})
+	for _, want := range []string{"parent\thub-1\n", "groups\tsite/north line/l2\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, out.String())
+		}
+	}
+	out.Reset()
+	if deviceDetails(&out, api.Device{ID: "p"}); strings.Contains(out.String(), "parent") || strings.Contains(out.String(), "groups") {
+		t.Errorf("of a device without groups:\n%s", out.String())
+	}
+}
+
 func TestLateAnswersAreInTheTableOfCommands(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	var out strings.Builder

@@ -146,6 +146,17 @@ func (f *fleet) alarmsOf(ctx context.Context, site string) (map[string]AlarmCoun
 	return alarms, nil
 }
 
+// cutNow are the sites whose gateways are cut, in the order of the scenario.
+func (f *fleet) cutNow(now time.Time) (sites []string) {
+	at := now.Sub(f.started.Add(f.ramp()))
+	for _, c := range f.options.Scenario.Gateways.Cuts {
+		if at >= c.At && at < c.over() {
+			sites = append(sites, c.Site)
+		}
+	}
+	return sites
+}
+
 // pauseUntil waits, and reports whether the run goes on.
 func (f *fleet) pauseUntil(ctx context.Context, until time.Time) bool {
 	t := time.NewTimer(time.Until(until))
@@ -167,8 +178,11 @@ func (f *fleet) fillCuts(r *Report) {
 			continue
 		}
 		r.AlarmsExpected++
-		if w.missing != "" {
+		switch {
+		case w.missing != "":
 			r.AlarmsMissing++
+		case f.options.Scenario.Gateways.Expect.Explained != "":
+			r.AlarmsExplained += w.behind
 		}
 		r.AlarmsSpurious += w.spurious
 	}

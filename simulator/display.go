@@ -68,6 +68,7 @@ func (d *display) show(ctx context.Context) {
 			Reprovisions:         f.count.reprovisions.Load(),
 			SequenceToCommandP99: f.live.at(99),
 			Trouble:              f.trouble(),
+			Cut:                  f.cutNow(now),
 		}
 		p.DeadLetters, _ = f.letters.counts()
 		d.mutex.Lock()

@@ -101,7 +101,7 @@ func TestAGatewayIsCut(t *testing.T) {
 			}
 		})
 	})
-	if !r.Clean || r.GatewayCuts != 1 || r.AlarmsExpected != 1 {
+	if !r.Clean || r.GatewayCuts != 1 || r.AlarmsExpected != 1 || r.AlarmsExplained != behind {
 		t.Errorf("%+v", r)
 	}
 	if behind < 5 || behind > 23 || r.Reconnects != uint64(behind+1) {

@@ -23,6 +23,8 @@ type Progress struct {
 	Connected int
 	Waiting   int // devices that are not settled yet, from PhaseSettling on
 
+	Cut []string // sites whose gateways are cut
+
 	Sent              uint64  // messages acknowledged by the broker
 	MessagesPerSecond float64 // over the last second or so
 	EventsPerSecond   float64 // of these, the relevant ones

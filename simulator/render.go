@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -13,14 +14,16 @@ import (
 const lineEvery = 5 * time.Second
 
 // Renderer shows Progress to people: redrawn in place on a terminal, a line
-// every five seconds elsewhere. Its methods belong to one goroutine at a time;
+// every five seconds elsewhere. Its methods may be called from several goroutines;
 // Options.Progress may be its Show.
 type Renderer struct {
+	mutex    sync.Mutex
 	w        io.Writer
 	terminal bool
 	drawn    int // lines that are on the terminal
 	told     time.Duration
 	phase    Phase
+	over     time.Time // when the fleet has run; zero before the first Progress
 }
 
 // NewRenderer writes to w. Failures to write are not reported: progress is a
@@ -30,13 +33,17 @@ func NewRenderer(w io.Writer, terminal bool) *Renderer {
 }
 
 // Show shows the progress.
-func (r *Renderer) Show(p Progress) { r.show(p.Phase, p.Elapsed, progressLines(p)) }
+func (r *Renderer) Show(p Progress) { r.show(p.Phase, p.Elapsed, p.Planned, progressLines(p)) }
 
 // ShowEntities is Show of a run of entities.
-func (r *Renderer) ShowEntities(p EntityProgress) { r.show(p.Phase, p.Elapsed, p.lines()) }
+func (r *Renderer) ShowEntities(p EntityProgress) { r.show(p.Phase, p.Elapsed, p.Planned, p.lines()) }
 
-func (r *Renderer) show(phase Phase, elapsed time.Duration, lines []string) {
+func (r *Renderer) show(phase Phase, elapsed, planned time.Duration, lines []string) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	r.over = time.Now().Add(planned - elapsed)
 	if r.terminal {
+		r.phase = phase
 		r.redraw(lines)
 		return
 	}
@@ -47,8 +54,27 @@ func (r *Renderer) show(phase Phase, elapsed time.Duration, lines []string) {
 	fmt.Fprintln(r.w, strings.Join(lines, "  "))
 }
 
+// Note writes a line above the picture. After the run of the fleet there are none: what is said then
+// is of devices that say goodbye.
+func (r *Renderer) Note(line string) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if r.phase == PhaseSettling || r.phase == PhaseVerifying || !r.over.IsZero() && !time.Now().Before(r.over) {
+		return
+	}
+	if r.drawn > 0 {
+		fmt.Fprintf(r.w, "\x1b[%dA\r\x1b[J", r.drawn) // the next picture is drawn below the line
+		r.drawn = 0
+	}
+	fmt.Fprintln(r.w, line)
+}
+
 // Done leaves the last picture standing.
-func (r *Renderer) Done() { r.drawn = 0 }
+func (r *Renderer) Done() {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	r.drawn = 0
+}
 
 func (r *Renderer) redraw(lines []string) {
 	var b strings.Builder
@@ -73,6 +99,9 @@ func progressLines(p Progress) []string {
 		first += fmt.Sprintf("  waiting for %d", p.Waiting)
 	}
 	first += fmt.Sprintf("  %d/%d connected", p.Connected, p.Devices)
+	if len(p.Cut) > 0 {
+		first += fmt.Sprintf("  gateway of %s is cut", strings.Join(p.Cut, ", "))
+	}
 	lines := []string{
 		first,
 		fmt.Sprintf("%.0f messages/s  %.0f events/s  %d reprovisions  p99 %d ms",

@@ -70,6 +70,9 @@ type Report struct {
 	AlarmsExpected int `json:"alarms_expected"` // of these, those for which the scenario expects an alarm of the site
 	AlarmsMissing  int `json:"alarms_missing"`  // of the alarms, those that were not raised, did not explain all devices behind the gateway, or did not end
 	AlarmsSpurious int `json:"alarms_spurious"` // other alarms that the site had at the end of a cut
+	// AlarmsExplained counts the devices whose silence an expected alarm explained, of those that are not
+	// missing.
+	AlarmsExplained int `json:"alarms_explained"`
 
 	MessagesPerSecond float64 `json:"messages_per_second"`
 	Signals           uint64  `json:"signals"`
@@ -158,7 +161,13 @@ func (r Report) WriteText(w io.Writer) error {
 	line("reprovisions", "%d of %d expected done, %d missing, %d spurious, %d retries",
 		r.ReprovisionsDone, r.ReprovisionsExpected, r.ReprovisionsMissing, r.ReprovisionsSpurious, r.ReprovisionRetries)
 	if r.GatewayCuts > 0 {
-		line("gateways", "%d cut, %d of %d alarms missing, %d spurious", r.GatewayCuts, r.AlarmsMissing, r.AlarmsExpected, r.AlarmsSpurious)
+		line("gateways", "%d cut", r.GatewayCuts)
+		explained := ""
+		if r.AlarmsExplained > 0 {
+			explained = fmt.Sprintf("; the silence of %d devices explained", r.AlarmsExplained)
+		}
+		line("alarms", "%d of %d expected raised, %d missing, %d spurious%s",
+			r.AlarmsExpected-r.AlarmsMissing, r.AlarmsExpected, r.AlarmsMissing, r.AlarmsSpurious, explained)
 	}
 	line("signals", "%d, %.2f events each", r.Signals, r.EventsPerSignal)
 	line("disturbances", "%d duplicates sent, %d reconnects, %d repeated commands", r.DuplicatesSent, r.Reconnects, r.CommandsRepeated)

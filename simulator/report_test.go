@@ -115,6 +115,44 @@ func TestRendererOnTerminal(t *testing.T) {
 	}
 }
 
+func TestNotesBetweenPictures(t *testing.T) {
+	cut := sampleProgress(1)
+	cut.Cut = []string{"north", "south"}
+	early := sampleProgress(8)
+	early.Phase = PhaseSettling
+	for terminal, want := range map[bool]string{
+		false: "running    0:01 of 1:00  98/100 connected  gateway of north, south is cut  101",
+		true:  "\x1b[3A\r\x1b[Ja pump is silent\n\r\x1b[Krunning",
+	} {
+		var b strings.Builder
+		r := NewRenderer(&b, terminal)
+		r.Show(cut)
+		r.Note("a pump is silent")
+		r.Show(sampleProgress(7))
+		r.Show(sampleProgress(60))
+		r.Note("goodbye, before the next picture")
+		r.Show(early)
+		r.Note("goodbye, of a run that ended early")
+		if !strings.Contains(b.String(), want) || strings.Count(b.String(), "a pump is silent\n") != 1 || strings.Contains(b.String(), "goodbye") {
+			t.Errorf("terminal %v: %q", terminal, b.String())
+		}
+	}
+}
+
+func TestReportTellsOfAlarms(t *testing.T) {
+	r := sampleReport()
+	r.GatewayCuts, r.AlarmsExpected, r.AlarmsMissing, r.AlarmsExplained = 3, 2, 1, 44
+	var b strings.Builder
+	if err := r.WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"3 cut\n", "1 of 2 expected raised, 1 missing, 0 spurious; the silence of 44 devices explained\n"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, b.String())
+		}
+	}
+}
+
 func TestLatencies(t *testing.T) {
 	l := newLatencies()
 	if got := l.quantiles(); got != (Quantiles{}) {

@@ -66,6 +66,11 @@ func (c *demoCommand) Run(ctx context.Context, streams cli.Streams) (err error) 
 	p := c.plan()
 	fleet.Configure(&p.settings.Model, &p.settings.Bridge)
 	p.entities = fleet.Entities()
+	told, err := newTold(&p.settings.Worker, fleet.Receivers())
+	if err != nil {
+		return err
+	}
+	defer told.Close()
 	if p.stack.DataDir, err = c.dataDir(); err != nil {
 		return err
 	}
@@ -84,7 +89,7 @@ func (c *demoCommand) Run(ctx context.Context, streams cli.Streams) (err error) 
 	defer func() { err = errors.Join(err, s.Close()) }()
 	s.printAddresses(streams.Out)
 	fmt.Fprintln(streams.Out)
-	return c.play(ctx, s, streams, c.Log.Logger(os.Stderr))
+	return c.play(ctx, s, streams, told.notes, c.Log.Logger(os.Stderr))
 }
 
 func (c *demoCommand) fleet(on service.Config) (*simulate.Fleet, error) {
@@ -104,7 +109,7 @@ func (c *demoCommand) dataDir() (string, error) {
 }
 
 // play runs the fleet; it ends early if the bridge or the worker fails.
-func (c *demoCommand) play(ctx context.Context, s *system, streams cli.Streams, log *slog.Logger) error {
+func (c *demoCommand) play(ctx context.Context, s *system, streams cli.Streams, notes <-chan string, log *slog.Logger) error {
 	fleet, err := c.fleet(s.config)
 	if err != nil {
 		return err
@@ -120,7 +125,7 @@ func (c *demoCommand) play(ctx context.Context, s *system, streams cli.Streams, 
 			}
 		}()
 	}
-	err = fleet.Play(ctx, streams.Out, log)
+	err = fleet.Play(ctx, streams.Out, notes, log)
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		return errors.Join(cause, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 )
 
@@ -41,6 +42,18 @@ func TestDemoOfASite(t *testing.T) {
 	out, err := program(t, "devstack", "demo", "--model", filepath.Join(shortSite(t), "site.yaml"), "--devices", "40", "--seed", "1", "--report", file).CombinedOutput()
 	if err != nil {
 		t.Fatalf("devstack demo: %v\n%s", err, out)
+	}
+	alarms := regexp.MustCompile(`(?m)^notified   on_call, by site/(\w+): .*"alarm":"(\w+)"`).FindAllSubmatch(out, -1)
+	if len(alarms) != 1 || string(alarms[0][1]) != "north" || string(alarms[0][2]) != "outage" {
+		t.Errorf("one alarm is for people, and the output shows %q:\n%s", alarms, out)
+	}
+	for _, want := range []string{"connected  gateway of north is cut  ", "1 of 1 expected raised, 0 missing, 0 spurious; the silence of "} {
+		if !bytes.Contains(out, []byte(want)) {
+			t.Errorf("the output lacks %q:\n%s", want, out)
+		}
+	}
+	if bytes.Contains(out, []byte("no receiver of that name")) {
+		t.Errorf("a notification has no receiver:\n%s", out)
 	}
 	report := readReport(t, file)
 	if report.GatewayCuts != 1 || report.AlarmsExpected != 1 || report.AlarmsMissing+report.AlarmsSpurious > 0 || report.Reconnects < 10 {

@@ -97,14 +97,16 @@ func (f *Fleet) Entities() *Entities {
 	}
 }
 
-func (f *Fleet) playEntities(ctx context.Context, out io.Writer, twins fleetTwins, figures *fleetFigures, progress *simulator.Renderer, log *slog.Logger) error {
+func (f *Fleet) playEntities(ctx context.Context, out io.Writer, twins fleetTwins, figures *fleetFigures, progress *simulator.Renderer, notes <-chan string, log *slog.Logger) error {
 	o := *f.entities
 	o.Twins, o.Log = twins, log
 	o.Progress = func(p simulator.EntityProgress) {
 		figures.show(simulator.Progress{Sent: p.Sent, Devices: p.Entities, Waiting: p.Waiting, DeadLetters: uint64(p.DeadLetters)})
 		progress.ShowEntities(p)
 	}
+	stopNotes := showNotes(progress, notes)
 	report, err := simulator.RunEntities(ctx, o)
+	stopNotes()
 	progress.Done()
 	if err != nil {
 		return fmt.Errorf("simulate entities: %w", err)

@@ -73,6 +73,20 @@ func (f *Fleet) Configure(models *service.ModelConfig, bridge *service.BridgeCon
 	}
 }
 
+// Receivers are the names of those whom the models of the fleet notify, sorted, each once, but for those
+// that have a topic of the scenario.
+func (f *Fleet) Receivers() []string {
+	names := f.model.Receivers()
+	for _, m := range f.others {
+		names = append(names, m.Receivers()...)
+	}
+	if e := f.Entities(); e != nil {
+		names = slices.DeleteFunc(names, func(name string) bool { return e.Receivers[name] != "" })
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // states are those of the devices, of any model.
 func (f *Fleet) states() []string {
 	var all []string

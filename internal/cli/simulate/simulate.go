@@ -118,7 +118,7 @@ func (c *Command) Run(ctx context.Context, streams cli.Streams) error {
 		}
 		defer server.Close(context.WithoutCancel(ctx))
 	}
-	return fleet.play(ctx, streams.Out, metrics, log)
+	return fleet.play(ctx, streams.Out, nil, metrics, log)
 }
 
 // Plan is what the fleet would be played with, for a Planner.
@@ -209,12 +209,13 @@ func tlsOf(c mqtt.Config) (*tls.Config, error) {
 }
 
 // Play runs the fleet, shows its progress, prints the report, and writes it if
-// asked to. A report with violations is an error of its own kind.
-func (f *Fleet) Play(ctx context.Context, out io.Writer, log *slog.Logger) error {
-	return f.play(ctx, out, prometheus.NewRegistry(), log)
+// asked to. A report with violations is an error of its own kind. What comes by notes is shown as a line
+// while the fleet runs; nil: nothing is.
+func (f *Fleet) Play(ctx context.Context, out io.Writer, notes <-chan string, log *slog.Logger) error {
+	return f.play(ctx, out, notes, prometheus.NewRegistry(), log)
 }
 
-func (f *Fleet) play(ctx context.Context, out io.Writer, metrics prometheus.Registerer, log *slog.Logger) error {
+func (f *Fleet) play(ctx context.Context, out io.Writer, notes <-chan string, metrics prometheus.Registerer, log *slog.Logger) error {
 	temporal, err := f.plan.temporal.Dial(metrics, log)
 	if err != nil {
 		return err
@@ -224,7 +225,7 @@ func (f *Fleet) play(ctx context.Context, out io.Writer, metrics prometheus.Regi
 	twins := fleetTwins{f.plan.temporal.Twins(temporal, "", f.model.Hash()), f.states()}
 	progress := simulator.NewRenderer(out, cli.IsTerminal(out))
 	if f.entities != nil {
-		return f.playEntities(ctx, out, twins, figures, progress, log)
+		return f.playEntities(ctx, out, twins, figures, progress, notes, log)
 	}
 	points, flush, err := f.startPoints(log)
 	if err != nil {
@@ -242,7 +243,9 @@ func (f *Fleet) play(ctx context.Context, out io.Writer, metrics prometheus.Regi
 		figures.show(p)
 		progress.Show(p)
 	}
+	stopNotes := showNotes(progress, notes)
 	report, err := simulator.Run(ctx, o)
+	stopNotes()
 	progress.Done()
 	if err != nil {
 		err = fmt.Errorf("simulate fleet: %w", err)
@@ -273,6 +276,23 @@ func (f *Fleet) conclude(out io.Writer, report outcome, clean bool) error {
 		return cli.ErrNotClean
 	}
 	return nil
+}
+
+// showNotes shows what comes until it is stopped.
+func showNotes(on *simulator.Renderer, notes <-chan string) (stop func()) {
+	stopped, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case note := <-notes:
+				on.Note(note)
+			case <-stopped:
+				return
+			}
+		}
+	}()
+	return func() { close(stopped); <-done }
 }
 
 func writeReport(file string, report outcome) error {

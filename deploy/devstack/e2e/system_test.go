@@ -110,7 +110,7 @@ func operatorOf(t *testing.T, s *system, token string) *client.Client {
 
 func awaitReady(t *testing.T, addr string) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(5 * patience)
 	for {
 		status, body := get(addr, "/readyz")
 		if status == http.StatusOK {

@@ -41,6 +41,8 @@ type Config struct {
 const (
 	defaultLogMax = 1 << 30
 	defaultLogAge = 24 * time.Hour
+	// defaultJournalAge is that of a worker's journal.
+	defaultJournalAge = 7 * 24 * time.Hour
 )
 
 // DefaultConfig is for servers on this host. It names no model.
@@ -83,7 +85,7 @@ func defaultBridge(b bridge.Config) BridgeConfig {
 
 func defaultWorker(limits twin.Limits) WorkerSettings {
 	return WorkerSettings{
-		RunEvents: deviceworkflow.DefaultRunEvents, MaxDeliveries: command.DefaultLimits().Deliveries, CountEvery: 15 * time.Second,
+		RunEvents: deviceworkflow.DefaultRunEvents, MaxDeliveries: command.DefaultLimits().Deliveries, CountEvery: 15 * time.Second, JournalMax: defaultLogMax, JournalAge: defaultJournalAge,
 		TwinDocument: limits.Document, TwinDepth: limits.Depth, TwinTombstone: limits.Tombstone,
 		TwinShadows: deviceworkflow.DefaultShadows,
 	}

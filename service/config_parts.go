@@ -180,6 +180,10 @@ type WorkerSettings struct {
 
 	CountEvery time.Duration `help:"How often to count the devices by state, for the dashboards, with one query to Temporal for each state; 0s for never." placeholder:"DURATION"`
 
+	Journal    string        `help:"Folder of the journal: all that the state machines of devices take, and the results, for devicetwin model replay. Several workers may share it. Empty to keep none." placeholder:"DIR"`
+	JournalMax int64         `help:"Maximum size of all files of the journal, in bytes; beyond it, the oldest are removed." placeholder:"BYTES"`
+	JournalAge time.Duration `help:"How long to keep files of the journal; 0s for as long as there is room." placeholder:"DURATION"`
+
 	TwinDocument   int           `help:"Maximum size of the desired and reported properties of one shadow together, in bytes of JSON." placeholder:"BYTES"`
 	TwinDepth      int           `help:"Maximum nesting of a section of a shadow." placeholder:"N"`
 	TwinTombstone  time.Duration `help:"How long to remember the version of a deleted shadow." placeholder:"DURATION"`

@@ -14,6 +14,7 @@ import (
 	"devicetwin/bridge/history"
 	"devicetwin/device"
 	"devicetwin/internal/backoff"
+	devicejournal "devicetwin/internal/journal"
 	"devicetwin/internal/recordlog"
 	"devicetwin/points"
 	twinclient "devicetwin/workflows/client"
@@ -23,8 +24,9 @@ import (
 // records of its log, and points in InfluxDB. What is not done yet is in a file next to
 // the log, so it is done after a crash, too. Without a log it is in memory.
 type eraser struct {
-	log    *recordlog.Log // nil: there is none
-	points pointDeleter   // nil: points are not written
+	log    *recordlog.Log        // nil: there is none
+	inputs *devicejournal.Writer // nil: there is no journal
+	points pointDeleter          // nil: points are not written
 	owns   func(name string) bool
 	ahead  time.Duration                       // by which the times of points may be later than their arrival
 	forget func(context.Context, ...device.ID) // what a bridge remembers
@@ -54,7 +56,9 @@ type erasure struct {
 	Before time.Time `json:"before"`
 	// Logged is where the log ended when its records were erased; 0: they are not.
 	Logged int64 `json:"logged,omitempty"`
-	added  time.Time
+	// Journaled: it was erased from the journal of inputs.
+	Journaled bool `json:"journaled,omitempty"`
+	added     time.Time
 }
 
 const (
@@ -190,6 +194,9 @@ func (e *eraser) erase(ctx context.Context) (waits bool, err error) {
 		e.forget(ctx, item.Device) // of those that are busy, perhaps the next time
 	}
 	if err := e.eraseLog(ctx, e.pending()); err != nil {
+		return false, err
+	}
+	if err := e.eraseInputs(ctx, e.pending()); err != nil {
 		return false, err
 	}
 	var faults []error

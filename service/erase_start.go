@@ -6,6 +6,7 @@ import (
 
 	"go.temporal.io/sdk/client"
 
+	devicejournal "devicetwin/internal/journal"
 	"devicetwin/internal/recordlog"
 	"devicetwin/points"
 	"devicetwin/wire"
@@ -14,7 +15,7 @@ import (
 // startEraser starts what erases devices that were deleted with all their data. Every
 // process does that which keeps data of devices: a bridge in InfluxDB for its share, a
 // worker for all devices, each after the points that it has itself.
-func (s *Service) startEraser(p Plan, temporal client.Client, journal *recordlog.Log) error {
+func (s *Service) startEraser(p Plan, temporal client.Client, journal *recordlog.Log, inputs *devicejournal.Writer) error {
 	var influx pointDeleter
 	if p.Points.URL != "" {
 		deleter, err := points.NewDeleter(p.Points)
@@ -24,10 +25,11 @@ func (s *Service) startEraser(p Plan, temporal client.Client, journal *recordlog
 		s.onClose("deletion of points", func(context.Context) error { deleter.Close(); return nil })
 		influx = deleter
 	}
-	if influx == nil && journal == nil {
+	if influx == nil && journal == nil && inputs == nil {
 		return nil
 	}
 	e := newEraser(journal, influx, s.log)
+	e.inputs = inputs
 	e.ahead = wire.DefaultConfig().MaxClockAhead
 	if p.Parts.has(Bridge) {
 		e.ahead = p.Bridge.Wire.MaxClockAhead

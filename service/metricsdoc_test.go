@@ -12,6 +12,7 @@ import (
 	"devicetwin/bridge/kafka"
 	"devicetwin/internal/credentials"
 	"devicetwin/internal/figures"
+	devicejournal "devicetwin/internal/journal"
 	"devicetwin/points"
 	deviceworkflow "devicetwin/workflows/device"
 )
@@ -32,7 +33,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 		t.Fatalf("%s has no table", metricsDoc)
 	}
 	want := intro + "| metric | type | meaning | field in InfluxDB |\n| --- | --- | --- | --- |\n"
-	for _, m := range slices.Concat(bridge.Declared().Metrics(), ofKafka(), deviceworkflow.NewCounts().Metrics(), kafka.ProducerMetrics().Metrics(), points.Declared().Metrics(), credentials.NewCounts().Metrics(), newRegistryCounts().Metrics()) {
+	for _, m := range slices.Concat(bridge.Declared().Metrics(), ofKafka(), deviceworkflow.NewCounts().Metrics(), kafka.ProducerMetrics().Metrics(), points.Declared().Metrics(), credentials.NewCounts().Metrics(), devicejournal.NewCounts().Metrics(), newRegistryCounts().Metrics()) {
 		want += fmt.Sprintf("| `%s` | %s | %s | %s |\n", m.Name, m.Type, m.Help, fieldNames(m.Fields))
 	}
 	if *update {

@@ -105,8 +105,10 @@ func (m *models) keep(files []modelfile.File, dir string, log *slog.Logger) erro
 // another worker may have put it since the start, and then in the registry.
 type modelRegistry struct {
 	copies *modelfile.Copies
-	log    *slog.Logger
-	now    func() time.Time
+	// journaled are the copies next to the journal; nil without one.
+	journaled atomic.Pointer[modelfile.Copies]
+	log       *slog.Logger
+	now       func() time.Time
 
 	// fetch reads the content of a version from the registry of models. Nil: there is none.
 	fetch func(ctx context.Context, hash string) (registry.Text, error)
@@ -229,6 +231,7 @@ func (r *modelRegistry) fetchModel(ctx context.Context, hash string) (*devicefsm
 			r.log.Warn("no copy is kept of a model of the registry", "hash", hash, "error", err)
 		}
 	}
+	r.keepJournaled(modelfile.File{Name: text.File, Source: src, Model: m})
 	return m, nil
 }
 
@@ -279,7 +282,25 @@ func (r *modelRegistry) load(hash string) (*devicefsm.Model, error) {
 	if r.copies == nil {
 		return nil, fs.ErrNotExist
 	}
-	return r.copies.Load(hash)
+	m, err := r.copies.Load(hash)
+	if err == nil && r.journaled.Load() != nil {
+		if f, err := r.copies.File(hash); err == nil {
+			r.keepJournaled(f)
+		}
+	}
+	return m, err
+}
+
+// keepJournaled keeps a copy of a model next to the journal, so that what devices did with it can
+// be replayed.
+func (r *modelRegistry) keepJournaled(f modelfile.File) {
+	to := r.journaled.Load()
+	if to == nil {
+		return
+	}
+	if err := to.Keep(f.Model.Hash(), f.Name, f.Source); err != nil {
+		r.log.Warn("no copy of a model is kept next to the journal", "hash", f.Model.Hash(), "error", err)
+	}
 }
 
 func (r *modelRegistry) miss(hash string, err error) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"devicetwin/bridge"
+	devicejournal "devicetwin/internal/journal"
 	"devicetwin/internal/kinds"
 	"devicetwin/mqtt"
 	"devicetwin/points"
@@ -73,6 +74,8 @@ type WorkerPlan struct {
 	Topics    []string          // that models may publish to
 	Receivers map[string]string // URLs by name, or topics of Kafka
 	Sink      SinkPlan
+	// Journal is what keeps the inputs of state machines; without a Dir, nothing does.
+	Journal devicejournal.Config
 }
 
 // NewPlan checks a configuration and works out the plan. It reads the files with
@@ -109,7 +112,8 @@ func NewPlan(c Config, parts Parts) (Plan, error) {
 		p.Worker.Sink, sink = c.Sink.plan(c.Worker.Notify)
 		faults = append(faults, sink)
 		if parts.has(Bridge) { // which has reported the faults of MQTT
-			err = c.Worker.validate()
+			_, journal := c.Worker.journal("")
+			err = errors.Join(journal, c.Worker.validate())
 		} else {
 			faults = append(faults, p.Publisher.Validate())
 		}
@@ -142,11 +146,13 @@ func (p *Plan) planEntities(c Config) []error {
 
 func (c Config) workerPlan() (WorkerPlan, error) {
 	w := c.Worker
+	journal, err := w.journal(processName(c, Worker))
 	return WorkerPlan{
+		Journal:     journal,
 		Credentials: w.Credentials, CountEvery: w.CountEvery, RunEvents: w.RunEvents, MaxDeliveries: w.MaxDeliveries,
 		RecentMessages: w.RecentMessages, Twin: w.twins(),
 		Wire: c.MQTT.wire(), Topics: w.Topics, Receivers: w.Notify,
-	}, errors.Join(w.validate(), c.MQTT.validate())
+	}, errors.Join(err, w.validate(), c.MQTT.validate())
 }
 
 // checkModels reports that nothing says which models there are, or which one a

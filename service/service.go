@@ -21,6 +21,7 @@ import (
 	"devicetwin/bridge/ingest"
 	"devicetwin/device"
 	"devicetwin/devicefsm"
+	devicejournal "devicetwin/internal/journal"
 	"devicetwin/internal/recordlog"
 	"devicetwin/mqtt"
 	"devicetwin/points"
@@ -153,8 +154,9 @@ func (s *Service) startParts(p Plan, temporal client.Client, models models, metr
 		}
 		checks = append(checks, watch.checks()...)
 		s.startFigures(p, metrics, points)
-		return checks, s.startEraser(p, temporal, journal)
+		return checks, s.startEraser(p, temporal, journal, nil)
 	}
+	var inputs *devicejournal.Writer
 	publisher, err := s.startPublisher(p.Publisher)
 	if err != nil {
 		return nil, err
@@ -182,7 +184,10 @@ func (s *Service) startParts(p Plan, temporal client.Client, models models, metr
 		if sink != nil {
 			checks = append(checks, Check{"kafka", func(context.Context) error { return sink.producer.Ready() }, nil})
 		}
-		ready, err := s.startWorker(p, temporal, models, known, watch, counts, store, publisher, points, sink)
+		if inputs, err = s.startInputs(p, models, known, metrics); err != nil {
+			return nil, err
+		}
+		ready, err := s.startWorker(p, temporal, models, known, watch, counts, store, publisher, points, sink, inputs)
 		if err != nil {
 			return nil, err
 		}
@@ -212,7 +217,7 @@ func (s *Service) startParts(p Plan, temporal client.Client, models models, metr
 	}
 	checks = append(checks, watch.checks()...)
 	s.startFigures(p, metrics, points)
-	return checks, s.startEraser(p, temporal, journal)
+	return checks, s.startEraser(p, temporal, journal, inputs)
 }
 
 // pointWriter takes the points of all parts.

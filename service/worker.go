@@ -18,6 +18,7 @@ import (
 	"devicetwin/devicefsm"
 	"devicetwin/internal/backoff"
 	"devicetwin/internal/credentials"
+	devicejournal "devicetwin/internal/journal"
 	wiredialect "devicetwin/wire/dialect"
 	"devicetwin/workflows/aggregate"
 	twinclient "devicetwin/workflows/client"
@@ -90,7 +91,7 @@ func (s *Service) openCredentials(where string, metrics prometheus.Registerer, c
 }
 
 func (s *Service) startWorker(p Plan, temporal client.Client, models models, known *modelRegistry, watch *registryWatch, counts *deviceworkflow.Counts,
-	store deviceworkflow.Provisioner, publisher deviceworkflow.Publisher, points deviceworkflow.PointWriter, sink *recordSink) (func(context.Context) error, error) {
+	store deviceworkflow.Provisioner, publisher deviceworkflow.Publisher, points deviceworkflow.PointWriter, sink *recordSink, inputs *devicejournal.Writer) (func(context.Context) error, error) {
 	speech, err := wiredialect.NewSet(p.Worker.Wire, p.Dialects...)
 	if err != nil {
 		return nil, &ConfigError{err} // it was checked before
@@ -110,6 +111,9 @@ func (s *Service) startWorker(p Plan, temporal client.Client, models models, kno
 		Models: known, NewModel: newModel, Groups: groups, RunEvents: p.Worker.RunEvents, MaxDeliveries: p.Worker.MaxDeliveries,
 		Recent: p.Worker.RecentMessages, Twin: p.Worker.Twin, Counts: counts,
 		Records: deviceworkflow.RecordSettings{Transitions: p.Worker.Sink.Topics.Transitions != "", Commands: p.Worker.Sink.Topics.Commands != ""},
+	}
+	if inputs != nil {
+		device.Journal = inputs
 	}
 	activities := &deviceworkflow.Activities{
 		Dialect: speech, Publisher: publisher, Points: points, Provisioner: store, Models: known,

@@ -29,6 +29,7 @@ var layers = map[string]layer{
 	"devicefsm":                   {[]string{"device", "devicefsm/calendar", "devicefsm/pattern", "devicefsm/window", "internal/expression", "internal/schema", "internal/text", "source"}, "the pure state machine: no I/O, no servers"},
 	"devicefsm/diff":              {[]string{"device", "devicefsm", "internal/text"}, "pure comparison of two models"},
 	"devicefsm/plan":              {[]string{"devicefsm", "devicefsm/diff", "internal/text", "source"}, "pure plans for moving devices to another version of a model, as files"},
+	"devicefsm/replay":            {[]string{"device", "devicefsm", "devicefsm/calendar"}, "runs histories of devices through models again: pure"},
 	"devicefsm/script":            {[]string{"device", "devicefsm", "devicefsm/calendar/zonedata", "internal/text", "source"}, "tests of models, as files"},
 	"twin":                        {[]string{"device"}, "pure shadow documents"},
 	"twin/command":                {[]string{"device"}, "pure queue of commands"},
@@ -53,7 +54,7 @@ var layers = map[string]layer{
 	"bridge/history": {[]string{"device", "wire"}, "what was received, as records of a log: for whoever reads one"},
 	"bridge/ingest": {[]string{"bridge/history", "device", "devicefsm", "internal/backoff", "internal/faults", "internal/figures", "internal/jsonobject", "internal/jsonsize", "internal/measure", "internal/recordlog", "twin", "wire"},
 		"lanes to batches: no MQTT and no topics; of wire it knows messages and reasons, of twin a limit; of the workflows nothing"},
-	"workflows/device": {[]string{"device", "devicefsm", "devicefsm/calendar", "devicefsm/calendar/zonedata", "internal/figures", "internal/measure", "mqtt", "twin", "twin/command", "wire", "workflows/aggregate"},
+	"workflows/device": {[]string{"device", "devicefsm", "devicefsm/calendar", "devicefsm/calendar/zonedata", "devicefsm/replay", "internal/figures", "internal/measure", "mqtt", "twin", "twin/command", "wire", "workflows/aggregate"},
 		"the device workflow and its activities; of mqtt, the rule of topic filters only"},
 	"workflows/aggregate": {nil, "collects what many workflows report to one: knows nothing of devices"},
 	"workflows/registry":  {[]string{"device"}, "keeps versions of models: knows their names, hashes and contents, and not what is in them"},
@@ -71,7 +72,7 @@ var layers = map[string]layer{
 	"auth/callout":  {[]string{"auth", "internal/natsresume"}, "what NATS asks, and how it is answered"},
 	"auth/hooks":    {[]string{"auth"}, "what brokers ask over HTTP, and how they are answered"},
 
-	"service": {[]string{"api", "auth", "auth/callout", "auth/hooks", "bridge", "bridge/history", "bridge/ingest", "bridge/kafka", "device", "devicefsm", "devicefsm/plan", "dialects", "internal/backoff", "internal/codec", "internal/credentials", "internal/faults", "internal/figures", "internal/kinds", "internal/measure",
+	"service": {[]string{"api", "auth", "auth/callout", "auth/hooks", "bridge", "bridge/history", "bridge/ingest", "bridge/kafka", "device", "devicefsm", "devicefsm/plan", "dialects", "internal/backoff", "internal/codec", "internal/credentials", "internal/faults", "internal/figures", "internal/journal", "internal/kinds", "internal/measure",
 		"internal/modelfile", "internal/recordlog", "internal/text", "internal/tlsfiles", "mqtt", "points", "twin", "twin/command", "wire", "wire/dialect", "workflows/aggregate", "workflows/client", "workflows/device", "workflows/migration", "workflows/registry"}, "the one place that wires all parts"},
 
 	"internal/version":      {nil, "which build this is"},
@@ -79,7 +80,7 @@ var layers = map[string]layer{
 	"internal/cli/clitest":  {[]string{"internal/cli"}, "finds flags that a command does not use"},
 	"internal/cli/operator": {[]string{"api", "api/client", "device", "devicefsm/plan", "internal/cli", "internal/text"}, "asks the API only; of plans, it reads whether a file is one"},
 	"internal/cli/dialect":  {[]string{"device", "dialects", "internal/cli", "internal/modelfile", "mqtt", "wire", "wire/dialect"}, "works on files, without servers"},
-	"internal/cli/model": {[]string{"api/client", "device", "devicefsm", "devicefsm/calendar/zonedata", "devicefsm/diff", "devicefsm/plan", "devicefsm/script", "internal/cli", "internal/measure", "internal/modelfile", "source"},
+	"internal/cli/model": {[]string{"api/client", "device", "devicefsm", "devicefsm/calendar/zonedata", "devicefsm/diff", "devicefsm/plan", "devicefsm/replay", "devicefsm/script", "internal/cli", "internal/codec", "internal/journal", "internal/measure", "internal/modelfile", "source"},
 		"works on files; asks the API for versions of the registry only; a model's name is that of a measurement"},
 	"internal/cli/logs": {[]string{"bridge/history", "device", "internal/cli", "internal/codec", "internal/recordlog", "points", "source"},
 		"reads the files of logs: of bridge and points it knows what is in records"},
@@ -102,6 +103,7 @@ var layers = map[string]layer{
 	"internal/jsonobject":   {nil, "reads encoded JSON without decoding it"},
 	"internal/jsonsize":     {nil, "bounds of encoded JSON"},
 	"internal/recordlog":    {[]string{"internal/durable"}, "records on disk: knows nothing of what is in them"},
+	"internal/journal":      {[]string{"device", "devicefsm/replay", "internal/durable", "internal/figures", "internal/recordlog"}, "files of what state machines took: knows no models; of recordlog the keys"},
 	"internal/text":         {nil, "clips strings for logs, checks tokens for headers, and writes values for people: pure"},
 	"internal/testfile":     {nil, "files that tests write"},
 	"internal/brokertest":   {[]string{"auth/authtest", "device", "internal/cli", "internal/cli/credentials", "internal/credentials", "internal/testfile", "service", "wire"}, "tests of a broker that runs"},
@@ -185,7 +187,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		}
 		refuse(t, name, p.Deps, notInTheRoot)
 	}
-	for _, core := range []string{"devicefsm", "devicefsm/calendar", "devicefsm/diff", "devicefsm/pattern", "devicefsm/plan", "devicefsm/script", "devicefsm/window", "internal/expression", "internal/text", "twin", "twin/command"} {
+	for _, core := range []string{"devicefsm", "devicefsm/calendar", "devicefsm/diff", "devicefsm/pattern", "devicefsm/plan", "devicefsm/replay", "devicefsm/script", "devicefsm/window", "internal/expression", "internal/text", "twin", "twin/command"} {
 		refuse(t, core, packages[core].Imports, notInTheCore)
 	}
 	for name := range layers {

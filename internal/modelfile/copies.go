@@ -90,6 +90,35 @@ func (c *Copies) Load(hash string) (*devicefsm.Model, error) {
 	return m, err
 }
 
+// CopiesIn are those of a folder that is only read. It may not be there: then it has none.
+func CopiesIn(dir string) *Copies { return &Copies{dir} }
+
+// File reads the copy of a model with its source. Without one, its error is fs.ErrNotExist.
+func (c *Copies) File(hash string) (File, error) {
+	if hash == "" || strings.ContainsAny(hash, `./\`) {
+		return File{}, fs.ErrNotExist
+	}
+	folder := filepath.Join(c.dir, hash)
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return File{}, fmt.Errorf("read model copies: %w", err)
+	}
+	for _, e := range entries {
+		if e.IsDir() || durable.Draft(e.Name()) {
+			continue
+		}
+		f, readErr := Read(filepath.Join(folder, e.Name()))
+		if readErr == nil && f.Model.Hash() == hash {
+			return f, nil
+		}
+		err = errors.Join(err, readErr)
+	}
+	if err == nil {
+		err = fs.ErrNotExist
+	}
+	return File{}, err
+}
+
 // All reads all copies. It goes on after one that cannot be read, and returns the
 // errors of those joined.
 func (c *Copies) All() ([]*devicefsm.Model, error) {

@@ -115,6 +115,7 @@ type harness struct {
 
 	workflow   *Workflow
 	activities *Activities
+	journal    *testJournal
 }
 
 func newHarness(t *testing.T, runEvents int) *harness {
@@ -135,7 +136,9 @@ func newHarnessFor(t *testing.T, model *devicefsm.Model, runEvents int) *harness
 		t.Fatal(err)
 	}
 	models := NewRegistry(h.model)
-	h.workflow = &Workflow{Models: models, RunEvents: runEvents}
+	h.journal = new(testJournal)
+	h.workflow = &Workflow{Models: models, RunEvents: runEvents, Journal: h.journal}
+	t.Cleanup(func() { h.journal.check(t, h.workflow.Models) })
 	h.activities = &Activities{Dialect: standardDialect(), Publisher: h.world, Points: h.world, Provisioner: store, Models: models}
 	Register(h.TestWorkflowEnvironment, h.workflow, h.activities)
 	h.OnUpsertTypedSearchAttributes(mock.Anything).Return(nil).Maybe()

@@ -13,6 +13,7 @@ import (
 	"devicetwin/device"
 	"devicetwin/devicefsm"
 	"devicetwin/devicefsm/calendar"
+	"devicetwin/devicefsm/replay"
 )
 
 // A device is moved to another version of its model by a plan, between two events and wholly, or
@@ -100,7 +101,7 @@ func (d *run) operateMigrate(ctx workflow.Context, op Operation, now time.Time) 
 		return OperationResult{Refused: refused}
 	}
 	done := Migrated{Migration: made, Model: to.Name(), States: EventTaken{From: d.model.StateName(d.state.Snapshot)}, Lost: boundedLost(moved.Lost)}
-	d.becomes(ctx, to, moved, made, zones)
+	d.becomes(ctx, to, moved, made, in.Plan, zones)
 	done.States.To = d.model.StateName(d.state.Snapshot)
 	return OperationResult{Migrated: &done}
 }
@@ -216,7 +217,7 @@ func (d *run) plannedMove(p devicefsm.Plan, to *devicefsm.Model, from *devicefsm
 }
 
 // becomes takes over what a plan has made of the device.
-func (d *run) becomes(ctx workflow.Context, to *devicefsm.Model, moved devicefsm.Migrated, made Migration, zones calendar.Zones) {
+func (d *run) becomes(ctx workflow.Context, to *devicefsm.Model, moved devicefsm.Migrated, made Migration, plan devicefsm.Plan, zones calendar.Zones) {
 	now, from, before := made.At, d.model, d.state.Snapshot
 	tell := d.leaveModel(to, now)
 	d.model, d.state.Model, d.migrated, d.moving = to, made.To, true, &made
@@ -226,6 +227,9 @@ func (d *run) becomes(ctx workflow.Context, to *devicefsm.Model, moved devicefsm
 	}
 	d.setCause(Cause{Kind: CauseOperation, Name: "migrate", ID: bounded(made.ID), Who: made.Who})
 	outcome := moved.Outcome
+	d.journaled(&replay.Entry{
+		Do: replay.DoMigrate, Arrived: now, Zones: zones, Plan: &plan, Recent: d.recentFor(to), After: moved.Snapshot, Result: replay.ResultOf(outcome),
+	})
 	if !slices.ContainsFunc(outcome.Transitions, isMigration) { // the state has the same name
 		at := devicefsm.Transition{
 			Time: moved.Snapshot.EventTime(), From: from.StateName(before), To: to.StateName(moved.Snapshot), Event: devicefsm.EventMigration,

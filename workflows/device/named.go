@@ -6,6 +6,7 @@ import (
 
 	"devicetwin/device"
 	"devicetwin/devicefsm"
+	"devicetwin/devicefsm/replay"
 )
 
 // eventNamed marks, in the record of changes of state, that a device began with the model
@@ -35,7 +36,9 @@ func (d *run) changeModel(m device.Message) {
 	d.model = d.inEdition(d.loaded(m.Model))
 	d.state.Model, d.state.Provisional, d.state.Recovery = m.Model, false, nil
 	d.setCause(Cause{Kind: CauseMessage, Channel: string(m.Channel), Name: m.Name, Epoch: m.Epoch, Seq: m.Seq})
-	snapshot, outcome := d.model.StartAfter(from, before, d.zonesOf(d.model), m.Time)
+	zones := d.zonesOf(d.model)
+	snapshot, outcome := d.model.StartAfter(from, before, zones, m.Time)
+	d.journalBegin(replay.DoNamed, m.Time, zones, snapshot, outcome)
 	outcome.Transitions = append([]devicefsm.Transition{{
 		Time: m.Time, From: from.StateName(before), To: d.model.StateName(snapshot), Event: eventNamed,
 	}}, outcome.Transitions...)

@@ -36,8 +36,12 @@ func TestRecordedHistoriesReplay(t *testing.T) {
 		}
 		for _, file := range files {
 			t.Run(filepath.Base(folder)+"/"+filepath.Base(file), func(t *testing.T) {
-				if err := replay(t, file, &Workflow{Models: recordedModels(t, folder)}); err != nil {
+				took := new(testJournal)
+				if err := replayHistory(t, file, &Workflow{Models: recordedModels(t, folder), Journal: took}); err != nil {
 					t.Error(err)
+				}
+				if len(took.entries) > 0 {
+					t.Errorf("%d entries of a run that is replayed are in the journal", len(took.entries))
 				}
 			})
 		}
@@ -79,7 +83,7 @@ func TestAReplayCountsNoFaults(t *testing.T) {
 			}
 		}
 		counts := NewCounts()
-		if err := replay(t, file, &Workflow{Models: recordedModels(t, folder), Counts: counts}); err != nil {
+		if err := replayHistory(t, file, &Workflow{Models: recordedModels(t, folder), Counts: counts}); err != nil {
 			t.Error(err)
 		}
 		if n := counts.Value("faults_total"); n != 0 {
@@ -218,7 +222,7 @@ func TestReplayFindsAChangeOfBehaviour(t *testing.T) {
 		}
 		other.byHash[hash] = model
 	}
-	if err := replay(t, folder+"/obedient-0.json", &Workflow{Models: other}); err == nil {
+	if err := replayHistory(t, folder+"/obedient-0.json", &Workflow{Models: other}); err == nil {
 		t.Error("a history of a reprovisioning replays with a model that knows none")
 	}
 }
@@ -244,7 +248,7 @@ func recordedModels(t *testing.T, folder string) *Registry {
 	return NewRegistry(models...)
 }
 
-func replay(t *testing.T, file string, w *Workflow) error {
+func replayHistory(t *testing.T, file string, w *Workflow) error {
 	t.Helper()
 	return newReplayer(w).ReplayWorkflowHistoryFromJSONFile(quiet(), file)
 }
@@ -427,7 +431,7 @@ func TestRecordedMigrations(t *testing.T) {
 		for hash := range models {
 			delete(one.byHash, hash)
 		}
-		if err := replay(t, file, &Workflow{Models: one}); err == nil {
+		if err := replayHistory(t, file, &Workflow{Models: one}); err == nil {
 			t.Errorf("%s replays without the models", file)
 		}
 	}

@@ -71,6 +71,11 @@ type run struct {
 	// zoneDatabase is what readZones reads, for queries.
 	zoneDatabase func(names []string, at time.Time) (calendar.Zones, error)
 	counts       *Counts
+
+	journal   Journal // nil: there is none
+	took      took    // the message that is stepped next; of any other event, zero
+	batchLog  string  // the log of the latest batch
+	twinTaken bool    // the journal has the twin as it is
 }
 
 // effect is an action, or a message that needs no more thought.
@@ -102,6 +107,7 @@ func (d *run) apply(ctx workflow.Context, batch device.Batch) {
 }
 
 func (d *run) applyMessages(started int, batch device.Batch) {
+	d.batchLog = batch.Log
 	var last *device.Message
 	for i, m := range batch.Messages {
 		if batch.First > 0 {
@@ -156,6 +162,7 @@ func (d *run) take(m device.Message) {
 		return
 	}
 	name, _ := d.classify(m) // a message without an event still renews liveness
+	d.took = took{m.Channel, m.Name, d.batchLog, m.Pos}
 	d.step(d.ofDevice(devicefsm.Event{Name: name, Data: m.Data, Alive: m.Alive()}, m))
 	d.keepRecent(m)
 }
@@ -187,7 +194,10 @@ func (d *run) step(ev devicefsm.Event) {
 
 func (d *run) stepOnce(ev devicefsm.Event) {
 	ev.Twin = d.expressionTwin()
+	of := d.took
+	d.took = took{}
 	snapshot, outcome := d.model.Step(d.state.Snapshot, ev)
+	d.journalStep(ev, of, outcome)
 	d.accept(snapshot, outcome)
 }
 

@@ -94,6 +94,8 @@ type State struct {
 	Asides   []Point   `json:"asides,omitempty"`
 	// Dated is the time of the newest point of something on the device's clock.
 	Dated time.Time `json:"dated,omitzero"`
+	// Inputs counts what the statechart was given, over all runs: see Journal.
+	Inputs uint64 `json:"inputs,omitempty"`
 	// Runs counts the continue-as-new steps.
 	Runs int `json:"runs"`
 	// Faults are the newest faults of the model, and FaultCount counts all of them, as

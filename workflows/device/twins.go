@@ -119,7 +119,7 @@ func (d *run) putDocument(name string, before, after twin.Document, now time.Tim
 		d.state.Twins = slices.Insert(d.state.Twins, i, Shadow{Name: name, Document: after})
 	}
 	d.forgetShadows()
-	d.twinValues, d.properties = nil, nil
+	d.twinValues, d.properties, d.twinTaken = nil, nil, false
 	d.noteVersion(name, after.Version(), now)
 	if !slices.Contains(d.changed, name) {
 		d.changed = append(d.changed, name)
@@ -252,6 +252,11 @@ func (d *run) twinFor(m *devicefsm.Model) map[string]any {
 	if !m.ReadsTwin() {
 		return nil
 	}
+	return d.allTwins()
+}
+
+// allTwins are the shadows as expressions read them.
+func (d *run) allTwins() map[string]any {
 	if d.twinValues == nil {
 		d.twinValues = twin.Document{}.Values()
 		shadows := map[string]any{}

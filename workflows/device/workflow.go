@@ -11,6 +11,7 @@ import (
 	"devicetwin/device"
 	"devicetwin/devicefsm"
 	"devicetwin/devicefsm/calendar"
+	"devicetwin/devicefsm/replay"
 )
 
 // Names that workers, clients and people use.
@@ -78,6 +79,8 @@ type Workflow struct {
 	Records RecordSettings
 	// Counts is what runs count; nil: nothing.
 	Counts *Counts
+	// Journal takes what runs do; nil: nobody does.
+	Journal Journal
 	// Zones reads time zones for the years around a time, as zonedata.Record does, which is
 	// what nil stands for. A run keeps what it recorded: see recordZones.
 	Zones func(names []string, at time.Time) (calendar.Zones, error)
@@ -108,6 +111,7 @@ func (w *Workflow) Device(ctx workflow.Context, in json.RawMessage) (*Deletion, 
 		}
 		switch idle := d.inboxIsEmpty() && len(d.updates) == 0 && !d.again; {
 		case d.deleted && idle:
+			d.journaled(&replay.Entry{Do: replay.DoEnd, Arrived: d.now()})
 			return d.end(), nil
 		case d.runIsLong(ctx) && idle && d.recalled():
 			d.state.Runs++
@@ -143,7 +147,7 @@ func (w *Workflow) begin(ctx workflow.Context, raw json.RawMessage) (*run, error
 	}
 	d := &run{
 		models: w.Models, state: in.State, inbox: workflow.GetSignalChannel(ctx, SignalEvents),
-		groups: w.Groups, newIdentity: true, counts: w.Counts, replaying: func() bool { return workflow.IsReplaying(ctx) },
+		groups: w.Groups, newIdentity: true, counts: w.Counts, journal: w.Journal, replaying: func() bool { return workflow.IsReplaying(ctx) },
 		now:       func() time.Time { return workflow.Now(ctx) },
 		readZones: func(names []string) (calendar.Zones, error) { return w.recordZones(ctx, names) }, zoneDatabase: w.zoneDatabase(),
 	}
@@ -173,7 +177,9 @@ func (w *Workflow) begin(ctx workflow.Context, raw json.RawMessage) (*run, error
 	d.knowGroups(workflow.Now(ctx), d.settings.Groups)
 	if d.state.Snapshot == nil {
 		d.setCause(Cause{Kind: CauseStart})
-		snapshot, outcome := d.model.StartIn(d.zonesOf(d.model), workflow.Now(ctx))
+		zones := d.zonesOf(d.model)
+		snapshot, outcome := d.model.StartIn(zones, workflow.Now(ctx))
+		d.journalBegin(replay.DoStart, workflow.Now(ctx), zones, snapshot, outcome)
 		d.accept(snapshot, outcome)
 		d.stepRaised(workflow.Now(ctx))
 	} else {

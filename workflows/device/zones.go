@@ -10,6 +10,7 @@ import (
 	"devicetwin/devicefsm"
 	"devicetwin/devicefsm/calendar"
 	"devicetwin/devicefsm/calendar/zonedata"
+	"devicetwin/devicefsm/replay"
 )
 
 // What a database of time zones says may be something else when a run is replayed, on another
@@ -82,6 +83,7 @@ func (d *run) renewZones() {
 	if err == nil {
 		var renewed *devicefsm.Snapshot
 		if renewed, err = d.model.Renew(d.state.Snapshot, zones); err == nil {
+			d.journalBegin(replay.DoZones, d.state.ZonesAt, zones, renewed, devicefsm.Outcome{})
 			d.state.Snapshot = renewed
 			return
 		}

@@ -25,7 +25,7 @@ func TestEveryFlagIsUsed(t *testing.T) {
 	}
 	spool := "--influx-spool=spool" // a log, by the name that it had
 	unplanned := clitest.CheckFlags(t, func() any { return newCommandLine() }, map[string][]string{
-		"run": {model, rule, spool}, "bridge": {model, rule, spool}, "worker": {model, spool}, "kafka": {model, "--kafka-log=log", "--kafka-dialect=" + testfile.Write(t, "d.yaml", "dialect: d\ntopics:\n  - {topic: \"purchases/{id}\", channel: events, name: purchase}\n")}, "simulate": {model},
+		"run": {model, rule, spool, "--worker-journal=journal"}, "bridge": {model, rule, spool}, "worker": {model, spool, "--worker-journal=journal"}, "kafka": {model, "--kafka-log=log", "--kafka-dialect=" + testfile.Write(t, "d.yaml", "dialect: d\ntopics:\n  - {topic: \"purchases/{id}\", channel: events, name: purchase}\n")}, "simulate": {model},
 		"api": {"--api-token-file=x", "--kinds=" + kinds}, "auth": {"--auth-secret=x", "--auth-nats-url=nats://x:1", "--auth-nats-seed-file=x"},
 	})
 	tried := map[string]string{

@@ -1,0 +1,92 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	devicejournal "devicetwin/internal/journal"
+	"devicetwin/internal/modelfile"
+)
+
+// journal is that of the inputs of state machines.
+func (c WorkerConfig) journal(process string) (devicejournal.Config, error) {
+	if c.Journal == "" {
+		return devicejournal.Config{}, nil
+	}
+	j := devicejournal.Config{Dir: c.Journal, Process: process, MaxBytes: c.JournalMax, MaxAge: c.JournalAge}
+	if err := j.Validate(); err != nil {
+		return j, fmt.Errorf("journal (--worker-journal, --worker-journal-max, --worker-journal-age): %w", err)
+	}
+	return j, nil
+}
+
+// startInputs starts the journal of the worker, with copies of the models that the process has.
+// Nil: there is none.
+func (s *Service) startInputs(p Plan, models models, known *modelRegistry, metrics prometheus.Registerer) (*devicejournal.Writer, error) {
+	c := p.Worker.Journal
+	if c.Dir == "" {
+		return nil, nil
+	}
+	keys, err := p.Temporal.readKeys()
+	if err != nil {
+		return nil, err
+	}
+	if keys != nil {
+		c.Keys = keys
+	}
+	counts := devicejournal.NewCounts()
+	if err := counts.Register(metrics); err != nil {
+		return nil, err
+	}
+	copies, err := modelfile.OpenCopies(filepath.Join(c.Dir, devicejournal.ModelsFolder))
+	if err != nil {
+		return nil, err
+	}
+	var faults []error
+	for _, f := range models.files {
+		faults = append(faults, copies.Keep(f.Model.Hash(), f.Name, f.Source))
+	}
+	for _, m := range models.kept {
+		if f, err := models.copies.File(m.Hash()); err == nil {
+			faults = append(faults, copies.Keep(m.Hash(), f.Name, f.Source))
+		}
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	known.journaled.Store(copies)
+	w, err := devicejournal.Open(c, counts, s.log)
+	if err != nil {
+		return nil, err
+	}
+	s.runUsed("journal", w.Run)
+	return w, nil
+}
+
+// eraseInputs erases from the journal, if there is one.
+func (e *eraser) eraseInputs(ctx context.Context, list []erasure) error {
+	if e.inputs == nil {
+		return nil
+	}
+	devices := erased{}
+	for _, item := range list {
+		if !item.Journaled && item.Before.After(devices[item.Device]) {
+			devices[item.Device] = item.Before
+		}
+	}
+	if len(devices) == 0 {
+		return nil
+	}
+	if err := e.inputs.Erase(ctx, devices); err != nil {
+		return err
+	}
+	return e.change(func(s *erasures) {
+		for i, item := range s.Pending {
+			s.Pending[i].Journaled = item.Journaled || devices.of(item.Device, item.Before)
+		}
+	})
+}

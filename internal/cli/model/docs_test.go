@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"fmt"
 	"log/slog"
 	"net/http/httptest"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"devicetwin/api"
 	"devicetwin/api/apitest"
@@ -95,6 +97,9 @@ func playCommands(t *testing.T, block string) string {
 		}
 		shown.WriteString(line)
 		command, to, redirected := strings.Cut(strings.TrimSpace(command), " > ")
+		if strings.HasPrefix(command, "replay --journal journal") {
+			documentedJournal(t, "journal", "pump-1.yaml")
+		}
 		out, errs := runDocumented(words(command))
 		if redirected {
 			writeFile(t, ".", to, out)
@@ -150,6 +155,22 @@ func serveRegistry(t *testing.T) {
 	http := httptest.NewServer(server)
 	t.Cleanup(func() { server.Close(); http.Close() })
 	t.Setenv("DEVICETWIN_API_URL", http.URL)
+}
+
+// documentedJournal writes what five pumps did in an hour, unless it is written.
+func documentedJournal(t *testing.T, dir, model string) {
+	t.Helper()
+	if _, err := os.Stat(dir); err == nil {
+		return
+	}
+	w := newJournal(t, dir, model)
+	for i := range 5 {
+		p := w.device(fmt.Sprint("pump-", i+1))
+		for minute := range 60 {
+			p.reading(time.Minute, float64(20+10*i+minute%(30+i)))
+		}
+	}
+	w.close()
 }
 
 // shownFile is a file as it is; one that there is not is written as it is shown.

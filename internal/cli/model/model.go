@@ -14,12 +14,13 @@ import (
 
 // Command is "devicetwin model".
 type Command struct {
-	Check checkCommand `cmd:"" help:"Check model files and report every error."`
-	Diff  diffCommand  `cmd:"" help:"Compare two versions of a model: what devices would do differently, and which messages would cost a signal. The exit status is 0 if they do the same, 1 if not, and 2 if one cannot be read."`
-	Plan  planCommand  `cmd:"" help:"Write a plan for moving devices from one version of a model to another, or check one that a person has completed."`
-	Graph graphCommand `cmd:"" help:"Draw a model's statechart, for Mermaid or Graphviz."`
-	Test  testCommand  `cmd:"" help:"Run the scripts of models: events in, expected states and actions out."`
-	Step  stepCommand  `cmd:"" help:"Run a model on JSON lines from standard input, with one output line per input line."`
+	Check  checkCommand  `cmd:"" help:"Check model files and report every error."`
+	Diff   diffCommand   `cmd:"" help:"Compare two versions of a model: what devices would do differently, and which messages would cost a signal. The exit status is 0 if they do the same, 1 if not, and 2 if one cannot be read."`
+	Plan   planCommand   `cmd:"" help:"Write a plan for moving devices from one version of a model to another, or check one that a person has completed."`
+	Graph  graphCommand  `cmd:"" help:"Draw a model's statechart, for Mermaid or Graphviz."`
+	Test   testCommand   `cmd:"" help:"Run the scripts of models: events in, expected states and actions out."`
+	Replay replayCommand `cmd:"" help:"Replay what happened to devices, from a journal: with the model that ran, every recorded result has to come out again; with another one, list what would have been different. The exit status is 1 if a budget is exceeded."`
+	Step   stepCommand   `cmd:"" help:"Run a model on JSON lines from standard input, with one output line per input line."`
 }
 
 type checkCommand struct {

@@ -47,10 +47,12 @@ type commandLine struct {
 	Tap      tap.Command      `cmd:"" help:"Show what arrives at the broker now, and what the service makes of it."`
 	API      apiCommand       `cmd:"" name:"api" help:"Run the operator's HTTP API."`
 	Auth     authCommand      `cmd:"" help:"Answer EMQX, NATS, RabbitMQ and VerneMQ who may connect, and which topics a client may use."`
-	Log      logs.Command     `cmd:"" help:"Read the log of a bridge or a worker."`
+	Journal  logs.Command     `cmd:"" help:"Read a journal of state machines, or the log of a bridge or a worker."`
+	Log      logs.Command     `cmd:"" hidden:"" help:"Another name of journal."`
 
-	Operator operator.Commands `embed:""`
-	Admin    admin.Commands    `embed:""`
+	Devices  devicesCommand         `cmd:"" help:"Show and watch devices, through the API; record one as a test."`
+	Operator operator.OtherCommands `embed:""`
+	Admin    admin.Commands         `embed:""`
 
 	Credentials credentials.Command `cmd:"" help:"Issue, import, list and revoke credentials of devices."`
 
@@ -63,6 +65,12 @@ type commandLine struct {
 type modelCommand struct {
 	model.Command
 	operator.ModelCommands
+}
+
+// devicesCommand is "devicetwin devices": what asks the API, and what reads a journal.
+type devicesCommand struct {
+	operator.DevicesCommands
+	Record model.RecordCommand `cmd:"" help:"Write a script for model test of what a device did, from a journal: an incident becomes a test."`
 }
 
 const description = `A durable twin for every device on your MQTT broker: a state machine and event

@@ -191,7 +191,7 @@ func TestCompletion(t *testing.T) {
 		want  []string
 	}{
 		{[]string{"dev"}, []string{"devices"}},
-		{[]string{"devices", ""}, []string{"count", "delete", "get", "list", "migrate", "migration", "watch", "why"}},
+		{[]string{"devices", ""}, []string{"count", "delete", "get", "list", "migrate", "migration", "record", "watch", "why"}},
 		{[]string{"devices", "list", "--api-url", "list", "-o", "j"}, []string{"json"}},
 		{[]string{"devices", "list", "--out"}, []string{"--output"}},
 		{[]string{"devices", "list", "-o", ""}, []string{"json", "table"}},

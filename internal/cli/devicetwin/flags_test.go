@@ -30,7 +30,7 @@ func TestEveryFlagIsUsed(t *testing.T) {
 	})
 	tried := map[string]string{
 		"devices": "operator", "desired": "operator", "command": "operator", "events": "operator", "process": "operator",
-		"model": "model", "log": "logs", "dialect": "dialect", "tap": "tap", "credentials": "credentials", "token": "admin", "codec": "admin", "health": "admin", "version": "version",
+		"model": "model", "log": "logs", "journal": "logs", "dialect": "dialect", "tap": "tap", "credentials": "credentials", "token": "admin", "codec": "admin", "health": "admin", "version": "version",
 	}
 	for _, flag := range unplanned {
 		command, _, _ := strings.Cut(flag, " ")

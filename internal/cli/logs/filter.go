@@ -14,10 +14,10 @@ import (
 
 // filter is which records are printed.
 type filter struct {
-	Since  string   `env:"-" help:"Only what was received at this time or later: RFC 3339, or how long ago, such as 90s, 5m, 48h or 7d." placeholder:"TIME"`
+	Since  string   `env:"-" help:"Only what was received, or taken, at this time or later: RFC 3339, or how long ago, such as 90s, 5m, 48h or 7d." placeholder:"TIME"`
 	Until  string   `env:"-" help:"Only what was received before this time." placeholder:"TIME"`
 	Device []string `env:"-" help:"Only what concerns devices whose ids match one of these patterns, such as pump-*." placeholder:"PATTERN"`
-	Kind   []string `env:"-" help:"Only records of these kinds: arrival, lines, outcome or begin." placeholder:"KIND"`
+	Kind   []string `env:"-" help:"Only entries of these causes: message, timer, activity, operation, twin, command or start; of a log, records of these kinds: arrival, lines, outcome or begin." placeholder:"KIND"`
 }
 
 // matcher is a filter that was checked.

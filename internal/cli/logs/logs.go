@@ -1,4 +1,4 @@
-// Package logs is the commands that read the log of a bridge or of a worker.
+// Package logs is the commands that read a journal, or the log of a bridge or of a worker.
 package logs
 
 import (
@@ -14,20 +14,20 @@ import (
 	"time"
 
 	"devicetwin/internal/cli"
-	"devicetwin/internal/codec"
 	"devicetwin/internal/recordlog"
 )
 
-// Command is "devicetwin log".
+// Command is "devicetwin journal", and "devicetwin log", which is what it was called first.
 type Command struct {
-	Stats  statsCommand  `cmd:"" help:"Show what is in a log: records, times, and how far its readers are."`
-	Tail   tailCommand   `cmd:"" help:"Print the newest records, as JSON lines, and follow the log."`
-	Export exportCommand `cmd:"" help:"Print all records in order, as JSON lines."`
+	Devices devicesCommand `cmd:"" help:"List the devices of which there is something."`
+	Tail    tailCommand    `cmd:"" help:"Print the newest entries or records, as JSON lines, and follow what is written."`
+	Export  exportCommand  `cmd:"" help:"Print all entries or records in order, as JSON lines."`
+	Stats   statsCommand   `cmd:"" help:"Show how much there is: entries or records, times, and of a log how far its readers are."`
 }
 
 // query is what a command prints of which log.
 type query struct {
-	Dir string `arg:"" help:"Folder of the log (--bridge-log, --worker-log). A process may be writing it."`
+	Dir string `arg:"" help:"Folder of a journal (--worker-journal), or of a log (--bridge-log, --worker-log). A process may be writing it."`
 
 	Temporal struct {
 		Keys string `help:"File with the keys, the same as for bridge and worker, if the log is encrypted." placeholder:"FILE"`
@@ -42,13 +42,9 @@ func (q query) open() (*recordlog.Reader, *matcher, error) {
 	if err != nil {
 		return nil, nil, cli.Usage(err)
 	}
-	var keys recordlog.Keys
-	if q.Temporal.Keys != "" {
-		read, err := codec.ReadKeys(q.Temporal.Keys)
-		if err != nil {
-			return nil, nil, cli.Usage(fmt.Errorf("--temporal-keys: %w", err))
-		}
-		keys = read
+	keys, err := readKeys(q.Temporal.Keys)
+	if err != nil {
+		return nil, nil, err
 	}
 	r, err := recordlog.OpenReader(q.Dir, keys)
 	return r, m, misnamed(err)
@@ -66,6 +62,12 @@ type exportCommand struct{ query }
 
 // Run prints what was in the log when it began.
 func (c *exportCommand) Run(ctx context.Context, streams cli.Streams) error {
+	if in, err := c.journal(); in != nil || err != nil {
+		if err != nil {
+			return err
+		}
+		return in.export(ctx, streams)
+	}
 	r, matcher, err := c.open()
 	if err != nil {
 		return err
@@ -100,6 +102,12 @@ type tailCommand struct {
 func (c *tailCommand) Run(ctx context.Context, streams cli.Streams) error {
 	if c.Lines < 0 {
 		return cli.Usage(fmt.Errorf("-n %d: expected 0 or more", c.Lines))
+	}
+	if in, err := c.journal(); in != nil || err != nil {
+		if err != nil {
+			return err
+		}
+		return in.tail(ctx, c.Dir, c.Lines, c.Follow, streams)
 	}
 	r, matcher, err := c.open()
 	if err != nil {

@@ -426,7 +426,7 @@ func TestEveryFlagIsUsed(t *testing.T) {
 	for range 3 {
 		w.sample()
 	}
-	tries := clitest.Tries(t, new(Command), map[string][]string{"stats": {w.dir}, "tail": {w.dir}, "export": {w.dir}})
+	tries := clitest.Tries(t, new(Command), map[string][]string{"stats": {w.dir}, "tail": {w.dir}, "export": {w.dir}, "devices": {w.dir}})
 	for _, try := range tries {
 		if try.Flag == "follow" {
 			continue // TestTailFollows

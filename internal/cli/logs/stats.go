@@ -16,8 +16,12 @@ import (
 )
 
 type statsCommand struct {
-	Dir    string `arg:"" help:"Folder of the log (--bridge-log, --worker-log). A process may be writing it."`
+	Dir    string `arg:"" help:"Folder of a journal (--worker-journal), or of a log (--bridge-log, --worker-log). A process may be writing it."`
 	Output string `short:"o" help:"Output format: ${enum}." enum:"table,json" default:"table" env:"-"`
+
+	Temporal struct {
+		Keys string `help:"File with the keys, the same as for workers, if it is a journal that is encrypted; a log needs none." placeholder:"FILE"`
+	} `embed:"" prefix:"temporal-"`
 }
 
 // stats is what is printed.
@@ -49,8 +53,15 @@ type cursorStats struct {
 	Backlog  int64  `json:"backlog_bytes"`
 }
 
-// Run reads all of the log. It needs no keys.
+// Run reads all of it.
 func (c *statsCommand) Run(ctx context.Context, streams cli.Streams) error {
+	keys, err := readKeys(c.Temporal.Keys)
+	if err != nil {
+		return err
+	}
+	if files := journalFiles(c.Dir); len(files) > 0 {
+		return journalStats(ctx, files, keys, c.Output, streams.Out)
+	}
 	s, err := recordlog.Summarize(ctx, c.Dir)
 	if err != nil {
 		return misnamed(err)

@@ -63,14 +63,20 @@ func ask[T any](c ClientConfig, w io.Writer, call func(*client.Client) (T, error
 
 // Commands are the commands of an operator: they ask the API.
 type Commands struct {
-	Devices devicesCommand `cmd:"" help:"Show and watch devices, through the API."`
+	Devices DevicesCommands `cmd:"" help:"Show and watch devices, through the API."`
+	OtherCommands
+}
+
+// OtherCommands are Commands without "devices", to which the program adds others.
+type OtherCommands struct {
 	Desired desiredCommand `cmd:"" help:"Change desired properties of devices, through the API."`
 	Command commandCommand `cmd:"" help:"Send commands to devices, through the API."`
 	Events  eventsCommand  `cmd:"" help:"Send events to devices' statecharts, through the API."`
 	Process processCommand `cmd:"" help:"Show events that are processed one by one, and decide on those that failed, through the API."`
 }
 
-type devicesCommand struct {
+// DevicesCommands are those of "devices".
+type DevicesCommands struct {
 	List      devicesListCommand      `cmd:"" help:"List devices."`
 	Count     devicesCountCommand     `cmd:"" help:"Count devices."`
 	Get       devicesGetCommand       `cmd:"" help:"Show everything that is known about a device."`

@@ -12,12 +12,12 @@ import (
 	"devicetwin/internal/modelfile"
 )
 
-// journal is that of the inputs of state machines.
+// journal is that of the inputs of state machines; without a folder, there is none.
 func (c WorkerConfig) journal(process string) (devicejournal.Config, error) {
-	if c.Journal == "" {
-		return devicejournal.Config{}, nil
-	}
 	j := devicejournal.Config{Dir: c.Journal, Process: process, MaxBytes: c.JournalMax, MaxAge: c.JournalAge}
+	if c.Journal == "" {
+		return j, nil
+	}
 	if err := j.Validate(); err != nil {
 		return j, fmt.Errorf("journal (--worker-journal, --worker-journal-max, --worker-journal-age): %w", err)
 	}

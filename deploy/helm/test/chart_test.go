@@ -322,10 +322,35 @@ func TestFaultsOfValues(t *testing.T) {
 		{"API for everybody", "api: {enabled: true}", "api.tokens.secret or api.oidc.issuer"},
 		{"Ingress without a name", "api: {enabled: true, tokens: {secret: x}, ingress: {enabled: true}}", "api.ingress.host"},
 		{"models twice", "models: {default: a.yaml, files: {a.yaml: x}, configMap: other}", "expected one of them"},
+		{"registry that is a word", "models: {registry: \"yes\"}", "registry"},
 		{"default model that is not there", "models: {default: b.yaml, files: {a.yaml: x}}", `"b.yaml" is not among`},
 	} {
 		if _, err := render(t, tt.values); err == nil || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: got %v, and not %q", tt.name, err, tt.says)
+		}
+	}
+}
+
+// Bridges and workers use the registry of models, or none of them does.
+func TestTheRegistryOfModels(t *testing.T) {
+	for name, text := range cases(t) {
+		uses := map[string]bool{}
+		for _, o := range objects(t, text) {
+			if o.Spec.Template == nil {
+				continue
+			}
+			for _, c := range o.Spec.Template.Spec.Containers {
+				at := slices.IndexFunc(c.Env, func(e struct{ Name, Value string }) bool { return e.Name == "DEVICETWIN_MODEL_REGISTRY" })
+				uses[c.Name] = at >= 0 && c.Env[at].Value == "true"
+			}
+		}
+		for _, part := range []string{"bridge", "worker", "kafka"} {
+			if used, there := uses[part]; (there || part != "kafka") && used != strings.HasSuffix(name, "everything") {
+				t.Errorf("%s: %s uses the registry: %t", name, part, used)
+			}
+		}
+		if uses["api"] {
+			t.Errorf("%s: the API has a setting that it does not need", name)
 		}
 	}
 }

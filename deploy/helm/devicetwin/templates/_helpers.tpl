@@ -154,6 +154,9 @@ readinessProbe:
 {{- if or .Values.models.files .Values.models.configMap }}
 - {name: DEVICETWIN_MODELS, value: /etc/devicetwin/models}
 {{- end }}
+{{- if .Values.models.registry }}
+- {name: DEVICETWIN_MODEL_REGISTRY, value: "true"}
+{{- end }}
 {{- include "devicetwin.env.kinds" . }}
 {{- end -}}
 

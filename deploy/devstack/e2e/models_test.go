@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -107,6 +108,18 @@ func (p *published) command(args ...string) (string, error) {
 	return string(out), err
 }
 
+// devicesCommand runs "devicetwin devices".
+func (p *published) devicesCommand(args ...string) string {
+	p.Helper()
+	cmd := program(p.T, "devicetwin", append([]string{"devices"}, args...)...)
+	cmd.Env = append(cmd.Env, "DEVICETWIN_API_URL="+p.url)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		p.Errorf("devices %s: %v", strings.Join(args, " "), err)
+	}
+	return string(out)
+}
+
 // commanded runs "devicetwin model", which says something.
 func (p *published) commanded(says string, args ...string) {
 	p.Helper()
@@ -153,6 +166,42 @@ func (p *published) becomes(id device.ID, state string, version int) {
 		}
 		return err == nil && d.State == state
 	})
+}
+
+// named waits until the API names the versions that all devices run, in lists, queries, counts and
+// reasons.
+func (p *published) named(want map[device.ID]int) {
+	p.Helper()
+	eventually(p.T, fmt.Sprintf("devices run the versions %v", want), func(ctx context.Context) bool {
+		page, err := p.api.Devices(ctx, "", 100, "")
+		got := map[device.ID]int{}
+		for _, d := range page.Devices {
+			got[d.ID] = d.ModelVersion
+		}
+		return err == nil && maps.Equal(got, want)
+	})
+	perVersion := map[int]int{}
+	for id, version := range want {
+		perVersion[version]++
+		d, err := p.api.Device(p.Context(), id)
+		if err != nil || d.ModelVersion != version {
+			p.Errorf("%s runs version %d, want %d; %v", id, d.ModelVersion, version, err)
+		}
+		if why, err := p.api.Why(p.Context(), id, 1); err != nil || len(why.Transitions) != 1 || why.Transitions[0].ModelVersion != version || why.Model != "lamp" {
+			p.Errorf("%s, version %d: why %+v, %v", id, version, why, err)
+		}
+	}
+	for version, n := range perVersion {
+		if got, err := p.api.CountDevices(p.Context(), fmt.Sprintf("model:lamp@%d", version)); err != nil || got.Count != n {
+			p.Errorf("%d devices of version %d, want %d; %v", got.Count, version, n, err)
+		}
+	}
+	if perVersion[1] == 0 {
+		return // it may have been removed
+	}
+	if got, err := p.api.CountDevices(p.Context(), "NOT model:lamp@1"); err != nil || got.Count != len(want)-perVersion[1] {
+		p.Errorf("%d devices of other versions than 1, want %d; %v", got.Count, len(want)-perVersion[1], err)
+	}
 }
 
 // length is that of the history of a device's workflow.
@@ -253,7 +302,35 @@ func TestModelsOfTheRegistry(t *testing.T) {
 		p.becomes(device.ID(id), want.state, want.version)
 	}
 
-	// Three versions at once: they are found, named by what explains a state, and kept.
+	// Three versions at once: lists, queries, counts and reasons name them.
+	p.named(map[device.ID]int{"old-1": 1, "old-2": 1, "between": 1, "pinned-1": 1, "new-1": 2, "new-2": 2, "third-1": 3})
+	p.commanded("4 on @1, 2 on @2, 1 on @3", "list")
+
+	// A fourth is pushed while a bridge and a worker are down, and is known to them when they are back.
+	p.begin("worker-3", service.Worker, "")
+	p.ready("worker-3")
+	p.stop("bridge")
+	p.stop("worker-2")
+	p.commanded("lamp@4 (", "push", p.file("fourth.yaml", strings.Replace(editedAgain, "initial: low", "initial: high", 1)), "--note", "while they are away")
+	p.boot("third-1") // waits in the broker
+	p.begin("bridge", service.Bridge, "")
+	p.begin("worker-2", service.Worker, "")
+	p.ready("bridge")
+	p.ready("worker-2")
+	p.stop("worker-3")
+	p.known("bridge", "worker-2")
+	p.becomes("third-1", "low", 3)
+	fourRules := p.file("four.json", `{"sources": {"mqtt": {"model": "lamp", "rules": [{"pattern": "third-*", "model": "lamp@3"}, {"pattern": "fourth-*", "model": "lamp@4"}]}}}`)
+	eventuallyWithin(t, 2*registry.SettleTime, time.Second, "the fourth version is in the rules", func(context.Context) bool {
+		_, err := p.command("rules", fourRules)
+		return err == nil
+	})
+	p.known("bridge", "worker-2")
+	p.boot("fourth-1")
+	p.becomes("fourth-1", "low", 4)
+	p.named(map[device.ID]int{"old-1": 1, "old-2": 1, "between": 1, "pinned-1": 1, "new-1": 2, "new-2": 2, "third-1": 3, "fourth-1": 4})
+
+	// They are found by their hashes, too, and kept.
 	third, err := p.api.ModelVersion(t.Context(), "lamp", "3")
 	if err != nil {
 		t.Fatal(err)
@@ -274,14 +351,14 @@ func TestModelsOfTheRegistry(t *testing.T) {
 	}
 	p.refused(remove(2), http.StatusConflict, "is its default")
 	p.refused(remove(3), http.StatusConflict, "a moment ago")
-	fourth, err := p.api.ChangeModels(t.Context(), api.ModelChange{Push: &api.ModelFile{File: "lamp.yaml", Source: editedAgain + "context: {n: 4}\n"}})
+	fifth, err := p.api.ChangeModels(t.Context(), api.ModelChange{Push: &api.ModelFile{File: "lamp.yaml", Source: editedAgain + "context: {n: 4}\n"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := remove(fourth.Version); err != nil {
+	if err := remove(fifth.Version); err != nil {
 		t.Errorf("nothing runs it: %v", err)
 	}
-	_, err = p.api.ModelVersion(t.Context(), "lamp", fourth.Hash)
+	_, err = p.api.ModelVersion(t.Context(), "lamp", fifth.Hash)
 	p.refused(err, http.StatusNotFound, "has no version")
 
 	// The registry outlives its runs.
@@ -306,10 +383,10 @@ func TestModelsOfTheRegistry(t *testing.T) {
 	for _, c := range audit.Changes {
 		what = append(what, fmt.Sprint(c.What, c.Version))
 	}
-	if got := strings.Join(what, " "); got != "remove4 push4 rules0 rules0 push3 default2 push2 rules0 seed1" {
+	if got := strings.Join(what, " "); got != "remove5 push5 rules0 rules0 push4 rules0 push3 default2 push2 rules0 seed1" {
 		t.Errorf("changes %s", got)
 	}
-	p.recordHistories(fourth.Hash)
+	p.recordHistories(fifth.Hash)
 }
 
 // recordHistories writes the histories of the registry, and of a version that is kept.

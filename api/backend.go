@@ -32,8 +32,9 @@ type Backend interface {
 	// DecideProcess decides on an event that failed permanently and holds the queue of what is
 	// processed one by one. Code 409: none does; 412: another one does.
 	DecideProcess(ctx context.Context, id device.ID, by device.By, decision ProcessDecision) (ProcessDecided, error)
-	// Migrate moves a device to another version of its model, or leaves it as it was: a plan that
-	// cannot be read is a *device.Refused with code 422, one for another model one with 412.
+	// Migrate says what a plan makes of a device, and has it moved as soon as every bridge knows of
+	// it, once for each id of by. A plan that cannot be read is a *device.Refused with code 422, one
+	// for another model one with 412, and one that leaves the device as it is one with 409.
 	Migrate(ctx context.Context, id device.ID, by device.By, m NewMigration) (Migrated, error)
 	Migrations
 	Delete(ctx context.Context, id device.ID, by device.By) error

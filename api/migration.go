@@ -32,6 +32,6 @@ func (s *Server) migrate(ctx context.Context, in *migrateInput) (*body[Migrated]
 	if err != nil {
 		return nil, s.problem(ctx, err)
 	}
-	remark(ctx, slog.String("plan", done.Plan), slog.String("from_model", done.FromModel), slog.String("to_model", done.ToModel))
+	remark(ctx, slog.String("migration", done.Migration), slog.String("plan", done.Plan), slog.String("from_model", done.FromModel), slog.String("to_model", done.ToModel))
 	return &body[Migrated]{done}, nil
 }

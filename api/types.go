@@ -224,15 +224,16 @@ type Reprovisioning struct {
 	ByModel bool `json:"by_model" doc:"The device's model handled the event operator.reprovision; otherwise the service creates new credentials itself."`
 }
 
-// Migrated is what a plan made of a device, or would make of it.
+// Migrated is what a plan makes of a device as it is now.
 type Migrated struct {
 	Taken
 	FromModel   string   `json:"from_hash" doc:"Hash of the model that the device ran before."`
-	ToModel     string   `json:"to_hash" doc:"Hash of the model that it runs now."`
+	ToModel     string   `json:"to_hash" doc:"Hash of the model that it runs then."`
 	FromVersion int      `json:"from_version,omitempty" doc:"Number of the version before, in the registry of models; absent if it has none."`
-	ToVersion   int      `json:"to_version,omitempty" doc:"Number of the version now."`
+	ToVersion   int      `json:"to_version,omitempty" doc:"Number of the version that it runs then."`
 	Plan        string   `json:"plan_hash" doc:"Hash of the plan."`
 	Already     bool     `json:"already,omitempty" doc:"The plan had moved the device before; nothing was done."`
+	Migration   string   `json:"migration,omitempty" doc:"Id of the migration that moves the device in a little more than two minutes, when every bridge knows of it; absent if none is needed."`
 	DryRun      bool     `json:"dry_run,omitempty" doc:"Nothing was done: this is what would happen."`
 	Lost        []string `json:"lost,omitempty" doc:"What the device no longer knows, such as partial matches of a pattern that the plan drops. At most 20."`
 }

@@ -324,23 +324,26 @@ func (b apiBackend) Migrate(ctx context.Context, id device.ID, by device.By, m a
 	if err != nil {
 		return api.Migrated{}, device.Refuse(422, "%v", err)
 	}
-	in := deviceworkflow.Migrate{Plan: parsed, Note: m.Note}
-	var done deviceworkflow.Migrated
-	if m.Try {
-		done, err = b.client.TryMigration(ctx, id, in)
-	} else {
-		done, err = b.client.Migrate(ctx, id, by, in)
-		if err == nil { // of a request that is repeated, too: the one before may not have come so far
-			err = b.client.Announce(ctx, migration.Change{ID: by.ID, Model: done.Model, From: done.From, To: done.To, Over: true})
-		}
-	}
+	would, err := b.client.TryMigration(ctx, id, deviceworkflow.Migrate{Plan: parsed, Note: m.Note})
 	if err != nil {
 		return api.Migrated{}, hidden(id, err)
 	}
-	return api.Migrated{
-		Taken:     api.Taken{From: done.States.From, To: done.States.To},
-		FromModel: done.From, ToModel: done.To, Plan: done.Plan, Already: done.Already, DryRun: m.Try, Lost: done.Lost,
-	}, nil
+	out := api.Migrated{
+		Taken:     api.Taken{From: would.States.From, To: would.States.To},
+		FromModel: would.From, ToModel: would.To, Plan: would.Plan, Already: would.Already, DryRun: m.Try, Lost: would.Lost,
+	}
+	if m.Try || would.Already {
+		return out, nil
+	}
+	// Bridges have to know of it before.
+	started, err := b.startMigration(ctx, parsed, by, func(in *migration.Input) {
+		in.Device, in.Words, in.Note, in.Rate = id, "id:"+string(id), m.Note, 1
+	})
+	if err != nil {
+		return api.Migrated{}, hidden(id, err)
+	}
+	out.Migration = started.ID
+	return out, nil
 }
 
 func (b apiBackend) Delete(ctx context.Context, id device.ID, by device.By) error {

@@ -7,6 +7,7 @@ import (
 
 	"devicetwin/api"
 	"devicetwin/device"
+	"devicetwin/devicefsm"
 	"devicetwin/devicefsm/plan"
 	twinclient "devicetwin/workflows/client"
 	"devicetwin/workflows/migration"
@@ -26,16 +27,28 @@ func (b apiBackend) StartMigration(ctx context.Context, by device.By, m api.NewF
 	if !exact {
 		return api.FleetMigration{}, device.Refuse(422, "Temporal's database may find more devices than the query asks for: expected a query without this term")
 	}
+	return b.startMigration(ctx, parsed, by, func(in *migration.Input) {
+		in.Query, in.Words, in.Note, in.Rate = text, m.Words, m.Note, m.Rate
+	})
+}
+
+// startMigration starts a migration by a plan, once for each id of by; fill says of which devices.
+func (b apiBackend) startMigration(ctx context.Context, p devicefsm.Plan, by device.By, fill func(*migration.Input)) (api.FleetMigration, error) {
 	sum := sha256.Sum256([]byte(by.ID))
 	by.ID = hex.EncodeToString(sum[:migrationIDBytes])
-	in, err := twinclient.MigrationOf(parsed, by, text, m.Words, m.Note, m.Rate)
+	in, err := twinclient.MigrationOf(p, by)
 	if err != nil {
 		return api.FleetMigration{}, err
 	}
+	fill(&in)
 	if err := b.client.StartMigration(ctx, in); err != nil {
 		return api.FleetMigration{}, err
 	}
-	return b.FleetMigration(ctx, in.ID)
+	found, err := b.FleetMigration(ctx, in.ID)
+	if err == nil && (found.Plan != in.Hash || found.Query != in.Words || found.Rate != in.Rate || found.Note != in.Note) {
+		return api.FleetMigration{}, device.Refuse(422, "the idempotency key was used for another request")
+	}
+	return found, err
 }
 
 // FleetMigration implements api.Migrations.

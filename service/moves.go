@@ -60,7 +60,11 @@ func (w *movesWatch) look(ctx context.Context, within time.Duration) (asked time
 	}
 	w.known = asked
 	for _, m := range moves {
-		list = append(list, ingest.Moving{Model: m.Model, Open: len(m.Open) > 0, Until: m.Until, Versions: m.Versions})
+		moving := ingest.Moving{Model: m.Model, Open: len(m.Open) > 0, Until: m.Until, Versions: m.Versions}
+		for _, d := range m.Devices {
+			moving.Devices = append(moving.Devices, ingest.MovingDevice{ID: d.ID, Open: len(d.Open) > 0, Until: d.Until, Versions: d.Versions})
+		}
+		list = append(list, moving)
 	}
 	return asked, list, true
 }

@@ -62,7 +62,9 @@ func TestABridgeIsToldOfMoves(t *testing.T) {
 		told := &toldBridge{}
 		w := &movesWatch{bridge: told, log: slog.New(slog.NewTextHandler(&text, nil)), ask: func(context.Context) ([]migration.Move, error) {
 			time.Sleep(100 * time.Millisecond)
-			return []migration.Move{{Model: "pump", Open: []string{"m1"}, Versions: []string{"a", "b"}}, {Model: "valve", Until: until, Versions: []string{"c"}}}, map[bool]error{true: errors.New("temporal is down")}[fault.Load()]
+			return []migration.Move{{Model: "pump", Open: []string{"m1"}, Versions: []string{"a", "b"}}, {
+				Model: "valve", Until: until, Versions: []string{"c"}, Devices: []migration.MovedDevice{{ID: "v-1", Open: []string{"m2"}, Versions: []string{"d"}}, {ID: "v-2", Until: until}},
+			}}, map[bool]error{true: errors.New("temporal is down")}[fault.Load()]
 		}}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
@@ -70,7 +72,9 @@ func TestABridgeIsToldOfMoves(t *testing.T) {
 		go func() { w.run(ctx); close(done) }()
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
-		want := []ingest.Moving{{Model: "pump", Open: true, Versions: []string{"a", "b"}}, {Model: "valve", Until: until, Versions: []string{"c"}}}
+		want := []ingest.Moving{{Model: "pump", Open: true, Versions: []string{"a", "b"}}, {
+			Model: "valve", Until: until, Versions: []string{"c"}, Devices: []ingest.MovingDevice{{ID: "v-1", Open: true, Versions: []string{"d"}}, {ID: "v-2", Until: until}},
+		}}
 		asked, lists := told.learned()
 		if len(lists) != 1 || !reflect.DeepEqual(lists[0], want) || !asked[0].Equal(began.Add(movesEvery)) {
 			t.Errorf("told %v at %v, want %v", lists, asked, want)

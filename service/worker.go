@@ -137,7 +137,7 @@ func (s *Service) startWorker(p Plan, temporal client.Client, models models, kno
 		deviceworkflow.Register(made, device, activities)
 		aggregate.Register(made, &aggregate.Workflow{}, &aggregate.Activities{Temporal: temporal, TaskQueue: p.TaskQueue})
 		migration.Register(made, &migration.Activities{Devices: movers})
-		registry.Register(made, &registry.Activities{Running: twins.CountOfModel, End: twins.EndText})
+		registry.Register(made, &registry.Activities{Running: twins.CountOfModel, Moving: twins.IsMoving, End: twins.EndText})
 		return made
 	}, check, s.log)
 	s.runPart("worker", run.run)

@@ -90,7 +90,7 @@ func (c *core) pass(d *deviceState, s *filterState, continuity uint32, m device.
 	if len(set.possible) == 0 {
 		return true
 	}
-	moved, unknown := c.moved(set, s)
+	moved, unknown := c.moved(d, s)
 	if unknown {
 		s.forget()
 		return true

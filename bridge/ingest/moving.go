@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"devicetwin/device"
 )
 
 // A message is left out because of another one that the device's workflow was given, while it ran
@@ -17,6 +19,8 @@ import (
 //     devices. Who moves them waits for that time: then each bridge knows of it, or leaves nothing
 //     out.
 //
+// Of a device that is moved alone, that is so for the device; the others of its model are filtered as ever.
+//
 // Until it has the version to which devices of a model are moved, everything of them is signalled.
 
 // Moving is a model whose devices are, or were, moved between its versions.
@@ -25,6 +29,16 @@ type Moving struct {
 	Open  bool      // devices may be moved now
 	Until time.Time // when the last one was, if none may be
 	// Versions are the hashes of those that a bridge has to know.
+	Versions []string
+	// Devices are those that are, or were, moved alone. What is above does not count them.
+	Devices []MovingDevice
+}
+
+// MovingDevice is a device that is, or was, moved alone, as of a Moving.
+type MovingDevice struct {
+	ID       device.ID
+	Open     bool
+	Until    time.Time
 	Versions []string
 }
 
@@ -36,6 +50,7 @@ type moving struct {
 	asked   time.Time // when what is known was asked for; zero: never
 	unknown bool      // as of the arrival that is decided
 	models  map[string]movingModel
+	devices map[device.ID]movingModel // that are moved alone
 }
 
 type movingModel struct {
@@ -54,9 +69,12 @@ func (c *core) moves(asked time.Time, list []Moving) {
 	if asked.Before(c.moving.asked) {
 		return // an answer that was overtaken
 	}
-	c.moving.asked, c.moving.models = asked, make(map[string]movingModel, len(list))
+	c.moving.asked, c.moving.models, c.moving.devices = asked, make(map[string]movingModel, len(list)), map[device.ID]movingModel{}
 	for _, m := range list {
 		c.moving.models[m.Model] = movingModel{open: m.Open, until: m.Until.Add(clocksDiffer).UnixMilli(), versions: m.Versions}
+		for _, d := range m.Devices {
+			c.moving.devices[d.ID] = movingModel{open: d.Open, until: d.Until.Add(clocksDiffer).UnixMilli(), versions: d.Versions}
+		}
 	}
 }
 
@@ -67,7 +85,7 @@ func (c *core) lookAtMoves(now time.Time) {
 
 // moved reports whether what the filters of a device remember may be of another model than it
 // runs; all says that it may run one that is not known here.
-func (c *core) moved(set *modelSet, s *filterState) (forget, all bool) {
+func (c *core) moved(d *deviceState, s *filterState) (forget, all bool) {
 	if c.cfg.MovesFor == 0 || c.restoring {
 		return false, false
 	}
@@ -75,13 +93,17 @@ func (c *core) moved(set *modelSet, s *filterState) (forget, all bool) {
 	if len(c.moving.models) == 0 {
 		return forget, false
 	}
-	for _, name := range set.names {
-		m, ok := c.moving.models[name]
-		if !ok {
-			continue
-		}
+	look := func(m movingModel) {
 		forget = forget || m.open || s.passed <= m.until
-		all = all || slices.ContainsFunc(m.versions, func(hash string) bool { return find(set.possible, hash) == nil })
+		all = all || slices.ContainsFunc(m.versions, func(hash string) bool { return find(d.models.possible, hash) == nil })
+	}
+	for _, name := range d.models.names {
+		if m, ok := c.moving.models[name]; ok {
+			look(m)
+		}
+	}
+	if alone, ok := c.moving.devices[d.id]; ok {
+		look(alone)
 	}
 	return forget, all
 }

@@ -61,7 +61,11 @@ func (l *movedLives) protocol() {
 		l.announced, l.moved, l.until = time.Time{}, false, now
 	}
 	if l.random.IntN(3) == 0 { // the bridge hears of it
-		l.bench.core.moves(now, []Moving{{Model: "plant", Open: !l.announced.IsZero(), Until: l.until}})
+		heard := Moving{Model: "plant", Open: !l.announced.IsZero(), Until: l.until}
+		if l.seed%2 == 1 { // it is moved alone
+			heard = Moving{Model: "plant", Devices: []MovingDevice{{ID: "d", Open: heard.Open, Until: heard.Until}}}
+		}
+		l.bench.core.moves(now, []Moving{heard})
 	}
 }
 

@@ -88,6 +88,26 @@ func TestABridgeWithoutTheNewVersionDeliversAll(t *testing.T) {
 	r.want(t, "it has it not", "96 85 20", 96, 85, 20)
 }
 
+// Of a device that is moved alone, nothing is left out; the others of its model are filtered as ever.
+func TestADeviceIsMovedAlone(t *testing.T) {
+	r := newMovingReadings(t)
+	known := r.models.fallback.possible[0].Hash()
+	alone := func(id device.ID, open bool, until time.Time, versions ...string) {
+		r.core.moves(r.now, []Moving{{Model: "tank", Devices: []MovingDevice{{ID: id, Open: open, Until: until, Versions: versions}}}})
+	}
+	alone("other", true, time.Time{}, known, "another-version")
+	r.want(t, "another device is moved", "95", 95, 96)
+	alone("d", true, time.Time{}, known)
+	r.want(t, "the device is moved", "97 98", 97, 98)
+	r.want(t, "what matters in no state", "", 85)
+	alone("d", false, r.now, known)
+	r.want(t, "it is over, by a clock that may be wrong", "95 96", 95, 96)
+	alone("d", false, r.now.Add(-time.Hour), known)
+	r.want(t, "it is over", "", 97, 98)
+	alone("d", false, r.now.Add(-time.Hour), "another-version")
+	r.want(t, "the bridge does not have the version", "99 85 20", 99, 85, 20)
+}
+
 // A bridge where nobody moves devices leaves out as ever.
 func TestWithoutMovesRepetitionsAreLeftOut(t *testing.T) {
 	r := newReadings(t, nil)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"go.temporal.io/api/enums/v1"
 	temporalclient "go.temporal.io/sdk/client"
@@ -80,6 +81,22 @@ func (c *Client) Moves(ctx context.Context) ([]migration.Move, error) {
 	return moves, nil
 }
 
+// IsMoving reports whether devices are being moved, or are to be, to or from a version of a model.
+func (c *Client) IsMoving(ctx context.Context, hash string) (bool, error) {
+	moves, err := c.Moves(ctx)
+	for _, m := range moves {
+		if len(m.Open) > 0 && slices.Contains(m.Versions, hash) {
+			return true, err
+		}
+		for _, d := range m.Devices {
+			if len(d.Open) > 0 && slices.Contains(d.Versions, hash) {
+				return true, err
+			}
+		}
+	}
+	return false, err
+}
+
 // StartMigration starts a migration of the devices that its query finds. One that was started with
 // its id before goes on.
 func (c *Client) StartMigration(ctx context.Context, in migration.Input) error {
@@ -121,7 +138,7 @@ func (c *Client) StopMigration(ctx context.Context, id string) error {
 	if isNotFound(err) {
 		var left migration.Progress
 		if left, err = c.Migration(ctx, id); err == nil && left.Ended.IsZero() {
-			err = c.Announce(ctx, migration.Change{ID: id, Model: left.Model, From: left.From, To: left.To, Over: true})
+			err = c.Announce(ctx, migration.Change{ID: id, Model: left.Model, From: left.From, To: left.To, Over: true, Device: left.Device})
 		}
 		return err
 	}
@@ -138,9 +155,9 @@ func migrationError(id string, err error) error {
 	return availability(err)
 }
 
-// MigrationOf is what a plan has to have to be one of a fleet; by says who asks, and its id is that
-// of the migration.
-func MigrationOf(p devicefsm.Plan, by device.By, query, words, note string, rate float64) (migration.Input, error) {
+// MigrationOf is a migration by a plan, without what says which devices are moved, how fast, and
+// why; by says who asks, and its id is that of the migration.
+func MigrationOf(p devicefsm.Plan, by device.By) (migration.Input, error) {
 	text, err := json.Marshal(p)
 	if err != nil {
 		return migration.Input{}, fmt.Errorf("write the plan: %w", err)
@@ -153,6 +170,6 @@ func MigrationOf(p devicefsm.Plan, by device.By, query, words, note string, rate
 		return migration.Input{}, err
 	}
 	return migration.Input{
-		ID: by.ID, Query: query, Words: words, Plan: text, Hash: hash, Model: p.Model, From: p.From, To: p.To, Who: by.Who, Note: note, Rate: rate,
+		ID: by.ID, Plan: text, Hash: hash, Model: p.Model, From: p.From, To: p.To, Who: by.Who,
 	}, nil
 }

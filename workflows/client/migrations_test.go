@@ -15,11 +15,12 @@ import (
 // A migration of a fleet has the plan as devices are given it, and the names of the models from it.
 func TestMigrationOfAPlan(t *testing.T) {
 	p := devicefsm.Plan{Model: "pump", From: "a", To: "b", States: map[string][]string{"online": {"online"}}, Context: map[string]string{"n": "1"}}
-	in, err := MigrationOf(p, device.By{Who: "ann", ID: "m1"}, "Site = 'north'", "site:north", "why", 5)
+	in, err := MigrationOf(p, device.By{Who: "ann", ID: "m1"})
+	in.Rate = 5
 	if err != nil || in.Check() != nil {
 		t.Fatalf("%v, %v", err, in.Check())
 	}
-	if in.ID != "m1" || in.Who != "ann" || in.Model != "pump" || in.From != "a" || in.To != "b" || in.Query != "Site = 'north'" || in.Words != "site:north" || in.Note != "why" || in.Rate != 5 {
+	if in.ID != "m1" || in.Who != "ann" || in.Model != "pump" || in.From != "a" || in.To != "b" {
 		t.Errorf("%+v", in)
 	}
 	var again devicefsm.Plan
@@ -31,7 +32,7 @@ func TestMigrationOfAPlan(t *testing.T) {
 	}
 	p.Context["n"] = strings.Repeat("1", deviceworkflow.MaxPlan)
 	var refused *device.Refused
-	if _, err := MigrationOf(p, device.By{ID: "m1"}, "", "", "", 5); !errors.As(err, &refused) || refused.Code != 413 {
+	if _, err := MigrationOf(p, device.By{ID: "m1"}); !errors.As(err, &refused) || refused.Code != 413 {
 		t.Errorf("a plan that is too large: %v", err)
 	}
 }

@@ -384,3 +384,89 @@ func TestInputsAreChecked(t *testing.T) {
 		}
 	}
 }
+
+// What is known of a device that is moved alone does not touch the others of its model.
+func TestMovesOfOneDevice(t *testing.T) {
+	at := func(minutes int) time.Time { return time.Date(2026, 3, 1, 12, minutes, 0, 0, time.UTC) }
+	var moves []Move
+	change := func(minutes int, c Change) {
+		c.Model, c.From, c.To = "pump", "1", "2"
+		moves = changed(moves, c, at(minutes))
+	}
+	change(1, Change{ID: "a", Device: "pump-1"})
+	change(1, Change{ID: "a", Device: "pump-1"}) // an activity that is repeated
+	change(2, Change{ID: "b"})
+	before := moves
+	change(3, Change{ID: "a", Device: "pump-1", Over: true})
+	want := []Move{{Model: "pump", Open: []string{"b"}, Versions: []string{"1", "2"}, Devices: []MovedDevice{{ID: "pump-1", Open: []string{}, Until: at(3), Versions: []string{"2"}}}}}
+	if !reflect.DeepEqual(moves, want) {
+		t.Errorf("%+v, want %+v", moves, want)
+	}
+	if d := before[0].Devices[0]; len(d.Open) != 1 || !d.Until.IsZero() {
+		t.Errorf("the list before has changed: %+v", before)
+	}
+
+	// Of too many, those that were moved first count as all devices, and open ones last.
+	change(4, Change{ID: "b", Over: true})
+	for i := range maxDevices - 1 {
+		change(5+i, Change{ID: fmt.Sprint("m", i), Device: device.ID(fmt.Sprint("pump-x", i))})
+	}
+	if n := len(moves[0].Devices); n != maxDevices || !moves[0].Until.Equal(at(4)) {
+		t.Fatalf("%d devices, the model until %v", n, moves[0].Until)
+	}
+	change(300, Change{ID: "late", Device: "pump-late"})
+	m := moves[0]
+	if len(m.Devices) != maxDevices || m.Devices[0].ID != "pump-x0" || len(m.Open) != 0 || !m.Until.Equal(at(4)) {
+		t.Errorf("%d devices, the first is %s; the model is open for %v, until %v", len(m.Devices), m.Devices[0].ID, m.Open, m.Until)
+	}
+	change(301, Change{ID: "later", Device: "pump-later"})
+	if m = moves[0]; len(m.Devices) != maxDevices || !slices.Equal(m.Open, []string{"m0"}) {
+		t.Errorf("%d devices; the model is open for %v, want m0", len(m.Devices), m.Open)
+	}
+	change(302, Change{ID: "m0", Device: "pump-x0", Over: true})
+	if m = moves[0]; len(m.Open) != 0 || !m.Until.Equal(at(302)) {
+		t.Errorf("the model is open for %v, until %v", m.Open, m.Until)
+	}
+	// A model is not forgotten for another one while a device of it is moved alone.
+	for i := range maxMoves {
+		moves = changed(moves, Change{ID: "c", Model: fmt.Sprint("model-", i), From: "x", To: "y", Over: true}, at(400+i))
+	}
+	if len(moves) != maxMoves || moves[0].Model != "pump" || moves[1].Model != "model-1" {
+		t.Errorf("%d models, the first are %s and %s", len(moves), moves[0].Model, moves[1].Model)
+	}
+}
+
+// One device is moved without a list, after bridges had the time to learn of this device alone, and once.
+func TestAMigrationOfOneDevice(t *testing.T) {
+	for name, refuse := range map[string]error{"moved": nil, "refused": device.Refuse(409, "state \"paused\" has no image")} {
+		t.Run(name, func(t *testing.T) {
+			f := newFleet(3)
+			if refuse != nil {
+				f.refuse["pump-001"] = refuse
+			}
+			env := newEnvironment(t, f)
+			began := env.Now()
+			env.RegisterDelayedCallback(func() {
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				if len(f.at) > 0 || len(f.announce) != 1 {
+					t.Errorf("%d devices were asked, and %d changes announced, before bridges know of it", len(f.at), len(f.announce))
+				}
+			}, KnownFor+10*time.Second)
+			in := testInput()
+			in.Query, in.Words, in.Device = "", "id:pump-001", "pump-001"
+			env.ExecuteWorkflow(WorkflowType, in)
+			p := result(t, env)
+			if p.Phase != PhaseDone || p.Device != "pump-001" || p.Begins.Sub(began) < KnownFor || p.Moved+p.Refused != 1 || (p.Refused == 1) != (refuse != nil) || p.Already != 0 {
+				t.Errorf("progress %+v", p)
+			}
+			if f.lists != 0 || len(f.at) != 1 || len(f.left) != 3-p.Moved {
+				t.Errorf("%d lists, %d attempts, %d devices have the old model", f.lists, len(f.at), len(f.left))
+			}
+			want := []Change{{ID: "m1", Model: "pump", From: "old", To: "new", Device: "pump-001"}, {ID: "m1", Model: "pump", From: "old", To: "new", Over: true, Device: "pump-001"}}
+			if !slices.Equal(f.announce, want) {
+				t.Errorf("announced %+v, want %+v", f.announce, want)
+			}
+		})
+	}
+}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/workflow"
+
+	"devicetwin/device"
 )
 
 // Names of the workflow that says of which models devices are moved. No entity's workflow has such
@@ -23,7 +25,10 @@ const KnownFor = 2 * time.Minute
 const (
 	// maxMoves is how many models are remembered; of more, the one is forgotten of which the last
 	// device was moved first.
-	maxMoves    = 200
+	maxMoves = 200
+	// maxDevices is how many devices are remembered that are moved alone; of more, the one that was
+	// moved first counts as all devices of its model.
+	maxDevices  = 200
 	maxVersions = 8 // of one model
 	maxOpen     = 50
 	moveChanges = 200 // of a run
@@ -38,6 +43,16 @@ type Move struct {
 	Until time.Time `json:"until,omitzero"`
 	// Versions are hashes of versions that devices run during, and after, the last migrations.
 	Versions []string `json:"versions,omitempty"`
+	// Devices are those that are, or were, moved alone. What is above does not count them.
+	Devices []MovedDevice `json:"devices,omitempty"`
+}
+
+// MovedDevice is a device that is, or was, moved alone: the others of its model are left as they are.
+type MovedDevice struct {
+	ID       device.ID `json:"id"`
+	Open     []string  `json:"open,omitempty"` // as of a Move, and so on
+	Until    time.Time `json:"until,omitzero"`
+	Versions []string  `json:"versions,omitempty"`
 }
 
 // Change says that a migration begins, or is over.
@@ -47,6 +62,8 @@ type Change struct {
 	From  string `json:"from"` // hash
 	To    string `json:"to"`   // hash
 	Over  bool   `json:"over,omitempty"`
+	// Device is the only one that is moved; "": those of the model that a query finds.
+	Device device.ID `json:"device,omitempty"`
 }
 
 // MovesInput begins a run.
@@ -86,25 +103,23 @@ func changed(moves []Move, c Change, now time.Time) []Move {
 		next = append(next, Move{Model: c.Model})
 	}
 	m := next[at]
-	m.Open = slices.DeleteFunc(slices.Clone(m.Open), func(id string) bool { return id == c.ID })
-	m.Versions = slices.Clone(m.Versions)
-	if c.Over {
-		m.Until = now
-		if len(m.Open) == 0 { // of what was left, nobody knows whether a bridge has to have it
-			m.Versions = nil
-		}
-		m.Versions = with(m.Versions, c.To)
-	} else {
-		m.Open = append(m.Open, c.ID)
-		m.Open = m.Open[max(0, len(m.Open)-maxOpen):]
-		m.Versions = with(with(m.Versions, c.From), c.To)
+	m.Devices = slices.Clone(m.Devices)
+	one := slices.IndexFunc(m.Devices, func(d MovedDevice) bool { return d.ID == c.Device })
+	switch {
+	case c.Device == "" || one < 0 && c.Over: // or the device counts as all by now
+		all := MovedDevice{"", m.Open, m.Until, m.Versions}.after(c, now)
+		m.Open, m.Until, m.Versions = all.Open, all.Until, all.Versions
+	case one < 0:
+		m.Devices = append(m.Devices, MovedDevice{ID: c.Device}.after(c, now))
+	default:
+		m.Devices[one] = m.Devices[one].after(c, now)
 	}
-	m.Versions = m.Versions[max(0, len(m.Versions)-maxVersions):]
 	next[at] = m
+	joinDevices(next)
 	if len(next) > maxMoves {
 		oldest := -1
 		for i, m := range next {
-			if len(m.Open) == 0 && i != at && (oldest < 0 || m.Until.Before(next[oldest].Until)) {
+			if len(m.Open) == 0 && !m.someOpen() && i != at && (oldest < 0 || m.last().Before(next[oldest].last())) {
 				oldest = i
 			}
 		}
@@ -113,6 +128,82 @@ func changed(moves []Move, c Change, now time.Time) []Move {
 		}
 	}
 	return next
+}
+
+// last is when a device of the model was last moved.
+func (m Move) last() time.Time {
+	last := m.Until
+	for _, d := range m.Devices {
+		if d.Until.After(last) {
+			last = d.Until
+		}
+	}
+	return last
+}
+
+// someOpen reports whether a device is to be moved alone.
+func (m Move) someOpen() bool {
+	return slices.ContainsFunc(m.Devices, func(d MovedDevice) bool { return len(d.Open) > 0 })
+}
+
+// after is what is known after a change. The lists that are given stay as they are.
+func (d MovedDevice) after(c Change, now time.Time) MovedDevice {
+	d.Open = slices.DeleteFunc(slices.Clone(d.Open), func(id string) bool { return id == c.ID })
+	d.Versions = slices.Clone(d.Versions)
+	if c.Over {
+		d.Until = now
+		if len(d.Open) == 0 { // of what was left, nobody knows whether a bridge has to have it
+			d.Versions = nil
+		}
+		d.Versions = with(d.Versions, c.To)
+	} else {
+		d.Open = append(d.Open, c.ID)
+		d.Open = d.Open[max(0, len(d.Open)-maxOpen):]
+		d.Versions = with(with(d.Versions, c.From), c.To)
+	}
+	d.Versions = d.Versions[max(0, len(d.Versions)-maxVersions):]
+	return d
+}
+
+// joinDevices lets devices count as all of their models, of which there are too many: first those
+// that were moved, the oldest first, and then those that are to be. The lists of the moves are
+// replaced, and not changed.
+func joinDevices(moves []Move) {
+	count := 0
+	for _, m := range moves {
+		count += len(m.Devices)
+	}
+	for ; count > maxDevices; count-- {
+		model, first := -1, -1
+		for i, m := range moves {
+			for j, d := range m.Devices {
+				if model < 0 || d.before(moves[model].Devices[first]) {
+					model, first = i, j
+				}
+			}
+		}
+		m := &moves[model]
+		d := m.Devices[first]
+		m.Devices = slices.Delete(slices.Clone(m.Devices), first, first+1)
+		m.Open = slices.Concat(m.Open, d.Open)
+		m.Open = m.Open[max(0, len(m.Open)-maxOpen):]
+		if d.Until.After(m.Until) {
+			m.Until = d.Until
+		}
+		m.Versions = slices.Clone(m.Versions)
+		for _, hash := range d.Versions {
+			m.Versions = with(m.Versions, hash)
+		}
+		m.Versions = m.Versions[max(0, len(m.Versions)-maxVersions):]
+	}
+}
+
+// before reports whether a device counts as all before another one does.
+func (d MovedDevice) before(other MovedDevice) bool {
+	if open, others := len(d.Open) > 0, len(other.Open) > 0; open != others {
+		return others
+	}
+	return d.Until.Before(other.Until)
 }
 
 // with is the list with a hash at its end.

@@ -53,6 +53,8 @@ type Input struct {
 	// Query is of which devices: a visibility query, "" is all. Only those are found that run From.
 	Query string `json:"query,omitempty"`
 	Words string `json:"words,omitempty"` // the query as it was asked for, for people
+	// Device is the only one that is moved. Then there is no query.
+	Device device.ID `json:"device,omitempty"`
 	// Plan is a devicefsm.Plan as JSON.
 	Plan  json.RawMessage `json:"plan"`
 	Hash  string          `json:"hash"`  // of the plan
@@ -79,6 +81,7 @@ const (
 type Progress struct {
 	ID     string    `json:"id"`
 	Words  string    `json:"query,omitempty"`
+	Device device.ID `json:"device,omitempty"` // the only one that is moved
 	Model  string    `json:"model"`
 	From   string    `json:"from"`
 	To     string    `json:"to"`
@@ -179,7 +182,7 @@ type PageResult struct {
 func Migrate(ctx workflow.Context, in Input) (Progress, error) {
 	if in.State == nil {
 		in.State = &State{Progress: Progress{
-			ID: in.ID, Words: in.Words, Model: in.Model, From: in.From, To: in.To, Plan: in.Hash, Who: in.Who, Note: in.Note, Rate: in.Rate,
+			ID: in.ID, Words: in.Words, Device: in.Device, Model: in.Model, From: in.From, To: in.To, Plan: in.Hash, Who: in.Who, Note: in.Note, Rate: in.Rate,
 			Phase: PhaseAnnounced, Since: workflow.Now(ctx),
 		}}
 	}
@@ -231,7 +234,7 @@ func (in *Input) work(ctx workflow.Context) (more bool, err error) {
 		}
 		if s.Cursor == nil {
 			if p.Pass > 0 {
-				if p.Pass >= maxPasses || p.Pass > 1 && s.InPass == 0 {
+				if in.Device != "" || p.Pass >= maxPasses || p.Pass > 1 && s.InPass == 0 {
 					return false, nil
 				}
 				if err := workflow.Sleep(ctx, settle); err != nil {
@@ -257,7 +260,7 @@ func activities(ctx workflow.Context, each time.Duration) workflow.Context {
 
 // announce says that the migration begins, or is over.
 func (in *Input) announce(ctx workflow.Context, over bool) error {
-	c := Change{ID: in.ID, Model: in.Model, From: in.From, To: in.To, Over: over}
+	c := Change{ID: in.ID, Model: in.Model, From: in.From, To: in.To, Over: over, Device: in.Device}
 	return workflow.ExecuteActivity(activities(ctx, time.Minute), ActivityAnnounce, c).Get(ctx, nil)
 }
 
@@ -265,10 +268,13 @@ func (in *Input) announce(ctx workflow.Context, over bool) error {
 func (in *Input) page(ctx workflow.Context) error {
 	s := in.State
 	p := &s.Progress
-	var page Page
-	list := ListRequest{Query: in.Query, From: in.From, Limit: pageSize, Cursor: s.Cursor}
-	if err := workflow.ExecuteActivity(activities(ctx, time.Minute), ActivityList, list).Get(ctx, &page); err != nil {
-		return err
+	page := Page{Devices: []device.ID{in.Device}}
+	if in.Device == "" {
+		page = Page{}
+		list := ListRequest{Query: in.Query, From: in.From, Limit: pageSize, Cursor: s.Cursor}
+		if err := workflow.ExecuteActivity(activities(ctx, time.Minute), ActivityList, list).Get(ctx, &page); err != nil {
+			return err
+		}
 	}
 	if len(page.Devices) > 0 {
 		var result PageResult

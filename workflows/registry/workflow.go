@@ -59,12 +59,27 @@ const (
 type Activities struct {
 	// Running counts the entities that run a model.
 	Running func(ctx context.Context, hash string) (int, error)
+	// Moving reports whether devices are being moved to or from a version: soon one may run it.
+	// Nil: nobody moves devices.
+	Moving func(ctx context.Context, hash string) (bool, error)
 	// End ends a workflow; one that is not there is no error.
 	End func(ctx context.Context, workflowID, reason string) error
 }
 
+// isMoving is the count of a version to or from which devices are being moved.
+const isMoving = -1
+
 // Count counts the entities that run a version.
 func (a *Activities) Count(ctx context.Context, hash string) (int, error) {
+	if a.Moving != nil {
+		moving, err := a.Moving(ctx, hash)
+		if err != nil {
+			return 0, fmt.Errorf("find out whether devices are moved to model %s: %w", hash, err)
+		}
+		if moving {
+			return isMoving, nil
+		}
+	}
 	n, err := a.Running(ctx, hash)
 	if err != nil {
 		return 0, fmt.Errorf("count the devices that run model %s: %w", hash, err)
@@ -222,6 +237,9 @@ func (r *run) checkUnused(ctx workflow.Context, ref VersionRef, hash string) err
 	var running int
 	if err := workflow.ExecuteLocalActivity(local(ctx, 2*time.Second), ActivityCount, hash).Get(ctx, &running); err != nil {
 		return failure(device.Refuse(503, "it can't be found out whether a device runs version %d of model %s", ref.Version, ref.Model))
+	}
+	if running == isMoving {
+		return failure(device.Refuse(409, "devices are being moved to or from version %d of model %s", ref.Version, ref.Model))
 	}
 	if running > 0 {
 		return failure(device.Refuse(409, "%d devices run version %d of model %s", running, ref.Version, ref.Model))

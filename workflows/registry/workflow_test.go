@@ -21,8 +21,15 @@ import (
 type world struct {
 	mu      sync.Mutex
 	running map[string]int // by hash
+	moving  string         // hash of a version to which devices are moved
 	fail    error
 	ended   []string
+}
+
+func (w *world) move(hash string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.moving = hash
 }
 
 // set makes a version run on a number of devices, and activities fail with an error.
@@ -44,6 +51,11 @@ func (w *world) activities() *Activities {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			return w.running[hash], w.fail
+		},
+		Moving: func(_ context.Context, hash string) (bool, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return hash == w.moving, nil
 		},
 		End: func(_ context.Context, id, _ string) error {
 			w.mu.Lock()
@@ -131,6 +143,9 @@ func TestAVersionIsPushedAndRemoved(t *testing.T) {
 	env.RegisterDelayedCallback(func() { world.set(two.Hash, 3, errors.New("down")) }, 4*time.Hour)
 	unknown := send(env, 5*time.Hour, Change{Key: "5", Remove: ref("pump", 2)})
 	env.RegisterDelayedCallback(func() { world.set(two.Hash, 0, nil) }, 6*time.Hour)
+	env.RegisterDelayedCallback(func() { world.move(two.Hash) }, 6*time.Hour+10*time.Minute)
+	isMoved := send(env, 6*time.Hour+20*time.Minute, Change{Key: "7", Remove: ref("pump", 2)})
+	env.RegisterDelayedCallback(func() { world.move("") }, 6*time.Hour+40*time.Minute)
 	removed := send(env, 7*time.Hour, Change{Key: "6", Remove: ref("pump", 2)})
 	runEnv(env, Input{}, 8*time.Hour)
 
@@ -139,6 +154,7 @@ func TestAVersionIsPushedAndRemoved(t *testing.T) {
 	}
 	wantRefused(t, Refusal(early.rejected), 409, "a moment ago")
 	wantRefused(t, Refusal(inUse.err), 409, "3 devices run version 2 of model pump")
+	wantRefused(t, Refusal(isMoved.err), 409, "devices are being moved to or from version 2 of model pump")
 	wantRefused(t, Refusal(unknown.err), 503, "can't be found out")
 	if ended := world.hasEnded(); removed.err != nil || !removed.result.Created || !slices.Equal(ended, []string{TextID(two.Hash)}) {
 		t.Errorf("%+v, ended %v", removed, ended)

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"devicetwin/api"
+	"devicetwin/api/apitest"
+	"devicetwin/device"
 )
 
 // keys are callers by token.
@@ -228,4 +230,53 @@ func TestTokenFileChanges(t *testing.T) {
 		time.Sleep(time.Second)
 		known(ops, true)
 	})
+}
+
+// Every change of a device says who made it and why, once for each key, to the device and in the audit.
+func TestEveryChangeSaysWhoAndWhy(t *testing.T) {
+	text := fmt.Sprintf(`{"from":"%s","to":"b","states":{"online":"x"}}`, apitest.PumpHash)
+	plan := fmt.Sprintf(`{"plan":%q,"note":"because"}`, text)
+	for _, tt := range []struct {
+		method, path, body, what string
+		ofBody                   bool // why is in the body
+	}{
+		{"PATCH", "desired?note=because", `{"a":1}`, "patch-desired", false},
+		{"PUT", "tags?note=because", `{"a":"1"}`, "put-tags", false},
+		{"POST", "commands?note=because", `{"name":"x"}`, "send-command", false},
+		{"DELETE", "commands/c1?note=because", "", "cancel-command", false},
+		{"POST", "events?note=because", `{"name":"hello"}`, "send-event", false},
+		{"POST", "reprovision", `{"reason":"because"}`, "reprovision-device", true},
+		{"POST", "process", `{"do":"skip","note":"because"}`, "decide-process", true},
+		{"POST", "migration", plan, "migrate-device", true},
+		{"DELETE", "?note=because", "", "delete-device", false},
+		{"DELETE", "?data=true&note=because", "", "delete-device", false},
+	} {
+		path := strings.Replace("/v1/devices/pump-1/"+tt.path, "/?", "?", 1)
+		s := start(t, withKeys)
+		first := s.call(tt.method, path, tt.body, "Authorization: Bearer a", "Idempotency-Key: k")
+		again := s.call(tt.method, path, tt.body, "Authorization: Bearer a", "Idempotency-Key: k")
+		if again.status != first.status || again.body != first.body {
+			t.Errorf("%s %s: %d %s, and again %d %s", tt.method, path, first.status, first.body, again.status, again.body)
+		}
+		calls := s.fleet.Calls()
+		if len(calls) == 0 {
+			t.Fatalf("%s %s reached no device: %d %s", tt.method, path, first.status, first.body)
+		}
+		want := device.By{Who: "root", ID: "root/k", Note: "because"}
+		if tt.ofBody {
+			want.Note = ""
+		}
+		if calls[0] != want {
+			t.Errorf("%s %s: the device was asked by %+v, want %+v", tt.method, path, calls[0], want)
+		}
+		for _, text := range []string{`"who":"root"`, `"what":"` + tt.what + `"`, `"device":"pump-1"`, `"because"`} {
+			if !strings.Contains(s.audit.String(), text) {
+				t.Errorf("%s %s: the audit lacks %s: %s", tt.method, path, text, s.audit.String())
+			}
+		}
+	}
+	s := start(t, withKeys)
+	s.call("POST", "/v1/devices/pump-1/events?note=because", `{"name":"hello"}`, "Authorization: Bearer o").check(t, 200)
+	s.call("GET", "/v1/devices/pump-1/why?limit=1", "", "Authorization: Bearer o").check(t, 200, `"who":"ops","note":"because"`)
+	s.call("POST", "/v1/devices/pump-1/events?note="+strings.Repeat("x", 257), `{"name":"hello"}`, "Authorization: Bearer o").check(t, 422, "query.note")
 }

@@ -10,7 +10,7 @@ import (
 )
 
 type sendCommandInput struct {
-	ChangeParams
+	NotedParams
 	Body struct {
 		Name          string `json:"name" minLength:"1" maxLength:"64" pattern:"^[a-zA-Z0-9_.-]+$" patternDescription:"of a-z A-Z 0-9 _ . -" doc:"Name, the last part of its topic."`
 		Data          Object `json:"data,omitempty" doc:"Data for the device."`
@@ -57,7 +57,7 @@ func (s *Server) getCommand(ctx context.Context, in *commandInput) (*body[Comman
 }
 
 type cancelInput struct {
-	ChangeParams
+	NotedParams
 	CommandParam
 }
 
@@ -71,7 +71,7 @@ func (s *Server) cancelCommand(ctx context.Context, in *cancelInput) (*body[Comm
 }
 
 type eventInput struct {
-	ChangeParams
+	NotedParams
 	Body struct {
 		Name string `json:"name" minLength:"1" maxLength:"128" pattern:"^[a-zA-Z0-9._-]+$" patternDescription:"of a-z A-Z 0-9 . _ -" doc:"Name of an event that the model knows."`
 		Data Object `json:"data,omitempty" doc:"Its data, which guards read as event.…"`

@@ -40,6 +40,21 @@ func (s *Server) whyDevice(ctx context.Context, in *whyInput) (*body[Why], error
 	return &body[Why]{why}, nil
 }
 
+// NotedParams are the parameters of a change that says why outside of its body. (What huma reads
+// has to be exported.)
+type NotedParams struct {
+	ChangeParams
+	Note string `query:"note" maxLength:"256" doc:"Why, for the record of the device and the audit."`
+}
+
+func (in NotedParams) by(ctx context.Context) device.By {
+	by := in.ChangeParams.by(ctx)
+	if by.Note = in.Note; by.Note != "" {
+		remark(ctx, slog.String("note", clipTo(by.Note, maxRemark)))
+	}
+	return by
+}
+
 func (in ChangeParams) by(ctx context.Context) device.By { return operationBy(ctx, in.Key) }
 
 // operationBy identifies the request; without an Idempotency-Key, each request is unique.
@@ -64,7 +79,7 @@ const (
 )
 
 type desiredInput struct {
-	ChangeParams
+	NotedParams
 	IfMatch string `header:"If-Match" maxLength:"32" doc:"Version of the document to change, such as \"7\"; without it any version is changed." example:"\"7\""`
 	Shadow  string `query:"shadow" maxLength:"64" pattern:"^[a-zA-Z0-9:_-]*$" doc:"Name of a shadow; without it the classic one."`
 	Within  string `query:"within" maxLength:"16" doc:"How long the device has to report the desired value, from 1s to 366d, such as 90s, 5m, 48h or 7d; after that its statechart gets twin.diverged." example:"5m"`
@@ -131,7 +146,7 @@ func clipTo(s string, most int) string {
 }
 
 type tagsInput struct {
-	ChangeParams
+	NotedParams
 	Body map[string]string `doc:"All tags of the device."`
 }
 
@@ -162,7 +177,7 @@ func (s *Server) putTags(ctx context.Context, in *tagsInput) (*body[map[string]s
 }
 
 type deleteInput struct {
-	ChangeParams
+	NotedParams
 	Data bool `query:"data" doc:"Also erase the device's data: what bridges and workers keep of it in their logs, and its points in InfluxDB. That happens within seconds, or when what is unavailable is reachable again."`
 }
 

@@ -357,4 +357,5 @@ type Cause struct {
 	Epoch   int64  `json:"epoch,omitempty" doc:"Epoch of the device's numbering."`
 	Seq     uint64 `json:"seq,omitempty" doc:"The device's number of the message; absent for messages without one."`
 	Who     string `json:"who,omitempty" doc:"Who requested the operation."`
+	Note    string `json:"note,omitempty" doc:"Why, as it was given."`
 }

@@ -14,6 +14,8 @@ type By struct {
 	// operations). Another operation with that ID is refused (422). An empty one
 	// makes the operation one of its own.
 	ID string
+	// Note is why, for the record.
+	Note string
 }
 
 // Refused is why a request to an entity is not carried out; the same request will

@@ -226,7 +226,7 @@ func shownTransition(r deviceworkflow.Reason) api.Transition {
 		Migration: shownMigration(r.Migration),
 		At:        r.At.UTC(), Arrived: moment(r.Arrived), From: r.From, To: r.To, Event: r.Event, Data: plain(r.Data), Guards: r.Guards,
 		Cause: api.Cause{
-			Kind: r.Cause.Kind, Channel: r.Cause.Channel, Name: r.Cause.Name, Epoch: r.Cause.Epoch, Seq: r.Cause.Seq, Who: r.Cause.Who,
+			Kind: r.Cause.Kind, Channel: r.Cause.Channel, Name: r.Cause.Name, Epoch: r.Cause.Epoch, Seq: r.Cause.Seq, Who: r.Cause.Who, Note: r.Cause.Note,
 		},
 		Before: plain(r.Before), After: plain(r.After), ModelHash: r.Model,
 	}

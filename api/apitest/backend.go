@@ -367,7 +367,9 @@ func (b *Backend) SendEvent(ctx context.Context, id device.ID, by device.By, nam
 		if name == "unheard-of" {
 			return api.Taken{}, device.Refuse(422, `model %s does not know the event "unheard-of"; an operator can send hello, maintenance`, d.Model)
 		}
-		return move(d, name, name, by.Who), nil
+		taken := move(d, name, name, by.Who)
+		d.Transitions[0].Cause.Note = by.Note
+		return taken, nil
 	})
 }
 

@@ -91,7 +91,7 @@ func (c *Client) Introduce(ctx context.Context, id device.ID, by device.By, e de
 		if !errors.Is(err, device.ErrUnknown) {
 			break
 		}
-		if err = c.start(ctx, id, deviceworkflow.Operation{ID: by.ID, Who: by.Who, Event: &e}); err == nil {
+		if err = c.start(ctx, id, deviceworkflow.Operation{ID: by.ID, Who: by.Who, Note: by.Note, Event: &e}); err == nil {
 			taken, err = c.SendEvent(ctx, id, by, e)
 		}
 	}
@@ -151,7 +151,7 @@ func (c *Client) Erase(ctx context.Context, id device.ID, by device.By) error {
 
 // operate gives an operation to the device's workflow.
 func (c *Client) operate(ctx context.Context, id device.ID, by device.By, op deviceworkflow.Operation) (deviceworkflow.OperationResult, error) {
-	op.ID, op.Who = by.ID, by.Who
+	op.ID, op.Who, op.Note = by.ID, by.Who, by.Note
 	if op.ID == "" {
 		op.ID = rand.Text()
 	}

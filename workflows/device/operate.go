@@ -21,6 +21,7 @@ import (
 const (
 	maxEventName = 128
 	maxEventData = 16 << 10
+	maxWhy       = 256 // bytes of a note in a reason
 	defaultTTL   = 24 * time.Hour
 )
 
@@ -67,7 +68,7 @@ func (d *run) carryOutUpdates(ctx workflow.Context) {
 
 func (d *run) operate(ctx workflow.Context, op Operation) OperationResult {
 	now := workflow.Now(ctx)
-	cause := Cause{Kind: CauseOperation, ID: bounded(op.ID), Who: bounded(op.Who)}
+	cause := Cause{Kind: CauseOperation, ID: bounded(op.ID), Who: bounded(op.Who), Note: device.Clip(op.Note, maxWhy)}
 	switch {
 	case op.Desire != nil:
 		cause.Name = "desire"

@@ -59,7 +59,9 @@ func TestEventsOfAnOperator(t *testing.T) {
 	send := func(name string, n float64) Operation {
 		return Operation{Event: &OperatorEvent{Name: name, Data: map[string]any{"n": n}}}
 	}
-	a := h.operate(time.Second, send("open", 1), send("open", 2), send("twin.diverged", 0), send("heat", 0), send("reset.rejected", 0), send("", 0), send("opne", 0))
+	opened := send("open", 2)
+	opened.Note = strings.Repeat("x", 2*maxWhy)
+	a := h.operate(time.Second, send("open", 1), opened, send("twin.diverged", 0), send("heat", 0), send("reset.rejected", 0), send("", 0), send("opne", 0))
 	view := h.runUntil(5 * time.Second)
 	var got []string
 	for _, r := range a.results {
@@ -73,6 +75,12 @@ func TestEventsOfAnOperator(t *testing.T) {
 		t.Errorf("an unknown event: %s", message)
 	}
 	why := view.Why[0]
+	if n := len(why.Cause.Note); !strings.HasPrefix(why.Cause.Note, "xxx") || n > maxWhy+len("…") {
+		t.Errorf("a note of %d bytes", n)
+	}
+	if a, b := (Operation{Note: "one", Who: "ann"}), (Operation{Note: "another", Who: "bob"}); a.print() != b.print() {
+		t.Error("what an operation is depends on who wants it, and why")
+	}
 	if why.Cause.Kind != CauseOperation || why.Cause.Who != "ann" || why.Cause.Name != "event" || string(why.Data) != `{"n":2}` || why.Guards[0] != "event.n > 1" || why.Model != h.model.Hash() {
 		t.Errorf("why %s", text(why))
 	}

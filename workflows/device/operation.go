@@ -79,6 +79,8 @@ type Reprovisioning struct {
 type Operation struct {
 	ID  string `json:"id"`
 	Who string `json:"who,omitempty"`
+	// Note is why, for people.
+	Note string `json:"note,omitempty"`
 
 	Desire      *Desire            `json:"desire,omitempty"`
 	Command     *Order             `json:"command,omitempty"`

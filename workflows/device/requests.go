@@ -108,11 +108,11 @@ func (a appliedOperation) is(op Operation, print string) bool {
 	return a.Print == print
 }
 
-// print identifies what the operation is to do, whoever wants it, and under
+// print identifies what the operation is to do, whoever wants it, why, and under
 // whichever id: equal for the same JSON values, in whatever order and with whatever
 // spaces.
 func (o Operation) print() string {
-	o.ID, o.Who = "", ""
+	o.ID, o.Who, o.Note = "", "", ""
 	if o.Desire != nil {
 		desire := *o.Desire
 		desire.Patch = canonical(desire.Patch)

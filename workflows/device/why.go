@@ -33,6 +33,8 @@ type Cause struct {
 	// processed.
 	ID  string `json:"id,omitempty"`
 	Who string `json:"who,omitempty"`
+	// Note is why an operator requested it.
+	Note string `json:"note,omitempty"`
 }
 
 // Reason is one change of state, and why it came about.

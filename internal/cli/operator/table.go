@@ -311,5 +311,8 @@ func causeText(c api.Cause) string {
 	if c.Who != "" {
 		text += " by " + printable(c.Who)
 	}
+	if c.Note != "" {
+		text += ": " + printable(c.Note)
+	}
 	return text
 }

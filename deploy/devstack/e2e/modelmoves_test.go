@@ -81,7 +81,7 @@ func TestAFleetIsMovedBetweenVersionsOfTheRegistry(t *testing.T) {
 	if why, err := p.api.Why(t.Context(), "lamp-1", 1); err != nil || why.Transitions[0].Migration == nil || why.Transitions[0].Migration.FromVersion != 1 || why.Transitions[0].Migration.ToVersion != 2 {
 		t.Errorf("why %+v, %v", why, err)
 	}
-	p.boot("lamp-1") // its message is judged by the second version
+	p.boot("lamp-1") // its message is filtered by the second version
 	p.becomes("lamp-1", "dark", 2)
 
 	// The old version goes when no device runs it, and not before.

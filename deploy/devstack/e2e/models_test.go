@@ -311,7 +311,7 @@ func TestModelsOfTheRegistry(t *testing.T) {
 	p.ready("worker-3")
 	p.stop("bridge")
 	p.stop("worker-2")
-	p.commanded("lamp@4 (", "push", p.file("fourth.yaml", strings.Replace(editedAgain, "initial: low", "initial: high", 1)), "--note", "while they are away")
+	p.commanded("lamp@4 (", "push", p.file("fourth.yaml", strings.Replace(editedAgain, "initial: low", "initial: high", 1)), "--note", "while they are down")
 	p.boot("third-1") // waits in the broker
 	p.begin("bridge", service.Bridge, "")
 	p.begin("worker-2", service.Worker, "")

@@ -4,85 +4,25 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"reflect"
-	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
-	"go.temporal.io/sdk/testsuite"
-
-	"devicetwin/device"
-	"devicetwin/devicefsm"
 )
 
-func callEnvironment(a *Activities) *testsuite.TestActivityEnvironment {
-	var suite testsuite.WorkflowTestSuite
-	env := suite.NewTestActivityEnvironment()
-	env.RegisterActivity(a.Call)
-	return env
-}
-
-// docs/models.md has the body of a call as it is sent, and a line for each of its keys.
 func TestCallsAreDocumented(t *testing.T) {
-	raw, err := os.ReadFile("../../docs/models.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, section, _ := strings.Cut(string(raw), "\n### What is called\n")
-	section, _, _ = strings.Cut(section, "\n### ")
-	_, example, _ := strings.Cut(section, "```json call\n")
-	example, _, ok := strings.Cut(example, "```")
-	if !ok {
-		t.Fatal("no example")
-	}
-	want := decoded(t, example)
-	at, err := time.Parse(time.RFC3339Nano, want["at"].(string))
-	if err != nil {
-		t.Fatal(err)
-	}
-	to := newReceiver(t, 0)
-	model, err := devicefsm.Load("loyalty.yaml", []byte("model: loyalty\ninitial: a\nstates: {a: {}}"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := &Activities{Models: NewRegistry(model), Receivers: map[string]string{want["to"].(string): to.URL}}
-	_, err = callEnvironment(a).ExecuteActivity(a.Call, Invocation{
-		Device: device.ID(want["device"].(string)), Model: model.Hash(), ID: want["id"].(string), At: at, Arrived: at.Add(time.Second),
-		Input: map[string]any{"to": want["to"], "event": want["event"], "number": want["number"], "data": want["data"]},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := decoded(t, to.bodies[0])
-	if attempted, err := time.Parse(time.RFC3339Nano, got["attempted_at"].(string)); err != nil || time.Since(attempted) > time.Minute || got["attempt"] != 1.0 {
-		t.Errorf("attempt %v at %v, %v", got["attempt"], got["attempted_at"], err)
-	}
-	got["attempted_at"], got["attempt"], got["arrived"] = want["attempted_at"], want["attempt"], want["arrived"]
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("sent %v\ndocumented %v", got, want)
-	}
-	var described []string
-	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(section, -1) {
-		described = append(described, row[1])
-	}
-	slices.Sort(described)
-	if keys := slices.Sorted(maps.Keys(got)); !slices.Equal(described, keys) {
-		t.Errorf("described are %q, sent are %q", described, keys)
-	}
+	postIsDocumented(t, "What is called", "call", func(a *Activities) any { return a.Call }, "to", "event", "number", "data")
 }
 
 // A topic of Kafka answers nothing: calling it is refused, and not tried again.
 func TestATopicIsNotCalled(t *testing.T) {
 	k := &kafkaLog{}
 	a := &Activities{Models: NewRegistry(), Records: k, Receivers: map[string]string{"billing": "kafka:notes"}}
-	_, err := callEnvironment(a).ExecuteActivity(a.Call, Invocation{Device: "customer/4711", ID: "x-1", Input: map[string]any{"to": "billing"}})
+	_, err := activityEnvironment(a.Call).ExecuteActivity(a.Call, Invocation{Device: "customer/4711", ID: "x-1", Input: map[string]any{"to": "billing"}})
 	var app *temporal.ApplicationError
 	if !errors.As(err, &app) || !app.NonRetryable() || !strings.Contains(app.Message(), "the topic notes of Kafka, which answers nothing") {
 		t.Errorf("%v, want an end that says why", err)
@@ -121,7 +61,7 @@ func TestAnswersOfCalls(t *testing.T) {
 			}))
 			defer server.Close()
 			a := &Activities{Models: NewRegistry(), Receivers: map[string]string{"billing": server.URL}}
-			value, err := callEnvironment(a).ExecuteActivity(a.Call, Invocation{Device: "customer/4711", ID: "x-1", Input: map[string]any{"to": "billing"}})
+			value, err := activityEnvironment(a.Call).ExecuteActivity(a.Call, Invocation{Device: "customer/4711", ID: "x-1", Input: map[string]any{"to": "billing"}})
 			if key != "x-1" {
 				t.Errorf("key %q", key)
 			}
@@ -145,7 +85,7 @@ func TestAnswersOfCalls(t *testing.T) {
 
 func TestACallOfNobody(t *testing.T) {
 	a := &Activities{Models: NewRegistry()}
-	_, err := callEnvironment(a).ExecuteActivity(a.Call, Invocation{Device: "d1", ID: "x", Input: map[string]any{"to": "billing"}})
+	_, err := activityEnvironment(a.Call).ExecuteActivity(a.Call, Invocation{Device: "d1", ID: "x", Input: map[string]any{"to": "billing"}})
 	var app *temporal.ApplicationError
 	if !errors.As(err, &app) || !app.NonRetryable() || !strings.Contains(app.Message(), "no receiver of that name") {
 		t.Errorf("%v", err)

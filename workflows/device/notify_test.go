@@ -54,42 +54,59 @@ func decoded(t *testing.T, body string) map[string]any {
 	return v
 }
 
-// docs/models.md has the body of a notification as it is sent, and a line for each
-// of its keys.
+// activityEnvironment runs one activity.
+func activityEnvironment(activity any) *testsuite.TestActivityEnvironment {
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestActivityEnvironment()
+	env.RegisterActivity(activity)
+	return env
+}
+
 func TestNotificationsAreDocumented(t *testing.T) {
+	postIsDocumented(t, "Notifications", "notification", func(a *Activities) any { return a.Notify }, "to", "data")
+}
+
+// postIsDocumented tests that a section of docs/models.md has the body that an activity posts, as it
+// is sent, in a block of JSON with a mark, and a line for each of its keys. Some keys are those of the
+// activity's input.
+func postIsDocumented(t *testing.T, section, mark string, of func(*Activities) any, inputs ...string) {
+	t.Helper()
 	raw, err := os.ReadFile("../../docs/models.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, section, _ := strings.Cut(string(raw), "\n### Notifications\n")
-	section, _, _ = strings.Cut(section, "\n### ")
-	_, example, _ := strings.Cut(section, "```json notification\n")
+	_, text, _ := strings.Cut(string(raw), "\n### "+section+"\n")
+	text, _, _ = strings.Cut(text, "\n### ")
+	_, example, _ := strings.Cut(text, "```json "+mark+"\n")
 	example, _, ok := strings.Cut(example, "```")
 	if !ok {
 		t.Fatal("no example")
 	}
 	want := decoded(t, example)
+	word := func(key string) string {
+		s, _ := want[key].(string)
+		return s
+	}
 	moment := func(key string) time.Time {
-		at, err := time.Parse(time.RFC3339Nano, want[key].(string))
+		at, err := time.Parse(time.RFC3339Nano, word(key))
 		if err != nil {
 			t.Error(err)
 		}
 		return at
 	}
 	to := newReceiver(t, 0)
-	model, err := devicefsm.Load("pump.yaml", []byte("model: pump\ninitial: a\nstates: {a: {}}"))
+	model, err := devicefsm.Load("model.yaml", []byte("model: "+word("model")+"\ninitial: a\nstates: {a: {}}"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &Activities{Models: NewRegistry(model), Receivers: map[string]string{want["to"].(string): to.URL}}
-	var suite testsuite.WorkflowTestSuite
-	env := suite.NewTestActivityEnvironment()
-	env.RegisterActivity(a.Notify)
-	_, err = env.ExecuteActivity(a.Notify, Invocation{
-		Device: device.ID(want["device"].(string)), Model: model.Hash(), ID: want["id"].(string), At: moment("at"), Arrived: moment("arrived"),
-		Input: map[string]any{"to": want["to"], "data": want["data"]},
-	})
-	if err != nil {
+	a := &Activities{Models: NewRegistry(model), Receivers: map[string]string{word("to"): to.URL}}
+	in := Invocation{
+		Device: device.ID(word("device")), Model: model.Hash(), ID: word("id"), At: moment("at"), Arrived: moment("arrived"), Input: map[string]any{},
+	}
+	for _, key := range inputs {
+		in.Input[key] = want[key]
+	}
+	if _, err := activityEnvironment(of(a)).ExecuteActivity(of(a), in); err != nil {
 		t.Fatal(err)
 	}
 	got := decoded(t, to.bodies[0])
@@ -101,7 +118,7 @@ func TestNotificationsAreDocumented(t *testing.T) {
 		t.Errorf("sent %v\ndocumented %v", got, want)
 	}
 	var described []string
-	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(section, -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(text, -1) {
 		described = append(described, row[1])
 	}
 	slices.Sort(described)

@@ -125,7 +125,7 @@ dashboards: ## write deploy/grafana/dashboards and its alert rules
 	go run ./deploy/grafana/gen deploy/grafana
 
 histories: ## record the workflow histories of the present rules, which the replay tests use (before a release of new rules)
-	cd $(STACK) && go test ./e2e -run 'TestRecord(Histories|Processed|Records)|TestModelsOfTheRegistry' -count=1 -record
+	cd $(STACK) && go test ./e2e -run 'TestRecord(Histories|Processed|Decided|Records)|TestModelsOfTheRegistry' -count=1 -record
 	go test ./workflows/device ./workflows/aggregate ./workflows/registry -run 'Histories|Replay' -count=1
 
 clean: ## remove what make built and the data of make dev

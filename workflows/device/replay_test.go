@@ -158,6 +158,31 @@ func TestRecordsAreRecorded(t *testing.T) {
 	}
 }
 
+// There are histories of an operator who decides on events that hold a queue, and of the search attributes
+// that say so.
+func TestDecisionsAreRecorded(t *testing.T) {
+	files, err := filepath.Glob(historiesDir + "/rules-*/decided-*.json")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%d histories of a device with decisions, error %v; want at least 2", len(files), err)
+	}
+	decisions, shown := 0, 0
+	for _, file := range files {
+		for _, e := range testhistory.Read(t, file).GetEvents() {
+			for _, p := range e.GetWorkflowExecutionUpdateAcceptedEventAttributes().GetAcceptedRequest().GetInput().GetArgs().GetPayloads() {
+				if bytes.Contains(p.GetData(), []byte(`"process":{`)) {
+					decisions++
+				}
+			}
+			if _, ok := e.GetUpsertWorkflowSearchAttributesEventAttributes().GetSearchAttributes().GetIndexedFields()[AttributeProcessing.GetName()]; ok {
+				shown++
+			}
+		}
+	}
+	if decisions != 2 || shown < 3 {
+		t.Errorf("%d decisions, and %d times a search attribute that says whether the queue is held; want 2, and at least 3", decisions, shown)
+	}
+}
+
 // What a log delivered again is in the histories, and decides how they replay: by the rules
 // before, a run would go another way.
 func TestRecordedPositionsCount(t *testing.T) {

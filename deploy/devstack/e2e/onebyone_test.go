@@ -14,9 +14,11 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"devicetwin/api"
 	"devicetwin/deploy/devstack/process"
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/device"
@@ -29,6 +31,7 @@ import (
 type billing struct {
 	t      *testing.T
 	reject func(id string, n int) bool // permanently
+	away   func(id string) bool        // for now; nil: for nobody
 
 	mu       sync.Mutex
 	random   *rand.Rand
@@ -84,7 +87,7 @@ func (b *billing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.busy[call.Device] = false
-	if fate < 10 {
+	if fate < 10 || b.away != nil && b.away(call.Device) {
 		b.failed++
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
@@ -277,6 +280,77 @@ func TestRecordProcessed(t *testing.T) {
 	defer b.mu.Unlock()
 	if b.attempts == events {
 		t.Error("no call has failed")
+	}
+	if *record {
+		recordRuns(t, s, deviceworkflow.WorkflowID(name), filepath.Join(historiesDir, name))
+		recordModel(t, model)
+	}
+}
+
+// TestRecordDecided is TestRecordHistories for a device whose queue holds at what failed permanently: people
+// find it by search, have one event tried again, and skip another.
+func TestRecordDecided(t *testing.T) {
+	const name, events, model = "decided", 12, "testdata/held.yaml"
+	var opened atomic.Bool
+	b := newBilling(t, func(_ string, n int) bool { return n == 2 && !opened.Load() || n == 9 })
+	receiver := httptest.NewServer(b)
+	defer receiver.Close()
+	s := startSystemWriting(t, stack.Options{}, nil, 4, func(c *service.Config) {
+		c.Model.Model = model
+		c.Worker.Notify = map[string]string{"billing": receiver.URL}
+	})
+	operator := operatorOf(t, s, "")
+	d := connect(t, s.MQTT.URL(), name)
+	for n := 1; n <= events; n++ {
+		d.publish("devices/"+name+"/events/book", fmt.Sprintf(`{"epoch":1,"seq":%d,"n":%d,"source":"it"}`, n, n))
+	}
+	// held is the device when an event holds its queue, as people find it.
+	held := func(number uint64) (p api.Processing) {
+		t.Helper()
+		eventually(t, fmt.Sprintf("event %d holds the queue", number), func(ctx context.Context) bool {
+			shown, err := operator.Device(ctx, name)
+			if err != nil || shown.Processing == nil || shown.Processing.Held == "" || shown.Processing.First.Number != number {
+				return false
+			}
+			p = *shown.Processing
+			page, err := operator.Devices(ctx, "processing:held process_failed>=1 state:trouble", 10, "")
+			return err == nil && len(page.Devices) == 1 && page.Devices[0].ID == name && page.Devices[0].Processing == api.ProcessingHeld
+		})
+		return p
+	}
+	first := held(2)
+	if len(first.Queue) == 0 || first.Queue[0].Number != 2 || first.Done != 1 {
+		t.Errorf("held: %+v", first)
+	}
+	_, err := operator.DecideProcess(t.Context(), name, api.ProcessDecision{ID: "another", Do: "retry"})
+	expectStatus(t, err, http.StatusPreconditionFailed)
+	opened.Store(true)
+	if decided, err := operator.DecideProcess(t.Context(), name, api.ProcessDecision{ID: first.First.ID, Do: "retry", Note: "the account is open"}); err != nil || decided.Number != 2 {
+		t.Fatalf("decided %+v, %v", decided, err)
+	}
+	second := held(9)
+	if decided, err := operator.DecideProcess(t.Context(), name, api.ProcessDecision{Do: "skip", Note: "booked by hand"}); err != nil || decided.Number != 9 || decided.ID != second.First.ID {
+		t.Fatalf("decided %+v, %v", decided, err)
+	}
+	var shown api.Device
+	eventually(t, "everything is processed", func(ctx context.Context) bool {
+		var err error
+		shown, err = operator.Device(ctx, name)
+		return err == nil && shown.Processing.Done == events-1 && shown.Processing.Waiting == 0
+	})
+	p := shown.Processing
+	if p.Failed != 2 || p.Skipped != 1 || p.State != "" || len(p.Failures) != 2 || p.Failures[0].Decision == nil || p.Failures[0].Decision.Note != "the account is open" ||
+		p.Failures[1].Decision == nil || p.Failures[1].Decision.Do != "skip" || shown.State != "fine" || string(shown.Context) != fmt.Sprintf(`{"decided":"skip by anonymous","done":%d}`, events-1) {
+		t.Errorf("%+v, in %s with %s", p, shown.State, shown.Context)
+	}
+	why, err := operator.Why(t.Context(), name, 20)
+	told := slices.DeleteFunc(why.Transitions, func(r api.Transition) bool { return r.Event != device.EventProcess })
+	if err != nil || len(told) != 2 || told[0].To != "fine" || told[1].To != "trouble" || told[0].Cause.Name != "process" || told[0].Cause.Who != "anonymous" {
+		t.Errorf("why %+v, %v", told, err)
+	}
+	view, err := s.twins.Describe(t.Context(), name)
+	if err != nil || view.Runs == 0 {
+		t.Errorf("%d ends of runs, %v", view.Runs, err)
 	}
 	if *record {
 		recordRuns(t, s, deviceworkflow.WorkflowID(name), filepath.Join(historiesDir, name))

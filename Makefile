@@ -34,7 +34,7 @@ help: ## list the targets
 	@echo "  demo takes DEVICES=$(DEVICES) RATE=$(RATE) DURATION=60s SEED=$(SEED) MODEL=$(MODEL) SCENARIO=… DIALECT=tasmota REPORT=path.json"
 	@echo "  dev takes MODEL=$(MODEL), the model of new devices, and GRAFANA=1 to start an installed Grafana as well;"
 	@echo "      settings of bin/devstack dev --help are taken from the environment: DEVICETWIN_MQTT_TLS_PORT=0 make dev"
-	@echo "  chaos takes ONLY=name,kill-* ACK=$(ACK)|accepted BROKER=nats|mosquitto|rabbitmq|hivemq|moquette|nats-cluster INFLUX=1|2 SHORT=1 JOBS=$(JOBS) REPORT=path.json; bin/devstack chaos --list names the faults"
+	@echo "  chaos takes ONLY=name,kill-* ACK=$(ACK)|accepted BROKER=nats|mosquitto|rabbitmq|hivemq|moquette|nats-cluster|kafka INFLUX=1|2 SHORT=1 JOBS=$(JOBS) REPORT=path.json; bin/devstack chaos --list names the faults"
 	@echo "  bench-e2e takes SECONDS=$(SECONDS) ONLY=name,*-memory LONG=1 ACK=$(ACK)|accepted LOG=none BROKER=nats|mosquitto REPORT=path.json PROFILE=folder; bin/devstack bench --list names the cases"
 	@echo "  servers takes ONLY=name,name:"
 	@deploy/servers/install.sh --list | sed 's/^/  /'

@@ -31,8 +31,11 @@ func isReal(kind process.BrokerKind) bool { return realBrokers[kind] != nil }
 func (o Options) findBrokers() error {
 	for _, c := range o.Cases {
 		find := realBrokers[c.Broker]
-		if c.Broker == process.Mosquitto {
+		switch c.Broker {
+		case process.Mosquitto:
 			find = o.findMosquitto
+		case process.Kafka:
+			find = servers.FindKafka
 		}
 		if find == nil {
 			continue

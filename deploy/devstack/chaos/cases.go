@@ -69,6 +69,9 @@ func (c Choice) Faults() []Fault {
 	if c.Influx == Influx2 {
 		faults = append(faults, influx2Faults(c.Short)...)
 	}
+	if slices.Contains(c.Brokers, process.Kafka) {
+		faults = append(faults, kafkaFaults(c.Short)...)
+	}
 	if slices.Contains(c.Brokers, process.NATSCluster) {
 		faults = append(faults, clusterFaults(c.Short)...)
 	}
@@ -102,10 +105,12 @@ func (c Choice) Cases() ([]Case, error) {
 // has reports whether a fault was chosen with a broker.
 func (c Choice) has(f Fault, broker process.BrokerKind) bool {
 	switch {
-	case f.Nodes > 0 && broker != process.NATSCluster:
+	case f.Nodes > 0 && broker != process.NATSCluster, f.Kafka && broker != process.Kafka, broker == process.Kafka && !f.Kafka && !slices.Contains(besidesKafka, f.Name):
 		return false
 	case len(c.Only) > 0:
 		return process.Match(c.Only, f.Name)
+	case broker == process.Kafka:
+		return !c.Short || f.Name == shortKafka
 	case isReal(broker) && c.Short:
 		return f.Name == aboutBrokers[0]
 	case isReal(broker):

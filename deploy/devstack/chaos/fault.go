@@ -58,6 +58,11 @@ const (
 	Repartition Kind = "repartition-bridges" // their number changes
 	Upgrade     Kind = "upgrade"             // an earlier version is replaced by this one
 
+	// Of Kafka only: see kafkafaults.go.
+	Move      Kind = "move-leaders"      // each partition has another leader
+	Rebalance Kind = "rebalance-bridges" // one is killed, and another one is added
+	Grow      Kind = "grow-topic"        // by some partitions
+
 	// Of InfluxDB 2 only: see influx2.go.
 	Revoke Kind = "token"     // the token of bridge and worker is switched off
 	Away   Kind = "bucket"    // the bucket has another name
@@ -79,6 +84,8 @@ type Fault struct {
 	// Nodes is how many nodes of a broker that is a cluster a round meets, one after the
 	// other: each time the one that the bridge is connected to.
 	Nodes int
+	// Kafka is true of faults that only Kafka has.
+	Kafka bool
 	// Slow is what the broker takes longer than others to be back.
 	Slow time.Duration
 }
@@ -208,7 +215,7 @@ func (f Fault) name() string {
 // alone reports that the kind needs no part to be understood.
 func (f Fault) alone() bool {
 	switch f.Kind {
-	case Fill, Damage, DamageRead, Forget, Rewind, Lose, Repartition, Upgrade:
+	case Fill, Damage, DamageRead, Forget, Rewind, Lose, Repartition, Upgrade, Move, Rebalance, Grow:
 		return true
 	}
 	return false
@@ -235,6 +242,13 @@ func (f Fault) recovery() time.Duration {
 		return checkpointPatience
 	case Lose, Repartition, Upgrade: // everything is delivered before
 		return 8 * time.Second
+	case Rebalance, Move:
+		return 10 * time.Second
+	case Grow: // bridges look for new partitions once a minute
+		return 100 * time.Second
+	}
+	if f.Kafka { // its partitions go to others, and Java starts
+		return 15 * time.Second
 	}
 	if f.Part == Broker || f.Link.To == Broker && f.Link.From != Devices {
 		return 10*time.Second + f.Slow

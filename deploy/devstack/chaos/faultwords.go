@@ -9,6 +9,12 @@ func inWords(p Part) string {
 		return "Temporal"
 	case InfluxDB:
 		return "InfluxDB"
+	case KafkaBroker:
+		return "one of three brokers of Kafka"
+	case Controller:
+		return "the broker of Kafka that is the controller"
+	case Everybody:
+		return "everybody"
 	}
 	return "the " + string(p)
 }
@@ -32,6 +38,8 @@ func (f Fault) String() string {
 	switch f.Kind {
 	case Revoke, Away, Expire:
 		return f.influx2Words(times)
+	case Move, Rebalance, Grow:
+		return f.kafkaWords(times)
 	case Fill, Damage, DamageRead, Forget, Rewind, Lose:
 		return f.logWords(times)
 	case Repartition:

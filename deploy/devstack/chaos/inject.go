@@ -28,6 +28,7 @@ type injection struct {
 	restored int64     // bytes on the link when the last round was over
 	met      int       // how many times something was done
 	killed   []Part    // by the present round
+	chosen   Part      // broker of Kafka that the present round is about
 
 	withheld time.Time               // when the bridge could deliver no more
 	damaged  []simulator.LostMessage // in records that were overwritten before they were delivered

@@ -32,6 +32,12 @@ func (in *injection) meet(ctx context.Context, part Part) error {
 
 // actions begin the fault and end it.
 func (in *injection) actions(ctx context.Context, part Part) (begin func() error, end func(context.Context) error, err error) {
+	if part == KafkaBroker { // which has no part of this name
+		if part, err = in.system.leader(ctx); err != nil {
+			return nil, nil, err
+		}
+		in.chosen = part
+	}
 	p, l := in.system.Parts[part], in.system.proxied
 	switch in.fault.Kind {
 	case Kill:
@@ -53,6 +59,9 @@ func (in *injection) actions(ctx context.Context, part Part) (begin func() error
 	case Revoke, Away, Expire:
 		begin, end = in.influx2Actions(ctx)
 		return begin, end, nil
+	case Move, Rebalance, Grow:
+		begin, end = in.kafkaActions(ctx)
+		return begin, end, nil
 	case Cut:
 		return func() error { l.cut(); return nil }, func(context.Context) error { return l.reopen() }, nil
 	case Delay:
@@ -71,7 +80,12 @@ func (in *injection) begun(part Part) string {
 	case Restart:
 		return "ended " + string(part)
 	case Pause:
+		if in.chosen != "" {
+			part = in.chosen
+		}
 		return "paused " + string(part)
+	case Move, Rebalance, Grow:
+		return in.kafkaBegun()
 	case Fill:
 		return "killed influxdb, and filled the disk of the log of " + string(part)
 	case Damage:

@@ -16,7 +16,7 @@ import (
 	"devicetwin/deploy/devstack/process"
 )
 
-//go:embed testdata/pump.yaml testdata/pump.scenario.yaml
+//go:embed testdata/*.yaml
 var files embed.FS
 
 // measurement is where the telemetry of the model is found in InfluxDB.
@@ -83,6 +83,9 @@ func (p *play) prepare() error {
 // play starts everything, lets the fleet play and the fault happen, and fills in
 // the outcome. An error means that the case proves nothing.
 func (p *play) play(ctx context.Context, outcome *Outcome) error {
+	if p.Broker == process.Kafka {
+		return p.playEntities(ctx, outcome)
+	}
 	s, err := startSystem(ctx, p.Options, p.pool, p.dir, p.model, p.Case)
 	defer s.close()
 	if err != nil {

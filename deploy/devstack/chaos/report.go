@@ -58,8 +58,11 @@ type Outcome struct {
 	Points PointsReport `json:"points"`
 	// Lost are the first messages that were lost, with where they were seen last.
 	Lost []LostMessage `json:"lost,omitempty"`
-	// Simulation is the simulator's report, nil if there is none.
-	Simulation *simulator.Report `json:"simulation"`
+	// Simulation is the simulator's report, nil if there is none; Entities is that of a case with Kafka.
+	Simulation *simulator.Report       `json:"simulation"`
+	Entities   *simulator.EntityReport `json:"entities,omitempty"`
+	// Added are the records on partitions that were added.
+	Added int64 `json:"added_partitions_records,omitempty"`
 
 	damaged []simulator.LostMessage
 }
@@ -121,6 +124,14 @@ func (o *Outcome) readReport(file string, fleet *process.Process) error {
 	if err != nil {
 		return fmt.Errorf("the fleet left no report (%w); it said:\n%s", fleet.Fate(), fleet.LastWords())
 	}
+	if o.Broker == process.Kafka {
+		o.Entities = new(simulator.EntityReport)
+		if err := json.Unmarshal(raw, o.Entities); err != nil {
+			o.Entities = nil
+			return fmt.Errorf("read the fleet's report: %w", err)
+		}
+		return nil
+	}
 	o.Simulation = new(simulator.Report)
 	if err := json.Unmarshal(raw, o.Simulation); err != nil {
 		o.Simulation = nil
@@ -143,7 +154,9 @@ func (o *Outcome) ask(ctx context.Context, s *system, bridgeLogs []string) error
 	if err != nil {
 		return fmt.Errorf("count runs of workflows: %w", err)
 	}
-	o.ContinuedAsNew = answer.GetCount()
+	if o.ContinuedAsNew = answer.GetCount(); o.Broker == process.Kafka {
+		return nil
+	}
 	o.Lost, err = trace(ctx, c, bridgeLogs, o.Simulation.LostMessages)
 	return err
 }
@@ -166,6 +179,9 @@ func (o *Outcome) conclude(err error) {
 
 // proved is an error if there was too little in the case for it to prove anything.
 func (o *Outcome) proved() error {
+	if o.Broker == process.Kafka {
+		return o.provedEntities()
+	}
 	s := o.Simulation
 	switch {
 	case s == nil:
@@ -195,6 +211,9 @@ func (o *Outcome) proved() error {
 
 // violations are what a case fails for.
 func (o *Outcome) violations() error {
+	if o.Broker == process.Kafka {
+		return o.entityViolations()
+	}
 	s, excused, late := o.Simulation, o.DamagedLost, o.damagedLate()
 	switch {
 	case !s.Clean && (excused+late == 0 || s.Lost != excused):

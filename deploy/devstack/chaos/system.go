@@ -32,8 +32,9 @@ type system struct {
 	influx2   *servers.InfluxDB // nil: InfluxDB is the embedded one
 	earlier   process.Program   // of bridges and workers, until they are replaced; nil: all are of this version
 	replaced  []Part
-	accounts  bool   // services have accounts at the broker
-	brokerDir string // folder of a broker that runs as another user; "" if there is none
+	kafka     *kafkaSystem // nil: devices are played, not entities
+	accounts  bool         // services have accounts at the broker
+	brokerDir string       // folder of a broker that runs as another user; "" if there is none
 }
 
 // startSystem starts everything. What was started is ended by close, also after
@@ -154,6 +155,9 @@ func (s *system) close() {
 	if s.proxied != nil {
 		s.proxied.close()
 	}
+	if s.kafka != nil && s.kafka.client != nil {
+		s.kafka.client.Close()
+	}
 	if s.brokerDir != "" {
 		_ = os.RemoveAll(s.brokerDir) // temporary
 	}
@@ -162,6 +166,9 @@ func (s *system) close() {
 // received is how many messages the present lives of the bridges have received;
 // of several, the one that has received least. Every bridge receives every message.
 func (s *system) received(ctx context.Context) (least float64, err error) {
+	if s.kafka != nil {
+		return s.receivedRecords(ctx)
+	}
 	for i, part := range s.bridges {
 		m, err := s.Metrics(ctx, part, process.MetricReceived)
 		if err != nil {

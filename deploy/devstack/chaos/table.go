@@ -20,6 +20,11 @@ func (o Outcome) verdict() string {
 		return "yes"
 	case o.LostByBroker:
 		return "broker"
+	case o.Broker == process.Kafka:
+		if o.Entities == nil || o.Entities.Clean {
+			return "error"
+		}
+		return "no"
 	case o.Simulation == nil || o.Simulation.Clean && o.Points.Missing <= o.Points.Tolerated:
 		return "error"
 	}
@@ -28,6 +33,10 @@ func (o Outcome) verdict() string {
 
 // summarize writes how a case ended.
 func (o Outcome) summarize(w io.Writer) {
+	if o.Entities != nil {
+		o.summarizeEntities(w)
+		return
+	}
 	switch o.verdict() {
 	case "yes":
 		fmt.Fprintf(w, "CLEAN: %d messages applied, %d repetitions left out; points: %s\n", o.Simulation.Applied, o.Simulation.LeftOut, o.Points)
@@ -59,6 +68,11 @@ func (r Report) WriteTable(w io.Writer) error {
 			clean++
 		}
 		refused += o.Refused
+		if e := o.Entities; e != nil {
+			fmt.Fprintf(t, "%s\t%s\t-\t%d\t%d\t-\t%d\t%d\t%d\t%d\t%d\t-\t%s\t%.1f\t\n", o.Fault, o.Broker, e.Sent, e.Applied,
+				e.Lost, e.Duplicated, e.Reordered, e.NotifiedMissing, e.NotifiedSpurious, o.verdict(), o.Seconds)
+			continue
+		}
 		s := o.Simulation
 		if s == nil {
 			fmt.Fprintf(t, "%s\t%s\t%s\t-\t-\t-\t-\t-\t-\t-\t-\t-\t%s\t%.1f\t\n", o.Fault, o.Broker, o.Ack, o.verdict(), o.Seconds)

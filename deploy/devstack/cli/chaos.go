@@ -14,7 +14,7 @@ import (
 // chaosCommand is "devstack chaos".
 type chaosCommand struct {
 	Only          []string `help:"Faults to inject, by name; * matches any part of it: kill-*. Default: all." placeholder:"NAME"`
-	Broker        string   `help:"Broker for the tests: ${enum}. The last four are those that make servers installs. Without --only they have the faults that are about brokers." enum:"nats,mosquitto,both,rabbitmq,hivemq,moquette,nats-cluster" default:"both"`
+	Broker        string   `help:"Broker for the tests: ${enum}. Those after both are what make servers installs. Without --only they have the faults that are about brokers. With kafka, customers are played instead of devices." enum:"nats,mosquitto,both,rabbitmq,hivemq,moquette,nats-cluster,kafka" default:"both"`
 	Influx        int      `help:"InfluxDB for the tests: 1 for the embedded 1.8, 2 for the 2.7 that make servers installs." enum:"1,2" default:"1"`
 	Ack           string   `help:"When bridges acknowledge: ${enum}." enum:"logged,accepted" default:"logged"`
 	Short         bool     `help:"Use shorter faults, and without --only just a few of them, each with one broker."`

@@ -18,6 +18,10 @@ const (
 	MetricWrittenPoints = "devicetwin_influx_points_written_total"
 	MetricDroppedPoints = "devicetwin_influx_points_dropped_total"
 
+	// Of a bridge from Kafka.
+	MetricPartitions = "devicetwin_bridge_kafka_partitions" // that it has
+	MetricRebalances = "devicetwin_bridge_kafka_rebalances_total"
+
 	// Of a bridge with a log.
 	MetricBacklog      = "devicetwin_bridge_backlog_messages"     // for Temporal
 	MetricBacklogBytes = "devicetwin_influx_backlog_bytes"        // of the log, with points for InfluxDB

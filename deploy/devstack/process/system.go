@@ -41,6 +41,9 @@ const (
 	HiveMQ      BrokerKind = "hivemq"
 	Moquette    BrokerKind = "moquette"
 	NATSCluster BrokerKind = "nats-cluster" // three servers
+
+	// Kafka is no broker of MQTT: entities have their messages there.
+	Kafka BrokerKind = "kafka"
 )
 
 // System is the processes of one case. Its parts are added first and started then.

@@ -4,6 +4,7 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"devicetwin/deploy/devstack/process"
@@ -16,6 +17,15 @@ type Kafka struct {
 	Nodes []*process.Process
 	// Addresses of the brokers, host and port.
 	Addresses []string
+
+	settings [][]string // of each node
+}
+
+// Advertise has a broker that was not started yet send everybody to another address, such as that of a proxy
+// in front of it: also other brokers.
+func (k *Kafka) Advertise(node int, address string) {
+	k.Addresses[node] = address
+	k.settings[node] = append(k.settings[node], "advertised.listeners=CLIENTS://"+address)
 }
 
 // FindKafka is the path of the program. The error is a *NotInstalledError if it is not
@@ -36,9 +46,11 @@ func NewKafka(dir, data string, names, ports []string, settings ...string) (*Kaf
 	controller := net.JoinHostPort(process.Host, ports[len(names)])
 	for i, name := range names {
 		address := net.JoinHostPort(process.Host, ports[i])
-		args := append([]string{strconv.Itoa(i + 1), filepath.Join(data, name), address, controller}, settings...)
-		k.Addresses = append(k.Addresses, address)
-		k.Nodes = append(k.Nodes, process.New(dir, name, process.SaidReady, func() *exec.Cmd { return exec.Command(program, args...) }))
+		args := []string{strconv.Itoa(i + 1), filepath.Join(data, name), address, controller}
+		k.Addresses, k.settings = append(k.Addresses, address), append(k.settings, slices.Clone(settings))
+		k.Nodes = append(k.Nodes, process.New(dir, name, process.SaidReady, func() *exec.Cmd {
+			return exec.Command(program, slices.Concat(args, k.settings[i])...)
+		}))
 	}
 	return k, nil
 }

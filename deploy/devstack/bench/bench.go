@@ -63,7 +63,9 @@ func stages() []stage {
 		{"broker", []string{caseBroker}, (*run).playBroker},
 		{"naive", []string{caseNaive}, (*run).playNaive},
 		{"events", []string{caseEvents}, (*run).playEvents},
+		{"kafka-events", []string{caseKafkaEvents}, (*run).playKafkaEvents},
 		{"telemetry", []string{caseTelemetry}, (*run).playTelemetry},
+		{"kafka-telemetry", []string{caseKafkaTelemetry}, (*run).playKafkaTelemetry},
 		{"telemetry-log", []string{caseTelemetryLog}, (*run).playTelemetryLog},
 		{"telemetry-unnumbered", []string{caseUnnumbered}, (*run).playUnnumbered},
 		{"fleet", []string{caseNew, caseFleet, caseFleetLog, caseWorker, caseTemporal}, (*run).playFleet},
@@ -97,12 +99,16 @@ const (
 	caseBridge       = "bridge-memory"
 	caseWorker       = "worker-memory"
 	caseBroker       = "broker-alone"
-	caseTemporal     = "temporal-alone"
+
+	caseKafkaEvents    = "kafka-events"
+	caseKafkaTelemetry = "kafka-telemetry"
+
+	caseTemporal = "temporal-alone"
 )
 
 // caseOrder is that of the rows in the table.
 var caseOrder = []string{
-	caseNaive, caseEvents, caseFleet, caseFleetLog, caseTelemetry, caseTelemetryLog, caseUnnumbered, caseCold, caseRestart, caseReconnect, caseOverload, caseOne, caseStream, caseLatency, caseTwin,
+	caseNaive, caseEvents, caseKafkaEvents, caseFleet, caseFleetLog, caseTelemetry, caseKafkaTelemetry, caseTelemetryLog, caseUnnumbered, caseCold, caseRestart, caseReconnect, caseOverload, caseOne, caseStream, caseLatency, caseTwin,
 	caseNew, caseBridge, caseWorker, caseBroker, caseTemporal,
 }
 
@@ -136,6 +142,9 @@ func Run(ctx context.Context, o Options) (Report, error) {
 		return Report{}, fmt.Errorf("make a folder for the run: %w", err)
 	}
 	r := &run{Options: o, dir: dir, pool: process.NewPortPool(), report: newReport(o)}
+	if len(o.Only) == 0 && !hasKafka() {
+		fmt.Fprintf(r.Out, "without %v: Kafka is not installed (make servers ONLY=kafka)\n", kafkaCases)
+	}
 	for _, s := range stages() {
 		if !slices.ContainsFunc(s.cases, r.wanted) {
 			continue
@@ -156,6 +165,9 @@ func Run(ctx context.Context, o Options) (Report, error) {
 // wanted reports whether a case was asked for.
 func (r *run) wanted(name string) bool {
 	if r.Ack == process.NoLog && (name == caseTelemetryLog || name == caseFleetLog) {
+		return false
+	}
+	if len(r.Only) == 0 && slices.Contains(kafkaCases, name) && !hasKafka() {
 		return false
 	}
 	return len(r.Only) == 0 || process.Match(r.Only, name)

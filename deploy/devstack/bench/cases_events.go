@@ -21,6 +21,8 @@ const widest = "65535"
 // fast is a case of counter devices, as fast as it takes.
 type fast struct {
 	name, what string
+	beside     string // another case of the same run to compare with; "": none
+	kafka      bool   // records, and no MQTT
 	devices    int
 	ahead      uint64 // of what Temporal has accepted
 	bridge     []string
@@ -51,7 +53,7 @@ func (r *run) playOne(ctx context.Context) error {
 }
 
 func (r *run) playFast(ctx context.Context, f fast) error {
-	s, err := r.startSystem(ctx, f.name, setting{model: "counter.yaml", bridge: f.bridge})
+	s, err := r.startSystem(ctx, f.name, setting{model: "counter.yaml", bridge: f.bridge, kafka: f.kafka})
 	defer s.close()
 	if err != nil {
 		return err
@@ -81,6 +83,7 @@ func (r *run) playFast(ctx context.Context, f fast) error {
 	if len(devices) == 1 {
 		row.Remark = fmt.Sprintf("%d events a signal", int(row.Value/max(row.Signals, 1)))
 	}
+	r.compare(&row, f.beside)
 	r.add(row)
 	return nil
 }
@@ -88,7 +91,8 @@ func (r *run) playFast(ctx context.Context, f fast) error {
 // introduce makes the workflows of devices, with one message each.
 func (s *system) introduce(ctx context.Context, devices []*account, say speech) error {
 	s.run.say("making %d workflows", len(devices))
-	l := &load{addr: s.At(process.Broker), devices: devices, say: say, conns: connections, messages: len(devices)}
+	l := &load{devices: devices, say: say, conns: connections, messages: len(devices)}
+	s.carry(l)
 	if err := errors.Join(l.run(ctx), s.drained(ctx, devices)); err != nil {
 		return err
 	}

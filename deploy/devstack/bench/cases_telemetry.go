@@ -64,6 +64,8 @@ const pointsAhead = 40_000
 // points is a case of messages that only become points.
 type points struct {
 	name, what string
+	beside     string // another case of the same run to compare with; "": none
+	kafka      bool   // records, and no MQTT
 	devices    int
 	say        speech
 	ack        process.Ack // of a bridge with a log; "": it has none
@@ -72,7 +74,7 @@ type points struct {
 // playPoints lets devices publish as fast as InfluxDB has their points.
 func (r *run) playPoints(ctx context.Context, c points) error {
 	s, err := r.startSystem(ctx, c.name, setting{
-		model: "telemetry.yaml", influx: true, ack: c.ack, bridge: []string{"--bridge-window=" + widest},
+		model: "telemetry.yaml", influx: true, ack: c.ack, bridge: c.bridge(), kafka: c.kafka,
 	})
 	defer s.close()
 	if err != nil {
@@ -102,8 +104,17 @@ func (r *run) playPoints(ctx context.Context, c points) error {
 	if err != nil {
 		return err
 	}
+	r.compare(&row, c.beside)
 	r.add(row)
 	return nil
+}
+
+// bridge are the flags of the bridge.
+func (c points) bridge() []string {
+	if c.kafka {
+		return []string{"--kafka-window=" + kafkaWindow}
+	}
+	return []string{"--bridge-window=" + widest}
 }
 
 // sentBefore is how many messages were published before a moment.

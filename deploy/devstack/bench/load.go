@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"path"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 // publishes for the device until that connection has ended.
 type account struct {
 	id, topic string
+	record    string // topic of Kafka
 	// due is when each message was due, by its number minus one, in Unix
 	// nanoseconds: a generator that lags behind makes the service no faster.
 	due []int64
@@ -31,7 +33,7 @@ func newAccounts(prefix string, n int, topic string) []*account {
 	all := make([]*account, n)
 	for i := range all {
 		id := prefix + "-" + strconv.Itoa(i+1)
-		all[i] = &account{id: id, topic: "devices/" + id + "/" + topic, random: rand.New(rand.NewPCG(1, uint64(i)))}
+		all[i] = &account{id: id, topic: "devices/" + id + "/" + topic, record: path.Base(topic), random: rand.New(rand.NewPCG(1, uint64(i)))}
 	}
 	return all
 }
@@ -76,6 +78,7 @@ func reading(a *account, b []byte) []byte {
 // its own, in turn.
 type load struct {
 	addr     string
+	brokers  []string // of Kafka: records are written, and nothing is published
 	devices  []*account
 	say      speech
 	conns    int
@@ -91,6 +94,30 @@ type load struct {
 	late atomic.Int64 // how far the generator was behind, at most, in nanoseconds
 }
 
+// sender is a connection of the load. It belongs to one goroutine.
+type sender interface {
+	publish(ctx context.Context, a *account, payload []byte) error
+	flush() error
+	drain(ctx context.Context) error // until everything is acknowledged
+	close()
+}
+
+// connect opens a connection.
+func (l *load) connect(ctx context.Context, id string) (sender, error) {
+	if len(l.brokers) > 0 {
+		return newRecordSender(l.brokers)
+	}
+	p, err := newPublisher(ctx, l.addr, id, unacknowledged)
+	return mqttSender{p}, err
+}
+
+// mqttSender publishes on the topics of devices.
+type mqttSender struct{ *publisher }
+
+func (s mqttSender) publish(ctx context.Context, a *account, payload []byte) error {
+	return s.publisher.publish(ctx, a.topic, payload)
+}
+
 // unacknowledged is how many messages of a connection may wait for the broker.
 const unacknowledged = 256
 
@@ -99,9 +126,9 @@ func (l *load) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	conns := min(l.conns, len(l.devices))
-	publishers := make([]*publisher, conns)
+	publishers := make([]sender, conns)
 	for i := range publishers {
-		p, err := newPublisher(ctx, l.addr, "bench-"+strconv.Itoa(i+1), unacknowledged)
+		p, err := l.connect(ctx, "bench-"+strconv.Itoa(i+1))
 		if err != nil {
 			return err
 		}
@@ -125,7 +152,7 @@ func (l *load) run(ctx context.Context) error {
 }
 
 // drive is one connection: it has every conns-th device and message.
-func (l *load) drive(ctx context.Context, p *publisher, conn, conns int, start time.Time) error {
+func (l *load) drive(ctx context.Context, p sender, conn, conns int, start time.Time) error {
 	var mine []*account
 	for i := conn; i < len(l.devices); i += conns {
 		mine = append(mine, l.devices[i])
@@ -142,7 +169,7 @@ func (l *load) drive(ctx context.Context, p *publisher, conn, conns int, start t
 		a := mine[k%len(mine)]
 		a.due = append(a.due, at.UnixNano())
 		payload = l.say(a, payload[:0])
-		if err := p.publish(ctx, a.topic, payload); err != nil {
+		if err := p.publish(ctx, a, payload); err != nil {
 			return err
 		}
 		l.sent.Add(1)
@@ -150,7 +177,7 @@ func (l *load) drive(ctx context.Context, p *publisher, conn, conns int, start t
 }
 
 // await waits until the k-th message is due.
-func (l *load) await(ctx context.Context, p *publisher, k int, start time.Time) (at time.Time, more bool, err error) {
+func (l *load) await(ctx context.Context, p sender, k int, start time.Time) (at time.Time, more bool, err error) {
 	most := l.messages
 	if most == 0 {
 		most = math.MaxInt

@@ -87,7 +87,7 @@ func (s *system) play(ctx context.Context, name string, l *load, warmUp, lasts t
 func (s *system) during(ctx context.Context, l *load, do func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	l.addr = s.At(process.Broker)
+	s.carry(l)
 	var running sync.WaitGroup
 	running.Go(func() {
 		if err := l.run(ctx); err != nil {
@@ -100,6 +100,13 @@ func (s *system) during(ctx context.Context, l *load, do func(context.Context) e
 	}
 	running.Wait()
 	return errors.Join(err, context.Cause(ctx), s.Crashed())
+}
+
+// carry has a load use the broker of the system.
+func (s *system) carry(l *load) {
+	if l.addr = s.At(process.Broker); len(s.brokers) > 0 {
+		l.brokers, l.say = s.brokers, kafkaSpeech(l.say)
+	}
 }
 
 func (s *system) watch(ctx context.Context, name string, warmUp, lasts time.Duration) (span, error) {

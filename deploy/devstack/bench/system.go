@@ -28,6 +28,7 @@ type setting struct {
 	ack    process.Ack // of a bridge with a log, the worker has one as well; "": neither has one
 	bridge []string    // more flags
 	worker []string
+	kafka  bool // a bridge from Kafka, in the place of that from MQTT
 }
 
 // system is the processes of one case.
@@ -39,6 +40,7 @@ type system struct {
 	modelFile string
 	client    client.Client
 	twins     *twinclient.Client
+	brokers   []string      // of Kafka; nil: there is none
 	lost      int           // points, by the cases so far
 	received  uint64        // messages, by bridges that were replaced
 	count     func() uint64 // of a case that counts messages on its own; nil: none does
@@ -82,7 +84,14 @@ func (s *system) startPrepared(ctx context.Context) error {
 		s.AddInfluxDB()
 		parts = append(parts, process.InfluxDB)
 	}
-	s.addBridge(s.ack())
+	if set.kafka {
+		if err := s.startKafka(ctx); err != nil {
+			return err
+		}
+		s.addKafkaBridge()
+	} else {
+		s.addBridge(s.ack())
+	}
 	s.addService(process.Worker, slices.Concat(s.WorkerFlags("bench"), set.worker, s.WorkerLogFlags(process.Worker, s.ack())))
 	if err := s.Start(ctx, append(parts, process.Worker, process.Bridge)...); err != nil {
 		return err
@@ -92,7 +101,7 @@ func (s *system) startPrepared(ctx context.Context) error {
 
 // prepare makes the folders, finds the ports, writes the model, and adds the broker.
 func (s *system) prepare() (err error) {
-	if err := s.Prepare(s.run.pool, process.Broker, process.Temporal, process.InfluxDB, process.Bridge, process.Worker); err != nil {
+	if err := s.Prepare(s.run.pool, process.Broker, process.Temporal, process.InfluxDB, process.Bridge, process.Worker, kafkaBroker, kafkaQuorum); err != nil {
 		return err
 	}
 	s.modelFile = filepath.Join(s.Dir, s.setting.model)
@@ -105,6 +114,11 @@ func (s *system) prepare() (err error) {
 	}
 	if err != nil {
 		return fmt.Errorf("prepare the model: %w", err)
+	}
+	if s.setting.kafka {
+		if err := s.addKafka(); err != nil {
+			return err
+		}
 	}
 	return s.AddBroker(s.run.Broker)
 }

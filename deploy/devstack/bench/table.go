@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"devicetwin/deploy/devstack/process"
@@ -15,12 +16,13 @@ var cpuColumns = []process.Part{loader, process.Broker, process.Bridge, process.
 func (r Report) WriteTable(w io.Writer) error {
 	t := process.Table(w)
 	fmt.Fprintf(t, "case\tdevices\tmeasured\t \tp50 ms\tp99 ms\tmessages/s\tsignals/s\t")
-	for _, part := range cpuColumns {
+	columns := r.cpuColumns()
+	for _, part := range columns {
 		fmt.Fprintf(t, "%s %%\t", part)
 	}
 	fmt.Fprint(t, "clean\ttarget\tratio\tmet\t\n")
 	for _, row := range r.Rows {
-		row.write(t)
+		row.write(t, columns)
 	}
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("write the table: %w", err)
@@ -28,14 +30,22 @@ func (r Report) WriteTable(w io.Writer) error {
 	return r.writeRemarks(w)
 }
 
-func (r *Row) write(w io.Writer) {
+// cpuColumns are those of the report: Kafka has one if it ran.
+func (r Report) cpuColumns() []process.Part {
+	if slices.ContainsFunc(r.Rows, func(row Row) bool { _, ran := row.CPU[kafkaBroker]; return ran }) {
+		return append(slices.Clone(cpuColumns), kafkaBroker)
+	}
+	return cpuColumns
+}
+
+func (r *Row) write(w io.Writer, columns []process.Part) {
 	value, unit := "-", ""
 	if r.Error == "" {
 		value, unit = number(r.Value), r.Unit
 	}
 	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t", r.Case, some(float64(r.Devices)), value, unit,
 		figure(r.P50), figure(r.P99), some(r.Messages), some(r.Signals))
-	for _, part := range cpuColumns {
+	for _, part := range columns {
 		if used, ok := r.CPU[part]; ok {
 			fmt.Fprintf(w, "%.0f\t", used)
 		} else {

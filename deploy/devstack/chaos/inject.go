@@ -66,8 +66,10 @@ func (in *injection) flow(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, flowPatience, errors.New("bridge and worker were not ready, or received too little, for a minute"))
 	defer cancel()
 	base, known, l := 0.0, false, in.system.proxied
-	return process.Poll(ctx, flowEvery, func(ctx context.Context) (flows bool, err error) {
+	var missing error
+	err := process.Poll(ctx, flowEvery, func(ctx context.Context) (flows bool, err error) {
 		now, err := in.received(ctx)
+		missing = err
 		switch {
 		case err == nil && (!known || now < base):
 			base, known = now, true
@@ -79,6 +81,10 @@ func (in *injection) flow(ctx context.Context) error {
 		}
 		return false, in.system.Crashed()
 	})
+	if err != nil {
+		err = errors.Join(err, missing)
+	}
+	return err
 }
 
 // received is what each bridge has received; an error if a bridge or the worker

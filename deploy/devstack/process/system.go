@@ -42,7 +42,7 @@ const (
 	Moquette    BrokerKind = "moquette"
 	NATSCluster BrokerKind = "nats-cluster" // three servers
 
-	// Kafka is no broker of MQTT: entities have their messages there.
+	// Kafka is not a broker of MQTT: entities have their messages there.
 	Kafka BrokerKind = "kafka"
 )
 

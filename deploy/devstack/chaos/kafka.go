@@ -35,6 +35,10 @@ const (
 // kafkaSession is after what time the partitions of a bridge that is gone go to others.
 const kafkaSession = 6 * time.Second
 
+// kafkaStill is how long a bridge says after a failed fetch that it is not ready: with the usual minute, no round
+// would follow another one.
+const kafkaStill = 8 * time.Second
+
 // shopFiles are the model of customers, and what belongs to it.
 var shopFiles = []string{"customer.yaml", "customer.scenario.yaml", "customer.kinds.yaml", "customer.dialect.yaml"}
 
@@ -142,6 +146,7 @@ func (s *system) addKafkaBridge(part Part) {
 		"kafka", "--http-listen", s.At(part), "--temporal-address", s.At(Temporal), "--influx-url=", "--model-copies", filepath.Join(s.Data(), "model-copies"),
 		"--kafka-id", string(part), "--kafka-group", "shop", "--kafka-dialect", filepath.Join(s.kafka.dir, "customer.dialect.yaml"),
 		"--kafka-dead-letters", deadLetters, "--kafka-session-timeout", kafkaSession.String(),
+		"--kafka-still-after", kafkaStill.String(),
 	}, s.shopFlags()...)
 	ready := func(ctx context.Context, _ *process.Process) error {
 		_, err := s.Get(ctx, part, "/readyz")

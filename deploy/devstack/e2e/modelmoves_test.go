@@ -3,13 +3,16 @@ package e2e
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"devicetwin/api"
+	"devicetwin/deploy/devstack/stack"
 	"devicetwin/device"
 	"devicetwin/service"
+	twinclient "devicetwin/workflows/client"
 	"devicetwin/workflows/registry"
 )
 
@@ -25,7 +28,7 @@ func TestAFleetIsMovedBetweenVersionsOfTheRegistry(t *testing.T) {
 	p.commanded("lamp@1 (", "push", p.file("one.yaml", editedBefore))
 	p.commanded("the rules are replaced", "rules", p.file("rules.json", `{"sources": {"mqtt": {"model": "lamp"}}}`))
 	p.ready("bridge")
-	ids := []device.ID{"lamp-1", "lamp-2", "lamp-3", "held"}
+	ids := []device.ID{"lamp-1", "lamp-2", "lamp-3", "held", "alone"}
 	for _, id := range ids {
 		p.boot(string(id))
 		p.becomes(id, "on", 1)
@@ -39,7 +42,8 @@ func TestAFleetIsMovedBetweenVersionsOfTheRegistry(t *testing.T) {
 	})
 
 	// The plan is derived from the versions by their numbers, and fits nothing else.
-	plan := p.file("plan.yaml", planOfLamps(p, `"off": hold`, `"on": bright`))
+	text := planOfLamps(p, `"off": hold`, `"on": bright`)
+	plan := p.file("plan.yaml", text)
 	p.commanded(": ok, hash", "plan", "lamp@1", "lamp@2", plan)
 	if out, err := p.command("plan", "lamp@2", "lamp@1", plan); err == nil {
 		t.Errorf("a plan for other versions is taken:\n%s", out)
@@ -52,13 +56,30 @@ func TestAFleetIsMovedBetweenVersionsOfTheRegistry(t *testing.T) {
 		return err
 	}
 
+	// One device is moved by the API, when every bridge knows of it; what is refused is refused at once.
+	one, err := p.api.Migrate(t.Context(), "alone", api.NewMigration{Plan: text, Note: "to try it"})
+	if err != nil || one.Migration == "" || one.From != "on" || one.To != "bright" || one.FromVersion != 1 || one.ToVersion != 2 {
+		t.Fatalf("%+v, %v", one, err)
+	}
+	_, err = p.api.Migrate(t.Context(), "held", api.NewMigration{Plan: text})
+	p.refused(err, http.StatusConflict, "stays with its model")
+	p.becomes("alone", "on", 1)
+	eventually(t, "bridges know of the device", func(ctx context.Context) bool {
+		moves, err := twinclient.New(dialTemporal(t, p.servers.Temporal.Addr()), stack.Namespace, taskQueue, "").Moves(ctx)
+		return err == nil && len(moves) == 1 && len(moves[0].Open) == 0 && len(moves[0].Devices) == 1 && moves[0].Devices[0].ID == "alone"
+	})
+
 	// A bridge and a worker that do not know the versions yet do the work.
-	out := p.devicesCommand("migrate", "--plan", plan, "--no-wait", "--note", "brighter", "model:lamp@1")
+	out := p.devicesCommand("migrate", "--plan", plan, "--no-wait", "--note", "brighter", "model:lamp@1 NOT id:alone")
 	if !strings.Contains(out, "from lamp@1 (") || !strings.Contains(out, "to lamp@2 (") {
 		t.Errorf("the migration does not name its versions:\n%s", out)
 	}
 	_, id, _ := strings.Cut(out, "migration ")
 	id, _, _ = strings.Cut(id, "\n")
+	eventuallyWithin(t, 2*registry.RestTime, time.Second, "the old version is kept for what is announced", func(context.Context) bool {
+		err := remove(1)
+		return err != nil && strings.Contains(err.Error(), "devices are being moved to or from version 1 of model lamp")
+	})
 	p.begin("worker-2", service.Worker, "")
 	p.ready("worker-2")
 	p.stop("worker-1")
@@ -74,8 +95,12 @@ func TestAFleetIsMovedBetweenVersionsOfTheRegistry(t *testing.T) {
 	if done.Moved != 3 || done.Refused != 1 || done.FromVersion != 1 || done.ToVersion != 2 {
 		t.Errorf("%+v", done)
 	}
-	p.named(map[device.ID]int{"lamp-1": 2, "lamp-2": 2, "lamp-3": 2, "held": 1})
-	for _, id := range ids[:3] {
+	eventuallyWithin(t, 10*time.Minute, time.Second, "the device is moved", func(ctx context.Context) bool {
+		m, err := p.api.Migration(ctx, one.Migration)
+		return err == nil && m.Ended != nil && m.Moved == 1 && m.Note == "to try it"
+	})
+	p.named(map[device.ID]int{"lamp-1": 2, "lamp-2": 2, "lamp-3": 2, "held": 1, "alone": 2})
+	for _, id := range slices.Concat(ids[:3], ids[4:]) {
 		p.becomes(id, "bright", 2)
 	}
 	if why, err := p.api.Why(t.Context(), "lamp-1", 1); err != nil || why.Transitions[0].Migration == nil || why.Transitions[0].Migration.FromVersion != 1 || why.Transitions[0].Migration.ToVersion != 2 {
@@ -93,7 +118,7 @@ func TestAFleetIsMovedBetweenVersionsOfTheRegistry(t *testing.T) {
 	if _, err := p.api.ModelVersion(t.Context(), "lamp", "1"); err == nil {
 		t.Error("the removed version is there")
 	}
-	p.named(map[device.ID]int{"lamp-1": 2, "lamp-2": 2, "lamp-3": 2})
+	p.named(map[device.ID]int{"lamp-1": 2, "lamp-2": 2, "lamp-3": 2, "alone": 2})
 }
 
 // planOfLamps is the derived plan with lines in the place of those of the states.

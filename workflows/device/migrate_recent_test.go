@@ -109,8 +109,8 @@ func TestAReplayedPatternIsAsBorn(t *testing.T) {
 		if err != nil {
 			rt.Fatalf("%v", err)
 		}
-		// With the next event, what is over is forgotten in both.
-		next := devicefsm.Event{Name: "a", Data: map[string]any{"x": 1.0}, Time: now.Add(time.Second), Arrived: now.Add(time.Second)}
+		// With the next event that the pattern knows, what is over is forgotten in both.
+		next := devicefsm.Event{Name: "d", Data: map[string]any{"x": 1.0}, Time: now.Add(time.Second), Arrived: now.Add(time.Second)}
 		after, did := to.Step(moved.Snapshot, next)
 		born, would := to.Step(born, next)
 		got, want := partials(rt, after), partials(rt, born)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"devicetwin/internal/testfile"
 	"devicetwin/source"
 )
 
@@ -35,11 +36,7 @@ func TestCheck(t *testing.T) {
 }
 
 func TestCheckFindsNothingWrongWithTheExamples(t *testing.T) {
-	files, _ := filepath.Glob("../models/*.yaml")
-	for _, file := range append(files, "testdata/graph/parallel_root.yaml") {
-		if strings.HasSuffix(file, ".scenario.yaml") {
-			continue
-		}
+	for _, file := range append(testfile.Models(t, "../models"), "testdata/graph/parallel_root.yaml") {
 		src, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

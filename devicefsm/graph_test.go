@@ -5,21 +5,16 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"devicetwin/internal/testfile"
 )
 
 // TestGraphs compares the pictures of all example models, and of one that has
 // everything, with the golden files.
 func TestGraphs(t *testing.T) {
-	files, err := filepath.Glob("../models/*.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("models: %d, %v", len(files), err)
-	}
-	files = append(files, "testdata/graph/everything.yaml", "testdata/graph/parallel_root.yaml", "testdata/graph/windows.yaml", "testdata/graph/calendar.yaml")
+	files := append(testfile.Models(t, "../models"), "testdata/graph/everything.yaml", "testdata/graph/parallel_root.yaml", "testdata/graph/windows.yaml", "testdata/graph/calendar.yaml")
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".yaml")
-		if filepath.Ext(name) != "" {
-			continue // a scenario of the simulator
-		}
 		t.Run(name, func(t *testing.T) {
 			m := loadFile(t, file)
 			golden(t, "testdata/graph/"+name+".mmd", m.Mermaid())

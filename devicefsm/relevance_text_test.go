@@ -6,21 +6,15 @@ import (
 	"testing"
 
 	"devicetwin/device"
+	"devicetwin/internal/testfile"
 )
 
 // TestRelevanceTexts compares what is said of all example models, and of one
 // whose guards are of many kinds, with the golden files.
 func TestRelevanceTexts(t *testing.T) {
-	files, err := filepath.Glob("../models/*.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("models: %d, %v", len(files), err)
-	}
-	files = append(files, "testdata/relevance/guards.yaml")
+	files := append(testfile.Models(t, "../models"), "testdata/relevance/guards.yaml")
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".yaml")
-		if filepath.Ext(name) != "" {
-			continue // a scenario of the simulator
-		}
 		t.Run(name, func(t *testing.T) {
 			golden(t, "testdata/relevance/"+name+".txt", loadFile(t, file).RelevanceText())
 		})

@@ -4,10 +4,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"devicetwin/internal/schema/schematest"
+	"devicetwin/internal/testfile"
 	"devicetwin/source"
 )
 
@@ -80,12 +80,8 @@ func TestSchemaHasTheKeysOfLoad(t *testing.T) {
 
 func TestSchemaAcceptsWhatLoads(t *testing.T) {
 	root := decodedSchema(t)
-	files, _ := filepath.Glob("../models/*.yaml")
 	more, _ := filepath.Glob("testdata/graph/*.yaml")
-	for _, file := range append(files, more...) {
-		if strings.HasSuffix(file, ".scenario.yaml") {
-			continue
-		}
+	for _, file := range append(testfile.Models(t, "../models"), more...) {
 		src, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -3,12 +3,12 @@ package diff_test
 import (
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"devicetwin/devicefsm"
 	"devicetwin/devicefsm/diff"
+	"devicetwin/internal/testfile"
 )
 
 func load(t testing.TB, src string) *devicefsm.Model {
@@ -133,17 +133,10 @@ func TestSpellingIsNoChange(t *testing.T) {
 
 // A model and itself do not differ, whatever is in it.
 func TestModelsOfTheRepository(t *testing.T) {
-	files, err := filepath.Glob("../../models/*.yaml")
-	if err != nil || len(files) < 4 {
-		t.Fatal(files, err)
-	}
-	for _, file := range files {
+	for _, file := range testfile.Models(t, "../../models") {
 		src, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
-		}
-		if strings.Contains(file, "scenario") {
-			continue
 		}
 		a, err := devicefsm.Load(file, src)
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"devicetwin/devicefsm"
+	"devicetwin/internal/testfile"
 	"devicetwin/source"
 )
 
@@ -70,15 +71,8 @@ func pretty(err error) string {
 }
 
 func TestEveryExampleModelHasAScriptThatHolds(t *testing.T) {
-	models, err := filepath.Glob("../../models/*.yaml")
-	if err != nil || len(models) < 3 {
-		t.Fatalf("models: %d, %v", len(models), err)
-	}
-	for _, file := range models {
+	for _, file := range testfile.Models(t, "../../models") {
 		stem := strings.TrimSuffix(file, ".yaml")
-		if filepath.Ext(stem) != "" { // its scenario, its dialect, its kinds
-			continue
-		}
 		t.Run(filepath.Base(stem), func(t *testing.T) {
 			if r := parse(t, stem+".script", readFile(t, stem+".script")).Run(loadModel(t, file)); !r.OK() {
 				t.Error(r)

@@ -7,7 +7,9 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -25,6 +27,18 @@ func WriteTo(t testing.TB, file, content string) {
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Models are the paths of the example models in a folder, without what stands beside them, such
+// as pump.scenario.yaml.
+func Models(t testing.TB, dir string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	files = slices.DeleteFunc(files, func(file string) bool { return strings.Count(filepath.Base(file), ".") > 1 })
+	if err != nil || len(files) < 4 {
+		t.Fatalf("example models in %s: %d, error %v", dir, len(files), err)
+	}
+	return files
 }
 
 // GiveTo makes a folder, and what is in it, that of the user of a server which does not run

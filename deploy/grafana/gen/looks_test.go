@@ -14,6 +14,7 @@ import (
 	"devicetwin/bridge"
 	"devicetwin/bridge/kafka"
 	"devicetwin/devicefsm"
+	"devicetwin/internal/testfile"
 	"devicetwin/points"
 )
 
@@ -71,15 +72,8 @@ func colourOf(t *testing.T, state string) string {
 
 // Two states of one of our models have different colours, and each has its colour however it is written.
 func TestStatesOfAModelDiffer(t *testing.T) {
-	files, err := filepath.Glob("../../../models/*.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
 	n := 0
-	for _, file := range files {
-		if strings.Contains(file, ".scenario.") {
-			continue
-		}
+	for _, file := range testfile.Models(t, "../../../models") {
 		source, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -23,7 +23,7 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 WORKFLOWCHECK := go run go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
 
 # Packages with goroutines, tested with the race detector.
-RACE := ./auth/... ./bridge/... ./mqtt/... ./points/... ./simulator/... ./workflows/... ./service/... ./wire/dialect/... ./wire/discovery/... ./internal/cli/... ./internal/figures/...
+RACE := ./auth/... ./bridge/... ./mqtt/... ./points/... ./simulator/... ./workflows/... ./service/... ./wire/dialect/... ./wire/discovery/... ./internal/cli/... ./internal/figures/... ./internal/journal ./internal/recordlog
 
 .DEFAULT_GOAL := help
 .PHONY: help build servers demo dev chaos upgrade bench-e2e test test-race check fmt bench fuzz dashboards histories clean

@@ -77,12 +77,15 @@ func (c *configFile) check(flags map[string]*kong.Flag) error {
 	return c.file.Err()
 }
 
-// Flags are the flags of all commands, by name.
+// Flags are the flags of all commands, by name. Of several of one name it is the one that is also
+// a setting, with a variable: "model replay --model" is not what a process runs with.
 func Flags(app *kong.Application) map[string]*kong.Flag {
 	flags := map[string]*kong.Flag{}
 	_ = kong.Visit(app, func(node kong.Visitable, next kong.Next) error {
 		if f, ok := node.(*kong.Flag); ok && f.Name != "help" && f.Name != "config" {
-			flags[f.Name] = f
+			if flags[f.Name] == nil || len(f.Envs) > 0 {
+				flags[f.Name] = f
+			}
 		}
 		return next(nil)
 	})

@@ -2,6 +2,7 @@ package devicetwin
 
 import (
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,6 +60,19 @@ func TestEnvironmentAndArguments(t *testing.T) {
 	for _, name := range []string{"DEVICETWIN_MQTT_PASSWORD_FILE", "DEVICETWIN_BRIDGE_ID", "DEVICETWIN_RETENTION", "DEVICETWIN_CONFIG"} {
 		if !strings.Contains(known, name+" ") {
 			t.Errorf("%s is not among %s", name, known)
+		}
+	}
+	parser, err := cli.NewParser(newCommandLine(), "devicetwin", "", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range parser.Model.Leaves(true) { // also where another command has a flag of that name, without a variable
+		for _, flag := range slices.Concat(command.AllFlags(true)...) {
+			for _, name := range flag.Envs {
+				if !slices.Contains(names, name) {
+					t.Errorf("%s of %s is not known", name, command.Path())
+				}
+			}
 		}
 	}
 	if err := CheckArguments([]string{"bridge", "--bridge-id=b1"}); err != nil {

@@ -769,6 +769,7 @@ func TestTheDiskRestsBetweenGroups(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 		time.Sleep(time.Second)
+		synctest.Wait() // so that the groups may be read
 		if len(groups) < 8 || len(groups) > 11 {
 			t.Errorf("%d groups in 300 ms, each of %v", len(groups), takes)
 		}

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -24,6 +25,7 @@ import (
 type Client struct {
 	base  string
 	token string
+	note  string
 	http  *http.Client
 }
 
@@ -37,6 +39,14 @@ func New(base, token string) (*Client, error) {
 		return nil, fmt.Errorf("token of the API: %w", err)
 	}
 	return &Client{base: strings.TrimRight(base, "/"), token: token, http: &http.Client{}}, nil
+}
+
+// WithNote is a client that gives a reason for its changes of devices, for the audit and for why.
+// It is of no use for migrations, models and decisions, which have a note of their own.
+func (c *Client) WithNote(note string) *Client {
+	noted := *c
+	noted.note = note
+	return &noted
 }
 
 // Problem is an error response: a problem document (RFC 9457).
@@ -106,9 +116,14 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 		}
 		body = bytes.NewReader(raw)
 	}
+	query := url.Values{}
+	maps.Copy(query, r.query)
+	if c.note != "" && r.method != http.MethodGet {
+		query.Set("note", c.note)
+	}
 	address := c.base + r.path
-	if len(r.query) > 0 {
-		address += "?" + r.query.Encode()
+	if len(query) > 0 {
+		address += "?" + query.Encode()
 	}
 	request, err := http.NewRequestWithContext(ctx, r.method, address, body)
 	if err != nil {

@@ -33,6 +33,14 @@ func (c ClientConfig) client() (*client.Client, error) {
 	return made, nil
 }
 
+// noteFlag is the reason for a change of devices.
+type noteFlag struct {
+	Note string `env:"-" help:"Why, for the audit and for devices why." placeholder:"TEXT"`
+}
+
+// by is a client that gives the reason.
+func (f noteFlag) by(c *client.Client) *client.Client { return c.WithNote(f.Note) }
+
 // show writes a value as JSON, or as a table for people.
 func (c ClientConfig) show(w io.Writer, value any, table func(io.Writer)) error {
 	if c.Output == "json" {
@@ -185,6 +193,7 @@ func (c *devicesWhyCommand) Run(ctx context.Context, streams cli.Streams) error 
 type devicesDeleteCommand struct {
 	ClientConfig
 	KindFlag
+	noteFlag
 	IDs  []device.ID `arg:"" name:"id" help:"Devices, or other entities of the kind."`
 	Data bool        `env:"-" help:"Also erase their data: in the logs of bridges and workers, and their points in InfluxDB."`
 }
@@ -201,9 +210,9 @@ func (c *devicesDeleteCommand) Run(ctx context.Context, streams cli.Streams) err
 	}
 	var faults []error
 	deleted := []device.ID{}
-	remove := from.Delete
+	remove := c.by(from).Delete
 	if c.Data {
-		remove = from.Erase
+		remove = c.by(from).Erase
 	}
 	for _, id := range ids {
 		if err := remove(ctx, id); err != nil {
@@ -227,6 +236,7 @@ type desiredCommand struct {
 type desiredSetCommand struct {
 	ClientConfig
 	EntityArg
+	noteFlag
 	Values  []string       `arg:"" optional:"" name:"key=value" help:"Properties: net.interval=10; a value is JSON, or else a string; null removes the property."`
 	File    string         `env:"-" help:"File with a JSON merge patch; - for standard input." placeholder:"FILE"`
 	Shadow  string         `env:"-" help:"Name of a shadow; without it the classic one."`
@@ -253,7 +263,7 @@ func (c *desiredSetCommand) Run(ctx context.Context, streams cli.Streams) error 
 		return cli.Usage(err)
 	}
 	desire := func(to *client.Client) (api.Desired, error) {
-		return to.Desire(ctx, id, api.DesiredChange{Shadow: c.Shadow, Patch: patch, Version: version, Within: within})
+		return c.by(to).Desire(ctx, id, api.DesiredChange{Shadow: c.Shadow, Patch: patch, Version: version, Within: within})
 	}
 	return ask(c.ClientConfig, streams.Out, desire, func(w io.Writer, desired api.Desired) {
 		fmt.Fprintf(w, "version\t%d\n", desired.Version)
@@ -269,6 +279,7 @@ type commandCommand struct {
 type commandSendCommand struct {
 	ClientConfig
 	EntityArg
+	noteFlag
 	Name          string         `arg:"" help:"Command."`
 	Data          string         `env:"-" help:"Data for the device: a JSON object." placeholder:"JSON"`
 	TTL           *time.Duration `env:"-" name:"ttl" help:"Time to live, such as 90s, 5m, 48h or 7d: a command that is not done by then expires. Default: 1d." placeholder:"DURATION"`
@@ -299,7 +310,7 @@ func (c *commandSendCommand) Run(ctx context.Context, streams cli.Streams) error
 	if err != nil {
 		return err
 	}
-	command, err := to.SendCommand(ctx, id, api.NewCommand{Name: c.Name, Data: data, TTL: ttl, MaxDeliveries: deliveries, Replace: c.Replace})
+	command, err := c.by(to).SendCommand(ctx, id, api.NewCommand{Name: c.Name, Data: data, TTL: ttl, MaxDeliveries: deliveries, Replace: c.Replace})
 	if err != nil {
 		return err
 	}
@@ -352,6 +363,7 @@ type eventsCommand struct {
 type eventsSendCommand struct {
 	ClientConfig
 	EntityArg
+	noteFlag
 	Name string `arg:"" help:"Name of the event in the model."`
 	Data string `env:"-" help:"Its data: a JSON object." placeholder:"JSON"`
 }
@@ -366,7 +378,7 @@ func (c *eventsSendCommand) Run(ctx context.Context, streams cli.Streams) error 
 	if err != nil {
 		return cli.Usage(err)
 	}
-	send := func(to *client.Client) (api.Taken, error) { return to.SendEvent(ctx, id, c.Name, data) }
+	send := func(to *client.Client) (api.Taken, error) { return c.by(to).SendEvent(ctx, id, c.Name, data) }
 	return ask(c.ClientConfig, streams.Out, send, func(w io.Writer, taken api.Taken) {
 		if taken.From == taken.To {
 			fmt.Fprintf(w, "%s stays %s\n", id, taken.To)

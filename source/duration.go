@@ -33,9 +33,13 @@ func ParseDuration(whole string) (time.Duration, error) {
 }
 
 // FormatDuration writes a duration as ParseDuration reads it, in its shortest
-// form: 30d, 1d12h, 10m, 1m30s, 250ms.
+// form: 30d, 1d12h, 10m, 1m30s, 250ms. A negative one, which ParseDuration refuses, has a minus
+// before the whole.
 func FormatDuration(d time.Duration) string {
 	const day = 24 * time.Hour
+	if d < 0 && d != math.MinInt64 {
+		return "-" + FormatDuration(-d)
+	}
 	days, rest := d/day, d%day
 	text := rest.String()
 	if strings.HasSuffix(text, "m0s") {

@@ -20,6 +20,14 @@ func TestFormatDuration(t *testing.T) {
 	}
 }
 
+func TestFormatNegativeDuration(t *testing.T) {
+	for want, d := range map[string]time.Duration{"-1m30s": -90 * time.Second, "-1d": -24 * time.Hour, "-2d1h": -49 * time.Hour} {
+		if got := FormatDuration(d); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
+	}
+}
+
 func TestDurationsThatAreNone(t *testing.T) {
 	for _, text := range []string{"", "d", "1", "-1d", "1d-1h", "NaNd", "infd", "36501d", "36500d2562047h", "1d1d", "1d x"} {
 		if d, err := ParseDuration(text); err == nil || err.Error() != "parse duration "+strconv.Quote(text) {

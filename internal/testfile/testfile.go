@@ -29,7 +29,7 @@ func WriteTo(t testing.TB, file, content string) {
 	}
 }
 
-// Models are the paths of the example models in a folder, without what stands beside them, such
+// Models are the paths of the example models in a folder, without their companions, such
 // as pump.scenario.yaml.
 func Models(t testing.TB, dir string) []string {
 	t.Helper()

@@ -130,7 +130,7 @@ const (
 	maxLinger = time.Minute
 	maxQuota  = 1_000_000
 
-	maxRecognized = 10_000_000
+	maxRecognized = 2_000_000 // which is 46 MB of a checkpoint; one of more than 64 cannot be read
 )
 
 // Validate reports every fault, as one error with a line for each.

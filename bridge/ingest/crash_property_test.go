@@ -415,7 +415,7 @@ func (w *world) forgotten(d *thing) {
 	if d.numbered {
 		return
 	}
-	if len(w.acknowledged(d)) < knownWell {
+	if len(w.alike(d)) < knownWell {
 		for range knownWell + 2 {
 			w.say(d, "telemetry", func(m string) string { return fmt.Sprintf(`{"i":%d,%s}`, len(w.all[d.name]), m) }, d.last)
 		}
@@ -424,7 +424,7 @@ func (w *world) forgotten(d *thing) {
 	if !w.connected {
 		w.reconnect(true)
 	}
-	known := w.acknowledged(d)
+	known := w.alike(d)
 	for range rapid.IntRange(1, 5).Draw(w.T, "forgotten") {
 		if len(known) < knownWell || w.p.full(w.p.w) {
 			return
@@ -451,6 +451,19 @@ func (w *world) acknowledged(d *thing) (known []*sentMessage) {
 		}
 	}
 	return known
+}
+
+// alike are those of them that are like what the device said last, but for their digits.
+func (w *world) alike(d *thing) []*sentMessage {
+	last := strings.Map(noDigit, fmt.Sprintf(`{"i":0,%s}`, d.last))
+	return slices.DeleteFunc(w.acknowledged(d), func(m *sentMessage) bool { return strings.Map(noDigit, m.payload) != last })
+}
+
+func noDigit(r rune) rune {
+	if '0' <= r && r <= '9' {
+		return -1
+	}
+	return r
 }
 
 // hear lets some acknowledgements reach the broker.

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"hash/fnv"
+	"slices"
 	"time"
 
 	"devicetwin/bridge/history"
@@ -20,8 +21,11 @@ import (
 // A message is recognized by its content. But what is marked may also be new here, because it was lost on
 // its way with a connection, and its device may have said the same before: a switch does, and a
 // thermometer that rounds. To leave that out would lose it. So a content counts that came once, as far as is
-// remembered, of an origin of which much is remembered and little came twice: one in knownWell, which is about how
+// remembered, of a shape of which much is remembered and little came twice: one in knownWell, which is about how
 // likely this is wrong about a message that is new, at worst. Everything else is left to the workflow.
+//
+// The shape is the origin and all of the payload but its digits. So what a door says among the readings of
+// its topic is compared with what a door says, and not with them.
 //
 // With a log, what is remembered is what is in the log: an arrival that is not would be lost if
 // its repetition were left out. Without one it is what was acknowledged.
@@ -32,17 +36,17 @@ type recognized struct {
 	marks   fifo[mark]
 	gone    uint64 // so many were forgotten: the head's number
 	sums    map[uint64]content
-	origins map[uint32]speaking // by hash
+	shapes  map[uint32]speaking // by hash
 	scratch []byte
 }
 
 // mark is what is remembered of an arrival. Sum 0: nothing.
 type mark struct {
-	sum    uint64 // of origin and payload
-	origin uint32
-	at     uint32 // Unix seconds
-	again  bool   // marked by the broker
-	twice  bool   // it is not, and repeats one before
+	sum   uint64 // of origin and payload
+	shape uint32
+	at    uint32 // Unix seconds
+	again bool   // marked by the broker
+	twice bool   // it is not, and repeats one before
 }
 
 // content is what is remembered of a sum.
@@ -51,14 +55,14 @@ type content struct {
 	twice uint64 // one more than that of the last one that is twice; 0: none
 }
 
-// speaking is what is remembered of an origin.
+// speaking is what is remembered of a shape.
 type speaking struct{ marks, twice int }
 
-// knownWell is how much of an origin has to be remembered. What is fresher, its workflow compares itself.
+// knownWell is how much of a shape has to be remembered. What is fresher, its workflow compares itself.
 const knownWell = keptDigests
 
 func newRecognized(limit int, keep time.Duration) *recognized {
-	return &recognized{limit: limit, keep: keep, sums: map[uint64]content{}, origins: map[uint32]speaking{}}
+	return &recognized{limit: limit, keep: keep, sums: map[uint64]content{}, shapes: map[uint32]speaking{}}
 }
 
 // mark is that of an arrival, if it contains a message without a number. What has a place in a log
@@ -84,9 +88,10 @@ func unnumbered(received []wire.Received) bool {
 func (k *recognized) of(a *Arrival) mark {
 	k.scratch = append(append(append(k.scratch[:0], a.Origin...), 0), a.Payload...) // no origin contains it
 	sum := sha256.Sum256(k.scratch)
-	origin := fnv.New32a()
-	_, _ = origin.Write(k.scratch[:len(a.Origin)])
-	return mark{sum: max(1, binary.LittleEndian.Uint64(sum[:])), origin: origin.Sum32(), at: uint32(a.At.Unix()), again: a.Again}
+	shape := fnv.New32a()
+	k.scratch = slices.DeleteFunc(k.scratch, func(b byte) bool { return '0' <= b && b <= '9' })
+	_, _ = shape.Write(k.scratch)
+	return mark{sum: max(1, binary.LittleEndian.Uint64(sum[:])), shape: shape.Sum32(), at: uint32(a.At.Unix()), again: a.Again}
 }
 
 // note remembers the arrival of an entry, once.
@@ -104,14 +109,14 @@ func (k *recognized) add(m mark) {
 	}
 	said, known := k.sums[m.sum]
 	m.twice = m.twice || known && !m.again
-	o := k.origins[m.origin]
+	o := k.shapes[m.shape]
 	o.marks++
 	said.last = k.gone + uint64(k.marks.len())
 	if m.twice {
 		o.twice++
 		said.twice = said.last + 1
 	}
-	k.origins[m.origin], k.sums[m.sum] = o, said
+	k.shapes[m.shape], k.sums[m.sum] = o, said
 	k.marks.push(m)
 }
 
@@ -127,14 +132,14 @@ func (k *recognized) drop() {
 	if k.sums[m.sum].last == k.gone {
 		delete(k.sums, m.sum)
 	}
-	o := k.origins[m.origin]
+	o := k.shapes[m.shape]
 	if m.twice {
 		o.twice--
 	}
 	if o.marks--; o.marks == 0 {
-		delete(k.origins, m.origin)
+		delete(k.shapes, m.shape)
 	} else {
-		k.origins[m.origin] = o
+		k.shapes[m.shape] = o
 	}
 	k.gone++
 }
@@ -146,7 +151,7 @@ func (k *recognized) repeats(m mark) bool {
 	}
 	k.forget(m.at)
 	said, known := k.sums[m.sum]
-	o := k.origins[m.origin]
+	o := k.shapes[m.shape]
 	return known && said.twice <= k.gone && o.marks >= max(1, o.twice)*knownWell
 }
 
@@ -167,7 +172,7 @@ func savedText(marks []mark) string {
 	raw := make([]byte, 0, savedMark*len(marks))
 	for _, m := range marks {
 		raw = binary.LittleEndian.AppendUint64(raw, m.sum)
-		raw = binary.LittleEndian.AppendUint32(raw, m.origin)
+		raw = binary.LittleEndian.AppendUint32(raw, m.shape)
 		raw = binary.LittleEndian.AppendUint32(raw, m.at)
 		raw = append(raw, bit(m.again)|bit(m.twice)<<1)
 	}
@@ -192,7 +197,7 @@ func (k *recognized) load(text string) error {
 	}
 	for ; len(raw) >= savedMark; raw = raw[savedMark:] {
 		k.add(mark{
-			sum: binary.LittleEndian.Uint64(raw), origin: binary.LittleEndian.Uint32(raw[8:]), at: binary.LittleEndian.Uint32(raw[12:]),
+			sum: binary.LittleEndian.Uint64(raw), shape: binary.LittleEndian.Uint32(raw[8:]), at: binary.LittleEndian.Uint32(raw[12:]),
 			again: raw[16]&1 != 0, twice: raw[16]&2 != 0,
 		})
 	}

@@ -134,7 +134,7 @@ func TestTakenPortNamesTheFlag(t *testing.T) {
 
 func TestWrongUsage(t *testing.T) {
 	for _, args := range [][]string{
-		{"serve", "--only", "mqtt,kafka"},
+		{"serve", "--only", "mqtt,pulsar"},
 		{"serve", "--mqtt-port", "many"},
 		{"demo", "--devices", "0"},
 		{"demo", "--model", "models/none.yaml"},

@@ -33,6 +33,10 @@ type eraser struct {
 	slog   *slog.Logger
 	wake   chan struct{}
 
+	// inputsAgain is when the journal is tried again that another process writes, after inputsTries.
+	inputsAgain time.Time
+	inputsTries int
+
 	mutex sync.Mutex
 	state erasures
 }
@@ -58,7 +62,9 @@ type erasure struct {
 	Logged int64 `json:"logged,omitempty"`
 	// Journaled: it was erased from the journal of inputs.
 	Journaled bool `json:"journaled,omitempty"`
-	added     time.Time
+	// Pointed: its points were deleted from InfluxDB.
+	Pointed bool `json:"pointed,omitempty"`
+	added   time.Time
 }
 
 const (
@@ -187,29 +193,40 @@ func (e *eraser) run(ctx context.Context) {
 }
 
 // erase erases what is pending: what the bridge remembers, so that it notes no more of it,
-// then from the log, and then, when nothing of it is on its way any more, from InfluxDB.
-// waits: something is still on its way.
+// then from the log and from the journal, and then, when nothing of it is on its way any more, from
+// InfluxDB. What fails at one of them does not keep the others. waits: something is still on its
+// way.
 func (e *eraser) erase(ctx context.Context) (waits bool, err error) {
 	for _, item := range e.pending() {
 		e.forget(ctx, item.Device) // of those that are busy, perhaps the next time
 	}
-	if err := e.eraseLog(ctx, e.pending()); err != nil {
-		return false, err
-	}
-	if err := e.eraseInputs(ctx, e.pending()); err != nil {
-		return false, err
-	}
-	var faults []error
+	faults := []error{e.eraseLog(ctx, e.pending())}
+	waits, err = e.eraseInputs(ctx, e.pending())
+	faults = append(faults, err)
 	for _, item := range e.pending() {
-		if !e.written(item) {
-			waits = true
+		if e.log != nil && item.Logged == 0 { // points of it may come from there
 			continue
 		}
-		err := e.erasePoints(ctx, item)
-		if err == nil {
-			err = e.done(item)
+		if !item.Pointed {
+			if !e.written(item) {
+				waits = true
+				continue
+			}
+			if err := e.erasePoints(ctx, item); err != nil {
+				faults = append(faults, err)
+				continue
+			}
 		}
-		faults = append(faults, err)
+		switch {
+		case e.inputs == nil || item.Journaled:
+			faults = append(faults, e.done(item))
+		case !item.Pointed:
+			faults = append(faults, e.change(func(s *erasures) {
+				for i, p := range s.Pending {
+					s.Pending[i].Pointed = p.Pointed || p.Device == item.Device && !p.Before.After(item.Before)
+				}
+			}))
+		}
 	}
 	return waits, errors.Join(faults...)
 }

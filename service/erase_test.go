@@ -19,6 +19,8 @@ import (
 
 	"devicetwin/bridge/history"
 	"devicetwin/device"
+	"devicetwin/devicefsm/replay"
+	devicejournal "devicetwin/internal/journal"
 	"devicetwin/internal/recordlog"
 	"devicetwin/internal/testlog"
 	"devicetwin/points"
@@ -413,5 +415,86 @@ func TestAFileOfErasuresThatCannotBeRead(t *testing.T) {
 	e.restart()
 	if len(e.pending()) != 1 || e.said.Count("cannot read which deleted devices") != 1 {
 		t.Errorf("pending %v\n%s", e.pending(), e.said.String())
+	}
+}
+
+// erasingInputs is an eraser with a journal that has something of device a.
+func erasingInputs(t *testing.T, dir string) (*erasing, *devicejournal.Writer) {
+	t.Helper()
+	e := newErasing(t)
+	w, err := devicejournal.Open(devicejournal.Config{Dir: dir, MaxBytes: devicejournal.MinBytes}, devicejournal.NewCounts(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { w.Run(ctx) })
+	t.Cleanup(func() { cancel(); running.Wait() })
+	w.Took(&replay.Entry{Device: "a", N: 1, Instance: "i", Task: time.Unix(1, 0)})
+	e.inputs = w
+	return e, w
+}
+
+// A file of the journal that cannot be read does not keep the log and InfluxDB from being erased; that
+// it is not done stays noted.
+func TestAJournalThatCannotBeReadDelaysNothingElse(t *testing.T) {
+	dir := t.TempDir()
+	e, w := erasingInputs(t, dir)
+	foreign := filepath.Join(dir, "20200101T000000.000Z-aaaaaaaa.jsonl.zst")
+	if err := os.WriteFile(foreign, []byte("of another program"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e.arrival("a", 1)
+	if err := e.add(t.Context(), ending("a", 2)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := e.erase(t.Context()); err == nil || !strings.Contains(err.Error(), filepath.Base(foreign)) {
+			t.Errorf("error %v: want one that names the file", err)
+		}
+		e.restart()
+		e.inputs = w
+	}
+	if got := e.content(); len(got) > 0 || !slices.Equal(e.influx.got, []string{"a2"}) || len(e.pending()) != 1 {
+		t.Errorf("the log has %q, deleted %q, pending %v", got, e.influx.got, e.pending())
+	}
+	if err := os.Remove(foreign); err != nil {
+		t.Fatal(err)
+	}
+	if waits := e.once(); waits || len(e.pending()) > 0 || !slices.Equal(e.influx.got, []string{"a2"}) {
+		t.Errorf("waits %t, pending %v, deleted %q", waits, e.pending(), e.influx.got)
+	}
+}
+
+// What another worker has in its file is its own to erase: until then it stays noted.
+func TestAnErasureWaitsForAnotherWorkersJournal(t *testing.T) {
+	dir := t.TempDir()
+	e, _ := erasingInputs(t, dir)
+	_, other := erasingInputs(t, dir)
+	written := func() (n int) {
+		files, err := devicejournal.Files(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := devicejournal.Read(t.Context(), files, nil, func(int, []byte) error { n++; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for end := time.Now().Add(time.Minute); written() < 2 && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := e.add(t.Context(), ending("a", 2)); err != nil {
+		t.Fatal(err)
+	}
+	if waits := e.once(); !waits || len(e.pending()) != 1 || written() != 1 {
+		t.Errorf("waits %t, pending %v, %d entries", waits, e.pending(), written())
+	}
+	if waits, err := other.Erase(t.Context(), map[device.ID]time.Time{"a": time.Unix(2, 0)}); waits || err != nil {
+		t.Fatalf("waits %t, %v", waits, err)
+	}
+	e.inputsAgain = time.Time{}
+	if waits := e.once(); waits || len(e.pending()) > 0 || written() > 0 || !slices.Equal(e.influx.got, []string{"a2"}) {
+		t.Errorf("waits %t, pending %v, %d entries, deleted %q", waits, e.pending(), written(), e.influx.got)
 	}
 }

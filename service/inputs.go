@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"devicetwin/internal/backoff"
 	devicejournal "devicetwin/internal/journal"
 	"devicetwin/internal/modelfile"
 )
@@ -42,6 +44,10 @@ func (s *Service) startInputs(p Plan, models models, known *modelRegistry, metri
 	if err := counts.Register(metrics); err != nil {
 		return nil, err
 	}
+	w, err := devicejournal.Open(c, counts, s.log) // before the copies: it makes the folder
+	if err != nil {
+		return nil, err
+	}
 	copies, err := modelfile.OpenCopies(filepath.Join(c.Dir, devicejournal.ModelsFolder))
 	if err != nil {
 		return nil, err
@@ -59,18 +65,17 @@ func (s *Service) startInputs(p Plan, models models, known *modelRegistry, metri
 		return nil, err
 	}
 	known.journaled.Store(copies)
-	w, err := devicejournal.Open(c, counts, s.log)
-	if err != nil {
-		return nil, err
-	}
 	s.runUsed("journal", w.Run)
 	return w, nil
 }
 
-// eraseInputs erases from the journal, if there is one.
-func (e *eraser) eraseInputs(ctx context.Context, list []erasure) error {
+// inputsWait is how long another process may need for its own file of the journal.
+var inputsWait = backoff.New(time.Second, time.Minute)
+
+// eraseInputs erases from the journal, if there is one. waits: it is to be tried again.
+func (e *eraser) eraseInputs(ctx context.Context, list []erasure) (waits bool, err error) {
 	if e.inputs == nil {
-		return nil
+		return false, nil
 	}
 	devices := erased{}
 	for _, item := range list {
@@ -78,13 +83,23 @@ func (e *eraser) eraseInputs(ctx context.Context, list []erasure) error {
 			devices[item.Device] = item.Before
 		}
 	}
-	if len(devices) == 0 {
-		return nil
+	switch {
+	case len(devices) == 0:
+		return false, nil
+	case time.Now().Before(e.inputsAgain):
+		return true, nil
 	}
-	if err := e.inputs.Erase(ctx, devices); err != nil {
-		return err
+	waits, err = e.inputs.Erase(ctx, devices)
+	if waits {
+		e.inputsAgain = time.Now().Add(inputsWait(e.inputsTries))
+		e.inputsTries++
+	} else {
+		e.inputsTries = 0
 	}
-	return e.change(func(s *erasures) {
+	if waits || err != nil {
+		return waits, err
+	}
+	return false, e.change(func(s *erasures) {
 		for i, item := range s.Pending {
 			s.Pending[i].Journaled = item.Journaled || devices.of(item.Device, item.Before)
 		}

@@ -103,3 +103,33 @@ func TestAFileIsLockedByOne(t *testing.T) {
 		t.Error("a file was locked that can't be made")
 	}
 }
+
+// A file stays locked when it gets another name.
+func TestAnOpenFileIsLocked(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "draft")
+	open := func(path string) *os.File {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		return f
+	}
+	first := open(path)
+	if ok, err := TryLock(first); !ok || err != nil {
+		t.Fatalf("locked %t, %v", ok, err)
+	}
+	if err := os.Rename(path, path+".open"); err != nil {
+		t.Fatal(err)
+	}
+	second := open(path + ".open")
+	if ok, err := TryLock(second); ok || err != nil {
+		t.Errorf("a second time: locked %t, %v", ok, err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := TryLock(second); !ok || err != nil {
+		t.Errorf("after it was closed: locked %t, %v", ok, err)
+	}
+}

@@ -46,3 +46,20 @@ func LockFile(path string) (io.Closer, error) {
 		}
 	}
 }
+
+// TryLock locks a file that is open for writing, unless another process, or another open file of
+// this one, has: then it returns false. It is locked until it is closed, or the process ends, in
+// whatever way; other names of it, that it gets meanwhile, change nothing.
+func TryLock(f *os.File) (bool, error) {
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		switch {
+		case err == nil:
+			return true, nil
+		case errors.Is(err, syscall.EWOULDBLOCK):
+			return false, nil
+		case !errors.Is(err, syscall.EINTR):
+			return false, fmt.Errorf("lock: %w", err)
+		}
+	}
+}

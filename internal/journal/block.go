@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bufio"
 	"crypto/cipher"
 	"crypto/rand"
 	"encoding/binary"
@@ -9,11 +10,13 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"os"
 	"sync"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
 
+	"devicetwin/internal/durable"
 	"devicetwin/internal/recordlog"
 )
 
@@ -252,6 +255,36 @@ func (r *blockReader) full(into []byte) error {
 	}
 	r.read += int64(len(into))
 	return err
+}
+
+// resume goes on with the first block that begins at a place of the file or later, and whose head is
+// whole; of an encrypted one, all has to be. false: there is none.
+func (r *blockReader) resume(f *os.File, from int64) (bool, error) {
+	magic, size := uint32(magicHead), skippable+headBytes
+	if r.aead != nil {
+		magic, size = magicSealed, skippable
+	}
+	at, ok, err := durable.Seek(f, from, r.size, binary.LittleEndian.AppendUint32(nil, magic), size, func(head []byte, start int64) (int64, bool) {
+		n := int64(binary.LittleEndian.Uint32(head[4:]))
+		if r.aead == nil {
+			_, err := readHead(head[skippable : skippable+headBytes])
+			return start, n == headBytes && err == nil
+		}
+		if n > maxBlock || start+skippable+n > r.size {
+			return 0, false
+		}
+		try := blockReader{in: io.NewSectionReader(f, start, skippable+n), aead: r.aead, size: skippable + n}
+		_, _, err := try.next()
+		return start, err == nil
+	})
+	if err != nil || !ok {
+		return false, err
+	}
+	if _, err := f.Seek(at, io.SeekStart); err != nil {
+		return false, err
+	}
+	r.in, r.read = bufio.NewReaderSize(f, 256<<10), at
+	return true, nil
 }
 
 func millis(t time.Time) int64 { return t.UnixMilli() }

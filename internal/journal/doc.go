@@ -9,7 +9,8 @@
 //	damage, err := journal.Read(ctx, files, keys, func(file int, line []byte) error { … })
 //
 // Any number of processes may write to one folder: each has files of its own. A file that is
-// being written has .open behind its name.
+// being written has .open behind its name, and is locked: one that is not is of a process that was
+// killed.
 //
 // A file is a row of zstd frames, of up to a second or 256 KiB of lines each. In front of each of
 // them is a skippable frame with its size, so that one that was cut is known as such: a process

@@ -15,100 +15,233 @@ import (
 	"devicetwin/internal/durable"
 )
 
-const lockName = "lock" // of those who rewrite files
+const (
+	lockName = "lock" // of those who rewrite files
+	// writeWithin is after what time at most an entry is in a file.
+	writeWithin = 10 * time.Second
+	mostHead    = 1 << 10 // bytes of the head of a file
+)
 
-// Erase removes what the journal has of devices from before a time: from all files of the folder
-// but those that other processes write now, which are to erase it themselves. What other devices
-// reported of them stays.
-func (w *Writer) Erase(ctx context.Context, devices map[device.ID]time.Time) error {
+// Erase removes what the journal has of devices from before a time, from all files of the folder.
+// Those of processes that were killed are ended first. waits: a process that lives writes a file
+// that has something of them, or may have it in a moment. It is to erase that itself, and this is to
+// be called again. What other devices reported of them stays.
+//
+// What is damaged is taken out of a file with the rest of it that nobody can tell what it was. After
+// an error, of files that could not be read or written, the others are done.
+func (w *Writer) Erase(ctx context.Context, devices map[device.ID]time.Time) (waits bool, err error) {
 	if len(devices) == 0 {
-		return nil
+		return false, nil
 	}
-	w.drain(ctx)
+	if err := w.drain(ctx); err != nil {
+		return false, fmt.Errorf("erase from the journal: %w", err)
+	}
 	w.work.Lock()
 	w.flush()
-	err := w.end()
+	err = w.end()
 	w.work.Unlock()
 	if err != nil {
-		return fmt.Errorf("erase from the journal: %w", err)
+		return false, fmt.Errorf("erase from the journal: %w", err)
 	}
 	lock, err := durable.LockFile(filepath.Join(w.c.Dir, lockName))
 	if err != nil {
-		return fmt.Errorf("erase from the journal: %w", err)
+		return false, fmt.Errorf("erase from the journal: %w", err)
 	}
 	defer lock.Close()
 	files, err := Files(w.c.Dir)
 	if err != nil {
-		return err
+		return false, err
 	}
 	packing, err := newPacking()
 	if err != nil {
-		return err
+		return false, err
 	}
+	faults := []error{w.removeDrafts()}
 	for _, f := range files {
-		if f.Open && w.now().Sub(f.Changed) < 2*fileAge {
-			continue
+		if ctx.Err() != nil {
+			return waits, errors.Join(append(faults, ctx.Err())...)
 		}
-		if err := w.eraseFile(ctx, f, packing, devices); err != nil {
-			return fmt.Errorf("erase from %s of the journal: %w", filepath.Base(f.Path), err)
+		e := erasing{w: w, ctx: ctx, packing: packing, devices: devices}
+		waiting, err := e.file(f)
+		waits = waits || waiting
+		if err != nil {
+			faults = append(faults, fmt.Errorf("erase from %s of the journal: %w", filepath.Base(f.Path), err))
 		}
+	}
+	return waits, errors.Join(faults...)
+}
+
+// drain waits until what was taken before is in a block.
+func (w *Writer) drain(ctx context.Context) error {
+	passed := make(chan struct{})
+	select {
+	case w.taken <- item{passed: passed}:
+	case <-w.ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-passed:
+	case <-w.ended:
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 	return nil
 }
 
-// drain waits until what was taken before is in a block.
-func (w *Writer) drain(ctx context.Context) {
-	for len(w.taken) > 0 && ctx.Err() == nil {
-		select {
-		case <-ctx.Done():
-		case <-time.After(10 * time.Millisecond):
+// removeDrafts removes what a process left that was killed while it wrote a file again. Nobody else
+// writes one now: it is called with the lock.
+func (w *Writer) removeDrafts() error {
+	entries, err := os.ReadDir(w.c.Dir)
+	if err != nil {
+		return fmt.Errorf("read the folder of the journal: %w", err)
+	}
+	var faults []error
+	for _, e := range entries {
+		if durable.Draft(e.Name()) {
+			faults = append(faults, os.Remove(filepath.Join(w.c.Dir, e.Name())))
 		}
 	}
+	return errors.Join(faults...)
 }
 
-// eraseFile writes a file again, if something in it is to be erased.
-func (w *Writer) eraseFile(ctx context.Context, f File, p *packing, devices map[device.ID]time.Time) error {
-	out, aead, err := newFile(w.c.Process, w.c.Keys)
+// erasing goes over one file.
+type erasing struct {
+	w       *Writer
+	ctx     context.Context
+	packing *packing
+	devices map[device.ID]time.Time
+
+	blocks int
+	found  bool
+	// named is, after damage, of which devices the file has said since what holds for all their
+	// entries; nil: nothing is damaged.
+	named map[device.ID]bool
+}
+
+func (e *erasing) file(f File) (waits bool, err error) {
+	if f.Open {
+		lock, err := e.w.lockDead(f)
+		switch {
+		case errors.Is(err, os.ErrNotExist): // it was ended meanwhile
+		case err != nil:
+			return false, err
+		case lock == nil:
+			return e.written(f)
+		default:
+			defer lock.Close()
+			if err := finish(strings.TrimSuffix(f.Path, openSuffix)); err != nil {
+				return false, err
+			}
+		}
+		f.Path, f.Open = strings.TrimSuffix(f.Path, openSuffix), false
+	}
+	return false, e.rewrite(f)
+}
+
+// written reports whether a file that a process writes has something that is to be erased, or may
+// have it in a moment.
+func (e *erasing) written(f File) (bool, error) {
+	err := readFile(f.Path, e.w.c.Keys, func(b block, packed []byte) error {
+		_, err := e.lines(b, packed, nil)
+		return err
+	})
+	var damage Damage
+	if err := damage.note(f.Path, err); err != nil {
+		return false, err
+	}
+	if e.found || len(damage.Damaged) > 0 {
+		return true, nil
+	}
+	e.w.work.Lock()
+	own := e.w.file != nil && f.Path == e.w.path+openSuffix
+	e.w.work.Unlock()
+	if own { // it was begun after all from before
+		return false, nil
+	}
+	for _, before := range e.devices {
+		if e.w.now().Sub(before) < writeWithin {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// lines adds the lines of a block that stay.
+func (e *erasing) lines(b block, packed, to []byte) (kept []byte, err error) {
+	if err := e.ctx.Err(); err != nil {
+		return nil, stop{err}
+	}
+	all, err := unpack(packed, b, nil)
+	if err != nil {
+		return nil, err
+	}
+	e.blocks++
+	for line := range bytes.Lines(all) {
+		switch {
+		case erased(line, e.devices):
+			e.found = true
+		case e.named == nil || e.standsAlone(line):
+			to = append(to, line...)
+		}
+	}
+	return to, nil
+}
+
+// standsAlone reports whether a line behind damage says all, or follows one that does.
+func (e *erasing) standsAlone(line []byte) bool {
+	var is struct {
+		Device   device.ID `json:"device"`
+		Instance string    `json:"instance"`
+	}
+	if json.Unmarshal(line, &is) != nil {
+		return false
+	}
+	if is.Instance != "" {
+		e.named[is.Device] = true
+	}
+	return e.named[is.Device]
+}
+
+// rewrite writes a file again, if something in it is to be erased, or cannot be read.
+func (e *erasing) rewrite(f File) error {
+	head, aead, err := newFile(e.w.c.Process, e.w.c.Keys)
 	if err != nil {
 		return err
 	}
-	found := false
-	var lines, kept []byte
-	err = readFile(f.Path, w.c.Keys, func(b block, packed []byte) error {
-		if err := ctx.Err(); err != nil {
-			return stop{err}
-		}
+	out := head
+	var kept []byte
+	left, err := readAround(f.Path, e.w.c.Keys, func(b block, packed []byte) error {
 		var err error
-		if lines, err = unpack(packed, b, lines); err != nil {
+		if kept, err = e.lines(b, packed, kept[:0]); err != nil {
 			return err
 		}
-		kept = kept[:0]
-		n := 0
-		for line := range bytes.Lines(lines) {
-			if erased(line, devices) {
-				found = true
-				continue
-			}
-			kept = append(kept, line...)
-			n++
-		}
-		if b.lines = n; n > 0 {
-			out = p.append(out, kept, b, aead)
+		if b.lines = bytes.Count(kept, []byte{'\n'}); b.lines > 0 {
+			out = e.packing.append(out, kept, b, aead)
 		}
 		return nil
-	})
-	var damage Damage
-	if err := damage.note(f.Path, err); err != nil || !found {
+	}, func() { e.named = map[device.ID]bool{} })
+	switch {
+	case errors.Is(err, errCut) && f.Bytes <= mostHead: // it has no entry
+		return nil
+	case err != nil:
+		return err
+	case left.damaged > 0 && e.blocks == 0: // with another key of that name, perhaps
+		return fmt.Errorf("all of it is %w: remove it if it cannot be repaired", errDamaged)
+	case !e.found && left == around{}:
+		return nil
+	}
+	if left.damaged > 0 {
+		e.w.log.Warn("a file of the journal is damaged; it is written again without what cannot be read, so that nothing of devices is left there that were deleted with their data", "file", f.Path, "places", left.damaged)
+	}
+	if len(out) == len(head) {
+		return os.Remove(f.Path)
+	}
+	if err := durable.Replace(f.Path, out, 0o600); err != nil {
 		return err
 	}
-	path := strings.TrimSuffix(f.Path, openSuffix)
-	if err := durable.Replace(path, out, 0o640); err != nil {
-		return err
-	}
-	if path != f.Path {
-		err = os.Remove(f.Path)
-	}
-	return errors.Join(err, os.Chtimes(path, f.Changed, f.Changed))
+	return os.Chtimes(f.Path, f.Changed, f.Changed)
 }
 
 // erased reports whether a line is of one of the devices, and not later than it is erased up to.

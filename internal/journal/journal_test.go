@@ -22,6 +22,7 @@ import (
 	"devicetwin/devicefsm"
 	"devicetwin/devicefsm/replay"
 	"devicetwin/internal/codec"
+	"devicetwin/internal/durable"
 	"devicetwin/internal/testfile"
 )
 
@@ -394,6 +395,15 @@ func TestOldFilesAreRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	writing := files(t, dir)[1]
+	f, err := os.OpenFile(writing.Path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if ok, err := durable.TryLock(f); !ok || err != nil {
+		t.Fatalf("locked %t, %v", ok, err)
+	}
 	at = at.Add(time.Second)
 	next()
 	var names []string
@@ -402,6 +412,21 @@ func TestOldFilesAreRemoved(t *testing.T) {
 	}
 	if len(names) != 2 || !strings.HasSuffix(names[0], "-00000000"+suffix+openSuffix) {
 		t.Errorf("files %v: want the one that another process writes, and the last one", names)
+	}
+	past = at.Add(-25 * time.Hour)
+	if err := os.Chtimes(writing.Path, past, past); err != nil {
+		t.Fatal(err)
+	}
+	at = at.Add(time.Second)
+	next()
+	if list := files(t, dir); !slices.ContainsFunc(list, func(f File) bool { return f.Open }) {
+		t.Errorf("files %v: the one that another process writes was removed", list)
+	}
+	f.Close() // it was killed
+	at = at.Add(time.Second)
+	next()
+	if list := files(t, dir); slices.ContainsFunc(list, func(f File) bool { return f.Open }) {
+		t.Errorf("files %v: the one of a process that was killed is there", list)
 	}
 }
 
@@ -433,11 +458,10 @@ func TestErase(t *testing.T) {
 		again := newWorld(m, func(e *replay.Entry) { e.Instance = "another"; w.took(e) })
 		again.at = end.Add(time.Minute)
 		again.press("lamp-1")
-		if err := w.Erase(t.Context(), map[device.ID]time.Time{"lamp-1": end}); err != nil {
-			t.Fatal(err)
-		}
-		if err := w.Erase(t.Context(), map[device.ID]time.Time{"lamp-3": end}); err != nil {
-			t.Fatal(err)
+		for _, id := range []device.ID{"lamp-1", "lamp-3"} {
+			if waits, err := w.Erase(t.Context(), map[device.ID]time.Time{id: end}); waits || err != nil {
+				t.Fatalf("erase %s: waits %t, %v", id, waits, err)
+			}
 		}
 		report, _ := replayed(t, dir, keys, m, 0)
 		if report.Devices != 2 || report.Entries != 21+2 || report.Different+int(report.Skipped) > 0 {

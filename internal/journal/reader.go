@@ -21,6 +21,7 @@ const ModelsFolder = "models"
 const (
 	suffix     = ".jsonl.zst"
 	openSuffix = ".open" // of a file that is being written
+	newSuffix  = ".new"  // of one that has no head yet
 	nameTime   = "20060102T150405.000Z"
 )
 
@@ -173,29 +174,11 @@ func Summarize(ctx context.Context, files []File, keys Keys) (Stats, error) {
 
 // readFile gives each block of a file to a function.
 func readFile(path string, keys Keys, each func(b block, packed []byte) error) error {
-	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) { // ended meanwhile, or removed
-		path = strings.TrimSuffix(path, openSuffix)
-		f, err = os.Open(path)
-	}
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("read the journal: %w", err)
+	f, r, err := openFile(path, keys)
+	if err != nil || f == nil {
+		return err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("read the journal: %w", err)
-	}
-	r := &blockReader{in: bufio.NewReaderSize(f, 256<<10), size: info.Size()}
-	if err := r.begin(keys); err != nil {
-		if errors.Is(err, io.EOF) { // a process was killed when it had made the file
-			return errCut
-		}
-		return fmt.Errorf("read %s of the journal: %w", filepath.Base(path), err)
-	}
 	for {
 		b, packed, err := r.next()
 		if err == nil {
@@ -208,6 +191,78 @@ func readFile(path string, keys Keys, each func(b block, packed []byte) error) e
 			return err
 		}
 	}
+}
+
+// around is what readAround left out.
+type around struct {
+	damaged int  // places
+	cut     bool // the last block is not whole
+}
+
+// readAround gives each block of a file to a function, as readFile does, but goes on behind what is
+// damaged: before that, it says so.
+func readAround(path string, keys Keys, each func(b block, packed []byte) error, damaged func()) (left around, err error) {
+	f, r, err := openFile(path, keys)
+	if err != nil || f == nil {
+		return left, err
+	}
+	defer f.Close()
+	for {
+		at := r.read
+		b, packed, err := r.next()
+		if err == nil {
+			err = each(b, packed)
+		}
+		cut := errors.Is(err, errCut) // so it looks with a size that is damaged, too
+		switch {
+		case errors.Is(err, io.EOF):
+			return left, nil
+		case cut, errors.Is(err, errDamaged):
+			more, err := r.resume(f, at+1)
+			if err != nil {
+				return left, fmt.Errorf("read the journal: %w", err)
+			}
+			if cut && !more {
+				left.cut = true
+				return left, nil
+			}
+			left.damaged++
+			if !more {
+				return left, nil
+			}
+			damaged()
+		case err != nil:
+			return left, err
+		}
+	}
+}
+
+// openFile reads the head of a file. Nil: there is no such file any more.
+func openFile(path string, keys Keys) (*os.File, *blockReader, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) { // ended meanwhile, or removed
+		path = strings.TrimSuffix(path, openSuffix)
+		f, err = os.Open(path)
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the journal: %w", err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("read the journal: %w", err), f.Close())
+	}
+	r := &blockReader{in: bufio.NewReaderSize(f, 256<<10), size: info.Size()}
+	if err := r.begin(keys); err != nil {
+		f.Close()
+		if errors.Is(err, io.EOF) { // a process was killed when it had made the file
+			return nil, nil, errCut
+		}
+		return nil, nil, fmt.Errorf("read %s of the journal: %w", filepath.Base(path), err)
+	}
+	return f, r, nil
 }
 
 // isEmpty reports whether a file has no block.

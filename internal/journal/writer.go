@@ -17,6 +17,7 @@ import (
 
 	"devicetwin/device"
 	"devicetwin/devicefsm/replay"
+	"devicetwin/internal/durable"
 )
 
 // Config says where a journal is, and how large it may grow.
@@ -26,6 +27,8 @@ type Config struct {
 	// Process is the name of this process, for people.
 	Process string
 	// MaxBytes bounds all files of the folder together: beyond it, the oldest are removed.
+	// A file that a process writes is not: each has up to an eighth of it, and more than eight
+	// processes together may be beyond it.
 	MaxBytes int64
 	// MaxAge is how long a file is kept after the last entry in it; 0: as long as there is
 	// room.
@@ -68,7 +71,8 @@ type Writer struct {
 	c      Config
 	counts *Counts
 	log    *slog.Logger
-	taken  chan *replay.Entry
+	taken  chan item
+	ended  chan struct{} // closed when Run has ended
 	now    func() time.Time
 
 	// work is held while files are changed: by Run, and by Erase.
@@ -92,6 +96,13 @@ type Writer struct {
 	failed  time.Time // the last time; zero: it works
 }
 
+// item is an entry, or the place up to which Erase waits: passed is closed when all before it
+// is in the block.
+type item struct {
+	entry  *replay.Entry
+	passed chan struct{}
+}
+
 // known is what a file has of a device.
 type known struct {
 	instance, model string
@@ -104,14 +115,14 @@ func Open(c Config, counts *Counts, log *slog.Logger) (*Writer, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
-	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("folder of the journal: %w", err)
 	}
 	p, err := newPacking()
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{c: c, counts: counts, log: log, taken: make(chan *replay.Entry, waitingEntries), now: time.Now, packing: p}
+	w := &Writer{c: c, counts: counts, log: log, taken: make(chan item, waitingEntries), ended: make(chan struct{}), now: time.Now, packing: p}
 	if _, err := Files(c.Dir); err != nil {
 		return nil, err
 	}
@@ -124,7 +135,7 @@ func Open(c Config, counts *Counts, log *slog.Logger) (*Writer, error) {
 // Took takes an entry, or counts it as lost if there is no room for it. It never waits.
 func (w *Writer) Took(e *replay.Entry) {
 	select {
-	case w.taken <- e:
+	case w.taken <- item{entry: e}:
 	default:
 		w.counts.lost[lostFull].Add(1)
 	}
@@ -132,12 +143,13 @@ func (w *Writer) Took(e *replay.Entry) {
 
 // Run writes until ctx ends, and then what was taken before. It is called once.
 func (w *Writer) Run(ctx context.Context) {
+	defer close(w.ended)
 	tick := time.NewTicker(blockAge)
 	defer tick.Stop()
 	for {
 		select {
-		case e := <-w.taken:
-			w.add(e)
+		case i := <-w.taken:
+			w.next(i)
 			continue
 		case <-tick.C:
 			w.tick()
@@ -145,7 +157,7 @@ func (w *Writer) Run(ctx context.Context) {
 		case <-ctx.Done():
 		}
 		for len(w.taken) > 0 {
-			w.add(<-w.taken)
+			w.next(<-w.taken)
 		}
 		w.work.Lock()
 		defer w.work.Unlock()
@@ -155,6 +167,14 @@ func (w *Writer) Run(ctx context.Context) {
 		}
 		return
 	}
+}
+
+func (w *Writer) next(i item) {
+	if i.passed != nil {
+		close(i.passed)
+		return
+	}
+	w.add(i.entry)
 }
 
 func (w *Writer) tick() {
@@ -286,12 +306,23 @@ func (w *Writer) begin() error {
 	rand.Read(id[:])
 	w.at = w.now()
 	w.path = filepath.Join(w.c.Dir, w.at.UTC().Format(nameTime)+"-"+hex.EncodeToString(id[:])+suffix)
-	f, err := os.OpenFile(w.path+openSuffix, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
+	// It is locked before it has the name by which others find it: one that is not locked is of a
+	// process that was killed.
+	f, err := os.OpenFile(w.path+newSuffix, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("begin a file of the journal: %w", err)
 	}
-	if _, err := f.Write(head); err != nil {
-		return errors.Join(fmt.Errorf("begin a file of the journal: %w", err), f.Close(), os.Remove(w.path+openSuffix))
+	if _, err = durable.TryLock(f); errors.Is(err, errors.ErrUnsupported) {
+		err = nil
+	}
+	if err == nil {
+		_, err = f.Write(head)
+	}
+	if err == nil {
+		err = os.Rename(w.path+newSuffix, w.path+openSuffix)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("begin a file of the journal: %w", err), f.Close(), os.Remove(w.path+newSuffix))
 	}
 	w.file, w.aead, w.size, w.known = f, aead, int64(len(head)), map[device.ID]known{}
 	w.synced, w.syncedBytes = w.at, 0
@@ -306,10 +337,40 @@ func (w *Writer) end() error {
 	f, path := w.file, w.path
 	w.file, w.known, w.lines, w.block = nil, nil, w.lines[:0], block{}
 	err := errors.Join(f.Sync(), f.Close())
-	if info, statErr := os.Stat(path + openSuffix); statErr == nil && isEmpty(path+openSuffix, info.Size()) {
-		return errors.Join(err, os.Remove(path+openSuffix))
+	if errEnd := finish(path); errEnd != nil && !errors.Is(errEnd, os.ErrNotExist) { // another process found it without a lock, and ended it
+		err = errors.Join(err, errEnd)
 	}
-	return errors.Join(err, os.Rename(path+openSuffix, path))
+	return err
+}
+
+// finish gives a file that nobody writes any more its name. One without entries is removed.
+func finish(path string) error {
+	info, err := os.Stat(path + openSuffix)
+	if err != nil {
+		return err
+	}
+	if isEmpty(path+openSuffix, info.Size()) {
+		return os.Remove(path + openSuffix)
+	}
+	return os.Rename(path+openSuffix, path)
+}
+
+// lockDead locks a file that has .open behind its name, if the process that wrote it has ended:
+// then it returns what it is locked by. Nil: it is being written, also by this process. The error is
+// os.ErrNotExist if it was ended meanwhile.
+func (w *Writer) lockDead(f File) (*os.File, error) {
+	in, err := os.OpenFile(f.Path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	dead, err := durable.TryLock(in)
+	if errors.Is(err, errors.ErrUnsupported) { // its age says it
+		dead, err = w.now().Sub(f.Changed) >= 2*fileAge, nil
+	}
+	if err != nil || !dead {
+		return nil, errors.Join(err, in.Close())
+	}
+	return in, nil
 }
 
 // removeOld removes what is too old, and then the oldest files until the rest is small enough.
@@ -329,8 +390,15 @@ func (w *Writer) removeOld() {
 		if !old && size <= room {
 			continue
 		}
-		if f.Open && w.now().Sub(f.Changed) < 2*fileAge {
-			continue // another process writes it
+		if f.Open {
+			lock, err := w.lockDead(f)
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
+				w.log.Warn("cannot find out who writes a file of the journal", "file", f.Path, "error", err)
+			}
+			if lock == nil {
+				continue // another process writes it, or has ended it
+			}
+			defer lock.Close()
 		}
 		if err := os.Remove(f.Path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			w.log.Warn("cannot remove an old file of the journal", "error", err)

@@ -52,6 +52,14 @@ func TestYAML(t *testing.T) {
 		{"a<b", `"a<b"`},
 		{true, "true"},
 		{12.5, "12.5"},
+		{5e-7, "5.0e-7"},
+		{-1.5e-7, "-1.5e-7"},
+		{3e-320, "3.0e-320"},
+		{1e21, "1.0e+21"},
+		{-1e20, "-1.0e+20"},
+		{123456789012345678901.0, "1.2345678901234568e+20"},
+		{123456789012345678.0, "123456789012345680"},
+		{math.Copysign(0, -1), "-0.0"},
 		{nil, "null"},
 		{map[string]any{"on": "off", "b": []any{1.0, "x y"}, "a": map[string]any{}}, `{a: {}, b: [1, x y], "on": "off"}`},
 		{math.Inf(1), "null"},
@@ -64,14 +72,27 @@ func TestYAML(t *testing.T) {
 
 // What is written is read as what it was, as a value, in a list and as a key.
 func TestYAMLIsReadAsWhatItWas(t *testing.T) {
+	number := rapid.OneOf(
+		rapid.Float64Range(-math.MaxFloat64, math.MaxFloat64),
+		rapid.Custom(func(t *rapid.T) float64 { return float64(rapid.Int64().Draw(t, "integer")) }),
+		rapid.Custom(func(t *rapid.T) float64 { // of any size, and with few digits
+			return float64(rapid.IntRange(-99, 99).Draw(t, "digits")) * math.Pow10(rapid.IntRange(-323, 306).Draw(t, "exponent"))
+		}),
+		rapid.SampledFrom([]float64{5e-7, 1e20, 1e21, 123456789012345678901, 1e18, -1e18, -1e19, math.MinInt64, math.MaxInt64, math.MaxUint64, math.Copysign(0, -1), math.MaxFloat64, math.SmallestNonzeroFloat64}),
+	)
 	rapid.Check(t, func(t *rapid.T) {
 		char := rapid.RuneFrom([]rune("aeEnoyxTF019 _-./+:#{}[]\"'`,\\<>&*!|%@?~=\n\tü…"))
 		word := rapid.OneOf(rapid.StringOf(char), rapid.SampledFrom([]string{"true", "No", "null", "~", ".nan", "1e3", "0x1f", "2026-01-01", "<<", "y", "---"}))
 		s := word.Draw(t, "string")
-		want := map[string]any{"v": s, "l": []any{s, true, nil, 1.5}, "m": map[string]any{s: s}}
+		n := number.Draw(t, "number")
+		want := map[string]any{"v": s, "n": n, "l": []any{s, true, nil, 1.5, n}, "m": map[string]any{s: s}}
 		f := source.Parse("x.yaml", []byte(text.YAML(want)))
-		if got := f.Root().Any(); f.Err() != nil || !reflect.DeepEqual(got, any(want)) {
+		got := f.Root().Any()
+		if f.Err() != nil || !reflect.DeepEqual(got, any(want)) {
 			t.Fatalf("%s is read as %#v, %v; want %#v", text.YAML(want), got, f.Err(), want)
+		}
+		if read := got.(map[string]any)["n"].(float64); math.Signbit(read) != math.Signbit(n) {
+			t.Fatalf("%s is read as %v, want %v", text.YAML(want), read, n)
 		}
 	})
 }

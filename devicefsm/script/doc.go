@@ -32,7 +32,7 @@
 //	10s members NAME {…}       a member of the group reports: entered, left, silent or alive
 //	10s event NAME {…}         an event, named as the model names it
 //	10s done ACTIVITY {…}      an activity that the model invoked returns
-//	10s failed ACTIVITY text   … or fails, for this reason
+//	10s failed ACTIVITY text   … or fails, for this reason; in double quotes, it is a string of JSON
 //	10s done process {…}       the first event that waits is processed, with this result
 //	10s failed process text    … or it has failed permanently
 //	10s wait                   nothing; time has passed

@@ -217,6 +217,14 @@ func lineText(s string) string {
 	return s
 }
 
+// failureText writes why an activity failed, which a line may do without.
+func failureText(s string) string {
+	if s == "" {
+		return ""
+	}
+	return lineText(s)
+}
+
 func jsonText(s string) string {
 	quoted, err := text.JSON(s)
 	if err != nil { // a string is always JSON

@@ -301,7 +301,7 @@ func (p *parser) what(c *cursor, column int, word string, in *input) bool {
 	case "failed":
 		in.kind = inputFailed
 		named()
-		in.text = c.rest()
+		in.text = readFailure(c)
 		return ok
 	case "wait":
 		in.kind = inputWait
@@ -323,6 +323,17 @@ func (p *parser) what(c *cursor, column int, word string, in *input) bool {
 		}
 	}
 	return true
+}
+
+// readFailure is the rest of a line: as it is, or a string in double quotes that is all of it.
+func readFailure(c *cursor) string {
+	if strings.HasPrefix(c.rest(), `"`) {
+		quoted := &cursor{text: c.rest()}
+		if s, err := quoted.name(); err == nil && quoted.rest() == "" {
+			return s
+		}
+	}
+	return c.rest()
 }
 
 // name is a word, or several in double quotes.

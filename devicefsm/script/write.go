@@ -88,7 +88,7 @@ func (in Input) words() []string {
 	case in.Done != "":
 		return []string{"done", nameText(in.Done), data}
 	case in.Failed != "":
-		return []string{"failed", nameText(in.Failed), oneLine(in.Text)}
+		return []string{"failed", nameText(in.Failed), failureText(in.Text)}
 	}
 	return []string{"wait"}
 }

@@ -310,7 +310,7 @@ func (c *replayCommand) print(out io.Writer, r *replay.Report, damage journal.Da
 		}
 	}
 	for _, reason := range slices.Sorted(maps.Keys(r.NotTried)) {
-		row("not tried", "%s: %s", cli.Count(r.NotTried[reason], "device"), reason)
+		row("not tried", "%s: %s", cli.Count(r.NotTried[reason], "device"), cli.Printable(reason))
 	}
 	if len(r.Groups) > 0 {
 		fmt.Fprint(t, "\nKIND\tRECORDED\tREPLAYED\tDEVICES\tFIRST\n")
@@ -323,7 +323,7 @@ func (c *replayCommand) print(out io.Writer, r *replay.Report, damage journal.Da
 		fmt.Fprint(t, "\nDEVICE\tTIME\tEVENT\tKIND\tRECORDED\tREPLAYED\n")
 	}
 	for _, d := range shown {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", d.Device, d.At.Format("2006-01-02T15:04:05.000Z07:00"), orNone(d.Event), d.Kind, short(d.Recorded), short(d.Replayed))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", d.Device, d.At.Format("2006-01-02T15:04:05.000Z07:00"), orNone(cli.Printable(d.Event)), d.Kind, short(d.Recorded), short(d.Replayed))
 	}
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("write the report: %w", err)
@@ -334,7 +334,7 @@ func (c *replayCommand) print(out io.Writer, r *replay.Report, damage journal.Da
 const maxShown = 80 // bytes of one side of a difference in a table
 
 func short(text string) string {
-	return orNone(device.Clip(strings.ReplaceAll(text, "\n", " "), maxShown))
+	return orNone(cli.Printable(device.Clip(strings.ReplaceAll(text, "\n", " "), maxShown)))
 }
 
 func orNone(text string) string {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode"
 
 	"devicetwin/device"
 	"devicetwin/devicefsm"
@@ -178,6 +179,33 @@ func TestModelReplay(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &report); err != nil || report.Devices != 10 || report.Different != 1 || report.Share != 0.1 || report.Added["hot"] != 1 ||
 		len(report.Differences) != 2 || report.Differences[1].Device != "pump-3" || report.Differences[1].N != 22 {
 		t.Errorf("JSON, error %v:\n%s", err, out)
+	}
+}
+
+// What a device chose has no control sequences in a table, and is whole in JSON.
+func TestModelReplayControlsNoTerminal(t *testing.T) {
+	folder := t.TempDir()
+	t.Chdir(folder)
+	text := `
+model: pump
+events: {reading: {channel: telemetry}}
+initial: online
+states:
+  online: {on: {reading: {actions: [{notify: {to: %s, data: {text: event.text}}}]}}}
+`
+	old := writeFile(t, folder, "old.yaml", fmt.Sprintf(text, "ops"))
+	writeFile(t, folder, "new.yaml", fmt.Sprintf(text, "others"))
+	j := newJournal(t, "journal", old)
+	j.device("pump-1").message(time.Minute, device.ChannelTelemetry, map[string]any{"text": "a\u009b2Jb\u007f\u0085c\x1b]0;d\te"})
+	j.close()
+	status, out, errs := runModel(t, "", "replay", "--journal", "journal", "--model", "new.yaml")
+	if status != 0 || !strings.Contains(out, "a?2Jb??c") {
+		t.Errorf("status %d: %s\n%q", status, errs, out)
+	}
+	for _, r := range out {
+		if r != '\n' && unicode.IsControl(r) {
+			t.Errorf("%q is in the table: %q", r, out)
+		}
 	}
 }
 

@@ -44,16 +44,8 @@ func groupText(groups []device.ID) string {
 	return printable(strings.Join(words, " "))
 }
 
-// printable is a string without control sequences for terminals: devices
-// chose it.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return '?'
-		}
-		return r
-	}, s)
-}
+// printable is for what devices chose.
+func printable(s string) string { return cli.Printable(s) }
 
 func orNone(s string) string {
 	if s == "" {

@@ -286,6 +286,94 @@ func TestAFileThatIsCut(t *testing.T) {
 	}
 }
 
+// A damaged block costs a follower what is in its file until then, wherever the damage is found: in
+// clear it is in what is unpacked, and encrypted before that. Other files are followed on.
+func TestDamageDoesNotEndAFollower(t *testing.T) {
+	line, err := codec.NewKey("k1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := codec.ReadKeys(testfile.Write(t, "keys", line+"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := newPacking()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, keys := range map[string]Keys{"in clear": nil, "encrypted": keys} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			add := func(file string, raw []byte) {
+				t.Helper()
+				f, err := os.OpenFile(filepath.Join(dir, file), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+				if err == nil {
+					_, err = f.Write(raw)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := f.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			const one, two = "20260301T120000.000Z-0a", "20260301T120001.000Z-0b"
+			blocks := map[string]func(string) []byte{}
+			for _, file := range []string{one, two} {
+				head, aead, err := newFile("test", keys)
+				if err != nil {
+					t.Fatal(err)
+				}
+				add(file+suffix+openSuffix, head)
+				blocks[file] = func(text string) []byte { return p.append(nil, []byte(text+"\n"), block{lines: 1}, aead) }
+				add(file+suffix+openSuffix, blocks[file]("first of "+file))
+			}
+			follower, err := Follow(dir, keys, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			poll := func(want ...string) {
+				t.Helper()
+				var got []string
+				err := follower.Poll(t.Context(), func(a Added) error {
+					text := string(a.Line)
+					if a.Before {
+						text = "before: " + text
+					}
+					got = append(got, text)
+					return nil
+				})
+				if err != nil || !slices.Equal(got, want) {
+					t.Errorf("got %q, %v; want %q", got, err, want)
+				}
+			}
+			poll()
+			damaged := blocks[one]("lost")
+			damaged[len(damaged)-2] ^= 1
+			add(one+suffix+openSuffix, damaged)
+			add(two+suffix+openSuffix, blocks[two]("second"))
+			poll("before: first of "+one, "before: first of "+two, "second")
+			if follower.Counts(one+suffix) || !follower.Counts(two+suffix) {
+				t.Error("what a file says before it is damaged counts afterwards, or that of another does not")
+			}
+			poll()
+			add(one+suffix+openSuffix, blocks[one]("after it"))
+			add(two+suffix+openSuffix, blocks[two]("third")[:20])
+			poll("after it")
+			if err := os.Rename(filepath.Join(dir, two+suffix+openSuffix), filepath.Join(dir, two+suffix)); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Rename(filepath.Join(dir, one+suffix+openSuffix), filepath.Join(dir, one+suffix)); err != nil {
+				t.Fatal(err)
+			}
+			poll()
+			if follower.Counts(one + suffix) {
+				t.Error("what a file says counts after its end")
+			}
+		})
+	}
+}
+
 // What there is no room for is counted, and the entry that follows it says what the device was.
 func TestWhatIsLostIsCounted(t *testing.T) {
 	m := load(t, lamp)

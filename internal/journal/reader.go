@@ -34,6 +34,9 @@ type File struct {
 	Open    bool // a process writes it, or did until it was killed
 }
 
+// Name is that of the file when no process writes it: it stays the same.
+func (f File) Name() string { return strings.TrimSuffix(filepath.Base(f.Path), openSuffix) }
+
 // ErrNoJournal is returned for a folder in which no file is one of a journal.
 var ErrNoJournal = errors.New("there is no journal")
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -36,9 +37,8 @@ type inputs struct {
 	files []journal.File
 	keys  journal.Keys
 	m     *matcher
-	names []string // kinds: causes
-	known map[device.ID]*replay.Entry
-	file  int
+	names []string                               // kinds: causes
+	known map[string]map[device.ID]*replay.Entry // by the name of the file: what it says once
 }
 
 // journal is what a command reads, if the folder is that of a journal.
@@ -60,7 +60,7 @@ func (q query) journal() (*inputs, error) {
 	if !m.since.IsZero() {
 		files = journal.Since(files, m.since)
 	}
-	return &inputs{files: files, keys: keys, m: m, names: causes, known: map[device.ID]*replay.Entry{}, file: -1}, nil
+	return &inputs{files: files, keys: keys, m: m, names: causes, known: map[string]map[device.ID]*replay.Entry{}}, nil
 }
 
 // readKeys reads the file of the keys; nil without one.
@@ -76,10 +76,11 @@ func readKeys(file string) (recordlog.Keys, error) {
 }
 
 // entry is what is printed of a line: with what its file says once; nil if it is not wanted.
-func (in *inputs) entry(file int, line []byte) (*replay.Entry, error) {
-	if file != in.file {
-		in.file = file
-		clear(in.known)
+func (in *inputs) entry(file string, line []byte) (*replay.Entry, error) {
+	known := in.known[file]
+	if known == nil {
+		known = map[device.ID]*replay.Entry{}
+		in.known[file] = known
 	}
 	id, ok := journal.DeviceOf(line)
 	if !ok || !in.m.wants(id) {
@@ -89,10 +90,10 @@ func (in *inputs) entry(file int, line []byte) (*replay.Entry, error) {
 	if err := json.Unmarshal(line, e); err != nil {
 		return nil, fmt.Errorf("read an entry of the journal: %w", err)
 	}
-	if before := in.known[id]; before != nil && e.Instance == "" {
+	if before := known[id]; before != nil && e.Instance == "" {
 		e.Instance, e.Model, e.Edition = before.Instance, before.Model, before.Edition
 	}
-	in.known[id] = &replay.Entry{Instance: e.Instance, Model: e.Model, Edition: e.Edition}
+	known[id] = &replay.Entry{Instance: e.Instance, Model: e.Model, Edition: e.Edition}
 	switch {
 	case e.Task.Before(in.m.since), !in.m.until.IsZero() && !e.Task.Before(in.m.until):
 		return nil, nil
@@ -104,8 +105,13 @@ func (in *inputs) entry(file int, line []byte) (*replay.Entry, error) {
 
 // each gives each entry that is wanted to a function.
 func (in *inputs) each(ctx context.Context, complaints io.Writer, f func(*replay.Entry) error) error {
+	last := -1
 	damage, err := journal.Read(ctx, in.files, in.keys, func(file int, line []byte) error {
-		e, err := in.entry(file, line)
+		if file != last { // the one before is at its end
+			last = file
+			clear(in.known)
+		}
+		e, err := in.entry(in.files[file].Name(), line)
 		if e == nil || err != nil {
 			return err
 		}
@@ -141,7 +147,6 @@ func (in *inputs) tail(ctx context.Context, dir string, n int, follow bool, stre
 	for i := len(all) - 1; i >= 0 && len(newest) < n; i-- {
 		var lines []*replay.Entry
 		in.files = all[i : i+1]
-		in.file = -1
 		if err := in.each(ctx, streams.Err, func(e *replay.Entry) error {
 			lines = append(lines, e)
 			if extra := len(lines) - (n - len(newest)); extra > 0 {
@@ -158,6 +163,7 @@ func (in *inputs) tail(ctx context.Context, dir string, n int, follow bool, stre
 			return unlessBroken(err)
 		}
 	}
+	clear(in.known) // the follower gives what is needed of it
 	for follow {
 		if err := out.flush(); err != nil {
 			return unlessBroken(err)
@@ -167,13 +173,14 @@ func (in *inputs) tail(ctx context.Context, dir string, n int, follow bool, stre
 			return nil
 		case <-time.After(followEvery):
 		}
-		err := after.Poll(ctx, func(line []byte) error {
-			e, err := in.entry(in.file, line)
-			if e == nil || err != nil {
+		err := after.Poll(ctx, func(added journal.Added) error {
+			e, err := in.entry(added.File, added.Line)
+			if e == nil || err != nil || added.Before {
 				return err
 			}
 			return out.all([]any{e})
 		})
+		maps.DeleteFunc(in.known, func(file string, _ map[device.ID]*replay.Entry) bool { return !after.Counts(file) })
 		if err != nil && !errors.Is(err, context.Canceled) {
 			return unlessBroken(err)
 		}

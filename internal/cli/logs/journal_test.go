@@ -194,6 +194,99 @@ func TestTailFollowsAJournal(t *testing.T) {
 	}
 }
 
+// What is followed has the model that its own file says, whichever files were read before: of a
+// device that was moved between two files, or within one, and of one whose file was not read for the newest entries.
+func TestTailSaysWhichModelRan(t *testing.T) {
+	dir := t.TempDir()
+	begin := func() (*journal.Writer, func()) {
+		w, err := journal.Open(journal.Config{Dir: dir, MaxBytes: 64 << 20}, journal.NewCounts(), slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { w.Run(ctx) })
+		return w, sync.OnceFunc(func() { cancel(); running.Wait() })
+	}
+	models := map[device.ID][]string{} // of each entry
+	taken := 0
+	take := func(w *journal.Writer, id device.ID, model string) {
+		models[id] = append(models[id], model)
+		taken++
+		w.Took(&replay.Entry{Device: id, N: uint64(len(models[id])), Instance: "life-" + string(id), Model: model, Task: began, Arrived: began})
+	}
+	written := func() {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+			files, err := journal.Files(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := journal.Summarize(t.Context(), files, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.Entries == taken {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%d entries are written, want %d", s.Entries, taken)
+			}
+		}
+	}
+	first, end := begin()
+	take(first, "pump-1", "model-A")
+	end()
+	other, end := begin() // of another process
+	defer end()
+	take(other, "fan-1", "model-C")
+	written()
+	time.Sleep(2 * time.Millisecond) // files have the names of their times
+	second, end := begin()
+	defer end()
+	take(second, "pump-1", "model-B")
+	take(second, "pump-1", "model-B")
+	written()
+	for _, count := range []int{1, 4} { // with 4, the oldest file is read last
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		end := fmt.Sprint("end-", count)
+		out := &watched{wanted: end, found: cancel}
+		done := make(chan error, 1)
+		go func() {
+			in, err := query{Dir: dir}.journal()
+			if err == nil {
+				err = in.tail(ctx, dir, count, true, cli.Streams{Out: out, Err: out})
+			}
+			done <- err
+		}()
+		for out.count() == 0 && ctx.Err() == nil {
+			time.Sleep(10 * time.Millisecond)
+		}
+		take(other, "fan-1", "model-C")
+		take(second, "pump-1", "model-B")
+		take(second, "pump-1", "model-D")
+		take(second, "pump-1", "model-B")
+		take(other, "fan-1", "model-C")
+		written()
+		take(second, device.ID(end), "model-E")
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		written()
+		got := map[string]int{}
+		for _, e := range entriesOf(t, out.buf.String()) {
+			got[e.Model]++
+			if want := models[e.Device][e.N-1]; e.Model != want || e.Instance != "life-"+string(e.Device) {
+				t.Errorf("-n %d: entry %d of %s ran %q in %q, want %q", count, e.N, e.Device, e.Model, e.Instance, want)
+			}
+		}
+		if got["model-B"] < 3 || got["model-C"] < 2 || got["model-D"] < 1 || got["model-E"] < 1 {
+			t.Errorf("-n %d: %v", count, got)
+		}
+	}
+}
+
 // What a log has of devices is listed, too.
 func TestDevicesOfALog(t *testing.T) {
 	w := writeLog(t, nil)

@@ -26,6 +26,10 @@ type Entry struct {
 	// device that was deleted and came back.
 	N        uint64 `json:"n"`
 	Instance string `json:"instance,omitempty"`
+	// Runs is how many runs the workflow had had when the numbers began. A worker of a release that
+	// does not number entries drops the number when it continues the workflow as new: they begin
+	// again then, with a higher one of Runs.
+	Runs int `json:"runs,omitempty"`
 	// Task is when the workflow task began in which the input was taken. A task that fails is
 	// repeated, later, with the same numbers: what the last attempt has written counts.
 	Task time.Time `json:"task"`

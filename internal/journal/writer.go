@@ -106,7 +106,7 @@ type item struct {
 // known is what a file has of a device.
 type known struct {
 	instance, model string
-	edition         int
+	edition, runs   int
 	n               uint64
 }
 
@@ -206,9 +206,9 @@ func (w *Writer) add(e *replay.Entry) {
 		return
 	}
 	line := *e
-	is := known{e.Instance, e.Model, e.Edition, e.N}
+	is := known{e.Instance, e.Model, e.Edition, e.Runs, e.N}
 	has, ok := w.known[e.Device]
-	if ok && has.instance == is.instance && has.model == is.model && has.edition == is.edition && has.n+1 == is.n {
+	if ok && has.instance == is.instance && has.model == is.model && has.edition == is.edition && has.runs == is.runs && has.n+1 == is.n {
 		line.Instance, line.Model, line.Edition, line.Before = "", "", 0, nil
 		if !e.NewTwin {
 			line.Twin = nil

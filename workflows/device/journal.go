@@ -28,17 +28,27 @@ type took struct {
 // journaled numbers an input of the statechart, over all runs, and gives it to the journal: by its
 // number, an entry has its place, and one that is missing is noticed.
 func (d *run) journaled(e *replay.Entry) {
-	d.state.Inputs++
+	d.countInput()
 	if d.journal == nil || d.replaying() {
 		return
 	}
-	e.N, e.Device, e.Instance, e.Model, e.Cause = d.state.Inputs, d.state.Device, d.state.Instance, d.state.Model, d.cause.Kind
+	e.N, e.Runs = d.state.Inputs, d.state.InputsFrom
+	e.Device, e.Instance, e.Model, e.Cause = d.state.Device, d.state.Instance, d.state.Model, d.cause.Kind
 	if !d.follows(rulesCorners) {
 		e.Edition = devicefsm.EditionFirst
 	}
 	e.Task, e.Before = d.now().UTC(), d.state.Snapshot
 	e.Twin, e.NewTwin = d.journalTwin()
 	d.journal.Took(e)
+}
+
+// countInput numbers the next input. An earlier release drops the number when it continues the run as
+// new, and keeps Runs: those who read the journal tell by it which numbers are the later ones.
+func (d *run) countInput() {
+	if d.state.Inputs == 0 {
+		d.state.InputsFrom = d.state.Runs
+	}
+	d.state.Inputs++
 }
 
 // journalTwin is the twin for any model, and whether it has changed since it was last asked for.
@@ -50,7 +60,7 @@ func (d *run) journalTwin() (values map[string]any, changed bool) {
 // journalStep notes a step, before the run goes by it.
 func (d *run) journalStep(ev devicefsm.Event, of took, out devicefsm.Outcome) {
 	if d.journal == nil {
-		d.state.Inputs++
+		d.countInput()
 		return
 	}
 	d.journaled(&replay.Entry{

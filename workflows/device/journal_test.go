@@ -99,3 +99,32 @@ func TestTheJournalGoesOnInTheNextRun(t *testing.T) {
 		t.Error("the second run writes nothing")
 	}
 }
+
+// A worker of an earlier release drops the number of inputs from the state that it hands to the next
+// run, and keeps the number of runs: by that, the numbers that begin again are later ones.
+func TestNumbersOfTheJournalAfterAnEarlierRelease(t *testing.T) {
+	h := newHarness(t, 3)
+	h.at(time.Minute, boot(), boot())
+	h.at(2*time.Minute, boot(), fault(117))
+	h.run(Input{Device: testDevice, Model: h.model.Hash()})
+	state := h.nextInput().State
+	all := &testJournal{entries: h.journal.entries, texts: h.journal.texts}
+	if state.Inputs == 0 || state.Runs != 1 || all.entries[0].Runs != 0 {
+		t.Fatalf("%d inputs in %d runs, of the entries %d", state.Inputs, state.Runs, all.entries[0].Runs)
+	}
+	state.Inputs, state.InputsFrom, state.Runs = 0, 0, 2 // it had it for a run
+	h = newHarness(t, 3)
+	h.state = state
+	for minute := range 4 {
+		h.at(time.Duration(minute+1)*time.Minute, reading(20))
+	}
+	h.run(Input{Device: testDevice, Model: h.model.Hash(), State: state})
+	again := h.journal.entries
+	if len(again) == 0 || again[0].N != 1 || again[0].Runs != 2 {
+		t.Fatalf("%d entries; the first one is %+v", len(again), again[0])
+	}
+	next := h.nextInput().State
+	if next.Inputs != uint64(len(again)) || next.InputsFrom != 2 || next.Runs != 3 {
+		t.Errorf("the next run has %d inputs since %d, runs %d", next.Inputs, next.InputsFrom, next.Runs)
+	}
+}

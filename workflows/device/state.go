@@ -96,6 +96,9 @@ type State struct {
 	Dated time.Time `json:"dated,omitzero"`
 	// Inputs counts what the statechart was given, over all runs: see Journal.
 	Inputs uint64 `json:"inputs,omitempty"`
+	// InputsFrom is what Runs was when Inputs was 0: more than 0 if a worker that has no
+	// Inputs continued the workflow as new.
+	InputsFrom int `json:"inputs_from,omitempty"`
 	// Runs counts the continue-as-new steps.
 	Runs int `json:"runs"`
 	// Faults are the newest faults of the model, and FaultCount counts all of them, as

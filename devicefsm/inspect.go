@@ -42,6 +42,21 @@ func (m *Model) Receivers() []string {
 	return slices.Compact(names)
 }
 
+// Effects are the names of what actions of the model ask for: commands, topics, receivers of
+// notifications and shadows, sorted, each once.
+func (m *Model) Effects() []string {
+	var names []string
+	m.eachBlock(func(_ *state, block []action) {
+		eachAction(block, func(a action) {
+			if x, ok := a.(effectAction); ok && x.name != "" {
+				names = append(names, x.name)
+			}
+		})
+	})
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // ReadsTwin reports whether an expression of the chart reads twin.
 func (m *Model) ReadsTwin() bool { return m.readsTwin }
 

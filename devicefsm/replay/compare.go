@@ -108,33 +108,110 @@ func alarmText(a devicefsm.AlarmChange) string {
 	return strings.Join(strings.Fields(a.Alarm+" "+a.Key+" "+word), " ")
 }
 
-// added are the names of what there is more of in a result than was recorded: of states that are
-// entered, of activities, commands, receivers, topics, patterns and alarms.
-func added(recorded, replayed *Result) map[string]bool {
+// surplus is how much more there is of each name in a result than was recorded: of states that are
+// entered, of activities, commands, receivers, topics, patterns and alarms. Names of which there is
+// as much are not in it.
+func surplus(recorded, replayed *Result, images func(string) string) map[string]int {
 	counts := map[string]int{}
-	for sign, r := range map[int]*Result{-1: recorded, 1: replayed} {
-		for _, t := range r.Transitions {
-			counts[t.To] += sign
-		}
-		for _, name := range r.Matched {
-			counts[name] += sign
-		}
-		for _, a := range r.Alarms {
-			if !a.Ended {
-				counts[a.Alarm] += sign
-			}
-		}
-		for _, a := range r.Actions {
-			if a.Name != "" && a.Type != devicefsm.ActionCancel {
-				counts[a.Name] += sign
-			}
+	was, is := movesOf(recorded, images), movesOf(replayed, asIs)
+	for _, m := range was { // those that are alike are left out: an image may be a state with states in it
+		at := slices.IndexFunc(is, func(other Move) bool { return within(other.From, m.From) && within(other.To, m.To) })
+		if at < 0 {
+			m.count(counts, -1)
+		} else {
+			is = slices.Delete(is, at, at+1)
 		}
 	}
+	for _, m := range is {
+		m.count(counts, 1)
+	}
+	recorded.count(counts, -1)
+	replayed.count(counts, 1)
+	maps.DeleteFunc(counts, func(_ string, n int) bool { return n == 0 })
+	return counts
+}
+
+// count adds what there is in a result but for its changes of state, each as often as it is.
+func (r *Result) count(counts map[string]int, sign int) {
+	for _, name := range r.Matched {
+		counts[name] += sign
+	}
+	for _, a := range r.Alarms {
+		if !a.Ended {
+			counts[a.Alarm] += sign
+		}
+	}
+	for _, a := range r.Actions {
+		name := a.Name
+		switch a.Type {
+		case devicefsm.ActionCancel, devicefsm.ActionLog:
+			continue
+		case devicefsm.ActionProcess:
+			name = a.Src // Name is that of an event
+		}
+		if name != "" {
+			counts[name] += sign
+		}
+	}
+}
+
+func movesOf(r *Result, images func(string) string) []Move {
+	moves := make([]Move, len(r.Transitions))
+	for i, t := range r.Transitions {
+		moves[i] = Move{From: images(t.From), To: images(t.To)}
+	}
+	return moves
+}
+
+// count adds the states that a move enters, of each region, and the states that those are in. One
+// that leads to where it begins enters that again.
+func (m Move) count(counts map[string]int, sign int) {
+	from := around(m.From)
+	for state := range around(m.To) {
+		if !from[state] {
+			counts[state] += sign
+		}
+	}
+	if m.From == m.To {
+		for leaf := range strings.SplitSeq(m.To, ",") {
+			counts[leaf] += sign
+		}
+	}
+}
+
+// around are the active states of a configuration, by its name, and all that they are in.
+func around(name string) map[string]bool {
+	states := map[string]bool{}
+	for leaf := range strings.SplitSeq(name, ",") {
+		for i, c := range leaf {
+			if c == '.' {
+				states[leaf[:i]] = true
+			}
+		}
+		states[leaf] = true
+	}
+	return states
+}
+
+// Names reports which of some names a model has for what Report.Added counts.
+func Names(m *devicefsm.Model) map[string]bool {
+	o := m.Outline()
 	names := map[string]bool{}
-	for name, n := range counts {
-		if n > 0 {
+	for _, s := range o.States {
+		if !s.IsHistory() {
+			names[s.Path] = true
+		}
+	}
+	for _, list := range [][]devicefsm.Section{o.Patterns, o.Alarms} {
+		for _, s := range list {
+			names[s.Name] = true
+		}
+	}
+	for _, list := range [][]string{m.Sources(), m.Effects()} {
+		for _, name := range list {
 			names[name] = true
 		}
 	}
+	delete(names, "")
 	return names
 }

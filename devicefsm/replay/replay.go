@@ -74,6 +74,9 @@ type Report struct {
 	// could not be replayed, because nothing says what the device was before.
 	Missing uint64 `json:"missing"`
 	Skipped uint64 `json:"skipped"`
+	// Restarts is how often the numbers of entries began again within a life of a device: what a
+	// worker that numbers none took before that is missing, and not in Missing.
+	Restarts uint64 `json:"restarts,omitempty"`
 	// NotTried are devices that could not be replayed, by the reason; Others are those that ran
 	// no model of the name of the new one.
 	NotTried map[string]int `json:"not_tried,omitempty"`
@@ -85,7 +88,9 @@ type Report struct {
 	Groups      []Group      `json:"groups,omitempty"` // most devices first
 	Differences []Difference `json:"differences,omitempty"`
 	// Added counts the devices that would get something that they did not get, by its name: a
-	// state, an activity, a command, the receiver of a notification, a pattern.
+	// state, an activity, a command, a topic, the receiver of a notification, a pattern, an alarm. A
+	// device gets something that it gets, up to some time, more often than it did. What follows its
+	// first difference counts, too, by the rest of what was recorded.
 	Added map[string]int `json:"added,omitempty"`
 }
 
@@ -151,7 +156,7 @@ func (r *Replay) Report() *Report {
 func (r *Replay) Merge(other *Replay) {
 	a, b := &r.report, &other.report
 	a.Devices, a.Different, a.Entries = a.Devices+b.Devices, a.Different+b.Different, a.Entries+b.Entries
-	a.Missing, a.Skipped, a.Others = a.Missing+b.Missing, a.Skipped+b.Skipped, a.Others+b.Others
+	a.Missing, a.Skipped, a.Restarts, a.Others = a.Missing+b.Missing, a.Skipped+b.Skipped, a.Restarts+b.Restarts, a.Others+b.Others
 	for reason, n := range b.NotTried {
 		a.NotTried[reason] += n
 	}
@@ -185,21 +190,34 @@ func (r *Replay) keep(d Difference) {
 
 // Device replays the history of one device, as Order returns it.
 func (r *Replay) Device(id device.ID, history []*Entry) {
-	d := &player{r: r, id: id}
+	d := &player{r: r, id: id, added: map[string]bool{}}
 	for i, e := range history {
-		if i > 0 && e.Instance == history[i-1].Instance && !follows(history[i-1], e) {
-			r.report.Missing += e.N - history[i-1].N - 1
-			d.snapshot = nil
-		}
-		if i > 0 && e.Instance != history[i-1].Instance {
-			d.snapshot, d.ended = nil, false
+		switch {
+		case i == 0 || follows(history[i-1], e):
+		case e.Instance != history[i-1].Instance:
+			d.lose()
+			d.ended = false
+		case restarts(history[i-1], e):
+			r.report.Restarts++
+			if e.N > 1 {
+				r.report.Missing += e.N - 1
+			}
+			d.lose()
+		default:
+			if e.N > history[i-1].N {
+				r.report.Missing += e.N - history[i-1].N - 1
+			}
+			d.lose()
 		}
 		if !d.entry(e) {
 			break
 		}
 	}
-	if !d.different && d.snapshot != nil && r.c.New != nil && !d.ended {
+	if d.snapshot != nil && r.c.New != nil && !d.ended {
 		d.due(r.c.Until)
+	}
+	for name := range d.added {
+		r.report.Added[name]++
 	}
 	switch {
 	case d.tried:
@@ -227,7 +245,15 @@ type player struct {
 	ended     bool
 	other     bool   // it ran a model of another name
 	not       string // why it could not be tried, the last time
+
+	// balance is how much more of each name there was than was recorded, since the device was last
+	// as it is recorded, and added are the names of which there was more at some time.
+	balance map[string]int
+	added   map[string]bool
 }
+
+// lose forgets what the device is: the next snapshot that is recorded says it.
+func (d *player) lose() { d.snapshot, d.balance = nil, nil }
 
 // entry replays one entry; false: nothing more of the device counts.
 func (d *player) entry(e *Entry) bool {
@@ -238,12 +264,13 @@ func (d *player) entry(e *Entry) bool {
 	}
 	model, ok := d.modelOf(e)
 	if !ok {
-		d.snapshot = nil
+		d.lose()
 		d.r.report.Skipped++
 		return true
 	}
 	if d.r.c.New != nil {
-		return d.tryNew(model, e)
+		d.tryNew(model, e)
+		return true
 	}
 	return d.reproduce(model, e)
 }
@@ -357,35 +384,40 @@ func (d *player) apply(model *devicefsm.Model, e *Entry) (after *devicefsm.Snaps
 }
 
 // tryNew runs an entry through the new model.
-func (d *player) tryNew(old *devicefsm.Model, e *Entry) bool {
+func (d *player) tryNew(old *devicefsm.Model, e *Entry) {
 	new := d.r.inEdition(d.r.c.New, e.Edition)
 	d.model = new
-	switch e.Do {
-	case DoNamed, DoMigrate:
+	switch {
+	case e.Do == DoMigrate && d.different && d.snapshot != nil: // it is not what the plan was carried out on
+		d.moveNames(old)
+		d.count(e)
+		return
+	case e.Do == DoNamed || e.Do == DoMigrate:
+		d.balance = nil
 		if e.After == nil || !d.from(old, e.After, e) {
-			d.snapshot = nil
+			d.lose()
 			d.r.report.Skipped++
 		} else {
 			d.count(e)
 		}
-		return true
-	case DoStart:
+		return
+	case e.Do == DoStart:
 		zones, err := d.zones(e.Zones, e.Arrived)
 		if err != nil {
-			d.not, d.snapshot = err.Error(), nil
+			d.not = err.Error()
+			d.lose()
 			d.r.report.Skipped++
-			return true
+			return
 		}
-		if _, err := d.move(old); err != nil {
-			d.images = asIs
-		}
+		d.moveNames(old)
 		after, out := new.StartIn(zones, e.Arrived)
 		d.snapshot = after
-		return d.compare(e, out)
+		d.compare(e, out)
+		return
 	}
 	if d.snapshot == nil && (e.Before == nil || !d.from(old, e.Before, e)) {
 		d.r.report.Skipped++
-		return true
+		return
 	}
 	if e.Do == DoZones {
 		zones, err := d.zones(e.Zones, e.Arrived)
@@ -395,7 +427,7 @@ func (d *player) tryNew(old *devicefsm.Model, e *Entry) bool {
 			}
 		}
 		d.count(e)
-		return true
+		return
 	}
 	ev := e.event()
 	if e.asked() {
@@ -403,7 +435,14 @@ func (d *player) tryNew(old *devicefsm.Model, e *Entry) bool {
 	}
 	after, out := new.Step(d.snapshot, ev)
 	d.snapshot = after
-	return d.compare(e, out)
+	d.compare(e, out)
+}
+
+// moveNames finds the images of the states of a model, from which the device need not be moved.
+func (d *player) moveNames(old *devicefsm.Model) {
+	if _, err := d.move(old); err != nil {
+		d.images = asIs
+	}
 }
 
 // from lets the device go on in the new model as it was in the old one; false: it cannot.
@@ -466,22 +505,32 @@ func (d *player) zones(recorded calendar.Zones, at time.Time) (calendar.Zones, e
 	return zones, nil
 }
 
-// compare notes what is different; false: something is.
-func (d *player) compare(e *Entry, out devicefsm.Outcome) bool {
+// compare notes what is different; after the first difference only what the device gets.
+func (d *player) compare(e *Entry, out devicefsm.Outcome) {
 	d.count(e)
 	if len(out.Transitions)+len(out.Actions)+len(out.Matched)+len(out.Alarms)+len(out.Faults) == 0 && e.Result.empty() {
-		return true
+		return
 	}
+	d.compareResults(e, &e.Result, out)
+}
+
+func (d *player) compareResults(e *Entry, recorded *Result, out devicefsm.Outcome) {
 	got := ResultOf(out)
-	found := compare(&e.Result, &got, d.images)
-	if len(found) == 0 {
-		return true
+	if !d.different {
+		found := compare(recorded, &got, d.images)
+		if len(found) == 0 {
+			return
+		}
+		d.differs(e, found)
 	}
-	d.differs(e, found)
-	for name := range added(&e.Result, &got) {
-		d.r.report.Added[name]++
+	if d.balance == nil {
+		d.balance = map[string]int{}
 	}
-	return false
+	for name, n := range surplus(recorded, &got, d.images) {
+		if d.balance[name] += n; n > 0 && d.balance[name] > 0 {
+			d.added[name] = true
+		}
+	}
 }
 
 // due lets the time pass after the last entry.
@@ -491,15 +540,7 @@ func (d *player) due(until time.Time) {
 		return
 	}
 	_, out := d.model.Step(d.snapshot, devicefsm.Event{Arrived: until, Twin: d.twin})
-	got := ResultOf(out)
-	found := compare(&Result{}, &got, d.images)
-	if len(found) == 0 {
-		return
-	}
-	d.differs(&Entry{Device: d.id, Event: "after", Arrived: at}, found)
-	for name := range added(&Result{}, &got) {
-		d.r.report.Added[name]++
-	}
+	d.compareResults(&Entry{Device: d.id, Event: "after", Arrived: at}, &Result{}, out)
 }
 
 // differs counts the device.

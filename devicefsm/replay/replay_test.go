@@ -3,6 +3,7 @@ package replay
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -45,6 +46,7 @@ type recorder struct {
 	now      time.Time
 	texts    [][]byte
 	n        uint64
+	runs     int
 	twin     map[string]any
 }
 
@@ -61,6 +63,7 @@ func (r *recorder) take(e Entry, after *devicefsm.Snapshot, out devicefsm.Outcom
 	r.t.Helper()
 	r.n++
 	e.Device, e.N, e.Instance, e.Task, e.Model, e.Result = r.id, r.n, "life", r.now, r.model.Hash(), ResultOf(out)
+	e.Runs = r.runs
 	if r.n%10 == 1 {
 		e.Before, e.Twin = r.snapshot, r.twin
 	}
@@ -396,5 +399,208 @@ func TestDevicesThatAreNotTried(t *testing.T) {
 	got := r.replay(Config{Model: models(m), New: m, Moves: derived(m)})
 	if want := fmt.Sprintf("model %.12s is not at hand", other.Hash()); got.NotTried[want] != 1 || got.Devices != 0 {
 		t.Errorf("an unknown model: %+v", got)
+	}
+}
+
+// A difference that does no harm hides nothing: the device goes on in the new model, also behind its
+// last entry, and counts once for all that.
+func TestWhatIsNewBehindTheFirstDifference(t *testing.T) {
+	old := load(t, pump(90))
+	harmless := strings.NewReplacer("data: {times: context.hot}", "data: {times: context.hot, more: 1}")
+	stuck := strings.NewReplacer("fixing: {after: {1m: online}}", "fixing: {after: {1m: quarantined}}\n  quarantined: {}")
+	boots := func(r *recorder) {
+		for range 3 {
+			r.message(time.Second, device.ChannelStatus, "", map[string]any{"status": "boot"})
+		}
+	}
+	run := func(rest func(*recorder), new *devicefsm.Model) *Report {
+		r := record(t, "pump-1", old)
+		r.reading(time.Minute, 95) // notifies: the first difference
+		r.pass(r.now.Add(20 * time.Minute))
+		rest(r)
+		return r.replay(Config{Model: models(old), New: new, Moves: derived(new), Until: r.now})
+	}
+	both := load(t, stuck.Replace(harmless.Replace(pump(90))))
+	for _, c := range []struct {
+		name string
+		rest func(*recorder)
+		new  *devicefsm.Model
+		want int
+	}{
+		{"an entry behind it", func(r *recorder) { boots(r); r.pass(r.now.Add(20 * time.Minute)) }, both, 1},
+		{"twice", func(r *recorder) {
+			for range 2 {
+				boots(r)
+				r.pass(r.now.Add(20 * time.Minute))
+			}
+		}, both, 1},
+		{"a timer behind the last entry", func(r *recorder) { boots(r); r.now = r.now.Add(20 * time.Minute) }, both, 1},
+		{"it does not come to it", func(r *recorder) { r.reading(time.Minute, 95) }, both, 0},
+		{"the harmless one alone", func(r *recorder) { boots(r); r.pass(r.now.Add(20 * time.Minute)) }, load(t, harmless.Replace(pump(90))), 0},
+	} {
+		got := run(c.rest, c.new)
+		if got.Added["quarantined"] != c.want || got.Different != 1 || got.Devices != 1 {
+			t.Errorf("%s: quarantined for %d devices, want %d: %+v", c.name, got.Added["quarantined"], c.want, got)
+		}
+		if len(got.Groups) != 1 || got.Groups[0].Kind != devicefsm.ActionNotify || got.Groups[0].Devices != 1 {
+			t.Errorf("%s: only the first difference is one: %+v", c.name, got.Groups)
+		}
+	}
+	// What the device only gets later than it did is not new.
+	later := load(t, strings.Replace(pump(90), "5m: online", "6m: online", 1))
+	got := run(func(r *recorder) { r.reading(time.Minute, 95); r.pass(r.now.Add(20 * time.Minute)) }, later)
+	if got.Different != 1 || len(got.Added) > 0 {
+		t.Errorf("a longer timer: %+v", got)
+	}
+}
+
+// A state to which the plan gives another name is not new, and one in which a state of the plan is
+// can be named by each of its paths.
+func TestWhatIsNewHasTheNamesOfThePlan(t *testing.T) {
+	old := load(t, pump(90))
+	text := strings.NewReplacer("hot:\n", "warm:\n", "target: hot", "target: warm", "data: {times: context.hot}", "data: {times: context.hot, more: 1}").Replace(pump(90))
+	new := load(t, text)
+	p := plan.Derive(old, new)
+	p.States["hot"] = []string{"warm"}
+	g, faults := devicefsm.NewMigration(old, new, p)
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	r := record(t, "pump-1", old)
+	r.reading(time.Minute, 95)
+	r.pass(r.now.Add(20 * time.Minute))
+	r.reading(time.Minute, 95)
+	moves := func(*devicefsm.Model) (*devicefsm.Migration, devicefsm.Plan, error) { return g, p, nil }
+	if got := r.replay(Config{Model: models(old), New: new, Moves: moves}); got.Different != 1 || len(got.Added) > 0 {
+		t.Errorf("hot is warm by the plan: %+v", got)
+	}
+	nested := load(t, strings.NewReplacer("> 90", "> 80", "target: hot", "target: busy.hot",
+		"  fixing: {after", "  busy: {initial: hot, states: {hot: {after: {5m: '#online'}}}}\n  fixing: {after", "online: {on", "online: {id: online, on").Replace(pump(90)))
+	r = record(t, "pump-1", old)
+	r.reading(time.Minute, 85)
+	got := r.replay(Config{Model: models(old), New: nested, Moves: derived(nested)})
+	if got.Added["busy"] != 1 || got.Added["busy.hot"] != 1 || len(got.Added) != 2 {
+		t.Errorf("a state and the one that it is in: %+v", got)
+	}
+}
+
+// Each region's state counts by its own name.
+func TestWhatIsNewInRegions(t *testing.T) {
+	if got, want := surplus(&Result{}, &Result{Transitions: []Move{{From: "a.x,b.y", To: "a.z,b.y"}}}, asIs), (map[string]int{"a.z": 1}); !maps.Equal(got, want) {
+		t.Errorf("a move of one region: %v, want %v", got, want)
+	}
+	if got, want := surplus(&Result{}, &Result{Transitions: []Move{{From: "off", To: "on.a.z,on.b.y"}}}, asIs), (map[string]int{"on": 1, "on.a": 1, "on.b": 1, "on.a.z": 1, "on.b.y": 1}); !maps.Equal(got, want) {
+		t.Errorf("a move into regions: %v, want %v", got, want)
+	}
+	if got := surplus(&Result{Transitions: []Move{{From: "off", To: "busy"}}}, &Result{Transitions: []Move{{From: "off", To: "busy.hot"}}}, asIs); len(got) > 0 {
+		t.Errorf("a state in the image: %v", got)
+	}
+	if got := surplus(&Result{Transitions: []Move{{From: "on", To: "on"}}}, &Result{}, asIs); !maps.Equal(got, map[string]int{"on": -1}) {
+		t.Errorf("a state that is entered again: %v", got)
+	}
+}
+
+// Names has all that can count as new, and nothing else.
+func TestNames(t *testing.T) {
+	m := load(t, `
+model: pump
+events: {boot: {channel: status}}
+patterns: {crash_loop: {sequence: [{event: boot, times: 3}], within: 10m}}
+alarms: {broken: {begins: crash_loop, ends: boot}}
+initial: online
+states:
+  online: {on: {crash_loop: busy}}
+  busy:
+    initial: work
+    states:
+      work: {invoke: {src: reprovision}, entry: [{command: restart}, {notify: {to: ops}}, {publish: {topic: "pumps/{id}"}}]}
+      before: {type: history}
+`)
+	want := []string{"broken", "busy", "busy.work", "crash_loop", "online", "ops", "pumps/{id}", "reprovision", "restart"}
+	if got := slices.Sorted(maps.Keys(Names(m))); !slices.Equal(got, want) {
+		t.Errorf("names %v, want %v", got, want)
+	}
+}
+
+// A worker of a release without numbers continues the run as new: they begin again, which is a gap
+// and not a difference.
+func TestNumbersThatBeginAgain(t *testing.T) {
+	old, new := load(t, pump(90)), load(t, pump(85))
+	days := func(r *recorder, n int) {
+		for range n {
+			r.reading(time.Minute, 95)
+			r.reading(time.Minute, 20)
+		}
+	}
+	for _, c := range []struct {
+		name           string
+		unseen         func(r *recorder) // what the earlier release takes without a journal
+		lost           int               // entries at the begin of the new numbers
+		missing, skips uint64
+	}{
+		{"nothing in between", func(*recorder) {}, 0, 0, 0},
+		{"something in between", func(r *recorder) { days(r, 3) }, 0, 0, 0},
+		{"the first new ones are lost", func(r *recorder) { days(r, 3) }, 4, 4, 6},
+	} {
+		r := record(t, "pump-1", old)
+		days(r, 24)
+		first := len(r.texts)
+		c.unseen(r)
+		r.texts = r.texts[:first]
+		r.n, r.runs = 0, 3
+		days(r, 11)
+		second := len(r.texts)
+		r.texts = slices.Delete(r.texts, first, first+c.lost)
+		for _, config := range []Config{{Model: models(old)}, {Model: models(old), New: old, Moves: derived(old)}, {Model: models(old), New: new, Moves: derived(new)}} {
+			got := r.replay(config)
+			if got.Different > 0 || got.Restarts != 1 || got.Missing != c.missing || got.Skipped != c.skips || got.Entries != uint64(second-c.lost)-c.skips {
+				t.Errorf("%s: %+v of %d entries", c.name, got, len(r.texts))
+			}
+		}
+	}
+	// The numbers that begin again happen to go on where the ones before ended.
+	r := record(t, "pump-1", old)
+	days(r, 4)
+	first, n := len(r.texts), r.n
+	r.reading(time.Minute, 95)
+	r.pass(r.now.Add(2 * time.Minute))
+	r.texts, r.n, r.runs = r.texts[:first], n, 1
+	days(r, 20)
+	if got := r.replay(Config{Model: models(old)}); got.Different > 0 || got.Restarts != 1 || got.Missing != n {
+		t.Errorf("a number that seems to follow: %+v", got)
+	}
+}
+
+// A workflow that is reset takes inputs again, under their numbers, from some entry on: what it had
+// taken after that is undone.
+func TestAWorkflowThatIsReset(t *testing.T) {
+	m := load(t, pump(90))
+	for _, back := range []int{1, 7, 30} {
+		r := record(t, "pump-1", m)
+		for range 12 {
+			r.reading(time.Minute, 95)
+			r.reading(time.Minute, 20)
+		}
+		is, n, kept := r.snapshot, r.n, len(r.texts)
+		for range back {
+			r.reading(time.Minute, 95)
+			r.reading(7*time.Minute, 20)
+		}
+		undone := len(r.texts) - kept
+		r.snapshot, r.n = is, n
+		for range 12 {
+			r.reading(30*time.Second, 95)
+		}
+		for _, mixed := range []bool{false, true} {
+			h := r.history()
+			if mixed {
+				rand.New(rand.NewPCG(5, 6)).Shuffle(len(h), func(i, j int) { h[i], h[j] = h[j], h[i] })
+			}
+			all := New(Config{Model: models(m)})
+			all.Device("pump-1", Order(h))
+			if got := all.Report(); got.Different > 0 || got.Missing+got.Skipped+got.Restarts > 0 || got.Entries != uint64(len(r.texts)-undone) {
+				t.Errorf("%d undone of %d: %+v", undone, len(r.texts), got)
+			}
+		}
 	}
 }

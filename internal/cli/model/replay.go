@@ -40,7 +40,7 @@ type replayCommand struct {
 	Device  []string `help:"Only devices whose ids match one of these patterns, such as pump-*." placeholder:"PATTERN"`
 
 	MaxDifferent string   `help:"Exit with status 1 if more of the devices are different than this share, such as 0.1%." placeholder:"SHARE"`
-	NoNew        []string `help:"Exit with status 1 if a device would get this where it did not: a state, an activity, a command, the receiver of a notification or a pattern, by its name." placeholder:"NAME"`
+	NoNew        []string `help:"Exit with status 1 if a device would get this where it did not: a state, an activity, a command, the receiver of a notification, a pattern or an alarm, by its name." placeholder:"NAME"`
 
 	Show   int    `help:"How many differences of single devices to list." default:"10" placeholder:"N"`
 	Output string `short:"o" help:"Output format: ${enum}." enum:"table,json" default:"table"`
@@ -63,9 +63,12 @@ func (c *replayCommand) Run(ctx context.Context, streams cli.Streams) error {
 	if err != nil {
 		return cli.Usage(err)
 	}
-	config, err := c.config(ctx)
+	config, names, err := c.config(ctx)
 	if err != nil {
 		return err
+	}
+	if err := c.knowNames(names); err != nil {
+		return cli.Usage(err)
 	}
 	stats, err := journal.Summarize(ctx, files, keys)
 	if err != nil {
@@ -159,25 +162,49 @@ func (c *replayCommand) read(now time.Time) (share float64, wanted func(device.I
 	return share, wanted, keys, files, errors.Join(faults...)
 }
 
-// config finds the models.
-func (c *replayCommand) config(ctx context.Context) (replay.Config, error) {
+// knowNames finds names of --no-new that no model has: no device could ever get them.
+func (c *replayCommand) knowNames(names map[string]bool) error {
+	var faults []error
+	for _, name := range c.NoNew {
+		if names[name] {
+			continue
+		}
+		hint := source.DidYouMean(name, slices.Sorted(maps.Keys(names)))
+		if hint != "" {
+			hint = " (" + hint + ")"
+		}
+		faults = append(faults, fmt.Errorf("--no-new %q: neither the model nor an earlier one has a state, activity, command, receiver, topic, pattern or alarm of this name%s", name, hint))
+	}
+	return errors.Join(faults...)
+}
+
+// config finds the models, and the names that --no-new may have.
+func (c *replayCommand) config(ctx context.Context) (replay.Config, map[string]bool, error) {
 	known, err := c.known()
 	if err != nil {
-		return replay.Config{}, err
+		return replay.Config{}, nil, err
 	}
 	r := replay.Config{Model: known.byHash}
 	if c.Output == "table" {
 		r.Most = max(1, c.Show)
 	}
 	if c.Model == "" {
-		return r, nil
+		return r, nil, nil
 	}
 	if r.New, err = c.find(ctx, c.Model); err != nil {
-		return r, err
+		return r, nil, err
 	}
 	given, err := c.plan(r.New, known)
 	if err != nil {
-		return r, cli.Usage(err)
+		return r, nil, cli.Usage(err)
+	}
+	names := replay.Names(r.New)
+	if len(c.NoNew) > 0 {
+		for _, m := range known.all() {
+			if m.Name() == r.New.Name() {
+				maps.Copy(names, replay.Names(m))
+			}
+		}
 	}
 	r.Zones = zonedata.Record
 	var one sync.Mutex // plans are derived once for each old model and worker
@@ -197,7 +224,7 @@ func (c *replayCommand) config(ctx context.Context) (replay.Config, error) {
 		}
 		return g, p, nil
 	}
-	return r, nil
+	return r, names, nil
 }
 
 func (c *replayCommand) plan(new *devicefsm.Model, known *knownModels) (*plan.Plan, error) {
@@ -250,6 +277,19 @@ func (k *knownModels) byHash(hash string) (*devicefsm.Model, bool) {
 	return m, m != nil
 }
 
+// all are the models that are there, of files and of copies.
+func (k *knownModels) all() []*devicefsm.Model {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	list, _ := k.copies.All() // devices of one that cannot be read are not tried, which the report says
+	for _, m := range k.models {
+		if m != nil {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
 // verdict is the error of what is not as it should be.
 func (c *replayCommand) verdict(r *replay.Report, share float64) error {
 	switch {
@@ -262,12 +302,23 @@ func (c *replayCommand) verdict(r *replay.Report, share float64) error {
 	if share >= 0 && r.Share() > share {
 		faults = append(faults, fmt.Errorf("%w: %s of the devices are different, allowed are %s", errTooDifferent, percent(r.Share()), c.MaxDifferent))
 	}
+	if n := notTried(r); n > 0 && (share >= 0 || len(c.NoNew) > 0) {
+		faults = append(faults, fmt.Errorf("%w: %s could not be tried", errTooDifferent, cli.Count(n, "device")))
+	}
 	for _, name := range c.NoNew {
 		if n := r.Added[name]; n > 0 {
 			faults = append(faults, fmt.Errorf("%w: %s would get %s, which they did not get", errTooDifferent, cli.Count(n, "device"), name))
 		}
 	}
 	return errors.Join(faults...)
+}
+
+func notTried(r *replay.Report) int {
+	n := 0
+	for _, devices := range r.NotTried {
+		n += devices
+	}
+	return n
 }
 
 func percent(share float64) string { return strconv.FormatFloat(100*share, 'f', 2, 64) + "%" }
@@ -304,7 +355,7 @@ func (c *replayCommand) print(out io.Writer, r *replay.Report, damage journal.Da
 	for _, n := range []struct {
 		name  string
 		count uint64
-	}{{"missing entries", r.Missing}, {"skipped entries", r.Skipped}, {"devices with another model", uint64(r.Others)}, {"files that are cut", uint64(damage.Cut)}, {"files that are damaged", uint64(len(damage.Damaged))}} {
+	}{{"missing entries", r.Missing}, {"skipped entries", r.Skipped}, {"numbers that began again", r.Restarts}, {"devices with another model", uint64(r.Others)}, {"files that are cut", uint64(damage.Cut)}, {"files that are damaged", uint64(len(damage.Damaged))}} {
 		if n.count > 0 {
 			row(n.name, "%d", n.count)
 		}

@@ -162,7 +162,8 @@ func TestModelReplay(t *testing.T) {
 	if out, _ := replay(0, "--model", "new.yaml", "--device", "pump-[456]"); !strings.Contains(out, "devices    3\n") || !strings.Contains(out, "different  0") {
 		t.Errorf("only some devices:\n%s", out)
 	}
-	replay(0, "--model", "new.yaml", "--max-different", "10%", "--no-new", "fixing")
+	replay(0, "--model", "new.yaml", "--max-different", "10%")
+	replay(0, "--model", "new.yaml", "--device", "pump-4", "--no-new", "hot", "--no-new", "ops")
 	if _, errs := replay(1, "--model", "new.yaml", "--max-different", "9.9%", "--no-new", "ops"); !strings.Contains(errs, "10.00% of the devices are different, allowed are 9.9%") || !strings.Contains(errs, "1 device would get ops") {
 		t.Errorf("budgets: %s", errs)
 	}
@@ -225,6 +226,35 @@ func TestModelReplayWithAPlan(t *testing.T) {
 	}
 }
 
+// A budget is not kept by devices that nobody tried. A name that only an earlier model has is one.
+func TestModelReplayWithBudgetsForDevicesThatAreNotTried(t *testing.T) {
+	t.Chdir(replayFolder(t))
+	text := strings.NewReplacer("hot", "warm").Replace(fmt.Sprintf(replayModel, 90))
+	writeFile(t, ".", "renamed.yaml", text)
+	args := []string{"replay", "--journal", "journal", "--model", "renamed.yaml"}
+	if status, out, errs := runModel(t, "", append(args, "--no-new", "hot")...); status != 0 {
+		t.Errorf("a state of the model that ran: status %d: %s\n%s", status, errs, out)
+	}
+	// Some devices ran a model that is not there any more.
+	gone := writeFile(t, ".", "gone.yaml", fmt.Sprintf(replayModel, 91))
+	j := newJournal(t, "journal", gone)
+	j.device("pump-20").reading(time.Minute, 40)
+	j.device("pump-21").reading(time.Minute, 40)
+	j.close()
+	if err := os.RemoveAll(filepath.Join("journal", journal.ModelsFolder, j.model.Hash())); err != nil {
+		t.Fatal(err)
+	}
+	args = []string{"replay", "--journal", "journal", "--model", "same.yaml"}
+	if status, out, errs := runModel(t, "", args...); status != 0 || !strings.Contains(out, "2 devices: model ") {
+		t.Errorf("without a budget: status %d: %s\n%s", status, errs, out)
+	}
+	for _, budget := range [][]string{{"--max-different", "100%"}, {"--no-new", "ops"}} {
+		if status, out, errs := runModel(t, "", append(args, budget...)...); status != 1 || !strings.Contains(errs, "2 devices could not be tried") {
+			t.Errorf("%q: status %d: %s\n%s", budget, status, errs, out)
+		}
+	}
+}
+
 func TestWhatModelReplayRefuses(t *testing.T) {
 	t.Chdir(replayFolder(t))
 	if err := os.Mkdir("empty", 0o755); err != nil {
@@ -240,6 +270,8 @@ func TestWhatModelReplayRefuses(t *testing.T) {
 		{2, "expected --model", []string{"--journal", "journal", "--max-different", "1%"}},
 		{2, "expected a share", []string{"--journal", "journal", "--model", "new.yaml", "--max-different", "much"}},
 		{2, "expected a share", []string{"--journal", "journal", "--model", "new.yaml", "--max-different", "101%"}},
+		{2, `--no-new "quarantine": neither the model nor an earlier one`, []string{"--journal", "journal", "--model", "new.yaml", "--no-new", "hot", "--no-new", "quarantine"}},
+		{2, `did you mean "ops"?`, []string{"--journal", "journal", "--model", "new.yaml", "--no-new", "opps"}},
 		{2, "expected how long", []string{"--journal", "journal", "--last", "yesterday"}},
 		{2, "expected a pattern", []string{"--journal", "journal", "--device", "[a"}},
 		{2, "read plan", []string{"--journal", "journal", "--model", "new.yaml", "--plan", "nothing.yaml"}},

@@ -470,3 +470,88 @@ func TestAMigrationOfOneDevice(t *testing.T) {
 		})
 	}
 }
+
+// When all migrations of single devices are over, none is open, also of a model of which more
+// devices are moved than are remembered alone, and whatever is announced twice.
+func TestNoMigrationOfOneDeviceStaysOpen(t *testing.T) {
+	const many = maxDevices + 40
+	change := func(i int, id string, over bool) Change {
+		return Change{ID: fmt.Sprint(id, i), Model: "pump", From: "1", To: "2", Over: over, Device: device.ID(fmt.Sprint("pump-", i))}
+	}
+	for name, more := range map[string]func(tell func(Change)) (ends []Change){
+		"announced once":              func(func(Change)) []Change { return nil },
+		"an announcement is repeated": func(tell func(Change)) []Change { tell(change(0, "m", false)); return nil },
+		"an end is repeated":          func(func(Change)) []Change { return []Change{change(0, "m", true), change(many-1, "m", true)} },
+		"two of a device": func(tell func(Change)) []Change {
+			tell(change(0, "back", false))
+			return []Change{change(0, "back", true)}
+		},
+		"two of a device, the second is over soon": func(tell func(Change)) []Change {
+			tell(change(0, "back", false))
+			tell(change(0, "back", true))
+			return nil
+		},
+		"two of each device": func(tell func(Change)) (ends []Change) {
+			for i := range many {
+				tell(change(i, "back", false))
+				ends = append(ends, change(i, "back", true))
+			}
+			return ends
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var moves []Move
+			at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+			tell := func(c Change) {
+				at = at.Add(time.Second)
+				moves = changed(moves, c, at)
+			}
+			for i := range many {
+				tell(change(i, "m", false))
+			}
+			if len(moves[0].Open) != many-maxDevices {
+				t.Fatalf("%d migrations count as those of all devices, want %d", len(moves[0].Open), many-maxDevices)
+			}
+			ends := more(tell)
+			for i := range many {
+				// Until its end is told, a migration is open in one place or the other.
+				d := change(i, "m", true).Device
+				one := slices.IndexFunc(moves[0].Devices, func(m MovedDevice) bool { return m.ID == d })
+				if len(moves[0].Open) == 0 && (one < 0 || len(moves[0].Devices[one].Open) == 0) {
+					t.Fatalf("nothing says that %s is to be moved", d)
+				}
+				tell(change(i, "m", true))
+			}
+			for _, c := range ends {
+				tell(c)
+			}
+			if open := moves[0].Open; len(open) > 0 {
+				t.Errorf("the model is open for %q", open)
+			}
+			for _, d := range moves[0].Devices {
+				if len(d.Open) > 0 {
+					t.Errorf("%s is open for %q", d.ID, d.Open)
+				}
+			}
+		})
+	}
+}
+
+// A device that counts as all does so until its migration is over, and then all have to forget.
+func TestTheEndOfADeviceThatCountsAsAll(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	joined := []Move{{Model: "pump", Open: []string{"m"}, Versions: []string{"1", "2"}, Devices: []MovedDevice{{ID: "pump-2", Open: []string{"x"}}}}}
+	again := changed(joined, Change{ID: "m", Model: "pump", From: "1", To: "2", Device: "pump-1"}, at)
+	if !reflect.DeepEqual(again, joined) {
+		t.Errorf("announced again: %+v, want %+v", again, joined)
+	}
+	back := changed(joined, Change{ID: "back", Model: "pump", From: "2", To: "1", Device: "pump-1"}, at)
+	over := changed(back, Change{ID: "m", Model: "pump", From: "1", To: "2", Over: true, Device: "pump-1"}, at)
+	want := []Move{{Model: "pump", Open: []string{}, Until: at, Versions: []string{"2"}, Devices: []MovedDevice{
+		{ID: "pump-2", Open: []string{"x"}},
+		{ID: "pump-1", Open: []string{"back"}, Until: at, Versions: []string{"1", "2"}},
+	}}}
+	if !reflect.DeepEqual(over, want) {
+		t.Errorf("over: %+v, want %+v", over, want)
+	}
+}

@@ -102,19 +102,7 @@ func changed(moves []Move, c Change, now time.Time) []Move {
 		at = len(next)
 		next = append(next, Move{Model: c.Model})
 	}
-	m := next[at]
-	m.Devices = slices.Clone(m.Devices)
-	one := slices.IndexFunc(m.Devices, func(d MovedDevice) bool { return d.ID == c.Device })
-	switch {
-	case c.Device == "" || one < 0 && c.Over: // or the device counts as all by now
-		all := MovedDevice{"", m.Open, m.Until, m.Versions}.after(c, now)
-		m.Open, m.Until, m.Versions = all.Open, all.Until, all.Versions
-	case one < 0:
-		m.Devices = append(m.Devices, MovedDevice{ID: c.Device}.after(c, now))
-	default:
-		m.Devices[one] = m.Devices[one].after(c, now)
-	}
-	next[at] = m
+	next[at] = next[at].after(c, now)
 	joinDevices(next)
 	if len(next) > maxMoves {
 		oldest := -1
@@ -128,6 +116,31 @@ func changed(moves []Move, c Change, now time.Time) []Move {
 		}
 	}
 	return next
+}
+
+// after is what is known of the model after a change. The lists that are given stay as they are.
+//
+// A device that counts as all may have an entry of its own again, for another migration or because
+// its announcement was repeated. So a migration that is over is looked for everywhere: what stayed
+// open would be open for ever.
+func (m Move) after(c Change, now time.Time) Move {
+	m.Devices = slices.Clone(m.Devices)
+	all := c.Device == "" || slices.Contains(m.Open, c.ID)
+	known := false
+	for i, d := range m.Devices {
+		own := d.ID == c.Device && (c.Over || !all)
+		if known = known || own; own || c.Over && slices.Contains(d.Open, c.ID) {
+			m.Devices[i] = d.after(c, now)
+		}
+	}
+	switch {
+	case all || !known && c.Over: // the device counts as all by now
+		of := MovedDevice{"", m.Open, m.Until, m.Versions}.after(c, now)
+		m.Open, m.Until, m.Versions = of.Open, of.Until, of.Versions
+	case !known:
+		m.Devices = append(m.Devices, MovedDevice{ID: c.Device}.after(c, now))
+	}
+	return m
 }
 
 // last is when a device of the model was last moved.
@@ -185,7 +198,10 @@ func joinDevices(moves []Move) {
 		m := &moves[model]
 		d := m.Devices[first]
 		m.Devices = slices.Delete(slices.Clone(m.Devices), first, first+1)
-		m.Open = slices.Concat(m.Open, d.Open)
+		m.Open = slices.Clone(m.Open)
+		for _, id := range d.Open {
+			m.Open = with(m.Open, id)
+		}
 		m.Open = m.Open[max(0, len(m.Open)-maxOpen):]
 		if d.Until.After(m.Until) {
 			m.Until = d.Until
@@ -206,7 +222,7 @@ func (d MovedDevice) before(other MovedDevice) bool {
 	return d.Until.Before(other.Until)
 }
 
-// with is the list with a hash at its end.
-func with(hashes []string, hash string) []string {
-	return append(slices.DeleteFunc(hashes, func(h string) bool { return h == hash }), hash)
+// with is the list with a hash, or an id, once and at its end. It changes the list that is given.
+func with(list []string, one string) []string {
+	return append(slices.DeleteFunc(list, func(s string) bool { return s == one }), one)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"devicetwin/api"
@@ -324,6 +325,18 @@ func (b apiBackend) Migrate(ctx context.Context, id device.ID, by device.By, m a
 	if err != nil {
 		return api.Migrated{}, device.Refuse(422, "%v", err)
 	}
+	var in migration.Input
+	if !m.Try {
+		if in, err = migrationOf(parsed, by); err != nil {
+			return api.Migrated{}, err
+		}
+		in.Device, in.Words, in.Note, in.Rate = id, "id:"+string(id), m.Note, 1
+		in.Query = "WorkflowId = " + twinclient.Quote(deviceworkflow.WorkflowID(id)) // no database mangles an id
+		// What the device would do now does not matter to a request that is repeated.
+		if before, ok, err := b.migratedBefore(ctx, in); ok || err != nil {
+			return before, err
+		}
+	}
 	would, err := b.client.TryMigration(ctx, id, deviceworkflow.Migrate{Plan: parsed, Note: m.Note})
 	if err != nil {
 		return api.Migrated{}, hidden(id, err)
@@ -336,14 +349,32 @@ func (b apiBackend) Migrate(ctx context.Context, id device.ID, by device.By, m a
 		return out, nil
 	}
 	// Bridges have to know of it before.
-	started, err := b.startMigration(ctx, parsed, by, func(in *migration.Input) {
-		in.Device, in.Words, in.Note, in.Rate = id, "id:"+string(id), m.Note, 1
-	})
+	in.Expected = &migration.Expected{From: would.States.From, To: would.States.To, Lost: would.Lost}
+	started, err := b.startMigration(ctx, in)
 	if err != nil {
 		return api.Migrated{}, hidden(id, err)
 	}
 	out.Migration = started.ID
 	return out, nil
+}
+
+// migratedBefore is the first answer to a request for a migration of one device, if that has begun.
+func (b apiBackend) migratedBefore(ctx context.Context, in migration.Input) (answer api.Migrated, ok bool, err error) {
+	p, err := b.client.Migration(ctx, in.ID)
+	var refused *device.Refused
+	switch {
+	case errors.As(err, &refused) && refused.Code == http.StatusNotFound:
+		return api.Migrated{}, false, nil
+	case err == nil:
+		err = sameMigration(in, p)
+	}
+	if err != nil || p.Expected == nil {
+		return api.Migrated{}, false, err
+	}
+	return api.Migrated{
+		Taken:     api.Taken{From: p.Expected.From, To: p.Expected.To},
+		FromModel: p.From, ToModel: p.To, Plan: p.Plan, Lost: p.Expected.Lost, Migration: p.ID,
+	}, true, nil
 }
 
 func (b apiBackend) Delete(ctx context.Context, id device.ID, by device.By) error {

@@ -27,28 +27,43 @@ func (b apiBackend) StartMigration(ctx context.Context, by device.By, m api.NewF
 	if !exact {
 		return api.FleetMigration{}, device.Refuse(422, "Temporal's database may find more devices than the query asks for: expected a query without this term")
 	}
-	return b.startMigration(ctx, parsed, by, func(in *migration.Input) {
-		in.Query, in.Words, in.Note, in.Rate = text, m.Words, m.Note, m.Rate
-	})
-}
-
-// startMigration starts a migration by a plan, once for each id of by; fill says of which devices.
-func (b apiBackend) startMigration(ctx context.Context, p devicefsm.Plan, by device.By, fill func(*migration.Input)) (api.FleetMigration, error) {
-	sum := sha256.Sum256([]byte(by.ID))
-	by.ID = hex.EncodeToString(sum[:migrationIDBytes])
-	in, err := twinclient.MigrationOf(p, by)
+	in, err := migrationOf(parsed, by)
 	if err != nil {
 		return api.FleetMigration{}, err
 	}
-	fill(&in)
+	in.Query, in.Words, in.Note, in.Rate = text, m.Words, m.Note, m.Rate
+	return b.startMigration(ctx, in)
+}
+
+// migrationOf is a migration by a plan, without what says which devices are moved. Each id of by
+// has its own.
+func migrationOf(p devicefsm.Plan, by device.By) (migration.Input, error) {
+	sum := sha256.Sum256([]byte(by.ID))
+	by.ID = hex.EncodeToString(sum[:migrationIDBytes])
+	return twinclient.MigrationOf(p, by)
+}
+
+// startMigration starts a migration, unless it has begun before.
+func (b apiBackend) startMigration(ctx context.Context, in migration.Input) (api.FleetMigration, error) {
 	if err := b.client.StartMigration(ctx, in); err != nil {
 		return api.FleetMigration{}, err
 	}
-	found, err := b.FleetMigration(ctx, in.ID)
-	if err == nil && (found.Plan != in.Hash || found.Query != in.Words || found.Rate != in.Rate || found.Note != in.Note) {
-		return api.FleetMigration{}, device.Refuse(422, "the idempotency key was used for another request")
+	p, err := b.client.Migration(ctx, in.ID)
+	if err == nil {
+		err = sameMigration(in, p)
 	}
-	return found, err
+	if err != nil {
+		return api.FleetMigration{}, err
+	}
+	return shownProgress(p), nil
+}
+
+// sameMigration refuses a request with the key of another one.
+func sameMigration(in migration.Input, p migration.Progress) error {
+	if p.Plan != in.Hash || p.Words != in.Words || p.Rate != in.Rate || p.Note != in.Note {
+		return device.Refuse(422, "the idempotency key was used for another request")
+	}
+	return nil
 }
 
 // FleetMigration implements api.Migrations.

@@ -454,7 +454,7 @@ func TestAMigrationOfOneDevice(t *testing.T) {
 				}
 			}, KnownFor+10*time.Second)
 			in := testInput()
-			in.Query, in.Words, in.Device = "", "id:pump-001", "pump-001"
+			in.Query, in.Words, in.Device = "WorkflowId = 'device/pump-001'", "id:pump-001", "pump-001"
 			env.ExecuteWorkflow(WorkflowType, in)
 			p := result(t, env)
 			if p.Phase != PhaseDone || p.Device != "pump-001" || p.Begins.Sub(began) < KnownFor || p.Moved+p.Refused != 1 || (p.Refused == 1) != (refuse != nil) || p.Already != 0 {

@@ -53,8 +53,11 @@ type Input struct {
 	// Query is of which devices: a visibility query, "" is all. Only those are found that run From.
 	Query string `json:"query,omitempty"`
 	Words string `json:"words,omitempty"` // the query as it was asked for, for people
-	// Device is the only one that is moved. Then there is no query.
+	// Device is the only one that is moved. It is not looked for: Query finds it alone, for workers
+	// of earlier builds, which do not know Device.
 	Device device.ID `json:"device,omitempty"`
+	// Expected is what the plan makes of Device as it is when the migration is asked for.
+	Expected *Expected `json:"expected,omitempty"`
 	// Plan is a devicefsm.Plan as JSON.
 	Plan  json.RawMessage `json:"plan"`
 	Hash  string          `json:"hash"`  // of the plan
@@ -67,6 +70,13 @@ type Input struct {
 	Rate float64 `json:"rate"`
 	// State is what the run before hands over; nil of a first run.
 	State *State `json:"state,omitempty"`
+}
+
+// Expected is what a plan makes of one device.
+type Expected struct {
+	From string   `json:"from"` // the state's name before
+	To   string   `json:"to"`   // and after
+	Lost []string `json:"lost,omitempty"`
 }
 
 // Phases of a migration.
@@ -82,18 +92,20 @@ type Progress struct {
 	ID     string    `json:"id"`
 	Words  string    `json:"query,omitempty"`
 	Device device.ID `json:"device,omitempty"` // the only one that is moved
-	Model  string    `json:"model"`
-	From   string    `json:"from"`
-	To     string    `json:"to"`
-	Plan   string    `json:"plan"` // hash
-	Who    string    `json:"who,omitempty"`
-	Note   string    `json:"note,omitempty"`
-	Rate   float64   `json:"rate"`
-	Phase  string    `json:"phase"`
-	Since  time.Time `json:"since"`           // of its beginning
-	Begins time.Time `json:"begins,omitzero"` // when the first device is moved, at the earliest
-	Ended  time.Time `json:"ended,omitzero"`
-	Pass   int       `json:"pass,omitempty"` // how often the list has been begun
+	// Expected is that of the Input. Workers of earlier builds leave it and Device out.
+	Expected *Expected `json:"expected,omitempty"`
+	Model    string    `json:"model"`
+	From     string    `json:"from"`
+	To       string    `json:"to"`
+	Plan     string    `json:"plan"` // hash
+	Who      string    `json:"who,omitempty"`
+	Note     string    `json:"note,omitempty"`
+	Rate     float64   `json:"rate"`
+	Phase    string    `json:"phase"`
+	Since    time.Time `json:"since"`           // of its beginning
+	Begins   time.Time `json:"begins,omitzero"` // when the first device is moved, at the earliest
+	Ended    time.Time `json:"ended,omitzero"`
+	Pass     int       `json:"pass,omitempty"` // how often the list has been begun
 	Report
 }
 
@@ -182,7 +194,7 @@ type PageResult struct {
 func Migrate(ctx workflow.Context, in Input) (Progress, error) {
 	if in.State == nil {
 		in.State = &State{Progress: Progress{
-			ID: in.ID, Words: in.Words, Device: in.Device, Model: in.Model, From: in.From, To: in.To, Plan: in.Hash, Who: in.Who, Note: in.Note, Rate: in.Rate,
+			ID: in.ID, Words: in.Words, Device: in.Device, Expected: in.Expected, Model: in.Model, From: in.From, To: in.To, Plan: in.Hash, Who: in.Who, Note: in.Note, Rate: in.Rate,
 			Phase: PhaseAnnounced, Since: workflow.Now(ctx),
 		}}
 	}

@@ -514,7 +514,7 @@ func TestNoMigrationOfOneDeviceStaysOpen(t *testing.T) {
 			}
 			ends := more(tell)
 			for i := range many {
-				// Until its end is told, a migration is open in one place or the other.
+				// Until its end is announced, a migration is open in one place or the other.
 				d := change(i, "m", true).Device
 				one := slices.IndexFunc(moves[0].Devices, func(m MovedDevice) bool { return m.ID == d })
 				if len(moves[0].Open) == 0 && (one < 0 || len(moves[0].Devices[one].Open) == 0) {

@@ -122,7 +122,7 @@ func changed(moves []Move, c Change, now time.Time) []Move {
 //
 // A device that counts as all may have an entry of its own again, for another migration or because
 // its announcement was repeated. So a migration that is over is looked for everywhere: what stayed
-// open would be open for ever.
+// open would be open forever.
 func (m Move) after(c Change, now time.Time) Move {
 	m.Devices = slices.Clone(m.Devices)
 	all := c.Device == "" || slices.Contains(m.Open, c.ID)

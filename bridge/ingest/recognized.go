@@ -22,7 +22,9 @@ import (
 // its way with a connection, and its device may have said the same before: a switch does, and a
 // thermometer that rounds. To leave that out would lose it. So a content counts that came once, as far as is
 // remembered, of a shape of which much is remembered and little came twice: one in knownWell, which is about how
-// likely this is wrong about a message that is new, at worst. Everything else is left to the workflow.
+// likely this is wrong about a message that is new, at worst. What was marked itself when it came is nothing to go
+// by: a session that broke down is sent everything that waited, marked, and a device may have said the same
+// three hundred times. Everything else is left to the workflow.
 //
 // The shape is the origin and all of the payload but its digits. So what a door says among the readings of
 // its topic is compared with what a door says, and not with them.
@@ -46,13 +48,14 @@ type mark struct {
 	shape uint32
 	at    uint32 // Unix seconds
 	again bool   // marked by the broker
-	twice bool   // it is not, and repeats one before
+	twice bool   // it repeats one before, and is not just that one marked
 }
 
 // content is what is remembered of a sum.
 type content struct {
-	last  uint64 // number of the last mark that has it
-	twice uint64 // one more than that of the last one that is twice; 0: none
+	last   uint64 // number of the last mark that has it
+	marked uint64 // one more than that of the last one that is again; 0: none
+	unsure uint64 // one more than that of the last one that is again or twice; 0: none
 }
 
 // speaking is what is remembered of a shape.
@@ -108,13 +111,18 @@ func (k *recognized) add(m mark) {
 		k.drop()
 	}
 	said, known := k.sums[m.sum]
-	m.twice = m.twice || known && !m.again
+	m.twice = m.twice || known && (!m.again || said.marked > k.gone)
 	o := k.shapes[m.shape]
 	o.marks++
 	said.last = k.gone + uint64(k.marks.len())
+	if m.again {
+		said.marked = said.last + 1
+	}
 	if m.twice {
 		o.twice++
-		said.twice = said.last + 1
+	}
+	if m.again || m.twice {
+		said.unsure = said.last + 1
 	}
 	k.shapes[m.shape], k.sums[m.sum] = o, said
 	k.marks.push(m)
@@ -152,7 +160,7 @@ func (k *recognized) repeats(m mark) bool {
 	k.forget(m.at)
 	said, known := k.sums[m.sum]
 	o := k.shapes[m.shape]
-	return known && said.twice <= k.gone && o.marks >= max(1, o.twice)*knownWell
+	return known && said.unsure <= k.gone && o.marks >= max(1, o.twice)*knownWell
 }
 
 // savedMark is the size of one in a checkpoint.

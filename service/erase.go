@@ -22,7 +22,8 @@ import (
 
 // eraser erases what this process keeps of devices that were deleted with all their data:
 // records of its log, and points in InfluxDB. What is not done yet is in a file next to
-// the log, so it is done after a crash, too. Without a log it is in memory.
+// the log, so it is done after a crash, too. Without a log it is in memory; a journal then has up to when
+// all was done, and the next process lists again what ended since.
 type eraser struct {
 	log    *recordlog.Log        // nil: there is none
 	inputs *devicejournal.Writer // nil: there is no journal
@@ -72,19 +73,22 @@ const (
 	// erasureWait is how long points may be on their way to InfluxDB without a log.
 	erasureWait = 10 * time.Second
 	erasureLook = time.Second // whether those that are in the log were written
-	// firstErasures is how far back the first process looks that keeps a log.
+	// firstErasures is how far back the first process looks that keeps a log or a journal.
 	firstErasures = time.Hour
 	eraseEvery    = 10 * time.Second // the list of ended workflows is read, if nothing else is set
 )
 
 // newEraser reads what an earlier process left to do. If that cannot be read, it is lost:
 // that is logged, and does not keep the process from starting.
-func newEraser(log *recordlog.Log, points pointDeleter, messages *slog.Logger) *eraser {
+func newEraser(log *recordlog.Log, inputs *devicejournal.Writer, points pointDeleter, messages *slog.Logger) *eraser {
 	e := &eraser{
-		log: log, points: points, slog: messages, wake: make(chan struct{}, 1),
+		log: log, inputs: inputs, points: points, slog: messages, wake: make(chan struct{}, 1),
 		owns: func(string) bool { return true }, forget: func(context.Context, ...device.ID) {},
 	}
 	if log == nil {
+		if inputs != nil {
+			e.readErased()
+		}
 		return e
 	}
 	parts, err := log.ReadFile(erasuresFile)
@@ -99,6 +103,18 @@ func newEraser(log *recordlog.Log, points pointDeleter, messages *slog.Logger) *
 		messages.Error("cannot read which deleted devices are to be erased: delete those of the last days with their data again", "error", err)
 	}
 	return e
+}
+
+// readErased reads up to when all was erased from the journal of a process without a log.
+func (e *eraser) readErased() {
+	until, err := e.inputs.Erased()
+	if err != nil {
+		e.slog.Error("cannot read which deleted devices are to be erased: delete those of the last days with their data again", "error", err)
+	}
+	if until.IsZero() {
+		until = time.Now().Add(-firstErasures)
+	}
+	e.state.Since = until
 }
 
 // watch is what asks for devices that were deleted with their data. A bridge's watch for
@@ -136,6 +152,11 @@ func (e *eraser) add(_ context.Context, ended ...twinclient.Ending) error {
 func (e *eraser) reached(until time.Time) {
 	if err := e.change(func(s *erasures) { s.Since = until }); err != nil {
 		e.slog.Warn("cannot note which deleted devices are known", "error", err)
+	}
+	if e.log == nil && e.inputs != nil && len(e.pending()) == 0 { // else the next process has to know of those
+		if err := e.inputs.NoteErased(until); err != nil {
+			e.slog.Warn("cannot note which deleted devices are known", "error", err)
+		}
 	}
 }
 

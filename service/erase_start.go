@@ -28,8 +28,7 @@ func (s *Service) startEraser(p Plan, temporal client.Client, journal *recordlog
 	if influx == nil && journal == nil && inputs == nil {
 		return nil
 	}
-	e := newEraser(journal, influx, s.log)
-	e.inputs = inputs
+	e := newEraser(journal, inputs, influx, s.log)
 	e.ahead = wire.DefaultConfig().MaxClockAhead
 	if p.Parts.has(Bridge) {
 		e.ahead = p.Bridge.Wire.MaxClockAhead

@@ -75,7 +75,7 @@ func (e *erasing) open() {
 	if e.log, err = recordlog.Open(recordlog.Config{Dir: e.dir, MaxBytes: recordlog.MinBytes}, nil); err != nil {
 		e.t.Fatal(err)
 	}
-	e.eraser = newEraser(e.log, e.influx, e.said.Logger())
+	e.eraser = newEraser(e.log, nil, e.influx, e.said.Logger())
 }
 
 func (e *erasing) restart() {
@@ -387,7 +387,7 @@ func TestADeviceIsErasedAgain(t *testing.T) {
 
 func TestWithoutALogPointsAreDeleted(t *testing.T) {
 	influx := &deletedPoints{}
-	e := newEraser(nil, influx, slog.New(slog.DiscardHandler))
+	e := newEraser(nil, nil, influx, slog.New(slog.DiscardHandler))
 	if err := e.add(t.Context(), ending("a", 2)); err != nil {
 		t.Fatal(err)
 	}
@@ -496,5 +496,36 @@ func TestAnErasureWaitsForAnotherWorkersJournal(t *testing.T) {
 	e.inputsAgain = time.Time{}
 	if waits := e.once(); waits || len(e.pending()) > 0 || written() > 0 || !slices.Equal(e.influx.got, []string{"a2"}) {
 		t.Errorf("waits %t, pending %v, %d entries, deleted %q", waits, e.pending(), written(), e.influx.got)
+	}
+}
+
+// A worker with a journal and no log learns after a restart of what was deleted while it was down, and of
+// what it had not erased.
+func TestWithAJournalAloneErasingGoesOn(t *testing.T) {
+	_, w := erasingInputs(t, t.TempDir())
+	open := func() *eraser { return newEraser(nil, w, nil, slog.New(slog.DiscardHandler)) }
+	e := open()
+	if ago := time.Since(e.state.Since); ago < firstErasures || ago > 2*firstErasures {
+		t.Errorf("the first process lists from %s ago, want %s", ago, firstErasures)
+	}
+	first := time.Now().Add(-30 * time.Minute).UTC().Round(0)
+	e.reached(first)
+	if err := e.add(t.Context(), ending("a", 2)); err != nil {
+		t.Fatal(err)
+	}
+	e.reached(first.Add(time.Minute))
+	if e = open(); !e.state.Since.Equal(first) {
+		t.Errorf("a device is not erased yet: the next process lists from %s, want %s", e.state.Since, first)
+	}
+	if err := e.add(t.Context(), ending("a", 2)); err != nil {
+		t.Fatal(err)
+	}
+	if waits, err := e.erase(t.Context()); waits || err != nil || len(e.pending()) > 0 {
+		t.Fatalf("waits %t, %v, pending %v", waits, err, e.pending())
+	}
+	e.reached(first.Add(2 * time.Minute))
+	e.reached(first.Add(time.Minute)) // another one that is behind
+	if e = open(); !e.state.Since.Equal(first.Add(2 * time.Minute)) {
+		t.Errorf("all is erased: the next process lists from %s, want %s", e.state.Since, first.Add(2*time.Minute))
 	}
 }

@@ -269,3 +269,57 @@ func DeviceOf(line []byte) (device.ID, bool) {
 	id, _, ok := bytes.Cut(rest, []byte{'"'})
 	return device.ID(id), ok
 }
+
+// erasedName is the file that has up to when deletions of devices are done in the folder: a process
+// that keeps that nowhere else goes on from there.
+const erasedName = "erased"
+
+type erasedUntil struct {
+	Until time.Time `json:"until"`
+}
+
+// Erased is the time that NoteErased was called with last, by any process that writes to the folder;
+// zero: never.
+func (w *Writer) Erased() (time.Time, error) {
+	var e erasedUntil
+	raw, err := os.ReadFile(filepath.Join(w.c.Dir, erasedName))
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return time.Time{}, nil
+	case err == nil:
+		err = json.Unmarshal(raw, &e)
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read up to when the journal is erased: %w", err)
+	}
+	return e.Until, nil
+}
+
+// NoteErased notes that all devices that were deleted before a time are erased from the folder. It
+// does not wait: while a process erases, nothing is noted.
+func (w *Writer) NoteErased(until time.Time) error {
+	lock, err := os.OpenFile(filepath.Join(w.c.Dir, lockName), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("note up to when the journal is erased: %w", err)
+	}
+	defer lock.Close()
+	locked, err := durable.TryLock(lock)
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+	case err != nil:
+		return fmt.Errorf("note up to when the journal is erased: %w", err)
+	case !locked:
+		return nil
+	}
+	if before, err := w.Erased(); err == nil && !until.After(before) {
+		return nil
+	}
+	raw, err := json.Marshal(erasedUntil{until})
+	if err == nil {
+		err = durable.Replace(filepath.Join(w.c.Dir, erasedName), raw, 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("note up to when the journal is erased: %w", err)
+	}
+	return nil
+}

@@ -56,6 +56,7 @@ type sentMessage struct {
 	topic, payload string
 	packet         uint64
 	sent           bool // to the bridge, on this connection or before
+	marked         bool // and then once more, as a repetition
 	atBroker       bool
 	acknowledged   bool      // by a bridge, whether the broker received that or not
 	lost           bool      // with the session, before it was in the log
@@ -393,6 +394,7 @@ func (w *world) send(m *sentMessage) {
 		m.packet = packet
 	}
 	m.sent, w.packets[m.packet] = true, true
+	m.marked = m.marked || again
 	if m.received.IsZero() {
 		m.received = w.p.now
 	}
@@ -453,10 +455,11 @@ func (w *world) acknowledged(d *thing) (known []*sentMessage) {
 	return known
 }
 
-// alike are those of them that are like what the device said last, but for their digits.
+// alike are those of them that are like what the device said last, but for their digits, and that the
+// broker never marked until then.
 func (w *world) alike(d *thing) []*sentMessage {
 	last := strings.Map(noDigit, fmt.Sprintf(`{"i":0,%s}`, d.last))
-	return slices.DeleteFunc(w.acknowledged(d), func(m *sentMessage) bool { return strings.Map(noDigit, m.payload) != last })
+	return slices.DeleteFunc(w.acknowledged(d), func(m *sentMessage) bool { return m.marked || strings.Map(noDigit, m.payload) != last })
 }
 
 func noDigit(r rune) rune {

@@ -82,7 +82,9 @@ func reprovisioned(t *testing.T, s *system) string {
 // simulator has left in InfluxDB, through bridge and worker.
 func TestDashboardQueriesFindRows(t *testing.T) {
 	t.Parallel()
-	sites := func(c *service.Config) { c.Model.Models = []string{"testdata/dashboards.group.yaml"} }
+	sites := func(c *service.Config) {
+		c.Model.Models, c.Model.Registry = []string{"testdata/dashboards.group.yaml"}, true
+	}
 	t.Run("1.8", func(t *testing.T) {
 		findDashboardRows(t, startSystemWriting(t, stack.Options{}, nil, 1000, sites, levelled.known))
 	})

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 
 	"devicetwin/deploy/devstack/stack"
 	"devicetwin/internal/cli"
@@ -54,6 +56,8 @@ func (c *devCommand) Run(ctx context.Context, streams cli.Streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	// Ctrl-C also ends what reads the output, such as tee: it is to stop in order nevertheless.
+	signal.Ignore(syscall.SIGPIPE)
 	c.welcome(streams.Out, s)
 	select {
 	case <-ctx.Done():

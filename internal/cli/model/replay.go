@@ -32,18 +32,18 @@ import (
 // replayCommand is "devicetwin model replay".
 type replayCommand struct {
 	registryFlags
-	Journal string   `required:"" help:"Folder of the journal (--worker-journal). Workers may be writing it." placeholder:"DIR"`
-	Model   string   `help:"Model to try on what happened: a model file, or NAME@VERSION of the registry. Without it, each device is replayed with the model that it ran, and has to come to what is recorded." placeholder:"MODEL"`
-	Plan    string   `help:"Plan by which devices are moved to the model, where the journal begins with them. Without it, one is derived, if nothing in it is to be filled in." placeholder:"FILE"`
-	Models  []string `help:"More model files, or folders of them: models that devices ran and of which there is no copy next to the journal." placeholder:"PATH"`
-	Last    string   `help:"Only the files of the journal in which there may be something of this time, such as 2h or 7d." placeholder:"DURATION"`
-	Device  []string `help:"Only devices whose ids match one of these patterns, such as pump-*." placeholder:"PATTERN"`
+	Journal string   `env:"-" required:"" help:"Folder of the journal (--worker-journal). Workers may be writing it." placeholder:"DIR"`
+	Model   string   `env:"-" help:"Model to try on what happened: a model file, or NAME@VERSION of the registry. Without it, each device is replayed with the model that it ran, and has to come to what is recorded." placeholder:"MODEL"`
+	Plan    string   `env:"-" help:"Plan by which devices are moved to the model, where the journal begins with them. Without it, one is derived, if nothing in it is to be filled in." placeholder:"FILE"`
+	Models  []string `env:"-" help:"More model files, or folders of them: models that devices ran and of which there is no copy next to the journal." placeholder:"PATH"`
+	Last    string   `env:"-" help:"Only the files of the journal in which there may be something of this time, such as 2h or 7d." placeholder:"DURATION"`
+	Device  []string `env:"-" help:"Only devices whose ids match one of these patterns, such as pump-*." placeholder:"PATTERN"`
 
-	MaxDifferent string   `help:"Exit with status 1 if more of the devices are different than this share, such as 0.1%." placeholder:"SHARE"`
-	NoNew        []string `help:"Exit with status 1 if a device would get this where it did not: a state, an activity, a command, the receiver of a notification, a pattern or an alarm, by its name." placeholder:"NAME"`
+	MaxDifferent string   `env:"-" help:"Exit with status 1 if more of the devices are different than this share, such as 0.1%." placeholder:"SHARE"`
+	NoNew        []string `env:"-" help:"Exit with status 1 if a device would get this where it did not: a state, an activity, a command, the receiver of a notification, a pattern or an alarm, by its name." placeholder:"NAME"`
 
-	Show   int    `help:"How many differences of single devices to list." default:"10" placeholder:"N"`
-	Output string `short:"o" help:"Output format: ${enum}." enum:"table,json" default:"table"`
+	Show   int    `env:"-" help:"How many differences of single devices to list." default:"10" placeholder:"N"`
+	Output string `env:"-" short:"o" help:"Output format: ${enum}." enum:"table,json" default:"table"`
 
 	Temporal struct {
 		Keys string `help:"File with the keys, the same as for workers, if the journal is encrypted." placeholder:"FILE"`

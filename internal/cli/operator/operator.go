@@ -195,7 +195,7 @@ type devicesDeleteCommand struct {
 	KindFlag
 	noteFlag
 	IDs  []device.ID `arg:"" name:"id" help:"Devices, or other entities of the kind."`
-	Data bool        `env:"-" help:"Also erase their data: in the logs of bridges and workers, and their points in InfluxDB."`
+	Data bool        `env:"-" help:"Also erase their data: in the logs and journals of bridges and workers, and their points in InfluxDB."`
 }
 
 // Run deletes one after the other, and prints each.

@@ -128,7 +128,6 @@ var kafkaTopics = []string{"tick", "telemetry"}
 type recordSender struct {
 	client *kgo.Client
 	failed chan error
-	value  []byte
 }
 
 func newRecordSender(brokers []string) (*recordSender, error) {

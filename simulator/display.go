@@ -12,39 +12,70 @@ const (
 	statesEvery = 2 * time.Second
 )
 
-// display makes a Progress every second.
-type display struct {
-	fleet   *fleet
-	planned time.Duration
-	cancel  context.CancelFunc
-	done    sync.WaitGroup
+// watching is what the displays of all fleets have: the phase, and the latest count of devices, or of
+// entities, by state.
+type watching struct {
+	cancel context.CancelFunc
+	done   sync.WaitGroup
 
 	mutex  sync.Mutex
 	phase  Phase
-	settle *settling
 	states map[string]int
 }
 
-func newDisplay(f *fleet) *display {
-	return &display{fleet: f, planned: f.ramp() + f.options.Duration, phase: PhaseConnecting, cancel: func() {}}
-}
-
-func (d *display) start(ctx context.Context) {
+// start shows until it is stopped.
+func (d *watching) start(ctx context.Context, twins Twins, show func(context.Context)) {
 	ctx, d.cancel = context.WithCancel(ctx)
-	d.done.Go(func() { d.show(ctx) })
-	d.done.Go(func() { d.askStates(ctx) })
+	d.done.Go(func() { show(ctx) })
+	d.done.Go(func() { d.askStates(ctx, twins) })
 }
 
-func (d *display) stop() {
+func (d *watching) stop() {
 	d.cancel()
 	d.done.Wait()
 }
 
-func (d *display) enter(p Phase) {
+func (d *watching) enter(p Phase) {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
 	d.phase = p
 }
+
+func (d *watching) now() (Phase, map[string]int) {
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	return d.phase, d.states
+}
+
+// askStates keeps the latest count by state. It is for the display only, so a failure just leaves
+// the old one.
+func (d *watching) askStates(ctx context.Context, twins Twins) {
+	for pause(ctx, statesEvery) {
+		asking, cancel := context.WithTimeout(ctx, askTimeout)
+		states, err := twins.States(asking)
+		cancel()
+		if err != nil {
+			continue
+		}
+		d.mutex.Lock()
+		d.states = states
+		d.mutex.Unlock()
+	}
+}
+
+// display makes a Progress every second.
+type display struct {
+	watching
+	fleet   *fleet
+	planned time.Duration
+	settle  *settling // by the mutex
+}
+
+func newDisplay(f *fleet) *display {
+	return &display{fleet: f, planned: f.ramp() + f.options.Duration, watching: watching{phase: PhaseConnecting, cancel: func() {}}}
+}
+
+func (d *display) start(ctx context.Context) { d.watching.start(ctx, d.fleet.options.Twins, d.show) }
 
 func (d *display) waitFor(s *settling) {
 	d.mutex.Lock()
@@ -83,21 +114,5 @@ func (d *display) show(ctx context.Context) {
 		if looks%pointsEvery == 0 {
 			f.writePoint(f.progressFields(p), now)
 		}
-	}
-}
-
-// askStates keeps the latest count of devices by state. It is for the display
-// only, so a failure just leaves the old one.
-func (d *display) askStates(ctx context.Context) {
-	for pause(ctx, statesEvery) {
-		asking, cancel := context.WithTimeout(ctx, askTimeout)
-		states, err := d.fleet.options.Twins.States(asking)
-		cancel()
-		if err != nil {
-			continue
-		}
-		d.mutex.Lock()
-		d.states = states
-		d.mutex.Unlock()
 	}
 }

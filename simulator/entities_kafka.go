@@ -86,6 +86,7 @@ func keptPartitions(string) func(*kgo.Record, int) int {
 type outside struct {
 	notified Notified
 	letters  string          // topic of dead letters
+	topics   []string        // all that it reads
 	ids      map[string]bool // of the entities of the run: of others it takes nothing
 	names    map[string]bool // the same, as keys of their records
 	client   *kgo.Client
@@ -102,7 +103,7 @@ type outside struct {
 // newOutside reads from the beginning of the topics.
 func newOutside(s *EntityScenario, options []kgo.Opt, entities []*entity, trouble func(error)) (*outside, error) {
 	o := &outside{
-		notified: s.Expect.Notified, letters: s.Kafka.DeadLetters, ids: map[string]bool{}, names: map[string]bool{}, trouble: trouble,
+		notified: s.Expect.Notified, letters: s.Kafka.DeadLetters, topics: s.outsideTopics(), ids: map[string]bool{}, names: map[string]bool{}, trouble: trouble,
 		seen: map[string]bool{}, said: map[string][]string{}, read: map[string]map[int32]int64{},
 	}
 	for _, e := range entities {
@@ -110,18 +111,11 @@ func newOutside(s *EntityScenario, options []kgo.Opt, entities []*entity, troubl
 	}
 	var err error
 	o.client, err = kgo.NewClient(append(slices.Clone(options),
-		kgo.ConsumeTopics(o.topics()...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.MetadataMaxAge(metadataEvery))...)
+		kgo.ConsumeTopics(o.topics...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.MetadataMaxAge(metadataEvery))...)
 	if err != nil {
 		return nil, fmt.Errorf("configure the consumer of Kafka: %w", err)
 	}
 	return o, nil
-}
-
-func (o *outside) topics() []string {
-	if o.notified.Topic == "" {
-		return []string{o.letters}
-	}
-	return []string{o.letters, o.notified.Topic}
 }
 
 // run reads until the context ends.
@@ -209,12 +203,12 @@ func (o *outside) counts() (notified, letters, repeated int) {
 func (o *outside) catchUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, askTimeout, errors.New("what the service wrote to Kafka was not read in time"))
 	defer cancel()
-	ends, err := kadm.NewClient(o.client).ListEndOffsets(ctx, o.topics()...)
+	ends, err := kadm.NewClient(o.client).ListEndOffsets(ctx, o.topics...)
 	if err == nil {
 		err = ends.Error()
 	}
 	if err != nil {
-		return fmt.Errorf("ask for the ends of the topics %s: %w", strings.Join(o.topics(), ", "), err)
+		return fmt.Errorf("ask for the ends of the topics %s: %w", strings.Join(o.topics, ", "), err)
 	}
 	for !o.reached(ends) {
 		if !pause(ctx, 50*time.Millisecond) {

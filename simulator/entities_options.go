@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"regexp"
 	"strconv"
 	"time"
 
@@ -76,8 +75,6 @@ func (o *EntityOptions) setDefaults(start time.Time) {
 	}
 }
 
-var entityPrefixForm = regexp.MustCompile(`^[a-zA-Z0-9:_-]{1,100}$`)
-
 // Validate reports every error, joined.
 func (o EntityOptions) Validate() error {
 	o.setDefaults(time.Unix(0, 0))
@@ -96,7 +93,7 @@ func (o EntityOptions) Validate() error {
 	refuse(o.Duration < time.Second, "duration: expected at least 1s, found %s", o.Duration)
 	refuse(!(o.StartRate > 0 && o.StartRate <= 10_000), "start rate: expected more than 0 and at most 10000 per second, found %g", o.StartRate)
 	refuse(o.Drain < 0, "drain: expected a length of time, found %s", o.Drain)
-	refuse(!entityPrefixForm.MatchString(o.Prefix), "prefix: expected 1 to 100 of a-z A-Z 0-9 : _ -, found %q", o.Prefix)
+	refuse(!prefixForm.MatchString(o.Prefix), "prefix: expected 1 to 100 of a-z A-Z 0-9 : _ -, found %q", o.Prefix)
 	if err := errors.Join(faults...); err != nil {
 		return err
 	}

@@ -2,11 +2,8 @@ package simulator
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
-	"sync"
 	"time"
 )
 
@@ -135,46 +132,28 @@ func (r *EntityReport) verify() {
 }
 
 // JSON is the report as an indented JSON object with a newline at its end.
-func (r EntityReport) JSON() ([]byte, error) {
-	b, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return nil, fmt.Errorf("encode the report: %w", err)
-	}
-	return append(b, '\n'), nil
-}
+func (r EntityReport) JSON() ([]byte, error) { return reportJSON(r) }
 
 // WriteText writes the report for people.
 func (r EntityReport) WriteText(w io.Writer) error {
-	var b strings.Builder
-	line := func(name, format string, args ...any) {
-		fmt.Fprintf(&b, "  %-22s %s\n", name, fmt.Sprintf(format, args...))
-	}
-	verdict := "CLEAN"
-	if !r.Clean {
-		verdict = "NOT CLEAN"
-	}
-	fmt.Fprintf(&b, "%s  scenario %s, model %s, seed %d\n", verdict, r.Scenario, r.Model, r.Seed)
-	line("entities", "%d of kind %s for %.1f s, then %.1f s to settle", r.Entities, r.Kind, r.DurationS, r.DrainS)
-	line("records", "%d written (%.1f/s), %d relevant, %d applied", r.Sent, r.RecordsPerSecond, r.Relevant, r.Applied)
-	line("ledger", "%d lost, %d duplicated, %d reordered, %d unexpected", r.Lost, r.Duplicated, r.Reordered, r.Unexpected)
-	line("counts", "%d records counted, exact for %d of %d entities", r.Counted, r.Entities-r.CountsWrong, r.Entities)
-	line("notified", "%d expected, %d missing, %d spurious", r.NotifiedExpected, r.NotifiedMissing, r.NotifiedSpurious)
-	line("signals", "%d, %.2f events each", r.Signals, r.EventsPerSignal)
-	line("disturbances", "%d records written twice, %d deletions", r.Copies, r.Deletions)
-	line("dead letters", "%d (%d expected)", r.DeadLetters, r.DeadLettersMeant)
-	q := r.RecordToState
-	fmt.Fprintf(&b, "  %-22s %8s %8s %8s %8s %8s\n", "latency in ms", "p50", "p95", "p99", "p99.9", "max")
-	fmt.Fprintf(&b, "  %-22s %8.1f %8.1f %8.1f %8.1f %8.1f\n", "  record to state", q.P50, q.P95, q.P99, q.P999, q.Max)
+	var b reportText
+	b.head(r.Clean, r.Scenario, r.Model, r.Seed)
+	b.line("entities", "%d of kind %s for %.1f s, then %.1f s to settle", r.Entities, r.Kind, r.DurationS, r.DrainS)
+	b.line("records", "%d written (%.1f/s), %d relevant, %d applied", r.Sent, r.RecordsPerSecond, r.Relevant, r.Applied)
+	b.line("ledger", "%d lost, %d duplicated, %d reordered, %d unexpected", r.Lost, r.Duplicated, r.Reordered, r.Unexpected)
+	b.line("counts", "%d records counted, exact for %d of %d entities", r.Counted, r.Entities-r.CountsWrong, r.Entities)
+	b.line("notified", "%d expected, %d missing, %d spurious", r.NotifiedExpected, r.NotifiedMissing, r.NotifiedSpurious)
+	b.line("signals", "%d, %.2f events each", r.Signals, r.EventsPerSignal)
+	b.line("disturbances", "%d records written twice, %d deletions", r.Copies, r.Deletions)
+	b.line("dead letters", "%d (%d expected)", r.DeadLetters, r.DeadLettersMeant)
+	b.latencies(latency{"record to state", r.RecordToState})
 	if r.WrittenAgain > 0 {
-		line("written again", "%d records of the service, dropped by their ids", r.WrittenAgain)
+		b.line("written again", "%d records of the service, dropped by their ids", r.WrittenAgain)
 	}
 	if r.Unsettled > 0 {
-		line("not settled", "%d of the entities, when the wait ended", r.Unsettled)
+		b.line("not settled", "%d of the entities, when the wait ended", r.Unsettled)
 	}
-	if _, err := io.WriteString(w, b.String()); err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	return nil
+	return b.writeTo(w)
 }
 
 // EntityProgress is a look at a run, about once a second. Its phases are those of Progress, without
@@ -198,34 +177,16 @@ type EntityProgress struct {
 
 // entityDisplay makes an EntityProgress every second.
 type entityDisplay struct {
-	fleet  *entityFleet
-	cancel context.CancelFunc
-	done   sync.WaitGroup
-
-	mutex  sync.Mutex
-	phase  Phase
-	states map[string]int
+	watching
+	fleet *entityFleet
 }
 
 func (f *entityFleet) newDisplay() *entityDisplay {
-	return &entityDisplay{fleet: f, phase: PhaseRunning, cancel: func() {}}
+	return &entityDisplay{fleet: f, watching: watching{phase: PhaseRunning, cancel: func() {}}}
 }
 
 func (d *entityDisplay) start(ctx context.Context) {
-	ctx, d.cancel = context.WithCancel(ctx)
-	d.done.Go(func() { d.show(ctx) })
-	d.done.Go(func() { d.askStates(ctx) })
-}
-
-func (d *entityDisplay) stop() {
-	d.cancel()
-	d.done.Wait()
-}
-
-func (d *entityDisplay) enter(p Phase) {
-	d.mutex.Lock()
-	defer d.mutex.Unlock()
-	d.phase = p
+	d.watching.start(ctx, d.fleet.options.Twins, d.show)
 }
 
 func (d *entityDisplay) show(ctx context.Context) {
@@ -242,50 +203,18 @@ func (d *entityDisplay) show(ctx context.Context) {
 			RecordsPerSecond: float64(nowSent-sent) / took, EventsPerSecond: float64(nowRelevant-relevant) / took,
 			Deletions: f.count.deletions.Load(), Notified: notified, DeadLetters: letters, Trouble: f.trouble(),
 		}
-		d.mutex.Lock()
-		p.Phase, p.States = d.phase, d.states
-		d.mutex.Unlock()
+		p.Phase, p.States = d.now()
 		last, sent, relevant = now, nowSent, nowRelevant
 		f.options.Progress(p)
 	}
 }
 
-// askStates keeps the latest count of entities by state. It is for the display only, so a failure just
-// leaves the old one.
-func (d *entityDisplay) askStates(ctx context.Context) {
-	for pause(ctx, statesEvery) {
-		asking, cancel := context.WithTimeout(ctx, askTimeout)
-		states, err := d.fleet.options.Twins.States(asking)
-		cancel()
-		if err != nil {
-			continue
-		}
-		d.mutex.Lock()
-		d.states = states
-		d.mutex.Unlock()
-	}
-}
-
 // lines are the progress in a few short lines.
 func (p EntityProgress) lines() []string {
-	first := fmt.Sprintf("%-10s %s", p.Phase, clock(p.Elapsed))
-	switch p.Phase {
-	case PhaseRunning:
-		first += " of " + clock(p.Planned)
-	case PhaseSettling:
-		first += fmt.Sprintf("  waiting for %d", p.Waiting)
-	}
-	first += fmt.Sprintf("  %d of kind %s", p.Entities, p.Kind)
+	first := phaseText(p.Phase, p.Elapsed, p.Planned, p.Waiting) + fmt.Sprintf("  %d of kind %s", p.Entities, p.Kind)
 	second := fmt.Sprintf("%.0f records/s  %.0f events/s  %d deletions  %d notified", p.RecordsPerSecond, p.EventsPerSecond, p.Deletions, p.Notified)
 	if p.DeadLetters > 0 {
 		second += fmt.Sprintf("  %d dead letters", p.DeadLetters)
 	}
-	lines := []string{first, second}
-	if len(p.States) > 0 {
-		lines = append(lines, statesLine(p.States))
-	}
-	if p.Trouble != "" {
-		lines = append(lines, "! "+shortened(p.Trouble, 100))
-	}
-	return lines
+	return withStates([]string{first, second}, p.States, p.Trouble)
 }

@@ -91,14 +91,7 @@ func (r *Renderer) redraw(lines []string) {
 
 // progressLines is the progress in a few short lines.
 func progressLines(p Progress) []string {
-	first := fmt.Sprintf("%-10s %s", p.Phase, clock(p.Elapsed))
-	switch p.Phase {
-	case PhaseConnecting, PhaseRunning:
-		first += " of " + clock(p.Planned)
-	case PhaseSettling:
-		first += fmt.Sprintf("  waiting for %d", p.Waiting)
-	}
-	first += fmt.Sprintf("  %d/%d connected", p.Connected, p.Devices)
+	first := phaseText(p.Phase, p.Elapsed, p.Planned, p.Waiting) + fmt.Sprintf("  %d/%d connected", p.Connected, p.Devices)
 	if len(p.Cut) > 0 {
 		first += fmt.Sprintf("  gateway of %s is cut", strings.Join(p.Cut, ", "))
 	}
@@ -110,11 +103,28 @@ func progressLines(p Progress) []string {
 	if p.DeadLetters > 0 {
 		lines[1] += fmt.Sprintf("  %d dead letters", p.DeadLetters)
 	}
-	if len(p.States) > 0 {
-		lines = append(lines, statesLine(p.States))
+	return withStates(lines, p.States, p.Trouble)
+}
+
+// phaseText is how far a run is.
+func phaseText(phase Phase, elapsed, planned time.Duration, waiting int) string {
+	text := fmt.Sprintf("%-10s %s", phase, clock(elapsed))
+	switch phase {
+	case PhaseConnecting, PhaseRunning:
+		text += " of " + clock(planned)
+	case PhaseSettling:
+		text += fmt.Sprintf("  waiting for %d", waiting)
 	}
-	if p.Trouble != "" {
-		lines = append(lines, "! "+shortened(p.Trouble, 100))
+	return text
+}
+
+// withStates adds the states, and what goes wrong.
+func withStates(lines []string, states map[string]int, trouble string) []string {
+	if len(states) > 0 {
+		lines = append(lines, statesLine(states))
+	}
+	if trouble != "" {
+		lines = append(lines, "! "+shortened(trouble, 100))
 	}
 	return lines
 }

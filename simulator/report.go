@@ -1,10 +1,8 @@
 package simulator
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
 )
 
 // ReportVersion is the version of the report's shape; it rises when a name is
@@ -124,78 +122,56 @@ func (r *Report) verify() {
 }
 
 // JSON is the report as an indented JSON object with a newline at its end.
-func (r Report) JSON() ([]byte, error) {
-	b, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return nil, fmt.Errorf("encode the report: %w", err)
-	}
-	return append(b, '\n'), nil
-}
+func (r Report) JSON() ([]byte, error) { return reportJSON(r) }
 
 // WriteText writes the report for people.
 func (r Report) WriteText(w io.Writer) error {
-	var b strings.Builder
-	line := func(name, format string, args ...any) {
-		fmt.Fprintf(&b, "  %-22s %s\n", name, fmt.Sprintf(format, args...))
-	}
-	verdict := "CLEAN"
-	if !r.Clean {
-		verdict = "NOT CLEAN"
-	}
-	fmt.Fprintf(&b, "%s  scenario %s, model %s, seed %d\n", verdict, r.Scenario, r.Model, r.Seed)
-	line("fleet", "%d devices for %.1f s, then %.1f s to settle", r.Devices, r.DurationS, r.DrainS)
-	line("messages", "%d sent (%.1f/s), %d relevant, %d applied", r.Sent, r.MessagesPerSecond, r.Relevant, r.Applied)
+	var b reportText
+	b.head(r.Clean, r.Scenario, r.Model, r.Seed)
+	b.line("fleet", "%d devices for %.1f s, then %.1f s to settle", r.Devices, r.DurationS, r.DrainS)
+	b.line("messages", "%d sent (%.1f/s), %d relevant, %d applied", r.Sent, r.MessagesPerSecond, r.Relevant, r.Applied)
 	if r.Optional > 0 {
-		line("repetitions", "%d that can do nothing, %d of them left out", r.Optional, r.LeftOut)
+		b.line("repetitions", "%d that can do nothing, %d of them left out", r.Optional, r.LeftOut)
 	}
 	if r.Crossings > 0 {
-		line("level", "crossed %d times", r.Crossings)
+		b.line("level", "crossed %d times", r.Crossings)
 	}
-	line("ledger", "%d lost, %d duplicated, %d reordered, %d unexpected", r.Lost, r.Duplicated, r.Reordered, r.Unexpected)
+	b.line("ledger", "%d lost, %d duplicated, %d reordered, %d unexpected", r.Lost, r.Duplicated, r.Reordered, r.Unexpected)
 	if r.Recorded+r.Unnumbered+r.Mixed > 0 {
-		line("of the messages", "%d from backlogs, %d without a number, %d of mixed types", r.Recorded, r.Unnumbered, r.Mixed)
+		b.line("of the messages", "%d from backlogs, %d without a number, %d of mixed types", r.Recorded, r.Unnumbered, r.Mixed)
 	}
 	if r.AppliedAgain > 0 {
-		line("applied again", "%d messages without a number were applied again", r.AppliedAgain)
+		b.line("applied again", "%d messages without a number were applied again", r.AppliedAgain)
 	}
-	line("reprovisions", "%d of %d expected done, %d missing, %d spurious, %d retries",
+	b.line("reprovisions", "%d of %d expected done, %d missing, %d spurious, %d retries",
 		r.ReprovisionsDone, r.ReprovisionsExpected, r.ReprovisionsMissing, r.ReprovisionsSpurious, r.ReprovisionRetries)
 	if r.GatewayCuts > 0 {
-		line("gateways", "%d cut", r.GatewayCuts)
+		b.line("gateways", "%d cut", r.GatewayCuts)
 		explained := ""
 		if r.AlarmsExplained > 0 {
 			explained = fmt.Sprintf("; the silence of %d devices explained", r.AlarmsExplained)
 		}
-		line("alarms", "%d of %d expected raised, %d missing, %d spurious%s",
+		b.line("alarms", "%d of %d expected raised, %d missing, %d spurious%s",
 			r.AlarmsExpected-r.AlarmsMissing, r.AlarmsExpected, r.AlarmsMissing, r.AlarmsSpurious, explained)
 	}
-	line("signals", "%d, %.2f events each", r.Signals, r.EventsPerSignal)
-	line("disturbances", "%d duplicates sent, %d reconnects, %d repeated commands", r.DuplicatesSent, r.Reconnects, r.CommandsRepeated)
-	line("dead letters", "%d (%d expected)", r.DeadLetters, r.DeadLettersMeant)
-	fmt.Fprintf(&b, "  %-22s %8s %8s %8s %8s %8s\n", "latency in ms", "p50", "p95", "p99", "p99.9", "max")
-	for _, l := range []struct {
-		name string
-		q    Quantiles
-	}{{"  event to state", r.Latency.EventToState}, {"  sequence to command", r.Latency.SequenceToCommand}} {
-		fmt.Fprintf(&b, "  %-22s %8.1f %8.1f %8.1f %8.1f %8.1f\n", l.name, l.q.P50, l.q.P95, l.q.P99, l.q.P999, l.q.Max)
-	}
+	b.line("signals", "%d, %.2f events each", r.Signals, r.EventsPerSignal)
+	b.line("disturbances", "%d duplicates sent, %d reconnects, %d repeated commands", r.DuplicatesSent, r.Reconnects, r.CommandsRepeated)
+	b.line("dead letters", "%d (%d expected)", r.DeadLetters, r.DeadLettersMeant)
+	b.latencies(latency{"event to state", r.Latency.EventToState}, latency{"sequence to command", r.Latency.SequenceToCommand})
 	if r.Quarantined > 0 {
-		line("quarantined", "%d of the devices", r.Quarantined)
+		b.line("quarantined", "%d of the devices", r.Quarantined)
 	}
 	if r.ReprovisionsUncertain > 0 {
-		line("uncertain", "%d sequences that could rightly go either way", r.ReprovisionsUncertain)
+		b.line("uncertain", "%d sequences that could rightly go either way", r.ReprovisionsUncertain)
 	}
 	if r.Unacknowledged > 0 {
-		line("unacknowledged", "%d messages", r.Unacknowledged)
+		b.line("unacknowledged", "%d messages", r.Unacknowledged)
 	}
 	if r.DevicesUnsettled > 0 {
-		line("not settled", "%d of the devices, when the wait ended", r.DevicesUnsettled)
+		b.line("not settled", "%d of the devices, when the wait ended", r.DevicesUnsettled)
 	}
 	if r.EndedEarly != "" {
-		line("ended early", "%s", r.EndedEarly)
+		b.line("ended early", "%s", r.EndedEarly)
 	}
-	if _, err := io.WriteString(w, b.String()); err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	return nil
+	return b.writeTo(w)
 }

@@ -112,6 +112,14 @@ func (e *Entry) At() time.Time {
 	return e.Task
 }
 
+// Complete takes over, from the entry before of the device in the same file, what a file says once for a row
+// of entries.
+func (e *Entry) Complete(before *Entry) {
+	if e.Instance == "" {
+		e.Instance, e.Model, e.Edition = before.Instance, before.Model, before.Edition
+	}
+}
+
 // event is the input of a step.
 func (e *Entry) event() devicefsm.Event {
 	return devicefsm.Event{Name: e.Event, Data: e.Data, Twin: e.Twin, Time: e.Time, Arrived: e.Arrived, Alive: e.Alive}

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -19,6 +20,8 @@ const DefaultMemory = 1 << 30
 // Histories are what some files have of devices.
 type Histories struct {
 	Files []File
+	// Stats are those of the files, if somebody has counted them; nil: Each does.
+	Stats *Stats
 	Keys  Keys
 	// Wanted are the devices; nil: all.
 	Wanted func(device.ID) bool
@@ -44,9 +47,13 @@ type placed struct {
 // goroutines call: the number of the goroutine is its argument. Devices come in the order of their ids:
 // each goroutine has a run of them, the first one the first.
 func (h Histories) Each(ctx context.Context, each func(worker int, id device.ID, entries []*replay.Entry) error) (Damage, error) {
-	all, err := Summarize(ctx, h.Files, h.Keys)
-	if err != nil {
-		return all.Damage, err
+	all := h.Stats
+	if all == nil {
+		counted, err := Summarize(ctx, h.Files, h.Keys)
+		if err != nil {
+			return counted.Damage, err
+		}
+		all = &counted
 	}
 	memory := h.Memory
 	if memory <= 0 {
@@ -55,8 +62,8 @@ func (h Histories) Each(ctx context.Context, each func(worker int, id device.ID,
 	parts := max(1, int((all.Plain+memory-1)/memory))
 	var damage Damage
 	for part := range parts {
-		var list []*history
-		if list, damage, err = h.read(ctx, part, parts); err != nil {
+		list, read, err := h.read(ctx, part, parts)
+		if damage = read; err != nil {
 			return damage, err
 		}
 		if err := h.run(ctx, list, each); err != nil {
@@ -100,18 +107,8 @@ func (h Histories) read(ctx context.Context, part, parts int) ([]*history, Damag
 	for _, one := range of {
 		list = append(list, one)
 	}
-	slices.SortFunc(list, func(a, b *history) int { return compareIDs(a.id, b.id) })
+	slices.SortFunc(list, func(a, b *history) int { return cmp.Compare(a.id, b.id) })
 	return list, damage, err
-}
-
-func compareIDs(a, b device.ID) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 func partOf(id device.ID, parts int) int {
@@ -160,9 +157,8 @@ func (h *history) decode() ([]*replay.Entry, error) {
 		if err := json.Unmarshal(l.line, e); err != nil {
 			return nil, fmt.Errorf("read the journal of device %s: %w", h.id, err)
 		}
-		if i > 0 && e.Instance == "" && h.lines[i-1].file == l.file {
-			before := entries[i-1]
-			e.Instance, e.Model, e.Edition = before.Instance, before.Model, before.Edition
+		if i > 0 && h.lines[i-1].file == l.file {
+			e.Complete(entries[i-1])
 		}
 		entries[i] = e
 	}

@@ -3,11 +3,11 @@ package logs
 import (
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"time"
 
 	"devicetwin/device"
+	"devicetwin/internal/cli"
 	"devicetwin/internal/recordlog"
 	"devicetwin/source"
 )
@@ -34,11 +34,7 @@ func (f filter) matcher(now time.Time) (*matcher, error) {
 	m.since, faults[0] = readTime("--since", f.Since, now)
 	m.until, faults[1] = readTime("--until", f.Until, now)
 	all := faults[:]
-	for _, pattern := range f.Device {
-		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
-			all = append(all, fmt.Errorf("--device %q: expected a pattern such as pump-*", pattern))
-		}
-	}
+	all = append(all, cli.CheckPatterns(f.Device)...)
 	for _, name := range f.Kind {
 		kind, ok := kindOf(name)
 		if !ok {
@@ -81,8 +77,5 @@ func (m *matcher) wants(id device.ID) bool {
 	if len(m.devices) == 0 {
 		return true
 	}
-	return id != "" && slices.ContainsFunc(m.devices, func(pattern string) bool {
-		ok, _ := path.Match(pattern, id.Name())
-		return ok
-	})
+	return id != "" && cli.Matches(m.devices, id.Name())
 }

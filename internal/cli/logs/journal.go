@@ -15,9 +15,7 @@ import (
 	"devicetwin/device"
 	"devicetwin/devicefsm/replay"
 	"devicetwin/internal/cli"
-	"devicetwin/internal/codec"
 	"devicetwin/internal/journal"
-	"devicetwin/internal/recordlog"
 )
 
 // A folder is that of a journal if there is a file of one in it, and otherwise that of a log: one
@@ -53,7 +51,7 @@ func (q query) journal() (*inputs, error) {
 	if err != nil {
 		return nil, cli.Usage(err)
 	}
-	keys, err := readKeys(q.Temporal.Keys)
+	keys, err := cli.ReadKeys(q.Temporal.Keys)
 	if err != nil {
 		return nil, err
 	}
@@ -61,18 +59,6 @@ func (q query) journal() (*inputs, error) {
 		files = journal.Since(files, m.since)
 	}
 	return &inputs{files: files, keys: keys, m: m, names: causes, known: map[string]map[device.ID]*replay.Entry{}}, nil
-}
-
-// readKeys reads the file of the keys; nil without one.
-func readKeys(file string) (recordlog.Keys, error) {
-	if file == "" {
-		return nil, nil
-	}
-	read, err := codec.ReadKeys(file)
-	if err != nil {
-		return nil, cli.Usage(fmt.Errorf("--temporal-keys: %w", err))
-	}
-	return read, nil
 }
 
 // entry is what is printed of a line: with what its file says once; nil if it is not wanted.
@@ -90,8 +76,8 @@ func (in *inputs) entry(file string, line []byte) (*replay.Entry, error) {
 	if err := json.Unmarshal(line, e); err != nil {
 		return nil, fmt.Errorf("read an entry of the journal: %w", err)
 	}
-	if before := known[id]; before != nil && e.Instance == "" {
-		e.Instance, e.Model, e.Edition = before.Instance, before.Model, before.Edition
+	if before := known[id]; before != nil {
+		e.Complete(before)
 	}
 	known[id] = &replay.Entry{Instance: e.Instance, Model: e.Model, Edition: e.Edition}
 	switch {
@@ -195,12 +181,7 @@ func journalStats(ctx context.Context, files []journal.File, keys journal.Keys, 
 		return err
 	}
 	if output == "json" {
-		raw, err := json.MarshalIndent(s, "", "  ")
-		if err != nil {
-			return fmt.Errorf("write output: %w", err)
-		}
-		_, err = fmt.Fprintf(out, "%s\n", raw)
-		return err
+		return cli.WriteJSON(out, s)
 	}
 	t := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	line := func(name, format string, values ...any) {

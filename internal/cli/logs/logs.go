@@ -42,7 +42,7 @@ func (q query) open() (*recordlog.Reader, *matcher, error) {
 	if err != nil {
 		return nil, nil, cli.Usage(err)
 	}
-	keys, err := readKeys(q.Temporal.Keys)
+	keys, err := cli.ReadKeys(q.Temporal.Keys)
 	if err != nil {
 		return nil, nil, err
 	}

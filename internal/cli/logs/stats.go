@@ -2,7 +2,6 @@ package logs
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -55,7 +54,7 @@ type cursorStats struct {
 
 // Run reads all of it.
 func (c *statsCommand) Run(ctx context.Context, streams cli.Streams) error {
-	keys, err := readKeys(c.Temporal.Keys)
+	keys, err := cli.ReadKeys(c.Temporal.Keys)
 	if err != nil {
 		return err
 	}
@@ -68,12 +67,7 @@ func (c *statsCommand) Run(ctx context.Context, streams cli.Streams) error {
 	}
 	out := statsOf(s)
 	if c.Output == "json" {
-		raw, err := json.MarshalIndent(out, "", "  ")
-		if err != nil {
-			return fmt.Errorf("write output: %w", err)
-		}
-		_, err = fmt.Fprintf(streams.Out, "%s\n", raw)
-		return err
+		return cli.WriteJSON(streams.Out, out)
 	}
 	t := tabwriter.NewWriter(streams.Out, 0, 8, 2, ' ', 0)
 	out.table(t)

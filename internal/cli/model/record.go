@@ -13,22 +13,16 @@ import (
 	"devicetwin/devicefsm/replay"
 	"devicetwin/devicefsm/script"
 	"devicetwin/internal/cli"
-	"devicetwin/internal/codec"
 	"devicetwin/internal/journal"
 	"devicetwin/source"
 )
 
 // RecordCommand is "devicetwin devices record".
 type RecordCommand struct {
-	ID      device.ID `arg:"" help:"The device; an entity of another kind is KIND/ID."`
-	Journal string    `env:"-" required:"" help:"Folder of the journal (--worker-journal). Workers may be writing it." placeholder:"DIR"`
-	Last    string    `env:"-" help:"How much of it, up to the last entry of the device: the test begins where the device was last as a new one before that." default:"2h" placeholder:"DURATION"`
-	Model   string    `env:"-" help:"Name of the model's file in the script, from the script's folder. Default: the name that the file had." placeholder:"FILE"`
-	Models  []string  `env:"-" help:"Model files, or folders of them: of the model that the device ran, if there is no copy next to the journal." placeholder:"PATH"`
-
-	Temporal struct {
-		Keys string `help:"File with the keys, the same as for workers, if the journal is encrypted." placeholder:"FILE"`
-	} `embed:"" prefix:"temporal-"`
+	ID device.ID `arg:"" help:"The device; an entity of another kind is KIND/ID."`
+	journalFlags
+	Last  string `env:"-" help:"How much of it, up to the last entry of the device: the test begins where the device was last as a new one before that." default:"2h" placeholder:"DURATION"`
+	Model string `env:"-" help:"Name of the model's file in the script, from the script's folder. Default: the name that the file had." placeholder:"FILE"`
 }
 
 // errNotRecorded is returned for a device of which there is nothing to record.
@@ -40,7 +34,7 @@ func (c *RecordCommand) Run(ctx context.Context, streams cli.Streams) error {
 	if err != nil {
 		return cli.Usage(err)
 	}
-	known, err := (&replayCommand{Journal: c.Journal, Models: c.Models}).known()
+	known, err := c.known()
 	if err != nil {
 		return err
 	}
@@ -83,19 +77,8 @@ func (c *RecordCommand) read() (last time.Duration, files []journal.File, keys j
 	if last, err = source.ParseDuration(c.Last); err != nil || last <= 0 {
 		faults = append(faults, fmt.Errorf("--last %q: expected how long, such as 2h or 7d", c.Last))
 	}
-	if files, err = journal.Files(c.Journal); err == nil && len(files) == 0 {
-		err = journal.ErrNoJournal
-	}
-	if err != nil {
-		faults = append(faults, fmt.Errorf("--journal %s: %w", c.Journal, err))
-	}
-	if c.Temporal.Keys != "" {
-		read, err := codec.ReadKeys(c.Temporal.Keys)
-		if err != nil {
-			faults = append(faults, fmt.Errorf("--temporal-keys: %w", err))
-		}
-		keys = read
-	}
+	files, keys, err = c.open()
+	faults = append(faults, err)
 	return last, files, keys, errors.Join(faults...)
 }
 

@@ -1,14 +1,13 @@
 package model
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -23,7 +22,6 @@ import (
 	"devicetwin/devicefsm/plan"
 	"devicetwin/devicefsm/replay"
 	"devicetwin/internal/cli"
-	"devicetwin/internal/codec"
 	"devicetwin/internal/journal"
 	"devicetwin/internal/modelfile"
 	"devicetwin/source"
@@ -32,22 +30,17 @@ import (
 // replayCommand is "devicetwin model replay".
 type replayCommand struct {
 	registryFlags
-	Journal string   `env:"-" required:"" help:"Folder of the journal (--worker-journal). Workers may be writing it." placeholder:"DIR"`
-	Model   string   `env:"-" help:"Model to try on what happened: a model file, or NAME@VERSION of the registry. Without it, each device is replayed with the model that it ran, and has to come to what is recorded." placeholder:"MODEL"`
-	Plan    string   `env:"-" help:"Plan by which devices are moved to the model, where the journal begins with them. Without it, one is derived, if nothing in it is to be filled in." placeholder:"FILE"`
-	Models  []string `env:"-" help:"More model files, or folders of them: models that devices ran and of which there is no copy next to the journal." placeholder:"PATH"`
-	Last    string   `env:"-" help:"Only the files of the journal in which there may be something of this time, such as 2h or 7d." placeholder:"DURATION"`
-	Device  []string `env:"-" help:"Only devices whose ids match one of these patterns, such as pump-*." placeholder:"PATTERN"`
+	journalFlags
+	Model  string   `env:"-" help:"Model to try on what happened: a model file, or NAME@VERSION of the registry. Without it, each device is replayed with the model that it ran, and has to come to what is recorded." placeholder:"MODEL"`
+	Plan   string   `env:"-" help:"Plan by which devices are moved to the model, where the journal begins with them. Without it, one is derived, if nothing in it is to be filled in." placeholder:"FILE"`
+	Last   string   `env:"-" help:"Only the files of the journal in which there may be something of this time, such as 2h or 7d." placeholder:"DURATION"`
+	Device []string `env:"-" help:"Only devices whose ids match one of these patterns, such as pump-*." placeholder:"PATTERN"`
 
 	MaxDifferent string   `env:"-" help:"Exit with status 1 if more of the devices are different than this share, such as 0.1%." placeholder:"SHARE"`
 	NoNew        []string `env:"-" help:"Exit with status 1 if a device would get this where it did not: a state, an activity, a command, the receiver of a notification, a pattern or an alarm, by its name." placeholder:"NAME"`
 
 	Show   int    `env:"-" help:"How many differences of single devices to list." default:"10" placeholder:"N"`
 	Output string `env:"-" short:"o" help:"Output format: ${enum}." enum:"table,json" default:"table"`
-
-	Temporal struct {
-		Keys string `help:"File with the keys, the same as for workers, if the journal is encrypted." placeholder:"FILE"`
-	} `embed:"" prefix:"temporal-"`
 }
 
 // Errors of a replay, with status 1.
@@ -77,7 +70,7 @@ func (c *replayCommand) Run(ctx context.Context, streams cli.Streams) error {
 	if stats.Last != nil {
 		config.Until = stats.Last.Add(-dueWithin)
 	}
-	h := journal.Histories{Files: files, Keys: keys, Wanted: wanted}
+	h := journal.Histories{Files: files, Stats: &stats, Keys: keys, Wanted: wanted}
 	workers := make([]*replay.Replay, h.MostWorkers())
 	for i := range workers {
 		workers[i] = replay.New(config)
@@ -121,37 +114,15 @@ func (c *replayCommand) read(now time.Time) (share float64, wanted func(device.I
 	if c.Model == "" && (c.Plan != "" || c.MaxDifferent != "" || len(c.NoNew) > 0) {
 		fault("--plan, --max-different and --no-new are about another model: expected --model")
 	}
-	for _, pattern := range c.Device {
-		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
-			fault("--device %q: expected a pattern such as pump-*", pattern)
-		}
-	}
+	faults = append(faults, cli.CheckPatterns(c.Device)...)
 	if len(c.Device) > 0 {
-		wanted = func(id device.ID) bool {
-			return slices.ContainsFunc(c.Device, func(pattern string) bool {
-				ok, _ := path.Match(pattern, id.Name())
-				return ok
-			})
-		}
+		wanted = func(id device.ID) bool { return cli.Matches(c.Device, id.Name()) }
 	}
 	if c.Show < 0 {
 		fault("--show %d: expected 0 or more", c.Show)
 	}
-	if c.Temporal.Keys != "" {
-		read, err := codec.ReadKeys(c.Temporal.Keys)
-		if err != nil {
-			fault("--temporal-keys: %w", err)
-		} else {
-			keys = read
-		}
-	}
-	files, err = journal.Files(c.Journal)
-	if err == nil && len(files) == 0 {
-		err = journal.ErrNoJournal
-	}
-	if err != nil {
-		fault("--journal %s: %w", c.Journal, err)
-	}
+	files, keys, err = c.open()
+	faults = append(faults, err)
 	if c.Last != "" {
 		d, err := source.ParseDuration(c.Last)
 		if err != nil || d <= 0 {
@@ -253,7 +224,7 @@ type knownModels struct {
 	models map[string]*devicefsm.Model // nil: it is not there
 }
 
-func (c *replayCommand) known() (*knownModels, error) {
+func (c journalFlags) known() (*knownModels, error) {
 	k := &knownModels{copies: modelfile.CopiesIn(filepath.Join(c.Journal, journal.ModelsFolder)), models: map[string]*devicefsm.Model{}}
 	files, err := modelfile.List(c.Models)
 	if err != nil {
@@ -334,12 +305,7 @@ type printed struct {
 func (c *replayCommand) print(out io.Writer, r *replay.Report, damage journal.Damage) error {
 	if c.Output == "json" {
 		p := printed{Model: c.Model, Report: r, Share: r.Share(), Damage: damage}
-		raw, err := json.MarshalIndent(p, "", "  ")
-		if err != nil {
-			return fmt.Errorf("write the report: %w", err)
-		}
-		_, err = fmt.Fprintf(out, "%s\n", raw)
-		return err
+		return cli.WriteJSON(out, p)
 	}
 	t := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	row := func(name string, format string, args ...any) {
@@ -374,7 +340,7 @@ func (c *replayCommand) print(out io.Writer, r *replay.Report, damage journal.Da
 		fmt.Fprint(t, "\nDEVICE\tTIME\tEVENT\tKIND\tRECORDED\tREPLAYED\n")
 	}
 	for _, d := range shown {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", d.Device, d.At.Format("2006-01-02T15:04:05.000Z07:00"), orNone(cli.Printable(d.Event)), d.Kind, short(d.Recorded), short(d.Replayed))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", d.Device, d.At.Format("2006-01-02T15:04:05.000Z07:00"), cmp.Or(cli.Printable(d.Event), "-"), d.Kind, short(d.Recorded), short(d.Replayed))
 	}
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("write the report: %w", err)
@@ -385,12 +351,5 @@ func (c *replayCommand) print(out io.Writer, r *replay.Report, damage journal.Da
 const maxShown = 80 // bytes of one side of a difference in a table
 
 func short(text string) string {
-	return orNone(cli.Printable(device.Clip(strings.ReplaceAll(text, "\n", " "), maxShown)))
-}
-
-func orNone(text string) string {
-	if text == "" {
-		return "-"
-	}
-	return text
+	return cmp.Or(cli.Printable(device.Clip(strings.ReplaceAll(text, "\n", " "), maxShown)), "-")
 }

@@ -3,7 +3,6 @@ package operator
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -44,12 +43,7 @@ func (f noteFlag) by(c *client.Client) *client.Client { return c.WithNote(f.Note
 // show writes a value as JSON, or as a table for people.
 func (c ClientConfig) show(w io.Writer, value any, table func(io.Writer)) error {
 	if c.Output == "json" {
-		raw, err := json.MarshalIndent(value, "", "  ")
-		if err != nil {
-			return fmt.Errorf("write output: %w", err)
-		}
-		_, err = fmt.Fprintf(w, "%s\n", raw)
-		return err
+		return cli.WriteJSON(w, value)
 	}
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	table(t)

@@ -119,9 +119,9 @@ func verdictText(v *api.ProcessVerdict) string {
 type ProcessDecisionFlags struct {
 	ClientConfig
 	KindFlag
+	noteFlag
 	IDs   []device.ID `arg:"" name:"id" help:"Devices, or other entities of the kind."`
 	Event string      `env:"-" help:"Id of the event, of one device; it is refused if another one holds the queue." placeholder:"ID"`
-	Note  string      `env:"-" help:"Why, for the audit and for devices why." placeholder:"TEXT"`
 }
 
 type processRetryCommand struct{ ProcessDecisionFlags }

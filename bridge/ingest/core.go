@@ -288,7 +288,7 @@ func (c *core) receive(l *Lane, a arrived, now time.Time) {
 // recognizes reports whether an arrival, that could be read, is a repetition of what came in long
 // ago. If not, it is to be remembered.
 func (c *core) recognizes(e *entry, received []wire.Received) bool {
-	e.mark = c.recognized.mark(&e.Arrival, received)
+	e.mark = c.recognized.mark(&e.Arrival, anyUnnumbered(received))
 	if !c.recognized.repeats(e.mark) {
 		return false
 	}

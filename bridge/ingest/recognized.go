@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"devicetwin/bridge/history"
+	"devicetwin/device"
 	"devicetwin/wire"
 )
 
@@ -68,27 +69,25 @@ func newRecognized(limit int, keep time.Duration) *recognized {
 	return &recognized{limit: limit, keep: keep, sums: map[uint64]content{}, shapes: map[uint32]speaking{}}
 }
 
-// mark is that of an arrival, if it contains a message without a number. What has a place in a log
-// of its source is known by that.
-func (k *recognized) mark(a *Arrival, received []wire.Received) mark {
-	if k.limit == 0 || k.keep == 0 || a.Retained || a.Log != "" || !unnumbered(received) {
-		return mark{}
-	}
-	return k.of(a)
-}
-
-// unnumbered reports whether one of these can be distinguished from others by its content only. A
+// unnumbered reports whether a message can be distinguished from others by its content only. A
 // retained copy comes whenever somebody subscribes.
-func unnumbered(received []wire.Received) bool {
+func unnumbered(m *device.Message) bool { return m.Seq == 0 && !m.Stale }
+
+func anyUnnumbered(received []wire.Received) bool {
 	for i := range received {
-		if m := &received[i].Message; m.Seq == 0 && !m.Stale {
+		if unnumbered(&received[i].Message) {
 			return true
 		}
 	}
 	return false
 }
 
-func (k *recognized) of(a *Arrival) mark {
+// mark is that of an arrival, if it contains a message that is unnumbered. What has a place in a log
+// of its source is known by that.
+func (k *recognized) mark(a *Arrival, unnumbered bool) mark {
+	if k.limit == 0 || k.keep == 0 || a.Retained || a.Log != "" || !unnumbered {
+		return mark{}
+	}
 	k.scratch = append(append(append(k.scratch[:0], a.Origin...), 0), a.Payload...) // no origin contains it
 	sum := sha256.Sum256(k.scratch)
 	shape := fnv.New32a()
@@ -214,11 +213,6 @@ func (k *recognized) load(text string) error {
 
 // recognize remembers an arrival that is in the log.
 func (c *core) recognize(e *entry, messages []history.Message) {
-	for i := range messages {
-		if unnumbered([]wire.Received{messages[i].Received}) {
-			e.mark = c.recognized.mark(&e.Arrival, []wire.Received{messages[i].Received})
-			c.recognized.note(e)
-			return
-		}
-	}
+	e.mark = c.recognized.mark(&e.Arrival, slices.ContainsFunc(messages, func(m history.Message) bool { return unnumbered(&m.Message) }))
+	c.recognized.note(e)
 }

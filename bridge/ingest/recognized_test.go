@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
-
-	"devicetwin/wire"
 )
 
 // forgetful is a broker that had an acknowledgement, and delivers the message again nevertheless,
@@ -271,7 +269,7 @@ func TestRecognizedProperty(t *testing.T) {
 				a.Origin, a.Payload = one.Origin, one.Payload
 			}
 			equal := func(s said) bool { return s.Origin == a.Origin && string(s.Payload) == string(a.Payload) }
-			m := k.mark(&a, make([]wire.Received, 1))
+			m := k.mark(&a, true)
 			forget(limit)
 			of, twice := 0, 0
 			for _, s := range list {
@@ -313,7 +311,7 @@ func BenchmarkRecognized(b *testing.B) {
 	for i := range b.N {
 		copy(payload, fmt.Append(nil, i))
 		a := Arrival{Origin: fmt.Sprint("devices/pump-", i%5000, "/telemetry"), Payload: payload, At: epoch.Add(time.Duration(i) * time.Millisecond)}
-		k.add(k.mark(&a, make([]wire.Received, 1)))
+		k.add(k.mark(&a, true))
 	}
 }
 
@@ -325,7 +323,7 @@ func TestWhatIsRememberedCostsLittle(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	for i := range 2 * messages {
 		a := Arrival{Origin: fmt.Sprint("devices/pump-", i, "/telemetry"), Payload: fmt.Append(nil, i), At: epoch} // a topic for each is the worst
-		k.add(k.mark(&a, make([]wire.Received, 1)))
+		k.add(k.mark(&a, true))
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)

@@ -24,7 +24,7 @@ func ReadKeys(file string) (recordlog.Keys, error) {
 	return keys, nil
 }
 
-// CheckPatterns reports which values of --device are none.
+// CheckPatterns reports which values of --device cannot be read.
 func CheckPatterns(patterns []string) (faults []error) {
 	for _, pattern := range patterns {
 		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {

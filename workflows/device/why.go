@@ -75,22 +75,17 @@ func (d *run) explain(t devicefsm.Transition) {
 	if isMigration(t) {
 		by = d.moving
 	}
-	d.state.Why = append(d.state.Why, Reason{
+	d.keepReason(Reason{
 		Migration: by,
 		At:        t.Time, Arrived: t.Arrived, From: device.Clip(t.From, maxReason), To: device.Clip(t.To, maxReason), Event: bounded(t.Event), Cause: d.cause,
 		Data: clippedJSON(t.Data), Before: clippedJSON(t.Before), After: clippedJSON(t.After),
 		Guards: guards, Model: d.state.Model,
 	})
-	d.forgetReasons()
 }
 
-// keepReason keeps a change that left the state as it was.
+// keepReason keeps a change, also one that left the state as it was. The oldest are forgotten.
 func (d *run) keepReason(r Reason) {
 	d.state.Why = append(d.state.Why, r)
-	d.forgetReasons()
-}
-
-func (d *run) forgetReasons() {
 	if extra := len(d.state.Why) - keptReasons; extra > 0 {
 		d.state.Why = slices.Delete(d.state.Why, 0, extra)
 	}

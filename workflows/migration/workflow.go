@@ -280,9 +280,10 @@ func (in *Input) announce(ctx workflow.Context, over bool) error {
 func (in *Input) page(ctx workflow.Context) error {
 	s := in.State
 	p := &s.Progress
-	page := Page{Devices: []device.ID{in.Device}}
-	if in.Device == "" {
-		page = Page{}
+	var page Page
+	if in.Device != "" {
+		page.Devices = []device.ID{in.Device}
+	} else {
 		list := ListRequest{Query: in.Query, From: in.From, Limit: pageSize, Cursor: s.Cursor}
 		if err := workflow.ExecuteActivity(activities(ctx, time.Minute), ActivityList, list).Get(ctx, &page); err != nil {
 			return err

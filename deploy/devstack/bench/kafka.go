@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"time"
@@ -106,19 +105,9 @@ func (s *system) startKafka(ctx context.Context) error {
 
 // addKafkaBridge adds the bridge from Kafka in the place of that from MQTT.
 func (s *system) addKafkaBridge() {
-	influx := ""
-	if s.setting.influx {
-		influx = "http://" + s.At(process.InfluxDB)
-	}
-	args := slices.Concat([]string{
-		"kafka", "--http-listen", s.At(process.Bridge), "--http-profile", "--log-level", "warn", "--model", s.modelFile, "--model-copies", filepath.Join(s.Data(), "model-copies"),
-		"--temporal-address", s.At(process.Temporal), "--influx-url=" + influx, "--kafka-dialect", filepath.Join(s.Dir, kafkaDialect),
-	}, []string{"--kafka-brokers"}, s.brokers, s.setting.bridge)
-	ready := func(ctx context.Context, _ *process.Process) error {
-		_, err := s.Get(ctx, process.Bridge, "/readyz")
-		return err
-	}
-	s.Parts[process.Bridge] = process.New(s.Dir, string(process.Bridge), ready, func() *exec.Cmd { return s.Program("devicetwin", args...) })
+	s.AddService(process.Service{Part: process.Bridge, Command: "kafka", Model: s.modelFile, InfluxDB: s.setting.influx, Flags: slices.Concat([]string{
+		"--http-profile", "--log-level", "warn", "--kafka-dialect", filepath.Join(s.Dir, kafkaDialect), "--kafka-brokers",
+	}, s.brokers, s.setting.bridge)})
 }
 
 // kafkaTopics are the first levels of the dialect.

@@ -142,17 +142,11 @@ func (s *system) shopFlags() []string {
 
 // addKafkaBridge adds a bridge of the group.
 func (s *system) addKafkaBridge(part Part) {
-	args := append([]string{
-		"kafka", "--http-listen", s.At(part), "--temporal-address", s.At(Temporal), "--influx-url=", "--model-copies", filepath.Join(s.Data(), "model-copies"),
+	s.AddService(process.Service{Part: part, Command: "kafka", Flags: append([]string{
 		"--kafka-id", string(part), "--kafka-group", "shop", "--kafka-dialect", filepath.Join(s.kafka.dir, "customer.dialect.yaml"),
 		"--kafka-dead-letters", deadLetters, "--kafka-session-timeout", kafkaSession.String(),
 		"--kafka-still-after", kafkaStill.String(),
-	}, s.shopFlags()...)
-	ready := func(ctx context.Context, _ *process.Process) error {
-		_, err := s.Get(ctx, part, "/readyz")
-		return err
-	}
-	s.Parts[part] = process.New(s.Dir, string(part), ready, func() *exec.Cmd { return s.Program("devicetwin", args...) })
+	}, s.shopFlags()...)})
 }
 
 // receivedRecords is how many records the present lives of the bridges have received. The error says that the

@@ -160,7 +160,7 @@ func (s *System) addServer(part Part, only, portFlag string) {
 // Service is a bridge or the worker.
 type Service struct {
 	Part     Part
-	Command  string // of devicetwin
+	Command  string // of devicetwin; "kafka" has no broker of MQTT
 	Model    string // file
 	InfluxDB bool   // write points
 	Flags    []string
@@ -175,11 +175,12 @@ func (s *System) AddService(o Service) {
 	if o.InfluxDB {
 		influx = "http://" + s.Address(o.Part, InfluxDB)
 	}
-	args := append([]string{
-		o.Command, "--http-listen", s.At(o.Part), "--model", o.Model, "--mqtt-url", s.BrokerURL(o.Part),
-		"--temporal-address", s.Address(o.Part, Temporal), "--influx-url=" + influx,
-		"--model-copies", filepath.Join(s.Data(), "model-copies"),
-	}, o.Flags...)
+	args := []string{o.Command, "--http-listen", s.At(o.Part), "--model", o.Model}
+	if o.Command != "kafka" {
+		args = append(args, "--mqtt-url", s.BrokerURL(o.Part))
+	}
+	args = append(args, "--temporal-address", s.Address(o.Part, Temporal), "--influx-url="+influx, "--model-copies", filepath.Join(s.Data(), "model-copies"))
+	args = append(args, o.Flags...)
 	ready := func(ctx context.Context, _ *Process) error {
 		_, err := s.Get(ctx, o.Part, "/readyz")
 		return err

@@ -23,13 +23,18 @@ func trySchema(t *testing.T, program string, s *service, token string) {
 	for i := range 40 { // some of them are deleted
 		s.fleet.Put(api.Device{ID: device.ID(fmt.Sprint("fan-", i)), Model: "fan", State: "idle", Connection: device.Online})
 	}
-	apitest.Schemathesis(t, program, s.URL, token, 45*time.Second)
-	// It changed devices that are there, and not only what it had made up: usually hundreds, but on a
-	// busy machine it was three.
-	n := len(s.fleet.Calls())
+	// It changes devices that are there, and not only what it has made up: usually hundreds of times, but
+	// not in the time that it has on a busy machine, where it gets more.
+	n := 0
+	for range 3 {
+		apitest.Schemathesis(t, program, s.URL, token, 45*time.Second)
+		if n = len(s.fleet.Calls()); n >= 20 {
+			break
+		}
+	}
 	t.Logf("%d changes reached a device", n)
-	if n == 0 {
-		t.Error("no change reached a device")
+	if n < 20 {
+		t.Errorf("only %d changes reached a device", n)
 	}
 	if log := s.log.String(); strings.Contains(log, "level=WARN") || strings.Contains(log, "level=ERROR") {
 		t.Errorf("the service logged\n%s", log)
